@@ -1,0 +1,248 @@
+"""The words that every part of Hilum shares: findings, slots, reasons, ModelSpec, Prediction.
+
+Standard library only: the web process imports this module and must never import torch.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from enum import StrEnum
+from typing import Any
+
+DISCLAIMER = "Research and quality-improvement use; not a medical device."
+ARTIFACT_FORMAT_VERSION = 1
+WORKING_MAX_SIDE = 1024
+NO_MODEL_FOR_MODALITY = "no_model_for_modality"
+
+
+class Slot(StrEnum):
+    """The place in the registry that one active model fills; a scan is routed to exactly one."""
+
+    CXR = "cxr"
+    CT = "ct"
+    PHANTOM = "phantom"
+
+
+class RefusalReason(StrEnum):
+    """Why a scan was refused: decided without any model, and final."""
+
+    NOT_AN_IMAGE = "not_an_image"
+    UNDECODABLE = "undecodable"
+    UNSUPPORTED_MODALITY = "unsupported_modality"
+    TOO_SMALL = "too_small"
+    TOO_UNIFORM = "too_uniform"
+    TOO_LARGE = "too_large"
+
+
+class AbstentionReason(StrEnum):
+    """Why one model version gives no answer on a scan; its probabilities are stored, marked withheld."""
+
+    NOT_A_CHEST_XRAY = "not_a_chest_xray"
+    LATERAL_VIEW = "lateral_view"
+    LUNGS_CUT_OFF = "lungs_cut_off"
+    OUT_OF_DISTRIBUTION = "out_of_distribution"
+    OUT_OF_POPULATION = "out_of_population"
+    LOW_CONFIDENCE = "low_confidence"
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What a person is told about a reason: what was seen, and what to do about it."""
+
+    seen: str
+    remedy: str
+
+
+ADVICE: Mapping[str, Advice] = {
+    RefusalReason.NOT_AN_IMAGE: Advice(
+        "The file is not a DICOM, PNG or JPEG image.",
+        "Export the picture from the PACS as DICOM, PNG or JPEG and upload that.",
+    ),
+    RefusalReason.UNDECODABLE: Advice(
+        "The image is damaged, incomplete or in an encoding that cannot be read.",
+        "Export the file again, uncompressed if possible, and upload the new copy.",
+    ),
+    RefusalReason.UNSUPPORTED_MODALITY: Advice(
+        "The file is not a single X-ray projection or CT slice.",
+        "Upload a frontal chest X-ray (CR, DX) or a single CT slice.",
+    ),
+    RefusalReason.TOO_SMALL: Advice(
+        "The picture has too few pixels to be read.",
+        "Upload the original, not a thumbnail; each side needs at least 64 pixels.",
+    ),
+    RefusalReason.TOO_UNIFORM: Advice(
+        "The picture is blank or nearly so.",
+        "Check the export: the image carries no visible structure.",
+    ),
+    RefusalReason.TOO_LARGE: Advice(
+        "The file, or the image that it declares, is larger than is accepted.",
+        "Upload single images within the limits; a series or a volume has to be split.",
+    ),
+    AbstentionReason.NOT_A_CHEST_XRAY: Advice(
+        "This does not look like a chest X-ray.", "Upload a frontal chest X-ray, or label it by hand."
+    ),
+    AbstentionReason.LATERAL_VIEW: Advice(
+        "This looks like a lateral view.", "Upload the frontal view, or label it by hand."
+    ),
+    AbstentionReason.LUNGS_CUT_OFF: Advice(
+        "Part of the lungs lies outside the picture.", "Upload the whole view, or label it by hand."
+    ),
+    AbstentionReason.OUT_OF_DISTRIBUTION: Advice(
+        "This picture is unlike those the model was trained on.", "Read it without the model."
+    ),
+    AbstentionReason.OUT_OF_POPULATION: Advice(
+        "The patient's age lies outside the model's training data.", "Read it without the model."
+    ),
+    AbstentionReason.LOW_CONFIDENCE: Advice(
+        "The model cannot tell the findings apart here.", "Read it without the model."
+    ),
+    NO_MODEL_FOR_MODALITY: Advice(
+        "No model is active for this kind of image.",
+        "The scan waits; it is analysed as soon as an admin promotes a model for it.",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """Everything that reading a picture with one model needs besides its weights; travels in the artifact.
+
+    `layers` and `width` describe the ResNet (50 layers: (3, 4, 6, 3) at width 64). `size` is the square
+    input in pixels. `cam_scale` is the grid value, in logits, that is drawn at full strength, fixed on
+    validation data. `temperature` divides the logits; None means that probabilities are uncalibrated.
+    """
+
+    name: str
+    slot: Slot
+    findings: tuple[str, ...]
+    arch: str = "resnetv2"
+    layers: tuple[int, ...] = (3, 4, 6, 3)
+    width: int = 64
+    head: str = "pool_linear"
+    activation: str = "softmax"
+    size: int = 224
+    resize: str = "squash"
+    clip_percentiles: tuple[float, float] = (0.5, 99.5)
+    mean: float = 0.5
+    std: float = 0.25
+    temperature: float | None = None
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    low_confidence: float | None = None
+    age_range: tuple[float, float] | None = None
+    cam_scale: float = 1.0
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    format_version: int = ARTIFACT_FORMAT_VERSION
+
+    def __post_init__(self) -> None:
+        if self.format_version != ARTIFACT_FORMAT_VERSION:
+            raise ValueError(f"artifact format version {self.format_version} is not supported")
+        if self.activation not in {"softmax", "sigmoid"}:
+            raise ValueError(f"unknown activation {self.activation!r}")
+        if len(set(self.findings)) != len(self.findings) or len(self.findings) < 2:
+            raise ValueError("a model needs at least two distinct findings")
+        unknown = set(self.thresholds) - set(self.findings)
+        if unknown:
+            raise ValueError(f"thresholds name unknown findings: {sorted(unknown)}")
+
+    @property
+    def calibrated(self) -> bool:
+        return self.temperature is not None
+
+    def threshold(self, finding: str) -> float:
+        return float(self.thresholds.get(finding, 0.5))
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> ModelSpec:
+        """Read a spec; raises ValueError when it is malformed or of another format version."""
+        try:
+            raw = dict(json.loads(text))
+            unknown = set(raw) - {f.name for f in fields(cls)}
+            if unknown:
+                raise ValueError(f"unknown fields {sorted(unknown)}")
+            raw["slot"] = Slot(raw["slot"])
+            for key in ("findings", "layers", "clip_percentiles", "age_range"):
+                if raw.get(key) is not None:
+                    raw[key] = tuple(raw[key])
+            return cls(**raw)
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"malformed model spec: {error}") from error
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A probability per finding, the reported finding (None: none above its threshold) and the uncertainty.
+
+    Uncertainty is the entropy of the calibrated probabilities over its maximum: 0 (sure) to 1 (no idea);
+    with sigmoid outputs, the mean over the findings of each one's binary entropy.
+    """
+
+    probabilities: Mapping[str, float]
+    finding: str | None
+    uncertainty: float
+    abstention: AbstentionReason | None = None
+
+    @property
+    def withheld(self) -> bool:
+        return self.abstention is not None
+
+
+def predict_from(spec: ModelSpec, probabilities: Mapping[str, float], *, age: float | None = None) -> Prediction:
+    """The one definition of what a model version reports for a scan, given its calibrated probabilities.
+
+    `age` is the patient's, in years, None when unknown.
+    """
+    above = [f for f in spec.findings if probabilities[f] >= spec.threshold(f)]
+    uncertainty = normalised_entropy(spec, probabilities)
+    abstention = None
+    if spec.age_range and age is not None and not spec.age_range[0] <= age <= spec.age_range[1]:
+        abstention = AbstentionReason.OUT_OF_POPULATION
+    elif spec.low_confidence is not None and uncertainty > spec.low_confidence:
+        abstention = AbstentionReason.LOW_CONFIDENCE
+    return Prediction(
+        probabilities=dict(probabilities),
+        finding=max(above, key=lambda f: probabilities[f], default=None),
+        uncertainty=uncertainty,
+        abstention=abstention,
+    )
+
+
+def normalised_entropy(spec: ModelSpec, probabilities: Mapping[str, float]) -> float:
+    values = [min(max(float(probabilities[f]), 0.0), 1.0) for f in spec.findings]
+    if spec.activation == "softmax":
+        return _entropy(values) / math.log(len(values))
+    return sum(_entropy([p, 1 - p]) for p in values) / (len(values) * math.log(2))
+
+
+def _entropy(values: list[float]) -> float:
+    return -sum(p * math.log(p) for p in values if p > 0)
+
+
+@dataclass(frozen=True)
+class Cam:
+    """Class activation maps of one scan with their geometry and scale.
+
+    `grids[finding][row][col]` is that cell's contribution in logits (mean over cells = the class's logit
+    less its bias; softmax: less the classes' mean). `affine` (a, b, c, d, e, f) takes the grid point
+    (col, row), where cell centres have whole numbers, to pixels of the original image, where pixel centres
+    have whole numbers: x = a*col + b*row + c, y = d*col + e*row + f. `scale` is the value drawn at full
+    strength. `inside_lungs` is the share of the positive map inside the lungs, None without a segmenter.
+    """
+
+    grids: Mapping[str, list[list[float]]]
+    affine: tuple[float, float, float, float, float, float]
+    scale: float
+    inside_lungs: float | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "grids": {name: grid for name, grid in self.grids.items()},
+            "affine": list(self.affine),
+            "scale": self.scale,
+            "inside_lungs": self.inside_lungs,
+        }

@@ -1,0 +1,40 @@
+"""Working image to network input, driven only by ModelSpec; training and serving share it."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from classifier.contract import ModelSpec
+
+Affine = tuple[float, float, float, float, float, float]
+
+
+def to_input(working: np.ndarray, spec: ModelSpec) -> Tensor:
+    """Working image (H, W) uint16 to a float32 tensor (1, size, size), normalised as the spec says."""
+    return normalise(to_unit_square(working, spec), spec)
+
+
+def to_unit_square(working: np.ndarray, spec: ModelSpec) -> Tensor:
+    """Working image (H, W) uint16 to float32 (1, size, size) in 0..1: the last step before augmentation."""
+    if spec.resize != "squash":
+        raise ValueError(f"unknown resize {spec.resize!r}")
+    grey = working.astype(np.float32)
+    low, high = np.percentile(grey, spec.clip_percentiles)
+    grey = np.clip((grey - low) / max(high - low, 1.0), 0.0, 1.0)
+    square = functional.interpolate(
+        torch.from_numpy(grey)[None, None], size=(spec.size, spec.size), mode="bilinear", antialias=True
+    )
+    return square[0].clamp(0.0, 1.0)
+
+
+def normalise(unit: Tensor, spec: ModelSpec) -> Tensor:
+    return (unit - spec.mean) / spec.std
+
+
+def grid_to_original(grid: tuple[int, int], original: tuple[int, int]) -> Affine:
+    """Affine of `contract.Cam` for a map of `grid` (rows, columns) over a squashed picture of `original` ones."""
+    sx, sy = original[1] / grid[1], original[0] / grid[0]
+    return (sx, 0.0, 0.5 * sx - 0.5, 0.0, sy, 0.5 * sy - 0.5)
