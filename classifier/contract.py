@@ -143,6 +143,14 @@ class ModelSpec:
             raise ValueError(f"unknown activation {self.activation!r}")
         if len(set(self.findings)) != len(self.findings) or len(self.findings) < 2:
             raise ValueError("a model needs at least two distinct findings")
+        if not all(isinstance(finding, str) and finding for finding in self.findings):
+            raise ValueError("findings have names")
+        if not 32 <= self.size <= 2048:
+            raise ValueError(f"an input of {self.size} pixels is not supported")
+        if min(self.std, self.cam_scale, 1.0 if self.temperature is None else self.temperature) <= 0:
+            raise ValueError("std, cam_scale and temperature are above 0")
+        if not 0 <= self.clip_percentiles[0] < self.clip_percentiles[1] <= 100:
+            raise ValueError(f"clip_percentiles {self.clip_percentiles} are not in order")
         unknown = set(self.thresholds) - set(self.findings)
         if unknown:
             raise ValueError(f"thresholds name unknown findings: {sorted(unknown)}")
@@ -192,7 +200,9 @@ class Prediction:
         return self.abstention is not None
 
 
-def predict_from(spec: ModelSpec, probabilities: Mapping[str, float], *, age: float | None = None) -> Prediction:
+def predict_from(
+    spec: ModelSpec, probabilities: Mapping[str, float], *, age: float | None = None
+) -> Prediction:
     """The one definition of what a model version reports for a scan, given its calibrated probabilities.
 
     `age` is the patient's, in years, None when unknown.

@@ -22,7 +22,7 @@ def to_unit_square(working: np.ndarray, spec: ModelSpec) -> Tensor:
     if spec.resize != "squash":
         raise ValueError(f"unknown resize {spec.resize!r}")
     grey = working.astype(np.float32)
-    low, high = np.percentile(grey, spec.clip_percentiles)
+    low, high = np.percentile(grey, spec.clip_percentiles).astype(np.float32)
     grey = np.clip((grey - low) / max(high - low, 1.0), 0.0, 1.0)
     square = functional.interpolate(
         torch.from_numpy(grey)[None, None], size=(spec.size, spec.size), mode="bilinear", antialias=True
@@ -35,6 +35,6 @@ def normalise(unit: Tensor, spec: ModelSpec) -> Tensor:
 
 
 def grid_to_original(grid: tuple[int, int], original: tuple[int, int]) -> Affine:
-    """Affine of `contract.Cam` for a map of `grid` (rows, columns) over a squashed picture of `original` ones."""
+    """Affine of `contract.Cam` for a map of `grid` (rows, columns) over a squashed `original` of as many."""
     sx, sy = original[1] / grid[1], original[0] / grid[0]
     return (sx, 0.0, 0.5 * sx - 0.5, 0.0, sy, 0.5 * sy - 0.5)

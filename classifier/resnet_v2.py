@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 
 from classifier.torchvision_ops import torchvision
@@ -66,7 +65,7 @@ class Stage(nn.Module):
 class ResNetV2(nn.Module):
     """Pre-activation ResNet for pictures of shape (N, channels, H, W); returns logits (N, classes).
 
-    `forward_features` gives the last normalised and rectified map (N, C, H/32, W/32), `forward_head` pools it,
+    `forward_features` gives the last normalised, rectified map (N, C, H/32, W/32), `forward_head` pools it,
     drops out and applies the linear `fc`: the shape of network for which Grad-CAM has a closed form.
     """
 
