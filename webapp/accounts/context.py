@@ -1,0 +1,23 @@
+"""What every template knows of the person."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest
+from django.utils.functional import SimpleLazyObject
+
+from webapp.accounts.models import Membership
+from webapp.accounts.services import active_membership
+
+
+def person(request: HttpRequest) -> dict[str, object]:
+    """`membership` (active), `memberships` (to choose from) and `granted` (its permissions' names)."""
+    user = getattr(request, "user", None)
+    if user is None or not user.is_authenticated:
+        return {"membership": None, "memberships": [], "granted": set()}
+    membership = active_membership(request)
+    memberships = SimpleLazyObject(lambda: list(Membership.objects.filter(user=user).select_related("site")))
+    return {
+        "membership": membership,
+        "memberships": memberships,
+        "granted": set(membership.role.permissions) if membership else set(),
+    }

@@ -1,0 +1,56 @@
+"""Who is asking: demo accounts stay local, strangers sign in first, times are the reader's."""
+
+from __future__ import annotations
+
+import zoneinfo
+from collections.abc import Callable
+
+from django.contrib.auth.middleware import LoginRequiredMiddleware
+from django.contrib.auth.models import AnonymousUser
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+
+from webapp.accounts.services import active_membership, may_answer
+from webapp.core.errors import CodedError
+from webapp.core.problems import error_response, wants_json
+
+Handler = Callable[[HttpRequest], HttpResponse]
+
+
+class DemoAccountsStayLocal:
+    """A demo account's session, carried elsewhere, is nobody's."""
+
+    def __init__(self, get_response: Handler) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if request.user.is_authenticated and not may_answer(request.user, request):
+            request.user = AnonymousUser()
+        return self.get_response(request)
+
+
+class SignInRequired(LoginRequiredMiddleware):
+    """Every view asks for a sign-in unless it says otherwise; programs get 401 in place of a redirect."""
+
+    def handle_no_permission(self, request: HttpRequest, view_func) -> HttpResponse:
+        if wants_json(request):
+            return error_response(request, CodedError("unauthenticated"))
+        return super().handle_no_permission(request, view_func)
+
+
+class ReadersTimezone:
+    """Times are shown in the reader's zone, else in the active site's."""
+
+    def __init__(self, get_response: Handler) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        with timezone.override(self._zone(request)):
+            return self.get_response(request)
+
+    def _zone(self, request: HttpRequest) -> zoneinfo.ZoneInfo | None:
+        if not request.user.is_authenticated:
+            return None
+        membership = active_membership(request)
+        name = request.user.timezone or (membership.site.timezone if membership else "UTC")
+        return zoneinfo.ZoneInfo(name)

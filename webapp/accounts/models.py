@@ -1,0 +1,106 @@
+"""People, the sites they work at, and what they may do there."""
+
+from __future__ import annotations
+
+import uuid
+import zoneinfo
+
+from django.contrib.auth.models import AbstractUser
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from webapp.accounts.permissions import known_permissions
+from webapp.core.models import Record
+
+
+def known_timezone(value: str) -> None:
+    """Validator of an IANA time zone name; raises ValidationError."""
+    if value not in zoneinfo.available_timezones():
+        raise ValidationError("Not a time zone, such as Europe/Berlin.")
+
+
+class User(AbstractUser):
+    """A person or a service account. `is_demo` accounts answer on loopback in demo mode only."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    is_demo = models.BooleanField(default=False, editable=False)
+    timezone = models.CharField(
+        max_length=64, blank=True, validators=[known_timezone], help_text="Empty: the site's time zone."
+    )
+
+    @property
+    def created_at(self):
+        return self.date_joined
+
+
+class Site(Record):
+    """A hospital or a department; every patient and every upload belongs to one."""
+
+    name = models.CharField(max_length=200)
+    slug = models.SlugField(unique=True)
+    timezone = models.CharField(max_length=64, default="UTC", validators=[known_timezone])
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Role(Record):
+    """A named set of permissions."""
+
+    name = models.SlugField(unique=True)
+    permissions = models.JSONField(default=list, validators=[known_permissions])
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Membership(Record):
+    """What one user may do at one site; the default one is active after sign-in."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")
+    site = models.ForeignKey(Site, on_delete=models.CASCADE, related_name="memberships")
+    role = models.ForeignKey(Role, on_delete=models.PROTECT, related_name="memberships")
+    is_default = models.BooleanField(default=False)
+
+    class Meta:
+        ordering = ["-is_default", "site__name"]
+        constraints = [
+            models.UniqueConstraint(fields=["user", "site"], name="accounts_one_role_per_site"),
+            models.UniqueConstraint(
+                fields=["user"], condition=Q(is_default=True), name="accounts_one_default_membership"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user} at {self.site} as {self.role}"
+
+
+class ApiToken(Record):
+    """A bearer token of one membership, narrowed by scopes; only its SHA-256 digest is kept."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="api_tokens")
+    site = models.ForeignKey(Site, on_delete=models.CASCADE, related_name="api_tokens")
+    name = models.CharField(max_length=100)
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    scopes = models.JSONField(default=list, validators=[known_permissions])
+    expires_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+    last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    class Meta:
+        ordering = ["-created_at"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def live(self) -> bool:
+        return self.revoked_at is None and (self.expires_at is None or self.expires_at > timezone.now())

@@ -1,0 +1,25 @@
+"""The permissions that a role may name; every check in the project is for one of these."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from django.core.exceptions import ValidationError
+
+
+class Permission(StrEnum):
+    SCAN_UPLOAD = "scan.upload"
+    SCAN_VIEW = "scan.view"
+    SCAN_LABEL = "scan.label"
+    SCAN_MOVE = "scan.move"
+    MODEL_VIEW = "model.view"
+    MODEL_PROMOTE = "model.promote"
+    TRAINING_START = "training.start"
+    USERS_MANAGE = "users.manage"
+    AUDIT_VIEW = "audit.view"
+
+
+def known_permissions(value: object) -> None:
+    """Validator of a JSON list of permission names; raises ValidationError."""
+    if not isinstance(value, list) or set(value) - set(Permission):
+        raise ValidationError("Only these permissions exist: " + ", ".join(Permission))

@@ -1,0 +1,139 @@
+"""Who may do what, where: permissions, the active site, and bearer tokens."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+
+from webapp.accounts.models import ApiToken, Membership, Role, Site, User
+from webapp.accounts.permissions import Permission, known_permissions
+from webapp.core.network import is_loopback
+
+TOKEN_PREFIX = "hlm_"  # noqa: S105 (a mark that secret scanners can look for, not a secret)
+DEFAULT_SCOPES = (Permission.SCAN_UPLOAD, Permission.SCAN_VIEW, Permission.MODEL_VIEW)
+_SESSION_KEY = "membership"
+
+
+def can(user, permission: str, site: Site | None) -> bool:
+    """Whether the user may do this at the site; `site=None` asks about something global.
+
+    What is global belongs to no site, so any membership that grants the permission is enough.
+    """
+    sites = _sites_granting(user, permission)
+    return bool(sites) if site is None else site.pk in sites
+
+
+def for_sites(
+    queryset: QuerySet, user, permission: str, path: str = "site", *, include_global: bool = False
+) -> QuerySet:
+    """The rows whose `path` leads to a site where the user has the permission (and the global ones)."""
+    sites = _sites_granting(user, permission)
+    allowed = Q(**{f"{path}__in": sites})
+    if include_global and sites:
+        allowed |= Q(**{f"{path}__isnull": True})
+    return queryset.filter(allowed)
+
+
+def _sites_granting(user, permission: str) -> set:
+    if not getattr(user, "is_active", False) or user.is_anonymous:
+        return set()
+    memberships = Membership.objects.filter(user=user).values_list("site_id", "role__permissions")
+    sites = {site for site, granted in memberships if permission in granted}
+    token = getattr(user, "api_token", None)
+    if token is not None:
+        sites &= {token.site_id} if permission in token.scopes else set()
+    return sites
+
+
+def may_answer(user: User, request: HttpRequest | None) -> bool:
+    """False for inactive accounts, and for demo accounts anywhere but on loopback in demo mode."""
+    if not user.is_active:
+        return False
+    return not user.is_demo or (settings.HILUM_ENV == "demo" and request is not None and is_loopback(request))
+
+
+def active_membership(request: HttpRequest) -> Membership | None:
+    """The membership that the user works under now: the token's, the chosen, the default or the first."""
+    if not hasattr(request, "_membership"):
+        request._membership = _find_membership(request)
+    return request._membership
+
+
+def _find_membership(request: HttpRequest) -> Membership | None:
+    user = request.user
+    if not user.is_authenticated:
+        return None
+    memberships = list(Membership.objects.filter(user=user).select_related("site", "role"))
+    token = getattr(user, "api_token", None)
+    if token is not None:
+        return next((m for m in memberships if m.site_id == token.site_id), None)
+    chosen = request.session.get(_SESSION_KEY)
+    return next((m for m in memberships if str(m.pk) == chosen), next(iter(memberships), None))
+
+
+def membership_choose(*, request: HttpRequest, site: str) -> Membership | None:
+    """Make the user's membership at the site with this slug the active one; None when there is none."""
+    membership = Membership.objects.filter(user=request.user, site__slug=site).select_related("site").first()
+    if membership is not None:
+        request.session[_SESSION_KEY] = str(membership.pk)
+        request._membership = membership
+    return membership
+
+
+@transaction.atomic
+def membership_set(*, user: User, site: Site, role: Role, is_default: bool = False) -> Membership:
+    """Give the user this role at the site, in place of an earlier one there."""
+    first = not Membership.objects.filter(user=user, is_default=True).exclude(site=site).exists()
+    if is_default:
+        Membership.objects.filter(user=user).exclude(site=site).update(is_default=False)
+    membership, _ = Membership.objects.update_or_create(
+        user=user, site=site, defaults={"role": role, "is_default": is_default or first}
+    )
+    return membership
+
+
+def token_create(
+    *,
+    user: User,
+    site: Site,
+    name: str,
+    scopes: Iterable[str] = DEFAULT_SCOPES,
+    expires_at: datetime | None = None,
+) -> tuple[ApiToken, str]:
+    """Make a bearer token; its text is returned here and never again. Raises ValidationError on scopes."""
+    raw = TOKEN_PREFIX + secrets.token_urlsafe(32)
+    scopes = sorted({str(scope) for scope in scopes})
+    known_permissions(scopes)
+    token = ApiToken.objects.create(
+        user=user, site=site, name=name, scopes=scopes, expires_at=expires_at, digest=_digest(raw)
+    )
+    return token, raw
+
+
+def token_authenticate(raw: str, *, request: HttpRequest | None = None) -> ApiToken | None:
+    """The live token with this text, else None; `token.user.api_token` narrows what its user `can` do."""
+    token = ApiToken.objects.filter(digest=_digest(raw)).select_related("user", "site").first()
+    if token is None or not token.live or not may_answer(token.user, request):
+        return None
+    now = timezone.now()
+    if token.last_used_at is None or now - token.last_used_at > timedelta(minutes=1):
+        ApiToken.objects.filter(pk=token.pk).update(last_used_at=now)
+    token.user.api_token = token
+    return token
+
+
+def token_revoke(*, token: ApiToken) -> None:
+    ApiToken.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=timezone.now())
+
+
+def _digest(raw: str) -> str:
+    # The token has 256 random bits, so a plain digest cannot be guessed backwards.
+    return hashlib.sha256(raw.encode()).hexdigest()

@@ -1,0 +1,12 @@
+from __future__ import annotations
+
+from django.urls import path
+
+from webapp.accounts import views
+
+app_name = "accounts"
+urlpatterns = [
+    path("sign-in/", views.sign_in, name="sign_in"),
+    path("sign-out/", views.sign_out, name="sign_out"),
+    path("site/", views.choose_site, name="choose_site"),
+]

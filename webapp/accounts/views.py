@@ -1,0 +1,31 @@
+"""Signing in and out, and choosing the site to work at."""
+
+from __future__ import annotations
+
+from django.contrib.auth.views import LoginView, LogoutView
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, resolve_url
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.http import require_POST
+
+from webapp.accounts.services import membership_choose
+from webapp.core.errors import CodedError
+from webapp.core.problems import error_response
+
+sign_in = LoginView.as_view(template_name="accounts/sign_in.html", redirect_authenticated_user=True)
+sign_out = LogoutView.as_view()
+
+
+@require_POST
+def choose_site(request: HttpRequest) -> HttpResponse:
+    """Make the membership at POST `site` (a slug) the active one; a site that is not theirs is not there."""
+    if membership_choose(request=request, site=request.POST.get("site", "")) is None:
+        raise Http404
+    target = request.POST.get("next", "")
+    safe = url_has_allowed_host_and_scheme(target, {request.get_host()}, require_https=request.is_secure())
+    return redirect(target if safe else resolve_url("/"))
+
+
+def locked_out(request: HttpRequest, credentials: dict | None = None, *args, **kwargs) -> HttpResponse:
+    """The answer after too many failed sign-ins (called by axes)."""
+    return error_response(request, CodedError("locked_out"))

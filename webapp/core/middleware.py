@@ -1,0 +1,84 @@
+"""What every request passes: an id for the log, headers that keep pages private, coded errors."""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from collections.abc import Callable
+
+from django.http import Http404, HttpRequest, HttpResponse
+
+from webapp.core.errors import CodedError
+from webapp.core.logs import request_id
+from webapp.core.problems import error_response, wants_json
+
+logger = logging.getLogger("hilum.request")
+Handler = Callable[[HttpRequest], HttpResponse]
+
+PERMISSIONS_POLICY = "camera=(), geolocation=(), microphone=(), payment=(), usb=()"
+
+
+class RequestLog:
+    """Gives each request an id, answers it in X-Request-ID, and logs route, status and time: never the path."""
+
+    def __init__(self, get_response: Handler) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        token = request_id.set(str(uuid.uuid4()))
+        started = time.monotonic()
+        try:
+            response = self.get_response(request)
+            response["X-Request-ID"] = request_id.get()
+            self._log(request, response, time.monotonic() - started)
+            return response
+        finally:
+            request_id.reset(token)
+
+    def _log(self, request: HttpRequest, response: HttpResponse, seconds: float) -> None:
+        match = request.resolver_match
+        if match is None and response.status_code < 400:
+            return
+        user = getattr(request, "user", None)
+        logger.info(
+            "request",
+            extra={
+                "method": request.method,
+                "route": match.view_name if match else None,
+                "status": response.status_code,
+                "ms": round(seconds * 1000, 1),
+                "user": str(user.pk) if user and user.is_authenticated else None,
+            },
+        )
+
+
+class SafetyHeaders:
+    """Keeps pages out of shared and back-button caches and switches off what browsers could offer."""
+
+    def __init__(self, get_response: Handler) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        response.setdefault("Permissions-Policy", PERMISSIONS_POLICY)
+        response.setdefault("Cache-Control", "no-store, private")
+        return response
+
+
+class CodedErrors:
+    """Turns a coded error into its page or its problem details."""
+
+    def __init__(self, get_response: Handler) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        if isinstance(exception, CodedError):
+            logger.info("refused", extra={"code": exception.code})
+            return error_response(request, exception)
+        if isinstance(exception, Http404) and wants_json(request):
+            return error_response(request, CodedError("not_found"))
+        return None

@@ -1,0 +1,108 @@
+"""Errors on the wire: a designed page for people, RFC 9457 problem details for programs."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from rest_framework import exceptions as drf
+from rest_framework.views import exception_handler as drf_handler
+from rest_framework.views import set_rollback
+
+from webapp.core.errors import CodedError
+from webapp.core.logs import request_id
+
+JSON_TYPES = ("application/json", "application/problem+json")
+JSON_PREFIXES = ("/api/", "/dicomweb/")
+
+_DRF_CODES: dict[type[Exception], str] = {
+    drf.NotAuthenticated: "unauthenticated",
+    drf.AuthenticationFailed: "unauthenticated",
+    drf.PermissionDenied: "forbidden",
+    drf.NotFound: "not_found",
+    drf.MethodNotAllowed: "method_not_allowed",
+    drf.NotAcceptable: "not_acceptable",
+    drf.UnsupportedMediaType: "unsupported_media_type",
+    drf.Throttled: "rate_limited",
+}
+
+
+def wants_json(request: HttpRequest) -> bool:
+    """True for callers that are programs: the API's paths, JSON or raw bodies, an Accept for JSON."""
+    if request.path.startswith(JSON_PREFIXES) or request.content_type in (
+        *JSON_TYPES,
+        "application/octet-stream",
+    ):
+        return True
+    return request.get_preferred_type(["text/html", *JSON_TYPES]) in JSON_TYPES
+
+
+def problem(error: CodedError) -> dict:
+    """RFC 9457 members plus `code`, `remedy`, `request_id` and, where fields are wrong, `errors`."""
+    body = {
+        "type": f"urn:hilum:error:{error.code}",
+        "title": HTTPStatus(error.status).phrase,
+        "status": error.status,
+        "detail": error.message,
+        "code": error.code,
+        "remedy": error.remedy,
+        "request_id": request_id.get(),
+    }
+    return body | ({"errors": error.fields} if error.fields else {})
+
+
+def error_response(request: HttpRequest, error: CodedError) -> HttpResponse:
+    """The same error in the caller's language: problem+json, an htmx fragment, or a page."""
+    if wants_json(request):
+        response = JsonResponse(problem(error), status=error.status, content_type=JSON_TYPES[1])
+        if error.status == HTTPStatus.UNAUTHORIZED:
+            response["WWW-Authenticate"] = "Bearer"
+        return response
+    template = "core/_error.html" if request.headers.get("HX-Request") else "core/error.html"
+    context = {"error": error, "request_id": request_id.get()}
+    return render(request, template, context, status=error.status)
+
+
+def exception_handler(exc: Exception, context: dict):
+    """Django REST framework's handler: every refusal leaves as a problem with a stable code."""
+    error = coded(exc)
+    if error is None:
+        return drf_handler(exc, context)
+    set_rollback()
+    response = JsonResponse(problem(error), status=error.status, content_type=JSON_TYPES[1])
+    for name, value in _headers(exc).items():
+        response[name] = value
+    return response
+
+
+def coded(exc: Exception) -> CodedError | None:
+    """The coded form of an exception, None for one that nobody foresaw."""
+    if isinstance(exc, CodedError):
+        return exc
+    if isinstance(exc, Http404):
+        return CodedError("not_found")
+    if isinstance(exc, PermissionDenied):
+        return CodedError("forbidden")
+    if isinstance(exc, drf.ValidationError):
+        return CodedError("invalid", fields=_fields(exc.detail))
+    if isinstance(exc, drf.ParseError):
+        return CodedError("invalid")
+    code = next((code for kind, code in _DRF_CODES.items() if isinstance(exc, kind)), None)
+    return CodedError(code) if code else None
+
+
+def _headers(exc: Exception) -> dict[str, str]:
+    headers = {}
+    if getattr(exc, "auth_header", None):
+        headers["WWW-Authenticate"] = exc.auth_header
+    if getattr(exc, "wait", None):
+        headers["Retry-After"] = str(int(exc.wait) + 1)
+    return headers
+
+
+def _fields(detail) -> dict[str, list[str]]:
+    if not isinstance(detail, dict):
+        return {"request": [str(item) for item in detail]}
+    return {name: [str(item) for item in (v if isinstance(v, list) else [v])] for name, v in detail.items()}

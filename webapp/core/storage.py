@@ -1,0 +1,68 @@
+"""Files of the house: whole or absent, named by our UUIDs, below one folder that nobody is served directly."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+from pathlib import Path
+from typing import BinaryIO
+
+from django.conf import settings
+
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)*")
+
+
+def root() -> Path:
+    return settings.HILUM_DATA / "media"
+
+
+def path_of(name: str) -> Path:
+    """The absolute path of a stored name; raises ValueError for a name that is not one of ours."""
+    if not (_NAME.fullmatch(name) and _UUID.search(name)):
+        raise ValueError("a storage name is made from a UUID of ours")
+    return root() / name
+
+
+def put_file(source: Path, name: str) -> Path:
+    """Move a finished file into the store: whole or not at all, even when the power fails.
+
+    Not for use inside a transaction. Raises ValueError for a foreign name, OSError when the disk refuses.
+    """
+    target = path_of(name)
+    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if source.stat().st_dev != target.parent.stat().st_dev:
+        source = _copy_near(source, target)
+    _sync(source)
+    source.chmod(0o600)
+    os.replace(source, target)
+    _sync(target.parent)
+    return target
+
+
+def open_file(name: str) -> BinaryIO:
+    """Open a stored file for reading; raises FileNotFoundError when it is missing."""
+    return path_of(name).open("rb")
+
+
+def delete_file(name: str) -> None:
+    """Remove a stored file; one that is already gone is fine."""
+    path_of(name).unlink(missing_ok=True)
+
+
+def _copy_near(source: Path, target: Path) -> Path:
+    handle, draft = tempfile.mkstemp(dir=target.parent, prefix=".draft-")
+    with open(handle, "wb") as out, source.open("rb") as file:
+        shutil.copyfileobj(file, out, 1 << 20)
+    source.unlink()
+    return Path(draft)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

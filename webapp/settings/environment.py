@@ -1,0 +1,84 @@
+"""What the surroundings may set, read once, typed, and safe when nothing is said."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import tempfile
+from contextlib import suppress
+from enum import StrEnum
+from pathlib import Path
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+BASE_DIR = Path(__file__).resolve().parent.parent.parent
+LOOPBACK_HOSTS = ["localhost", "127.0.0.1", "[::1]"]
+
+
+class Mode(StrEnum):
+    """How Hilum runs; everything but `production` is asked for by name."""
+
+    PRODUCTION = "production"
+    DEMO = "demo"
+    DEVELOPMENT = "development"
+    TEST = "test"
+
+
+env = environ.Env(
+    HILUM_ENV=(str, Mode.PRODUCTION.value),
+    HILUM_DATA=(str, ""),
+    HILUM_STATIC_ROOT=(str, ""),
+    HILUM_TRUSTED_PROXIES=(int, 0),
+    HILUM_LOG_LEVEL=(str, "INFO"),
+    SECRET_KEY=(str, ""),
+    ALLOWED_HOSTS=(list, []),
+    CSRF_TRUSTED_ORIGINS=(list, []),
+    DATABASE_URL=(str, ""),
+    REDIS_URL=(str, ""),
+)
+
+
+def mode() -> Mode:
+    """Read HILUM_ENV; raises ImproperlyConfigured when it names no known mode."""
+    try:
+        return Mode(env("HILUM_ENV"))
+    except ValueError as error:
+        known = ", ".join(Mode)
+        raise ImproperlyConfigured(f"HILUM_ENV must be one of: {known}") from error
+
+
+def data_folder() -> Path:
+    """The folder of all state, made readable by its owner only when it is new."""
+    folder = Path(env("HILUM_DATA") or BASE_DIR / "var").expanduser().absolute()
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
+def required(name: str, mode: Mode) -> str:
+    """The variable's text; raises ImproperlyConfigured when production leaves it out."""
+    value = env(name)
+    if not value and mode is Mode.PRODUCTION:
+        raise ImproperlyConfigured(f"{name} must be set in production (HILUM_ENV={mode})")
+    return value
+
+
+def secret_key(mode: Mode, data: Path) -> str:
+    """SECRET_KEY, or outside production one that is made once and kept beside the data."""
+    return required("SECRET_KEY", mode) or kept_secret(data / "secret-key")
+
+
+def kept_secret(path: Path, *, length: int = 50) -> str:
+    """Text that is made once, unguessable, and readable by its owner only (mode 0600)."""
+    if not path.exists():
+        _publish_once(path, secrets.token_urlsafe(length))
+    return path.read_text().strip()
+
+
+def _publish_once(path: Path, text: str) -> None:
+    # Several processes may start at once: a link appears whole, and only the first one wins.
+    with tempfile.NamedTemporaryFile("w", dir=path.parent) as draft:
+        draft.write(text)
+        draft.flush()
+        with suppress(FileExistsError):
+            os.link(draft.name, path)
