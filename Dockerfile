@@ -1,0 +1,28 @@
+# syntax=docker/dockerfile:1
+# One image for every part; docker-compose.yml gives each its command.
+FROM python:3.12-slim AS build
+# The CUDA build of PyTorch is PyPI's default; pass https://download.pytorch.org/whl/cpu for the small CPU build.
+ARG TORCH_INDEX=""
+COPY requirements.txt /tmp/requirements.txt
+RUN python -m venv /opt/venv \
+    && /opt/venv/bin/pip install --no-cache-dir ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} -r /tmp/requirements.txt
+
+FROM python:3.12-slim
+ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
+    HILUM_ENV=production HILUM_DATA=/var/lib/hilum
+RUN useradd --system --uid 10001 --home-dir /var/lib/hilum --create-home hilum
+COPY --from=build /opt/venv /opt/venv
+WORKDIR /srv/hilum
+COPY manage.py pyproject.toml LICENSE ./
+COPY classifier classifier
+COPY worker worker
+COPY webapp webapp
+COPY templates templates
+COPY static static
+COPY artifacts artifacts
+COPY deploy/gunicorn.conf.py deploy/gunicorn.conf.py
+# The production settings insist on their secrets; collecting static files needs none of them.
+RUN HILUM_ENV=development HILUM_DATA=/tmp/build python manage.py collectstatic --noinput && rm -rf /tmp/build
+USER hilum
+VOLUME /var/lib/hilum
+EXPOSE 8000
