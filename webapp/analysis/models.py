@@ -1,0 +1,120 @@
+"""Analyses (one model version applied to one scan), their CAMs, and the worklist's summary of a study."""
+
+from __future__ import annotations
+
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+
+from classifier.contract import AbstentionReason
+from webapp.core.ledger import LedgerRow, Life
+
+
+class AnalysisStatus(models.TextChoices):
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+
+ANALYSIS_LIFE = Life(
+    waiting="queued",
+    running="running",
+    failed="failed",
+    moves={
+        "queued": frozenset({"running"}),
+        "running": frozenset({"queued", "done", "failed"}),
+        "done": frozenset(),
+        "failed": frozenset({"queued"}),
+    },
+)
+
+
+class Analysis(LedgerRow):
+    """One model version's answer on one scan. `finding` is empty when none is above its threshold.
+
+    `probabilities` (0 to 1 by finding) stand there even when an abstention withholds them.
+    """
+
+    LIFE = ANALYSIS_LIFE
+    Status = AnalysisStatus
+
+    status = models.CharField(max_length=16, choices=AnalysisStatus, default=AnalysisStatus.QUEUED)
+    scan = models.ForeignKey("scans.Scan", models.PROTECT, related_name="analyses")
+    model_version = models.ForeignKey("registry.ModelVersion", models.PROTECT, related_name="analyses")
+    finding = models.CharField(max_length=64, blank=True)
+    uncertainty = models.FloatField(null=True, validators=[MinValueValidator(0), MaxValueValidator(1)])
+    probabilities = models.JSONField(default=dict)
+    abstention = models.CharField(
+        max_length=32, blank=True, choices=[(r.value, r.value) for r in AbstentionReason]
+    )
+    withheld = models.BooleanField(default=False)
+    seconds = models.FloatField(null=True)
+
+    class Meta:
+        verbose_name_plural = "analyses"
+        constraints = [
+            ANALYSIS_LIFE.constraint("analysis_status"),
+            models.UniqueConstraint(fields=["scan", "model_version"], name="analysis_once_a_model"),
+            models.CheckConstraint(
+                condition=models.Q(withheld=False, abstention="")
+                | models.Q(withheld=True) & ~models.Q(abstention=""),
+                name="analysis_withheld_with_reason",
+            ),
+        ]
+        indexes = [models.Index(fields=["status", "model_version", "created_at"], name="analysis_queue")]
+
+    def __str__(self) -> str:
+        return f"analysis {self.id}"
+
+
+class AnalysisCam(models.Model):
+    """The class activation maps of an analysis, as `classifier.contract.Cam.as_dict` writes them."""
+
+    analysis = models.OneToOneField(Analysis, models.CASCADE, primary_key=True, related_name="stored_cam")
+    cam = models.JSONField()
+
+    def __str__(self) -> str:
+        return f"cam of {self.analysis_id}"
+
+
+class StudyStatus(models.TextChoices):
+    """Least finished first: a study shows the first of these that any scan of it is in (see `summaries`)."""
+
+    ANALYSING = "analysing"
+    FAILED = "failed"
+    WAITING = "waiting"
+    ABSTAINED = "abstained"
+    DONE = "done"
+
+
+class StudySummary(models.Model):
+    """The worklist's row: a study with the worst of its scans, kept in the transaction that changes them.
+
+    `reason` is the error, waiting or abstention code behind the status. `probability` belongs to `finding`;
+    when no finding reached its threshold it is that of the likeliest abnormal one.
+    """
+
+    Status = StudyStatus
+
+    study = models.OneToOneField("scans.Study", models.CASCADE, primary_key=True, related_name="summary")
+    site = models.ForeignKey("accounts.Site", models.PROTECT, related_name="+")
+    status = models.CharField(max_length=16, choices=StudyStatus)
+    finding = models.CharField(max_length=64, blank=True)
+    probability = models.FloatField(null=True)
+    uncertainty = models.FloatField(null=True)
+    reason = models.CharField(max_length=64, blank=True)
+    scans = models.PositiveIntegerField()
+    synthetic = models.BooleanField(default=False)
+    worst_scan = models.ForeignKey("scans.Scan", models.SET_NULL, null=True, related_name="+")
+    latest_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name_plural = "study summaries"
+        indexes = [
+            models.Index(fields=["site", "-latest_at"], name="worklist_newest"),
+            models.Index(fields=["site", "status", "-latest_at"], name="worklist_by_status"),
+            models.Index(fields=["site", "finding", "-latest_at"], name="worklist_by_finding"),
+        ]
+
+    def __str__(self) -> str:
+        return f"summary of {self.study_id}"

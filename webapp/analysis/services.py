@@ -1,0 +1,153 @@
+"""The life of analyses. Every write keeps the worklist's summaries true in its own transaction."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+
+from django.db import transaction
+
+from classifier.contract import Cam, Prediction
+from webapp.accounts.models import User
+from webapp.analysis import summaries
+from webapp.analysis.models import Analysis, AnalysisCam
+from webapp.audit.services import record
+from webapp.core import ledger
+from webapp.core.errors import CodedError
+from webapp.core.queue import nudge
+from webapp.registry.selectors import active_models
+from webapp.scans.files import ParsedScan
+from webapp.scans.models import Patient, Scan, Upload
+from webapp.scans.services import Move, ingest_finish, scan_move
+
+INFER = "worker.tasks.infer"
+INFER_LEASE = timedelta(seconds=120)
+BACKFILL_BATCH = 500
+
+
+@transaction.atomic
+def ingest_done(*, upload: Upload, token: uuid.UUID, results: Sequence[ParsedScan]) -> list[Scan] | None:
+    """Turn a parsed upload into scans and queue their analyses; None when the attempt lost its lease."""
+    scans = ingest_finish(upload=upload, token=token, results=results)
+    if scans:
+        analyses_queue(scans)
+    return scans
+
+
+@transaction.atomic
+def analyses_queue(scans: Iterable[Scan]) -> list[Analysis]:
+    """Queue each scan for the active model of its slot; a scan without one waits for a promotion.
+
+    Repeating it does nothing: one analysis per scan and model version.
+    """
+    scans, models = list(scans), active_models()
+    wanted = [Analysis(scan=scan, model_version=models[scan.slot]) for scan in scans if scan.slot in models]
+    Analysis.objects.bulk_create(wanted, ignore_conflicts=True)
+    summaries.refresh(scan.pk for scan in scans)
+    if wanted:
+        nudge(INFER)
+    return list(Analysis.objects.filter(scan__in=scans, model_version__in=models.values()))
+
+
+def analyses_claim(n: int, *, lease: timedelta = INFER_LEASE) -> list[Analysis]:
+    """Take up to `n` queued analyses of one model (that of the oldest); they share an `attempt_token`."""
+    analyses_give_up()
+    oldest = ledger.claimable(Analysis.objects.all()).order_by("created_at", "pk").first()
+    if oldest is None:
+        return []
+    of_one_model = Analysis.objects.filter(model_version=oldest.model_version_id)
+    keys = [analysis.pk for analysis in ledger.claim(of_one_model, n=n, lease=lease)]
+    claimed = Analysis.objects.select_related("model_version", "scan__series__study__patient")
+    return list(claimed.filter(pk__in=keys).order_by("created_at", "pk"))
+
+
+@transaction.atomic
+def analyses_give_up() -> int:
+    """Fail the analyses whose last attempt lost its lease; answers how many."""
+    keys = ledger.give_up(Analysis.objects.all())
+    if keys:
+        summaries.refresh(Analysis.objects.filter(pk__in=keys).values_list("scan_id", flat=True))
+    return len(keys)
+
+
+def analyses_extend(token: uuid.UUID, *, lease: timedelta = INFER_LEASE) -> int:
+    return ledger.extend(Analysis, token, lease=lease)
+
+
+def analyses_release(token: uuid.UUID) -> int:
+    """Hand back what was claimed and not begun."""
+    return ledger.release(Analysis, token)
+
+
+@transaction.atomic
+def analysis_done(
+    *, analysis: Analysis, token: uuid.UUID, prediction: Prediction, cam: Cam, seconds: float
+) -> bool:
+    """Store a model's answer; False, and nothing is changed, when the attempt has lost its lease."""
+    mine = ledger.finish(
+        analysis,
+        token,
+        status=Analysis.Status.DONE,
+        finding=prediction.finding or "",
+        uncertainty=prediction.uncertainty,
+        probabilities=dict(prediction.probabilities),
+        abstention=str(prediction.abstention or ""),
+        withheld=prediction.withheld,
+        seconds=seconds,
+        error_code="",
+    )
+    if mine:
+        AnalysisCam.objects.create(analysis=analysis, cam=cam.as_dict())
+        summaries.refresh([analysis.scan_id])
+    return mine
+
+
+@transaction.atomic
+def analysis_fail(*, analysis: Analysis, token: uuid.UUID, code: str) -> bool:
+    """The analysis went wrong; False when the attempt has lost its lease."""
+    mine = ledger.finish(analysis, token, status=Analysis.Status.FAILED, error_code=code)
+    if mine:
+        summaries.refresh([analysis.scan_id])
+    return mine
+
+
+@transaction.atomic
+def analysis_retry(*, analysis: Analysis, actor: User) -> Analysis:
+    """Queue a failed analysis again; raises CodedError `conflict` when it is not a failed one any more."""
+    analysis.refresh_from_db()
+    if analysis.status != Analysis.Status.FAILED or not ledger.retry(analysis):
+        raise CodedError("conflict")
+    summaries.refresh([analysis.scan_id])
+    record(actor=actor, site=analysis.scan.site, action="analysis.retried", subject=analysis)
+    nudge(INFER)
+    analysis.refresh_from_db()
+    return analysis
+
+
+def backfill(slot: str | None = None) -> int:
+    """Queue the scans that waited for a model of their slot (None: every slot); answers how many.
+
+    The sweeper calls it, nudged by every promotion. Scans that have an analysis keep it.
+    """
+    slots = [s for s in active_models() if slot in (None, s)]
+    queued = 0
+    while batch := list(
+        Scan.objects.filter(slot__in=slots, analyses=None).order_by("received_at")[:BACKFILL_BATCH]
+    ):
+        queued += len(batch)
+        analyses_queue(batch)
+    return queued
+
+
+@transaction.atomic
+def scan_refile(*, scan: Scan, patient: Patient, actor: User, reason: str) -> Move:
+    """Move a scan to another patient and renew both studies' summaries; raises what `scan_move` raises."""
+    move = scan_move(scan=scan, patient=patient, actor=actor, reason=reason)
+    scan_moved(move)
+    return move
+
+
+def scan_moved(move: Move) -> None:
+    """Renew the summaries of the study that a scan left and of the one it joined."""
+    summaries.refresh_studies([move.source_study_id, move.study.pk])

@@ -1,0 +1,113 @@
+"""The worklist's row of a study, made from its scans and their analyses in the transaction that changes them.
+
+A scan's current analysis is its newest finished one, else its newest: an answer is never taken away by a
+later attempt. The study's status is the least finished of its scans': analysing, failed, waiting (no model
+for it), and only then finished. An abstention is finished: the study abstains when none of its scans got
+an answer. Worst is the scan whose reported finding is abnormal, with the highest probability; after those
+the scans on which nothing reached its threshold, then the normal ones, by their likeliest abnormal finding.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from classifier.contract import NO_MODEL_FOR_MODALITY
+from webapp.analysis.models import Analysis, AnalysisStatus, StudyStatus, StudySummary
+from webapp.scans.models import Scan, Study
+
+NORMAL = "normal"
+
+
+@dataclass(frozen=True)
+class State:
+    """Where one scan stands: its status on the worklist's scale, the code behind it, its current analysis."""
+
+    status: StudyStatus
+    reason: str = ""
+    analysis: Analysis | None = None
+
+
+def current_analysis(analyses: Iterable[Analysis]) -> Analysis | None:
+    """The analysis that speaks for a scan: the newest finished one, else the newest."""
+    newest = sorted(analyses, key=lambda a: a.created_at, reverse=True)
+    done = (a for a in newest if a.status == AnalysisStatus.DONE)
+    return next(done, newest[0] if newest else None)
+
+
+def scan_state(analyses: Iterable[Analysis]) -> State:
+    """Where a scan with these analyses stands."""
+    analysis = current_analysis(analyses)
+    if analysis is None:
+        return State(StudyStatus.WAITING, NO_MODEL_FOR_MODALITY)
+    if analysis.status == AnalysisStatus.FAILED:
+        return State(StudyStatus.FAILED, analysis.error_code, analysis)
+    if analysis.status != AnalysisStatus.DONE:
+        return State(StudyStatus.ANALYSING, "", analysis)
+    if analysis.withheld:
+        return State(StudyStatus.ABSTAINED, analysis.abstention, analysis)
+    return State(StudyStatus.DONE, "", analysis)
+
+
+def severity(analysis: Analysis) -> tuple[int, float]:
+    """How an answered analysis ranks among others; the greater is the worse."""
+    rank = {NORMAL: 0, "": 1}.get(analysis.finding, 2)
+    return rank, reported(analysis)[1] if rank == 2 else likeliest_abnormal(analysis)[1]
+
+
+def reported(analysis: Analysis) -> tuple[str, float]:
+    """The finding with its probability; without one, the likeliest abnormal finding's probability."""
+    if analysis.finding:
+        return analysis.finding, analysis.probabilities[analysis.finding]
+    return "", likeliest_abnormal(analysis)[1]
+
+
+def likeliest_abnormal(analysis: Analysis) -> tuple[str, float]:
+    abnormal = {f: p for f, p in analysis.probabilities.items() if f != NORMAL}
+    return max(abnormal.items(), key=lambda item: item[1], default=("", 0.0))
+
+
+def refresh(scan_ids: Iterable[uuid.UUID]) -> None:
+    """Write the summaries of these scans' studies anew, in the transaction that changed something on them.
+
+    The scans are locked first, so that a scan that is being moved is counted where it ends up.
+    """
+    scans = Scan.objects.select_for_update(of=("self",), no_key=True).filter(pk__in=set(scan_ids))
+    refresh_studies([scan.series.study_id for scan in scans.select_related("series").order_by("pk")])
+
+
+def refresh_studies(study_ids: Iterable[uuid.UUID]) -> None:
+    """The same by study; a study without scans loses its summary."""
+    studies = Study.objects.select_for_update(no_key=True).filter(pk__in=set(study_ids)).order_by("pk")
+    for study in studies:
+        scans = list(Scan.objects.filter(series__study=study).prefetch_related("analyses"))
+        if scans:
+            StudySummary.objects.update_or_create(study=study, defaults=_values(study, scans))
+        else:
+            StudySummary.objects.filter(study=study).delete()
+
+
+def _values(study: Study, scans: list[Scan]) -> dict[str, object]:
+    states = [(scan_state(scan.analyses.all()), scan) for scan in scans]
+    answered = [(s.analysis, scan) for s, scan in states if s.status == StudyStatus.DONE and s.analysis]
+    worst, worst_scan = max(answered, key=lambda pair: severity(pair[0]), default=(None, None))
+    least = min((state for state, _ in states), key=lambda s: _order(s, bool(answered)))
+    finding, probability = reported(worst) if worst else ("", None)
+    return {
+        "site_id": study.site_id,
+        "status": least.status,
+        "finding": finding,
+        "probability": probability,
+        "uncertainty": worst.uncertainty if worst else None,
+        "reason": least.reason,
+        "scans": len(scans),
+        "synthetic": any(scan.synthetic for scan in scans),
+        "worst_scan": worst_scan or scans[0],
+        "latest_at": max(scan.received_at for scan in scans),
+    }
+
+
+def _order(state: State, answered: bool) -> tuple[bool, int]:
+    order = list(StudyStatus).index(state.status)
+    return (answered and state.status == StudyStatus.ABSTAINED, order)

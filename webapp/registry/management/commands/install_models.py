@@ -1,0 +1,30 @@
+"""`manage.py install_models`: register the artifacts that the program ships; safe to repeat."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from webapp.core.errors import CodedError
+from webapp.registry.services import models_install
+
+
+class Command(BaseCommand):
+    help = "Register the shipped models, and activate one in each slot that no person has filled."
+
+    def add_arguments(self, parser):
+        parser.add_argument("folder", nargs="?", type=Path, default=settings.HILUM_ARTIFACTS)
+
+    def handle(self, *args, folder: Path, **options):
+        paths = sorted(folder.glob("*.safetensors"))
+        if not paths:
+            self.stdout.write("No models are shipped here.")
+        try:
+            for version, activated in models_install(paths):
+                self.stdout.write(
+                    f"{version} {version.name}: {'now active' if activated else version.status}"
+                )
+        except CodedError as error:
+            raise CommandError(f"{error.message} {error.remedy}") from error

@@ -1,0 +1,33 @@
+"""`manage.py promote_model ID --by USER --reason TEXT`: make a model version the active one of its slot."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.core.management.base import BaseCommand, CommandError
+
+from webapp.accounts.models import User
+from webapp.core.errors import CodedError
+from webapp.registry.models import ModelVersion
+from webapp.registry.services import model_promote
+
+
+class Command(BaseCommand):
+    help = "Make a model version the active one of its slot; the one before is retired."
+
+    def add_arguments(self, parser):
+        parser.add_argument("id", type=uuid.UUID)
+        parser.add_argument("--by", required=True, help="user name of the person who decides this")
+        parser.add_argument("--reason", required=True)
+
+    def handle(self, *args, **options):
+        version = ModelVersion.objects.filter(pk=options["id"]).first()
+        person = User.objects.filter(username=options["by"]).first()
+        if not version or not person:
+            raise CommandError("There is no such model version." if not version else "There is no such user.")
+        try:
+            promotion = model_promote(model_version=version, by=person, reason=options["reason"])
+        except CodedError as error:
+            raise CommandError(f"{error.message} {error.remedy}") from error
+        before = f", in place of {promotion.previous}" if promotion.previous else ""
+        self.stdout.write(f"{version} is active now{before}.")

@@ -1,0 +1,180 @@
+"""Registering model versions, and making one of them the active one of its slot."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import uuid
+from collections.abc import Iterable
+from pathlib import Path
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.db.models import Max
+
+from classifier.artifact import ArtifactError, Header, read_header
+from webapp.accounts.models import Site, User
+from webapp.accounts.services import can
+from webapp.audit.services import record
+from webapp.core import storage
+from webapp.core.errors import CodedError
+from webapp.core.queue import nudge
+from webapp.registry.models import ModelStatus, ModelVersion, Promotion
+
+SWEEP = "worker.tasks.sweep"
+INSTALLED = "Installed with the program."
+
+
+def model_register(
+    path: Path | str, *, by: User | None = None, site: Site | None = None, shipped: bool = False
+) -> ModelVersion:
+    """Copy an artifact into the store and record it as a candidate; the same bytes are the earlier version.
+
+    Raises CodedError with an `ArtifactError`'s code (400) when the file is no Hilum model.
+    """
+    incoming = settings.HILUM_DATA / "incoming" / f"{uuid.uuid4().hex}.safetensors"
+    incoming.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    shutil.copyfile(path, incoming)
+    try:
+        header = read_header(incoming)
+        earlier = ModelVersion.objects.filter(sha256=header.sha256).first()
+        return earlier or _store(incoming, header, by=by, site=site, shipped=shipped)
+    except ArtifactError as error:
+        raise CodedError(
+            error.code, error.message, "Choose a model file made by Hilum's training.", 400
+        ) from error
+    finally:
+        incoming.unlink(missing_ok=True)
+
+
+def model_promote(*, model_version: ModelVersion, by: User, reason: str) -> Promotion:
+    """Make a version the active one of its slot; the one before is retired. A rollback is another promotion.
+
+    On commit the sweeper is nudged, which queues the scans that waited (`analysis.services.backfill`).
+    Raises CodedError `forbidden`, `reason_missing`, `conflict`, `artifact_damaged`.
+    """
+    if not can(by, "model.promote", model_version.site):
+        raise CodedError("forbidden")
+    if not reason.strip():
+        raise CodedError("reason_missing", "A reason is needed.", "Say why this model is to be used.", 400)
+    return _activate(model_version, by=by, reason=reason.strip()[:500])
+
+
+@transaction.atomic
+def model_reject(*, model_version: ModelVersion, by: User) -> ModelVersion:
+    """Rule a candidate or a retired version out for good; raises CodedError `forbidden`, `conflict`."""
+    if not can(by, "model.promote", model_version.site):
+        raise CodedError("forbidden")
+    version = ModelVersion.objects.select_for_update().get(pk=model_version.pk)
+    _allow(version, ModelStatus.REJECTED)
+    version.status = ModelStatus.REJECTED
+    version.save(update_fields=["status"])
+    record(actor=by, site=version.site, action="model.rejected", subject=version)
+    return version
+
+
+def models_install(paths: Iterable[Path]) -> list[tuple[ModelVersion, bool]]:
+    """Register the shipped artifacts; answers each version and whether it was made active now.
+
+    One goes into an empty slot, or in the place of an earlier shipped one as long as no person has ever
+    promoted anything there; else it stays a candidate.
+    """
+    installed = []
+    for path in paths:
+        version = model_register(path, shipped=True)
+        activate = version.status == ModelStatus.CANDIDATE and _is_ours_to_fill(version.slot)
+        if activate:
+            _activate(version, by=None, reason=INSTALLED)
+        installed.append((version, activate))
+    return installed
+
+
+def _is_ours_to_fill(slot: str) -> bool:
+    active = ModelVersion.objects.filter(slot=slot, status=ModelStatus.ACTIVE).first()
+    by_people = Promotion.objects.filter(model_version__slot=slot, by__isnull=False)
+    return active is None or (active.shipped and not by_people.exists())
+
+
+def _store(
+    incoming: Path, header: Header, *, by: User | None, site: Site | None, shipped: bool
+) -> ModelVersion:
+    version = ModelVersion(
+        slot=header.spec.slot,
+        name=header.spec.name[:100],
+        sha256=header.sha256,
+        size=incoming.stat().st_size,
+        spec=json.loads(header.spec.to_json()),
+        card=header.card,
+        shipped=shipped,
+        site=site,
+        registered_by=by,
+    )
+    version.stored_name = f"models/{version.id}.safetensors"
+    storage.put_file(incoming, version.stored_name)
+    try:
+        return _number_and_save(version)
+    except IntegrityError:
+        # Somebody registered the same bytes, or took the number, a moment ago.
+        earlier = ModelVersion.objects.filter(sha256=header.sha256).first()
+        if earlier:
+            storage.delete_file(version.stored_name)
+            return earlier
+        return _number_and_save(version)
+    except BaseException:
+        storage.delete_file(version.stored_name)
+        raise
+
+
+@transaction.atomic
+def _number_and_save(version: ModelVersion) -> ModelVersion:
+    highest = ModelVersion.objects.filter(slot=version.slot).aggregate(n=Max("number"))["n"]
+    version.number = (highest or 0) + 1
+    version.save(force_insert=True)
+    record(actor=version.registered_by, site=version.site, action="model.registered", subject=version)
+    return version
+
+
+def _activate(model_version: ModelVersion, *, by: User | None, reason: str) -> Promotion:
+    if not _intact(model_version):
+        raise CodedError(
+            "artifact_damaged",
+            "The model's file is missing or damaged.",
+            "Register the model file again.",
+            409,
+        )
+    with transaction.atomic():
+        versions = ModelVersion.objects.select_for_update().filter(slot=model_version.slot).order_by("pk")
+        by_key = {version.pk: version for version in versions}
+        version = by_key[model_version.pk]
+        previous = next((v for v in by_key.values() if v.status == ModelStatus.ACTIVE), None)
+        _allow(version, ModelStatus.ACTIVE)
+        if previous:
+            previous.status = ModelStatus.RETIRED
+            previous.save(update_fields=["status"])
+        version.status = ModelStatus.ACTIVE
+        version.save(update_fields=["status"])
+        promotion = Promotion.objects.create(model_version=version, previous=previous, by=by, reason=reason)
+        record(
+            actor=by,
+            site=version.site,
+            action="model.promoted",
+            subject=version,
+            detail={"slot": version.slot, "previous": str(previous.pk) if previous else None},
+        )
+        nudge(SWEEP)
+    model_version.refresh_from_db()
+    return promotion
+
+
+def _allow(version: ModelVersion, target: str) -> None:
+    if not version.LIFE.allows(version.status, target):
+        raise CodedError(
+            "conflict", f"A model version that is {version.status} cannot become {target}.", status=409
+        )
+
+
+def _intact(version: ModelVersion) -> bool:
+    try:
+        return read_header(storage.path_of(version.stored_name)).sha256 == version.sha256
+    except (ArtifactError, OSError):
+        return False

@@ -1,0 +1,61 @@
+"""What somebody says of a file they hand in: patient, study, date, kind. Checked, never trusted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Self
+
+from classifier.contract import Slot
+from webapp.core.errors import CodedError
+from webapp.scans.dicom_values import parse_date
+
+LENGTH = 64
+MODALITIES = {"": "", "auto": "", "cxr": Slot.CXR, "cr": Slot.CXR, "dx": Slot.CXR, "ct": Slot.CT}
+
+
+@dataclass(frozen=True)
+class Claim:
+    """`study` is an accession number or a StudyInstanceUID; `modality` is empty, `cxr` or `ct`."""
+
+    patient_id: str = ""
+    study: str = ""
+    date: date | None = None
+    modality: str = ""
+
+    @classmethod
+    def parse(cls, *, patient_id: str = "", study: str = "", date: str = "", modality: str = "") -> Self:
+        """Read what a form, a header or an API call says; raises CodedError `claim_invalid` (400)."""
+        kind = (modality or "").strip().lower()
+        if kind not in MODALITIES:
+            raise _invalid("The kind of image is unknown.", "Use auto, cxr or ct.")
+        day = parse_date(date) if date else None
+        if date and not day:
+            raise _invalid("The date cannot be read.", "Write it as 2026-11-20.")
+        return cls(
+            patient_id=_short(patient_id, "The patient identifier"),
+            study=_short(study, "The study"),
+            date=day,
+            modality=str(MODALITIES[kind]),
+        )
+
+    @property
+    def columns(self) -> dict[str, object]:
+        """The claim as an upload's columns."""
+        return {
+            "claimed_patient_id": self.patient_id,
+            "claimed_study": self.study,
+            "claimed_date": self.date,
+            "claimed_modality": self.modality,
+        }
+
+
+def _short(value: str | None, what: str) -> str:
+    value = (value or "").strip()
+    if len(value) > LENGTH or not value.isprintable():
+        raise _invalid(f"{what} is not a line of at most {LENGTH} characters.", "Shorten it and try again.")
+    return value
+
+
+def _invalid(message: str, remedy: str) -> CodedError:
+    return CodedError("claim_invalid", message=message, remedy=remedy, status=400)

@@ -1,0 +1,98 @@
+"""The files behind uploads and scans: received by streaming, named by our UUIDs, kept in `core.storage`."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+
+from classifier.images.limits import MAX_FILE_BYTES
+from webapp.core import storage
+from webapp.core.errors import CodedError
+
+if TYPE_CHECKING:
+    from classifier.images.picture import ParseResult
+
+KINDS = ("display", "working", "preview")
+
+
+@dataclass(frozen=True)
+class Received:
+    """Bytes that have arrived under `path` in the incoming folder; nothing is recorded of them yet."""
+
+    path: Path
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class ParsedScan:
+    """One picture of an upload: what the parsing helper found out, and where its files are kept now."""
+
+    id: uuid.UUID
+    facts: ParseResult
+    files: dict[str, StoredFile]
+
+
+def receive(chunks: Iterable[bytes], *, max_bytes: int = MAX_FILE_BYTES) -> Received:
+    """Stream into the incoming folder while hashing; keeps nothing when it raises.
+
+    Raises CodedError `too_large` (413) as soon as the bound is passed, `empty_file` (400).
+    """
+    path = incoming_folder() / uuid.uuid4().hex
+    digest, size = hashlib.sha256(), 0
+    try:
+        with path.open("xb") as file:
+            for chunk in chunks:
+                size += len(chunk)
+                if size > max_bytes:
+                    raise CodedError("too_large")
+                digest.update(chunk)
+                file.write(chunk)
+        if not size:
+            raise CodedError("empty_file")
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    return Received(path=path, sha256=digest.hexdigest(), size=size)
+
+
+def incoming_folder() -> Path:
+    folder = settings.HILUM_DATA / "incoming"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
+def original_name(upload_id: uuid.UUID) -> str:
+    return f"{upload_id.hex[:2]}/{upload_id}/original"
+
+
+def store_parsed(*, scan_id: uuid.UUID, token: uuid.UUID, facts: ParseResult, folder: Path) -> ParsedScan:
+    """Move the pictures that the helper wrote into `folder` to the media store, under names of this attempt.
+
+    The attempt's token in the name keeps a late duplicate from overwriting what the rows already name.
+    """
+    files = {}
+    for kind in KINDS:
+        source = Path(folder) / facts.files[kind]
+        name = f"{scan_id.hex[:2]}/{scan_id}/{token.hex[:8]}-{kind}.png"
+        sha256 = file_sha256(source)
+        storage.put_file(source, name)
+        files[kind] = StoredFile(name=name, sha256=sha256)
+    return ParsedScan(id=scan_id, facts=facts, files=files)
+
+
+def file_sha256(path: Path) -> str:
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,89 @@
+"""Reading uploads, patients and scans. What lies at a stranger's site does not exist for the user (404)."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django.db.models import Prefetch, Q, QuerySet
+
+from webapp.accounts.models import User
+from webapp.accounts.services import for_sites
+from webapp.core.errors import CodedError
+from webapp.scans.dicom_values import parse_age, parse_date
+from webapp.scans.models import Patient, Scan, Study, Upload
+
+DAYS_A_YEAR = 365.25
+
+
+def scans_visible(user: User, permission: str = "scan.view") -> QuerySet[Scan]:
+    visible = for_sites(Scan.objects.all(), user, permission)
+    return visible.select_related("site", "upload", "duplicate_of", "series__study__patient")
+
+
+def uploads_visible(user: User, permission: str = "scan.view") -> QuerySet[Upload]:
+    """Newest first."""
+    return for_sites(Upload.objects.select_related("site"), user, permission).order_by("-created_at", "pk")
+
+
+def patients_visible(user: User, permission: str = "scan.view") -> QuerySet[Patient]:
+    return for_sites(Patient.objects.select_related("site"), user, permission)
+
+
+def scan_or_404(user: User, scan_id: uuid.UUID, permission: str = "scan.view") -> Scan:
+    return _or_404(scans_visible(user, permission), scan_id)
+
+
+def upload_or_404(user: User, upload_id: uuid.UUID, permission: str = "scan.view") -> Upload:
+    return _or_404(uploads_visible(user, permission), upload_id)
+
+
+def patient_or_404(user: User, patient_id: uuid.UUID, permission: str = "scan.view") -> Patient:
+    return _or_404(patients_visible(user, permission), patient_id)
+
+
+def scan_or_upload(record_id: uuid.UUID, user: User) -> Scan | Upload:
+    """The scan with this id; until there is one, its upload. Raises CodedError `not_found`."""
+    scan = scans_visible(user).filter(pk=record_id).first()
+    return scan or upload_or_404(user, record_id)
+
+
+def patient_history(patient: Patient) -> QuerySet[Study]:
+    """The patient's studies in order of time, each with `.scan_list` through its series (three queries)."""
+    scans = Scan.objects.order_by("acquired_at", "received_at", "pk")
+    return patient.studies.order_by("study_at", "created_at").prefetch_related(
+        Prefetch("series__scans", queryset=scans)
+    )
+
+
+def patients_search(user: User, site: object, words: str) -> QuerySet[Patient]:
+    """The site's patients by the beginning of the identifier or any part of the name."""
+    found = patients_visible(user).filter(patient_matches(words), site=site)
+    return found.order_by("name", "patient_id", "pk")
+
+
+def patient_matches(words: str, path: str = "") -> Q:
+    """Every word begins the identifier or stands in the name; `path` leads to the patient."""
+    condition = Q()
+    for word in words.split():
+        condition &= Q(**{f"{path}patient_id__istartswith": word}) | Q(**{f"{path}name__icontains": word})
+    return condition
+
+
+def patient_age(scan: Scan) -> float | None:
+    """The patient's age in years when the picture was taken: as the file says, else from the birth date."""
+    stated = parse_age(scan.metadata.get("PatientAge"))
+    if stated is not None:
+        return stated
+    taken = scan.study.study_date
+    born = parse_date(scan.metadata.get("PatientBirthDate")) or scan.patient.birth_date
+    if not taken or not born or born > taken:
+        return None
+    return (taken - born).days / DAYS_A_YEAR
+
+
+def _or_404(rows: QuerySet, key: uuid.UUID) -> Any:
+    row = rows.filter(pk=key).first()
+    if row is None:
+        raise CodedError("not_found")
+    return row

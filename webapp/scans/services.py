@@ -1,0 +1,217 @@
+"""What is done to uploads and scans. Page, API and worker come through here; who may is checked before."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.db import IntegrityError, transaction
+
+from classifier.contract import RefusalReason
+from classifier.images.limits import MAX_FILE_BYTES
+from webapp.accounts.models import Site, User
+from webapp.accounts.services import can
+from webapp.audit.services import record
+from webapp.core import ledger, storage
+from webapp.core.errors import CodedError
+from webapp.core.queue import nudge
+from webapp.scans.claims import Claim
+from webapp.scans.dicom_values import text
+from webapp.scans.files import ParsedScan, Received, original_name, receive
+from webapp.scans.filing import file_scan, patient_find_or_create, series_for, study_for
+from webapp.scans.models import Patient, Scan, ScanMove, Series, Study, Upload
+
+__all__ = ["patient_find_or_create"]
+
+INGEST = "worker.tasks.ingest"
+INGEST_LEASE = timedelta(seconds=120)
+
+
+def upload_store(
+    *,
+    user: User,
+    site: Site,
+    chunks: Iterable[bytes],
+    filename: str = "",
+    claim: Claim | None = None,
+    max_bytes: int = MAX_FILE_BYTES,
+) -> tuple[Upload, bool]:
+    """Take bytes in: the only way, after `scan.upload` was checked. Answers the upload and whether it is new.
+
+    The same bytes at the same site are the earlier upload; one that failed is tried again. Raises CodedError
+    `too_large`, `empty_file`, or `patient_conflict` when the earlier one belongs to another patient.
+    """
+    received = receive(chunks, max_bytes=max_bytes)
+    claim = claim or Claim()
+    try:
+        earlier = Upload.objects.filter(site=site, sha256=received.sha256).first()
+        if earlier:
+            return _again(earlier, claim), False
+        return _register(user, site, received, text(filename, 255), claim)
+    finally:
+        received.path.unlink(missing_ok=True)
+
+
+def ingest_claim(n: int, *, lease: timedelta = INGEST_LEASE) -> list[Upload]:
+    """Take up to `n` uploads to parse; they carry one `attempt_token`. The worn-out ones are given up."""
+    ledger.give_up(Upload.objects.all())
+    uploads = ledger.claim(Upload.objects.all(), n=n, lease=lease)
+    return list(
+        Upload.objects.select_related("site").filter(pk__in=[u.pk for u in uploads]).order_by("created_at")
+    )
+
+
+@transaction.atomic
+def ingest_finish(*, upload: Upload, token: uuid.UUID, results: Sequence[ParsedScan]) -> list[Scan] | None:
+    """Turn a parsed upload into scans; None when the attempt has lost its lease to another.
+
+    Whoever calls this queues the analyses in the same transaction: `analysis.services.ingest_done` does both.
+    """
+    if not ledger.finish(upload, token, status=Upload.Status.DONE):
+        return None
+    return [file_scan(upload, parsed) for parsed in results]
+
+
+def ingest_refuse(*, upload: Upload, token: uuid.UUID, reason: RefusalReason, detail: str = "") -> bool:
+    """The upload is no picture that can be read: final. Its bytes are not kept."""
+    refused = ledger.finish(
+        upload,
+        token,
+        status=Upload.Status.REFUSED,
+        refusal=str(RefusalReason(reason)),
+        refusal_detail=text(detail, 200),
+    )
+    if refused:
+        transaction.on_commit(lambda: storage.delete_file(upload.stored_name), robust=True)
+    return refused
+
+
+def ingest_fail(*, upload: Upload, token: uuid.UUID, code: str) -> bool:
+    """Parsing went wrong on our side; a person, or the same file again, can retry it."""
+    return ledger.finish(upload, token, status=Upload.Status.FAILED, error_code=code)
+
+
+def ingest_extend(token: uuid.UUID, *, lease: timedelta = INGEST_LEASE) -> int:
+    return ledger.extend(Upload, token, lease=lease)
+
+
+def ingest_release(token: uuid.UUID) -> int:
+    """Hand back what was claimed and not begun."""
+    return ledger.release(Upload, token)
+
+
+@transaction.atomic
+def upload_retry(*, upload: Upload, actor: User) -> Upload:
+    """Try a failed upload again; raises CodedError `conflict` when it is not a failed one any more."""
+    upload.refresh_from_db()
+    if upload.status != Upload.Status.FAILED or not ledger.retry(upload):
+        raise CodedError("conflict")
+    record(actor=actor, site=upload.site, action="upload.retried", subject=upload)
+    nudge(INGEST, upload.pk)
+    upload.refresh_from_db()
+    return upload
+
+
+@dataclass(frozen=True)
+class Move:
+    """What `scan_move` changed: the studies whose summaries are to be renewed (the first may be gone)."""
+
+    scan: Scan
+    source_study_id: uuid.UUID
+    study: Study
+
+
+@transaction.atomic
+def scan_move(*, scan: Scan, patient: Patient, actor: User, reason: str) -> Move:
+    """File a scan to another patient of its site, with a trace; `analysis.services.scan_refile` calls this.
+
+    Its study is found or made under the new patient; what is left empty of the old one is removed. Raises
+    CodedError `forbidden`, `not_found` for a patient of another site, `claim_invalid` without a reason.
+    """
+    if not can(actor, "scan.move", scan.site):
+        raise CodedError("forbidden")
+    if patient.site_id != scan.site_id:
+        raise CodedError("not_found")
+    reason = text(reason, 500)
+    if not reason:
+        raise CodedError(
+            "claim_invalid", "A reason is needed.", "Say in a few words why the scan is moved.", 400
+        )
+    scan = (
+        Scan.objects.select_for_update(of=("self",), no_key=True)
+        .select_related("series__study__patient", "upload")
+        .get(pk=scan.pk)
+    )
+    old_series, old_study, old_patient = scan.series, scan.study, scan.patient
+    if old_patient.pk == patient.pk:
+        return Move(scan=scan, source_study_id=old_study.pk, study=old_study)
+    study = study_for(patient=patient, metadata=scan.metadata, upload=scan.upload, scan_id=scan.pk)
+    scan.series = series_for(study=study, metadata=scan.metadata)
+    scan.save(update_fields=["series"])
+    _remove_empty(old_series, old_study)
+    ScanMove.objects.create(scan=scan, source=old_patient, target=patient, actor=actor, reason=reason)
+    record(
+        actor=actor,
+        site=scan.site,
+        action="scan.moved",
+        subject=scan,
+        detail={"source": str(old_patient.pk), "target": str(patient.pk)},
+    )
+    return Move(scan=scan, source_study_id=old_study.pk, study=study)
+
+
+def _register(user: User, site: Site, received: Received, filename: str, claim: Claim) -> tuple[Upload, bool]:
+    upload = Upload(
+        site=site, user=user, sha256=received.sha256, size=received.size, filename=filename, **claim.columns
+    )
+    upload.stored_name = original_name(upload.id)
+    storage.put_file(received.path, upload.stored_name)
+    try:
+        with transaction.atomic():
+            upload.save(force_insert=True)
+            record(actor=user, site=site, action="upload.received", subject=upload)
+            nudge(INGEST, upload.pk)
+    except IntegrityError:
+        storage.delete_file(upload.stored_name)
+        earlier = Upload.objects.filter(site=site, sha256=received.sha256).first()
+        if not earlier:
+            raise
+        return _again(earlier, claim), False
+    except BaseException:
+        storage.delete_file(upload.stored_name)
+        raise
+    return upload, True
+
+
+@transaction.atomic
+def _again(earlier: Upload, claim: Claim) -> Upload:
+    """The same bytes once more: the earlier upload, its claim completed while nobody has begun with it."""
+    upload = Upload.objects.select_for_update().get(pk=earlier.pk)
+    status, claimed = upload.status, claim.patient_id
+    if status == Upload.Status.FAILED:
+        ledger.retry(upload, **(claim.columns if claimed else {}))
+        nudge(INGEST, upload.pk)
+    elif status == Upload.Status.RECEIVED and claimed and not upload.claimed_patient_id:
+        Upload.objects.filter(pk=upload.pk).update(**claim.columns)
+    elif status != Upload.Status.REFUSED and claimed and claimed not in _patient_ids(upload):
+        raise CodedError("patient_conflict")
+    upload.refresh_from_db()
+    return upload
+
+
+def _patient_ids(upload: Upload) -> set[str]:
+    """The identifiers of the patients that the upload's scans are filed to; before that, the claimed one."""
+    if upload.status != Upload.Status.DONE:
+        return {upload.claimed_patient_id}
+    return set(
+        Patient.objects.filter(studies__series__scans__upload=upload).values_list("patient_id", flat=True)
+    )
+
+
+def _remove_empty(series: Series, study: Study) -> None:
+    if not series.scans.exists():
+        series.delete()
+    if not study.series.exists():
+        study.delete()
