@@ -1,0 +1,48 @@
+"""Limits that a process lays on itself before it parses untrusted bytes; what the system lacks is skipped."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import resource
+import signal
+import sys
+
+from classifier.images.limits import Limits
+
+_PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
+_CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
+
+
+def forbid_network_and_privileges() -> None:
+    """Give up new privileges and, where the system allows it, the network; once, before threads start."""
+    libc = _libc()
+    if libc is None:
+        return
+    libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    if libc.unshare(_CLONE_NEWNET) != 0:
+        libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET)
+
+
+def limit(limits: Limits) -> None:
+    """Bound this process's memory, processor time, output files and descriptors; die with the parent."""
+    libc = _libc()
+    if libc is not None:
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    _bound("RLIMIT_CPU", limits.cpu_seconds)
+    _bound("RLIMIT_AS", limits.memory_bytes)
+    _bound("RLIMIT_FSIZE", limits.output_bytes)
+    _bound("RLIMIT_NOFILE", limits.open_files)
+    _bound("RLIMIT_CORE", 0)
+
+
+def _bound(name: str, value: int) -> None:
+    kind = getattr(resource, name, None)
+    if kind is not None:
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(kind, (value, value))
+
+
+def _libc() -> ctypes.CDLL | None:
+    return ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None

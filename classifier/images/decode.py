@@ -1,0 +1,76 @@
+"""DICOM pixel data to an array of stored values, for every transfer syntax that has a free decoder."""
+
+from __future__ import annotations
+
+import imagecodecs
+import numpy as np
+from pydicom import Dataset
+from pydicom.encaps import get_frame
+from pydicom.pixels import apply_color_lut, pixel_array
+from pydicom.uid import (
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLSNearLossless,
+    JPEGTransferSyntaxes,
+)
+
+from classifier.contract import RefusalReason
+from classifier.errors import Refused
+from classifier.images.codestream import declared_size
+
+_LOSSY_JPEG = {JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless}
+_FAILURES = (ValueError, RuntimeError, NotImplementedError, AttributeError, TypeError, KeyError, IndexError)
+_FAILURES += (EOFError, OSError, ArithmeticError)
+
+
+def stored_values(dataset: Dataset) -> np.ndarray:
+    """Stored values (rows, columns) of the only frame, or RGB (rows, columns, 3) for colour.
+
+    A lossy codec may overshoot the stored bits: values are clipped to them, never masked.
+    Raises Refused(undecodable).
+    """
+    try:
+        _check_codestream(dataset)
+        pixels = _decoded(dataset)
+        if dataset.PhotometricInterpretation == "PALETTE COLOR":
+            pixels = apply_color_lut(pixels, dataset)[..., :3]
+    except _FAILURES as error:
+        raise Refused(RefusalReason.UNDECODABLE, type(error).__name__) from error
+    if pixels.ndim == 2 and dataset.get("PixelRepresentation") is not None and pixels.dtype.kind in "iu":
+        pixels = _clipped(pixels, dataset)
+    return pixels
+
+
+def _decoded(dataset: Dataset) -> np.ndarray:
+    syntax = dataset.file_meta.TransferSyntaxUID
+    try:
+        # Unused high bits of raw data may hold overlays: masked; those of lossy data are overshoot.
+        return pixel_array(dataset, index=0, correct_unused_bits=syntax not in _LOSSY_JPEG)
+    except _FAILURES:
+        if syntax not in JPEGTransferSyntaxes or dataset.SamplesPerPixel != 1:
+            raise
+    pixels = imagecodecs.jpeg_decode(get_frame(dataset.PixelData, 0, number_of_frames=1))
+    if pixels.shape != (dataset.Rows, dataset.Columns):
+        raise ValueError("the codestream is not of the declared size")
+    return pixels.view(pixels.dtype.str.replace("u", "i")) if dataset.PixelRepresentation else pixels
+
+
+def _check_codestream(dataset: Dataset) -> None:
+    """Raise ValueError before decoding where the compressed picture declares another size than the header."""
+    if not dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+        return
+    frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
+    size = declared_size(frame)
+    if size is not None and size != (dataset.Rows, dataset.Columns):
+        raise ValueError("the codestream is not of the declared size")
+
+
+def _clipped(pixels: np.ndarray, dataset: Dataset) -> np.ndarray:
+    low, count = 0, 1 << dataset.BitsStored
+    if dataset.PixelRepresentation:
+        low = -count // 2
+    high = low + count - 1
+    info = np.iinfo(pixels.dtype)
+    if low <= info.min and high >= info.max:
+        return pixels
+    return np.clip(pixels, max(low, info.min), min(high, info.max))

@@ -1,0 +1,135 @@
+"""The parsing helper: `python -m classifier.images.helper`, one JSON request a line, one answer a line.
+
+It loads the decoders once and forks a child with fresh limits for every file; it holds no secret,
+no database and no model. Request: {"path", "out_dir", "claimed", "limits"}; answer: {"ok": ParseResult}
+or {"refused": reason, "detail"}.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from classifier.contract import RefusalReason, Slot
+from classifier.errors import Refused
+from classifier.images import confine
+from classifier.images.limits import Limits
+
+FILES = {"display": "display.png", "working": "working.png", "preview": "preview.png"}
+_CHUNK = 1 << 16
+
+
+def main() -> None:
+    confine.forbid_network_and_privileges()
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    # Decoders written in C print what they like; only answers may reach the client.
+    os.dup2(2, 1)
+    _preload()
+    _say(answers, {"ready": os.getpid()})
+    for line in sys.stdin:
+        _say(answers, _answer(json.loads(line)))
+
+
+def _say(answers: Any, message: dict[str, Any]) -> None:
+    answers.write(json.dumps(message, allow_nan=False) + "\n")
+    answers.flush()
+
+
+def _preload() -> None:
+    """Load every decoder now, so that a fork costs milliseconds."""
+    import imagecodecs
+    from PIL import JpegImagePlugin, PngImagePlugin
+    from pydicom.pixels.decoders import base
+    from pydicom.uid import AllTransferSyntaxes
+
+    from classifier.images import png, reading  # noqa: F401
+
+    for syntax in AllTransferSyntaxes:
+        if syntax.is_encapsulated and syntax in base._PIXEL_DATA_DECODERS:
+            base.get_decoder(syntax).is_available  # noqa: B018
+    imagecodecs.png_decode, imagecodecs.png_encode, imagecodecs.jpeg_decode  # noqa: B018
+    JpegImagePlugin, PngImagePlugin  # noqa: B018
+
+
+def _answer(request: dict[str, Any]) -> dict[str, Any]:
+    limits = Limits(**request["limits"])
+    reading_end, writing_end = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(reading_end)
+        _child(request, limits, writing_end)
+    os.close(writing_end)
+    try:
+        said, in_time = _listen(reading_end, limits.wall_seconds)
+    finally:
+        os.close(reading_end)
+        if not said:
+            _kill(pid)
+        _, status = os.waitpid(pid, 0)
+    return _judged(said, in_time, status)
+
+
+def _child(request: dict[str, Any], limits: Limits, writing_end: int) -> None:
+    code = 1
+    try:
+        confine.limit(limits)
+        os.close(0)
+        message = json.dumps(_parsed(request), allow_nan=False).encode()
+        while message:
+            message = message[os.write(writing_end, message) :]
+        code = 0
+    finally:
+        os._exit(code)
+
+
+def _parsed(request: dict[str, Any]) -> dict[str, Any]:
+    from classifier.images.png import write_grey
+    from classifier.images.reading import read
+
+    claimed = request.get("claimed")
+    try:
+        picture = read(request["path"], Slot(claimed) if claimed else None)
+        folder = Path(request["out_dir"])
+        for name, file in FILES.items():
+            write_grey(folder / file, getattr(picture, name))
+    except Refused as refused:
+        return {"refused": refused.reason.value, "detail": refused.detail}
+    except MemoryError:
+        return {"refused": RefusalReason.TOO_LARGE.value, "detail": "needs too much memory"}
+    return {"ok": picture.facts() | {"files": FILES}}
+
+
+def _listen(pipe: int, seconds: float) -> tuple[bytes, bool]:
+    """All that the child says until it closes the pipe, and whether it did so in time."""
+    said, deadline = bytearray(), time.monotonic() + seconds
+    while True:
+        left = deadline - time.monotonic()
+        if left <= 0 or not select.select([pipe], [], [], left)[0]:
+            return b"", False
+        chunk = os.read(pipe, _CHUNK)
+        if not chunk:
+            return bytes(said), True
+        said += chunk
+
+
+def _kill(pid: int) -> None:
+    os.kill(pid, signal.SIGKILL)
+
+
+def _judged(said: bytes, in_time: bool, status: int) -> dict[str, Any]:
+    if in_time and os.WIFEXITED(status) and os.WEXITSTATUS(status) == 0:
+        return json.loads(said)
+    undecodable = RefusalReason.UNDECODABLE.value
+    if not in_time or (os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGXCPU):
+        return {"refused": undecodable, "detail": "took too long to read"}
+    return {"refused": undecodable, "detail": "the decoder failed"}
+
+
+if __name__ == "__main__":
+    main()

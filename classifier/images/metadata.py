@@ -1,0 +1,74 @@
+"""What Hilum keeps of a DICOM header: a fixed list of attributes as plain JSON values."""
+
+from __future__ import annotations
+
+import math
+from datetime import date
+from typing import Any
+
+from pydicom import Dataset
+from pydicom.multival import MultiValue
+from pydicom.valuerep import IS, DSdecimal, DSfloat
+
+from classifier.images.picture import Metadata
+
+KEYWORDS = (
+    "PatientID", "IssuerOfPatientID", "PatientName", "PatientSex", "PatientBirthDate", "PatientAge",
+    "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID", "AccessionNumber",
+    "StudyDate", "StudyTime", "SeriesDate", "SeriesTime", "AcquisitionDate", "AcquisitionTime",
+    "AcquisitionDateTime", "ContentDate", "ContentTime", "TimezoneOffsetFromUTC", "StudyDescription",
+    "SeriesDescription", "SeriesNumber", "InstanceNumber", "Modality", "BodyPartExamined",
+    "ViewPosition", "Laterality", "ImageLaterality", "PatientOrientation", "InstitutionName",
+    "Manufacturer", "ManufacturerModelName", "StationName", "PixelSpacing", "ImagerPixelSpacing",
+    "SliceThickness", "KVP", "PhotometricInterpretation", "LossyImageCompression", "BurnedInAnnotation",
+    "BitsStored", "Rows", "Columns", "SyntheticData",
+)  # fmt: skip
+_UNREADABLE = (ValueError, TypeError, NotImplementedError, ArithmeticError, LookupError, AttributeError)
+_MAX_TEXT, _MAX_VALUES = 256, 16
+_AGE_UNITS = {"Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
+
+
+def metadata_of(dataset: Dataset) -> Metadata:
+    """The kept attributes that are present; None where an attribute is empty or cannot be read."""
+    kept: Metadata = {}
+    for keyword in KEYWORDS:
+        if keyword in dataset:
+            kept[keyword] = _plain(_value(dataset, keyword))
+    kept["TransferSyntaxUID"] = str(dataset.file_meta.get("TransferSyntaxUID", "")) or None
+    return kept
+
+
+def _value(dataset: Dataset, keyword: str) -> Any:
+    try:
+        return dataset.get(keyword)
+    except _UNREADABLE:
+        return None
+
+
+def _plain(value: Any) -> str | float | list | None:
+    if isinstance(value, MultiValue | list | tuple):
+        return [_plain(item) for item in list(value)[:_MAX_VALUES]]
+    if isinstance(value, IS | DSfloat | DSdecimal | int | float):
+        return float(value) if math.isfinite(value) else None
+    if value is None:
+        return None
+    text = "".join(c for c in str(value) if c.isprintable()).strip()
+    return text[:_MAX_TEXT] or None
+
+
+def age_in_years(metadata: Metadata) -> float | None:
+    """Age at the study by PatientAge (PS3.5 6.2, AS), else from birth to study date; None if unknown."""
+    stated = metadata.get("PatientAge")
+    if isinstance(stated, str) and stated[:-1].isdigit() and stated[-1:].upper() in _AGE_UNITS:
+        return int(stated[:-1]) * _AGE_UNITS[stated[-1].upper()]
+    born, seen = _date(metadata.get("PatientBirthDate")), _date(metadata.get("StudyDate"))
+    if born is None or seen is None or seen < born:
+        return None
+    return (seen - born).days / 365.25
+
+
+def _date(value: object) -> date | None:
+    try:
+        return date.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        return None

@@ -1,0 +1,61 @@
+"""Is a radiograph shown as a negative? Decided from the picture alone, without any trained model."""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image
+
+CERTAIN = -0.3
+_COARSE, _GRID = 128, 32
+_FLAT = 0.02
+
+
+def is_negative(working: np.ndarray) -> bool:
+    """Whether the chest radiograph `working` uint16 (h, w) certainly shows air bright and bone dark."""
+    return likeness(working) < CERTAIN
+
+
+def likeness(working: np.ndarray) -> float:
+    """Correlation, -1..1, of the picture with a schematic chest; its sign turns with the polarity.
+
+    The picture less its flat borders is squashed to 32 x 32. The schema: a bright spine and upper abdomen,
+    two dark lungs, dark sides and dark corners above the shoulders.
+    """
+    coarse = _squashed(working.astype(np.float32) / 65535, _COARSE)
+    picture = _squashed(_without_borders(coarse), _GRID)
+    low, high = np.percentile(picture, (1, 99))
+    if high <= low:
+        return 0.0
+    return float(np.corrcoef(np.clip(picture, low, high).ravel(), _schema().ravel())[0, 1])
+
+
+def _schema() -> np.ndarray:
+    across = np.abs((np.arange(_GRID) + 0.5) / _GRID * 2 - 1)[None, :]
+    down = ((np.arange(_GRID) + 0.5) / _GRID)[:, None]
+    spine = np.exp(-((across / 0.22) ** 2))
+    abdomen = down**3 * np.exp(-((across / 0.75) ** 6))
+    lungs = np.exp(-(((across - 0.38) / 0.2) ** 2) - ((down - 0.42) / 0.3) ** 2)
+    corners = np.exp(-down / 0.12) * across
+    return 1.1 * spine + 2.4 * abdomen - 1.2 * lungs - 1.5 * across**6 - 1.2 * corners
+
+
+def _without_borders(picture: np.ndarray) -> np.ndarray:
+    """`picture` less the rows and columns at its edges that hardly vary: collimation, padding, frames."""
+    kept = picture
+    for _ in range(2):
+        rows = np.flatnonzero(_spread(kept, 1) > _FLAT)
+        columns = np.flatnonzero(_spread(kept, 0) > _FLAT)
+        if min(len(rows), len(columns)) < _COARSE // 4:
+            return picture
+        kept = kept[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    return kept
+
+
+def _spread(picture: np.ndarray, axis: int) -> np.ndarray:
+    low, high = np.percentile(picture, (10, 90), axis=axis)
+    return high - low
+
+
+def _squashed(picture: np.ndarray, side: int) -> np.ndarray:
+    image = Image.fromarray(np.ascontiguousarray(picture, dtype=np.float32))
+    return np.asarray(image.resize((side, side), Image.Resampling.BOX))

@@ -1,0 +1,74 @@
+"""Which slot a DICOM object belongs to, by its SOP class and its modality (PS3.3 C.7.3.1.1.1)."""
+
+from __future__ import annotations
+
+from pydicom import Dataset
+from pydicom.uid import (
+    UID,
+    ComputedRadiographyImageStorage,
+    CTImageStorage,
+    DigitalXRayImageStorageForPresentation,
+    DigitalXRayImageStorageForProcessing,
+    EnhancedCTImageStorage,
+    LegacyConvertedEnhancedCTImageStorage,
+    MediaStorageDirectoryStorage,
+    MultiFrameGrayscaleByteSecondaryCaptureImageStorage,
+    MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
+    MultiFrameSingleBitSecondaryCaptureImageStorage,
+    MultiFrameTrueColorSecondaryCaptureImageStorage,
+    SecondaryCaptureImageStorage,
+)
+
+from classifier.contract import RefusalReason, Slot
+from classifier.errors import Refused
+
+_RADIOGRAPHS = {
+    ComputedRadiographyImageStorage,
+    DigitalXRayImageStorageForPresentation,
+    DigitalXRayImageStorageForProcessing,
+}
+_CT_SLICES = {CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage}
+_CAPTURES = {
+    SecondaryCaptureImageStorage,
+    MultiFrameSingleBitSecondaryCaptureImageStorage,
+    MultiFrameGrayscaleByteSecondaryCaptureImageStorage,
+    MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
+    MultiFrameTrueColorSecondaryCaptureImageStorage,
+}
+_RADIOGRAPHY = {"CR", "DX", "DR", "RG", "XR"}
+# A secondary capture often does not say of what; it then counts as what most of them are here.
+_UNTOLD = {"", "OT", "SC", "HC", "FD"}
+
+
+def slot_of(dataset: Dataset) -> Slot:
+    """The slot of one DICOM object. Raises Refused(unsupported_modality | not_an_image)."""
+    sop_class, modality = _identity(dataset)
+    if sop_class == MediaStorageDirectoryStorage or "DirectoryRecordSequence" in dataset:
+        raise Refused(RefusalReason.NOT_AN_IMAGE, "a DICOMDIR")
+    slot = _slot(sop_class, modality)
+    if slot is None:
+        raise Refused(RefusalReason.UNSUPPORTED_MODALITY, f"modality {modality or 'unknown'}")
+    if slot is Slot.CT and "LOCALIZER" in {str(v).upper() for v in dataset.get("ImageType") or ()}:
+        raise Refused(RefusalReason.UNSUPPORTED_MODALITY, "a CT localizer")
+    if int(dataset.get("NumberOfFrames") or 1) != 1:
+        raise Refused(RefusalReason.UNSUPPORTED_MODALITY, "more than one frame")
+    return slot
+
+
+def _identity(dataset: Dataset) -> tuple[UID, str]:
+    stated = dataset.get("SOPClassUID") or dataset.file_meta.get("MediaStorageSOPClassUID") or ""
+    modality = "".join(c for c in str(dataset.get("Modality") or "").upper() if c.isalnum())
+    return UID(str(stated)), modality[:16]
+
+
+def _slot(sop_class: UID, modality: str) -> Slot | None:
+    untold = sop_class == "" or sop_class in _CAPTURES
+    if modality in _RADIOGRAPHY and (untold or sop_class in _RADIOGRAPHS):
+        return Slot.CXR
+    if modality == "CT" and (untold or sop_class in _CT_SLICES):
+        return Slot.CT
+    if modality in _UNTOLD and (untold or sop_class in _RADIOGRAPHS):
+        return Slot.CXR
+    if modality == "" and sop_class in _CT_SLICES:
+        return Slot.CT
+    return None

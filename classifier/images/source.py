@@ -1,0 +1,68 @@
+"""The common form that every file format is brought to before it is toned."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from classifier.contract import RefusalReason, Slot
+from classifier.errors import Refused
+from classifier.images.limits import MAX_PIXELS, MAX_SIDE, MIN_SIDE
+from classifier.images.picture import Metadata
+
+LUNG_WINDOW = (-600.0, 1500.0)
+_LUMA = (0.299, 0.587, 0.114)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Grey levels with what the file says of their meaning.
+
+    `levels` uint16 (H, W) in 0..2**bits-1; modality value = level * slope + intercept (slope not 0).
+    `shown` float (2**bits,) is the file's own brightness 0..1 of each level (VOI), None if it has none;
+    `window` (center, width) in modality units. `inverted`: a higher modality value is darker (MONOCHROME1).
+    `padding` bool (H, W): pixels that are no part of the picture.
+    """
+
+    levels: np.ndarray
+    bits: int
+    slot: Slot
+    synthetic: bool
+    pixel_sha256: str
+    slope: float = 1.0
+    intercept: float = 0.0
+    shown: np.ndarray | None = None
+    window: tuple[float, float] | None = None
+    inverted: bool = False
+    padding: np.ndarray | None = None
+    metadata: Metadata = field(default_factory=dict)
+
+    @property
+    def top(self) -> int:
+        return (1 << self.bits) - 1
+
+
+def check_size(rows: int, columns: int) -> None:
+    """Raise Refused(too_large | too_small) from the declared size alone."""
+    if rows > MAX_SIDE or columns > MAX_SIDE or rows * columns > MAX_PIXELS:
+        raise Refused(RefusalReason.TOO_LARGE, f"declares {columns} x {rows} pixels")
+    if min(rows, columns) < MIN_SIDE:
+        raise Refused(RefusalReason.TOO_SMALL, f"{columns} x {rows} pixels")
+
+
+def luma(rgb: np.ndarray) -> np.ndarray:
+    """Grey (H, W) uint16 of colour (H, W, 3), ITU-R BT.601 weights; equal channels come out unchanged."""
+    grey = np.zeros(rgb.shape[:2], np.float32)
+    for channel, weight in enumerate(_LUMA):
+        grey += rgb[..., channel] * np.float32(weight)
+    return np.rint(grey).astype(np.uint16)
+
+
+def digest(pixels: np.ndarray) -> str:
+    """sha256 of the values in little-endian order after shape and type."""
+    little = np.ascontiguousarray(pixels, dtype=pixels.dtype.newbyteorder("<"))
+    sha256 = hashlib.sha256(f"{little.dtype.str}{little.shape}\n".encode())
+    sha256.update(little)
+    return sha256.hexdigest()

@@ -1,0 +1,79 @@
+"""The file's own idea of brightness: VOI LUT and window (PS3.3 C.11.2)."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from pydicom import Dataset
+from pydicom.multival import MultiValue
+
+Window = tuple[float, float]
+_BYTES_PER_ENTRY = 2
+
+
+def voi_of(dataset: Dataset, modality: np.ndarray) -> tuple[np.ndarray | None, Window | None]:
+    """Brightness 0..1 of each modality value, and the nearest window (center, width); None, None if none.
+
+    A VOI LUT goes before a window; of several the first counts.
+    """
+    if dataset.get("VOILUTSequence"):
+        first, table, depth = lookup_table(dataset.VOILUTSequence[0], dataset)
+        at = np.clip(np.floor(modality) - first, 0, len(table) - 1).astype(np.intp)
+        shown = np.clip(table[at] / ((1 << depth) - 1), 0.0, 1.0)
+        return shown, _nearest_window(modality, shown)
+    window = _window(dataset)
+    if window is None:
+        return None, None
+    return windowed(modality, window, str(dataset.get("VOILUTFunction") or "LINEAR").upper()), window
+
+
+def windowed(values: np.ndarray, window: Window, function: str = "LINEAR") -> np.ndarray:
+    """Brightness 0..1 of `values` by PS3.3 C.11.2.1.2 (LINEAR, LINEAR_EXACT) and C.11.2.1.3.1 (SIGMOID)."""
+    center, width = window
+    if function == "SIGMOID":
+        return 1 / (1 + np.exp(np.clip(-4 * (values - center) / width, -60, 60)))
+    if function == "LINEAR_EXACT":
+        return np.clip((values - center) / width + 0.5, 0.0, 1.0)
+    if width <= 1:
+        return (values > center - 0.5).astype(float)
+    return np.clip((values - (center - 0.5)) / (width - 1) + 0.5, 0.0, 1.0)
+
+
+def lookup_table(item: Dataset, dataset: Dataset) -> tuple[int, np.ndarray, int]:
+    """(first value mapped, entries, bits an entry) of a LUT item; PS3.3 C.11.1.1. Raises ValueError."""
+    count, first, depth = (int(v) for v in item.LUTDescriptor)
+    count = count or 1 << 16
+    data = item.LUTData
+    if isinstance(data, bytes):
+        little = dataset.original_encoding[1] is not False
+        wide = len(data) >= _BYTES_PER_ENTRY * count
+        data = np.frombuffer(data, np.dtype("<u2" if little else ">u2") if wide else np.uint8)
+    table = np.asarray(data).astype(np.int64)[:count] & 0xFFFF
+    if not 1 <= depth <= 16 or len(table) == 0:
+        raise ValueError("a lookup table is malformed")
+    # Some writers state 16 bits and use fewer; what the entries reach is then full brightness.
+    return first, table, min(depth, max(int(table.max()).bit_length(), 1))
+
+
+def _window(dataset: Dataset) -> Window | None:
+    try:
+        center, width = (float(_first(dataset.get(k))) for k in ("WindowCenter", "WindowWidth"))
+    except (TypeError, ValueError):
+        return None
+    return (center, width) if math.isfinite(center) and math.isfinite(width) and width > 0 else None
+
+
+def _first(value: object) -> object:
+    return value[0] if isinstance(value, MultiValue | list | tuple) and len(value) else value
+
+
+def _nearest_window(modality: np.ndarray, shown: np.ndarray) -> Window:
+    """The linear window through the points where a LUT reaches 5 % and 95 % of its brightness range."""
+    order = np.argsort(modality)
+    values, bright = modality[order], shown[order]
+    span = bright.max() - bright.min()
+    low = values[np.argmax(bright >= bright.min() + 0.05 * span)]
+    high = values[np.argmax(bright >= bright.min() + 0.95 * span)]
+    width = max(abs(float(high - low)) / 0.9, 1.0)
+    return float(low + high) / 2, width
