@@ -5,18 +5,23 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-CERTAIN = -0.3
+_CERTAIN = -0.25
 _COARSE, _GRID = 128, 32
 _FLAT = 0.02
 
 
 def is_negative(working: np.ndarray) -> bool:
-    """Whether the chest radiograph `working` uint16 (h, w) certainly shows air bright and bone dark."""
-    return likeness(working) < CERTAIN
+    """Whether the chest radiograph `working` uint16 (h, w) certainly shows air bright and bone dark.
+
+    Certain means: it is unlike a chest, its negative is like one, and no quarter turn of the picture as it
+    is comes as near.
+    """
+    upright, *turned = likeness(working)
+    return upright < _CERTAIN and -upright > max(turned)
 
 
-def likeness(working: np.ndarray) -> float:
-    """Correlation, -1..1, of the picture with a schematic chest; its sign turns with the polarity.
+def likeness(working: np.ndarray) -> tuple[float, ...]:
+    """Correlation, -1..1, with a schematic chest, upright and at three quarter turns; a negative's is < 0.
 
     The picture less its flat borders is squashed to 32 x 32. The schema: a bright spine and upper abdomen,
     two dark lungs, dark sides and dark corners above the shoulders.
@@ -25,8 +30,9 @@ def likeness(working: np.ndarray) -> float:
     picture = _squashed(_without_borders(coarse), _GRID)
     low, high = np.percentile(picture, (1, 99))
     if high <= low:
-        return 0.0
-    return float(np.corrcoef(np.clip(picture, low, high).ravel(), _schema().ravel())[0, 1])
+        return 0.0, 0.0, 0.0, 0.0
+    flat = np.clip(picture, low, high).ravel()
+    return tuple(float(np.corrcoef(flat, np.rot90(_schema(), k).ravel())[0, 1]) for k in range(4))
 
 
 def _schema() -> np.ndarray:
