@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -22,12 +24,23 @@ def to_unit_square(working: np.ndarray, spec: ModelSpec) -> Tensor:
     if spec.resize != "squash":
         raise ValueError(f"unknown resize {spec.resize!r}")
     grey = working.astype(np.float32)
-    low, high = np.percentile(grey, spec.clip_percentiles).astype(np.float32)
+    low, high = (np.float32(value) for value in percentiles(working, spec.clip_percentiles))
     grey = np.clip((grey - low) / max(high - low, 1.0), 0.0, 1.0)
     square = functional.interpolate(
         torch.from_numpy(grey)[None, None], size=(spec.size, spec.size), mode="bilinear", antialias=True
     )
     return square[0].clamp(0.0, 1.0)
+
+
+def percentiles(image: np.ndarray, wanted: Sequence[float]) -> list[float]:
+    """numpy.percentile of a uint16 image, exactly, from its histogram: about six times quicker."""
+    up_to = np.cumsum(np.bincount(image.ravel()))
+    values = []
+    for percent in wanted:
+        rank = percent / 100 * (image.size - 1)
+        low, high = np.searchsorted(up_to, [np.floor(rank), np.ceil(rank)], side="right")
+        values.append(float(low + (rank - np.floor(rank)) * (high - low)))
+    return values
 
 
 def normalise(unit: Tensor, spec: ModelSpec) -> Tensor:

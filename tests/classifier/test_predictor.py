@@ -1,0 +1,191 @@
+"""The predictor answers every item in its place, whatever its neighbours are like."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from classifier import predictor as predictors
+from classifier.contract import AbstentionReason, ModelSpec, Slot
+from classifier.networks import network_for, probabilities_of
+from classifier.predictor import Answer, Failure, Input, Predictor
+from classifier.preprocess import percentiles, to_input
+from classifier.weights import Artifact, load_artifact, save_artifact
+
+SPEC = ModelSpec(
+    name="tiny",
+    slot=Slot.CXR,
+    findings=("normal", "pneumonia", "covid19"),
+    layers=(1, 1, 1, 1),
+    width=8,
+    size=64,
+    temperature=1.7,
+    thresholds={"normal": 0.1, "pneumonia": 0.1, "covid19": 0.1},
+    cam_scale=2.5,
+)
+
+
+@pytest.fixture
+def artifact(tmp_path: Path) -> Artifact:
+    torch.manual_seed(0)
+    network = network_for(SPEC).eval()
+    torch.nn.init.normal_(network.fc.weight, std=0.2)
+    save_artifact(tmp_path / "a", spec=SPEC, classifier_state=network.state_dict(), card={}, storage="fp32")
+    return load_artifact(tmp_path / "a")
+
+
+def picture(seed: int, shape: tuple[int, int] = (90, 120)) -> Input:
+    pixels = np.random.default_rng(seed).integers(0, 65536, shape, dtype=np.uint16)
+    return Input(pixels, (shape[0] * 3, shape[1] * 2))
+
+
+def vector(answer: Answer | Failure) -> np.ndarray:
+    assert isinstance(answer, Answer), answer
+    return np.array([answer.prediction.probabilities[finding] for finding in SPEC.findings])
+
+
+def test_probabilities_are_those_of_the_network_at_the_specs_temperature(artifact):
+    item = picture(0)
+    with torch.no_grad():
+        logits = artifact.network(to_input(item.working, SPEC)[None])
+    (answer,) = Predictor(artifact).predict([item])
+    np.testing.assert_allclose(vector(answer), torch.softmax(logits / 1.7, dim=1)[0], atol=1e-6)
+    assert answer.prediction.finding == SPEC.findings[int(vector(answer).argmax())]
+    assert answer.seconds > 0
+
+
+def test_sigmoid_findings_are_independent(artifact):
+    probabilities = probabilities_of(torch.tensor([[3.4, 0.0, 3.4]]), replace(SPEC, activation="sigmoid"))
+    assert probabilities[0].tolist() == pytest.approx([0.8808, 0.5, 0.8808], abs=1e-4)
+
+
+def test_a_batch_gives_what_single_items_give(artifact):
+    predictor = Predictor(artifact, batch_size=3)
+    items = [picture(seed, (80 + seed, 100)) for seed in range(7)]
+    together = predictor.predict(items)
+    for item, answer in zip(items, together, strict=True):
+        np.testing.assert_allclose(vector(answer), vector(predictor.predict([item])[0]), atol=1e-5)
+
+
+def test_the_map_lies_on_the_original_picture(artifact):
+    (answer,) = Predictor(artifact).predict([picture(1, (90, 120))])
+    grid = np.array(answer.cam.grids["pneumonia"])
+    rows, columns = grid.shape
+    a, b, c, d, e, f = answer.cam.affine
+    assert answer.cam.scale == 2.5
+    assert (a * -0.5 + b * -0.5 + c, d * -0.5 + e * -0.5 + f) == pytest.approx((-0.5, -0.5))
+    corner = (a * (columns - 0.5) + c, e * (rows - 0.5) + f)
+    assert corner == pytest.approx((240 - 0.5, 270 - 0.5))
+
+
+def test_an_item_that_is_no_image_fails_alone(artifact):
+    bad = [np.zeros((0, 5), np.uint16), np.zeros((9, 9, 3), np.uint16), np.zeros((9, 9)), None]
+    items = [picture(0), *(Input(pixels, (9, 9)) for pixels in bad), picture(1)]
+    answers = Predictor(artifact).predict(items)
+    assert [answer.code for answer in answers[1:-1]] == [predictors.BAD_IMAGE] * 4
+    assert vector(answers[0]).sum() == pytest.approx(1)
+    assert vector(answers[-1]).sum() == pytest.approx(1)
+
+
+def poison(predictor: Predictor, monkeypatch, error: Exception, *, above: int = 0) -> list[int]:
+    """Fail batches that hold a black picture, or more pictures than `above`; logs the sizes of batches."""
+    sizes, forward = [], predictor._forward
+
+    def failing(batch: torch.Tensor):
+        sizes.append(len(batch))
+        if (above and len(batch) > above) or (not above and (batch.std(dim=(1, 2, 3)) == 0).any()):
+            raise error
+        return forward(batch)
+
+    monkeypatch.setattr(predictor, "_forward", failing)
+    return sizes
+
+
+def test_an_item_that_breaks_the_network_fails_alone(artifact, monkeypatch):
+    predictor = Predictor(artifact)
+    poison(predictor, monkeypatch, RuntimeError("no such kernel"))
+    items = [picture(seed) for seed in range(5)]
+    items[3] = Input(np.zeros((70, 70), np.uint16), (70, 70))
+    answers = predictor.predict(items)
+    assert [type(answer) for answer in answers] == [Answer, Answer, Answer, Failure, Answer]
+    assert answers[3].code == predictors.INFERENCE_FAILED
+    assert predictor.batch_size == 16
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory"),
+    ],
+)
+def test_out_of_memory_halves_the_batch_for_good(artifact, monkeypatch, error):
+    predictor = Predictor(artifact, batch_size=8)
+    sizes = poison(predictor, monkeypatch, error, above=2)
+    answers = predictor.predict([picture(seed) for seed in range(8)])
+    assert all(isinstance(answer, Answer) for answer in answers)
+    assert predictor.batch_size == 2
+    sizes.clear()
+    predictor.predict([picture(seed) for seed in range(5)])
+    assert sizes == [2, 2, 1]
+
+
+def test_a_lost_device_is_not_blamed_on_the_images(artifact, monkeypatch):
+    predictor = Predictor(artifact)
+    poison(predictor, monkeypatch, torch.AcceleratorError("illegal memory access", 700), above=1)
+    with pytest.raises(torch.AcceleratorError):
+        predictor.predict([picture(0), picture(1)])
+
+
+def test_the_reported_finding_follows_the_spec(artifact):
+    strict = replace(artifact, spec=replace(SPEC, thresholds=dict.fromkeys(SPEC.findings, 1.0)))
+    assert Predictor(strict).predict([picture(0)])[0].prediction.finding is None
+    adults = replace(artifact, spec=replace(SPEC, age_range=(18, 90)))
+    child, adult = replace(picture(0), age=4), replace(picture(0), age=40)
+    answers = Predictor(adults).predict([child, adult])
+    assert answers[0].prediction.abstention is AbstentionReason.OUT_OF_POPULATION
+    assert answers[1].prediction.abstention is None
+
+
+def test_reduced_precision_stays_within_a_hundredth(artifact, monkeypatch):
+    monkeypatch.setattr(predictors, "quick_dtype", lambda device: torch.bfloat16)
+    exact = Predictor(replace(artifact)).predict([picture(0)])
+    predictor = Predictor(artifact, precision="auto")
+    assert predictor.dtype is torch.bfloat16
+    difference = np.abs(vector(predictor.predict([picture(0)])[0]) - vector(exact[0])).max()
+    assert 0 < difference <= predictors.TOLERANCE
+
+
+def test_a_model_that_suffers_from_reduced_precision_stays_exact(artifact, monkeypatch):
+    monkeypatch.setattr(predictors, "quick_dtype", lambda device: torch.bfloat16)
+    monkeypatch.setattr(predictors, "TOLERANCE", 0.0)
+    predictor = Predictor(artifact, precision="auto")
+    assert predictor.dtype is torch.float32
+    assert all(parameter.dtype is torch.float32 for parameter in predictor.network.parameters())
+
+
+def test_an_unknown_precision_is_refused(artifact):
+    with pytest.raises(ValueError, match="fp8"):
+        Predictor(artifact, precision="fp8")
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (2, 3), (97, 101)])
+def test_quick_percentiles_are_numpys(shape):
+    image = np.random.default_rng(5).integers(0, 65536, shape, dtype=np.uint16)
+    wanted = (0, 0.5, 33, 99.5, 100)
+    np.testing.assert_allclose(percentiles(image, wanted), np.percentile(image, wanted))
+
+
+@pytest.mark.gpu
+def test_cuda_gives_the_cpus_numbers(artifact):
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    items = [picture(seed) for seed in range(3)]
+    expected = [vector(answer) for answer in Predictor(artifact).predict(items)]
+    for precision, tolerance in (("fp32", 1e-4), ("auto", 0.01)):
+        found = Predictor(artifact, device="cuda", precision=precision).predict(items)
+        np.testing.assert_allclose([vector(answer) for answer in found], expected, atol=tolerance)
