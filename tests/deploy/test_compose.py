@@ -77,7 +77,10 @@ def test_inference_and_training_get_a_gpu_and_the_others_none(compose: dict) -> 
     with_gpu = {
         name
         for name, service in compose["services"].items()
-        for device in service.get("deploy", {}).get("resources", {}).get("reservations", {}).get("devices", [])
+        for device in service.get("deploy", {})
+        .get("resources", {})
+        .get("reservations", {})
+        .get("devices", [])
         if "gpu" in device["capabilities"]
     }
     assert with_gpu == {"worker-infer", "worker-train"}

@@ -1,0 +1,213 @@
+"""POST and GET /api/v1/scans/ as a program meets them."""
+
+from __future__ import annotations
+
+import uuid
+from io import BytesIO
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from rest_framework.test import APIClient
+
+from classifier.images.limits import MAX_FILE_BYTES
+from tests.factories import AnalysisFactory, ScanFactory, UploadFactory, cam, prediction
+from webapp.accounts.services import token_create, token_revoke
+from webapp.analysis.services import analyses_claim, analysis_done
+from webapp.scans.models import Upload
+
+URL = "/api/v1/scans/"
+SCOPES = ("scan.upload", "scan.view")
+
+
+@pytest.fixture
+def client_of():
+    """An API client with a fresh token of the user's: `client_of(user, site, scopes)`."""
+
+    def make(user, site, scopes=SCOPES) -> APIClient:
+        _, raw = token_create(user=user, site=site, name="test", scopes=scopes)
+        client = APIClient()
+        client.credentials(HTTP_AUTHORIZATION=f"Bearer {raw}")
+        return client
+
+    return make
+
+
+@pytest.fixture
+def client(client_of, owner, site) -> APIClient:
+    return client_of(owner, site)
+
+
+def picture(content: bytes = b"\x89PNG picture") -> SimpleUploadedFile:
+    return SimpleUploadedFile("chest.png", content, content_type="image/png")
+
+
+class Unread(BytesIO):
+    """A request body that must not be read."""
+
+    def read(self, *args) -> bytes:
+        raise AssertionError("the body was read")
+
+    readline = read
+
+
+def code_of(response) -> str:
+    assert response["Content-Type"] == "application/problem+json"
+    return response.json()["code"]
+
+
+def test_an_upload_is_known_by_its_id_from_then_on(client, site):
+    response = client.post(URL, {"file": picture(), "patient_id": "P-7", "study": "ACC-1"})
+    assert response.status_code == 201
+    upload = Upload.objects.get(site=site)
+    assert response.json()["id"] == str(upload.pk)
+    assert response["Location"] == f"{URL}{upload.pk}/"
+    answer = client.get(response["Location"]).json()
+    assert (answer["status"], answer["patient_id"], answer["analyses"]) == ("received", "P-7", [])
+    assert "not a medical device" in answer["disclaimer"]
+
+
+def test_the_same_bytes_again_are_the_earlier_upload(client):
+    first = client.post(URL, {"file": picture()})
+    second = client.post(URL, {"file": picture()})
+    assert (first.status_code, second.status_code) == (201, 200)
+    assert first.json()["id"] == second.json()["id"]
+    assert Upload.objects.count() == 1
+
+
+def test_the_same_bytes_for_another_patient_are_a_conflict(client):
+    client.post(URL, {"file": picture(), "patient_id": "P-1"})
+    response = client.post(URL, {"file": picture(), "patient_id": "P-2"})
+    assert (response.status_code, code_of(response)) == (409, "patient_conflict")
+
+
+@pytest.mark.parametrize(
+    ("fields", "status", "code"),
+    [
+        ({"file": picture(b"")}, 400, "empty_file"),
+        ({}, 400, "invalid"),
+        ({"file": picture(), "modality": "mri"}, 400, "claim_invalid"),
+        ({"file": picture(), "patient_id": "x" * 65}, 400, "claim_invalid"),
+        ({"file": picture(), "date": "someday"}, 400, "claim_invalid"),
+    ],
+)
+def test_a_bad_request_is_answered_by_its_code_and_keeps_nothing(client, fields, status, code):
+    response = client.post(URL, fields)
+    assert (response.status_code, code_of(response)) == (status, code)
+    assert response.json()["remedy"]
+    assert not Upload.objects.exists()
+
+
+def test_a_body_declared_too_large_is_refused_unread(client):
+    response = client.generic("POST", URL, b"", content_type="multipart/form-data; boundary=b")
+    assert response.status_code == 411
+    response = client.post(URL, data=None, CONTENT_LENGTH=str(MAX_FILE_BYTES * 2), **{"wsgi.input": Unread()})
+    assert (response.status_code, code_of(response)) == (413, "too_large")
+
+
+@pytest.mark.parametrize("authorization", ["", "Bearer hlm_unknown", "Basic b3duZXI6eA=="])
+def test_without_a_live_token_the_body_is_not_read(db, authorization):
+    response = APIClient().post(
+        URL,
+        data=None,
+        CONTENT_LENGTH="100",
+        HTTP_AUTHORIZATION=authorization,
+        **{"wsgi.input": Unread()},
+    )
+    assert (response.status_code, code_of(response)) == (401, "unauthenticated")
+
+
+def test_a_revoked_token_is_a_strangers(owner, site):
+    token, raw = token_create(user=owner, site=site, name="old", scopes=SCOPES)
+    token_revoke(token=token)
+    response = APIClient().get(f"{URL}{uuid.uuid4()}/", HTTP_AUTHORIZATION=f"Bearer {raw}")
+    assert response.status_code == 401
+
+
+def test_a_token_without_the_scope_is_told_which_it_lacks(client_of, owner, site):
+    reader = client_of(owner, site, ("scan.view",))
+    response = reader.post(URL, data=None, CONTENT_LENGTH="100", **{"wsgi.input": Unread()})
+    assert (response.status_code, code_of(response)) == (403, "forbidden")
+    assert "scan.upload" in response.json()["detail"]
+
+
+def test_a_scope_does_not_widen_the_role(client_of, person, site):
+    auditor = client_of(person("eve", role="auditor", site=site), site)
+    assert auditor.post(URL, {"file": picture()}).status_code == 403
+
+
+def test_owner_and_teammate_see_a_scan_and_a_stranger_does_not(
+    client, client_of, teammate, stranger, site, other_site
+):
+    location = client.post(URL, {"file": picture()})["Location"]
+    assert client.get(location).status_code == 200
+    assert client_of(teammate, site).get(location).status_code == 200
+    response = client_of(stranger, other_site).get(location)
+    assert (response.status_code, code_of(response)) == (404, "not_found")
+
+
+def test_an_analysed_scan_shows_every_number_and_map(client, site):
+    AnalysisFactory(scan__site=site)
+    (analysis,) = analyses_claim(1)
+    analysis_done(
+        analysis=analysis,
+        token=analysis.attempt_token,
+        prediction=prediction(pneumonia=0.82, normal=0.11, covid19=0.07),
+        cam=cam(),
+        seconds=0.1,
+    )
+    answer = client.get(f"{URL}{analysis.scan_id}/").json()
+    assert (answer["status"], answer["reason"]) == ("done", None)
+    (told,) = answer["analyses"]
+    assert (told["status"], told["finding"], told["withheld"]) == ("done", "pneumonia", False)
+    assert told["probabilities"] == {"pneumonia": 0.82, "normal": 0.11, "covid19": 0.07}
+    assert told["cam"] == cam().as_dict()
+    assert told["model"]["sha256"] == analysis.model_version.sha256
+    assert told["model"]["thresholds"]["pneumonia"] == 0.5
+
+
+def test_an_abstention_comes_with_its_reason_and_the_withheld_numbers(client, site):
+    analysis = AnalysisFactory(
+        scan__site=site,
+        status="done",
+        abstention="low_confidence",
+        withheld=True,
+        probabilities={"pneumonia": 0.4},
+    )
+    answer = client.get(f"{URL}{analysis.scan_id}/").json()
+    assert (answer["status"], answer["reason"]) == ("abstained", "low_confidence")
+    assert answer["remedy"]
+    (told,) = answer["analyses"]
+    assert (told["status"], told["withheld"], told["probabilities"]) == (
+        "abstained",
+        True,
+        {"pneumonia": 0.4},
+    )
+
+
+def test_a_scan_without_a_model_says_what_it_waits_for(client, site):
+    answer = client.get(f"{URL}{ScanFactory(site=site, slot='ct').pk}/").json()
+    assert (answer["status"], answer["reason"]) == ("waiting", "no_model_for_modality")
+
+
+def test_a_refused_file_says_why_and_what_to_do(client, site):
+    upload = UploadFactory(site=site, status="refused", refusal="too_small")
+    answer = client.get(f"{URL}{upload.pk}/").json()
+    assert (answer["status"], answer["reason"], answer["modality"]) == ("refused", "too_small", None)
+    assert "64 pixels" in answer["remedy"]
+
+
+def test_a_scan_with_many_analyses_costs_a_fixed_number_of_queries(
+    client, site, django_assert_max_num_queries
+):
+    scan = ScanFactory(site=site)
+    for _ in range(5):
+        AnalysisFactory(scan=scan, model_version__status="retired")
+    with django_assert_max_num_queries(8):
+        assert len(client.get(f"{URL}{scan.pk}/").json()["analyses"]) == 5
+
+
+def test_the_schema_describes_what_is_there(owner, client):
+    client.force_authenticate(owner)
+    schema = client.get("/api/v1/schema/").json()
+    assert set(schema["paths"]) == {"/api/v1/scans/", "/api/v1/scans/{scan_id}/"}
+    assert schema["components"]["securitySchemes"]["bearer"]["scheme"] == "bearer"

@@ -1,0 +1,43 @@
+"""Who may call: a bearer token's site and scopes, checked before the body of a request is read."""
+
+from __future__ import annotations
+
+from rest_framework.request import Request
+
+from webapp.accounts.models import Site
+from webapp.accounts.services import active_membership, can
+from webapp.core.errors import CodedError
+
+MULTIPART_ALLOWANCE = 64 * 1024  # the fields and boundaries around the file itself
+
+
+def site_granting(request: Request, permission: str) -> Site:
+    """The caller's site; raises CodedError `no_site`, or `forbidden` naming the permission that lacks."""
+    membership = active_membership(request)
+    if membership is None:
+        raise CodedError("no_site")
+    demand(request, permission, membership.site)
+    return membership.site
+
+
+def demand(request: Request, permission: str, site: Site) -> None:
+    """Raise CodedError `forbidden` unless both the caller's role and the token's scopes grant it."""
+    if can(request.user, permission, site):
+        return
+    scopes = getattr(request.auth, "scopes", None)
+    if scopes is not None and permission not in scopes:
+        raise CodedError(
+            "forbidden",
+            message=f"This token lacks the scope {permission}.",
+            remedy=f"Make a token with it: manage.py create_token USER --scope {permission}",
+        )
+    raise CodedError("forbidden")
+
+
+def check_declared_size(request: Request, limit: int) -> None:
+    """Refuse by Content-Length alone; raises CodedError `length_required` (411) or `too_large` (413)."""
+    declared = request.META.get("CONTENT_LENGTH") or ""
+    if not declared.isdigit():
+        raise CodedError("length_required")
+    if int(declared) > limit + MULTIPART_ALLOWANCE:
+        raise CodedError("too_large")

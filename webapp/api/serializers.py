@@ -1,0 +1,173 @@
+"""What the API says of scans and takes for them; the field names are the contract."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from classifier.contract import ADVICE, DISCLAIMER, ModelSpec
+from webapp.analysis.models import Analysis
+from webapp.analysis.selectors import progress_of
+from webapp.registry.models import ModelVersion
+from webapp.scans.models import Scan, Upload
+
+STAGES = [
+    "received",
+    "parsing",
+    "refused",
+    "upload_failed",
+    "analysing",
+    "failed",
+    "waiting",
+    "abstained",
+    "done",
+]
+
+
+class ScanUploadSerializer(serializers.Serializer):
+    file = serializers.FileField(allow_empty_file=True, help_text="DICOM, PNG or JPEG")
+    patient_id = serializers.CharField(required=False, allow_blank=True, default="", help_text="PatientID")
+    study = serializers.CharField(
+        required=False, allow_blank=True, default="", help_text="Accession number or StudyInstanceUID"
+    )
+    date = serializers.CharField(required=False, allow_blank=True, default="", help_text="YYYY-MM-DD")
+    modality = serializers.CharField(
+        required=False, allow_blank=True, default="", help_text="auto, cxr or ct"
+    )
+
+
+class ModelSerializer(serializers.ModelSerializer):
+    name = serializers.CharField(source="__str__", help_text="slot and number, as the site writes it")
+    calibrated = serializers.SerializerMethodField()
+    thresholds = serializers.SerializerMethodField()
+
+    class Meta:
+        model = ModelVersion
+        fields = ["id", "name", "slot", "sha256", "calibrated", "thresholds"]
+
+    def get_calibrated(self, version: ModelVersion) -> bool:
+        return version.model_spec.calibrated
+
+    def get_thresholds(self, version: ModelVersion) -> dict[str, float]:
+        spec: ModelSpec = version.model_spec
+        return {finding: spec.threshold(finding) for finding in spec.findings}
+
+
+class CamSerializer(serializers.Serializer):
+    grids = serializers.DictField(
+        child=serializers.ListField(child=serializers.ListField(child=serializers.FloatField())),
+        help_text="logits by finding, rows of columns",
+    )
+    affine = serializers.ListField(
+        child=serializers.FloatField(), min_length=6, max_length=6, help_text="grid to original pixels"
+    )
+    scale = serializers.FloatField(help_text="the value drawn at full strength")
+    inside_lungs = serializers.FloatField(allow_null=True)
+
+
+class AnalysisSerializer(serializers.ModelSerializer):
+    """One model version's answer. `status`: queued, running, failed, done or abstained."""
+
+    status = serializers.SerializerMethodField()
+    reason = serializers.SerializerMethodField()
+    finding = serializers.SerializerMethodField()
+    probabilities = serializers.SerializerMethodField()
+    cam = serializers.SerializerMethodField()
+    model = ModelSerializer(source="model_version")
+
+    class Meta:
+        model = Analysis
+        fields = [
+            "id",
+            "status",
+            "reason",
+            "finding",
+            "probabilities",
+            "withheld",
+            "uncertainty",
+            "cam",
+            "model",
+            "seconds",
+            "created_at",
+        ]
+
+    def get_status(self, analysis: Analysis) -> str:
+        return "abstained" if analysis.withheld else analysis.status
+
+    def get_reason(self, analysis: Analysis) -> str | None:
+        return analysis.abstention or analysis.error_code or None
+
+    def get_finding(self, analysis: Analysis) -> str | None:
+        return analysis.finding or None
+
+    def get_probabilities(self, analysis: Analysis) -> dict[str, float] | None:
+        return analysis.probabilities or None
+
+    @extend_schema_field(CamSerializer(allow_null=True))
+    def get_cam(self, analysis: Analysis) -> dict[str, Any] | None:
+        stored = getattr(analysis, "stored_cam", None)
+        return stored.cam if stored else None
+
+
+class ScanSerializer(serializers.Serializer):
+    """A scan, or the upload that is still to become one. `reason` and `remedy` say why there is no answer."""
+
+    id = serializers.UUIDField()
+    status = serializers.ChoiceField(choices=STAGES)
+    reason = serializers.CharField(allow_null=True)
+    detail = serializers.CharField(allow_null=True)
+    remedy = serializers.CharField(allow_null=True)
+    patient_id = serializers.CharField(allow_null=True)
+    patient = serializers.UUIDField(allow_null=True)
+    study = serializers.UUIDField(allow_null=True)
+    modality = serializers.CharField(allow_null=True)
+    synthetic = serializers.BooleanField()
+    polarity_turned = serializers.BooleanField()
+    rows = serializers.IntegerField(allow_null=True)
+    columns = serializers.IntegerField(allow_null=True)
+    duplicate_of = serializers.UUIDField(allow_null=True)
+    received_at = serializers.DateTimeField()
+    analyses = AnalysisSerializer(many=True)
+    disclaimer = serializers.CharField()
+
+
+class ProblemSerializer(serializers.Serializer):
+    """RFC 9457 problem details; `code` is stable."""
+
+    type = serializers.CharField()
+    title = serializers.CharField()
+    status = serializers.IntegerField()
+    detail = serializers.CharField()
+    code = serializers.CharField()
+    remedy = serializers.CharField()
+    request_id = serializers.CharField()
+
+
+def scan_answer(record: Scan | Upload, analyses: list[Analysis]) -> dict[str, Any]:
+    """The API's form of a scan or of an upload that has none yet."""
+    progress = progress_of(record)
+    advice = ADVICE.get(progress.code)
+    scan = record if isinstance(record, Scan) else None
+    upload = scan.upload if scan else record
+    answer = {
+        "id": record.pk,
+        "status": progress.stage,
+        "reason": progress.code or None,
+        "detail": advice.seen if advice else None,
+        "remedy": advice.remedy if advice else None,
+        "patient_id": scan.patient.patient_id if scan else upload.claimed_patient_id or None,
+        "patient": scan.patient.pk if scan else None,
+        "study": scan.study.pk if scan else None,
+        "modality": scan.slot if scan else upload.claimed_modality or None,
+        "synthetic": scan.synthetic if scan else False,
+        "polarity_turned": scan.polarity_turned if scan else False,
+        "rows": scan.rows if scan else None,
+        "columns": scan.columns if scan else None,
+        "duplicate_of": scan.duplicate_of_id if scan else None,
+        "received_at": upload.created_at,
+        "analyses": analyses,
+        "disclaimer": DISCLAIMER,
+    }
+    return ScanSerializer(answer).data

@@ -1,0 +1,77 @@
+"""Scans over HTTP: hand one in, ask what became of it."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.urls import reverse
+from drf_spectacular.utils import OpenApiResponse, extend_schema
+from rest_framework import status
+from rest_framework.parsers import MultiPartParser
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from classifier.images.limits import MAX_FILE_BYTES
+from webapp.accounts.authentication import TokenAuthentication
+from webapp.analysis.selectors import scan_analyses
+from webapp.api.access import check_declared_size, site_granting
+from webapp.api.serializers import ProblemSerializer, ScanSerializer, ScanUploadSerializer, scan_answer
+from webapp.scans.claims import Claim
+from webapp.scans.models import Scan
+from webapp.scans.selectors import scan_or_upload
+from webapp.scans.services import upload_store
+
+PROBLEM = OpenApiResponse(ProblemSerializer, description="Problem details (RFC 9457)")
+
+
+class ScanCollection(APIView):
+    # Bearer tokens only: the session's CSRF check would read the body before permission is checked.
+    authentication_classes = [TokenAuthentication]
+    parser_classes = [MultiPartParser]
+
+    @extend_schema(
+        operation_id="scan_upload",
+        request={"multipart/form-data": ScanUploadSerializer},
+        responses={
+            201: ScanSerializer,
+            200: OpenApiResponse(ScanSerializer, description="The same bytes were handed in before"),
+            **dict.fromkeys((400, 401, 403, 409, 411, 413, 415), PROBLEM),
+        },
+    )
+    def post(self, request: Request) -> Response:
+        """Hand in one image; the answer's `id` is good for `GET /scans/{id}/` from now on."""
+        site = site_granting(request, "scan.upload")
+        check_declared_size(request, MAX_FILE_BYTES)
+        form = ScanUploadSerializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        fields = form.validated_data
+        file = fields.pop("file")
+        upload, created = upload_store(
+            user=request.user,
+            site=site,
+            chunks=file.chunks(),
+            filename=file.name,
+            claim=Claim.parse(**fields),
+        )
+        scan = Scan.objects.filter(pk=upload.pk).select_related("upload", "series__study__patient").first()
+        answer = scan_answer(scan or upload, scan_analyses(scan) if scan else [])
+        return Response(
+            answer,
+            status=status.HTTP_201_CREATED if created else status.HTTP_200_OK,
+            headers={"Location": reverse("api-scan", args=[upload.pk])},
+        )
+
+
+class ScanDetail(APIView):
+    authentication_classes = [TokenAuthentication]
+
+    @extend_schema(
+        operation_id="scan_retrieve",
+        responses={200: ScanSerializer, **dict.fromkeys((401, 403, 404), PROBLEM)},
+    )
+    def get(self, request: Request, scan_id: UUID) -> Response:
+        """What became of a scan: its status and every analysis with probabilities and activation maps."""
+        site_granting(request, "scan.view")
+        record = scan_or_upload(scan_id, request.user)
+        return Response(scan_answer(record, scan_analyses(record) if isinstance(record, Scan) else []))
