@@ -62,9 +62,12 @@ def may_answer(user: User, request: HttpRequest | None) -> bool:
 
 def active_membership(request: HttpRequest) -> Membership | None:
     """The membership that the user works under now: the token's, the chosen, the default or the first."""
-    if not hasattr(request, "_membership"):
-        request._membership = _find_membership(request)
-    return request._membership
+    # A token may speak for somebody else than the cookie of the same request does.
+    asking = (request.user.pk, getattr(getattr(request.user, "api_token", None), "pk", None))
+    known = getattr(request, "_membership", None)
+    if known is None or known[0] != asking:
+        known = request._membership = (asking, _find_membership(request))
+    return known[1]
 
 
 def _find_membership(request: HttpRequest) -> Membership | None:
@@ -84,7 +87,7 @@ def membership_choose(*, request: HttpRequest, site: str) -> Membership | None:
     membership = Membership.objects.filter(user=request.user, site__slug=site).select_related("site").first()
     if membership is not None:
         request.session[_SESSION_KEY] = str(membership.pk)
-        request._membership = membership
+        request._membership = None
     return membership
 
 

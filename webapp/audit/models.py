@@ -19,12 +19,17 @@ class AppendOnlyQuerySet(models.QuerySet):
     def delete(self):
         raise AppendOnly("audit events are never removed")
 
+    def bulk_create(self, objs, *args, update_conflicts=False, **kwargs):
+        if update_conflicts:
+            raise AppendOnly("audit events are never changed")
+        return super().bulk_create(objs, *args, **kwargs)
+
     def bulk_update(self, objs, fields, batch_size=None):
         raise AppendOnly("audit events are never changed")
 
 
 class AuditEvent(Record):
-    """One act. `subject` is `app.model:uuid`; `detail` holds codes and ids, never patient data or free text."""
+    """One act. `subject` is `app.model:uuid`; `detail` holds codes and ids: no patient data, no free text."""
 
     actor = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"

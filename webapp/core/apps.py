@@ -6,6 +6,9 @@ class CoreConfig(AppConfig):
     name = "webapp.core"
     label = "core"
 
+    def ready(self) -> None:
+        from webapp.core import checks  # noqa: F401 (registers them)
+
 
 class HilumAdminConfig(admin.AdminConfig):
     default = False

@@ -45,7 +45,9 @@ CODES: dict[str, Meaning] = {
         429, "Too many failed sign-ins.", "Wait 15 minutes, or ask an administrator to help."
     ),
     "internal": Meaning(
-        500, "Something went wrong on our side.", "Try again; if it stays, report the request's id."
+        500,
+        "Something went wrong on our side.",
+        "Try again; if it happens again, report the number of this request.",
     ),
     "unavailable": Meaning(503, "A part of the system is down.", "Try again in a few minutes."),
 }

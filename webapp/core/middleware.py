@@ -20,7 +20,7 @@ PERMISSIONS_POLICY = "camera=(), geolocation=(), microphone=(), payment=(), usb=
 
 
 class RequestLog:
-    """Gives each request an id, answers it in X-Request-ID, and logs route, status and time: never the path."""
+    """Gives each request an id (X-Request-ID) and logs route, status and time: never the path."""
 
     def __init__(self, get_response: Handler) -> None:
         self.get_response = get_response
@@ -40,7 +40,6 @@ class RequestLog:
         match = request.resolver_match
         if match is None and response.status_code < 400:
             return
-        user = getattr(request, "user", None)
         logger.info(
             "request",
             extra={
@@ -48,7 +47,6 @@ class RequestLog:
                 "route": match.view_name if match else None,
                 "status": response.status_code,
                 "ms": round(seconds * 1000, 1),
-                "user": str(user.pk) if user and user.is_authenticated else None,
             },
         )
 

@@ -6,7 +6,7 @@ from http import HTTPStatus
 
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import render
+from django.template.loader import render_to_string
 from rest_framework import exceptions as drf
 from rest_framework.views import exception_handler as drf_handler
 from rest_framework.views import set_rollback
@@ -53,8 +53,11 @@ def problem(error: CodedError) -> dict:
     return body | ({"errors": error.fields} if error.fields else {})
 
 
-def error_response(request: HttpRequest, error: CodedError) -> HttpResponse:
-    """The same error in the caller's language: problem+json, an htmx fragment, or a page."""
+def error_response(request: HttpRequest, error: CodedError, *, alone: bool = False) -> HttpResponse:
+    """The same error in the caller's language: problem+json, an htmx fragment, or a page.
+
+    `alone` renders without the context processors, for when the database may be what failed.
+    """
     if wants_json(request):
         response = JsonResponse(problem(error), status=error.status, content_type=JSON_TYPES[1])
         if error.status == HTTPStatus.UNAUTHORIZED:
@@ -62,7 +65,8 @@ def error_response(request: HttpRequest, error: CodedError) -> HttpResponse:
         return response
     template = "core/_error.html" if request.headers.get("HX-Request") else "core/error.html"
     context = {"error": error, "request_id": request_id.get()}
-    return render(request, template, context, status=error.status)
+    page = render_to_string(template, context, request=None if alone else request)
+    return HttpResponse(page, status=error.status)
 
 
 def exception_handler(exc: Exception, context: dict):

@@ -40,4 +40,4 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    return error_response(request, CodedError("internal"))
+    return error_response(request, CodedError("internal"), alone=True)

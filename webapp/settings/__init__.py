@@ -24,6 +24,9 @@ DEBUG = HILUM_ENV is Mode.DEVELOPMENT
 HILUM_DATA = data_folder()
 HILUM_ARTIFACTS = BASE_DIR / "artifacts"
 HILUM_TRUSTED_PROXIES = env("HILUM_TRUSTED_PROXIES")
+HILUM_DEVICE = env("HILUM_DEVICE")  # auto, cpu, cuda
+HILUM_PRECISION = env("HILUM_PRECISION")  # fp32, auto
+HILUM_BATCH = env("HILUM_BATCH")
 
 SECRET_KEY = secret_key(HILUM_ENV, HILUM_DATA)
 required("ALLOWED_HOSTS", HILUM_ENV)
@@ -168,7 +171,8 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = PRODUCTION
 CSRF_COOKIE_NAME = "hilum_csrf"
 SECURE_REDIRECT_EXEMPT = [r"^healthz$"]
 SECURE_HSTS_SECONDS = 31_536_000 if PRODUCTION else 0
-SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = PRODUCTION
+SECURE_HSTS_INCLUDE_SUBDOMAINS = PRODUCTION
+SILENCED_SYSTEM_CHECKS = ["security.W021"]  # Preloading is the whole domain's decision, not one site's.
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
@@ -197,9 +201,11 @@ FILE_UPLOAD_TEMP_DIR.mkdir(mode=0o700, exist_ok=True)
 # --- Static files -----------------------------------------------------------------------------------
 
 STATIC_URL = "/static/"
-STATIC_ROOT = env("HILUM_STATIC_ROOT") or BASE_DIR / "var" / "static"
+# Production collects its files once; elsewhere they are served from where they lie.
+STATIC_ROOT = (env("HILUM_STATIC_ROOT") or BASE_DIR / "var" / "static") if PRODUCTION else None
 STATICFILES_DIRS = [BASE_DIR / "static"]
 WHITENOISE_USE_FINDERS = not PRODUCTION
+WHITENOISE_AUTOREFRESH = HILUM_ENV in (Mode.DEVELOPMENT, Mode.TEST)
 _STATIC_STORAGE = (
     "whitenoise.storage.CompressedManifestStaticFilesStorage"
     if PRODUCTION
@@ -244,18 +250,13 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
-        "json": {"()": "webapp.core.logs.JsonFormatter", "with_exception_text": not PRODUCTION},
+        "json": {"()": "webapp.core.logs.JsonFormatter", "with_exception_text": DEBUG},
     },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
-    "root": {
-        "handlers": ["stderr"],
-        "level": "WARNING" if HILUM_ENV is Mode.TEST else env("HILUM_LOG_LEVEL"),
-    },
+    "root": {"handlers": ["stderr"], "level": env("HILUM_LOG_LEVEL")},
     "loggers": {"django": {"handlers": [], "level": "NOTSET", "propagate": True}},
 }
 
 if HILUM_ENV is Mode.TEST:
     PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-    DATABASES["default"].get("OPTIONS", {})["init_command"] = (
-        "PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF;"
-    )
+    LOGGING["root"]["level"] = "WARNING"

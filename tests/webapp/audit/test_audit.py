@@ -1,0 +1,86 @@
+"""The audit trail: added to, never changed, and free of what people typed."""
+
+from __future__ import annotations
+
+import pytest
+from django.db import transaction
+
+from webapp.audit.models import AppendOnly, AuditEvent
+from webapp.audit.selectors import events_for
+from webapp.audit.services import record
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def event(owner, site):
+    return record(actor=owner, site=site, action="scan.move", subject=owner, detail={"reason": "wrong"})
+
+
+def test_an_event_says_who_what_and_where(event, owner, site):
+    assert (event.actor, event.site, event.action) == (owner, site, "scan.move")
+    assert event.subject == f"accounts.user:{owner.pk}"
+
+
+def test_an_event_is_never_changed(event):
+    event.action = "nothing.happened"
+    with pytest.raises(AppendOnly):
+        event.save()
+    with pytest.raises(AppendOnly):
+        AuditEvent.objects.update(action="nothing.happened")
+    with pytest.raises(AppendOnly):
+        AuditEvent.objects.bulk_update([event], ["action"])
+    with pytest.raises(AppendOnly):
+        AuditEvent.objects.bulk_create([event], update_conflicts=True, update_fields=["action"])
+    assert AuditEvent.objects.get(pk=event.pk).action == "scan.move"
+
+
+def test_an_event_is_never_removed(event):
+    with pytest.raises(AppendOnly):
+        event.delete()
+    with pytest.raises(AppendOnly):
+        AuditEvent.objects.all().delete()
+    assert AuditEvent.objects.filter(pk=event.pk).exists()
+
+
+def test_an_account_with_a_history_cannot_be_deleted(event, owner):
+    from django.db.models import ProtectedError
+
+    with pytest.raises(ProtectedError):
+        owner.delete()
+
+
+def test_an_act_that_failed_leaves_no_trace(site):
+    def move_and_fail():
+        with transaction.atomic():
+            record(actor=None, site=site, action="scan.move")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        move_and_fail()
+    assert not AuditEvent.objects.filter(action="scan.move").exists()
+
+
+def test_signing_in_and_out_leaves_a_trace(client, owner, site):
+    client.post("/sign-in/", {"username": "owner", "password": "correct horse battery"})
+    client.post("/sign-out/")
+    events = AuditEvent.objects.filter(actor=owner).order_by("created_at")
+    assert [e.action for e in events] == ["account.sign_in", "account.sign_out"]
+    assert {e.site for e in events} == {site}
+    assert events[0].detail == {"address": "127.0.0.1"}
+    assert events[0].request_id
+
+
+def test_a_failed_sign_in_names_the_account_and_keeps_nothing_typed(client, owner):
+    client.post("/sign-in/", {"username": "owner", "password": "hunter2hunter2"})
+    client.post("/sign-in/", {"username": "hunter2hunter2", "password": ""})
+    client.post("/sign-in/", {"username": "hunter2hunter2", "password": "x"})
+    events = AuditEvent.objects.filter(action="account.sign_in_failed")
+    assert sorted(e.subject for e in events) == ["", f"accounts.user:{owner.pk}"]
+    assert "hunter2" not in str(list(events.values()))
+
+
+def test_the_trail_is_read_by_those_who_may_and_at_their_site(event, owner, person, site, other_site):
+    assert event in events_for(person("auditor", role="auditor", site=site))
+    assert not events_for(person("foreign", role="auditor", site=other_site)).exists()
+    assert not events_for(owner).exists()

@@ -1,0 +1,36 @@
+"""Writing the audit trail."""
+
+from __future__ import annotations
+
+from django.db import models
+
+from webapp.audit.models import AuditEvent
+from webapp.core.logs import request_id
+
+
+def record(
+    *,
+    actor,
+    site,
+    action: str,
+    subject: models.Model | str | None = None,
+    detail: dict | None = None,
+) -> AuditEvent:
+    """Add one event in the caller's transaction, so that an act and its trace stand or fall together.
+
+    `actor` None: the system. `action` is a dotted verb (`scan.move`). `detail`: codes and ids only.
+    """
+    return AuditEvent.objects.create(
+        actor=actor if actor is not None and actor.is_authenticated else None,
+        site=site,
+        action=action,
+        subject=_name_of(subject),
+        detail=detail or {},
+        request_id=request_id.get(),
+    )
+
+
+def _name_of(subject: models.Model | str | None) -> str:
+    if isinstance(subject, models.Model):
+        return f"{subject._meta.label_lower}:{subject.pk}"
+    return subject or ""

@@ -1,0 +1,40 @@
+"""Signing in and out leaves a trace: the account and the address, never the password or what was typed."""
+
+from __future__ import annotations
+
+from django.contrib.auth import get_user_model
+from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
+from django.dispatch import receiver
+from django.http import HttpRequest
+
+from webapp.audit.services import record
+from webapp.core.network import client_ip
+
+
+@receiver(user_logged_in)
+def _signed_in(sender, request: HttpRequest | None, user, **kwargs) -> None:
+    _trace("account.sign_in", request, actor=user, subject=user)
+
+
+@receiver(user_logged_out)
+def _signed_out(sender, request: HttpRequest | None, user, **kwargs) -> None:
+    if user is not None:
+        _trace("account.sign_out", request, actor=user, subject=user)
+
+
+@receiver(user_login_failed)
+def _refused(sender, credentials: dict, request: HttpRequest | None = None, **kwargs) -> None:
+    # A name that is no account's may be a password typed into the wrong field: it is not kept.
+    user = get_user_model().objects.filter(username=str(credentials.get("username"))[:150]).first()
+    _trace("account.sign_in_failed", request, actor=None, subject=user)
+
+
+def _trace(action: str, request: HttpRequest | None, *, actor, subject) -> None:
+    membership = subject.memberships.select_related("site").first() if subject else None
+    site = membership.site if membership else None
+    record(actor=actor, site=site, action=action, subject=subject, detail=_origin(request))
+
+
+def _origin(request: HttpRequest | None) -> dict[str, str]:
+    address = client_ip(request) if request is not None and hasattr(request, "META") else None
+    return {"address": address} if address else {}
