@@ -1,0 +1,196 @@
+"""Makes rows for tests. Whatever is not named is made up; a scan brings its upload, study and patient."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import factory
+import numpy as np
+from django.conf import settings
+from factory.django import DjangoModelFactory
+from PIL import Image
+from safetensors.numpy import save
+
+from classifier.artifact import header_metadata, with_sorted_header
+from classifier.contract import Cam, ModelSpec, Prediction, Slot, predict_from
+from classifier.images.picture import ParseResult
+from webapp.accounts.models import Site, User
+from webapp.analysis.models import Analysis
+from webapp.registry.models import ModelStatus, ModelVersion
+from webapp.scans.files import ParsedScan, store_parsed
+from webapp.scans.models import Patient, Scan, Series, Study, Upload
+
+FINDINGS = ("covid19", "pneumonia", "normal")
+
+
+def digest(text: object) -> str:
+    return hashlib.sha256(str(text).encode()).hexdigest()
+
+
+class SiteFactory(DjangoModelFactory):
+    class Meta:
+        model = Site
+
+    name = factory.Sequence("Hospital {}".format)
+    slug = factory.Sequence("hospital-{}".format)
+
+
+class UserFactory(DjangoModelFactory):
+    class Meta:
+        model = User
+
+    username = factory.Sequence("person{}".format)
+
+
+class PatientFactory(DjangoModelFactory):
+    class Meta:
+        model = Patient
+
+    site = factory.SubFactory(SiteFactory)
+    patient_id = factory.Sequence("P{:04}".format)
+    name = factory.Sequence("DOE^J{}".format)
+
+
+class StudyFactory(DjangoModelFactory):
+    class Meta:
+        model = Study
+
+    patient = factory.SubFactory(PatientFactory)
+    site = factory.SelfAttribute("patient.site")
+    study_instance_uid = factory.Sequence("1.2.3.{}".format)
+    study_date = date(2026, 11, 20)
+    study_at = datetime(2026, 11, 20, tzinfo=UTC)
+
+
+class SeriesFactory(DjangoModelFactory):
+    class Meta:
+        model = Series
+
+    study = factory.SubFactory(StudyFactory)
+    series_instance_uid = factory.Sequence("1.2.4.{}".format)
+    modality = "DX"
+
+
+class UploadFactory(DjangoModelFactory):
+    class Meta:
+        model = Upload
+
+    site = factory.SubFactory(SiteFactory)
+    user = factory.SubFactory(UserFactory)
+    sha256 = factory.Sequence(digest)
+    size = 1000
+    filename = "chest.png"
+    stored_name = factory.LazyAttribute(lambda upload: f"{upload.id.hex[:2]}/{upload.id}/original")
+    id = factory.LazyFunction(uuid.uuid4)
+
+
+class ScanFactory(DjangoModelFactory):
+    """`ScanFactory(site=site)` or `ScanFactory(series__study=study)`."""
+
+    class Meta:
+        model = Scan
+
+    class Params:
+        patient = factory.SubFactory(PatientFactory, site=factory.SelfAttribute("..site"))
+
+    id = factory.LazyFunction(uuid.uuid4)
+    site = factory.SubFactory(SiteFactory)
+    series = factory.SubFactory(SeriesFactory, study__patient=factory.SelfAttribute("...patient"))
+    upload = factory.SubFactory(
+        UploadFactory,
+        id=factory.SelfAttribute("..id"),
+        site=factory.SelfAttribute("..site"),
+        status=Upload.Status.DONE,
+    )
+    sop_instance_uid = factory.Sequence("1.2.5.{}".format)
+    slot = Slot.CXR
+    rows = columns = 512
+    window_center, window_width = 2048.0, 4096.0
+    display_name = factory.LazyAttribute(lambda scan: f"{scan.id.hex[:2]}/{scan.id}/display.png")
+    working_name = factory.LazyAttribute(lambda scan: f"{scan.id.hex[:2]}/{scan.id}/working.png")
+    preview_name = factory.LazyAttribute(lambda scan: f"{scan.id.hex[:2]}/{scan.id}/preview.png")
+    display_sha256 = working_sha256 = preview_sha256 = digest("a picture")
+    pixel_sha256 = factory.Sequence(digest)
+    received_at = factory.LazyAttribute(lambda scan: scan.upload.created_at)
+
+
+def spec_of(slot: str = Slot.CXR, **changes) -> ModelSpec:
+    return ModelSpec(**{"name": f"{slot} test", "slot": Slot(slot), "findings": FINDINGS, **changes})
+
+
+class ModelVersionFactory(DjangoModelFactory):
+    """A version without a file; `tests.factories.artifact` writes one that can be registered."""
+
+    class Meta:
+        model = ModelVersion
+
+    id = factory.LazyFunction(uuid.uuid4)
+    slot = Slot.CXR
+    name = "test model"
+    number = factory.Sequence(lambda n: n + 1)
+    status = ModelStatus.ACTIVE
+    stored_name = factory.LazyAttribute(lambda version: f"models/{version.id}.safetensors")
+    sha256 = factory.Sequence(lambda n: digest(f"model {n}"))
+    size = 1000
+    spec = factory.LazyAttribute(lambda version: _as_json(spec_of(version.slot)))
+
+
+class AnalysisFactory(DjangoModelFactory):
+    class Meta:
+        model = Analysis
+
+    scan = factory.SubFactory(ScanFactory)
+    model_version = factory.SubFactory(ModelVersionFactory)
+
+
+def prediction(*, slot: str = Slot.CXR, **probabilities: float) -> Prediction:
+    """What a model says: `prediction(pneumonia=0.8, normal=0.1)`; findings left out get 0."""
+    return predict_from(spec_of(slot), {finding: probabilities.get(finding, 0.0) for finding in FINDINGS})
+
+
+def cam() -> Cam:
+    grids = {finding: [[0.0, 1.0], [-1.0, 0.5]] for finding in FINDINGS}
+    return Cam(grids=grids, affine=(256.0, 0.0, 127.5, 0.0, 256.0, 127.5), scale=2.0)
+
+
+def facts(folder: Path, *, shade: int = 1000, slot: Slot = Slot.CXR, **metadata: object) -> ParseResult:
+    """What the parsing helper answers for a 64 x 80 picture, with its three files in `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for kind in ("display", "working", "preview"):
+        Image.new("I;16" if kind != "preview" else "L", (80, 64), shade % 256).save(folder / f"{kind}.png")
+    return ParseResult(
+        rows=64,
+        columns=80,
+        slot=slot,
+        synthetic=slot == Slot.PHANTOM,
+        polarity_turned=False,
+        slope=1.0,
+        intercept=0.0,
+        window_center=2048.0,
+        window_width=4096.0,
+        pixel_sha256=digest(shade),
+        metadata=metadata,
+        files={kind: f"{kind}.png" for kind in ("display", "working", "preview")},
+    )
+
+
+def parsed(upload: Upload, token: uuid.UUID, **details: object) -> ParsedScan:
+    """The one picture of a claimed upload, read and stored as the ingest worker does it."""
+    folder = settings.HILUM_DATA / "scratch" / upload.id.hex
+    return store_parsed(scan_id=upload.id, token=token, facts=facts(folder, **details), folder=folder)
+
+
+def artifact(path: Path, *, slot: str = Slot.CXR, seed: int = 0, **changes: object) -> Path:
+    """A model file whose header is whole and whose one tensor is no network: enough for the registry."""
+    tensors = {"classifier.fc.bias": np.full(3, seed, dtype=np.float32)}
+    card = {"data": "none", "limits": ["knows nothing"]}
+    path.write_bytes(with_sorted_header(save(tensors, header_metadata(spec_of(slot, **changes), card))))
+    return path
+
+
+def _as_json(spec: ModelSpec) -> dict:
+    return json.loads(spec.to_json())

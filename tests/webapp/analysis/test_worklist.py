@@ -1,0 +1,223 @@
+"""The worklist: a row a study with the worst of its scans, newest first, filtered, within one's sites."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.db.models import F
+
+from classifier.contract import AbstentionReason, Slot
+from tests.factories import (
+    ModelVersionFactory,
+    PatientFactory,
+    ScanFactory,
+    StudyFactory,
+    UploadFactory,
+    cam,
+    prediction,
+)
+from webapp.analysis import services
+from webapp.analysis.models import Analysis, StudySummary
+from webapp.analysis.selectors import (
+    analysis_or_404,
+    history,
+    progress_of,
+    worklist,
+    worklist_findings,
+    worklist_page,
+)
+from webapp.core.errors import CodedError
+from webapp.registry.models import ModelVersion
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def study(site):
+    return StudyFactory(patient__site=site)
+
+
+def row(study) -> StudySummary:
+    return StudySummary.objects.get(study=study)
+
+
+@pytest.mark.parametrize(
+    ("said", "finding", "probability"),
+    [
+        ([{"normal": 0.9, "pneumonia": 0.1}, {"pneumonia": 0.6, "normal": 0.4}], "pneumonia", 0.6),
+        ([{"pneumonia": 0.6, "normal": 0.4}, {"covid19": 0.7, "normal": 0.3}], "covid19", 0.7),
+        ([{"normal": 0.9}, {"pneumonia": 0.4, "covid19": 0.3, "normal": 0.3}], "", 0.4),
+        ([{"normal": 0.9}, {"normal": 0.8, "covid19": 0.2}], "normal", 0.8),
+    ],
+)
+def test_a_study_shows_the_worst_of_its_scans(study, queued, answer, said, finding, probability):
+    for probabilities in said:
+        scan = queued(series__study=study)
+        answer(**probabilities)
+    assert (row(study).status, row(study).scans) == ("done", len(said))
+    assert (row(study).finding, row(study).probability) == (finding, probability)
+    assert row(study).worst_scan == scan
+
+
+def test_a_study_shows_the_least_finished_of_its_scans(study, queued, answer, fail, site):
+    queued(series__study=study)
+    answer(abstention=AbstentionReason.LATERAL_VIEW, pneumonia=0.9)
+    assert (row(study).status, row(study).reason) == ("abstained", "lateral_view")
+    queued(series__study=study)
+    answer(normal=0.9)
+    assert (row(study).status, row(study).finding) == ("done", "normal"), "one answer is an answer"
+    services.analyses_queue([ScanFactory(site=site, series__study=study, slot=Slot.CT)])
+    assert (row(study).status, row(study).reason) == ("waiting", "no_model_for_modality")
+    queued(series__study=study)
+    fail("out_of_memory")
+    assert (row(study).status, row(study).reason) == ("failed", "out_of_memory")
+    queued(series__study=study)
+    assert (row(study).status, row(study).finding) == ("analysing", "normal"), "the answers so far stay"
+
+
+def test_an_answer_is_not_taken_away_by_a_later_attempt(study, queued, answer, fail, model):
+    scan = queued(series__study=study)
+    answer(pneumonia=0.8)
+    ModelVersion.objects.update(status="retired")
+    ModelVersionFactory(number=2)
+    services.analyses_queue([scan])
+    assert (row(study).status, row(study).finding) == ("done", "pneumonia")
+    fail()
+    assert (row(study).status, row(study).finding) == ("done", "pneumonia")
+    services.analysis_retry(analysis=Analysis.objects.get(status="failed"), actor=scan.upload.user)
+    answer(normal=0.9)
+    assert row(study).finding == "normal"
+
+
+@pytest.fixture
+def studies(site, queued, answer):
+    """Three studies: pneumonia of yesterday, normal of today, one still analysing, newest last."""
+    made = []
+    for number, said in enumerate([{"pneumonia": 0.8}, {"normal": 0.9}, None]):
+        patient = PatientFactory(site=site, patient_id=f"00{number}", name=f"DOE^NO{number}")
+        study = StudyFactory(patient=patient, accession_number=f"ACC-{number}")
+        queued(series__study=study, received_at=datetime(2026, 11, 20 + number, tzinfo=UTC))
+        if said:
+            answer(**said)
+        made.append(study)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("filters", "found"),
+    [
+        ({}, [2, 1, 0]),
+        ({"status": "done"}, [1, 0]),
+        ({"finding": "pneumonia"}, [0]),
+        ({"min_probability": 0.85}, [1]),
+        ({"search": "002"}, [2]),
+        ({"search": "no1 doe"}, [1]),
+        ({"search": "acc-0"}, [0]),
+        ({"search": "nobody"}, []),
+        ({"search": "doe", "status": "analysing"}, [2]),
+    ],
+)
+def test_the_worklist_is_newest_first_and_filtered(studies, owner, filters, found):
+    assert [row.study for row in worklist(user=owner, **filters)] == [studies[i] for i in found]
+
+
+def test_only_members_who_may_view_see_a_study(studies, owner, teammate, stranger, person, site, other_site):
+    auditor = person("auditor", role="auditor", site=site)
+    seen = [worklist(user=user).count() for user in (owner, teammate, stranger, auditor, person("nobody"))]
+    assert seen == [3, 3, 0, 0, 0]
+    assert not worklist(user=owner, site=other_site).exists()
+    assert worklist_findings(owner) == ["normal", "pneumonia"]
+    assert worklist_findings(stranger) == []
+    analysis = Analysis.objects.first()
+    assert analysis_or_404(teammate, analysis.pk) == analysis
+    with pytest.raises(CodedError, match="not_found"):
+        analysis_or_404(stranger, analysis.pk)
+
+
+def test_the_worklists_queries_do_not_grow_with_its_rows(studies, owner, django_assert_num_queries):
+    with django_assert_num_queries(3):
+        page = worklist_page(worklist(user=owner))
+        texts = [(row.study.patient.name, row.worst_scan.view_position) for row in page.rows]
+    assert len(texts) == 3
+
+
+def test_pages_follow_each_other_without_gap_or_repeat(studies, site, owner, queued):
+    queued(series__study__patient__site=site, received_at=datetime(2026, 11, 21, tzinfo=UTC))
+    expected = [row.study_id for row in worklist(user=owner)]
+    seen, after = [], None
+    for _ in range(4):
+        page = worklist_page(worklist(user=owner), after=after, size=1)
+        seen += [row.study_id for row in page.rows]
+        assert page.total == 4
+        after = page.after
+    assert seen == expected
+    assert after is None
+
+
+@pytest.mark.parametrize(
+    "mark", ["x", "2026-01-01_x", "2026-01-01T00:00:00_6f0d4e0a-9d0e-4d1b-8b1c-5a778a7c1f2e"]
+)
+def test_a_mark_that_is_not_ours_is_an_error_of_the_caller(studies, owner, mark):
+    with pytest.raises(CodedError) as caught:
+        worklist_page(worklist(user=owner), after=mark)
+    assert caught.value.status == 400
+
+
+def test_a_moved_scan_takes_both_summaries_with_it(site, owner, queued, answer):
+    patient = PatientFactory(site=site)
+    study = StudyFactory(patient=patient)
+    ill, well = (
+        queued(series__study=study, metadata={"StudyInstanceUID": study.study_instance_uid}) for _ in "ab"
+    )
+    for said in ({"pneumonia": 0.8}, {"normal": 0.9}):
+        analysis = services.analyses_claim(1)[0]
+        _answer_one(analysis, said)
+    other = PatientFactory(site=site)
+    move = services.scan_refile(scan=ill, patient=other, actor=owner, reason="wrong label")
+    assert (row(study).finding, row(study).scans) == ("normal", 1)
+    assert (row(move.study).finding, row(move.study).study.patient) == ("pneumonia", other)
+    services.scan_refile(scan=well, patient=other, actor=owner, reason="that one too")
+    assert not StudySummary.objects.filter(study=study.pk).exists()
+    assert row(move.study).scans == 2
+
+
+def _answer_one(analysis: Analysis, said: dict) -> None:
+    services.analysis_done(
+        analysis=analysis, token=analysis.attempt_token, prediction=prediction(**said), cam=cam(), seconds=0.1
+    )
+
+
+def test_a_history_tells_each_scans_answer_in_order_of_time(site, queued, answer, django_assert_num_queries):
+    patient = PatientFactory(site=site)
+    for day in (2, 1):
+        study = StudyFactory(patient=patient, study_at=datetime(2026, 1, day, tzinfo=UTC))
+        queued(series__study=study)
+    answer(pneumonia=0.8)
+    with django_assert_num_queries(2):
+        entries = history(patient)
+        told = [
+            (e.study.study_at.day, e.state.analysis.finding, str(e.state.analysis.model_version))
+            for e in entries
+        ]
+    assert told == [(1, "pneumonia", "cxr-1"), (2, "pneumonia", "cxr-1")]
+
+
+def test_progress_is_told_from_upload_to_answer(site, queued, answer):
+    upload = UploadFactory(site=site)
+    assert (progress_of(upload).stage, progress_of(upload).finished) == ("received", False)
+    refused = UploadFactory(site=site, status="refused", refusal="too_small")
+    assert (progress_of(refused).stage, progress_of(refused).code) == ("refused", "too_small")
+    failed = UploadFactory(site=site, status="failed", error_code="gave_up")
+    assert (progress_of(failed).stage, progress_of(failed).code) == ("upload_failed", "gave_up")
+    scan = queued()
+    assert (progress_of(scan.upload).stage, progress_of(scan.upload).finished) == ("analysing", False)
+    answer(normal=0.9)
+    assert (progress_of(scan.upload).stage, progress_of(scan.upload).finished) == ("done", True)
+
+
+def test_a_lease_that_runs_out_does_not_change_what_the_worklist_shows(study, queued):
+    queued(series__study=study)
+    services.analyses_claim(1)
+    Analysis.objects.update(lease_expires_at=F("lease_expires_at") - timedelta(hours=1))
+    assert row(study).status == "analysing"

@@ -1,0 +1,231 @@
+"""The life of a model version: registered once, promoted by a person, retired, rejected."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import IntegrityError, transaction
+
+from classifier.contract import Slot
+from tests.factories import ModelVersionFactory, artifact, spec_of
+from webapp.audit.models import AuditEvent
+from webapp.core import storage
+from webapp.core.errors import CodedError
+from webapp.core.ledger import IllegalTransition
+from webapp.registry import selectors, services
+from webapp.registry.models import ModelStatus, ModelVersion, Promotion
+from webapp.registry.services import model_promote, model_register, model_reject
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def nudged(monkeypatch):
+    names = []
+    monkeypatch.setattr(services, "nudge", lambda name, *ids: names.append(name))
+    return names
+
+
+@pytest.fixture
+def admin(person, site):
+    return person("admin", role="admin", site=site)
+
+
+@pytest.fixture
+def register(tmp_path):
+    """Registers a model file of its own: `register(seed=1, slot="ct")`."""
+
+    def register(seed: int = 0, **details) -> ModelVersion:
+        return model_register(artifact(tmp_path / f"{seed}.safetensors", seed=seed, **details))
+
+    return register
+
+
+@pytest.fixture
+def shipped(tmp_path):
+    """A folder of shipped artifacts; answers what installing it now changes: `shipped(cxr=3)`."""
+    folder = tmp_path / "shipped"
+    folder.mkdir()
+
+    def install(**seeds: int) -> dict[str, str]:
+        for slot, seed in seeds.items():
+            artifact(folder / f"{slot}.safetensors", slot=slot, seed=seed)
+        call_command("install_models", folder)
+        return {str(version): version.status for version in ModelVersion.objects.order_by("slot", "number")}
+
+    return install
+
+
+def code_of(call, *args, **kwargs) -> str:
+    with pytest.raises(CodedError) as caught:
+        call(*args, **kwargs)
+    return caught.value.code
+
+
+def model_files() -> list:
+    return sorted((storage.root() / "models").glob("*"))
+
+
+def test_a_registered_model_is_a_candidate_with_its_spec_card_and_file(register, tmp_path):
+    version = register()
+    version.refresh_from_db()
+    assert (str(version), version.status) == ("cxr-1", "candidate")
+    assert version.model_spec == spec_of()
+    assert version.card["limits"] == ["knows nothing"]
+    assert selectors.artifact_path(version).read_bytes() == (tmp_path / "0.safetensors").read_bytes()
+    assert selectors.active_model("cxr") is None
+
+
+def test_the_same_bytes_are_the_earlier_version(register):
+    first, files = register(), model_files()
+    assert register() == first
+    assert model_files() == files
+
+
+def test_versions_are_numbered_within_their_slot(register):
+    assert [str(register(seed, slot=slot)) for seed, slot in enumerate(["cxr", "ct", "cxr"])] == [
+        "cxr-1",
+        "ct-1",
+        "cxr-2",
+    ]
+
+
+def test_a_file_that_is_no_model_is_not_kept(tmp_path):
+    files = model_files()
+    (tmp_path / "x").write_bytes(b"no model at all")
+    assert code_of(model_register, tmp_path / "x") == "not_an_artifact"
+    assert model_files() == files
+    assert not ModelVersion.objects.exists()
+
+
+def test_a_promotion_retires_the_one_before_and_is_recorded(register, admin, nudged):
+    first, second = register(1), register(2)
+    model_promote(model_version=first, by=admin, reason="the first")
+    promotion = model_promote(model_version=second, by=admin, reason="better at our hospital")
+    first.refresh_from_db()
+    assert (first.status, second.status, selectors.active_model("cxr")) == ("retired", "active", second)
+    assert (promotion.previous, promotion.by, promotion.reason) == (first, admin, "better at our hospital")
+    event = AuditEvent.objects.filter(action="model.promoted").latest("created_at")
+    assert event.detail == {"slot": "cxr", "previous": str(first.pk)}
+    assert nudged == ["worker.tasks.sweep"] * 2
+
+
+def test_a_rollback_is_another_promotion(register, admin):
+    first, second = register(1), register(2)
+    for version in (first, second, first):
+        model_promote(model_version=version, by=admin, reason="try it")
+    assert selectors.active_models() == {"cxr": first}
+    assert Promotion.objects.count() == 3
+
+
+def test_only_who_may_promote_promotes_or_rejects(register, owner, person):
+    version = register()
+    for user in (owner, person("nobody")):
+        assert code_of(model_promote, model_version=version, by=user, reason="mine") == "forbidden"
+        assert code_of(model_reject, model_version=version, by=user) == "forbidden"
+
+
+def test_a_sites_model_is_its_own_peoples_to_see_and_promote(
+    register, admin, owner, stranger, person, other_site
+):
+    ours, everyones = register(1), register(2)
+    ModelVersion.objects.filter(pk=ours.pk).update(site=admin.memberships.get().site)
+    ours.refresh_from_db()
+    their_admin = person("their_admin", role="admin", site=other_site)
+    assert code_of(model_promote, model_version=ours, by=their_admin, reason="mine") == "forbidden"
+    assert selectors.model_or_404(owner, ours.pk) == ours
+    assert code_of(selectors.model_or_404, stranger, ours.pk) == "not_found"
+    assert list(selectors.models_visible(stranger)) == [everyones]
+    assert code_of(selectors.model_or_404, person("nobody"), everyones.pk) == "not_found"
+
+
+def test_neither_the_active_nor_a_rejected_model_is_promoted_nor_without_reason(register, admin):
+    version, bad = register(1), register(2)
+    assert code_of(model_promote, model_version=version, by=admin, reason=" ") == "reason_missing"
+    model_promote(model_version=version, by=admin, reason="good")
+    assert code_of(model_promote, model_version=version, by=admin, reason="again") == "conflict"
+    assert code_of(model_reject, model_version=version, by=admin) == "conflict"
+    model_reject(model_version=bad, by=admin)
+    assert code_of(model_promote, model_version=bad, by=admin, reason="why not") == "conflict"
+
+
+@pytest.mark.parametrize("damage", [lambda path: path.unlink(), lambda path: path.write_bytes(b"x" * 99)])
+def test_a_model_whose_file_is_damaged_is_not_promoted(register, admin, damage):
+    version = register()
+    damage(selectors.artifact_path(version))
+    assert code_of(model_promote, model_version=version, by=admin, reason="good") == "artifact_damaged"
+
+
+def test_the_database_lets_one_model_be_active_in_a_slot(db):
+    ModelVersionFactory()
+    ModelVersionFactory(slot=Slot.CT)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        ModelVersionFactory()
+
+
+def test_a_status_moves_only_as_its_table_says(db):
+    version = ModelVersion.objects.get(pk=ModelVersionFactory(status="rejected").pk)
+    version.status = ModelStatus.ACTIVE
+    with pytest.raises(IllegalTransition):
+        version.save()
+
+
+def test_shipped_models_fill_empty_slots_and_repeating_changes_nothing(shipped):
+    expected = {"cxr-1": "active", "phantom-1": "active"}
+    assert shipped(cxr=1, phantom=2) == expected
+    assert shipped() == expected
+    assert Promotion.objects.filter(by=None, reason=services.INSTALLED).count() == 2
+
+
+def test_a_newer_shipped_model_replaces_an_earlier_shipped_one(shipped):
+    shipped(cxr=1)
+    assert shipped(cxr=2) == {"cxr-1": "retired", "cxr-2": "active"}
+    assert shipped() == {"cxr-1": "retired", "cxr-2": "active"}
+
+
+def test_where_a_person_has_promoted_a_shipped_model_stays_a_candidate(shipped, register, admin):
+    shipped(cxr=1)
+    model_promote(model_version=register(7), by=admin, reason="ours is better")
+    assert shipped(cxr=3) == {"cxr-1": "retired", "cxr-2": "active", "cxr-3": "candidate"}
+
+
+def test_a_shipped_model_that_a_person_chose_again_is_not_replaced(shipped, admin):
+    shipped(cxr=1)
+    shipped(cxr=2)
+    model_promote(model_version=ModelVersion.objects.get(number=1), by=admin, reason="the old one was better")
+    assert shipped(cxr=3)["cxr-3"] == "candidate"
+
+
+def test_a_damaged_shipped_file_is_named(shipped, tmp_path):
+    (tmp_path / "shipped" / "cxr.safetensors").write_bytes(b"half a file")
+    with pytest.raises(CommandError, match="model"):
+        shipped()
+
+
+def test_the_command_line_promotes_for_a_named_person(register, admin, capsys):
+    first, second = register(1), register(2)
+    call_command("promote_model", str(first.pk), by="admin", reason="first")
+    call_command("promote_model", str(second.pk), by="admin", reason="second")
+    assert "cxr-2 is active now, in place of cxr-1" in capsys.readouterr().out
+    with pytest.raises(CommandError, match="no such user"):
+        call_command("promote_model", str(first.pk), by="nobody", reason="x")
+    with pytest.raises(CommandError, match="cannot become"):
+        call_command("promote_model", str(second.pk), by="admin", reason="again")
+
+
+def test_the_list_of_models_costs_one_query_beside_permissions(register, owner, django_assert_num_queries):
+    for seed in range(3):
+        register(seed)
+    with django_assert_num_queries(2):
+        names = [
+            (str(version), version.site, version.registered_by) for version in selectors.models_visible(owner)
+        ]
+    assert len(names) == 3
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _clean_model_files():
+    yield
+    shutil.rmtree(storage.root() / "models", ignore_errors=True)

@@ -1,0 +1,88 @@
+"""Who sees which upload, scan and patient."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+
+from tests.factories import PatientFactory, ScanFactory, StudyFactory, UploadFactory
+from webapp.core.errors import CodedError
+from webapp.scans import selectors
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def scan(site, owner):
+    return ScanFactory(site=site, upload__user=owner)
+
+
+@pytest.fixture
+def auditor(person, site):
+    return person("auditor", role="auditor", site=site)
+
+
+def is_404(call, *args) -> bool:
+    with pytest.raises(CodedError) as caught:
+        call(*args)
+    return (caught.value.code, caught.value.status) == ("not_found", 404)
+
+
+def test_owner_and_teammate_see_a_scan_with_its_upload_and_patient(scan, owner, teammate):
+    for user in (owner, teammate):
+        assert selectors.scan_or_404(user, scan.id) == scan
+        assert selectors.upload_or_404(user, scan.upload_id) == scan.upload
+        assert selectors.patient_or_404(user, scan.patient.id) == scan.patient
+
+
+def test_strangers_and_those_who_may_not_view_find_nothing(scan, stranger, auditor, person):
+    for user in (stranger, auditor, person("nobody")):
+        assert is_404(selectors.scan_or_404, user, scan.id)
+        assert is_404(selectors.upload_or_404, user, scan.upload_id)
+        assert is_404(selectors.patient_or_404, user, scan.patient.id)
+        assert is_404(selectors.scan_or_upload, scan.id, user)
+        assert not selectors.patients_search(user, scan.site, scan.patient.patient_id).exists()
+
+
+def test_an_id_is_the_upload_until_it_is_the_scan(site, owner):
+    upload = UploadFactory(site=site)
+    assert selectors.scan_or_upload(upload.id, owner) == upload
+    done = UploadFactory(site=site, status="done")
+    scan = ScanFactory(id=done.id, site=site, upload=done)
+    assert selectors.scan_or_upload(done.id, owner) == scan
+    assert is_404(selectors.scan_or_upload, uuid.uuid4(), owner)
+
+
+def test_a_patient_is_found_by_the_beginning_of_the_id_or_a_part_of_the_name(site, owner):
+    jane = PatientFactory(site=site, patient_id="0042", name="DOE^JANE")
+    PatientFactory(site=site, patient_id="1004", name="ROE^RICHARD")
+    assert list(selectors.patients_search(owner, site, "004")) == [jane]
+    assert list(selectors.patients_search(owner, site, "jane doe")) == [jane]
+    assert list(selectors.patients_search(owner, site, "jane richard")) == []
+
+
+def test_a_history_is_in_order_of_time_whatever_its_length(site, django_assert_num_queries):
+    patient = PatientFactory(site=site)
+    for day in (3, 1, 2):
+        study = StudyFactory(patient=patient, study_at=f"2026-01-0{day}T00:00Z")
+        ScanFactory(site=site, series__study=study)
+    with django_assert_num_queries(3):
+        studies = selectors.patient_history(patient)
+        days = [study.study_at.day for study in studies if study.series.all()[0].scans.all()]
+    assert days == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("metadata", "age"),
+    [
+        ({"PatientAge": "064Y"}, 64),
+        ({"PatientAge": "018M"}, 1.5),
+        ({"PatientAge": "old", "PatientBirthDate": "20001120"}, 26),
+        ({"PatientBirthDate": "20991120"}, None),
+        ({}, None),
+    ],
+)
+def test_an_age_is_the_files_or_from_the_birth_date_or_unknown(site, metadata, age):
+    scan = ScanFactory(site=site, metadata=metadata)
+    assert selectors.patient_age(scan) == (pytest.approx(age, abs=0.02) if age else None)
