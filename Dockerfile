@@ -21,8 +21,9 @@ COPY templates templates
 COPY static static
 COPY artifacts artifacts
 COPY deploy/gunicorn.conf.py deploy/gunicorn.conf.py
-# The production settings insist on their secrets; collecting static files needs none of them.
-RUN HILUM_ENV=development HILUM_DATA=/tmp/build python manage.py collectstatic --noinput && rm -rf /tmp/build
+# The production settings insist on their secrets; collecting static files uses none of them.
+RUN SECRET_KEY=none ALLOWED_HOSTS=none DATABASE_URL=sqlite:////tmp/none HILUM_DATA=/tmp/build \
+    python manage.py collectstatic --noinput && rm -rf /tmp/build
 USER hilum
 VOLUME /var/lib/hilum
 EXPOSE 8000

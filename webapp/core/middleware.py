@@ -7,15 +7,17 @@ import time
 import uuid
 from collections.abc import Callable
 
+from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
 
 from webapp.core.errors import CodedError
 from webapp.core.logs import request_id
-from webapp.core.problems import error_response, wants_json
+from webapp.core.problems import JSON_PREFIXES, error_response, wants_json
 
 logger = logging.getLogger("hilum.request")
 Handler = Callable[[HttpRequest], HttpResponse]
 
+FORM_TYPES = ("multipart/form-data", "application/x-www-form-urlencoded")
 PERMISSIONS_POLICY = "camera=(), geolocation=(), microphone=(), payment=(), usb=()"
 
 
@@ -62,6 +64,23 @@ class SafetyHeaders:
         response.setdefault("Permissions-Policy", PERMISSIONS_POLICY)
         response.setdefault("Cache-Control", "no-store, private")
         return response
+
+
+class SmallForms:
+    """Refuses a large form by its declared size, before CSRF's check would spool it to the disk.
+
+    Files come as raw bodies, or to the API, whose views check permission and size before they read.
+    """
+
+    def __init__(self, get_response: Handler) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        declared = request.META.get("CONTENT_LENGTH") or "0"
+        large = not declared.isdigit() or int(declared) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        if large and request.content_type in FORM_TYPES and not request.path.startswith(JSON_PREFIXES):
+            return error_response(request, CodedError("too_large", "The form is too large."), alone=True)
+        return self.get_response(request)
 
 
 class CodedErrors:

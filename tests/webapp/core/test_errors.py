@@ -129,3 +129,19 @@ def test_the_log_names_route_and_status_and_no_address(client, caplog):
     (line,) = [r for r in caplog.records if r.getMessage() == "request"]
     assert line.status == 200
     assert "Doe" not in json.dumps(vars(line), default=str)
+
+
+@pytest.mark.parametrize("size", ["9999999999", "-1"])
+def test_a_large_form_is_refused_before_a_byte_of_it_is_read(client, size):
+    class Unread:
+        def read(self, *args):
+            raise AssertionError("the body was read")
+
+        readline = read
+
+    kind = "multipart/form-data; boundary=x"
+    response = client.generic(
+        "POST", "/sign-in/", content_type=kind, **{"CONTENT_LENGTH": size, "wsgi.input": Unread()}
+    )
+    assert response.status_code == 413
+    assert "too_large" in response.content.decode()

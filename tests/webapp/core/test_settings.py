@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -44,6 +45,26 @@ def start(tmp_path, **variables) -> subprocess.CompletedProcess:
         text=True,
         timeout=60,
     )
+
+
+@pytest.mark.slow
+def test_production_names_every_static_file_by_its_content(tmp_path):
+    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    root = tmp_path / "static"
+    done = subprocess.run(
+        [sys.executable, "manage.py", "collectstatic", "--noinput"],
+        cwd=ROOT,
+        env=kept | FULL | {"HILUM_DATA": str(tmp_path / "data"), "HILUM_STATIC_ROOT": str(root)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    paths = json.loads((root / "staticfiles.json").read_text())["paths"]
+    shell = (root / paths["js/shell.js"]).read_text()
+    imported = set(re.findall(r"""from ["']\./([\w.-]+)["']""", shell))
+    assert imported
+    assert {f"js/{name}" for name in imported} <= set(paths.values())
 
 
 def settings_of(tmp_path, **variables) -> dict:
