@@ -30,18 +30,19 @@ def limit(limits: Limits) -> None:
     if libc is not None:
         libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    _bound("RLIMIT_CPU", limits.cpu_seconds)
+    # The hard limit kills without a word; the soft one, a second earlier, says that time was the reason.
+    _bound("RLIMIT_CPU", limits.cpu_seconds, limits.cpu_seconds + 1)
     _bound("RLIMIT_AS", limits.memory_bytes)
     _bound("RLIMIT_FSIZE", limits.output_bytes)
     _bound("RLIMIT_NOFILE", limits.open_files)
     _bound("RLIMIT_CORE", 0)
 
 
-def _bound(name: str, value: int) -> None:
+def _bound(name: str, soft: int, hard: int | None = None) -> None:
     kind = getattr(resource, name, None)
     if kind is not None:
         with contextlib.suppress(ValueError, OSError):
-            resource.setrlimit(kind, (value, value))
+            resource.setrlimit(kind, (soft, soft if hard is None else hard))
 
 
 def _libc() -> ctypes.CDLL | None:

@@ -6,7 +6,7 @@ import imagecodecs
 import numpy as np
 from pydicom import Dataset
 from pydicom.encaps import get_frame
-from pydicom.pixels import apply_color_lut, pixel_array
+from pydicom.pixels import apply_color_lut, get_decoder, pixel_array
 from pydicom.uid import (
     JPEGBaseline8Bit,
     JPEGExtended12Bit,
@@ -19,6 +19,7 @@ from classifier.errors import Refused
 from classifier.images.codestream import declared_size
 
 _LOSSY_JPEG = {JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless}
+_QUICKEST = {"pylibjpeg": 0, "pyjpegls": 1, "pillow": 2, "gdcm": 3}
 _FAILURES = (ValueError, RuntimeError, NotImplementedError, AttributeError, TypeError, KeyError, IndexError)
 _FAILURES += (EOFError, OSError, ArithmeticError)
 
@@ -43,12 +44,24 @@ def stored_values(dataset: Dataset) -> np.ndarray:
 
 def _decoded(dataset: Dataset) -> np.ndarray:
     syntax = dataset.file_meta.TransferSyntaxUID
-    try:
-        # Unused high bits of raw data may hold overlays: masked; those of lossy data are overshoot.
-        return pixel_array(dataset, index=0, correct_unused_bits=syntax not in _LOSSY_JPEG)
-    except _FAILURES:
-        if syntax not in JPEGTransferSyntaxes or dataset.SamplesPerPixel != 1:
-            raise
+    # Unused high bits of raw data may hold overlays: masked; those of lossy data are overshoot.
+    options = {"index": 0, "correct_unused_bits": syntax not in _LOSSY_JPEG}
+    if not syntax.is_encapsulated:
+        return pixel_array(dataset, **options)
+    failure: Exception = NotImplementedError("no decoder")
+    available = get_decoder(syntax).available_plugins
+    for plugin in sorted(available, key=lambda name: _QUICKEST.get(name, len(_QUICKEST))):
+        try:
+            return pixel_array(dataset, decoding_plugin=plugin, **options)
+        except _FAILURES as error:
+            failure = error
+    if syntax not in JPEGTransferSyntaxes or dataset.SamplesPerPixel != 1:
+        raise failure
+    return _jpeg_of_any_kind(dataset)
+
+
+def _jpeg_of_any_kind(dataset: Dataset) -> np.ndarray:
+    """12-bit JPEG with a scan header that no plugin of pydicom accepts."""
     pixels = imagecodecs.jpeg_decode(get_frame(dataset.PixelData, 0, number_of_frames=1))
     if pixels.shape != (dataset.Rows, dataset.Columns):
         raise ValueError("the codestream is not of the declared size")

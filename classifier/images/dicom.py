@@ -102,8 +102,18 @@ def _source(dataset: Dataset) -> Source:
     if stored.ndim == 3:
         if slot is Slot.CT:
             raise Refused(RefusalReason.UNSUPPORTED_MODALITY, "a colour picture of a CT")
-        return Source(levels=luma(stored), bits=8 * stored.dtype.itemsize, **common)
+        levels, bits = _colour_levels(dataset, stored)
+        return Source(levels=levels, bits=bits, **common)
     return Source(**_grey(dataset, stored, slot), **common)
+
+
+def _colour_levels(dataset: Dataset, stored: np.ndarray) -> tuple[np.ndarray, int]:
+    """Grey levels of RGB; a palette has a depth of its own, and deep data is brought to 16 bits."""
+    depth = 8 * stored.dtype.itemsize
+    bits = depth if dataset.PhotometricInterpretation == "PALETTE COLOR" else int(dataset.BitsStored)
+    if bits > 16:
+        stored, bits = stored >> (bits - 16), 16
+    return np.minimum(luma(stored), (1 << bits) - 1), bits
 
 
 def _grey(dataset: Dataset, stored: np.ndarray, slot: Slot) -> dict:

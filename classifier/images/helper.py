@@ -2,11 +2,12 @@
 
 It loads the decoders once and forks a child with fresh limits for every file; it holds no secret,
 no database and no model. Request: {"path", "out_dir", "claimed", "limits"}; answer: {"ok": ParseResult}
-or {"refused": reason, "detail"}.
+or {"refused": reason, "detail"}, or {"failed": what} where the file is not to blame.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import select
@@ -102,6 +103,10 @@ def _parsed(request: dict[str, Any]) -> dict[str, Any]:
         return {"refused": refused.reason.value, "detail": refused.detail}
     except MemoryError:
         return {"refused": RefusalReason.TOO_LARGE.value, "detail": "needs too much memory"}
+    except OSError as error:
+        if error.errno == errno.EFBIG:
+            return {"refused": RefusalReason.TOO_LARGE.value, "detail": "writes too large a file"}
+        return {"failed": f"{type(error).__name__}: {error.strerror}"}
     return {"ok": picture.facts() | {"files": FILES}}
 
 

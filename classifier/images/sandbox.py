@@ -19,7 +19,7 @@ from classifier.images.limits import MAX_FILE_BYTES, Limits
 from classifier.images.picture import ParseResult
 from classifier.images.png import read_working
 
-__all__ = ["ParsingHelper", "read_working"]
+__all__ = ["HelperFailed", "ParsingHelper", "read_working"]
 
 _ROOT = Path(__file__).resolve().parents[2]
 _START_SECONDS, _GRACE_SECONDS = 60.0, 5.0
@@ -29,7 +29,7 @@ _SINGLE_THREADED = dict.fromkeys(
 
 
 class HelperFailed(RuntimeError):
-    """The helper itself could not be started or died; the file is not to blame until it happens again."""
+    """The helper could not be started, or could not read or write a file of ours; try again later."""
 
 
 class ParsingHelper:
@@ -72,7 +72,7 @@ class ParsingHelper:
         """Parse `path`; `display.png`, `working.png` and `preview.png` come to lie in `out_dir`.
 
         `claimed` (cxr or ct) routes PNG and JPEG files. Raises Refused; OSError where there is no such
-        file; HelperFailed where the helper cannot be started.
+        file; HelperFailed where the helper cannot be started or cannot write.
         """
         limits = limits or Limits()
         path = Path(path).resolve()
@@ -86,6 +86,8 @@ class ParsingHelper:
         }
         with self._lock:
             answer = self._ask(request, limits.wall_seconds + _GRACE_SECONDS)
+        if "failed" in answer:
+            raise HelperFailed(answer["failed"])
         if "refused" in answer:
             raise Refused(RefusalReason(answer["refused"]), answer["detail"])
         return ParseResult.from_json(answer["ok"])

@@ -1,0 +1,210 @@
+"""DICOM files: every transfer syntax, and what the header says of how the stored values are to be seen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydicom import Dataset
+from pydicom.pixels import apply_modality_lut, apply_voi_lut
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGBaseline8Bit
+
+from classifier.contract import Slot
+from classifier.images.picture import Picture
+from classifier.images.reading import read
+from tests.classifier.images.samples import CT, LOSSLESS, LOSSY, RAW, chest, ct_slice, dataset, write
+
+DEEP, SHALLOW = chest(), (chest() >> 4).astype(np.uint8)
+LUT_FIRST, LUT_TOP = 100, 1000
+
+
+def reading_of(tmp_path: Path, pixels: np.ndarray, **attributes: object) -> Picture:
+    return read(write(tmp_path / "x.dcm", dataset(pixels, **attributes)))
+
+
+def lut_item(keyword_bits: int = 16) -> Dataset:
+    """A curved table of 3,000 entries from `LUT_FIRST` on."""
+    item = Dataset()
+    entries = (np.sqrt(np.linspace(0, 1, 3000)) * ((1 << keyword_bits) - 1)).astype(int)
+    item.LUTDescriptor = [3000, LUT_FIRST, keyword_bits]
+    item.LUTData = entries.tolist()
+    item["LUTDescriptor"].VR = item["LUTData"].VR = "US"
+    return item
+
+
+@pytest.mark.parametrize("syntax", RAW + LOSSLESS, ids=lambda s: s.name)
+def test_every_lossless_syntax_gives_the_very_pixels(tmp_path: Path, syntax: str) -> None:
+    picture = reading_of(tmp_path, DEEP, syntax=syntax, bits=12)
+    np.testing.assert_array_equal(picture.display, DEEP)
+    assert picture.metadata["TransferSyntaxUID"] == syntax
+
+
+@pytest.mark.parametrize("syntax", LOSSY, ids=lambda s: s.name)
+def test_every_lossy_syntax_comes_close(tmp_path: Path, syntax: str) -> None:
+    pixels, bits = (SHALLOW, 8) if syntax == JPEGBaseline8Bit else (DEEP, 12)
+    picture = reading_of(tmp_path, pixels, syntax=syntax, bits=bits)
+    difference = np.abs(picture.display.astype(int) - pixels)
+    assert difference.mean() < 0.005 * (1 << bits)
+
+
+@pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian])
+def test_a_file_without_preamble_meta_information_or_extension_is_known_by_its_content(
+    tmp_path: Path, syntax: str
+) -> None:
+    made = dataset(DEEP, syntax=syntax, bits=12)
+    bare = Dataset(made)
+    bare.save_as(
+        tmp_path / "bare",
+        implicit_vr=syntax.is_implicit_VR,
+        little_endian=syntax.is_little_endian,
+        enforce_file_format=False,
+    )
+    np.testing.assert_array_equal(read(tmp_path / "bare").display, DEEP)
+
+
+def test_monochrome1_is_shown_turned_and_keeps_its_modality_values(tmp_path: Path) -> None:
+    picture = reading_of(tmp_path, 4095 - DEEP, bits=12, PhotometricInterpretation="MONOCHROME1")
+    np.testing.assert_array_equal(picture.display, DEEP)
+    np.testing.assert_array_equal(picture.display * picture.slope + picture.intercept, 4095 - DEEP)
+    assert picture.working[0, 0] < picture.working[90, 40]
+    assert not picture.polarity_turned
+
+
+def test_a_wrong_monochrome1_is_recognised_and_turned_back(tmp_path: Path) -> None:
+    right = reading_of(tmp_path, DEEP, bits=12)
+    wrong = reading_of(tmp_path, DEEP, bits=12, PhotometricInterpretation="MONOCHROME1")
+    assert (right.polarity_turned, wrong.polarity_turned) == (False, True)
+    np.testing.assert_array_equal(wrong.display, right.display)
+    np.testing.assert_array_equal(wrong.working, right.working)
+    assert (wrong.slope, wrong.window_center) == (right.slope, right.window_center)
+
+
+@pytest.mark.parametrize("slope", ["2.5", "-2"])
+def test_rescaled_values_can_be_had_back_from_the_display(tmp_path: Path, slope: str) -> None:
+    stored = DEEP if float(slope) > 0 else 4095 - DEEP
+    picture = reading_of(tmp_path, stored, bits=12, RescaleSlope=slope, RescaleIntercept="-300")
+    values = picture.display * picture.slope + picture.intercept
+    np.testing.assert_allclose(values, stored * float(slope) - 300)
+    assert picture.display[90, 40] > picture.display[0, 0]
+    assert not picture.polarity_turned
+
+
+def test_a_modality_lut_is_applied_as_pydicom_applies_it(tmp_path: Path) -> None:
+    made = dataset(DEEP, bits=12)
+    made.ModalityLUTSequence = [lut_item()]
+    made.ModalityLUTSequence[0].ModalityLUTType = "US"
+    picture = read(write(tmp_path / "x.dcm", made))
+    np.testing.assert_array_equal(picture.display, apply_modality_lut(DEEP, made))
+    assert (picture.slope, picture.intercept) == (1, 0)
+
+
+@pytest.mark.parametrize("depth", [10, 12, 16])
+def test_a_voi_lut_is_applied_as_pydicom_applies_it(tmp_path: Path, depth: int) -> None:
+    made = dataset(DEEP, bits=12)
+    made.VOILUTSequence = [lut_item(depth)]
+    picture = read(write(tmp_path / "x.dcm", made))
+    expected = apply_voi_lut(DEEP, made) / ((1 << depth) - 1)
+    np.testing.assert_allclose(picture.working / 65535, expected, atol=2e-5)
+
+
+@pytest.mark.parametrize("function", ["LINEAR", "LINEAR_EXACT", "SIGMOID"])
+@pytest.mark.parametrize(("center", "width"), [(1800, 2000), (2048, 4096)])
+def test_a_window_is_applied_as_pydicom_applies_it(
+    tmp_path: Path, function: str, center: int, width: int
+) -> None:
+    made = dataset(DEEP, bits=12, WindowCenter=center, WindowWidth=width, VOILUTFunction=function)
+    picture = read(write(tmp_path / "x.dcm", made))
+    np.testing.assert_allclose(picture.working / 65535, apply_voi_lut(DEEP, made) / 4095, atol=2e-5)
+    assert (picture.window_center, picture.window_width) == (center, width)
+
+
+def test_of_several_windows_the_first_counts(tmp_path: Path) -> None:
+    picture = reading_of(tmp_path, DEEP, bits=12, WindowCenter=[1500, 40], WindowWidth=[3000, 400])
+    assert (picture.window_center, picture.window_width) == (1500, 3000)
+
+
+@pytest.mark.parametrize(("center", "width"), [(60_000, 10), (2000, 0), (2000, -5)])
+def test_a_window_that_shows_nothing_gives_way_to_the_content(
+    tmp_path: Path, center: int, width: int
+) -> None:
+    picture = reading_of(tmp_path, DEEP, bits=12, WindowCenter=center, WindowWidth=width)
+    assert picture.working.min() == 0
+    assert picture.working.max() == 65535
+
+
+def test_padding_is_black_and_has_no_say_in_the_window(tmp_path: Path) -> None:
+    padded = (DEEP // 4).astype(np.uint16)
+    padded[:20] = 4095
+    picture = reading_of(tmp_path, padded, bits=12, PixelPaddingValue=4000, PixelPaddingRangeLimit=4095)
+    assert not picture.display[:20].any()
+    assert not picture.working[:20].any()
+    assert picture.window_center + picture.window_width / 2 < 1100
+
+
+def test_overlays_in_the_unused_bits_are_masked(tmp_path: Path) -> None:
+    overlaid = DEEP | (np.arange(80, dtype=np.uint16) % 2 << 15)
+    np.testing.assert_array_equal(reading_of(tmp_path, overlaid, bits=12).display, DEEP)
+
+
+def test_what_a_lossy_codec_overshoots_is_clipped_not_wrapped(tmp_path: Path) -> None:
+    made = dataset(DEEP, syntax=LOSSY[1], bits=12)
+    made.BitsStored, made.HighBit = 10, 9
+    display = read(write(tmp_path / "x.dcm", made)).display
+    assert display.max() == 1023
+    assert (display[DEEP > 1100] == 1023).all()
+
+
+def test_24_bit_values_are_brought_to_16_bits(tmp_path: Path) -> None:
+    picture = reading_of(tmp_path, DEEP.astype(np.uint32) << 12, bits=24)
+    values = picture.display * picture.slope + picture.intercept
+    np.testing.assert_allclose(values, DEEP.astype(float) * 4096, atol=picture.slope)
+
+
+def test_colour_captures_are_read_as_grey(tmp_path: Path) -> None:
+    rgb = np.dstack([SHALLOW] * 3)
+    np.testing.assert_array_equal(reading_of(tmp_path, rgb, Modality="OT").display, SHALLOW)
+    neutral = np.full_like(SHALLOW, 128)
+    ybr = reading_of(tmp_path, np.dstack([SHALLOW, neutral, neutral]), PhotometricInterpretation="YBR_FULL")
+    np.testing.assert_array_equal(ybr.display, SHALLOW)
+
+
+def test_a_palette_is_looked_up(tmp_path: Path) -> None:
+    made = dataset(255 - SHALLOW, PhotometricInterpretation="PALETTE COLOR")
+    table = (np.arange(256)[::-1] * 257).astype("<u2").tobytes()
+    for colour in ("Red", "Green", "Blue"):
+        setattr(made, f"{colour}PaletteColorLookupTableDescriptor", [256, 0, 16])
+        setattr(made, f"{colour}PaletteColorLookupTableData", table)
+    picture = read(write(tmp_path / "x.dcm", made))
+    np.testing.assert_array_equal(picture.display, SHALLOW.astype(int) * 257)
+
+
+@pytest.mark.parametrize("signed", [True, False])
+def test_a_ct_slice_works_in_hounsfield_units(tmp_path: Path, signed: bool) -> None:
+    hounsfield = ct_slice()
+    stored = hounsfield if signed else (hounsfield + 1024).astype(np.uint16)
+    attributes = CT | {"RescaleIntercept": "0" if signed else "-1024"}
+    picture = reading_of(tmp_path, stored, bits=16 if signed else 12, **attributes)
+    assert picture.slot is Slot.CT
+    np.testing.assert_array_equal(picture.working, (hounsfield.astype(int) + 1024) * 16)
+    np.testing.assert_array_equal(picture.display * picture.slope + picture.intercept, hounsfield)
+
+
+def test_a_ct_slice_without_a_window_is_shown_in_the_lung_window(tmp_path: Path) -> None:
+    picture = reading_of(tmp_path, ct_slice(), **CT)
+    assert picture.window_center * picture.slope + picture.intercept == -600
+    assert picture.window_width == 1500
+    assert picture.preview[48, 40] == 236
+    assert picture.preview[48, 20] == 85
+
+
+def test_the_kept_metadata_is_plain_and_short(tmp_path: Path) -> None:
+    made = dataset(DEEP, bits=12, PatientName="Doe^Jane", PatientID="7\n7", PixelSpacing=[0.1, 0.2])
+    made.PatientComments = "not kept"
+    made.StudyDescription = ""
+    metadata = read(write(tmp_path / "x.dcm", made)).metadata
+    assert metadata["PatientName"] == "Doe^Jane"
+    assert metadata["PatientID"] == "77"
+    assert metadata["PixelSpacing"] == [0.1, 0.2]
+    assert metadata["StudyDescription"] is None
+    assert "PatientComments" not in metadata
