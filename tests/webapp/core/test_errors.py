@@ -139,9 +139,7 @@ def test_a_large_form_is_refused_before_a_byte_of_it_is_read(client, size):
 
         readline = read
 
-    kind = "multipart/form-data; boundary=x"
-    response = client.generic(
-        "POST", "/sign-in/", content_type=kind, **{"CONTENT_LENGTH": size, "wsgi.input": Unread()}
-    )
+    form = {"CONTENT_TYPE": "multipart/form-data; boundary=x", "CONTENT_LENGTH": size}
+    response = client.post("/sign-in/", **form, **{"wsgi.input": Unread()})
     assert response.status_code == 413
     assert "too_large" in response.content.decode()
