@@ -1,0 +1,39 @@
+// What was dropped or picked, folders included.
+const IGNORED = /(^|\/)(\.[^/]*|thumbs\.db|desktop\.ini|dicomdir)$/i;
+
+export async function dropped(transfer) {
+  const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
+  if (!entries.length) return picked(transfer.files);
+  const files = await Promise.all(entries.map(walk));
+  return files.flat().filter(({ path }) => !IGNORED.test(path));
+}
+
+export function picked(list) {
+  return [...list]
+    .map((file) => ({ file, path: file.webkitRelativePath || file.name }))
+    .filter(({ path }) => !IGNORED.test(path));
+}
+
+async function walk(entry) {
+  const path = entry.fullPath.replace(/^\//, "");
+  if (entry.isFile) return [{ file: await new Promise((done, fail) => entry.file(done, fail)), path }];
+  const reader = entry.createReader();
+  const inside = [];
+  // A reader answers at most a hundred entries at a time, and none when it is through.
+  for (let some = await read(reader); some.length; some = await read(reader)) inside.push(...some);
+  return (await Promise.all(inside.map(walk))).flat();
+}
+
+const read = (reader) => new Promise((done, fail) => reader.readEntries(done, fail));
+
+/** DICOM names its own patient: PS3.10 puts "DICM" after a preamble of 128 bytes. */
+export async function isDicom(file) {
+  return (await file.slice(128, 132).text()) === "DICM";
+}
+
+export const isCsv = (file) => /\.csv$/i.test(file.name);
+
+export function bytes(size) {
+  if (size < 1024) return `${size} B`;
+  return size < 1024 * 1024 ? `${Math.round(size / 1024)} kB` : `${(size / 1024 / 1024).toFixed(1)} MB`;
+}

@@ -1,0 +1,106 @@
+// One file on the upload page: what it is, whose it will be, how far it is, what became of it.
+import { bytes } from "./files.js";
+
+const template = document.querySelector("#upload-row");
+
+export class Row {
+  state = "staged"; // staged -> queued -> sending -> sent, or stopped
+  answer = null;
+
+  constructor({ file = null, name, size, claim = {}, dicom = false }) {
+    Object.assign(this, { file, name, size, dicom, claim: { patient: "", date: "", ...claim } });
+    this.node = template.content.firstElementChild.cloneNode(true);
+    this.part("name").textContent = name;
+    this.part("name").title = name;
+    this.part("size").textContent = size ? bytes(size) : "";
+    this.part("retry").addEventListener("click", () => this.onRetry(this));
+    for (const key of ["patient", "date"]) {
+      this.part(key).value = this.claim[key];
+      this.part(key).setAttribute("aria-label", `${key === "date" ? "Study date" : "Patient id"} of ${name}`);
+      this.part(key).addEventListener("input", () => { this.claim[key] = this.part(key).value.trim(); this.onEdit(); });
+    }
+    this.part("pick").setAttribute("aria-label", `Select ${name}`);
+    this.show();
+  }
+
+  onRetry = () => {};
+  onEdit = () => {};
+
+  part(name) { return this.node.querySelector(`[data-${name}]`); }
+
+  get picked() { return this.part("pick").checked; }
+  get asksForPatient() { return !this.dicom && !this.claim.patient; }
+  get finished() { return this.state === "stopped" || Boolean(this.answer?.finished); }
+
+  assign(claim) {
+    Object.assign(this.claim, claim);
+    this.part("patient").value = this.claim.patient;
+    this.part("date").value = this.claim.date;
+    this.show();
+  }
+
+  become(state) { this.state = state; this.show(); }
+
+  progress(share) {
+    this.part("bar").value = share;
+    this.part("state").textContent = share < 1 ? `uploading ${Math.floor(share * 100)} %` : "uploaded";
+  }
+
+  /** `problem`: {code, message, remedy}; `again`: whether a button may try once more. */
+  stop(problem, { again = false } = {}) {
+    this.answer = { ...problem, finished: true, ok: false };
+    this.state = "stopped";
+    this.show();
+    this.part("retry").hidden = !again;
+  }
+
+  take(answer) {
+    this.answer = answer;
+    this.state = "sent";
+    this.show();
+  }
+
+  show() {
+    const editable = this.state === "staged";
+    this.node.dataset.state = this.state;
+    for (const key of ["patient", "date"]) this.part(key).hidden = !editable;
+    this.part("pick").hidden = !editable;
+    this.part("patient-text").hidden = this.part("date-text").hidden = editable;
+    this.part("patient").placeholder = this.dicom ? "from the file" : "new patient";
+    this.part("bar").hidden = this.state !== "sending";
+    this.part("retry").hidden = true;
+    this.#showWhose();
+    this.#showOutcome();
+  }
+
+  #showWhose() {
+    const { patient, claim } = { patient: this.answer?.patient, claim: this.claim };
+    const link = this.part("patient-link");
+    link.hidden = !patient;
+    if (patient) Object.assign(link, { href: patient.href, textContent: patient.label });
+    this.part("patient-claim").textContent = patient ? "" : claim.patient || (this.dicom ? "from the file" : "new patient");
+    this.part("date-text").textContent = this.answer?.date || claim.date || "–";
+  }
+
+  #showOutcome() {
+    const plain = { staged: "ready to send", queued: "waits for its turn", sending: "uploading 0 %" }[this.state];
+    const answer = plain ? null : this.answer;
+    const dot = this.part("dot");
+    dot.className = `dot ${answer?.dot ?? (this.state === "sending" ? "busy" : "waiting")}`;
+    if (this.state === "stopped") dot.className = "dot failed";
+    this.part("state").textContent = plain ?? answer?.text ?? answer?.message ?? answer?.detail ?? "";
+    this.part("remedy").textContent = answer?.remedy ?? "";
+    this.part("code").textContent = answer?.code ?? "";
+    const link = this.part("link");
+    link.hidden = !answer?.href;
+    if (answer?.href) link.href = answer.href;
+    if (answer?.again) this.part("retry").hidden = false;
+  }
+
+  /** One line of the summary: tab-separated, ready for a message or a sheet. */
+  get summary() {
+    const answer = this.answer ?? {};
+    const whose = answer.patient?.label || this.claim.patient || "";
+    return [this.name, whose, this.part("state").textContent, answer.code, answer.remedy].filter(Boolean).join("\t");
+  }
+}

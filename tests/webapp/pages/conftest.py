@@ -1,0 +1,85 @@
+"""A site with two scans, one answered, and browsers signed in as owner, teammate and stranger."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import pytest
+from django.db import transaction
+from django.test import Client
+from PIL import Image
+
+from tests import factories
+from webapp.analysis import summaries
+from webapp.analysis.models import Analysis, AnalysisCam
+from webapp.core import storage
+from webapp.registry.models import ModelVersion
+from webapp.scans.models import Scan
+
+
+@pytest.fixture
+def browser() -> Callable[[object], Client]:
+    """A browser in which the user is signed in."""
+
+    def sign_in(user) -> Client:
+        client = Client()
+        client.force_login(user)
+        return client
+
+    return sign_in
+
+
+@pytest.fixture
+def model(db) -> ModelVersion:
+    spec = factories.spec_of(thresholds={"pneumonia": 0.55}, temperature=1.5)
+    return factories.ModelVersionFactory(spec=factories._as_json(spec), card={"data": "eight X-rays"})
+
+
+@pytest.fixture
+def answer(model) -> Callable[..., Analysis]:
+    """Makes a finished analysis: `answer(scan, pneumonia=0.82, normal=0.1)`, with its map and summary."""
+
+    def make(scan: Scan, *, version: ModelVersion | None = None, abstention: str = "", **probabilities):
+        said = factories.prediction(**probabilities)
+        analysis = factories.AnalysisFactory(
+            scan=scan,
+            model_version=version or model,
+            status=Analysis.Status.DONE,
+            finding=said.finding or "",
+            uncertainty=said.uncertainty,
+            probabilities=dict(said.probabilities),
+            abstention=abstention,
+            withheld=bool(abstention),
+        )
+        AnalysisCam.objects.create(analysis=analysis, cam=factories.cam().as_dict())
+        renew(scan)
+        return analysis
+
+    return make
+
+
+@pytest.fixture
+def case(site, owner, answer) -> SimpleNamespace:
+    """A patient of the site with one scan, read as pneumonia 0.82."""
+    patient = factories.PatientFactory(site=site, name="DOE^Jane", patient_id="P-42")
+    scan = factories.ScanFactory(site=site, patient=patient, upload__user=owner)
+    analysis = answer(scan, pneumonia=0.82, normal=0.1)
+    return SimpleNamespace(patient=patient, scan=scan, analysis=analysis, upload=scan.upload)
+
+
+def renew(*scans: Scan) -> None:
+    with transaction.atomic():
+        summaries.refresh([scan.pk for scan in scans])
+
+
+def store_preview(scan: Scan, settings) -> bytes:
+    """Put a picture where the scan's preview is said to be; answers its bytes."""
+    buffer = io.BytesIO()
+    Image.new("L", (64, 64), 90).save(buffer, "PNG")
+    draft = settings.HILUM_DATA / "incoming" / f"{scan.pk}.png"
+    draft.parent.mkdir(exist_ok=True, parents=True)
+    draft.write_bytes(buffer.getvalue())
+    storage.put_file(draft, scan.preview_name)
+    return buffer.getvalue()

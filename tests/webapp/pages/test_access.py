@@ -1,0 +1,109 @@
+"""Owner, teammate and stranger at every address of the pages."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from tests import factories
+from webapp.pages.urls import urlpatterns
+
+pytestmark = pytest.mark.django_db
+
+OBJECT_PAGES = ["scan", "scan_state", "patient"]
+PLAIN_PAGES = ["worklist", "worklist_rows", "upload", "phantoms", "models"]
+POST_ONLY = [
+    "upload_file",
+    "upload_states",
+    "upload_retry",
+    "phantoms_load",
+    "scan_retry",
+    "scan_move",
+    "model_promote",
+]
+
+
+def address(name: str, case=None, model=None) -> str:
+    keys = {
+        "scan": lambda: [case.scan.pk],
+        "scan_state": lambda: [case.scan.pk],
+        "scan_retry": lambda: [case.scan.pk],
+        "scan_move": lambda: [case.scan.pk],
+        "media": lambda: [case.scan.pk, "preview"],
+        "patient": lambda: [case.patient.pk],
+        "upload_retry": lambda: [case.upload.pk],
+        "model": lambda: [model.pk],
+        "model_promote": lambda: [model.pk],
+    }
+    return reverse(f"pages:{name}", args=keys[name]() if name in keys else [])
+
+
+@pytest.mark.parametrize("name", [pattern.name for pattern in urlpatterns])
+def test_nobody_sees_anything_without_signing_in(name, case, model):
+    answer = Client().get(address(name, case, model))
+    assert answer.status_code == 302
+    assert answer.url.startswith("/sign-in/")
+
+
+@pytest.mark.parametrize("name", PLAIN_PAGES)
+def test_a_clinician_opens_the_plain_pages(name, browser, owner):
+    assert browser(owner).get(address(name)).status_code == 200
+
+
+@pytest.mark.parametrize("name", OBJECT_PAGES)
+def test_owner_and_teammate_see_a_case_and_a_stranger_finds_nothing(
+    name, case, browser, owner, teammate, stranger
+):
+    where = address(name, case)
+    assert browser(owner).get(where).status_code == 200
+    assert browser(teammate).get(where).status_code == 200
+    assert browser(stranger).get(where).status_code == 404
+
+
+@pytest.mark.parametrize("name", ["scan_retry", "scan_move", "upload_retry"])
+def test_a_stranger_changes_nothing_and_learns_nothing(name, case, browser, stranger):
+    answer = browser(stranger).post(address(name, case), {"patient_id": "X", "reason": "because"})
+    assert answer.status_code == 404
+    case.scan.refresh_from_db()
+    assert case.scan.patient == case.patient
+
+
+@pytest.mark.parametrize("name", POST_ONLY)
+def test_what_changes_something_is_never_done_by_a_get(name, case, model, browser, owner):
+    assert browser(owner).get(address(name, case, model)).status_code == 405
+
+
+@pytest.mark.parametrize("name", ["worklist", "upload", "phantoms", "models"])
+def test_an_auditor_is_told_that_the_role_does_not_allow_it(name, browser, person, site):
+    auditor = person("audrey", role="auditor", site=site)
+    answer = browser(auditor).get(address(name))
+    assert answer.status_code == 403
+    assert b"Your role does not allow this" in answer.content
+
+
+def test_an_account_without_a_site_is_told_whom_to_ask(browser, person):
+    answer = browser(person("lone")).get("/")
+    assert answer.status_code == 403
+    assert b"belongs to no site" in answer.content
+
+
+def test_a_model_of_another_site_does_not_exist(browser, owner, stranger, site):
+    own = factories.ModelVersionFactory(site=site)
+    assert browser(owner).get(reverse("pages:model", args=[own.pk])).status_code == 200
+    assert browser(stranger).get(reverse("pages:model", args=[own.pk])).status_code == 404
+
+
+def test_what_was_never_there_is_not_found(browser, owner):
+    for name in ("scan", "patient", "model"):
+        answer = browser(owner).get(reverse(f"pages:{name}", args=[uuid.uuid4()]))
+        assert answer.status_code == 404
+        assert b"There is nothing here" in answer.content
+
+
+def test_every_page_says_that_it_is_no_medical_device(case, browser, owner):
+    for name in (*PLAIN_PAGES, "scan", "patient"):
+        page = browser(owner).get(address(name, case)).content
+        assert name == "worklist_rows" or b"not a medical device" in page

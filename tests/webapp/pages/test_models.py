@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import pytest
+from django.urls import reverse
+
+from tests import factories
+from webapp.pages.card import sections
+from webapp.registry.models import ModelStatus
+from webapp.registry.services import model_register
+
+pytestmark = pytest.mark.django_db
+
+
+def test_every_slot_lists_its_versions_and_an_empty_one_says_what_that_means(model, browser, owner):
+    page = browser(owner).get("/models/").content.decode()
+    assert str(model) in page
+    assert model.sha256[:12] in page
+    assert "CT slice" in page
+    assert "Scans of this kind are kept and wait" in page
+
+
+def test_a_model_shows_its_card_thresholds_and_hash(model, browser, owner):
+    page = browser(owner).get(reverse("pages:model", args=[model.pk])).content.decode()
+    assert "eight X-rays" in page
+    assert "0.55" in page
+    assert model.sha256 in page
+
+
+def test_only_who_may_promote_is_offered_it_and_may_do_it(browser, owner, person, site, tmp_path):
+    version = model_register(factories.artifact(tmp_path / "new.safetensors", seed=7))
+    where = reverse("pages:model_promote", args=[version.pk])
+    clinician, admin = browser(owner), browser(person("boss", role="admin", site=site))
+    shown = reverse("pages:model", args=[version.pk])
+    assert where not in clinician.get(shown).content.decode()
+    assert clinician.post(where, {"reason": "because"}).status_code == 403
+    assert where in admin.get(shown).content.decode()
+    told = admin.post(where, {"reason": ""}, follow=True)
+    assert "A reason is needed" in told.content.decode()
+    done = admin.post(where, {"reason": "better on our own cases"}, follow=True).content.decode()
+    version.refresh_from_db()
+    assert version.status == ModelStatus.ACTIVE
+    assert "is now the active model" in done
+    assert "better on our own cases" in done
+
+
+def test_a_stranger_to_the_site_cannot_promote_its_model(browser, person, other_site, site):
+    version = factories.ModelVersionFactory(site=site, status=ModelStatus.CANDIDATE)
+    admin = browser(person("far", role="admin", site=other_site))
+    assert admin.post(reverse("pages:model_promote", args=[version.pk]), {"reason": "x"}).status_code == 404
+
+
+def test_many_versions_cost_as_many_queries_as_one(
+    model, browser, owner, django_assert_num_queries, django_assert_max_num_queries
+):
+    client = browser(owner)
+    with django_assert_max_num_queries(12) as few:
+        client.get("/models/")
+    factories.ModelVersionFactory.create_batch(5, status=ModelStatus.CANDIDATE)
+    with django_assert_num_queries(len(few)):
+        client.get("/models/")
+
+
+def test_a_card_becomes_facts_sentences_and_tables():
+    facts, metrics, limits = sections(
+        {
+            "licence": "research",
+            "metrics": {"covid19": {"auc": 0.714, "n": 1190}, "normal": {"auc": 0.83}},
+            "limits": ["No lateral views. " * 3, "Adults only."],
+        }
+    )
+    assert facts.facts == [("Licence", "research")]
+    assert metrics.head == ["", "Auc", "N"]
+    assert metrics.rows == [["COVID-19", "0.71", "1,190"], ["Normal", "0.83", ""]]
+    assert limits.text[1] == "Adults only."
+
+
+def test_a_card_of_any_shape_is_shown(browser, owner):
+    odd = {"a": None, "b": [], "c": {"d": {"e": [1, {"f": "<script>"}]}}, "g": [{"h": 1}, {"i": True}]}
+    version = factories.ModelVersionFactory(card=odd)
+    answer = browser(owner).get(reverse("pages:model", args=[version.pk]))
+    assert answer.status_code == 200
+    assert b"&lt;script&gt;" in answer.content

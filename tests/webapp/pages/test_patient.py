@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+
+import pytest
+
+from tests import factories
+from webapp.pages.sparkline import sparklines
+
+pytestmark = pytest.mark.django_db
+
+
+def study_on(patient, day: int):
+    at = datetime(2026, 9, day, tzinfo=UTC)
+    return factories.StudyFactory(patient=patient, study_date=date(2026, 9, day), study_at=at)
+
+
+def patient_page(client, patient) -> str:
+    return " ".join(client.get(f"/patients/{patient.pk}/").content.decode().split())
+
+
+def test_scans_stand_in_order_of_time_with_their_findings(answer, browser, owner, site):
+    patient = factories.PatientFactory(site=site, name="ROE^Rita", sex="F", birth_date=date(1950, 2, 1))
+    for day, said in ((20, {"covid19": 0.7}), (3, {"normal": 0.9}), (11, {"pneumonia": 0.8})):
+        answer(factories.ScanFactory(site=site, series__study=study_on(patient, day)), **said)
+    page = patient_page(browser(owner), patient)
+    assert "ROE, Rita" in page
+    assert "female · born 1950-02-01" in page
+    places = [page.index(f">2026-09-{day}<") for day in ("03", "11", "20")]
+    assert places == sorted(places)
+    assert "Pneumonia 0.80" in page
+    assert page.count("<polyline") == 3
+
+
+def test_files_that_disagree_about_the_patient_are_shown(browser, owner, site):
+    patient = factories.PatientFactory(site=site)
+    notes = {"demographics_differ": {"sex": ["F", "M"]}}
+    for _ in range(2):
+        factories.ScanFactory(site=site, patient=patient, notes=notes)
+    page = patient_page(browser(owner), patient)
+    assert page.count("sex: F here, M in a file") == 1
+
+
+def test_a_provisional_patient_is_called_new_and_asks_to_be_filed(browser, owner, site):
+    patient = factories.PatientFactory(site=site, provisional=True, patient_id="unassigned-1", name="")
+    factories.ScanFactory(site=site, patient=patient)
+    page = patient_page(browser(owner), patient)
+    assert "New patient" in page
+    assert "unassigned-1" not in page
+
+
+def test_a_withheld_answer_shows_no_probability(answer, browser, owner, site):
+    scan = factories.ScanFactory(site=site)
+    answer(scan, abstention="out_of_distribution", pneumonia=0.93)
+    page = patient_page(browser(owner), scan.patient)
+    assert "No answer" in page
+    assert "0.93" not in page
+
+
+def test_a_long_history_costs_as_many_queries_as_a_short_one(
+    case, answer, browser, owner, site, django_assert_num_queries, django_assert_max_num_queries
+):
+    client = browser(owner)
+    with django_assert_max_num_queries(14) as short:
+        patient_page(client, case.patient)
+    for _ in range(5):
+        answer(factories.ScanFactory(site=site, patient=case.patient), normal=0.9)
+    with django_assert_num_queries(len(short)):
+        patient_page(client, case.patient)
+
+
+def test_a_sparkline_places_moments_by_real_time():
+    moments = [datetime(2026, 9, day, tzinfo=UTC) for day in (1, 2, 11)]
+    (line,) = sparklines([(at, {"pneumonia": p}) for at, p in zip(moments, (0.0, 0.5, 1.0), strict=True)])
+    (x0, y0), (x1, y1), (x2, y2) = line.dots
+    assert (x1 - x0) / (x2 - x0) == pytest.approx(0.1, abs=0.01)
+    assert y0 > y1 > y2
+    assert sparklines([(moments[0], {"pneumonia": 0.5})]) == []

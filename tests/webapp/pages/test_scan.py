@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from tests import factories
+from tests.webapp.pages.conftest import renew
+from webapp.analysis.models import Analysis
+from webapp.scans.models import Upload
+
+pytestmark = pytest.mark.django_db
+
+
+def text_of(response) -> str:
+    return " ".join(response.content.decode().split())
+
+
+def scan_page(client, scan) -> str:
+    return text_of(client.get(f"/scans/{scan.pk}/"))
+
+
+def test_the_answer_is_a_sentence_with_number_and_threshold(case, browser, owner):
+    page = scan_page(browser(owner), case.scan)
+    assert "Pneumonia 0.82, above this model&#x27;s threshold 0.55" in page
+    assert "positive" not in page
+    assert "diagnosis" not in page
+
+
+def test_nothing_above_its_threshold_is_said_as_such(case, answer, browser, owner, site):
+    scan = factories.ScanFactory(site=site)
+    answer(scan, pneumonia=0.41, covid19=0.2, normal=0.39)
+    page = scan_page(browser(owner), scan)
+    assert "No finding reaches its threshold: Pneumonia 0.41, below this model&#x27;s threshold 0.55" in page
+
+
+def test_the_page_says_whether_probabilities_are_calibrated(case, answer, browser, owner, site):
+    assert "Calibrated probabilities" in scan_page(browser(owner), case.scan)
+    raw = factories.ModelVersionFactory(slot="ct")
+    scan = factories.ScanFactory(site=site, slot="ct")
+    answer(scan, version=raw, pneumonia=0.9)
+    assert "Not calibrated" in scan_page(browser(owner), scan)
+
+
+def test_the_map_travels_with_geometry_and_scale(case, browser, owner):
+    page = browser(owner).get(f"/scans/{case.scan.pk}/").content.decode()
+    cam = json.loads(page.split('<script id="cam" type="application/json">')[1].split("</script>")[0])
+    assert cam == factories.cam().as_dict() | {"affine": list(factories.cam().affine)}
+
+
+def test_an_abstention_takes_the_place_of_the_answer_and_shows_no_map(answer, browser, owner, site):
+    scan = factories.ScanFactory(site=site)
+    answer(scan, abstention="lateral_view", pneumonia=0.9)
+    page = scan_page(browser(owner), scan)
+    assert "No answer: this looks like a lateral view." in page
+    assert "Upload the frontal view, or label it by hand." in page
+    assert "lateral_view" in page
+    assert "above this model" not in page
+    assert 'id="cam"' not in page
+
+
+def test_a_scan_without_a_model_waits_and_says_for_what(browser, owner, site):
+    scan = factories.ScanFactory(site=site, slot="ct")
+    page = scan_page(browser(owner), scan)
+    assert "Waiting: no model is active for this kind of image." in page
+
+
+def test_a_file_that_is_being_read_has_its_page_already(browser, owner, site):
+    upload = factories.UploadFactory(site=site, user=owner, status=Upload.Status.RECEIVED)
+    page = scan_page(browser(owner), upload)
+    assert "Waits to be read" in page
+    assert 'data-pending="1"' in page
+
+
+def test_a_refused_file_says_why_and_what_to_do(browser, owner, site):
+    upload = factories.UploadFactory(site=site, user=owner, status="refused", refusal="undecodable")
+    page = scan_page(browser(owner), upload)
+    assert "Refused: the image is damaged" in page
+    assert "Export the file again" in page
+    assert 'data-pending="0"' in page
+
+
+def test_a_failed_analysis_is_tried_again_from_the_page(browser, owner, site, model):
+    scan = factories.ScanFactory(site=site)
+    failed = factories.AnalysisFactory(scan=scan, model_version=model, status="failed", error_code="gave_up")
+    client = browser(owner)
+    page = scan_page(client, scan)
+    assert "The analysis failed" in page
+    assert "gave_up" in page
+    assert f'action="/scans/{scan.pk}/retry/"' in page
+    client.post(f"/scans/{scan.pk}/retry/")
+    failed.refresh_from_db()
+    assert failed.status == Analysis.Status.QUEUED
+    assert "Analysing" in text_of(client.get(f"/scans/{scan.pk}/state/"))
+
+
+def test_what_a_reader_should_know_of_the_file_is_said(browser, owner, site):
+    earlier = factories.ScanFactory(site=site)
+    scan = factories.ScanFactory(
+        site=site,
+        synthetic=True,
+        polarity_turned=True,
+        duplicate_of=earlier,
+        notes={"claim_differs": {"PatientID": ["A-1", "B-2"]}},
+    )
+    page = scan_page(browser(owner), scan)
+    assert "Simulated picture" in page
+    assert "came as a negative" in page
+    assert "same pixels were uploaded before" in page
+    assert "patient id: A-1 / B-2" in page
+
+
+def test_earlier_answers_of_other_models_are_listed(case, answer, browser, owner):
+    candidate = factories.ModelVersionFactory(status="candidate", number=900)
+    answer(case.scan, version=candidate, covid19=0.7)
+    page = scan_page(browser(owner), case.scan)
+    assert "1 other analysis" in page
+    assert f"/models/{candidate.pk}/" in page
+
+
+def test_priors_of_the_same_patient_stand_beside_the_picture(case, answer, browser, owner, site):
+    prior = factories.ScanFactory(site=site, patient=case.patient)
+    foreign = factories.ScanFactory(site=site)
+    answer(prior, normal=0.8)
+    page = scan_page(browser(owner), case.scan)
+    assert f"/media/{prior.pk}/preview/" in page
+    assert f"/media/{foreign.pk}/preview/" not in page
+
+
+def test_previous_and_next_follow_the_worklist_as_it_is_filtered(case, answer, browser, owner, site):
+    now = timezone.now()
+    scans = [factories.ScanFactory(site=site, received_at=now + timedelta(hours=h)) for h in (1, 2, 3)]
+    for scan, finding in zip(scans, ("pneumonia", "normal", "pneumonia"), strict=True):
+        answer(scan, **{finding: 0.9})
+    client = browser(owner)
+    state = client.get(f"/scans/{scans[0].pk}/").context["neighbours"]
+    assert state == {"previous": f"/scans/{scans[1].pk}/", "next": f"/scans/{case.scan.pk}/"}
+    client.post("/", {"finding": "pneumonia"})
+    state = client.get(f"/scans/{scans[0].pk}/").context["neighbours"]
+    assert state == {"previous": f"/scans/{scans[2].pk}/", "next": f"/scans/{case.scan.pk}/"}
+
+
+def test_a_scan_is_moved_to_another_patient_with_a_reason(case, browser, person, site):
+    client = browser(person("boss", role="admin", site=site))
+    client.post(f"/scans/{case.scan.pk}/move/", {"patient_id": "P-77", "reason": ""})
+    case.scan.refresh_from_db()
+    assert case.scan.patient == case.patient
+    answer = client.post(
+        f"/scans/{case.scan.pk}/move/", {"patient_id": "P-77", "reason": "swapped at the desk"}, follow=True
+    )
+    assert "now filed to P-77" in text_of(answer)
+    case.scan = type(case.scan).objects.get(pk=case.scan.pk)
+    assert case.scan.patient.patient_id == "P-77"
+
+
+def test_a_page_with_many_priors_costs_as_many_queries_as_one_without(
+    case, answer, browser, owner, site, django_assert_num_queries, django_assert_max_num_queries
+):
+    client = browser(owner)
+    with django_assert_max_num_queries(24) as few:
+        client.get(f"/scans/{case.scan.pk}/")
+    for _ in range(6):
+        answer(factories.ScanFactory(site=site, patient=case.patient), normal=0.9)
+    renew(case.scan)
+    with django_assert_num_queries(len(few)):
+        client.get(f"/scans/{case.scan.pk}/")

@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import io
+import json
+from urllib.parse import quote
+
+import pytest
+from django.test import Client, RequestFactory
+
+from classifier.images.limits import MAX_FILE_BYTES
+from tests import factories
+from webapp.core.errors import CodedError
+from webapp.pages.views.upload import body
+from webapp.scans.models import Upload
+
+pytestmark = pytest.mark.django_db
+RAW = "application/octet-stream"
+
+
+def hand_in(client: Client, content: bytes, *, headers: dict | None = None, **claim: str):
+    said = {"X-Hilum-Upload": quote(json.dumps(claim))} | (headers or {})
+    return client.post("/upload/file/", content, content_type=RAW, headers=said)
+
+
+def test_a_file_is_kept_with_what_was_claimed_of_it(browser, owner, site):
+    answer = hand_in(browser(owner), b"pixels", filename="Müller 1.png", patient_id="P-7", date="2026-11-02")
+    assert answer.status_code == 201
+    upload = Upload.objects.get(pk=answer.json()["id"])
+    assert (upload.site, upload.user, upload.size) == (site, owner, 6)
+    assert upload.filename == "Müller 1.png"
+    assert upload.claimed_patient_id == "P-7"
+    assert str(upload.claimed_date) == "2026-11-02"
+    assert answer.json()["finished"] is False
+
+
+def test_the_same_bytes_again_are_the_earlier_upload(browser, owner):
+    client = browser(owner)
+    first = hand_in(client, b"pixels")
+    again = hand_in(client, b"pixels")
+    assert again.status_code == 200
+    assert again.json()["id"] == first.json()["id"]
+
+
+def test_the_same_bytes_for_another_patient_are_a_conflict_with_a_remedy(case, browser, owner):
+    client = browser(owner)
+    assert hand_in(client, b"pixels", patient_id="P-1").status_code == 201
+    conflict = hand_in(client, b"pixels", patient_id="P-2")
+    assert conflict.status_code == 409
+    assert conflict.json()["code"] == "patient_conflict"
+    assert conflict.json()["remedy"]
+
+
+class NeverRead(io.RawIOBase):
+    """A body that may not be touched."""
+
+    def read(self, *_):
+        raise AssertionError("the body was read before the request was judged")
+
+
+@pytest.mark.parametrize(
+    ("size", "code"), [(str(MAX_FILE_BYTES + 1), "too_large"), ("0", "empty_file"), ("", "length_required")]
+)
+def test_size_is_judged_before_the_body_is_read(size, code, browser, owner):
+    environment = {"wsgi.input": NeverRead(), "CONTENT_TYPE": RAW, "CONTENT_LENGTH": size}
+    answer = browser(owner).generic("POST", "/upload/file/", **environment)
+    assert answer.json()["code"] == code
+
+
+def test_permission_is_judged_before_the_body_is_read(browser, person, site):
+    environment = {"wsgi.input": NeverRead(), "CONTENT_TYPE": RAW, "CONTENT_LENGTH": "10"}
+    client = browser(person("audrey", role="auditor", site=site))
+    answer = client.generic("POST", "/upload/file/", **environment)
+    assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+    assert not Upload.objects.exists()
+
+
+def test_a_raw_body_still_needs_the_csrf_token(owner):
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(owner)
+    assert hand_in(client, b"pixels").json()["code"] == "csrf"
+    client.get("/upload/")
+    token = client.cookies["hilum_csrf"].value
+    assert hand_in(client, b"pixels", headers={"X-CSRFToken": token}).status_code == 201
+
+
+def test_a_body_that_breaks_off_is_incomplete():
+    request = RequestFactory().generic("POST", "/upload/file/", b"half", content_type=RAW)
+    with pytest.raises(CodedError) as broken:
+        list(body(request, size=8))
+    assert broken.value.code == "incomplete"
+
+
+@pytest.mark.parametrize("header", ["%7Bnot json", "[1]"])
+def test_a_claim_that_cannot_be_read_is_refused(header, browser, owner):
+    answer = hand_in(browser(owner), b"pixels", headers={"X-Hilum-Upload": header})
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid")
+
+
+def test_the_states_of_many_uploads_come_at_once(case, browser, owner, site):
+    refused = factories.UploadFactory(site=site, user=owner, status="refused", refusal="too_small")
+    answer = browser(owner).post(
+        "/upload/states/", {"ids": [str(case.upload.pk), str(refused.pk)]}, content_type="application/json"
+    )
+    states = answer.json()["uploads"]
+    done = states[str(case.upload.pk)]
+    assert done["ok"]
+    assert done["text"] == "Pneumonia 0.82, above this model's threshold 0.55"
+    assert done["href"] == f"/scans/{case.scan.pk}/"
+    assert done["patient"]["label"] == "DOE, Jane"
+    assert states[str(refused.pk)]["code"] == "too_small"
+    assert "64 pixels" in states[str(refused.pk)]["remedy"]
+
+
+def test_states_of_other_sites_are_left_out(case, browser, stranger):
+    answer = browser(stranger).post(
+        "/upload/states/", {"ids": [str(case.upload.pk)]}, content_type="application/json"
+    )
+    assert answer.json() == {"uploads": {}}
+
+
+def test_states_cost_the_same_for_one_upload_and_for_ten(
+    case, answer, browser, owner, site, django_assert_num_queries, django_assert_max_num_queries
+):
+    scans = [case.scan, *(factories.ScanFactory(site=site) for _ in range(9))]
+    for scan in scans[1:]:
+        answer(scan, normal=0.9)
+    client = browser(owner)
+
+    def ask(ids):
+        return client.post("/upload/states/", {"ids": ids}, content_type="application/json")
+
+    with django_assert_max_num_queries(16) as one:
+        ask([str(scans[0].pk)])
+    with django_assert_num_queries(len(one)):
+        assert len(ask([str(scan.pk) for scan in scans]).json()["uploads"]) == 10
+
+
+def test_a_failed_upload_can_be_tried_again(browser, owner, site):
+    failed = factories.UploadFactory(site=site, user=owner, status="failed", error_code="gave_up")
+    client = browser(owner)
+    answer = client.post(f"/upload/{failed.pk}/retry/")
+    assert answer.json()["status"] == "received"
+    assert (
+        client.post(f"/upload/{failed.pk}/retry/", headers={"accept": "application/json"}).status_code == 409
+    )
+
+
+def test_the_page_brings_back_what_was_uploaded_within_a_day(case, browser, owner, teammate):
+    assert case.upload.filename.encode() in browser(owner).get("/upload/").content
+    assert case.upload.filename.encode() not in browser(teammate).get("/upload/").content

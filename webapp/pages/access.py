@@ -1,0 +1,43 @@
+"""Who may see a page: permissions at the active site, and objects of the reader's own sites only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Concatenate
+
+from django.http import HttpRequest, HttpResponse
+
+from webapp.accounts.models import Site
+from webapp.accounts.services import active_membership, can
+from webapp.core.errors import CodedError
+
+View = Callable[Concatenate[HttpRequest, ...], HttpResponse]
+
+
+def active_site(request: HttpRequest) -> Site:
+    """The site that the reader works at now; raises CodedError `no_site`."""
+    membership = active_membership(request)
+    if membership is None:
+        raise CodedError("no_site")
+    return membership.site
+
+
+def at_active_site(permission: str) -> Callable[[View], View]:
+    """Decorator: the view runs only with the permission at the active site; else CodedError `forbidden`."""
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            demand(request, permission, active_site(request))
+            return view(request, *args, **kwargs)
+
+        return guarded
+
+    return decorate
+
+
+def demand(request: HttpRequest, permission: str, site: Site | None) -> None:
+    """Raise CodedError `forbidden` unless the reader has the permission at the site."""
+    if not can(request.user, permission, site):
+        raise CodedError("forbidden")

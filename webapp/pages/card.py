@@ -1,0 +1,100 @@
+"""A model card (JSON) as sections of sentences, facts and tables, for a template that knows no card."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from webapp.pages.words import FINDINGS
+
+
+@dataclass
+class Section:
+    """`text` are paragraphs, `facts` pairs, `table` a head and rows, `parts` sections within."""
+
+    title: str
+    text: list[str] = field(default_factory=list)
+    facts: list[tuple[str, str]] = field(default_factory=list)
+    head: list[str] = field(default_factory=list)
+    rows: list[list[str]] = field(default_factory=list)
+    parts: list[Section] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.text or self.facts or self.rows or self.parts)
+
+
+def sections(card: Mapping[str, Any]) -> list[Section]:
+    """The card's top-level entries; plain ones are gathered in a first section without a title."""
+    whole = _section("", card)
+    first = Section("", facts=whole.facts, head=whole.head, rows=whole.rows)
+    return [section for section in (first, *whole.parts) if section]
+
+
+def _section(title: str, value: Any) -> Section:
+    section = Section(title)
+    if isinstance(value, Mapping):
+        _fill_from_mapping(section, value)
+    elif _is_list_of_mappings(value):
+        section.head = [_label(key) for key in dict.fromkeys(key for row in value for key in row)]
+        keys = list(dict.fromkeys(key for row in value for key in row))
+        section.rows = [_cells(row, keys) for row in value]
+    elif _is_list(value):
+        section.text = [_cell(item) for item in value]
+    else:
+        section.text = [_cell(value)]
+    return section
+
+
+def _fill_from_mapping(section: Section, value: Mapping[str, Any]) -> None:
+    if value and all(isinstance(row, Mapping) and _is_flat(row) for row in value.values()):
+        keys = list(dict.fromkeys(key for row in value.values() for key in row))
+        section.head = ["", *map(_label, keys)]
+        section.rows = [[_label(name), *_cells(row, keys)] for name, row in value.items()]
+        return
+    for name, item in value.items():
+        if _is_short(item):
+            section.facts.append((_label(name), _cell(item)))
+        else:
+            section.parts.append(_section(_label(name), item))
+
+
+def _cells(row: Mapping[str, Any], keys: Sequence[str]) -> list[str]:
+    return [_cell(row.get(key, "")) for key in keys]
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, str)
+
+
+def _is_list_of_mappings(value: Any) -> bool:
+    return _is_list(value) and bool(value) and all(isinstance(item, Mapping) for item in value)
+
+
+def _is_short(value: Any) -> bool:
+    """Whether a value fits beside its name: no mapping, nor a list of them, nor a long text."""
+    return not isinstance(value, Mapping) and not _is_list_of_mappings(value) and len(_cell(value)) <= 60
+
+
+def _is_flat(row: Mapping[str, Any]) -> bool:
+    return not any(isinstance(item, Mapping) for item in row.values())
+
+
+def _label(name: str) -> str:
+    return FINDINGS.get(name) or str(name).replace("_", " ").capitalize()
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.3g}" if abs(value) < 0.1 else f"{value:.2f}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if value is None:
+        return "–"
+    if _is_list(value):
+        return ", ".join(map(_cell, value))
+    if isinstance(value, Mapping):
+        return "; ".join(f"{_label(key)} {_cell(item)}" for key, item in value.items())
+    return str(value)

@@ -1,0 +1,85 @@
+"""What the evidence panel of a scan shows: bars, heatmap, notes, other analyses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from webapp.analysis.models import Analysis, AnalysisStatus
+from webapp.analysis.summaries import current_analysis
+from webapp.pages.outcome import likeliest, of_analysis
+from webapp.scans.models import Scan
+
+NOTES = {
+    "claim_differs": "The file says otherwise than what was claimed at the upload; the file was followed.",
+    "demographics_differ": "Name, sex or birth date in this file differ from what is known of the patient.",
+    "study_elsewhere": "Another patient of this site has a study with the same identifier.",
+}
+KEYWORDS = {"PatientID": "patient id", "StudyDate": "study date", "birth_date": "birth date"}
+
+
+@dataclass(frozen=True)
+class Bar:
+    finding: str
+    probability: float
+    threshold: float
+    reported: bool
+
+
+@dataclass(frozen=True)
+class Other:
+    """An analysis of the same scan by another model version."""
+
+    analysis: Analysis
+
+    @property
+    def model_version(self) -> Any:
+        return self.analysis.model_version
+
+    @property
+    def words(self) -> str:
+        return of_analysis(self.analysis).sentence
+
+
+def evidence_of(analyses: Sequence[Analysis]) -> dict[str, Any]:
+    """Template values of a scan's analyses; empty ones where there is nothing to show yet."""
+    analysis = current_analysis(analyses)
+    if analysis is None or analysis.status != AnalysisStatus.DONE:
+        return {"analysis": analysis, "others": _others(analyses, analysis)}
+    spec = analysis.model_version.model_spec
+    stored = getattr(analysis, "stored_cam", None)
+    cam = stored.cam if stored and not analysis.withheld else None
+    return {
+        "analysis": analysis,
+        "others": _others(analyses, analysis),
+        "bars": [
+            Bar(f, p, spec.threshold(f), reported=f == analysis.finding and not analysis.withheld)
+            for f, p in sorted(analysis.probabilities.items(), key=lambda item: -item[1])
+        ],
+        "calibrated": spec.calibrated,
+        "cam": cam,
+        "cam_half": cam["scale"] / 2 if cam else None,
+        "cam_finding": analysis.finding or likeliest(analysis.probabilities),
+        "inside_lungs": round(100 * cam["inside_lungs"]) if cam and cam["inside_lungs"] is not None else None,
+    }
+
+
+def notes_of(scan: Scan) -> list[str]:
+    """What a reader should know of how the picture came here, as sentences."""
+    notes = []
+    if scan.polarity_turned:
+        notes.append("The picture came as a negative and was turned.")
+    if scan.duplicate_of_id:
+        notes.append("The same pixels were uploaded before, in another file.")
+    for code, differences in scan.notes.items():
+        notes.append(" ".join([NOTES.get(code, code), *_differences(differences)]))
+    return notes
+
+
+def _differences(differences: dict[str, list[str]]) -> list[str]:
+    return [f"{KEYWORDS.get(what, what)}: {one} / {other}." for what, (one, other) in differences.items()]
+
+
+def _others(analyses: Sequence[Analysis], current: Analysis | None) -> list[Other]:
+    return [Other(analysis) for analysis in analyses if analysis != current]

@@ -1,0 +1,98 @@
+"""What became of an upload, in words: one answer for the upload page, the worklist and the scan page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from classifier.contract import ADVICE, NO_MODEL_FOR_MODALITY
+from webapp.analysis.models import Analysis
+from webapp.pages.words import hue_of, lower_first, name_of_finding
+from webapp.scans.models import Scan, Upload
+
+FAILED_REMEDY = "Try again; if it fails again, give the code to your administrator."
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """`kind` is reading, analysing, answered, abstained, waiting, refused or failed.
+
+    `headline` says how it stands, `seen` and `remedy` why and what to do, `code` the reason's stable name.
+    """
+
+    kind: str
+    headline: str
+    seen: str = ""
+    remedy: str = ""
+    code: str = ""
+    hue: str = ""
+
+    @property
+    def sentence(self) -> str:
+        return f"{self.headline}: {lower_first(self.seen)}" if self.seen else self.headline
+
+    @property
+    def pending(self) -> bool:
+        return self.kind in {"reading", "analysing"}
+
+    @property
+    def can_retry(self) -> bool:
+        return self.kind == "failed"
+
+    @property
+    def dot(self) -> str:
+        """The CSS classes of the state's dot."""
+        states = {"reading": "busy", "analysing": "busy", "waiting": "waiting", "abstained": "none"}
+        return states.get(self.kind, "failed" if self.kind in {"refused", "failed"} else self.hue)
+
+
+def outcome_of(*, upload: Upload, scan: Scan | None, analysis: Analysis | None) -> Outcome:
+    """How an upload stands; `analysis` is the scan's by the active model, or its latest."""
+    if scan is None:
+        return _before_scan(upload)
+    if analysis is None:
+        return _reason("waiting", "Waiting", NO_MODEL_FOR_MODALITY)
+    return of_analysis(analysis)
+
+
+def of_analysis(analysis: Analysis) -> Outcome:
+    status = Analysis.Status
+    if analysis.status == status.FAILED:
+        return Outcome("failed", "The analysis failed", "", FAILED_REMEDY, analysis.error_code)
+    if analysis.status != status.DONE:
+        return Outcome("analysing", "Analysing")
+    if analysis.withheld:
+        return _reason("abstained", "No answer", analysis.abstention)
+    return Outcome("answered", answer_in_words(analysis), hue=hue_of(analysis.finding))
+
+
+def answer_in_words(analysis: Analysis) -> str:
+    """The answer as a sentence: a finding, its probability, and where that lies to the model's threshold."""
+    spec = analysis.model_version.model_spec
+    finding = analysis.finding or likeliest(analysis.probabilities)
+    place = "above" if analysis.finding else "below"
+    number, threshold = analysis.probabilities[finding], spec.threshold(finding)
+    words = f"{name_of_finding(finding)} {number:.2f}, {place} this model's threshold {threshold:.2f}"
+    return words if analysis.finding else f"No finding reaches its threshold: {words}"
+
+
+def likeliest(probabilities: dict[str, float]) -> str:
+    """The finding to speak of when none is reported: the likeliest that is not `normal`."""
+    abnormal = {name: value for name, value in probabilities.items() if name != "normal"}
+    return max(abnormal or probabilities, key=probabilities.__getitem__)
+
+
+def _before_scan(upload: Upload) -> Outcome:
+    status = Upload.Status
+    if upload.status == status.REFUSED:
+        return _reason("refused", "Refused", upload.refusal)
+    if upload.status == status.FAILED:
+        return Outcome("failed", "The file could not be read", "", FAILED_REMEDY, upload.error_code)
+    return Outcome("reading", "Reading" if upload.status == status.PARSING else "Waits to be read")
+
+
+def _reason(kind: str, headline: str, code: str) -> Outcome:
+    advice: Any = ADVICE.get(code)
+    if advice is None:
+        return Outcome(kind, headline, code=code)
+    return Outcome(kind, headline, advice.seen, advice.remedy, code)

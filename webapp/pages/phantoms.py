@@ -1,0 +1,76 @@
+"""The collection of simulated patients that the worker renders once: to be loaded, or to be taken home.
+
+`HILUM_DATA/phantoms/collection.zip` holds pictures and `manifest.csv` (image, patient, study_date); it is
+there whole or not at all.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from zipfile import ZipFile
+
+from django.conf import settings
+
+from webapp.accounts.models import Site, User
+from webapp.core.errors import CodedError
+from webapp.scans.claims import Claim
+from webapp.scans.models import Upload
+from webapp.scans.services import upload_store
+
+
+@dataclass(frozen=True)
+class Picture:
+    name: str
+    patient: str
+    date: str
+
+
+def collection_path() -> Path:
+    return settings.HILUM_DATA / "phantoms" / "collection.zip"
+
+
+def pictures() -> list[Picture]:
+    """What the collection holds, in the manifest's order; empty until it is rendered."""
+    try:
+        with ZipFile(collection_path()) as archive:
+            return [
+                Picture(row["image"], row["patient"], row.get("study_date", "")) for row in _manifest(archive)
+            ]
+    except FileNotFoundError:
+        return []
+
+
+def read_picture(name: str) -> bytes:
+    """One picture's bytes; raises CodedError `not_found`."""
+    try:
+        with ZipFile(collection_path()) as archive:
+            return archive.read(name)
+    except (FileNotFoundError, KeyError) as error:
+        raise CodedError("not_found") from error
+
+
+def load_into(*, site: Site, user: User) -> list[Upload]:
+    """Hand the whole collection in at the site, like any files; those that are there already stay."""
+    uploads = []
+    for picture in pictures():
+        # A DICOM file names its patient itself; claiming it as well does no harm.
+        claim = Claim.parse(patient_id=picture.patient, date=picture.date)
+        name = Path(picture.name).name
+        upload, _ = upload_store(
+            user=user, site=site, chunks=_chunks(picture.name), filename=name, claim=claim
+        )
+        uploads.append(upload)
+    return uploads
+
+
+def _manifest(archive: ZipFile) -> Iterator[dict[str, str]]:
+    with archive.open("manifest.csv") as file:
+        yield from csv.DictReader(io.TextIOWrapper(file, encoding="utf-8"))
+
+
+def _chunks(name: str) -> Iterator[bytes]:
+    yield read_picture(name)

@@ -1,0 +1,24 @@
+"""How findings, names and numbers are spoken and drawn on the pages."""
+
+from __future__ import annotations
+
+from django import template
+
+from webapp.pages.words import hue_of, lower_first, name_of_finding, name_of_person, uncertainty_word
+
+register = template.Library()
+register.filter("finding", name_of_finding)
+register.filter("person", name_of_person)
+register.filter("hue", hue_of)
+register.filter("uncertainty", uncertainty_word)
+register.filter("lower_first", lower_first)
+
+
+@register.inclusion_tag("pages/_probability.html")
+def probability_bar(finding: str, probability: float, threshold: float | None = None) -> dict[str, object]:
+    """A thin bar in the finding's hue; the threshold, where there is one, is a tick on it."""
+    return {
+        "hue": hue_of(finding),
+        "fill": round(100 * min(max(probability, 0.0), 1.0), 1),
+        "tick": None if threshold is None else round(100 * threshold, 1),
+    }

@@ -1,0 +1,29 @@
+"""Every page. Addresses carry our random ids only, never a name, an identifier or a search."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from webapp.pages.views import media, models, patient, phantoms, scan, upload, worklist
+
+app_name = "pages"
+urlpatterns = [
+    path("", worklist.worklist, name="worklist"),
+    path("worklist/rows/", worklist.rows, name="worklist_rows"),
+    path("upload/", upload.page, name="upload"),
+    path("upload/file/", upload.file, name="upload_file"),
+    path("upload/states/", upload.states, name="upload_states"),
+    path("upload/<uuid:upload_id>/retry/", upload.retry, name="upload_retry"),
+    path("phantoms/", phantoms.page, name="phantoms"),
+    path("phantoms/load/", phantoms.load, name="phantoms_load"),
+    path("phantoms/collection.zip", phantoms.collection, name="phantoms_collection"),
+    path("scans/<uuid:scan_id>/", scan.page, name="scan"),
+    path("scans/<uuid:scan_id>/state/", scan.state, name="scan_state"),
+    path("scans/<uuid:scan_id>/retry/", scan.retry, name="scan_retry"),
+    path("scans/<uuid:scan_id>/move/", scan.move, name="scan_move"),
+    path("media/<uuid:scan_id>/<str:kind>/", media.picture, name="media"),
+    path("patients/<uuid:patient_id>/", patient.page, name="patient"),
+    path("models/", models.page, name="models"),
+    path("models/<uuid:model_id>/", models.card, name="model"),
+    path("models/<uuid:model_id>/promote/", models.promote, name="model_promote"),
+]

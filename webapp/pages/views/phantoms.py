@@ -1,0 +1,46 @@
+"""Simulated patients for whoever has no X-ray at hand, and where real ones are to be had."""
+
+from __future__ import annotations
+
+from itertools import groupby
+
+from django.contrib import messages
+from django.http import FileResponse, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_POST, require_safe
+
+from webapp.core.errors import CodedError
+from webapp.pages import phantoms
+from webapp.pages.access import active_site, at_active_site
+
+
+@require_safe
+@at_active_site("scan.upload")
+def page(request: HttpRequest) -> HttpResponse:
+    found = phantoms.pictures()
+    patients = [(patient, list(some)) for patient, some in groupby(found, key=lambda p: p.patient)]
+    return render(request, "pages/phantoms.html", {"patients": patients, "count": len(found)})
+
+
+@require_POST
+@at_active_site("scan.upload")
+def load(request: HttpRequest) -> HttpResponse:
+    uploads = phantoms.load_into(site=active_site(request), user=request.user)
+    if not uploads:
+        messages.error(request, "The simulated patients are still being rendered. Try again in a minute.")
+        return redirect("pages:phantoms")
+    messages.success(request, f"{len(uploads)} simulated pictures were handed in, like any files.")
+    return redirect("pages:upload")
+
+
+@require_safe
+@at_active_site("scan.upload")
+def collection(request: HttpRequest) -> HttpResponse:
+    """The whole collection with its manifest, to be dropped on the upload page."""
+    try:
+        file = phantoms.collection_path().open("rb")
+    except FileNotFoundError as error:
+        raise CodedError("not_found") from error
+    return FileResponse(
+        file, as_attachment=True, filename="hilum-phantoms.zip", content_type="application/zip"
+    )

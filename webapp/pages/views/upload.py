@@ -1,0 +1,159 @@
+"""Uploading: the page, one raw body a file, and the states of many uploads at once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+from urllib.parse import unquote
+from uuid import UUID
+
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_POST, require_safe
+
+from classifier.contract import ADVICE, RefusalReason
+from classifier.images.limits import MAX_FILE_BYTES
+from webapp.accounts.services import for_sites
+from webapp.analysis.summaries import current_analysis
+from webapp.core.errors import CodedError
+from webapp.pages.access import active_site, at_active_site, demand
+from webapp.pages.outcome import outcome_of
+from webapp.pages.people import label_of
+from webapp.pages.words import moment
+from webapp.scans.claims import Claim
+from webapp.scans.models import Upload
+from webapp.scans.services import upload_retry, upload_store
+
+CHUNK = 1 << 18
+MOST_STATES = 500
+RECENT = timedelta(hours=24)
+MOST_RECENT = 100
+
+
+@require_safe
+@at_active_site("scan.upload")
+def page(request: HttpRequest) -> HttpResponse:
+    mine = Upload.objects.filter(
+        site=active_site(request), user=request.user, created_at__gte=timezone.now() - RECENT
+    )
+    recent = with_results(mine).order_by("-created_at")[:MOST_RECENT]
+    context = {
+        "limit": MAX_FILE_BYTES,
+        "too_large": ADVICE[RefusalReason.TOO_LARGE],
+        "recent": [answer(upload) for upload in recent],
+    }
+    return render(request, "pages/upload.html", context)
+
+
+@require_POST
+@at_active_site("scan.upload")
+def file(request: HttpRequest) -> JsonResponse:
+    """Take one file as the raw body; what is claimed of it comes in the header X-Hilum-Upload.
+
+    Permission and declared size are judged before the first byte is read. 201 for a new upload, 200 for one
+    that was here already; raises CodedError with the code that the page shows.
+    """
+    size = declared_size(request)
+    said = said_of_it(request)
+    upload, created = upload_store(
+        user=request.user,
+        site=active_site(request),
+        chunks=body(request, size),
+        filename=str(said.get("filename") or "")[:255],
+        claim=Claim.parse(**{k: str(said.get(k) or "") for k in ("patient_id", "study", "date", "modality")}),
+    )
+    upload = with_results(Upload.objects.filter(pk=upload.pk)).get()
+    return JsonResponse(answer(upload) | {"created": created}, status=201 if created else 200)
+
+
+@require_POST
+@at_active_site("scan.upload")
+def states(request: HttpRequest) -> JsonResponse:
+    """How the uploads named in the JSON body `{"ids": […]}` stand; those of other sites are left out."""
+    try:
+        ids = [UUID(str(value)) for value in json.loads(request.body)["ids"][:MOST_STATES]]
+    except (ValueError, KeyError, TypeError) as error:
+        raise CodedError("invalid") from error
+    uploads = for_sites(Upload.objects.filter(pk__in=ids), request.user, "scan.upload")
+    return JsonResponse({"uploads": {str(u.pk): answer(u) for u in with_results(uploads)}})
+
+
+@require_POST
+def retry(request: HttpRequest, upload_id: UUID) -> JsonResponse:
+    upload = for_sites(Upload.objects.filter(pk=upload_id), request.user, "scan.view").first()
+    if upload is None:
+        raise CodedError("not_found")
+    demand(request, "scan.upload", upload.site)
+    upload_retry(upload=upload, actor=request.user)
+    return JsonResponse(answer(with_results(Upload.objects.filter(pk=upload_id)).get()))
+
+
+def declared_size(request: HttpRequest) -> int:
+    """The body's size by its header; raises CodedError `length_required`, `empty_file`, `too_large`."""
+    try:
+        size = int(request.headers.get("Content-Length") or "")
+    except ValueError as error:
+        raise CodedError("length_required") from error
+    if size <= 0:
+        raise CodedError("empty_file")
+    if size > MAX_FILE_BYTES:
+        raise CodedError("too_large")
+    return size
+
+
+def said_of_it(request: HttpRequest) -> dict[str, Any]:
+    try:
+        said = json.loads(unquote(request.headers.get("X-Hilum-Upload") or "{}"))
+    except ValueError as error:
+        raise CodedError("invalid") from error
+    if not isinstance(said, dict):
+        raise CodedError("invalid")
+    return said
+
+
+def body(request: HttpRequest, size: int) -> Iterator[bytes]:
+    """The body in chunks; raises CodedError `incomplete` when it ends before its declared size."""
+    left = size
+    while left > 0:
+        chunk = request.read(min(CHUNK, left))
+        if not chunk:
+            raise CodedError("incomplete")
+        left -= len(chunk)
+        yield chunk
+
+
+def with_results(uploads: QuerySet[Upload]) -> QuerySet[Upload]:
+    """The uploads with all that `answer` reads, in a fixed number of queries."""
+    return uploads.prefetch_related("scans__series__study__patient", "scans__analyses__model_version")
+
+
+def answer(upload: Upload) -> dict[str, Any]:
+    """An upload as the page's row shows it; a result is given for its first scan."""
+    scan = next(iter(upload.scans.all()), None)
+    outcome = outcome_of(
+        upload=upload, scan=scan, analysis=current_analysis(scan.analyses.all()) if scan else None
+    )
+    found = {
+        "id": str(upload.pk),
+        "name": upload.filename,
+        "size": upload.size,
+        "status": upload.status,
+        "text": outcome.sentence,
+        "remedy": outcome.remedy,
+        "code": outcome.code,
+        "dot": outcome.dot,
+        "finished": not outcome.pending,
+        "ok": outcome.kind == "answered",
+        "again": upload.status == Upload.Status.FAILED,
+    }
+    if scan is None:
+        return found
+    study = scan.study
+    patient = {"label": label_of(study.patient), "href": reverse("pages:patient", args=[study.patient_id])}
+    date = moment(study.study_date, study.study_time)
+    return found | {"href": reverse("pages:scan", args=[scan.pk]), "patient": patient, "date": date}

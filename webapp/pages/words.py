@@ -1,0 +1,50 @@
+"""The words of the pages: findings, people, uncertainty; and each finding's hue."""
+
+from __future__ import annotations
+
+from datetime import date, time
+from zlib import crc32
+
+FINDINGS = {"covid19": "COVID-19"}
+KNOWN_HUES = ("pneumonia", "covid19", "normal", "opacity")
+SPARE_HUES = 4
+
+
+def name_of_finding(finding: str | None) -> str:
+    """A finding as people write it: `covid19` is COVID-19, `pleural_effusion` is Pleural effusion."""
+    if not finding:
+        return "none"
+    return FINDINGS.get(finding) or finding.replace("_", " ").capitalize()
+
+
+def hue_of(finding: str | None) -> str:
+    """The CSS class that carries the finding's colour-blind-safe hue; the same for ever for one name."""
+    if not finding:
+        return ""
+    return f"hue-{finding if finding in KNOWN_HUES else 1 + crc32(finding.encode()) % SPARE_HUES}"
+
+
+def uncertainty_word(uncertainty: float | None) -> str:
+    """Normalised entropy (0 to 1) in a word."""
+    if uncertainty is None:
+        return ""
+    return "low" if uncertainty < 0.4 else "medium" if uncertainty < 0.75 else "high"
+
+
+def name_of_person(name: str | None) -> str:
+    """A DICOM person name (PS3.5 section 6.2.1) as written in lists: `DOE^Jane^M` is DOE, Jane M."""
+    alphabetic = (name or "").split("=")[0]
+    family, *given = [part.strip() for part in alphabetic.split("^")][:3]
+    return ", ".join(part for part in (family, " ".join(filter(None, given))) if part)
+
+
+def lower_first(text: str) -> str:
+    """The text as it goes on after a colon: its first letter small, unless it begins an abbreviation."""
+    return text if text[1:2].isupper() else text[:1].lower() + text[1:]
+
+
+def moment(day: date | None, clock: time | None = None) -> str:
+    """A study's own local date and time, as the file or the claim said it; no zone is known for it."""
+    if day is None:
+        return "undated"
+    return f"{day:%Y-%m-%d} {clock:%H:%M}" if clock else f"{day:%Y-%m-%d}"
