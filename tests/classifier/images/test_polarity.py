@@ -1,0 +1,56 @@
+"""Negatives are recognised from the picture alone, and only when certain."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from classifier.images.polarity import is_negative
+from tests.classifier.images.samples import chest
+
+CHEST = chest(200, 180, top=65535)
+EVERY = 20
+
+
+def test_a_chest_stays_as_it_is_and_its_negative_is_found() -> None:
+    assert not is_negative(CHEST)
+    assert is_negative(65535 - CHEST)
+
+
+@pytest.mark.parametrize("border", [0, 65535])
+def test_a_border_changes_nothing(border: int) -> None:
+    framed = np.full((260, 240), border, np.uint16)
+    framed[:200, 40:220] = CHEST
+    assert not is_negative(framed)
+    framed[:200, 40:220] = 65535 - CHEST
+    assert is_negative(framed)
+
+
+@pytest.mark.parametrize("quarter_turns", [1, 2, 3])
+def test_a_chest_lying_on_its_side_is_not_taken_for_a_negative(quarter_turns: int) -> None:
+    assert not is_negative(np.rot90(CHEST, quarter_turns))
+
+
+def test_what_is_no_chest_is_left_alone() -> None:
+    noise = np.random.default_rng(0).integers(0, 65536, (200, 200)).astype(np.uint16)
+    assert not is_negative(noise)
+    assert not is_negative(65535 - noise)
+    assert not is_negative(np.zeros((100, 100), np.uint16))
+
+
+@pytest.mark.shared_data
+def test_real_chests_are_not_turned_and_their_negatives_are(shared_data: Path) -> None:
+    with (shared_data / "cxr" / "manifest.csv").open() as file:
+        names = [row["image"] for row in csv.DictReader(file)][::EVERY]
+    turned = caught = 0
+    for name in names:
+        with Image.open(shared_data / "cxr" / name) as image:
+            grey = np.asarray(image.convert("L")).astype(np.uint16) * 257
+        turned += is_negative(grey)
+        caught += is_negative(65535 - grey)
+    assert turned == 0
+    assert caught / len(names) > 0.98
