@@ -73,8 +73,10 @@ def refresh(scan_ids: Iterable[uuid.UUID]) -> None:
 
     The scans are locked first, so that a scan that is being moved is counted where it ends up.
     """
-    scans = Scan.objects.select_for_update(of=("self",), no_key=True).filter(pk__in=set(scan_ids))
-    refresh_studies([scan.series.study_id for scan in scans.select_related("series").order_by("pk")])
+    scans = Scan.objects.filter(pk__in=set(scan_ids))
+    # Without a join: a joined row that another transaction made meanwhile would be missing from the answer.
+    list(scans.select_for_update(no_key=True).order_by("pk").values_list("pk"))
+    refresh_studies(scans.values_list("series__study_id", flat=True))
 
 
 def refresh_studies(study_ids: Iterable[uuid.UUID]) -> None:

@@ -23,6 +23,7 @@ from webapp.registry.models import ModelStatus, ModelVersion, Promotion
 
 SWEEP = "worker.tasks.sweep"
 INSTALLED = "Installed with the program."
+NUMBERING_ATTEMPTS = 10
 
 
 def model_register(
@@ -111,18 +112,17 @@ def _store(
     )
     version.stored_name = f"models/{version.id}.safetensors"
     storage.put_file(incoming, version.stored_name)
-    try:
-        return _number_and_save(version)
-    except IntegrityError:
-        # Somebody registered the same bytes, or took the number, a moment ago.
-        earlier = ModelVersion.objects.filter(sha256=header.sha256).first()
-        if earlier:
-            storage.delete_file(version.stored_name)
-            return earlier
-        return _number_and_save(version)
-    except BaseException:
-        storage.delete_file(version.stored_name)
-        raise
+    for _ in range(NUMBERING_ATTEMPTS):
+        try:
+            return _number_and_save(version)
+        except IntegrityError:
+            # Somebody took the number, or registered the same bytes, a moment ago.
+            earlier = ModelVersion.objects.filter(sha256=header.sha256).first()
+            if earlier:
+                storage.delete_file(version.stored_name)
+                return earlier
+    storage.delete_file(version.stored_name)
+    raise CodedError("conflict")
 
 
 @transaction.atomic

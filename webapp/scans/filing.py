@@ -19,13 +19,12 @@ from webapp.scans.files import ParsedScan
 from webapp.scans.models import Patient, Scan, Series, Study, Upload
 
 OWN_UIDS = uuid.UUID("8a7c1f2e-6f0d-4e0a-9d0e-3d1b6b1c5a77")
-CLAIMED_MODALITY_IS_FOR = {Slot.CXR, Slot.CT}
 
 
 def file_scan(upload: Upload, parsed: ParsedScan) -> Scan:
     """Create the scan of one parsed picture with its patient, study and series; call inside a transaction."""
     facts, metadata = parsed.facts, clean(parsed.facts.metadata)
-    patient, notes = _patient_for(upload, metadata, parsed.id)
+    patient, notes = _patient_for(upload, metadata, parsed)
     study = study_for(patient=patient, metadata=metadata, upload=upload, scan_id=parsed.id)
     if (
         Study.objects.filter(site=upload.site, study_instance_uid=study.study_instance_uid)
@@ -40,7 +39,6 @@ def file_scan(upload: Upload, parsed: ParsedScan) -> Scan:
         upload=upload,
         series=series_for(study=study, metadata=metadata),
         sop_instance_uid=text(metadata.get("SOPInstanceUID"), 64) or own_uid(parsed.id),
-        slot=slot_for(upload, facts.slot, metadata),
         **{name: getattr(facts, name) for name in SAME_NAMES},
         **{
             f"{kind}_{part}": getattr(file, part)
@@ -62,6 +60,7 @@ def file_scan(upload: Upload, parsed: ParsedScan) -> Scan:
 
 
 SAME_NAMES = (
+    "slot",
     "synthetic",
     "polarity_turned",
     "rows",
@@ -136,13 +135,6 @@ def series_for(*, study: Study, metadata: Mapping[str, Any]) -> Series:
     )[0]
 
 
-def slot_for(upload: Upload, slot: Slot, metadata: Mapping[str, Any]) -> Slot:
-    """The reader's slot; a claim only decides for a file that names no modality itself."""
-    if upload.claimed_modality and not metadata.get("Modality") and slot in CLAIMED_MODALITY_IS_FOR:
-        return Slot(upload.claimed_modality)
-    return slot
-
-
 def study_instant(day: date | None, clock: time | None, zone: str) -> datetime | None:
     return datetime.combine(day, clock or time(), ZoneInfo(zone)) if day else None
 
@@ -166,7 +158,7 @@ def clean(value: Any) -> Any:
 
 
 def _patient_for(
-    upload: Upload, metadata: Mapping[str, Any], scan_id: uuid.UUID
+    upload: Upload, metadata: Mapping[str, Any], parsed: ParsedScan
 ) -> tuple[Patient, dict[str, Any]]:
     own, claimed = text(metadata.get("PatientID"), 64), upload.claimed_patient_id
     told = {
@@ -176,13 +168,13 @@ def _patient_for(
     }
     patient = patient_find_or_create(
         site=upload.site,
-        patient_id=own or claimed or f"unassigned-{scan_id.hex[:12]}",
+        patient_id=own or claimed or f"unassigned-{parsed.id.hex[:12]}",
         issuer=text(metadata.get("IssuerOfPatientID"), 64) if own else "",
         provisional=not (own or claimed),
         **told,
     )
     notes = {
-        "claim_differs": _claim_differences(upload, metadata, own),
+        "claim_differs": _claim_differences(upload, metadata, parsed.facts.slot),
         "demographics_differ": {
             field: [str(getattr(patient, field)), str(value)]
             for field, value in told.items()
@@ -192,12 +184,12 @@ def _patient_for(
     return patient, {code: detail for code, detail in notes.items() if detail}
 
 
-def _claim_differences(upload: Upload, metadata: Mapping[str, Any], own: str) -> dict[str, list[str]]:
+def _claim_differences(upload: Upload, metadata: Mapping[str, Any], slot: Slot) -> dict[str, list[str]]:
     """What was claimed and what the file says instead, by DICOM keyword."""
-    day = parse_date(metadata.get("StudyDate"))
     pairs = {
-        "PatientID": (upload.claimed_patient_id, own),
-        "StudyDate": (upload.claimed_date, day),
+        "PatientID": (upload.claimed_patient_id, text(metadata.get("PatientID"), 64)),
+        "StudyDate": (upload.claimed_date, parse_date(metadata.get("StudyDate"))),
+        "Modality": (upload.claimed_modality, "" if slot == Slot.PHANTOM else slot),
     }
     return {
         keyword: [str(claimed), str(said)]

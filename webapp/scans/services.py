@@ -20,10 +20,9 @@ from webapp.core.queue import nudge
 from webapp.scans.claims import Claim
 from webapp.scans.dicom_values import text
 from webapp.scans.files import ParsedScan, Received, original_name, receive
-from webapp.scans.filing import file_scan, patient_find_or_create, series_for, study_for
+from webapp.scans.filing import file_scan, series_for, study_for
+from webapp.scans.filing import patient_find_or_create as patient_find_or_create
 from webapp.scans.models import Patient, Scan, ScanMove, Series, Study, Upload
-
-__all__ = ["patient_find_or_create"]
 
 INGEST = "worker.tasks.ingest"
 INGEST_LEASE = timedelta(seconds=120)
@@ -48,6 +47,7 @@ def upload_store(
     try:
         earlier = Upload.objects.filter(site=site, sha256=received.sha256).first()
         if earlier:
+            _restore(earlier, received)
             return _again(earlier, claim), False
         return _register(user, site, received, text(filename, 255), claim)
     finally:
@@ -139,11 +139,8 @@ def scan_move(*, scan: Scan, patient: Patient, actor: User, reason: str) -> Move
         raise CodedError(
             "claim_invalid", "A reason is needed.", "Say in a few words why the scan is moved.", 400
         )
-    scan = (
-        Scan.objects.select_for_update(of=("self",), no_key=True)
-        .select_related("series__study__patient", "upload")
-        .get(pk=scan.pk)
-    )
+    Scan.objects.select_for_update(no_key=True).get(pk=scan.pk)
+    scan = Scan.objects.select_related("series__study__patient", "upload").get(pk=scan.pk)
     old_series, old_study, old_patient = scan.series, scan.study, scan.patient
     if old_patient.pk == patient.pk:
         return Move(scan=scan, source_study_id=old_study.pk, study=old_study)
@@ -183,6 +180,13 @@ def _register(user: User, site: Site, received: Received, filename: str, claim: 
         storage.delete_file(upload.stored_name)
         raise
     return upload, True
+
+
+def _restore(earlier: Upload, received: Received) -> None:
+    """Put the bytes back where the store has lost them: a retry needs them."""
+    kept = earlier.status != Upload.Status.REFUSED
+    if kept and not storage.path_of(earlier.stored_name).exists():
+        storage.put_file(received.path, earlier.stored_name)
 
 
 @transaction.atomic

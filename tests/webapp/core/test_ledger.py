@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import uuid
 from datetime import timedelta
 
@@ -11,6 +10,7 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models import F
 
 from tests.factories import UploadFactory, UserFactory
+from tests.threads import in_threads
 from webapp.core import ledger
 from webapp.core.ledger import IllegalTransition
 from webapp.scans.models import Upload
@@ -156,29 +156,6 @@ def test_the_database_refuses_what_the_table_does_not_know(rows, values):
         Upload.objects.filter(pk=rows[0].pk).update(**values)
 
 
-def in_threads(count: int, work) -> list:
-    """Run `work` in so many threads at once, each on its own connection; an error in one is raised."""
-    results, errors, start = [], [], threading.Barrier(count)
-
-    def run():
-        try:
-            start.wait(timeout=10)
-            results.append(work())
-        except BaseException as error:
-            errors.append(error)
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=run) for _ in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(timeout=60)
-    if errors:
-        raise errors[0]
-    return results
-
-
 def drain() -> list[uuid.UUID]:
     taken = []
     while claimed := take(3):
@@ -190,7 +167,7 @@ def drain() -> list[uuid.UUID]:
 def test_workers_at_the_same_time_take_each_row_once(rows, site):
     user = UserFactory()
     rows += [UploadFactory(site=site, user=user) for _ in range(26)]
-    taken = in_threads(4, drain)
+    taken = in_threads(*[drain] * 4)
     assert sorted(key for keys in taken for key in keys) == sorted(row.pk for row in rows)
 
 
@@ -201,6 +178,6 @@ def test_a_row_that_another_worker_is_taking_is_skipped_not_waited_for(rows):
         pytest.skip("needs PostgreSQL: set DATABASE_URL")
     with transaction.atomic():
         mine = [row.pk for row in take(2)]
-        others = in_threads(1, lambda: [row.pk for row in take(4)])[0]
+        others = in_threads(lambda: [row.pk for row in take(4)])[0]
     assert mine == [row.pk for row in rows[:2]]
     assert others == [row.pk for row in rows[2:]]

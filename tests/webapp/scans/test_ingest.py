@@ -160,17 +160,10 @@ def test_the_same_pixels_in_another_file_are_recognised_within_the_site(ingest):
     assert (first.duplicate_of, second.duplicate_of, other.duplicate_of) == (None, first, None)
 
 
-@pytest.mark.parametrize(
-    ("slot", "metadata", "claimed", "expected"),
-    [
-        (Slot.CXR, {}, "ct", Slot.CT),
-        (Slot.CXR, {"Modality": "DX"}, "ct", Slot.CXR),
-        (Slot.PHANTOM, {}, "ct", Slot.PHANTOM),
-        (Slot.CXR, {}, "", Slot.CXR),
-    ],
-)
-def test_a_claimed_kind_decides_only_where_the_file_says_nothing(ingest, slot, metadata, claimed, expected):
-    assert ingest(metadata, slot=slot, modality=claimed).slot == expected
+def test_a_claimed_kind_that_the_file_contradicts_is_kept(ingest):
+    assert ingest(slot=Slot.CXR, modality="ct").notes == {"claim_differs": {"Modality": ["ct", "cxr"]}}
+    assert ingest(slot=Slot.CT, modality="ct").notes == {}
+    assert ingest(slot=Slot.PHANTOM, modality="cxr").notes == {}
 
 
 def test_what_a_json_column_cannot_hold_is_left_out(ingest):

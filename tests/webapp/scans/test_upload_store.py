@@ -184,6 +184,14 @@ def test_a_failed_upload_is_tried_again_by_the_same_bytes(hand_in, nudged):
     assert len(nudged) == 2
 
 
+def test_bytes_that_the_store_has_lost_are_put_back_by_the_same_bytes(hand_in):
+    upload, _ = hand_in()
+    storage.delete_file(upload.stored_name)
+    set_status(upload, "failed", error_code="file_missing")
+    assert hand_in()[0].status == "received"
+    assert storage.open_file(upload.stored_name).read() == BYTES
+
+
 def test_a_refusal_is_final_for_the_same_bytes(hand_in, nudged):
     upload, _ = hand_in(claim=Claim(patient_id="P1"))
     set_status(upload, "refused", refusal="too_small")

@@ -1,0 +1,32 @@
+"""`manage.py check_storage`: do the rows and the stored files agree? Exit 1 when they do not."""
+
+from __future__ import annotations
+
+from django.core.management.base import BaseCommand, CommandError
+
+from webapp.analysis.storage_check import GRACE_SECONDS, check
+from webapp.analysis.storage_check import remove_orphans as remove
+
+
+class Command(BaseCommand):
+    help = "Compare rows and stored files: missing, damaged (with --deep) and orphaned ones."
+
+    def add_arguments(self, parser):
+        parser.add_argument("--deep", action="store_true", help="read every file and compare its sha256")
+        parser.add_argument("--remove-orphans", action="store_true", help="delete files that no row names")
+        parser.add_argument("--grace", type=float, default=GRACE_SECONDS, help="seconds to wait for a row")
+
+    def handle(self, *args, deep: bool, remove_orphans: bool, grace: float, **options):
+        found = check(deep=deep, grace_seconds=grace)
+        for what in ("missing", "damaged", "orphaned"):
+            for name in getattr(found, what):
+                self.stdout.write(f"{what}: {name}")
+        if remove_orphans:
+            self.stdout.write(f"{remove(found)} orphaned files removed.")
+            found.orphaned = []
+        if not found.clean:
+            raise CommandError(
+                f"Of {found.checked} files {len(found.missing)} are missing, {len(found.damaged)} damaged; "
+                f"{len(found.orphaned)} others belong to no row."
+            )
+        self.stdout.write(f"{found.checked} files, all as their rows say.")

@@ -1,0 +1,68 @@
+"""Rows against files: what a row names and the store lacks, what lies there unnamed, what has changed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from webapp.core import storage
+from webapp.registry.models import ModelVersion
+from webapp.scans.files import KINDS, file_sha256
+from webapp.scans.models import Scan, Upload
+
+# A file is stored before its row is committed: what is younger than this may still get one.
+GRACE_SECONDS = 60 * 60
+
+
+@dataclass
+class Findings:
+    """Storage names, made of UUIDs only. `checked` counts the files that rows name."""
+
+    checked: int = 0
+    missing: list[str] = field(default_factory=list)
+    damaged: list[str] = field(default_factory=list)
+    orphaned: list[str] = field(default_factory=list)
+
+    @property
+    def clean(self) -> bool:
+        return not (self.missing or self.damaged or self.orphaned)
+
+
+def check(*, deep: bool = False, grace_seconds: float = GRACE_SECONDS) -> Findings:
+    """Compare the rows with the store; `deep` reads every file and compares its sha256."""
+    # The store is listed before the rows are read: a file that comes meanwhile is no orphan.
+    unnamed, found = dict(_stored(grace_seconds)), Findings()
+    for name, sha256 in _named():
+        found.checked += 1
+        unnamed.pop(name, None)
+        path = storage.path_of(name)
+        if not path.is_file():
+            found.missing.append(name)
+        elif deep and file_sha256(path) != sha256:
+            found.damaged.append(name)
+    found.orphaned = sorted(unnamed)
+    return found
+
+
+def remove_orphans(found: Findings) -> int:
+    """Delete what no row names; answers how many files."""
+    for name in found.orphaned:
+        (storage.root() / name).unlink(missing_ok=True)
+    return len(found.orphaned)
+
+
+def _named() -> Iterator[tuple[str, str]]:
+    uploads = Upload.objects.exclude(status=Upload.Status.REFUSED)
+    yield from uploads.values_list("stored_name", "sha256").iterator()
+    for kind in KINDS:
+        yield from Scan.objects.values_list(f"{kind}_name", f"{kind}_sha256").iterator()
+    yield from ModelVersion.objects.values_list("stored_name", "sha256").iterator()
+
+
+def _stored(grace_seconds: float) -> Iterator[tuple[str, Path]]:
+    newest = time.time() - grace_seconds
+    for path in storage.root().rglob("*"):
+        if path.is_file() and path.stat().st_mtime <= newest:
+            yield path.relative_to(storage.root()).as_posix(), path

@@ -1,0 +1,19 @@
+from __future__ import annotations
+
+from django.contrib import admin
+
+from webapp.core.readonly_admin import ReadOnlyAdmin
+from webapp.registry.models import ModelVersion, Promotion
+
+
+@admin.register(ModelVersion)
+class ModelVersionAdmin(ReadOnlyAdmin):
+    list_display = ["__str__", "name", "status", "shipped", "site", "registered_by", "created_at"]
+    list_filter = ["slot", "status"]
+    list_select_related = ["site", "registered_by"]
+
+
+@admin.register(Promotion)
+class PromotionAdmin(ReadOnlyAdmin):
+    list_display = ["created_at", "model_version", "previous", "by", "reason"]
+    list_select_related = ["model_version", "previous", "by"]
