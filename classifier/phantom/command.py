@@ -1,0 +1,41 @@
+"""`python -m classifier phantom`: make a collection of phantoms."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from classifier.phantom.collection import FORMATS, TRAINING_SIZE, write_collection, write_training_set
+from classifier.phantom.render import DEFAULT_SIZE
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write into")
+    parser.add_argument("--patients", type=int, default=4, metavar="N", help="people, of 1 to 5 studies each")
+    parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same files")
+    parser.add_argument("--format", choices=FORMATS, default="both", help="both: DICOM and PNG in turn")
+    parser.add_argument(
+        "--size", type=int, metavar="PX", help=f"height ({DEFAULT_SIZE}; for training {TRAINING_SIZE})"
+    )
+    parser.add_argument(
+        "--for-training",
+        action="store_true",
+        help="small PNGs: each patient once clear, thrice with opacities",
+    )
+    parser.add_argument("--json", action="store_true", help="print a JSON object, not just the path")
+
+
+def run(args: argparse.Namespace) -> int:
+    options = {
+        "patients": args.patients,
+        "seed": args.seed,
+        "progress": sys.stderr.isatty() and not args.json,
+    }
+    if args.for_training:
+        manifest = write_training_set(args.out, size=args.size or TRAINING_SIZE, **options)
+    else:
+        manifest = write_collection(args.out, size=args.size or DEFAULT_SIZE, format=args.format, **options)
+    print(json.dumps({"manifest": str(manifest)}) if args.json else manifest)
+    return 0
