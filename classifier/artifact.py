@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from classifier.contract import ARTIFACT_FORMAT_VERSION, ModelSpec
+from classifier.contract import ARTIFACT_FORMAT_VERSION, ModelSpec, Slot
 
 FORMAT = "hilum"
 PARTS = ("classifier", "segmenter", "gate", "golden")
@@ -19,6 +19,7 @@ SCALE_SUFFIX = "#scale"
 MAX_HEADER_BYTES = 4 * 2**20
 MAX_ARTIFACT_BYTES = 256 * 2**20
 LENGTH_BYTES = 8
+SHIPPED = Path(__file__).resolve().parent.parent / "artifacts"
 
 NOT_AN_ARTIFACT = "not_an_artifact"
 HASH_MISMATCH = "hash_mismatch"
@@ -60,7 +61,7 @@ def read_raw_header(file: BinaryIO, size: int) -> dict[str, Any]:
     """The JSON header of a safetensors stream of `size` bytes, bounded before it is read."""
     if not LENGTH_BYTES < size <= MAX_ARTIFACT_BYTES:
         raise ArtifactError(
-            NOT_AN_ARTIFACT, f"a model file has at most {MAX_ARTIFACT_BYTES >> 20} MiB, not {size} bytes"
+            NOT_AN_ARTIFACT, f"a file of {size} bytes is no model (at most {MAX_ARTIFACT_BYTES >> 20} MiB)"
         )
     length = int.from_bytes(file.read(LENGTH_BYTES), "little")
     if length > min(MAX_HEADER_BYTES, size - LENGTH_BYTES):
@@ -112,3 +113,9 @@ def with_sorted_header(data: bytes) -> bytes:
     text = json.dumps(json.loads(data[LENGTH_BYTES:start]), sort_keys=True, separators=(",", ":")).encode()
     text += b" " * (-len(text) % LENGTH_BYTES)
     return len(text).to_bytes(LENGTH_BYTES, "little") + text + data[start:]
+
+
+def shipped_artifact(slot: Slot) -> Path | None:
+    """The model file that comes with Hilum for a slot, None where none does."""
+    path = SHIPPED / f"{slot.value}.safetensors"
+    return path if path.is_file() else None

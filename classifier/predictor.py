@@ -78,7 +78,7 @@ class Predictor:
         self.network = artifact.network.eval().to(self.device, memory_format=torch.channels_last)
         if precision == "auto":
             self._reduce_precision()
-        self._forward(self._probe()[:1])
+        self.forward(self._probe()[:1])
 
     def predict(self, items: Sequence[Input]) -> list[Answer | Failure]:
         """One Answer or Failure per item, in order; an item that cannot be read fails alone."""
@@ -107,7 +107,7 @@ class Predictor:
     def _infer(self, tensors: list[Tensor]) -> list[Output]:
         """Probabilities and grids of a batch; what fails is halved until the culprit stands alone."""
         try:
-            return list(zip(*self._forward(torch.stack(tensors)), strict=True))
+            return list(zip(*self.forward(torch.stack(tensors)), strict=True))
         except torch.AcceleratorError:
             raise  # the device itself is lost: no other item can be answered in this process
         except RuntimeError as error:
@@ -124,7 +124,7 @@ class Predictor:
         return self._infer(tensors[:half]) + self._infer(tensors[half:])
 
     @torch.inference_mode()
-    def _forward(self, batch: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    def forward(self, batch: Tensor) -> tuple[np.ndarray, np.ndarray]:
         """Batch (N, 1, size, size) to probabilities (N, findings) and grids (N, findings, h, w), float32."""
         batch = batch.to(self.device, self.dtype, memory_format=torch.channels_last)
         with exact(self.device):
@@ -159,9 +159,9 @@ class Predictor:
         if dtype is None:
             return
         probe, exact_network = self._probe(), self.network
-        expected, _ = self._forward(probe)
+        expected, _ = self.forward(probe)
         self.network, self.dtype = with_convolutions_in(exact_network, dtype), dtype
-        found, _ = self._forward(probe)
+        found, _ = self.forward(probe)
         if not np.abs(found - expected).max() <= TOLERANCE:
             log.info("precision stays fp32: %s moves a probability by more than %s", dtype, TOLERANCE)
             self.network, self.dtype = exact_network, torch.float32

@@ -93,7 +93,7 @@ def test_an_item_that_is_no_image_fails_alone(artifact):
 
 def poison(predictor: Predictor, monkeypatch, error: Exception, *, above: int = 0) -> list[int]:
     """Fail batches that hold a black picture, or more pictures than `above`; logs the sizes of batches."""
-    sizes, forward = [], predictor._forward
+    sizes, forward = [], predictor.forward
 
     def failing(batch: torch.Tensor):
         sizes.append(len(batch))
@@ -101,7 +101,7 @@ def poison(predictor: Predictor, monkeypatch, error: Exception, *, above: int = 
             raise error
         return forward(batch)
 
-    monkeypatch.setattr(predictor, "_forward", failing)
+    monkeypatch.setattr(predictor, "forward", failing)
     return sizes
 
 

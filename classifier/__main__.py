@@ -1,0 +1,63 @@
+"""`python -m classifier COMMAND`: only the module of the command that is asked for is imported."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+COMMANDS = {
+    "predict": (
+        "classifier.cli.predict",
+        "classify pictures: one answer a line, for people or as JSON",
+    ),
+    "explain": ("classifier.cli.explain", "draw what speaks for a finding over its picture"),
+    "train": ("classifier.train", "train a model on a manifest"),
+    "evaluate": ("classifier.evaluate", "score a model on a manifest"),
+    "verify": ("classifier.cli.verify", "check a model file against its own golden inputs"),
+    "bench": ("classifier.cli.bench", "measure throughput on this machine"),
+    "phantom": ("classifier.phantom.command", "make simulated radiographs of several patients"),
+}
+FAILED, USAGE_ERROR = 1, 2
+INTERRUPTED = 130
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run one command; returns the exit status."""
+    if not argv or argv[0] not in COMMANDS:
+        overview().parse_args(argv or ["--help"])
+        return USAGE_ERROR if not argv else 0
+    module_name, purpose = COMMANDS[argv[0]]
+    module = importlib.import_module(module_name)
+    parser = argparse.ArgumentParser(
+        prog=f"python -m classifier {argv[0]}",
+        description=purpose[0].upper() + purpose[1:] + ".",
+        epilog=module.__doc__,
+    )
+    module.add_arguments(parser)
+    try:
+        return module.run(parser.parse_args(argv[1:]))
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader of our lines has gone: nothing is left to say, not even at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+
+
+def overview() -> argparse.ArgumentParser:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {purpose}" for name, (_, purpose) in COMMANDS.items()]
+    parser = argparse.ArgumentParser(
+        prog="python -m classifier",
+        description="Reads chest images and says what it sees, with the evidence.",
+        epilog="commands:\n" + "\n".join(lines) + "\n\nEach command has its own --help.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("command", choices=COMMANDS, metavar="COMMAND", help="one of those below")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,134 @@
+"""Images a second of each step, every variant in turn in every round, the best round counting. The ratios
+are against torchvision's plain ResNet-50 (fp32, three channels) in the same run; only they can be compared.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from classifier.weights import Artifact
+
+BATCHES = (1, 8, 16)
+REFERENCE = "torchvision resnet50 fp32"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument(
+        "--model", metavar="FILE", help="measure this model (default: an untrained ResNet50-v2)"
+    )
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:1, ...")
+
+
+def run(args: argparse.Namespace) -> int:
+    from classifier.cli.models import Unusable, device_for
+
+    try:
+        report = measure(args.model, device_for(args.device), rounds=max(args.rounds, 1))
+    except Unusable as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(json.dumps(report) if args.json else table_of(report))
+    return 0
+
+
+def measure(model: str | None, device: str, *, rounds: int) -> dict[str, Any]:
+    """Images a second by step and batch size, with their ratios to the reference's at the same batch size."""
+    import torch
+
+    variants, facts = variants_of(model, device)
+    names = [
+        (name, batch) for name in variants for batch in (BATCHES if name != "preprocess" else BATCHES[:1])
+    ]
+    best = dict.fromkeys(names, 0.0)
+    for _ in range(rounds):
+        for name, batch in names:
+            best[name, batch] = max(best[name, batch], batch / seconds_of(variants[name], batch))
+    speeds: dict[str, dict[str, float]] = {}
+    for (name, batch), speed in best.items():
+        speeds.setdefault(name, {})[str(batch)] = speed
+    return facts | {
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+        "images_per_second": speeds,
+        "ratio": {
+            name: {batch: speed / speeds[REFERENCE][batch] for batch, speed in by_batch.items()}
+            for name, by_batch in speeds.items()
+        },
+    }
+
+
+def variants_of(model: str | None, device: str) -> tuple[dict[str, Callable[[int], object]], dict[str, Any]]:
+    """What is timed, each a function of the batch size, and what it was timed on."""
+    import numpy as np
+    import torch
+
+    from classifier.predictor import Predictor
+    from classifier.preprocess import to_input
+    from classifier.torchvision_ops import torchvision
+
+    artifact = artifact_to_measure(model)
+    spec = artifact.spec
+    exact, auto = (Predictor(artifact, device=device, precision=precision) for precision in ("fp32", "auto"))
+    reference = torchvision.models.resnet50().eval().to(device)
+    pictures = torch.randn(max(BATCHES), 1, spec.size, spec.size)
+    working = np.random.default_rng(0).integers(0, 65536, (1024, 1024), dtype=np.uint16)
+
+    def plain(batch: int) -> object:
+        with torch.inference_mode():
+            return reference(pictures[:batch].expand(-1, 3, -1, -1).to(device)).cpu()
+
+    variants = {
+        REFERENCE: plain,
+        "fp32 with every CAM": lambda batch: exact.forward(pictures[:batch]),
+        "preprocess": lambda batch: to_input(working, spec),
+    }
+    reduced = str(auto.dtype).removeprefix("torch.")
+    if auto.dtype is not torch.float32:
+        variants[f"{reduced} with every CAM"] = lambda batch: auto.forward(pictures[:batch])
+    facts = {"device": device_name(device), "model": spec.name, "size": spec.size, "auto_precision": reduced}
+    return variants, facts
+
+
+def artifact_to_measure(model: str | None) -> Artifact:
+    from pathlib import Path
+
+    from classifier.cli.models import usable_artifact
+    from classifier.contract import ModelSpec, Slot
+    from classifier.networks import network_for
+    from classifier.weights import Artifact
+
+    if model is not None:
+        return usable_artifact(Path(model))
+    spec = ModelSpec(name="untrained", slot=Slot.CXR, findings=("normal", "pneumonia", "covid19"))
+    return Artifact(spec=spec, network=network_for(spec).eval(), card={}, sha256="")
+
+
+def device_name(device: str) -> str:
+    import torch
+
+    if device.startswith("cuda"):
+        return torch.cuda.get_device_name(device)
+    return str(torch.cpu.get_capabilities().get("cpu_name", "cpu"))
+
+
+def seconds_of(step: Callable[[int], object], batch: int) -> float:
+    started = time.perf_counter()
+    step(batch)
+    return time.perf_counter() - started
+
+
+def table_of(report: dict[str, Any]) -> str:
+    lines = [f"{report['device']}, {report['threads']} threads, torch {report['torch']}, {report['size']} px"]
+    lines.append(f"{'images/s (ratio)':<28}" + "".join(f"{f'batch {batch}':>18}" for batch in BATCHES))
+    for name, speeds in report["images_per_second"].items():
+        cells = (f"{speed:.1f} ({report['ratio'][name][batch]:.2f})" for batch, speed in speeds.items())
+        lines.append(f"{name:<28}" + "".join(f"{cell:>18}" for cell in cells))
+    return "\n".join(lines)

@@ -1,0 +1,102 @@
+"""`gradcam` is the model's own closed-form map on its fixed scale; the other methods come from the grad-cam
+package and are relative: each is drawn to its own maximum. The exit status is 0 when the picture was drawn, 1
+when the file got no prediction, 2 when a file, model, device or package that is needed cannot be used.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+from classifier.cli.arguments import add_model_arguments
+from classifier.contract import ADVICE, NO_MODEL_FOR_MODALITY
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from classifier.cli.pictures import Read
+    from classifier.predictor import Answer, Predictor
+
+METHODS = ("gradcam", "gradcam++", "hirescam", "layercam", "eigencam", "scorecam")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE", help="a DICOM, PNG or JPEG file")
+    parser.add_argument("--out", metavar="PNG", required=True, help="where the picture is written")
+    parser.add_argument("--method", choices=METHODS, default=METHODS[0])
+    parser.add_argument(
+        "--finding", help="the finding to explain (default: the reported or most probable one)"
+    )
+    parser.add_argument("--opacity", type=float, default=0.6, help="of the map at full strength, 0 to 1")
+    add_model_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    from classifier.cli.models import Models, Unusable
+    from classifier.cli.pictures import Read, read_alone
+    from classifier.explain import ExplainerMissing
+
+    try:
+        models = Models(args.model, device=args.device, precision="fp32")
+        found = read_alone(args.file, models.claimed(args.modality))
+        if not isinstance(found, Read):
+            return _no_answer(args.file, getattr(found, "reason", str(found)))
+        predictor = models.for_slot(found.facts.slot)
+        if predictor is None:
+            return _no_answer(args.file, NO_MODEL_FOR_MODALITY)
+        return _explain(args, found, predictor)
+    except (Unusable, ExplainerMissing, OSError) as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+def _explain(args: argparse.Namespace, read: Read, predictor: Predictor) -> int:
+    from classifier import explain
+    from classifier.predictor import Failure, Input
+
+    (answer,) = predictor.predict([Input(read.working, (read.facts.rows, read.facts.columns), read.age)])
+    if isinstance(answer, Failure):
+        return _no_answer(args.file, answer.message)
+    probabilities = answer.prediction.probabilities
+    finding = args.finding or answer.prediction.finding or max(probabilities, key=probabilities.get)
+    if finding not in probabilities:
+        print(f"the model knows {', '.join(probabilities)}, not {finding!r}", file=sys.stderr)
+        return 2
+    strength, legend = _strength(args.method, finding, read, answer, predictor)
+    picture = explain.overlay(read.preview, strength, opacity=args.opacity)
+    reason = answer.prediction.abstention
+    lines = [
+        f"{finding} {probabilities[finding]:.2f}" + (f" (withheld: {ADVICE[reason].seen})" if reason else ""),
+        f"{args.method}: {legend}; model {predictor.spec.name}",
+    ]
+    sheet, info = explain.with_caption(picture, lines)
+    sheet.save(args.out, format="PNG", pnginfo=info)
+    print("\n".join(lines))
+    return 0
+
+
+def _strength(
+    method: str, finding: str, read: Read, answer: Answer, predictor: Predictor
+) -> tuple[np.ndarray, str]:
+    """The map (h, w) over the preview, 1 at full strength, and what full strength means."""
+    import numpy as np
+
+    from classifier import explain
+    from classifier.preprocess import grid_to_original, to_input
+
+    original, spec = (read.facts.rows, read.facts.columns), predictor.spec
+    if method == explain.CLOSED_FORM:
+        grid, affine = np.array(answer.cam.grids[finding]) / answer.cam.scale, answer.cam.affine
+        legend = f"full strength at {answer.cam.scale:.3g} logits"
+    else:
+        batch = to_input(read.working, spec)[None].to(predictor.device)
+        grid = explain.relative_map(method, predictor.network, batch, spec.findings.index(finding), spec)
+        affine, legend = grid_to_original(grid.shape, original), "relative, drawn to its own maximum"
+    return explain.sample(grid, affine, original, read.preview.shape), legend
+
+
+def _no_answer(file: str, reason: str) -> int:
+    advice = ADVICE.get(reason)
+    print(f"{file}: {f'{advice.seen} {advice.remedy}' if advice else reason}", file=sys.stderr)
+    return 1

@@ -1,0 +1,169 @@
+"""Folders are walked. The exit status is 0 when every file got an answer (a refusal is one), 1 when one
+failed, 2 when a file, model or device that was named cannot be used. A picture for whose modality there is no
+model is answered `abstained`, `no_model_for_modality`, without probabilities.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from classifier.cli.arguments import add_model_arguments
+from classifier.contract import ADVICE, DISCLAIMER, NO_MODEL_FOR_MODALITY
+
+if TYPE_CHECKING:
+    from classifier.cli.models import Models
+    from classifier.cli.pictures import Read
+    from classifier.images.sandbox import ParsingHelper
+    from classifier.predictor import Answer, Failure, Predictor
+
+BATCH = 16
+HELPER_FAILED = "helper_failed"
+Record = dict[str, Any]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("files", nargs="+", metavar="FILE", help="DICOM, PNG, JPEG, or folders of them")
+    parser.add_argument("--json", action="store_true", help="print one JSON object a line")
+    parser.add_argument("--no-cam", action="store_true", help="leave out the class activation maps")
+    add_model_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
+    from classifier.cli.models import Models, Unusable
+    from classifier.cli.pictures import files_under
+    from classifier.images.sandbox import ParsingHelper
+
+    files, missing = files_under(args.files)
+    for name in missing:
+        print(f"{name}: no such file, or it may not be read", file=sys.stderr)
+    statuses = set()
+    try:
+        models = Models(args.model, device=args.device, precision=args.precision)
+        with ParsingHelper() as helper, tqdm(total=len(files), unit="file", leave=False, disable=None) as bar:
+            for record in answer(files, helper, models, modality=args.modality, with_cam=not args.no_cam):
+                statuses.add(record["status"])
+                bar.write(json.dumps(record) if args.json else line_of(record), file=sys.stdout)
+                sys.stdout.flush()
+                bar.update()
+    except Unusable as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(DISCLAIMER, file=sys.stderr)
+    return 2 if missing else int("failed" in statuses)
+
+
+def answer(
+    files: Sequence[Path],
+    helper: ParsingHelper,
+    models: Models,
+    *,
+    modality: str = "auto",
+    with_cam: bool = True,
+) -> Iterator[Record]:
+    """One record a file, in order, in the form that `--json` prints."""
+    for start in range(0, len(files), BATCH):
+        yield from _answer_batch(files[start : start + BATCH], helper, models, modality, with_cam)
+
+
+def _answer_batch(
+    files: Sequence[Path], helper: ParsingHelper, models: Models, modality: str, with_cam: bool
+) -> list[Record]:
+    from classifier.cli.pictures import Read, read
+
+    records: dict[int, Record] = {}
+    waiting: dict[Predictor, list[tuple[int, Read, float]]] = defaultdict(list)
+    for index, path in enumerate(files):
+        started = time.perf_counter()
+        found = read(helper, path, models.claimed(modality))
+        seconds = time.perf_counter() - started
+        predictor = models.for_slot(found.facts.slot) if isinstance(found, Read) else None
+        if not isinstance(found, Read):
+            records[index] = _unread(path, found, seconds)
+        elif predictor is None:
+            records[index] = _record(path, "abstained", NO_MODEL_FOR_MODALITY, seconds)
+        else:
+            waiting[predictor].append((index, found, seconds))
+    for predictor, group in waiting.items():
+        for (index, _, seconds), result in zip(group, _predict(predictor, group), strict=True):
+            records[index] = _answered(files[index], predictor, result, seconds, with_cam)
+    return [records[index] for index in range(len(files))]
+
+
+def _predict(predictor: Predictor, group: list[tuple[int, Read, float]]) -> list[Answer | Failure]:
+    from classifier.predictor import Input
+
+    return predictor.predict(
+        [Input(read.working, (read.facts.rows, read.facts.columns), read.age) for _, read, _ in group]
+    )
+
+
+def _unread(path: Path, error: Exception, seconds: float) -> Record:
+    from classifier.errors import Refused
+
+    if isinstance(error, Refused):
+        return _record(path, "refused", error.reason.value, seconds)
+    print(f"{path}: {error}", file=sys.stderr)
+    return _record(path, "failed", HELPER_FAILED, seconds)
+
+
+def _answered(
+    path: Path, predictor: Predictor, result: Answer | Failure, seconds: float, with_cam: bool
+) -> Record:
+    from classifier.predictor import Failure
+
+    model = {"model": predictor.spec.name, "model_sha256": predictor.artifact.sha256}
+    if isinstance(result, Failure):
+        print(f"{path}: {result.message}", file=sys.stderr)
+        return _record(path, "failed", result.code, seconds) | model
+    prediction = result.prediction
+    status, reason = ("abstained", prediction.abstention.value) if prediction.withheld else ("ok", None)
+    return (
+        _record(path, status, reason, seconds + result.seconds)
+        | model
+        | {
+            "finding": prediction.finding,
+            "probabilities": dict(prediction.probabilities),
+            "withheld": prediction.withheld,
+            "cam": result.cam.as_dict() if with_cam else None,
+        }
+    )
+
+
+def _record(path: Path, status: str, reason: str | None, seconds: float) -> Record:
+    return {
+        "file": str(path),
+        "status": status,
+        "reason": reason,
+        "finding": None,
+        "probabilities": None,
+        "withheld": False,
+        "cam": None,
+        "model": None,
+        "model_sha256": None,
+        "seconds": round(seconds, 4),
+    }
+
+
+def line_of(record: Record) -> str:
+    """A record as one line for people: the answer first, then its reasons."""
+    file = record["file"].encode("utf-8", "backslashreplace").decode()
+    if record["status"] == "ok":
+        return f"{file}: {record['finding'] or 'no finding above its threshold'} ({figures_of(record)})"
+    advice = ADVICE.get(record["reason"])
+    said = f"{advice.seen} {advice.remedy}" if advice else record["reason"]
+    word = {"refused": "refused", "abstained": "no answer", "failed": "failed"}[record["status"]]
+    return f"{file}: {word}: {said}" + (f" (withheld: {figures_of(record)})" if record["withheld"] else "")
+
+
+def figures_of(record: Record) -> str:
+    ranked = sorted(record["probabilities"].items(), key=lambda item: -item[1])
+    return ", ".join(f"{finding} {probability:.2f}" for finding, probability in ranked)

@@ -1,0 +1,228 @@
+"""`python -m classifier`: every file gets its own answer, in order, and the exit status tells the rest."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from classifier import artifact as artifacts
+from classifier.__main__ import COMMANDS, main
+from classifier.cli import bench
+from classifier.contract import ADVICE, DISCLAIMER, ModelSpec, Slot
+from classifier.images.png import read_working, write_grey
+from classifier.images.sandbox import ParsingHelper
+from classifier.networks import network_for
+from classifier.preprocess import to_input
+from classifier.weights import load_artifact, save_artifact
+
+ROOT = Path(artifacts.__file__).parent.parent
+KEYS = [
+    "file",
+    "status",
+    "reason",
+    "finding",
+    "probabilities",
+    "withheld",
+    "cam",
+    "model",
+    "model_sha256",
+    "seconds",
+]
+SPEC = ModelSpec(
+    name="tiny-1",
+    slot=Slot.CXR,
+    findings=("normal", "pneumonia", "covid19"),
+    layers=(1, 1, 1, 1),
+    width=8,
+    size=64,
+    thresholds={"normal": 0.01, "pneumonia": 0.01, "covid19": 0.01},
+)
+
+
+def save(path: Path, spec: ModelSpec = SPEC) -> Path:
+    torch.manual_seed(0)
+    network = network_for(spec).eval()
+    torch.nn.init.normal_(network.fc.weight, std=0.2)
+    golden = np.random.default_rng(0).integers(0, 65536, (1, 70, 70), dtype=np.uint16)
+    save_artifact(path, spec=spec, classifier_state=network.state_dict(), card={}, golden=golden)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def shipped(tmp_path_factory, monkeypatch) -> Path:
+    """A folder of shipped models that holds one, for chest X-rays."""
+    folder = tmp_path_factory.mktemp("artifacts")
+    monkeypatch.setattr(artifacts, "SHIPPED", folder)
+    return save(folder / "cxr.safetensors")
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    y, x = np.mgrid[:140, :100] / 140
+    pixels = 65535 * (0.5 + 0.4 * np.sin(7 * x) * np.cos(5 * y))
+    write_grey(tmp_path / "picture.png", pixels.astype(np.uint16))
+    return tmp_path / "picture.png"
+
+
+@pytest.fixture
+def text(tmp_path: Path) -> Path:
+    (tmp_path / "text.png").write_text("not a picture")
+    return tmp_path / "text.png"
+
+
+def records(capsys) -> list[dict]:
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_every_file_is_answered_in_its_place(capsys, picture, text, shipped):
+    assert main(["predict", str(text), str(picture), "--json", "--device", "cpu"]) == 0
+    refused, answered = records(capsys)
+    assert [list(refused), list(answered)] == [KEYS, KEYS]
+    assert (refused["file"], refused["status"], refused["reason"]) == (str(text), "refused", "not_an_image")
+    assert refused["probabilities"] is refused["cam"] is refused["model"] is None
+    assert (answered["file"], answered["status"], answered["reason"]) == (str(picture), "ok", None)
+    assert answered["model"] == "tiny-1"
+    assert answered["model_sha256"] == artifacts.read_header(shipped).sha256
+    assert answered["withheld"] is False
+    assert np.array(answered["cam"]["grids"]["normal"]).shape == (2, 2)
+
+
+def test_the_numbers_are_those_of_the_model_on_the_working_image(capsys, picture, shipped, tmp_path):
+    main(["predict", str(picture), "--json", "--no-cam", "--device", "cpu"])
+    (answered,) = records(capsys)
+    assert answered["cam"] is None
+    with ParsingHelper() as helper:
+        files = helper.parse(picture, tmp_path).files
+    with torch.no_grad():
+        working = to_input(read_working(tmp_path / files["working"]), SPEC)
+        logits = load_artifact(shipped).network(working[None])
+    expected = dict(zip(SPEC.findings, torch.softmax(logits, dim=1)[0].tolist(), strict=True))
+    assert answered["probabilities"] == pytest.approx(expected, abs=1e-5)
+    assert answered["finding"] == max(expected, key=expected.get)
+
+
+def test_a_picture_without_a_model_for_it_waits(capsys, picture):
+    assert main(["predict", str(picture), "--json", "--modality", "ct"]) == 0
+    (answered,) = records(capsys)
+    assert (answered["status"], answered["reason"]) == ("abstained", "no_model_for_modality")
+    assert answered["probabilities"] is None
+
+
+def test_a_named_model_reads_plain_pictures_as_its_own_kind(capsys, picture, tmp_path):
+    ct = save(tmp_path / "my.safetensors", ModelSpec.from_json(SPEC.to_json().replace('"cxr"', '"ct"')))
+    assert main(["predict", str(picture), "--json", "--model", str(ct)]) == 0
+    assert main(["predict", str(picture), "--json", "--model", str(ct), "--modality", "cxr"]) == 0
+    read_as_ct, read_as_cxr = records(capsys)
+    assert read_as_ct["status"] == "ok"
+    assert read_as_cxr["reason"] == "no_model_for_modality"
+
+
+def test_a_missing_file_is_a_usage_error_that_leaves_the_others_alone(capsys, picture):
+    assert main(["predict", "/no/such/file.png", str(picture), "--json"]) == 2
+    captured = capsys.readouterr()
+    assert [json.loads(line)["status"] for line in captured.out.splitlines()] == ["ok"]
+    assert "/no/such/file.png" in captured.err
+
+
+@pytest.mark.parametrize("options", [["--model", "{text}"], ["--model", "/none"], ["--device", "cuda:99"]])
+def test_what_cannot_be_used_is_a_usage_error(capsys, picture, text, options):
+    assert main(["predict", str(picture), *(option.format(text=text) for option in options)]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "Traceback" not in captured.err
+    assert captured.err.strip()
+
+
+def test_folders_are_walked_in_order(capsys, tmp_path):
+    for name in ("b.png", "a/z.png", ".hidden.png", ".git/x.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("no picture")
+    assert main(["predict", str(tmp_path), "--json"]) == 0
+    assert [record["file"] for record in records(capsys)] == [
+        str(tmp_path / "b.png"),
+        str(tmp_path / "a/z.png"),
+    ]
+
+
+def test_people_get_sentences_and_the_disclaimer(capsys, picture, text):
+    assert main(["predict", str(picture), str(text)]) == 0
+    captured = capsys.readouterr()
+    answered, refused = captured.out.splitlines()
+    assert answered.startswith(str(picture))
+    assert all(finding in answered for finding in SPEC.findings)
+    assert ADVICE["not_an_image"].remedy in refused
+    assert DISCLAIMER in captured.err
+
+
+def test_explain_draws_the_map_with_its_legend(capsys, picture, tmp_path):
+    out = tmp_path / "out.png"
+    assert main(["explain", str(picture), "--out", str(out), "--finding", "covid19"]) == 0
+    with Image.open(out) as drawn:
+        assert drawn.mode == "RGB"
+        assert drawn.width == 100
+        assert drawn.height > 140
+        assert DISCLAIMER in drawn.text["Description"]
+        assert "full strength at 1 logits" in drawn.text["Description"]
+
+
+def test_another_explainer_is_called_relative(capsys, picture, tmp_path):
+    pytest.importorskip("pytorch_grad_cam")
+    assert main(["explain", str(picture), "--out", str(tmp_path / "o.png"), "--method", "hirescam"]) == 0
+    assert "hirescam: relative" in capsys.readouterr().out
+
+
+def test_what_got_no_prediction_cannot_be_explained(capsys, picture, text, tmp_path):
+    out = tmp_path / "out.png"
+    assert main(["explain", str(text), "--out", str(out)]) == 1
+    assert main(["explain", str(picture), "--out", str(out), "--modality", "ct"]) == 1
+    assert main(["explain", str(picture), "--out", str(out), "--finding", "gout"]) == 2
+    assert main(["explain", "/no/such.png", "--out", str(out)]) == 2
+    assert not out.exists()
+    assert ADVICE["not_an_image"].seen in capsys.readouterr().err
+
+
+def test_verify_tells_a_true_model_from_a_changed_one(capsys, shipped, tmp_path):
+    assert main(["verify", "--model", str(shipped), "--json"]) == 0
+    assert records(capsys)[0]["verified"] is True
+    data = shipped.read_bytes()
+    spec, changed = SPEC.to_json().encode(), SPEC.to_json().replace('"std": 0.25', '"std": 0.05').encode()
+    escape = [json.dumps(text.decode())[1:-1].encode() for text in (spec, changed)]
+    assert escape[0] in data
+    shipped.write_bytes(data.replace(*escape))
+    assert main(["verify", "--model", str(shipped)]) == 1
+    assert main(["verify", "--model", str(tmp_path / "none")]) == 2
+
+
+def test_bench_compares_with_torchvision_in_the_same_run(capsys, shipped, monkeypatch):
+    monkeypatch.setattr(bench, "BATCHES", (1, 2))
+    assert main(["bench", "--json", "--rounds", "1", "--model", str(shipped), "--device", "cpu"]) == 0
+    (report,) = records(capsys)
+    speeds = report["images_per_second"]
+    assert {"preprocess", bench.REFERENCE, "fp32 with every CAM"} <= set(speeds)
+    assert report["ratio"][bench.REFERENCE] == {"1": 1.0, "2": 1.0}
+    assert report["ratio"]["fp32 with every CAM"]["2"] == pytest.approx(
+        speeds["fp32 with every CAM"]["2"] / speeds[bench.REFERENCE]["2"]
+    )
+
+
+def test_help_does_not_wait_for_torch():
+    program = "import sys; from classifier.__main__ import main\nfor args in {}:\n try: main(args)\n"
+    program += " except SystemExit as end: assert not end.code\nassert 'torch' not in sys.modules"
+    ours = [["--help"], *([name, "--help"] for name in ("predict", "explain", "verify", "bench"))]
+    done = subprocess.run(
+        [sys.executable, "-c", program.format(ours)], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert all(name in done.stdout for name in COMMANDS)
+
+
+def test_an_unknown_command_is_a_usage_error(capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["diagnose"])
+    assert caught.value.code == 2

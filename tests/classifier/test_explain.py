@@ -1,0 +1,58 @@
+"""The drawn map lies where it belongs, and a weak one looks weak."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from classifier.explain import inferno, overlay, sample
+from classifier.preprocess import grid_to_original
+
+
+def test_a_cell_is_drawn_over_its_own_part_of_the_picture():
+    grid = np.zeros((4, 5))
+    grid[1, 3] = 1
+    original, shape = (400, 1000), (100, 250)
+    drawn = sample(grid, grid_to_original(grid.shape, original), original, shape)
+    assert drawn.shape == shape
+    assert np.unravel_index(drawn.argmax(), shape)[0] in range(25, 50)
+    assert np.unravel_index(drawn.argmax(), shape)[1] in range(150, 200)
+    assert drawn[:10].max() == drawn[:, :90].max() == 0
+
+
+def test_a_map_of_a_part_ends_where_it_ends():
+    affine = (10.0, 0.0, 50.0 + 4.5, 0.0, 10.0, 20.0 + 4.5)
+    drawn = sample(np.ones((2, 3)), affine, (100, 100), (100, 100))
+    expected = np.zeros((100, 100))
+    expected[20:40, 50:80] = 1
+    np.testing.assert_allclose(drawn, expected)
+
+
+def test_a_turned_map_is_turned_back():
+    turned = (0.0, 10.0, 4.5, 10.0, 0.0, 4.5)
+    grid = np.arange(6.0).reshape(2, 3)
+    drawn = sample(grid, turned, (30, 20), (30, 20))
+    assert drawn[25, 5] == pytest.approx(grid[0, 2], abs=0.6)
+    assert drawn[5, 15] == pytest.approx(grid[1, 0], abs=0.6)
+
+
+def test_no_evidence_leaves_the_picture_as_it_is():
+    picture = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    for strength in (0.0, -3.0):
+        drawn = overlay(picture, np.full((16, 16), strength))
+        np.testing.assert_array_equal(drawn, np.repeat(picture[..., None], 3, axis=2))
+
+
+def test_weak_evidence_changes_the_picture_less_than_strong():
+    picture = np.full((8, 8), 128, np.uint8)
+    changes = [np.abs(overlay(picture, np.full((8, 8), s)).astype(int) - 128).max() for s in (0.05, 0.3, 1.0)]
+    assert changes[0] < changes[1] < changes[2]
+    assert changes[0] < 10
+
+
+def test_the_colour_map_gets_brighter_from_black_to_yellow():
+    colours = inferno(np.linspace(0, 1, 64))
+    luminance = colours @ (0.2126, 0.7152, 0.0722)
+    assert (np.diff(luminance) > 0).all()
+    assert colours[0].max() < 0.02
+    assert colours[-1] == pytest.approx((0.988, 1.0, 0.645), abs=0.04)
