@@ -205,6 +205,7 @@ STATIC_URL = "/static/"
 # Production collects its files once; elsewhere they are served from where they lie.
 STATIC_ROOT = (env("HILUM_STATIC_ROOT") or BASE_DIR / "var" / "static") if PRODUCTION else None
 STATICFILES_DIRS = [BASE_DIR / "static"]
+WHITENOISE_ALLOW_ALL_ORIGINS = False
 WHITENOISE_USE_FINDERS = not PRODUCTION
 WHITENOISE_AUTOREFRESH = HILUM_ENV in (Mode.DEVELOPMENT, Mode.TEST)
 _STATIC_STORAGE = (

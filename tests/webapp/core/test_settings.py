@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from webapp.settings.environment import kept_secret
+from webapp.settings.environment import env, kept_secret
 
 ROOT = Path(__file__).resolve().parents[3]
 FULL = {
@@ -120,3 +120,8 @@ def test_processes_that_start_at_once_agree_on_the_secret(tmp_path):
     assert len(found) == 1
     assert len(found.pop()) > 60
     assert [p.name for p in tmp_path.iterdir()] == ["key"]
+
+
+def test_every_variable_is_explained():
+    page = (ROOT / "docs" / "settings.md").read_text()
+    assert [name for name in env.scheme if f"| `{name}` |" not in page] == []
