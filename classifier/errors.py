@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from classifier.contract import RefusalReason
 
 
@@ -12,3 +15,14 @@ class Refused(Exception):
         super().__init__(f"{reason.value}: {detail}" if detail else reason.value)
         self.reason = reason
         self.detail = detail
+
+
+@contextmanager
+def undecodable_if_broken() -> Iterator[None]:
+    """Turn whatever a parser raises on broken bytes into Refused(undecodable)."""
+    try:
+        yield
+    except (Refused, MemoryError, KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # parsers raise anything, and a panic of Rust code is no Exception
+        raise Refused(RefusalReason.UNDECODABLE, type(error).__name__) from error

@@ -15,13 +15,11 @@ from pydicom.uid import (
 )
 
 from classifier.contract import RefusalReason
-from classifier.errors import Refused
+from classifier.errors import Refused, undecodable_if_broken
 from classifier.images.codestream import declared_size
 
 _LOSSY_JPEG = {JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless}
 _QUICKEST = {"pylibjpeg": 0, "pyjpegls": 1, "pillow": 2, "gdcm": 3}
-_FAILURES = (ValueError, RuntimeError, NotImplementedError, AttributeError, TypeError, KeyError, IndexError)
-_FAILURES += (EOFError, OSError, ArithmeticError)
 
 
 def stored_values(dataset: Dataset) -> np.ndarray:
@@ -30,16 +28,12 @@ def stored_values(dataset: Dataset) -> np.ndarray:
     A lossy codec may overshoot the stored bits: values are clipped to them, never masked.
     Raises Refused(undecodable).
     """
-    try:
+    with undecodable_if_broken():
         _check_codestream(dataset)
         pixels = _decoded(dataset)
         if dataset.PhotometricInterpretation == "PALETTE COLOR":
-            pixels = apply_color_lut(pixels, dataset)[..., :3]
-    except _FAILURES as error:
-        raise Refused(RefusalReason.UNDECODABLE, type(error).__name__) from error
-    if pixels.ndim == 2 and dataset.get("PixelRepresentation") is not None and pixels.dtype.kind in "iu":
-        pixels = _clipped(pixels, dataset)
-    return pixels
+            return apply_color_lut(pixels, dataset)[..., :3]
+        return _clipped(pixels, dataset) if pixels.ndim == 2 else pixels
 
 
 def _decoded(dataset: Dataset) -> np.ndarray:
@@ -48,15 +42,16 @@ def _decoded(dataset: Dataset) -> np.ndarray:
     options = {"index": 0, "correct_unused_bits": syntax not in _LOSSY_JPEG}
     if not syntax.is_encapsulated:
         return pixel_array(dataset, **options)
-    failure: Exception = NotImplementedError("no decoder")
+    refusal = Refused(RefusalReason.UNDECODABLE, "no decoder")
     available = get_decoder(syntax).available_plugins
     for plugin in sorted(available, key=lambda name: _QUICKEST.get(name, len(_QUICKEST))):
         try:
-            return pixel_array(dataset, decoding_plugin=plugin, **options)
-        except _FAILURES as error:
-            failure = error
+            with undecodable_if_broken():
+                return pixel_array(dataset, decoding_plugin=plugin, **options)
+        except Refused as refused:
+            refusal = refused
     if syntax not in JPEGTransferSyntaxes or dataset.SamplesPerPixel != 1:
-        raise failure
+        raise refusal
     return _jpeg_of_any_kind(dataset)
 
 

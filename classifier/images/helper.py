@@ -107,6 +107,8 @@ def _parsed(request: dict[str, Any]) -> dict[str, Any]:
         if error.errno == errno.EFBIG:
             return {"refused": RefusalReason.TOO_LARGE.value, "detail": "writes too large a file"}
         return {"failed": f"{type(error).__name__}: {error.strerror}"}
+    except Exception as error:
+        return _undecodable(f"unexpected {type(error).__name__}")
     return {"ok": picture.facts() | {"files": FILES}}
 
 
@@ -130,10 +132,13 @@ def _kill(pid: int) -> None:
 def _judged(said: bytes, in_time: bool, status: int) -> dict[str, Any]:
     if in_time and os.WIFEXITED(status) and os.WEXITSTATUS(status) == 0:
         return json.loads(said)
-    undecodable = RefusalReason.UNDECODABLE.value
     if not in_time or (os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGXCPU):
-        return {"refused": undecodable, "detail": "took too long to read"}
-    return {"refused": undecodable, "detail": "the decoder failed"}
+        return _undecodable("took too long to read")
+    return _undecodable("the decoder crashed")
+
+
+def _undecodable(detail: str) -> dict[str, Any]:
+    return {"refused": RefusalReason.UNDECODABLE.value, "detail": detail}
 
 
 if __name__ == "__main__":

@@ -10,12 +10,11 @@ import numpy as np
 from PIL import ExifTags, Image
 
 from classifier.contract import RefusalReason, Slot
-from classifier.errors import Refused
+from classifier.errors import Refused, undecodable_if_broken
 from classifier.images.limits import MAX_PIXELS
 from classifier.images.source import LUNG_WINDOW, Source, check_size, digest, luma
 
 SYNTHETIC_KEY, SYNTHETIC_TEXT = "Synthetic", "Hilum phantom"
-_BROKEN = (OSError, SyntaxError, ValueError, EOFError, RuntimeError, IndexError, KeyError, TypeError)
 _PNG_DEPTH_AT = 24
 
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS
@@ -27,19 +26,21 @@ def read_raster(data: bytes, claimed: Slot | None = None) -> Source:
     A CT slice without Hounsfield units is taken to have been exported in the lung window.
     Raises Refused(undecodable | too_large | too_small).
     """
+    with warnings.catch_warnings(), undecodable_if_broken():
+        warnings.simplefilter("ignore")
+        with _opened(data) as image:
+            check_size(image.height, image.width)
+            levels, bits = _grey_levels(image, data)
+            levels = _turned(levels, image.getexif().get(ExifTags.Base.Orientation, 1))
+            synthetic = image.info.get(SYNTHETIC_KEY) == SYNTHETIC_TEXT
+    return _as_source(levels, bits, synthetic, claimed)
+
+
+def _opened(data: bytes) -> Image.Image:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(data), formats=["PNG", "JPEG"]) as image:
-                check_size(image.height, image.width)
-                levels, bits = _grey_levels(image, data)
-                levels = _turned(levels, image.getexif().get(ExifTags.Base.Orientation, 1))
-                synthetic = image.info.get(SYNTHETIC_KEY) == SYNTHETIC_TEXT
+        return Image.open(io.BytesIO(data), formats=["PNG", "JPEG"])
     except Image.DecompressionBombError as error:
         raise Refused(RefusalReason.TOO_LARGE, "declares too many pixels") from error
-    except _BROKEN as error:
-        raise Refused(RefusalReason.UNDECODABLE, type(error).__name__) from error
-    return _as_source(levels, bits, synthetic, claimed)
 
 
 def _as_source(levels: np.ndarray, bits: int, synthetic: bool, claimed: Slot | None) -> Source:

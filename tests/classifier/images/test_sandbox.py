@@ -109,8 +109,8 @@ def misbehave_by_raising(request: dict) -> dict:
 @pytest.mark.parametrize(
     ("misbehave", "limits", "detail"),
     [
-        (misbehave_by_crashing, Limits(), "the decoder failed"),
-        (misbehave_by_raising, Limits(), "the decoder failed"),
+        (misbehave_by_crashing, Limits(), "the decoder crashed"),
+        (misbehave_by_raising, Limits(), "the decoder crashed"),
         (misbehave_by_spinning, Limits(cpu_seconds=1), "took too long to read"),
         (misbehave_by_sleeping, Limits(wall_seconds=0.2), "took too long to read"),
     ],
