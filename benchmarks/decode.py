@@ -1,0 +1,121 @@
+"""How long reading takes, per file and transfer syntax, beside dcmtk where it is installed.
+
+    python benchmarks/decode.py [FILE...] [--repeat N]
+
+Without files it makes one 2000 x 2000 radiograph of 12 bits and writes it in every syntax. `decode` is the time
+from file to stored values in this process; `parse` is the whole way through the parsing helper: fork, decode,
+tone, three PNG files. dcmtk's time is that of its command line tool, its start (printed once) included.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import pydicom
+from pydicom.uid import JPEGLSTransferSyntaxes, JPEGTransferSyntaxes, RLELossless
+
+from classifier.errors import Refused
+from classifier.images.decode import stored_values
+from classifier.images.sandbox import ParsingHelper
+
+
+def main() -> None:
+    arguments = _arguments()
+    with tempfile.TemporaryDirectory() as folder, ParsingHelper() as helper:
+        files = arguments.files or _made(Path(folder))
+        print(
+            f"{'file':<22}{'transfer syntax':<26}{'pixels':>12}{'decode':>9}{'parse':>9}{'dcmtk':>9}{'ratio':>8}"
+        )
+        for path in files:
+            _report(path, helper, Path(folder), arguments.repeat)
+        start = _dcmtk_start(arguments.repeat)
+        print(
+            "milliseconds, median; ratio = decode / dcmtk"
+            + (f"; a dcmtk tool starts in {start:.0f}" if start else "")
+        )
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("files", nargs="*", type=Path, help="DICOM files; without any, some are made")
+    parser.add_argument("--repeat", type=int, default=5, help="times each measurement is taken (default 5)")
+    return parser.parse_args()
+
+
+def _report(path: Path, helper: ParsingHelper, folder: Path, repeat: int) -> None:
+    dataset = pydicom.dcmread(path)
+    syntax = dataset.file_meta.TransferSyntaxUID
+    decode = _median(lambda: stored_values(pydicom.dcmread(path)), repeat)
+    try:
+        parse = f"{_median(lambda: helper.parse(path, folder), repeat):9.0f}"
+    except Refused as refused:
+        parse = f"{refused.reason.value:>9.9}"
+    theirs = _dcmtk(path, syntax, folder, repeat)
+    beside = f"{theirs:9.0f}{decode / theirs:8.2f}" if theirs else f"{'-':>9}{'-':>8}"
+    pixels = f"{dataset.Columns}x{dataset.Rows}"
+    print(f"{path.stem:<22.21}{syntax.name:<26.25}{pixels:>12}{decode:9.0f}{parse}{beside}", flush=True)
+
+
+def _dcmtk(path: Path, syntax: pydicom.uid.UID, folder: Path, repeat: int) -> float | None:
+    """Milliseconds that dcmtk takes to write `path` uncompressed; None where it cannot or is not installed."""
+    tool = "dcmconv"
+    if syntax == RLELossless:
+        tool = "dcmdrle"
+    elif syntax in JPEGLSTransferSyntaxes:
+        tool = "dcmdjpls"
+    elif syntax in JPEGTransferSyntaxes:
+        tool = "dcmdjpeg"
+    elif syntax.is_encapsulated:
+        return None
+    if shutil.which(tool) is None:
+        return None
+    command = [tool, "+te"] if tool == "dcmconv" else [tool]
+    command += [str(path), str(folder / "theirs.dcm")]
+    if subprocess.run(command, capture_output=True).returncode != 0:
+        return None
+    return _median(lambda: subprocess.run(command, capture_output=True, check=True), repeat)
+
+
+def _dcmtk_start(repeat: int) -> float | None:
+    if shutil.which("dcmdjpeg") is None:
+        return None
+    return _median(lambda: subprocess.run(["dcmdjpeg", "--version"], capture_output=True), repeat)
+
+
+def _median(work: Callable[[], object], repeat: int) -> float:
+    times = []
+    for _ in range(repeat + 1):
+        start = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times[1:]) * 1000
+
+
+def _made(folder: Path) -> list[Path]:
+    import numpy as np
+
+    from tests.classifier.images.samples import LOSSLESS, LOSSY, RAW, chest, dataset, write
+
+    noise = np.random.default_rng(0).normal(0, 12, (2000, 2000))
+    deep = np.clip(chest(2000, 2000) + noise, 0, 4095).astype(np.uint16)
+    files = []
+    for syntax in (*RAW, *LOSSLESS, *LOSSY):
+        shallow = syntax.name.startswith("JPEG Baseline")
+        pixels, bits = ((deep >> 4).astype(np.uint8), 8) if shallow else (deep, 12)
+        name = "".join(c if c.isalnum() else "_" for c in syntax.name)[:40]
+        files.append(write(folder / f"{name}.dcm", dataset(pixels, syntax=syntax, bits=bits)))
+    return files
+
+
+if __name__ == "__main__":
+    main()

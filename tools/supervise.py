@@ -1,0 +1,160 @@
+"""`make run`: prepares the data folder, runs every part of Hilum on this machine, until Ctrl-C.
+
+Standard library only; the parts are the same commands that a production deployment runs.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from part import Part
+
+ROOT = Path(__file__).resolve().parent.parent
+DATA = Path(os.environ.get("HILUM_DATA") or ROOT / "var").expanduser().absolute()
+HOST, PORT = "127.0.0.1", int(os.environ.get("PORT") or 8000)
+URL = f"http://{HOST}:{PORT}/"
+PREPARE = (
+    ["migrate", "--no-input", "--verbosity", "0"],
+    ["install_models", "--skip-checks"],
+    ["create_demo", "--skip-checks"],
+)
+WORKERS = ("ingest", "infer")
+STOP_SECONDS = 10.0
+LOOK_SECONDS = 0.2
+
+
+def main() -> int:
+    DATA.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (DATA / "run").mkdir(exist_ok=True)
+    lock = take_lock(DATA / "run" / "lock")
+    if lock is None:
+        return complain(
+            f"Hilum is already running on {DATA}. Stop that one, or set HILUM_DATA to another folder."
+        )
+    if not port_is_free():
+        return complain(f"Port {PORT} is taken. Choose another one: make run PORT={PORT + 1}")
+    stopping = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: stopping.set())
+    for pulse in (DATA / "run").glob("*.json"):
+        pulse.unlink()
+    sign_in = prepare(environment())
+    if sign_in is None:
+        return complain("Hilum could not be prepared; the reason stands above.")
+    run(parts(environment()), sign_in, stopping)
+    return 0
+
+
+def environment() -> dict[str, str]:
+    """What every part sees: demo mode, and no cache outside the data folder."""
+    caches = {name: str(DATA / "cache") for name in ("XDG_CACHE_HOME", "TORCH_HOME", "MPLCONFIGDIR")}
+    defaults = {"HILUM_ENV": "demo", "PYTHONUNBUFFERED": "1", "PYTHONNOUSERSITE": "1"}
+    return defaults | dict(os.environ) | caches | {"HILUM_DATA": str(DATA), "PYTHONPATH": str(ROOT)}
+
+
+def parts(env: dict[str, str]) -> list[Part]:
+    commands = {"web": [sys.executable, "-m", "gunicorn", *web_options(), "webapp.wsgi:application"]}
+    for name in (*WORKERS, "beat"):
+        commands[name] = [sys.executable, "-m", "worker", name]
+    return [Part(name, command, environment=env, logs=DATA / "log") for name, command in commands.items()]
+
+
+def web_options() -> list[str]:
+    """One process with threads: a body is read by the view, after permission and size are checked."""
+    options = ["--bind", f"{HOST}:{PORT}", "--worker-class", "gthread", "--workers", "1", "--threads", "8"]
+    options += ["--timeout", "120", "--graceful-timeout", "5", "--no-control-socket"]
+    return [*options, "--log-level", "warning", "--worker-tmp-dir", str(DATA / "run")]
+
+
+def prepare(env: dict[str, str]) -> str | None:
+    """Tables, models and demo accounts; answers what the last one says: how to sign in. None: it failed."""
+    print(f"Preparing {DATA} ...", flush=True)
+    said = ""
+    for arguments in PREPARE:
+        command = [sys.executable, "manage.py", *arguments]
+        done = subprocess.run(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True, check=False)
+        if done.returncode:
+            print(done.stdout, file=sys.stderr)
+            return None
+        said = done.stdout.strip() or said
+    return said
+
+
+def run(running: list[Part], sign_in: str, stopping: threading.Event) -> None:
+    os.chdir(ROOT)
+    told = False
+    try:
+        while not stopping.is_set():
+            for part in running:
+                part.watch()
+            if not told and ready():
+                told = True
+                print(f"\n  Hilum is ready: {URL}\n  {sign_in}\n  Logs: {DATA / 'log'}")
+                print("  Ctrl-C stops it.\n", flush=True)
+            stopping.wait(LOOK_SECONDS)
+    finally:
+        print("Stopping ...", flush=True)
+        for part in running:
+            part.ask_to_stop()
+        deadline = time.monotonic() + STOP_SECONDS
+        for part in running:
+            part.stop(deadline)
+
+
+def ready() -> bool:
+    """The page answers, and every worker's drain is warm."""
+    if not all(any(map(is_warm, (DATA / "run").glob(f"{name}-*.json"))) for name in WORKERS):
+        return False
+    try:
+        with urllib.request.urlopen(f"{URL}healthz", timeout=1) as answer:  # noqa: S310 - our own address
+            return answer.status == 200
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def is_warm(pulse: Path) -> bool:
+    try:
+        return json.loads(pulse.read_text())["state"] == "ready"
+    except (OSError, ValueError, KeyError):
+        return False
+
+
+def take_lock(path: Path):
+    """The open lock file, to be kept; None when another instance holds it."""
+    file = path.open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        return None
+    return file
+
+
+def port_is_free() -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, PORT))
+        except OSError:
+            return False
+    return True
+
+
+def complain(text: str) -> int:
+    print(f"\n  {text}\n", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,137 @@
+"""Infer: queued analyses, a batch of one model version at a time, answered by a model that stays warm."""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+
+from django.conf import settings
+
+from webapp.analysis.models import Analysis
+from webapp.analysis.services import analyses_claim, analysis_done, analysis_fail
+from webapp.core import storage
+from webapp.registry.models import ModelVersion
+from webapp.registry.selectors import active_models, artifact_path
+from webapp.scans.selectors import patient_age
+from worker.drain import LEASE, Heartbeat
+from worker.trouble import describe
+
+logger = logging.getLogger(__name__)
+
+IMAGE_MISSING, MODEL_UNAVAILABLE = "image_missing", "model_unavailable"
+KEPT_MODELS = 3
+LIMIT_SECONDS = 300.0
+
+
+class InferJob:
+    """Torch, and with it CUDA, is loaded by the drain's own thread: in `prepare`, not with this module."""
+
+    name = "infer"
+
+    def __init__(self) -> None:
+        self._models = WarmModels()
+
+    def prepare(self) -> None:
+        """Load the active models, so that the first upload does not wait for it."""
+        for version in active_models().values():
+            try:
+                self._models.predictor(version)
+            except ModelUnavailable as error:
+                logger.error("model %s is not warm: %s", version, describe(error))
+
+    def close(self) -> None:
+        self._models = WarmModels()
+
+    def step(self) -> bool:
+        analyses = analyses_claim(settings.HILUM_BATCH, lease=LEASE)
+        if analyses:
+            with Heartbeat(Analysis, analyses[0].attempt_token, limit=LIMIT_SECONDS):
+                self._answer(analyses)
+        return bool(analyses)
+
+    def _answer(self, analyses: Sequence[Analysis]) -> None:
+        from classifier.predictor import Failure
+
+        try:
+            predictor = self._models.predictor(analyses[0].model_version)
+        except ModelUnavailable as error:
+            logger.error("model %s cannot be used: %s", analyses[0].model_version, describe(error))
+            for analysis in analyses:
+                fail(analysis, MODEL_UNAVAILABLE)
+            return
+        readable = list(inputs(analyses))
+        results = predictor.predict([item for _, item in readable])
+        for (analysis, _), result in zip(readable, results, strict=True):
+            if isinstance(result, Failure):
+                fail(analysis, result.code)
+            else:
+                analysis_done(
+                    analysis=analysis,
+                    token=analysis.attempt_token,
+                    prediction=result.prediction,
+                    cam=result.cam,
+                    seconds=result.seconds,
+                )
+
+
+def inputs(analyses: Sequence[Analysis]) -> Iterator[tuple[Analysis, object]]:
+    """Each analysis with its `classifier.predictor.Input`; an unreadable picture fails here, alone."""
+    from classifier.images.png import read_working
+    from classifier.predictor import Input
+
+    for analysis in analyses:
+        scan = analysis.scan
+        try:
+            working = read_working(storage.path_of(scan.working_name))
+        except (OSError, ValueError) as error:
+            logger.error("scan %s has no readable working image: %s", scan.id, describe(error))
+            fail(analysis, IMAGE_MISSING)
+            continue
+        yield analysis, Input(working, original=(scan.rows, scan.columns), age=patient_age(scan))
+
+
+def fail(analysis: Analysis, code: str) -> None:
+    analysis_fail(analysis=analysis, token=analysis.attempt_token, code=code)
+
+
+class ModelUnavailable(Exception):
+    """The artifact is missing, damaged or of another format."""
+
+
+class WarmModels:
+    """The last few models that were used, ready on the device, by the hash of their artifact."""
+
+    def __init__(self, keep: int = KEPT_MODELS) -> None:
+        self._keep = keep
+        self._predictors: OrderedDict[str, object] = OrderedDict()
+
+    def predictor(self, version: ModelVersion):
+        """The version's `classifier.predictor.Predictor`; raises ModelUnavailable."""
+        if version.sha256 not in self._predictors:
+            self._predictors[version.sha256] = load(version)
+        self._predictors.move_to_end(version.sha256)
+        while len(self._predictors) > self._keep:
+            self._predictors.popitem(last=False)
+        return self._predictors[version.sha256]
+
+
+def load(version: ModelVersion):
+    from classifier.artifact import ArtifactError
+    from classifier.predictor import Predictor
+    from classifier.weights import load_artifact
+
+    try:
+        artifact = load_artifact(artifact_path(version), expected_sha256=version.sha256)
+    except (OSError, ArtifactError) as error:
+        raise ModelUnavailable(str(version)) from error
+    return Predictor(artifact, device(), settings.HILUM_PRECISION, batch_size=settings.HILUM_BATCH)
+
+
+def device() -> str:
+    """HILUM_DEVICE, with `auto` meaning CUDA where there is one."""
+    import torch
+
+    if settings.HILUM_DEVICE != "auto":
+        return settings.HILUM_DEVICE
+    return "cuda" if torch.cuda.is_available() else "cpu"

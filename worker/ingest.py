@@ -1,0 +1,93 @@
+"""Ingest: an upload becomes a scan, or a refusal. Its bytes are parsed in the helper, never here."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from pathlib import Path
+
+from classifier.errors import Refused
+from classifier.images.limits import Limits
+from classifier.images.sandbox import HelperFailed, ParsingHelper
+from webapp.analysis.services import ingest_done
+from webapp.core import storage
+from webapp.scans.files import ParsedScan, store_parsed
+from webapp.scans.models import Upload
+from webapp.scans.services import ingest_claim, ingest_fail, ingest_refuse
+from worker.drain import LEASE, TRANSIENT, Heartbeat, Unavailable
+from worker.scratch import scratch_folder
+from worker.trouble import describe
+
+logger = logging.getLogger(__name__)
+
+FILE_MISSING, INTERNAL = "file_missing", "internal"
+LIMIT_SECONDS = Limits().wall_seconds + 60.0
+
+
+class IngestJob:
+    """One upload at a time through one warm parsing helper; what goes wrong stays with its own upload."""
+
+    name = "ingest"
+
+    def __init__(self) -> None:
+        self._helper = ParsingHelper()
+
+    def prepare(self) -> None:
+        try:
+            self._helper.start()
+        except HelperFailed as error:
+            raise Unavailable from error
+
+    def close(self) -> None:
+        self._helper.close()
+
+    def step(self) -> bool:
+        uploads = ingest_claim(1, lease=LEASE)
+        for upload in uploads:
+            with Heartbeat(Upload, upload.attempt_token, limit=LIMIT_SECONDS):
+                self._ingest(upload)
+        return bool(uploads)
+
+    def _ingest(self, upload: Upload) -> None:
+        token = upload.attempt_token
+        try:
+            if not storage.path_of(upload.stored_name).exists():
+                ingest_fail(upload=upload, token=token, code=FILE_MISSING)
+                return
+            finish(upload, self._parse(upload))
+        except Refused as refused:
+            ingest_refuse(upload=upload, token=token, reason=refused.reason, detail=refused.detail)
+        except HelperFailed as error:
+            raise Unavailable from error
+        except TRANSIENT:
+            raise  # the lease brings the upload back
+        except Exception as error:
+            logger.error("upload %s failed: %s", upload.id, describe(error))
+            ingest_fail(upload=upload, token=token, code=INTERNAL)
+
+    def _parse(self, upload: Upload) -> ParsedScan:
+        with tempfile.TemporaryDirectory(dir=scratch_folder()) as folder:
+            facts = self._helper.parse(
+                storage.path_of(upload.stored_name), folder, claimed=upload.claimed_modality or None
+            )
+            return store_parsed(
+                scan_id=upload.id, token=upload.attempt_token, facts=facts, folder=Path(folder)
+            )
+
+
+def finish(upload: Upload, parsed: ParsedScan) -> None:
+    """Record the scan; the files of an attempt that lost its lease, or could not be recorded, are removed."""
+    try:
+        recorded = ingest_done(upload=upload, token=upload.attempt_token, results=[parsed])
+    except TRANSIENT:
+        raise  # it may have been committed all the same
+    except Exception:
+        discard(parsed)
+        raise
+    if recorded is None:
+        discard(parsed)
+
+
+def discard(parsed: ParsedScan) -> None:
+    for file in parsed.files.values():
+        storage.delete_file(file.name)

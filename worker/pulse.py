@@ -1,0 +1,26 @@
+"""A small file per drain that says it is alive: read by the supervisor and by health checks."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+
+from django.conf import settings
+
+
+class Pulse:
+    """`run/<job>-<node>.json` in the data folder: {"state": "starting" or "ready", "pid", "at" (Unix)}."""
+
+    def __init__(self, job: str, node: str) -> None:
+        self.path = Path(settings.HILUM_DATA) / "run" / f"{job}-{node}.json"
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+
+    def beat(self, state: str) -> None:
+        temporary = self.path.with_suffix(f".{os.getpid()}.tmp")
+        temporary.write_text(json.dumps({"state": state, "pid": os.getpid(), "at": time.time()}))
+        temporary.rename(self.path)
+
+    def stop(self) -> None:
+        self.path.unlink(missing_ok=True)

@@ -1,0 +1,48 @@
+"""The sweeper: sees to what nobody else will, and does nothing when all is well."""
+
+from __future__ import annotations
+
+import logging
+
+from django.conf import settings
+
+from webapp.analysis.models import Analysis
+from webapp.analysis.services import analyses_give_up, backfill
+from webapp.core import ledger
+from webapp.core.queue import nudge
+from webapp.scans.files import incoming_folder
+from webapp.scans.models import Upload
+from worker.phantoms import PhantomCollection
+from worker.scratch import remove_stale, scratch_folder
+
+logger = logging.getLogger(__name__)
+
+
+class SweepJob:
+    """Gives up what is worn out, nudges for what lies waiting, queues the scans that waited for a model."""
+
+    name = "control"
+
+    phantoms: PhantomCollection | None = None
+
+    def prepare(self) -> None:
+        self.phantoms = PhantomCollection()
+
+    def close(self) -> None:
+        if self.phantoms:
+            self.phantoms.close()
+
+    def step(self) -> bool:
+        given_up = len(ledger.give_up(Upload.objects.all())) + analyses_give_up()
+        queued = backfill()
+        if given_up or queued:
+            logger.info("swept: %d given up, %d queued", given_up, queued)
+        if ledger.claimable(Upload.objects.all()).exists():
+            nudge("worker.tasks.ingest")
+        if ledger.claimable(Analysis.objects.all()).exists():
+            nudge("worker.tasks.infer")
+        for folder in (incoming_folder(), scratch_folder(), settings.HILUM_QUEUE_FOLDER / "unreadable"):
+            remove_stale(folder)
+        if self.phantoms:
+            self.phantoms.tend()
+        return False

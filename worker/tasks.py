@@ -1,0 +1,69 @@
+"""The tasks: each wakes the drain of its queue. What is to be done stands in the ledger."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+
+from webapp.core.queue import QUEUES
+from worker.app import app
+from worker.drain import Drain
+from worker.infer import InferJob
+from worker.ingest import IngestJob
+from worker.sweep import SweepJob
+
+logger = logging.getLogger(__name__)
+
+JOBS = {"ingest": IngestJob, "infer": InferJob, "control": SweepJob}
+STOP_SECONDS = 8.0
+
+drains: dict[str, Drain] = {}
+
+
+def task(function: Callable[[], None]) -> Callable[[], None]:
+    """Register `worker.tasks.<name>` on its queue; it carries nothing, so nothing of it is ever retried."""
+    name = f"{__name__}.{function.__name__}"
+    return app.task(name=name, queue=QUEUES[name], ignore_result=True)(function)
+
+
+@task
+def ingest() -> None:
+    """Uploads wait to be read."""
+    wake("ingest")
+
+
+@task
+def infer() -> None:
+    """Analyses are queued."""
+    wake("infer")
+
+
+@task
+def sweep() -> None:
+    """Time to look for what was left lying."""
+    wake("control")
+
+
+def wake(queue: str) -> None:
+    if queue in drains:
+        drains[queue].wake()
+    else:
+        logger.warning("a nudge for %s reached a worker without that drain", queue)
+
+
+def start(*, queues: Iterable[str], node: str) -> None:
+    """Start the drains of the queues that this worker consumes."""
+    for queue in queues:
+        if queue in JOBS:
+            drains[queue] = Drain(JOBS[queue](), node=node)
+            drains[queue].start()
+
+
+def ask_to_stop() -> None:
+    for drain in drains.values():
+        drain.ask_to_stop()
+
+
+def stop() -> None:
+    for drain in drains.values():
+        drain.stop(STOP_SECONDS)
