@@ -1,4 +1,4 @@
-"""What a prediction costs from file to answer, and what the closed-form maps save against the grad-cam package.
+"""What a prediction costs from file to answer, and what the closed-form maps save against grad-cam.
 
 `python benchmarks/predict.py` draws phantoms, reads them through the parsing helper and predicts them, warm.
 Prints one JSON object: medians in milliseconds, ratios within this run. `python -m classifier bench` measures

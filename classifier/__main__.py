@@ -8,6 +8,8 @@ import os
 import sys
 from collections.abc import Sequence
 
+from classifier.artifact import ArtifactError
+
 COMMANDS = {
     "predict": (
         "classifier.cli.predict",
@@ -16,6 +18,7 @@ COMMANDS = {
     "explain": ("classifier.cli.explain", "draw what speaks for a finding over its picture"),
     "train": ("classifier.train", "train a model on a manifest"),
     "evaluate": ("classifier.evaluate", "score a model on a manifest"),
+    "phantom": ("classifier.phantom.command", "draw simulated radiographs to try everything with"),
     "verify": ("classifier.cli.verify", "check a model file against its own golden inputs"),
     "bench": ("classifier.cli.bench", "measure throughput on this machine"),
     "phantom": ("classifier.phantom.command", "make simulated radiographs of several patients"),
@@ -39,6 +42,9 @@ def main(argv: Sequence[str]) -> int:
     module.add_arguments(parser)
     try:
         return module.run(parser.parse_args(argv[1:]))
+    except ArtifactError as error:
+        print(error, file=sys.stderr)
+        return USAGE_ERROR
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:  # the reader of our lines has gone: nothing is left to say, not even at exit
