@@ -18,7 +18,6 @@ COMMANDS = {
     "explain": ("classifier.cli.explain", "draw what speaks for a finding over its picture"),
     "train": ("classifier.train", "train a model on a manifest"),
     "evaluate": ("classifier.evaluate", "score a model on a manifest"),
-    "phantom": ("classifier.phantom.command", "draw simulated radiographs to try everything with"),
     "verify": ("classifier.cli.verify", "check a model file against its own golden inputs"),
     "bench": ("classifier.cli.bench", "measure throughput on this machine"),
     "phantom": ("classifier.phantom.command", "make simulated radiographs of several patients"),
