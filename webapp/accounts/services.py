@@ -134,7 +134,8 @@ def token_authenticate(raw: str, *, request: HttpRequest | None = None) -> ApiTo
 
 
 def token_revoke(*, token: ApiToken) -> None:
-    ApiToken.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=timezone.now())
+    token.revoked_at = timezone.now()
+    token.save(update_fields=["revoked_at"])
 
 
 def _digest(raw: str) -> str:
