@@ -27,6 +27,11 @@ for (const button of document.querySelectorAll("[data-closes]")) {
   button.addEventListener("click", () => button.closest("dialog").close());
 }
 
+for (const dialog of document.querySelectorAll("dialog")) {
+  // Focus must not stay behind in a closed dialog, or the keys would type into it.
+  dialog.addEventListener("close", () => { if (dialog.contains(document.activeElement)) document.activeElement.blur(); });
+}
+
 const search = document.querySelector("[data-search]");
 onKeys({
   "?": openHelp,

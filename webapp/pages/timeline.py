@@ -10,7 +10,7 @@ from django.urls import reverse
 
 from webapp.analysis.models import Analysis
 from webapp.analysis.selectors import HistoryEntry
-from webapp.pages.outcome import Outcome, likeliest, outcome_of
+from webapp.pages.outcome import Outcome, outcome_of
 from webapp.pages.words import moment, name_of_finding
 from webapp.scans.models import Scan
 
@@ -58,6 +58,6 @@ def entry_of(entry: HistoryEntry, *, current: Scan | None = None) -> Entry:
 def _short(outcome: Outcome, analysis: Analysis | None) -> str:
     if analysis is None:
         return SHORT.get(outcome.kind, outcome.kind)
-    finding = analysis.finding or likeliest(analysis.probabilities)
-    word = name_of_finding(finding) if analysis.finding else "below threshold"
-    return f"{word} {analysis.probabilities[finding]:.2f}"
+    if not analysis.finding:
+        return "below threshold"
+    return f"{name_of_finding(analysis.finding)} {analysis.probabilities[analysis.finding]:.2f}"

@@ -65,11 +65,12 @@ function nextFinding() {
 }
 
 function readOut({ width, level, zoom, inverted }) {
-  const factor = Number(page.dataset.windowWidth) / 255;
-  const middle = Number(page.dataset.windowCenter);
-  const shown = factor > 0
-    ? `W ${Math.round(width * factor)} L ${Math.round(middle + (level - 127.5) * factor)}`
-    : `W ${Math.round(width)} L ${Math.round(level)}`;
+  // The preview is the file's own window, so its 8 bits tell display values, and those modality values.
+  const [windowWidth, center, slope, intercept] = ["windowWidth", "windowCenter", "slope", "intercept"]
+    .map((name) => Number(page.dataset[name]));
+  const perGrey = windowWidth / 255;
+  const inModality = (center + (level - 127.5) * perGrey) * slope + intercept;
+  const shown = `W ${Math.round(width * perGrey * Math.abs(slope))} L ${Math.round(inModality)}`;
   page.querySelector("[data-read-out]").textContent = `${shown}   zoom ${zoom.toFixed(1)}${inverted ? "   inverted" : ""}`;
 }
 

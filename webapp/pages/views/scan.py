@@ -105,10 +105,6 @@ def _surroundings(scan: Scan) -> dict[str, Any]:
         },
         "study": {"date": moment(study.study_date, study.study_time)},
         "priors": [entry_of(entry, current=scan) for entry in reversed(entries)],
-        "window": {
-            "center": scan.window_center * scan.slope + scan.intercept,
-            "width": scan.window_width * scan.slope,
-        },
     }
 
 

@@ -1,0 +1,97 @@
+"""A whole Hilum of its own for the browser tests, and a Chromium that reports every complaint of the page."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PASSWORD = "flows-of-the-house"
+START_SECONDS = 240
+
+
+@dataclass
+class Hilum:
+    """A running instance: its address and the folder of its state."""
+
+    url: str
+    data: Path
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/healthz", timeout=2) as answer:
+            return answer.status == 200
+    except OSError:
+        return False
+
+
+@pytest.fixture(scope="session")
+def hilum(tmp_path_factory) -> Iterator[Hilum]:
+    """Everything that `make run` starts, on a folder and a port of its own."""
+    if not list((ROOT / "artifacts").glob("*.safetensors")):
+        pytest.skip("no model artifact is shipped with this copy")
+    data, port = tmp_path_factory.mktemp("hilum"), free_port()
+    log = (data / "supervisor.log").open("w")
+    # The suite's own settings must not reach the instance.
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("HILUM_", "DJANGO_"))}
+    environment = inherited | {"HILUM_DATA": str(data), "PORT": str(port), "HILUM_DEMO_PASSWORD": PASSWORD}
+    command = [sys.executable, "tools/supervise.py"]
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
+    try:
+        url, end = f"http://127.0.0.1:{port}", time.monotonic() + START_SECONDS
+        while not answers(url):
+            if process.poll() is not None or time.monotonic() > end:
+                pytest.fail("Hilum did not start:\n" + (data / "supervisor.log").read_text()[-2000:])
+            time.sleep(0.2)
+        yield Hilum(url, data)
+    finally:
+        process.terminate()
+        process.wait(30)
+        log.close()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[object]:
+    path = os.environ.get("HILUM_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    if not path:
+        pytest.skip("no Chromium here: set HILUM_CHROMIUM")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(chromium, hilum) -> Iterator[object]:
+    """A page signed in as the clinician; the test fails on any complaint of the browser (errors, CSP)."""
+    context = chromium.new_context(viewport={"width": 1366, "height": 768}, base_url=hilum.url)
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page, complaints = context.new_page(), []
+    page.on("console", lambda said: said.type in {"error", "warning"} and complaints.append(said.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto("/sign-in/")
+    page.get_by_label("Username").fill("clinician")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    yield page
+    context.close()
+    assert complaints == []

@@ -1,0 +1,83 @@
+"""What a person does with the pages, as small steps."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+
+def wait_for(look: Callable[[], object], what: str, *, seconds: float = 60) -> object:
+    """The first true answer of `look`; fails with `what` when there is none in time."""
+    end = time.monotonic() + seconds
+    while not (found := look()):
+        assert time.monotonic() < end, f"waited {seconds:.0f} s for {what}"
+        time.sleep(0.1)
+    return found
+
+
+def drop(page, files: Iterable[Path]) -> None:
+    """Drop files on the middle of the page, as a file manager does."""
+    described = [[file.name, base64.b64encode(file.read_bytes()).decode()] for file in files]
+    page.evaluate(
+        """(files) => {
+            const transfer = new DataTransfer();
+            for (const [name, content] of files) {
+                const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
+                transfer.items.add(new File([bytes], name));
+            }
+            const details = { dataTransfer: transfer, bubbles: true, cancelable: true };
+            for (const type of ["dragenter", "dragover", "drop"]) {
+                document.body.dispatchEvent(new DragEvent(type, details));
+            }
+        }""",
+        described,
+    )
+
+
+def rows(page) -> dict[str, dict[str, str]]:
+    """The upload page's rows by file name: patient, date, outcome, code."""
+    found = page.evaluate(
+        """() => [...document.querySelectorAll(".upload-row")].map((row) => ({
+            name: row.querySelector("[data-name]").textContent,
+            patient: row.querySelector("[data-patient-text]").textContent.trim(),
+            date: row.querySelector("[data-date-text]").textContent,
+            outcome: row.querySelector("[data-state]").textContent,
+            code: row.querySelector("[data-code]").textContent,
+            href: row.querySelector("[data-link]").getAttribute("href") ?? "",
+            busy: row.querySelector("[data-bar]:not([hidden]), .dot.busy") !== null,
+        }))"""
+    )
+    return {row["name"]: row for row in found}
+
+
+def settled(page, names: Iterable[str]) -> bool:
+    """Whether every named file has its result or its reason."""
+    shown = rows(page)
+    return all(name in shown and _finished(shown[name]) for name in names)
+
+
+def _finished(row: dict[str, str]) -> bool:
+    return bool(row["outcome"] and not row["busy"] and (row["href"] or row["code"]))
+
+
+def picture_hash(page) -> str:
+    """The drawn picture with its heatmap: changes when what is seen changes."""
+    return page.evaluate(
+        """async () => {
+            const canvas = document.querySelector("[data-viewer]");
+            await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+            const pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+            let sum = 0;
+            for (let at = 0; at < pixels.length; at += 4) {
+                sum = (sum * 31 + pixels[at] + 256 * pixels[at + 1]) % 1000003;
+            }
+            return String(sum);
+        }"""
+    )
+
+
+def cam_of(page) -> dict:
+    return json.loads(page.locator("#cam").text_content())
