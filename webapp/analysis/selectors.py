@@ -150,4 +150,5 @@ def _beyond(rows: QuerySet[StudySummary], mark: str) -> QuerySet[StudySummary]:
         raise CodedError("invalid") from error
     if at.tzinfo is None:
         raise CodedError("invalid")
-    return rows.filter(Q(latest_at__lt=at) | Q(latest_at=at, study_id__lt=study))
+    # The plain bound is there for the index to follow.
+    return rows.filter(Q(latest_at__lt=at) | Q(study_id__lt=study), latest_at__lte=at)

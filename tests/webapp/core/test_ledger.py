@@ -96,6 +96,19 @@ def test_a_fresh_batch_leaves_out_the_row_that_lost_its_lease(rows):
     assert [row.pk for row in take(4)] == [poison.pk]
 
 
+def test_a_rival_who_was_quicker_keeps_the_row(rows, monkeypatch):
+    real = ledger._oldest_companions
+
+    def rival_first(queryset, n):
+        picked = real(queryset, n)
+        monkeypatch.setattr(ledger, "_oldest_companions", real)
+        assert [row.pk for row in take()] == [rows[0].pk]
+        return picked
+
+    monkeypatch.setattr(ledger, "_oldest_companions", rival_first)
+    assert [row.pk for row in take(2)] == [rows[1].pk]
+
+
 def test_a_row_is_given_up_at_the_attempt_cap_and_told_once(rows):
     for _ in range(Upload.LIFE.max_attempts):
         row = ledger.claim(Upload.objects.filter(pk=rows[0].pk), n=1, lease=LEASE)[0]
