@@ -2,9 +2,9 @@
 
     python benchmarks/decode.py [FILE...] [--repeat N]
 
-Without files it makes one 2000 x 2000 radiograph of 12 bits and writes it in every syntax. `decode` is the time
-from file to stored values in this process; `parse` is the whole way through the parsing helper: fork, decode,
-tone, three PNG files. dcmtk's time is that of its command line tool, its start (printed once) included.
+Without files it makes one 2000 x 2000 radiograph of 12 bits and writes it in every syntax. `decode` is from
+file to stored values in this process; `parse` is the whole way through the parsing helper: fork, decode,
+tone, three PNG files; `dcmtk` is its command line tool writing the file uncompressed, its start included.
 """
 
 from __future__ import annotations
@@ -33,16 +33,18 @@ def main() -> None:
     arguments = _arguments()
     with tempfile.TemporaryDirectory() as folder, ParsingHelper() as helper:
         files = arguments.files or _made(Path(folder))
-        print(
-            f"{'file':<22}{'transfer syntax':<26}{'pixels':>12}{'decode':>9}{'parse':>9}{'dcmtk':>9}{'ratio':>8}"
-        )
+        heading = _columns("decode", "parse", "dcmtk", "ratio")
+        print(f"{'file':<22}{'transfer syntax':<26}{'pixels':>12}" + heading)
         for path in files:
             _report(path, helper, Path(folder), arguments.repeat)
-        start = _dcmtk_start(arguments.repeat)
-        print(
-            "milliseconds, median; ratio = decode / dcmtk"
-            + (f"; a dcmtk tool starts in {start:.0f}" if start else "")
-        )
+        print("milliseconds, median; ratio = decode / dcmtk")
+        if shutil.which("dcmdjpeg"):
+            start = _median(lambda: subprocess.run(["dcmdjpeg", "--version"], capture_output=True), 3)
+            print(f"a tool of dcmtk starts in {start:.0f} ms")
+
+
+def _columns(*cells: object) -> str:
+    return "".join(f"{cell:>13}" for cell in cells)
 
 
 def _arguments() -> argparse.Namespace:
@@ -57,17 +59,20 @@ def _report(path: Path, helper: ParsingHelper, folder: Path, repeat: int) -> Non
     syntax = dataset.file_meta.TransferSyntaxUID
     decode = _median(lambda: stored_values(pydicom.dcmread(path)), repeat)
     try:
-        parse = f"{_median(lambda: helper.parse(path, folder), repeat):9.0f}"
+        parse = f"{_median(lambda: helper.parse(path, folder), repeat):.0f}"
     except Refused as refused:
-        parse = f"{refused.reason.value:>9.9}"
+        parse = refused.reason.value[:12]
     theirs = _dcmtk(path, syntax, folder, repeat)
-    beside = f"{theirs:9.0f}{decode / theirs:8.2f}" if theirs else f"{'-':>9}{'-':>8}"
+    beside = (f"{theirs:.0f}", f"{decode / theirs:.2f}") if theirs else ("-", "-")
     pixels = f"{dataset.Columns}x{dataset.Rows}"
-    print(f"{path.stem:<22.21}{syntax.name:<26.25}{pixels:>12}{decode:9.0f}{parse}{beside}", flush=True)
+    print(
+        f"{path.stem:<22.21}{syntax.name:<26.25}{pixels:>12}" + _columns(f"{decode:.0f}", parse, *beside),
+        flush=True,
+    )
 
 
 def _dcmtk(path: Path, syntax: pydicom.uid.UID, folder: Path, repeat: int) -> float | None:
-    """Milliseconds that dcmtk takes to write `path` uncompressed; None where it cannot or is not installed."""
+    """Milliseconds that dcmtk takes to write `path` uncompressed; None where it cannot."""
     tool = "dcmconv"
     if syntax == RLELossless:
         tool = "dcmdrle"
@@ -84,12 +89,6 @@ def _dcmtk(path: Path, syntax: pydicom.uid.UID, folder: Path, repeat: int) -> fl
     if subprocess.run(command, capture_output=True).returncode != 0:
         return None
     return _median(lambda: subprocess.run(command, capture_output=True, check=True), repeat)
-
-
-def _dcmtk_start(repeat: int) -> float | None:
-    if shutil.which("dcmdjpeg") is None:
-        return None
-    return _median(lambda: subprocess.run(["dcmdjpeg", "--version"], capture_output=True), repeat)
 
 
 def _median(work: Callable[[], object], repeat: int) -> float:

@@ -19,6 +19,7 @@ from classifier.errors import Refused, undecodable_if_broken
 from classifier.images.codestream import declared_size
 
 _LOSSY_JPEG = {JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless}
+_END_OF_IMAGE = b"\xff\xd9"
 _QUICKEST = {"pylibjpeg": 0, "pyjpegls": 1, "pillow": 2, "gdcm": 3}
 
 
@@ -57,7 +58,11 @@ def _decoded(dataset: Dataset) -> np.ndarray:
 
 def _jpeg_of_any_kind(dataset: Dataset) -> np.ndarray:
     """12-bit JPEG with a scan header that no plugin of pydicom accepts."""
-    pixels = imagecodecs.jpeg_decode(get_frame(dataset.PixelData, 0, number_of_frames=1))
+    frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
+    # This decoder fills up with grey what is missing of a stream.
+    if not frame.rstrip(b"\0").endswith(_END_OF_IMAGE):
+        raise ValueError("the codestream breaks off")
+    pixels = imagecodecs.jpeg_decode(frame)
     if pixels.shape != (dataset.Rows, dataset.Columns):
         raise ValueError("the codestream is not of the declared size")
     return pixels.view(pixels.dtype.str.replace("u", "i")) if dataset.PixelRepresentation else pixels
