@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 LEASE = timedelta(seconds=20)
 LOOK_SECONDS = 2.0
-LONGEST_PAUSE = 30.0
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 EX_SOFTWARE = 70
 
 
@@ -78,13 +78,13 @@ class Drain:
 
     def _run(self) -> None:
         try:
-            pause = 1.0
+            pause = FIRST_PAUSE
             while not self._stopping.is_set():
                 try:
                     self._empty()
-                    pause, wait = 1.0, self.look_seconds
+                    pause, wait = FIRST_PAUSE, self.look_seconds
                 except TRANSIENT as error:
-                    logger.warning("%s: %s; trying again in %d s", self.job.name, describe(error), pause)
+                    logger.warning("%s: %s; trying again in %.1f s", self.job.name, describe(error), pause)
                     connections.close_all()
                     pause, wait = min(pause * 2, LONGEST_PAUSE), pause
                 if not self._stopping.is_set():

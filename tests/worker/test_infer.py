@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.factories import ModelVersionFactory, ScanFactory
+from tests.worker.conftest import tiny_artifact
+from webapp.analysis.models import Analysis, AnalysisCam
+from webapp.analysis.services import analyses_queue
+from webapp.core import ledger, storage
+from webapp.registry.selectors import artifact_path
+from webapp.registry.services import model_register
+from worker.drain import LEASE
+from worker.infer import InferJob, ModelUnavailable, WarmModels
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def queued(model):
+    """Makes `n` scans with working images and queued analyses."""
+
+    def make(n: int, **fields) -> list[Analysis]:
+        scans = [ScanFactory(**fields) for _ in range(n)]
+        for seed, scan in enumerate(scans):
+            path = storage.path_of(scan.working_name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            pixels = np.random.default_rng(seed).integers(0, 60_000, (80, 64), dtype=np.uint16)
+            Image.fromarray(pixels).save(path)
+        return sorted(analyses_queue(scans), key=lambda a: [s.pk for s in scans].index(a.scan_id))
+
+    return make
+
+
+def drain(job: InferJob | None = None) -> InferJob:
+    job = job or InferJob()
+    while job.step():
+        pass
+    return job
+
+
+def states(analyses: list[Analysis]) -> list[tuple[str, str]]:
+    return [(a.status, a.error_code) for a in map(lambda a: Analysis.objects.get(pk=a.pk), analyses)]
+
+
+def test_every_queued_analysis_gets_its_answer_and_its_maps(queued, settings):
+    settings.HILUM_BATCH = 2
+    analyses = queued(3)
+    drain()
+    assert states(analyses) == [("done", "")] * 3
+    answer = Analysis.objects.get(pk=analyses[0].pk)
+    assert sum(answer.probabilities.values()) == pytest.approx(1, abs=1e-5)
+    assert set(answer.stored_cam.cam["grids"]) == set(answer.probabilities)
+
+
+def test_a_picture_that_cannot_be_read_fails_alone(queued):
+    analyses = queued(3)
+    storage.delete_file(analyses[1].scan.working_name)
+    drain()
+    assert states(analyses) == [("done", ""), ("failed", "image_missing"), ("done", "")]
+
+
+def test_a_damaged_model_fails_its_analyses_with_a_code_and_stays_unused(queued, model):
+    analyses = queued(2)
+    artifact_path(model).write_bytes(b"not what was registered")
+    drain()
+    assert states(analyses) == [("failed", "model_unavailable")] * 2
+
+
+def test_a_second_run_does_nothing(queued):
+    analyses = queued(1)
+    job = drain()
+    before = Analysis.objects.values().get(pk=analyses[0].pk)
+    drain(job)
+    assert Analysis.objects.values().get(pk=analyses[0].pk) == before
+
+
+def test_an_attempt_that_lost_its_lease_stores_nothing(queued):
+    queued(1)
+    [late] = ledger.claim(Analysis.objects.all(), n=1, lease=-LEASE)
+    job = drain()
+    done = Analysis.objects.values().get()
+    job._answer([late])
+    assert Analysis.objects.values().get() == done
+    assert AnalysisCam.objects.count() == 1
+
+
+def test_the_patients_age_reaches_the_model(queued, model):
+    model.spec |= {"age_range": [18, 90]}
+    path = tiny_artifact(storage.root() / "adults.safetensors", age_range=(18, 90))
+    type(model).objects.filter(pk=model.pk).update(status="retired")
+    adults = model_register(path)
+    type(model).objects.filter(pk=adults.pk).update(status="active")
+    [child] = queued(1, metadata={"PatientAge": "004Y"})
+    drain()
+    child.refresh_from_db()
+    assert (child.withheld, child.abstention) == (True, "out_of_population")
+
+
+def test_models_stay_warm_and_the_longest_unused_one_goes(model, tmp_path):
+    other = model_register(tiny_artifact(tmp_path / "other.safetensors", seed=1))
+    models = WarmModels(keep=1)
+    first = models.predictor(model)
+    assert models.predictor(model) is first
+    models.predictor(other)
+    assert models.predictor(model) is not first
+
+
+def test_active_models_are_loaded_before_the_first_scan_and_a_missing_one_stops_nothing(model):
+    ModelVersionFactory(slot="ct")
+    job = InferJob()
+    job.prepare()
+    assert list(job._models._predictors) == [model.sha256]
+
+
+def test_a_model_without_its_file_is_unavailable(db):
+    with pytest.raises(ModelUnavailable):
+        WarmModels().predictor(ModelVersionFactory())

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from classifier.contract import RefusalReason
+from classifier.errors import Refused
+from classifier.images.sandbox import HelperFailed
+from tests.factories import facts
+from webapp.analysis.models import Analysis
+from webapp.core import ledger, storage
+from webapp.scans.models import Scan, Upload
+from worker import ingest
+from worker.drain import LEASE, Unavailable
+from worker.ingest import IngestJob
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+class Helper:
+    """Stands in for the parsing helper: answers a picture, or raises what it was given."""
+
+    def __init__(self, *outcomes: Exception | None) -> None:
+        self.outcomes, self.calls = list(outcomes), 0
+
+    def parse(self, path, folder, *, claimed=None):
+        self.calls += 1
+        outcome = self.outcomes.pop(0) if self.outcomes else None
+        if outcome:
+            raise outcome
+        return facts(Path(folder), shade=self.calls)
+
+
+@pytest.fixture
+def job():
+    def make(*outcomes: Exception | None) -> IngestJob:
+        job = IngestJob()
+        job._helper = Helper(*outcomes)
+        return job
+
+    return make
+
+
+def drain(job: IngestJob) -> None:
+    while job.step():
+        pass
+
+
+def test_an_upload_becomes_a_scan_with_a_queued_analysis(job, stored_upload, model):
+    upload = stored_upload()
+    drain(job())
+    scan = Scan.objects.get()
+    assert scan.pk == upload.pk
+    assert storage.path_of(scan.working_name).exists()
+    assert Analysis.objects.get(scan=scan).status == Analysis.Status.QUEUED
+
+
+def test_a_refused_upload_says_why_and_the_next_one_is_read(job, stored_upload):
+    refused, good = stored_upload(b"a"), stored_upload(b"b")
+    drain(job(Refused(RefusalReason.TOO_SMALL, "3 pixels")))
+    refused.refresh_from_db()
+    good.refresh_from_db()
+    assert (refused.status, refused.refusal) == (Upload.Status.REFUSED, "too_small")
+    assert good.status == Upload.Status.DONE
+
+
+def test_what_goes_wrong_with_one_upload_stays_with_it(job, stored_upload, caplog):
+    bad, good = stored_upload(b"a"), stored_upload(b"b")
+    drain(job(RuntimeError("DOE^JOHN")))
+    bad.refresh_from_db()
+    good.refresh_from_db()
+    assert (bad.status, bad.error_code) == (Upload.Status.FAILED, "internal")
+    assert good.status == Upload.Status.DONE
+    assert "DOE" not in caplog.text
+
+
+def test_an_upload_whose_bytes_are_gone_fails_with_its_code(job, stored_upload):
+    upload = stored_upload()
+    storage.delete_file(upload.stored_name)
+    drain(job())
+    upload.refresh_from_db()
+    assert (upload.status, upload.error_code) == (Upload.Status.FAILED, "file_missing")
+
+
+def test_a_helper_that_does_not_start_blames_no_file(job, stored_upload):
+    upload = stored_upload()
+    with pytest.raises(Unavailable):
+        drain(job(HelperFailed("no process")))
+    upload.refresh_from_db()
+    assert upload.status == Upload.Status.PARSING  # until its lease runs out, and then it is read again
+
+
+def test_a_second_run_does_nothing(job, stored_upload):
+    stored_upload()
+    worker = job()
+    drain(worker)
+    drain(worker)
+    assert worker._helper.calls == 1
+    assert Scan.objects.count() == 1
+
+
+def test_an_attempt_that_lost_its_lease_changes_nothing_and_leaves_no_files(job, stored_upload):
+    stored_upload()
+    [late] = ledger.claim(Upload.objects.all(), n=1, lease=-LEASE)
+    drain(job())
+    kept = {path for path in storage.root().rglob("*.png")}
+    job()._ingest(late)
+    assert {path for path in storage.root().rglob("*.png")} == kept
+    assert Scan.objects.count() == 1
+
+
+def test_files_of_a_scan_that_could_not_be_recorded_are_removed(job, stored_upload, monkeypatch):
+    def broken(**_):
+        raise ValueError("not recorded")
+
+    monkeypatch.setattr(ingest, "ingest_done", broken)
+    upload = stored_upload()
+    drain(job())
+    upload.refresh_from_db()
+    assert upload.status == Upload.Status.FAILED
+    assert not list(storage.path_of(upload.stored_name).parent.glob("*.png"))

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import json
+import logging
+import subprocess
+import sys
+
+import pytest
+from django.conf import settings
+from django.db import transaction
+
+from webapp.core import queue
+from webapp.core.queue import nudge
+
+INGEST, INFER = "worker.tasks.ingest", "worker.tasks.infer"
+
+
+@pytest.fixture
+def sent(settings, tmp_path):
+    """The names of the tasks whose messages lie in the queue's folder."""
+    settings.REDIS_URL = ""
+    settings.HILUM_QUEUE_FOLDER = tmp_path / "queue"
+    queue.producer.cache_clear()
+    yield lambda: [
+        json.loads(path.read_text())["headers"]["task"]
+        for path in sorted(settings.HILUM_QUEUE_FOLDER.glob("*.msg"))
+    ]
+    queue.producer.cache_clear()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_nudge_waits_for_the_commit_and_is_sent_once_a_transaction(sent):
+    with transaction.atomic():
+        for number in range(3):
+            nudge(INGEST, number)
+        nudge(INFER)
+        assert sent() == []
+    assert sorted(sent()) == [INFER, INGEST]
+
+
+def undone_nudge() -> None:
+    with transaction.atomic():
+        nudge(INGEST)
+        raise ZeroDivisionError
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_is_rolled_back_nudges_nobody_and_the_next_transaction_nudges_again(sent):
+    with pytest.raises(ZeroDivisionError):
+        undone_nudge()
+    assert sent() == []
+    with transaction.atomic():
+        nudge(INGEST)
+    assert sent() == [INGEST]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_nudge_of_a_savepoint_that_was_undone_does_not_swallow_a_later_one(sent):
+    with transaction.atomic():
+        with pytest.raises(ZeroDivisionError):
+            undone_nudge()
+        nudge(INGEST)
+    assert sent() == [INGEST]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_broker_that_is_down_is_logged_and_never_raised(settings, caplog):
+    settings.REDIS_URL = "redis://127.0.0.1:1/0"
+    queue.producer.cache_clear()
+    try:
+        with caplog.at_level(logging.WARNING):
+            nudge(INGEST)
+    finally:
+        queue.producer.cache_clear()
+    assert "broker is down" in caplog.text
+
+
+def test_an_unknown_task_is_a_mistake_of_ours():
+    with pytest.raises(ValueError, match="unknown task"):
+        nudge("worker.tasks.missing")
+
+
+def test_sending_takes_neither_torch_nor_the_workers_code():
+    program = (
+        "import django, sys; django.setup(); from webapp.core.queue import producer; producer();"
+        "print([name for name in sys.modules if name.split('.')[0] in ('torch', 'worker')])"
+    )
+    env = {"DJANGO_SETTINGS_MODULE": "webapp.settings", "HILUM_ENV": "test"}
+    env |= {"HILUM_DATA": str(settings.HILUM_DATA / "sending"), "PATH": ""}
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=settings.BASE_DIR, env=env, capture_output=True, text=True
+    )
+    assert done.stdout.strip() == "[]", done.stderr
