@@ -88,7 +88,7 @@ def _bulk(source: Source) -> tuple[int, int]:
 
 
 def _tone(source: Source, low: int, high: int) -> _Tone:
-    """The file's own brightness where it shows anything; else all of 8 bits, or a robust window."""
+    """The file's own brightness where it shows anything; else the range that is used, or a robust window."""
     levels = np.arange(source.top + 1, dtype=np.float64)
     window = source.window
     shown = source.shown
@@ -99,7 +99,7 @@ def _tone(source: Source, low: int, high: int) -> _Tone:
     if shown is not None and window is not None and abs(shown[high] - shown[low]) >= _MIN_SHOWN:
         center, width = window
         return _Tone(shown, ((center - source.intercept) / source.slope, width / abs(source.slope)))
-    if source.bits <= 8:
+    if source.bits <= 8 or high - low > source.top // 2:
         low, high = 0, source.top
     shown = np.clip((levels - low) / (high - low), 0.0, 1.0)
     return _Tone(shown if source.slope > 0 else 1 - shown, ((low + high) / 2, float(high - low)))

@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from classifier import phantom
+from classifier.contract import Slot
 from classifier.images.polarity import is_negative
+from classifier.images.reading import read
 from tests.classifier.images.samples import chest
 
 CHEST = chest(200, 180, top=65535)
@@ -33,6 +36,14 @@ def test_a_border_changes_nothing(border: int) -> None:
 @pytest.mark.parametrize("quarter_turns", [1, 2, 3])
 def test_a_chest_lying_on_its_side_is_not_taken_for_a_negative(quarter_turns: int) -> None:
     assert not is_negative(np.rot90(CHEST, quarter_turns))
+
+
+def test_a_phantom_is_judged_like_a_chest(tmp_path: Path) -> None:
+    made = phantom.render(3, size=320)
+    phantom.write_png(tmp_path / "x.png", made)
+    picture = read(tmp_path / "x.png")
+    assert (picture.slot, picture.synthetic, picture.polarity_turned) == (Slot.PHANTOM, True, False)
+    assert is_negative(65535 - picture.working)
 
 
 def test_what_is_no_chest_is_left_alone() -> None:
