@@ -63,20 +63,9 @@ def _finished(row: dict[str, str]) -> bool:
     return bool(row["outcome"] and not row["busy"] and (row["href"] or row["code"]))
 
 
-def picture_hash(page) -> str:
-    """The drawn picture with its heatmap: changes when what is seen changes."""
-    return page.evaluate(
-        """async () => {
-            const canvas = document.querySelector("[data-viewer]");
-            await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
-            const pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
-            let sum = 0;
-            for (let at = 0; at < pixels.length; at += 4) {
-                sum = (sum * 31 + pixels[at] + 256 * pixels[at + 1]) % 1000003;
-            }
-            return String(sum);
-        }"""
-    )
+def picture_now(page) -> bytes:
+    """The picture with its heatmap as it is seen: other bytes when something else is seen."""
+    return page.locator("[data-viewer]").screenshot()
 
 
 def cam_of(page) -> dict:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.flows.driving import cam_of, drop, picture_hash, rows, settled, wait_for
+from tests.flows.driving import cam_of, drop, picture_now, rows, settled, wait_for
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -31,16 +31,16 @@ def read_scan(page) -> None:
     choose = page.get_by_label("of", exact=True)
     strongest_first = max(cam_of(page)["grids"], key=lambda f: max(map(max, cam_of(page)["grids"][f])))
     choose.select_option(strongest_first)
-    opacity = page.get_by_label("Opacity")
+    opacity = page.get_by_label("Map opacity")
     opacity.fill("1")
-    strong = picture_hash(page)
+    strong = picture_now(page)
     opacity.fill("0")
-    without = picture_hash(page)
+    without = picture_now(page)
     assert strong != without
     opacity.fill("0.8")
-    of_one_class = picture_hash(page)
+    of_one_class = picture_now(page)
     page.locator("body").press("c")
-    assert picture_hash(page) != of_one_class
+    assert picture_now(page) != of_one_class
     page.locator("body").press("i")
     assert "inverted" in page.locator("[data-read-out]").inner_text()
 

@@ -12,6 +12,7 @@ urlpatterns = [
     path("worklist/rows/", worklist.rows, name="worklist_rows"),
     path("upload/", upload.page, name="upload"),
     path("upload/file/", upload.file, name="upload_file"),
+    path("upload/patients/", upload.patients, name="upload_patients"),
     path("upload/states/", upload.states, name="upload_states"),
     path("upload/<uuid:upload_id>/retry/", upload.retry, name="upload_retry"),
     path("phantoms/", phantoms.page, name="phantoms"),

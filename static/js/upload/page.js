@@ -12,13 +12,14 @@ const limit = Number(page.dataset.limit);
 const rows = [];
 const manifest = new Map();
 let following = false;
+let lookUp = 0;
 
 const today = () => new Date().toISOString().slice(0, 10);
 const staged = () => rows.filter((row) => row.state === "staged");
 const sending = () => rows.filter((row) => row.state === "sending");
 
 function add(row, { earlier = false } = {}) {
-  Object.assign(row, { onRetry: again, onEdit: showState });
+  Object.assign(row, { onRetry: again, onEdit: edited });
   rows.push(row);
   if (earlier) part("rows").append(row.node);
   else part("earlier").before(row.node);
@@ -33,7 +34,10 @@ async function take(files) {
   const ask = staged().some((row) => row.asksForPatient) || part("day-zero-field").hidden === false;
   if (!ask) staged().forEach((row) => row.become("queued"));
   showState();
-  if (ask) part("start").focus();
+  if (ask) {
+    part("start").focus();
+    lookUpSoon();
+  }
   fresh[0]?.node.scrollIntoView({ block: "nearest" });
   pump();
 }
@@ -48,6 +52,18 @@ async function takeManifest(file) {
   }
   for (const [name, entry] of read) manifest.set(name, entry);
   note.textContent = `${file.name} names the patients of ${read.size} files.`;
+}
+
+/** Tells each file that waits for a go whom it would join. */
+async function lookUpPatients() {
+  const ids = [...new Set(staged().map((row) => row.claim.patient).filter(Boolean))];
+  const { patients } = ids.length ? await postJson(page.dataset.patients, { ids }) : { patients: {} };
+  for (const row of staged()) row.joins(patients[row.claim.patient]);
+}
+
+function lookUpSoon() {
+  clearTimeout(lookUp);
+  lookUp = setTimeout(() => lookUpPatients().catch(() => staged().forEach((row) => row.forgetJoins())), 300);
 }
 
 async function stage({ file, path }) {
@@ -124,6 +140,11 @@ function follow() {
   }, { first: 250, slowest: 2000 });
 }
 
+function edited() {
+  showState();
+  lookUpSoon();
+}
+
 function showState() {
   const waiting = staged();
   part("list").hidden = rows.length === 0;
@@ -158,7 +179,7 @@ function applyToPicked() {
   const claim = { patient: part("group-patient").value.trim(), date: part("group-date").value };
   const chosen = staged().some((row) => row.picked) ? staged().filter((row) => row.picked) : staged();
   for (const row of chosen) row.assign(Object.fromEntries(Object.entries(claim).filter(([, value]) => value)));
-  showState();
+  edited();
 }
 
 function listen() {

@@ -41,6 +41,14 @@ export class Row {
 
   become(state) { this.state = state; this.show(); }
 
+  /** `known`: the site's patient of this identifier, {label, studies}, or nothing. */
+  joins(known) {
+    const studies = known && `${known.studies} ${known.studies === 1 ? "study" : "studies"}`;
+    this.part("joins").textContent = known ? `joins ${known.label}, ${studies}` : this.claim.patient && "new patient";
+  }
+
+  forgetJoins() { this.part("joins").textContent = ""; }
+
   progress(share) {
     this.part("bar").value = share;
     this.part("state").textContent = share < 1 ? `uploading ${Math.floor(share * 100)} %` : "uploaded";
@@ -63,7 +71,7 @@ export class Row {
   show() {
     const editable = this.state === "staged";
     this.node.dataset.state = this.state;
-    for (const key of ["patient", "date"]) this.part(key).hidden = !editable;
+    for (const key of ["patient", "date", "joins"]) this.part(key).hidden = !editable;
     this.part("pick").hidden = !editable;
     this.part("patient-text").hidden = this.part("date-text").hidden = editable;
     this.part("patient").placeholder = this.dicom ? "from the file" : "new patient";

@@ -17,6 +17,7 @@ OBJECT_PAGES = ["scan", "scan_state", "patient"]
 PLAIN_PAGES = ["worklist", "worklist_rows", "upload", "phantoms", "models"]
 POST_ONLY = [
     "upload_file",
+    "upload_patients",
     "upload_states",
     "upload_retry",
     "phantoms_load",

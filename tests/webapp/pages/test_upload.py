@@ -148,3 +148,18 @@ def test_a_failed_upload_can_be_tried_again(browser, owner, site):
 def test_the_page_brings_back_what_was_uploaded_within_a_day(case, browser, owner, teammate):
     assert case.upload.filename.encode() in browser(owner).get("/upload/").content
     assert case.upload.filename.encode() not in browser(teammate).get("/upload/").content
+
+
+def test_the_page_can_ask_whom_a_file_would_join(case, browser, owner, stranger):
+    asked = {"ids": ["P-42", "P-unknown"]}
+    answer = browser(owner).post("/upload/patients/", asked, content_type="application/json")
+    assert answer.json() == {"patients": {"P-42": {"label": "DOE, Jane", "studies": 1}}}
+    foreign = browser(stranger).post("/upload/patients/", asked, content_type="application/json")
+    assert foreign.json() == {"patients": {}}
+
+
+@pytest.mark.parametrize("nonsense", ["[]", "{}", '{"ids": 3}', "not json"])
+def test_a_question_that_cannot_be_read_is_refused(nonsense, browser, owner):
+    for where in ("/upload/states/", "/upload/patients/"):
+        answer = browser(owner).post(where, nonsense, content_type="application/json")
+        assert (answer.status_code, answer.json()["code"]) == (400, "invalid")

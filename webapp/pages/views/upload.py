@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import unquote
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -27,10 +27,11 @@ from webapp.pages.people import label_of
 from webapp.pages.words import moment
 from webapp.scans.claims import Claim
 from webapp.scans.models import Upload
+from webapp.scans.selectors import patients_visible
 from webapp.scans.services import upload_retry, upload_store
 
 CHUNK = 1 << 18
-MOST_STATES = 500
+MOST_IDS = 500
 RECENT = timedelta(hours=24)
 MOST_RECENT = 100
 
@@ -72,12 +73,23 @@ def file(request: HttpRequest) -> JsonResponse:
 
 
 @require_POST
+@at_active_site("scan.view")
+def patients(request: HttpRequest) -> JsonResponse:
+    """Which of the identifiers in the JSON body `{"ids": […]}` the site knows: whom a file would join."""
+    here = patients_visible(request.user).filter(site=active_site(request))
+    known = (
+        here.filter(patient_id__in=posted_ids(request)).annotate(n=Count("studies")).order_by("created_at")
+    )
+    return JsonResponse({"patients": {p.patient_id: {"label": label_of(p), "studies": p.n} for p in known}})
+
+
+@require_POST
 @at_active_site("scan.upload")
 def states(request: HttpRequest) -> JsonResponse:
     """How the uploads named in the JSON body `{"ids": […]}` stand; those of other sites are left out."""
     try:
-        ids = [UUID(str(value)) for value in json.loads(request.body)["ids"][:MOST_STATES]]
-    except (ValueError, KeyError, TypeError) as error:
+        ids = [UUID(value) for value in posted_ids(request)]
+    except ValueError as error:
         raise CodedError("invalid") from error
     uploads = for_sites(Upload.objects.filter(pk__in=ids), request.user, "scan.upload")
     return JsonResponse({"uploads": {str(u.pk): answer(u) for u in with_results(uploads)}})
@@ -91,6 +103,14 @@ def retry(request: HttpRequest, upload_id: UUID) -> JsonResponse:
     demand(request, "scan.upload", upload.site)
     upload_retry(upload=upload, actor=request.user)
     return JsonResponse(answer(with_results(Upload.objects.filter(pk=upload_id)).get()))
+
+
+def posted_ids(request: HttpRequest) -> list[str]:
+    """The `ids` of a JSON body; raises CodedError `invalid`."""
+    try:
+        return [str(value) for value in json.loads(request.body)["ids"][:MOST_IDS]]
+    except (ValueError, KeyError, TypeError) as error:
+        raise CodedError("invalid") from error
 
 
 def declared_size(request: HttpRequest) -> int:

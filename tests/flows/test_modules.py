@@ -1,0 +1,107 @@
+"""The browser modules by themselves: manifest, heatmap and colours, run in Chromium without a server."""
+
+from __future__ import annotations
+
+import mimetypes
+
+import pytest
+
+from tests.flows.conftest import ROOT
+
+pytestmark = pytest.mark.browser
+SOMEWHERE = "http://modules.test"
+
+
+@pytest.fixture
+def run(chromium):
+    """Runs JavaScript with the exports of one of our modules as `m`."""
+    page = chromium.new_page()
+
+    def serve(route) -> None:
+        path = ROOT / route.request.url.removeprefix(SOMEWHERE + "/")
+        if path.is_file():
+            route.fulfill(path=path, content_type=mimetypes.guess_type(path.name)[0] or "text/plain")
+        else:
+            route.fulfill(body="<!doctype html>", content_type="text/html")
+
+    page.route("**/*", serve)
+    page.goto(f"{SOMEWHERE}/")
+    yield lambda module, code: page.evaluate(
+        f"async () => {{ const m = await import('{SOMEWHERE}/static/js/{module}'); return {code}; }}"
+    )
+    page.close()
+
+
+MANIFEST = """\\uFEFFImage,Patient,offset_days,note\\r
+a/one.PNG,P-1,5,\\"quoted, \\"\\"comma\\"\\"\\"\\r
+two.png,P-2,,\\r
+"""
+
+
+def test_a_manifest_names_patient_and_day_of_each_file(run):
+    found = run("upload/manifest.js", f"[...m.readManifest(`{MANIFEST}`)]")
+    assert found == [
+        ["one.png", {"patient": "P-1", "date": "", "offset": 5}],
+        ["two.png", {"patient": "P-2", "date": "", "offset": None}],
+    ]
+
+
+def test_a_manifest_may_use_semicolons_and_dates(run):
+    found = run("upload/manifest.js", r"[...m.readManifest('file;patient_id;study_date\nx.dcm;7;20260301')]")
+    assert found == [["x.dcm", {"patient": "7", "date": "2026-03-01", "offset": None}]]
+
+
+def test_a_table_without_the_columns_is_no_manifest(run):
+    assert run("upload/manifest.js", r"m.readManifest('name,value\n1,2')") is None
+    assert run("upload/manifest.js", "m.readManifest('')") is None
+
+
+def test_days_are_counted_across_months_and_summer_time(run):
+    assert run("upload/manifest.js", "m.addDays('2026-02-27', 3)") == "2026-03-02"
+    assert run("upload/manifest.js", "m.addDays('2026-03-28', 2)") == "2026-03-30"
+
+
+def test_the_map_is_bilinear_inside_and_nothing_outside(run):
+    grid = "[[0, 2], [4, 6]]"
+    places = "[[0, 0], [1, 0], [0.5, 0], [0.5, 0.5], [-0.4, 0], [-0.6, 0], [1.6, 1]]"
+    values = run("viewer/overlay.js", f"{places}.map(([x, y]) => m.sample({grid}, x, y))")
+    assert values == [0, 2, 1, 3, 0, 0, 0]
+
+
+def test_a_grid_of_one_row_is_drawn_too(run):
+    assert run("viewer/overlay.js", "m.sample([[1, 3]], 0.5, 0)") == 2
+
+
+def test_an_affine_is_turned_round(run):
+    pixel = "10 * 3 + 2 * 4 + 5, -3 * 3 + 20 * 4 + 7"
+    place = run("viewer/overlay.js", f"m.toGrid([10, 2, 5, -3, 20, 7])({pixel})")
+    assert place == pytest.approx([3, 4])
+
+
+PAINTED = """(() => {
+    const cam = { grids: { a: [[%s]] }, affine: [10, 0, 4.5, 0, 10, 4.5], scale: 2 };
+    const canvas = m.paint(cam, "a", { rows: 10, columns: 10 });
+    return [...canvas.getContext("2d").getImageData(canvas.width / 2, canvas.height / 2, 1, 1).data];
+})()"""
+
+
+def test_a_weak_map_looks_weak_and_a_negative_one_is_not_drawn(run):
+    *_, strong = run("viewer/overlay.js", PAINTED % 2)
+    *_, weak = run("viewer/overlay.js", PAINTED % 0.2)
+    *_, against = run("viewer/overlay.js", PAINTED % -2)
+    assert strong == 255
+    assert weak == pytest.approx(25, abs=2)
+    assert against == 0
+
+
+def test_colours_run_from_black_to_pale_yellow(run):
+    assert run("viewer/colours.js", "[m.inferno(-1), m.inferno(0), m.inferno(1), m.inferno(9)]") == [
+        [0, 0, 4],
+        [0, 0, 4],
+        [252, 255, 164],
+        [252, 255, 164],
+    ]
+
+
+def test_ages_are_told_in_one_unit(run):
+    assert run("times.js", "[5, 61, 7200, 200000].map(m.ago)") == ["5 s", "1 min", "2 h", "2 d"]
