@@ -4,6 +4,8 @@
 #   make test                            the fast tests and the linter
 export PORT ?= 8000
 export TORCH
+# Threads that spin while they wait for each other waste the cores that others need.
+export OMP_WAIT_POLICY ?= PASSIVE
 PYTHON ?= $(firstword $(foreach name,python3.13 python3.12 python3.11 python3 python,$(shell \
 	$(name) -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
 	2>/dev/null && echo $(name))))
