@@ -200,14 +200,14 @@ def test_tensors_of_an_unknown_part_are_refused(tmp_path, network):
     "change",
     [
         lambda header: header.update({"classifier.extra": header.pop("classifier.fc.bias")}),
-        lambda header: header.update({"classifier.fc.bias#scale": header.pop("classifier.fc.bias")}),
+        lambda header: header.update({"classifier.none#scale": header.pop("gate.spare")}),
         lambda header: header.update({"classifier.fc.extra": header.pop("classifier.fc.weight#scale")}),
     ],
     ids=["renamed tensor", "scale without tensor", "int8 without scale"],
 )
 def test_names_are_strict(tmp_path, network, change):
     path = tmp_path / "a.safetensors"
-    saved(path, network)
+    saved(path, network, gate={"spare": torch.ones(3)})
     rewrite_header(path, change)
     assert error_of(load_artifact, path) == artifacts.KEY_MISMATCH
 
