@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from datetime import date
 from typing import Any
 
@@ -25,7 +26,9 @@ KEYWORDS = (
 )  # fmt: skip
 _UNREADABLE = (ValueError, TypeError, NotImplementedError, ArithmeticError, LookupError, AttributeError)
 _MAX_TEXT, _MAX_VALUES = 256, 16
-_AGE_UNITS = {"Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
+# Many writers leave out the unit of years.
+_AGE = re.compile(r"(\d{1,3})([DWMY]?)")
+_AGE_UNITS = {"": 1.0, "Y": 1.0, "M": 30.4375 / 365.25, "W": 7 / 365.25, "D": 1 / 365.25}
 
 
 def metadata_of(dataset: Dataset) -> Metadata:
@@ -59,8 +62,9 @@ def _plain(value: Any) -> str | float | list | None:
 def age_in_years(metadata: Metadata) -> float | None:
     """Age at the study by PatientAge (PS3.5 6.2, AS), else from birth to study date; None if unknown."""
     stated = metadata.get("PatientAge")
-    if isinstance(stated, str) and stated[:-1].isdigit() and stated[-1:].upper() in _AGE_UNITS:
-        return int(stated[:-1]) * _AGE_UNITS[stated[-1].upper()]
+    age = _AGE.fullmatch(stated) if isinstance(stated, str) else None
+    if age is not None:
+        return int(age[1]) * _AGE_UNITS[age[2]]
     born, seen = _date(metadata.get("PatientBirthDate")), _date(metadata.get("StudyDate"))
     if born is None or seen is None or seen < born:
         return None

@@ -44,7 +44,7 @@ def _opened(data: bytes) -> Image.Image:
 
 
 def _as_source(levels: np.ndarray, bits: int, synthetic: bool, claimed: Slot | None) -> Source:
-    slot = Slot.PHANTOM if synthetic else claimed or Slot.CXR
+    slot = Slot.PHANTOM if synthetic else Slot.CT if claimed is Slot.CT else Slot.CXR
     slope, intercept, window = 1.0, 0.0, None
     if slot is Slot.CT:
         window = LUNG_WINDOW

@@ -111,6 +111,11 @@ def test_the_same_pixels_have_the_same_hash_in_any_file(tmp_path: Path) -> None:
     assert a == b != c
 
 
+def test_nothing_becomes_a_phantom_by_claim(tmp_path: Path) -> None:
+    Image.fromarray(GREY).save(tmp_path / "x.png")
+    assert read(tmp_path / "x.png", Slot.PHANTOM).slot is Slot.CXR
+
+
 def test_a_slice_claimed_as_ct_is_taken_to_be_in_the_lung_window(tmp_path: Path) -> None:
     Image.fromarray(GREY).save(tmp_path / "x.png")
     picture = read(tmp_path / "x.png", Slot.CT)
