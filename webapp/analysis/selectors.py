@@ -54,9 +54,16 @@ def worklist(
     if min_probability is not None:
         rows = rows.filter(probability__gte=min_probability)
     if search := search.strip():
-        by_accession = Q(study__accession_number__istartswith=search)
-        rows = rows.filter(by_accession | patient_matches(search, "study__patient__"))
+        rows = rows.filter(study__in=_studies_matching(search, site))
     return rows.select_related("study__patient", "worst_scan").order_by("-latest_at", "-study_id")
+
+
+def _studies_matching(search: str, site: object) -> QuerySet[Study]:
+    """Studies by patient or accession number; each table is read once, instead of joined for every row."""
+    patients, studies = Patient.objects.filter(patient_matches(search)), Study.objects.all()
+    if site:
+        patients, studies = patients.filter(site=site), studies.filter(site=site)
+    return studies.filter(Q(patient__in=patients) | Q(accession_number__istartswith=search))
 
 
 def worklist_page(

@@ -131,12 +131,11 @@ def backfill(slot: str | None = None) -> int:
     The sweeper calls it, nudged by every promotion. Scans that have an analysis keep it.
     """
     slots = [s for s in active_models() if slot in (None, s)]
+    waiting = Scan.objects.filter(slot__in=slots, analyses=None).order_by("received_at")
     queued = 0
-    while batch := list(
-        Scan.objects.filter(slot__in=slots, analyses=None).order_by("received_at")[:BACKFILL_BATCH]
-    ):
-        queued += len(batch)
-        analyses_queue(batch)
+    # Nothing made of a batch: its model was retired meanwhile, and the scans go on waiting.
+    while made := len(analyses_queue(waiting[:BACKFILL_BATCH])):
+        queued += made
     return queued
 
 

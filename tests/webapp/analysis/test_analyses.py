@@ -170,3 +170,12 @@ def test_old_analyses_keep_their_version_when_another_is_promoted(queued, answer
     ModelVersionFactory(number=2)
     assert services.backfill() == 0
     assert scan.analyses.get().model_version == model
+
+
+def test_a_backfill_ends_when_the_model_is_retired_under_its_hands(site, model, monkeypatch):
+    scan = ScanFactory(site=site)
+    real = services.active_models
+    answers = iter([real()])
+    monkeypatch.setattr(services, "active_models", lambda: next(answers, {}))
+    assert services.backfill() == 0
+    assert summary_of(scan).status == "waiting"
