@@ -160,6 +160,8 @@ def line_of(record: Record) -> str:
         return f"{file}: {record['finding'] or 'no finding above its threshold'} ({figures_of(record)})"
     advice = ADVICE.get(record["reason"])
     said = f"{advice.seen} {advice.remedy}" if advice else record["reason"]
+    if record["reason"] == NO_MODEL_FOR_MODALITY:
+        said = f"{advice.seen} Name one with --model."
     word = {"refused": "refused", "abstained": "no answer", "failed": "failed"}[record["status"]]
     return f"{file}: {word}: {said}" + (f" (withheld: {figures_of(record)})" if record["withheld"] else "")
 

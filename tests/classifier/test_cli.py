@@ -82,8 +82,8 @@ def records(capsys) -> list[dict]:
 
 
 def test_every_file_is_answered_in_its_place(capsys, picture, text, shipped):
-    assert main(["predict", str(text), str(picture), "--json", "--device", "cpu"]) == 0
-    refused, answered = records(capsys)
+    assert main(["predict", str(picture), str(text), "--json", "--device", "cpu"]) == 0
+    answered, refused = records(capsys)
     assert [list(refused), list(answered)] == [KEYS, KEYS]
     assert (refused["file"], refused["status"], refused["reason"]) == (str(text), "refused", "not_an_image")
     assert refused["probabilities"] is refused["cam"] is refused["model"] is None
@@ -113,6 +113,8 @@ def test_a_picture_without_a_model_for_it_waits(capsys, picture):
     (answered,) = records(capsys)
     assert (answered["status"], answered["reason"]) == ("abstained", "no_model_for_modality")
     assert answered["probabilities"] is None
+    main(["predict", str(picture), "--modality", "ct"])
+    assert "--model" in capsys.readouterr().out
 
 
 def test_a_named_model_reads_plain_pictures_as_its_own_kind(capsys, picture, tmp_path):
