@@ -71,15 +71,6 @@ def analyses_give_up() -> int:
     return len(keys)
 
 
-def analyses_extend(token: uuid.UUID, *, lease: timedelta = INFER_LEASE) -> int:
-    return ledger.extend(Analysis, token, lease=lease)
-
-
-def analyses_release(token: uuid.UUID) -> int:
-    """Hand back what was claimed and not begun."""
-    return ledger.release(Analysis, token)
-
-
 @transaction.atomic
 def analysis_done(
     *, analysis: Analysis, token: uuid.UUID, prediction: Prediction, cam: Cam, seconds: float
@@ -143,10 +134,5 @@ def backfill(slot: str | None = None) -> int:
 def scan_refile(*, scan: Scan, patient: Patient, actor: User, reason: str) -> Move:
     """Move a scan to another patient and renew both studies' summaries; raises what `scan_move` raises."""
     move = scan_move(scan=scan, patient=patient, actor=actor, reason=reason)
-    scan_moved(move)
-    return move
-
-
-def scan_moved(move: Move) -> None:
-    """Renew the summaries of the study that a scan left and of the one it joined."""
     summaries.refresh_studies([move.source_study_id, move.study.pk])
+    return move

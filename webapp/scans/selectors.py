@@ -5,13 +5,13 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from django.db.models import Prefetch, Q, QuerySet
+from django.db.models import Q, QuerySet
 
 from webapp.accounts.models import User
 from webapp.accounts.services import for_sites
 from webapp.core.errors import CodedError
 from webapp.scans.dicom_values import parse_age, parse_date
-from webapp.scans.models import Patient, Scan, Study, Upload
+from webapp.scans.models import Patient, Scan, Upload
 
 DAYS_A_YEAR = 365.25
 
@@ -46,14 +46,6 @@ def scan_or_upload(record_id: uuid.UUID, user: User) -> Scan | Upload:
     """The scan with this id; until there is one, its upload. Raises CodedError `not_found`."""
     scan = scans_visible(user).filter(pk=record_id).first()
     return scan or upload_or_404(user, record_id)
-
-
-def patient_history(patient: Patient) -> QuerySet[Study]:
-    """The patient's studies in order of time, each with `.scan_list` through its series (three queries)."""
-    scans = Scan.objects.order_by("acquired_at", "received_at", "pk")
-    return patient.studies.order_by("study_at", "created_at").prefetch_related(
-        Prefetch("series__scans", queryset=scans)
-    )
 
 
 def patients_search(user: User, site: object, words: str) -> QuerySet[Patient]:

@@ -93,15 +93,6 @@ def ingest_fail(*, upload: Upload, token: uuid.UUID, code: str) -> bool:
     return ledger.finish(upload, token, status=Upload.Status.FAILED, error_code=code)
 
 
-def ingest_extend(token: uuid.UUID, *, lease: timedelta = INGEST_LEASE) -> int:
-    return ledger.extend(Upload, token, lease=lease)
-
-
-def ingest_release(token: uuid.UUID) -> int:
-    """Hand back what was claimed and not begun."""
-    return ledger.release(Upload, token)
-
-
 @transaction.atomic
 def upload_retry(*, upload: Upload, actor: User) -> Upload:
     """Try a failed upload again; raises CodedError `conflict` when it is not a failed one any more."""

@@ -6,7 +6,7 @@ import uuid
 
 import pytest
 
-from tests.factories import PatientFactory, ScanFactory, StudyFactory, UploadFactory
+from tests.factories import PatientFactory, ScanFactory, UploadFactory
 from webapp.core.errors import CodedError
 from webapp.scans import selectors
 
@@ -60,17 +60,6 @@ def test_a_patient_is_found_by_the_beginning_of_the_id_or_a_part_of_the_name(sit
     assert list(selectors.patients_search(owner, site, "004")) == [jane]
     assert list(selectors.patients_search(owner, site, "jane doe")) == [jane]
     assert list(selectors.patients_search(owner, site, "jane richard")) == []
-
-
-def test_a_history_is_in_order_of_time_whatever_its_length(site, django_assert_num_queries):
-    patient = PatientFactory(site=site)
-    for day in (3, 1, 2):
-        study = StudyFactory(patient=patient, study_at=f"2026-01-0{day}T00:00Z")
-        ScanFactory(site=site, series__study=study)
-    with django_assert_num_queries(3):
-        studies = selectors.patient_history(patient)
-        days = [study.study_at.day for study in studies if study.series.all()[0].scans.all()]
-    assert days == [1, 2, 3]
 
 
 @pytest.mark.parametrize(
