@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 from pathlib import Path
 
 import compose_spec
@@ -13,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PARTS = {"web", "worker-ingest", "worker-infer", "worker-train", "beat"}
 ENVIRONMENT = {
     "HILUM_HOST": "hilum.example.org",
-    "SECRET_KEY": "k" * 64,
+    "SECRET_KEY": secrets.token_urlsafe(64),
     "POSTGRES_PASSWORD": "p",
     "REDIS_PASSWORD": "r",
 }
