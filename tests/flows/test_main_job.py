@@ -60,7 +60,8 @@ def test_from_dropped_files_to_the_patients_history(page, phantoms):
     assert f"{len(names)} with a result" in page.locator("[data-tally]").inner_text()
 
     page.get_by_role("link", name="Worklist").click()
-    assert page.locator("tr[data-href]").count() >= len(names)
+    wait_for(lambda: page.locator("tr[data-href]").count() >= len(names), "a row for every study")
+    page.wait_for_load_state()
     page.locator("body").press("j")
     page.locator("tr[data-href]:focus").press("Enter")
     page.wait_for_url("**/scans/**")
@@ -74,7 +75,8 @@ def test_from_dropped_files_to_the_patients_history(page, phantoms):
     assert dates == sorted(dates)
 
 
-def test_a_file_that_is_no_image_says_so_and_hinders_nobody(page, tmp_path):
+def test_a_file_that_is_no_image_says_so_and_hinders_nobody(page, expected, tmp_path):
+    expected.append("status of 400")
     (tmp_path / "letter.png").write_text("Dear colleague")
     (tmp_path / "empty.png").touch()
     page.goto("/upload/")

@@ -6,6 +6,7 @@ import { Row } from "./row.js";
 import { send } from "./send.js";
 
 const AT_ONCE = 3;
+const WORTH_ANOTHER_TRY = new Set(["unauthenticated", "csrf", "rate_limited", "incomplete", "internal", "unavailable"]);
 const page = document.querySelector("[data-upload]");
 const part = (name) => page.querySelector(`[data-${name}]`);
 const limit = Number(page.dataset.limit);
@@ -112,7 +113,7 @@ async function carry(row) {
   try {
     const answer = await send(page.dataset.url, row.file, claim, (share) => row.progress(share));
     if (answer.id) row.take(answer);
-    else row.stop(answer, { again: answer.http >= 500 });
+    else row.stop(answer, { again: WORTH_ANOTHER_TRY.has(answer.code) });
   } catch (failure) {
     row.stop({
       code: "not_sent", message: `Not sent: ${failure.message}.`, remedy: "Check the connection and try again.",
@@ -162,9 +163,11 @@ function showState() {
 function tally() {
   const finished = rows.filter((row) => row.finished);
   const good = finished.filter((row) => row.answer.ok).length;
-  const open = rows.length - finished.length;
+  const ready = staged().length;
+  const open = rows.length - finished.length - ready;
   const words = [`${rows.length} ${rows.length === 1 ? "file" : "files"}`, `${good} with a result`];
   if (finished.length > good) words.push(`${finished.length - good} without`);
+  if (ready) words.push(`${ready} ready to send`);
   if (open) words.push(`${open} under way`);
   return words.join(" · ");
 }
