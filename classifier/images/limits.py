@@ -20,5 +20,5 @@ class Limits:
     memory_bytes: int = 2048 * MIB
     output_bytes: int = 512 * MIB
     cpu_seconds: int = 30
-    wall_seconds: float = 40.0
+    wall_seconds: float = 90.0
     open_files: int = 64

@@ -63,12 +63,9 @@ def _identity(dataset: Dataset) -> tuple[UID, str]:
 
 def _slot(sop_class: UID, modality: str) -> Slot | None:
     untold = sop_class == "" or sop_class in _CAPTURES
-    if modality in _RADIOGRAPHY and (untold or sop_class in _RADIOGRAPHS):
+    if modality in _RADIOGRAPHY | _UNTOLD and (untold or sop_class in _RADIOGRAPHS):
         return Slot.CXR
-    if modality == "CT" and (untold or sop_class in _CT_SLICES):
+    # A capture of a CT slice has lost its Hounsfield units.
+    if modality in {"CT", ""} and sop_class in _CT_SLICES:
         return Slot.CT
-    if modality in _UNTOLD and (untold or sop_class in _RADIOGRAPHS):
-        return Slot.CXR
-    if modality == "" and sop_class in _CT_SLICES:
-        return Slot.CT
-    return None
+    return Slot.CT if modality == "CT" and sop_class == "" else None
