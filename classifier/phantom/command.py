@@ -7,14 +7,20 @@ import json
 import sys
 from pathlib import Path
 
-from classifier.phantom.collection import FORMATS, TRAINING_SIZE, write_collection, write_training_set
+from classifier.phantom.collection import (
+    DEFAULT_SEED,
+    FORMATS,
+    TRAINING_SIZE,
+    write_collection,
+    write_training_set,
+)
 from classifier.phantom.render import DEFAULT_SIZE
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write into")
     parser.add_argument("--patients", type=int, default=4, metavar="N", help="people, of 1 to 5 studies each")
-    parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same files")
+    parser.add_argument("--seed", type=int, default=DEFAULT_SEED, help="the same seed gives the same files")
     parser.add_argument("--format", choices=FORMATS, default="both", help="both: DICOM and PNG in turn")
     parser.add_argument(
         "--size", type=int, metavar="PX", help=f"height ({DEFAULT_SIZE}; for training {TRAINING_SIZE})"

@@ -52,7 +52,7 @@ def draw_specs(rng: np.random.Generator, count: int) -> list[OpacitySpec]:
                 height=float(rng.uniform(0.14, 0.84)),
                 across=float(rng.uniform(0.3, 0.8)),
                 radius=radius,
-                strength=float(rng.uniform(0.4, 1.0)),
+                strength=float(rng.uniform(0.5, 1.0)),
                 seed=int(rng.integers(2**31)),
             )
         )

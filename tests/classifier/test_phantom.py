@@ -125,8 +125,11 @@ def test_patients_beyond_the_alphabet_still_have_names_of_their_own() -> None:
 
 
 def test_a_training_set_shows_each_patient_clear_and_with_opacities(tmp_path: Path) -> None:
-    rows = read_manifest(write_training_set(tmp_path, patients=1, seed=2, size=64))
-    assert [row.findings for row in rows] == [("normal",), *[("opacity",)] * 3]
+    rows = read_manifest(write_training_set(tmp_path, patients=4, seed=2, size=64))
+    assert [row.findings for row in rows[:4]] == [("normal",), *[("opacity",)] * 3]
+    assert {row.patient: row.split for row in rows} == {
+        "PHANTOM-001": "train", "PHANTOM-002": "train", "PHANTOM-003": "train", "PHANTOM-004": "val"
+    }  # fmt: skip
 
 
 def test_a_collection_without_patients_or_in_an_unknown_format_is_refused(tmp_path: Path) -> None:
