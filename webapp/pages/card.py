@@ -8,6 +8,8 @@ from typing import Any
 
 from webapp.pages.words import FINDINGS
 
+ABBREVIATIONS = {"auc", "npv", "ppv", "f1", "ct", "cxr"}
+
 
 @dataclass
 class Section:
@@ -73,15 +75,23 @@ def _is_list_of_mappings(value: Any) -> bool:
 
 def _is_short(value: Any) -> bool:
     """Whether a value fits beside its name: no mapping, nor a list of them, nor a long text."""
+    if _is_interval(value):
+        return True
     return not isinstance(value, Mapping) and not _is_list_of_mappings(value) and len(_cell(value)) <= 60
 
 
+def _is_interval(value: Any) -> bool:
+    """A measured number with its confidence interval: `{"value": …, "low": …, "high": …}`."""
+    return isinstance(value, Mapping) and set(value) == {"value", "low", "high"}
+
+
 def _is_flat(row: Mapping[str, Any]) -> bool:
-    return not any(isinstance(item, Mapping) for item in row.values())
+    return not any(isinstance(item, Mapping) and not _is_interval(item) for item in row.values())
 
 
 def _label(name: str) -> str:
-    return FINDINGS.get(name) or str(name).replace("_", " ").capitalize()
+    words = str(name).replace("_", " ")
+    return FINDINGS.get(name) or (words.upper() if name in ABBREVIATIONS else words.capitalize())
 
 
 def _cell(value: Any) -> str:
@@ -95,6 +105,9 @@ def _cell(value: Any) -> str:
         return "–"
     if _is_list(value):
         return ", ".join(map(_cell, value))
+    if _is_interval(value):
+        number, low, high = (_cell(value[part]) for part in ("value", "low", "high"))
+        return number if value["low"] is None else f"{number} ({low} to {high})"
     if isinstance(value, Mapping):
         return "; ".join(f"{_label(key)} {_cell(item)}" for key, item in value.items())
     return str(value)

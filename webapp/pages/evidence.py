@@ -25,6 +25,7 @@ class Bar:
     probability: float
     threshold: float
     reported: bool
+    working_point: str = ""
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,13 @@ def evidence_of(analyses: Sequence[Analysis]) -> dict[str, Any]:
         "analysis": analysis,
         "others": _others(analyses, analysis),
         "bars": [
-            Bar(f, p, spec.threshold(f), reported=f == analysis.finding and not analysis.withheld)
+            Bar(
+                f,
+                p,
+                spec.threshold(f),
+                reported=f == analysis.finding and not analysis.withheld,
+                working_point=working_point(analysis.model_version.card, f),
+            )
             for f, p in sorted(analysis.probabilities.items(), key=lambda item: -item[1])
         ],
         "calibrated": spec.calibrated,
@@ -63,6 +70,19 @@ def evidence_of(analyses: Sequence[Analysis]) -> dict[str, Any]:
         "cam_finding": analysis.finding or likeliest(analysis.probabilities),
         "inside_lungs": round(100 * cam["inside_lungs"]) if cam and cam["inside_lungs"] is not None else None,
     }
+
+
+def working_point(card: dict[str, Any], finding: str) -> str:
+    """How the finding's threshold did on validation data, if the model's card says it."""
+    point: Any = card
+    for key in ("calibration", "thresholds", finding):
+        point = point.get(key) if isinstance(point, dict) else None
+    if not isinstance(point, dict) or not {"sensitivity", "specificity"} <= set(point):
+        return ""
+    shares = [point[share] for share in ("sensitivity", "specificity")]
+    if not all(isinstance(share, float | int) for share in shares):
+        return ""
+    return "sensitivity {:.2f}, specificity {:.2f} on validation data".format(*shares)
 
 
 def notes_of(scan: Scan) -> list[str]:

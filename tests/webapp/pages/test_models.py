@@ -64,13 +64,16 @@ def test_a_card_becomes_facts_sentences_and_tables():
     facts, metrics, limits = sections(
         {
             "licence": "research",
-            "metrics": {"covid19": {"auc": 0.714, "n": 1190}, "normal": {"auc": 0.83}},
+            "metrics": {
+                "covid19": {"auc": {"value": 0.714, "low": 0.64, "high": 0.78}, "n": 1190},
+                "normal": {"auc": 0.83},
+            },
             "limits": ["No lateral views. " * 3, "Adults only."],
         }
     )
     assert facts.facts == [("Licence", "research")]
-    assert metrics.head == ["", "Auc", "N"]
-    assert metrics.rows == [["COVID-19", "0.71", "1,190"], ["Normal", "0.83", ""]]
+    assert metrics.head == ["", "AUC", "N"]
+    assert metrics.rows == [["COVID-19", "0.71 (0.64 to 0.78)", "1,190"], ["Normal", "0.83", ""]]
     assert limits.text[1] == "Adults only."
 
 

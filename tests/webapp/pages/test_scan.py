@@ -44,6 +44,14 @@ def test_the_page_says_whether_probabilities_are_calibrated(case, answer, browse
     assert "Not calibrated" in scan_page(browser(owner), scan)
 
 
+def test_the_reported_finding_tells_what_its_threshold_was_worth(case, model, browser, owner):
+    assert "sensitivity" not in scan_page(browser(owner), case.scan)
+    model.card = {"calibration": {"thresholds": {"pneumonia": {"sensitivity": 0.9, "specificity": 0.81}}}}
+    model.save()
+    page = scan_page(browser(owner), case.scan)
+    assert "Pneumonia at its threshold: sensitivity 0.90, specificity 0.81 on validation data." in page
+
+
 def test_the_map_travels_with_geometry_and_scale(case, browser, owner):
     page = browser(owner).get(f"/scans/{case.scan.pk}/").content.decode()
     cam = json.loads(page.split('<script id="cam" type="application/json">')[1].split("</script>")[0])

@@ -17,8 +17,10 @@ from webapp.pages.card import sections
 from webapp.registry.models import ModelStatus, ModelVersion
 from webapp.registry.selectors import model_or_404, models_visible
 from webapp.registry.services import model_promote
+from webapp.training.selectors import runs_visible
 
 SLOTS = {"cxr": "Chest X-ray", "ct": "CT slice", "phantom": "Phantoms (simulated pictures)"}
+SHOWN_RUNS = 10
 ORDER = {ModelStatus.ACTIVE: 0, ModelStatus.CANDIDATE: 1, ModelStatus.RETIRED: 2, ModelStatus.REJECTED: 3}
 
 
@@ -28,7 +30,8 @@ def page(request: HttpRequest) -> HttpResponse:
     versions = sorted(models_visible(request.user), key=lambda v: (v.slot, ORDER[v.status], -v.number))
     by_slot = {slot: list(some) for slot, some in groupby(versions, key=lambda v: v.slot)}
     slots = [(name, slot, by_slot.get(slot, [])) for slot, name in SLOTS.items()]
-    return render(request, "pages/models.html", {"slots": slots})
+    runs = runs_visible(request.user)[:SHOWN_RUNS]
+    return render(request, "pages/models.html", {"slots": slots, "runs": runs})
 
 
 @require_safe
