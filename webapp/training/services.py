@@ -1,0 +1,164 @@
+"""The life of a training run. It ends in a candidate: only `model_promote` changes the active model."""
+
+from __future__ import annotations
+
+import math
+import re
+import uuid
+from collections.abc import Mapping
+from datetime import timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from django.db import transaction
+from django.db.models.functions import Now
+
+from webapp.accounts.models import Site, User
+from webapp.accounts.services import can
+from webapp.audit.services import record
+from webapp.core import ledger
+from webapp.core.errors import CodedError
+from webapp.core.queue import nudge
+from webapp.registry.models import ModelVersion
+from webapp.registry.services import model_register
+from webapp.training.failures import ARTIFACT_REFUSED
+from webapp.training.models import RunStatus, TrainingRun
+
+TRAIN = "worker.tasks.train"
+TRAIN_LEASE = timedelta(seconds=60)
+OPTION_NAME = re.compile(r"[a-z][a-z_]{0,39}")
+TEXT_LIMIT = 500
+MAX_SEED = 2**31 - 1
+
+
+class Order(StrEnum):
+    """What whoever holds a run is to do next."""
+
+    GO_ON = "go_on"
+    CANCEL = "cancel"
+    LOST = "lost"
+
+
+@transaction.atomic
+def training_start(
+    *, site: Site | None, actor: User, manifest: str, config: Mapping[str, Any]
+) -> TrainingRun:
+    """Queue a training on the manifest (absolute path of a CSV); `site=None` makes its candidate everybody's.
+
+    `config` holds options of `python -m classifier train` by name; which of them exist is the worker's to
+    know. `seed` may be among them. Raises CodedError `forbidden`, or `invalid` with the fields.
+    """
+    if not can(actor, "training.start", site):
+        raise CodedError("forbidden")
+    options = dict(config)
+    seed = options.pop("seed", 0)
+    _check(manifest, options, seed)
+    run = TrainingRun.objects.create(
+        site=site, started_by=actor, manifest=manifest, config=options, seed=seed
+    )
+    record(actor=actor, site=site, action="training.started", subject=run)
+    nudge(TRAIN, run.pk)
+    return run
+
+
+@transaction.atomic
+def training_cancel(*, run: TrainingRun, actor: User) -> TrainingRun:
+    """End a waiting run now, a running one as soon as its worker looks; raises `forbidden`, `conflict`."""
+    if not can(actor, "training.start", run.site):
+        raise CodedError("forbidden")
+    row = TrainingRun.objects.filter(pk=run.pk)
+    waiting = row.filter(status=RunStatus.QUEUED)
+    cancelled = waiting.update(status=RunStatus.CANCELLED, cancel_requested=True, finished_at=Now())
+    if not (cancelled or row.filter(status=RunStatus.RUNNING).update(cancel_requested=True)):
+        raise CodedError("conflict", "This training has already ended.", "Load the page again.")
+    record(actor=actor, site=run.site, action="training.cancelled", subject=run)
+    run.refresh_from_db()
+    return run
+
+
+def training_claim(*, code_version: str = "", lease: timedelta = TRAIN_LEASE) -> TrainingRun | None:
+    """Take the oldest waiting run, or one that lost its worker; the worn-out ones are given up."""
+    ledger.give_up(TrainingRun.objects.all())
+    with transaction.atomic():
+        keys = [run.pk for run in ledger.claim(TrainingRun.objects.all(), n=1, lease=lease)]
+        claimed = TrainingRun.objects.filter(pk__in=keys)
+        claimed.update(code_version=code_version[:64])
+        return claimed.select_related("site", "started_by").first()
+
+
+def training_progress(
+    *, run: TrainingRun, token: uuid.UUID, progress: Mapping[str, float], lease: timedelta = TRAIN_LEASE
+) -> Order:
+    """The heartbeat: prolongs the lease, keeps what the training said last, answers what to do next."""
+    held = TrainingRun.objects.filter(pk=run.pk, attempt_token=token)
+    with transaction.atomic():
+        if not ledger.extend(TrainingRun, token, lease=lease):
+            return Order.LOST
+        held.update(progress=dict(progress))
+        return Order.CANCEL if held.filter(cancel_requested=True).exists() else Order.GO_ON
+
+
+def training_done(*, run: TrainingRun, token: uuid.UUID, artifact: Path) -> ModelVersion | None:
+    """Register the artifact as a candidate; None, and nothing is changed, when the attempt lost its lease.
+
+    An artifact that the registry refuses fails the run.
+    """
+    if not ledger.still_mine(run, token):
+        return None
+    try:
+        version = model_register(artifact, by=run.started_by, site=run.site)
+    except CodedError:
+        training_fail(run=run, token=token, code=ARTIFACT_REFUSED)
+        return None
+    with transaction.atomic():
+        if not ledger.finish(run, token, status=RunStatus.DONE, candidate=version, error_code=""):
+            return None
+        record(
+            actor=None,
+            site=run.site,
+            action="training.done",
+            subject=run,
+            detail={"candidate": str(version.pk)},
+        )
+    return version
+
+
+@transaction.atomic
+def training_fail(*, run: TrainingRun, token: uuid.UUID, code: str) -> bool:
+    """The run failed with one of `failures.FAILURES`; False when the attempt has lost its lease."""
+    mine = ledger.finish(run, token, status=RunStatus.FAILED, error_code=code)
+    if mine:
+        record(actor=None, site=run.site, action="training.failed", subject=run, detail={"code": code})
+    return mine
+
+
+def training_cancelled(*, run: TrainingRun, token: uuid.UUID) -> bool:
+    """The worker has ended a run that a person cancelled; False when the attempt has lost its lease."""
+    return ledger.finish(run, token, status=RunStatus.CANCELLED)
+
+
+def training_release(token: uuid.UUID) -> int:
+    """Hand a run back to the queue (a worker that shuts down); the next one goes on from its checkpoint."""
+    return ledger.release(TrainingRun, token)
+
+
+def _check(manifest: str, options: Mapping[str, Any], seed: object) -> None:
+    wrong: dict[str, list[str]] = {}
+    if not (Path(manifest).is_absolute() and len(manifest) <= 1000 and manifest.isprintable()):
+        wrong["manifest"] = ["The absolute path of a CSV is needed."]
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= MAX_SEED:
+        wrong["seed"] = [f"A whole number from 0 to {MAX_SEED} is needed."]
+    for name, value in options.items():
+        if not (OPTION_NAME.fullmatch(str(name)) and _plain(value)):
+            wrong[str(name)[:40]] = ["An option has a name of small letters and a short, plain value."]
+    if wrong:
+        raise CodedError("invalid", fields=wrong)
+
+
+def _plain(value: object) -> bool:
+    if isinstance(value, list):
+        return len(value) <= 50 and all(_plain(one) and not isinstance(one, list) for one in value)
+    if isinstance(value, str):
+        return len(value) <= TEXT_LIMIT and value.isprintable()
+    return isinstance(value, int | float) and math.isfinite(value)
