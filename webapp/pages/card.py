@@ -41,6 +41,8 @@ def _section(title: str, value: Any) -> Section:
         section.head = [_label(key) for key in dict.fromkeys(key for row in value for key in row)]
         keys = list(dict.fromkeys(key for row in value for key in row))
         section.rows = [_cells(row, keys) for row in value]
+    elif _is_list(value) and value and all(map(_is_list, value)):
+        section.rows = [[_cell(item) for item in row] for row in value]
     elif _is_list(value):
         section.text = [_cell(item) for item in value]
     else:
@@ -49,7 +51,7 @@ def _section(title: str, value: Any) -> Section:
 
 
 def _fill_from_mapping(section: Section, value: Mapping[str, Any]) -> None:
-    if value and all(isinstance(row, Mapping) and _is_flat(row) for row in value.values()):
+    if value and all(_is_row(row) for row in value.values()):
         keys = list(dict.fromkeys(key for row in value.values() for key in row))
         section.head = ["", *map(_label, keys)]
         section.rows = [[_label(name), *_cells(row, keys)] for name, row in value.items()]
@@ -69,6 +71,10 @@ def _is_list(value: Any) -> bool:
     return isinstance(value, Sequence) and not isinstance(value, str)
 
 
+def _is_nested_list(value: Any) -> bool:
+    return _is_list(value) and any(_is_list(item) or isinstance(item, Mapping) for item in value)
+
+
 def _is_list_of_mappings(value: Any) -> bool:
     return _is_list(value) and bool(value) and all(isinstance(item, Mapping) for item in value)
 
@@ -77,7 +83,7 @@ def _is_short(value: Any) -> bool:
     """Whether a value fits beside its name: no mapping, nor a list of them, nor a long text."""
     if _is_interval(value):
         return True
-    return not isinstance(value, Mapping) and not _is_list_of_mappings(value) and len(_cell(value)) <= 60
+    return not isinstance(value, Mapping) and not _is_nested_list(value) and len(_cell(value)) <= 60
 
 
 def _is_interval(value: Any) -> bool:
@@ -85,7 +91,10 @@ def _is_interval(value: Any) -> bool:
     return isinstance(value, Mapping) and set(value) == {"value", "low", "high"}
 
 
-def _is_flat(row: Mapping[str, Any]) -> bool:
+def _is_row(row: Any) -> bool:
+    """Whether a mapping can be a table's row: of plain values and measured numbers only."""
+    if not isinstance(row, Mapping) or _is_interval(row):
+        return False
     return not any(isinstance(item, Mapping) and not _is_interval(item) for item in row.values())
 
 
@@ -98,7 +107,7 @@ def _cell(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return f"{value:.3g}" if abs(value) < 0.1 else f"{value:.2f}"
+        return f"{value:.2g}" if 0 < abs(value) < 0.005 else f"{value:.2f}"
     if isinstance(value, int):
         return f"{value:,}"
     if value is None:

@@ -61,19 +61,23 @@ def test_many_versions_cost_as_many_queries_as_one(
 
 
 def test_a_card_becomes_facts_sentences_and_tables():
-    facts, metrics, limits = sections(
+    facts, metrics, overall, confusion, limits = sections(
         {
             "licence": "research",
             "metrics": {
                 "covid19": {"auc": {"value": 0.714, "low": 0.64, "high": 0.78}, "n": 1190},
                 "normal": {"auc": 0.83},
             },
+            "overall": {"accuracy": {"value": 0.4, "low": 0.3, "high": 0.5}, "cases": 120},
+            "confusion": [[35, 2], [5, 16]],
             "limits": ["No lateral views. " * 3, "Adults only."],
         }
     )
     assert facts.facts == [("Licence", "research")]
     assert metrics.head == ["", "AUC", "N"]
     assert metrics.rows == [["COVID-19", "0.71 (0.64 to 0.78)", "1,190"], ["Normal", "0.83", ""]]
+    assert overall.facts == [("Accuracy", "0.40 (0.30 to 0.50)"), ("Cases", "120")]
+    assert confusion.rows == [["35", "2"], ["5", "16"]]
     assert limits.text[1] == "Adults only."
 
 
