@@ -1,0 +1,183 @@
+"""Manifests: rows of pictures with their findings, read once into a memory-mapped cache of unit squares."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from classifier.contract import ModelSpec
+from classifier.errors import Refused
+from classifier.images import reading
+from classifier.preprocess import to_unit_square
+from classifier.split import FRACTIONS, assign
+
+REQUIRED = ("image", "finding", "patient")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a manifest. `findings` is None when unknown; `split` is None until it is assigned."""
+
+    image: str
+    path: Path
+    findings: tuple[str, ...] | None
+    patient: str
+    source: str = ""
+    split: str | None = None
+    age: float | None = None
+    modality: str = ""
+
+    @property
+    def stratum(self) -> str:
+        return "|".join((self.source, *(self.findings or ("unknown",))))
+
+
+def read_manifest(path: str | Path) -> list[Row]:
+    """Rows of a CSV with `image,finding,patient` and optional `source,split,age,modality` and more columns.
+
+    Image paths are relative to the CSV; several findings are separated by `|`; an empty finding is unknown.
+    Raises ValueError naming the line when a column, a value or a picture's file is missing.
+    """
+    path = Path(path)
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.DictReader(file)
+        missing = [name for name in REQUIRED if name not in (reader.fieldnames or ())]
+        if missing:
+            raise ValueError(f"{path.name}: missing column {', '.join(missing)}")
+        rows = [_row(record, path, line) for line, record in enumerate(reader, start=2)]
+    if not rows:
+        raise ValueError(f"{path.name}: no rows")
+    twice = [name for name, count in Counter(row.image for row in rows).items() if count > 1]
+    if twice:
+        raise ValueError(f"{path.name}: {len(twice)} images are listed twice, first {twice[0]}")
+    return rows
+
+
+def _row(record: Mapping[str, str | None], manifest: Path, line: int) -> Row:
+    value = {key: (text or "").strip() for key, text in record.items() if key}
+    if not value["image"] or not value["patient"]:
+        raise ValueError(f"{manifest.name}, line {line}: image and patient must not be empty")
+    picture = manifest.parent / value["image"]
+    if not picture.is_file():
+        raise ValueError(f"{manifest.name}, line {line}: there is no file {value['image']}")
+    findings = tuple(name.strip() for name in value["finding"].split("|") if name.strip())
+    return Row(
+        image=value["image"],
+        path=picture,
+        findings=findings or None,
+        patient=value["patient"],
+        source=value.get("source", ""),
+        split=value.get("split") or None,
+        age=_number(value.get("age", "")),
+        modality=value.get("modality", ""),
+    )
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def with_split(rows: Sequence[Row], *, seed: int, fractions: Mapping[str, float] = FRACTIONS) -> list[Row]:
+    """Rows with a part each: the manifest's own where it gives one, else `split.assign`'s."""
+    parts = assign(
+        [row.patient for row in rows],
+        [row.stratum for row in rows],
+        seed=seed,
+        fractions=fractions,
+        given=[row.split for row in rows],
+    )
+    return [replace(row, split=part) for row, part in zip(rows, parts, strict=True)]
+
+
+def targets_of(rows: Sequence[Row], findings: Sequence[str]) -> np.ndarray:
+    """Float32 (N, findings) of 1 present, 0 absent; a row of NaN where the finding is unknown.
+
+    Raises ValueError for a finding that the model does not have.
+    """
+    column = {name: index for index, name in enumerate(findings)}
+    targets = np.full((len(rows), len(findings)), np.nan, dtype=np.float32)
+    for index, row in enumerate(rows):
+        if row.findings is None:
+            continue
+        strange = [name for name in row.findings if name not in column]
+        if strange:
+            raise ValueError(f"{row.image}: finding {strange[0]!r} is not among {', '.join(findings)}")
+        targets[index] = 0.0
+        targets[index, [column[name] for name in row.findings]] = 1.0
+    return targets
+
+
+def draw_weights(rows: Sequence[Row], *, source_balance: float) -> np.ndarray:
+    """Probability of drawing each row: every finding equally often and, within it, sources evened out.
+
+    A source with n of a finding's pictures is drawn in proportion to n ** (1 - source_balance): 0 as they
+    come, 1 all sources alike. Rows with an unknown finding are never drawn.
+    """
+    by_source = Counter((row.findings, row.source) for row in rows if row.findings)
+    share = {key: count ** (1 - source_balance) for key, count in by_source.items()}
+    of_finding: Counter = Counter()
+    for (findings, _), value in share.items():
+        of_finding[findings] += value
+    weights = np.zeros(len(rows))
+    for index, row in enumerate(rows):
+        key = (row.findings, row.source)
+        if row.findings:
+            weights[index] = share[key] / of_finding[row.findings] / by_source[key]
+    if not weights.any():
+        raise ValueError("no row has a known finding")
+    return weights / weights.sum()
+
+
+def unit_squares(
+    rows: Sequence[Row], spec: ModelSpec, cache: str | Path, *, progress: bool = True
+) -> tuple[np.ndarray, dict[str, str]]:
+    """Preprocessed pictures as read-only uint8 (N, size, size), and the refused images with their reasons.
+
+    Kept in the folder `cache` under a name made from the files and the preprocessing, so that a second run,
+    or a resumed one, maps them at once. A refused picture's square is zero: leave its row out.
+    """
+    folder = Path(cache)
+    folder.mkdir(parents=True, exist_ok=True)
+    squares, refusals = (folder / f"{_cache_key(rows, spec)}{end}" for end in (".npy", ".refused.json"))
+    if not (squares.exists() and refusals.exists()):
+        _fill_cache(rows, spec, squares, refusals, progress)
+    return np.load(squares, mmap_mode="r"), json.loads(refusals.read_text())
+
+
+def _fill_cache(rows: Sequence[Row], spec: ModelSpec, squares: Path, refusals: Path, progress: bool) -> None:
+    refused: dict[str, str] = {}
+    temporary = squares.with_suffix(f".{os.getpid()}.tmp")
+    shape = (len(rows), spec.size, spec.size)
+    store = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
+    quiet = None if progress else True  # None: tqdm shows itself on a terminal only
+    for index, row in enumerate(tqdm(rows, desc="reading pictures", unit="img", disable=quiet)):
+        try:
+            unit = to_unit_square(reading.read(row.path).working, spec)
+        except Refused as refusal:
+            refused[row.image] = str(refusal.reason)
+        else:
+            store[index] = (unit[0] * 255).round().to(torch.uint8).numpy()
+    store.flush()
+    refusals.write_text(json.dumps(refused))
+    os.replace(temporary, squares)
+
+
+def _cache_key(rows: Sequence[Row], spec: ModelSpec) -> str:
+    digest = hashlib.sha256(f"{spec.size} {spec.resize} {spec.clip_percentiles}".encode())
+    for row in rows:
+        stat = row.path.stat()
+        digest.update(f"\n{row.image} {stat.st_size} {stat.st_mtime_ns}".encode())
+    return digest.hexdigest()[:32]

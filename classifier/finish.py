@@ -1,0 +1,125 @@
+"""From trained weights to an artifact: every number in it is measured on the weights as they are stored."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from classifier import card
+from classifier.calibrate import at_temperature, fit_cam_scale, fit_temperature, fit_thresholds
+from classifier.contract import ModelSpec
+from classifier.data import Row, targets_of
+from classifier.evaluate import Case, predict_rows, probabilities_of_cases, report, write_predictions
+from classifier.predictor import Predictor
+from classifier.weights import load_artifact, save_artifact, verify_golden
+
+if TYPE_CHECKING:
+    from classifier.train import Config, Log
+
+ARTIFACT, REPORT, PREDICTIONS, CARD = (
+    "model.safetensors",
+    "evaluation.json",
+    "predictions.csv",
+    "model-card.md",
+)
+PLACES = {"manifest", "out", "cache", "pretrained", "about", "resume", "json", "device", "threads"}
+
+
+def finish(
+    config: Config, spec: ModelSpec, state: Mapping[str, Tensor], *, rows: Sequence[Row], log: Log
+) -> Path:
+    """Store, load back, calibrate on validation, evaluate on test, store with the card; returns its path."""
+    state = {name: tensor.detach().cpu() for name, tensor in state.items()}
+    draft = config.out / f"draft-{ARTIFACT}"
+    spec = replace(spec, provenance=provenance(config, rows))
+    save_artifact(draft, spec=spec, classifier_state=state, card={}, storage=config.storage)
+    cases = answers(draft, config, [row for row in rows if row.split == "val"])
+    spec, calibration = calibrated(spec, cases)
+    log.note("calibrated", **calibration)
+    save_artifact(draft, spec=spec, classifier_state=state, card={}, storage=config.storage)
+    cases = answers(draft, config, [row for row in rows if row.split == "test"])
+    draft.unlink()
+    found = report(spec, cases, seed=config.seed)
+    write_predictions(config.out / PREDICTIONS, spec, cases)
+    (config.out / REPORT).write_text(json.dumps(found, indent=1))
+    about = card.check_about(json.loads(config.about.read_text())) if config.about else {}
+    training = training_facts(config, log)
+    text = card.build(spec, rows=rows, training=training, calibration=calibration, found=found, about=about)
+    path = config.out / ARTIFACT
+    golden = smooth_noise(2, spec.size)
+    sha256 = save_artifact(
+        path, spec=spec, classifier_state=state, card=text, golden=golden, storage=config.storage
+    )
+    verify_golden(load_artifact(path, expected_sha256=sha256))
+    (config.out / CARD).write_text(card.render(text, spec))
+    log.note("evaluated", sha256=sha256, overall=found["overall"])
+    return path
+
+
+def answers(artifact: Path, config: Config, rows: Sequence[Row]) -> list[Case]:
+    """What the stored weights say of the rows with a known finding."""
+    device = "cuda" if config.device != "cpu" and torch.cuda.is_available() else "cpu"
+    known = [row for row in rows if row.findings]
+    cases, _ = predict_rows(Predictor(load_artifact(artifact), device), known, quiet=config.json)
+    return cases
+
+
+def calibrated(spec: ModelSpec, cases: Sequence[Case]) -> tuple[ModelSpec, dict[str, Any]]:
+    """The spec with temperature, thresholds and map scale fitted on these cases, and what they gave."""
+    raw = probabilities_of_cases(cases, spec)
+    targets = targets_of([case.row for case in cases], spec.findings)
+    temperature = fit_temperature(raw, targets, spec.activation)
+    thresholds = fit_thresholds(at_temperature(raw, temperature, spec.activation), targets, spec.findings)
+    shown = [max(spec.findings, key=case.prediction.probabilities.__getitem__) for case in cases]
+    cam_scale = fit_cam_scale([case.grids for case in cases], shown)
+    spec = replace(
+        spec,
+        temperature=temperature,
+        thresholds={finding: fitted["threshold"] for finding, fitted in thresholds.items()},
+        cam_scale=cam_scale,
+    )
+    fitted = {
+        "temperature": temperature,
+        "thresholds": thresholds,
+        "cam_scale": cam_scale,
+        "cases": len(cases),
+    }
+    return spec, fitted
+
+
+def provenance(config: Config, rows: Sequence[Row]) -> dict[str, Any]:
+    return {
+        "manifest_sha256": hashlib.sha256(config.manifest.read_bytes()).hexdigest(),
+        "seed": config.seed,
+        "parts": {part: sum(row.split == part for row in rows) for part in ("train", "val", "test")},
+    }
+
+
+def training_facts(config: Config, log: Log) -> dict[str, Any]:
+    """Options that shape the result, the epochs' scores, and what it ran on; no paths."""
+    options = {key: value for key, value in asdict(config).items() if key not in PLACES}
+    epochs = [line for line in map(json.loads, log.path.read_text().splitlines()) if line["event"] == "epoch"]
+    keys = ("epoch", "size", "minutes", "val_loss", "val_balanced_accuracy")
+    return {
+        "options": options,
+        "pretrained": config.pretrained is not None,
+        "history": [{key: line[key] for key in keys} for line in epochs],
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+    }
+
+
+def smooth_noise(count: int, size: int) -> np.ndarray:
+    """Working images (count, size, size) uint16 for golden inputs: blurred noise, no patient's picture."""
+    noise = torch.rand(count, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    smooth = torch.nn.functional.interpolate(noise, size=(size, size), mode="bicubic", align_corners=False)
+    return (smooth[:, 0].clamp(0, 1) * 65535).round().numpy().astype(np.uint16)

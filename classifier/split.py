@@ -1,0 +1,81 @@
+"""Patient-grouped, stratified split into train, val and test; standard library only."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+PARTS = ("train", "val", "test")
+FRACTIONS: Mapping[str, float] = {"train": 0.7, "val": 0.1, "test": 0.2}
+
+
+def assign(
+    patients: Sequence[str],
+    strata: Sequence[str],
+    *,
+    seed: int,
+    fractions: Mapping[str, float] = FRACTIONS,
+    given: Sequence[str | None] | None = None,
+) -> list[str]:
+    """A part for each picture, so that no patient is in two and each stratum is spread by `fractions`.
+
+    `given` holds the part that a picture already has: it stays, and takes the patient's other pictures along.
+    Depends on the seed and the patients' names only, not on the order of the rows. Raises ValueError for
+    unknown parts, fractions that do not sum to 1, and a patient whose given parts disagree.
+    """
+    _check(fractions)
+    part_of = _given_parts(patients, given or [None] * len(patients))
+    sizes: dict[str, int] = defaultdict(int)
+    strata_of: dict[str, set[str]] = defaultdict(set)
+    for patient, stratum in zip(patients, strata, strict=True):
+        sizes[patient] += 1
+        strata_of[patient].add(stratum)
+    groups: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for patient, names in strata_of.items():
+        groups[tuple(sorted(names))].append(patient)
+    for group in groups.values():
+        _spread(group, sizes, part_of, fractions, seed)
+    return [part_of[patient] for patient in patients]
+
+
+def _spread(
+    group: list[str],
+    sizes: Mapping[str, int],
+    part_of: dict[str, str],
+    fractions: Mapping[str, float],
+    seed: int,
+) -> None:
+    """Give each patient of one stratum that has no part yet to the part that lacks the most pictures."""
+    total = sum(sizes[patient] for patient in group)
+    lacking = {part: fraction * total for part, fraction in fractions.items()}
+    for patient in group:
+        if patient in part_of:
+            lacking[part_of[patient]] = lacking.get(part_of[patient], 0.0) - sizes[patient]
+    for patient in sorted((p for p in group if p not in part_of), key=lambda p: _rank(seed, p)):
+        part = max(fractions, key=lambda name: lacking[name])
+        part_of[patient] = part
+        lacking[part] -= sizes[patient]
+
+
+def _rank(seed: int, patient: str) -> bytes:
+    return hashlib.sha256(f"{seed}:{patient}".encode()).digest()
+
+
+def _check(fractions: Mapping[str, float]) -> None:
+    if set(fractions) - set(PARTS) or min(fractions.values()) < 0:
+        raise ValueError(f"fractions must be non-negative and name {', '.join(PARTS)}: {dict(fractions)}")
+    if abs(sum(fractions.values()) - 1) > 1e-6:
+        raise ValueError(f"fractions must sum to 1, not {sum(fractions.values()):g}")
+
+
+def _given_parts(patients: Sequence[str], given: Sequence[str | None]) -> dict[str, str]:
+    part_of: dict[str, str] = {}
+    for patient, part in zip(patients, given, strict=True):
+        if not part:
+            continue
+        if part not in PARTS:
+            raise ValueError(f"unknown part {part!r}: expected one of {', '.join(PARTS)}")
+        if part_of.setdefault(patient, part) != part:
+            raise ValueError("a patient is given to two parts of the split")
+    return part_of

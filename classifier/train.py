@@ -1,0 +1,274 @@
+"""Training: a manifest in, an artifact out. `python -m classifier train --manifest CSV --out DIR`.
+
+One loop. `progress` runs from 0 to 1, by steps or, with --max-minutes, by the clock, and shapes learning rate
+and picture size alike; what is kept is the moving average of the weights.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import math
+import sys
+import time
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from tqdm import tqdm
+
+from classifier import checkpoint
+from classifier.augment import Augment
+from classifier.contract import ModelSpec, Slot
+from classifier.data import Row, draw_weights, read_manifest, targets_of, unit_squares, with_split
+from classifier.networks import network_for, probabilities_of
+from classifier.preprocess import normalise
+from classifier.recipe import follow, loss_of, optimiser_for, quiet_residuals, rate_at, size_at
+from classifier.train_options import Config, declare
+from classifier.weights import ArtifactError, import_pretrained
+
+CHECKPOINT = "checkpoint.safetensors"
+NOTE_SECONDS = 30
+
+
+@dataclass
+class Part:
+    """Pictures of one part of the split: rows, uint8 squares (N, size, size) and targets (N, findings)."""
+
+    rows: list[Row]
+    squares: np.ndarray
+    targets: np.ndarray
+    index: np.ndarray
+
+    def pictures(self, chosen: np.ndarray, device: torch.device) -> Tensor:
+        """Unit squares float32 (n, 1, size, size) of the chosen rows."""
+        raw = torch.from_numpy(self.squares[self.index[chosen]])
+        return raw.to(device).float().div_(255)[:, None]
+
+
+def train(config: Config) -> Path:
+    """Train as configured; returns the artifact's path. Raises ValueError for a manifest that will not do."""
+    config.out.mkdir(parents=True, exist_ok=True)
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    torch.manual_seed(config.seed)  # the first weights
+    log = Log(config)
+    rows = with_split(read_manifest(config.manifest), seed=config.seed)
+    spec = spec_for(config, rows)
+    squares, refused = unit_squares(rows, spec, config.cache or config.out / "cache")
+    parts = {name: part_of(name, rows, squares, refused, spec) for name in ("train", "val", "test")}
+    log.note("data", refused=refused, **{name: len(part.rows) for name, part in parts.items()})
+    run = Run(config, spec, parts, log)
+    if config.resume and (config.out / CHECKPOINT).exists():
+        run.restore()
+    run.fit()
+    from classifier.finish import finish  # the report's libraries are not needed until here
+
+    return finish(config, spec, run.chosen_state(), rows=[r for r in rows if r.image not in refused], log=log)
+
+
+class Run:
+    """The state of one training and its loop."""
+
+    def __init__(self, config: Config, spec: ModelSpec, parts: dict[str, Part], log: Log) -> None:
+        self.config, self.spec, self.log = config, spec, log
+        self.train, self.val = parts["train"], parts["val"]
+        self.device = torch.device(device_for(config.device))
+        bf16 = config.precision == "bf16" or (config.precision == "auto" and self.device.type == "cuda")
+        self.autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=bf16)
+        network = network_for(spec, dropout=config.dropout)
+        if config.pretrained:
+            import_pretrained(network, config.pretrained)
+        else:
+            quiet_residuals(network)
+        self.network = network.to(self.device, memory_format=torch.channels_last)
+        self.average = copy.deepcopy(self.network).eval()
+        self.optimiser = optimiser_for(self.network, lr=config.lr, weight_decay=config.weight_decay)
+        self.weights = draw_weights(self.train.rows, source_balance=config.source_balance)
+        self.steps_per_epoch = math.ceil((config.epoch_images or len(self.train.rows)) / config.batch)
+        self.epoch, self.step, self.seconds = 0, 0, 0.0
+        self.best: dict[str, Tensor] | None = None
+        self.best_loss, self.stale = math.inf, 0
+
+    @property
+    def progress(self) -> float:
+        """0 at the start to 1 at the end: the share of steps or, if that is more, of the time allowed."""
+        by_step = self.step / (self.config.epochs * self.steps_per_epoch)
+        by_time = self.seconds / (self.config.max_minutes * 60) if self.config.max_minutes else 0.0
+        return max(by_step, by_time)
+
+    @property
+    def size(self) -> int:
+        return size_at(self.progress, self.config.size) if self.config.progressive else self.config.size
+
+    def fit(self) -> None:
+        while self.progress < 1 and self.stale < self.config.patience:
+            self.run_epoch()
+            self.judge()
+            self.save()
+
+    def run_epoch(self) -> None:
+        """One epoch of draws, or less when the time is up."""
+        rng = np.random.default_rng((self.config.seed, self.epoch))
+        seed = self.config.seed * 100_003 + self.epoch
+        torch.manual_seed(seed)  # dropout: a resumed run draws what the whole one would have
+        augment = Augment(seed=seed, flip=self.config.flip, device=self.device)
+        drawn = rng.choice(len(self.weights), self.steps_per_epoch * self.config.batch, p=self.weights)
+        noted, since = time.monotonic(), 0
+        title = f"epoch {self.epoch + 1}"
+        bar = tqdm(total=len(drawn), desc=title, unit="img", disable=self.log.bar_disabled)
+        self.network.train()
+        for start in range(0, len(drawn), self.config.batch):
+            if self.progress >= 1:
+                break
+            began, chosen = time.monotonic(), drawn[start : start + self.config.batch]
+            loss = self.learn(augment(self.train.pictures(chosen, self.device)), self.train.targets[chosen])
+            self.step += 1
+            self.seconds += time.monotonic() - began
+            since += len(chosen)
+            bar.update(len(chosen))
+            if time.monotonic() - noted > NOTE_SECONDS:
+                rate = since / (time.monotonic() - noted)
+                self.log.note("progress", progress=self.progress, loss=loss.item(), images_per_second=rate)
+                noted, since = time.monotonic(), 0
+        bar.close()
+        self.epoch += 1
+
+    def learn(self, unit: Tensor, targets: np.ndarray) -> Tensor:
+        """One step of the optimiser on augmented unit squares; returns the loss."""
+        size = self.size
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.config.lr * rate_at(self.progress, self.config.warmup)
+        if size != unit.shape[-1]:
+            unit = functional.interpolate(unit, size=(size, size), mode="bilinear", antialias=True)
+        inputs = normalise(unit, self.spec).contiguous(memory_format=torch.channels_last)
+        with self.autocast:
+            logits = self.network(inputs).float()
+        known = torch.from_numpy(targets).to(self.device)
+        loss = loss_of(logits, known, self.spec, self.config.label_smoothing)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip)
+        self.optimiser.step()
+        follow(self.average, self.network, min(self.config.ema, (1 + self.step) / (10 + self.step)))
+        return loss.detach()
+
+    def judge(self) -> None:
+        """Score the averaged weights on validation; keep them when they are the best at full size."""
+        began = time.monotonic()
+        size = self.size
+        loss, accuracy = self.validate(size)
+        self.seconds += time.monotonic() - began
+        if size == self.config.size:
+            self.stale += 1
+            if loss < self.best_loss:
+                self.best_loss, self.stale = loss, 0
+                self.best = {name: tensor.clone() for name, tensor in self.average.state_dict().items()}
+        minutes = self.seconds / 60
+        scores = {"size": size, "val_loss": loss, "val_balanced_accuracy": accuracy}
+        self.log.note("epoch", epoch=self.epoch, progress=self.progress, minutes=minutes, **scores)
+
+    @torch.inference_mode()
+    def validate(self, size: int) -> tuple[float, float]:
+        """Log loss and recall, each the mean over the findings, so that rare ones count alike."""
+        found = []
+        for start in range(0, len(self.val.rows), 32):
+            unit = self.val.pictures(np.arange(start, min(start + 32, len(self.val.rows))), self.device)
+            unit = functional.interpolate(unit, size=(size, size), mode="bilinear", antialias=True)
+            inputs = normalise(unit, self.spec).contiguous(memory_format=torch.channels_last)
+            with self.autocast:
+                found.append(probabilities_of(self.average(inputs), self.spec).cpu().numpy())
+        probabilities, targets = np.concatenate(found), self.val.targets
+        sure = np.clip(np.where(targets > 0, probabilities, np.nan), 1e-6, 1)
+        loss = float(np.nanmean(np.nanmean(-np.log(sure), axis=0)))
+        named = probabilities == probabilities.max(axis=1, keepdims=True)
+        return loss, float(np.mean([named[targets[:, k] == 1, k].mean() for k in range(targets.shape[1])]))
+
+    def chosen_state(self) -> dict[str, Tensor]:
+        return self.best or self.average.state_dict()
+
+    def save(self) -> None:
+        facts = {key: getattr(self, key) for key in ("epoch", "step", "seconds", "best_loss", "stale")}
+        states = {"network": self.network.state_dict(), "average": self.average.state_dict()}
+        states["best"] = self.best or {}
+        states["optimiser"] = checkpoint.optimiser_tensors(self.optimiser)
+        checkpoint.save(self.config.out / CHECKPOINT, states, {"spec": self.spec.to_json(), **facts})
+
+    def restore(self) -> None:
+        """Go on from the last checkpoint; raises ValueError when it belongs to another network or data."""
+        states, facts = checkpoint.load(self.config.out / CHECKPOINT)
+        if facts.pop("spec") != self.spec.to_json():
+            raise ValueError(f"{self.config.out / CHECKPOINT} is of another model; choose another --out")
+        self.network.load_state_dict(states["network"])
+        self.average.load_state_dict(states["average"])
+        checkpoint.load_optimiser(self.optimiser, states["optimiser"])
+        self.best = states["best"] or None
+        for key, value in facts.items():
+            setattr(self, key, value)
+
+
+class Log:
+    """JSON lines in `log.jsonl`, on standard output too when the caller is a machine."""
+
+    def __init__(self, config: Config) -> None:
+        self.path, self.json = config.out / "log.jsonl", config.json
+        self.bar_disabled = True if config.json else None
+
+    def note(self, event: str, **facts: Any) -> None:
+        line = json.dumps({"event": event, "at": round(time.time(), 1), **facts})
+        with self.path.open("a") as file:
+            file.write(line + "\n")
+        if self.json or not sys.stderr.isatty():
+            print(line, flush=True)
+
+
+def spec_for(config: Config, rows: list[Row]) -> ModelSpec:
+    found = sorted({name for row in rows for name in row.findings or ()})
+    several = any(len(row.findings or ()) > 1 for row in rows)
+    if several and config.activation == "softmax":
+        raise ValueError("some pictures have several findings: use --activation sigmoid")
+    return ModelSpec(
+        name=config.name,
+        slot=Slot(config.slot),
+        findings=config.findings or tuple(found),
+        arch=config.arch,
+        layers=config.layers,
+        width=config.width,
+        activation=config.activation,
+        size=config.size,
+    )
+
+
+def part_of(name: str, rows: list[Row], squares: np.ndarray, refused: dict, spec: ModelSpec) -> Part:
+    """The readable rows of one part; raises ValueError when a finding has no picture in it."""
+    index = np.array([i for i, r in enumerate(rows) if r.split == name and r.image not in refused], dtype=int)
+    chosen = [rows[i] for i in index]
+    targets = targets_of(chosen, spec.findings)
+    for finding, present in zip(spec.findings, (targets == 1).sum(axis=0), strict=True):
+        if not present:
+            raise ValueError(f"the {name} part has no picture with {finding!r}")
+    return Part(chosen, squares, targets, index)
+
+
+def device_for(name: str) -> str:
+    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    declare(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    config = Config(**{field.name: getattr(args, field.name) for field in fields(Config)})
+    try:
+        path = train(config)
+    except (ValueError, OSError, ArtifactError) as error:
+        print(f"training failed: {error}", file=sys.stderr)
+        return 1
+    print(json.dumps({"event": "done", "artifact": str(path)}) if config.json else path)
+    return 0

@@ -1,0 +1,114 @@
+"""The options of a training run: as a record for programs, as arguments for people."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from classifier.contract import Slot
+
+
+@dataclass(frozen=True)
+class Config:
+    """What a training run is asked for; the command's options have the same names."""
+
+    manifest: Path
+    out: Path
+    name: str = "cxr"
+    slot: str = "cxr"
+    findings: tuple[str, ...] | None = None
+    arch: str = "resnetv2"
+    layers: tuple[int, ...] = (3, 4, 6, 3)
+    width: int = 64
+    activation: str = "softmax"
+    size: int = 160
+    epochs: int = 30
+    epoch_images: int | None = None
+    max_minutes: float | None = None
+    patience: int = 8
+    batch: int = 32
+    lr: float = 8e-4
+    weight_decay: float = 0.05
+    warmup: float = 0.04
+    label_smoothing: float = 0.05
+    dropout: float = 0.2
+    clip: float = 1.0
+    ema: float = 0.998
+    source_balance: float = 0.75
+    flip: float = 0.0
+    progressive: bool = True
+    seed: int = 0
+    pretrained: Path | None = None
+    cache: Path | None = None
+    about: Path | None = None
+    storage: str = "int8"
+    device: str = "auto"
+    precision: str = "auto"
+    threads: int | None = None
+    resume: bool = False
+    json: bool = False
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in _names(text))
+
+
+SPLIT_NOTE = "the manifest's `split` column, or 70 / 10 / 20 %% by patient, even over sources and findings"
+OPTIONS = {  # name: (type or choices, what it does)
+    "name": (str, "the model's name"),
+    "slot": ([slot.value for slot in Slot], "the kind of image that the model is for"),
+    "findings": (_names, "comma-separated, in the order of the outputs (default: those of the manifest)"),
+    "arch": (["resnetv2", "resnet50"], "architecture"),
+    "layers": (_numbers, "blocks of the four stages (default: 3,4,6,3, which is ResNet-50)"),
+    "width": (int, "channels of the first stage"),
+    "activation": (["softmax", "sigmoid"], "softmax: one finding a picture; sigmoid: any number"),
+    "size": (int, "side of the square input in pixels, a multiple of 32"),
+    "epochs": (int, "number of epochs at most"),
+    "epoch_images": (int, "pictures drawn an epoch (default: as many as the train part has)"),
+    "max_minutes": (float, "end by then: learning rate and picture size follow the clock"),
+    "patience": (int, "stop after so many epochs at full size without a better validation loss"),
+    "batch": (int, "pictures a step"),
+    "lr": (float, "peak learning rate of AdamW"),
+    "weight_decay": (float, "of AdamW"),
+    "warmup": (float, "share of the training in which the learning rate rises"),
+    "label_smoothing": (float, "share of each target that is spread over the findings"),
+    "dropout": (float, "before the last layer"),
+    "clip": (float, "largest norm of the gradient"),
+    "ema": (float, "decay of the moving average of the weights"),
+    "source_balance": (float, "0: sources as they come; 1: each source of a finding drawn alike"),
+    "flip": (float, "chance of a left-right mirror"),
+    "seed": (int, "of the split, the draws and the augmentation"),
+    "pretrained": (Path, "safetensors file of public weights to start from (timm resnetv2_50, resnet50)"),
+    "cache": (Path, "folder for preprocessed pictures (default: in --out)"),
+    "about": (Path, "JSON file with statements for the model card: intended use, limits, licence, ..."),
+    "storage": (["int8", "fp16", "fp32"], "how the artifact stores weights"),
+    "device": (str, "auto, cpu or cuda"),
+    "precision": (["auto", "fp32", "bf16"], "arithmetic of the convolutions (auto: bf16 on CUDA, else fp32)"),
+    "threads": (int, "CPU threads (default: PyTorch's choice)"),
+}
+
+
+def declare(parser: argparse.ArgumentParser) -> None:
+    """The options as arguments, with the record's defaults."""
+    defaults = {field.name: field.default for field in fields(Config)}
+    parser.add_argument(
+        "--manifest", type=Path, required=True, metavar="CSV",
+        help=f"pictures with findings and patients; parts are {SPLIT_NOTE}",
+    )  # fmt: skip
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of this run")
+    for name, (kind, purpose) in OPTIONS.items():
+        default = defaults[name]
+        shown = "" if default is None or "(default" in purpose else f" (default: {default})"
+        how = {"choices": kind} if isinstance(kind, list) else {"type": kind}
+        parser.add_argument(f"--{name.replace('_', '-')}", default=default, help=purpose + shown, **how)
+    parser.add_argument(
+        "--progressive", action=argparse.BooleanOptionalAction, default=True,
+        help="begin with small pictures, which teach quicker",
+    )  # fmt: skip
+    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
+    parser.add_argument("--json", action="store_true", help="JSON lines on standard output, no bars")

@@ -1,0 +1,220 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from classifier import checkpoint, train
+from classifier.__main__ import main
+from classifier.augment import Augment
+from classifier.contract import ModelSpec, Slot
+from classifier.networks import network_for
+from classifier.recipe import follow, loss_of, rate_at, size_at
+from classifier.train_options import Config
+from classifier.weights import load_artifact
+from tests.classifier.collection import write_collection
+
+SPEC = ModelSpec(
+    name="tiny", slot=Slot.CXR, findings=("left", "right"), layers=(1, 1, 1, 1), width=4, size=64
+)
+TINY = {"layers": (1, 1, 1, 1), "width": 4, "size": 64, "progressive": False, "batch": 8, "device": "cpu"}
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory):
+    return write_collection(tmp_path_factory.mktemp("pictures"), unknown=3)
+
+
+@pytest.fixture
+def config(manifest, tmp_path):
+    quick = {"epochs": 3, "epoch_images": 48, "lr": 5e-3, "ema": 0.9, "json": True, "name": "tiny"}
+    return Config(manifest=manifest, out=tmp_path / "run", cache=manifest.parent / "cache", **TINY, **quick)
+
+
+def lines(config: Config, event: str) -> list[dict]:
+    said = map(json.loads, (config.out / "log.jsonl").read_text().splitlines())
+    return [line for line in said if line["event"] == event]
+
+
+@pytest.fixture
+def without_report(monkeypatch):
+    """Training alone: what would be finished is returned as the weights."""
+    monkeypatch.setattr("classifier.finish.finish", lambda config, spec, state, **_: state)
+
+
+def test_a_manifest_becomes_an_artifact_that_tells_the_findings_apart(manifest, tmp_path, capsys):
+    options = "--layers 1,1,1,1 --width 4 --size 64 --no-progressive --batch 8 --epochs 5 --lr 5e-3 --ema 0.9"
+    out = tmp_path / "run"
+    command = ["train", "--manifest", str(manifest), "--out", str(out), *options.split(), "--name", "tiny"]
+    assert main([*command, "--epoch-images", "160", "--json", "--device", "cpu"]) == 0
+    said = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert said[-1] == {"event": "done", "artifact": str(out / "model.safetensors")}
+    artifact = load_artifact(out / "model.safetensors")
+    assert artifact.spec.findings == ("left", "right")
+    assert artifact.spec.calibrated
+    assert artifact.card["evaluation"]["overall"]["macro_auc"]["value"] > 0.9
+    assert artifact.card["evaluation"]["present"] == {"left": 8, "right": 8}
+    assert str(tmp_path) not in json.dumps(artifact.card)
+    assert "# Model card: tiny" in (out / "model-card.md").read_text()
+
+
+def test_a_run_that_was_killed_goes_on_to_the_same_weights(config, without_report, monkeypatch):
+    whole = train.train(replace(config, out=config.out.with_name("whole")))
+    with monkeypatch.context() as patch:
+        patch.setattr(train.Run, "judge", interrupted(train.Run.judge, at=2))
+        with pytest.raises(KeyboardInterrupt):
+            train.train(config)
+    resumed = train.train(replace(config, resume=True))
+    assert [line["epoch"] for line in lines(config, "epoch")] == [1, 2, 3]
+    for name, tensor in whole.items():
+        assert torch.allclose(tensor, resumed[name], atol=1e-4), name
+
+
+def interrupted(method, *, at: int):
+    """The method, with Ctrl-C in its n-th call."""
+    calls = []
+
+    def wrapper(*args):
+        calls.append(args)
+        if len(calls) == at:
+            raise KeyboardInterrupt
+        return method(*args)
+
+    return wrapper
+
+
+def test_a_checkpoint_of_another_model_is_not_gone_on_with(config, without_report):
+    train.train(replace(config, epochs=1, epoch_images=8))
+    with pytest.raises(ValueError, match="another model"):
+        train.train(replace(config, width=8, resume=True))
+
+
+def test_a_run_ends_when_its_time_is_up(config, without_report):
+    train.train(replace(config, epochs=1000, epoch_images=8, max_minutes=1e-6))
+    assert len(lines(config, "epoch")) == 1
+
+
+def test_a_run_that_no_longer_improves_stops_early(config, without_report, monkeypatch):
+    monkeypatch.setattr(train.Run, "validate", lambda run, size: (1.0, 0.5))
+    train.train(replace(config, epochs=50, epoch_images=8, patience=2))
+    assert len(lines(config, "epoch")) == 3
+
+
+def test_the_weights_that_did_best_on_validation_are_kept(config, without_report, monkeypatch):
+    losses = iter([0.9, 0.1, 0.5])
+    seen = []
+
+    def validate(run, size):
+        seen.append({name: tensor.clone() for name, tensor in run.average.state_dict().items()})
+        return next(losses), 0.5
+
+    monkeypatch.setattr(train.Run, "validate", validate)
+    kept = train.train(replace(config, epoch_images=8))
+    assert torch.equal(kept["fc.weight"], seen[1]["fc.weight"])
+    assert not torch.equal(kept["fc.weight"], seen[2]["fc.weight"])
+
+
+def test_training_starts_from_public_weights_when_it_is_given_them(config, without_report, tmp_path):
+    from safetensors.torch import save_file
+
+    state = network_for(SPEC).state_dict()
+    save_file({**state, "fc.weight": state["fc.weight"] + 7}, tmp_path / "public.safetensors")
+    trained = train.train(
+        replace(config, pretrained=tmp_path / "public.safetensors", epochs=1, epoch_images=8)
+    )
+    assert (trained["fc.weight"] > 6).all()
+
+
+def test_a_manifest_without_a_finding_in_some_part_is_refused_in_words(tmp_path, capsys):
+    manifest = write_collection(tmp_path, patients=2)
+    assert (
+        main(["train", "--manifest", str(manifest), "--out", str(tmp_path / "run"), "--device", "cpu"]) == 1
+    )
+    assert "has no picture with" in capsys.readouterr().err
+
+
+def test_pictures_with_several_findings_want_sigmoid_outputs(tmp_path, capsys):
+    manifest = write_collection(tmp_path, patients=2)
+    manifest.write_text(manifest.read_text().replace(",left,", ",left|right,"))
+    assert main(["train", "--manifest", str(manifest), "--out", str(tmp_path / "run")]) == 1
+    assert "--activation sigmoid" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
+def test_an_unknown_finding_teaches_nothing(activation):
+    spec = replace(SPEC, activation=activation)
+    logits, targets = torch.randn(4, 2), torch.tensor([[1.0, 0], [0, 1], [1, 0], [0, 1]])
+    hidden = targets.clone()
+    hidden[2:] = torch.nan
+    assert loss_of(logits, hidden, spec, 0.1) == loss_of(logits[:2], targets[:2], spec, 0.1)
+
+
+def test_a_checkpoint_gives_back_what_was_saved(tmp_path):
+    network = network_for(SPEC).to(memory_format=torch.channels_last)
+    checkpoint.save(tmp_path / "c.safetensors", {"network": network.state_dict(), "best": {}}, {"epoch": 3})
+    states, facts = checkpoint.load(tmp_path / "c.safetensors")
+    assert facts == {"epoch": 3}
+    assert states["best"] == {}
+    for name, tensor in network.state_dict().items():
+        assert torch.equal(states["network"][name], tensor)
+
+
+def test_a_failed_save_leaves_the_old_checkpoint(tmp_path):
+    path = tmp_path / "c.safetensors"
+    checkpoint.save(path, {"network": {"w": torch.ones(1)}}, {})
+    with pytest.raises(TypeError):
+        checkpoint.save(path, {"network": {"w": torch.zeros(1)}}, {"bad": object()})
+    assert checkpoint.load(path)[0]["network"]["w"] == 1
+
+
+def test_the_learning_rate_rises_then_falls_to_nearly_nothing():
+    rates = [rate_at(progress, 0.1) for progress in np.linspace(0, 1, 101)]
+    assert rates.index(max(rates)) == 10
+    assert rates[0] < 0.02
+    assert rates[-1] == pytest.approx(0.01)
+
+
+def test_pictures_grow_to_the_full_size_in_multiples_of_32():
+    sizes = [size_at(progress, 160) for progress in np.linspace(0, 1, 101)]
+    assert sorted(sizes) == sizes
+    assert set(sizes) == {64, 96, 128, 160}
+    assert sizes[-1] == 160
+    assert {size_at(progress, 32) for progress in (0.0, 1.0)} == {32}
+
+
+def test_the_average_follows_weights_and_statistics():
+    network, average = network_for(SPEC), network_for(SPEC)
+    for name, tensor in network.state_dict().items():
+        tensor.fill_(1)
+        average.state_dict()[name].zero_()
+    follow(average, network, 0.75)
+    assert average.fc.weight[0, 0] == 0.25
+    assert average.norm.running_mean[0] == 0.25
+    assert average.norm.num_batches_tracked == 1
+
+
+def test_augmentation_changes_pictures_and_keeps_shape_and_range():
+    unit = torch.rand(6, 1, 64, 64)
+    changed = Augment(seed=1)(unit)
+    assert changed.shape == unit.shape
+    assert changed.min() >= 0
+    assert changed.max() <= 1
+    assert all((a - b).abs().mean() > 0.01 for a, b in zip(unit, changed, strict=True))
+
+
+def test_a_seed_fixes_every_augmented_picture():
+    unit = torch.rand(4, 1, 64, 64)
+    assert torch.equal(Augment(seed=3)(unit), Augment(seed=3)(unit))
+    assert not torch.equal(Augment(seed=3)(unit), Augment(seed=4)(unit))
+
+
+@pytest.mark.parametrize(("flip", "turned"), [(0.0, 0), (1.0, 40)])
+def test_left_stays_left_unless_a_flip_is_asked_for(flip, turned):
+    unit = torch.zeros(40, 1, 64, 64)
+    unit[:, :, 24:40, 8:24] = 1
+    moved = Augment(seed=0, flip=flip).geometry(unit)
+    brightness = moved[..., :32].sum((1, 2, 3)) - moved[..., 32:].sum((1, 2, 3))
+    assert int((brightness < 0).sum()) == turned
