@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import struct
+import zlib
 from pathlib import Path
 
 import pytest
@@ -75,17 +77,69 @@ def test_from_dropped_files_to_the_patients_history(page, phantoms):
     assert dates == sorted(dates)
 
 
-def test_a_file_that_is_no_image_says_so_and_hinders_nobody(page, expected, tmp_path):
+def test_a_scans_page_fills_in_by_itself(page, tmp_path):
+    from classifier.phantom.files import write_png
+    from classifier.phantom.render import render
+
+    write_png(tmp_path / "fresh.png", render(4711, size=384))
+    token = page.locator("meta[name=csrf-token]").get_attribute("content")
+    headers = {"Content-Type": "application/octet-stream", "X-CSRFToken": token, "Referer": page.url}
+    answer = page.request.post("/upload/file/", data=(tmp_path / "fresh.png").read_bytes(), headers=headers)
+    assert answer.status == 201, answer.text()
+    page.goto(f"/scans/{answer.json()['id']}/")
+    wait_for(lambda: page.locator(".bar-row").count(), "the probabilities")
+    wait_for(lambda: page.locator("[data-scan][data-shown]").count(), "the picture")
+    assert "threshold" in page.locator(".headline").inner_text()
+
+
+def declares(width: int, height: int) -> bytes:
+    """A PNG whose header promises that many 8-bit grey pixels and whose body has next to none."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        body = kind + content
+        return struct.pack(">I", len(content)) + body + struct.pack(">I", zlib.crc32(body))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + body
+
+
+def test_what_cannot_be_read_says_why_and_hinders_nobody(page, expected, phantoms, tmp_path):
     expected.append("status of 400")
-    (tmp_path / "letter.png").write_text("Dear colleague")
-    (tmp_path / "empty.png").touch()
+    whole = (phantoms / "PHANTOM-001_1.dcm").read_bytes()
+    files = {
+        "letter.png": (b"Dear colleague", "not_an_image"),
+        "empty.png": (b"", "empty_file"),
+        "vast.png": (declares(60_000, 60_000), "too_large"),
+        "truncated.dcm": (whole[: len(whole) // 2], "undecodable"),
+        "blank.png": (declares(10, 10), "too_small"),
+    }
+    for name, (content, _) in files.items():
+        (tmp_path / name).write_bytes(content)
     page.goto("/upload/")
-    drop(page, [tmp_path / "letter.png", tmp_path / "empty.png"])
-    page.get_by_role("button", name="Upload 2 files").click()
-    wait_for(lambda: settled(page, ["letter.png", "empty.png"]), "both reasons")
+    page.get_by_label("For what you drop: patient id").fill("P-1")
+    drop(page, sorted(tmp_path.iterdir()))
+    wait_for(lambda: settled(page, files), "every reason")
     shown = rows(page)
-    assert shown["letter.png"]["code"] == "not_an_image"
-    assert shown["empty.png"]["code"] == "empty_file"
+    assert {name: shown[name]["code"] for name in files} == {name: code for name, (_, code) in files.items()}
+
+
+def test_a_file_over_the_limit_is_told_before_it_is_sent(page):
+    sent = []
+    page.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
+    page.goto("/upload/")
+    page.evaluate(
+        """() => {
+            const transfer = new DataTransfer();
+            transfer.items.add(new File([new Uint8Array(200 * 1024 * 1024)], "huge.dcm"));
+            const details = { dataTransfer: transfer, bubbles: true, cancelable: true };
+            document.body.dispatchEvent(new DragEvent("drop", details));
+        }"""
+    )
+    wait_for(lambda: rows(page).get("huge.dcm"), "its row")
+    assert rows(page)["huge.dcm"]["code"] == "too_large"
+    assert "200.0 MB is over the limit of 128.0 MB" in rows(page)["huge.dcm"]["outcome"]
+    assert not [url for url in sent if url.endswith("/upload/file/")]
 
 
 def test_a_search_leaves_no_trace_in_the_address(page):
