@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.optim.swa_utils import update_bn
 from tqdm import tqdm
 
 from classifier import checkpoint
@@ -34,6 +35,7 @@ from classifier.weights import ArtifactError, import_pretrained
 
 CHECKPOINT = "checkpoint.safetensors"
 NOTE_SECONDS = 30
+SETTLING_BATCHES = 16
 
 
 @dataclass
@@ -162,6 +164,8 @@ class Run:
         """Score the averaged weights on validation; keep them when they are the best at full size."""
         began = time.monotonic()
         size = self.size
+        if size == self.config.size:
+            self.settle()
         loss, accuracy = self.validate(size)
         self.seconds += time.monotonic() - began
         if size == self.config.size:
@@ -172,6 +176,13 @@ class Run:
         minutes = self.seconds / 60
         scores = {"size": size, "val_loss": loss, "val_balanced_accuracy": accuracy}
         self.log.note("epoch", epoch=self.epoch, progress=self.progress, minutes=minutes, **scores)
+
+    def settle(self) -> None:
+        """Measure the norms' statistics anew: averaged weights have others (Izmailov et al. 2018)."""
+        rng = np.random.default_rng((self.config.seed, self.epoch, 1))
+        drawn = rng.choice(len(self.weights), (SETTLING_BATCHES, self.config.batch), p=self.weights)
+        pictures = (normalise(self.train.pictures(chosen, self.device), self.spec) for chosen in drawn)
+        update_bn(pictures, self.average)
 
     @torch.inference_mode()
     def validate(self, size: int) -> tuple[float, float]:

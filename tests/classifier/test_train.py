@@ -117,6 +117,16 @@ def test_the_weights_that_did_best_on_validation_are_kept(config, without_report
     assert not torch.equal(kept["fc.weight"], seen[2]["fc.weight"])
 
 
+def test_the_averaged_weights_get_statistics_of_their_own(config, without_report, monkeypatch):
+    def spoiled(run, judge=train.Run.judge):
+        run.average.norm.running_mean.fill_(100)
+        judge(run)
+
+    monkeypatch.setattr(train.Run, "judge", spoiled)
+    kept = train.train(replace(config, epochs=1, epoch_images=8))
+    assert kept["norm.running_mean"].abs().max() < 10
+
+
 def test_training_starts_from_public_weights_when_it_is_given_them(config, without_report, tmp_path):
     from safetensors.torch import save_file
 
