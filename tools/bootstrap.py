@@ -68,7 +68,7 @@ def install(name: str, index: str | None) -> bool:
     temporary = VENV / "tmp"  # the system's folder may be too small for PyTorch
     temporary.mkdir(exist_ok=True)
     command = [VENV / "bin" / "python", "-m", "pip", "install", "--requirement", name]
-    command += ["--quiet", "--no-input", "--no-cache-dir", "--disable-pip-version-check"]
+    command += ["--no-input", "--no-cache-dir", "--disable-pip-version-check"]
     command += ["--extra-index-url", index] if index else []
     environment = os.environ | {"TMPDIR": str(temporary), "PYTHONNOUSERSITE": "1"}
     try:
@@ -83,4 +83,7 @@ def complain(text: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)
