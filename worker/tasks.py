@@ -11,10 +11,11 @@ from worker.drain import Drain
 from worker.infer import InferJob
 from worker.ingest import IngestJob
 from worker.sweep import SweepJob
+from worker.train import TrainJob
 
 logger = logging.getLogger(__name__)
 
-JOBS = {"ingest": IngestJob, "infer": InferJob, "control": SweepJob}
+JOBS = {"ingest": IngestJob, "infer": InferJob, "train": TrainJob, "control": SweepJob}
 STOP_SECONDS = 8.0
 
 drains: dict[str, Drain] = {}
@@ -36,6 +37,12 @@ def ingest() -> None:
 def infer() -> None:
     """Analyses are queued."""
     wake("infer")
+
+
+@task
+def train() -> None:
+    """Training runs are queued."""
+    wake("train")
 
 
 @task
@@ -62,8 +69,11 @@ def start(*, queues: Iterable[str], node: str) -> None:
 def ask_to_stop() -> None:
     for drain in drains.values():
         drain.ask_to_stop()
+        if isinstance(drain.job, TrainJob):
+            drain.job.interrupt()  # its step may last for days
 
 
 def stop() -> None:
+    ask_to_stop()
     for drain in drains.values():
         drain.stop(STOP_SECONDS)
