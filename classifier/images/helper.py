@@ -2,7 +2,8 @@
 
 It loads the decoders once and forks a child with fresh limits for every file; it holds no secret,
 no database and no model. Request: {"path", "out_dir", "claimed", "limits"}; answer: {"ok": ParseResult}
-or {"refused": reason, "detail"}, or {"failed": what} where the file is not to blame.
+or {"refused": reason, "detail"}, or where the file need not be to blame {"gave_out": detail} or
+{"failed": [errno, message]}.
 """
 
 from __future__ import annotations
@@ -106,9 +107,9 @@ def _parsed(request: dict[str, Any]) -> dict[str, Any]:
     except OSError as error:
         if error.errno == errno.EFBIG:
             return {"refused": RefusalReason.TOO_LARGE.value, "detail": "writes too large a file"}
-        return {"failed": f"{type(error).__name__}: {error.strerror}"}
+        return {"failed": [error.errno, error.strerror]}
     except Exception as error:
-        return _undecodable(f"unexpected {type(error).__name__}")
+        return {"refused": RefusalReason.UNDECODABLE.value, "detail": f"unexpected {type(error).__name__}"}
     return {"ok": picture.facts() | {"files": FILES}}
 
 
@@ -132,13 +133,12 @@ def _kill(pid: int) -> None:
 def _judged(said: bytes, in_time: bool, status: int) -> dict[str, Any]:
     if in_time and os.WIFEXITED(status) and os.WEXITSTATUS(status) == 0:
         return json.loads(said)
-    if not in_time or (os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGXCPU):
-        return _undecodable("took too long to read")
-    return _undecodable("the decoder crashed")
-
-
-def _undecodable(detail: str) -> dict[str, Any]:
-    return {"refused": RefusalReason.UNDECODABLE.value, "detail": detail}
+    ended_by = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
+    if not in_time or ended_by == signal.SIGXCPU:
+        return {"gave_out": "took too long to read"}
+    if ended_by in (None, signal.SIGKILL):
+        return {"gave_out": "was ended before it was read"}
+    return {"refused": RefusalReason.UNDECODABLE.value, "detail": "the decoder crashed"}
 
 
 if __name__ == "__main__":

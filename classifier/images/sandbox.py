@@ -19,7 +19,7 @@ from classifier.images.limits import MAX_FILE_BYTES, Limits
 from classifier.images.picture import ParseResult
 from classifier.images.png import read_working
 
-__all__ = ["HelperFailed", "ParsingHelper", "read_working"]
+__all__ = ["GaveOut", "HelperFailed", "ParsingHelper", "read_working"]
 
 _ROOT = Path(__file__).resolve().parents[2]
 _START_SECONDS, _GRACE_SECONDS = 60.0, 5.0
@@ -29,7 +29,14 @@ _SINGLE_THREADED = dict.fromkeys(
 
 
 class HelperFailed(RuntimeError):
-    """The helper could not be started, or could not read or write a file of ours; try again later."""
+    """The helper could not be started; try again later."""
+
+
+class GaveOut(Refused):
+    """No answer in the time and memory that there were: undecodable here and now, perhaps not elsewhere."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(RefusalReason.UNDECODABLE, detail)
 
 
 class ParsingHelper:
@@ -71,8 +78,8 @@ class ParsingHelper:
     ) -> ParseResult:
         """Parse `path`; `display.png`, `working.png` and `preview.png` come to lie in `out_dir`.
 
-        `claimed` (cxr or ct) routes PNG and JPEG files. Raises Refused; OSError where there is no such
-        file; HelperFailed where the helper cannot be started or cannot write.
+        `claimed` (cxr or ct) routes PNG and JPEG files. Raises Refused, as GaveOut where the machine may
+        be to blame; OSError where the file cannot be read or `out_dir` written; HelperFailed.
         """
         limits = limits or Limits()
         path = Path(path).resolve()
@@ -87,7 +94,9 @@ class ParsingHelper:
         with self._lock:
             answer = self._ask(request, limits.wall_seconds + _GRACE_SECONDS)
         if "failed" in answer:
-            raise HelperFailed(answer["failed"])
+            raise OSError(*answer["failed"])
+        if "gave_out" in answer:
+            raise GaveOut(answer["gave_out"])
         if "refused" in answer:
             raise Refused(RefusalReason(answer["refused"]), answer["detail"])
         return ParseResult.from_json(answer["ok"])
@@ -102,11 +111,11 @@ class ParsingHelper:
                 return self._hear(seconds)
             except TimeoutError:
                 self._stop()
-                raise Refused(RefusalReason.UNDECODABLE, "took too long to read") from None
+                raise GaveOut("took too long to read") from None
             except (BrokenPipeError, EOFError, ValueError) as error:
                 self._stop()
                 if attempt == 2:
-                    raise Refused(RefusalReason.UNDECODABLE, "the parsing helper died of it") from error
+                    raise GaveOut("the parsing helper died of it") from error
         raise AssertionError("unreachable")
 
     def _ensure(self) -> None:

@@ -21,7 +21,7 @@ from classifier.errors import Refused
 from classifier.images import helper as helper_process
 from classifier.images.limits import MIB, Limits
 from classifier.images.reading import read
-from classifier.images.sandbox import HelperFailed, ParsingHelper, read_working
+from classifier.images.sandbox import GaveOut, ParsingHelper, read_working
 from tests.classifier.images.samples import chest, dataset, write
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
@@ -92,6 +92,11 @@ def misbehave_by_crashing(request: dict) -> dict:
     return {}
 
 
+def misbehave_by_being_killed(request: dict) -> dict:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return {}
+
+
 def misbehave_by_spinning(request: dict) -> dict:
     while True:
         pass
@@ -107,20 +112,28 @@ def misbehave_by_raising(request: dict) -> dict:
 
 
 @pytest.mark.parametrize(
-    ("misbehave", "limits", "detail"),
+    ("misbehave", "limits", "answer"),
     [
-        (misbehave_by_crashing, Limits(), "the decoder crashed"),
-        (misbehave_by_raising, Limits(), "the decoder crashed"),
-        (misbehave_by_spinning, Limits(cpu_seconds=1), "took too long to read"),
-        (misbehave_by_sleeping, Limits(wall_seconds=0.2), "took too long to read"),
+        (misbehave_by_crashing, Limits(), {"refused": "undecodable", "detail": "the decoder crashed"}),
+        (misbehave_by_raising, Limits(), {"gave_out": "was ended before it was read"}),
+        (misbehave_by_being_killed, Limits(), {"gave_out": "was ended before it was read"}),
+        (misbehave_by_spinning, Limits(cpu_seconds=1), {"gave_out": "took too long to read"}),
+        (misbehave_by_sleeping, Limits(wall_seconds=0.2), {"gave_out": "took too long to read"}),
     ],
 )
-def test_a_child_that_crashes_or_hangs_makes_its_file_undecodable(
-    monkeypatch: pytest.MonkeyPatch, misbehave: object, limits: Limits, detail: str
+def test_only_a_crash_is_surely_the_files_own_fault(
+    monkeypatch: pytest.MonkeyPatch, misbehave: object, limits: Limits, answer: dict
 ) -> None:
     monkeypatch.setattr(helper_process, "_parsed", misbehave)
-    answer = helper_process._answer({"limits": asdict(limits)})
-    assert answer == {"refused": "undecodable", "detail": detail}
+    assert helper_process._answer({"limits": asdict(limits)}) == answer
+
+
+def test_a_file_that_a_slow_machine_did_not_finish_is_told_from_a_bad_one(
+    helper: ParsingHelper, scan: Path
+) -> None:
+    assert isinstance(refusal(helper, scan, Limits(wall_seconds=0.001)), GaveOut)
+    scan.write_text("no picture")
+    assert not isinstance(refusal(helper, scan), GaveOut)
 
 
 def test_a_helper_that_was_killed_is_started_again(scan: Path) -> None:
@@ -130,7 +143,7 @@ def test_a_helper_that_was_killed_is_started_again(scan: Path) -> None:
 
 
 def test_a_folder_that_cannot_be_written_is_no_fault_of_the_file(helper: ParsingHelper, scan: Path) -> None:
-    with pytest.raises(HelperFailed):
+    with pytest.raises(FileNotFoundError):
         helper.parse(scan, scan.parent / "absent")
 
 
