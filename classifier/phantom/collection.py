@@ -162,7 +162,7 @@ def plan(patients: int, seed: int) -> Iterator[Study]:
 
 
 def _shrunk(spec: OpacitySpec, share: float) -> OpacitySpec:
-    return replace(spec, radius=max(spec.radius * share, 1.4), strength=max(spec.strength * share, 0.45))
+    return replace(spec, radius=max(spec.radius * share, 1.6), strength=max(spec.strength * share, 0.6))
 
 
 def _write(folder: Path, study: Study, phantom: Phantom, format: str) -> str:
