@@ -70,6 +70,7 @@ def test_from_dropped_files_to_the_patients_history(page, phantoms):
     assert "Simulated picture" in page.locator(".banner").inner_text()
     read_scan(page)
 
+    assert page.locator("footer .end").inner_text() in names
     page.locator(".patient-head a").click()
     page.wait_for_url("**/patients/**")
     dates = [text[:10] for text in page.locator(".timeline tbody td:nth-child(2)").all_inner_texts()]

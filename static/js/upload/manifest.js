@@ -6,7 +6,10 @@ const COLUMNS = {
   offset: ["offset_days"],
 };
 
-export const baseName = (path) => path.split(/[\\/]/).pop().toLowerCase();
+export const baseName = (path) => path.split(/[\\/]/).pop();
+
+/** How a file is looked up in a manifest: by its name alone, in either case. */
+export const keyOf = (path) => baseName(path).toLowerCase();
 
 /** Rows of a CSV text as arrays of cells (RFC 4180 quotes; comma or semicolon, whichever the head uses). */
 export function parseCsv(text) {
@@ -45,7 +48,7 @@ export function readManifest(text) {
   if (place.file < 0 || place.patient < 0) return null;
   const entries = rows.map((row) => {
     const offset = place.offset < 0 ? "" : row[place.offset] ?? "";
-    return [baseName(row[place.file] ?? ""), {
+    return [keyOf(row[place.file] ?? ""), {
       patient: row[place.patient] ?? "",
       date: place.date < 0 ? "" : isoDate(row[place.date]),
       offset: offset === "" || Number.isNaN(Number(offset)) ? null : Math.round(Number(offset)),

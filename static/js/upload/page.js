@@ -1,7 +1,7 @@
 // The upload page: collects files, asks what has to be asked, sends three at a time, follows each to its result.
 import { poll, postJson } from "../http.js";
 import { bytes, dropped, isCsv, isDicom, picked } from "./files.js";
-import { addDays, baseName, readManifest } from "./manifest.js";
+import { addDays, baseName, keyOf, readManifest } from "./manifest.js";
 import { Row } from "./row.js";
 import { send } from "./send.js";
 
@@ -81,7 +81,7 @@ async function stage({ file, path }) {
 }
 
 function assignFromManifest() {
-  const named = staged().map((row) => [row, manifest.get(baseName(row.name))]).filter(([, entry]) => entry);
+  const named = staged().map((row) => [row, manifest.get(keyOf(row.name))]).filter(([, entry]) => entry);
   const counted = named.filter(([, entry]) => !entry.date && entry.offset !== null);
   part("day-zero-field").hidden = counted.length === 0;
   const zero = part("day-zero");
