@@ -83,14 +83,24 @@ def store_parsed(*, scan_id: uuid.UUID, token: uuid.UUID, facts: ParseResult, fo
 
     The attempt's token in the name keeps a late duplicate from overwriting what the rows already name.
     """
-    files = {}
-    for kind in KINDS:
-        source = Path(folder) / facts.files[kind]
-        name = f"{scan_id.hex[:2]}/{scan_id}/{token.hex[:8]}-{kind}.png"
-        sha256 = file_sha256(source)
-        storage.put_file(source, name)
-        files[kind] = StoredFile(name=name, sha256=sha256)
-    return ParsedScan(id=scan_id, facts=facts, files=files)
+    parsed = ParsedScan(id=scan_id, facts=facts, files={})
+    try:
+        for kind in KINDS:
+            source = Path(folder) / facts.files[kind]
+            name = f"{scan_id.hex[:2]}/{scan_id}/{token.hex[:8]}-{kind}.png"
+            sha256 = file_sha256(source)
+            storage.put_file(source, name)
+            parsed.files[kind] = StoredFile(name=name, sha256=sha256)
+    except BaseException:
+        discard_parsed(parsed)
+        raise
+    return parsed
+
+
+def discard_parsed(parsed: ParsedScan) -> None:
+    """Remove the pictures of an attempt that no row will name."""
+    for file in parsed.files.values():
+        storage.delete_file(file.name)
 
 
 def file_sha256(path: Path) -> str:

@@ -24,14 +24,8 @@ OWN_UIDS = uuid.UUID("8a7c1f2e-6f0d-4e0a-9d0e-3d1b6b1c5a77")
 def file_scan(upload: Upload, parsed: ParsedScan) -> Scan:
     """Create the scan of one parsed picture with its patient, study and series; call inside a transaction."""
     facts, metadata = parsed.facts, clean(parsed.facts.metadata)
-    patient, notes = _patient_for(upload, metadata, parsed)
+    patient = _patient_for(upload, metadata, parsed.id)
     study = study_for(patient=patient, metadata=metadata, upload=upload, scan_id=parsed.id)
-    if (
-        Study.objects.filter(site=upload.site, study_instance_uid=study.study_instance_uid)
-        .exclude(pk=study.pk)
-        .exists()
-    ):
-        notes["study_elsewhere"] = {}
     zone = ZoneInfo(upload.site.timezone)
     return Scan.objects.create(
         id=parsed.id,
@@ -50,7 +44,7 @@ def file_scan(upload: Upload, parsed: ParsedScan) -> Scan:
         .first(),
         view_position=text(metadata.get("ViewPosition"), 16),
         metadata=metadata,
-        notes=notes,
+        notes=notes_for(study=study, metadata=metadata, upload=upload, slot=facts.slot),
         acquired_at=parse_datetime(
             metadata.get("AcquisitionDateTime"), offset=metadata.get("TimezoneOffsetFromUTC"), local=zone
         )
@@ -84,8 +78,14 @@ def patient_find_or_create(
     birth_date: date | None = None,
     provisional: bool = False,
 ) -> Patient:
-    """The site's patient of that identifier and issuer; what was unknown of them so far is filled in."""
+    """The site's patient of that identifier and issuer; what was unknown of them so far is filled in.
+
+    Without an issuer it is the only patient of that identifier, whoever issued it.
+    """
     told = {"name": name, "sex": sex, "birth_date": birth_date}
+    if not issuer:
+        same = Patient.objects.filter(site=site, patient_id=patient_id).values_list("issuer", flat=True)[:2]
+        issuer = same[0] if len(same) == 1 else ""
     patient, created = Patient.objects.get_or_create(
         site=site, patient_id=patient_id, issuer=issuer, defaults={**told, "provisional": provisional}
     )
@@ -157,34 +157,43 @@ def clean(value: Any) -> Any:
     return value.replace("\0", "") if isinstance(value, str) else value
 
 
-def _patient_for(
-    upload: Upload, metadata: Mapping[str, Any], parsed: ParsedScan
-) -> tuple[Patient, dict[str, Any]]:
+def notes_for(*, study: Study, metadata: Mapping[str, Any], upload: Upload, slot: str) -> dict[str, Any]:
+    """What a person should know of a scan that is filed to this study, as `Scan.notes` keeps it."""
+    notes: dict[str, Any] = {
+        "claim_differs": _claim_differences(upload, metadata, slot),
+        "demographics_differ": {
+            field: [str(getattr(study.patient, field)), str(value)]
+            for field, value in _demographics(metadata).items()
+            if value and getattr(study.patient, field) != value
+        },
+    }
+    notes = {code: detail for code, detail in notes.items() if detail}
+    same_uid = Study.objects.filter(site=study.site_id, study_instance_uid=study.study_instance_uid)
+    if same_uid.exclude(pk=study.pk).exists():
+        notes["study_elsewhere"] = {}
+    return notes
+
+
+def _patient_for(upload: Upload, metadata: Mapping[str, Any], scan_id: uuid.UUID) -> Patient:
     own, claimed = text(metadata.get("PatientID"), 64), upload.claimed_patient_id
-    told = {
+    return patient_find_or_create(
+        site=upload.site,
+        patient_id=own or claimed or f"unassigned-{scan_id.hex[:12]}",
+        issuer=text(metadata.get("IssuerOfPatientID"), 64) if own else "",
+        provisional=not (own or claimed),
+        **_demographics(metadata),
+    )
+
+
+def _demographics(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    return {
         "name": text(metadata.get("PatientName"), 200),
         "sex": text(metadata.get("PatientSex"), 16),
         "birth_date": parse_date(metadata.get("PatientBirthDate")),
     }
-    patient = patient_find_or_create(
-        site=upload.site,
-        patient_id=own or claimed or f"unassigned-{parsed.id.hex[:12]}",
-        issuer=text(metadata.get("IssuerOfPatientID"), 64) if own else "",
-        provisional=not (own or claimed),
-        **told,
-    )
-    notes = {
-        "claim_differs": _claim_differences(upload, metadata, parsed.facts.slot),
-        "demographics_differ": {
-            field: [str(getattr(patient, field)), str(value)]
-            for field, value in told.items()
-            if value and getattr(patient, field) != value
-        },
-    }
-    return patient, {code: detail for code, detail in notes.items() if detail}
 
 
-def _claim_differences(upload: Upload, metadata: Mapping[str, Any], slot: Slot) -> dict[str, list[str]]:
+def _claim_differences(upload: Upload, metadata: Mapping[str, Any], slot: str) -> dict[str, list[str]]:
     """What was claimed and what the file says instead, by DICOM keyword."""
     pairs = {
         "PatientID": (upload.claimed_patient_id, text(metadata.get("PatientID"), 64)),

@@ -29,7 +29,7 @@ UPLOAD_LIFE = Life(
         "received": frozenset({"parsing"}),
         "parsing": frozenset({"received", "done", "refused", "failed"}),
         "done": frozenset(),
-        "refused": frozenset(),
+        "refused": frozenset({"received"}),
         "failed": frozenset({"received"}),
     },
 )

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from django.db import IntegrityError, transaction
+from django.db import DataError, IntegrityError, transaction
 
 from classifier.contract import RefusalReason
 from classifier.images.limits import MAX_FILE_BYTES
@@ -20,7 +20,7 @@ from webapp.core.queue import nudge
 from webapp.scans.claims import Claim
 from webapp.scans.dicom_values import text
 from webapp.scans.files import ParsedScan, Received, original_name, receive
-from webapp.scans.filing import file_scan, series_for, study_for
+from webapp.scans.filing import file_scan, notes_for, series_for, study_for
 from webapp.scans.filing import patient_find_or_create as patient_find_or_create
 from webapp.scans.models import Patient, Scan, ScanMove, Series, Study, Upload
 
@@ -39,8 +39,9 @@ def upload_store(
 ) -> tuple[Upload, bool]:
     """Take bytes in: the only way, after `scan.upload` was checked. Answers the upload and whether it is new.
 
-    The same bytes at the same site are the earlier upload; one that failed is tried again. Raises CodedError
-    `too_large`, `empty_file`, or `patient_conflict` when the earlier one belongs to another patient.
+    The same bytes at the same site are the earlier upload; one that failed, or was refused (decoders get
+    better), is tried again. Raises CodedError `too_large`, `empty_file`, or `patient_conflict` when the
+    earlier one belongs to another patient.
     """
     received = receive(chunks, max_bytes=max_bytes)
     claim = claim or Claim()
@@ -71,11 +72,13 @@ def ingest_finish(*, upload: Upload, token: uuid.UUID, results: Sequence[ParsedS
     """
     if not ledger.finish(upload, token, status=Upload.Status.DONE):
         return None
+    # The same bytes may have come once more with a claim while this attempt was parsing.
+    upload.refresh_from_db(fields=list(Claim().columns))
     return [file_scan(upload, parsed) for parsed in results]
 
 
 def ingest_refuse(*, upload: Upload, token: uuid.UUID, reason: RefusalReason, detail: str = "") -> bool:
-    """The upload is no picture that can be read: final. Its bytes are not kept."""
+    """The upload is no picture that can be read. Its bytes are not kept; handed in again they are retried."""
     refused = ledger.finish(
         upload,
         token,
@@ -139,6 +142,8 @@ def scan_move(*, scan: Scan, patient: Patient, actor: User, reason: str) -> Move
     scan.series = series_for(study=study, metadata=scan.metadata)
     scan.save(update_fields=["series"])
     _remove_empty(old_series, old_study)
+    scan.notes = notes_for(study=study, metadata=scan.metadata, upload=scan.upload, slot=scan.slot)
+    scan.save(update_fields=["notes"])
     ScanMove.objects.create(scan=scan, source=old_patient, target=patient, actor=actor, reason=reason)
     record(
         actor=actor,
@@ -161,48 +166,43 @@ def _register(user: User, site: Site, received: Received, filename: str, claim: 
             upload.save(force_insert=True)
             record(actor=user, site=site, action="upload.received", subject=upload)
             nudge(INGEST, upload.pk)
-    except IntegrityError:
+    except (IntegrityError, DataError):
+        # After any other error (a lost connection, say) the row may be there all the same and need its file.
         storage.delete_file(upload.stored_name)
         earlier = Upload.objects.filter(site=site, sha256=received.sha256).first()
         if not earlier:
             raise
         return _again(earlier, claim), False
-    except BaseException:
-        storage.delete_file(upload.stored_name)
-        raise
     return upload, True
 
 
 def _restore(earlier: Upload, received: Received) -> None:
-    """Put the bytes back where the store has lost them: a retry needs them."""
-    kept = earlier.status != Upload.Status.REFUSED
-    if kept and not storage.path_of(earlier.stored_name).exists():
+    """Put the bytes back where the store has them no more: a retry needs them."""
+    if not storage.path_of(earlier.stored_name).exists():
         storage.put_file(received.path, earlier.stored_name)
 
 
 @transaction.atomic
 def _again(earlier: Upload, claim: Claim) -> Upload:
-    """The same bytes once more: the earlier upload, its claim completed while nobody has begun with it."""
+    """The same bytes once more: the earlier upload, its claim completed as long as it is not filed."""
     upload = Upload.objects.select_for_update().get(pk=earlier.pk)
     status, claimed = upload.status, claim.patient_id
-    if status == Upload.Status.FAILED:
-        ledger.retry(upload, **(claim.columns if claimed else {}))
+    if status in (Upload.Status.FAILED, Upload.Status.REFUSED):
+        ledger.retry(upload, refusal="", refusal_detail="", **(claim.columns if claimed else {}))
         nudge(INGEST, upload.pk)
-    elif status == Upload.Status.RECEIVED and claimed and not upload.claimed_patient_id:
+    elif status != Upload.Status.DONE and claimed and not upload.claimed_patient_id:
         Upload.objects.filter(pk=upload.pk).update(**claim.columns)
-    elif status != Upload.Status.REFUSED and claimed and claimed not in _patient_ids(upload):
+    elif claimed and claimed not in _patient_ids(upload):
         raise CodedError("patient_conflict")
     upload.refresh_from_db()
     return upload
 
 
 def _patient_ids(upload: Upload) -> set[str]:
-    """The identifiers of the patients that the upload's scans are filed to; before that, the claimed one."""
-    if upload.status != Upload.Status.DONE:
-        return {upload.claimed_patient_id}
-    return set(
-        Patient.objects.filter(studies__series__scans__upload=upload).values_list("patient_id", flat=True)
-    )
+    """Those of the patients that its scans are filed to, and the claimed one until a scan is moved."""
+    filed = Patient.objects.filter(studies__series__scans__upload=upload)
+    moved = ScanMove.objects.filter(scan__upload=upload).exists()
+    return {*filed.values_list("patient_id", flat=True), *([] if moved else [upload.claimed_patient_id])}
 
 
 def _remove_empty(series: Series, study: Study) -> None:

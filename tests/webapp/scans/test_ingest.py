@@ -126,6 +126,19 @@ def test_the_same_identifier_of_another_issuer_is_another_patient(ingest):
     assert theirs.notes["study_elsewhere"] == {}
 
 
+def test_a_claim_or_a_file_without_an_issuer_joins_the_one_patient_of_that_identifier(ingest):
+    known = ingest(HEADER).patient
+    assert ingest(patient_id="H1").patient == known
+    assert ingest({**HEADER, "IssuerOfPatientID": ""}).patient == known
+    assert Patient.objects.count() == 1
+
+
+def test_an_identifier_that_two_issuers_gave_joins_neither_without_an_issuer(ingest):
+    known = {ingest({**HEADER, "IssuerOfPatientID": issuer}).patient.pk for issuer in ("ANNA", "ELSEWHERE")}
+    unsaid = ingest(patient_id="H1").patient
+    assert (len(known), unsaid.pk in known, unsaid.issuer) == (2, False, "")
+
+
 def test_an_unclaimed_picture_gets_a_provisional_patient_of_its_own(ingest):
     one, two = ingest(), ingest()
     assert one.patient.pk != two.patient.pk
@@ -180,6 +193,16 @@ def test_a_malformed_date_in_the_file_is_no_date(ingest, broken):
     assert (scan.study.study_date, scan.study.study_time, scan.patient.birth_date) == (None, None, None)
 
 
+def test_a_claim_that_comes_while_the_file_is_parsed_still_files_it(store, owner, site):
+    store()
+    upload = ingest_claim(1)[0]
+    late = upload_store(user=owner, site=site, chunks=[b"file 0"], claim=Claim(patient_id="P1"))
+    assert late == (upload, False)
+    token = upload.attempt_token
+    (scan,) = ingest_finish(upload=upload, token=token, results=[parsed(upload, token)])
+    assert scan.patient.patient_id == "P1"
+
+
 def test_finishing_twice_files_nothing_the_second_time(store):
     store()
     upload = ingest_claim(1)[0]
@@ -227,7 +250,7 @@ def test_only_a_reason_of_the_house_refuses(store):
 def test_a_failed_upload_is_retried_once_asked_and_only_then(store, owner):
     store()
     upload = ingest_claim(1)[0]
-    assert ingest_fail(upload=upload, token=upload.attempt_token, code="parser_unavailable")
+    assert ingest_fail(upload=upload, token=upload.attempt_token, code="parser_gave_out")
     assert ingest_claim(1) == []
     upload_retry(upload=upload, actor=owner)
     with pytest.raises(CodedError) as caught:

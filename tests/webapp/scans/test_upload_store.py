@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import contextmanager
 from datetime import date
+from types import SimpleNamespace
 
 import pytest
-from django.db import DatabaseError
+from django.db import DataError, OperationalError, transaction
 
-from tests.factories import ScanFactory
+from tests.factories import PatientFactory, ScanFactory
 from webapp.audit.models import AuditEvent
 from webapp.core import storage
 from webapp.core.errors import CodedError
@@ -16,7 +18,7 @@ from webapp.scans import services
 from webapp.scans.claims import Claim
 from webapp.scans.files import incoming_folder
 from webapp.scans.models import Upload
-from webapp.scans.services import upload_store
+from webapp.scans.services import scan_move, upload_store
 
 pytestmark = pytest.mark.django_db
 BYTES = b"picture " * 100
@@ -111,14 +113,27 @@ def test_an_upload_that_breaks_off_leaves_nothing(owner, site):
 
 def test_a_row_that_cannot_be_written_leaves_no_file(hand_in, monkeypatch):
     def fail(**_):
-        raise DatabaseError
+        raise DataError
 
     monkeypatch.setattr(services, "record", fail)
     before = kept_files()
-    with pytest.raises(DatabaseError):
+    with pytest.raises(DataError):
         hand_in()
     assert kept_files() == before
     assert not Upload.objects.exists()
+
+
+def test_a_connection_lost_at_the_commit_leaves_the_bytes_for_the_row_that_may_be_there(hand_in, monkeypatch):
+    @contextmanager
+    def atomic():
+        with transaction.atomic():
+            yield
+        raise OperationalError("server closed the connection unexpectedly")
+
+    monkeypatch.setattr(services, "transaction", SimpleNamespace(atomic=atomic))
+    with pytest.raises(OperationalError):
+        hand_in()
+    assert storage.open_file(Upload.objects.get().stored_name).read() == BYTES
 
 
 def test_the_same_bytes_are_the_earlier_upload(hand_in, nudged):
@@ -166,13 +181,26 @@ def test_a_claim_that_comes_before_the_reading_begins_completes_the_upload(hand_
     assert (again.claimed_patient_id, again.claimed_date) == ("P1", date(2026, 1, 2))
 
 
-def test_once_it_is_filed_the_scans_patient_counts_not_the_claim(hand_in, site):
+@pytest.fixture
+def filed(hand_in, site):
+    """An upload that was claimed for one patient and filed to another by its header."""
     upload, _ = hand_in(claim=Claim(patient_id="claimed"))
     set_status(upload, "done")
-    ScanFactory(site=site, upload=upload, id=upload.id, patient__patient_id="filed")
-    assert code_of(hand_in, claim=Claim(patient_id="claimed")) == ("patient_conflict", 409)
-    assert hand_in(claim=Claim(patient_id="filed")) == (upload, False)
-    assert hand_in() == (upload, False)
+    return ScanFactory(site=site, upload=upload, id=upload.id, patient__patient_id="filed")
+
+
+def test_the_same_request_once_more_is_no_conflict_though_the_header_named_another(hand_in, filed):
+    for patient_id in ("claimed", "filed", ""):
+        assert hand_in(claim=Claim(patient_id=patient_id)) == (filed.upload, False)
+    assert code_of(hand_in, claim=Claim(patient_id="third")) == ("patient_conflict", 409)
+
+
+def test_once_a_person_has_moved_the_scan_the_claim_counts_no_more(hand_in, filed, site, owner):
+    right = PatientFactory(site=site, patient_id="right")
+    scan_move(scan=filed, patient=right, actor=owner, reason="wrong wristband")
+    for patient_id in ("claimed", "filed"):
+        assert code_of(hand_in, claim=Claim(patient_id=patient_id)) == ("patient_conflict", 409)
+    assert hand_in(claim=Claim(patient_id="right")) == (filed.upload, False)
 
 
 def test_a_failed_upload_is_tried_again_by_the_same_bytes(hand_in, nudged):
@@ -192,12 +220,15 @@ def test_bytes_that_the_store_has_lost_are_put_back_by_the_same_bytes(hand_in):
     assert storage.open_file(upload.stored_name).read() == BYTES
 
 
-def test_a_refusal_is_final_for_the_same_bytes(hand_in, nudged):
+def test_a_refused_file_is_parsed_once_more_when_it_is_handed_in_again(hand_in, nudged):
     upload, _ = hand_in(claim=Claim(patient_id="P1"))
-    set_status(upload, "refused", refusal="too_small")
+    storage.delete_file(upload.stored_name)
+    set_status(upload, "refused", refusal="undecodable", refusal_detail="no decoder", attempts=1)
     again, created = hand_in(claim=Claim(patient_id="P2"))
-    assert (again.pk, created, again.status, again.refusal) == (upload.pk, False, "refused", "too_small")
-    assert len(nudged) == 1
+    assert (again.pk, created, again.status, again.attempts) == (upload.pk, False, "received", 0)
+    assert (again.refusal, again.refusal_detail, again.claimed_patient_id) == ("", "", "P2")
+    assert storage.open_file(again.stored_name).read() == BYTES
+    assert len(nudged) == 2
 
 
 @pytest.mark.parametrize(
