@@ -31,7 +31,7 @@ def main(argv: Sequence[str]) -> int:
     if not argv or argv[0] not in COMMANDS:
         overview().parse_args(argv or ["--help"])
         return USAGE_ERROR if not argv else 0
-    # Threads that spin while they wait for each other crawl as soon as the cores are shared; before torch loads.
+    # Before torch loads: threads that spin while they wait crawl as soon as the cores are shared.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     module_name, purpose = COMMANDS[argv[0]]
     module = importlib.import_module(module_name)
