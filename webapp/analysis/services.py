@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
 from django.db import transaction
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from classifier.contract import Cam, Prediction
 from webapp.accounts.models import User
@@ -105,9 +106,17 @@ def analysis_fail(*, analysis: Analysis, token: uuid.UUID, code: str) -> bool:
 
 @transaction.atomic
 def analysis_retry(*, analysis: Analysis, actor: User) -> Analysis:
-    """Queue a failed analysis again; raises CodedError `conflict` when it is not a failed one any more."""
+    """Queue a failed analysis again; answers another one, of the active model, if its own was replaced.
+
+    Raises CodedError `conflict` when it is not a failed one any more.
+    """
     analysis.refresh_from_db()
-    if analysis.status != Analysis.Status.FAILED or not ledger.retry(analysis):
+    failed = Analysis.Status.FAILED
+    if analysis.status != failed:
+        raise CodedError("conflict")
+    if analysis.model_version not in active_models().values():
+        analysis = next(iter(analyses_queue([analysis.scan])), analysis)
+    if analysis.status == failed and not ledger.retry(analysis):
         raise CodedError("conflict")
     summaries.refresh([analysis.scan_id])
     record(actor=actor, site=analysis.scan.site, action="analysis.retried", subject=analysis)
@@ -117,17 +126,23 @@ def analysis_retry(*, analysis: Analysis, actor: User) -> Analysis:
 
 
 def backfill(slot: str | None = None) -> int:
-    """Queue the scans that waited for a model of their slot (None: every slot); answers how many.
+    """Queue the scans that no model has answered for the active one of their slot; answers how many.
 
-    The sweeper calls it, nudged by every promotion. Scans that have an analysis keep it.
+    The sweeper calls it, nudged by every promotion. Scans keep the answer that they have; on one that the
+    active model itself has failed, a person decides. `slot` None: every slot.
     """
-    slots = [s for s in active_models() if slot in (None, s)]
-    waiting = Scan.objects.filter(slot__in=slots, analyses=None).order_by("received_at")
     queued = 0
     # Nothing made of a batch: its model was retired meanwhile, and the scans go on waiting.
-    while made := len(analyses_queue(waiting[:BACKFILL_BATCH])):
+    while made := len(analyses_queue(_unanswered(slot)[:BACKFILL_BATCH])):
         queued += made
     return queued
+
+
+def _unanswered(slot: str | None) -> QuerySet[Scan]:
+    models = {s: version for s, version in active_models().items() if slot in (None, s)}
+    settled = ~Q(status=Analysis.Status.FAILED) | Q(model_version__in=models.values())
+    answered = Exists(Analysis.objects.filter(settled, scan=OuterRef("pk")))
+    return Scan.objects.filter(~answered, slot__in=models).order_by("received_at")
 
 
 @transaction.atomic

@@ -13,7 +13,7 @@ from webapp.analysis import services
 from webapp.analysis.models import Analysis, AnalysisCam, StudySummary
 from webapp.analysis.selectors import progress_of
 from webapp.core.errors import CodedError
-from webapp.registry.models import ModelStatus
+from webapp.registry.models import ModelStatus, ModelVersion
 from webapp.scans.claims import Claim
 from webapp.scans.models import Scan
 from webapp.scans.services import ingest_claim, upload_store
@@ -148,6 +148,42 @@ def test_a_failed_analysis_says_why_and_is_tried_again(queued, fail, answer, own
         services.analysis_retry(analysis=analysis, actor=owner)
     answer(normal=0.9)
     assert progress_of(scan).stage == "done"
+
+
+@pytest.fixture
+def promote():
+    """Makes another version the active one of the slot."""
+
+    def promote(number: int = 2):
+        ModelVersion.objects.filter(slot=Slot.CXR, status=ModelStatus.ACTIVE).update(
+            status=ModelStatus.RETIRED
+        )
+        return ModelVersionFactory(number=number)
+
+    return promote
+
+
+def test_what_failed_under_a_replaced_model_is_tried_again_by_the_active_one(queued, fail, owner, promote):
+    scan = queued()
+    fail("model_unavailable")
+    failed, newer = scan.analyses.get(), promote()
+    retried = services.analysis_retry(analysis=failed, actor=owner)
+    assert (retried.status, retried.model_version) == ("queued", newer)
+    assert (failed.status, summary_of(scan).status) == ("failed", "analysing")
+    fail("out_of_memory")
+    assert services.analysis_retry(analysis=failed, actor=owner) == retried
+    assert summary_of(scan).status == "analysing"
+
+
+def test_a_promotion_takes_up_what_failed_under_the_model_before_once(queued, fail, promote):
+    scan = queued()
+    fail("model_unavailable")
+    assert services.backfill() == 0, "the active model has failed on it: a person is to look at that"
+    promote()
+    assert services.backfill("cxr") == 1
+    assert summary_of(scan).status == "analysing"
+    fail("out_of_memory")
+    assert services.backfill() == 0
 
 
 def test_a_scan_without_a_model_waits_and_a_promotion_fills_it_in(site, answer):
