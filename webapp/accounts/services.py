@@ -31,6 +31,12 @@ def can(user, permission: str, site: Site | None) -> bool:
     return bool(sites) if site is None else site.pk in sites
 
 
+def can_everywhere(user, permission: str) -> bool:
+    """Whether the user may do this at every site there is."""
+    sites = _sites_granting(user, permission)
+    return bool(sites) and not Site.objects.exclude(pk__in=sites).exists()
+
+
 def for_sites(
     queryset: QuerySet, user, permission: str, path: str = "site", *, include_global: bool = False
 ) -> QuerySet:
@@ -134,6 +140,7 @@ def token_authenticate(raw: str, *, request: HttpRequest | None = None) -> ApiTo
 
 
 def token_revoke(*, token: ApiToken) -> None:
+    """Shut a token out from now on; what it did stays in the audit trail."""
     token.revoked_at = timezone.now()
     token.save(update_fields=["revoked_at"])
 

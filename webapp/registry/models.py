@@ -31,7 +31,7 @@ MODEL_LIFE = Life(
 
 
 class ModelVersion(StatusRow):
-    """One artifact, known by its sha256. `site` owns it; None means that it belongs to all."""
+    """One artifact, known by its sha256. `site` owns it; None, as once it was active: it belongs to all."""
 
     LIFE = MODEL_LIFE
     Status = ModelStatus

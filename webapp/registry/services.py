@@ -14,7 +14,7 @@ from django.db.models import Max
 
 from classifier.artifact import ArtifactError, Header, read_header
 from webapp.accounts.models import Site, User
-from webapp.accounts.services import can
+from webapp.accounts.services import can_everywhere
 from webapp.audit.services import record
 from webapp.core import storage
 from webapp.core.errors import CodedError
@@ -51,27 +51,25 @@ def model_register(
 def model_promote(*, model_version: ModelVersion, by: User, reason: str) -> Promotion:
     """Make a version the active one of its slot; the one before is retired. A rollback is another promotion.
 
+    A slot's active model answers for every site, so promoting needs the permission at each of them, and the
+    version belongs to all from then on.
     On commit the sweeper is nudged, which queues the scans that waited (`analysis.services.backfill`).
     Raises CodedError `forbidden`, `reason_missing`, `conflict`, `artifact_damaged`.
     """
-    if not can(by, "model.promote", model_version.site):
-        raise CodedError("forbidden")
+    if not can_everywhere(by, "model.promote"):
+        raise CodedError(
+            "forbidden",
+            "The active model answers for every site, and you may not promote models at each of them.",
+            "Ask somebody who may promote models at every site.",
+        )
     if not reason.strip():
         raise CodedError("reason_missing", "A reason is needed.", "Say why this model is to be used.", 400)
     return _activate(model_version, by=by, reason=reason.strip()[:500])
 
 
-@transaction.atomic
-def model_reject(*, model_version: ModelVersion, by: User) -> ModelVersion:
-    """Rule a candidate or a retired version out for good; raises CodedError `forbidden`, `conflict`."""
-    if not can(by, "model.promote", model_version.site):
-        raise CodedError("forbidden")
-    version = ModelVersion.objects.select_for_update().get(pk=model_version.pk)
-    _allow(version, ModelStatus.REJECTED)
-    version.status = ModelStatus.REJECTED
-    version.save(update_fields=["status"])
-    record(actor=by, site=version.site, action="model.rejected", subject=version)
-    return version
+def may_promote(user: User, version: ModelVersion) -> bool:
+    """Whether `model_promote` would take this version from this person now."""
+    return version.LIFE.allows(version.status, ModelStatus.ACTIVE) and can_everywhere(user, "model.promote")
 
 
 def models_install(paths: Iterable[Path]) -> list[tuple[ModelVersion, bool]]:
@@ -151,8 +149,8 @@ def _activate(model_version: ModelVersion, *, by: User | None, reason: str) -> P
         if previous:
             previous.status = ModelStatus.RETIRED
             previous.save(update_fields=["status"])
-        version.status = ModelStatus.ACTIVE
-        version.save(update_fields=["status"])
+        version.status, version.site = ModelStatus.ACTIVE, None
+        version.save(update_fields=["status", "site"])
         promotion = Promotion.objects.create(model_version=version, previous=previous, by=by, reason=reason)
         record(
             actor=by,

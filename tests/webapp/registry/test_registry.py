@@ -10,13 +10,15 @@ from django.db import IntegrityError, transaction
 
 from classifier.contract import Slot
 from tests.factories import ModelVersionFactory, artifact, spec_of
+from webapp.accounts.models import Role
+from webapp.accounts.services import membership_set
 from webapp.audit.models import AuditEvent
 from webapp.core import storage
 from webapp.core.errors import CodedError
 from webapp.core.ledger import IllegalTransition
 from webapp.registry import selectors, services
 from webapp.registry.models import ModelStatus, ModelVersion, Promotion
-from webapp.registry.services import model_promote, model_register, model_reject
+from webapp.registry.services import may_promote, model_promote, model_register
 
 pytestmark = pytest.mark.django_db
 
@@ -120,11 +122,26 @@ def test_a_rollback_is_another_promotion(register, admin):
     assert Promotion.objects.count() == 3
 
 
-def test_only_who_may_promote_promotes_or_rejects(register, owner, person):
+def test_only_who_may_promote_promotes(register, owner, person):
     version = register()
     for user in (owner, person("nobody")):
         assert code_of(model_promote, model_version=version, by=user, reason="mine") == "forbidden"
-        assert code_of(model_reject, model_version=version, by=user) == "forbidden"
+
+
+def test_a_model_that_answers_for_every_site_is_promoted_only_by_who_may_at_each(
+    register, admin, person, site, other_site
+):
+    everyones, ours = register(1), register(2)
+    ModelVersion.objects.filter(pk=ours.pk).update(site=site)
+    ours.refresh_from_db()
+    for version in (everyones, ours):
+        assert not may_promote(admin, version)
+        assert code_of(model_promote, model_version=version, by=admin, reason="mine") == "forbidden"
+    membership_set(user=admin, site=other_site, role=Role.objects.get(name="admin"))
+    assert may_promote(admin, ours)
+    model_promote(model_version=ours, by=admin, reason="better everywhere")
+    assert (ours.site, ours.status) == (None, "active"), "it answers for all, so all may see it"
+    assert not may_promote(admin, ours), "it is active already"
 
 
 def test_a_sites_model_is_its_own_peoples_to_see_and_promote(
@@ -143,11 +160,10 @@ def test_a_sites_model_is_its_own_peoples_to_see_and_promote(
 
 def test_neither_the_active_nor_a_rejected_model_is_promoted_nor_without_reason(register, admin):
     version, bad = register(1), register(2)
+    ModelVersion.objects.filter(pk=bad.pk).update(status=ModelStatus.REJECTED)
     assert code_of(model_promote, model_version=version, by=admin, reason=" ") == "reason_missing"
     model_promote(model_version=version, by=admin, reason="good")
     assert code_of(model_promote, model_version=version, by=admin, reason="again") == "conflict"
-    assert code_of(model_reject, model_version=version, by=admin) == "conflict"
-    model_reject(model_version=bad, by=admin)
     assert code_of(model_promote, model_version=bad, by=admin, reason="why not") == "conflict"
 
 

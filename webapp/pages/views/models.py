@@ -10,13 +10,12 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
-from webapp.accounts.services import can
 from webapp.core.errors import CodedError
 from webapp.pages.access import at_active_site, demand
 from webapp.pages.card import sections
-from webapp.registry.models import ModelStatus, ModelVersion
+from webapp.registry.models import ModelStatus
 from webapp.registry.selectors import model_or_404, models_visible
-from webapp.registry.services import model_promote
+from webapp.registry.services import may_promote, model_promote
 from webapp.training.selectors import runs_visible
 
 SLOTS = {"cxr": "Chest X-ray", "ct": "CT slice", "phantom": "Phantoms (simulated pictures)"}
@@ -44,7 +43,7 @@ def card(request: HttpRequest, model_id: UUID) -> HttpResponse:
         "thresholds": [(f, version.model_spec.threshold(f)) for f in version.model_spec.findings],
         "sections": sections(version.card),
         "promotions": version.promotions.select_related("by", "previous"),
-        "may_promote": may_promote(request, version),
+        "may_promote": may_promote(request.user, version),
     }
     return render(request, "pages/model.html", context)
 
@@ -65,9 +64,3 @@ def promote(request: HttpRequest, model_id: UUID) -> HttpResponse:
             request, f"{version} is now the active model for {SLOTS.get(version.slot, version.slot)}."
         )
     return redirect("pages:model", model_id)
-
-
-def may_promote(request: HttpRequest, version: ModelVersion) -> bool:
-    return version.LIFE.allows(version.status, ModelStatus.ACTIVE) and can(
-        request.user, "model.promote", version.site
-    )
