@@ -7,7 +7,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from classifier.contract import ADVICE, DISCLAIMER, ModelSpec
+from classifier.contract import ADVICE, DISCLAIMER, Advice, ModelSpec
 from webapp.analysis.models import Analysis
 from webapp.analysis.selectors import progress_of
 from webapp.registry.models import ModelVersion
@@ -24,6 +24,14 @@ STAGES = [
     "abstained",
     "done",
 ]
+
+
+FAILURES = {
+    "upload_failed": Advice(
+        "The file could not be read.", "Send the same file again: it is tried once more."
+    ),
+    "failed": Advice("The analysis failed.", "Choose Try again on the scan's page."),
+}
 
 
 class ScanUploadSerializer(serializers.Serializer):
@@ -148,7 +156,7 @@ class ProblemSerializer(serializers.Serializer):
 def scan_answer(record: Scan | Upload, analyses: list[Analysis]) -> dict[str, Any]:
     """The API's form of a scan or of an upload that has none yet."""
     progress = progress_of(record)
-    advice = ADVICE.get(progress.code)
+    advice = ADVICE.get(progress.code) or FAILURES.get(progress.stage)
     scan = record if isinstance(record, Scan) else None
     upload = scan.upload if scan else record
     answer = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 from django.urls import reverse
@@ -14,11 +15,12 @@ from rest_framework.views import APIView
 
 from classifier.images.limits import MAX_FILE_BYTES
 from webapp.accounts.authentication import TokenAuthentication
+from webapp.accounts.services import can
 from webapp.analysis.selectors import scan_analyses
 from webapp.api.access import check_declared_size, site_granting
 from webapp.api.serializers import ProblemSerializer, ScanSerializer, ScanUploadSerializer, scan_answer
 from webapp.scans.claims import Claim
-from webapp.scans.models import Scan
+from webapp.scans.models import Scan, Upload
 from webapp.scans.selectors import scan_or_upload
 from webapp.scans.services import upload_store
 
@@ -54,13 +56,19 @@ class ScanCollection(APIView):
             filename=file.name,
             claim=Claim.parse(**fields),
         )
-        scan = Scan.objects.filter(pk=upload.pk).select_related("upload", "series__study__patient").first()
-        answer = scan_answer(scan or upload, scan_analyses(scan) if scan else [])
         return Response(
-            answer,
+            _told(upload, reads=can(request.user, "scan.view", site)),
             status=status.HTTP_201_CREATED if created else status.HTTP_200_OK,
             headers={"Location": reverse("api-scan", args=[upload.pk])},
         )
+
+
+def _told(upload: Upload, *, reads: bool) -> dict[str, Any]:
+    """What became of an upload; who may not read scans learns of no patient and no result."""
+    scan = Scan.objects.filter(pk=upload.pk).select_related("upload", "series__study__patient").first()
+    if scan and reads:
+        return scan_answer(scan, scan_analyses(scan))
+    return scan_answer(upload, []) | ({} if reads else {"patient_id": None})
 
 
 class ScanDetail(APIView):

@@ -130,6 +130,18 @@ def test_a_token_without_the_scope_is_told_which_it_lacks(client_of, owner, site
     assert "scan.upload" in response.json()["detail"]
 
 
+def test_who_may_upload_but_not_read_is_told_of_no_patient_and_no_result(client, client_of, teammate, site):
+    upload = Upload.objects.get(pk=client.post(URL, {"file": picture(), "patient_id": "P-7"}).json()["id"])
+    Upload.objects.filter(pk=upload.pk).update(status="done")
+    scan = ScanFactory(id=upload.pk, upload=upload, site=site, patient__patient_id="P-7")
+    AnalysisFactory(scan=scan, status="done", finding="pneumonia", probabilities={"pneumonia": 0.9})
+    told = client_of(teammate, site, ("scan.upload",)).post(URL, {"file": picture()}).json()
+    assert (told["id"], told["status"], told["analyses"]) == (str(scan.pk), "done", [])
+    assert [told[name] for name in ("patient_id", "patient", "study")] == [None] * 3
+    told = client.post(URL, {"file": picture()}).json()
+    assert (told["patient_id"], told["patient"], len(told["analyses"])) == ("P-7", str(scan.patient.pk), 1)
+
+
 def test_a_scope_does_not_widen_the_role(client_of, person, site):
     auditor = client_of(person("eve", role="auditor", site=site), site)
     assert auditor.post(URL, {"file": picture()}).status_code == 403
@@ -194,6 +206,13 @@ def test_a_refused_file_says_why_and_what_to_do(client, site):
     answer = client.get(f"{URL}{upload.pk}/").json()
     assert (answer["status"], answer["reason"], answer["modality"]) == ("refused", "too_small", None)
     assert "64 pixels" in answer["remedy"]
+
+
+def test_a_file_that_the_parser_gave_out_on_says_that_it_can_be_sent_again(client, site):
+    upload = UploadFactory(site=site, status="failed", error_code="parser_gave_out")
+    answer = client.get(f"{URL}{upload.pk}/").json()
+    assert (answer["status"], answer["reason"]) == ("upload_failed", "parser_gave_out")
+    assert "again" in answer["remedy"]
 
 
 def test_a_scan_with_many_analyses_costs_a_fixed_number_of_queries(
