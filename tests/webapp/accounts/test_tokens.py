@@ -41,6 +41,20 @@ def test_a_revoked_token_is_nobody(owner, site):
     assert token_authenticate(raw) is None
 
 
+def test_the_command_line_revokes_the_named_tokens_of_one_person(owner, teammate, site, capsys):
+    robot, press, theirs = (
+        token_create(user=user, site=site, name=name)[1]
+        for user, name in ((owner, "robot"), (owner, "press"), (teammate, "robot"))
+    )
+    call_command("revoke_token", "owner", "robot")
+    assert [bool(token_authenticate(raw)) for raw in (robot, press, theirs)] == [False, True, True]
+    with pytest.raises(CommandError, match="there are: press"):
+        call_command("revoke_token", "owner", "robot")
+    call_command("revoke_token", "owner")
+    assert [bool(token_authenticate(raw)) for raw in (press, theirs)] == [False, True]
+    assert capsys.readouterr().out.split("\n")[:2] == ["robot: revoked", "press: revoked"]
+
+
 def test_an_expired_token_is_nobody(owner, site):
     past = timezone.now() - timedelta(seconds=1)
     _, raw = token_create(user=owner, site=site, name="robot", expires_at=past)
