@@ -41,7 +41,6 @@ def worklist(
     status: str = "",
     finding: str = "",
     search: str = "",
-    min_probability: float | None = None,
 ) -> QuerySet[StudySummary]:
     """The studies that the user may see, newest arrival first; `search` is by patient or accession number."""
     rows = for_sites(StudySummary.objects.all(), user, "scan.view")
@@ -51,8 +50,6 @@ def worklist(
         rows = rows.filter(status=status)
     if finding:
         rows = rows.filter(finding=finding)
-    if min_probability is not None:
-        rows = rows.filter(probability__gte=min_probability)
     if search := search.strip():
         rows = rows.filter(study__in=_studies_matching(search, site))
     return rows.select_related("study__patient", "worst_scan").order_by("-latest_at", "-study_id")
@@ -89,15 +86,6 @@ def scan_analyses(scan: Scan) -> list[Analysis]:
     """A scan's analyses with model and CAM (where done: `.stored_cam.cam`), newest first."""
     analyses = scan.analyses.select_related("model_version", "stored_cam")
     return list(analyses.order_by("-created_at"))
-
-
-def analysis_or_404(user: User, analysis_id: uuid.UUID, permission: str = "scan.view") -> Analysis:
-    """Raises CodedError `not_found` for strangers as for what does not exist."""
-    visible = for_sites(Analysis.objects.all(), user, permission, path="scan__site")
-    analysis = visible.select_related("scan__site", "model_version").filter(pk=analysis_id).first()
-    if analysis is None:
-        raise CodedError("not_found")
-    return analysis
 
 
 @dataclass(frozen=True)

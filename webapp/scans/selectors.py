@@ -48,12 +48,6 @@ def scan_or_upload(record_id: uuid.UUID, user: User) -> Scan | Upload:
     return scan or upload_or_404(user, record_id)
 
 
-def patients_search(user: User, site: object, words: str) -> QuerySet[Patient]:
-    """The site's patients by the beginning of the identifier or any part of the name."""
-    found = patients_visible(user).filter(patient_matches(words), site=site)
-    return found.order_by("name", "patient_id", "pk")
-
-
 def patient_matches(words: str, path: str = "") -> Q:
     """Every word begins the identifier or stands in the name; `path` leads to the patient."""
     condition = Q()

@@ -20,7 +20,6 @@ from tests.factories import (
 from webapp.analysis import services
 from webapp.analysis.models import Analysis, StudySummary
 from webapp.analysis.selectors import (
-    analysis_or_404,
     history,
     progress_of,
     worklist,
@@ -110,7 +109,6 @@ def studies(site, queued, answer):
         ({}, [2, 1, 0]),
         ({"status": "done"}, [1, 0]),
         ({"finding": "pneumonia"}, [0]),
-        ({"min_probability": 0.85}, [1]),
         ({"search": "002"}, [2]),
         ({"search": "no1 doe"}, [1]),
         ({"search": "acc-0"}, [0]),
@@ -129,10 +127,6 @@ def test_only_members_who_may_view_see_a_study(studies, owner, teammate, strange
     assert not worklist(user=owner, site=other_site).exists()
     assert worklist_findings(owner) == ["normal", "pneumonia"]
     assert worklist_findings(stranger) == []
-    analysis = Analysis.objects.first()
-    assert analysis_or_404(teammate, analysis.pk) == analysis
-    with pytest.raises(CodedError, match="not_found"):
-        analysis_or_404(stranger, analysis.pk)
 
 
 def test_the_worklists_queries_do_not_grow_with_its_rows(studies, owner, django_assert_num_queries):

@@ -8,7 +8,6 @@ from django.db import transaction
 from webapp.accounts.models import Role
 from webapp.accounts.services import membership_set, token_authenticate, token_create, token_revoke
 from webapp.audit.models import AppendOnly, AuditEvent
-from webapp.audit.selectors import events_for
 from webapp.audit.services import record
 
 pytestmark = pytest.mark.django_db
@@ -98,9 +97,3 @@ def test_what_opens_a_door_leaves_a_trace(person, site):
         ("membership.removed", "admin"),
     ]
     assert raw not in str(list(events.values()))
-
-
-def test_the_trail_is_read_by_those_who_may_and_at_their_site(event, owner, person, site, other_site):
-    assert event in events_for(person("auditor", role="auditor", site=site))
-    assert event not in events_for(person("foreign", role="auditor", site=other_site))
-    assert not events_for(owner).exists()

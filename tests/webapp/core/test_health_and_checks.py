@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 import pytest
 from django.core.checks import run_checks
 from django.db import OperationalError, connection
-from django.utils import timezone
 
 from webapp.core import checks
 from webapp.core.caching import JsonSerializer
-from webapp.core.clock import db_now
 
 
 @pytest.mark.django_db
@@ -88,13 +84,6 @@ def test_a_database_that_would_lock_up_is_reported(monkeypatch):
     assert ids(checks.database_options_are_safe) == []
     monkeypatch.setitem(connection.settings_dict, "OPTIONS", {})
     assert ids(checks.database_options_are_safe) == ["hilum.E006"]
-
-
-@pytest.mark.django_db
-def test_the_databases_clock_is_now_and_in_utc():
-    now = db_now()
-    assert now.utcoffset() == timedelta(0)
-    assert abs(now - timezone.now()) < timedelta(seconds=5)
 
 
 @pytest.mark.django_db
