@@ -45,7 +45,7 @@ class Job(Protocol):
 
 
 class Drain:
-    """Runs a job in one thread. Transient errors are tried again; any other ends the process.
+    """Runs a job in one thread. Transient errors and a disk's are tried again; any other ends the process.
 
     A process that ends is started afresh by whoever supervises it, and the lease brings back what it held.
     """
@@ -83,7 +83,7 @@ class Drain:
                 try:
                     self._empty()
                     pause, wait = FIRST_PAUSE, self.look_seconds
-                except TRANSIENT as error:
+                except (*TRANSIENT, OSError) as error:
                     logger.warning("%s: %s; trying again in %.1f s", self.job.name, describe(error), pause)
                     connections.close_all()
                     pause, wait = min(pause * 2, LONGEST_PAUSE), pause

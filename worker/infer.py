@@ -10,11 +10,11 @@ from django.conf import settings
 
 from webapp.analysis.models import Analysis
 from webapp.analysis.services import analyses_claim, analysis_done, analysis_fail
-from webapp.core import storage
+from webapp.core import ledger, storage
 from webapp.registry.models import ModelVersion
 from webapp.registry.selectors import active_models, artifact_path
 from webapp.scans.selectors import patient_age
-from worker.drain import LEASE, Heartbeat
+from worker.drain import LEASE, Heartbeat, Unavailable
 from worker.trouble import describe
 
 logger = logging.getLogger(__name__)
@@ -47,7 +47,11 @@ class InferJob:
         analyses = analyses_claim(settings.HILUM_BATCH, lease=LEASE)
         if analyses:
             with Heartbeat(Analysis, analyses[0].attempt_token, limit=LIMIT_SECONDS):
-                self._answer(analyses)
+                try:
+                    self._answer(analyses)
+                except Unavailable:
+                    ledger.release(Analysis, analyses[0].attempt_token)
+                    raise
         return bool(analyses)
 
     def _answer(self, analyses: Sequence[Analysis]) -> None:
@@ -85,6 +89,7 @@ def inputs(analyses: Sequence[Analysis]) -> Iterator[tuple[Analysis, object]]:
         try:
             working = read_working(storage.path_of(scan.working_name))
         except (OSError, ValueError) as error:
+            blame_no_outage(error)
             logger.error("scan %s has no readable working image: %s", scan.id, describe(error))
             fail(analysis, IMAGE_MISSING)
             continue
@@ -93,6 +98,12 @@ def inputs(analyses: Sequence[Analysis]) -> Iterator[tuple[Analysis, object]]:
 
 def fail(analysis: Analysis, code: str) -> None:
     analysis_fail(analysis=analysis, token=analysis.attempt_token, code=code)
+
+
+def blame_no_outage(error: Exception) -> None:
+    """Raise Unavailable where the whole store is away: then neither picture nor model is to blame."""
+    if isinstance(error, OSError) and not storage.is_working():
+        raise Unavailable from error
 
 
 class ModelUnavailable(Exception):
@@ -124,6 +135,7 @@ def load(version: ModelVersion):
     try:
         artifact = load_artifact(artifact_path(version), expected_sha256=version.sha256)
     except (OSError, ArtifactError) as error:
+        blame_no_outage(error)
         raise ModelUnavailable(str(version)) from error
     return Predictor(artifact, device(), settings.HILUM_PRECISION, batch_size=settings.HILUM_BATCH)
 

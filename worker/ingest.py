@@ -8,10 +8,10 @@ from pathlib import Path
 
 from classifier.errors import Refused
 from classifier.images.limits import Limits
-from classifier.images.sandbox import HelperFailed, ParsingHelper
+from classifier.images.sandbox import GaveOut, HelperFailed, ParsingHelper
 from webapp.analysis.services import ingest_done
-from webapp.core import storage
-from webapp.scans.files import ParsedScan, store_parsed
+from webapp.core import ledger, storage
+from webapp.scans.files import ParsedScan, discard_parsed, store_parsed
 from webapp.scans.models import Upload
 from webapp.scans.services import ingest_claim, ingest_fail, ingest_refuse
 from worker.drain import LEASE, TRANSIENT, Heartbeat, Unavailable
@@ -20,7 +20,7 @@ from worker.trouble import describe
 
 logger = logging.getLogger(__name__)
 
-FILE_MISSING, INTERNAL = "file_missing", "internal"
+FILE_MISSING, GAVE_OUT, INTERNAL = "file_missing", "parser_gave_out", "internal"
 LIMIT_SECONDS = Limits().wall_seconds + 60.0
 
 
@@ -51,19 +51,32 @@ class IngestJob:
     def _ingest(self, upload: Upload) -> None:
         token = upload.attempt_token
         try:
-            if not storage.path_of(upload.stored_name).exists():
-                ingest_fail(upload=upload, token=token, code=FILE_MISSING)
-                return
             finish(upload, self._parse(upload))
+        except GaveOut as gave_out:
+            logger.warning("upload %s: %s", upload.id, gave_out.detail)
+            ingest_fail(upload=upload, token=token, code=GAVE_OUT)
         except Refused as refused:
             ingest_refuse(upload=upload, token=token, reason=refused.reason, detail=refused.detail)
         except HelperFailed as error:
+            ledger.release(Upload, token)
             raise Unavailable from error
+        except OSError as error:
+            self._disk_trouble(upload, error)
         except TRANSIENT:
             raise  # the lease brings the upload back
         except Exception as error:
             logger.error("upload %s failed: %s", upload.id, describe(error))
             ingest_fail(upload=upload, token=token, code=INTERNAL)
+
+    def _disk_trouble(self, upload: Upload, error: OSError) -> None:
+        """An outage of the store is nobody's attempt; trouble with one file counts as one of its own."""
+        token = upload.attempt_token
+        if not storage.is_working():
+            ledger.release(Upload, token)
+        elif not storage.path_of(upload.stored_name).exists():
+            ingest_fail(upload=upload, token=token, code=FILE_MISSING)
+            return
+        raise Unavailable from error
 
     def _parse(self, upload: Upload) -> ParsedScan:
         with tempfile.TemporaryDirectory(dir=scratch_folder()) as folder:
@@ -82,12 +95,7 @@ def finish(upload: Upload, parsed: ParsedScan) -> None:
     except TRANSIENT:
         raise  # it may have been committed all the same
     except Exception:
-        discard(parsed)
+        discard_parsed(parsed)
         raise
     if recorded is None:
-        discard(parsed)
-
-
-def discard(parsed: ParsedScan) -> None:
-    for file in parsed.files.values():
-        storage.delete_file(file.name)
+        discard_parsed(parsed)

@@ -1,17 +1,16 @@
-"""A small file per drain that says it is alive: read by the supervisor and by health checks."""
+"""A small file per drain by which the supervisor sees that it is warm."""
 
 from __future__ import annotations
 
 import json
 import os
-import time
 from pathlib import Path
 
 from django.conf import settings
 
 
 class Pulse:
-    """`run/<job>-<node>.json` in the data folder: {"state": "starting" or "ready", "pid", "at" (Unix)}."""
+    """`run/<job>-<node>.json` in the data folder: {"state": "starting" or "ready", "pid"}."""
 
     def __init__(self, job: str, node: str) -> None:
         self.path = Path(settings.HILUM_DATA) / "run" / f"{job}-{node}.json"
@@ -19,7 +18,7 @@ class Pulse:
 
     def beat(self, state: str) -> None:
         temporary = self.path.with_suffix(f".{os.getpid()}.tmp")
-        temporary.write_text(json.dumps({"state": state, "pid": os.getpid(), "at": time.time()}))
+        temporary.write_text(json.dumps({"state": state, "pid": os.getpid()}))
         temporary.rename(self.path)
 
     def stop(self) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import time
 from pathlib import Path
 
 from django.conf import settings
+
+logger = logging.getLogger(__name__)
 
 STALE_SECONDS = 6 * 60 * 60
 
@@ -28,4 +31,6 @@ def remove_stale(folder: Path, *, older_than: float = STALE_SECONDS) -> int:
             removed += 1
         except FileNotFoundError:
             continue  # its owner was quicker
+        except OSError as error:
+            logger.warning("%s cannot be removed: %s", path.name, error.strerror)
     return removed

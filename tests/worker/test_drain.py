@@ -104,6 +104,14 @@ def test_a_database_that_is_away_is_tried_again(running, monkeypatch):
     assert job.done.count("prepared") == 1
 
 
+def test_a_disk_that_refuses_is_tried_again(running, monkeypatch):
+    monkeypatch.setattr(drain_module, "FIRST_PAUSE", 0.01)
+    job = Counting(PermissionError("not ours"), 3)
+    drain = running(job)
+    assert job.wait_for(3)
+    assert drain.ended.empty()
+
+
 def test_any_other_error_ends_the_process_and_is_told_without_its_message(running):
     drain = running(Counting(ValueError("DOE^JOHN")))
     why = drain.ended.get(timeout=PATIENCE)

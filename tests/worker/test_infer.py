@@ -11,7 +11,7 @@ from webapp.analysis.services import analyses_queue
 from webapp.core import ledger, storage
 from webapp.registry.selectors import artifact_path
 from webapp.registry.services import model_register
-from worker.drain import LEASE
+from worker.drain import LEASE, Unavailable
 from worker.infer import InferJob, ModelUnavailable, WarmModels
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -59,6 +59,18 @@ def test_a_picture_that_cannot_be_read_fails_alone(queued):
     storage.delete_file(analyses[1].scan.working_name)
     drain()
     assert states(analyses) == [("done", ""), ("failed", "image_missing"), ("done", "")]
+
+
+def test_a_store_that_is_away_fails_neither_pictures_nor_models(queued, monkeypatch):
+    analyses = queued(2)
+    away = storage.root().rename(storage.root().with_name("away"))
+    with pytest.raises(Unavailable):
+        drain()
+    away.rename(storage.root())
+    assert states(analyses) == [("queued", "")] * 2
+    assert Analysis.objects.filter(attempts=0).count() == 2
+    drain()
+    assert states(analyses) == [("done", "")] * 2
 
 
 def test_a_damaged_model_fails_its_analyses_with_a_code_and_stays_unused(queued, model):

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
 
 from classifier.contract import RefusalReason
 from classifier.errors import Refused
-from classifier.images.sandbox import HelperFailed
+from classifier.images.sandbox import GaveOut, HelperFailed
 from tests.factories import facts
 from webapp.analysis.models import Analysis
 from webapp.core import ledger, storage
@@ -26,6 +27,7 @@ class Helper:
 
     def parse(self, path, folder, *, claimed=None):
         self.calls += 1
+        Path(path).stat()
         outcome = self.outcomes.pop(0) if self.outcomes else None
         if outcome:
             raise outcome
@@ -88,7 +90,47 @@ def test_a_helper_that_does_not_start_blames_no_file(job, stored_upload):
     with pytest.raises(Unavailable):
         drain(job(HelperFailed("no process")))
     upload.refresh_from_db()
-    assert upload.status == Upload.Status.PARSING  # until its lease runs out, and then it is read again
+    assert (upload.status, upload.attempts) == (Upload.Status.RECEIVED, 0)
+
+
+def test_a_file_that_the_machine_did_not_finish_is_kept_for_another_try(job, stored_upload):
+    upload = stored_upload()
+    drain(job(GaveOut("took too long to read")))
+    upload.refresh_from_db()
+    assert (upload.status, upload.error_code) == (Upload.Status.FAILED, "parser_gave_out")
+    assert storage.path_of(upload.stored_name).exists()
+
+
+def test_a_full_disk_costs_no_upload_an_attempt(job, stored_upload, monkeypatch):
+    upload = stored_upload()
+    monkeypatch.setattr(storage, "is_working", lambda: False)
+    for _ in range(5):
+        with pytest.raises(Unavailable):
+            drain(job(OSError(errno.ENOSPC, "No space left on device")))
+    drain(job())
+    upload.refresh_from_db()
+    assert upload.status == Upload.Status.DONE
+
+
+def test_a_store_that_is_not_mounted_is_no_missing_file(job, stored_upload):
+    upload = stored_upload()
+    away = storage.root().rename(storage.root().with_name("away"))
+    with pytest.raises(Unavailable):
+        drain(job())
+    if storage.root().exists():
+        storage.root().rmdir()
+    away.rename(storage.root())
+    drain(job())
+    upload.refresh_from_db()
+    assert upload.status == Upload.Status.DONE
+
+
+def test_trouble_with_one_file_counts_as_an_attempt_of_that_file(job, stored_upload):
+    upload = stored_upload()
+    with pytest.raises(Unavailable):
+        drain(job(OSError(errno.EIO, "Input/output error")))
+    upload.refresh_from_db()
+    assert (upload.status, upload.attempts) == (Upload.Status.PARSING, 1)
 
 
 def test_a_second_run_does_nothing(job, stored_upload):
@@ -108,6 +150,22 @@ def test_an_attempt_that_lost_its_lease_changes_nothing_and_leaves_no_files(job,
     job()._ingest(late)
     assert {path for path in storage.root().rglob("*.png")} == kept
     assert Scan.objects.count() == 1
+
+
+def test_pictures_that_came_before_the_disk_was_full_are_removed(job, stored_upload, monkeypatch):
+    put, stored = storage.put_file, []
+
+    def put_two(source, name):
+        stored.append(name)
+        if len(stored) > 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return put(source, name)
+
+    monkeypatch.setattr(storage, "put_file", put_two)
+    upload = stored_upload()
+    with pytest.raises(Unavailable):
+        drain(job())
+    assert not list(storage.path_of(upload.stored_name).parent.glob("*.png"))
 
 
 def test_files_of_a_scan_that_could_not_be_recorded_are_removed(job, stored_upload, monkeypatch):

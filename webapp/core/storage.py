@@ -11,6 +11,8 @@ from typing import BinaryIO
 
 from django.conf import settings
 
+DRAFT = ".draft-"
+PROBE_BYTES = 1 << 20
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)*")
 
@@ -47,15 +49,31 @@ def open_file(name: str) -> BinaryIO:
     return path_of(name).open("rb")
 
 
+def is_working() -> bool:
+    """Whether the store is there and takes a file: trouble with one file is then that file's own."""
+    try:
+        with tempfile.TemporaryFile(dir=root()) as probe:
+            probe.write(bytes(PROBE_BYTES))
+            probe.flush()
+            os.fsync(probe.fileno())
+    except OSError:
+        return False
+    return True
+
+
 def delete_file(name: str) -> None:
     """Remove a stored file; one that is already gone is fine."""
     path_of(name).unlink(missing_ok=True)
 
 
 def _copy_near(source: Path, target: Path) -> Path:
-    handle, draft = tempfile.mkstemp(dir=target.parent, prefix=".draft-")
-    with open(handle, "wb") as out, source.open("rb") as file:
-        shutil.copyfileobj(file, out, 1 << 20)
+    handle, draft = tempfile.mkstemp(dir=target.parent, prefix=DRAFT)
+    try:
+        with open(handle, "wb") as out, source.open("rb") as file:
+            shutil.copyfileobj(file, out, 1 << 20)
+    except BaseException:
+        Path(draft).unlink(missing_ok=True)
+        raise
     source.unlink()
     return Path(draft)
 
