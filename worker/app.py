@@ -34,7 +34,14 @@ app.conf.update(
     broker_connection_max_retries=None,
     beat_scheduler="django_celery_beat.schedulers:DatabaseScheduler",
     beat_max_loop_interval=5,
-    beat_schedule={"sweep": {"task": "worker.tasks.sweep", "schedule": SWEEP_SECONDS}},
+    beat_schedule={
+        # A sweep that nobody took in time is no more needed: the next one is due.
+        "sweep": {
+            "task": "worker.tasks.sweep",
+            "schedule": SWEEP_SECONDS,
+            "options": {"expires": SWEEP_SECONDS},
+        }
+    },
 )
 
 

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import logging
+import time
+from datetime import timedelta
 
+from axes.models import AccessAttempt
 from django.conf import settings
+from django.core.management import call_command
+from django.utils import timezone
 
 from webapp.analysis.models import Analysis
 from webapp.analysis.services import analyses_give_up, backfill
+from webapp.analysis.storage_check import remove_leftovers
 from webapp.core import ledger
 from webapp.core.queue import nudge
 from webapp.scans.files import incoming_folder
@@ -17,6 +23,8 @@ from worker.scratch import remove_stale, scratch_folder
 
 logger = logging.getLogger(__name__)
 
+DAY = timedelta(days=1)
+
 
 class SweepJob:
     """Gives up what is worn out, nudges for what lies waiting, queues the scans that waited for a model."""
@@ -24,6 +32,9 @@ class SweepJob:
     name = "control"
 
     phantoms: PhantomCollection | None = None
+
+    def __init__(self) -> None:
+        self._next_tidying = 0.0
 
     def prepare(self) -> None:
         self.phantoms = PhantomCollection()
@@ -45,4 +56,16 @@ class SweepJob:
             remove_stale(folder)
         if self.phantoms:
             self.phantoms.tend()
+        if time.monotonic() >= self._next_tidying:
+            self._next_tidying = time.monotonic() + DAY.total_seconds()
+            tidy()
         return False
+
+
+def tidy() -> None:
+    """For once a day: searches and typed names are not kept, nor are files that came to nothing."""
+    call_command("clearsessions")
+    AccessAttempt.objects.filter(attempt_time__lt=timezone.now() - DAY).delete()
+    removed = remove_leftovers(DAY.total_seconds())
+    if removed:
+        logger.info("tidied: %d files of lost attempts removed", removed)

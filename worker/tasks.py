@@ -6,8 +6,8 @@ import logging
 from collections.abc import Callable, Iterable
 
 from webapp.core.queue import QUEUES
-from worker.app import app
-from worker.drain import Drain
+from worker.app import SWEEP_SECONDS, app
+from worker.drain import LOOK_SECONDS, Drain
 from worker.infer import InferJob
 from worker.ingest import IngestJob
 from worker.sweep import SweepJob
@@ -62,7 +62,8 @@ def start(*, queues: Iterable[str], node: str) -> None:
     """Start the drains of the queues that this worker consumes."""
     for queue in queues:
         if queue in JOBS:
-            drains[queue] = Drain(JOBS[queue](), node=node)
+            look = SWEEP_SECONDS if queue == "control" else LOOK_SECONDS
+            drains[queue] = Drain(JOBS[queue](), node=node, look_seconds=look)
             drains[queue].start()
 
 

@@ -1,17 +1,22 @@
 from __future__ import annotations
 
 import os
+import uuid
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
+from axes.models import AccessAttempt
+from django.contrib.sessions.models import Session
+from django.utils import timezone
 
 from tests.factories import AnalysisFactory, ScanFactory, UploadFactory
 from webapp.analysis.models import Analysis
-from webapp.core import ledger
+from webapp.core import ledger, storage
 from webapp.scans.models import Upload
 from worker import sweep
 from worker.scratch import remove_stale, scratch_folder
-from worker.sweep import SweepJob
+from worker.sweep import SweepJob, tidy
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -63,3 +68,50 @@ def test_what_a_killed_process_left_is_removed_and_what_is_under_way_stays():
     assert not old.exists()
     assert new.exists()
     remove_stale(scratch_folder(), older_than=-1)
+
+
+def test_a_file_that_cannot_be_removed_stops_nothing(monkeypatch, caplog):
+    stubborn, old = scratch_folder() / "a", scratch_folder() / "b"
+    for path in (stubborn, old):
+        path.touch()
+        os.utime(path, (0, 0))
+    unlink = Path.unlink
+
+    def refuse(path, missing_ok=False):
+        if path == stubborn:
+            raise PermissionError(13, "Permission denied")
+        unlink(path, missing_ok)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", refuse)
+        assert remove_stale(scratch_folder()) == 1
+    assert not old.exists()
+    assert "cannot be removed" in caplog.text
+    stubborn.unlink()
+
+
+def test_searches_and_typed_names_are_not_kept_for_ever():
+    for key, days in (("old", -1), ("new", 1)):
+        Session.objects.create(session_key=key, expire_date=timezone.now() + timedelta(days=days))
+        attempt = AccessAttempt.objects.create(username=key, failures_since_start=1)
+        AccessAttempt.objects.filter(pk=attempt.pk).update(
+            attempt_time=timezone.now() + timedelta(days=2 * days)
+        )
+    SweepJob().step()
+    assert [session.pk for session in Session.objects.all()] == ["new"]
+    assert [attempt.username for attempt in AccessAttempt.objects.all()] == ["new"]
+
+
+def test_files_of_lost_attempts_go_and_those_of_unknown_uploads_stay():
+    upload, other = UploadFactory(), uuid.uuid4()
+    folder = storage.path_of(upload.stored_name).parent
+    lost, draft = folder / "0123abcd-working.png", folder / ".draft-x"
+    unknown = storage.root() / f"ab/{other}/0123abcd-working.png"
+    kept = storage.path_of(upload.stored_name)
+    for path in (lost, draft, unknown, kept):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        os.utime(path, (0, 0))
+    tidy()
+    assert [path.exists() for path in (lost, draft, unknown, kept)] == [False, False, True, True]
+    unknown.unlink()

@@ -53,6 +53,23 @@ def remove_orphans(found: Findings) -> int:
     return len(found.orphaned)
 
 
+def remove_leftovers(grace_seconds: float) -> int:
+    """Delete drafts, and pictures of attempts that came to nothing; answers how many files.
+
+    Files of an upload that no row knows are left to a person: the database may be an older one.
+    """
+    leftovers = Findings(orphaned=[n for n in check(grace_seconds=grace_seconds).orphaned if _is_leftover(n)])
+    return remove_orphans(leftovers)
+
+
+def _is_leftover(name: str) -> bool:
+    *_, folder, file = ("", *name.split("/"))
+    if file.startswith(storage.DRAFT):
+        return True
+    picture = file.endswith(tuple(f"-{kind}.png" for kind in KINDS))
+    return picture and Upload.objects.filter(stored_name__contains=f"/{folder}/").exists()
+
+
 def _named() -> Iterator[tuple[str, str]]:
     uploads = Upload.objects.exclude(status=Upload.Status.REFUSED)
     yield from uploads.values_list("stored_name", "sha256").iterator()
