@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 import secrets
 from pathlib import Path
 
@@ -72,6 +73,21 @@ def test_only_the_proxy_is_reachable_from_outside(compose: dict) -> None:
     assert published == {"proxy"}
     assert compose["networks"]["backend"]["internal"] is True
     assert [n for n, s in compose["services"].items() if "frontend" in s["networks"]] == ["proxy"]
+
+
+def test_the_web_server_is_reached_by_the_proxy_and_without_containers_by_this_host_alone(
+    compose: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert compose["services"]["web"]["environment"]["HILUM_BIND"] == "0.0.0.0:8000"
+    monkeypatch.delenv("HILUM_BIND", raising=False)
+    settings = runpy.run_path(str(ROOT / "deploy" / "gunicorn.conf.py"))
+    assert settings["bind"] == "127.0.0.1:8000"
+    assert "forwarded_allow_ips" not in settings
+
+
+def test_postgres_logs_no_values_of_rows(compose: dict) -> None:
+    options = compose["services"]["postgres"]["command"]
+    assert {"log_error_verbosity=terse", "log_min_error_statement=panic"} <= set(options)
 
 
 def test_inference_and_training_get_a_gpu_and_the_others_none(compose: dict) -> None:

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Callable
 
 from django.conf import settings
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
 
 from webapp.core.errors import CodedError
 from webapp.core.logs import request_id
@@ -96,6 +96,8 @@ class CodedErrors:
         if isinstance(exception, CodedError):
             logger.info("refused", extra={"code": exception.code})
             return error_response(request, exception)
+        if isinstance(exception, UnreadablePostError):
+            return error_response(request, CodedError("incomplete"))
         if isinstance(exception, Http404) and wants_json(request):
             return error_response(request, CodedError("not_found"))
         return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
 from django.template.loader import render_to_string
 from rest_framework import exceptions as drf
 from rest_framework.views import exception_handler as drf_handler
@@ -54,7 +54,7 @@ def problem(error: CodedError) -> dict:
 
 
 def error_response(request: HttpRequest, error: CodedError, *, alone: bool = False) -> HttpResponse:
-    """The same error in the caller's language: problem+json, an htmx fragment, or a page.
+    """The same error in the caller's language: problem+json, or a page.
 
     `alone` renders without the context processors, for when the database may be what failed.
     """
@@ -63,9 +63,8 @@ def error_response(request: HttpRequest, error: CodedError, *, alone: bool = Fal
         if error.status == HTTPStatus.UNAUTHORIZED:
             response["WWW-Authenticate"] = "Bearer"
         return response
-    template = "core/_error.html" if request.headers.get("HX-Request") else "core/error.html"
     context = {"error": error, "request_id": request_id.get()}
-    page = render_to_string(template, context, request=None if alone else request)
+    page = render_to_string("core/error.html", context, request=None if alone else request)
     return HttpResponse(page, status=error.status)
 
 
@@ -87,6 +86,8 @@ def coded(exc: Exception) -> CodedError | None:
         return exc
     if isinstance(exc, Http404):
         return CodedError("not_found")
+    if isinstance(exc, UnreadablePostError):
+        return CodedError("incomplete")
     if isinstance(exc, PermissionDenied):
         return CodedError("forbidden")
     if isinstance(exc, drf.ValidationError):

@@ -46,8 +46,6 @@ INSTALLED_APPS = [
     "axes",
     "csp",
     "django_celery_beat",
-    "django_filters",
-    "django_htmx",
     "drf_spectacular",
     "rest_framework",
     "webapp.core",
@@ -62,6 +60,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "webapp.core.unread.UnreadBody",
     "webapp.core.middleware.RequestLog",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -77,7 +76,6 @@ MIDDLEWARE = [
     "webapp.accounts.middleware.ReadersTimezone",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "django_htmx.middleware.HtmxMiddleware",
     "webapp.core.middleware.CodedErrors",
     "axes.middleware.AxesMiddleware",
 ]
@@ -228,7 +226,6 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
     "EXCEPTION_HANDLER": "webapp.core.problems.exception_handler",
     "DEFAULT_VERSIONING_CLASS": None,
     "NUM_PROXIES": HILUM_TRUSTED_PROXIES,

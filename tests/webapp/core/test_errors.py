@@ -7,10 +7,13 @@ import logging
 
 import pytest
 from django.db import OperationalError
-from django.test import Client
+from django.http import UnreadablePostError
+from django.test import Client, RequestFactory
 
 from classifier.contract import ADVICE
 from webapp.core.errors import CODES, CodedError
+from webapp.core.middleware import CodedErrors
+from webapp.core.problems import coded
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.webapp.core.urls")]
 
@@ -66,12 +69,6 @@ def test_a_throttled_caller_learns_when_to_come_back(client):
 def test_an_upload_that_fails_is_answered_as_data_whatever_it_accepts(client):
     response = client.post("/fail/coded/", b"x", content_type="application/octet-stream")
     assert response.json()["code"] == "patient_conflict"
-
-
-def test_a_fragment_gets_a_fragment(client):
-    page = client.get("/fail/coded/", headers={"hx-request": "true"}).content.decode()
-    assert "patient_conflict" in page
-    assert "<html" not in page
 
 
 def test_a_page_that_is_not_there_says_so(client, owner):
@@ -150,3 +147,11 @@ def test_a_large_form_is_refused_before_a_byte_of_it_is_read(client, size):
     response = client.post("/sign-in/", **form, **{"wsgi.input": Unread()})
     assert response.status_code == 413
     assert "too_large" in response.content.decode()
+
+
+def test_an_upload_that_breaks_off_is_told_so_by_page_and_api():
+    broken = UnreadablePostError("timed out")
+    request = RequestFactory().post("/upload/file/", b"x", content_type="application/octet-stream")
+    answer = CodedErrors(lambda _: None).process_exception(request, broken)
+    assert (answer.status_code, json.loads(answer.content)["code"]) == (400, "incomplete")
+    assert coded(broken).code == "incomplete"
