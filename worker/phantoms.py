@@ -19,6 +19,7 @@ from worker.scratch import scratch_folder
 logger = logging.getLogger(__name__)
 
 PATIENTS = 4
+ENVIRONMENT = ("PATH", "HOME", "LANG", "XDG_CACHE_HOME", "PYTHONNOUSERSITE")  # and no secret
 
 
 class PhantomCollection:
@@ -40,7 +41,10 @@ class PhantomCollection:
         elif not (collection_path().exists() or self._failed):
             self._folder = scratch_folder() / f"phantoms-{uuid.uuid4().hex}"
             self._process = subprocess.Popen(
-                self._command(self._folder), cwd=settings.BASE_DIR, stdout=subprocess.DEVNULL
+                self._command(self._folder),
+                cwd=settings.BASE_DIR,
+                env={name: os.environ[name] for name in ENVIRONMENT if name in os.environ},
+                stdout=subprocess.DEVNULL,
             )
 
     def close(self) -> None:
