@@ -14,10 +14,6 @@ from webapp.core.errors import CodedError
 from webapp.registry.models import ModelStatus, ModelVersion
 
 
-def active_model(slot: str) -> ModelVersion | None:
-    return ModelVersion.objects.filter(slot=slot, status=ModelStatus.ACTIVE).first()
-
-
 def active_models() -> dict[str, ModelVersion]:
     """The active version of every slot that has one."""
     return {version.slot: version for version in ModelVersion.objects.filter(status=ModelStatus.ACTIVE)}

@@ -77,7 +77,7 @@ def test_a_registered_model_is_a_candidate_with_its_spec_card_and_file(register,
     assert version.model_spec == spec_of()
     assert version.card["limits"] == ["knows nothing"]
     assert selectors.artifact_path(version).read_bytes() == (tmp_path / "0.safetensors").read_bytes()
-    assert selectors.active_model("cxr") is None
+    assert selectors.active_models() == {}
 
 
 def test_the_same_bytes_are_the_earlier_version(register):
@@ -107,7 +107,7 @@ def test_a_promotion_retires_the_one_before_and_is_recorded(register, admin, nud
     model_promote(model_version=first, by=admin, reason="the first")
     promotion = model_promote(model_version=second, by=admin, reason="better at our hospital")
     first.refresh_from_db()
-    assert (first.status, second.status, selectors.active_model("cxr")) == ("retired", "active", second)
+    assert (first.status, second.status, selectors.active_models()) == ("retired", "active", {"cxr": second})
     assert (promotion.previous, promotion.by, promotion.reason) == (first, admin, "better at our hospital")
     event = AuditEvent.objects.filter(action="model.promoted").latest("created_at")
     assert event.detail == {"slot": "cxr", "previous": str(first.pk)}
