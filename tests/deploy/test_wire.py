@@ -52,15 +52,23 @@ def listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def test_a_body_that_is_too_large_is_sent_in_peace_and_then_told_so(port):
+@pytest.mark.parametrize(
+    ("path", "kind", "status"),
+    [
+        ("/sign-in/", FORM, 413),
+        ("/upload/file/", "application/octet-stream", 403),
+        ("/api/v1/scans/", "multipart/form-data; boundary=b", 401),
+    ],
+)
+def test_who_sends_a_body_that_is_not_taken_gets_the_answer_and_keeps_the_connection(
+    port, path, kind, status
+):
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
-    body = bytes(40 << 20)
-    connection.request("POST", "/sign-in/", body, {"Content-Type": FORM})
-    answer = connection.getresponse()
-    assert answer.status == 413
-    answer.read()
-    connection.request("POST", "/sign-in/", bytes(5 << 20), {"Content-Type": FORM})
-    assert connection.getresponse().status == 413
+    for size in (40 << 20, 5 << 20):
+        connection.request("POST", path, bytes(size), {"Content-Type": kind})
+        answer = connection.getresponse()
+        assert answer.status == status
+        answer.read()
 
 
 def test_a_client_that_falls_silent_is_answered_and_gives_its_thread_back(port):
