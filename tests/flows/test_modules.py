@@ -39,16 +39,35 @@ two.png,P-2,,\\r
 
 
 def test_a_manifest_names_patient_and_day_of_each_file(run):
-    found = run("upload/manifest.js", f"[...m.readManifest(`{MANIFEST}`)]")
-    assert found == [
-        ["one.png", {"patient": "P-1", "date": "", "offset": 5}],
-        ["two.png", {"patient": "P-2", "date": "", "offset": None}],
+    assert run("upload/manifest.js", f"m.readManifest(`{MANIFEST}`)") == [
+        {"path": "a/one.png", "under": "", "patient": "P-1", "date": "", "offset": 5},
+        {"path": "two.png", "under": "", "patient": "P-2", "date": "", "offset": None},
     ]
 
 
 def test_a_manifest_may_use_semicolons_and_dates(run):
-    found = run("upload/manifest.js", r"[...m.readManifest('file;patient_id;study_date\nx.dcm;7;20260301')]")
-    assert found == [["x.dcm", {"patient": "7", "date": "2026-03-01", "offset": None}]]
+    found = run("upload/manifest.js", r"m.readManifest('file;patient_id;study_date\nx.dcm;7;20260301')")
+    assert found == [{"path": "x.dcm", "under": "", "patient": "7", "date": "2026-03-01", "offset": None}]
+
+
+@pytest.mark.parametrize(
+    ("rows", "dropped", "whose"),
+    [
+        (["anna/a.png,ANNA", "bert/a.png,BERT"], ["anna/a.png", "bert/a.png"], ["ANNA", "BERT"]),
+        (["anna/a.png,ANNA", "bert/a.png,BERT"], ["x/bert/a.png", "x/anna/a.png"], ["BERT", "ANNA"]),
+        (["x/anna/a.png,ANNA"], ["anna/a.png"], ["ANNA"]),
+        ([r"Anna\\A.PNG,ANNA", "./b.png,BERT"], ["anna/a.png", "B.png"], ["ANNA", "BERT"]),
+        (["anna/a.png,ANNA", "bert/a.png,BERT"], ["a.png"], [None]),
+        (["a.png,ANNA", "a.png,BERT"], ["a.png"], [None]),
+        (["a.png,ANNA", "a.png,ANNA"], ["a.png"], ["ANNA"]),
+        (["a.png,ANNA", "bert/a.png,BERT"], ["a.png", "bert/a.png"], [None, None]),
+        (["a.png,ANNA"], ["anna/a.png", "bert/a.png"], [None, None]),
+        (["a.png,ANNA"], ["aa.png", "b.png"], [None, None]),
+    ],
+)
+def test_a_file_is_named_by_one_line_of_the_manifest_or_by_none(run, rows, dropped, whose):
+    read = f"m.readManifest(`{chr(10).join(['image,patient', *rows])}`)"
+    assert run("upload/manifest.js", f"m.named({read}, {dropped}).map((e) => e?.patient ?? null)") == whose
 
 
 def test_a_table_without_the_columns_is_no_manifest(run):

@@ -7,9 +7,8 @@ const COLUMNS = {
 };
 
 export const baseName = (path) => path.split(/[\\/]/).pop();
-
-/** How a file is looked up in a manifest: by its name alone, in either case. */
-export const keyOf = (path) => baseName(path).toLowerCase();
+const folderOf = (path) => path.slice(0, path.lastIndexOf("/") + 1);
+const plain = (path) => path.replaceAll("\\", "/").replace(/^(\.?\/)+/, "").toLowerCase();
 
 /** Rows of a CSV text as arrays of cells (RFC 4180 quotes; comma or semicolon, whichever the head uses). */
 export function parseCsv(text) {
@@ -38,21 +37,40 @@ export function addDays(date, days) {
   return moment.toISOString().slice(0, 10);
 }
 
-/** Map of file name to {patient, date, offset}; null when the text is no manifest of pictures. */
-export function readManifest(text) {
+/** The lines of a CSV as [{path, under, patient, date, offset}], for what lies in the CSV's folder (`under`) or below;
+    null when the text is no manifest of pictures. */
+export function readManifest(text, { csv = "" } = {}) {
   const [head, ...rows] = parseCsv(text);
   const names = (head ?? []).map((name) => name.toLowerCase());
   const place = Object.fromEntries(
     Object.entries(COLUMNS).map(([key, known]) => [key, names.findIndex((name) => known.includes(name))]),
   );
   if (place.file < 0 || place.patient < 0) return null;
-  const entries = rows.map((row) => {
+  const lines = rows.map((row) => {
     const offset = place.offset < 0 ? "" : row[place.offset] ?? "";
-    return [keyOf(row[place.file] ?? ""), {
+    return {
+      path: plain(row[place.file] ?? ""),
+      under: plain(folderOf(csv)),
       patient: row[place.patient] ?? "",
       date: place.date < 0 ? "" : isoDate(row[place.date]),
       offset: offset === "" || Number.isNaN(Number(offset)) ? null : Math.round(Number(offset)),
-    }];
+    };
   });
-  return new Map(entries.filter(([name]) => name));
+  return lines.filter(({ path }) => path);
+}
+
+/** For each path the line that names it, else null. A line that fits two files, or a file that two lines fit, could
+    be anybody's: names like frontal.png come once a patient, so nothing is guessed. */
+export function named(lines, paths) {
+  const different = [...new Map(lines.map((line) => [JSON.stringify(line), line])).values()];
+  const hits = paths.map(plain).map((path) => different.filter((line) => fits(line, path)));
+  const times = new Map();
+  for (const line of hits.flat()) times.set(line, (times.get(line) ?? 0) + 1);
+  return hits.map((lines) => (lines.length === 1 && times.get(lines[0]) === 1 ? lines[0] : null));
+}
+
+function fits({ path, under }, file) {
+  if (!file.startsWith(under)) return false;
+  const inside = file.slice(under.length);
+  return inside === path || inside.endsWith(`/${path}`) || path.endsWith(`/${inside}`);
 }

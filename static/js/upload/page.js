@@ -1,23 +1,24 @@
 // The upload page: collects files, asks what has to be asked, sends three at a time, follows each to its result.
 import { poll, postJson } from "../http.js";
 import { bytes, dropped, isCsv, isDicom, picked } from "./files.js";
-import { addDays, baseName, keyOf, readManifest } from "./manifest.js";
+import { addDays, baseName, named, readManifest } from "./manifest.js";
 import { Row } from "./row.js";
 import { send } from "./send.js";
 
 const AT_ONCE = 3;
+const MOST_ASKED = 500; // as many as the server answers at once
 const WORTH_ANOTHER_TRY = new Set(["unauthenticated", "csrf", "rate_limited", "incomplete", "internal", "unavailable"]);
 const page = document.querySelector("[data-upload]");
 const part = (name) => page.querySelector(`[data-${name}]`);
 const limit = Number(page.dataset.limit);
 const rows = [];
-const manifest = new Map();
 let following = false;
 let lookUp = 0;
 
 const today = () => new Date().toISOString().slice(0, 10);
 const staged = () => rows.filter((row) => row.state === "staged");
 const sending = () => rows.filter((row) => row.state === "sending");
+const counted = () => staged().filter((row) => row.offset !== null);
 
 function add(row, { earlier = false } = {}) {
   Object.assign(row, { onRetry: again, onEdit: edited });
@@ -29,37 +30,56 @@ function add(row, { earlier = false } = {}) {
 
 async function take(files) {
   if (!files.length) return;
-  for (const { file } of files.filter(({ file }) => isCsv(file))) await takeManifest(file);
-  const fresh = await Promise.all(files.filter(({ file }) => !isCsv(file)).map(stage));
-  assignFromManifest();
-  const ask = staged().some((row) => row.asksForPatient) || part("day-zero-field").hidden === false;
-  if (!ask) staged().forEach((row) => row.become("queued"));
+  const tables = files.filter(({ file }) => isCsv(file));
+  const fresh = await Promise.all(files.filter((one) => !tables.includes(one)).map(stage));
+  part("manifest-note").hidden = !tables.length;
+  if (tables.length) await takeManifests(tables);
+  const asks = fresh.some((row) => row.state === "staged" && (row.asks || row.offset !== null));
+  if (!asks) for (const row of fresh.filter((row) => row.state === "staged")) row.become("queued");
   showState();
-  if (ask) {
-    part("start").focus();
-    lookUpSoon();
-  }
+  if (asks) part("start").focus();
+  if (staged().length) lookUpSoon();
   fresh[0]?.node.scrollIntoView({ block: "nearest" });
   pump();
 }
 
-async function takeManifest(file) {
-  const read = readManifest(await file.text());
-  const note = part("manifest-note");
-  note.hidden = false;
-  if (!read) {
-    note.textContent = `${file.name} is no manifest: it needs a column “image” or “file” and a column “patient”.`;
-    return;
+/** Applied once, to what waits now: a later drop may hold other files of the same names. */
+async function takeManifests(tables) {
+  const texts = await Promise.all(tables.map(({ file }) => file.text()));
+  const read = tables.map(({ path }, at) => readManifest(texts[at], { csv: path }));
+  const foreign = tables.filter((_, at) => !read[at]).map(({ file }) => file.name);
+  const waiting = staged();
+  const lines = named(read.flatMap((lines) => lines ?? []), waiting.map((row) => row.name));
+  const found = waiting.map((row, at) => [row, lines[at]]).filter(([, line]) => line);
+  applyManifest(found);
+  const words = foreign.map((name) => `${name} is no manifest: it needs a column “image” or “file” and a column “patient”.`);
+  if (foreign.length < tables.length) words.push(`The manifest names ${found.length} of ${waiting.length} files.`);
+  if (found.length && found.length < waiting.length) words.push("The others fit no line of it, or more than one.");
+  part("manifest-note").textContent = words.join(" ");
+}
+
+function applyManifest(found) {
+  const zero = part("day-zero");
+  if (!counted().length) zero.value = "";
+  for (const [row, line] of found) {
+    row.offset = line.date ? null : line.offset;
+    row.assign({ patient: line.patient, date: line.date });
   }
-  for (const [name, entry] of read) manifest.set(name, entry);
-  note.textContent = `${file.name} names the patients of ${read.size} files.`;
+  // The newest picture of the manifest is taken for today's until somebody says better.
+  if (counted().length) zero.value ||= addDays(today(), -Math.max(0, ...counted().map((row) => row.offset)));
+  countDays();
+}
+
+function countDays() {
+  const zero = part("day-zero").value;
+  if (zero) for (const row of counted()) row.assign({ date: addDays(zero, row.offset) });
 }
 
 /** Tells each file that waits for a go whom it would join. */
 async function lookUpPatients() {
-  const ids = [...new Set(staged().map((row) => row.claim.patient).filter(Boolean))];
+  const ids = [...new Set(staged().map((row) => row.claim.patient).filter(Boolean))].slice(0, MOST_ASKED);
   const { patients } = ids.length ? await postJson(page.dataset.patients, { ids }) : { patients: {} };
-  for (const row of staged()) row.joins(patients[row.claim.patient]);
+  for (const row of staged().filter((row) => ids.includes(row.claim.patient))) row.joins(patients[row.claim.patient]);
 }
 
 function lookUpSoon() {
@@ -69,8 +89,8 @@ function lookUpSoon() {
 
 async function stage({ file, path }) {
   const dicom = await isDicom(file);
-  const claim = dicom ? {} : { patient: part("patient-for-all").value.trim(), date: part("date-for-all").value };
-  const row = add(new Row({ file, name: path, size: file.size, dicom, claim }));
+  const row = add(new Row({ file, name: path, size: file.size, dicom }));
+  if (!dicom) row.type({ patient: part("patient-for-all").value.trim(), date: part("date-for-all").value });
   if (file.size > limit) {
     row.stop({
       code: "too_large", message: `Not sent: ${bytes(file.size)} is over the limit of ${bytes(limit)}.`,
@@ -80,23 +100,10 @@ async function stage({ file, path }) {
   return row;
 }
 
-function assignFromManifest() {
-  const named = staged().map((row) => [row, manifest.get(keyOf(row.name))]).filter(([, entry]) => entry);
-  const counted = named.filter(([, entry]) => !entry.date && entry.offset !== null);
-  part("day-zero-field").hidden = counted.length === 0;
-  const zero = part("day-zero");
-  // The newest picture of the manifest is taken for today's until somebody says better.
-  if (counted.length) zero.value ||= addDays(today(), -Math.max(0, ...counted.map(([, entry]) => entry.offset)));
-  for (const [row, entry] of named) {
-    const byCount = counted.some(([other]) => other === row);
-    row.assign({ patient: entry.patient, date: byCount ? addDays(zero.value, entry.offset) : entry.date });
-  }
-}
-
 function again(row) {
-  if (row.file) row.become("queued");
+  if (!row.answer.id) row.become("queued");
   else postJson(`/upload/${row.answer.id}/retry/`, {}).then(
-    () => { row.take({ ...row.answer, finished: false, again: false, code: "", remedy: "", text: "waits" }); follow(); },
+    (answer) => { row.take(answer); follow(); },
     () => row.stop({ ...row.answer }, { again: true }),
   );
   pump();
@@ -153,10 +160,13 @@ function showState() {
   part("ask").hidden = waiting.length === 0;
   const unnamed = waiting.filter((row) => row.asksForPatient).length;
   part("start").textContent = `Upload ${waiting.length} ${waiting.length === 1 ? "file" : "files"}`;
-  part("unnamed").hidden = unnamed === 0;
-  part("unnamed").textContent = unnamed === 1
-    ? "1 picture names no patient. Give one, or it is filed to a new patient."
-    : `${unnamed} pictures name no patient. Give one, or each is filed to a new patient.`;
+  const doubtful = waiting.filter((row) => row.asks).length - unnamed;
+  part("day-zero-field").hidden = counted().length === 0;
+  part("unnamed").textContent = [
+    unnamed === 1 && "1 picture names no patient. Give one, or it is filed to a new patient.",
+    unnamed > 1 && `${unnamed} pictures name no patient. Give one, or each is filed to a new patient.`,
+    doubtful > 0 && `The manifest contradicts what was typed for ${doubtful}: what was typed is sent.`,
+  ].filter(Boolean).join(" ");
   part("tally").textContent = tally();
 }
 
@@ -181,7 +191,7 @@ async function copySummary() {
 function applyToPicked() {
   const claim = { patient: part("group-patient").value.trim(), date: part("group-date").value };
   const chosen = staged().some((row) => row.picked) ? staged().filter((row) => row.picked) : staged();
-  for (const row of chosen) row.assign(Object.fromEntries(Object.entries(claim).filter(([, value]) => value)));
+  for (const row of chosen) row.type(claim);
   edited();
 }
 
@@ -210,7 +220,7 @@ function listen() {
   }
   part("start").addEventListener("click", () => { staged().forEach((row) => row.become("queued")); pump(); });
   part("apply").addEventListener("click", applyToPicked);
-  part("day-zero").addEventListener("change", assignFromManifest);
+  part("day-zero").addEventListener("change", countDays);
   part("copy").addEventListener("click", copySummary);
   addEventListener("beforeunload", (event) => { if (sending().length) event.preventDefault(); });
 }

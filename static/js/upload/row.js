@@ -6,18 +6,26 @@ const template = document.querySelector("#upload-row");
 export class Row {
   state = "staged"; // staged -> queued -> sending -> sent, or stopped
   answer = null;
+  offset = null; // days after the manifest's day 0, where it counts days
+  #typed = new Set();
+  #said = {};
+  #known = "";
 
-  constructor({ file = null, name, size, claim = {}, dicom = false }) {
-    Object.assign(this, { file, name, size, dicom, claim: { patient: "", date: "", ...claim } });
+  constructor({ file = null, name, size, dicom = false }) {
+    Object.assign(this, { file, name, size, dicom, claim: { patient: "", date: "" } });
     this.node = template.content.firstElementChild.cloneNode(true);
     this.part("name").textContent = name;
     this.part("name").title = name;
     this.part("size").textContent = size ? bytes(size) : "";
     this.part("retry").addEventListener("click", () => this.onRetry(this));
     for (const key of ["patient", "date"]) {
-      this.part(key).value = this.claim[key];
       this.part(key).setAttribute("aria-label", `${key === "date" ? "Study date" : "Patient id"} of ${name}`);
-      this.part(key).addEventListener("input", () => { this.claim[key] = this.part(key).value.trim(); this.onEdit(); });
+      this.part(key).addEventListener("input", () => {
+        this.claim[key] = this.part(key).value.trim();
+        this.#typed.add(key);
+        this.forgetJoins();
+        this.onEdit();
+      });
     }
     this.part("pick").setAttribute("aria-label", `Select ${name}`);
     this.show();
@@ -30,24 +38,54 @@ export class Row {
 
   get picked() { return this.part("pick").checked; }
   get asksForPatient() { return !this.dicom && !this.claim.patient; }
+  get asks() { return this.asksForPatient || this.#doubts.length > 0; }
   get finished() { return this.state === "stopped" || Boolean(this.answer?.finished); }
 
+  /** What a person says: it holds, whatever a manifest says before or after. */
+  type(claim) {
+    for (const [key, value] of Object.entries(claim).filter(([, value]) => value)) {
+      this.#typed.add(key);
+      this.#claim(key, value);
+    }
+  }
+
+  /** What a manifest says: it fills in, and where a person has said otherwise it only raises a doubt. */
   assign(claim) {
-    Object.assign(this.claim, claim);
-    this.part("patient").value = this.claim.patient;
-    this.part("date").value = this.claim.date;
+    for (const [key, value] of Object.entries(claim).filter(([, value]) => value)) {
+      this.#said[key] = value;
+      if (!this.#typed.has(key) || !this.claim[key]) this.#claim(key, value);
+    }
+    this.#showJoins();
+  }
+
+  #claim(key, value) {
+    this.claim[key] = this.part(key).value = value;
+    this.forgetJoins();
     this.show();
+  }
+
+  get #doubts() {
+    return Object.entries(this.#said).filter(([key, value]) => this.claim[key] !== value).map(([, value]) => value);
   }
 
   become(state) { this.state = state; this.show(); }
 
-  /** `known`: the site's patient of this identifier, {label, studies}, or nothing. */
+  /** `known`: whom the site's patients with this identifier make it join (see pages/people.py), or nothing. */
   joins(known) {
     const studies = known && `${known.studies} ${known.studies === 1 ? "study" : "studies"}`;
-    this.part("joins").textContent = known ? `joins ${known.label}, ${studies}` : this.claim.patient && "new patient";
+    this.#known = known ? `joins ${known.label}, ${studies}` : this.claim.patient && "new patient";
+    this.#showJoins();
   }
 
-  forgetJoins() { this.part("joins").textContent = ""; }
+  forgetJoins() {
+    this.#known = "";
+    this.#showJoins();
+  }
+
+  #showJoins() {
+    const doubt = this.#doubts.length && `the manifest says ${this.#doubts.join(", ")}`;
+    this.part("joins").textContent = [this.#known, doubt].filter(Boolean).join("; ");
+  }
 
   progress(share) {
     this.part("bar").value = share;

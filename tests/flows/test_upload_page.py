@@ -1,0 +1,162 @@
+"""Whose a picture is: the upload page in Chromium, with a server that only writes down what it is sent."""
+
+from __future__ import annotations
+
+import json
+import mimetypes
+from urllib.parse import unquote
+
+import pytest
+from django.template.loader import render_to_string
+
+from tests.flows.conftest import ROOT
+from tests.flows.driving import rows, wait_for
+
+pytestmark = pytest.mark.browser
+SOMEWHERE = "http://upload.test"
+KNOWN = {"P-42": {"label": "DOE, Jane", "studies": 3}}
+
+
+class UploadPage:
+    """The page and what left it: `sent` has the claim of every file, by the file's name."""
+
+    def __init__(self, page) -> None:
+        self.page, self.sent = page, {}
+        page.route("**/*", self._serve)
+        page.goto(f"{SOMEWHERE}/upload/")
+        wait_for(lambda: page.locator("[data-tally]").text_content(), "the page", seconds=15)
+
+    def _serve(self, route) -> None:
+        where = route.request.url.removeprefix(SOMEWHERE + "/")
+        if where == "upload/":
+            context = {"limit": 1 << 20, "recent": []}
+            route.fulfill(body=render_to_string("pages/upload.html", context), content_type="text/html")
+        elif where == "upload/file/":
+            claim = json.loads(unquote(route.request.headers["x-hilum-upload"]))
+            self.sent[claim["filename"]] = (claim["patient_id"], claim["date"])
+            answer = {"id": str(len(self.sent)), "finished": True, "ok": True, "text": "taken", "code": ""}
+            route.fulfill(json=answer, status=201)
+        elif where == "upload/patients/":
+            route.fulfill(json={"patients": KNOWN})
+        else:
+            path = ROOT / where
+            route.fulfill(path=path, content_type=mimetypes.guess_type(path.name)[0] or "text/plain")
+
+    def drop(self, **files: str) -> None:
+        """Drop files by path and content, as a folder is dropped; waits until each has its row."""
+        described = [[path, content] for path, content in files.items()]
+        self.page.evaluate(
+            """(files) => {
+                const dropped = files.map(([path, content]) => Object.defineProperty(
+                    new File([content], path.split("/").at(-1)), "webkitRelativePath", { value: path }));
+                const event = new Event("drop", { bubbles: true, cancelable: true });
+                const dataTransfer = { types: ["Files"], items: [], files: dropped };
+                document.body.dispatchEvent(Object.assign(event, { dataTransfer }));
+            }""",
+            described,
+        )
+        pictures = {path for path in files if not path.endswith(".csv")}
+        wait_for(lambda: pictures <= rows(self.page).keys(), "a row for every picture", seconds=20)
+        self.page.wait_for_timeout(200)
+
+    def row(self, name: str):
+        return self.page.locator(".upload-row", has=self.page.get_by_text(name, exact=True))
+
+    def patient(self, name: str) -> str:
+        return self.row(name).locator("[data-patient]").input_value()
+
+    @property
+    def waiting(self) -> set[str]:
+        """The pictures that wait for a press of the button."""
+        return {name for name, row in rows(self.page).items() if row["outcome"] == "ready to send"}
+
+    def start(self) -> None:
+        self.page.locator("[data-start]").click()
+        wait_for(
+            lambda: all(row["outcome"] == "taken" for row in rows(self.page).values()), "the end", seconds=15
+        )
+
+
+@pytest.fixture
+def upload(chromium):
+    page = chromium.new_page()
+    yield UploadPage(page)
+    page.close()
+
+
+def test_files_of_one_name_in_two_folders_go_to_their_own_patients(upload):
+    manifest = "image,patient,study_date\nanna/a.png,ANNA,2026-03-01\nbert/a.png,BERT,2026-03-02"
+    upload.drop(**{"x/anna/a.png": "1", "x/bert/a.png": "2", "x/manifest.csv": manifest})
+    wait_for(
+        lambda: all(row["outcome"] == "taken" for row in rows(upload.page).values()), "the end", seconds=15
+    )
+    whose = {name: row["patient"] for name, row in rows(upload.page).items()}
+    assert whose == {"x/anna/a.png": "ANNA", "x/bert/a.png": "BERT"}
+
+
+def test_a_manifest_is_not_believed_where_it_could_mean_either_of_two(upload):
+    upload.drop(**{"anna/a.png": "1", "bert/a.png": "2", "manifest.csv": "image,patient\na.png,ANNA"})
+    assert upload.waiting == {"anna/a.png", "bert/a.png"}
+    assert upload.patient("anna/a.png") == upload.patient("bert/a.png") == ""
+
+
+def test_a_manifest_speaks_for_its_own_folder_only(upload):
+    upload.drop(**{"x/bert/a.png": "1", "x/anna/manifest.csv": "image,patient\na.png,ANNA"})
+    assert upload.waiting == {"x/bert/a.png"}
+    assert upload.patient("x/bert/a.png") == ""
+
+
+def test_a_manifest_is_forgotten_with_its_drop(upload):
+    upload.drop(**{"a.png": "1", "manifest.csv": "image,patient\na.png,ANNA"})
+    wait_for(lambda: upload.sent, "the first file", seconds=15)
+    upload.drop(**{"bert/a.png": "2"})
+    assert upload.waiting == {"bert/a.png"}
+    assert upload.patient("bert/a.png") == ""
+    upload.row("bert/a.png").locator("[data-patient]").fill("BERT")
+    upload.start()
+    assert upload.sent["a.png"] == ("BERT", "")
+
+
+def test_an_empty_cell_takes_nothing_from_what_was_typed(upload):
+    upload.page.get_by_label("For what you drop: patient id").fill("P-1")
+    upload.drop(**{"a.png": "1", "manifest.csv": "image,patient,study_date\na.png,,2026-03-01"})
+    wait_for(lambda: upload.sent, "the file", seconds=15)
+    assert upload.sent == {"a.png": ("P-1", "2026-03-01")}
+
+
+def test_a_manifest_that_contradicts_a_typed_patient_asks_first(upload):
+    upload.page.get_by_label("For what you drop: patient id").fill("P-1")
+    upload.drop(**{"a.png": "1", "manifest.csv": "image,patient\na.png,ANNA"})
+    assert upload.waiting == {"a.png"}
+    assert upload.patient("a.png") == "P-1"
+    assert "the manifest says ANNA" in upload.row("a.png").locator(".whose").inner_text()
+    upload.start()
+    assert upload.sent == {"a.png": ("P-1", "")}
+
+
+def test_a_later_drop_sends_nothing_that_is_still_being_typed(upload):
+    upload.drop(**{"a.png": "1"})
+    upload.row("a.png").locator("[data-patient]").fill("P-")
+    film = "\0" * 128 + "DICM"
+    upload.drop(**{"b.dcm": film})
+    wait_for(lambda: upload.sent, "the DICOM file", seconds=15)
+    assert upload.sent == {"b.dcm": ("", "")}
+    assert upload.waiting == {"a.png"}
+
+
+def test_days_are_counted_from_a_day_0_that_can_be_set(upload):
+    manifest = "image,patient,offset_days\na.png,ANNA,0\nb.png,ANNA,5"
+    upload.drop(**{"a.png": "1", "b.png": "2", "manifest.csv": manifest})
+    upload.page.get_by_label("Day 0 of the manifest").fill("2026-03-01")
+    upload.start()
+    assert upload.sent == {"a.png": ("ANNA", "2026-03-01"), "b.png": ("ANNA", "2026-03-06")}
+
+
+def test_a_picture_that_waits_says_whom_it_joins(upload):
+    upload.drop(**{"a.png": "1"})
+    upload.row("a.png").locator("[data-patient]").fill("P-42")
+    joins = upload.row("a.png").locator("[data-joins]")
+    wait_for(lambda: joins.inner_text() == "joins DOE, Jane, 3 studies", "whose it is", seconds=15)
+    upload.row("a.png").locator("[data-patient]").fill("P-43")
+    assert "DOE" not in joins.inner_text()
+    wait_for(lambda: joins.inner_text() == "new patient", "that it is nobody's", seconds=15)
