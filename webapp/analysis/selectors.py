@@ -9,7 +9,7 @@ from datetime import datetime
 
 from django.db.models import Prefetch, Q, QuerySet
 
-from webapp.accounts.models import User
+from webapp.accounts.models import Site, User
 from webapp.accounts.services import for_sites
 from webapp.analysis.models import Analysis, StudySummary
 from webapp.analysis.summaries import State, scan_state
@@ -76,9 +76,9 @@ def worklist_page(
     return WorklistPage(rows=shown, after=_mark(shown[-1]) if len(page) > size else None, total=total)
 
 
-def worklist_findings(user: User) -> list[str]:
-    """The findings that occur on the user's worklist, for its filter."""
-    rows = for_sites(StudySummary.objects.exclude(finding=""), user, "scan.view")
+def worklist_findings(user: User, site: Site) -> list[str]:
+    """The findings that occur on the user's worklist of the site, for its filter."""
+    rows = for_sites(StudySummary.objects.filter(site=site).exclude(finding=""), user, "scan.view")
     return sorted(rows.order_by().values_list("finding", flat=True).distinct())
 
 

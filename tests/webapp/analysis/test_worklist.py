@@ -125,8 +125,9 @@ def test_only_members_who_may_view_see_a_study(studies, owner, teammate, strange
     seen = [worklist(user=user).count() for user in (owner, teammate, stranger, auditor, person("nobody"))]
     assert seen == [3, 3, 0, 0, 0]
     assert not worklist(user=owner, site=other_site).exists()
-    assert worklist_findings(owner) == ["normal", "pneumonia"]
-    assert worklist_findings(stranger) == []
+    assert worklist_findings(owner, site) == ["normal", "pneumonia"]
+    assert worklist_findings(owner, other_site) == []
+    assert worklist_findings(stranger, site) == []
 
 
 def test_the_worklists_queries_do_not_grow_with_its_rows(studies, owner, django_assert_num_queries):

@@ -96,6 +96,15 @@ def test_another_sites_studies_are_not_listed(case, browser, stranger):
     assert "DOE, Jane" not in text_of(browser(stranger).get("/"))
 
 
+def test_only_findings_of_the_own_site_are_offered_and_never_looked_up_by_the_poll(
+    case, answer, browser, owner, other_site
+):
+    answer(factories.ScanFactory(site=other_site), covid19=0.9)
+    client = browser(owner)
+    assert client.get("/").context["findings"] == ["pneumonia"]
+    assert "findings" not in client.get("/worklist/rows/").context
+
+
 def test_pages_follow_one_another(site, answer, browser, owner, monkeypatch):
     monkeypatch.setattr("webapp.pages.views.worklist.ROWS_A_PAGE", 2)
     now = timezone.now()

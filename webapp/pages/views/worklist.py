@@ -31,7 +31,8 @@ def worklist(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         Search.take(request)
         return redirect("pages:worklist")
-    return render(request, "pages/worklist.html", _context(request))
+    findings = worklist_findings(request.user, active_site(request))
+    return render(request, "pages/worklist.html", _context(request) | {"findings": findings})
 
 
 @require_safe
@@ -112,6 +113,5 @@ def _context(request: HttpRequest) -> dict[str, object]:
         "search": search,
         "filtered": bool(search),
         "statuses": STATUSES,
-        "findings": worklist_findings(request.user),
         "in_flight": Upload.objects.filter(site=site, status__in=IN_FLIGHT).count(),
     }
