@@ -14,6 +14,7 @@ from zipfile import ZIP_STORED, ZipFile
 
 from django.conf import settings
 
+from webapp.core.storage import phantom_collection
 from worker.scratch import scratch_folder
 
 logger = logging.getLogger(__name__)
@@ -38,7 +39,7 @@ class PhantomCollection:
         """Start the renderer when the collection is missing, or put away what it has finished."""
         if self._process is not None:
             self._look()
-        elif not (collection_path().exists() or self._failed):
+        elif not (phantom_collection().exists() or self._failed):
             self._folder = scratch_folder() / f"phantoms-{uuid.uuid4().hex}"
             self._process = subprocess.Popen(
                 self._command(self._folder),
@@ -59,7 +60,7 @@ class PhantomCollection:
         if code is None:
             return
         if code == 0:
-            pack(self._folder, collection_path())
+            pack(self._folder, phantom_collection())
             logger.info("the simulated patients are rendered")
         else:
             self._failed = True
@@ -69,10 +70,6 @@ class PhantomCollection:
     def _put_away(self) -> None:
         self._process = None
         shutil.rmtree(self._folder, ignore_errors=True)
-
-
-def collection_path() -> Path:
-    return settings.HILUM_DATA / "phantoms" / "collection.zip"
 
 
 def render_command(folder: Path) -> list[str]:

@@ -9,7 +9,8 @@ from zipfile import ZipFile
 
 import pytest
 
-from worker.phantoms import PhantomCollection, collection_path, render_command
+from webapp.core.storage import phantom_collection
+from worker.phantoms import PhantomCollection, render_command
 from worker.scratch import scratch_folder
 
 
@@ -36,20 +37,20 @@ def tend_until(collection: PhantomCollection, done, *, seconds: float = 20) -> N
 
 def test_a_missing_collection_is_rendered_and_appears_whole():
     collection = PhantomCollection(writes("image,patient\na.png,P"))
-    tend_until(collection, collection_path().exists)
-    with ZipFile(collection_path()) as archive:
+    tend_until(collection, phantom_collection().exists)
+    with ZipFile(phantom_collection()) as archive:
         assert archive.namelist() == ["a.png", "manifest.csv"]
         assert archive.read("manifest.csv") == b"image,patient\na.png,P"
     assert not list(scratch_folder().iterdir())
 
 
 def test_one_that_is_there_is_left_alone():
-    collection_path().parent.mkdir()
-    collection_path().write_bytes(b"earlier")
+    phantom_collection().parent.mkdir()
+    phantom_collection().write_bytes(b"earlier")
     collection = PhantomCollection(writes("later"))
     collection.tend()
     collection.close()
-    assert collection_path().read_bytes() == b"earlier"
+    assert phantom_collection().read_bytes() == b"earlier"
     assert not list(scratch_folder().iterdir())
 
 
@@ -63,7 +64,7 @@ def test_a_broken_renderer_is_tried_once_and_leaves_nothing():
     collection = PhantomCollection(command)
     tend_until(collection, lambda: len(started) > 1, seconds=1.5)
     assert len(started) == 1
-    assert not collection_path().exists()
+    assert not phantom_collection().exists()
     assert not list(scratch_folder().iterdir())
 
 

@@ -21,6 +21,11 @@ def root() -> Path:
     return settings.HILUM_DATA / "media"
 
 
+def phantom_collection() -> Path:
+    """The simulated patients that the worker renders and the pages offer; absent until they are rendered."""
+    return settings.HILUM_DATA / "phantoms" / "collection.zip"
+
+
 def path_of(name: str) -> Path:
     """The absolute path of a stored name; raises ValueError for a name that is not one of ours."""
     if not (_NAME.fullmatch(name) and _UUID.search(name)):

@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from zipfile import ZipFile
 
-from django.conf import settings
-
 from webapp.accounts.models import Site, User
 from webapp.core.errors import CodedError
+from webapp.core.storage import phantom_collection
 from webapp.scans.claims import Claim
 from webapp.scans.models import Upload
 from webapp.scans.services import upload_store
@@ -29,14 +28,10 @@ class Picture:
     date: str
 
 
-def collection_path() -> Path:
-    return settings.HILUM_DATA / "phantoms" / "collection.zip"
-
-
 def pictures() -> list[Picture]:
     """What the collection holds, in the manifest's order; empty until it is rendered."""
     try:
-        with ZipFile(collection_path()) as archive:
+        with ZipFile(phantom_collection()) as archive:
             return [
                 Picture(row["image"], row["patient"], row.get("study_date", "")) for row in _manifest(archive)
             ]
@@ -47,22 +42,27 @@ def pictures() -> list[Picture]:
 def read_picture(name: str) -> bytes:
     """One picture's bytes; raises CodedError `not_found`."""
     try:
-        with ZipFile(collection_path()) as archive:
+        with ZipFile(phantom_collection()) as archive:
             return archive.read(name)
     except (FileNotFoundError, KeyError) as error:
         raise CodedError("not_found") from error
 
 
 def load_into(*, site: Site, user: User) -> list[Upload]:
-    """Hand the whole collection in at the site, like any files; those that are there already stay."""
+    """Hand the collection in at the site, like any files; those that are there already stay as they are."""
     uploads = []
     for picture in pictures():
         # A DICOM file names its patient itself; claiming it as well does no harm.
         claim = Claim.parse(patient_id=picture.patient, date=picture.date)
         name = Path(picture.name).name
-        upload, _ = upload_store(
-            user=user, site=site, chunks=_chunks(picture.name), filename=name, claim=claim
-        )
+        try:
+            upload, _ = upload_store(
+                user=user, site=site, chunks=_chunks(picture.name), filename=name, claim=claim
+            )
+        except CodedError as error:
+            if error.code != "patient_conflict":
+                raise
+            continue  # somebody has moved it to another patient: it stays there
         uploads.append(upload)
     return uploads
 

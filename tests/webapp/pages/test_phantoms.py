@@ -4,7 +4,9 @@ from zipfile import ZipFile
 
 import pytest
 
-from webapp.pages.phantoms import collection_path
+from tests import factories
+from webapp.analysis.services import scan_refile
+from webapp.core.storage import phantom_collection
 from webapp.scans.models import Upload
 
 pytestmark = pytest.mark.django_db
@@ -18,7 +20,7 @@ PH-2/c.png,PH-2,2026-04-01
 
 @pytest.fixture
 def collection():
-    path = collection_path()
+    path = phantom_collection()
     path.parent.mkdir(parents=True, exist_ok=True)
     with ZipFile(path, "w") as archive:
         archive.writestr("manifest.csv", MANIFEST)
@@ -43,6 +45,20 @@ def test_loading_them_twice_makes_them_once(collection, browser, owner):
     client = browser(owner)
     for _ in range(2):
         client.post("/phantoms/load/")
+    assert Upload.objects.count() == 3
+
+
+def test_one_that_was_moved_stays_and_the_others_are_loaded(collection, browser, owner, site):
+    client = browser(owner)
+    client.post("/phantoms/load/")
+    moved = Upload.objects.get(filename="a.png")
+    Upload.objects.exclude(pk=moved.pk).delete()
+    Upload.objects.filter(pk=moved.pk).update(status=Upload.Status.DONE)
+    scan = factories.ScanFactory(site=site, upload=moved, patient__patient_id="PH-1")
+    other = factories.PatientFactory(site=site, patient_id="P-9")
+    scan_refile(scan=scan, patient=other, actor=owner, reason="swapped")
+    page = client.post("/phantoms/load/", follow=True).content
+    assert b"2 simulated pictures were handed in" in page
     assert Upload.objects.count() == 3
 
 

@@ -10,6 +10,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
 from webapp.core.errors import CodedError
+from webapp.core.storage import phantom_collection
 from webapp.pages import phantoms
 from webapp.pages.access import active_site, at_active_site
 
@@ -25,10 +26,10 @@ def page(request: HttpRequest) -> HttpResponse:
 @require_POST
 @at_active_site("scan.upload")
 def load(request: HttpRequest) -> HttpResponse:
-    uploads = phantoms.load_into(site=active_site(request), user=request.user)
-    if not uploads:
+    if not phantoms.pictures():
         messages.error(request, "The simulated patients are still being rendered. Try again in a minute.")
         return redirect("pages:phantoms")
+    uploads = phantoms.load_into(site=active_site(request), user=request.user)
     messages.success(request, f"{len(uploads)} simulated pictures were handed in, like any files.")
     return redirect("pages:upload")
 
@@ -38,7 +39,7 @@ def load(request: HttpRequest) -> HttpResponse:
 def collection(request: HttpRequest) -> HttpResponse:
     """The whole collection with its manifest, to be dropped on the upload page."""
     try:
-        file = phantoms.collection_path().open("rb")
+        file = phantom_collection().open("rb")
     except FileNotFoundError as error:
         raise CodedError("not_found") from error
     return FileResponse(
