@@ -80,6 +80,34 @@ def test_days_are_counted_across_months_and_summer_time(run):
     assert run("upload/manifest.js", "m.addDays('2026-03-28', 2)") == "2026-03-30"
 
 
+DIALOG = """async (typed) => {
+    document.body.innerHTML = `<div data-patients="/whom/"><input name="patient_id"><p data-whom></p>
+        <label data-new hidden><input type="checkbox"></label></div>`;
+    const known = { "P-42": { label: "DOE, Jane", facts: "f", studies: 1 } };
+    window.fetch = async () => new Response(JSON.stringify({ patients: known }));
+    const [dialog, field] = [document.querySelector("div"), document.querySelector("[name=patient_id]")];
+    m.watchMove(dialog);
+    const said = [];
+    for (const id of typed) {
+        field.value = id;
+        field.dispatchEvent(new Event("input"));
+        const before = dialog.querySelector("[data-whom]").textContent;
+        await new Promise((done) => setTimeout(done, 600));
+        const box = dialog.querySelector("[data-new] input");
+        said.push([before, dialog.querySelector("[data-whom]").textContent, box.required]);
+    }
+    return said;
+}"""
+
+
+def test_the_move_dialog_says_whom_the_identifier_is_and_asks_for_a_new_patient(run):
+    assert run("viewer/move.js", f"await ({DIALOG})(['P-42', 'P-4Z', 'P-42'])") == [
+        ["", "This is DOE, Jane: f; 1 study.", False],
+        ["", "Nobody here has this id yet.", True],
+        ["", "This is DOE, Jane: f; 1 study.", False],
+    ]
+
+
 def test_the_map_is_bilinear_inside_and_nothing_outside(run):
     grid = "[[0, 2], [4, 6]]"
     places = "[[0, 0], [1, 0], [0.5, 0], [0.5, 0.5], [-0.4, 0], [-0.6, 0], [1.6, 1]]"

@@ -11,11 +11,19 @@ from webapp.pages.words import hue_of, lower_first, name_of_finding
 from webapp.scans.models import Scan, Upload
 
 FAILED_REMEDY = "Try again; if it fails again, give the code to your administrator."
+# What failed for a reason that a person should know: what was seen, and what to do.
+FAILURES = {
+    "parser_gave_out": (
+        "Reading it took more time or memory than the machine had.",
+        "The file is kept: try again when less is under way.",
+    ),
+}
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """`kind` is reading, analysing, answered, abstained, waiting, refused or failed.
+    """`kind` is reading, analysing, answered, abstained, waiting, refused, failed, or
+    filed where no more may be told.
 
     `headline` says how it stands, `seen` and `remedy` why and what to do, `code` the reason's stable name.
     """
@@ -87,7 +95,10 @@ def _before_scan(upload: Upload) -> Outcome:
     if upload.status == status.REFUSED:
         return _reason("refused", "Refused", upload.refusal)
     if upload.status == status.FAILED:
-        return Outcome("failed", "The file could not be read", "", FAILED_REMEDY, upload.error_code)
+        seen, remedy = FAILURES.get(upload.error_code, ("", FAILED_REMEDY))
+        return Outcome("failed", "The file could not be read", seen, remedy, upload.error_code)
+    if upload.status == status.DONE:
+        return Outcome("filed", "Read and filed")
     return Outcome("reading", "Reading" if upload.status == status.PARSING else "Waits to be read")
 
 

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date
+from typing import Any
 
+from django.db.models import Count
+
+from webapp.accounts.models import Site
 from webapp.pages.words import name_of_person
 from webapp.scans.models import Patient
 
@@ -27,6 +32,27 @@ def facts_of(patient: Patient, *, on: date | None = None) -> str:
         if on:
             parts.append(f"{age_on(patient.birth_date, on)} years")
     return " · ".join(parts)
+
+
+def whom_they_name(identifiers: Iterable[str], *, site: Site) -> dict[str, dict[str, Any]]:
+    """Whom each identifier is at the site: {"label", "facts", "studies"}; a new patient's is left out.
+
+    Decided as `scans.filing.patient_find_or_create` does without an issuer: the only patient of that
+    identifier, else the one that nobody issued.
+    """
+    same: dict[str, list[Patient]] = {}
+    found = Patient.objects.filter(site=site, patient_id__in=list(identifiers))
+    for patient in found.annotate(n=Count("studies")):
+        same.setdefault(patient.patient_id, []).append(patient)
+    meant = {
+        key: some[0] if len(some) == 1 else next((p for p in some if not p.issuer), None)
+        for key, some in same.items()
+    }
+    return {
+        key: {"label": label_of(patient), "facts": facts_of(patient), "studies": patient.n}
+        for key, patient in meant.items()
+        if patient
+    }
 
 
 def age_on(born: date, day: date) -> int:

@@ -21,6 +21,7 @@ urlpatterns = [
     path("scans/<uuid:scan_id>/", scan.page, name="scan"),
     path("scans/<uuid:scan_id>/state/", scan.state, name="scan_state"),
     path("scans/<uuid:scan_id>/retry/", scan.retry, name="scan_retry"),
+    path("scans/<uuid:scan_id>/patients/", scan.patients, name="scan_patients"),
     path("scans/<uuid:scan_id>/move/", scan.move, name="scan_move"),
     path("media/<uuid:scan_id>/<str:kind>/", media.picture, name="media"),
     path("patients/<uuid:patient_id>/", patient.page, name="patient"),

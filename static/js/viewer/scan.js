@@ -2,6 +2,7 @@
 import { fragment, poll } from "../http.js";
 import { onKeys } from "../keys.js";
 import { showTimes } from "../times.js";
+import { watchMove } from "./move.js";
 import { paint, paintLegend, strongest } from "./overlay.js";
 import { Viewer } from "./viewer.js";
 
@@ -114,4 +115,6 @@ if (viewer) {
   showHeatmap();
 }
 onKeys({ j: follow("[rel=next]"), k: follow("[rel=prev]"), u: follow("[data-worklist-link]"), m: () => document.querySelector("#move")?.showModal() });
+const moving = document.querySelector("#move");
+if (moving) watchMove(moving);
 if (evidence.dataset.pending === "1") poll(refresh);

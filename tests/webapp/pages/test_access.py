@@ -23,6 +23,7 @@ POST_ONLY = [
     "phantoms_load",
     "scan_retry",
     "scan_move",
+    "scan_patients",
     "model_promote",
 ]
 
@@ -32,6 +33,7 @@ def address(name: str, case=None, model=None) -> str:
         "scan": lambda: [case.scan.pk],
         "scan_state": lambda: [case.scan.pk],
         "scan_retry": lambda: [case.scan.pk],
+        "scan_patients": lambda: [case.scan.pk],
         "scan_move": lambda: [case.scan.pk],
         "media": lambda: [case.scan.pk, "preview"],
         "patient": lambda: [case.patient.pk],
@@ -64,7 +66,7 @@ def test_owner_and_teammate_see_a_case_and_a_stranger_finds_nothing(
     assert browser(stranger).get(where).status_code == 404
 
 
-@pytest.mark.parametrize("name", ["scan_retry", "scan_move", "upload_retry"])
+@pytest.mark.parametrize("name", ["scan_retry", "scan_move", "scan_patients", "upload_retry"])
 def test_a_stranger_changes_nothing_and_learns_nothing(name, case, browser, stranger):
     answer = browser(stranger).post(address(name, case), {"patient_id": "X", "reason": "because"})
     assert answer.status_code == 404

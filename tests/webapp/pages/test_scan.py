@@ -9,7 +9,7 @@ from django.utils import timezone
 from tests import factories
 from tests.webapp.pages.conftest import renew
 from webapp.analysis.models import Analysis
-from webapp.scans.models import Upload
+from webapp.scans.models import Patient, Upload
 
 pytestmark = pytest.mark.django_db
 
@@ -156,11 +156,30 @@ def test_a_scan_is_moved_to_another_patient_with_a_reason(case, browser, person,
     case.scan.refresh_from_db()
     assert case.scan.patient == case.patient
     answer = client.post(
-        f"/scans/{case.scan.pk}/move/", {"patient_id": "P-77", "reason": "swapped at the desk"}, follow=True
+        f"/scans/{case.scan.pk}/move/",
+        {"patient_id": "P-77", "reason": "swapped at the desk", "new": "1"},
+        follow=True,
     )
     assert "now filed to P-77" in text_of(answer)
     case.scan = type(case.scan).objects.get(pk=case.scan.pk)
     assert case.scan.patient.patient_id == "P-77"
+
+
+def test_a_mistyped_patient_is_not_made(case, browser, person, site):
+    client = browser(person("boss", role="admin", site=site))
+    mistyped = {"patient_id": "P-4Z", "reason": "swapped at the desk"}
+    answer = client.post(f"/scans/{case.scan.pk}/move/", mistyped, follow=True)
+    assert "no patient of this site has that id" in text_of(answer)
+    assert not Patient.objects.filter(patient_id="P-4Z").exists()
+    meant = factories.PatientFactory(site=site, patient_id="P-43", name="ROE^R", issuer="north")
+    client.post(f"/scans/{case.scan.pk}/move/", mistyped | {"patient_id": "P-43"})
+    assert type(case.scan).objects.get(pk=case.scan.pk).patient == meant
+
+
+def test_the_dialog_can_ask_whom_an_identifier_is(case, browser, owner):
+    where, asked = f"/scans/{case.scan.pk}/patients/", {"ids": ["P-42", "P-4Z"]}
+    answer = browser(owner).post(where, asked, content_type="application/json")
+    assert answer.json() == {"patients": {"P-42": {"label": "DOE, Jane", "facts": "P-42", "studies": 1}}}
 
 
 def test_a_page_with_many_priors_costs_as_many_queries_as_one_without(

@@ -9,9 +9,11 @@ from django.test import Client, RequestFactory
 
 from classifier.images.limits import MAX_FILE_BYTES
 from tests import factories
+from webapp.accounts.models import Role
 from webapp.core.errors import CodedError
 from webapp.pages.views.upload import body
 from webapp.scans.models import Upload
+from webapp.scans.services import patient_find_or_create
 
 pytestmark = pytest.mark.django_db
 RAW = "application/octet-stream"
@@ -153,9 +155,46 @@ def test_the_page_brings_back_what_was_uploaded_within_a_day(case, browser, owne
 def test_the_page_can_ask_whom_a_file_would_join(case, browser, owner, stranger):
     asked = {"ids": ["P-42", "P-unknown"]}
     answer = browser(owner).post("/upload/patients/", asked, content_type="application/json")
-    assert answer.json() == {"patients": {"P-42": {"label": "DOE, Jane", "studies": 1}}}
+    assert answer.json() == {"patients": {"P-42": {"label": "DOE, Jane", "facts": "P-42", "studies": 1}}}
     foreign = browser(stranger).post("/upload/patients/", asked, content_type="application/json")
     assert foreign.json() == {"patients": {}}
+
+
+def test_whom_a_file_joins_is_told_as_it_will_be_filed(case, browser, owner, site):
+    def told(key: str) -> str:
+        asked = {"ids": [key]}
+        answer = browser(owner).post("/upload/patients/", asked, content_type="application/json")
+        return answer.json()["patients"].get(key, {}).get("label", "new")
+
+    for key, name, issuer in (
+        ("A", "ONLY^One", "north"),
+        ("B", "NORTH^N", "north"),
+        ("B", "SOUTH^S", "south"),
+        ("C", "NORTH^N", "north"),
+        ("C", "NOBODYS^N", ""),
+    ):
+        factories.PatientFactory(site=site, patient_id=key, name=name, issuer=issuer)
+    assert [told(key) for key in "ABC"] == ["ONLY, One", "new", "NOBODYS, N"]
+    filed = {key: patient_find_or_create(site=site, patient_id=key) for key in "ABC"}
+    assert [filed[key].name for key in "ABC"] == ["ONLY^One", "", "NOBODYS^N"]
+
+
+def test_who_may_only_hand_in_learns_neither_patient_nor_result(case, browser, person, site):
+    Role.objects.create(name="hall", permissions=["scan.upload"])
+    porter = person("porter", role="hall", site=site)
+    asked = {"ids": [str(case.upload.pk)]}
+    answer = browser(porter).post("/upload/states/", asked, content_type="application/json")
+    (told,) = answer.json()["uploads"].values()
+    assert (told["text"], told["finished"], told["code"]) == ("Read and filed", True, "")
+    assert not {"patient", "href", "date"} & told.keys()
+
+
+def test_a_file_that_the_machine_gave_out_on_is_kept_and_can_be_tried_again(browser, owner, site):
+    factories.UploadFactory(site=site, user=owner, status="failed", error_code="parser_gave_out")
+    (told,) = browser(owner).get("/upload/").context["recent"]
+    assert told["again"]
+    assert "more time or memory than the machine had" in told["text"]
+    assert told["remedy"] == "The file is kept: try again when less is under way."
 
 
 @pytest.mark.parametrize("nonsense", ["[]", "{}", '{"ids": 3}', "not json"])

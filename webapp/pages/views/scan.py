@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
@@ -19,8 +19,9 @@ from webapp.analysis.summaries import current_analysis
 from webapp.pages.access import active_site, demand
 from webapp.pages.evidence import evidence_of, notes_of
 from webapp.pages.outcome import outcome_of
-from webapp.pages.people import facts_of, label_of
+from webapp.pages.people import facts_of, label_of, whom_they_name
 from webapp.pages.timeline import entry_of
+from webapp.pages.views.upload import posted_ids
 from webapp.pages.words import moment
 from webapp.pages.worklist_search import Search, neighbours
 from webapp.scans.models import Scan, Upload
@@ -60,14 +61,28 @@ def retry(request: HttpRequest, scan_id: UUID) -> HttpResponse:
 
 
 @require_POST
+def patients(request: HttpRequest, scan_id: UUID) -> JsonResponse:
+    """Whom the identifiers in the JSON body `{"ids": […]}` name at the scan's site, before it is moved."""
+    scan = scan_or_404(request.user, scan_id)
+    demand(request, "scan.move", scan.site)
+    return JsonResponse({"patients": whom_they_name(posted_ids(request), site=scan.site)})
+
+
+@require_POST
 def move(request: HttpRequest, scan_id: UUID) -> HttpResponse:
-    """File the scan to another patient: POST `patient_id` and `reason`."""
+    """File the scan to another patient: POST `patient_id`, `reason` and, to make a new patient, `new`."""
     scan = scan_or_404(request.user, scan_id)
     demand(request, "scan.move", scan.site)
     patient_id = request.POST.get("patient_id", "").strip()[:64]
     reason = request.POST.get("reason", "").strip()
     if not (patient_id and reason):
         messages.error(request, "Nothing was moved: a patient id and a reason are needed.")
+        return redirect("pages:scan", scan_id)
+    if not (request.POST.get("new") or whom_they_name([patient_id], site=scan.site)):
+        messages.error(
+            request,
+            "Nothing was moved: no patient of this site has that id. Check it, or ask for a new patient.",
+        )
         return redirect("pages:scan", scan_id)
     patient = patient_find_or_create(site=scan.site, patient_id=patient_id)
     scan_refile(scan=scan, patient=patient, actor=request.user, reason=reason)

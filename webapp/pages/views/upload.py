@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import unquote
 from uuid import UUID
 
-from django.db.models import Count, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -18,16 +18,16 @@ from django.views.decorators.http import require_POST, require_safe
 
 from classifier.contract import ADVICE, RefusalReason
 from classifier.images.limits import MAX_FILE_BYTES
-from webapp.accounts.services import for_sites
+from webapp.accounts.models import User
+from webapp.accounts.services import can, for_sites
 from webapp.analysis.summaries import current_analysis
 from webapp.core.errors import CodedError
 from webapp.pages.access import active_site, at_active_site, demand
 from webapp.pages.outcome import outcome_of
-from webapp.pages.people import label_of
+from webapp.pages.people import label_of, whom_they_name
 from webapp.pages.words import moment
 from webapp.scans.claims import Claim
 from webapp.scans.models import Upload
-from webapp.scans.selectors import patients_visible
 from webapp.scans.services import upload_retry, upload_store
 
 CHUNK = 1 << 18
@@ -42,11 +42,11 @@ def page(request: HttpRequest) -> HttpResponse:
     mine = Upload.objects.filter(
         site=active_site(request), user=request.user, created_at__gte=timezone.now() - RECENT
     )
-    recent = with_results(mine).order_by("-created_at")[:MOST_RECENT]
+    recent = mine.order_by("-created_at")[:MOST_RECENT]
     context = {
         "limit": MAX_FILE_BYTES,
         "too_large": ADVICE[RefusalReason.TOO_LARGE],
-        "recent": [answer(upload) for upload in recent],
+        "recent": answers(recent, request.user),
     }
     return render(request, "pages/upload.html", context)
 
@@ -68,19 +68,15 @@ def file(request: HttpRequest) -> JsonResponse:
         filename=str(said.get("filename") or "")[:255],
         claim=Claim.parse(**{k: str(said.get(k) or "") for k in ("patient_id", "study", "date", "modality")}),
     )
-    upload = with_results(Upload.objects.filter(pk=upload.pk)).get()
-    return JsonResponse(answer(upload) | {"created": created}, status=201 if created else 200)
+    (said,) = answers(Upload.objects.filter(pk=upload.pk), request.user)
+    return JsonResponse(said | {"created": created}, status=201 if created else 200)
 
 
 @require_POST
 @at_active_site("scan.view")
 def patients(request: HttpRequest) -> JsonResponse:
     """Which of the identifiers in the JSON body `{"ids": […]}` the site knows: whom a file would join."""
-    here = patients_visible(request.user).filter(site=active_site(request))
-    known = (
-        here.filter(patient_id__in=posted_ids(request)).annotate(n=Count("studies")).order_by("created_at")
-    )
-    return JsonResponse({"patients": {p.patient_id: {"label": label_of(p), "studies": p.n} for p in known}})
+    return JsonResponse({"patients": whom_they_name(posted_ids(request), site=active_site(request))})
 
 
 @require_POST
@@ -92,7 +88,7 @@ def states(request: HttpRequest) -> JsonResponse:
     except ValueError as error:
         raise CodedError("invalid") from error
     uploads = for_sites(Upload.objects.filter(pk__in=ids), request.user, "scan.upload")
-    return JsonResponse({"uploads": {str(u.pk): answer(u) for u in with_results(uploads)}})
+    return JsonResponse({"uploads": {said["id"]: said for said in answers(uploads, request.user)}})
 
 
 @require_POST
@@ -102,7 +98,7 @@ def retry(request: HttpRequest, upload_id: UUID) -> JsonResponse:
         raise CodedError("not_found")
     demand(request, "scan.upload", upload.site)
     upload_retry(upload=upload, actor=request.user)
-    return JsonResponse(answer(with_results(Upload.objects.filter(pk=upload_id)).get()))
+    return JsonResponse(answers(Upload.objects.filter(pk=upload_id), request.user)[0])
 
 
 def posted_ids(request: HttpRequest) -> list[str]:
@@ -147,14 +143,22 @@ def body(request: HttpRequest, size: int) -> Iterator[bytes]:
         yield chunk
 
 
-def with_results(uploads: QuerySet[Upload]) -> QuerySet[Upload]:
-    """The uploads with all that `answer` reads, in a fixed number of queries."""
-    return uploads.prefetch_related("scans__series__study__patient", "scans__analyses__model_version")
+def answers(uploads: QuerySet[Upload], user: User) -> list[dict[str, Any]]:
+    """The uploads as the page's rows show them, in a fixed number of queries for each site.
+
+    Patient and result are told only where the user may view scans; handing files in is not enough.
+    """
+    full = uploads.select_related("site").prefetch_related(
+        "scans__series__study__patient", "scans__analyses__model_version"
+    )
+    sites = {upload.site for upload in full}
+    open_sites = {site for site in sites if can(user, "scan.view", site)}
+    return [answer(upload, in_full=upload.site in open_sites) for upload in full]
 
 
-def answer(upload: Upload) -> dict[str, Any]:
-    """An upload as the page's row shows it; a result is given for its first scan."""
-    scan = next(iter(upload.scans.all()), None)
+def answer(upload: Upload, *, in_full: bool) -> dict[str, Any]:
+    """One upload's row; a result is given for its first scan."""
+    scan = next(iter(upload.scans.all()), None) if in_full else None
     outcome = outcome_of(
         upload=upload, scan=scan, analysis=current_analysis(scan.analyses.all()) if scan else None
     )
