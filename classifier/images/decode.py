@@ -11,6 +11,7 @@ from pydicom.uid import (
     JPEGBaseline8Bit,
     JPEGExtended12Bit,
     JPEGLSNearLossless,
+    JPEGLSTransferSyntaxes,
     JPEGTransferSyntaxes,
 )
 
@@ -59,9 +60,7 @@ def _decoded(dataset: Dataset) -> np.ndarray:
 def _jpeg_of_any_kind(dataset: Dataset) -> np.ndarray:
     """12-bit JPEG with a scan header that no plugin of pydicom accepts."""
     frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
-    # This decoder fills up with grey what is missing of a stream.
-    if not frame.rstrip(b"\0").endswith(_END_OF_IMAGE):
-        raise ValueError("the codestream breaks off")
+    _check_end(frame)  # this decoder fills up with grey what is missing of a stream
     pixels = imagecodecs.jpeg_decode(frame)
     if pixels.shape != (dataset.Rows, dataset.Columns):
         raise ValueError("the codestream is not of the declared size")
@@ -70,12 +69,21 @@ def _jpeg_of_any_kind(dataset: Dataset) -> np.ndarray:
 
 def _check_codestream(dataset: Dataset) -> None:
     """Raise ValueError before decoding where the compressed picture declares another size than the header."""
-    if not dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+    syntax = dataset.file_meta.TransferSyntaxUID
+    if not syntax.is_encapsulated:
         return
     frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
+    if syntax in JPEGLSTransferSyntaxes:
+        _check_end(frame)  # CharLS, behind every decoder of it, counts for seconds past an odd end
     size = declared_size(frame)
     if size is not None and size != (dataset.Rows, dataset.Columns):
         raise ValueError("the codestream is not of the declared size")
+
+
+def _check_end(frame: bytes) -> None:
+    # A padding byte that is not zero may follow the marker.
+    if _END_OF_IMAGE not in frame.rstrip(b"\0")[-4:]:
+        raise ValueError("the codestream breaks off")
 
 
 def _clipped(pixels: np.ndarray, dataset: Dataset) -> np.ndarray:
