@@ -77,19 +77,17 @@ def test_torch_in_the_web_process_is_reported(monkeypatch):
     assert ids(checks.torch_stays_in_the_workers) == []
 
 
+@pytest.mark.sqlite
 @pytest.mark.django_db
 def test_a_database_that_would_lock_up_is_reported(monkeypatch):
-    if connection.vendor != "sqlite":
-        pytest.skip("another database")
     assert ids(checks.database_options_are_safe) == []
     monkeypatch.setitem(connection.settings_dict, "OPTIONS", {})
     assert ids(checks.database_options_are_safe) == ["hilum.E006"]
 
 
+@pytest.mark.sqlite
 @pytest.mark.django_db
 def test_the_database_writes_ahead_and_minds_its_keys():
-    if connection.vendor != "sqlite":
-        pytest.skip("another database")
     with connection.cursor() as cursor:
         for pragma, expected in (("journal_mode", "wal"), ("foreign_keys", 1), ("synchronous", 1)):
             cursor.execute(f"PRAGMA {pragma}")
