@@ -129,7 +129,7 @@ def _training(training: Mapping[str, Any] | None) -> list[str]:
     if not training:
         return []
     start = "given weights (--pretrained)" if training["pretrained"] else "random weights"
-    options = ", ".join(f"{key} {value}" for key, value in sorted(training["options"].items()))
+    options = "; ".join(f"{key} {_option(value)}" for key, value in sorted(training["options"].items()))
     lines = ["## Training", "", f"From {start}, with PyTorch {training['torch']}. Options: {options}.", ""]
     history = [
         (
@@ -143,6 +143,10 @@ def _training(training: Mapping[str, Any] | None) -> list[str]:
     ]
     names = ("epoch", "size", "minutes", "validation loss", "balanced accuracy")
     return lines + (_grid(names, history) if history else [])
+
+
+def _option(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def _calibration(fitted: Mapping[str, Any] | None) -> list[str]:

@@ -35,7 +35,13 @@ PLACES = {"manifest", "out", "cache", "pretrained", "about", "resume", "json", "
 
 
 def finish(
-    config: Config, spec: ModelSpec, state: Mapping[str, Tensor], *, rows: Sequence[Row], log: Log
+    config: Config,
+    spec: ModelSpec,
+    state: Mapping[str, Tensor],
+    *,
+    rows: Sequence[Row],
+    log: Log,
+    about: Mapping[str, Any] | None = None,
 ) -> Path:
     """Store, load back, calibrate on validation, evaluate on test, store with the card; returns its path."""
     state = {name: tensor.detach().cpu() for name, tensor in state.items()}
@@ -51,18 +57,23 @@ def finish(
     found = report(spec, cases, seed=config.seed)
     write_predictions(config.out / PREDICTIONS, spec, cases)
     (config.out / REPORT).write_text(json.dumps(found, indent=1))
-    about = card.check_about(json.loads(config.about.read_text())) if config.about else {}
+    about = read_about(config.about) if about is None else about
     training = training_facts(config, log)
-    text = card.build(spec, rows=rows, training=training, calibration=calibration, found=found, about=about)
+    facts = card.build(spec, rows=rows, training=training, calibration=calibration, found=found, about=about)
     path = config.out / ARTIFACT
     golden = smooth_noise(2, spec.size)
     sha256 = save_artifact(
-        path, spec=spec, classifier_state=state, card=text, golden=golden, storage=config.storage
+        path, spec=spec, classifier_state=state, card=facts, golden=golden, storage=config.storage
     )
     verify_golden(load_artifact(path, expected_sha256=sha256))
-    (config.out / CARD).write_text(card.render(text, spec))
+    (config.out / CARD).write_text(card.render(facts, spec))
     log.note("evaluated", sha256=sha256, overall=found["overall"])
     return path
+
+
+def read_about(path: Path | None) -> dict[str, Any]:
+    """The statements for the card; raises ValueError when they are not what `card.ABOUT` says."""
+    return card.check_about(json.loads(path.read_text())) if path else {}
 
 
 def answers(artifact: Path, config: Config, rows: Sequence[Row]) -> list[Case]:

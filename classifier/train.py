@@ -27,6 +27,7 @@ from classifier import checkpoint
 from classifier.augment import Augment
 from classifier.contract import ModelSpec, Slot
 from classifier.data import Row, draw_weights, read_manifest, targets_of, unit_squares, with_split
+from classifier.finish import finish, read_about
 from classifier.networks import network_for, probabilities_of
 from classifier.preprocess import normalise
 from classifier.recipe import follow, loss_of, optimiser_for, quiet_residuals, rate_at, size_at
@@ -59,6 +60,7 @@ def train(config: Config) -> Path:
     if config.threads:
         torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)  # the first weights
+    about = read_about(config.about)
     log = Log(config)
     rows = with_split(read_manifest(config.manifest), seed=config.seed)
     spec = spec_for(config, rows)
@@ -69,9 +71,8 @@ def train(config: Config) -> Path:
     if config.resume and (config.out / CHECKPOINT).exists():
         run.restore()
     run.fit()
-    from classifier.finish import finish  # the report's libraries are not needed until here
-
-    return finish(config, spec, run.chosen_state(), rows=[r for r in rows if r.image not in refused], log=log)
+    rows = [row for row in rows if row.image not in refused]
+    return finish(config, spec, run.chosen_state(), rows=rows, about=about, log=log)
 
 
 class Run:

@@ -42,7 +42,7 @@ def lines(config: Config, event: str) -> list[dict]:
 @pytest.fixture
 def without_report(monkeypatch):
     """Training alone: what would be finished is returned as the weights."""
-    monkeypatch.setattr("classifier.finish.finish", lambda config, spec, state, **_: state)
+    monkeypatch.setattr("classifier.train.finish", lambda config, spec, state, **_: state)
 
 
 def test_a_manifest_becomes_an_artifact_that_tells_the_findings_apart(manifest, tmp_path, capsys):
@@ -144,6 +144,14 @@ def test_a_manifest_without_a_finding_in_some_part_is_refused_in_words(tmp_path,
         main(["train", "--manifest", str(manifest), "--out", str(tmp_path / "run"), "--device", "cpu"]) == 1
     )
     assert "has no picture with" in capsys.readouterr().err
+
+
+def test_statements_that_no_card_has_are_refused_before_any_training(manifest, tmp_path, capsys):
+    about = tmp_path / "about.json"
+    about.write_text('{"colour": "red"}')
+    command = ["train", "--manifest", str(manifest), "--out", str(tmp_path / "run"), "--about", str(about)]
+    assert main(command) == 1
+    assert "'colour'" in capsys.readouterr().err
 
 
 def test_pictures_with_several_findings_want_sigmoid_outputs(tmp_path, capsys):

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from classifier.artifact import read_header
+from classifier.card import ABOUT, build, check_about, counts, main, render
+from classifier.contract import DISCLAIMER, ModelSpec, Slot
+from classifier.data import Row
+from classifier.weights import load_artifact, verify_golden
+
+ROOT = Path(__file__).resolve().parents[2]
+ARTIFACTS = ROOT / "artifacts"
+SPEC = ModelSpec(name="tiny", slot=Slot.CXR, findings=("left", "right"), temperature=1.25)
+MEASURE = {"value": 0.81234, "low": 0.7, "high": 0.9}
+
+
+def row(number: int, finding: str | None, part: str, patient: str) -> Row:
+    findings = (finding,) if finding else None
+    return Row(f"{number}.png", Path(f"{number}.png"), findings, patient, "north", part)
+
+
+ROWS = [
+    row(0, "left", "train", "a"),
+    row(1, "left", "train", "a"),
+    row(2, "left", "test", "b"),
+    row(3, None, "val", "c"),
+]
+
+
+def card(**about):
+    decided = dict.fromkeys(("auc", "sensitivity", "specificity", "ppv", "npv", "f1"), MEASURE)
+    within = {
+        "cases": 9,
+        "patients": 8,
+        "accuracy": MEASURE,
+        "pairs": {"left against right": {"cases": 9, "auc": MEASURE}},
+    }
+    return build(
+        SPEC,
+        rows=ROWS,
+        training={"options": {"seed": 3}, "pretrained": False, "history": [], "torch": "2"},
+        calibration={
+            "cases": 1,
+            "temperature": 1.25,
+            "cam_scale": 0.5,
+            "thresholds": {"left": {"threshold": 0.4, "sensitivity": 0.9, "specificity": 0.8}},
+        },
+        found={
+            "cases": 9,
+            "patients": 8,
+            "overall": {"accuracy": MEASURE},
+            "findings": {"left": {"present": 1, **decided}},
+            "confusion": {"findings": ["left", "right"], "counts": [[4, 1], [2, 2]]},
+            "reported": {"right": 0.75, "none": 0.125},
+            "sources": {"north": within},
+        },
+        about=about,
+    )
+
+
+def test_pictures_and_patients_are_counted_by_source_finding_and_part():
+    left, unknown = counts(ROWS)
+    assert left == {"source": "north", "finding": "left", "patients": 2, "train": 2, "val": 0, "test": 1}
+    assert (unknown["finding"], unknown["val"]) == ("unknown", 1)
+
+
+def test_the_card_shows_measures_with_their_intervals():
+    text = render(card(), SPEC)
+    assert DISCLAIMER in text
+    assert "| accuracy | 0.812 (0.700 to 0.900) |" in text
+    assert "| north | left against right | 9 | 0.812 (0.700 to 0.900) |" in text
+    assert "| left | 4 | 1 |" in text
+    assert "temperature 1.250" in text
+
+
+def test_what_only_people_know_is_told_and_the_rest_is_left_out():
+    text = render(card(title="A title", limits=["Knows two findings."], licence="Research only."), SPEC)
+    assert "# Model card: A title" in text
+    assert "- Knows two findings." in text
+    assert "## Licence" in text
+    assert "## Intended use" not in text
+
+
+@pytest.mark.parametrize("about", [{"colour": "red"}, {"limits": "none"}, ["title"]])
+def test_statements_that_no_card_has_are_refused(about):
+    with pytest.raises(ValueError, match="statement"):
+        check_about(about)
+
+
+def test_a_card_without_facts_is_still_a_card():
+    assert render({}, SPEC).startswith("# Model card: tiny")
+
+
+@pytest.fixture
+def shipped() -> Path:
+    return ARTIFACTS / "cxr.safetensors"
+
+
+def test_the_shipped_model_still_gives_its_golden_answers(shipped):
+    assert verify_golden(load_artifact(shipped)) < 1e-3
+
+
+def test_the_shipped_models_card_is_complete_and_is_the_one_in_the_documentation(shipped, capsys):
+    header = read_header(shipped)
+    assert set(header.card["about"]) == set(ABOUT)
+    assert main([str(shipped)]) == 0
+    assert capsys.readouterr().out == (ROOT / "docs" / "model-card.md").read_text()
+
+
+def test_the_shipped_model_is_calibrated_and_has_thresholds_of_its_own(shipped):
+    header = read_header(shipped)
+    assert header.spec.slot is Slot.CXR
+    assert header.spec.calibrated
+    assert set(header.spec.thresholds) == set(header.spec.findings)
+    assert {line["finding"] for line in header.card["pictures"]} == set(header.spec.findings)
+
+
+def test_the_shipped_models_statements_are_those_beside_it(shipped):
+    about = json.loads((ARTIFACTS / "cxr.about.json").read_text())
+    assert read_header(shipped).card["about"] == check_about(about)
+
+
+def test_all_shipped_models_together_stay_small():
+    assert sum(path.stat().st_size for path in ARTIFACTS.iterdir()) < 50 * 2**20
