@@ -10,7 +10,8 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -80,6 +81,15 @@ class Instance:
         pid = self.pid_of(worker)
         os.kill(pid, signal.SIGKILL)
         return pid
+
+    @contextmanager
+    def paused(self, worker: str) -> Iterator[None]:
+        pid = self.pid_of(worker)
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
 
     def pid_of(self, worker: str) -> int:
         [pulse] = (self.data / "run").glob(f"{worker}-*.json")

@@ -8,7 +8,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 def test_the_infer_worker_is_killed_in_mid_batch(instance):
-    instance.upload(8)
+    with instance.paused("infer"):  # so that it finds a batch, however quick the machine
+        instance.upload(8)
+        instance.wait_until(lambda: instance.count("analysis_analysis", "queued") == 8)
     instance.wait_until(lambda: instance.count("analysis_analysis", "running") > 1)
     killed = instance.kill("infer")
     instance.assert_every_upload_reaches_its_result_once()
