@@ -37,14 +37,15 @@ def read_scan(page) -> None:
     opacity.fill("1")
     strong = picture_now(page)
     opacity.fill("0")
+    wait_for(lambda: picture_now(page) != strong, "the map to go")
     without = picture_now(page)
-    assert strong != without
     opacity.fill("0.8")
+    wait_for(lambda: picture_now(page) != without, "the map to come back")
     of_one_class = picture_now(page)
     page.locator("body").press("c")
-    assert picture_now(page) != of_one_class
+    wait_for(lambda: picture_now(page) != of_one_class, "the next class")
     page.locator("body").press("i")
-    assert "inverted" in page.locator("[data-read-out]").inner_text()
+    wait_for(lambda: "inverted" in page.locator("[data-read-out]").inner_text(), "the inversion")
 
 
 def test_from_dropped_files_to_the_patients_history(page, phantoms):
