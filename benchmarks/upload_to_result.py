@@ -135,7 +135,7 @@ def in_process(source: Path, count: int) -> list[float]:
     from classifier.images.sandbox import ParsingHelper, read_working
     from classifier.predictor import Input, Predictor
     from classifier.weights import load_artifact
-    from webapp.registry.selectors import active_model, artifact_path
+    from webapp.registry.selectors import active_models, artifact_path
 
     seconds = []
     with ParsingHelper() as helper, tempfile.TemporaryDirectory() as folder:
@@ -145,7 +145,7 @@ def in_process(source: Path, count: int) -> list[float]:
             facts = helper.parse(source, folder, claimed="cxr")
             working = read_working(Path(folder) / facts.files["working"])
             if predictor is None:
-                predictor = Predictor(load_artifact(artifact_path(active_model(facts.slot))))
+                predictor = Predictor(load_artifact(artifact_path(active_models()[facts.slot])))
             predictor.predict([Input(working, (facts.rows, facts.columns))])
             seconds.append(time.perf_counter() - began)
     return seconds[WARM_UP:]

@@ -10,6 +10,7 @@ import pytest
 from part import Part
 
 PATIENCE = 20.0
+ENVIRONMENT = os.environ | {"PYTHONUNBUFFERED": "1"}  # as the supervisor sets it
 
 
 @pytest.fixture
@@ -20,7 +21,7 @@ def run(tmp_path, monkeypatch):
 
     def start(program: str) -> Part:
         command = [sys.executable, "-c", program]
-        parts.append(Part("sample", command, environment=dict(os.environ), logs=tmp_path))
+        parts.append(Part("sample", command, environment=ENVIRONMENT, logs=tmp_path))
         parts[-1].watch()
         return parts[-1]
 
