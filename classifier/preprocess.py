@@ -23,11 +23,16 @@ def to_unit_square(working: np.ndarray, spec: ModelSpec) -> Tensor:
     """Working image (H, W) uint16 to float32 (1, size, size) in 0..1: the last step before augmentation."""
     if spec.resize != "squash":
         raise ValueError(f"unknown resize {spec.resize!r}")
+    return unit_square(working, spec.size, spec.clip_percentiles)
+
+
+def unit_square(working: np.ndarray, size: int, clip_percentiles: tuple[float, float]) -> Tensor:
+    """Working image (H, W) uint16, between two of its percentiles, squashed to float32 (1, size, size) in 0..1."""
     grey = working.astype(np.float32)
-    low, high = (np.float32(value) for value in percentiles(working, spec.clip_percentiles))
+    low, high = (np.float32(value) for value in percentiles(working, clip_percentiles))
     grey = np.clip((grey - low) / max(high - low, 1.0), 0.0, 1.0)
     square = functional.interpolate(
-        torch.from_numpy(grey)[None, None], size=(spec.size, spec.size), mode="bilinear", antialias=True
+        torch.from_numpy(grey)[None, None], size=(size, size), mode="bilinear", antialias=True
     )
     return square[0].clamp(0.0, 1.0)
 
