@@ -27,7 +27,7 @@ def to_unit_square(working: np.ndarray, spec: ModelSpec) -> Tensor:
 
 
 def unit_square(working: np.ndarray, size: int, clip_percentiles: tuple[float, float]) -> Tensor:
-    """Working image (H, W) uint16, between two of its percentiles, squashed to float32 (1, size, size) in 0..1."""
+    """Working image (H, W) uint16 to float32 (1, size, size): two of its percentiles become 0 and 1."""
     grey = working.astype(np.float32)
     low, high = (np.float32(value) for value in percentiles(working, clip_percentiles))
     grey = np.clip((grey - low) / max(high - low, 1.0), 0.0, 1.0)
