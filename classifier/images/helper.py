@@ -3,7 +3,7 @@
 It loads the decoders once and forks a child with fresh limits for every file; it holds no secret,
 no database and no model. Request: {"path", "out_dir", "claimed", "limits"}; answer: {"ok": ParseResult}
 or {"refused": reason, "detail"}, or where the file need not be to blame {"gave_out": detail} or
-{"failed": [errno, message]}.
+{"failed": [errno, message]}. With {"within": ArchiveLimits} an archive is unpacked instead: {"ok": Unpacked}.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from typing import Any
 from classifier.contract import RefusalReason, Slot
 from classifier.errors import Refused
 from classifier.images import confine
-from classifier.images.limits import Limits
+from classifier.images.archive import unpack
+from classifier.images.limits import ArchiveLimits, Limits
 
 FILES = {"display": "display.png", "working": "working.png", "preview": "preview.png"}
 _CHUNK = 1 << 16
@@ -91,15 +92,8 @@ def _child(request: dict[str, Any], limits: Limits, writing_end: int) -> None:
 
 
 def _parsed(request: dict[str, Any]) -> dict[str, Any]:
-    from classifier.images.png import write_grey
-    from classifier.images.reading import read
-
-    claimed = request.get("claimed")
     try:
-        picture = read(request["path"], Slot(claimed) if claimed else None)
-        folder = Path(request["out_dir"])
-        for name, file in FILES.items():
-            write_grey(folder / file, getattr(picture, name))
+        return {"ok": _unpacked(request) if "within" in request else _read(request)}
     except Refused as refused:
         return {"refused": refused.reason.value, "detail": refused.detail}
     except MemoryError:
@@ -110,7 +104,22 @@ def _parsed(request: dict[str, Any]) -> dict[str, Any]:
         return {"failed": [error.errno, error.strerror]}
     except Exception as error:
         return {"refused": RefusalReason.UNDECODABLE.value, "detail": f"unexpected {type(error).__name__}"}
-    return {"ok": picture.facts() | {"files": FILES}}
+
+
+def _read(request: dict[str, Any]) -> dict[str, Any]:
+    from classifier.images.png import write_grey
+    from classifier.images.reading import read
+
+    claimed = request.get("claimed")
+    picture = read(request["path"], Slot(claimed) if claimed else None)
+    folder = Path(request["out_dir"])
+    for name, file in FILES.items():
+        write_grey(folder / file, getattr(picture, name))
+    return picture.facts() | {"files": FILES}
+
+
+def _unpacked(request: dict[str, Any]) -> dict[str, Any]:
+    return unpack(request["path"], request["out_dir"], ArchiveLimits(**request["within"])).as_json()
 
 
 def _listen(pipe: int, seconds: float) -> tuple[bytes, bool]:

@@ -22,3 +22,27 @@ class Limits:
     cpu_seconds: int = 30
     wall_seconds: float = 90.0
     open_files: int = 64
+
+
+# Unpacking writes more than parsing does, and decodes nothing.
+UNPACK_LIMITS = Limits(memory_bytes=1024 * MIB, cpu_seconds=90, wall_seconds=240.0)
+
+
+@dataclass(frozen=True)
+class ArchiveLimits:
+    """What one archive may hold: counts, bytes, and how many times its own size it may unpack to.
+
+    Deflate packs black 1,000 to one, so a single black picture may pass any ratio: the ratio counts for the
+    whole, and only from `ratio_from` bytes on.
+    """
+
+    images: int = 2_000
+    entries: int = 20_000
+    directory_bytes: int = 8 * MIB
+    member_bytes: int = MAX_FILE_BYTES
+    total_bytes: int = 2048 * MIB
+    ratio: int = 200
+    ratio_from: int = 256 * MIB
+
+    def allowed_bytes(self, archive_bytes: int) -> int:
+        return min(self.total_bytes, max(self.ratio_from, self.ratio * archive_bytes))

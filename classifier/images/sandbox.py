@@ -15,7 +15,8 @@ from typing import Any
 
 from classifier.contract import RefusalReason, Slot
 from classifier.errors import Refused
-from classifier.images.limits import MAX_FILE_BYTES, Limits
+from classifier.images.limits import MAX_FILE_BYTES, UNPACK_LIMITS, ArchiveLimits, Limits
+from classifier.images.listing import Unpacked
 from classifier.images.picture import ParseResult
 from classifier.images.png import read_working
 
@@ -81,25 +82,47 @@ class ParsingHelper:
         `claimed` (cxr or ct) routes PNG and JPEG files. Raises Refused, as GaveOut where the machine may
         be to blame; OSError where the file cannot be read or `out_dir` written; HelperFailed.
         """
-        limits = limits or Limits()
-        path = Path(path).resolve()
-        if path.stat().st_size > MAX_FILE_BYTES:
+        if Path(path).stat().st_size > MAX_FILE_BYTES:
             raise Refused(RefusalReason.TOO_LARGE, f"more than {MAX_FILE_BYTES >> 20} MiB")
-        request = {
-            "path": str(path),
-            "out_dir": str(Path(out_dir).resolve()),
-            "claimed": Slot(claimed).value if claimed else None,
-            "limits": asdict(limits),
-        }
+        said = {"claimed": Slot(claimed).value if claimed else None}
+        return ParseResult.from_json(self._answer(path, out_dir, limits or Limits(), **said))
+
+    def unpack(
+        self,
+        path: Path | str,
+        out_dir: Path | str,
+        limits: Limits = UNPACK_LIMITS,
+        *,
+        within: ArchiveLimits | None = None,
+    ) -> Unpacked:
+        """Unpack the pictures of a ZIP archive into `out_dir`, an empty folder, which stays so on any error.
+
+        Raises Refused with a key of `listing.ARCHIVE_ADVICE` as its detail, and otherwise as `parse` does.
+        """
+        try:
+            within = asdict(within or ArchiveLimits())
+            return Unpacked.from_json(self._answer(path, out_dir, limits, within=within))
+        except BaseException:
+            for left in Path(out_dir).glob("*"):
+                left.unlink()
+            raise
+
+    def _answer(
+        self, path: Path | str, out_dir: Path | str, limits: Limits, **said: object
+    ) -> dict[str, Any]:
+        """What the helper says of one file; raises what `parse` raises."""
+        paths = {"path": str(Path(path).resolve()), "out_dir": str(Path(out_dir).resolve())}
         with self._lock:
-            answer = self._ask(request, limits.wall_seconds + _GRACE_SECONDS)
+            answer = self._ask(
+                {**paths, **said, "limits": asdict(limits)}, limits.wall_seconds + _GRACE_SECONDS
+            )
         if "failed" in answer:
             raise OSError(*answer["failed"])
         if "gave_out" in answer:
             raise GaveOut(answer["gave_out"])
         if "refused" in answer:
             raise Refused(RefusalReason(answer["refused"]), answer["detail"])
-        return ParseResult.from_json(answer["ok"])
+        return answer["ok"]
 
     def _ask(self, request: dict[str, Any], seconds: float) -> dict[str, Any]:
         """One request; a helper that died between two files is replaced, once."""

@@ -1,0 +1,263 @@
+"""A ZIP archive to files of pictures; untrusted ones are unpacked in the parsing helper's child only.
+
+Names of members are data: what is unpacked lies under numbers of ours. What a header says of sizes is
+believed where it speaks against the archive; what comes out is counted all the same.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import stat
+import zipfile
+from collections.abc import Iterable, Iterator
+from itertools import chain, pairwise
+from pathlib import Path
+
+from classifier.contract import RefusalReason
+from classifier.errors import Refused
+from classifier.images.limits import ArchiveLimits
+from classifier.images.listing import (
+    A_DOCUMENT,
+    COMPRESSION,
+    DAMAGED,
+    ENCRYPTED,
+    NO_IMAGE,
+    OVERLAPS,
+    TOO_MUCH,
+    Member,
+    Skip,
+    Skipped,
+    Unpacked,
+    is_archive,
+    is_dicomdir,
+)
+
+PIECE = 1 << 20
+NAMES_KEPT = 5
+NAME_LENGTH = 255
+_LOCAL_HEADER_BYTES = 30
+_ENCRYPTED = 0x1
+_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
+_PICTURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*")
+_PICTURE_ENDINGS = (".dcm", ".dicom", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp")
+_SYSTEM_FILES = {"thumbs.db", "desktop.ini"}
+# Office and OpenDocument files and Java programs are ZIP archives too.
+_DOCUMENTS = {"[Content_Types].xml", "mimetype", "META-INF/MANIFEST.MF"}
+
+
+def unpack(path: Path | str, folder: Path | str, limits: ArchiveLimits | None = None) -> Unpacked:
+    """Unpack the pictures of an archive into `folder`; archives in it are opened once.
+
+    Raises Refused(not_an_image | undecodable | too_large) for the archive as a whole, with a key of
+    ARCHIVE_ADVICE as its detail; OSError where it cannot be read or `folder` written.
+    """
+    path, limits = Path(path), limits or ArchiveLimits()
+    work = _Unpacking(Path(folder), limits, limits.allowed_bytes(path.stat().st_size))
+    work.open(path)
+    if not work.members:
+        raise _nothing_in_it({skip for skip, _ in work.skipped})
+    return Unpacked(tuple(work.members), tuple(_by_reason(work.skipped)))
+
+
+class _Damaged(Exception):
+    """A member cannot be read to its end."""
+
+
+class _Unpacking:
+    """`allowed`: the bytes that may come out of the archive and of those inside it together."""
+
+    def __init__(self, folder: Path, limits: ArchiveLimits, allowed: int) -> None:
+        self.folder, self.limits, self.allowed = folder, limits, allowed
+        self.members: list[Member] = []
+        self.skipped: list[tuple[Skip, str]] = []
+        self.written = self._files = 0
+
+    def open(self, path: Path, prefix: str = "") -> None:
+        with _Bounded(io.FileIO(path), self.limits.directory_bytes) as file:
+            archive = _opened(file)
+            self._judge(archive.infolist())
+            for entry in archive.infolist():
+                if entry.is_dir():
+                    continue
+                name = _shown(prefix + printable(entry.filename))
+                skip = _skip_by_entry(entry) or self._take(archive, entry, name, nested=bool(prefix))
+                if skip:
+                    self.skipped.append((skip, name))
+
+    def _judge(self, entries: list[zipfile.ZipInfo]) -> None:
+        """Refuse by the directory alone what need not be tried."""
+        if len(entries) > self.limits.entries:
+            raise Refused(RefusalReason.TOO_LARGE, TOO_MUCH)
+        if self.written + sum(entry.file_size for entry in entries) > self.allowed:
+            raise Refused(RefusalReason.TOO_LARGE, TOO_MUCH)
+        for one, next_one in pairwise(sorted(entries, key=lambda entry: entry.header_offset)):
+            end = one.header_offset + _LOCAL_HEADER_BYTES + one.compress_size
+            if end > next_one.header_offset:
+                raise Refused(RefusalReason.UNDECODABLE, OVERLAPS)
+        if any(entry.filename in _DOCUMENTS for entry in entries):
+            raise Refused(RefusalReason.NOT_AN_IMAGE, A_DOCUMENT)
+
+    def _take(
+        self, archive: zipfile.ZipFile, entry: zipfile.ZipInfo, name: str, *, nested: bool
+    ) -> Skip | None:
+        pieces = self._pieces(archive, entry)
+        try:
+            head = next(pieces, b"")
+            if is_archive(head):
+                whole = chain([head], pieces)
+                return Skip.NESTED_TOO_DEEP if nested else self._take_archive(whole, f"{name}/")
+            skip = _skip_by_content(head, name)
+            return skip or self._take_picture(chain([head], pieces), name)
+        except _Damaged:
+            return Skip.DAMAGED
+
+    def _take_picture(self, pieces: Iterable[bytes], name: str) -> Skip | None:
+        path = self._next_path()
+        try:
+            size = _write(path, pieces, self.limits.member_bytes)
+        except _Damaged:
+            path.unlink(missing_ok=True)
+            raise
+        if size is None:
+            return Skip.TOO_LARGE
+        if len(self.members) == self.limits.images:
+            raise Refused(RefusalReason.TOO_LARGE, TOO_MUCH)
+        self.members.append(Member(name, path.name, size))
+        return None
+
+    def _take_archive(self, pieces: Iterable[bytes], prefix: str) -> Skip | None:
+        path = self._next_path()
+        try:
+            _write(path, pieces, self.allowed)
+            self.open(path, prefix)
+        except Refused as refused:
+            if refused.reason is RefusalReason.TOO_LARGE:
+                raise
+            return Skip.DAMAGED if refused.reason is RefusalReason.UNDECODABLE else Skip.NOT_AN_IMAGE
+        finally:
+            path.unlink(missing_ok=True)
+        return None
+
+    def _next_path(self) -> Path:
+        self._files += 1
+        return self.folder / str(self._files)
+
+    def _pieces(self, archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Iterator[bytes]:
+        """A member's bytes, each one counted; raises _Damaged, and Refused when they become too many."""
+        try:
+            with archive.open(entry) as source:
+                while piece := source.read(PIECE):
+                    self.written += len(piece)
+                    if self.written > self.allowed:
+                        raise Refused(RefusalReason.TOO_LARGE, TOO_MUCH)
+                    yield piece
+        except (Refused, MemoryError):
+            raise
+        except Exception as error:
+            raise_if_disk(error)
+            raise _Damaged from error
+
+
+class _Bounded(io.BufferedReader):
+    """A file that gives out no more at once than a directory may have: zipfile reads that in one piece."""
+
+    def __init__(self, raw: io.FileIO, most: int) -> None:
+        super().__init__(raw)
+        self.most = most
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        wanted = self.most + 1 if size is None or size < 0 else min(size, self.most + 1)
+        data = super().read(wanted)
+        if len(data) > self.most:
+            raise Refused(RefusalReason.TOO_LARGE, TOO_MUCH)
+        return data
+
+
+def _opened(file: io.BufferedReader) -> zipfile.ZipFile:
+    try:
+        return zipfile.ZipFile(file)
+    except (Refused, MemoryError):
+        raise
+    except Exception as error:
+        raise_if_disk(error)
+        raise Refused(RefusalReason.UNDECODABLE, DAMAGED) from error
+
+
+def raise_if_disk(error: Exception) -> None:
+    """Let a disk's error through; a seek to where no file can have bytes is the archive's own fault."""
+    if isinstance(error, OSError) and error.errno != errno.EINVAL:
+        raise error
+
+
+def _write(path: Path, pieces: Iterable[bytes], most: int) -> int | None:
+    """Write the pieces to a new file; answers its size, or None, without the file, when it passes `most`."""
+    size = 0
+    with path.open("xb") as file:
+        for piece in pieces:
+            size += len(piece)
+            if size > most:
+                break
+            file.write(piece)
+    if size > most:
+        path.unlink()
+        return None
+    return size
+
+
+def _skip_by_entry(entry: zipfile.ZipInfo) -> Skip | None:
+    *folders, name = entry.filename.replace("\\", "/").split("/")
+    kind = stat.S_IFMT(entry.external_attr >> 16)
+    if "__MACOSX" in folders or name.startswith(".") or name.lower() in _SYSTEM_FILES:
+        return Skip.SYSTEM_FILE
+    if kind not in (0, stat.S_IFREG):
+        return Skip.LINK
+    if name.upper() == "DICOMDIR":
+        return Skip.DICOMDIR
+    if entry.flag_bits & _ENCRYPTED:
+        return Skip.ENCRYPTED
+    if entry.compress_type not in _METHODS:
+        return Skip.UNSUPPORTED_COMPRESSION
+    return None if entry.file_size else Skip.EMPTY
+
+
+def _skip_by_content(head: bytes, name: str) -> Skip | None:
+    """What goes by the name of a picture is kept as well: the reading of it says what is wrong with it."""
+    from classifier.images.dicom import looks_like_dicom
+
+    if is_dicomdir(head):
+        return Skip.DICOMDIR
+    picture = head.startswith(_PICTURES) or (head[:4], head[8:12]) == (b"RIFF", b"WEBP")
+    if picture or looks_like_dicom(head) or name.lower().endswith(_PICTURE_ENDINGS):
+        return None
+    return Skip.NOT_AN_IMAGE
+
+
+def _nothing_in_it(skips: set[Skip]) -> Refused:
+    """The refusal of an archive of which nothing is left, by the reason that a person can do most about."""
+    for skip, reason, detail in (
+        (Skip.ENCRYPTED, RefusalReason.UNDECODABLE, ENCRYPTED),
+        (Skip.UNSUPPORTED_COMPRESSION, RefusalReason.UNDECODABLE, COMPRESSION),
+        (Skip.DAMAGED, RefusalReason.UNDECODABLE, DAMAGED),
+        (Skip.TOO_LARGE, RefusalReason.TOO_LARGE, TOO_MUCH),
+    ):
+        if skip in skips:
+            return Refused(reason, detail)
+    return Refused(RefusalReason.NOT_AN_IMAGE, NO_IMAGE)
+
+
+def _by_reason(skipped: list[tuple[Skip, str]]) -> Iterator[Skipped]:
+    for reason in Skip:
+        names = [name for skip, name in skipped if skip is reason]
+        if names:
+            yield Skipped(reason.value, len(names), tuple(names[:NAMES_KEPT]))
+
+
+def printable(name: str) -> str:
+    """A member's name as it can be shown: one line, no way up or to a root, no turning of the text."""
+    parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".", "..")]
+    return "".join(c if c.isprintable() else "\ufffd" for c in "/".join(parts)) or "unnamed"
+
+
+def _shown(name: str) -> str:
+    return name if len(name) <= NAME_LENGTH else f"…{name[1 - NAME_LENGTH :]}"
