@@ -12,6 +12,7 @@ class Permission(StrEnum):
     SCAN_VIEW = "scan.view"
     SCAN_LABEL = "scan.label"
     SCAN_MOVE = "scan.move"
+    PATIENT_MERGE = "patient.merge"
     MODEL_VIEW = "model.view"
     MODEL_PROMOTE = "model.promote"
     TRAINING_START = "training.start"

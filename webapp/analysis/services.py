@@ -20,7 +20,8 @@ from webapp.core.queue import nudge
 from webapp.registry.selectors import active_models
 from webapp.scans.files import ParsedScan
 from webapp.scans.models import Patient, Scan, Upload
-from webapp.scans.services import Move, ingest_finish, scan_move
+from webapp.scans.patients import Move, scan_move
+from webapp.scans.services import ingest_finish
 
 INFER = "worker.tasks.infer"
 INFER_LEASE = timedelta(seconds=120)

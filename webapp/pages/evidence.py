@@ -10,6 +10,7 @@ from webapp.analysis.models import Analysis, AnalysisStatus
 from webapp.analysis.summaries import current_analysis
 from webapp.pages.outcome import likeliest, of_analysis
 from webapp.scans.models import Scan
+from webapp.scans.selectors import scan_notes
 
 NOTES = {
     "claim_differs": "The file says otherwise than what was claimed at the upload; the file was followed.",
@@ -92,7 +93,7 @@ def notes_of(scan: Scan) -> list[str]:
         notes.append("The picture came as a negative and was turned.")
     if scan.duplicate_of_id:
         notes.append("The same pixels were uploaded before, in another file.")
-    for code, differences in scan.notes.items():
+    for code, differences in scan_notes(scan).items():
         notes.append(" ".join([NOTES.get(code, code), *_differences(differences)]))
     return notes
 

@@ -10,7 +10,8 @@ from django.db.models import Count
 
 from webapp.accounts.models import Site
 from webapp.pages.words import name_of_person
-from webapp.scans.models import Patient
+from webapp.scans.identity import patients_meant
+from webapp.scans.models import Patient, Study
 
 SEXES = {"M": "male", "F": "female", "O": "other sex"}
 
@@ -37,21 +38,14 @@ def facts_of(patient: Patient, *, on: date | None = None) -> str:
 def whom_they_name(identifiers: Iterable[str], *, site: Site) -> dict[str, dict[str, Any]]:
     """Whom each identifier is at the site: {"label", "facts", "studies"}; a new patient's is left out.
 
-    Decided as `scans.filing.patient_find_or_create` does without an issuer: the only patient of that
-    identifier, else the one that nobody issued.
+    A patient who was merged stands as who they are now.
     """
-    same: dict[str, list[Patient]] = {}
-    found = Patient.objects.filter(site=site, patient_id__in=list(identifiers))
-    for patient in found.annotate(n=Count("studies")):
-        same.setdefault(patient.patient_id, []).append(patient)
-    meant = {
-        key: some[0] if len(some) == 1 else next((p for p in some if not p.issuer), None)
-        for key, some in same.items()
-    }
+    meant = patients_meant(site=site, identifiers=identifiers)
+    filed = Study.objects.filter(patient__in=meant.values()).order_by().values_list("patient")
+    studies = dict(filed.annotate(Count("pk")))
     return {
-        key: {"label": label_of(patient), "facts": facts_of(patient), "studies": patient.n}
+        key: {"label": label_of(patient), "facts": facts_of(patient), "studies": studies.get(patient.pk, 0)}
         for key, patient in meant.items()
-        if patient
     }
 
 

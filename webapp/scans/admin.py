@@ -3,7 +3,7 @@ from __future__ import annotations
 from django.contrib import admin
 
 from webapp.core.readonly_admin import ReadOnlyAdmin
-from webapp.scans.models import Patient, Scan, ScanMove, Series, Study, Upload
+from webapp.scans.models import Patient, PatientMerge, Scan, ScanMove, Series, Study, Upload
 
 
 @admin.register(Upload)
@@ -46,3 +46,9 @@ class ScanAdmin(ReadOnlyAdmin):
 class ScanMoveAdmin(ReadOnlyAdmin):
     list_display = ["created_at", "scan", "source", "target", "actor", "reason"]
     list_select_related = ["scan", "source", "target", "actor"]
+
+
+@admin.register(PatientMerge)
+class PatientMergeAdmin(ReadOnlyAdmin):
+    list_display = ["created_at", "source", "target", "actor", "reason", "parted_at", "parted_by"]
+    list_select_related = ["source", "target", "actor", "parted_by"]

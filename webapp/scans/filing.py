@@ -1,7 +1,7 @@
 """Where a scan belongs: patient, study and series by the file's header, else by the claim. The file wins.
 
-Nothing is merged silently: a file without an identifier gets a provisional patient of its own, and whatever
-differs between file, claim and patient is kept in the scan's notes.
+Nothing is merged silently: a file without an identifier gets a provisional patient of its own, and what
+differs between file and claim is kept in the scan's notes. Who a patient is says `scans.identity`.
 """
 
 from __future__ import annotations
@@ -9,14 +9,15 @@ from __future__ import annotations
 import math
 import uuid
 from collections.abc import Mapping
-from datetime import date, datetime, time
+from datetime import UTC, date, datetime, time
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from classifier.contract import Slot
-from webapp.scans.dicom_values import parse_date, parse_datetime, parse_time, text
+from webapp.scans.dicom_values import parse_date, parse_datetime, parse_offset, parse_time, text
 from webapp.scans.files import ParsedScan
-from webapp.scans.models import Patient, Scan, Series, Study, Upload
+from webapp.scans.identity import demographics, lock_end, patient_named
+from webapp.scans.models import MergedScan, Patient, PatientMerge, Scan, Series, Study, Upload
 
 OWN_UIDS = uuid.UUID("8a7c1f2e-6f0d-4e0a-9d0e-3d1b6b1c5a77")
 
@@ -24,10 +25,9 @@ OWN_UIDS = uuid.UUID("8a7c1f2e-6f0d-4e0a-9d0e-3d1b6b1c5a77")
 def file_scan(upload: Upload, parsed: ParsedScan) -> Scan:
     """Create the scan of one parsed picture with its patient, study and series; call inside a transaction."""
     facts, metadata = parsed.facts, clean(parsed.facts.metadata)
-    patient = _patient_for(upload, metadata, parsed.id)
+    patient, merges = _patient_for(upload, metadata, parsed.id)
     study = study_for(patient=patient, metadata=metadata, upload=upload, scan_id=parsed.id)
-    zone = ZoneInfo(upload.site.timezone)
-    return Scan.objects.create(
+    scan = Scan.objects.create(
         id=parsed.id,
         site=upload.site,
         upload=upload,
@@ -44,13 +44,13 @@ def file_scan(upload: Upload, parsed: ParsedScan) -> Scan:
         .first(),
         view_position=text(metadata.get("ViewPosition"), 16),
         metadata=metadata,
-        notes=notes_for(study=study, metadata=metadata, upload=upload, slot=facts.slot),
-        acquired_at=parse_datetime(
-            metadata.get("AcquisitionDateTime"), offset=metadata.get("TimezoneOffsetFromUTC"), local=zone
-        )
+        notes=notes_for(metadata=metadata, upload=upload, slot=facts.slot),
+        acquired_at=_acquired_at(metadata, upload.site.timezone)
         or (study.study_at if study.study_date else None),
         received_at=upload.created_at,
     )
+    MergedScan.objects.bulk_create(MergedScan(merge=merge, scan=scan, later=True) for merge in merges)
+    return scan
 
 
 SAME_NAMES = (
@@ -68,39 +68,11 @@ SAME_NAMES = (
 FILE_PARTS = ("name", "sha256")
 
 
-def patient_find_or_create(
-    *,
-    site: Any,
-    patient_id: str,
-    issuer: str = "",
-    name: str = "",
-    sex: str = "",
-    birth_date: date | None = None,
-    provisional: bool = False,
-) -> Patient:
-    """The site's patient of that identifier and issuer; what was unknown of them so far is filled in.
-
-    Without an issuer it is the only patient of that identifier, whoever issued it.
-    """
-    told = {"name": name, "sex": sex, "birth_date": birth_date}
-    if not issuer:
-        same = Patient.objects.filter(site=site, patient_id=patient_id).values_list("issuer", flat=True)[:2]
-        issuer = same[0] if len(same) == 1 else ""
-    patient, created = Patient.objects.get_or_create(
-        site=site, patient_id=patient_id, issuer=issuer, defaults={**told, "provisional": provisional}
-    )
-    news = [field for field, value in told.items() if value and not getattr(patient, field)]
-    if news and not created:
-        for field in news:
-            setattr(patient, field, told[field])
-        patient.save(update_fields=news)
-    return patient
-
-
 def study_for(*, patient: Patient, metadata: Mapping[str, Any], upload: Upload, scan_id: uuid.UUID) -> Study:
     """The patient's study that the file or the claim names; without a name, that of the day, else its own."""
-    day = parse_date(metadata.get("StudyDate")) or upload.claimed_date
-    clock = parse_time(metadata.get("StudyTime")) if parse_date(metadata.get("StudyDate")) else None
+    said = parse_date(metadata.get("StudyDate"))
+    day, clock = (said, parse_time(metadata.get("StudyTime"))) if said else (upload.claimed_date, None)
+    offset = metadata.get("TimezoneOffsetFromUTC") if said else None
     accession = text(metadata.get("AccessionNumber"), 64)
     uid = text(metadata.get("StudyInstanceUID"), 64)
     if not uid:
@@ -120,7 +92,7 @@ def study_for(*, patient: Patient, metadata: Mapping[str, Any], upload: Upload, 
             "accession_number": accession,
             "study_date": day,
             "study_time": clock,
-            "study_at": study_instant(day, clock, patient.site.timezone) or upload.created_at,
+            "study_at": study_instant(day, clock, patient.site.timezone, offset) or upload.created_at,
             "description": text(metadata.get("StudyDescription"), 200),
         },
     )
@@ -135,8 +107,27 @@ def series_for(*, study: Study, metadata: Mapping[str, Any]) -> Series:
     )[0]
 
 
-def study_instant(day: date | None, clock: time | None, zone: str) -> datetime | None:
-    return datetime.combine(day, clock or time(), ZoneInfo(zone)) if day else None
+def study_instant(day: date | None, clock: time | None, zone: str, offset: object = None) -> datetime | None:
+    """A local date and time as an instant: by TimezoneOffsetFromUTC, else by the site's time zone."""
+    if not day:
+        return None
+    try:
+        return datetime.combine(day, clock or time(), parse_offset(offset) or ZoneInfo(zone)).astimezone(UTC)
+    except OverflowError:
+        return None
+
+
+def _acquired_at(metadata: Mapping[str, Any], zone: str) -> datetime | None:
+    """AcquisitionDateTime, else AcquisitionDate with AcquisitionTime."""
+    offset = metadata.get("TimezoneOffsetFromUTC")
+    try:
+        whole = parse_datetime(metadata.get("AcquisitionDateTime"), offset=offset, local=ZoneInfo(zone))
+    except OverflowError:
+        whole = None
+    clock = parse_time(metadata.get("AcquisitionTime"))
+    return whole or (
+        study_instant(parse_date(metadata.get("AcquisitionDate")), clock, zone, offset) if clock else None
+    )
 
 
 def own_uid(*parts: object) -> str:
@@ -157,40 +148,24 @@ def clean(value: Any) -> Any:
     return value.replace("\0", "") if isinstance(value, str) else value
 
 
-def notes_for(*, study: Study, metadata: Mapping[str, Any], upload: Upload, slot: str) -> dict[str, Any]:
-    """What a person should know of a scan that is filed to this study, as `Scan.notes` keeps it."""
-    notes: dict[str, Any] = {
-        "claim_differs": _claim_differences(upload, metadata, slot),
-        "demographics_differ": {
-            field: [str(getattr(study.patient, field)), str(value)]
-            for field, value in _demographics(metadata).items()
-            if value and getattr(study.patient, field) != value
-        },
-    }
-    notes = {code: detail for code, detail in notes.items() if detail}
-    same_uid = Study.objects.filter(site=study.site_id, study_instance_uid=study.study_instance_uid)
-    if same_uid.exclude(pk=study.pk).exists():
-        notes["study_elsewhere"] = {}
-    return notes
+def notes_for(*, metadata: Mapping[str, Any], upload: Upload, slot: str) -> dict[str, Any]:
+    """What a person should know of the file itself, as `Scan.notes` keeps it."""
+    differ = _claim_differences(upload, metadata, slot)
+    return {"claim_differs": differ} if differ else {}
 
 
-def _patient_for(upload: Upload, metadata: Mapping[str, Any], scan_id: uuid.UUID) -> Patient:
+def _patient_for(
+    upload: Upload, metadata: Mapping[str, Any], scan_id: uuid.UUID
+) -> tuple[Patient, list[PatientMerge]]:
     own, claimed = text(metadata.get("PatientID"), 64), upload.claimed_patient_id
-    return patient_find_or_create(
+    named = patient_named(
         site=upload.site,
         patient_id=own or claimed or f"unassigned-{scan_id.hex[:12]}",
         issuer=text(metadata.get("IssuerOfPatientID"), 64) if own else "",
         provisional=not (own or claimed),
-        **_demographics(metadata),
+        **demographics(metadata),
     )
-
-
-def _demographics(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "name": text(metadata.get("PatientName"), 200),
-        "sex": text(metadata.get("PatientSex"), 16),
-        "birth_date": parse_date(metadata.get("PatientBirthDate")),
-    }
+    return lock_end(named)
 
 
 def _claim_differences(upload: Upload, metadata: Mapping[str, Any], slot: str) -> dict[str, list[str]]:

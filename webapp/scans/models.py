@@ -36,7 +36,11 @@ UPLOAD_LIFE = Life(
 
 
 class Upload(LedgerRow):
-    """Bytes that somebody handed in to a site, with what they claimed of patient and study."""
+    """Bytes that somebody handed in to a site, with what they claimed of patient and study.
+
+    An archive (ZIP) becomes an upload for each picture in it, of which it is the `parent`. Once unpacked it
+    is done and its own bytes are gone; `skipped` then says what was left out: [{reason, count, names}].
+    """
 
     LIFE = UPLOAD_LIFE
     Status = UploadStatus
@@ -54,6 +58,8 @@ class Upload(LedgerRow):
     claimed_modality = models.CharField(max_length=16, blank=True)
     refusal = models.CharField(max_length=32, blank=True, choices=[(r.value, r.value) for r in RefusalReason])
     refusal_detail = models.CharField(max_length=200, blank=True)
+    parent = models.ForeignKey("self", models.PROTECT, null=True, blank=True, related_name="children")
+    skipped = models.JSONField(null=True, blank=True)
 
     class Meta:
         constraints = [
@@ -71,6 +77,33 @@ class Upload(LedgerRow):
 
     def __str__(self) -> str:
         return f"upload {self.id}"
+
+    @property
+    def is_unpacked(self) -> bool:
+        """Whether this is an archive that has become the uploads of its members."""
+        return self.skipped is not None
+
+
+class ArchiveMember(models.Model):
+    """A picture of an unpacked archive: its name there, and the upload that its bytes are at the site.
+
+    That upload may be an earlier one, the same one twice, or none: what is here already for another patient
+    than the archive was claimed for is left alone.
+    """
+
+    archive = models.ForeignKey(Upload, models.CASCADE, related_name="members")
+    upload = models.ForeignKey(Upload, models.CASCADE, null=True, blank=True, related_name="in_archives")
+    position = models.PositiveIntegerField()
+    name = models.CharField(max_length=255)
+
+    class Meta:
+        ordering = ["position"]
+        constraints = [
+            models.UniqueConstraint(fields=["archive", "position"], name="member_once_an_archive")
+        ]
+
+    def __str__(self) -> str:
+        return f"member {self.position} of upload {self.archive_id}"
 
 
 class Patient(Record):
@@ -91,7 +124,10 @@ class Patient(Record):
         constraints = [
             models.UniqueConstraint(fields=["site", "patient_id", "issuer"], name="patient_once_a_site")
         ]
-        indexes = [models.Index(fields=["site", "name"], name="patient_by_name")]
+        indexes = [
+            models.Index(fields=["site", "name"], name="patient_by_name"),
+            models.Index(fields=["site", "birth_date"], name="patient_by_birth_date"),
+        ]
 
     def __str__(self) -> str:
         return f"patient {self.id}"
@@ -148,8 +184,8 @@ class Scan(Record):
     """One image. A single-file upload's scan has the upload's own id.
 
     `slope` and `intercept` take display values to modality values; `window_center` and `window_width` are
-    in display units. `notes` keeps what a person should know, by code: `claim_differs`,
-    `demographics_differ`, `study_elsewhere`, each with what differed. `duplicate_of` has the same pixels.
+    in display units. `notes` keeps what a person should know of the file itself, by code, with details;
+    what depends on where it is filed is derived (`selectors.scan_notes`). `duplicate_of` has the same pixels.
     """
 
     site = models.ForeignKey("accounts.Site", models.PROTECT, related_name="scans")
@@ -214,3 +250,59 @@ class ScanMove(Record):
 
     def __str__(self) -> str:
         return f"move {self.id}"
+
+
+class PatientMerge(Record):
+    """Two records of one site are one person: `source` goes on as another name of `target`, until parted.
+
+    In force while `parted_at` is empty. The audit trail must not hold the reasons: they stand here.
+    """
+
+    source = models.ForeignKey(Patient, models.PROTECT, related_name="merges")
+    target = models.ForeignKey(Patient, models.PROTECT, related_name="merges_here")
+    actor = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    reason = models.CharField(max_length=500)
+    parted_at = models.DateTimeField(null=True, blank=True)
+    parted_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    parted_reason = models.CharField(max_length=500, blank=True)
+    scans = models.ManyToManyField(Scan, through="MergedScan", related_name="merges")
+
+    class Meta:
+        ordering = ["-created_at"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["source"], condition=Q(parted_at=None), name="patient_merged_into_one"
+            ),
+            models.CheckConstraint(
+                condition=~Q(source=models.F("target")), name="patient_not_merged_into_itself"
+            ),
+            models.CheckConstraint(
+                condition=Q(parted_at=None, parted_by=None, parted_reason="")
+                | Q(parted_at__isnull=False, parted_by__isnull=False) & ~Q(parted_reason=""),
+                name="patient_parted_by_somebody",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"merge {self.id}"
+
+
+class MergedScan(models.Model):
+    """A scan that a merge brought from its source to its target, hence goes back with it.
+
+    `later`: it came in since, under the source's identifier. `left`: it was filed elsewhere since, by hand
+    or by another parting, and stays there.
+    """
+
+    merge = models.ForeignKey(PatientMerge, models.CASCADE, related_name="merged")
+    scan = models.ForeignKey(Scan, models.CASCADE, related_name="merged")
+    later = models.BooleanField(default=False)
+    left = models.BooleanField(default=False)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["merge", "scan"], name="scan_once_a_merge")]
+
+    def __str__(self) -> str:
+        return f"scan {self.scan_id} of merge {self.merge_id}"

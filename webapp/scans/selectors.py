@@ -11,9 +11,11 @@ from webapp.accounts.models import User
 from webapp.accounts.services import for_sites
 from webapp.core.errors import CodedError
 from webapp.scans.dicom_values import parse_age, parse_date
-from webapp.scans.models import Patient, Scan, Upload
+from webapp.scans.identity import demographics, differences
+from webapp.scans.models import Patient, Scan, Study, Upload
 
 DAYS_A_YEAR = 365.25
+DERIVED_NOTES = {"demographics_differ", "study_elsewhere"}
 
 
 def scans_visible(user: User, permission: str = "scan.view") -> QuerySet[Scan]:
@@ -54,6 +56,21 @@ def patient_matches(words: str, path: str = "") -> Q:
     for word in words.split():
         condition &= Q(**{f"{path}patient_id__istartswith": word}) | Q(**{f"{path}name__icontains": word})
     return condition
+
+
+def scan_notes(scan: Scan) -> dict[str, Any]:
+    """What a person should know of a scan, by code: what `Scan.notes` keeps, and how it fits its patient.
+
+    `demographics_differ`: field to (of the patient, in the file). `study_elsewhere`: another patient of the
+    site has a study of the same identifier.
+    """
+    notes = {code: detail for code, detail in scan.notes.items() if code not in DERIVED_NOTES}
+    if differ := differences(scan.patient, demographics(scan.metadata)):
+        notes["demographics_differ"] = {field: [str(a), str(b)] for field, (a, b) in differ.items()}
+    same = Study.objects.filter(site=scan.site_id, study_instance_uid=scan.study.study_instance_uid)
+    if same.exclude(patient=scan.study.patient_id).filter(series__scans__isnull=False).exists():
+        notes["study_elsewhere"] = {}
+    return notes
 
 
 def patient_age(scan: Scan) -> float | None:

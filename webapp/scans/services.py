@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 
 from django.db import DataError, IntegrityError, transaction
@@ -12,7 +11,6 @@ from django.db import DataError, IntegrityError, transaction
 from classifier.contract import RefusalReason
 from classifier.images.limits import MAX_FILE_BYTES
 from webapp.accounts.models import Site, User
-from webapp.accounts.services import can
 from webapp.audit.services import record
 from webapp.core import ledger, storage
 from webapp.core.errors import CodedError
@@ -20,9 +18,9 @@ from webapp.core.queue import nudge
 from webapp.scans.claims import Claim
 from webapp.scans.dicom_values import text
 from webapp.scans.files import ParsedScan, Received, original_name, receive
-from webapp.scans.filing import file_scan, notes_for, series_for, study_for
-from webapp.scans.filing import patient_find_or_create as patient_find_or_create
-from webapp.scans.models import Patient, Scan, ScanMove, Series, Study, Upload
+from webapp.scans.filing import file_scan
+from webapp.scans.identity import identifiers_of
+from webapp.scans.models import Scan, ScanMove, Upload
 
 INGEST = "worker.tasks.ingest"
 INGEST_LEASE = timedelta(seconds=120)
@@ -108,53 +106,6 @@ def upload_retry(*, upload: Upload, actor: User) -> Upload:
     return upload
 
 
-@dataclass(frozen=True)
-class Move:
-    """What `scan_move` changed: the studies whose summaries are to be renewed (the first may be gone)."""
-
-    scan: Scan
-    source_study_id: uuid.UUID
-    study: Study
-
-
-@transaction.atomic
-def scan_move(*, scan: Scan, patient: Patient, actor: User, reason: str) -> Move:
-    """File a scan to another patient of its site, with a trace; `analysis.services.scan_refile` calls this.
-
-    Its study is found or made under the new patient; what is left empty of the old one is removed. Raises
-    CodedError `forbidden`, `not_found` for a patient of another site, `claim_invalid` without a reason.
-    """
-    if not can(actor, "scan.move", scan.site):
-        raise CodedError("forbidden")
-    if patient.site_id != scan.site_id:
-        raise CodedError("not_found")
-    reason = text(reason, 500)
-    if not reason:
-        raise CodedError(
-            "claim_invalid", "A reason is needed.", "Say in a few words why the scan is moved.", 400
-        )
-    Scan.objects.select_for_update(no_key=True).get(pk=scan.pk)
-    scan = Scan.objects.select_related("series__study__patient", "upload").get(pk=scan.pk)
-    old_series, old_study, old_patient = scan.series, scan.study, scan.patient
-    if old_patient.pk == patient.pk:
-        return Move(scan=scan, source_study_id=old_study.pk, study=old_study)
-    study = study_for(patient=patient, metadata=scan.metadata, upload=scan.upload, scan_id=scan.pk)
-    scan.series = series_for(study=study, metadata=scan.metadata)
-    scan.save(update_fields=["series"])
-    _remove_empty(old_series, old_study)
-    scan.notes = notes_for(study=study, metadata=scan.metadata, upload=scan.upload, slot=scan.slot)
-    scan.save(update_fields=["notes"])
-    ScanMove.objects.create(scan=scan, source=old_patient, target=patient, actor=actor, reason=reason)
-    record(
-        actor=actor,
-        site=scan.site,
-        action="scan.moved",
-        subject=scan,
-        detail={"source": str(old_patient.pk), "target": str(patient.pk)},
-    )
-    return Move(scan=scan, source_study_id=old_study.pk, study=study)
-
-
 def _register(user: User, site: Site, received: Received, filename: str, claim: Claim) -> tuple[Upload, bool]:
     upload = Upload(
         site=site, user=user, sha256=received.sha256, size=received.size, filename=filename, **claim.columns
@@ -200,13 +151,6 @@ def _again(earlier: Upload, claim: Claim) -> Upload:
 
 def _patient_ids(upload: Upload) -> set[str]:
     """Those of the patients that its scans are filed to, and the claimed one until a scan is moved."""
-    filed = Patient.objects.filter(studies__series__scans__upload=upload)
+    filed = upload.scans.values_list("series__study__patient", flat=True)
     moved = ScanMove.objects.filter(scan__upload=upload).exists()
-    return {*filed.values_list("patient_id", flat=True), *([] if moved else [upload.claimed_patient_id])}
-
-
-def _remove_empty(series: Series, study: Study) -> None:
-    if not series.scans.exists():
-        series.delete()
-    if not study.series.exists():
-        study.delete()
+    return identifiers_of(filed) | (set() if moved else {upload.claimed_patient_id})

@@ -12,8 +12,8 @@ from tests import factories
 from webapp.accounts.models import Role
 from webapp.core.errors import CodedError
 from webapp.pages.views.upload import body
+from webapp.scans.identity import patient_find_or_create
 from webapp.scans.models import Upload
-from webapp.scans.services import patient_find_or_create
 
 pytestmark = pytest.mark.django_db
 RAW = "application/octet-stream"

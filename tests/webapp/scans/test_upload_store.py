@@ -18,7 +18,8 @@ from webapp.scans import services
 from webapp.scans.claims import Claim
 from webapp.scans.files import incoming_folder
 from webapp.scans.models import Upload
-from webapp.scans.services import scan_move, upload_store
+from webapp.scans.patients import scan_move
+from webapp.scans.services import upload_store
 
 pytestmark = pytest.mark.django_db
 BYTES = b"picture " * 100

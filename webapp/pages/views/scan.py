@@ -24,9 +24,10 @@ from webapp.pages.timeline import entry_of
 from webapp.pages.views.upload import posted_ids
 from webapp.pages.words import moment
 from webapp.pages.worklist_search import Search, neighbours
+from webapp.scans.identity import patient_find_or_create
 from webapp.scans.models import Scan, Upload
 from webapp.scans.selectors import scan_or_404, scan_or_upload
-from webapp.scans.services import patient_find_or_create, upload_retry
+from webapp.scans.services import upload_retry
 
 UNFINISHED = {AnalysisStatus.QUEUED, AnalysisStatus.RUNNING}
 

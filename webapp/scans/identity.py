@@ -1,0 +1,192 @@
+"""Whom a file or a claim names: one patient of a site by identifier and issuer, and who that is by now.
+
+Identifiers and issuers are compared as they are written, less the spaces around them (PS3.5 section 6.2, LO).
+IssuerOfPatientIDQualifiers and OtherPatientIDs join nobody: people say that two records are one person.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+
+from webapp.accounts.models import Site
+from webapp.scans.dicom_values import parse_date, text
+from webapp.scans.models import Patient, PatientMerge
+
+DEMOGRAPHICS = ("name", "sex", "birth_date")
+
+
+@transaction.atomic
+def patient_find_or_create(*, site: Site, patient_id: str, issuer: str = "", **told: Any) -> Patient:
+    """Whom the identifier names, or whom that patient was merged into; `told` as `patient_named` takes it."""
+    named = patient_named(site=site, patient_id=patient_id, issuer=issuer, **told)
+    return lock_end(named)[0]
+
+
+def patient_named(
+    *,
+    site: Site,
+    patient_id: str,
+    issuer: str = "",
+    name: str = "",
+    sex: str = "",
+    birth_date: date | None = None,
+    provisional: bool = False,
+) -> Patient:
+    """The site's patient of that identifier and issuer, merged or not; what was unknown of them is filled in.
+
+    Where one side has no issuer, the only patient of that identifier is meant, unless name, sex or birth
+    date contradict it; the issuer is filled in like the rest.
+    """
+    told = {"name": name, "sex": sex, "birth_date": birth_date}
+    same = list(Patient.objects.filter(site=site, patient_id=patient_id).order_by("created_at", "pk"))
+    known = _chosen(same, issuer, told, ends_of(patient.pk for patient in same) if len(same) > 1 else {})
+    if known and not _issuer_filled(known, issuer):
+        known = None
+    patient, created = (
+        (known, False)
+        if known
+        else Patient.objects.get_or_create(
+            site=site, patient_id=patient_id, issuer=issuer, defaults={**told, "provisional": provisional}
+        )
+    )
+    news = [field for field, value in told.items() if value and not getattr(patient, field)]
+    if news and not created:
+        for field in news:
+            setattr(patient, field, told[field])
+        patient.save(update_fields=news)
+    return patient
+
+
+def patients_meant(*, site: Site, identifiers: Iterable[str]) -> dict[str, Patient]:
+    """Whom each identifier alone would be filed to; who would be a new patient is left out. Locks nothing."""
+    same: dict[str, list[Patient]] = {}
+    named = Patient.objects.filter(site=site, patient_id__in=list(identifiers)).order_by("created_at", "pk")
+    for patient in named:
+        same.setdefault(patient.patient_id, []).append(patient)
+    ends = ends_of(patient.pk for some in same.values() for patient in some)
+    meant = {key: patient for key, some in same.items() if (patient := _chosen(some, "", {}, ends))}
+    found = Patient.objects.in_bulk({ends[patient.pk] for patient in meant.values()})
+    return {key: found[ends[patient.pk]] for key, patient in meant.items()}
+
+
+def ends_of(patients: Iterable[UUID]) -> dict[UUID, UUID]:
+    """Who each patient is now: themselves, or the end of the merges that lead on from them."""
+    ends = {key: key for key in patients}
+    while on := dict(
+        PatientMerge.objects.filter(parted_at=None, source__in=set(ends.values())).values_list(
+            "source", "target"
+        )
+    ):
+        ends = {key: on.get(end, end) for key, end in ends.items()}
+    return ends
+
+
+def end_of(patient: Patient) -> Patient:
+    """Whom the patient was merged into, however often; else the patient."""
+    merges = merges_from(patient)
+    return merges[-1].target if merges else patient
+
+
+def identifiers_of(patients: Iterable[UUID]) -> set[str]:
+    """The identifiers of these patients and of all who were merged into them."""
+    keys = frontier = set(patients)
+    while frontier := set(
+        PatientMerge.objects.filter(parted_at=None, target__in=frontier).values_list("source", flat=True)
+    ):
+        keys = keys | frontier
+    return set(Patient.objects.filter(pk__in=keys).values_list("patient_id", flat=True))
+
+
+def merges_from(patient: Patient) -> list[PatientMerge]:
+    """The merges in force that lead from the patient to who they are now, in order."""
+    merges: list[PatientMerge] = []
+    here = patient.pk
+    while merge := (
+        PatientMerge.objects.filter(parted_at=None, source=here).select_related("target").first()
+    ):
+        merges.append(merge)
+        here = merge.target_id
+    return merges
+
+
+def lock_end(patient: Patient) -> tuple[Patient, list[PatientMerge]]:
+    """Lock who the patient is now, so that no merge or parting slips in before the transaction ends.
+
+    Answers them and the merges that lead there. One row is locked, unless a merge was quicker.
+    """
+    while True:
+        merges = merges_from(patient)
+        end = merges[-1].target if merges else patient
+        lock_patients([end.pk])
+        if [merge.pk for merge in merges_from(patient)] == [merge.pk for merge in merges]:
+            return end, merges
+
+
+def lock_patients(keys: Iterable[UUID]) -> None:
+    """Lock these patients' rows in one order for all; always before scans and studies."""
+    rows = Patient.objects.select_for_update(no_key=True).filter(pk__in=set(keys))
+    list(rows.order_by("pk").values_list("pk"))
+
+
+def demographics(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """What a file's header says of the person: name, sex and birth date, empty where it says nothing."""
+    return {
+        "name": text(metadata.get("PatientName"), 200),
+        "sex": text(metadata.get("PatientSex"), 16),
+        "birth_date": parse_date(metadata.get("PatientBirthDate")),
+    }
+
+
+def comparable(value: Any) -> Any:
+    """A value for comparing: case, spacing and empty ends of a name (PS3.5 section 6.2.1) do not matter."""
+    if not isinstance(value, str):
+        return value
+    parts = (" ".join(part.split()) for part in value.split("=")[0].split("^"))
+    return "^".join(parts).rstrip("^").casefold()
+
+
+def differences(patient: Patient, told: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Where both know something and it is not the same: field to (of the patient, told)."""
+    pairs = {field: (getattr(patient, field), told.get(field)) for field in DEMOGRAPHICS}
+    return {
+        field: (known, said)
+        for field, (known, said) in pairs.items()
+        if known and said and comparable(known) != comparable(said)
+    }
+
+
+def _chosen(
+    same: list[Patient], issuer: str, told: Mapping[str, Any], ends: Mapping[UUID, UUID]
+) -> Patient | None:
+    """Which of the patients of one identifier is meant; `ends` says who several of them are now."""
+    exact = next((patient for patient in same if patient.issuer == issuer), None)
+    if exact or not same:
+        return exact
+    if len(same) > 1:
+        now = {ends[patient.pk] for patient in same}
+        if issuer or len(now) > 1:
+            return None
+        likely = next((patient for patient in same if patient.pk in now), same[0])
+    else:
+        likely = same[0]
+        if issuer and likely.issuer:
+            return None
+    return None if differences(likely, told) else likely
+
+
+def _issuer_filled(patient: Patient, issuer: str) -> bool:
+    """Note who issued the patient's identifier; False where another patient has just got it from them."""
+    if not issuer or patient.issuer:
+        return True
+    try:
+        with transaction.atomic():
+            filled = Patient.objects.filter(pk=patient.pk, issuer="").update(issuer=issuer)
+    except IntegrityError:
+        return False
+    patient.issuer = issuer if filled else Patient.objects.get(pk=patient.pk).issuer
+    return patient.issuer == issuer

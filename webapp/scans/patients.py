@@ -1,0 +1,253 @@
+"""Mending who a picture belongs to: a scan is moved, two patients are merged and parted again, with a trace.
+
+A merge leaves the source's row where it is, as another name of the target: `scans.identity` leads there.
+Studies go over whole; of a study that both have, the scans join the target's, and the source's row stays
+behind, empty, for the parting. Patients are locked before scans, those before studies, each in order.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from django.db import transaction
+from django.utils import timezone
+
+from webapp.accounts.models import Site, User
+from webapp.accounts.permissions import Permission
+from webapp.accounts.services import can
+from webapp.audit.services import record
+from webapp.core.errors import CodedError
+from webapp.scans.dicom_values import text
+from webapp.scans.filing import series_for, study_for
+from webapp.scans.identity import end_of, lock_patients, merges_from
+from webapp.scans.models import MergedScan, Patient, PatientMerge, Scan, ScanMove, Series, Study
+
+STUDY_COLUMNS = (
+    "site_id",
+    "accession_number",
+    "study_date",
+    "study_time",
+    "study_at",
+    "description",
+)
+
+
+@dataclass(frozen=True)
+class Move:
+    """What `scan_move` changed: the studies whose summaries are to be renewed (the first may be gone)."""
+
+    scan: Scan
+    source_study_id: uuid.UUID
+    study: Study
+
+
+@dataclass(frozen=True)
+class Regrouping:
+    """What a merge or a parting changed: the studies whose summaries are to be renewed (some may be gone)."""
+
+    merge: PatientMerge
+    studies: frozenset[uuid.UUID] = frozenset()
+
+
+@transaction.atomic
+def scan_move(*, scan: Scan, patient: Patient, actor: User, reason: str) -> Move:
+    """File a scan to another patient of its site, with a trace; `analysis.services.scan_refile` calls this.
+
+    A patient who was merged stands for who they are now. The study is found or made under the new patient;
+    what is left empty of the old one is removed. Raises CodedError `forbidden`, `not_found` for a patient of
+    another site, `claim_invalid` without a reason.
+    """
+    reason = _permitted(actor, Permission.SCAN_MOVE, scan.site, patient, reason, "the scan is moved")
+    patient = _lock(patient, scan.patient)
+    Scan.objects.select_for_update(no_key=True).get(pk=scan.pk)
+    scan = Scan.objects.select_related("series__study__patient", "upload").get(pk=scan.pk)
+    old_study, old_patient = scan.study, scan.patient
+    if old_patient.pk == patient.pk:
+        return Move(scan=scan, source_study_id=old_study.pk, study=old_study)
+    study = _file_anew(scan, patient)
+    _remove_empty([old_study.pk])
+    MergedScan.objects.filter(scan=scan, merge__parted_at=None).update(left=True)
+    ScanMove.objects.create(scan=scan, source=old_patient, target=patient, actor=actor, reason=reason)
+    record(
+        actor=actor,
+        site=scan.site,
+        action="scan.moved",
+        subject=scan,
+        detail={"source": str(old_patient.pk), "target": str(patient.pk)},
+    )
+    return Move(scan=scan, source_study_id=old_study.pk, study=study)
+
+
+@transaction.atomic
+def patient_merge(*, source: Patient, target: Patient, actor: User, reason: str) -> Regrouping:
+    """Make `source` another name of `target`, or of whom that was merged into; all its studies go there.
+
+    What is known of the target stays as it is. Done twice it is done once. `analysis.patients` calls this.
+    Raises CodedError `forbidden`, `not_found` for a patient of another site, `claim_invalid` without a reason
+    or for two that cannot be merged, `conflict` when the source was merged into somebody else or is the end
+    of the target's merges.
+    """
+    reason = _permitted(actor, Permission.PATIENT_MERGE, source.site, target, reason, "they are one person")
+    if source.pk == target.pk or target.provisional:
+        raise CodedError("claim_invalid", *_UNFIT, 400)
+    target = _lock(target, source)
+    if earlier := merges_from(source):
+        if earlier[-1].target_id != target.pk:
+            raise CodedError("conflict", *_MERGED_ELSEWHERE)
+        return Regrouping(earlier[0])
+    if target.pk == source.pk:
+        raise CodedError("conflict", *_ONE_ALREADY)
+    merge = PatientMerge.objects.create(source=source, target=target, actor=actor, reason=reason)
+    scans = _locked_scans(Scan.objects.filter(series__study__patient=source))
+    MergedScan.objects.bulk_create(MergedScan(merge=merge, scan_id=scan) for scan in scans)
+    studies = _take_over(source, target)
+    _record_of(merge, actor, "patient.merged", len(scans))
+    return Regrouping(merge, frozenset(studies))
+
+
+@transaction.atomic
+def patient_part(*, merge: PatientMerge, actor: User, reason: str) -> Regrouping:
+    """Undo one merge: the source is a patient of their own again, with what the merge brought along.
+
+    What has come in since under the source's identifier goes too; what was moved by hand since stays where
+    it was put. Done twice it is done once. `analysis.patients` calls this. Raises CodedError `forbidden`,
+    `claim_invalid` without a reason.
+    """
+    source = merge.source
+    reason = _permitted(actor, Permission.PATIENT_MERGE, source.site, source, reason, "they are two persons")
+    end = _lock(merge.target, source)
+    merge = PatientMerge.objects.select_for_update(of=("self",)).select_related("source").get(pk=merge.pk)
+    if merge.parted_at:
+        return Regrouping(merge)
+    beyond = merges_from(source)[1:]
+    merge.parted_at, merge.parted_by, merge.parted_reason = timezone.now(), actor, reason
+    merge.save(update_fields=["parted_at", "parted_by", "parted_reason"])
+    here = {"series__study__patient": end, "merged__left": False}
+    scans = _locked_scans(Scan.objects.filter(merged__merge=merge, **here))
+    later = set(merge.merged.filter(later=True).values_list("scan_id", flat=True))
+    studies = _give_back(scans, later, merge.source)
+    MergedScan.objects.filter(merge__in=beyond, scan__in=scans).update(left=True)
+    _record_of(merge, actor, "patient.parted", len(scans))
+    return Regrouping(merge, frozenset(studies))
+
+
+_UNFIT = (
+    "These two cannot be merged.",
+    "Choose two patients, and let the one stay who has an identifier.",
+)
+_MERGED_ELSEWHERE = (
+    "This patient was already merged into another one.",
+    "Merge that other one instead, or part the two first.",
+)
+_ONE_ALREADY = ("These two are one patient already.", "Look at the patient's page.")
+
+
+def _permitted(
+    actor: User, permission: Permission, site: Site, other: Patient, reason: str, what: str
+) -> str:
+    """The reason, trimmed, if the actor may do this at the site, where the other patient is too."""
+    if not can(actor, permission, site):
+        raise CodedError("forbidden")
+    if other.site_id != site.pk:
+        raise CodedError("not_found")
+    reason = text(reason, 500)
+    if not reason:
+        raise CodedError("claim_invalid", "A reason is needed.", f"Say in a few words why {what}.", 400)
+    return reason
+
+
+def _lock(patient: Patient, other: Patient) -> Patient:
+    """Lock who the patient is now, and the other one as they are; answers the first."""
+    while True:
+        end = end_of(patient)
+        lock_patients([end.pk, other.pk])
+        if end_of(patient).pk == end.pk:
+            return end
+
+
+def _locked_scans(scans) -> list[uuid.UUID]:
+    """The keys of these scans, locked in order; without a join, for which a lock would wait on other rows."""
+    keys = list(scans.values_list("pk", flat=True))
+    locked = Scan.objects.filter(pk__in=keys).select_for_update(no_key=True).order_by("pk")
+    return list(locked.values_list("pk", flat=True))
+
+
+def _take_over(source: Patient, target: Patient) -> set[uuid.UUID]:
+    """File every study of the source to the target; answers the studies whose scans changed."""
+    theirs = {study.study_instance_uid: study for study in target.studies.all()}
+    touched: set[uuid.UUID] = set()
+    for study in source.studies.order_by("pk"):
+        same = theirs.get(study.study_instance_uid)
+        if same is None:
+            study.patient = target
+            study.save(update_fields=["patient"])
+            continue
+        for series in study.series.all():
+            Scan.objects.filter(series=series).update(series=_same_series(series, same))
+        touched |= {study.pk, same.pk}
+    return touched
+
+
+def _give_back(scans: list[uuid.UUID], later: set[uuid.UUID], source: Patient) -> set[uuid.UUID]:
+    """File these scans to the source again; answers the studies whose scans changed."""
+    going, touched = set(scans), set()
+    for study in Study.objects.filter(series__scans__in=scans).distinct().order_by("pk"):
+        held = set(Scan.objects.filter(series__study=study).values_list("pk", flat=True))
+        home = source.studies.filter(study_instance_uid=study.study_instance_uid).first()
+        if home is None and held <= going and held - later:
+            study.patient = source
+            study.save(update_fields=["patient"])
+            home = study
+        touched.add(study.pk)
+        held_of = Scan.objects.select_related("series__study", "upload").filter(pk__in=held & going)
+        for scan in held_of.order_by("pk"):
+            if scan.pk in later:
+                touched.add(_file_anew(scan, source).pk)
+            elif home != study:
+                home = home or _copy_of(study, source)
+                scan.series = _same_series(scan.series, home)
+                scan.save(update_fields=["series"])
+                touched.add(home.pk)
+    _remove_empty(touched)
+    _remove_empty(source.studies.values_list("pk", flat=True))
+    return touched
+
+
+def _file_anew(scan: Scan, patient: Patient) -> Study:
+    """File the scan to the patient as if it had just come in for them."""
+    study = study_for(patient=patient, metadata=scan.metadata, upload=scan.upload, scan_id=scan.pk)
+    series = series_for(study=study, metadata=scan.metadata)
+    if series.pk != scan.series_id:
+        scan.series = series
+        scan.save(update_fields=["series"])
+    return study
+
+
+def _same_series(series: Series, study: Study) -> Series:
+    return Series.objects.get_or_create(
+        study=study,
+        series_instance_uid=series.series_instance_uid,
+        defaults={"modality": series.modality},
+    )[0]
+
+
+def _copy_of(study: Study, patient: Patient) -> Study:
+    return Study.objects.create(
+        patient=patient,
+        study_instance_uid=study.study_instance_uid,
+        **{column: getattr(study, column) for column in STUDY_COLUMNS},
+    )
+
+
+def _remove_empty(studies: Iterable[uuid.UUID]) -> None:
+    """Remove what of these studies holds no scan any more."""
+    keys = list(studies)
+    Series.objects.filter(study__in=keys, scans=None).delete()
+    Study.objects.filter(pk__in=keys, series=None).delete()
+
+
+def _record_of(merge: PatientMerge, actor: User, action: str, scans: int) -> None:
+    detail = {"merge": str(merge.pk), "target": str(merge.target_id), "scans": scans}
+    record(actor=actor, site=merge.source.site, action=action, subject=merge.source, detail=detail)
