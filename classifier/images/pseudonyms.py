@@ -1,0 +1,58 @@
+"""Keyed pseudonyms: the same for the same person, object or day, and no way back without the key."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import uuid
+
+MIN_KEY_BYTES = 16
+PREFIX = "anon-"
+_DAYS_LEAST, _DAYS_SPAN = 366, 3285
+
+
+def key_of(secret: bytes, namespace: str) -> bytes:
+    """The key of one namespace, such as a site: nothing that it makes is found again in another's.
+
+    Raises ValueError for a secret of less than 16 bytes.
+    """
+    return hmac.digest(_checked(secret), f"hilum de-identification\0{namespace}".encode(), hashlib.sha256)
+
+
+class Pseudonyms:
+    """HMAC-SHA256 under `key`, of at least 16 bytes; raises ValueError for a shorter one."""
+
+    def __init__(self, key: bytes) -> None:
+        self._key = _checked(key)
+
+    def patient(self, patient_id: str) -> str:
+        """`anon-` and 80 bits of the identifier's HMAC; an empty identifier stays empty."""
+        return PREFIX + self.short("patient", patient_id) if patient_id.strip() else ""
+
+    def short(self, kind: str, value: str) -> str:
+        """16 letters and digits in the place of an identifier of some kind; an empty one stays empty."""
+        value = value.strip()
+        return base64.b32encode(self._digest(kind, value)[:10]).decode().lower() if value else ""
+
+    def uid(self, uid: str) -> str:
+        """A UID below 2.25 (PS3.5 B.2) in the place of this one; an empty one stays empty."""
+        if not uid:
+            return ""
+        return f"2.25.{uuid.UUID(bytes=self._digest('uid', uid)[:16], version=5).int}"
+
+    def days(self, patient_id: str) -> int:
+        """By how many days this patient's dates lie earlier: 366 to 3,650."""
+        number = int.from_bytes(self._digest("days", patient_id.strip())[:8], "big")
+        return _DAYS_LEAST + number % _DAYS_SPAN
+
+    def _digest(self, *parts: str) -> bytes:
+        # Lengths in front: no two lists of parts run together to the same text.
+        message = b"".join(len(p := part.encode()).to_bytes(4, "big") + p for part in parts)
+        return hmac.digest(self._key, message, hashlib.sha256)
+
+
+def _checked(key: bytes) -> bytes:
+    if len(key) < MIN_KEY_BYTES:
+        raise ValueError(f"a key has at least {MIN_KEY_BYTES} bytes")
+    return key
