@@ -1,18 +1,42 @@
-"""The size that a compressed picture itself declares, read without decoding it."""
+"""What a compressed picture itself declares, read without decoding it."""
 
 from __future__ import annotations
 
 import struct
+from typing import NamedTuple
+
+from pydicom.uid import (
+    HTJ2K,
+    JPEG2000,
+    UID,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLossless,
+    JPEGLSNearLossless,
+    RLELossless,
+)
 
 _J2K_START = b"\xff\x4f\xff\x51"
 _JP2_BOX = b"\x00\x00\x00\x0cjP  "
 _JPEG_START = b"\xff\xd8"
-_FRAME_MARKERS = (set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}) | {0xF7}
+_BASELINE, _LOSSLESS, _LS = 0xC0, 0xC3, 0xF7
+_FRAME_MARKERS = (set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}) | {_LS}
 _SCAN, _WITHOUT_LENGTH = 0xDA, {0x01, *range(0xD0, 0xD9)}
+_HIGH_THROUGHPUT, _MAX_RLE_SEGMENTS, _RLE_HEADER = 0x4000, 15, 64
 
 
-def declared_size(stream: bytes) -> tuple[int, int] | None:
-    """(rows, columns) of a JPEG, JPEG-LS, JPEG 2000 or HTJ2K codestream; None where it declares none.
+class Declared(NamedTuple):
+    """Size in pixels, samples a pixel, bits a sample, and a transfer syntax that such a stream is of."""
+
+    rows: int
+    columns: int
+    samples: int
+    bits: int
+    syntax: UID
+
+
+def declared(stream: bytes) -> Declared | None:
+    """What a JPEG, JPEG-LS, JPEG 2000 or HTJ2K codestream declares; None where it is none of these.
 
     ISO/IEC 10918-1 B.2.2, 14495-1 C.2.2, 15444-1 A.5.1. Raises ValueError where the header is broken.
     """
@@ -20,16 +44,34 @@ def declared_size(stream: bytes) -> tuple[int, int] | None:
         if stream.startswith(_JP2_BOX):
             stream = stream[max(stream.find(_J2K_START), 0) :]
         if stream.startswith(_J2K_START):
-            width, height, left, top = struct.unpack_from(">4I", stream, 8)
-            return height - top, width - left
+            return _jpeg2000(stream)
         if stream.startswith(_JPEG_START):
-            return _jpeg_size(stream)
+            return _jpeg(stream)
     except (struct.error, IndexError) as error:
         raise ValueError("the codestream ends in its header") from error
     return None
 
 
-def _jpeg_size(stream: bytes) -> tuple[int, int]:
+def syntax_of(stream: bytes) -> UID | None:
+    """A transfer syntax that a lone codestream is of, for data sets that do not say theirs (PS3.5 A.4)."""
+    found = declared(stream)
+    if found is not None:
+        return found.syntax
+    if len(stream) >= _RLE_HEADER:
+        segments, first = struct.unpack_from("<2L", stream)
+        if 1 <= segments <= _MAX_RLE_SEGMENTS and first == _RLE_HEADER:
+            return RLELossless
+    return None
+
+
+def _jpeg2000(stream: bytes) -> Declared:
+    capabilities, width, height, left, top = struct.unpack_from(">H4I", stream, 6)
+    samples, bits = struct.unpack_from(">HB", stream, 40)
+    syntax = HTJ2K if capabilities & _HIGH_THROUGHPUT else JPEG2000
+    return Declared(height - top, width - left, samples, (bits & 0x7F) + 1, syntax)
+
+
+def _jpeg(stream: bytes) -> Declared:
     at = 2
     while True:
         if stream[at] != 0xFF:
@@ -40,8 +82,14 @@ def _jpeg_size(stream: bytes) -> tuple[int, int]:
         elif marker in _WITHOUT_LENGTH:
             at += 2
         elif marker in _FRAME_MARKERS:
-            return struct.unpack_from(">2H", stream, at + 5)
+            bits, rows, columns, samples = struct.unpack_from(">B2HB", stream, at + 4)
+            return Declared(rows, columns, samples, bits, _jpeg_syntax(marker))
         elif marker == _SCAN:
             raise ValueError("the codestream has a scan before its frame")
         else:
             at += 2 + struct.unpack_from(">H", stream, at + 2)[0]
+
+
+def _jpeg_syntax(marker: int) -> UID:
+    known = {_BASELINE: JPEGBaseline8Bit, _LOSSLESS: JPEGLossless, _LS: JPEGLSNearLossless}
+    return known.get(marker, JPEGExtended12Bit)

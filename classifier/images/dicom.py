@@ -45,10 +45,10 @@ def read_dicom(data: bytes) -> Source:
     """Source of a DICOM file. Raises Refused with any reason but too_uniform."""
     with warnings.catch_warnings(), undecodable_if_broken():
         warnings.simplefilter("ignore")
-        return _source(_dataset(data))
+        return _source(dataset_of(data))
 
 
-def _dataset(data: bytes) -> Dataset:
+def dataset_of(data: bytes) -> Dataset:
     _check_inflated_size(data)
     dataset = pydicom.dcmread(io.BytesIO(data), force=True)
     if len(dataset) == 0:
@@ -112,8 +112,9 @@ def _grey(dataset: Dataset, stored: np.ndarray, slot: Slot) -> dict:
     slope, intercept = _rescale(dataset)
     slope, intercept = slope * step, intercept + slope * base
     if dataset.get("ModalityLUTSequence"):
-        first, table, _ = lookup_table(dataset.ModalityLUTSequence[0], dataset)
-        at = np.clip(np.arange(1 << bits) * step + base - first, 0, len(table) - 1).astype(np.intp)
+        inputs = np.arange(1 << bits) * step + base
+        first, table, _ = lookup_table(dataset.ModalityLUTSequence[0], dataset, inputs)
+        at = np.clip(inputs - first, 0, len(table) - 1).astype(np.intp)
         levels, bits, slope, intercept = table[at].astype(np.uint16)[levels], 16, 1.0, 0.0
     shown, window = voi_of(dataset, np.arange(1 << bits) * slope + intercept)
     return {

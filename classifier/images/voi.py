@@ -18,7 +18,7 @@ def voi_of(dataset: Dataset, modality: np.ndarray) -> tuple[np.ndarray | None, W
     A VOI LUT goes before a window; of several the first counts.
     """
     if dataset.get("VOILUTSequence"):
-        first, table, depth = lookup_table(dataset.VOILUTSequence[0], dataset)
+        first, table, depth = lookup_table(dataset.VOILUTSequence[0], dataset, modality)
         at = np.clip(np.floor(modality) - first, 0, len(table) - 1).astype(np.intp)
         shown = np.clip(table[at] / ((1 << depth) - 1), 0.0, 1.0)
         return shown, _nearest_window(modality, shown)
@@ -40,20 +40,33 @@ def windowed(values: np.ndarray, window: Window, function: str = "LINEAR") -> np
     return np.clip((values - (center - 0.5)) / (width - 1) + 0.5, 0.0, 1.0)
 
 
-def lookup_table(item: Dataset, dataset: Dataset) -> tuple[int, np.ndarray, int]:
-    """(first value mapped, entries, bits an entry) of a LUT item; PS3.3 C.11.1.1. Raises ValueError."""
+def lookup_table(item: Dataset, dataset: Dataset, inputs: np.ndarray) -> tuple[int, np.ndarray, int]:
+    """(first value mapped, entries, bits an entry) of a LUT item for `inputs`; PS3.3 C.11.1.1.
+
+    Raises ValueError.
+    """
     count, first, depth = (int(v) for v in item.LUTDescriptor)
-    count = count or 1 << 16
-    data = item.LUTData
-    if isinstance(data, bytes):
-        little = dataset.original_encoding[1] is not False
-        wide = len(data) >= _BYTES_PER_ENTRY * count
-        data = np.frombuffer(data, np.dtype("<u2" if little else ">u2") if wide else np.uint8)
-    table = np.asarray(data).astype(np.int64)[:count] & 0xFFFF
+    # The descriptor may be read as unsigned where the values that are mapped are signed.
+    if first > inputs.max() and first - (1 << 16) <= inputs.max():
+        first -= 1 << 16
+    table = entries_of(item.LUTData, count or 1 << 16, dataset)
     if not 1 <= depth <= 16 or len(table) == 0:
         raise ValueError("a lookup table is malformed")
     # Some writers state 16 bits and use fewer; what the entries reach is then full brightness.
     return first, table, min(depth, max(int(table.max()).bit_length(), 1))
+
+
+def entries_of(data: object, count: int, dataset: Dataset) -> np.ndarray:
+    """At most `count` unsigned entries int64 of a lookup table that is bytes or numbers."""
+    if isinstance(data, bytes):
+        order = "<" if dataset.original_encoding[1] is not False else ">"
+        if len(data) >= _BYTES_PER_ENTRY * count:
+            data = np.frombuffer(data, f"{order}u2", count)
+        else:
+            # Two 8-bit entries a word: in big endian the second comes first.
+            paired = np.frombuffer(data, f"{order}u2", len(data) // _BYTES_PER_ENTRY)
+            data = paired.astype("<u2").view(np.uint8)
+    return np.atleast_1d(np.asarray(data)).astype(np.int64)[:count] & 0xFFFF
 
 
 def _window(dataset: Dataset) -> Window | None:

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
 from pydicom import Dataset
+from pydicom.encaps import encapsulate, get_frame
 from pydicom.pixels import apply_modality_lut, apply_voi_lut
-from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGBaseline8Bit
+from pydicom.uid import (
+    HTJ2K,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLossless,
+    JPEGLSLossless,
+    RLELossless,
+)
 
 from classifier.contract import Slot
 from classifier.images.metadata import age_in_years
@@ -143,17 +156,110 @@ def test_padding_is_black_and_has_no_say_in_the_window(tmp_path: Path) -> None:
     assert picture.window_center + picture.window_width / 2 < 1100
 
 
-def test_overlays_in_the_unused_bits_are_masked(tmp_path: Path) -> None:
-    overlaid = DEEP | (np.arange(80, dtype=np.uint16) % 2 << 15)
-    np.testing.assert_array_equal(reading_of(tmp_path, overlaid, bits=12).display, DEEP)
-
-
-def test_what_a_lossy_codec_overshoots_is_clipped_not_wrapped(tmp_path: Path) -> None:
-    made = dataset(DEEP, syntax=LOSSY[1], bits=12)
+@pytest.mark.parametrize("syntax", LOSSY[1:], ids=lambda s: s.name)
+def test_what_a_lossy_codec_overshoots_is_clipped_not_wrapped(tmp_path: Path, syntax: str) -> None:
+    made = dataset(chest(top=1100), syntax=syntax, bits=12)
     made.BitsStored, made.HighBit = 10, 9
     display = read(write(tmp_path / "x.dcm", made)).display
     assert display.max() == 1023
-    assert (display[DEEP > 1100] == 1023).all()
+    assert (display[chest(top=1100) > 1030] == 1023).all()
+
+
+@pytest.mark.parametrize("syntax", LOSSY[1:], ids=lambda s: s.name)
+def test_a_codestream_far_deeper_than_the_header_says_is_believed(tmp_path: Path, syntax: str) -> None:
+    made = dataset(DEEP, syntax=syntax, bits=12)
+    made.BitsStored, made.HighBit = 8, 7
+    difference = read(write(tmp_path / "x.dcm", made)).display.astype(int) - DEEP
+    assert np.abs(difference).mean() < 20
+
+
+def test_overlays_in_the_unused_bits_of_lossless_data_are_masked(tmp_path: Path) -> None:
+    overlaid = DEEP | (np.arange(80, dtype=np.uint16) % 2 << 15)
+    for syntax in (*RAW, *LOSSLESS):
+        made = dataset(overlaid, syntax=syntax)
+        made.BitsStored, made.HighBit = 12, 11
+        np.testing.assert_array_equal(read(write(tmp_path / "x.dcm", made)).display, DEEP)
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_values_at_the_top_of_their_words_are_moved_down(tmp_path: Path, signed: bool) -> None:
+    pixels = (DEEP << 4).view(np.int16) if signed else DEEP << 4
+    picture = reading_of(tmp_path, pixels, bits=12, HighBit=15)
+    values = picture.display * picture.slope + picture.intercept
+    np.testing.assert_array_equal(values, pixels >> 4)
+
+
+def test_a_high_bit_that_the_values_belie_is_passed_over(tmp_path: Path) -> None:
+    np.testing.assert_array_equal(reading_of(tmp_path, DEEP, bits=12, HighBit=15).display, DEEP)
+
+
+@pytest.mark.parametrize("syntax", [JPEGExtended12Bit, JPEGLossless, JPEGLSLossless, JPEG2000Lossless])
+def test_signed_values_that_a_codec_took_for_unsigned_get_their_sign_back(
+    tmp_path: Path, syntax: str
+) -> None:
+    signed = DEEP.astype(np.int16) - 2048
+    made = dataset((signed & 0xFFF).astype(np.uint16), syntax=syntax, bits=12, PixelRepresentation=1)
+    picture = read(write(tmp_path / "x.dcm", made))
+    difference = picture.display * picture.slope + picture.intercept - signed
+    assert np.median(np.abs(difference)) <= (3 if syntax == JPEGExtended12Bit else 0)
+
+
+@pytest.mark.parametrize("spectral_end", [0, 62, 255])
+def test_12_bit_jpeg_with_an_odd_scan_header_is_read(tmp_path: Path, spectral_end: int) -> None:
+    made = dataset(DEEP, syntax=JPEGExtended12Bit, bits=12)
+    stream = bytearray(get_frame(made.PixelData, 0, number_of_frames=1))
+    scan = stream.index(b"\xff\xda")
+    stream[scan + 8] = spectral_end
+    made.PixelData = encapsulate([bytes(stream)])
+    difference = read(write(tmp_path / "x.dcm", made)).display.astype(int) - DEEP
+    assert np.abs(difference).mean() < 20
+
+
+@pytest.mark.parametrize("actual", [*LOSSLESS, JPEGBaseline8Bit, HTJ2K], ids=lambda s: s.name)
+@pytest.mark.parametrize("stated", [JPEGBaseline8Bit, JPEG2000Lossless, RLELossless], ids=lambda s: s.name)
+def test_a_codestream_of_another_syntax_than_is_stated_is_read_as_what_it_is(
+    tmp_path: Path, actual: str, stated: str
+) -> None:
+    made = dataset(SHALLOW, syntax=actual)
+    made.file_meta.TransferSyntaxUID = stated
+    assert np.abs(read(write(tmp_path / "x.dcm", made)).display.astype(int) - SHALLOW).mean() < 1
+
+
+@pytest.mark.parametrize("syntax", [*LOSSLESS, JPEGBaseline8Bit, HTJ2K], ids=lambda s: s.name)
+def test_a_compressed_file_without_meta_information_is_read(tmp_path: Path, syntax: str) -> None:
+    bare = Dataset(dataset(SHALLOW, syntax=syntax))
+    bare.save_as(tmp_path / "bare", implicit_vr=False, little_endian=True, enforce_file_format=False)
+    assert np.abs(read(tmp_path / "bare").display.astype(int) - SHALLOW).mean() < 1
+
+
+@pytest.mark.parametrize("offsets", [[0], [0, 40], [12], [99_999]])
+def test_fragments_are_joined_whatever_their_offset_table_says(tmp_path: Path, offsets: list[int]) -> None:
+    made = dataset(DEEP, syntax=JPEG2000Lossless, bits=12)
+    stream = get_frame(made.PixelData, 0, number_of_frames=1)
+    whole = encapsulate([stream], fragments_per_frame=5, has_bot=False)
+    made.PixelData = (
+        b"\xfe\xff\x00\xe0" + struct.pack(f"<{1 + len(offsets)}L", 4 * len(offsets), *offsets) + whole[8:]
+    )
+    made.ExtendedOffsetTable, made.ExtendedOffsetTableLengths = struct.pack("<Q", 7), struct.pack("<Q", 1)
+    np.testing.assert_array_equal(read(write(tmp_path / "x.dcm", made)).display, DEEP)
+
+
+@pytest.mark.parametrize("count", ["0", "1", " ", "", "1 "])
+def test_however_one_frame_is_counted_it_is_read(tmp_path: Path, count: str) -> None:
+    made = dataset(DEEP, bits=12)
+    made.add_new("NumberOfFrames", "LO", count)
+    path = write(tmp_path / "x.dcm", made)
+    path.write_bytes(path.read_bytes().replace(b"\x28\0\x08\0LO", b"\x28\0\x08\0IS"))
+    np.testing.assert_array_equal(read(path).display, DEEP)
+
+
+@pytest.mark.parametrize(
+    "keyword", ["PhotometricInterpretation", "SamplesPerPixel", "PixelRepresentation", "HighBit"]
+)
+def test_what_a_header_leaves_out_is_put_in_where_it_has_one_meaning(tmp_path: Path, keyword: str) -> None:
+    made = dataset(DEEP, bits=12)
+    delattr(made, keyword)
+    np.testing.assert_array_equal(read(write(tmp_path / "x.dcm", made)).display, DEEP)
 
 
 def test_24_bit_values_are_brought_to_16_bits(tmp_path: Path) -> None:
@@ -170,14 +276,32 @@ def test_colour_captures_are_read_as_grey(tmp_path: Path) -> None:
     np.testing.assert_array_equal(ybr.display, SHALLOW)
 
 
-def test_a_palette_is_looked_up(tmp_path: Path) -> None:
-    made = dataset(255 - SHALLOW, PhotometricInterpretation="PALETTE COLOR")
-    table = (np.arange(256)[::-1] * 257).astype("<u2").tobytes()
+@pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian])
+@pytest.mark.parametrize(
+    ("pixels", "first", "entry", "scale"),
+    [
+        (255 - SHALLOW, 0, "u2", 257),
+        (255 - SHALLOW, 0, "u2", 1),
+        (255 - SHALLOW, 0, "u1", 1),
+        (1255 - SHALLOW.astype(np.uint16), 1000, "u1", 1),
+        (155 - SHALLOW.astype(np.int16), -100, "u2", 257),
+    ],
+    ids=["16-bit", "8-in-16-bit", "8-bit", "offset", "signed"],
+)
+def test_a_palette_is_looked_up(
+    tmp_path: Path, syntax: str, pixels: np.ndarray, first: int, entry: str, scale: int
+) -> None:
+    made = dataset(pixels, syntax=syntax, PhotometricInterpretation="PALETTE COLOR")
+    order = "<" if syntax != ExplicitVRBigEndian else ">"
+    table = (np.arange(256)[::-1] * scale).astype(f"{order}{entry}")
+    if entry == "u1" and order == ">":
+        table = table.reshape(-1, 2)[:, ::-1]
     for colour in ("Red", "Green", "Blue"):
-        setattr(made, f"{colour}PaletteColorLookupTableDescriptor", [256, 0, 16])
-        setattr(made, f"{colour}PaletteColorLookupTableData", table)
+        stem = f"{colour}PaletteColorLookupTable"
+        made.add_new(f"{stem}Descriptor", "SS" if first < 0 else "US", [256, first, 16 if scale > 1 else 8])
+        made.add_new(f"{stem}Data", "OW", table.tobytes())
     picture = read(write(tmp_path / "x.dcm", made))
-    np.testing.assert_array_equal(picture.display, SHALLOW.astype(int) * 257)
+    np.testing.assert_array_equal(picture.display, SHALLOW.astype(int) * scale)
 
 
 @pytest.mark.parametrize("signed", [True, False])
