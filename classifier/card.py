@@ -49,7 +49,7 @@ def build(
         "pictures": counts(rows),
         "training": dict(training),
         "calibration": dict(calibration),
-        "evaluation": dict(found),
+        "evaluation": {name: value for name, value in found.items() if name != "curves"},
     }
 
 

@@ -15,6 +15,7 @@ from typing import Any
 DISCLAIMER = "Research and quality-improvement use; not a medical device."
 ARTIFACT_FORMAT_VERSION = 1
 WORKING_MAX_SIDE = 1024
+NORMAL = "normal"
 NO_MODEL_FOR_MODALITY = "no_model_for_modality"
 
 
@@ -112,7 +113,8 @@ class ModelSpec:
 
     `layers` and `width` describe the ResNet (50 layers: (3, 4, 6, 3) at width 64). `size` is the square
     input in pixels. `cam_scale` is the grid value, in logits, that is drawn at full strength, fixed on
-    validation data. `temperature` divides the logits; None means that probabilities are uncalibrated.
+    validation data. `temperature` divides the logits, to which `bias` is then added (0 where a finding has
+    none); a temperature of None means that probabilities are uncalibrated.
     """
 
     name: str
@@ -129,6 +131,7 @@ class ModelSpec:
     mean: float = 0.5
     std: float = 0.25
     temperature: float | None = None
+    bias: Mapping[str, float] = field(default_factory=dict)
     thresholds: Mapping[str, float] = field(default_factory=dict)
     low_confidence: float | None = None
     age_range: tuple[float, float] | None = None
@@ -151,9 +154,11 @@ class ModelSpec:
             raise ValueError("std, cam_scale and temperature are above 0")
         if not 0 <= self.clip_percentiles[0] < self.clip_percentiles[1] <= 100:
             raise ValueError(f"clip_percentiles {self.clip_percentiles} are not in order")
-        unknown = set(self.thresholds) - set(self.findings)
+        unknown = (set(self.thresholds) | set(self.bias)) - set(self.findings)
         if unknown:
-            raise ValueError(f"thresholds name unknown findings: {sorted(unknown)}")
+            raise ValueError(f"thresholds or biases name unknown findings: {sorted(unknown)}")
+        if not all(math.isfinite(value) for value in dict(self.bias).values()):
+            raise ValueError("biases are numbers")
 
     @property
     def calibrated(self) -> bool:
@@ -201,25 +206,40 @@ class Prediction:
 
 
 def predict_from(
-    spec: ModelSpec, probabilities: Mapping[str, float], *, age: float | None = None
+    spec: ModelSpec,
+    probabilities: Mapping[str, float],
+    *,
+    age: float | None = None,
+    stopped: AbstentionReason | None = None,
 ) -> Prediction:
     """The one definition of what a model version reports for a scan, given its calibrated probabilities.
 
-    `age` is the patient's, in years, None when unknown.
+    `age` is the patient's, in years, None when unknown; `stopped` is the gate's reason, if it has one.
     """
     above = [f for f in spec.findings if probabilities[f] >= spec.threshold(f)]
     uncertainty = normalised_entropy(spec, probabilities)
-    abstention = None
-    if spec.age_range and age is not None and not spec.age_range[0] <= age <= spec.age_range[1]:
-        abstention = AbstentionReason.OUT_OF_POPULATION
-    elif spec.low_confidence is not None and uncertainty > spec.low_confidence:
-        abstention = AbstentionReason.LOW_CONFIDENCE
     return Prediction(
         probabilities=dict(probabilities),
         finding=max(above, key=lambda f: probabilities[f], default=None),
         uncertainty=uncertainty,
-        abstention=abstention,
+        abstention=stopped or _abstention(spec, uncertainty, age),
     )
+
+
+def _abstention(spec: ModelSpec, uncertainty: float, age: float | None) -> AbstentionReason | None:
+    if spec.age_range and age is not None and not spec.age_range[0] <= age <= spec.age_range[1]:
+        return AbstentionReason.OUT_OF_POPULATION
+    if spec.low_confidence is not None and uncertainty > spec.low_confidence:
+        return AbstentionReason.LOW_CONFIDENCE
+    return None
+
+
+def worth_showing(finding: str | None, probabilities: Mapping[str, float]) -> str:
+    """The finding to speak of: the reported one, else the likeliest that is not `normal`."""
+    if finding:
+        return finding
+    abnormal = {name: value for name, value in probabilities.items() if name != NORMAL}
+    return max(abnormal or probabilities, key=probabilities.__getitem__)
 
 
 def normalised_entropy(spec: ModelSpec, probabilities: Mapping[str, float]) -> float:
@@ -241,7 +261,8 @@ class Cam:
     less its bias; softmax: less the classes' mean). `affine` (a, b, c, d, e, f) takes the grid point
     (col, row), where cell centres have whole numbers, to pixels of the original image, where pixel centres
     have whole numbers: x = a*col + b*row + c, y = d*col + e*row + f. `scale` is the value drawn at full
-    strength. `inside_lungs` is the share of the positive map inside the lungs, None without a segmenter.
+    strength. `inside_lungs` is the share inside the lungs of the positive map of the finding that is
+    `worth_showing`, None without a segmenter.
     """
 
     grids: Mapping[str, list[list[float]]]

@@ -6,6 +6,7 @@ import csv
 import hashlib
 import json
 import os
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,6 +23,8 @@ from classifier.preprocess import to_unit_square
 from classifier.split import FRACTIONS, assign
 
 REQUIRED = ("image", "finding", "patient")
+AGE = re.compile(r"(\d+(?:\.\d+)?)(?:\s*-\s*(\d+(?:\.\d+)?))?\s*([DWMY]?)", re.IGNORECASE)
+PER_YEAR = {"": 1.0, "Y": 1.0, "M": 12.0, "W": 52.18, "D": 365.25}
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,8 @@ class Row:
     split: str | None = None
     age: float | None = None
     modality: str = ""
+    view: str = ""
+    sex: str = ""
 
     @property
     def stratum(self) -> str:
@@ -43,7 +48,7 @@ class Row:
 
 
 def read_manifest(path: str | Path) -> list[Row]:
-    """Rows of a CSV with `image,finding,patient` and optional `source,split,age,modality` and more columns.
+    """Rows of a CSV with `image,finding,patient`, optional `source,split,age,modality,view,sex` and others.
 
     Image paths are relative to the CSV; several findings are separated by `|`; an empty finding is unknown.
     Raises ValueError naming the line when a column, a value or a picture's file is missing.
@@ -78,16 +83,20 @@ def _row(record: Mapping[str, str | None], manifest: Path, line: int) -> Row:
         patient=value["patient"],
         source=value.get("source", ""),
         split=value.get("split") or None,
-        age=_number(value.get("age", "")),
+        age=age_of(value.get("age", "")),
         modality=value.get("modality", ""),
+        view=value.get("view", "").upper(),
+        sex=value.get("sex", "").upper(),
     )
 
 
-def _number(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
+def age_of(text: str) -> float | None:
+    """Years of `63`, of a range such as `1-5` (its middle), of DICOM's `063Y` and `006M` (PS3.5); or None."""
+    match = AGE.fullmatch(text.strip())
+    if not match:
         return None
+    low, high, unit = float(match[1]), float(match[2] or match[1]), match[3].upper()
+    return (low + high) / 2 / PER_YEAR[unit]
 
 
 def with_split(rows: Sequence[Row], *, seed: int, fractions: Mapping[str, float] = FRACTIONS) -> list[Row]:

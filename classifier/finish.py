@@ -15,22 +15,20 @@ import torch
 from torch import Tensor
 
 from classifier import card
-from classifier.calibrate import at_temperature, fit_cam_scale, fit_temperature, fit_thresholds
+from classifier.calibrate import fit_calibration, fit_cam_scale, fit_thresholds, recalibrated
+from classifier.cases import Case, predict_rows, probabilities_of_cases, write_predictions
 from classifier.contract import ModelSpec
 from classifier.data import Row, targets_of
-from classifier.evaluate import Case, predict_rows, probabilities_of_cases, report, write_predictions
+from classifier.figures import draw
 from classifier.predictor import Predictor
+from classifier.report import report
 from classifier.weights import load_artifact, save_artifact, verify_golden
 
 if TYPE_CHECKING:
     from classifier.train import Config, Log
 
-ARTIFACT, REPORT, PREDICTIONS, CARD = (
-    "model.safetensors",
-    "evaluation.json",
-    "predictions.csv",
-    "model-card.md",
-)
+ARTIFACT, REPORT, PREDICTIONS = "model.safetensors", "evaluation.json", "predictions.csv"
+CARD, FIGURES = "model-card.md", "figures"
 PLACES = {"manifest", "out", "cache", "pretrained", "about", "resume", "json", "device", "threads"}
 
 
@@ -48,15 +46,17 @@ def finish(
     draft = config.out / f"draft-{ARTIFACT}"
     spec = replace(spec, provenance=provenance(config, rows))
     save_artifact(draft, spec=spec, classifier_state=state, card={}, storage=config.storage)
-    cases = answers(draft, config, [row for row in rows if row.split == "val"])
-    spec, calibration = calibrated(spec, cases)
+    cases, _ = answers(draft, config, [row for row in rows if row.split == "val"])
+    spec, calibration = calibrated(spec, cases, method=config.calibration)
     log.note("calibrated", **calibration)
     save_artifact(draft, spec=spec, classifier_state=state, card={}, storage=config.storage)
-    cases = answers(draft, config, [row for row in rows if row.split == "test"])
+    test = [row for row in rows if row.split == "test" and row.findings]
+    cases, without = answers(draft, config, test)
     draft.unlink()
-    found = report(spec, cases, seed=config.seed)
-    write_predictions(config.out / PREDICTIONS, spec, cases)
+    found = report(spec, cases, seed=config.seed, without=len(without))
+    write_predictions(config.out / PREDICTIONS, spec, test, cases, without)
     (config.out / REPORT).write_text(json.dumps(found, indent=1))
+    draw(found, config.out / FIGURES)
     about = read_about(config.about) if about is None else about
     training = training_facts(config, log)
     facts = card.build(spec, rows=rows, training=training, calibration=calibration, found=found, about=about)
@@ -76,35 +76,33 @@ def read_about(path: Path | None) -> dict[str, Any]:
     return card.check_about(json.loads(path.read_text())) if path else {}
 
 
-def answers(artifact: Path, config: Config, rows: Sequence[Row]) -> list[Case]:
-    """What the stored weights say of the rows with a known finding."""
+def answers(artifact: Path, config: Config, rows: Sequence[Row]) -> tuple[list[Case], dict[str, str]]:
+    """What the stored weights say of the rows with a known finding, and the images without an answer."""
     device = "cuda" if config.device != "cpu" and torch.cuda.is_available() else "cpu"
     known = [row for row in rows if row.findings]
-    cases, _ = predict_rows(Predictor(load_artifact(artifact), device), known, quiet=config.json)
-    return cases
+    return predict_rows(Predictor(load_artifact(artifact), device), known, quiet=config.json)
 
 
-def calibrated(spec: ModelSpec, cases: Sequence[Case]) -> tuple[ModelSpec, dict[str, Any]]:
-    """The spec with temperature, thresholds and map scale fitted on these cases, and what they gave."""
+def calibrated(
+    spec: ModelSpec, cases: Sequence[Case], *, method: str = "bias"
+) -> tuple[ModelSpec, dict[str, Any]]:
+    """The spec with calibration, thresholds and map scale fitted on these cases, and what they gave."""
     raw = probabilities_of_cases(cases, spec)
     targets = targets_of([case.row for case in cases], spec.findings)
-    temperature = fit_temperature(raw, targets, spec.activation)
-    thresholds = fit_thresholds(at_temperature(raw, temperature, spec.activation), targets, spec.findings)
-    shown = [max(spec.findings, key=case.prediction.probabilities.__getitem__) for case in cases]
+    temperature, bias = fit_calibration(raw, targets, spec.activation, method=method)
+    fitted = recalibrated(raw, temperature, bias, spec.activation)
+    thresholds = fit_thresholds(fitted, targets, spec.findings)
+    shown = [spec.findings[k] for k in fitted.argmax(axis=1)]
     cam_scale = fit_cam_scale([case.grids for case in cases], shown)
     spec = replace(
         spec,
         temperature=temperature,
-        thresholds={finding: fitted["threshold"] for finding, fitted in thresholds.items()},
+        bias=dict(zip(spec.findings, bias.tolist(), strict=True)) if bias.any() else {},
+        thresholds={finding: chosen["threshold"] for finding, chosen in thresholds.items()},
         cam_scale=cam_scale,
     )
-    fitted = {
-        "temperature": temperature,
-        "thresholds": thresholds,
-        "cam_scale": cam_scale,
-        "cases": len(cases),
-    }
-    return spec, fitted
+    facts = {"temperature": temperature, "bias": dict(spec.bias), "thresholds": thresholds}
+    return spec, {**facts, "cam_scale": cam_scale, "cases": len(cases)}
 
 
 def provenance(config: Config, rows: Sequence[Row]) -> dict[str, Any]:

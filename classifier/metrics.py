@@ -1,64 +1,88 @@
 """Measures of a classifier on weighted cases, in numpy; scikit-learn's are the yardstick in the tests.
 
-Everywhere: `probabilities` float (N, findings), `targets` (N, findings) of 0 and 1, and `weights` (N,), by
-which a bootstrap by patient counts cases instead of copying them.
+Everywhere: `probabilities` float (N, findings), `targets` (N, findings) of 0 and 1, and `weights` (N,) or,
+for many draws of a bootstrap at once, (draws, N). The answer is one number or one a draw, or NaN.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+from scipy.special import expit
 
 BINS = 10
+TINY = 1e-7
+Measured = np.ndarray | float
 
 
-def auc(scores: np.ndarray, positive: np.ndarray, weights: np.ndarray) -> float:
+def auc(scores: np.ndarray, positive: np.ndarray, weights: np.ndarray) -> Measured:
     """Area under the ROC curve, ties counted half; NaN when one of the two sides has no weight."""
-    order = np.argsort(scores, kind="stable")
-    scores, positive, weights = scores[order], positive[order].astype(bool), weights[order]
-    starts = np.flatnonzero(np.r_[True, scores[1:] != scores[:-1]])
-    ups = np.add.reduceat(np.where(positive, weights, 0.0), starts)
-    downs = np.add.reduceat(np.where(positive, 0.0, weights), starts)
-    below = np.cumsum(downs) - downs
-    pairs = ups.sum() * downs.sum()
-    return float((ups * (below + downs / 2)).sum() / pairs) if pairs else float("nan")
+    ups, downs = _by_score(scores, positive, weights)
+    below = np.cumsum(downs, axis=-1) - downs
+    pairs = ups.sum(axis=-1) * downs.sum(axis=-1)
+    return _ratio((ups * (below + downs / 2)).sum(axis=-1), pairs)
 
 
-def macro_auc(probabilities: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> float:
-    """Mean over the findings of each one's AUC against the rest."""
-    findings = range(targets.shape[1])
-    return float(np.mean([auc(probabilities[:, k], targets[:, k] == 1, weights) for k in findings]))
+def average_precision(scores: np.ndarray, positive: np.ndarray, weights: np.ndarray) -> Measured:
+    """Area under the precision-recall curve, in steps; NaN without weight on the positive side."""
+    ups, downs = (side[..., ::-1] for side in _by_score(scores, positive, weights))
+    found = np.cumsum(ups, axis=-1)
+    called = found + np.cumsum(downs, axis=-1)
+    precision = np.divide(found, called, out=np.zeros_like(called), where=called > 0)
+    return _ratio((ups * precision).sum(axis=-1), ups.sum(axis=-1))
+
+
+def macro_auc(
+    probabilities: np.ndarray, targets: np.ndarray, weights: np.ndarray, findings: Sequence[int] | None = None
+) -> Measured:
+    """Mean over the findings (their columns; all by default) of each one's AUC against the rest."""
+    columns = range(targets.shape[1]) if findings is None else findings
+    areas = [auc(probabilities[:, k], targets[:, k] == 1, weights) for k in columns]
+    return np.mean(areas, axis=0) if areas else np.full(weights.shape[:-1], np.nan)[()]
 
 
 def decisions(
-    scores: np.ndarray, positive: np.ndarray, weights: np.ndarray, threshold: float
-) -> dict[str, float]:
-    """Sensitivity, specificity, PPV, NPV and F1 of `score >= threshold`; NaN where nothing is counted."""
+    scores: np.ndarray, positive: np.ndarray, weights: np.ndarray, threshold: np.ndarray | float
+) -> dict[str, Measured]:
+    """What `score >= threshold` is worth; sensitivity is also called recall, PPV precision."""
     said, positive = scores >= threshold, positive.astype(bool)
-    tp, fp = weights[said & positive].sum(), weights[said & ~positive].sum()
-    fn, tn = weights[~said & positive].sum(), weights[~said & ~positive].sum()
+    cells = np.stack([said & positive, said & ~positive, ~said & positive, ~said & ~positive], axis=1)
+    tp, fp, fn, tn = np.moveaxis(weights @ cells.astype(float), -1, 0)
+    sensitivity, specificity = _ratio(tp, tp + fn), _ratio(tn, tn + fp)
     return {
-        "sensitivity": _ratio(tp, tp + fn),
-        "specificity": _ratio(tn, tn + fp),
+        "sensitivity": sensitivity,
+        "specificity": specificity,
         "ppv": _ratio(tp, tp + fp),
         "npv": _ratio(tn, tn + fn),
         "f1": _ratio(2 * tp, 2 * tp + fp + fn),
+        "accuracy": _ratio(tp + tn, tp + fp + fn + tn),
+        "balanced_accuracy": (sensitivity + specificity) / 2,
     }
 
 
-def accuracy(probabilities: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> float:
+def at_prevalence(sensitivity: Measured, specificity: Measured, prevalence: float) -> dict[str, Measured]:
+    """PPV and NPV where a share `prevalence` of the cases has the finding (Bayes)."""
+    true_up, false_up = sensitivity * prevalence, (1 - specificity) * (1 - prevalence)
+    true_down, false_down = specificity * (1 - prevalence), (1 - sensitivity) * prevalence
+    return {"ppv": _ratio(true_up, true_up + false_up), "npv": _ratio(true_down, true_down + false_down)}
+
+
+def accuracy(probabilities: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> Measured:
     """Share of cases whose most probable finding is theirs."""
-    return _ratio(weights[_right(probabilities, targets)].sum(), weights.sum())
+    return _ratio(weights @ right(probabilities, targets).astype(float), weights.sum(axis=-1))
 
 
-def balanced_accuracy(probabilities: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> float:
-    """Mean over the findings of the share of their cases for which they are the most probable one."""
-    right, truth = _right(probabilities, targets), targets.argmax(axis=1)
-    recalls = [
-        _ratio(weights[right & (truth == k)].sum(), weights[truth == k].sum())
-        for k in range(targets.shape[1])
-    ]
-    known = [recall for recall in recalls if not np.isnan(recall)]
-    return float(np.mean(known)) if known else float("nan")
+def balanced_accuracy(probabilities: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> Measured:
+    """Mean over the findings that occur of the share of their cases for which they are the most probable."""
+    true, _, present = _named(probabilities, targets, weights)
+    return _mean_of_known(_ratio(true, present))
+
+
+def macro_f1(probabilities: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> Measured:
+    """Mean over the findings that occur or are named of the F1 of naming the most probable one."""
+    true, named, present = _named(probabilities, targets, weights)
+    return _mean_of_known(_ratio(2 * true, named + present))
 
 
 def confusion(probabilities: np.ndarray, targets: np.ndarray) -> list[list[int]]:
@@ -68,27 +92,78 @@ def confusion(probabilities: np.ndarray, targets: np.ndarray) -> list[list[int]]
     return np.bincount(cells, minlength=count * count).reshape(count, count).tolist()
 
 
-def brier(probabilities: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> float:
+def brier(probabilities: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> Measured:
     """Mean squared distance between probabilities and truth, summed over the findings: 0 (best) to 2."""
-    return _ratio((weights * ((probabilities - targets) ** 2).sum(axis=1)).sum(), weights.sum())
+    return _ratio(weights @ ((probabilities - targets) ** 2).sum(axis=1), weights.sum(axis=-1))
 
 
-def calibration_error(probabilities: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> float:
-    """Expected calibration error of the most probable finding in ten equal bins (Guo et al. 2017)."""
-    sure, right = probabilities.max(axis=1), _right(probabilities, targets)
-    bins = np.minimum((sure * BINS).astype(int), BINS - 1)
-    gap = np.bincount(bins, weights * (right - sure), minlength=BINS)
-    return _ratio(np.abs(gap).sum(), weights.sum())
-
-
-def log_loss(probabilities: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> float:
+def log_loss(probabilities: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> Measured:
     likelihood = np.clip((probabilities * targets).sum(axis=1), 1e-12, 1)
-    return _ratio(-(weights * np.log(likelihood)).sum(), weights.sum())
+    return _ratio(-(weights @ np.log(likelihood)), weights.sum(axis=-1))
 
 
-def _right(probabilities: np.ndarray, targets: np.ndarray) -> np.ndarray:
+def calibration_error(scores: np.ndarray, positive: np.ndarray, weights: np.ndarray) -> Measured:
+    """Expected calibration error of probabilities (N,) in ten equal bins (Naeini et al. 2015)."""
+    gaps = np.eye(BINS)[bins_of(scores)] * (positive - scores)[:, None]
+    return _ratio(np.abs(weights @ gaps).sum(axis=-1), weights.sum(axis=-1))
+
+
+def bins_of(scores: np.ndarray) -> np.ndarray:
+    return np.minimum((scores * BINS).astype(int), BINS - 1)
+
+
+def recalibration(
+    scores: np.ndarray, positive: np.ndarray, weights: np.ndarray, *, steps: int = 30
+) -> tuple[Measured, Measured]:
+    """Slope and intercept of the logistic regression of the truth on the log-odds of `scores` (Cox 1958).
+
+    (1, 0) is perfect, a slope below 1 too sure. By Newton's method; NaN where the two sides do not overlap.
+    """
+    sure = np.clip(scores.astype(float), TINY, 1 - TINY)
+    x, y, w = np.log(sure / (1 - sure)), positive.astype(float), np.atleast_2d(weights)
+    powers = np.stack([np.ones_like(x), x, x * x], axis=1)
+    intercept, slope = np.zeros(len(w)), np.ones(len(w))
+    change = np.full((2, len(w)), np.inf)
+    for _ in range(steps):
+        expected = expit(intercept[:, None] + slope[:, None] * x)
+        down, across = np.moveaxis((w * (y - expected)) @ powers[:, :2], -1, 0)
+        h0, h1, h2 = np.moveaxis((w * expected * (1 - expected)) @ powers, -1, 0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            change = np.stack([h2 * down - h1 * across, h0 * across - h1 * down]) / (h0 * h2 - h1 * h1)
+        intercept, slope = intercept + np.clip(change[0], -4, 4), slope + np.clip(change[1], -4, 4)
+        if np.nanmax(np.abs(change), initial=0.0) < 1e-8:
+            break
+    settled = np.abs(change).max(axis=0) < 1e-4
+    slope, intercept = np.where(settled, slope, np.nan), np.where(settled, intercept, np.nan)
+    return (slope, intercept) if weights.ndim == 2 else (slope[0], intercept[0])
+
+
+def right(probabilities: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Which cases' most probable finding is theirs."""
     return probabilities.argmax(axis=1) == targets.argmax(axis=1)
 
 
-def _ratio(part: float, whole: float) -> float:
-    return float(part / whole) if whole else float("nan")
+def _by_score(scores: np.ndarray, positive: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Weight of the positive and of the other cases at each distinct score, rising: (..., scores)."""
+    order = np.argsort(scores, kind="stable")
+    scores, positive, weights = scores[order], positive[order].astype(bool), weights[..., order]
+    starts = np.flatnonzero(np.r_[True, scores[1:] != scores[:-1]])
+    ups = np.add.reduceat(weights * positive, starts, axis=-1)
+    return ups, np.add.reduceat(weights, starts, axis=-1) - ups
+
+
+def _named(probabilities: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, ...]:
+    """By finding, the weight of cases rightly named so, of those named so, and of those that are so."""
+    eye = np.eye(targets.shape[1])
+    named, truth = eye[probabilities.argmax(axis=1)], eye[targets.argmax(axis=1)]
+    return weights @ (named * truth), weights @ named, weights @ truth
+
+
+def _mean_of_known(values: np.ndarray) -> Measured:
+    known = ~np.isnan(values)
+    return _ratio(np.where(known, values, 0).sum(axis=-1), known.sum(axis=-1))
+
+
+def _ratio(part: Measured, whole: Measured) -> Measured:
+    part, whole = np.broadcast_arrays(np.asarray(part, dtype=float), np.asarray(whole, dtype=float))
+    return np.divide(part, whole, out=np.full(whole.shape, np.nan), where=whole > 0)[()]

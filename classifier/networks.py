@@ -30,6 +30,8 @@ def network_for(spec: ModelSpec, *, dropout: float = 0.0) -> nn.Module:
 
 
 def probabilities_of(logits: Tensor, spec: ModelSpec) -> Tensor:
-    """Logits (N, findings) to probabilities in float32, after division by the spec's temperature."""
+    """Logits (N, findings) to probabilities in float32, at the spec's temperature and with its biases."""
     scaled = logits.float() / (spec.temperature or 1.0)
+    if spec.bias:
+        scaled = scaled + scaled.new_tensor([spec.bias.get(finding, 0.0) for finding in spec.findings])
     return torch.softmax(scaled, dim=1) if spec.activation == "softmax" else torch.sigmoid(scaled)

@@ -42,6 +42,7 @@ class Config:
     pretrained: Path | None = None
     cache: Path | None = None
     about: Path | None = None
+    calibration: str = "bias"
     storage: str = "int8"
     device: str = "auto"
     precision: str = "auto"
@@ -86,6 +87,7 @@ OPTIONS = {  # name: (type or choices, what it does)
     "pretrained": (Path, "safetensors file of public weights to start from (timm resnetv2_50, resnet50)"),
     "cache": (Path, "folder for preprocessed pictures (default: in --out)"),
     "about": (Path, "JSON file with statements for the model card: intended use, limits, licence, ..."),
+    "calibration": (["bias", "temperature"], "fitted on validation: a temperature, with or without biases"),
     "storage": (["int8", "fp16", "fp32"], "how the artifact stores weights"),
     "device": (str, "auto, cpu or cuda"),
     "precision": (["auto", "fp32", "bf16"], "arithmetic of the convolutions (auto: bf16 on CUDA, else fp32)"),

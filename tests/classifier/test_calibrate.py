@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 
-from classifier.calibrate import at_temperature, fit_cam_scale, fit_temperature, fit_thresholds
+from classifier.calibrate import fit_calibration, fit_cam_scale, fit_thresholds, recalibrated
+from classifier.contract import ModelSpec, Slot
+from classifier.networks import probabilities_of
 
 RNG = np.random.default_rng(0)
 
@@ -24,18 +29,37 @@ def overconfident(activation: str, factor: float, cases: int = 2000) -> tuple[np
 @pytest.mark.parametrize("factor", [0.5, 1.0, 2.5])
 def test_the_temperature_undoes_false_confidence(activation, factor):
     probabilities, targets = overconfident(activation, factor)
-    assert fit_temperature(probabilities, targets, activation) == pytest.approx(factor, rel=0.15)
+    for method in ("temperature", "bias"):
+        temperature, bias = fit_calibration(probabilities, targets, activation, method=method)
+        assert temperature == pytest.approx(factor, rel=0.15)
+        assert bias == pytest.approx(0, abs=0.2)
+
+
+@pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
+def test_findings_drawn_alike_in_training_get_their_true_share_back(activation):
+    true = np.array([0.8, -0.3, -0.5])
+    probabilities, _ = overconfident(activation, 1.0)
+    right = recalibrated(probabilities, 2.0, true, activation)
+    if activation == "softmax":
+        targets = np.eye(3)[[RNG.choice(3, p=p) for p in right]]
+    else:
+        targets = (RNG.uniform(size=right.shape) < right).astype(float)
+    temperature, bias = fit_calibration(probabilities, targets, activation)
+    assert temperature == pytest.approx(2.0, rel=0.15)
+    assert bias - bias.mean() == pytest.approx(true - true.mean(), abs=0.2)
+    kept = fit_calibration(probabilities, targets, activation, method="temperature")[1]
+    assert not kept.any()
 
 
 @pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
 def test_a_temperature_of_one_changes_nothing(activation):
     probabilities, _ = overconfident(activation, 1.0, cases=50)
-    assert at_temperature(probabilities, 1.0, activation) == pytest.approx(probabilities, abs=1e-6)
+    assert recalibrated(probabilities, 1.0, 0.0, activation) == pytest.approx(probabilities, abs=1e-6)
 
 
 def test_calibration_without_cases_is_refused():
     with pytest.raises(ValueError, match="no cases"):
-        fit_temperature(np.zeros((0, 3)), np.zeros((0, 3)), "softmax")
+        fit_calibration(np.zeros((0, 3)), np.zeros((0, 3)), "softmax")
 
 
 def test_a_threshold_is_stored_with_what_it_gave():
@@ -65,3 +89,21 @@ def test_the_map_scale_is_the_99th_percentile_of_what_speaks_for_the_finding():
     grids = [{"a": [[-5.0, value]], "b": [[100.0, 100.0]]} for value in np.linspace(0.01, 1, 100)]
     assert fit_cam_scale(grids, ["a"] * 100) == pytest.approx(np.percentile(np.linspace(0.01, 1, 100), 99))
     assert fit_cam_scale([{"a": [[-1.0]]}], ["a"]) == 1.0
+
+
+@pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
+def test_what_was_fitted_is_what_the_model_then_says(activation):
+    logits = torch.randn(5, 3, generator=torch.Generator().manual_seed(1))
+    plain = ModelSpec(name="a", slot=Slot.CXR, findings=("x", "y", "z"), activation=activation)
+    moved = replace(plain, temperature=1.7, bias={"x": 0.4, "z": -1.2})
+    raw = probabilities_of(logits, plain).numpy()
+    expected = recalibrated(raw, 1.7, np.array([0.4, 0.0, -1.2]), activation)
+    assert probabilities_of(logits, moved).numpy() == pytest.approx(expected, abs=1e-5)
+    assert ModelSpec.from_json(moved.to_json()) == moved
+
+
+@pytest.mark.parametrize("bias", ['{"gout": 1}', '{"x": 1e999}', '{"x": "a"}', "[1]", '"ab"', "3"])
+def test_biases_that_are_none_are_refused(bias):
+    text = ModelSpec(name="a", slot=Slot.CXR, findings=("x", "y")).to_json()
+    with pytest.raises(ValueError):  # noqa: PT011
+        ModelSpec.from_json(text.replace('"bias": {}', f'"bias": {bias}'))
