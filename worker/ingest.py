@@ -1,4 +1,7 @@
-"""Ingest: an upload becomes a scan, or a refusal. Its bytes are parsed in the helper, never here."""
+"""Ingest: an upload becomes a scan, a refusal, or, being an archive, the uploads of what is in it.
+
+Its bytes are parsed in the helper, never here.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,12 @@ import tempfile
 from pathlib import Path
 
 from classifier.errors import Refused
-from classifier.images.limits import Limits
+from classifier.images.limits import UNPACK_LIMITS, Limits
+from classifier.images.listing import head_of, is_archive
 from classifier.images.sandbox import GaveOut, HelperFailed, ParsingHelper
 from webapp.analysis.services import ingest_done
 from webapp.core import ledger, storage
+from webapp.scans.archives import archive_finish, member_store
 from webapp.scans.files import ParsedScan, discard_parsed, store_parsed
 from webapp.scans.models import Upload
 from webapp.scans.services import ingest_claim, ingest_fail, ingest_refuse
@@ -22,6 +27,8 @@ logger = logging.getLogger(__name__)
 
 FILE_MISSING, GAVE_OUT, INTERNAL = "file_missing", "parser_gave_out", "internal"
 LIMIT_SECONDS = Limits().wall_seconds + 60.0
+# Thousands of members are hashed, moved and recorded one by one, each flushed to the disk.
+ARCHIVE_LIMIT_SECONDS = UNPACK_LIMITS.wall_seconds + 600.0
 
 
 class IngestJob:
@@ -44,14 +51,18 @@ class IngestJob:
     def step(self) -> bool:
         uploads = ingest_claim(1, lease=LEASE)
         for upload in uploads:
-            with Heartbeat(Upload, upload.attempt_token, limit=LIMIT_SECONDS):
+            limit = ARCHIVE_LIMIT_SECONDS if holds_archive(upload) else LIMIT_SECONDS
+            with Heartbeat(Upload, upload.attempt_token, limit=limit):
                 self._ingest(upload)
         return bool(uploads)
 
     def _ingest(self, upload: Upload) -> None:
         token = upload.attempt_token
         try:
-            finish(upload, self._parse(upload))
+            if holds_archive(upload):
+                self._unpack(upload)
+            else:
+                finish(upload, self._parse(upload))
         except GaveOut as gave_out:
             logger.warning("upload %s: %s", upload.id, gave_out.detail)
             ingest_fail(upload=upload, token=token, code=GAVE_OUT)
@@ -86,6 +97,25 @@ class IngestJob:
             return store_parsed(
                 scan_id=upload.id, token=upload.attempt_token, facts=facts, folder=Path(folder)
             )
+
+    def _unpack(self, archive: Upload) -> None:
+        """Hand in the members one by one: done again after a kill, they are the uploads that they were."""
+        with tempfile.TemporaryDirectory(dir=scratch_folder()) as folder:
+            unpacked = self._helper.unpack(storage.path_of(archive.stored_name), folder)
+            members = [
+                (member.name, member_store(archive=archive, path=Path(folder, member.file), name=member.name))
+                for member in unpacked.members
+            ]
+        archive_finish(
+            archive=archive, token=archive.attempt_token, members=members, skipped=unpacked.skipped
+        )
+
+
+def holds_archive(upload: Upload) -> bool:
+    try:
+        return is_archive(head_of(storage.path_of(upload.stored_name)))
+    except OSError:
+        return False  # reading it says why
 
 
 def finish(upload: Upload, parsed: ParsedScan) -> None:

@@ -15,6 +15,7 @@ from classifier.contract import Advice
 _MAGICS = (b"PK\x03\x04", b"PK\x05\x06")
 _DICOMDIR_CLASS = b"1.2.840.10008.1.3.10"
 HEAD_BYTES = 1024
+KIND_BYTES = 132  # by which an archive is told from a DICOM file
 
 
 class Skip(StrEnum):

@@ -71,7 +71,8 @@ def _is_leftover(name: str) -> bool:
 
 
 def _named() -> Iterator[tuple[str, str]]:
-    uploads = Upload.objects.exclude(status=Upload.Status.REFUSED)
+    unpacked = {"status": Upload.Status.DONE, "skipped__isnull": False}
+    uploads = Upload.objects.exclude(status=Upload.Status.REFUSED).exclude(**unpacked)
     yield from uploads.values_list("stored_name", "sha256").iterator()
     for kind in KINDS:
         yield from Scan.objects.values_list(f"{kind}_name", f"{kind}_sha256").iterator()

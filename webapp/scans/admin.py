@@ -8,9 +8,12 @@ from webapp.scans.models import Patient, PatientMerge, Scan, ScanMove, Series, S
 
 @admin.register(Upload)
 class UploadAdmin(ReadOnlyAdmin):
-    list_display = ["id", "created_at", "site", "user", "status", "refusal", "error_code", "attempts", "size"]
+    list_display = [
+        *("id", "created_at", "site", "user", "status", "refusal", "error_code", "attempts", "size"),
+        "parent",
+    ]
     list_filter = ["status", "refusal", "site"]
-    list_select_related = ["site", "user"]
+    list_select_related = ["site", "user", "parent"]
     date_hierarchy = "created_at"
 
 

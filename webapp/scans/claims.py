@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
-from typing import Self
+from typing import Any, Self
 
 from classifier.contract import Slot
 from webapp.core.errors import CodedError
@@ -37,6 +37,16 @@ class Claim:
             study=_short(study, "The study"),
             date=day,
             modality=str(MODALITIES[kind]),
+        )
+
+    @classmethod
+    def of(cls, upload: Any) -> Self:
+        """What was claimed of an upload."""
+        return cls(
+            patient_id=upload.claimed_patient_id,
+            study=upload.claimed_study,
+            date=upload.claimed_date,
+            modality=upload.claimed_modality,
         )
 
     @property

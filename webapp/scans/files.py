@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 
 from classifier.images.limits import MAX_FILE_BYTES
+from classifier.images.listing import KIND_BYTES, is_archive
 from webapp.core import storage
 from webapp.core.errors import CodedError
 
@@ -45,18 +46,26 @@ class ParsedScan:
     files: dict[str, StoredFile]
 
 
-def receive(chunks: Iterable[bytes], *, max_bytes: int = MAX_FILE_BYTES) -> Received:
+def most_bytes(head: bytes, *, max_bytes: int = MAX_FILE_BYTES) -> int:
+    """How large a file may be that begins so: an archive may be larger than a single image."""
+    return settings.HILUM_MAX_ARCHIVE_BYTES if is_archive(head) else max_bytes
+
+
+def receive(chunks: Iterable[bytes], *, declared: int = 0, max_bytes: int = MAX_FILE_BYTES) -> Received:
     """Stream into the incoming folder while hashing; keeps nothing when it raises.
 
-    Raises CodedError `too_large` (413) as soon as the bound is passed, `empty_file` (400).
+    Raises CodedError `too_large` (413) as soon as the bound is passed, by what has come or by the `declared`
+    size, which is judged once the first bytes say what it is; `empty_file` (400).
     """
     path = incoming_folder() / uuid.uuid4().hex
-    digest, size = hashlib.sha256(), 0
+    digest, size, head = hashlib.sha256(), 0, b""
     try:
         with path.open("xb") as file:
             for chunk in chunks:
                 size += len(chunk)
-                if size > max_bytes:
+                head += chunk[: KIND_BYTES - len(head)]
+                expected = declared if len(head) == KIND_BYTES else 0
+                if max(size, expected) > most_bytes(head, max_bytes=max_bytes):
                     raise CodedError("too_large")
                 digest.update(chunk)
                 file.write(chunk)

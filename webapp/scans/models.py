@@ -28,7 +28,8 @@ UPLOAD_LIFE = Life(
     moves={
         "received": frozenset({"parsing"}),
         "parsing": frozenset({"received", "done", "refused", "failed"}),
-        "done": frozenset(),
+        # An archive of which a member came to nothing is unpacked again when it is handed in again.
+        "done": frozenset({"received"}),
         "refused": frozenset({"received"}),
         "failed": frozenset({"received"}),
     },
@@ -98,9 +99,7 @@ class ArchiveMember(models.Model):
 
     class Meta:
         ordering = ["position"]
-        constraints = [
-            models.UniqueConstraint(fields=["archive", "position"], name="member_once_an_archive")
-        ]
+        constraints = [models.UniqueConstraint(fields=["archive", "position"], name="member_once_an_archive")]
 
     def __str__(self) -> str:
         return f"member {self.position} of upload {self.archive_id}"

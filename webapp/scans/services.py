@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
 from django.db import DataError, IntegrityError, transaction
+from django.db.models import Q
 
 from classifier.contract import RefusalReason
 from classifier.images.limits import MAX_FILE_BYTES
@@ -33,22 +34,36 @@ def upload_store(
     chunks: Iterable[bytes],
     filename: str = "",
     claim: Claim | None = None,
+    declared: int = 0,
     max_bytes: int = MAX_FILE_BYTES,
 ) -> tuple[Upload, bool]:
     """Take bytes in: the only way, after `scan.upload` was checked. Answers the upload and whether it is new.
 
     The same bytes at the same site are the earlier upload; one that failed, or was refused (decoders get
-    better), is tried again. Raises CodedError `too_large`, `empty_file`, or `patient_conflict` when the
-    earlier one belongs to another patient.
+    better), is tried again. Raises CodedError `too_large` (by the `declared` size too), `empty_file`, or
+    `patient_conflict` when the earlier one belongs to another patient.
     """
-    received = receive(chunks, max_bytes=max_bytes)
+    received = receive(chunks, declared=declared, max_bytes=max_bytes)
+    return take_in(user=user, site=site, received=received, filename=filename, claim=claim)
+
+
+def take_in(
+    *,
+    user: User,
+    site: Site,
+    received: Received,
+    filename: str = "",
+    claim: Claim | None = None,
+    parent: Upload | None = None,
+) -> tuple[Upload, bool]:
+    """Take in what has arrived, whose file is gone afterwards; `parent` is the archive that it was in."""
     claim = claim or Claim()
     try:
         earlier = Upload.objects.filter(site=site, sha256=received.sha256).first()
         if earlier:
             _restore(earlier, received)
             return _again(earlier, claim), False
-        return _register(user, site, received, text(filename, 255), claim)
+        return _register(user, site, received, text(filename, 255), claim, parent)
     finally:
         received.path.unlink(missing_ok=True)
 
@@ -106,10 +121,11 @@ def upload_retry(*, upload: Upload, actor: User) -> Upload:
     return upload
 
 
-def _register(user: User, site: Site, received: Received, filename: str, claim: Claim) -> tuple[Upload, bool]:
-    upload = Upload(
-        site=site, user=user, sha256=received.sha256, size=received.size, filename=filename, **claim.columns
-    )
+def _register(
+    user: User, site: Site, received: Received, filename: str, claim: Claim, parent: Upload | None
+) -> tuple[Upload, bool]:
+    sums = {"sha256": received.sha256, "size": received.size}
+    upload = Upload(site=site, user=user, filename=filename, parent=parent, **sums, **claim.columns)
     upload.stored_name = original_name(upload.id)
     storage.put_file(received.path, upload.stored_name)
     try:
@@ -128,7 +144,9 @@ def _register(user: User, site: Site, received: Received, filename: str, claim: 
 
 
 def _restore(earlier: Upload, received: Received) -> None:
-    """Put the bytes back where the store has them no more: a retry needs them."""
+    """Put the bytes back where the store has them no more: a retry needs them, an unpacked archive not."""
+    if earlier.is_unpacked and not _is_half_read(earlier):
+        return
     if not storage.path_of(earlier.stored_name).exists():
         storage.put_file(received.path, earlier.stored_name)
 
@@ -145,12 +163,22 @@ def _again(earlier: Upload, claim: Claim) -> Upload:
         Upload.objects.filter(pk=upload.pk).update(**claim.columns)
     elif claimed and claimed not in _patient_ids(upload):
         raise CodedError("patient_conflict")
+    elif _is_half_read(upload):
+        ledger.retry(upload, skipped=None)
+        nudge(INGEST, upload.pk)
     upload.refresh_from_db()
     return upload
 
 
+def _is_half_read(upload: Upload) -> bool:
+    """Whether it is an unpacked archive of which a member was refused or failed."""
+    unread = Q(status__in=(Upload.Status.FAILED, Upload.Status.REFUSED))
+    return upload.is_unpacked and Upload.objects.filter(unread, in_archives__archive=upload).exists()
+
+
 def _patient_ids(upload: Upload) -> set[str]:
     """Those of the patients that its scans are filed to, and the claimed one until a scan is moved."""
-    filed = upload.scans.values_list("series__study__patient", flat=True)
-    moved = ScanMove.objects.filter(scan__upload=upload).exists()
+    scans = Scan.objects.filter(Q(upload=upload) | Q(upload__parent=upload))
+    filed = scans.values_list("series__study__patient", flat=True)
+    moved = ScanMove.objects.filter(scan__in=scans).exists()
     return identifiers_of(filed) | (set() if moved else {upload.claimed_patient_id})

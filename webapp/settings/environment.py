@@ -35,6 +35,7 @@ env = environ.Env(
     HILUM_DEVICE=(str, "auto"),
     HILUM_PRECISION=(str, "fp32"),
     HILUM_BATCH=(int, 8),
+    HILUM_MAX_ARCHIVE_BYTES=(int, 1 << 30),
     SECRET_KEY=(str, ""),
     ALLOWED_HOSTS=(list, []),
     CSRF_TRUSTED_ORIGINS=(list, []),

@@ -137,7 +137,7 @@ def test_a_released_row_has_lost_no_attempt(rows):
 
 
 @pytest.mark.parametrize(
-    ("source", "target"), [("done", "received"), ("refused", "parsing"), ("failed", "done")]
+    ("source", "target"), [("done", "parsing"), ("refused", "parsing"), ("failed", "done")]
 )
 def test_a_status_moves_only_as_its_table_says(rows, source, target):
     reason = {"refusal": "too_small"} if source == "refused" else {}
