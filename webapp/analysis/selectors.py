@@ -14,7 +14,8 @@ from webapp.accounts.services import for_sites
 from webapp.analysis.models import Analysis, StudySummary
 from webapp.analysis.summaries import State, scan_state
 from webapp.core.errors import CodedError
-from webapp.scans.models import Patient, Scan, Study, Upload
+from webapp.scans.identity import ends_of
+from webapp.scans.models import Patient, PatientMerge, Scan, Study, Upload
 from webapp.scans.selectors import patient_matches
 
 PAGE_SIZE = 50
@@ -56,11 +57,17 @@ def worklist(
 
 
 def _studies_matching(search: str, site: object) -> QuerySet[Study]:
-    """Studies by patient or accession number; each table is read once, instead of joined for every row."""
+    """Studies by patient, merged ones included, or accession number.
+
+    Each table is read once, instead of joined for every row.
+    """
     patients, studies = Patient.objects.filter(patient_matches(search)), Study.objects.all()
     if site:
         patients, studies = patients.filter(site=site), studies.filter(site=site)
-    return studies.filter(Q(patient__in=patients) | Q(accession_number__istartswith=search))
+    merged = PatientMerge.objects.filter(parted_at=None, source__in=patients)
+    ends = set(ends_of(merged.values_list("target", flat=True)).values())
+    found = Q(patient__in=patients) | Q(accession_number__istartswith=search)
+    return studies.filter(found | Q(patient__in=ends) if ends else found)
 
 
 def worklist_page(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from webapp.pages.views import media, models, patient, phantoms, scan, upload, worklist
+from webapp.pages.views import media, merge, models, patient, phantoms, scan, upload, worklist
 
 app_name = "pages"
 urlpatterns = [
@@ -25,6 +25,9 @@ urlpatterns = [
     path("scans/<uuid:scan_id>/move/", scan.move, name="scan_move"),
     path("media/<uuid:scan_id>/<str:kind>/", media.picture, name="media"),
     path("patients/<uuid:patient_id>/", patient.page, name="patient"),
+    path("patients/<uuid:patient_id>/merge/", merge.choose, name="patient_merge"),
+    path("patients/<uuid:patient_id>/merge/<uuid:other_id>/", merge.confirm, name="patient_merge_confirm"),
+    path("merges/<uuid:merge_id>/part/", merge.part, name="patient_part"),
     path("models/", models.page, name="models"),
     path("models/<uuid:model_id>/", models.card, name="model"),
     path("models/<uuid:model_id>/promote/", models.promote, name="model_promote"),

@@ -77,6 +77,8 @@ def patients_meant(*, site: Site, identifiers: Iterable[str]) -> dict[str, Patie
 def ends_of(patients: Iterable[UUID]) -> dict[UUID, UUID]:
     """Who each patient is now: themselves, or the end of the merges that lead on from them."""
     ends = {key: key for key in patients}
+    if not ends:
+        return ends
     while on := dict(
         PatientMerge.objects.filter(parted_at=None, source__in=set(ends.values())).values_list(
             "source", "target"

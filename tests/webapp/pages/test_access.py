@@ -24,6 +24,7 @@ POST_ONLY = [
     "scan_retry",
     "scan_move",
     "scan_patients",
+    "patient_part",
     "model_promote",
 ]
 
@@ -37,6 +38,9 @@ def address(name: str, case=None, model=None) -> str:
         "scan_move": lambda: [case.scan.pk],
         "media": lambda: [case.scan.pk, "preview"],
         "patient": lambda: [case.patient.pk],
+        "patient_merge": lambda: [case.patient.pk],
+        "patient_merge_confirm": lambda: [case.patient.pk, uuid.uuid4()],
+        "patient_part": lambda: [uuid.uuid4()],
         "upload_retry": lambda: [case.upload.pk],
         "model": lambda: [model.pk],
         "model_promote": lambda: [model.pk],

@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime
 import pytest
 
 from tests import factories
+from webapp.analysis.services import scan_refile
 from webapp.pages.sparkline import sparklines
 
 pytestmark = pytest.mark.django_db
@@ -33,12 +34,30 @@ def test_scans_stand_in_order_of_time_with_their_findings(answer, browser, owner
 
 
 def test_files_that_disagree_about_the_patient_are_shown(browser, owner, site):
-    patient = factories.PatientFactory(site=site)
-    notes = {"demographics_differ": {"sex": ["F", "M"]}}
-    for _ in range(2):
-        factories.ScanFactory(site=site, patient=patient, notes=notes)
+    patient = factories.PatientFactory(site=site, sex="F", name="ROE^RITA")
+    scans = [
+        factories.ScanFactory(site=site, patient=patient, metadata={"PatientSex": sex, "PatientName": name})
+        for sex, name in (("F", "ROE^RITA"), ("M", "Roe^Rita^"), ("M", "ROE^RITA"))
+    ]
     page = patient_page(browser(owner), patient)
-    assert page.count("sex: F here, M in a file") == 1
+    assert "Two different sexes" in page
+    assert '<b>female</b> <span class="quiet">on record, in 1 picture:' in page
+    assert '<b>male</b> <span class="quiet">in 2 pictures:' in page
+    assert all(f'href="/scans/{scan.pk}/"' in page for scan in scans)
+    assert "different names" not in page, "case and empty parts of a name do not matter"
+
+
+def test_a_disagreement_is_gone_when_the_picture_is_moved(browser, owner, site):
+    patient, right = (factories.PatientFactory(site=site, sex=sex) for sex in "FM")
+    factories.ScanFactory(site=site, patient=patient, metadata={"PatientSex": "F"})
+    wrong = factories.ScanFactory(site=site, patient=patient, metadata={"PatientSex": "M"})
+    assert "Two different sexes" in patient_page(browser(owner), patient)
+    scan_refile(scan=wrong, patient=right, actor=owner, reason="wrong wristband")
+    page = patient_page(browser(owner), patient)
+    assert "different sexes" not in page
+    assert "A picture was moved away to" in page
+    assert "wrong wristband" in page
+    assert "different sexes" not in patient_page(browser(owner), right)
 
 
 def test_a_provisional_patient_is_called_new_and_asks_to_be_filed(browser, owner, site):
@@ -64,7 +83,8 @@ def test_a_long_history_costs_as_many_queries_as_a_short_one(
     with django_assert_max_num_queries(14) as short:
         patient_page(client, case.patient)
     for _ in range(5):
-        answer(factories.ScanFactory(site=site, patient=case.patient), normal=0.9)
+        metadata = {"PatientName": "ROE^RITA", "PatientSex": "F"}
+        answer(factories.ScanFactory(site=site, patient=case.patient, metadata=metadata), normal=0.9)
     with django_assert_num_queries(len(short)):
         patient_page(client, case.patient)
 

@@ -1,0 +1,161 @@
+"""Whom an identifier names, with and without its issuer, before and after merges; when a picture was taken."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+
+from tests.factories import PatientFactory, ScanFactory, UploadFactory, parsed
+from webapp.core.errors import CodedError
+from webapp.scans.claims import Claim
+from webapp.scans.identity import comparable, patient_find_or_create, patients_meant
+from webapp.scans.models import Patient, PatientMerge, Scan
+from webapp.scans.services import ingest_claim, ingest_finish, upload_store
+
+pytestmark = pytest.mark.django_db
+JANE = {"name": "ROE^JANE", "sex": "F", "birth_date": date(1960, 2, 29)}
+
+
+@pytest.fixture
+def find(site):
+    def find(patient_id: str = "H1", **told) -> Patient:
+        return patient_find_or_create(site=site, patient_id=patient_id, **told)
+
+    return find
+
+
+@pytest.fixture
+def arrive(site):
+    def arrive(**metadata) -> Scan:
+        UploadFactory(site=site)
+        upload = ingest_claim(1)[0]
+        token = upload.attempt_token
+        return ingest_finish(upload=upload, token=token, results=[parsed(upload, token, **metadata)])[0]
+
+    return arrive
+
+
+def merged(source: Patient, target: Patient, person) -> Patient:
+    PatientMerge.objects.create(source=source, target=target, actor=person, reason="twice")
+    return target
+
+
+def test_an_issuer_that_comes_later_joins_the_only_patient_of_the_identifier(find):
+    first = find(**JANE)
+    assert find(issuer="ANNA", **JANE) == first
+    first.refresh_from_db()
+    assert first.issuer == "ANNA"
+    assert find() == first, "whichever came first"
+
+
+@pytest.mark.parametrize("field", ["name", "sex", "birth_date"])
+@pytest.mark.parametrize("issuers", [("", "ANNA"), ("ANNA", "")])
+def test_a_missing_issuer_joins_nobody_whose_name_sex_or_birth_date_contradict(find, field, issuers):
+    other = {"name": "DOE^JOHN", "sex": "M", "birth_date": date(1999, 1, 1)}
+    known = find(issuer=issuers[0], **JANE)
+    assert find(issuer=issuers[1], **{**JANE, field: other[field]}) != known
+    known.refresh_from_db()
+    assert known.issuer == issuers[0]
+
+
+def test_the_same_identifier_and_issuer_is_one_patient_whatever_the_name(find):
+    assert find(issuer="ANNA", **JANE) == find(issuer="ANNA", name="DOE^JOHN", sex="M")
+
+
+def test_an_issuer_is_not_filled_in_where_several_have_the_identifier(find):
+    ours, theirs = find(issuer="ANNA"), find(issuer="HARBOUR")
+    neither = find()
+    third = find(issuer="THIRD")
+    assert len({ours.pk, theirs.pk, neither.pk, third.pk}) == 4
+    assert find() == neither
+
+
+def test_spaces_around_do_not_matter_and_case_does(arrive):
+    one = arrive(PatientID="H1 ", IssuerOfPatientID=" ANNA")
+    assert arrive(PatientID=" H1", IssuerOfPatientID="ANNA ").patient == one.patient
+    assert arrive(PatientID="h1", IssuerOfPatientID="ANNA").patient != one.patient
+    assert arrive(PatientID="H1", IssuerOfPatientID="Anna").patient != one.patient
+
+
+def test_other_identifiers_and_qualifiers_of_the_issuer_join_nobody(arrive):
+    known = arrive(PatientID="H1", IssuerOfPatientID="ANNA").patient
+    assert arrive(PatientID="H2", OtherPatientIDs=["H1"]).patient != known
+    qualified = arrive(
+        PatientID="H1",
+        IssuerOfPatientID="ANNA",
+        IssuerOfPatientIDQualifiersSequence=[{"UniversalEntityID": "1.2"}],
+    )
+    assert qualified.patient == known
+
+
+def test_no_identifier_is_joined_across_sites(find, other_site):
+    for issuer in ("", "ANNA"):
+        theirs = PatientFactory(site=other_site, patient_id="H9", issuer=issuer)
+        assert find("H9", issuer=issuer) != theirs
+        assert patients_meant(site=other_site, identifiers=["H1"]) == {}
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("ROE^JANE", "Roe^Jane^^", True),
+        ("ROE^JANE  M", "ROE^JANE M=字", True),
+        ("ROE^JANE", "ROE^^JANE", False),
+        ("ROE^JANE", "ROE^JOAN", False),
+    ],
+)
+def test_names_are_compared_as_people_read_them(one, other, same):
+    assert (comparable(one) == comparable(other)) is same
+
+
+def test_an_identifier_alone_means_who_the_patient_is_by_now(find, owner):
+    old, new = find("OLD"), find("NEW")
+    assert patients_meant(site=old.site, identifiers=["OLD", "NEW", "NO"]) == {"OLD": old, "NEW": new}
+    merged(old, new, owner)
+    assert patients_meant(site=old.site, identifiers=["OLD", "NEW", "NO"]) == {"OLD": new, "NEW": new}
+
+
+def test_the_same_file_may_be_handed_in_under_a_merged_identifier(site, owner, find):
+    old, new = find("OLD"), find("NEW")
+    content = b"a file"
+    upload, _ = upload_store(user=owner, site=site, chunks=[content])
+    scan = ScanFactory(id=upload.id, site=site, patient=new, upload=upload)
+    type(upload).objects.filter(pk=upload.pk).update(status="done")
+
+    def again(patient_id: str):
+        return upload_store(user=owner, site=site, chunks=[content], claim=Claim(patient_id=patient_id))[0]
+
+    with pytest.raises(CodedError, match="patient_conflict"):
+        again("OLD")
+    merged(old, new, owner)
+    assert again("OLD") == again("NEW") == scan.upload
+
+
+def test_a_files_own_time_zone_wins_over_the_sites(arrive):
+    header = {"StudyDate": "20260301", "StudyTime": "233000", "AcquisitionDate": "20260301"}
+    header |= {"AcquisitionTime": "234500"}
+    local, tokyo = (arrive(**header, **offset) for offset in ({}, {"TimezoneOffsetFromUTC": "+0900"}))
+    assert local.study.study_at == datetime(2026, 3, 1, 22, 30, tzinfo=UTC), "Berlin"
+    assert tokyo.study.study_at == datetime(2026, 3, 1, 14, 30, tzinfo=UTC)
+    assert tokyo.study.study_date == date(2026, 3, 1), "the local day stays the file's"
+    assert tokyo.acquired_at - tokyo.study.study_at == timedelta(minutes=15)
+    assert local.acquired_at == datetime(2026, 3, 1, 22, 45, tzinfo=UTC)
+
+
+def test_the_time_zone_of_a_file_without_a_date_does_not_shift_the_claimed_day(site):
+    UploadFactory(site=site, claimed_date=date(2026, 3, 1))
+    upload = ingest_claim(1)[0]
+    picture = parsed(upload, upload.attempt_token, TimezoneOffsetFromUTC="+0900")
+    (scan,) = ingest_finish(upload=upload, token=upload.attempt_token, results=[picture])
+    assert scan.study.study_at == datetime(2026, 2, 28, 23, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("day", ["00010101", "99991231"])
+def test_a_day_at_the_end_of_time_is_filed_all_the_same(arrive, day):
+    offset = {"00010101": "+0900", "99991231": "-0900"}[day]
+    clock = {"00010101": "000000", "99991231": "235959"}[day]
+    scan = arrive(
+        StudyDate=day, StudyTime=clock, AcquisitionDateTime=day + clock, TimezoneOffsetFromUTC=offset
+    )
+    assert scan.study.study_at == scan.received_at

@@ -1,0 +1,130 @@
+"""Reading what is known of a patient: what the files say, who was merged with them, who may be the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Count, Max, Min, Q, QuerySet
+
+from webapp.accounts.models import Site, User
+from webapp.accounts.services import for_sites
+from webapp.core.errors import CodedError
+from webapp.scans.identity import DEMOGRAPHICS, comparable, demographics, ends_of
+from webapp.scans.models import Patient, PatientMerge, Scan, ScanMove
+from webapp.scans.selectors import patient_matches
+
+AT_MOST = 20
+
+
+@dataclass(frozen=True)
+class Said:
+    """One value of a field with the scans whose files say it; `known`: it stands in the patient's record."""
+
+    value: Any
+    known: bool = False
+    scans: list[Scan] = field(default_factory=list)
+
+
+def disagreements(patient: Patient, scans: Iterable[Scan]) -> dict[str, list[Said]]:
+    """Fields of which more than one value is seen, the patient's own first, then by how often it is said."""
+    seen: dict[str, dict[Any, Said]] = {name: {} for name in DEMOGRAPHICS}
+    for name in DEMOGRAPHICS:
+        if own := getattr(patient, name):
+            seen[name][comparable(own)] = Said(own, known=True)
+    for scan in scans:
+        for name, value in demographics(scan.metadata).items():
+            if value:
+                seen[name].setdefault(comparable(value), Said(value)).scans.append(scan)
+    return {
+        name: sorted(values.values(), key=lambda said: (not said.known, -len(said.scans)))
+        for name, values in seen.items()
+        if len(values) > 1
+    }
+
+
+def merge_or_404(user: User, merge_id: UUID, permission: str = "scan.view") -> PatientMerge:
+    merges = PatientMerge.objects.select_related("source__site", "target__site")
+    merge = for_sites(merges, user, permission, "source__site").filter(pk=merge_id).first()
+    if merge is None:
+        raise CodedError("not_found")
+    return merge
+
+
+def merges_of(patient: Patient) -> list[PatientMerge]:
+    """Every merge, parted ones too, that concerns the patient or who was merged into them; newest first."""
+    keys = frontier = {patient.pk}
+    while frontier := set(
+        PatientMerge.objects.filter(parted_at=None, target__in=frontier).values_list("source", flat=True)
+    ):
+        keys = keys | frontier
+    merges = PatientMerge.objects.filter(Q(source__in=keys) | Q(target__in=keys))
+    return list(
+        merges.select_related("source", "target", "actor", "parted_by")
+        .annotate(brought=Count("merged"))
+        .order_by("-created_at")[:AT_MOST]
+    )
+
+
+def moves_of(patient: Patient) -> list[ScanMove]:
+    """The latest scans that people moved to the patient or away; newest first."""
+    moves = ScanMove.objects.filter(Q(source=patient) | Q(target=patient))
+    return list(moves.select_related("source", "target", "actor")[:AT_MOST])
+
+
+def may_be_same(patient: Patient) -> list[Patient]:
+    """Others of the site with the same identifier, or with the same name and birth date; never a proof."""
+    if patient.provisional:
+        return []
+    likely = Q(patient_id__iexact=patient.patient_id)
+    if patient.name and patient.birth_date:
+        family = patient.name.split("=")[0].split("^")[0].strip()
+        likely |= Q(birth_date=patient.birth_date, name__istartswith=family)
+    others = unmerged(patient.site).filter(likely).exclude(pk=patient.pk).order_by("created_at", "pk")
+    return [other for other in others[: 5 * AT_MOST] if _alike(patient, other)][:AT_MOST]
+
+
+def patients_found(site: Site, words: str, *, without: Patient) -> list[Patient]:
+    """The site's patients by identifier or name, as in the worklist; a merged one as who they are by now."""
+    if not words.strip():
+        return []
+    matching = Patient.objects.filter(patient_matches(words), site=site, provisional=False)
+    keys = matching.order_by("patient_id", "issuer").values_list("pk", flat=True)[: 5 * AT_MOST]
+    ends = list(dict.fromkeys(ends_of(keys).values()))
+    found = Patient.objects.exclude(pk=without.pk).in_bulk(ends)
+    return [found[key] for key in ends if key in found][:AT_MOST]
+
+
+def unmerged(site: Site) -> QuerySet[Patient]:
+    """The site's patients who are nobody else's other name, and whom somebody named."""
+    merged = PatientMerge.objects.filter(parted_at=None).values("source")
+    return Patient.objects.filter(site=site, provisional=False).exclude(pk__in=merged)
+
+
+@dataclass(frozen=True)
+class Extent:
+    """How much is filed to a patient; `first` and `last` are days of studies, None where none is dated."""
+
+    studies: int
+    scans: int
+    first: date | None
+    last: date | None
+
+
+def extent_of(patient: Patient) -> Extent:
+    counted = patient.studies.filter(series__scans__isnull=False).aggregate(
+        studies=Count("pk", distinct=True),
+        scans=Count("series__scans", distinct=True),
+        first=Min("study_date"),
+        last=Max("study_date"),
+    )
+    return Extent(**counted)
+
+
+def _alike(patient: Patient, other: Patient) -> bool:
+    if patient.patient_id.casefold() == other.patient_id.casefold():
+        return True
+    return comparable(patient.name) == comparable(other.name) and patient.birth_date == other.birth_date
