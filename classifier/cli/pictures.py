@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from PIL import Image
 
 from classifier.contract import Slot
 from classifier.errors import Refused
+from classifier.images.listing import Unpacked, head_of, is_archive, is_dicomdir
 from classifier.images.metadata import age_in_years
 from classifier.images.picture import ParseResult
 from classifier.images.png import read_working
@@ -29,13 +31,31 @@ class Read:
     age: float | None
 
 
-def files_under(names: Iterable[str]) -> tuple[list[Path], list[str]]:
-    """The files named and those below folders, hidden ones aside; and the names that cannot be opened."""
+@dataclass(frozen=True)
+class Source:
+    """A file under the name that it is answered by, read or with what went wrong; and the seconds it took."""
+
+    name: str
+    found: Read | Refused | HelperFailed | OSError
+    seconds: float
+
+
+def files_under(
+    names: Iterable[str], note: Callable[[str], None] = lambda said: None
+) -> tuple[list[Path], list[str]]:
+    """The files named and those below folders, hidden ones aside; and the names that cannot be opened.
+
+    A DICOMDIR below a folder is left out with a note: it is a list of the pictures that lie beside it.
+    """
     files, missing = [], []
     for name in names:
         path = Path(name)
         if path.is_dir():
-            files += walk(path)
+            for found in walk(path):
+                if _is_dicomdir(found):
+                    note(f"{found}: skipped: a DICOMDIR lists pictures and is none")
+                else:
+                    files.append(found)
         elif path.is_file() and os.access(path, os.R_OK):
             files.append(path)
         else:
@@ -47,6 +67,48 @@ def walk(folder: Path) -> Iterator[Path]:
     for directory, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         yield from (Path(directory, name) for name in sorted(files) if not name.startswith("."))
+
+
+def _is_dicomdir(path: Path) -> bool:
+    return path.name.upper() == "DICOMDIR" or is_dicomdir(_head(path))
+
+
+def _head(path: Path) -> bytes:
+    try:
+        return head_of(path) if path.is_file() else b""
+    except OSError:
+        return b""  # reading it says why
+
+
+def read_all(
+    helper: ParsingHelper,
+    files: Iterable[Path],
+    claimed: Slot | None,
+    unpacked: Callable[[Path, Unpacked], None] = lambda path, found: None,
+) -> Iterator[Source]:
+    """Every file, in order; an archive is read as the pictures in it, under `archive.zip/name`.
+
+    `unpacked` is told of each archive what was in it. One that is refused is answered as one file.
+    """
+    for path in files:
+        if not is_archive(_head(path)):
+            yield _source(helper, path, str(path), claimed)
+            continue
+        started = time.perf_counter()
+        with tempfile.TemporaryDirectory(prefix="hilum-") as folder:
+            try:
+                found = helper.unpack(path, folder)
+            except (Refused, HelperFailed, OSError) as error:
+                yield Source(str(path), error, time.perf_counter() - started)
+                continue
+            unpacked(path, found)
+            for member in found.members:
+                yield _source(helper, Path(folder, member.file), f"{path}/{member.name}", claimed)
+
+
+def _source(helper: ParsingHelper, path: Path, name: str, claimed: Slot | None) -> Source:
+    started = time.perf_counter()
+    return Source(name, read(helper, path, claimed), time.perf_counter() - started)
 
 
 def read(helper: ParsingHelper, path: Path, claimed: Slot | None) -> Read | Refused | HelperFailed | OSError:

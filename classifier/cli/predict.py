@@ -1,6 +1,8 @@
-"""Folders are walked. The exit status is 0 when every file got an answer (a refusal is one), 1 when one
-failed, 2 when a file, model or device that was named cannot be used. A picture for whose modality there is no
-model is answered `abstained`, `no_model_for_modality`, without probabilities.
+"""Folders are walked, ZIP archives opened: a picture in one is answered as `archive.zip/name`.
+
+The exit status is 0 when every file got an answer (a refusal is one), 1 when one failed, 2 when a file, model
+or device that was named cannot be used. A picture for whose modality there is no model is answered
+`abstained`, `no_model_for_modality`, without probabilities.
 """
 
 from __future__ import annotations
@@ -8,9 +10,9 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +21,8 @@ from classifier.contract import ADVICE, DISCLAIMER, NO_MODEL_FOR_MODALITY
 
 if TYPE_CHECKING:
     from classifier.cli.models import Models
-    from classifier.cli.pictures import Read
+    from classifier.cli.pictures import Read, Source
+    from classifier.images.listing import Unpacked
     from classifier.images.sandbox import ParsingHelper
     from classifier.predictor import Answer, Failure, Predictor
 
@@ -29,7 +32,9 @@ Record = dict[str, Any]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("files", nargs="+", metavar="FILE", help="DICOM, PNG, JPEG, or folders of them")
+    parser.add_argument(
+        "files", nargs="+", metavar="FILE", help="DICOM, PNG, JPEG, ZIP archives or folders of them"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object a line")
     parser.add_argument("--no-cam", action="store_true", help="leave out the class activation maps")
     add_model_arguments(parser)
@@ -42,14 +47,27 @@ def run(args: argparse.Namespace) -> int:
     from classifier.cli.pictures import files_under
     from classifier.images.sandbox import ParsingHelper
 
-    files, missing = files_under(args.files)
+    files, missing = files_under(args.files, note=lambda said: print(said, file=sys.stderr))
     for name in missing:
         print(f"{name}: no such file, or it may not be read", file=sys.stderr)
     statuses = set()
     try:
         models = Models(args.model, device=args.device, precision=args.precision)
         with ParsingHelper() as helper, tqdm(total=len(files), unit="file", leave=False, disable=None) as bar:
-            for record in answer(files, helper, models, modality=args.modality, with_cam=not args.no_cam):
+
+            def unpacked(path: Path, found: Unpacked) -> None:
+                bar.total += len(found.members) - 1
+                for line in lines_of_skipped(path, found):
+                    bar.write(line, file=sys.stderr)
+
+            for record in answer(
+                files,
+                helper,
+                models,
+                modality=args.modality,
+                with_cam=not args.no_cam,
+                unpacked=unpacked,
+            ):
                 statuses.add(record["status"])
                 bar.write(json.dumps(record) if args.json else line_of(record), file=sys.stdout)
                 sys.stdout.flush()
@@ -62,40 +80,43 @@ def run(args: argparse.Namespace) -> int:
 
 
 def answer(
-    files: Sequence[Path],
+    files: Iterable[Path],
     helper: ParsingHelper,
     models: Models,
     *,
     modality: str = "auto",
     with_cam: bool = True,
+    unpacked: Callable[[Path, Unpacked], None] = lambda path, found: None,
 ) -> Iterator[Record]:
-    """One record a file, in order, in the form that `--json` prints."""
-    for start in range(0, len(files), BATCH):
-        yield from _answer_batch(files[start : start + BATCH], helper, models, modality, with_cam)
+    """One record a file, in order, in the form that `--json` prints; one a picture of an archive.
+
+    `unpacked` is told of each archive what was in it.
+    """
+    from classifier.cli.pictures import read_all
+
+    sources = read_all(helper, files, models.claimed(modality), unpacked)
+    while batch := list(islice(sources, BATCH)):
+        yield from _answer_batch(batch, models, with_cam)
 
 
-def _answer_batch(
-    files: Sequence[Path], helper: ParsingHelper, models: Models, modality: str, with_cam: bool
-) -> list[Record]:
-    from classifier.cli.pictures import Read, read
+def _answer_batch(sources: list[Source], models: Models, with_cam: bool) -> list[Record]:
+    from classifier.cli.pictures import Read
 
     records: dict[int, Record] = {}
     waiting: dict[Predictor, list[tuple[int, Read, float]]] = defaultdict(list)
-    for index, path in enumerate(files):
-        started = time.perf_counter()
-        found = read(helper, path, models.claimed(modality))
-        seconds = time.perf_counter() - started
+    for index, source in enumerate(sources):
+        name, found, seconds = source.name, source.found, source.seconds
         predictor = models.for_slot(found.facts.slot) if isinstance(found, Read) else None
         if not isinstance(found, Read):
-            records[index] = _unread(path, found, seconds)
+            records[index] = _unread(name, found, seconds)
         elif predictor is None:
-            records[index] = _record(path, "abstained", NO_MODEL_FOR_MODALITY, seconds)
+            records[index] = _record(name, "abstained", NO_MODEL_FOR_MODALITY, seconds)
         else:
             waiting[predictor].append((index, found, seconds))
     for predictor, group in waiting.items():
         for (index, _, seconds), result in zip(group, _predict(predictor, group), strict=True):
-            records[index] = _answered(files[index], predictor, result, seconds, with_cam)
-    return [records[index] for index in range(len(files))]
+            records[index] = _answered(sources[index].name, predictor, result, seconds, with_cam)
+    return [records[index] for index in range(len(sources))]
 
 
 def _predict(predictor: Predictor, group: list[tuple[int, Read, float]]) -> list[Answer | Failure]:
@@ -106,28 +127,31 @@ def _predict(predictor: Predictor, group: list[tuple[int, Read, float]]) -> list
     )
 
 
-def _unread(path: Path, error: Exception, seconds: float) -> Record:
+def _unread(name: str, error: Exception, seconds: float) -> Record:
     from classifier.errors import Refused
+    from classifier.images.listing import ARCHIVE_ADVICE
 
     if isinstance(error, Refused):
-        return _record(path, "refused", error.reason.value, seconds)
-    print(f"{path}: {error}", file=sys.stderr)
-    return _record(path, "failed", HELPER_FAILED, seconds)
+        if error.detail in ARCHIVE_ADVICE:
+            print(f"{name}: {ARCHIVE_ADVICE[error.detail].seen}", file=sys.stderr)
+        return _record(name, "refused", error.reason.value, seconds)
+    print(f"{name}: {error}", file=sys.stderr)
+    return _record(name, "failed", HELPER_FAILED, seconds)
 
 
 def _answered(
-    path: Path, predictor: Predictor, result: Answer | Failure, seconds: float, with_cam: bool
+    name: str, predictor: Predictor, result: Answer | Failure, seconds: float, with_cam: bool
 ) -> Record:
     from classifier.predictor import Failure
 
     model = {"model": predictor.spec.name, "model_sha256": predictor.artifact.sha256}
     if isinstance(result, Failure):
-        print(f"{path}: {result.message}", file=sys.stderr)
-        return _record(path, "failed", result.code, seconds) | model
+        print(f"{name}: {result.message}", file=sys.stderr)
+        return _record(name, "failed", result.code, seconds) | model
     prediction = result.prediction
     status, reason = ("abstained", prediction.abstention.value) if prediction.withheld else ("ok", None)
     return (
-        _record(path, status, reason, seconds + result.seconds)
+        _record(name, status, reason, seconds + result.seconds)
         | model
         | {
             "finding": prediction.finding,
@@ -138,9 +162,9 @@ def _answered(
     )
 
 
-def _record(path: Path, status: str, reason: str | None, seconds: float) -> Record:
+def _record(name: str, status: str, reason: str | None, seconds: float) -> Record:
     return {
-        "file": str(path),
+        "file": name,
         "status": status,
         "reason": reason,
         "finding": None,
@@ -151,6 +175,17 @@ def _record(path: Path, status: str, reason: str | None, seconds: float) -> Reco
         "model_sha256": None,
         "seconds": round(seconds, 4),
     }
+
+
+def lines_of_skipped(path: Path, unpacked: Unpacked) -> Iterator[str]:
+    """What was left out of an archive, a line for each reason."""
+    from classifier.images.listing import SKIPS
+
+    for skipped in unpacked.skipped:
+        more = (
+            f" and {skipped.count - len(skipped.names):,} more" if skipped.count > len(skipped.names) else ""
+        )
+        yield f"{path}: skipped, {SKIPS[skipped.reason]}: {', '.join(skipped.names)}{more}"
 
 
 def line_of(record: Record) -> str:

@@ -33,6 +33,19 @@ class Skip(StrEnum):
     NESTED_TOO_DEEP = "nested_too_deep"
 
 
+SKIPS = {
+    Skip.SYSTEM_FILE: "a file of the operating system",
+    Skip.DICOMDIR: "a DICOMDIR",
+    Skip.NOT_AN_IMAGE: "not an image",
+    Skip.EMPTY: "empty",
+    Skip.LINK: "a link",
+    Skip.ENCRYPTED: "encrypted",
+    Skip.UNSUPPORTED_COMPRESSION: "in an unsupported compression",
+    Skip.DAMAGED: "damaged",
+    Skip.TOO_LARGE: "too large",
+    Skip.NESTED_TOO_DEEP: "an archive in an archive in an archive",
+}
+
 NO_IMAGE, A_DOCUMENT = "no image in the archive", "a document or a program"
 DAMAGED, OVERLAPS = "a damaged archive", "an archive whose files overlap"
 ENCRYPTED, COMPRESSION = "an encrypted archive", "an archive in an unsupported compression"

@@ -15,12 +15,15 @@ from PIL import Image
 from classifier import artifact as artifacts
 from classifier.__main__ import COMMANDS, main
 from classifier.cli import bench
+from classifier.cli.predict import BATCH
 from classifier.contract import ADVICE, DISCLAIMER, ModelSpec, Slot
 from classifier.images.png import read_working, write_grey
 from classifier.images.sandbox import ParsingHelper
 from classifier.networks import network_for
 from classifier.preprocess import to_input
 from classifier.weights import load_artifact, save_artifact
+from tests.classifier.images.archives import zipped
+from tests.classifier.images.samples import chest, dataset, write
 
 ROOT = Path(artifacts.__file__).parent.parent
 KEYS = [
@@ -228,3 +231,53 @@ def test_an_unknown_command_is_a_usage_error(capsys):
     with pytest.raises(SystemExit) as caught:
         main(["diagnose"])
     assert caught.value.code == 2
+
+
+def test_an_archive_is_answered_picture_by_picture(capsys, picture, tmp_path):
+    good, text = picture.read_bytes(), b"not a picture"
+    inner = zipped({"c.png": good})
+    zip_file, cut = tmp_path / "some.zip", tmp_path / "cut.zip"
+    zip_file.write_bytes(
+        zipped({"in/a.png": good, "b.png": text, "DICOMDIR": b"x", "inner.zip": inner, "notes.txt": text})
+    )
+    cut.write_bytes(zip_file.read_bytes()[:-30])
+    options = ["--json", "--no-cam", "--device", "cpu"]
+    assert main(["predict", str(zip_file), str(cut), str(picture), *options]) == 0
+    captured = capsys.readouterr()
+    told = [json.loads(line) for line in captured.out.splitlines()]
+    assert [(record["file"], record["status"], record["reason"]) for record in told] == [
+        (f"{zip_file}/in/a.png", "ok", None),
+        (f"{zip_file}/b.png", "refused", "not_an_image"),
+        (f"{zip_file}/inner.zip/c.png", "ok", None),
+        (str(cut), "refused", "undecodable"),
+        (str(picture), "ok", None),
+    ]
+    assert told[0]["probabilities"] == told[2]["probabilities"] == told[4]["probabilities"]
+    assert f"{zip_file}: skipped, a DICOMDIR: DICOMDIR" in captured.err
+    assert f"{zip_file}: skipped, not an image: notes.txt" in captured.err
+    assert f"{cut}: The archive is damaged or incomplete." in captured.err
+
+
+def test_an_archive_of_more_than_a_batch_is_answered_in_order(capsys, picture, tmp_path):
+    names = [f"{n:02}.png" for n in range(BATCH + 3)]
+    for place in ("a.zip", "b.zip"):
+        (tmp_path / place).write_bytes(zipped(dict.fromkeys(names, picture.read_bytes())))
+    picture.unlink()
+    assert main(["predict", str(tmp_path), "--json", "--no-cam"]) == 0
+    expected = [f"{tmp_path}/{place}/{name}" for place in ("a.zip", "b.zip") for name in names]
+    told = records(capsys)
+    assert [record["file"] for record in told] == expected
+    assert {record["status"] for record in told} == {"ok"}
+
+
+def test_a_dicomdir_is_skipped_in_a_folder_and_refused_by_name(capsys, tmp_path):
+    directory = dataset(chest(), SOPClassUID="1.2.840.10008.1.3.10")
+    for name in ("DICOMDIR", "by-its-content"):
+        write(tmp_path / name, directory)
+    assert main(["predict", str(tmp_path), "--json"]) == 0
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("skipped: a DICOMDIR") == 2
+    assert main(["predict", str(tmp_path / "DICOMDIR"), "--json"]) == 0
+    (told,) = records(capsys)
+    assert (told["status"], told["reason"]) == ("refused", "not_an_image")
