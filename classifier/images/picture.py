@@ -19,6 +19,7 @@ class Facts:
     Modality value (Hounsfield units for CT) = display * `slope` + `intercept`; `slope` is negative where
     the stored values were inverted for display. The window is in display units (PS3.3 C.11.2.1.2).
     `metadata` goes by DICOM keyword. `pixel_sha256` is that of the decoded stored pixels with their shape.
+    `burned_in` is `declared` or `suspected` where something is written in the picture itself.
     """
 
     rows: int
@@ -31,6 +32,7 @@ class Facts:
     window_center: float
     window_width: float
     pixel_sha256: str
+    burned_in: str = ""
     metadata: Metadata = field(default_factory=dict)
 
     def facts(self) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from PIL import Image
 
 from classifier.contract import WORKING_MAX_SIDE, RefusalReason, Slot
 from classifier.errors import Refused
+from classifier.images.burned_in import burned_in
 from classifier.images.picture import Picture
 from classifier.images.polarity import is_negative
 from classifier.images.source import LUNG_WINDOW, Source
@@ -68,6 +69,7 @@ def _assembled(
         window_center=center,
         window_width=width,
         pixel_sha256=source.pixel_sha256,
+        burned_in=burned_in(preview, source.metadata),
         metadata=source.metadata,
         display=display,
         working=working,
