@@ -59,8 +59,8 @@ class Advice:
 
 ADVICE: Mapping[str, Advice] = {
     RefusalReason.NOT_AN_IMAGE: Advice(
-        "The file is not a DICOM, PNG or JPEG image.",
-        "Export the picture from the PACS as DICOM, PNG or JPEG and upload that.",
+        "The file is not a DICOM, PNG, JPEG, TIFF or WebP image.",
+        "Export the picture from the PACS as DICOM (or PNG, JPEG, TIFF, WebP) and upload that.",
     ),
     RefusalReason.UNDECODABLE: Advice(
         "The image is damaged, incomplete or in an encoding that cannot be read.",
@@ -68,7 +68,7 @@ ADVICE: Mapping[str, Advice] = {
     ),
     RefusalReason.UNSUPPORTED_MODALITY: Advice(
         "The file is not a single X-ray projection or CT slice.",
-        "Upload a frontal chest X-ray (CR, DX) or a single CT slice.",
+        "Upload a frontal chest X-ray (CR, DX) or a single CT slice, one picture a file.",
     ),
     RefusalReason.TOO_SMALL: Advice(
         "The picture has too few pixels to be read.",

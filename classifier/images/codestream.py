@@ -19,6 +19,7 @@ from pydicom.uid import (
 _J2K_START = b"\xff\x4f\xff\x51"
 _JP2_BOX = b"\x00\x00\x00\x0cjP  "
 _JPEG_START = b"\xff\xd8"
+_END_OF_IMAGE = b"\xff\xd9"
 _BASELINE, _LOSSLESS, _LS = 0xC0, 0xC3, 0xF7
 _FRAME_MARKERS = (set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}) | {_LS}
 _SCAN, _WITHOUT_LENGTH = 0xDA, {0x01, *range(0xD0, 0xD9)}
@@ -50,6 +51,13 @@ def declared(stream: bytes) -> Declared | None:
     except (struct.error, IndexError) as error:
         raise ValueError("the codestream ends in its header") from error
     return None
+
+
+def check_end(stream: bytes) -> None:
+    """Raise ValueError for a JPEG or JPEG-LS codestream without its end."""
+    # A padding byte that is not zero may follow the marker.
+    if _END_OF_IMAGE not in stream.rstrip(b"\0")[-4:]:
+        raise ValueError("the codestream breaks off")
 
 
 def syntax_of(stream: bytes) -> UID | None:

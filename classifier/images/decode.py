@@ -26,7 +26,7 @@ from pydicom.uid import (
 
 from classifier.contract import RefusalReason
 from classifier.errors import Refused, undecodable_if_broken
-from classifier.images.codestream import Declared, declared, syntax_of
+from classifier.images.codestream import Declared, check_end, declared, syntax_of
 from classifier.images.palette import looked_up
 
 _LOSSY_JPEG = {JPEGBaseline8Bit, JPEGExtended12Bit}
@@ -45,7 +45,6 @@ _FAMILIES = (
     set(JPEGLSTransferSyntaxes),
     set(JPEG2000TransferSyntaxes),
 )
-_END_OF_IMAGE = b"\xff\xd9"
 _QUICKEST = {"pylibjpeg": 0, "pyjpegls": 1, "pillow": 2, "gdcm": 3}
 
 
@@ -149,7 +148,7 @@ def _check(found: Declared | None, stream: bytes, dataset: Dataset) -> None:
     if found is None:
         return
     if found.syntax in JPEGLSTransferSyntaxes:
-        _check_end(stream)  # CharLS, behind every decoder of it, counts for seconds past an odd end
+        check_end(stream)  # CharLS, behind every decoder of it, counts for seconds past an odd end
     if found[:3] != (dataset.Rows, dataset.Columns, dataset.SamplesPerPixel):
         raise ValueError("the codestream is not of the declared size")
     if found.bits > 16:
@@ -182,17 +181,11 @@ def _decoded(dataset: Dataset, stream: bytes) -> np.ndarray:
 
 def _jpeg_of_any_kind(dataset: Dataset, stream: bytes) -> np.ndarray:
     """Progressive JPEG, and 12-bit JPEG with a scan header that no plugin of pydicom accepts."""
-    _check_end(stream)  # this decoder fills up with grey what is missing of a stream
+    check_end(stream)  # this decoder fills up with grey what is missing of a stream
     pixels = imagecodecs.jpeg_decode(stream)
     if pixels.shape != (dataset.Rows, dataset.Columns):
         raise ValueError("the codestream is not of the declared size")
     return pixels.view(pixels.dtype.str.replace("u", "i")) if dataset.PixelRepresentation else pixels
-
-
-def _check_end(stream: bytes) -> None:
-    # A padding byte that is not zero may follow the marker.
-    if _END_OF_IMAGE not in stream.rstrip(b"\0")[-4:]:
-        raise ValueError("the codestream breaks off")
 
 
 def _clipped(pixels: np.ndarray, dataset: Dataset) -> np.ndarray:

@@ -1,7 +1,8 @@
 """The parsing helper: `python -m classifier.images.helper`, one JSON request a line, one answer a line.
 
-It loads the decoders once and forks a child with fresh limits for every file; it holds no secret,
-no database and no model. Request: {"path", "out_dir", "claimed", "limits"}; answer: {"ok": ParseResult}
+It loads the decoders once and forks a child with fresh limits for every file; it holds no secret but the key
+of a request to remove identity, no database and no model. Request: {"path", "out_dir", "claimed", "limits"},
+with {"removal": Removal} to remove identity before anything is read; answer: {"ok": ParseResult}
 or {"refused": reason, "detail"}, or where the file need not be to blame {"gave_out": detail} or
 {"failed": [errno, message]}. With {"within": ArchiveLimits} an archive is unpacked instead: {"ok": Unpacked}.
 """
@@ -23,8 +24,10 @@ from classifier.errors import Refused
 from classifier.images import confine
 from classifier.images.archive import unpack
 from classifier.images.limits import ArchiveLimits, Limits
+from classifier.images.pseudonyms import Removal
 
 FILES = {"display": "display.png", "working": "working.png", "preview": "preview.png"}
+ORIGINAL = "original"
 _CHUNK = 1 << 16
 
 
@@ -47,17 +50,18 @@ def _say(answers: Any, message: dict[str, Any]) -> None:
 def _preload() -> None:
     """Load every decoder now, so that a fork costs milliseconds."""
     import imagecodecs
-    from PIL import JpegImagePlugin, PngImagePlugin
+    from PIL import JpegImagePlugin, MpoImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
     from pydicom.pixels.decoders import base
     from pydicom.uid import AllTransferSyntaxes
 
-    from classifier.images import png, reading  # noqa: F401
+    from classifier.images import identity, png, reading  # noqa: F401
 
     for syntax in AllTransferSyntaxes:
         if syntax.is_encapsulated and syntax in base._PIXEL_DATA_DECODERS:
             base.get_decoder(syntax).is_available  # noqa: B018
     imagecodecs.png_decode, imagecodecs.png_encode, imagecodecs.jpeg_decode  # noqa: B018
-    JpegImagePlugin, PngImagePlugin  # noqa: B018
+    imagecodecs.jpegls_decode, imagecodecs.tiff_decode  # noqa: B018
+    JpegImagePlugin, MpoImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin  # noqa: B018
 
 
 def _answer(request: dict[str, Any]) -> dict[str, Any]:
@@ -107,15 +111,20 @@ def _parsed(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _read(request: dict[str, Any]) -> dict[str, Any]:
+    from classifier.images.identity import without_identity
     from classifier.images.png import write_grey
     from classifier.images.reading import read
 
-    claimed = request.get("claimed")
-    picture = read(request["path"], Slot(claimed) if claimed else None)
-    folder = Path(request["out_dir"])
+    claimed, path, folder = request.get("claimed"), request["path"], Path(request["out_dir"])
+    files = dict(FILES)
+    if "removal" in request:
+        # Whatever is read and answered from here on is of the file without identity.
+        path, files["original"] = folder / ORIGINAL, ORIGINAL
+        path.write_bytes(without_identity(request["path"], Removal.from_json(request["removal"])))
+    picture = read(path, Slot(claimed) if claimed else None)
     for name, file in FILES.items():
         write_grey(folder / file, getattr(picture, name))
-    return picture.facts() | {"files": FILES}
+    return picture.facts() | {"files": files}
 
 
 def _unpacked(request: dict[str, Any]) -> dict[str, Any]:

@@ -9,16 +9,14 @@ from classifier.errors import Refused
 from classifier.images.dicom import looks_like_dicom, read_dicom
 from classifier.images.limits import MAX_FILE_BYTES
 from classifier.images.picture import Picture
-from classifier.images.raster import read_raster
+from classifier.images.raster import format_of, read_raster
 from classifier.images.tone import picture_of
-
-_PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
 
 
 def read(path: Path | str, claimed: Slot | None = None) -> Picture:
-    """Picture of a DICOM, PNG or JPEG file, recognised by its content.
+    """Picture of a DICOM, PNG, JPEG, TIFF or WebP file, recognised by its content.
 
-    `claimed` (cxr or ct) routes PNG and JPEG files; a DICOM header knows better. Raises Refused, and
+    `claimed` (cxr or ct) routes all but DICOM files, whose header knows better. Raises Refused, and
     OSError where the file cannot be opened. Untrusted files are read through `sandbox.ParsingHelper`.
     """
     path = Path(path)
@@ -34,8 +32,9 @@ def read(path: Path | str, claimed: Slot | None = None) -> Picture:
 def _source(data: bytes, claimed: Slot | None):
     if not data:
         raise Refused(RefusalReason.NOT_AN_IMAGE, "empty file")
-    if data.startswith((_PNG, _JPEG)):
-        return read_raster(data, claimed)
+    # The preamble of a DICOM file may make it a TIFF file too (PS3.10 7.1).
     if looks_like_dicom(data):
         return read_dicom(data)
-    raise Refused(RefusalReason.NOT_AN_IMAGE, "neither DICOM nor PNG nor JPEG")
+    if format_of(data):
+        return read_raster(data, claimed)
+    raise Refused(RefusalReason.NOT_AN_IMAGE, "neither DICOM nor PNG, JPEG, TIFF or WebP")

@@ -10,9 +10,13 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
+from PIL import Image
+from pydicom import Dataset
+from pydicom.uid import SecondaryCaptureImageStorage
 
 from classifier.images.decode import stored_values
 from classifier.images.dicom import dataset_of
+from classifier.images.reading import read
 from tests.classifier.images.samples import chest, dataset, write
 
 pytestmark = pytest.mark.skipif(shutil.which("dcmcjpeg") is None, reason="dcmtk is not installed")
@@ -75,3 +79,99 @@ def test_what_dcmtk_wrote_has_the_stored_values_that_dcmtk_reads(
         return
     theirs = pydicom.dcmread(run([decoder], encoded, "theirs.dcm")).pixel_array
     assert np.abs(ours.astype(int) - theirs).max() <= 1
+
+
+def lut(first: int, entries: np.ndarray, depth: int) -> Dataset:
+    item = Dataset()
+    item.add_new("LUTDescriptor", "SS" if first < 0 else "US", [len(entries), first, depth])
+    item.add_new("LUTData", "OW", entries.astype("<u2").tobytes())
+    return item
+
+
+CURVE = (np.linspace(0, 1, 3000) ** 2 * 4095).astype(int)
+SHOWN = {
+    "window": ({"WindowCenter": "1800", "WindowWidth": "2000"}, ["+Wi", "1"]),
+    "narrow": ({"WindowCenter": "1800.5", "WindowWidth": "1"}, ["+Wi", "1"]),
+    "first-of-several": ({"WindowCenter": [1500, 40], "WindowWidth": [3000, 400]}, ["+Wi", "1"]),
+    "sigmoid": (
+        {"WindowCenter": "1800", "WindowWidth": "2000", "VOILUTFunction": "SIGMOID"},
+        ["+Wi", "1"],
+    ),
+    "rescaled": (
+        {
+            "WindowCenter": "4000",
+            "WindowWidth": "6000",
+            "RescaleSlope": " 2.5e0",
+            "RescaleIntercept": "-300.0 ",
+        },
+        ["+Wi", "1"],
+    ),
+    "falling": (
+        {"WindowCenter": "-4000", "WindowWidth": "6000", "RescaleSlope": "-2", "RescaleIntercept": "0"},
+        ["+Wi", "1"],
+    ),
+    "voi-lut": ({"VOILUTSequence": [lut(500, CURVE, 12)]}, ["+Wl", "1"]),
+    "voi-lut-of-signed": (
+        {"VOILUTSequence": [lut(-1500, CURVE, 12)], "RescaleSlope": "1", "RescaleIntercept": "-2048"},
+        ["+Wl", "1"],
+    ),
+    "modality-lut": (
+        {"ModalityLUTSequence": [lut(500, CURVE, 12)], "WindowCenter": "1500", "WindowWidth": "2500"},
+        ["+Wi", "1"],
+    ),
+}
+
+
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+@pytest.mark.parametrize("signed", [False, True], ids=["unsigned", "signed"])
+@pytest.mark.parametrize("name", SHOWN)
+def test_a_picture_is_as_bright_as_dcmtk_shows_it(
+    tmp_path: Path, run: Run, name: str, signed: bool, photometric: str
+) -> None:
+    attributes, options = SHOWN[name]
+    pixels = chest(97, 81)
+    if photometric == "MONOCHROME1":
+        pixels = 4095 - pixels
+    if signed:
+        pixels = pixels.astype(np.int16) - 100
+    made = dataset(pixels, bits=13 if signed else 12, PhotometricInterpretation=photometric, **attributes)
+    source = write(tmp_path / "x.dcm", made)
+    with Image.open(run(["dcmj2pnm", *options, "+ob"], source, "theirs.pgm")) as image:
+        theirs = np.asarray(image).astype(int)
+    ours = read(source)
+    preview = 255 - ours.preview if ours.polarity_turned else ours.preview
+    assert np.abs(preview - theirs).max() <= 2
+
+
+COLOUR_ENCODERS = {
+    "raw": ["dcmconv"],
+    "big-endian": ["dcmconv", "+tb"],
+    "rle": ["dcmcrle"],
+    "jpeg-lossless": ["dcmcjpeg", "+e1"],
+    "jpeg-rgb": ["dcmcjpeg", "+eb", "+cr"],
+    "jpeg-422": ["dcmcjpeg", "+eb", "+cy", "+s2"],
+    "jpeg-444": ["dcmcjpeg", "+eb", "+cy", "+s4"],
+    "jpeg-411": ["dcmcjpeg", "+eb", "+cy", "+n1"],
+    "jpeg-411-said-to-be-422": ["dcmcjpeg", "+eb", "+cy", "+np"],
+    "jpeg-ls-line": ["dcmcjpls", "+il"],
+    "jpeg-ls-sample": ["dcmcjpls", "+is"],
+    "jpeg-ls-plane": ["dcmcjpls", "+in"],
+}
+
+
+@pytest.mark.parametrize("planar", [0, 1], ids=["by-pixel", "by-plane"])
+@pytest.mark.parametrize("name", COLOUR_ENCODERS)
+def test_a_colour_capture_has_the_colours_that_dcmtk_reads(
+    tmp_path: Path, run: Run, name: str, planar: int
+) -> None:
+    grey = (chest(96, 80) >> 4).astype(np.uint8)
+    rgb = np.dstack([grey, 255 - grey, grey // 2])
+    made = dataset(rgb, Modality="OT", SOPClassUID=SecondaryCaptureImageStorage)
+    if planar:
+        made.PlanarConfiguration, made.PixelData = 1, np.moveaxis(rgb, 2, 0).tobytes()
+    encoded = run(COLOUR_ENCODERS[name], write(tmp_path / "x.dcm", made), "encoded.dcm")
+    decoded = run(["dcmdjpls"], encoded, "decoded.dcm") if name.startswith("jpeg-ls") else encoded
+    with Image.open(run(["dcmj2pnm", "+op"], decoded, "theirs.ppm")) as image:
+        theirs = np.asarray(image).astype(int)
+    ours = stored_values(dataset_of(encoded.read_bytes())).astype(int)
+    assert np.abs(ours - theirs).max() <= 2

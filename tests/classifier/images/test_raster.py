@@ -1,9 +1,10 @@
-"""PNG and JPEG files become the same kind of picture, whatever their depth, colours and orientation."""
+"""Picture files become the same kind of picture, whatever their format, depth, colours and orientation."""
 
 from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import imagecodecs
@@ -16,7 +17,7 @@ from classifier.contract import RefusalReason, Slot
 from classifier.errors import Refused
 from classifier.images.limits import MAX_FILE_BYTES
 from classifier.images.reading import read
-from tests.classifier.images.samples import chest
+from tests.classifier.images.samples import chest, dataset, write
 
 GREY = (chest() >> 4).astype(np.uint8)
 EXIF_ORIENTATION = 0x0112
@@ -92,6 +93,163 @@ def test_a_jpeg_in_any_colour_space_is_read_as_grey(tmp_path: Path, mode: str) -
     Image.fromarray(GREY).convert(mode).save(tmp_path / "x.jpg", quality=100, subsampling=0)
     difference = read(tmp_path / "x.jpg").display.astype(int) - GREY
     assert np.abs(difference).max() <= 6
+
+
+def saved(tmp_path: Path, picture: Image.Image | np.ndarray, name: str, **options: object) -> Path:
+    image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
+    image.save(tmp_path / name, **options)
+    return tmp_path / name
+
+
+def tiff(
+    pixels: np.ndarray, *, order: str = "<", photometric: int = 1, sample_format: int = 1, **tags: int
+) -> bytes:
+    """A TIFF 6.0 of one plain strip; `tags` such as `t256=60_000` overrule what fits `pixels`."""
+    rows, columns, samples = *pixels.shape[:2], pixels.shape[2] if pixels.ndim == 3 else 1
+    body = pixels.astype(pixels.dtype.newbyteorder(order)).tobytes()
+    entries = {256: columns, 257: rows, 258: 8 * pixels.dtype.itemsize, 259: 1, 262: photometric, 273: 8}
+    entries |= {277: samples, 278: rows, 279: len(body), 339: sample_format}
+    entries |= {int(tag[1:]): value for tag, value in tags.items()}
+    directory = struct.pack(f"{order}H", len(entries))
+    after = 8 + len(body) + 2 + 12 * len(entries) + 4
+    for tag, value in sorted(entries.items()):
+        count = samples if tag in {258, 339} and samples > 2 else 1
+        directory += struct.pack(f"{order}2H2I", tag, 4 if count == 1 else 3, count, after)[:8]
+        directory += struct.pack(f"{order}I", value if count == 1 else after)
+    deep = struct.pack(f"{order}4H", *[entries[258]] * 4)
+    if samples > 2:  # both lists of a value for each sample lie behind the directory
+        at = directory.index(struct.pack(f"{order}2HI", 339, 3, samples)) + 8
+        directory = directory[:at] + struct.pack(f"{order}I", after + 8) + directory[at + 4 :]
+        deep += struct.pack(f"{order}4H", *[sample_format] * 4)
+    mark = b"II*\0" if order == "<" else b"MM\0*"
+    return mark + struct.pack(f"{order}I", 8 + len(body)) + body + directory + bytes(4) + deep
+
+
+@pytest.mark.parametrize("compression", [None, "tiff_lzw", "tiff_adobe_deflate", "packbits", "zstd"])
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "LA", "P", "CMYK"])
+def test_a_grey_picture_in_any_tiff_keeps_its_values(
+    tmp_path: Path, mode: str, compression: str | None
+) -> None:
+    path = saved(tmp_path, Image.fromarray(GREY).convert(mode), "x.tif", compression=compression)
+    np.testing.assert_array_equal(read(path).display, GREY)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("channels", [None, 3, 4])
+def test_16_bit_tiff_keeps_its_depth(tmp_path: Path, order: str, channels: int | None) -> None:
+    deep = chest() if channels is None else np.dstack([chest()] * 3 + [np.full_like(chest(), 65535)])
+    extra = {"t338": 2} if channels == 4 else {}
+    data = tiff(
+        deep[..., :channels] if channels else deep, order=order, photometric=2 if channels else 1, **extra
+    )
+    (tmp_path / "x.tif").write_bytes(data)
+    np.testing.assert_array_equal(read(tmp_path / "x.tif").display, chest())
+
+
+@pytest.mark.parametrize("pixels", [255 - GREY, 65535 - chest(top=65535)], ids=["8-bit", "16-bit"])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_a_tiff_whose_zero_is_white_is_turned(tmp_path: Path, pixels: np.ndarray, order: str) -> None:
+    (tmp_path / "x.tif").write_bytes(tiff(pixels, photometric=0, order=order))
+    picture = read(tmp_path / "x.tif")
+    np.testing.assert_array_equal(picture.display, np.iinfo(pixels.dtype).max - pixels)
+    assert not picture.polarity_turned
+
+
+@pytest.mark.parametrize("kind", ["big", "tiled", "one-bit", "jpeg", "fraction", "signed"])
+def test_less_common_tiffs_are_read(tmp_path: Path, kind: str) -> None:
+    match kind:
+        case "big":
+            path = saved(tmp_path, GREY, "x.tif", big_tiff=True)
+        case "tiled":
+            path = saved(tmp_path, GREY, "x.tif", compression="tiff_lzw", tiffinfo={322: 16, 323: 16})
+        case "one-bit":
+            path = saved(tmp_path, GREY > 128, "x.tif", compression="group4")
+        case "jpeg":
+            path = saved(tmp_path, GREY, "x.tif", compression="jpeg", quality=98)
+        case "fraction":
+            path = saved(tmp_path, GREY.astype(np.float32) / 255, "x.tif")
+        case "signed":
+            path = tmp_path / "x.tif"
+            path.write_bytes(tiff(chest().astype(np.int16) - 1000, sample_format=2))
+    picture = read(path)
+    expected = np.where(GREY > 128, 255, 0) if kind == "one-bit" else GREY
+    scale = 255 / np.iinfo(np.uint8).max if picture.display.max() < 256 else 255 / 65535
+    assert np.abs(picture.display * scale - expected).mean() < 1
+
+
+@pytest.mark.parametrize(("name", "options"), [("x.tif", {}), ("x.webp", {}), ("x.png", {})])
+def test_a_file_of_several_pictures_is_refused(tmp_path: Path, name: str, options: dict) -> None:
+    path = saved(tmp_path, GREY, name, save_all=True, append_images=[Image.fromarray(255 - GREY)], **options)
+    assert reason_of(path) is RefusalReason.UNSUPPORTED_MODALITY
+
+
+def test_a_smaller_copy_in_a_tiff_does_not_count(tmp_path: Path) -> None:
+    small = Image.fromarray(GREY[::2, ::2])
+    small.encoderinfo = {"tiffinfo": {254: 1}}
+    path = saved(tmp_path, GREY, "x.tif", save_all=True, append_images=[small])
+    np.testing.assert_array_equal(read(path).display, GREY)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
+@pytest.mark.parametrize("lossless", [True, False])
+def test_webp_is_read(tmp_path: Path, mode: str, lossless: bool) -> None:
+    path = saved(tmp_path, Image.fromarray(GREY).convert(mode), "x.webp", lossless=lossless, quality=95)
+    assert np.abs(read(path).display.astype(int) - GREY).max() <= (0 if lossless else 8)
+
+
+@pytest.mark.parametrize("name", ["x.tif", "x.webp"])
+@pytest.mark.parametrize("share", [0.05, 0.3, 0.9])
+def test_a_truncated_tiff_or_webp_is_undecodable(tmp_path: Path, name: str, share: float) -> None:
+    path = saved(tmp_path, GREY, name)
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
+    assert reason_of(path) is RefusalReason.UNDECODABLE
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("deep", [False, True])
+def test_a_tiff_is_turned_as_it_says(tmp_path: Path, orientation: int, deep: bool) -> None:
+    pixels = np.dstack([chest()] * 3) if deep else GREY
+    (tmp_path / "x.tif").write_bytes(tiff(pixels, photometric=2 if deep else 1, t274=orientation))
+    exif = Image.Exif()
+    exif[EXIF_ORIENTATION] = orientation
+    with Image.open(saved(tmp_path, GREY, "x.png", exif=exif)) as image:
+        expected = np.asarray(ImageOps.exif_transpose(image))
+    display = read(tmp_path / "x.tif").display
+    np.testing.assert_array_equal(display >> 4 if deep else display, expected)
+
+
+def test_a_dicom_file_that_is_a_tiff_too_is_a_dicom_file(tmp_path: Path) -> None:
+    made = dataset(chest(), bits=12, PatientID="4711")
+    made.preamble = tiff(GREY)[:8].ljust(128, b"\0")
+    assert read(write(tmp_path / "x.tif", made)).metadata["PatientID"] == "4711"
+
+
+@pytest.mark.parametrize(
+    "encode",
+    [
+        lambda deep: imagecodecs.jpeg_encode(deep, level=98, bitspersample=12),
+        lambda deep: imagecodecs.jpeg_encode(np.dstack([deep] * 3), level=98, bitspersample=12),
+        lambda deep: imagecodecs.jpeg_encode(deep, lossless=True, bitspersample=12),
+        lambda deep: imagecodecs.jpegls_encode(deep),
+    ],
+    ids=["12-bit", "12-bit-colour", "lossless", "JPEG-LS"],
+)
+def test_a_deep_jpeg_keeps_its_depth_and_needs_its_end(tmp_path: Path, encode: Callable) -> None:
+    data = bytes(encode(chest()))
+    (tmp_path / "x.jpg").write_bytes(data)
+    assert np.abs(read(tmp_path / "x.jpg").display.astype(int) - chest()).max() <= 8
+    (tmp_path / "x.jpg").write_bytes(data[: len(data) * 9 // 10])
+    assert reason_of(tmp_path / "x.jpg") is RefusalReason.UNDECODABLE
+
+
+@pytest.mark.parametrize("space", ["CMYK", "YCCK"])
+def test_ink_in_adobes_sense_is_read_as_light(tmp_path: Path, space: str) -> None:
+    ink = np.zeros((*GREY.shape, 4), np.uint8)
+    ink[..., :3], ink[..., 3] = 255, GREY
+    (tmp_path / "x.jpg").write_bytes(
+        imagecodecs.jpeg_encode(ink, level=98, colorspace="CMYK", outcolorspace=space)
+    )
+    assert np.abs(read(tmp_path / "x.jpg").display.astype(int) - GREY).max() <= 8
 
 
 def test_a_large_picture_works_at_1024_and_displays_in_full(tmp_path: Path) -> None:
