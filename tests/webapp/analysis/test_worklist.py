@@ -131,7 +131,7 @@ def test_only_members_who_may_view_see_a_study(studies, owner, teammate, strange
 
 
 def test_the_worklists_queries_do_not_grow_with_its_rows(studies, owner, django_assert_num_queries):
-    with django_assert_num_queries(3):
+    with django_assert_num_queries(4):
         page = worklist_page(worklist(user=owner, search="doe"))
         texts = [(row.study.patient.name, row.worst_scan.view_position) for row in page.rows]
     assert len(texts) == 3
