@@ -110,7 +110,7 @@ class Progress:
 
 def progress_of(record: Scan | Upload) -> Progress:
     """The one reading of it, for page and API; an upload that has become a scan answers for the scan."""
-    scan = record if isinstance(record, Scan) else record.scans.first()
+    scan = record if isinstance(record, Scan) else next(iter(record.scans.all()), None)
     if scan is not None:
         state = scan_state(scan.analyses.all())
         return Progress(state.status.value, state.reason, state.status != "analysing")

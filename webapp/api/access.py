@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from django.core.files.uploadhandler import FileUploadHandler, StopUpload
 from rest_framework.request import Request
 
+from classifier.images.listing import KIND_BYTES
 from webapp.accounts.models import Site
 from webapp.accounts.services import active_membership, can
 from webapp.core.errors import CodedError
+from webapp.scans.files import most_bytes
 
 MULTIPART_ALLOWANCE = 64 * 1024  # the fields and boundaries around the file itself
 
@@ -41,3 +44,36 @@ def check_declared_size(request: Request, limit: int) -> None:
         raise CodedError("length_required")
     if int(declared) > limit + MULTIPART_ALLOWANCE:
         raise CodedError("too_large")
+
+
+class FileLimit(FileUploadHandler):
+    """Stops a file as soon as its first bytes, or their number, say that it is larger than its kind may be.
+
+    Goes before the handlers that keep it, which then drop what they have; ask `check` once all is read.
+    """
+
+    declared = 0
+    passed = False
+
+    def check(self) -> None:
+        """Raise CodedError `too_large` (413) if the file was stopped."""
+        if self.passed:
+            raise CodedError("too_large")
+
+    def handle_raw_input(self, input_data, META, content_length, boundary, encoding=None) -> None:
+        self.declared = content_length - MULTIPART_ALLOWANCE
+
+    def new_file(self, *args, **kwargs) -> None:
+        super().new_file(*args, **kwargs)
+        self.head = b""
+
+    def receive_data_chunk(self, raw_data: bytes, start: int) -> bytes:
+        self.head += raw_data[: KIND_BYTES - len(self.head)]
+        declared = self.declared if len(self.head) == KIND_BYTES else 0
+        if max(start + len(raw_data), declared) > most_bytes(self.head):
+            self.passed = True
+            raise StopUpload(connection_reset=True)
+        return raw_data
+
+    def file_complete(self, file_size: int) -> None:
+        return None

@@ -8,6 +8,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from classifier.contract import ADVICE, DISCLAIMER, Advice, ModelSpec
+from classifier.images.listing import ARCHIVE_ADVICE, Skip
 from webapp.analysis.models import Analysis
 from webapp.analysis.selectors import progress_of
 from webapp.registry.models import ModelVersion
@@ -35,7 +36,7 @@ FAILURES = {
 
 
 class ScanUploadSerializer(serializers.Serializer):
-    file = serializers.FileField(allow_empty_file=True, help_text="DICOM, PNG or JPEG")
+    file = serializers.FileField(allow_empty_file=True, help_text="DICOM, PNG or JPEG, or a ZIP of them")
     patient_id = serializers.CharField(required=False, allow_blank=True, default="", help_text="PatientID")
     study = serializers.CharField(
         required=False, allow_blank=True, default="", help_text="Accession number or StudyInstanceUID"
@@ -119,8 +120,29 @@ class AnalysisSerializer(serializers.ModelSerializer):
         return stored.cam if stored else None
 
 
+class MemberSerializer(serializers.Serializer):
+    """A picture of an archive. `id` is null where the same file is already filed to another patient."""
+
+    id = serializers.UUIDField(allow_null=True)
+    file = serializers.CharField(help_text="its name in the archive")
+    status = serializers.ChoiceField(choices=STAGES)
+    reason = serializers.CharField(allow_null=True)
+    finding = serializers.CharField(allow_null=True)
+
+
+class SkippedSerializer(serializers.Serializer):
+    """Files of an archive that were left out for one reason, the first few by name."""
+
+    reason = serializers.ChoiceField(choices=[skip.value for skip in Skip])
+    count = serializers.IntegerField()
+    names = serializers.ListField(child=serializers.CharField())
+
+
 class ScanSerializer(serializers.Serializer):
-    """A scan, or the upload that is still to become one. `reason` and `remedy` say why there is no answer."""
+    """A scan, or the upload that is still to become one. `reason` and `remedy` say why there is no answer.
+
+    An archive is `done` when each of its `members` is; they and `skipped` are empty for a single image.
+    """
 
     id = serializers.UUIDField()
     status = serializers.ChoiceField(choices=STAGES)
@@ -138,6 +160,9 @@ class ScanSerializer(serializers.Serializer):
     duplicate_of = serializers.UUIDField(allow_null=True)
     received_at = serializers.DateTimeField()
     analyses = AnalysisSerializer(many=True)
+    members = MemberSerializer(many=True)
+    members_total = serializers.IntegerField()
+    skipped = SkippedSerializer(many=True)
     disclaimer = serializers.CharField()
 
 
@@ -156,9 +181,11 @@ class ProblemSerializer(serializers.Serializer):
 def scan_answer(record: Scan | Upload, analyses: list[Analysis]) -> dict[str, Any]:
     """The API's form of a scan or of an upload that has none yet."""
     progress = progress_of(record)
-    advice = ADVICE.get(progress.code) or FAILURES.get(progress.stage)
     scan = record if isinstance(record, Scan) else None
     upload = scan.upload if scan else record
+    advice = ADVICE.get(progress.code) or FAILURES.get(progress.stage)
+    if progress.stage == "refused":
+        advice = ARCHIVE_ADVICE.get(upload.refusal_detail, advice)
     answer = {
         "id": record.pk,
         "status": progress.stage,
@@ -176,6 +203,9 @@ def scan_answer(record: Scan | Upload, analyses: list[Analysis]) -> dict[str, An
         "duplicate_of": scan.duplicate_of_id if scan else None,
         "received_at": upload.created_at,
         "analyses": analyses,
+        "members": [],
+        "members_total": 0,
+        "skipped": [],
         "disclaimer": DISCLAIMER,
     }
     return ScanSerializer(answer).data

@@ -9,32 +9,13 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from rest_framework.test import APIClient
 
-from classifier.images.limits import MAX_FILE_BYTES
 from tests.factories import AnalysisFactory, ScanFactory, UploadFactory, cam, prediction
+from tests.webapp.api.conftest import SCOPES
 from webapp.accounts.services import token_create, token_revoke
 from webapp.analysis.services import analyses_claim, analysis_done
 from webapp.scans.models import Upload
 
 URL = "/api/v1/scans/"
-SCOPES = ("scan.upload", "scan.view")
-
-
-@pytest.fixture
-def client_of():
-    """An API client with a fresh token of the user's: `client_of(user, site, scopes)`."""
-
-    def make(user, site, scopes=SCOPES) -> APIClient:
-        _, raw = token_create(user=user, site=site, name="test", scopes=scopes)
-        client = APIClient()
-        client.credentials(HTTP_AUTHORIZATION=f"Bearer {raw}")
-        return client
-
-    return make
-
-
-@pytest.fixture
-def client(client_of, owner, site) -> APIClient:
-    return client_of(owner, site)
 
 
 def picture(content: bytes = b"\x89PNG picture") -> SimpleUploadedFile:
@@ -97,10 +78,11 @@ def test_a_bad_request_is_answered_by_its_code_and_keeps_nothing(client, fields,
     assert not Upload.objects.exists()
 
 
-def test_a_body_declared_too_large_is_refused_unread(client):
+def test_a_body_declared_too_large_is_refused_unread(client, settings):
     response = client.generic("POST", URL, b"", content_type="multipart/form-data; boundary=b")
     assert response.status_code == 411
-    response = client.post(URL, data=None, CONTENT_LENGTH=str(MAX_FILE_BYTES * 2), **{"wsgi.input": Unread()})
+    declared = str(settings.HILUM_MAX_ARCHIVE_BYTES * 2)
+    response = client.post(URL, data=None, CONTENT_LENGTH=declared, **{"wsgi.input": Unread()})
     assert (response.status_code, code_of(response)) == (413, "too_large")
 
 
