@@ -17,6 +17,7 @@ COMMANDS = {
     ),
     "explain": ("classifier.cli.explain", "draw what speaks for a finding over its picture"),
     "train": ("classifier.train", "train a model on a manifest"),
+    "segmenter": ("classifier.segment_train", "train the lung segmenter on pictures with drawn lungs"),
     "evaluate": ("classifier.evaluate", "score a model on a manifest"),
     "verify": ("classifier.cli.verify", "check a model file against its own golden inputs"),
     "bench": ("classifier.cli.bench", "measure throughput on this machine"),

@@ -1,0 +1,194 @@
+"""The lung segmenter: what it takes, what it refuses, and what is measured on its masks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from classifier.artifact import KEY_MISMATCH, ArtifactError
+from classifier.segment import (
+    SIZE,
+    Box,
+    LungSegmenter,
+    cut_off,
+    geometry,
+    inside_lungs,
+    load_segmenter,
+    lung_box,
+    lung_mask,
+    lungs_of,
+)
+
+
+def drawn(*ellipses: tuple[float, float, float, float] | None, size: int = 128) -> np.ndarray:
+    """A mask (2, size, size): an ellipse a lung, of centre x, y and half axes a, b, in shares of it."""
+    y, x = (np.indices((size, size)) + 0.5) / size
+    planes = [((x - e[0]) / e[2]) ** 2 + ((y - e[1]) / e[3]) ** 2 <= 1 if e else x < 0 for e in ellipses]
+    return np.stack(planes).astype(np.float32)
+
+
+RIGHT, LEFT = (0.28, 0.5, 0.15, 0.35), (0.72, 0.5, 0.15, 0.35)
+
+
+def chest() -> np.ndarray:
+    return drawn(RIGHT, LEFT)
+
+
+def cropped(mask: np.ndarray, **sides: float) -> np.ndarray:
+    """The mask of the picture less shares of its sides, in its own pixels."""
+    size = mask.shape[1]
+    cut = {side: round(sides.get(side, 0) * size) for side in ("left", "top", "right", "bottom")}
+    return mask[:, cut["top"] : size - cut["bottom"], cut["left"] : size - cut["right"]]
+
+
+def test_a_segmenter_is_small_and_answers_at_the_size_of_its_input():
+    segmenter = LungSegmenter().eval()
+    assert sum(parameter.numel() for parameter in segmenter.parameters()) < 600_000
+    assert segmenter(torch.zeros(2, 1, SIZE, SIZE)).shape == (2, 2, SIZE, SIZE)
+
+
+def test_a_loaded_segmenter_gives_the_saved_ones_masks():
+    saved = LungSegmenter()
+    loaded = load_segmenter(saved.state_dict())
+    picture = torch.randn(1, 1, SIZE, SIZE)
+    assert not loaded.training
+    with torch.inference_mode():
+        assert torch.allclose(loaded(picture), saved.eval()(picture), atol=1e-4)
+
+
+@pytest.mark.parametrize("harm", ["missing", "strange", "shape"])
+def test_tensors_of_another_network_are_refused(harm):
+    state = LungSegmenter().state_dict()
+    if harm == "missing":
+        state.pop("head.bias")
+    elif harm == "strange":
+        state["tail.bias"] = torch.zeros(2)
+    else:
+        state["head.bias"] = torch.zeros(3)
+    with pytest.raises(ArtifactError) as caught:
+        load_segmenter(state)
+    assert caught.value.code == KEY_MISMATCH
+
+
+def test_a_batch_of_pictures_of_any_shape_gives_probabilities_for_each():
+    rng = np.random.default_rng(0)
+    pictures = [rng.integers(0, 65535, shape, dtype=np.uint16) for shape in ((90, 70), (64, 200))]
+    segmenter = load_segmenter(LungSegmenter().state_dict())
+    masks = lung_mask(segmenter, pictures)
+    assert masks.shape == (2, 2, SIZE, SIZE)
+    assert masks.dtype == np.float32
+    assert masks.min() >= 0
+    assert masks.max() <= 1
+    np.testing.assert_allclose(masks[1], lung_mask(segmenter, pictures[1:])[0], atol=1e-5)
+    assert lung_mask(segmenter, []).shape == (0, 2, SIZE, SIZE)
+
+
+def test_brightness_and_contrast_of_a_picture_do_not_matter():
+    picture = np.random.default_rng(1).integers(0, 20_000, (80, 80), dtype=np.uint16)
+    segmenter = load_segmenter(LungSegmenter().state_dict())
+    one, other = lung_mask(segmenter, [picture, picture * 2 + 5_000])
+    np.testing.assert_allclose(one, other, atol=1e-3)
+
+
+def test_a_lung_is_the_largest_part_and_no_speck():
+    mask = np.zeros((2, 100, 100), np.float32)
+    mask[0, 10:50, 10:30] = 0.9
+    mask[0, 80:84, 80:84] = 0.9
+    mask[1, 5:10, 5:10] = 0.9
+    lungs = lungs_of(mask)
+    assert lungs[0].sum() == 800
+    assert not lungs[1].any()
+
+
+def test_a_map_inside_the_lungs_counts_whole_and_one_outside_not_at_all():
+    mask = np.zeros((2, 8, 8), np.float32)
+    mask[0, :, :4] = 1
+    grid = np.array([[1.0, 0.0], [0.0, 0.0]])
+    assert inside_lungs(grid, mask) == 1.0
+    assert inside_lungs(grid[:, ::-1], mask) == 0.0
+
+
+def test_only_the_positive_part_of_a_map_counts():
+    mask = np.zeros((2, 8, 8), np.float32)
+    mask[1, :, 4:] = 1
+    assert inside_lungs(np.array([[1.0, 3.0], [-8.0, -8.0]]), mask) == pytest.approx(0.75)
+
+
+def test_a_cell_that_the_lungs_cover_in_part_counts_in_part():
+    mask = np.zeros((2, 8, 8), np.float32)
+    mask[0, :, :3] = (
+        1  # a grid of 3 columns: the first has 8/3 pixels, the second the ninth part of a pixel more
+    )
+    assert inside_lungs(np.array([[3.0, 0.0, 0.0]]), mask) == pytest.approx(1.0)
+    assert inside_lungs(np.array([[0.0, 3.0, 0.0]]), mask) == pytest.approx(1 / 8)
+    assert inside_lungs(np.ones((5, 3)), mask) == pytest.approx(3 / 8)
+
+
+def test_a_map_without_a_positive_value_has_no_share_and_a_picture_without_lungs_none_inside():
+    assert inside_lungs(np.full((5, 5), -1.0), chest()) is None
+    assert inside_lungs(np.ones((5, 5)), np.zeros((2, 64, 64), np.float32)) == 0.0
+
+
+def test_the_box_holds_both_lungs_and_its_margin_stays_in_the_picture():
+    mask = np.zeros((2, 100, 100), np.float32)
+    mask[0, 20:80, 10:40] = 1
+    mask[1, 30:90, 60:90] = 1
+    assert lung_box(mask) == Box(0.1, 0.2, 0.9, 0.9)
+    wide = lung_box(mask, margin=0.2)
+    assert (wide.left, wide.right, wide.bottom) == (0.0, 1.0, 1.0)
+    assert wide.top == pytest.approx(0.2 - 0.2 * 0.7)
+    assert lung_box(np.zeros((2, 100, 100), np.float32)) is None
+
+
+def test_whole_lungs_are_measured_as_drawn():
+    found = geometry(chest())
+    assert found.right_area == pytest.approx(np.pi * 0.15 * 0.35, rel=0.02)
+    assert found.left_area == pytest.approx(found.right_area, rel=0.02)
+    assert (found.contact_left, found.contact_right, found.contact_top, found.contact_bottom) == (0, 0, 0, 0)
+    assert found.symmetry > 0.98
+    assert found.solidity > 0.95
+    assert found.missing == 0
+    assert not cut_off(found)
+
+
+def test_a_picture_without_lungs_measures_nothing_and_is_not_called_cut_off():
+    found = geometry(np.zeros((2, 64, 64), np.float32))
+    assert (found.right_area, found.left_area, found.missing, found.box) == (0, 0, 0, None)
+    assert not cut_off(found)
+
+
+@pytest.mark.parametrize("side", ["left", "right", "top", "bottom"])
+def test_lungs_that_run_out_of_the_picture_are_cut_off(side):
+    found = geometry(cropped(chest(), **{side: 0.35}))
+    touched = {name: getattr(found, f"contact_{name}") for name in ("left", "right", "top", "bottom")}
+    assert max(touched, key=touched.get) == side
+    assert found.missing > 0.1
+    assert cut_off(found)
+
+
+def test_a_lung_that_just_touches_the_edge_is_not_cut_off():
+    found = geometry(cropped(chest(), left=0.14, top=0.16))
+    assert found.contact_left > 0
+    assert found.contact_top > 0
+    assert not cut_off(found)
+
+
+def test_a_lung_that_lies_outside_altogether_is_missed():
+    found = geometry(drawn((0.75, 0.5, 0.15, 0.35), None))
+    assert found.symmetry == 0
+    assert cut_off(found)
+
+
+def test_a_lung_that_is_not_seen_though_it_has_room_is_not_cut_off():
+    assert not cut_off(geometry(drawn(None, LEFT)))
+
+
+@pytest.mark.parametrize("lost", [0.1, 0.3, 0.5])
+def test_the_missing_share_of_an_ellipse_is_estimated_right(lost):
+    """The cut that takes `lost` of the area away, found by counting."""
+    whole = chest()
+    columns = np.cumsum(whole.sum(axis=(0, 1))) / whole[0].sum()  # of the first lung
+    shift = np.searchsorted(columns, lost) / whole.shape[2]
+    found = geometry(cropped(whole, left=shift))
+    assert found.missing == pytest.approx(lost / 2, abs=0.03)
