@@ -20,6 +20,7 @@ COMMANDS = {
     "segmenter": ("classifier.segment_train", "train the lung segmenter on pictures with drawn lungs"),
     "evaluate": ("classifier.evaluate", "score a model on a manifest"),
     "verify": ("classifier.cli.verify", "check a model file against its own golden inputs"),
+    "deidentify": ("classifier.cli.deidentify", "remove the identity from pictures, under a key"),
     "bench": ("classifier.cli.bench", "measure throughput on this machine"),
     "phantom": ("classifier.phantom.command", "make simulated radiographs of several patients"),
 }

@@ -90,20 +90,34 @@ def read_all(
 
     `unpacked` is told of each archive what was in it. One that is refused is answered as one file.
     """
+    started = time.perf_counter()
+    for name, found in opened(helper, files, unpacked):
+        if isinstance(found, Path):
+            yield _source(helper, found, name, claimed)
+        else:
+            yield Source(name, found, time.perf_counter() - started)
+        started = time.perf_counter()
+
+
+def opened(
+    helper: ParsingHelper,
+    files: Iterable[Path],
+    unpacked: Callable[[Path, Unpacked], None] = lambda path, found: None,
+) -> Iterator[tuple[str, Path | Refused | HelperFailed | OSError]]:
+    """Every file with the name that it is answered by; what is in an archive lies there until the next."""
     for path in files:
         if not is_archive(_head(path)):
-            yield _source(helper, path, str(path), claimed)
+            yield str(path), path
             continue
-        started = time.perf_counter()
         with tempfile.TemporaryDirectory(prefix="hilum-") as folder:
             try:
                 found = helper.unpack(path, folder)
             except (Refused, HelperFailed, OSError) as error:
-                yield Source(str(path), error, time.perf_counter() - started)
+                yield str(path), error
                 continue
             unpacked(path, found)
             for member in found.members:
-                yield _source(helper, Path(folder, member.file), f"{path}/{member.name}", claimed)
+                yield f"{path}/{member.name}", Path(folder, member.file)
 
 
 def _source(helper: ParsingHelper, path: Path, name: str, claimed: Slot | None) -> Source:

@@ -55,7 +55,10 @@ class Picture(Facts):
 
 @dataclass(frozen=True, kw_only=True)
 class ParseResult(Facts):
-    """Facts with the names of the PNG files that hold the pixels: `display`, `working`, `preview`."""
+    """Facts with the names of the PNG files that hold the pixels: `display`, `working`, `preview`.
+
+    Where identity was removed, `original` is the file itself without it, which the facts are of.
+    """
 
     files: dict[str, str]
 

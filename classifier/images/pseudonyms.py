@@ -6,6 +6,8 @@ import base64
 import hashlib
 import hmac
 import uuid
+from dataclasses import dataclass
+from typing import Any, Self
 
 MIN_KEY_BYTES = 16
 PREFIX = "anon-"
@@ -18,6 +20,24 @@ def key_of(secret: bytes, namespace: str) -> bytes:
     Raises ValueError for a secret of less than 16 bytes.
     """
     return hmac.digest(_checked(secret), f"hilum de-identification\0{namespace}".encode(), hashlib.sha256)
+
+
+@dataclass(frozen=True)
+class Removal:
+    """How identity is removed: under which key, and whether age, sex and the like are kept."""
+
+    key: bytes
+    keep_characteristics: bool = False
+
+    def __post_init__(self) -> None:
+        _checked(self.key)
+
+    def as_json(self) -> dict[str, Any]:
+        return {"key": self.key.hex(), "keep_characteristics": self.keep_characteristics}
+
+    @classmethod
+    def from_json(cls, said: dict[str, Any]) -> Self:
+        return cls(**{**said, "key": bytes.fromhex(said["key"])})
 
 
 class Pseudonyms:

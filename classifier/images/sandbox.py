@@ -19,6 +19,7 @@ from classifier.images.limits import MAX_FILE_BYTES, UNPACK_LIMITS, ArchiveLimit
 from classifier.images.listing import Unpacked
 from classifier.images.picture import ParseResult
 from classifier.images.png import read_working
+from classifier.images.pseudonyms import Removal
 
 __all__ = ["GaveOut", "HelperFailed", "ParsingHelper", "read_working"]
 
@@ -76,15 +77,20 @@ class ParsingHelper:
         limits: Limits | None = None,
         *,
         claimed: Slot | str | None = None,
+        removal: Removal | None = None,
     ) -> ParseResult:
         """Parse `path`; `display.png`, `working.png` and `preview.png` come to lie in `out_dir`.
 
-        `claimed` (cxr or ct) routes PNG and JPEG files. Raises Refused, as GaveOut where the machine may
-        be to blame; OSError where the file cannot be read or `out_dir` written; HelperFailed.
+        `claimed` (cxr or ct) routes PNG and JPEG files. With `removal` identity is removed before anything
+        is read: the file without it comes to lie there too, as `original`. Raises Refused, as GaveOut
+        where the machine may be to blame; OSError where the file cannot be read or `out_dir` written;
+        HelperFailed.
         """
         if Path(path).stat().st_size > MAX_FILE_BYTES:
             raise Refused(RefusalReason.TOO_LARGE, f"more than {MAX_FILE_BYTES >> 20} MiB")
         said = {"claimed": Slot(claimed).value if claimed else None}
+        if removal is not None:
+            said["removal"] = removal.as_json()
         return ParseResult.from_json(self._answer(path, out_dir, limits or Limits(), **said))
 
     def unpack(

@@ -1,4 +1,4 @@
-"""PNG, JPEG and WebP files without what they say beside the picture; its code itself stays as it is."""
+"""Picture files without what they say beside the picture; its code itself stays as it is."""
 
 from __future__ import annotations
 
@@ -7,15 +7,18 @@ import struct
 import zlib
 from collections.abc import Iterator
 
-from PIL import ExifTags, Image
+import imagecodecs
+import numpy as np
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from classifier.contract import RefusalReason
 from classifier.errors import Refused, undecodable_if_broken
-from classifier.images.raster import SYNTHETIC_KEY, SYNTHETIC_TEXT
+from classifier.images.raster import SYNTHETIC_KEY, SYNTHETIC_TEXT, read_raster
 
 _PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
 _PNG_KEPT = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}
 _PNG_MARK = SYNTHETIC_KEY.encode() + b"\0" + SYNTHETIC_TEXT.encode()
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _WEBP_KEPT = {b"VP8 ", b"VP8L", b"ALPH"}
 _WEBP_ALPHA, _WEBP_EXIF = 0x10, 0x08
 _SOI, _EOI, _SOS, _COM = b"\xff\xd8", 0xD9, 0xDA, 0xFE
@@ -29,8 +32,9 @@ _UPRIGHT = 1
 def stripped(data: bytes) -> bytes:
     """The same picture in the same format without text, EXIF, XMP, colour profiles, thumbnails and tails.
 
-    Kept are the effect of EXIF's orientation and the mark of a phantom. Raises Refused(undecodable), and
-    Refused(not_an_image) for a format that is not stripped here.
+    Kept are the effect of EXIF's orientation and the mark of a phantom. TIFF files, in which metadata may
+    lie anywhere, become PNG files of the grey levels that Hilum reads in them. Raises Refused(undecodable),
+    and Refused(not_an_image) for a format that is not stripped here.
     """
     with undecodable_if_broken():
         orientation = _orientation(data)
@@ -40,12 +44,17 @@ def stripped(data: bytes) -> bytes:
             return b"".join(_jpeg_segments(data, orientation))
         if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
             return _webp(data, orientation)
+        if data.startswith(_TIFF):
+            return _as_png(data)
     raise Refused(RefusalReason.NOT_AN_IMAGE, "a format whose metadata cannot be removed")
 
 
 def _orientation(data: bytes) -> int:
-    with Image.open(io.BytesIO(data), formats=["PNG", "JPEG", "WEBP"]) as image:
-        found = image.getexif().get(ExifTags.Base.Orientation, _UPRIGHT)
+    try:
+        with Image.open(io.BytesIO(data), formats=["PNG", "JPEG", "WEBP"]) as image:
+            found = image.getexif().get(ExifTags.Base.Orientation, _UPRIGHT)
+    except UnidentifiedImageError:
+        return _UPRIGHT  # as 12-bit, lossless and JPEG-LS files are read
     return found if found in range(2, 9) else _UPRIGHT
 
 
@@ -120,7 +129,8 @@ def _end_of_scan(data: bytes, at: int) -> int:
         at = data.find(b"\xff", at)
         if at < 0 or at + 1 >= len(data):
             raise ValueError("the scan breaks off")
-        if data[at + 1] != 0x00 and not 0xD0 <= data[at + 1] <= 0xD7:
+        # JPEG-LS stuffs a bit, so that more than a zero may follow (ISO/IEC 14495-1 C.2.1).
+        if data[at + 1] >= 0x80 and not 0xD0 <= data[at + 1] <= 0xD7:
             return at
         at += 2
 
@@ -146,3 +156,8 @@ def _webp(data: bytes, orientation: int) -> bytes:
         struct.pack("<4sI", kind, len(body)) + body + bytes(len(body) % 2) for kind, body in chunks
     )
     return b"RIFF" + struct.pack("<I", len(packed) + 4) + b"WEBP" + packed
+
+
+def _as_png(data: bytes) -> bytes:
+    source = read_raster(data)
+    return imagecodecs.png_encode(source.levels if source.bits > 8 else source.levels.astype(np.uint8))

@@ -20,6 +20,7 @@ from classifier.contract import RefusalReason, Slot
 from classifier.errors import Refused
 from classifier.images import helper as helper_process
 from classifier.images.limits import MIB, Limits
+from classifier.images.pseudonyms import Pseudonyms, Removal
 from classifier.images.reading import read
 from classifier.images.sandbox import GaveOut, ParsingHelper, read_working
 from tests.classifier.images.samples import chest, dataset, write
@@ -57,6 +58,20 @@ def test_what_is_claimed_reaches_the_reading(helper: ParsingHelper, tmp_path: Pa
     Image.fromarray((chest() >> 4).astype(np.uint8)).save(tmp_path / "x.png")
     assert helper.parse(tmp_path / "x.png", tmp_path).slot is Slot.CXR
     assert helper.parse(tmp_path / "x.png", tmp_path, claimed="ct").slot is Slot.CT
+
+
+def test_identity_is_removed_before_anything_is_read(helper: ParsingHelper, tmp_path: Path) -> None:
+    made = dataset(
+        chest(), bits=12, PatientID="4711", PatientName="Secretova^Anna", InstitutionName="St Anna"
+    )
+    path = write(tmp_path / "x.dcm", made)
+    removal = Removal(b"a key of thirty-two random bytes")
+    result, plain = helper.parse(path, tmp_path, removal=removal), helper.parse(path, tmp_path)
+    assert result.metadata["PatientID"] == Pseudonyms(removal.key).patient("4711")
+    assert "InstitutionName" not in result.metadata
+    assert b"Secretova" not in (tmp_path / result.files["original"]).read_bytes()
+    assert result.pixel_sha256 == plain.pixel_sha256
+    assert "original" not in plain.files
 
 
 def test_a_refusal_comes_through_with_its_reason(helper: ParsingHelper, tmp_path: Path) -> None:

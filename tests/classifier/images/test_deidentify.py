@@ -1,0 +1,398 @@
+"""De-identification against PS3.15 Annex E, read from the standard and not from the library that does it."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import subprocess
+from datetime import date, timedelta
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+from pydicom import Dataset
+from pydicom.uid import ComputedRadiographyImageStorage
+
+from classifier.images.deidentify import deidentify, written
+from classifier.images.dicom import dataset_of, read_dicom
+from classifier.images.pseudonyms import Pseudonyms, key_of
+from tests.classifier.images.samples import CT, LOSSLESS, LOSSY, RAW, chest, ct_slice, dataset
+
+KEY = b"a key of thirty-two random bytes"
+STUDY, SERIES, INSTANCE, FRAME = "1.2.3.1", "1.2.3.2", "1.2.3.4", "1.2.3.5"
+
+# Table E.1-1, column "Basic Prof.", as the standard prints it; a value that betrays itself, where it stays.
+TABLE = {
+    "AccessionNumber": ("Z", "ACC-SECRET"),
+    "AcquisitionComments": ("X", "SECRET"),
+    "AdmissionID": ("X", "SECRET"),
+    "AdmittingDiagnosesDescription": ("X", "SECRET"),
+    "AdditionalPatientHistory": ("X", "SECRET"),
+    "CassetteID": ("X", "SECRET"),
+    "CountryOfResidence": ("X", "SECRET"),
+    "CurrentPatientLocation": ("X", "SECRET"),
+    "DerivationDescription": ("X", "SECRET"),
+    "DetectorID": ("X/D", "SECRET"),
+    "DeviceSerialNumber": ("X/Z/D", "SECRET"),
+    "EthnicGroup": ("X", "SECRET"),
+    "FrameOfReferenceUID": ("U", FRAME),
+    "ImageComments": ("X", "SECRET"),
+    "InstitutionAddress": ("X", "SECRET"),
+    "InstitutionName": ("X/Z/D", "SECRET"),
+    "InstitutionalDepartmentName": ("X", "SECRET"),
+    "IssuerOfAdmissionID": ("X", "SECRET"),
+    "MedicalAlerts": ("X", "SECRET"),
+    "NameOfPhysiciansReadingStudy": ("X", "SECRET"),
+    "Occupation": ("X", "SECRET"),
+    "OperatorsName": ("X/Z/D", "SECRET"),
+    "OtherPatientIDs": ("X", "SECRET"),
+    "OtherPatientNames": ("X", "SECRET"),
+    "PatientAddress": ("X", "SECRET"),
+    "PatientBirthDate": ("Z", "19610203"),
+    "PatientBirthName": ("X", "SECRET"),
+    "PatientBirthTime": ("X", "031700"),
+    "PatientComments": ("X", "SECRET"),
+    "PatientMotherBirthName": ("X", "SECRET"),
+    "PatientSex": ("Z", "F"),
+    "PatientSize": ("X", "1.68"),
+    "PatientTelephoneNumbers": ("X", "SECRET"),
+    "PatientWeight": ("X", "61"),
+    "PatientAge": ("X", "065Y"),
+    "PerformedLocation": ("X", "SECRET"),
+    "PerformedProcedureStepDescription": ("X", "SECRET"),
+    "PerformedProcedureStepID": ("X", "SECRET"),
+    "PerformingPhysicianName": ("X", "SECRET"),
+    "PhysiciansOfRecord": ("X", "SECRET"),
+    "PlateID": ("X", "SECRET"),
+    "PregnancyStatus": ("X", 4),
+    "ProtocolName": ("X/D", "SECRET"),
+    "ReasonForStudy": ("X", "SECRET"),
+    "ReferringPhysicianAddress": ("X", "SECRET"),
+    "ReferringPhysicianName": ("Z", "SECRET"),
+    "RequestedProcedureDescription": ("X/Z", "SECRET"),
+    "RequestedProcedureID": ("X", "SECRET"),
+    "RequestingPhysician": ("X", "SECRET"),
+    "RequestingService": ("X", "SECRET"),
+    "SeriesDescription": ("X", "SECRET"),
+    "SeriesInstanceUID": ("U", SERIES),
+    "SOPInstanceUID": ("U", INSTANCE),
+    "StationName": ("X/Z/D", "SECRET"),
+    "StudyDescription": ("X", "SECRET"),
+    "StudyID": ("Z", "SECRET"),
+    "StudyInstanceUID": ("U", STUDY),
+    "TimezoneOffsetFromUTC": ("X", "+0100"),
+    "ClinicalTrialSubjectID": ("D", "SECRET"),
+    "ClinicalTrialSponsorName": ("D", "SECRET"),
+}
+# Sequences of the same table with action X, or Z where the attribute is of type 2.
+SEQUENCES = {
+    "RequestAttributesSequence": "X",
+    "ReferencedPatientSequence": "X",
+    "OtherPatientIDsSequence": "X",
+    "ReferringPhysicianIdentificationSequence": "X",
+    "OriginalAttributesSequence": "X",
+    "IconImageSequence": "X",
+    "OperatorIdentificationSequence": "X/D",
+    "InstitutionCodeSequence": "X/Z/D",
+    "AcquisitionContextSequence": "X/Z",
+}
+# The same table, column "Rtn. Long. Modif. Dates Opt.", action C.
+DATES = (
+    "StudyDate", "SeriesDate", "AcquisitionDate", "ContentDate", "InstanceCreationDate",
+    "PerformedProcedureStepStartDate", "PerformedProcedureStepEndDate", "ScheduledProcedureStepStartDate",
+    "AdmittingDate", "DateOfSecondaryCapture", "LastMenstrualDate",
+)  # fmt: skip
+TIMES = ("StudyTime", "SeriesTime", "AcquisitionTime", "ContentTime", "PerformedProcedureStepStartTime")
+
+
+def full() -> pydicom.FileDataset:
+    """A radiograph whose header tells everything about its patient, at the top, nested, and in private."""
+    made = dataset(chest(), bits=12, PatientID="PID-SECRET", PatientName="Secretova^Anna")
+    made.SOPClassUID = ComputedRadiographyImageStorage
+    for keyword, (_, value) in TABLE.items():
+        setattr(made, keyword, value)
+    for keyword in SEQUENCES:
+        setattr(made, keyword, [item()])
+    for keyword in DATES:
+        setattr(made, keyword, "20260305")
+    for keyword in TIMES:
+        setattr(made, keyword, "101112")
+    made.AcquisitionDateTime = "20260305101112.5+0100"
+    made.SourceImageSequence = [reference()]
+    made.ProcedureCodeSequence = [item(Dataset())]  # kept by the standard; what is in it is cleaned
+    block = made.private_block(0x0029, "SECRET VENDOR", create=True)
+    block.add_new(0x10, "LO", "SECRET")
+    for group in (0x6000, 0x6002):
+        made.add_new((group, 0x0022), "LO", "SECRET")
+        made.add_new((group, 0x3000), "OW", b"SECRET")
+        made.add_new((group, 0x4000), "LT", "SECRET")
+    made.add_new((0x5000, 0x2500), "LO", "SECRET")
+    made.add_new((0x5002, 0x3000), "OW", b"SECRET")
+    made.add_new((0x0008, 0x9ABC), "LO", "SECRET")  # no attribute of the dictionary
+    made.add_new((0x0042, 0x0010), "ST", "SECRET")  # free text that the table leaves to the reader
+    made.Manufacturer, made.BodyPartExamined, made.ViewPosition = "Makers", "CHEST", "PA"
+    made.SoftwareVersions = "of Secretova"
+    made.file_meta.SourceApplicationEntityTitle = "SECRET"
+    made.file_meta.ImplementationVersionName = "SECRET"
+    made.preamble = b"SECRET".ljust(128, b"\0")
+    return made
+
+
+def item(inner: Dataset | None = None) -> Dataset:
+    made = inner if inner is not None else Dataset()
+    made.PatientName = made.PatientID = made.CodeMeaning = "PID-SECRET"
+    made.PersonName, made.StudyDate = "SECRET", "20260305"
+    made.private_block(0x0031, "SECRET VENDOR", create=True).add_new(1, "LO", "SECRET")
+    return made
+
+
+def reference() -> Dataset:
+    made = Dataset()
+    made.ReferencedSOPClassUID, made.ReferencedSOPInstanceUID = ComputedRadiographyImageStorage, "1.2.3.9"
+    made.PurposeOfReferenceCodeSequence = [item()]
+    return made
+
+
+def cleaned(made: Dataset, key: bytes = KEY, **options: bool) -> tuple[bytes, pydicom.FileDataset]:
+    out, _ = deidentify(dataset_of(as_bytes(made)), Pseudonyms(key), **options)
+    data = written(out)
+    return data, pydicom.dcmread(io.BytesIO(data))
+
+
+def as_bytes(made: Dataset) -> bytes:
+    buffer = io.BytesIO()
+    syntax = made.file_meta.TransferSyntaxUID
+    pydicom.dcmwrite(
+        buffer,
+        made,
+        implicit_vr=syntax.is_implicit_VR,
+        little_endian=syntax.is_little_endian,
+        enforce_file_format=True,
+    )
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="module")
+def outcome() -> tuple[bytes, pydicom.FileDataset]:
+    return cleaned(full())
+
+
+@pytest.mark.parametrize("keyword", TABLE)
+def test_an_attribute_is_treated_as_the_standard_says(outcome, keyword: str) -> None:
+    action, value = TABLE[keyword]
+    found = outcome[1].get(keyword)
+    if action.startswith("X"):
+        assert keyword not in outcome[1]
+    elif action == "Z":
+        assert keyword in outcome[1]
+        assert not found or keyword == "AccessionNumber"
+    else:
+        assert found
+    assert str(found) != str(value)
+
+
+@pytest.mark.parametrize("keyword", SEQUENCES)
+def test_a_sequence_about_people_goes(outcome, keyword: str) -> None:
+    assert not outcome[1].get(keyword)
+    assert (keyword in outcome[1]) == (SEQUENCES[keyword] == "X/Z")
+
+
+def test_nothing_of_the_identity_is_left_in_the_bytes(outcome) -> None:
+    assert b"SECRET" in as_bytes(full())
+    for word in (b"SECRET", b"Secretova", b"20260305", b"19610203", b"1.2.3."):
+        assert word not in outcome[0], word
+
+
+def test_what_is_needed_to_read_the_picture_stays(outcome) -> None:
+    kept = outcome[1]
+    assert (kept.Manufacturer, kept.BodyPartExamined, kept.ViewPosition) == ("Makers", "CHEST", "PA")
+    assert kept.PixelData == full().PixelData
+    assert kept.SourceImageSequence[0].ReferencedSOPClassUID == ComputedRadiographyImageStorage
+    assert kept.ProcedureCodeSequence
+
+
+def test_private_curve_and_overlay_groups_go(outcome) -> None:
+    groups = {element.tag.group for element in outcome[1].iterall()}
+    assert not {group for group in groups if group % 2 or group >> 8 in {0x50, 0x60}}
+
+
+def test_the_file_says_what_was_done(outcome) -> None:
+    said = outcome[1]
+    codes = [code.CodeValue for code in said.DeidentificationMethodCodeSequence]
+    assert codes == ["113100", "113107"]
+    assert {code.CodingSchemeDesignator for code in said.DeidentificationMethodCodeSequence} == {"DCM"}
+    assert (said.PatientIdentityRemoved, said.LongitudinalTemporalInformationModified) == ("YES", "MODIFIED")
+    assert all(len(method) <= 64 for method in said.DeidentificationMethod)
+    assert said.preamble == bytes(128)
+    assert said.file_meta.MediaStorageSOPInstanceUID == said.SOPInstanceUID
+    assert "SourceApplicationEntityTitle" not in said.file_meta
+
+
+def test_dates_move_by_whole_days_and_times_of_day_stay(outcome) -> None:
+    moved = {outcome[1][keyword].value for keyword in DATES}
+    (day,) = moved
+    days = date(2026, 3, 5) - date.fromisoformat(day)
+    assert timedelta(days=366) <= days <= timedelta(days=3650)
+    assert outcome[1].AcquisitionDateTime == f"{day}101112.5"
+    assert {outcome[1][keyword].value for keyword in TIMES} == {"101112"}
+    assert outcome[1].ProcedureCodeSequence[0].StudyDate == day
+
+
+def test_a_patients_studies_stay_together_and_as_far_apart_as_they_were() -> None:
+    one, two, other = (
+        cleaned(
+            dataset(chest(), PatientID=pid, StudyDate=day, StudyInstanceUID=uid, FrameOfReferenceUID=FRAME)
+        )[1]
+        for pid, day, uid in (("7", "20260101", "1.1"), ("7", "20260401", "1.2"), ("8", "20260101", "1.3"))
+    )
+    assert one.PatientID == two.PatientID != other.PatientID
+    assert date.fromisoformat(two.StudyDate) - date.fromisoformat(one.StudyDate) == timedelta(days=90)
+    assert len({one.StudyInstanceUID, two.StudyInstanceUID, other.StudyInstanceUID}) == 3
+    assert one.FrameOfReferenceUID == two.FrameOfReferenceUID
+    assert one.StudyInstanceUID.startswith("2.25.")
+    assert len(one.StudyInstanceUID) <= 64
+
+
+def test_a_reference_still_leads_to_the_picture_it_named() -> None:
+    source = dataset(chest(), PatientID="7", SOPInstanceUID="1.2.3.9")
+    assert cleaned(source)[1].SOPInstanceUID == (
+        cleaned(full())[1].SourceImageSequence[0].ReferencedSOPInstanceUID
+    )
+
+
+def test_another_key_gives_other_names_dates_and_uids() -> None:
+    made = dataset(chest(), PatientID="7", StudyDate="20260101", StudyInstanceUID="1.1", AccessionNumber="A1")
+    one, two = cleaned(made)[1], cleaned(made, b"another key, as long as that one")[1]
+    for keyword in ("PatientID", "StudyDate", "StudyInstanceUID", "AccessionNumber"):
+        assert one[keyword].value != two[keyword].value
+
+
+def test_the_same_number_of_two_issuers_is_told_apart_by_the_issuer() -> None:
+    one, two = (
+        cleaned(dataset(chest(), PatientID="7", IssuerOfPatientID=issuer))[1]
+        for issuer in ("St. Anna", "Harbour")
+    )
+    assert one.IssuerOfPatientID != two.IssuerOfPatientID
+    assert "Anna" not in one.IssuerOfPatientID
+
+
+def test_what_has_no_patient_gets_none() -> None:
+    assert cleaned(dataset(chest()))[1].PatientID == ""
+
+
+def test_the_patients_characteristics_are_kept_where_asked_for() -> None:
+    kept = cleaned(full(), keep_characteristics=True)[1]
+    assert (kept.PatientSex, kept.PatientAge, kept.PatientWeight) == ("F", "065Y", 61)
+    assert "MedicalAlerts" not in kept
+    assert kept.PatientBirthDate == ""
+    assert "113108" in [code.CodeValue for code in kept.DeidentificationMethodCodeSequence]
+
+
+@pytest.mark.parametrize(
+    ("said", "age"),
+    [
+        ({"PatientAge": "089Y"}, "089Y"),
+        ({"PatientAge": "090Y"}, "090Y"),
+        ({"PatientAge": "101Y"}, "090Y"),
+        ({"PatientAge": "004M"}, "004M"),
+        ({"PatientAge": "95"}, "090Y"),
+        ({"PatientAge": "aged"}, None),
+        ({"PatientBirthDate": "19300101", "StudyDate": "20260101"}, "090Y"),
+        ({"PatientBirthDate": "19860102", "StudyDate": "20260105"}, "040Y"),
+        ({"PatientBirthDate": "20250701", "StudyDate": "20260105"}, "006M"),
+        ({}, None),
+    ],
+)
+def test_every_age_above_89_is_told_as_90(said: dict, age: str | None) -> None:
+    assert cleaned(dataset(chest(), **said), keep_characteristics=True)[1].get("PatientAge") == age
+
+
+@pytest.mark.parametrize(
+    ("before", "pattern"),
+    [("2026", 4), ("202603", 6), ("20260305", 8), ("20260305101112.123456&x", 0), ("soon", 0)],
+)
+def test_a_moment_stays_as_precise_as_it_was(before: str, pattern: int) -> None:
+    after = cleaned(dataset(chest(), PatientID="7", AcquisitionDateTime=before))[1].AcquisitionDateTime
+    assert len(after) == pattern
+    assert after != before
+
+
+@pytest.mark.parametrize(
+    "keyword", ["ImagerPixelSpacing", "SeriesNumber", "StudyTime", "PatientAge", "StudyDate"]
+)
+def test_a_text_in_the_place_of_a_number_is_not_passed_on(keyword: str) -> None:
+    value = {"ImagerPixelSpacing": r"1\1 ", "SeriesNumber": "1234", "StudyTime": "1011", "PatientAge": "064Y"}
+    made = dataset(chest(), PatientID="7", **{keyword: value.get(keyword, "20260305").strip()})
+    data = as_bytes(made)
+    tampered = data.replace(
+        value.get(keyword, "20260305").encode(), b"MissDoe8" if keyword == "StudyDate" else b"JDoe"
+    )
+    assert tampered != data
+    out, _ = deidentify(dataset_of(tampered), Pseudonyms(KEY), keep_characteristics=True)
+    assert b"Doe" not in written(out)
+
+
+@pytest.mark.parametrize("charset", ["ISO_IR 100", "ISO_IR 192", "ISO_IR 13", "GB18030", "nonsense"])
+def test_texts_in_any_character_set_come_out_whole(charset: str) -> None:
+    made = dataset(chest(), PatientID="7", PatientName="Name")
+    made.SpecificCharacterSet = charset if charset != "nonsense" else "ISO_IR 100"
+    made.Manufacturer = "Gerät" if charset in {"ISO_IR 100", "ISO_IR 192"} else "Maker"
+    data = as_bytes(made)
+    if charset == "nonsense":
+        data = data.replace(b"ISO_IR 100", b"ISO_IR ???")
+    out, _ = deidentify(dataset_of(data), Pseudonyms(KEY))
+    assert pydicom.dcmread(io.BytesIO(written(out))).Manufacturer == made.Manufacturer
+
+
+@pytest.mark.parametrize("syntax", [*RAW, *LOSSLESS, *LOSSY], ids=lambda syntax: syntax.name)
+def test_the_pixels_stay_byte_by_byte_in_every_transfer_syntax(syntax) -> None:
+    pixels = chest() >> 4 if "8 Bit" in syntax.name or syntax.name.startswith("JPEG Baseline") else chest()
+    bits = 8 if pixels.max() < 256 else 12
+    made = dataset(
+        pixels.astype(np.uint8 if bits == 8 else np.uint16), bits=bits, syntax=syntax, PatientID="7"
+    )
+    data = as_bytes(made)
+    out, after = cleaned(made)
+    assert after.PixelData == made.PixelData
+    assert after.file_meta.TransferSyntaxUID == syntax
+    assert read_dicom(out).pixel_sha256 == read_dicom(data).pixel_sha256
+
+
+def test_a_ct_slice_keeps_its_hounsfield_units() -> None:
+    made = dataset(ct_slice(), PatientID="7", **CT)
+    out, _ = cleaned(made)
+    before, after = read_dicom(as_bytes(made)), read_dicom(out)
+    assert (after.slope, after.intercept, after.slot) == (before.slope, before.intercept, before.slot)
+
+
+def test_a_key_that_could_be_guessed_is_not_taken() -> None:
+    with pytest.raises(ValueError, match="bytes"):
+        Pseudonyms(b"secret")
+
+
+def test_namespaces_have_names_of_their_own() -> None:
+    one, two = (Pseudonyms(key_of(KEY, site)) for site in ("st-anna", "harbour"))
+    assert one.patient("7") != two.patient("7")
+    assert one.uid("1.2") != two.uid("1.2")
+
+
+@pytest.mark.skipif(not shutil.which("dcmdump"), reason="dcmtk is not installed")
+def test_dcmtk_reads_the_result(outcome, tmp_path: Path) -> None:
+    (tmp_path / "x.dcm").write_bytes(outcome[0])
+    done = subprocess.run(["dcmdump", "-q", tmp_path / "x.dcm"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert not done.stderr
+    assert "SECRET" not in done.stdout
+
+
+@pytest.mark.shared_data
+def test_real_files_keep_their_pixels(shared_data: Path) -> None:
+    files = [path for path in (shared_data / "dicom").iterdir() if path.suffix == ".dcm"]
+    assert len(files) >= 10
+    for path in files:
+        before = pydicom.dcmread(path, force=True)
+        out, _ = deidentify(dataset_of(path.read_bytes()), Pseudonyms(KEY))
+        after = pydicom.dcmread(io.BytesIO(written(out)))
+        assert after.PixelData == before.PixelData, path.name
+        np.testing.assert_array_equal(after.pixel_array, before.pixel_array)
