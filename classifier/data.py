@@ -20,7 +20,7 @@ from classifier.contract import ModelSpec
 from classifier.errors import Refused
 from classifier.images import reading
 from classifier.preprocess import to_unit_square
-from classifier.split import FRACTIONS, assign
+from classifier.split import FRACTIONS, assign, fold_parts
 
 REQUIRED = ("image", "finding", "patient")
 AGE = re.compile(r"(\d+(?:\.\d+)?)(?:\s*-\s*(\d+(?:\.\d+)?))?\s*([DWMY]?)", re.IGNORECASE)
@@ -108,6 +108,17 @@ def with_split(rows: Sequence[Row], *, seed: int, fractions: Mapping[str, float]
         fractions=fractions,
         given=[row.split for row in rows],
     )
+    return [replace(row, split=part) for row, part in zip(rows, parts, strict=True)]
+
+
+def with_folds(rows: Sequence[Row], *, count: int, fold: int, by: str, seed: int) -> list[Row]:
+    """Rows with the parts that one of `count` folds gives, grouped by `patient`, or by `image` (not at all).
+
+    The manifest's own split is not looked at. Image folds are how many published protocols did it: pictures
+    of one patient stand in training and test alike.
+    """
+    groups = [row.patient if by == "patient" else row.image for row in rows]
+    parts = fold_parts(groups, [row.stratum for row in rows], count=count, fold=fold, seed=seed)
     return [replace(row, split=part) for row, part in zip(rows, parts, strict=True)]
 
 

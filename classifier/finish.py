@@ -40,6 +40,7 @@ def finish(
     rows: Sequence[Row],
     log: Log,
     about: Mapping[str, Any] | None = None,
+    warnings: Sequence[Mapping[str, Any]] = (),
 ) -> Path:
     """Store, load back, calibrate on validation, evaluate on test, store with the card; returns its path."""
     state = {name: tensor.detach().cpu() for name, tensor in state.items()}
@@ -60,6 +61,7 @@ def finish(
     about = read_about(config.about) if about is None else about
     training = training_facts(config, log)
     facts = card.build(spec, rows=rows, training=training, calibration=calibration, found=found, about=about)
+    facts["audit"] = list(warnings)
     path = config.out / ARTIFACT
     golden = smooth_noise(2, spec.size)
     sha256 = save_artifact(
@@ -115,7 +117,7 @@ def provenance(config: Config, rows: Sequence[Row]) -> dict[str, Any]:
 
 def training_facts(config: Config, log: Log) -> dict[str, Any]:
     """Options that shape the result, the epochs' scores, and what it ran on; no paths."""
-    options = {key: value for key, value in asdict(config).items() if key not in PLACES}
+    options = {key: value for key, value in asdict(config).items() if key not in PLACES and value is not None}
     epochs = [line for line in map(json.loads, log.path.read_text().splitlines()) if line["event"] == "epoch"]
     keys = ("epoch", "size", "minutes", "val_loss", "val_balanced_accuracy")
     return {

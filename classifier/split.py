@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 PARTS = ("train", "val", "test")
 FRACTIONS: Mapping[str, float] = {"train": 0.7, "val": 0.1, "test": 0.2}
+WITHIN_FOLDS: Mapping[str, float] = {"train": 7 / 8, "val": 1 / 8}
 
 
 def assign(
@@ -26,17 +27,64 @@ def assign(
     """
     _check(fractions)
     part_of = _given_parts(patients, given or [None] * len(patients))
-    sizes: dict[str, int] = defaultdict(int)
-    strata_of: dict[str, set[str]] = defaultdict(set)
-    for patient, stratum in zip(patients, strata, strict=True):
-        sizes[patient] += 1
-        strata_of[patient].add(stratum)
+    sizes, strata_of = _gathered(patients, strata)
     groups: dict[tuple[str, ...], list[str]] = defaultdict(list)
     for patient, names in strata_of.items():
         groups[tuple(sorted(names))].append(patient)
     for group in groups.values():
         _spread(group, sizes, part_of, fractions, seed)
     return [part_of[patient] for patient in patients]
+
+
+def folds(patients: Sequence[str], strata: Sequence[str], *, count: int, seed: int) -> list[int]:
+    """A fold from 1 to `count` for each picture: no patient in two, each stratum and the whole spread evenly.
+
+    Depends on the seed and the patients' names only. For random image folds give images as the patients.
+    Raises ValueError for fewer than two folds.
+    """
+    if count < 2:
+        raise ValueError(f"{count} folds are none: at least two are needed")
+    sizes, strata_of = _gathered(patients, strata)
+    groups: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for patient, names in strata_of.items():
+        groups[tuple(sorted(names))].append(patient)
+    fold_of: dict[str, int] = {}
+    whole = [0] * count
+    for _, group in sorted(groups.items()):
+        held = [0] * count
+        for patient in sorted(group, key=lambda p: _rank(seed, p)):
+            fold = min(range(count), key=lambda k: (held[k], whole[k]))
+            fold_of[patient] = fold + 1
+            held[fold] += sizes[patient]
+            whole[fold] += sizes[patient]
+    return [fold_of[patient] for patient in patients]
+
+
+def fold_parts(
+    patients: Sequence[str], strata: Sequence[str], *, count: int, fold: int, seed: int
+) -> list[str]:
+    """Parts for one of `count` folds: it is the test part, an eighth of the rest is validation."""
+    if not 1 <= fold <= count:
+        raise ValueError(f"there is no fold {fold} of {count}")
+    fold_of = folds(patients, strata, count=count, seed=seed)
+    rest = [i for i, number in enumerate(fold_of) if number != fold]
+    learned = assign(
+        [patients[i] for i in rest], [strata[i] for i in rest], seed=seed, fractions=WITHIN_FOLDS
+    )
+    parts = ["test"] * len(patients)
+    for i, part in zip(rest, learned, strict=True):
+        parts[i] = part
+    return parts
+
+
+def _gathered(patients: Sequence[str], strata: Sequence[str]) -> tuple[dict[str, int], dict[str, set[str]]]:
+    """Each patient's number of pictures, and the strata that they are of."""
+    sizes: dict[str, int] = defaultdict(int)
+    strata_of: dict[str, set[str]] = defaultdict(set)
+    for patient, stratum in zip(patients, strata, strict=True):
+        sizes[patient] += 1
+        strata_of[patient].add(stratum)
+    return sizes, strata_of
 
 
 def _spread(

@@ -24,10 +24,12 @@ from torch.optim.swa_utils import update_bn
 from tqdm import tqdm
 
 from classifier import checkpoint
+from classifier.audit.run import as_text, audit
 from classifier.augment import Augment
 from classifier.contract import ModelSpec, Slot
-from classifier.data import Row, draw_weights, read_manifest, targets_of, unit_squares, with_split
+from classifier.data import Row, draw_weights, read_manifest, targets_of, unit_squares, with_folds, with_split
 from classifier.finish import finish, read_about
+from classifier.folds import train_folds
 from classifier.networks import network_for, probabilities_of
 from classifier.preprocess import normalise
 from classifier.recipe import follow, loss_of, optimiser_for, quiet_residuals, rate_at, size_at
@@ -55,15 +57,21 @@ class Part:
 
 
 def train(config: Config) -> Path:
-    """Train as configured; returns the artifact's path. Raises ValueError for a manifest that will not do."""
+    """Train as configured; returns the artifact's path, or with folds that of the report on all of them.
+
+    Raises ValueError for a manifest that will not do.
+    """
+    if config.folds and config.fold is None:
+        return train_folds(config, train)
     config.out.mkdir(parents=True, exist_ok=True)
     if config.threads:
         torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)  # the first weights
     about = read_about(config.about)
     log = Log(config)
-    rows = with_split(read_manifest(config.manifest), seed=config.seed)
+    rows = rows_of(config)
     spec = spec_for(config, rows)
+    warnings = audited(config, rows, log)
     squares, refused = unit_squares(rows, spec, config.cache or config.out / "cache")
     parts = {name: part_of(name, rows, squares, refused, spec) for name in ("train", "val", "test")}
     log.note("data", refused=refused, **{name: len(part.rows) for name, part in parts.items()})
@@ -72,7 +80,27 @@ def train(config: Config) -> Path:
         run.restore()
     run.fit()
     rows = [row for row in rows if row.image not in refused]
-    return finish(config, spec, run.chosen_state(), rows=rows, about=about, log=log)
+    return finish(config, spec, run.chosen_state(), rows=rows, about=about, log=log, warnings=warnings)
+
+
+def rows_of(config: Config) -> list[Row]:
+    """The manifest's rows with their parts: of its own split, of the seed's, or of one fold."""
+    if config.fold and not config.folds:
+        raise ValueError("--fold says which one of --folds: give both")
+    rows = read_manifest(config.manifest)
+    if not config.folds:
+        return with_split(rows, seed=config.seed)
+    return with_folds(rows, count=config.folds, fold=config.fold, by=config.fold_by, seed=config.seed)
+
+
+def audited(config: Config, rows: list[Row], log: Log) -> list[dict[str, Any]]:
+    """What the data audit warns of, told before anything is learned."""
+    found = audit(rows, cache=config.cache or config.out / "cache", progress=not config.json)
+    warnings = [warning.as_dict() for warning in found]
+    log.note("audit", warnings=warnings)
+    if not config.json:
+        print(as_text(found), file=sys.stderr)
+    return warnings
 
 
 class Run:

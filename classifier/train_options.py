@@ -43,6 +43,9 @@ class Config:
     cache: Path | None = None
     about: Path | None = None
     calibration: str = "bias"
+    folds: int | None = None
+    fold: int | None = None
+    fold_by: str = "patient"
     storage: str = "int8"
     device: str = "auto"
     precision: str = "auto"
@@ -87,6 +90,9 @@ OPTIONS = {  # name: (type or choices, what it does)
     "pretrained": (Path, "safetensors file of public weights to start from (timm resnetv2_50, resnet50)"),
     "cache": (Path, "folder for preprocessed pictures (default: in --out)"),
     "about": (Path, "JSON file with statements for the model card: intended use, limits, licence, ..."),
+    "folds": (int, "cross-validation: a run a fold, in folders of --out, and a report of all predictions"),
+    "fold": (int, "train only this one of --folds, from 1; `pool` then joins the folders"),
+    "fold_by": (["patient", "image"], "what folds keep together (image: nothing, as many papers have it)"),
     "calibration": (["bias", "temperature"], "fitted on validation: a temperature, with or without biases"),
     "storage": (["int8", "fp16", "fp32"], "how the artifact stores weights"),
     "device": (str, "auto, cpu or cuda"),

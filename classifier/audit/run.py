@@ -1,0 +1,40 @@
+"""All checks on one collection, gravest first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from classifier.audit import copies, giveaways, origins
+from classifier.audit.pictures import facts_of
+from classifier.audit.warning import Collection, Severity, Warning_
+
+if TYPE_CHECKING:
+    from classifier.data import Row
+
+CHECKS = (
+    origins.confounding,
+    giveaways.probe,
+    origins.ages,
+    origins.patients,
+    copies.copies,
+    origins.balance,
+    giveaways.habits,
+    origins.rare,
+    giveaways.unreadable,
+)
+
+
+def audit(rows: Sequence[Row], *, cache: Path | None = None, progress: bool = True) -> list[Warning_]:
+    """Everything worth a warning, gravest first; `cache` keeps what was seen of each picture."""
+    data = Collection.of(rows, facts_of(rows, cache, progress=progress))
+    found = [warning for check in CHECKS for warning in check(data)]
+    return sorted(found, key=lambda warning: list(Severity).index(warning.severity))
+
+
+def as_text(warnings: Sequence[Warning_]) -> str:
+    """The warnings as paragraphs for people."""
+    if not warnings:
+        return "The audit found nothing to warn of."
+    return "\n".join(f"[{w.severity}] {w.code}: {w.text}\n    {w.advice}" for w in warnings)
