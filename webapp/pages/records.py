@@ -13,7 +13,7 @@ from webapp.analysis.selectors import HistoryEntry
 from webapp.pages.people import SEXES, facts_of, label_of
 from webapp.pages.words import moment, name_of_person
 from webapp.scans.models import Patient, PatientMerge, ScanMove
-from webapp.scans.records import AT_MOST, Said, disagreements, may_be_same, merges_of, moves_of
+from webapp.scans.records import AT_MOST, Said, disagreements, may_be_same, moves_of
 
 FIELDS = {"name": "names", "sex": "sexes", "birth_date": "birth dates"}
 NUMBERS = {2: "Two", 3: "Three", 4: "Four", 5: "Five"}
@@ -25,7 +25,7 @@ class Value:
     """One of several values; `links` are (id, date) of the first scans that say it, `more` are the rest."""
 
     words: str
-    known: bool
+    records: Sequence[str]
     scans: int
     links: Sequence[tuple[UUID, str]]
 
@@ -59,14 +59,17 @@ class Event:
     merge: PatientMerge | None = None
 
 
-def conflicts_in(patient: Patient, entries: Sequence[HistoryEntry]) -> list[Conflict]:
-    """Each demographic field of which the patient's record and files show more than one value."""
+def conflicts_in(
+    patient: Patient, entries: Sequence[HistoryEntry], merges: Sequence[PatientMerge] = ()
+) -> list[Conflict]:
+    """Each demographic field of which the patient's records and files show more than one value."""
+    merged = [merge.source for merge in merges if not merge.parted_at]
     days = {entry.scan.pk: moment(entry.study.study_date) for entry in entries}
-    found = disagreements(patient, [entry.scan for entry in entries])
+    found = disagreements(patient, [entry.scan for entry in entries], merged)
     return [
         Conflict(
             f"{NUMBERS.get(len(values), len(values))} different {FIELDS[field]}",
-            [_value(field, said, days) for said in values],
+            [_value(field, said, days, patient) for said in values],
         )
         for field, values in found.items()
     ]
@@ -87,9 +90,9 @@ def candidates_of(patient: Patient) -> list[Candidate]:
     ]
 
 
-def trace_of(patient: Patient) -> list[Event]:
+def trace_of(patient: Patient, merges: Sequence[PatientMerge]) -> list[Event]:
     """Who merged, parted and moved what, the latest first."""
-    events = [event for merge in merges_of(patient) for event in _events_of_merge(merge)]
+    events = [event for merge in merges for event in _events_of_merge(merge)]
     events += [_event_of_move(move, patient) for move in moves_of(patient)]
     return sorted(events, key=lambda event: event.at, reverse=True)[:AT_MOST]
 
@@ -99,14 +102,18 @@ def issuer_of(patient: Patient) -> str:
 
 
 def named(patient: Patient) -> str:
-    """The identifier, and the name where there is one."""
+    """The identifier with its issuer, and the name where there is one."""
     label = label_of(patient)
-    return label if patient.provisional or label == patient.patient_id else f"{patient.patient_id} ({label})"
+    if patient.provisional:
+        return label
+    of = f" of {patient.issuer}" if patient.issuer else ""
+    return f"{patient.patient_id}{of}" + (f" ({label})" if label != patient.patient_id else "")
 
 
-def _value(field: str, said: Said, days: dict[UUID, str]) -> Value:
+def _value(field: str, said: Said, days: dict[UUID, str], patient: Patient) -> Value:
     links = [(scan.pk, days[scan.pk]) for scan in said.scans[:LINKS]]
-    return Value(_in_words(field, said.value), said.known, len(said.scans), links)
+    records = ["on record" if one == patient else f"in the record of {named(one)}" for one in said.records]
+    return Value(_in_words(field, said.value), records, len(said.scans), links)
 
 
 def _in_words(field: str, value: Any) -> str:

@@ -22,25 +22,31 @@ AT_MOST = 20
 
 @dataclass(frozen=True)
 class Said:
-    """One value of a field with the scans whose files say it; `known`: it stands in the patient's record."""
+    """One value of a field, the records that hold it, and the scans whose files say it."""
 
     value: Any
-    known: bool = False
+    records: list[Patient] = field(default_factory=list)
     scans: list[Scan] = field(default_factory=list)
 
 
-def disagreements(patient: Patient, scans: Iterable[Scan]) -> dict[str, list[Said]]:
-    """Fields of which more than one value is seen, the patient's own first, then by how often it is said."""
+def disagreements(
+    patient: Patient, scans: Iterable[Scan], merged: Iterable[Patient] = ()
+) -> dict[str, list[Said]]:
+    """Fields of which more than one value is seen, the patient's own first, then by how often it is said.
+
+    `merged`: the records that were merged into the patient's and keep what they held.
+    """
     seen: dict[str, dict[Any, Said]] = {name: {} for name in DEMOGRAPHICS}
-    for name in DEMOGRAPHICS:
-        if own := getattr(patient, name):
-            seen[name][comparable(own)] = Said(own, known=True)
+    for record in (patient, *merged):
+        for name in DEMOGRAPHICS:
+            if own := getattr(record, name):
+                seen[name].setdefault(comparable(own), Said(own)).records.append(record)
     for scan in scans:
         for name, value in demographics(scan.metadata).items():
             if value:
                 seen[name].setdefault(comparable(value), Said(value)).scans.append(scan)
     return {
-        name: sorted(values.values(), key=lambda said: (not said.known, -len(said.scans)))
+        name: sorted(values.values(), key=lambda said: (patient not in said.records, -len(said.scans)))
         for name, values in seen.items()
         if len(values) > 1
     }

@@ -185,6 +185,19 @@ def test_whoever_may_be_the_same_is_named_to_who_may_merge_and_never_merged(
     assert not PatientMerge.objects.exists()
 
 
+def test_what_the_merged_record_held_goes_on_being_shown(twins, merged, browser, boss):
+    one, other = twins
+    page = text_of(browser(boss).get(f"/patients/{other.pk}/"))
+    assert "Two different" not in page
+    type(one).objects.filter(pk=one.pk).update(sex="F", birth_date=date(1951, 2, 1))
+    page = text_of(browser(boss).get(f"/patients/{other.pk}/"))
+    assert "Two different birth dates" in page
+    assert '<b>1951-02-01</b> <span class="quiet">in the record of P-42 (DOE, Jane)' in page
+    assert "Two different sexes" not in page
+    browser(boss).post(part(merged), {"reason": "twins"})
+    assert "Two different" not in text_of(browser(boss).get(f"/patients/{other.pk}/"))
+
+
 def test_who_was_merged_is_no_candidate_any_more(twins, merged, browser, boss):
     assert "May be the same person" not in text_of(browser(boss).get(f"/patients/{twins[1].pk}/"))
 

@@ -1,4 +1,4 @@
-"""Whom an identifier names, with and without its issuer, before and after merges; when a picture was taken."""
+"""Whom an identifier names, with or without issuer, before and after merges; when a picture was taken."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from webapp.analysis.patients import patient_merge, patient_part
 from webapp.core.errors import CodedError
 from webapp.pages.access import demand
 from webapp.pages.people import SEXES, facts_of, label_of
-from webapp.pages.records import candidates_of, issuer_of
+from webapp.pages.records import candidates_of, issuer_of, named
 from webapp.pages.words import moment, name_of_person
 from webapp.scans.identity import comparable, end_of
 from webapp.scans.models import Patient
@@ -109,7 +109,7 @@ def _both(one: Patient, other: Patient) -> dict[str, Any]:
     people = [
         {
             "pk": str(patient.pk),
-            "label": label_of(patient),
+            "label": named(patient),
             "href": reverse("pages:patient", args=[patient.pk]),
             "can_stay": not patient.provisional,
         }
@@ -129,10 +129,8 @@ def _facts(patient: Patient) -> dict[str, str]:
         "Issuer": patient.issuer,
         "Sex": SEXES.get(patient.sex.upper(), patient.sex),
         "Birth date": f"{patient.birth_date:%Y-%m-%d}" if patient.birth_date else "",
-        "Studies": str(extent.studies),
-        "Pictures": str(extent.scans),
-        "First study": moment(extent.first) if extent.studies else "",
-        "Latest study": moment(extent.last) if extent.studies else "",
+        "Pictures": f"{extent.scans} in {extent.studies} stud{'y' if extent.studies == 1 else 'ies'}",
+        "Study dates": " to ".join(dict.fromkeys(moment(day) for day in (extent.first, extent.last))),
     }
 
 

@@ -12,10 +12,11 @@ from django.views.decorators.http import require_safe
 from webapp.accounts.services import can
 from webapp.analysis.selectors import history
 from webapp.pages.people import facts_of, label_of
-from webapp.pages.records import candidates_of, conflicts_in, trace_of
+from webapp.pages.records import candidates_of, conflicts_in, issuer_of, trace_of
 from webapp.pages.sparkline import sparklines
 from webapp.pages.timeline import entry_of
 from webapp.scans.identity import end_of
+from webapp.scans.records import merges_of
 from webapp.scans.selectors import patient_or_404
 
 
@@ -27,18 +28,19 @@ def page(request: HttpRequest, patient_id: UUID) -> HttpResponse:
         return redirect("pages:patient", end.pk)
     found = history(patient)
     entries = [entry_of(entry) for entry in found]
+    merges = merges_of(patient)
     may_merge = can(request.user, "patient.merge", patient.site)
     context = {
         "patient": patient,
         "label": label_of(patient),
-        "facts": facts_of(patient),
+        "facts": " · ".join(filter(None, (facts_of(patient), issuer_of(patient)))),
         "entries": entries,
         "findings": list(dict.fromkeys(f for entry in entries for f in entry.probabilities)),
         "sparklines": sparklines([(entry.at, entry.probabilities) for entry in entries]),
-        "conflicts": conflicts_in(patient, found),
+        "conflicts": conflicts_in(patient, found, merges),
         "synthetic": any(entry.scan.synthetic for entry in found),
         "may_merge": may_merge,
         "candidates": candidates_of(patient) if may_merge else [],
-        "trace": trace_of(patient),
+        "trace": trace_of(patient, merges),
     }
     return render(request, "pages/patient.html", context)
