@@ -34,6 +34,7 @@ CODES = {
     CHARACTERISTICS: "Retain Patient Characteristics Option",
 }
 IMPLEMENTATION = "HILUM"
+_DATES_SAID = "LongitudinalTemporalInformationModified"
 
 _TABLE = dicom_anonymization_database_selector(f"dicomfields_{EDITION}")
 _ACTIONS = {tag: group for group, tags in _TABLE.items() if group != "ALL_TAGS" for tag in tags}
@@ -104,10 +105,7 @@ class _Deidentification:
     def run(self) -> tuple[Dataset, Report]:
         dataset = self._dataset
         _drop_unreadable(dataset)
-        # Without an identifier the dates of a study at least stay together.
-        self._days = self._pseudonyms.days(
-            text_of(dataset, "PatientID") or text_of(dataset, "StudyInstanceUID")
-        )
+        self._days = 0 if self._is_done() else self._pseudonyms.days(_owner(dataset))
         identity = self._identity()
         traces, age = traces_of(dataset), age_of(dataset)
         self._enhanced = "SharedFunctionalGroupsSequence" in dataset
@@ -115,6 +113,13 @@ class _Deidentification:
         self._remove_traces(dataset, traces)
         self._sign(dataset, identity, age)
         return dataset, self._report
+
+    def _is_done(self) -> bool:
+        """Whether it comes from here, under the same key: its dates are then not moved once more."""
+        said = (text_of(self._dataset, key) for key in ("PatientIdentityRemoved", _DATES_SAID))
+        return tuple(said) == ("YES", "MODIFIED") and self._pseudonyms.is_patient(
+            text_of(self._dataset, "PatientID")
+        )
 
     def _identity(self) -> dict[str, str]:
         """What takes the place of the patient's name and identifiers, by keyword."""
@@ -213,6 +218,11 @@ class _Deidentification:
         dataset.LongitudinalTemporalInformationModified = "MODIFIED"
         dataset.file_meta = _file_meta(dataset)
         dataset.preamble = bytes(128)
+
+
+def _owner(dataset: Dataset) -> str:
+    """By whom dates are moved: without a patient's identifier, those of a study at least stay together."""
+    return text_of(dataset, "PatientID") or text_of(dataset, "StudyInstanceUID")
 
 
 def _listed(tag: pydicom.tag.BaseTag) -> str | None:

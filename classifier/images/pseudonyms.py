@@ -11,6 +11,7 @@ from typing import Any, Self
 
 MIN_KEY_BYTES = 16
 PREFIX = "anon-"
+_UUID_ROOT = "2.25."
 _DAYS_LEAST, _DAYS_SPAN = 366, 3285
 
 
@@ -41,35 +42,67 @@ class Removal:
 
 
 class Pseudonyms:
-    """HMAC-SHA256 under `key`, of at least 16 bytes; raises ValueError for a shorter one."""
+    """HMAC-SHA256 under `key`, of at least 16 bytes; raises ValueError for a shorter one.
+
+    A pseudonym carries a check that the key alone can make: in the place of one of ours stands itself.
+    """
 
     def __init__(self, key: bytes) -> None:
         self._key = _checked(key)
 
     def patient(self, patient_id: str) -> str:
-        """`anon-` and 80 bits of the identifier's HMAC; an empty identifier stays empty."""
-        return PREFIX + self.short("patient", patient_id) if patient_id.strip() else ""
+        """`anon-` and 16 letters and digits in the place of an identifier; an empty one stays empty."""
+        patient_id = patient_id.strip()
+        bare = patient_id.removeprefix(PREFIX)
+        if bare != patient_id and self.is_short(bare):
+            return patient_id
+        return PREFIX + self.short("patient", patient_id) if patient_id else ""
+
+    def is_patient(self, patient_id: str) -> bool:
+        """Whether it is a patient's pseudonym under this key."""
+        return bool(patient_id) and self.patient(patient_id) == patient_id
 
     def short(self, kind: str, value: str) -> str:
-        """16 letters and digits in the place of an identifier of some kind; an empty one stays empty."""
+        """60 bits and a check, 16 letters and digits, in the place of an identifier; an empty one stays."""
         value = value.strip()
-        return base64.b32encode(self._digest(kind, value)[:10]).decode().lower() if value else ""
+        if not value or self.is_short(value):
+            return value
+        body = _letters(self._digest(kind, value))[:12]
+        return body + self._check(body)
+
+    def is_short(self, value: str) -> bool:
+        return len(value) == 16 and hmac.compare_digest(self._check(value[:12]).encode(), value[12:].encode())
 
     def uid(self, uid: str) -> str:
         """A UID below 2.25 (PS3.5 B.2) in the place of this one; an empty one stays empty."""
-        if not uid:
-            return ""
-        return f"2.25.{uuid.UUID(bytes=self._digest('uid', uid)[:16], version=5).int}"
+        if not uid or self._is_uid(uid):
+            return uid
+        body = uuid.UUID(bytes=self._digest("uid", uid)[:16], version=5).bytes[:12]
+        return _UUID_ROOT + str(int.from_bytes(body + self._digest("check", body.hex())[:4], "big"))
+
+    def _is_uid(self, uid: str) -> bool:
+        number = uid.removeprefix(_UUID_ROOT)
+        if number == uid or not (number.isascii() and number.isdecimal()) or int(number) >> 128:
+            return False
+        whole = int(number).to_bytes(16, "big")
+        return hmac.compare_digest(self._digest("check", whole[:12].hex())[:4], whole[12:])
 
     def days(self, patient_id: str) -> int:
         """By how many days this patient's dates lie earlier: 366 to 3,650."""
         number = int.from_bytes(self._digest("days", patient_id.strip())[:8], "big")
         return _DAYS_LEAST + number % _DAYS_SPAN
 
+    def _check(self, body: str) -> str:
+        return _letters(self._digest("check", body))[:4]
+
     def _digest(self, *parts: str) -> bytes:
         # Lengths in front: no two lists of parts run together to the same text.
         message = b"".join(len(p := part.encode()).to_bytes(4, "big") + p for part in parts)
         return hmac.digest(self._key, message, hashlib.sha256)
+
+
+def _letters(digest: bytes) -> str:
+    return base64.b32encode(digest[:10]).decode().lower()
 
 
 def _checked(key: bytes) -> bytes:

@@ -371,6 +371,40 @@ def test_a_key_that_could_be_guessed_is_not_taken() -> None:
         Pseudonyms(b"secret")
 
 
+def test_what_was_deidentified_under_the_same_key_stays_as_it_is() -> None:
+    first = cleaned(full(), keep_characteristics=True)[1]
+    again = cleaned(first, keep_characteristics=True)[1]
+    keywords = (
+        "PatientID",
+        "StudyInstanceUID",
+        "SOPInstanceUID",
+        "AccessionNumber",
+        "StudyDate",
+        "PatientAge",
+    )
+    assert [again[keyword].value for keyword in keywords] == [first[keyword].value for keyword in keywords]
+    assert cleaned(first, b"another key, as long as that one")[1].PatientID != first.PatientID
+
+
+def test_dates_are_moved_where_only_the_pseudonym_was_put_in_by_hand() -> None:
+    pseudonym = Pseudonyms(KEY).patient("7")
+    out = cleaned(dataset(chest(), PatientID=pseudonym, StudyDate="20260101"))[1]
+    assert out.PatientID == pseudonym
+    assert out.StudyDate != "20260101"
+
+
+@pytest.mark.parametrize(
+    "value", ["anon-abcdefghijklmnop", "abcdefghijklmnop", "2.25.12345", "2.25." + "9" * 39]
+)
+def test_what_only_looks_like_a_pseudonym_is_replaced(value: str) -> None:
+    pseudonyms = Pseudonyms(KEY)
+    assert value not in {
+        pseudonyms.patient(value),
+        pseudonyms.short("accession", value),
+        pseudonyms.uid(value),
+    }
+
+
 def test_namespaces_have_names_of_their_own() -> None:
     one, two = (Pseudonyms(key_of(KEY, site)) for site in ("st-anna", "harbour"))
     assert one.patient("7") != two.patient("7")
