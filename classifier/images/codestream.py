@@ -22,6 +22,8 @@ _JPEG_START = b"\xff\xd8"
 _END_OF_IMAGE = b"\xff\xd9"
 _BASELINE, _LOSSLESS, _LS = 0xC0, 0xC3, 0xF7
 _FRAME_MARKERS = (set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}) | {_LS}
+_TILE_PART = b"\xff\x90\x00\x0a"
+_SCAN_START, _MAX_SCANS = b"\xff\xda", 100
 _SCAN, _WITHOUT_LENGTH = 0xDA, {0x01, *range(0xD0, 0xD9)}
 _HIGH_THROUGHPUT, _MAX_RLE_SEGMENTS, _RLE_HEADER = 0x4000, 15, 64
 
@@ -60,6 +62,12 @@ def check_end(stream: bytes) -> None:
         raise ValueError("the codestream breaks off")
 
 
+def check_scans(stream: bytes) -> None:
+    """Raise ValueError for a JPEG of so many scans that their number is the aim: each costs a full pass."""
+    if stream.count(_SCAN_START) > _MAX_SCANS:
+        raise ValueError("an absurd number of scans")
+
+
 def syntax_of(stream: bytes) -> UID | None:
     """A transfer syntax that a lone codestream is of, for data sets that do not say theirs (PS3.5 A.4)."""
     found = declared(stream)
@@ -75,8 +83,24 @@ def syntax_of(stream: bytes) -> UID | None:
 def _jpeg2000(stream: bytes) -> Declared:
     capabilities, width, height, left, top = struct.unpack_from(">H4I", stream, 6)
     samples, bits = struct.unpack_from(">HB", stream, 40)
+    _check_tiles(stream)
     syntax = HTJ2K if capabilities & _HIGH_THROUGHPUT else JPEG2000
     return Declared(height - top, width - left, samples, (bits & 0x7F) + 1, syntax)
+
+
+def _check_tiles(stream: bytes) -> None:
+    """Raise ValueError for a JPEG 2000 codestream that lacks tiles: decoders leave their places black."""
+    right, bottom, _, _, wide, high, left, top = struct.unpack_from(">8I", stream, 8)
+    count = -(-(right - left) // wide) * -(-(bottom - top) // high) if wide and high else 0
+    if count == 1:
+        return
+    at, seen = stream.find(_TILE_PART), set()
+    while at >= 0 and stream[at : at + 2] == _TILE_PART and len(stream) >= at + 12:
+        tile, length = struct.unpack_from(">HI", stream, at + 4)
+        seen.add(tile)
+        at = at + length if length >= 12 else -1
+    if len(seen) < count:
+        raise ValueError("tiles are missing in the codestream")
 
 
 def _jpeg(stream: bytes) -> Declared:

@@ -26,7 +26,7 @@ from pydicom.uid import (
 
 from classifier.contract import RefusalReason
 from classifier.errors import Refused, undecodable_if_broken
-from classifier.images.codestream import Declared, check_end, declared, syntax_of
+from classifier.images.codestream import Declared, check_end, check_scans, declared, syntax_of
 from classifier.images.palette import looked_up
 
 _LOSSY_JPEG = {JPEGBaseline8Bit, JPEGExtended12Bit}
@@ -149,6 +149,8 @@ def _check(found: Declared | None, stream: bytes, dataset: Dataset) -> None:
         return
     if found.syntax in JPEGLSTransferSyntaxes:
         check_end(stream)  # CharLS, behind every decoder of it, counts for seconds past an odd end
+    if found.syntax in _LOSSY_JPEG:
+        check_scans(stream)
     if found[:3] != (dataset.Rows, dataset.Columns, dataset.SamplesPerPixel):
         raise ValueError("the codestream is not of the declared size")
     if found.bits > 16:

@@ -19,7 +19,7 @@ class Limits:
 
     memory_bytes: int = 2048 * MIB
     output_bytes: int = 512 * MIB
-    cpu_seconds: int = 30
+    cpu_seconds: int = 18
     wall_seconds: float = 90.0
     open_files: int = 64
 

@@ -13,7 +13,7 @@ from pydicom.uid import JPEGLossless, JPEGLSNearLossless
 
 from classifier.contract import RefusalReason, Slot
 from classifier.errors import Refused, undecodable_if_broken
-from classifier.images.codestream import Declared, check_end, declared
+from classifier.images.codestream import Declared, check_end, check_scans, declared
 from classifier.images.limits import MAX_PIXELS
 from classifier.images.source import LUNG_WINDOW, Source, check_size, digest, luma
 
@@ -52,6 +52,8 @@ def read_raster(data: bytes, claimed: Slot | None = None) -> Source:
         kind = format_of(data)
         if kind == "WEBP":
             _check_webp(data)
+        if kind == "JPEG":
+            check_scans(data)
         unusual = _unusual(data) if kind == "JPEG" else None
         if unusual:
             levels, bits, synthetic = _unusual_jpeg(data, unusual), unusual.bits, False

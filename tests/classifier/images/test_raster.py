@@ -102,14 +102,15 @@ def saved(tmp_path: Path, picture: Image.Image | np.ndarray, name: str, **option
 
 
 def tiff(
-    pixels: np.ndarray, *, order: str = "<", photometric: int = 1, sample_format: int = 1, **tags: int
+    pixels: np.ndarray, *, order: str = "<", photometric: int = 1, sample_format: int = 1, **tags: int | None
 ) -> bytes:
-    """A TIFF 6.0 of one plain strip; `tags` such as `t256=60_000` overrule what fits `pixels`."""
+    """A TIFF 6.0 of one plain strip; `tags` such as `t256=60_000` overrule what fits; None leaves one out."""
     rows, columns, samples = *pixels.shape[:2], pixels.shape[2] if pixels.ndim == 3 else 1
     body = pixels.astype(pixels.dtype.newbyteorder(order)).tobytes()
     entries = {256: columns, 257: rows, 258: 8 * pixels.dtype.itemsize, 259: 1, 262: photometric, 273: 8}
     entries |= {277: samples, 278: rows, 279: len(body), 339: sample_format}
     entries |= {int(tag[1:]): value for tag, value in tags.items()}
+    entries = {tag: value for tag, value in entries.items() if value is not None}
     directory = struct.pack(f"{order}H", len(entries))
     after = 8 + len(body) + 2 + 12 * len(entries) + 4
     for tag, value in sorted(entries.items()):
