@@ -18,10 +18,13 @@ KNOWN = {"P-42": {"label": "DOE, Jane", "studies": 3}}
 
 
 class UploadPage:
-    """The page and what left it: `sent` has the claim of every file, by the file's name."""
+    """The page and what left it: `sent` has the claim of every file, by the file's name.
+
+    `states` is what the server says of uploads, by id; of a file that is sent, where its name is there.
+    """
 
     def __init__(self, page) -> None:
-        self.page, self.sent = page, {}
+        self.page, self.sent, self.states = page, {}, {}
         page.route("**/*", self._serve)
         page.goto(f"{SOMEWHERE}/upload/")
         wait_for(lambda: page.locator("[data-tally]").text_content(), "the page", seconds=15)
@@ -29,13 +32,15 @@ class UploadPage:
     def _serve(self, route) -> None:
         where = route.request.url.removeprefix(SOMEWHERE + "/")
         if where == "upload/":
-            context = {"limit": 1 << 20, "recent": []}
+            context = {"limit": 1 << 20, "archive_limit": 1 << 21, "recent": []}
             route.fulfill(body=render_to_string("pages/upload.html", context), content_type="text/html")
         elif where == "upload/file/":
             claim = json.loads(unquote(route.request.headers["x-hilum-upload"]))
             self.sent[claim["filename"]] = (claim["patient_id"], claim["date"])
             answer = {"id": str(len(self.sent)), "finished": True, "ok": True, "text": "taken", "code": ""}
-            route.fulfill(json=answer, status=201)
+            route.fulfill(json=answer | self.states.get(claim["filename"], {}), status=201)
+        elif where == "upload/states/":
+            route.fulfill(json={"uploads": self.states})
         elif where == "upload/patients/":
             route.fulfill(json={"patients": KNOWN})
         else:
@@ -160,3 +165,44 @@ def test_a_picture_that_waits_says_whom_it_joins(upload):
     upload.row("a.png").locator("[data-patient]").fill("P-43")
     assert "DOE" not in joins.inner_text()
     wait_for(lambda: joins.inner_text() == "new patient", "that it is nobody's", seconds=15)
+
+
+ZIP = "PK\x03\x04 and so on"
+
+
+def test_an_archive_is_asked_of_once_and_sent_with_its_patient(upload):
+    upload.drop(**{"some.zip": ZIP})
+    assert upload.waiting == {"some.zip"}
+    assert "archive" in upload.page.locator("[data-unnamed]").inner_text()
+    assert upload.row("some.zip").locator("[data-patient]").get_attribute("placeholder") == "from the files"
+    upload.row("some.zip").locator("[data-patient]").fill("P-42")
+    upload.start()
+    assert upload.sent == {"some.zip": ("P-42", "")}
+
+
+def test_an_archive_may_be_larger_than_a_single_file(upload):
+    upload.drop(**{"large.zip": ZIP.ljust((1 << 20) + 1), "large.png": "x".ljust((1 << 20) + 1)})
+    assert upload.waiting == {"large.zip"}
+    assert rows(upload.page)["large.png"]["code"] == "too_large"
+
+
+def test_the_pictures_of_an_archive_get_rows_that_follow_them(upload):
+    members = [{"id": "a", "name": "in/a.png"}, {"id": "b", "name": "<b>b</b>.png"}]
+    upload.states = {
+        "some.zip": {"text": "Archive: 2 images, 2 under way", "members": members, "finished": False},
+        "1": {"id": "1", "text": "Archive: 2 images, 1 refused", "members": members, "finished": True},
+        "a": {"id": "a", "text": "Normal 0.91", "finished": True, "ok": True, "href": "/scans/a/"},
+        "b": {"id": "b", "text": "Refused", "finished": True, "code": "too_small"},
+    }
+    upload.drop(**{"some.zip": ZIP})
+    upload.page.locator("[data-start]").click()
+    wait_for(lambda: rows(upload.page).get("<b>b</b>.png", {}).get("code"), "the members", seconds=15)
+    wait_for(lambda: rows(upload.page)["some.zip"]["outcome"].endswith("refused"), "the end", seconds=15)
+    shown = upload.page.locator(".upload-row [data-name]").all_inner_texts()
+    assert shown == ["some.zip", "in/a.png", "<b>b</b>.png"]
+    assert rows(upload.page)["in/a.png"]["href"] == "/scans/a/"
+    assert upload.page.locator("[data-tally]").inner_text() == "2 files · 1 with a result · 1 without"
+    upload.page.get_by_role("button", name="Hide the pictures of some.zip").click()
+    assert upload.row("in/a.png").is_hidden()
+    upload.page.get_by_role("button", name="Show the pictures of some.zip").click()
+    assert upload.row("in/a.png").is_visible()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-from classifier.contract import ADVICE, NO_MODEL_FOR_MODALITY
+from classifier.contract import ADVICE, NO_MODEL_FOR_MODALITY, Advice
+from classifier.images.listing import ARCHIVE_ADVICE
 from webapp.analysis.models import Analysis
 from webapp.pages.words import hue_of, lower_first, name_of_finding
 from webapp.scans.models import Scan, Upload
@@ -93,17 +93,19 @@ def likeliest(probabilities: dict[str, float]) -> str:
 def _before_scan(upload: Upload) -> Outcome:
     status = Upload.Status
     if upload.status == status.REFUSED:
-        return _reason("refused", "Refused", upload.refusal)
+        return _reason("refused", "Refused", upload.refusal, ARCHIVE_ADVICE.get(upload.refusal_detail))
     if upload.status == status.FAILED:
         seen, remedy = FAILURES.get(upload.error_code, ("", FAILED_REMEDY))
         return Outcome("failed", "The file could not be read", seen, remedy, upload.error_code)
+    if upload.is_unpacked:
+        return Outcome("filed", "Unpacked: each picture in the archive is a scan of its own")
     if upload.status == status.DONE:
         return Outcome("filed", "Read and filed")
     return Outcome("reading", "Reading" if upload.status == status.PARSING else "Waits to be read")
 
 
-def _reason(kind: str, headline: str, code: str) -> Outcome:
-    advice: Any = ADVICE.get(code)
+def _reason(kind: str, headline: str, code: str, advice: Advice | None = None) -> Outcome:
+    advice = advice or ADVICE.get(code)
     if advice is None:
         return Outcome(kind, headline, code=code)
     return Outcome(kind, headline, advice.seen, advice.remedy, code)

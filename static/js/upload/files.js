@@ -31,6 +31,13 @@ export async function isDicom(file) {
   return (await file.slice(128, 132).text()) === "DICM";
 }
 
+/** A ZIP archive (APPNOTE 4.3); a DICOM file's preamble may look like one. */
+export async function isArchive(file) {
+  const [a, b, c, d] = new Uint8Array(await file.slice(0, 4).arrayBuffer());
+  const begins = a === 0x50 && b === 0x4b && ((c === 3 && d === 4) || (c === 5 && d === 6));
+  return begins && !(await isDicom(file));
+}
+
 export const isCsv = (file) => /\.csv$/i.test(file.name);
 
 export function bytes(size) {

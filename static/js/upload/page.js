@@ -1,16 +1,16 @@
 // The upload page: collects files, asks what has to be asked, sends three at a time, follows each to its result.
 import { poll, postJson } from "../http.js";
-import { bytes, dropped, isCsv, isDicom, picked } from "./files.js";
+import { bytes, dropped, isArchive, isCsv, isDicom, picked } from "./files.js";
 import { addDays, baseName, named, readManifest } from "./manifest.js";
 import { Row } from "./row.js";
 import { send } from "./send.js";
 
 const AT_ONCE = 3;
+const SHOWN_AT_FIRST = 40; // of the pictures of one archive
 const MOST_ASKED = 500; // as many as the server answers at once
 const WORTH_ANOTHER_TRY = new Set(["unauthenticated", "csrf", "rate_limited", "incomplete", "internal", "unavailable"]);
 const page = document.querySelector("[data-upload]");
 const part = (name) => page.querySelector(`[data-${name}]`);
-const limit = Number(page.dataset.limit);
 const rows = [];
 let following = false;
 let lookUp = 0;
@@ -88,13 +88,14 @@ function lookUpSoon() {
 }
 
 async function stage({ file, path }) {
-  const dicom = await isDicom(file);
-  const row = add(new Row({ file, name: path, size: file.size, dicom }));
+  const [dicom, archive] = await Promise.all([isDicom(file), isArchive(file)]);
+  const row = add(new Row({ file, name: path, size: file.size, dicom, archive }));
+  const limit = Number(archive ? page.dataset.archiveLimit : page.dataset.limit);
   if (!dicom) row.type({ patient: part("patient-for-all").value.trim(), date: part("date-for-all").value });
   if (file.size > limit) {
     row.stop({
       code: "too_large", message: `Not sent: ${bytes(file.size)} is over the limit of ${bytes(limit)}.`,
-      remedy: page.dataset.tooLarge,
+      remedy: archive ? page.dataset.tooMuch : page.dataset.tooLarge,
     });
   }
   return row;
@@ -103,10 +104,23 @@ async function stage({ file, path }) {
 function again(row) {
   if (!row.answer.id) row.become("queued");
   else postJson(`/upload/${row.answer.id}/retry/`, {}).then(
-    (answer) => { row.take(answer); follow(); },
+    (answer) => { told(row, answer); follow(); },
     () => row.stop({ ...row.answer }, { again: true }),
   );
   pump();
+}
+
+/** What the server says of a row; the pictures of an archive get rows of their own below it. */
+function told(row, answer) {
+  row.take(answer);
+  const fresh = (answer.members ?? []).filter(({ id }) => !row.members.has(id));
+  for (const { id, name } of fresh) {
+    const picture = Object.assign(new Row({ name, inside: row }), { onRetry: again, onEdit: edited });
+    rows.push(picture);
+    row.adopt(picture, id);
+    picture.take({ id, dot: "busy", finished: false });
+  }
+  if (fresh.length > SHOWN_AT_FIRST) row.fold(true);
 }
 
 function pump() {
@@ -119,7 +133,7 @@ async function carry(row) {
   const claim = { filename: baseName(row.name), patient_id: row.claim.patient, date: row.claim.date };
   try {
     const answer = await send(page.dataset.url, row.file, claim, (share) => row.progress(share));
-    if (answer.id) row.take(answer);
+    if (answer.id) told(row, answer);
     else row.stop(answer, { again: WORTH_ANOTHER_TRY.has(answer.code) });
   } catch (failure) {
     row.stop({
@@ -134,12 +148,12 @@ function follow() {
   if (following) return;
   following = true;
   poll(async () => {
-    const open = rows.filter((row) => row.state === "sent" && !row.finished);
+    const open = rows.filter((row) => row.state === "sent" && !row.finished).slice(0, MOST_ASKED);
     if (open.length) {
       const { uploads } = await postJson(page.dataset.states, { ids: open.map((row) => row.answer.id) });
       for (const row of open) {
         const answer = uploads[row.answer.id];
-        if (answer) row.take(answer);
+        if (answer) told(row, answer);
       }
       showState();
     }
@@ -158,24 +172,28 @@ function showState() {
   part("list").hidden = rows.length === 0;
   part("empty").hidden = rows.length > 0;
   part("ask").hidden = waiting.length === 0;
-  const unnamed = waiting.filter((row) => row.asksForPatient).length;
+  const nobodys = waiting.filter((row) => row.asksForPatient);
+  const unnamed = nobodys.filter((row) => !row.archive).length;
+  const inArchives = nobodys.length > unnamed;
   part("start").textContent = `Upload ${waiting.length} ${waiting.length === 1 ? "file" : "files"}`;
-  const doubtful = waiting.filter((row) => row.asks).length - unnamed;
+  const doubtful = waiting.filter((row) => row.asks).length - nobodys.length;
   part("day-zero-field").hidden = counted().length === 0;
   part("unnamed").textContent = [
     unnamed === 1 && "1 picture names no patient. Give one, or it is filed to a new patient.",
     unnamed > 1 && `${unnamed} pictures name no patient. Give one, or each is filed to a new patient.`,
+    inArchives && "Pictures in an archive that name no patient are filed to the one given here, or to new ones.",
     doubtful > 0 && `The manifest contradicts what was typed for ${doubtful}: what was typed is sent.`,
   ].filter(Boolean).join(" ");
   part("tally").textContent = tally();
 }
 
 function tally() {
-  const finished = rows.filter((row) => row.finished);
+  const pictures = rows.filter((row) => !row.answer?.members);
+  const finished = pictures.filter((row) => row.finished);
   const good = finished.filter((row) => row.answer.ok).length;
   const ready = staged().length;
-  const open = rows.length - finished.length - ready;
-  const words = [`${rows.length} ${rows.length === 1 ? "file" : "files"}`, `${good} with a result`];
+  const open = pictures.length - finished.length - ready;
+  const words = [`${pictures.length} ${pictures.length === 1 ? "file" : "files"}`, `${good} with a result`];
   if (finished.length > good) words.push(`${finished.length - good} without`);
   if (ready) words.push(`${ready} ready to send`);
   if (open) words.push(`${open} under way`);
@@ -226,7 +244,7 @@ function listen() {
 }
 
 for (const answer of JSON.parse(document.querySelector("#recent").textContent)) {
-  add(new Row({ name: answer.name, size: answer.size }), { earlier: true }).take(answer);
+  told(add(new Row({ name: answer.name, size: answer.size }), { earlier: true }), answer);
   part("earlier").hidden = false;
 }
 listen();

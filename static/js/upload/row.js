@@ -11,13 +11,19 @@ export class Row {
   #said = {};
   #known = "";
 
-  constructor({ file = null, name, size, dicom = false }) {
-    Object.assign(this, { file, name, size, dicom, claim: { patient: "", date: "" } });
+  members = new Map(); // an archive's pictures: their rows by the id of the upload
+  #folded = false;
+
+  /** `archive`: a ZIP that is still to be sent; `inside`: the row of the archive that this picture came in. */
+  constructor({ file = null, name, size, dicom = false, archive = false, inside = null }) {
+    Object.assign(this, { file, name, size, dicom, archive, inside, claim: { patient: "", date: "" } });
     this.node = template.content.firstElementChild.cloneNode(true);
     this.part("name").textContent = name;
     this.part("name").title = name;
     this.part("size").textContent = size ? bytes(size) : "";
     this.part("retry").addEventListener("click", () => this.onRetry(this));
+    this.part("fold").addEventListener("click", () => this.fold(!this.#folded));
+    this.node.classList.toggle("member", Boolean(inside));
     for (const key of ["patient", "date"]) {
       this.part(key).setAttribute("aria-label", `${key === "date" ? "Study date" : "Patient id"} of ${name}`);
       this.part(key).addEventListener("input", () => {
@@ -39,6 +45,7 @@ export class Row {
   get picked() { return this.part("pick").checked; }
   get asksForPatient() { return !this.dicom && !this.claim.patient; }
   get asks() { return this.asksForPatient || this.#doubts.length > 0; }
+  get isArchive() { return this.archive || Boolean(this.answer?.members); }
   get finished() { return this.state === "stopped" || Boolean(this.answer?.finished); }
 
   /** What a person says: it holds, whatever a manifest says before or after. */
@@ -106,17 +113,42 @@ export class Row {
     this.show();
   }
 
+  /** Puts the row of a picture of this archive below it. */
+  adopt(row, id) {
+    (([...this.members.values()].at(-1)) ?? this).node.after(row.node);
+    this.members.set(id, row);
+    row.node.hidden = this.#folded;
+    this.fold(this.#folded);
+  }
+
+  fold(folded) {
+    this.#folded = folded;
+    for (const row of this.members.values()) row.node.hidden = folded;
+    const fold = this.part("fold");
+    fold.hidden = this.members.size === 0;
+    fold.textContent = folded ? `Show ${this.members.size}` : "Hide";
+    fold.setAttribute("aria-expanded", String(!folded));
+    fold.setAttribute("aria-label", `${folded ? "Show" : "Hide"} the pictures of ${this.name}`);
+  }
+
   show() {
     const editable = this.state === "staged";
     this.node.dataset.state = this.state;
     for (const key of ["patient", "date", "joins"]) this.part(key).hidden = !editable;
     this.part("pick").hidden = !editable;
     this.part("patient-text").hidden = this.part("date-text").hidden = editable;
-    this.part("patient").placeholder = this.dicom ? "from the file" : "new patient";
+    this.part("patient").placeholder = this.#nobody;
     this.part("bar").hidden = this.state !== "sending";
     this.part("retry").hidden = true;
     this.#showWhose();
     this.#showOutcome();
+  }
+
+  /** Whose it is when nobody has said so. */
+  get #nobody() {
+    if (this.isArchive) return "from the files";
+    if (this.inside) return this.finished ? "" : "from the file";
+    return this.dicom ? "from the file" : "new patient";
   }
 
   #showWhose() {
@@ -124,7 +156,7 @@ export class Row {
     const link = this.part("patient-link");
     link.hidden = !patient;
     if (patient) Object.assign(link, { href: patient.href, textContent: patient.label });
-    this.part("patient-claim").textContent = patient ? "" : claim.patient || (this.dicom ? "from the file" : "new patient");
+    this.part("patient-claim").textContent = patient ? "" : claim.patient || this.#nobody;
     this.part("date-text").textContent = this.answer?.date || claim.date || "–";
   }
 

@@ -5,9 +5,9 @@ import json
 from urllib.parse import quote
 
 import pytest
+from django.conf import settings
 from django.test import Client, RequestFactory
 
-from classifier.images.limits import MAX_FILE_BYTES
 from tests import factories
 from webapp.accounts.models import Role
 from webapp.core.errors import CodedError
@@ -60,7 +60,8 @@ class NeverRead(io.RawIOBase):
 
 
 @pytest.mark.parametrize(
-    ("size", "code"), [(str(MAX_FILE_BYTES + 1), "too_large"), ("0", "empty_file"), ("", "length_required")]
+    ("size", "code"),
+    [(str(settings.HILUM_MAX_ARCHIVE_BYTES + 1), "too_large"), ("0", "empty_file"), ("", "length_required")],
 )
 def test_size_is_judged_before_the_body_is_read(size, code, browser, owner):
     environment = {"wsgi.input": NeverRead(), "CONTENT_TYPE": RAW, "CONTENT_LENGTH": size}

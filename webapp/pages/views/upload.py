@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import unquote
 from uuid import UUID
 
+from django.conf import settings
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
@@ -18,11 +19,13 @@ from django.views.decorators.http import require_POST, require_safe
 
 from classifier.contract import ADVICE, RefusalReason
 from classifier.images.limits import MAX_FILE_BYTES
+from classifier.images.listing import ARCHIVE_ADVICE, TOO_MUCH
 from webapp.accounts.models import User
 from webapp.accounts.services import can, for_sites
 from webapp.analysis.summaries import current_analysis
 from webapp.core.errors import CodedError
 from webapp.pages.access import active_site, at_active_site, demand
+from webapp.pages.archives import archive_answers
 from webapp.pages.outcome import outcome_of
 from webapp.pages.people import label_of, whom_they_name
 from webapp.pages.words import moment
@@ -40,12 +43,17 @@ MOST_RECENT = 100
 @at_active_site("scan.upload")
 def page(request: HttpRequest) -> HttpResponse:
     mine = Upload.objects.filter(
-        site=active_site(request), user=request.user, created_at__gte=timezone.now() - RECENT
+        site=active_site(request),
+        user=request.user,
+        parent=None,
+        created_at__gte=timezone.now() - RECENT,
     )
     recent = mine.order_by("-created_at")[:MOST_RECENT]
     context = {
         "limit": MAX_FILE_BYTES,
+        "archive_limit": settings.HILUM_MAX_ARCHIVE_BYTES,
         "too_large": ADVICE[RefusalReason.TOO_LARGE],
+        "too_much": ARCHIVE_ADVICE[TOO_MUCH],
         "recent": answers(recent, request.user),
     }
     return render(request, "pages/upload.html", context)
@@ -56,7 +64,8 @@ def page(request: HttpRequest) -> HttpResponse:
 def file(request: HttpRequest) -> JsonResponse:
     """Take one file as the raw body; what is claimed of it comes in the header X-Hilum-Upload.
 
-    Permission and declared size are judged before the first byte is read. 201 for a new upload, 200 for one
+    Permission and declared size are judged before the first byte is read, and the size once more when the
+    first bytes tell a single image from an archive, which may be larger. 201 for a new upload, 200 for one
     that was here already; raises CodedError with the code that the page shows.
     """
     size = declared_size(request)
@@ -65,6 +74,7 @@ def file(request: HttpRequest) -> JsonResponse:
         user=request.user,
         site=active_site(request),
         chunks=body(request, size),
+        declared=size,
         filename=str(said.get("filename") or "")[:255],
         claim=Claim.parse(**{k: str(said.get(k) or "") for k in ("patient_id", "study", "date", "modality")}),
     )
@@ -117,7 +127,7 @@ def declared_size(request: HttpRequest) -> int:
         raise CodedError("length_required") from error
     if size <= 0:
         raise CodedError("empty_file")
-    if size > MAX_FILE_BYTES:
+    if size > settings.HILUM_MAX_ARCHIVE_BYTES:
         raise CodedError("too_large")
     return size
 
@@ -153,7 +163,10 @@ def answers(uploads: QuerySet[Upload], user: User) -> list[dict[str, Any]]:
     )
     sites = {upload.site for upload in full}
     open_sites = {site for site in sites if can(user, "scan.view", site)}
-    return [answer(upload, in_full=upload.site in open_sites) for upload in full]
+    archives = archive_answers(full)
+    return [
+        answer(upload, in_full=upload.site in open_sites) | archives.get(upload.pk, {}) for upload in full
+    ]
 
 
 def answer(upload: Upload, *, in_full: bool) -> dict[str, Any]:

@@ -1,0 +1,66 @@
+"""What became of archives, as the upload page's rows show it: in a sentence, with rows of their pictures."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any
+from uuid import UUID
+
+from classifier.images.listing import SKIPS
+from webapp.analysis.archives import ArchiveProgress, archives_progress
+from webapp.pages.outcome import Outcome
+from webapp.scans.models import ArchiveMember, Upload
+
+MOST_ROWS = 200
+MOST_NAMES = 6
+
+
+def archive_answers(uploads: Iterable[Upload]) -> dict[UUID, dict[str, Any]]:
+    """For each unpacked archive among the uploads what its row shows beyond any other's; two queries."""
+    archives = [upload for upload in uploads if upload.is_unpacked]
+    progress, members = archives_progress(archives), _members(archives)
+    answers = {}
+    for archive in archives:
+        outcome = outcome_of_archive(progress[archive.pk], archive.skipped)
+        answers[archive.pk] = {
+            "text": outcome.sentence,
+            "remedy": outcome.remedy,
+            "dot": outcome.dot,
+            "finished": not outcome.pending,
+            "members": members[archive.pk],
+        }
+    return answers
+
+
+def outcome_of_archive(progress: ArchiveProgress, skipped: list[dict[str, Any]]) -> Outcome:
+    """How an archive stands: what is in it, what of it got no result, what was left out and why."""
+    counts = [
+        (progress.under_way, "under way"),
+        (progress.refused, "refused"),
+        (progress.failed, "could not be read"),
+        (progress.elsewhere, "already here for another patient"),
+    ]
+    said = [f"{progress.images} {'image' if progress.images == 1 else 'images'}"]
+    said += [f"{count} {words}" for count, words in counts if count]
+    headline = f"Archive: {', '.join(said)}"
+    names = [name for one in skipped for name in one["names"]][:MOST_NAMES]
+    remedy = ""
+    if names:
+        reasons = [f"{one['count']} {SKIPS[one['reason']]}" for one in skipped]
+        headline += f"; skipped {', '.join(reasons)}"
+        more = " …" if sum(one["count"] for one in skipped) > len(names) else ""
+        remedy = f"Skipped: {', '.join(names)}{more}"
+    return Outcome("analysing" if progress.under_way else "unpacked", headline, remedy=remedy)
+
+
+def _members(archives: list[Upload]) -> dict[UUID, list[dict[str, str]]]:
+    """The first pictures of each archive that have a row of their own: id and name in the archive."""
+    members: dict[UUID, list[dict[str, str]]] = defaultdict(list)
+    if archives:
+        rows = ArchiveMember.objects.filter(
+            archive__in=archives, upload__isnull=False, position__lt=MOST_ROWS
+        )
+        for archive, upload, name in rows.values_list("archive", "upload", "name"):
+            members[archive].append({"id": str(upload), "name": name})
+    return members
