@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from classifier.cam import cam_of
-from classifier.contract import Cam, Prediction, predict_from
+from classifier.companions import Companions, Seen
+from classifier.contract import Cam, Prediction, predict_from, worth_showing
 from classifier.networks import probabilities_of
 from classifier.preprocess import grid_to_original, to_input
 from classifier.weights import Artifact
@@ -54,7 +55,7 @@ class Failure:
     message: str
 
 
-Output = tuple[np.ndarray, np.ndarray] | Failure  # probabilities (findings,), grids (findings, h, w)
+Output = tuple[np.ndarray, np.ndarray, Seen] | Failure  # probabilities (findings,), grids (findings, h, w)
 
 
 class Predictor:
@@ -75,6 +76,7 @@ class Predictor:
         self.device = torch.device(device)
         self.batch_size = batch_size
         self.dtype = torch.float32
+        self.companions = Companions(artifact, self.device)
         self.network = artifact.network.eval().to(self.device, memory_format=torch.channels_last)
         if precision == "auto":
             self._reduce_precision()
@@ -90,7 +92,9 @@ class Predictor:
         while waiting:
             chunk, waiting = waiting[: self.batch_size], waiting[self.batch_size :]
             started = time.perf_counter()
-            outputs = self._infer([prepared[index] for index in chunk])
+            outputs = self._infer(
+                [prepared[index] for index in chunk], [items[index].working for index in chunk]
+            )
             seconds = preparing + (time.perf_counter() - started) / len(chunk)
             for index, output in zip(chunk, outputs, strict=True):
                 answers[index] = self._answer(items[index], output, seconds)
@@ -104,10 +108,12 @@ class Predictor:
             return Failure(BAD_IMAGE, "an image without pixels")
         return to_input(working, self.spec)
 
-    def _infer(self, tensors: list[Tensor]) -> list[Output]:
-        """Probabilities and grids of a batch; what fails is halved until the culprit stands alone."""
+    def _infer(self, tensors: list[Tensor], working: list[np.ndarray]) -> list[Output]:
+        """What the networks say of a batch; what fails is halved until the culprit stands alone."""
         try:
-            return list(zip(*self.forward(torch.stack(tensors)), strict=True))
+            with exact(self.device):
+                seen = self.companions.look(working)
+            return list(zip(*self.forward(torch.stack(tensors)), seen, strict=True))
         except torch.AcceleratorError:
             raise  # the device itself is lost: no other item can be answered in this process
         except RuntimeError as error:
@@ -121,7 +127,7 @@ class Predictor:
             self.batch_size = min(self.batch_size, half)
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()
-        return self._infer(tensors[:half]) + self._infer(tensors[half:])
+        return self._infer(tensors[:half], working[:half]) + self._infer(tensors[half:], working[half:])
 
     @torch.inference_mode()
     def forward(self, batch: Tensor) -> tuple[np.ndarray, np.ndarray]:
@@ -136,16 +142,19 @@ class Predictor:
     def _answer(self, item: Input, output: Output, seconds: float) -> Answer | Failure:
         if isinstance(output, Failure):
             return output
-        probabilities, grids = output
+        probabilities, grids, seen = output
         if not (np.isfinite(probabilities).all() and np.isfinite(grids).all()):
             return Failure(INFERENCE_FAILED, "the network's output is not finite")
         named = dict(zip(self.spec.findings, probabilities.tolist(), strict=True))
+        prediction = predict_from(self.spec, named, age=item.age, stopped=seen.stopped)
+        shown = self.spec.findings.index(worth_showing(prediction.finding, named))
         cam = Cam(
             grids=dict(zip(self.spec.findings, grids.tolist(), strict=True)),
             affine=grid_to_original(grids.shape[1:], item.original),
             scale=self.spec.cam_scale,
+            inside_lungs=seen.inside_lungs(grids[shown]),
         )
-        return Answer(predict_from(self.spec, named, age=item.age), cam, seconds)
+        return Answer(prediction, cam, seconds)
 
     def _probe(self) -> Tensor:
         """A fixed batch to warm up with and to compare precisions on: the golden inputs, or else noise."""

@@ -46,6 +46,12 @@ def _quantised(array: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.ascontiguousarray(levels.clip(-127, 127).astype(np.int8)), scale
 
 
+def storage_of(arrays: Mapping[str, np.ndarray]) -> str:
+    """The storage that arrays were written in."""
+    types = {array.dtype for array in arrays.values() if array.ndim > 1}
+    return "int8" if np.dtype(np.int8) in types else "fp16" if np.dtype(np.float16) in types else "fp32"
+
+
 def restored(arrays: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
     """The float32 state dict of stored arrays; raises ArtifactError (key_mismatch)."""
     scales = {n.removesuffix(SCALE_SUFFIX): a for n, a in arrays.items() if n.endswith(SCALE_SUFFIX)}

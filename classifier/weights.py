@@ -36,7 +36,7 @@ from classifier.artifact import (
 from classifier.contract import ModelSpec
 from classifier.networks import network_for, probabilities_of
 from classifier.preprocess import to_input
-from classifier.storage import State, restored, stored
+from classifier.storage import State, restored, storage_of, stored
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,7 @@ class Artifact:
     segmenter: dict[str, Tensor] | None = None
     gate: dict[str, Tensor] | None = None
     golden: Golden | None = None
+    storage: str = "fp32"
 
 
 def save_artifact(
@@ -75,13 +76,14 @@ def save_artifact(
 
     `golden` are working images (K, H, W) uint16 that may be published (phantoms, noise, never patients); the
     probabilities beside them are those of the stored weights. Raises ArtifactError (key_mismatch) when the
-    state does not fit the spec, ValueError for an unknown storage.
+    state does not fit the spec, ValueError for an unknown storage. `segmenter` and `gate` are kept in fp16:
+    stored again they stay the same to the bit, through any number of retrainings.
     """
     parts = {"classifier": classifier_state, "segmenter": segmenter, "gate": gate}
     tensors = {
         f"{part}.{name}": array
         for part, state in parts.items()
-        for name, array in stored(state or {}, storage).items()
+        for name, array in stored(state or {}, storage if part == "classifier" else "fp16").items()
     }
     network = _network_with(spec, restored(_part(tensors, "classifier")))
     if golden is not None:
@@ -114,6 +116,21 @@ def load_artifact(path: str | Path, *, expected_sha256: str | None = None, devic
         segmenter=restored(_part(tensors, "segmenter")) or None,
         gate=restored(_part(tensors, "gate")) or None,
         golden=_golden_of(_part(tensors, "golden"), spec),
+        storage=storage_of(_part(tensors, "classifier")),
+    )
+
+
+def resave(path: str | Path, artifact: Artifact) -> str:
+    """Write an artifact as it is now, stored as it was, and return its sha256; raises as `save_artifact`."""
+    return save_artifact(
+        path,
+        spec=artifact.spec,
+        classifier_state=artifact.network.state_dict(),
+        card=artifact.card,
+        golden=artifact.golden.working if artifact.golden else None,
+        segmenter=artifact.segmenter,
+        gate=artifact.gate,
+        storage=artifact.storage,
     )
 
 

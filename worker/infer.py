@@ -134,10 +134,10 @@ def load(version: ModelVersion):
 
     try:
         artifact = load_artifact(artifact_path(version), expected_sha256=version.sha256)
+        return Predictor(artifact, device(), settings.HILUM_PRECISION, batch_size=settings.HILUM_BATCH)
     except (OSError, ArtifactError) as error:
         blame_no_outage(error)
         raise ModelUnavailable(str(version)) from error
-    return Predictor(artifact, device(), settings.HILUM_PRECISION, batch_size=settings.HILUM_BATCH)
 
 
 def device() -> str:

@@ -42,7 +42,10 @@ class Models:
         return self._only if self._only in (Slot.CXR, Slot.CT) else None
 
     def _load(self, path: Path) -> Predictor:
-        return Predictor(usable_artifact(path), device=self.device, precision=self.precision)
+        try:
+            return Predictor(usable_artifact(path), device=self.device, precision=self.precision)
+        except ArtifactError as error:
+            raise Unusable(f"the model {path} cannot be used: {error}") from error
 
 
 def usable_artifact(path: Path, *, device: str = "cpu") -> Artifact:

@@ -34,7 +34,7 @@ def stored_upload(db):
     return make
 
 
-def tiny_artifact(path: Path, *, slot: str = "cxr", seed: int = 0, **changes: object) -> Path:
+def tiny_artifact(path: Path, *, slot: str = "cxr", seed: int = 0, gate=None, **changes: object) -> Path:
     import torch
 
     from classifier.networks import network_for
@@ -45,5 +45,6 @@ def tiny_artifact(path: Path, *, slot: str = "cxr", seed: int = 0, **changes: ob
         torch.manual_seed(seed)
         state = network_for(spec).state_dict()
     golden = np.linspace(0, 60_000, 64 * 64, dtype=np.uint16).reshape(1, 64, 64)
-    save_artifact(path, spec=spec, classifier_state=state, card={"limits": ["knows nothing"]}, golden=golden)
+    card = {"limits": ["knows nothing"]}
+    save_artifact(path, spec=spec, classifier_state=state, card=card, golden=golden, gate=gate)
     return path

@@ -10,7 +10,7 @@ from webapp.analysis.models import Analysis, AnalysisCam
 from webapp.analysis.services import analyses_queue
 from webapp.core import ledger, storage
 from webapp.registry.selectors import artifact_path
-from webapp.registry.services import model_register
+from webapp.registry.services import model_register, models_install
 from worker.drain import LEASE, Unavailable
 from worker.infer import InferJob, ModelUnavailable, WarmModels
 
@@ -124,6 +124,41 @@ def test_active_models_are_loaded_before_the_first_scan_and_a_missing_one_stops_
     job = InferJob()
     job.prepare()
     assert list(job._models._predictors) == [model.sha256]
+
+
+def gate_that_sees(kind: str) -> dict:
+    import torch
+
+    from classifier.gate.network import KINDS, GateNetwork
+
+    state = GateNetwork().state_dict()
+    state["head.weight"].zero_()
+    state["head.bias"].copy_(torch.tensor([9.0 if name == kind else 0.0 for name in KINDS]))
+    state["farthest"].fill_(60_000.0)
+    return state
+
+
+def test_what_the_gate_stops_is_kept_withheld_with_its_reason(db, tmp_path):
+    path = tiny_artifact(tmp_path / "gated.safetensors", gate=gate_that_sees("lateral"))
+    models_install([path])
+    scan = ScanFactory()
+    working = storage.path_of(scan.working_name)
+    working.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.random.default_rng(0).integers(0, 60_000, (80, 64), dtype=np.uint16)).save(working)
+    [analysis] = analyses_queue([scan])
+    drain()
+    answer = Analysis.objects.get(pk=analysis.pk)
+    assert (answer.status, answer.withheld, answer.abstention) == ("done", True, "lateral_view")
+    assert sum(answer.probabilities.values()) == pytest.approx(1, abs=1e-5)
+
+
+def test_a_model_with_a_gate_of_another_make_is_unavailable(db, tmp_path):
+    import torch
+
+    path = tiny_artifact(tmp_path / "odd.safetensors", gate={"head.weight": torch.zeros(2, 2)})
+    [(version, _)] = models_install([path])
+    with pytest.raises(ModelUnavailable):
+        WarmModels().predictor(version)
 
 
 def test_a_model_without_its_file_is_unavailable(db):

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from classifier.contract import worth_showing
 from webapp.analysis.models import Analysis, AnalysisStatus
 from webapp.analysis.summaries import current_analysis
-from webapp.pages.outcome import likeliest, of_analysis
+from webapp.pages.outcome import of_analysis
 from webapp.scans.models import Scan
 from webapp.scans.selectors import scan_notes
 
@@ -68,7 +69,7 @@ def evidence_of(analyses: Sequence[Analysis]) -> dict[str, Any]:
         "calibrated": spec.calibrated,
         "cam": cam,
         "cam_half": cam["scale"] / 2 if cam else None,
-        "cam_finding": analysis.finding or likeliest(analysis.probabilities),
+        "cam_finding": worth_showing(analysis.finding, analysis.probabilities),
         "inside_lungs": round(100 * cam["inside_lungs"]) if cam and cam["inside_lungs"] is not None else None,
     }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from classifier.contract import ADVICE, NO_MODEL_FOR_MODALITY, Advice
+from classifier.contract import ADVICE, NO_MODEL_FOR_MODALITY, Advice, worth_showing
 from classifier.images.listing import ARCHIVE_ADVICE
 from webapp.analysis.models import Analysis
 from webapp.pages.words import hue_of, lower_first, name_of_finding
@@ -77,17 +77,11 @@ def of_analysis(analysis: Analysis) -> Outcome:
 def answer_in_words(analysis: Analysis) -> str:
     """The answer as a sentence: a finding, its probability, and where that lies to the model's threshold."""
     spec = analysis.model_version.model_spec
-    finding = analysis.finding or likeliest(analysis.probabilities)
+    finding = worth_showing(analysis.finding, analysis.probabilities)
     place = "above" if analysis.finding else "below"
     number, threshold = analysis.probabilities[finding], spec.threshold(finding)
     words = f"{name_of_finding(finding)} {number:.2f}, {place} this model's threshold {threshold:.2f}"
     return words if analysis.finding else f"No finding reaches its threshold: {words}"
-
-
-def likeliest(probabilities: dict[str, float]) -> str:
-    """The finding to speak of when none is reported: the likeliest that is not `normal`."""
-    abnormal = {name: value for name, value in probabilities.items() if name != "normal"}
-    return max(abnormal or probabilities, key=probabilities.__getitem__)
 
 
 def _before_scan(upload: Upload) -> Outcome:

@@ -1,0 +1,90 @@
+"""Frontal pictures come from the manifest of findings; strangers from CSV files with `image` and
+`group,source,patient,part` (`--strangers GROUP=CSV` where there is no group column). The gate is written to
+`gate.safetensors`, its rates to `gate.json`. With --measure further gates are trained, each without one group
+of strangers and without one source of frontal pictures, and the rates are theirs on what they never saw.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.numpy import load_file, save_file
+
+from classifier import segment
+from classifier.data import read_manifest, with_split
+from classifier.gate.data import Item, read_strangers, squares_of
+from classifier.gate.report import held_out_rates, made_rates, overall_rates
+from classifier.gate.strangers import collection
+from classifier.gate.train import Material, train_gate
+from classifier.storage import restored, stored
+
+GATE, RATES = "gate.safetensors", "gate.json"
+MADE = 4000
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--manifest", type=Path, required=True, metavar="CSV", help="frontal chest X-rays")
+    parser.add_argument(
+        "--strangers", action="append", default=[], metavar="[GROUP=]CSV", help="other pictures"
+    )
+    parser.add_argument("--segmenter", type=Path, metavar="FILE", help="knows where the lungs are")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--cache", type=Path, metavar="DIR", help="keep the preprocessed pictures here")
+    parser.add_argument("--steps", type=int, default=1200, help="of the optimiser (default 1200)")
+    parser.add_argument("--made", type=int, default=MADE, help=f"strangers made by code (default {MADE})")
+    parser.add_argument("--measure", action="store_true", help="measure by group, one held out each time")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int)
+
+
+def run(args: argparse.Namespace) -> int:
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    args.out.mkdir(parents=True, exist_ok=True)
+    try:
+        material = gather(args)
+        made = collection(args.made, args.cache or args.out)
+        gate = train_gate(material, made, steps=args.steps, seed=args.seed)
+    except (ValueError, OSError) as error:
+        print(f"training failed: {error}", file=sys.stderr)
+        return 1
+    save_file(stored(gate.state_dict(), "fp16"), args.out / GATE)
+    rates = overall_rates(gate, material) | made_rates(gate, material)
+    if args.measure:
+        rates |= held_out_rates(material, made, steps=args.steps, seed=args.seed)
+    (args.out / RATES).write_text(json.dumps(rates, indent=1))
+    print(args.out / GATE)
+    return 0
+
+
+def gather(args: argparse.Namespace) -> Material:
+    """The readable pictures of the manifest and of the strangers' files, with lung masks of the frontal."""
+    rows = with_split(read_manifest(args.manifest), seed=args.seed)
+    items = [Item(row.path, "", row.source, row.patient, row.split, row.view) for row in rows]
+    for named in args.strangers:
+        group, _, path = named.rpartition("=")
+        items += read_strangers(Path(path), group)
+    squares, refused = squares_of(items, args.cache or args.out)
+    kept = [index for index, reason in enumerate(refused) if not reason]
+    items, squares = [items[index] for index in kept], squares[kept]
+    return Material(items, squares, lungs_of(items, squares, args.segmenter))
+
+
+def lungs_of(items: list[Item], squares: np.ndarray, segmenter: Path | None) -> list[np.ndarray | None]:
+    """Lung masks (h, w) of the frontal pictures, None for the others and without a segmenter."""
+    lungs: list[np.ndarray | None] = [None] * len(items)
+    if segmenter is None:
+        return lungs
+    network = segment.load_segmenter(restored(load_file(segmenter)))
+    frontal = [index for index, item in enumerate(items) if not item.group]
+    for start in range(0, len(frontal), 64):
+        chosen = frontal[start : start + 64]
+        masks = segment.lung_mask(network, [squares[index].astype(np.uint16) * 257 for index in chosen])
+        for index, mask in zip(chosen, masks, strict=True):
+            lungs[index] = segment.lungs_of(mask).any(axis=0)
+    return lungs

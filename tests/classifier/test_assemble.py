@@ -1,0 +1,63 @@
+"""A gate and a segmenter are put beside a model without touching what it says."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import save_file
+
+from classifier.__main__ import main
+from classifier.contract import ModelSpec, Slot
+from classifier.gate.network import GateNetwork
+from classifier.networks import network_for
+from classifier.segment import LungSegmenter
+from classifier.storage import stored
+from classifier.weights import load_artifact, save_artifact
+
+SPEC = ModelSpec("tiny", Slot.CXR, ("normal", "pneumonia"), layers=(1, 1, 1, 1), width=8, size=64)
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> Path:
+    torch.manual_seed(0)
+    golden = np.random.default_rng(0).integers(0, 65536, (2, 64, 64), dtype=np.uint16)
+    path = tmp_path / "bare.safetensors"
+    save_artifact(
+        path, spec=SPEC, classifier_state=network_for(SPEC).state_dict(), card={"name": "x"}, golden=golden
+    )
+    return path
+
+
+@pytest.fixture
+def parts(tmp_path: Path) -> list[str]:
+    (tmp_path / "gate").mkdir()
+    save_file(stored(GateNetwork().state_dict(), "fp16"), tmp_path / "gate" / "gate.safetensors")
+    (tmp_path / "gate" / "gate.json").write_text(json.dumps({"held_out": [{"group": "ct"}]}))
+    save_file(stored(LungSegmenter().state_dict(), "fp16"), tmp_path / "lungs.safetensors")
+    return ["--gate", str(tmp_path / "gate"), "--segmenter", str(tmp_path / "lungs.safetensors")]
+
+
+def test_the_classifier_stays_the_same_to_the_bit(bare, parts, tmp_path):
+    out = tmp_path / "whole.safetensors"
+    assert main(["assemble", "--model", str(bare), *parts, "--ages", "1", "94", "--out", str(out)]) == 0
+    before, after = load_artifact(bare), load_artifact(out)
+    assert after.storage == before.storage == "int8"
+    for name, tensor in before.network.state_dict().items():
+        assert torch.equal(tensor, after.network.state_dict()[name])
+    assert np.array_equal(before.golden.probabilities, after.golden.probabilities)
+    assert after.gate.keys() == GateNetwork().state_dict().keys()
+    assert after.segmenter.keys() == LungSegmenter().state_dict().keys()
+    assert after.spec.age_range == (1.0, 94.0)
+    assert after.card == {"name": "x", "gate": {"held_out": [{"group": "ct"}]}}
+
+
+def test_a_gate_of_another_make_is_refused_and_nothing_is_written(bare, parts, tmp_path, capsys):
+    save_file({"head.weight": np.zeros((2, 2), np.float32)}, tmp_path / "gate" / "gate.safetensors")
+    out = tmp_path / "whole.safetensors"
+    assert main(["assemble", "--model", str(bare), *parts, "--out", str(out)]) == 2
+    assert "key_mismatch" in capsys.readouterr().err
+    assert not out.exists()

@@ -1,0 +1,106 @@
+"""An artifact's gate and lung segmenter have their say in every answer; without them it answers as before."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from classifier.artifact import ArtifactError
+from classifier.companions import Companions, Seen
+from classifier.contract import AbstentionReason, ModelSpec, Slot
+from classifier.gate.network import KINDS, GateNetwork
+from classifier.networks import network_for
+from classifier.predictor import Input, Predictor
+from classifier.segment import SIZE, LungSegmenter
+from classifier.weights import Artifact, load_artifact, save_artifact
+
+SPEC = ModelSpec(
+    name="tiny", slot=Slot.CXR, findings=("normal", "pneumonia"), layers=(1, 1, 1, 1), width=8, size=64,
+    age_range=(18, 90),
+)  # fmt: skip
+
+
+def gate_that_sees(kind: str) -> GateNetwork:
+    gate = GateNetwork()
+    torch.nn.init.zeros_(gate.head.weight)
+    with torch.no_grad():
+        gate.head.bias.copy_(torch.tensor([9.0 if name == kind else 0.0 for name in KINDS]))
+    gate.farthest.fill_(60000.0)
+    return gate
+
+
+def artifact_with(folder: Path, **parts: torch.nn.Module) -> Artifact:
+    torch.manual_seed(0)
+    network = network_for(SPEC).eval()
+    states = {name: module.state_dict() for name, module in parts.items()}
+    save_artifact(folder / "a", spec=SPEC, classifier_state=network.state_dict(), card={}, **states)
+    return load_artifact(folder / "a")
+
+
+def pictures(count: int) -> list[Input]:
+    rng = np.random.default_rng(0)
+    return [
+        Input(rng.integers(0, 65536, (90 + i, 120), dtype=np.uint16), (900, 1200), 40.0) for i in range(count)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        ("frontal", None),
+        ("lateral", AbstentionReason.LATERAL_VIEW),
+        ("stranger", AbstentionReason.NOT_A_CHEST_XRAY),
+    ],
+)
+def test_what_the_gate_sees_decides_whether_the_answer_is_withheld(tmp_path, kind, reason):
+    predictor = Predictor(artifact_with(tmp_path, gate=gate_that_sees(kind)), batch_size=2)
+    for answer in predictor.predict(pictures(3)):
+        assert answer.prediction.abstention is reason
+        assert answer.prediction.withheld is (reason is not None)
+        assert set(answer.prediction.probabilities) == {"normal", "pneumonia"}
+
+
+def test_the_gates_reason_comes_before_the_patients_age(tmp_path):
+    (item,) = pictures(1)
+    child = Input(item.working, item.original, 3.0)
+    stopped = Predictor(artifact_with(tmp_path, gate=gate_that_sees("lateral")))
+    passed = Predictor(artifact_with(tmp_path, gate=gate_that_sees("frontal")))
+    assert stopped.predict([child])[0].prediction.abstention is AbstentionReason.LATERAL_VIEW
+    assert passed.predict([child])[0].prediction.abstention is AbstentionReason.OUT_OF_POPULATION
+
+
+def test_the_share_inside_the_lungs_is_that_of_the_map_that_is_shown(tmp_path):
+    grid = np.zeros((4, 4))
+    grid[1, 1], grid[1, 3] = 3.0, 1.0
+    left_half = np.zeros((2, SIZE, SIZE), np.float32)
+    left_half[0, :, : SIZE // 2] = 1.0
+    assert Seen(None, left_half).inside_lungs(grid) == pytest.approx(0.75)
+    segmenter = LungSegmenter()
+    torch.nn.init.zeros_(segmenter.head.weight)
+    torch.nn.init.constant_(segmenter.head.bias, 5.0)
+    (answer,) = Predictor(artifact_with(tmp_path, segmenter=segmenter)).predict(pictures(1))
+    assert answer.cam.inside_lungs == pytest.approx(1.0)
+
+
+def test_an_artifact_without_companions_stops_nothing(tmp_path):
+    (answer,) = Predictor(artifact_with(tmp_path)).predict(pictures(1))
+    assert answer.prediction.abstention is None
+    assert answer.cam.inside_lungs is None
+
+
+def test_companions_of_another_make_are_refused_when_the_model_is_loaded(tmp_path):
+    artifact = artifact_with(tmp_path, gate=torch.nn.Linear(2, 2))
+    with pytest.raises(ArtifactError, match="key_mismatch"):
+        Companions(artifact, torch.device("cpu"))
+
+
+def test_the_gate_stays_the_same_to_the_bit_through_storing_and_loading(tmp_path):
+    torch.manual_seed(3)
+    first = artifact_with(tmp_path, gate=GateNetwork()).gate
+    again = GateNetwork()
+    again.load_state_dict(first)
+    second = artifact_with(tmp_path, gate=again).gate
+    assert all(torch.equal(first[name], second[name]) for name in first)
