@@ -66,6 +66,7 @@ def test_who_may_merge_is_asked_everywhere(twins, merged, browser, boss, owner, 
     for address in (choose(other), confirm(one, other), part(merged)):
         assert browser(owner).post(address, told).status_code == 403
         assert browser(stranger).post(address, told).status_code == 404
+    assert browser(owner).post(part(merged)).status_code == 403, "before anything else is said"
     merged.refresh_from_db()
     assert merged.parted_at is None
 
