@@ -6,7 +6,7 @@ import hashlib
 import json
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 
 ARTIFACT, REPORT, PREDICTIONS = "model.safetensors", "evaluation.json", "predictions.csv"
 CARD, FIGURES = "model-card.md", "figures"
-PLACES = {"manifest", "out", "cache", "pretrained", "about", "resume", "json", "device", "threads"}
+PLACES = {
+    *("manifest", "out", "cache", "pretrained", "companions", "about", "resume", "json", "device", "threads")
+}
 
 
 def finish(
@@ -41,16 +43,18 @@ def finish(
     log: Log,
     about: Mapping[str, Any] | None = None,
     warnings: Sequence[Mapping[str, Any]] = (),
+    carried: Carried | None = None,
 ) -> Path:
     """Store, load back, calibrate on validation, evaluate on test, store with the card; returns its path."""
     state = {name: tensor.detach().cpu() for name, tensor in state.items()}
+    parts = {"classifier_state": state, "storage": config.storage, **(carried.parts if carried else {})}
     draft = config.out / f"draft-{ARTIFACT}"
     spec = replace(spec, provenance=provenance(config, rows))
-    save_artifact(draft, spec=spec, classifier_state=state, card={}, storage=config.storage)
+    save_artifact(draft, spec=spec, card={}, **parts)
     cases, _ = answers(draft, config, [row for row in rows if row.split == "val"])
     spec, calibration = calibrated(spec, cases, method=config.calibration)
     log.note("calibrated", **calibration)
-    save_artifact(draft, spec=spec, classifier_state=state, card={}, storage=config.storage)
+    save_artifact(draft, spec=spec, card={}, **parts)
     test = [row for row in rows if row.split == "test" and row.findings]
     cases, without = answers(draft, config, test)
     draft.unlink()
@@ -61,16 +65,30 @@ def finish(
     about = read_about(config.about) if about is None else about
     training = training_facts(config, log)
     facts = card.build(spec, rows=rows, training=training, calibration=calibration, found=found, about=about)
-    facts["audit"] = list(warnings)
+    facts |= {"audit": list(warnings), **(carried.card if carried else {})}
     path = config.out / ARTIFACT
-    golden = smooth_noise(2, spec.size)
-    sha256 = save_artifact(
-        path, spec=spec, classifier_state=state, card=facts, golden=golden, storage=config.storage
-    )
+    sha256 = save_artifact(path, spec=spec, card=facts, golden=smooth_noise(2, spec.size), **parts)
     verify_golden(load_artifact(path, expected_sha256=sha256))
     (config.out / CARD).write_text(card.render(facts, spec))
     log.note("evaluated", sha256=sha256, overall=found["overall"])
     return path
+
+
+@dataclass(frozen=True)
+class Carried:
+    """Gate and segmenter of an earlier model, and what its card says of them."""
+
+    parts: Mapping[str, Any]
+    card: Mapping[str, Any]
+
+
+def companions(config: Config) -> Carried:
+    """What the new model takes over; raises ArtifactError, OSError where it is to and cannot."""
+    if config.companions is None:
+        return Carried({}, {})
+    earlier = load_artifact(config.companions)
+    told = {key: earlier.card[key] for key in ("gate", "segmenter") if key in earlier.card}
+    return Carried({"gate": earlier.gate, "segmenter": earlier.segmenter}, told)
 
 
 def read_about(path: Path | None) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from classifier.audit.run import as_text, audit
 from classifier.augment import Augment
 from classifier.contract import ModelSpec, Slot
 from classifier.data import Row, draw_weights, read_manifest, targets_of, unit_squares, with_folds, with_split
-from classifier.finish import finish, read_about
+from classifier.finish import companions, finish, read_about
 from classifier.folds import train_folds
 from classifier.networks import network_for, probabilities_of
 from classifier.preprocess import normalise
@@ -67,7 +67,7 @@ def train(config: Config) -> Path:
     if config.threads:
         torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)  # the first weights
-    about = read_about(config.about)
+    about, carried = read_about(config.about), companions(config)
     log = Log(config)
     rows = rows_of(config)
     spec = spec_for(config, rows)
@@ -80,7 +80,8 @@ def train(config: Config) -> Path:
         run.restore()
     run.fit()
     rows = [row for row in rows if row.image not in refused]
-    return finish(config, spec, run.chosen_state(), rows=rows, about=about, log=log, warnings=warnings)
+    told = {"about": about, "carried": carried, "warnings": warnings}
+    return finish(config, spec, run.chosen_state(), rows=rows, log=log, **told)
 
 
 def rows_of(config: Config) -> list[Row]:

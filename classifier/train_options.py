@@ -40,6 +40,7 @@ class Config:
     progressive: bool = True
     seed: int = 0
     pretrained: Path | None = None
+    companions: Path | None = None
     cache: Path | None = None
     about: Path | None = None
     calibration: str = "bias"
@@ -88,6 +89,7 @@ OPTIONS = {  # name: (type or choices, what it does)
     "flip": (float, "chance of a left-right mirror"),
     "seed": (int, "of the split, the draws and the augmentation"),
     "pretrained": (Path, "safetensors file of public weights to start from (timm resnetv2_50, resnet50)"),
+    "companions": (Path, "model file whose gate and lung segmenter the new model takes over, unchanged"),
     "cache": (Path, "folder for preprocessed pictures (default: in --out)"),
     "about": (Path, "JSON file with statements for the model card: intended use, limits, licence, ..."),
     "folds": (int, "cross-validation: a run a fold, in folders of --out, and a report of all predictions"),

@@ -19,6 +19,8 @@ from django.conf import settings
 from django.db import connections
 
 from classifier import train_options
+from classifier.contract import Slot
+from webapp.registry.selectors import active_models, artifact_path
 from webapp.training import failures
 from webapp.training.models import TrainingRun
 from webapp.training.services import (
@@ -41,7 +43,7 @@ BEAT_SECONDS = 5.0
 SILENCE_SECONDS = 2 * 60 * 60.0
 USAGE_ERROR, KILLED = 2, -9
 # The run's own columns and folder say these.
-OURS = {"manifest", "out", "cache", "seed", "resume", "json"}
+OURS = {"manifest", "out", "cache", "seed", "resume", "json", "companions"}
 
 
 class TrainJob:
@@ -157,8 +159,13 @@ def unknown_options(config: dict) -> set[str]:
 
 
 def arguments(run: TrainingRun, folder: Path) -> list[str]:
-    """Of `python -m classifier`; every value is bound to its option, so that none can pass for another."""
-    options = {"device": settings.HILUM_DEVICE, **run.config, "seed": run.seed}
+    """Of `python -m classifier`; every value is bound to its option, so that none can pass for another.
+
+    Gate and lung segmenter come from the active model: they outlive the classifiers that are trained here.
+    """
+    active = active_models().get(run.config.get("slot", Slot.CXR))
+    carried = {"companions": artifact_path(active)} if active else {}
+    options = {"device": settings.HILUM_DEVICE, **carried, **run.config, "seed": run.seed}
     fixed = ["train", f"--manifest={run.manifest}", f"--out={folder}", "--json", "--resume"]
     return fixed + [argument(name, value) for name, value in options.items()]
 

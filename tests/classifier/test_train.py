@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,10 +12,11 @@ from classifier import checkpoint, train
 from classifier.__main__ import main
 from classifier.augment import Augment
 from classifier.contract import ModelSpec, Slot
+from classifier.gate.network import GateNetwork
 from classifier.networks import network_for
 from classifier.recipe import follow, loss_of, rate_at, size_at
 from classifier.train_options import Config
-from classifier.weights import load_artifact
+from classifier.weights import load_artifact, save_artifact
 from tests.classifier.collection import write_collection
 
 SPEC = ModelSpec(
@@ -136,6 +138,28 @@ def test_training_starts_from_public_weights_when_it_is_given_them(config, witho
         replace(config, pretrained=tmp_path / "public.safetensors", epochs=1, epoch_images=8)
     )
     assert (trained["fc.weight"] > 6).all()
+
+
+def test_a_new_model_takes_over_the_gate_of_an_earlier_one_to_the_bit(config, tmp_path):
+    gate, earlier = GateNetwork(), tmp_path / "earlier.safetensors"
+    card = {"gate": {"held_out": []}, "evaluation": {"of": "the earlier one"}}
+    save_artifact(
+        earlier, spec=SPEC, classifier_state=network_for(SPEC).state_dict(), card=card, gate=gate.state_dict()
+    )
+    model = load_artifact(
+        train.train(replace(config, companions=earlier, epochs=1, epoch_images=8)), device="cpu"
+    )
+    kept = load_artifact(earlier).gate
+    assert all(torch.equal(model.gate[name], kept[name]) for name in kept)
+    assert model.segmenter is None
+    assert model.card["gate"] == card["gate"]
+    assert "overall" in model.card["evaluation"]
+
+
+def test_companions_that_are_not_there_are_told_before_any_training(config):
+    with pytest.raises(OSError, match="nowhere"):
+        train.train(replace(config, companions=Path("nowhere.safetensors")))
+    assert not (config.out / "log.jsonl").exists()
 
 
 def test_a_manifest_without_a_finding_in_some_part_is_refused_in_words(tmp_path, capsys):

@@ -14,9 +14,12 @@ from django.conf import settings as django_settings
 from django.db import connection
 
 from tests.classifier.collection import write_collection
+from tests.worker.conftest import tiny_artifact
 from webapp.accounts.models import Role
 from webapp.accounts.services import membership_set
 from webapp.registry.models import ModelStatus, ModelVersion
+from webapp.registry.selectors import artifact_path
+from webapp.registry.services import models_install
 from webapp.training.models import TrainingRun
 from webapp.training.services import training_cancel, training_start
 from worker import train, training_process
@@ -132,6 +135,14 @@ def test_options_become_arguments_of_which_none_can_pass_for_another(start, sett
     expected = {"--name=--out=/etc", "--layers=1,1", "--no-progressive", "--seed=4", "--device=cuda"}
     assert expected | {"--out=/data/run", "--resume", "--json"} <= set(said)
     assert argument("label_smoothing", 0.1) == "--label-smoothing=0.1"
+
+
+def test_gate_and_segmenter_come_from_the_active_model_of_the_slot(start, tmp_path):
+    assert not [word for word in arguments(start(), Path("/data/run")) if word.startswith("--companions")]
+    [(version, _)] = models_install([tiny_artifact(tmp_path / "active.safetensors")])
+    assert f"--companions={artifact_path(version)}" in arguments(start(seed=1), Path("/data/run"))
+    other_slot = arguments(start(slot="ct", seed=2), Path("/data/run"))
+    assert not [word for word in other_slot if word.startswith("--companions")]
 
 
 def test_the_training_knows_no_secret_and_no_database(monkeypatch, start, instead):
