@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import io
 import logging
-import math
 import warnings
 import zlib
 
 import numpy as np
 import pydicom
 from pydicom import Dataset
-from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    DigitalXRayImageStorageForProcessing,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
 
 from classifier.contract import RefusalReason, Slot
 from classifier.errors import Refused, undecodable_if_broken
 from classifier.images.decode import stored_values
 from classifier.images.limits import MAX_INFLATED_BYTES
-from classifier.images.metadata import metadata_of
+from classifier.images.metadata import metadata_of, number
 from classifier.images.routing import slot_of
 from classifier.images.source import Source, check_size, digest, luma
-from classifier.images.voi import lookup_table, voi_of
+from classifier.images.voi import functional_group, lookup_table, voi_of
 
 pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
 # Its warnings quote values of the header, which may be the patient's.
@@ -109,7 +113,7 @@ def _grey(dataset: Dataset, stored: np.ndarray, slot: Slot) -> dict:
     """Levels and their meaning, of monochrome stored values."""
     levels, bits, step, base = _levels(dataset, stored)
     padding = _padding(dataset, stored)
-    slope, intercept = _rescale(dataset)
+    slope, intercept = _rescale(dataset, slot)
     slope, intercept = slope * step, intercept + slope * base
     if dataset.get("ModalityLUTSequence"):
         inputs = np.arange(1 << bits) * step + base
@@ -126,7 +130,15 @@ def _grey(dataset: Dataset, stored: np.ndarray, slot: Slot) -> dict:
         "window": window,
         "inverted": dataset.PhotometricInterpretation == "MONOCHROME1",
         "padding": padding,
+        "exposure": _is_exposure(dataset),
     }
+
+
+def _is_exposure(dataset: Dataset) -> bool:
+    """Whether this is a detector's raw picture, linear in the dose, and not yet made for the eye."""
+    raw = dataset.get("SOPClassUID") == DigitalXRayImageStorageForProcessing
+    raw = raw or dataset.get("PresentationIntentType") == "FOR PROCESSING"
+    return raw and str(dataset.get("PixelIntensityRelationship") or "").strip().upper() == "LIN"
 
 
 def _levels(dataset: Dataset, stored: np.ndarray) -> tuple[np.ndarray, int, float, float]:
@@ -141,20 +153,17 @@ def _levels(dataset: Dataset, stored: np.ndarray) -> tuple[np.ndarray, int, floa
     return np.rint((stored - low) / step).astype(np.uint16), 16, step, low
 
 
-def _rescale(dataset: Dataset) -> tuple[float, float]:
-    """Slope and intercept, also of an enhanced object's functional groups; nonsense counts as absent."""
-    holder = dataset
-    for groups in (
-        dataset.get("PerFrameFunctionalGroupsSequence"),
-        dataset.get("SharedFunctionalGroupsSequence"),
-    ):
-        if groups and groups[0].get("PixelValueTransformationSequence"):
-            holder = groups[0].PixelValueTransformationSequence[0]
-            break
-    slope, intercept = float(holder.get("RescaleSlope") or 1), float(holder.get("RescaleIntercept") or 0)
-    if not (math.isfinite(slope) and math.isfinite(intercept)) or slope == 0:
-        return 1.0, 0.0
-    return slope, intercept
+def _rescale(dataset: Dataset, slot: Slot) -> tuple[float, float]:
+    """Slope and intercept, also of an enhanced object's functional groups.
+
+    Nonsense counts as absent in a radiograph, and raises ValueError in a CT slice, whose units hang on it.
+    """
+    holder = functional_group(dataset, "PixelValueTransformationSequence")
+    slope, intercept = number(holder.get("RescaleSlope")), number(holder.get("RescaleIntercept"))
+    said = [holder.get(keyword) not in (None, "") for keyword in ("RescaleSlope", "RescaleIntercept")]
+    if slot is Slot.CT and ((said[0] and not slope) or (said[1] and intercept is None)):
+        raise ValueError("the rescale values are malformed")
+    return slope or 1.0, intercept or 0.0
 
 
 def _padding(dataset: Dataset, stored: np.ndarray) -> np.ndarray | None:
@@ -163,6 +172,13 @@ def _padding(dataset: Dataset, stored: np.ndarray) -> np.ndarray | None:
     if value is None:
         return None
     limit = dataset.get("PixelPaddingRangeLimit")
-    low, high = sorted((int(value), int(value if limit is None else limit)))
+    low, high = sorted(_as_stored(int(v), dataset) for v in (value, value if limit is None else limit))
     mask = (stored >= low) & (stored <= high)
     return mask if mask.any() and not mask.all() else None
+
+
+def _as_stored(value: int, dataset: Dataset) -> int:
+    """A 16-bit value with the sign of the pixels, which its own VR may not have."""
+    if dataset.PixelRepresentation:
+        return value - (1 << 16) if value >= 1 << 15 else value
+    return value & 0xFFFF if value < 0 else value

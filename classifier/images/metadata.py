@@ -8,6 +8,7 @@ from datetime import date
 from typing import Any
 
 from pydicom import Dataset
+from pydicom.datadict import dictionary_VR
 from pydicom.multival import MultiValue
 from pydicom.valuerep import IS, DSdecimal, DSfloat
 
@@ -25,9 +26,10 @@ KEYWORDS = (
     "BitsStored", "Rows", "Columns", "SyntheticData",
 )  # fmt: skip
 _UNREADABLE = (ValueError, TypeError, NotImplementedError, ArithmeticError, LookupError, AttributeError)
+_NUMBERS = {"DS", "IS"}
 _MAX_TEXT, _MAX_VALUES = 256, 16
 # Many writers leave out the unit of years.
-_AGE = re.compile(r"(\d{1,3})([DWMY]?)")
+_AGE = re.compile(r"(\d{1,3})([DWMY]?)", re.ASCII | re.IGNORECASE)
 _AGE_UNITS = {"": 1.0, "Y": 1.0, "M": 30.4375 / 365.25, "W": 7 / 365.25, "D": 1 / 365.25}
 
 
@@ -36,7 +38,8 @@ def metadata_of(dataset: Dataset) -> Metadata:
     kept: Metadata = {}
     for keyword in KEYWORDS:
         if keyword in dataset:
-            kept[keyword] = _plain(_value(dataset, keyword))
+            value = _plain(_value(dataset, keyword))
+            kept[keyword] = _numeric(value) if dictionary_VR(keyword) in _NUMBERS else value
     kept["TransferSyntaxUID"] = str(dataset.file_meta.get("TransferSyntaxUID", "")) or None
     return kept
 
@@ -59,12 +62,27 @@ def _plain(value: Any) -> str | float | list | None:
     return text[:_MAX_TEXT] or None
 
 
+def number(value: Any) -> float | None:
+    """The first of DICOM's numbers in `value`, also with a decimal comma; None where there is none."""
+    if isinstance(value, MultiValue | list | tuple):
+        value = value[0] if value else None
+    try:
+        found = float(value.strip().replace(",", ".") if isinstance(value, str) else value)
+    except (TypeError, ValueError):
+        return None
+    return found if math.isfinite(found) else None
+
+
+def _numeric(value: str | float | list | None) -> float | list | None:
+    return [number(item) for item in value] if isinstance(value, list) else number(value)
+
+
 def age_in_years(metadata: Metadata) -> float | None:
     """Age at the study by PatientAge (PS3.5 6.2, AS), else from birth to study date; None if unknown."""
     stated = metadata.get("PatientAge")
     age = _AGE.fullmatch(stated) if isinstance(stated, str) else None
     if age is not None:
-        return int(age[1]) * _AGE_UNITS[age[2]]
+        return int(age[1]) * _AGE_UNITS[age[2].upper()]
     born, seen = _date(metadata.get("PatientBirthDate")), _date(metadata.get("StudyDate"))
     if born is None or seen is None or seen < born:
         return None
@@ -73,6 +91,6 @@ def age_in_years(metadata: Metadata) -> float | None:
 
 def _date(value: object) -> date | None:
     try:
-        return date.fromisoformat(value) if isinstance(value, str) else None
+        return date.fromisoformat(value.replace(".", "")) if isinstance(value, str) else None
     except ValueError:
         return None

@@ -35,6 +35,7 @@ _CAPTURES = {
     MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
     MultiFrameTrueColorSecondaryCaptureImageStorage,
 }
+_STANDARD = "1.2.840.10008."
 _RADIOGRAPHY = {"CR", "DX", "DR", "RG", "XR"}
 # A secondary capture often does not say of what; it then counts as what most of them are here.
 _UNTOLD = {"", "OT", "SC", "HC", "FD"}
@@ -62,6 +63,9 @@ def _identity(dataset: Dataset) -> tuple[UID, str]:
 
 
 def _slot(sop_class: UID, modality: str) -> Slot | None:
+    # Makers' own classes of radiographs say by the modality alone what they are.
+    if modality in _RADIOGRAPHY and sop_class and not sop_class.startswith(_STANDARD):
+        return Slot.CXR
     untold = sop_class == "" or sop_class in _CAPTURES
     if modality in _RADIOGRAPHY | _UNTOLD and (untold or sop_class in _RADIOGRAPHS):
         return Slot.CXR

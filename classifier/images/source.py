@@ -23,7 +23,8 @@ class Source:
     `levels` uint16 (H, W) in 0..2**bits-1; modality value = level * slope + intercept (slope not 0).
     `shown` float (2**bits,) is the file's own brightness 0..1 of each level (VOI), None if it has none;
     `window` (center, width) in modality units. `inverted`: a higher modality value is darker (MONOCHROME1).
-    `padding` bool (H, W): pixels that are no part of the picture.
+    `padding` bool (H, W): pixels that are no part of the picture. `exposure`: levels grow with the dose that
+    reached the detector, not with its logarithm, which is what is looked at (PS3.3 C.8.11.3.1.2).
     """
 
     levels: np.ndarray
@@ -37,6 +38,7 @@ class Source:
     window: tuple[float, float] | None = None
     inverted: bool = False
     padding: np.ndarray | None = None
+    exposure: bool = False
     metadata: Metadata = field(default_factory=dict)
 
     @property

@@ -13,7 +13,7 @@ from classifier.images.burned_in import burned_in
 from classifier.images.picture import Picture
 from classifier.images.polarity import is_negative
 from classifier.images.source import LUNG_WINDOW, Source
-from classifier.images.voi import windowed
+from classifier.images.voi import nearest_window, windowed
 
 HU_LOW, HU_HIGH, HU_STEP = -1024, 3071, 16
 _FULL = 65535
@@ -101,10 +101,19 @@ def _tone(source: Source, low: int, high: int) -> _Tone:
     if shown is not None and window is not None and abs(shown[high] - shown[low]) >= _MIN_SHOWN:
         center, width = window
         return _Tone(shown, ((center - source.intercept) / source.slope, width / abs(source.slope)))
+    if source.exposure:
+        return _logarithmic(levels, max(low, 1), high, source.slope)
     if source.bits <= 8 or high - low > source.top // 2:
         low, high = 0, source.top
     shown = np.clip((levels - low) / (high - low), 0.0, 1.0)
     return _Tone(shown if source.slope > 0 else 1 - shown, ((low + high) / 2, float(high - low)))
+
+
+def _logarithmic(levels: np.ndarray, low: int, high: int, slope: float) -> _Tone:
+    """As film shows a dose: its logarithm from `low` to `high`, and the nearest linear window."""
+    shown = np.clip(np.log(np.maximum(levels, 1) / low) / np.log(max(high, low + 1) / low), 0.0, 1.0)
+    window = nearest_window(levels, shown)
+    return _Tone(shown if slope > 0 else 1 - shown, window)
 
 
 def _working(source: Source, tone: _Tone, inverted: bool) -> np.ndarray:

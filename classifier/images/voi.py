@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from pydicom import Dataset
-from pydicom.multival import MultiValue
+
+from classifier.images.metadata import number
 
 Window = tuple[float, float]
 _BYTES_PER_ENTRY = 2
@@ -17,15 +16,16 @@ def voi_of(dataset: Dataset, modality: np.ndarray) -> tuple[np.ndarray | None, W
 
     A VOI LUT goes before a window; of several the first counts.
     """
-    if dataset.get("VOILUTSequence"):
-        first, table, depth = lookup_table(dataset.VOILUTSequence[0], dataset, modality)
+    holder = functional_group(dataset, "FrameVOILUTSequence")
+    if holder.get("VOILUTSequence"):
+        first, table, depth = lookup_table(holder.VOILUTSequence[0], dataset, modality)
         at = np.clip(np.floor(modality) - first, 0, len(table) - 1).astype(np.intp)
         shown = np.clip(table[at] / ((1 << depth) - 1), 0.0, 1.0)
-        return shown, _nearest_window(modality, shown)
-    window = _window(dataset)
+        return shown, nearest_window(modality, shown)
+    window = _window(holder)
     if window is None:
         return None, None
-    return windowed(modality, window, str(dataset.get("VOILUTFunction") or "LINEAR").upper()), window
+    return windowed(modality, window, str(holder.get("VOILUTFunction") or "LINEAR").strip().upper()), window
 
 
 def windowed(values: np.ndarray, window: Window, function: str = "LINEAR") -> np.ndarray:
@@ -69,19 +69,21 @@ def entries_of(data: object, count: int, dataset: Dataset) -> np.ndarray:
     return np.atleast_1d(np.asarray(data)).astype(np.int64)[:count] & 0xFFFF
 
 
-def _window(dataset: Dataset) -> Window | None:
-    try:
-        center, width = (float(_first(dataset.get(k))) for k in ("WindowCenter", "WindowWidth"))
-    except (TypeError, ValueError):
-        return None
-    return (center, width) if math.isfinite(center) and math.isfinite(width) and width > 0 else None
+def functional_group(dataset: Dataset, keyword: str) -> Dataset:
+    """The item of the only frame's macro `keyword` (PS3.3 C.7.6.16), or `dataset` where it has none."""
+    for groups in ("PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence"):
+        items = dataset.get(groups)
+        if items and items[0].get(keyword):
+            return items[0][keyword].value[0]
+    return dataset
 
 
-def _first(value: object) -> object:
-    return value[0] if isinstance(value, MultiValue | list | tuple) and len(value) else value
+def _window(holder: Dataset) -> Window | None:
+    center, width = number(holder.get("WindowCenter")), number(holder.get("WindowWidth"))
+    return (center, width) if center is not None and width is not None and width > 0 else None
 
 
-def _nearest_window(modality: np.ndarray, shown: np.ndarray) -> Window:
+def nearest_window(modality: np.ndarray, shown: np.ndarray) -> Window:
     """The linear window through the points where a LUT reaches 5 % and 95 % of its brightness range."""
     order = np.argsort(modality)
     values, bright = modality[order], shown[order]

@@ -12,6 +12,9 @@ from pydicom.encaps import encapsulate, get_frame
 from pydicom.pixels import apply_modality_lut, apply_voi_lut
 from pydicom.uid import (
     HTJ2K,
+    DigitalXRayImageStorageForPresentation,
+    DigitalXRayImageStorageForProcessing,
+    EnhancedCTImageStorage,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
@@ -24,6 +27,7 @@ from pydicom.uid import (
 )
 
 from classifier.contract import Slot
+from classifier.errors import Refused
 from classifier.images.metadata import age_in_years
 from classifier.images.picture import Picture
 from classifier.images.reading import read
@@ -262,6 +266,117 @@ def test_what_a_header_leaves_out_is_put_in_where_it_has_one_meaning(tmp_path: P
     np.testing.assert_array_equal(read(write(tmp_path / "x.dcm", made)).display, DEEP)
 
 
+def test_the_window_of_an_enhanced_object_lies_in_its_functional_groups(tmp_path: Path) -> None:
+    voi, rescale, frame = Dataset(), Dataset(), Dataset()
+    voi.WindowCenter, voi.WindowWidth = "40", "400"
+    rescale.RescaleSlope, rescale.RescaleIntercept = "1", "-1024"
+    frame.FrameVOILUTSequence, frame.PixelValueTransformationSequence = [voi], [rescale]
+    stored = (ct_slice() + 1024).astype(np.uint16)
+    made = dataset(stored, Modality="CT", SOPClassUID=EnhancedCTImageStorage, NumberOfFrames="1")
+    made.SharedFunctionalGroupsSequence, made.PerFrameFunctionalGroupsSequence = [Dataset()], [frame]
+    picture = read(write(tmp_path / "x.dcm", made))
+    assert picture.window_center * picture.slope + picture.intercept == 40
+    assert (picture.window_width, picture.intercept) == (400, -1024)
+
+
+@pytest.mark.parametrize(("value", "signed"), [(63536, True), (-2000, True), (63536, False), (-2000, False)])
+def test_padding_is_found_whatever_the_sign_of_its_type(tmp_path: Path, value: int, signed: bool) -> None:
+    pixels = DEEP.astype(np.int16) if signed else DEEP.copy()
+    pixels[:20] = -2000 if signed else 63536
+    made = dataset(pixels)
+    made.add_new("PixelPaddingValue", "SS" if value < 0 else "US", value)
+    assert not read(write(tmp_path / "x.dcm", made)).working[:20].any()
+
+
+def test_padding_is_black_in_a_negative_too(tmp_path: Path) -> None:
+    padded = 4095 - DEEP
+    padded[:20] = 0
+    picture = reading_of(
+        tmp_path, padded, bits=12, PixelPaddingValue=0, PhotometricInterpretation="MONOCHROME1"
+    )
+    assert not picture.display[:20].any()
+    assert not picture.working[:20].any()
+
+
+def test_a_raw_picture_linear_in_the_dose_is_shown_by_its_logarithm(tmp_path: Path) -> None:
+    dose = np.rint(16000 * np.exp(DEEP * (-4 / 4095))).astype(np.uint16)
+    attributes = {
+        "Modality": "DX",
+        "PhotometricInterpretation": "MONOCHROME1",
+        "PixelIntensityRelationship": "LIN",
+    }
+    raw = reading_of(tmp_path, dose, bits=14, SOPClassUID=DigitalXRayImageStorageForProcessing, **attributes)
+    shown = reading_of(
+        tmp_path, dose, bits=14, SOPClassUID=DigitalXRayImageStorageForPresentation, **attributes
+    )
+    likeness = [np.corrcoef(p.working.ravel(), DEEP.ravel())[0, 1] for p in (raw, shown)]
+    assert likeness[0] > 0.999 > likeness[1]
+    assert not raw.polarity_turned
+
+
+def test_numbers_with_a_decimal_comma_are_read(tmp_path: Path) -> None:
+    dots = write(tmp_path / "x.dcm", dataset(DEEP, bits=12, WindowCenter="1800.5", WindowWidth="2000.25"))
+    dots.write_bytes(dots.read_bytes().replace(b"1800.5", b"1800,5").replace(b"2000.25", b"2000,25"))
+    picture = read(dots)
+    assert (picture.window_center, picture.window_width) == (1800.5, 2000.25)
+
+
+def test_a_ct_slice_with_malformed_rescale_values_is_refused_and_a_radiograph_read(tmp_path: Path) -> None:
+    for attributes, modality in ((CT, "CT"), ({}, "CR")):
+        made = dataset(ct_slice(), **attributes | {"Modality": modality, "RescaleSlope": "1"})
+        path = write(tmp_path / f"{modality}.dcm", made)
+        slope = b"\x28\0\x53\x10DS\x02\0"
+        path.write_bytes(path.read_bytes().replace(slope + b"1 ", slope + b"x "))
+    assert read(tmp_path / "CR.dcm").slope == 1
+    with pytest.raises(Refused, match="undecodable"):
+        read(tmp_path / "CT.dcm")
+
+
+@pytest.mark.parametrize(
+    "tail", [b"\0" * 1000, b"trailing rubbish of a tape archive" * 9, b"\xfc\xff\xfc\xff"]
+)
+@pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRLittleEndian, JPEG2000Lossless])
+def test_what_trails_the_pixels_is_passed_over(tmp_path: Path, tail: bytes, syntax: str) -> None:
+    path = write(tmp_path / "x.dcm", dataset(DEEP, syntax=syntax, bits=12))
+    path.write_bytes(path.read_bytes() + tail)
+    np.testing.assert_array_equal(read(path).display, DEEP)
+
+
+@pytest.mark.parametrize(
+    ("charset", "name"),
+    [
+        ("ISO_IR 100", "Äneas^Rüdiger"),
+        ("ISO_IR 192", "Люкceмбypг"),
+        (["ISO 2022 IR 6", "ISO 2022 IR 87"], "Yamada^Tarou=山田^太郎=やまだ^たろう"),
+        ("ISO 2022 IR 13", "ﾔﾏﾀﾞ^ﾀﾛｳ"),
+    ],
+)
+def test_names_in_other_scripts_are_kept(tmp_path: Path, charset: str | list[str], name: str) -> None:
+    picture = reading_of(tmp_path, DEEP, bits=12, SpecificCharacterSet=charset, PatientName=name)
+    assert picture.metadata["PatientName"] == name
+
+
+@pytest.mark.parametrize(
+    ("keyword", "written", "kept"),
+    [
+        ("StudyDate", b"20200230", "20200230"),
+        ("PixelSpacing", b"0,143\\0,15 ", [0.143, 0.15]),
+        ("InstanceNumber", b" 3 ", 3.0),
+        ("InstanceNumber", b"3a", None),
+        ("KVP", b"1e400 ", None),
+        ("PatientName", b"A^B^^Dr=\0=x", "A^B^^Dr==x"),
+        ("PatientAge", b"45", "45"),
+    ],
+)
+def test_odd_values_are_kept_as_far_as_they_make_sense(
+    tmp_path: Path, keyword: str, written: bytes, kept: object
+) -> None:
+    made = dataset(DEEP, syntax=ImplicitVRLittleEndian, bits=12)
+    written += b" " * (len(written) % 2)
+    made.add_new(keyword, "OB", written)
+    assert read(write(tmp_path / "x.dcm", made)).metadata[keyword] == kept
+
+
 def test_24_bit_values_are_brought_to_16_bits(tmp_path: Path) -> None:
     picture = reading_of(tmp_path, DEEP.astype(np.uint32) << 12, bits=24)
     values = picture.display * picture.slope + picture.intercept
@@ -341,6 +456,8 @@ def test_the_kept_metadata_is_plain_and_short(tmp_path: Path) -> None:
         ({"PatientAge": "045Y"}, 45),
         ({"PatientAge": "018M"}, 1.5),
         ({"PatientAge": "62"}, 62),
+        ({"PatientAge": "045y"}, 45),
+        ({"PatientBirthDate": "2000.01.01", "StudyDate": "20300101"}, 30),
         ({"PatientAge": "odd", "PatientBirthDate": "20000101", "StudyDate": "20300101"}, 30),
         ({"PatientBirthDate": "20000101", "StudyDate": "19990101"}, None),
         ({"PatientBirthDate": "20000101"}, None),

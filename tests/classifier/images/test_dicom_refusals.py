@@ -52,6 +52,7 @@ def written(tmp_path: Path, **attributes: object) -> Path:
         ("DX", DigitalXRayImageStorageForPresentation, Slot.CXR),
         ("RG", SecondaryCaptureImageStorage, Slot.CXR),
         ("OT", SecondaryCaptureImageStorage, Slot.CXR),
+        ("CR", "1.2.392.200036.9125.1.1.2", Slot.CXR),
         ("", SecondaryCaptureImageStorage, Slot.CXR),
         ("CT", CTImageStorage, Slot.CT),
         ("CT", EnhancedCTImageStorage, Slot.CT),
@@ -83,6 +84,14 @@ def test_a_marked_phantom_is_a_phantom(tmp_path: Path) -> None:
         ("CT", SecondaryCaptureImageStorage),
         ("SR", BASIC_TEXT_SR),
         ("DOC", EncapsulatedPDFStorage),
+        ("XA", "1.2.840.10008.5.1.4.1.1.12.1"),
+        ("RF", "1.2.840.10008.5.1.4.1.1.12.2"),
+        ("PT", "1.2.840.10008.5.1.4.1.1.128"),
+        ("SEG", "1.2.840.10008.5.1.4.1.1.66.4"),
+        ("RTDOSE", "1.2.840.10008.5.1.4.1.1.481.2"),
+        ("ECG", "1.2.840.10008.5.1.4.1.1.9.1.1"),
+        ("MR", "1.2.392.200036.9125.1.1.2"),
+        ("OT", "1.2.392.200036.9125.1.1.2"),
     ],
 )
 def test_any_other_modality_or_object_is_unsupported(tmp_path: Path, modality: str, sop_class: str) -> None:
