@@ -91,3 +91,29 @@ def fit_cam_scale(grids: Sequence[Mapping[str, Sequence]], shown: Sequence[str])
     values = np.concatenate([np.ravel(grid[name]) for grid, name in zip(grids, shown, strict=True)])
     positive = values[values > 0]
     return float(np.percentile(positive, 99)) if len(positive) else 1.0
+
+
+def fit_low_confidence(
+    uncertainty: np.ndarray, right: np.ndarray, *, most: float = 0.1, least: int = 20
+) -> dict[str, float] | None:
+    """The uncertainty from which on an answer is no better than a coin's, and what lies above it.
+
+    `uncertainty` (N,) in 0..1; `right` (N,): the likeliest finding was the true one. Of the limits above which
+    there lie at least `least` cases, at most the share `most`, and at most half of them right, it is the one
+    with the most above; None where there is none: then every answer is worth giving.
+    """
+    order = np.argsort(-uncertainty, kind="stable")
+    share_right = np.cumsum(right[order]) / np.arange(1, len(order) + 1)
+    counts = np.arange(least, int(most * len(order)) + 1)
+    counts = counts[(share_right[counts - 1] <= 0.5)] if len(counts) else counts
+    counts = [k for k in counts if k < len(order) and uncertainty[order[k - 1]] > uncertainty[order[k]]]
+    if not counts:
+        return None
+    above = max(counts)
+    limit = (uncertainty[order[above - 1]] + uncertainty[order[above]]) / 2
+    return {
+        "limit": float(limit),
+        "withheld": above / len(order),
+        "right_above": float(share_right[above - 1]),
+        "right_below": float(right[order[above:]].mean()),
+    }

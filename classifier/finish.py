@@ -15,9 +15,15 @@ import torch
 from torch import Tensor
 
 from classifier import card
-from classifier.calibrate import fit_calibration, fit_cam_scale, fit_thresholds, recalibrated
+from classifier.calibrate import (
+    fit_calibration,
+    fit_cam_scale,
+    fit_low_confidence,
+    fit_thresholds,
+    recalibrated,
+)
 from classifier.cases import Case, predict_rows, probabilities_of_cases, write_predictions
-from classifier.contract import ModelSpec
+from classifier.contract import ModelSpec, normalised_entropy
 from classifier.data import Row, targets_of
 from classifier.figures import draw
 from classifier.predictor import Predictor
@@ -121,8 +127,25 @@ def calibrated(
         thresholds={finding: chosen["threshold"] for finding, chosen in thresholds.items()},
         cam_scale=cam_scale,
     )
+    low = low_confidence(spec, fitted, targets)
+    spec = replace(spec, low_confidence=low["limit"] if low else None)
     facts = {"temperature": temperature, "bias": dict(spec.bias), "thresholds": thresholds}
-    return spec, {**facts, "cam_scale": cam_scale, "cases": len(cases)}
+    return spec, {**facts, "low_confidence": low, "cam_scale": cam_scale, "cases": len(cases)}
+
+
+def low_confidence(
+    spec: ModelSpec, probabilities: np.ndarray, targets: np.ndarray
+) -> dict[str, float] | None:
+    """`fit_low_confidence` on calibrated probabilities (N, findings); None with sigmoid outputs.
+
+    There several findings can be true at once, and none: no single one is right or wrong.
+    """
+    if spec.activation != "softmax":
+        return None
+    named = [dict(zip(spec.findings, row, strict=True)) for row in probabilities.tolist()]
+    uncertainty = np.array([normalised_entropy(spec, probability) for probability in named])
+    right = targets[np.arange(len(targets)), probabilities.argmax(axis=1)] == 1
+    return fit_low_confidence(uncertainty, right)
 
 
 def provenance(config: Config, rows: Sequence[Row]) -> dict[str, Any]:

@@ -18,6 +18,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--ages", type=float, nargs=2, metavar="YEARS", help="answer only for patients this old"
     )
+    parser.add_argument(
+        "--low-confidence", type=float, metavar="U", help="withhold answers of more uncertainty, 0 to 1"
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="FILE")
 
 
@@ -37,8 +40,9 @@ def run(args: argparse.Namespace) -> int:
             artifact = replace(artifact, gate=gate, card=artifact.card | {"gate": rates})
         if args.segmenter:
             artifact = replace(artifact, segmenter=restored(load_file(args.segmenter)))
-        if args.ages:
-            artifact = replace(artifact, spec=replace(artifact.spec, age_range=tuple(args.ages)))
+        limits = {"age_range": tuple(args.ages) if args.ages else None, "low_confidence": args.low_confidence}
+        set_here = {name: limit for name, limit in limits.items() if limit is not None}
+        artifact = replace(artifact, spec=replace(artifact.spec, **set_here))
         Companions(artifact, "cpu")
         sha256 = resave(args.out, artifact)
         verify_golden(load_artifact(args.out, expected_sha256=sha256))

@@ -43,7 +43,24 @@ def parts(tmp_path: Path) -> list[str]:
 
 def test_the_classifier_stays_the_same_to_the_bit(bare, parts, tmp_path):
     out = tmp_path / "whole.safetensors"
-    assert main(["assemble", "--model", str(bare), *parts, "--ages", "1", "94", "--out", str(out)]) == 0
+    assert (
+        main(
+            [
+                "assemble",
+                "--model",
+                str(bare),
+                *parts,
+                "--ages",
+                "1",
+                "94",
+                "--low-confidence",
+                "0.9",
+                "--out",
+                str(out),
+            ]
+        )
+        == 0
+    )
     before, after = load_artifact(bare), load_artifact(out)
     assert after.storage == before.storage == "int8"
     for name, tensor in before.network.state_dict().items():
@@ -52,6 +69,7 @@ def test_the_classifier_stays_the_same_to_the_bit(bare, parts, tmp_path):
     assert after.gate.keys() == GateNetwork().state_dict().keys()
     assert after.segmenter.keys() == LungSegmenter().state_dict().keys()
     assert after.spec.age_range == (1.0, 94.0)
+    assert after.spec.low_confidence == 0.9
     assert after.card == {"name": "x", "gate": {"held_out": [{"group": "ct"}]}}
 
 

@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from classifier.calibrate import fit_calibration, fit_cam_scale, fit_thresholds, recalibrated
+from classifier.calibrate import (
+    fit_calibration,
+    fit_cam_scale,
+    fit_low_confidence,
+    fit_thresholds,
+    recalibrated,
+)
 from classifier.contract import ModelSpec, Slot
 from classifier.networks import probabilities_of
 
@@ -107,3 +113,32 @@ def test_biases_that_are_none_are_refused(bias):
     text = ModelSpec(name="a", slot=Slot.CXR, findings=("x", "y")).to_json()
     with pytest.raises(ValueError):  # noqa: PT011
         ModelSpec.from_json(text.replace('"bias": {}', f'"bias": {bias}'))
+
+
+def test_answers_no_better_than_a_coin_are_withheld():
+    rng = np.random.default_rng(0)
+    uncertainty = rng.permutation(np.linspace(0, 1, 1000))
+    right = rng.random(1000) < np.where(uncertainty > 0.94, 0.35, 0.9)
+    found = fit_low_confidence(uncertainty, right)
+    above = uncertainty > found["limit"]
+    assert 0.9 <= found["limit"] <= 0.95
+    assert found["withheld"] == pytest.approx(above.mean())
+    assert found["right_above"] == pytest.approx(right[above].mean())
+    assert found["right_above"] <= 0.5 < found["right_below"] == pytest.approx(right[~above].mean())
+
+
+def test_a_model_whose_doubtful_answers_are_mostly_right_withholds_none():
+    uncertainty = np.linspace(0, 1, 500)
+    assert fit_low_confidence(uncertainty, np.arange(500) % 3 > 0) is None
+
+
+@pytest.mark.parametrize("count", [1, 30, 199])
+def test_too_few_cases_set_no_limit(count):
+    assert fit_low_confidence(np.linspace(0, 1, count), np.zeros(count, bool)) is None
+
+
+def test_at_most_a_tenth_is_withheld_and_equal_uncertainties_stay_together():
+    found = fit_low_confidence(np.linspace(0, 1, 1000), np.zeros(1000, bool))
+    assert found["withheld"] == pytest.approx(0.1)
+    tied = np.r_[np.linspace(0, 0.5, 850), np.full(150, 0.9)]
+    assert fit_low_confidence(tied, np.zeros(1000, bool)) is None
