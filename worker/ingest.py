@@ -18,6 +18,7 @@ from webapp.core import ledger, storage
 from webapp.scans.archives import archive_finish, member_store
 from webapp.scans.files import ParsedScan, discard_parsed, store_parsed
 from webapp.scans.models import Upload
+from webapp.scans.pseudonymity import removal_for
 from webapp.scans.services import ingest_claim, ingest_fail, ingest_refuse
 from worker.drain import LEASE, TRANSIENT, Heartbeat, Unavailable
 from worker.scratch import scratch_folder
@@ -92,7 +93,10 @@ class IngestJob:
     def _parse(self, upload: Upload) -> ParsedScan:
         with tempfile.TemporaryDirectory(dir=scratch_folder()) as folder:
             facts = self._helper.parse(
-                storage.path_of(upload.stored_name), folder, claimed=upload.claimed_modality or None
+                storage.path_of(upload.stored_name),
+                folder,
+                claimed=upload.claimed_modality or None,
+                removal=removal_for(upload.site),
             )
             return store_parsed(
                 scan_id=upload.id, token=upload.attempt_token, facts=facts, folder=Path(folder)

@@ -25,7 +25,7 @@ class Helper:
     def __init__(self, *outcomes: Exception | None) -> None:
         self.outcomes, self.calls = list(outcomes), 0
 
-    def parse(self, path, folder, *, claimed=None):
+    def parse(self, path, folder, *, claimed=None, removal=None):
         self.calls += 1
         Path(path).stat()
         outcome = self.outcomes.pop(0) if self.outcomes else None

@@ -30,7 +30,7 @@ class PersonAdmin(UserAdmin):
 
 @admin.register(Site)
 class SiteAdmin(admin.ModelAdmin):
-    list_display = ["name", "slug", "timezone"]
+    list_display = ["name", "slug", "timezone", "deidentify_on_ingest"]
     prepopulated_fields = {"slug": ["name"]}
 
 

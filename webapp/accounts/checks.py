@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Tags, Warning, register
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db.utils import DatabaseError
 
-from webapp.accounts.models import User
+from webapp.accounts.models import DEIDENTIFY_KEY_LENGTH, Site, User, deidentify_key_is_strong
 
 
 @register(Tags.database)
@@ -27,3 +27,32 @@ def demo_accounts_stay_in_the_demo(app_configs, databases=None, **kwargs) -> lis
             )
         ]
     return []
+
+
+@register(Tags.security)
+def new_sites_have_a_key(app_configs, **kwargs) -> list[CheckMessage]:
+    """DEIDENTIFY_ON_INGEST needs a key at once; what there is of sites is looked up below."""
+    return _key_needed() if settings.DEIDENTIFY_ON_INGEST else []
+
+
+@register(Tags.database)
+def sites_without_identity_have_a_key(app_configs, databases=None, **kwargs) -> list[CheckMessage]:
+    if not databases or settings.DEIDENTIFY_ON_INGEST:
+        return []
+    try:
+        asked_for = Site.objects.filter(deidentify_on_ingest=True).exists()
+    except DatabaseError:  # the column is not there before its migration
+        return []
+    return _key_needed() if asked_for else []
+
+
+def _key_needed() -> list[CheckMessage]:
+    if deidentify_key_is_strong():
+        return []
+    return [
+        Error(
+            "A site is to keep no identity, and DEIDENTIFY_KEY is not set or short enough to be guessed.",
+            hint=f"Set it to {DEIDENTIFY_KEY_LENGTH} random characters or more, and keep it as it is.",
+            id="hilum.E009",
+        )
+    ]

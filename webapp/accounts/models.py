@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 import zoneinfo
 
+from django.conf import settings
 from django.contrib.auth.models import AbstractUser
 from django.core.exceptions import ValidationError
 from django.db import models
@@ -14,11 +15,21 @@ from django.utils import timezone
 from webapp.accounts.permissions import known_permissions
 from webapp.core.models import Record
 
+DEIDENTIFY_KEY_LENGTH = 32
+
 
 def known_timezone(value: str) -> None:
     """Validator of an IANA time zone name; raises ValidationError."""
     if value not in zoneinfo.available_timezones():
         raise ValidationError("Not a time zone, such as Europe/Berlin.")
+
+
+def deidentify_by_default() -> bool:
+    return settings.DEIDENTIFY_ON_INGEST
+
+
+def deidentify_key_is_strong() -> bool:
+    return len(settings.DEIDENTIFY_KEY) >= DEIDENTIFY_KEY_LENGTH
 
 
 class User(AbstractUser):
@@ -41,12 +52,22 @@ class Site(Record):
     name = models.CharField(max_length=200)
     slug = models.SlugField(unique=True)
     timezone = models.CharField(max_length=64, default="UTC", validators=[known_timezone])
+    deidentify_on_ingest = models.BooleanField(
+        "remove identity on arrival",
+        default=deidentify_by_default,
+        help_text="Files are kept without identity, under pseudonyms. What came before stays as it is.",
+    )
 
     class Meta:
         ordering = ["name"]
 
     def __str__(self) -> str:
         return self.name
+
+    def clean(self) -> None:
+        super().clean()
+        if self.deidentify_on_ingest and not deidentify_key_is_strong():
+            raise ValidationError({"deidentify_on_ingest": "DEIDENTIFY_KEY has to be set first."})
 
 
 class Role(Record):

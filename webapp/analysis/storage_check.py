@@ -9,7 +9,7 @@ from pathlib import Path
 
 from webapp.core import storage
 from webapp.registry.models import ModelVersion
-from webapp.scans.files import KINDS, file_sha256
+from webapp.scans.files import KINDS, ORIGINAL, file_sha256
 from webapp.scans.models import Scan, Upload
 
 # A file is stored before its row is committed: what is younger than this may still get one.
@@ -66,14 +66,15 @@ def _is_leftover(name: str) -> bool:
     *_, folder, file = ("", *name.split("/"))
     if file.startswith(storage.DRAFT):
         return True
-    picture = file.endswith(tuple(f"-{kind}.png" for kind in KINDS))
+    picture = file.endswith((*(f"-{kind}.png" for kind in KINDS), f"-{ORIGINAL}"))
     return picture and Upload.objects.filter(stored_name__contains=f"/{folder}/").exists()
 
 
 def _named() -> Iterator[tuple[str, str]]:
     unpacked = {"status": Upload.Status.DONE, "skipped__isnull": False}
     uploads = Upload.objects.exclude(status=Upload.Status.REFUSED).exclude(**unpacked)
-    yield from uploads.values_list("stored_name", "sha256").iterator()
+    for name, received, replaced in uploads.values_list("stored_name", "sha256", "stored_sha256").iterator():
+        yield name, replaced or received
     for kind in KINDS:
         yield from Scan.objects.values_list(f"{kind}_name", f"{kind}_sha256").iterator()
     yield from ModelVersion.objects.values_list("stored_name", "sha256").iterator()

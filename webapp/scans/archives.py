@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from django.db import transaction
@@ -52,12 +52,13 @@ def archive_finish(
 
     `members`: the name of each picture, and what `member_store` made of it.
     """
-    said = [asdict(one) for one in skipped]
+    named = not archive.site.deidentify_on_ingest
+    said = [asdict(one if named else replace(one, names=())) for one in skipped]
     if not ledger.finish(archive, token, status=Upload.Status.DONE, skipped=said):
         return False
     archive.members.all().delete()
     ArchiveMember.objects.bulk_create(
-        ArchiveMember(archive=archive, upload=upload, position=position, name=name)
+        ArchiveMember(archive=archive, upload=upload, position=position, name=name if named else "")
         for position, (name, upload) in enumerate(members)
     )
     transaction.on_commit(lambda: storage.delete_file(archive.stored_name), robust=True)

@@ -60,6 +60,11 @@ class Claim:
         }
 
 
+def is_uid(value: str) -> bool:
+    """Whether a claimed study is a UID (PS3.5 9.1) and no accession number."""
+    return "." in value and value.replace(".", "").isdecimal()
+
+
 def _short(value: str | None, what: str) -> str:
     value = (value or "").strip()
     if len(value) > LENGTH or not value.isprintable():

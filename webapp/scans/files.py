@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from classifier.images.picture import ParseResult
 
 KINDS = ("display", "working", "preview")
+ORIGINAL = "original"
 
 
 @dataclass(frozen=True)
@@ -39,11 +40,18 @@ class StoredFile:
 
 @dataclass(frozen=True)
 class ParsedScan:
-    """One picture of an upload: what the parsing helper found out, and where its files are kept now."""
+    """One picture of an upload: what the parsing helper found out, and where its files are kept now.
+
+    `original` is the file without identity, which takes the place of the one that came.
+    """
 
     id: uuid.UUID
     facts: ParseResult
     files: dict[str, StoredFile]
+
+    @property
+    def original(self) -> StoredFile | None:
+        return self.files.get(ORIGINAL)
 
 
 def most_bytes(head: bytes, *, max_bytes: int = MAX_FILE_BYTES) -> int:
@@ -94,9 +102,10 @@ def store_parsed(*, scan_id: uuid.UUID, token: uuid.UUID, facts: ParseResult, fo
     """
     parsed = ParsedScan(id=scan_id, facts=facts, files={})
     try:
-        for kind in KINDS:
+        for kind in (*KINDS, ORIGINAL) if ORIGINAL in facts.files else KINDS:
             source = Path(folder) / facts.files[kind]
-            name = f"{scan_id.hex[:2]}/{scan_id}/{token.hex[:8]}-{kind}.png"
+            suffix = "" if kind == ORIGINAL else ".png"
+            name = f"{scan_id.hex[:2]}/{scan_id}/{token.hex[:8]}-{kind}{suffix}"
             sha256 = file_sha256(source)
             storage.put_file(source, name)
             parsed.files[kind] = StoredFile(name=name, sha256=sha256)

@@ -14,8 +14,9 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from classifier.contract import Slot
+from webapp.scans.claims import is_uid
 from webapp.scans.dicom_values import parse_date, parse_datetime, parse_offset, parse_time, text
-from webapp.scans.files import ParsedScan
+from webapp.scans.files import KINDS, ParsedScan
 from webapp.scans.identity import demographics, lock_end, patient_named
 from webapp.scans.models import MergedScan, Patient, PatientMerge, Scan, Series, Study, Upload
 
@@ -34,17 +35,13 @@ def file_scan(upload: Upload, parsed: ParsedScan) -> Scan:
         series=series_for(study=study, metadata=metadata),
         sop_instance_uid=text(metadata.get("SOPInstanceUID"), 64) or own_uid(parsed.id),
         **{name: getattr(facts, name) for name in SAME_NAMES},
-        **{
-            f"{kind}_{part}": getattr(file, part)
-            for kind, file in parsed.files.items()
-            for part in FILE_PARTS
-        },
+        **{f"{kind}_{part}": getattr(parsed.files[kind], part) for kind in KINDS for part in FILE_PARTS},
         duplicate_of=Scan.objects.filter(site=upload.site, pixel_sha256=facts.pixel_sha256)
         .order_by("received_at")
         .first(),
         view_position=text(metadata.get("ViewPosition"), 16),
         metadata=metadata,
-        notes=notes_for(metadata=metadata, upload=upload, slot=facts.slot),
+        notes=notes_for(metadata=metadata, upload=upload, slot=facts.slot, burned_in=facts.burned_in),
         acquired_at=_acquired_at(metadata, upload.site.timezone)
         or (study.study_at if study.study_date else None),
         received_at=upload.created_at,
@@ -76,7 +73,7 @@ def study_for(*, patient: Patient, metadata: Mapping[str, Any], upload: Upload, 
     accession = text(metadata.get("AccessionNumber"), 64)
     uid = text(metadata.get("StudyInstanceUID"), 64)
     if not uid:
-        if _is_uid(upload.claimed_study):
+        if is_uid(upload.claimed_study):
             uid = upload.claimed_study
         else:
             accession = accession or upload.claimed_study
@@ -148,10 +145,15 @@ def clean(value: Any) -> Any:
     return value.replace("\0", "") if isinstance(value, str) else value
 
 
-def notes_for(*, metadata: Mapping[str, Any], upload: Upload, slot: str) -> dict[str, Any]:
+def notes_for(
+    *, metadata: Mapping[str, Any], upload: Upload, slot: str, burned_in: str = ""
+) -> dict[str, Any]:
     """What a person should know of the file itself, as `Scan.notes` keeps it."""
-    differ = _claim_differences(upload, metadata, slot)
-    return {"claim_differs": differ} if differ else {}
+    notes = {
+        "claim_differs": _claim_differences(upload, metadata, slot),
+        "burned_in": {"found": burned_in} if burned_in else {},
+    }
+    return {code: detail for code, detail in notes.items() if detail}
 
 
 def _patient_for(
@@ -180,7 +182,3 @@ def _claim_differences(upload: Upload, metadata: Mapping[str, Any], slot: str) -
         for keyword, (claimed, said) in pairs.items()
         if claimed and said and claimed != said
     }
-
-
-def _is_uid(value: str) -> bool:
-    return "." in value and value.replace(".", "").isdecimal()

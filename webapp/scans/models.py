@@ -41,6 +41,8 @@ class Upload(LedgerRow):
 
     An archive (ZIP) becomes an upload for each picture in it, of which it is the `parent`. Once unpacked it
     is done and its own bytes are gone; `skipped` then says what was left out: [{reason, count, names}].
+    `stored_sha256` is set where a file without identity took the place of the one that came, whose `sha256`
+    still tells the same bytes when they come again.
     """
 
     LIFE = UPLOAD_LIFE
@@ -53,6 +55,7 @@ class Upload(LedgerRow):
     size = models.PositiveBigIntegerField()
     filename = models.CharField(max_length=255, blank=True)
     stored_name = models.CharField(max_length=120, blank=True)
+    stored_sha256 = models.CharField(max_length=64, blank=True)
     claimed_patient_id = models.CharField(max_length=64, blank=True)
     claimed_study = models.CharField(max_length=64, blank=True)
     claimed_date = models.DateField(null=True, blank=True)

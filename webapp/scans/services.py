@@ -22,6 +22,7 @@ from webapp.scans.files import ParsedScan, Received, original_name, receive
 from webapp.scans.filing import file_scan
 from webapp.scans.identity import identifiers_of
 from webapp.scans.models import Scan, ScanMove, Upload
+from webapp.scans.pseudonymity import claim_at
 
 INGEST = "worker.tasks.ingest"
 INGEST_LEASE = timedelta(seconds=120)
@@ -56,9 +57,13 @@ def take_in(
     claim: Claim | None = None,
     parent: Upload | None = None,
 ) -> tuple[Upload, bool]:
-    """Take in what has arrived, whose file is gone afterwards; `parent` is the archive that it was in."""
-    claim = claim or Claim()
+    """Take in what has arrived, whose file is gone afterwards; `parent` is the archive that it was in.
+
+    Raises CodedError, `unavailable` where the site keeps no identity and cannot remove it.
+    """
     try:
+        claim = claim_at(site, claim or Claim())
+        filename = "" if site.deidentify_on_ingest else filename
         earlier = Upload.objects.filter(site=site, sha256=received.sha256).first()
         if earlier:
             _restore(earlier, received)
@@ -87,7 +92,22 @@ def ingest_finish(*, upload: Upload, token: uuid.UUID, results: Sequence[ParsedS
         return None
     # The same bytes may have come once more with a claim while this attempt was parsing.
     upload.refresh_from_db(fields=list(Claim().columns))
+    for parsed in results:
+        _forget_identity(upload, parsed)
     return [file_scan(upload, parsed) for parsed in results]
+
+
+def _forget_identity(upload: Upload, parsed: ParsedScan) -> None:
+    """Keep the file without identity in the place of what came, and nothing of what was said of that."""
+    if parsed.original is None:
+        return
+    came = upload.stored_name
+    said = claim_at(upload.site, Claim.of(upload)).columns
+    said |= {"stored_name": parsed.original.name, "stored_sha256": parsed.original.sha256, "filename": ""}
+    for column, value in said.items():
+        setattr(upload, column, value)
+    upload.save(update_fields=list(said))
+    transaction.on_commit(lambda: storage.delete_file(came), robust=True)
 
 
 def ingest_refuse(*, upload: Upload, token: uuid.UUID, reason: RefusalReason, detail: str = "") -> bool:
@@ -144,8 +164,11 @@ def _register(
 
 
 def _restore(earlier: Upload, received: Received) -> None:
-    """Put the bytes back where the store has them no more: a retry needs them, an unpacked archive not."""
-    if earlier.is_unpacked and not _is_half_read(earlier):
+    """Put the bytes back where the store has them no more: a retry needs them, an unpacked archive not.
+
+    Nor are they put in the place of a file without identity.
+    """
+    if earlier.stored_sha256 or (earlier.is_unpacked and not _is_half_read(earlier)):
         return
     if not storage.path_of(earlier.stored_name).exists():
         storage.put_file(received.path, earlier.stored_name)

@@ -11,6 +11,7 @@ from webapp.settings.environment import (
     LOOPBACK_HOSTS,
     Mode,
     data_folder,
+    deidentify_key,
     env,
     mode,
     required,
@@ -30,6 +31,8 @@ HILUM_BATCH = env("HILUM_BATCH")
 HILUM_MAX_ARCHIVE_BYTES = env("HILUM_MAX_ARCHIVE_BYTES")
 
 SECRET_KEY = secret_key(HILUM_ENV, HILUM_DATA)
+DEIDENTIFY_KEY = deidentify_key(HILUM_ENV, HILUM_DATA)
+DEIDENTIFY_ON_INGEST = env("DEIDENTIFY_ON_INGEST")
 required("ALLOWED_HOSTS", HILUM_ENV)
 ALLOWED_HOSTS = env("ALLOWED_HOSTS") or LOOPBACK_HOSTS
 CSRF_TRUSTED_ORIGINS = env("CSRF_TRUSTED_ORIGINS")

@@ -37,6 +37,8 @@ env = environ.Env(
     HILUM_BATCH=(int, 8),
     HILUM_MAX_ARCHIVE_BYTES=(int, 1 << 30),
     SECRET_KEY=(str, ""),
+    DEIDENTIFY_KEY=(str, ""),
+    DEIDENTIFY_ON_INGEST=(bool, False),
     ALLOWED_HOSTS=(list, []),
     CSRF_TRUSTED_ORIGINS=(list, []),
     DATABASE_URL=(str, ""),
@@ -71,6 +73,12 @@ def required(name: str, mode: Mode) -> str:
 def secret_key(mode: Mode, data: Path) -> str:
     """SECRET_KEY, or outside production one that is made once and kept beside the data."""
     return required("SECRET_KEY", mode) or kept_secret(data / "secret-key")
+
+
+def deidentify_key(mode: Mode, data: Path) -> str:
+    """DEIDENTIFY_KEY, or outside production one that is made once and kept beside the data."""
+    said = env("DEIDENTIFY_KEY")
+    return said if said or mode is Mode.PRODUCTION else kept_secret(data / "deidentify-key")
 
 
 def kept_secret(path: Path, *, length: int = 50) -> str:

@@ -24,7 +24,7 @@ ASK = """
 import json
 from django.conf import settings as s
 names = ["DEBUG", "SECURE_SSL_REDIRECT", "SESSION_COOKIE_SECURE", "CSRF_COOKIE_SECURE", "SECURE_HSTS_SECONDS",
-         "ALLOWED_HOSTS", "SECRET_KEY"]
+         "ALLOWED_HOSTS", "SECRET_KEY", "DEIDENTIFY_KEY", "DEIDENTIFY_ON_INGEST"]
 answer = {n: getattr(s, n) for n in names}
 answer["engine"] = s.DATABASES["default"]["ENGINE"].rsplit(".", 1)[1]
 answer["options"] = s.DATABASES["default"].get("OPTIONS", {})
@@ -112,6 +112,14 @@ def test_the_demo_needs_nothing_and_debugs_nothing(tmp_path):
     assert key.read_text() == found["SECRET_KEY"]
     assert key.stat().st_mode & 0o777 == 0o600
     assert key.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_pseudonyms_get_a_key_that_is_kept_outside_production(tmp_path):
+    assert settings_of(tmp_path, HILUM_ENV="demo")["DEIDENTIFY_ON_INGEST"] is False
+    key = tmp_path / "data" / "deidentify-key"
+    assert len(key.read_text()) >= 32
+    assert key.stat().st_mode & 0o777 == 0o600
+    assert settings_of(tmp_path, **FULL, DEIDENTIFY_ON_INGEST="1")["DEIDENTIFY_KEY"] == ""
 
 
 def test_processes_that_start_at_once_agree_on_the_secret(tmp_path):

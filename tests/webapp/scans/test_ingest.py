@@ -221,8 +221,9 @@ def test_a_filing_that_breaks_leaves_the_upload_with_its_attempt(store, monkeypa
         raise RuntimeError
 
     monkeypatch.setattr(services, "file_scan", broken)
+    results = [parsed(upload, upload.attempt_token)]
     with pytest.raises(RuntimeError):
-        ingest_finish(upload=upload, token=upload.attempt_token, results=[object()])
+        ingest_finish(upload=upload, token=upload.attempt_token, results=results)
     upload.refresh_from_db()
     assert upload.status == "parsing"
     assert not Patient.objects.exists()
