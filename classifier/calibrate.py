@@ -98,9 +98,9 @@ def fit_low_confidence(
 ) -> dict[str, float] | None:
     """The uncertainty from which on an answer is no better than a coin's, and what lies above it.
 
-    `uncertainty` (N,) in 0..1; `right` (N,): the likeliest finding was the true one. Of the limits above which
-    there lie at least `least` cases, at most the share `most`, and at most half of them right, it is the one
-    with the most above; None where there is none: then every answer is worth giving.
+    `uncertainty` (N,) in 0..1; `right` (N,): the likeliest finding was the true one. Of the limits with
+    at least `least` cases above, at most the share `most`, and at most half of them right, it is the one with
+    the most above; None where there is none: then every answer is worth giving.
     """
     order = np.argsort(-uncertainty, kind="stable")
     share_right = np.cumsum(right[order]) / np.arange(1, len(order) + 1)
