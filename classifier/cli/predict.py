@@ -185,7 +185,7 @@ def lines_of_skipped(path: Path, unpacked: Unpacked) -> Iterator[str]:
         more = (
             f" and {skipped.count - len(skipped.names):,} more" if skipped.count > len(skipped.names) else ""
         )
-        yield f"{path}: skipped, {SKIPS[skipped.reason]}: {', '.join(skipped.names)}{more}"
+        yield f"{path}: skipped ({SKIPS[skipped.reason]}): {', '.join(skipped.names)}{more}"
 
 
 def line_of(record: Record) -> str:

@@ -34,16 +34,16 @@ class Skip(StrEnum):
 
 
 SKIPS = {
-    Skip.SYSTEM_FILE: "a file of the operating system",
-    Skip.DICOMDIR: "a DICOMDIR",
+    Skip.SYSTEM_FILE: "system file",
+    Skip.DICOMDIR: "DICOMDIR",
     Skip.NOT_AN_IMAGE: "not an image",
     Skip.EMPTY: "empty",
-    Skip.LINK: "a link",
+    Skip.LINK: "link",
     Skip.ENCRYPTED: "encrypted",
-    Skip.UNSUPPORTED_COMPRESSION: "in an unsupported compression",
+    Skip.UNSUPPORTED_COMPRESSION: "unsupported compression",
     Skip.DAMAGED: "damaged",
     Skip.TOO_LARGE: "too large",
-    Skip.NESTED_TOO_DEEP: "an archive in an archive in an archive",
+    Skip.NESTED_TOO_DEEP: "nested too deep",
 }
 
 NO_IMAGE, A_DOCUMENT = "no image in the archive", "a document or a program"
@@ -55,11 +55,11 @@ TOO_MUCH = "more than one archive may hold"
 ARCHIVE_ADVICE = {
     NO_IMAGE: Advice(
         "No image was found in the archive.",
-        "Upload a ZIP of DICOM, PNG or JPEG files, or the files.",
+        "Upload a ZIP of DICOM, PNG, JPEG, TIFF or WebP files, or the files.",
     ),
     A_DOCUMENT: Advice(
         "This is a document or a program, not an archive of images.",
-        "Export the pictures from the PACS as DICOM, PNG or JPEG and upload those.",
+        "Export the pictures from the PACS as DICOM (or PNG, JPEG, TIFF, WebP) and upload those.",
     ),
     DAMAGED: Advice(
         "The archive is damaged or incomplete.", "Make the ZIP again from the files and upload the new copy."

@@ -253,8 +253,8 @@ def test_an_archive_is_answered_picture_by_picture(capsys, picture, tmp_path):
         (str(picture), "ok", None),
     ]
     assert told[0]["probabilities"] == told[2]["probabilities"] == told[4]["probabilities"]
-    assert f"{zip_file}: skipped, a DICOMDIR: DICOMDIR" in captured.err
-    assert f"{zip_file}: skipped, not an image: notes.txt" in captured.err
+    assert f"{zip_file}: skipped (DICOMDIR): DICOMDIR" in captured.err
+    assert f"{zip_file}: skipped (not an image): notes.txt" in captured.err
     assert f"{cut}: The archive is damaged or incomplete." in captured.err
 
 

@@ -48,8 +48,9 @@ def outcome_of_archive(progress: ArchiveProgress, skipped: list[dict[str, Any]])
     remedy = ""
     if names:
         reasons = [f"{one['count']} {SKIPS[one['reason']]}" for one in skipped]
-        headline += f"; skipped {', '.join(reasons)}"
-        more = " …" if sum(one["count"] for one in skipped) > len(names) else ""
+        count = sum(one["count"] for one in skipped)
+        headline += f"; {count} skipped ({', '.join(reasons)})"
+        more = " …" if count > len(names) else ""
         remedy = f"Skipped: {', '.join(names)}{more}"
     return Outcome("analysing" if progress.under_way else "unpacked", headline, remedy=remedy)
 

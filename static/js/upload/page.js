@@ -118,7 +118,7 @@ function told(row, answer) {
     const picture = Object.assign(new Row({ name, inside: row }), { onRetry: again, onEdit: edited });
     rows.push(picture);
     row.adopt(picture, id);
-    picture.take({ id, dot: "busy", finished: false });
+    picture.take({ id, text: "Waits to be read", dot: "busy", finished: false });
   }
   if (fresh.length > SHOWN_AT_FIRST) row.fold(true);
 }

@@ -147,7 +147,7 @@ export class Row {
   /** Whose it is when nobody has said so. */
   get #nobody() {
     if (this.isArchive) return "from the files";
-    if (this.inside) return this.finished ? "" : "from the file";
+    if (this.inside || this.finished) return "";
     return this.dicom ? "from the file" : "new patient";
   }
 

@@ -52,7 +52,7 @@ def test_an_archives_row_says_what_is_in_it_and_what_was_skipped(archive, told, 
     row = told(made)
     assert row["text"] == (
         "Archive: 4 images, 1 refused, 1 could not be read, 1 already here for another patient; "
-        "skipped 1 a DICOMDIR, 7 not an image"
+        "8 skipped (1 DICOMDIR, 7 not an image)"
     )
     assert row["remedy"] == "Skipped: DICOMDIR, a.txt, b.txt, c.txt, d.txt, <b>e</b>.txt …"
     assert row["finished"]
