@@ -78,7 +78,7 @@ class _Unpacking:
             archive = _opened(file)
             self._judge(archive.infolist())
             for entry in archive.infolist():
-                if entry.is_dir():
+                if entry.filename.endswith("/"):
                     continue
                 name = _shown(prefix + printable(entry.filename))
                 skip = _skip_by_entry(entry) or self._take(archive, entry, name, nested=bool(prefix))

@@ -131,6 +131,11 @@ def test_a_name_is_data_and_never_a_path(unpacked: Unpack, tmp_path: Path, name:
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["1"]
 
 
+def test_a_picture_without_a_name_is_one_all_the_same(unpacked: Unpack) -> None:
+    data = zipped({"#nobody#": picture()}).replace(b"#nobody#", b"\0nobody#")
+    assert names(unpacked(data)) == ["unnamed"]
+
+
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 def test_two_members_of_one_name_are_both_kept(unpacked: Unpack, tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "twice.zip", "w") as archive:
