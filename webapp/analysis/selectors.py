@@ -64,7 +64,8 @@ def _studies_matching(search: str, site: object) -> QuerySet[Study]:
     patients, studies = Patient.objects.filter(patient_matches(search)), Study.objects.all()
     if site:
         patients, studies = patients.filter(site=site), studies.filter(site=site)
-    merged = PatientMerge.objects.filter(parted_at=None, source__in=patients)
+    merged = PatientMerge.objects.filter(patient_matches(search, "source__"), parted_at=None)
+    merged = merged.filter(source__site=site) if site else merged
     ends = set(ends_of(merged.values_list("target", flat=True)).values())
     found = Q(patient__in=patients) | Q(accession_number__istartswith=search)
     return studies.filter(found | Q(patient__in=ends) if ends else found)

@@ -46,12 +46,12 @@ def outcome_of_archive(progress: ArchiveProgress, skipped: list[dict[str, Any]])
     headline = f"Archive: {', '.join(said)}"
     names = [name for one in skipped for name in one["names"]][:MOST_NAMES]
     remedy = ""
-    if names:
+    if skipped:
         reasons = [f"{one['count']} {SKIPS[one['reason']]}" for one in skipped]
         count = sum(one["count"] for one in skipped)
         headline += f"; {count} skipped ({', '.join(reasons)})"
         more = " …" if count > len(names) else ""
-        remedy = f"Skipped: {', '.join(names)}{more}"
+        remedy = f"Skipped: {', '.join(names)}{more}" if names else ""
     return Outcome("analysing" if progress.under_way else "unpacked", headline, remedy=remedy)
 
 
@@ -62,6 +62,6 @@ def _members(archives: list[Upload]) -> dict[UUID, list[dict[str, str]]]:
         rows = ArchiveMember.objects.filter(
             archive__in=archives, upload__isnull=False, position__lt=MOST_ROWS
         )
-        for archive, upload, name in rows.values_list("archive", "upload", "name"):
-            members[archive].append({"id": str(upload), "name": name})
+        for archive, upload, name, position in rows.values_list("archive", "upload", "name", "position"):
+            members[archive].append({"id": str(upload), "name": name or f"picture {position + 1}"})
     return members

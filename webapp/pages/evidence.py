@@ -18,6 +18,10 @@ NOTES = {
     "demographics_differ": "Name, sex or birth date in this file differ from what is known of the patient.",
     "study_elsewhere": "Another patient of this site has a study with the same identifier.",
 }
+BURNED_IN = {
+    "declared": "The file says that there is writing in the picture itself: it may name the patient.",
+    "suspected": "There seems to be writing in the picture itself: it may name the patient.",
+}
 KEYWORDS = {"PatientID": "patient id", "StudyDate": "study date", "birth_date": "birth date"}
 
 
@@ -94,8 +98,11 @@ def notes_of(scan: Scan) -> list[str]:
         notes.append("The picture came as a negative and was turned.")
     if scan.duplicate_of_id:
         notes.append("The same pixels were uploaded before, in another file.")
-    for code, differences in scan_notes(scan).items():
-        notes.append(" ".join([NOTES.get(code, code), *_differences(differences)]))
+    for code, detail in scan_notes(scan).items():
+        if code == "burned_in":
+            notes.append(BURNED_IN[detail["found"]])
+        else:
+            notes.append(" ".join([NOTES.get(code, code), *_differences(detail)]))
     return notes
 
 

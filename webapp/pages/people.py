@@ -12,6 +12,7 @@ from webapp.accounts.models import Site
 from webapp.pages.words import name_of_person
 from webapp.scans.identity import patients_meant
 from webapp.scans.models import Patient, Study
+from webapp.scans.pseudonymity import known_as
 
 SEXES = {"M": "male", "F": "female", "O": "other sex"}
 
@@ -40,12 +41,14 @@ def whom_they_name(identifiers: Iterable[str], *, site: Site) -> dict[str, dict[
 
     A patient who was merged stands as who they are now.
     """
-    meant = patients_meant(site=site, identifiers=identifiers)
+    names = {key: known_as(site, key) for key in identifiers}
+    meant = patients_meant(site=site, identifiers=names.values())
     filed = Study.objects.filter(patient__in=meant.values()).order_by().values_list("patient")
     studies = dict(filed.annotate(Count("pk")))
     return {
         key: {"label": label_of(patient), "facts": facts_of(patient), "studies": studies.get(patient.pk, 0)}
-        for key, patient in meant.items()
+        for key, name in names.items()
+        if (patient := meant.get(name))
     }
 
 

@@ -83,6 +83,11 @@ class Upload(LedgerRow):
         return f"upload {self.id}"
 
     @property
+    def called(self) -> str:
+        """The name that the file came under, or one of ours at a site that keeps none."""
+        return self.filename or f"file {str(self.pk)[:8]}"
+
+    @property
     def is_unpacked(self) -> bool:
         """Whether this is an archive that has become the uploads of its members."""
         return self.skipped is not None

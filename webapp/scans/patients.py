@@ -195,21 +195,18 @@ def _give_back(scans: list[uuid.UUID], later: set[uuid.UUID], source: Patient) -
     going, touched = set(scans), set()
     for study in Study.objects.filter(series__scans__in=scans).distinct().order_by("pk"):
         held = set(Scan.objects.filter(series__study=study).values_list("pk", flat=True))
+        early, since = (held & going) - later, held & later
         home = source.studies.filter(study_instance_uid=study.study_instance_uid).first()
-        if home is None and held <= going and held - later:
+        if home is None and early and held <= going:
             study.patient = source
             study.save(update_fields=["patient"])
-            home = study
-        touched.add(study.pk)
-        held_of = Scan.objects.select_related("series__study", "upload").filter(pk__in=held & going)
-        for scan in held_of.order_by("pk"):
-            if scan.pk in later:
-                touched.add(_file_anew(scan, source).pk)
-            elif home != study:
-                home = home or _copy_of(study, source)
-                scan.series = _same_series(scan.series, home)
-                scan.save(update_fields=["series"])
-                touched.add(home.pk)
+        elif early:
+            home = home or _copy_of(study, source)
+            for series in study.series.all():
+                Scan.objects.filter(series=series, pk__in=early).update(series=_same_series(series, home))
+            touched |= {study.pk, home.pk}
+        for scan in Scan.objects.select_related("series__study", "upload").filter(pk__in=since):
+            touched |= {study.pk, _file_anew(scan, source).pk}
     _remove_empty(touched)
     _remove_empty(source.studies.values_list("pk", flat=True))
     return touched

@@ -85,12 +85,15 @@ def may_be_same(patient: Patient) -> list[Patient]:
     """Others of the site with the same identifier, or with the same name and birth date; never a proof."""
     if patient.provisional:
         return []
-    likely = Q(patient_id__iexact=patient.patient_id)
+    others = unmerged(patient.site).exclude(pk=patient.pk).order_by("created_at", "pk")
+    own = patient.patient_id
+    found = list(others.filter(patient_id__in={own, own.upper(), own.lower()})[:AT_MOST])
     if patient.name and patient.birth_date:
         family = patient.name.split("=")[0].split("^")[0].strip()
-        likely |= Q(birth_date=patient.birth_date, name__istartswith=family)
-    others = unmerged(patient.site).filter(likely).exclude(pk=patient.pk).order_by("created_at", "pk")
-    return [other for other in others[: 5 * AT_MOST] if _alike(patient, other)][:AT_MOST]
+        namesakes = others.filter(birth_date=patient.birth_date, name__istartswith=family)
+        same = comparable(patient.name)
+        found += [other for other in namesakes[: 5 * AT_MOST] if comparable(other.name) == same]
+    return list(dict.fromkeys(found))[:AT_MOST]
 
 
 def patients_found(site: Site, words: str, *, without: Patient) -> list[Patient]:
@@ -128,9 +131,3 @@ def extent_of(patient: Patient) -> Extent:
         last=Max("study_date"),
     )
     return Extent(**counted)
-
-
-def _alike(patient: Patient, other: Patient) -> bool:
-    if patient.patient_id.casefold() == other.patient_id.casefold():
-        return True
-    return comparable(patient.name) == comparable(other.name) and patient.birth_date == other.birth_date

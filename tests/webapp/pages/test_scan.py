@@ -10,6 +10,7 @@ from tests import factories
 from tests.webapp.pages.conftest import renew
 from webapp.analysis.models import Analysis
 from webapp.scans.models import Patient, Upload
+from webapp.scans.pseudonymity import known_as
 
 pytestmark = pytest.mark.django_db
 
@@ -193,3 +194,22 @@ def test_a_page_with_many_priors_costs_as_many_queries_as_one_without(
     renew(case.scan)
     with django_assert_num_queries(len(few)):
         client.get(f"/scans/{case.scan.pk}/")
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [("declared", "The file says that there is writing"), ("suspected", "There seems to be writing")],
+)
+def test_writing_in_the_picture_is_told(found, said, browser, owner, site):
+    scan = factories.ScanFactory(site=site, notes={"burned_in": {"found": found}})
+    assert said in scan_page(browser(owner), scan)
+
+
+def test_a_scan_is_moved_under_the_pseudonym_of_the_identifier_that_was_typed(case, browser, person, site):
+    site.deidentify_on_ingest = True
+    site.save()
+    admin = person("mover", role="admin", site=site)
+    form = {"patient_id": "P-7", "reason": "filed to the wrong one", "new": "1"}
+    browser(admin).post(f"/scans/{case.scan.pk}/move/", form)
+    case.scan.refresh_from_db()
+    assert case.scan.patient.patient_id == known_as(site, "P-7")

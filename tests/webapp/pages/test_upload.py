@@ -14,6 +14,7 @@ from webapp.core.errors import CodedError
 from webapp.pages.views.upload import body
 from webapp.scans.identity import patient_find_or_create
 from webapp.scans.models import Upload
+from webapp.scans.pseudonymity import known_as
 
 pytestmark = pytest.mark.django_db
 RAW = "application/octet-stream"
@@ -203,3 +204,25 @@ def test_a_question_that_cannot_be_read_is_refused(nonsense, browser, owner):
     for where in ("/upload/states/", "/upload/patients/"):
         answer = browser(owner).post(where, nonsense, content_type="application/json")
         assert (answer.status_code, answer.json()["code"]) == (400, "invalid")
+
+
+def test_a_site_without_identity_says_so_and_keeps_no_name(case, browser, owner, site):
+    client = browser(owner)
+    assert "removes identity" not in client.get("/upload/").content.decode()
+    site.deidentify_on_ingest = True
+    site.save()
+    assert "This site removes identity from files as they arrive" in client.get("/upload/").content.decode()
+    said = hand_in(client, b"pixels", filename="Doe.png", patient_id="P-7", date="2026-11-02").json()
+    upload = Upload.objects.get(pk=said["id"])
+    assert (upload.filename, said["name"]) == ("", f"file {said['id'][:8]}")
+    assert upload.claimed_patient_id.startswith("anon-")
+
+
+def test_a_patient_of_a_site_without_identity_is_found_by_the_true_identifier(browser, owner, site):
+    site.deidentify_on_ingest = True
+    site.save()
+    factories.PatientFactory(site=site, patient_id=known_as(site, "P-7"), name="")
+    answer = browser(owner).post(
+        "/upload/patients/", {"ids": ["P-7", "P-8"]}, content_type="application/json"
+    )
+    assert list(answer.json()["patients"]) == ["P-7"]

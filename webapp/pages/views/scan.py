@@ -26,6 +26,7 @@ from webapp.pages.words import moment
 from webapp.pages.worklist_search import Search, neighbours
 from webapp.scans.identity import patient_find_or_create
 from webapp.scans.models import Scan, Upload
+from webapp.scans.pseudonymity import known_as
 from webapp.scans.selectors import scan_or_404, scan_or_upload
 from webapp.scans.services import upload_retry
 
@@ -85,7 +86,7 @@ def move(request: HttpRequest, scan_id: UUID) -> HttpResponse:
             "Nothing was moved: no patient of this site has that id. Check it, or ask for a new patient.",
         )
         return redirect("pages:scan", scan_id)
-    patient = patient_find_or_create(site=scan.site, patient_id=patient_id)
+    patient = patient_find_or_create(site=scan.site, patient_id=known_as(scan.site, patient_id))
     scan_refile(scan=scan, patient=patient, actor=request.user, reason=reason)
     messages.success(request, f"The scan is now filed to {label_of(patient)}.")
     return redirect("pages:scan", scan_id)

@@ -177,7 +177,7 @@ def answer(upload: Upload, *, in_full: bool) -> dict[str, Any]:
     )
     found = {
         "id": str(upload.pk),
-        "name": upload.filename,
+        "name": upload.called,
         "size": upload.size,
         "status": upload.status,
         "text": outcome.sentence,
