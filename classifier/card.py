@@ -1,4 +1,4 @@
-"""Model cards (Mitchell et al. 2019): facts as JSON inside the artifact, and as Markdown for people.
+"""Model cards (Mitchell et al. 2019; CLAIM, Tejani et al. 2024): JSON in the artifact, Markdown for people.
 
 `python -m classifier.card FILE` prints the Markdown of an artifact's card.
 """
@@ -13,13 +13,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from classifier.artifact import read_header
+from classifier.card_measures import (
+    calibration,
+    evaluation,
+    gate,
+    grid,
+    option,
+    shortcuts,
+    subgroups,
+    warnings,
+)
 from classifier.contract import DISCLAIMER, ModelSpec
-from classifier.evaluate import as_text
 
 if TYPE_CHECKING:
     from classifier.data import Row
 
 PARTS = ("train", "val", "test")
+COLUMNS = ("source", "finding", "patients", *PARTS)
+REFERENCE = "The findings are the manifest's, taken as they came; how they were made is not recorded."
+NOT_MEASURED = "Not measured: no hospital was left out of training and tested on."
 ABOUT = {  # what only the people who train a model can say; `--about` fills it in
     "title": str,
     "summary": str,
@@ -31,6 +43,7 @@ ABOUT = {  # what only the people who train a model can say; `--about` fills it 
     "licence": str,
     "reproduce": str,
 }
+MORE = {"reference_standard": list, "external_validity": list}  # likewise, for those who can say
 
 
 def build(
@@ -58,7 +71,7 @@ def check_about(about: Any) -> dict[str, Any]:
     if not isinstance(about, dict):
         raise ValueError("the statements about a model are a JSON object")
     for name, value in about.items():
-        if name not in ABOUT or not isinstance(value, ABOUT[name]):
+        if not isinstance(value, (ABOUT | MORE).get(name, ())):
             raise ValueError(f"{name!r} is not a statement about a model, or not of its type")
     return about
 
@@ -86,11 +99,17 @@ def render(card: Mapping[str, Any], spec: ModelSpec, *, sha256: str | None = Non
     lines += _section("Intended use", about.get("intended_use"))
     lines += _section("Not for", about.get("not_for"))
     lines += _section("Data", about.get("data"))
+    lines += _section("Reference standard", about.get("reference_standard", REFERENCE))
     if "pictures" in card:
-        lines += _table("Pictures", ("source", "finding", "patients", *PARTS), _count_rows(card["pictures"]))
+        lines += _table("Pictures and splits", COLUMNS, _count_rows(card["pictures"]))
+        lines += [_split(card), ""]
+    lines += warnings(card.get("audit"))
     lines += _training(card.get("training"))
-    lines += _calibration(card.get("calibration"))
-    lines += _evaluation(card.get("evaluation"))
+    lines += calibration(card.get("calibration"))
+    found = card.get("evaluation") or {}
+    lines += evaluation(found) + subgroups(found)
+    lines += _section("External validity", about.get("external_validity", NOT_MEASURED))
+    lines += shortcuts(found) + gate(card.get("gate"))
     lines += _section("Shortcuts and biases that are known", about.get("shortcuts"))
     lines += _section("Limits", about.get("limits"))
     lines += _section("Licence", about.get("licence"))
@@ -119,9 +138,8 @@ def _model_rows(spec: ModelSpec, sha256: str | None) -> Iterator[tuple[str, str]
 
 
 def _count_rows(pictures: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, ...]]:
-    names = ("source", "finding", "patients", *PARTS)
     for line in pictures:
-        yield tuple(str(line[name]) for name in names)
+        yield tuple(str(line[name]) for name in COLUMNS)
     yield ("all", "", "", *(str(sum(line[part] for line in pictures)) for part in PARTS))
 
 
@@ -129,7 +147,7 @@ def _training(training: Mapping[str, Any] | None) -> list[str]:
     if not training:
         return []
     start = "given weights (--pretrained)" if training["pretrained"] else "random weights"
-    options = "; ".join(f"{key} {_option(value)}" for key, value in sorted(training["options"].items()))
+    options = "; ".join(f"{key} {option(value)}" for key, value in sorted(training["options"].items()))
     lines = ["## Training", "", f"From {start}, with PyTorch {training['torch']}. Options: {options}.", ""]
     history = [
         (
@@ -142,85 +160,23 @@ def _training(training: Mapping[str, Any] | None) -> list[str]:
         for e in training["history"]
     ]
     names = ("epoch", "size", "minutes", "validation loss", "balanced accuracy")
-    return lines + (_grid(names, history) if history else [])
+    return lines + (grid(names, history) if history else [])
 
 
-def _option(value: Any) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-
-
-def _calibration(fitted: Mapping[str, Any] | None) -> list[str]:
-    if not fitted:
-        return []
-    lines = [
-        "## Calibration and thresholds",
-        "",
-        f"Fitted on {fitted['cases']} validation pictures, on the weights as they are stored: temperature "
-        f"{fitted['temperature']:.3f}; maps are at full strength from {fitted['cam_scale']:.3f} logits. "
-        "Thresholds maximise sensitivity + specificity there (Youden's index):",
-        "",
-    ]
-    rows = [
-        (name, f"{v['threshold']:.3f}", f"{v['sensitivity']:.3f}", f"{v['specificity']:.3f}")
-        for name, v in fitted["thresholds"].items()
-    ]
-    return lines + _grid(("finding", "threshold", "sensitivity", "specificity"), rows)
-
-
-def _evaluation(found: Mapping[str, Any] | None) -> list[str]:
-    if not found:
-        return []
-    lines = [
-        "## Evaluation on the held-out test part",
-        "",
-        f"{found['cases']} pictures of {found['patients']} patients who are in no other part. "
-        "In brackets: 95 % interval, bootstrap by patient.",
-        "",
-    ]
-    rows = [(name.replace("_", " "), as_text(value)) for name, value in found["overall"].items()]
-    rows.append(("finding shown to the reader is right", f"{found['reported']['right']:.3f}"))
-    rows.append(("no finding reaches its threshold", f"{found['reported']['none']:.3f}"))
-    lines += _grid(("measure", "value"), rows)
-    keys = ("auc", "sensitivity", "specificity", "ppv", "npv", "f1")
-    per = [
-        (name, str(v["present"]), *(as_text(v[key]) for key in keys)) for name, v in found["findings"].items()
-    ]
-    lines += [
-        "Each finding against the rest, at its threshold:",
-        "",
-        *_grid(("finding", "cases", *keys), per),
-    ]
-    return lines + _confusion(found.get("confusion")) + _sources(found["sources"])
-
-
-def _confusion(confusion: Mapping[str, Any] | None) -> list[str]:
-    if not confusion:
-        return []
-    names = confusion["findings"]
-    rows = [(name, *map(str, line)) for name, line in zip(names, confusion["counts"], strict=True)]
-    return ["Truth (rows) and most probable finding (columns):", "", *_grid(("", *names), rows)]
-
-
-def _sources(sources: Mapping[str, Any]) -> list[str]:
-    if not sources:
-        return []
-    accuracy = [
-        (name, str(v["cases"]), str(v["patients"]), as_text(v["accuracy"]) if "accuracy" in v else "")
-        for name, v in sources.items()
-    ]
-    lines = ["### By source", "", *_grid(("source", "pictures", "patients", "accuracy"), accuracy)]
-    pairs = [
-        (name, pair, str(m["cases"]), as_text(m["auc"]))
-        for name, v in sources.items()
-        for pair, m in v["pairs"].items()
-    ]
-    if not pairs:
-        return lines
-    lines += [
-        "Two findings of the same source ranked against each other, so that the source itself is no help:",
-        "",
-    ]
-    return lines + _grid(("source", "findings", "pictures", "AUC"), pairs)
+def _split(card: Mapping[str, Any]) -> str:
+    """How pictures came into their parts, as far as the options tell."""
+    options = (card.get("training") or {}).get("options", {})
+    seed = f"seed {options.get('seed', 0)}"
+    if not options.get("folds"):
+        return (
+            f"Parts are by patient: nobody is in two. Those that the manifest does not give come from {seed}."
+        )
+    by = (
+        "patient"
+        if options.get("fold_by") != "image"
+        else "image, so that a patient may stand in several parts"
+    )
+    return f"Fold {options.get('fold')} of {options['folds']}, by {by} ({seed}); the fold is the test part."
 
 
 def _section(title: str, said: str | Sequence[str] | None) -> list[str]:
@@ -231,12 +187,7 @@ def _section(title: str, said: str | Sequence[str] | None) -> list[str]:
 
 
 def _table(title: str, names: Sequence[str], rows: Iterator[tuple[str, ...]]) -> list[str]:
-    return [f"## {title}", "", *_grid(names, list(rows))]
-
-
-def _grid(names: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    lines = [names, ["---"] * len(names), *rows]
-    return ["| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines] + [""]
+    return [f"## {title}", "", *grid(names, list(rows))]
 
 
 def main(argv: Sequence[str]) -> int:

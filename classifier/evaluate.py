@@ -10,16 +10,19 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from classifier.card_measures import as_text
 from classifier.cases import predict_rows, write_predictions
 from classifier.report import report
 
 if TYPE_CHECKING:
     from classifier.data import Row
     from classifier.weights import Artifact
+
+CASES = 500  # for the shortcut test
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,6 +51,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--predictions", type=Path, metavar="CSV", help="also write every picture's answer, one a line"
     )
     parser.add_argument("--figures", type=Path, metavar="DIR", help="also draw the curves, as PNG and SVG")
+    parser.add_argument(
+        "--shortcuts",
+        type=int,
+        default=CASES,
+        metavar="N",
+        help="hide the lungs of so many pictures, if the model carries a lung segmenter "
+        f"(0: leave out; default: {CASES})",
+    )
+    parser.add_argument(
+        "--road",
+        type=int,
+        default=0,
+        metavar="N",
+        help="measure the maps' faithfulness on so many pictures: minutes each hundred (default: leave out)",
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
     parser.add_argument("--precision", choices=("fp32", "auto"), default="fp32", help="default: fp32")
     parser.add_argument("--json", action="store_true", help="print the whole report as one JSON object")
@@ -102,11 +120,29 @@ def evaluated(artifact: Artifact, rows: list[Row], args: argparse.Namespace) -> 
         prevalence=args.prevalence,
         without=sum(row.image in without for row in rows if row.findings),
     )
+    how = {"draws": args.draws, "seed": args.seed, "progress": not args.json}
+    found |= looked_into(artifact, rows, args.device, shortcuts=args.shortcuts, road=args.road, **how)
     found |= {"model": spec.name, "model_sha256": artifact.sha256, "without_answer": without}
     if args.figures:
         from classifier.figures import draw
 
         draw(found, args.figures)
+    return found
+
+
+def looked_into(
+    artifact: Artifact, rows: Sequence[Row], device: str, *, shortcuts: int, road: int, **how: Any
+) -> dict[str, Any]:
+    """The shortcut test and ROAD on so many of the rows each, where they are wanted and can be had."""
+    from classifier import faithfulness
+    from classifier.shortcuts import of_artifact
+
+    found: dict[str, Any] = {}
+    if shortcuts and artifact.segmenter:
+        found["shortcuts"] = of_artifact(artifact, rows, device, cases=shortcuts, **how)
+    if road:
+        network = artifact.network.to(device)
+        found["road"] = faithfulness.road(network, artifact.spec, rows, road, **how)
     return found
 
 
@@ -121,18 +157,10 @@ def summary(found: Mapping[str, Any]) -> str:
     if answered["coverage"] < 1:
         lines.append(f"answered             {answered['coverage']:.3f} of the pictures")
     lines += [f"  of these {name:11} {as_text(v)}" for name, v in answered.get("overall", {}).items()]
+    for view in ("whole", "lungs_hidden", "lungs_only") if "whole" in found.get("shortcuts", {}) else ():
+        auc = found["shortcuts"][view]["auc"]["macro_auc"]
+        lines.append(f"{view.replace('_', ' '):20} macro AUC {as_text(auc)}")
     for source, values in found["sources"].items():
         for pair, measure in values["pairs"].items():
             lines.append(f"within {source}: {pair}: AUC {as_text(measure['auc'])} ({measure['cases']} cases)")
     return "\n".join(lines)
-
-
-def as_text(measure: Mapping[str, float | None] | None) -> str:
-    """A measure with its interval, as `0.812 (0.779 to 0.845)`."""
-    if measure is None:
-        return "too few"
-    if measure["value"] is None:
-        return "not defined"
-    if measure["low"] is None:
-        return f"{measure['value']:.3f}"
-    return f"{measure['value']:.3f} ({measure['low']:.3f} to {measure['high']:.3f})"

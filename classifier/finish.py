@@ -25,6 +25,7 @@ from classifier.calibrate import (
 from classifier.cases import Case, predict_rows, probabilities_of_cases, write_predictions
 from classifier.contract import ModelSpec, normalised_entropy
 from classifier.data import Row, targets_of
+from classifier.evaluate import looked_into
 from classifier.figures import draw
 from classifier.predictor import Predictor
 from classifier.report import report
@@ -63,8 +64,10 @@ def finish(
     save_artifact(draft, spec=spec, card={}, **parts)
     test = [row for row in rows if row.split == "test" and row.findings]
     cases, without = answers(draft, config, test)
-    draft.unlink()
     found = report(spec, cases, seed=config.seed, without=len(without))
+    wanted = {"shortcuts": config.shortcuts, "road": config.road, "seed": config.seed}
+    found |= looked_into(load_artifact(draft), test, device_of(config), progress=not config.json, **wanted)
+    draft.unlink()
     write_predictions(config.out / PREDICTIONS, spec, test, cases, without)
     (config.out / REPORT).write_text(json.dumps(found, indent=1))
     draw(found, config.out / FIGURES)
@@ -104,9 +107,12 @@ def read_about(path: Path | None) -> dict[str, Any]:
 
 def answers(artifact: Path, config: Config, rows: Sequence[Row]) -> tuple[list[Case], dict[str, str]]:
     """What the stored weights say of the rows with a known finding, and the images without an answer."""
-    device = "cuda" if config.device != "cpu" and torch.cuda.is_available() else "cpu"
     known = [row for row in rows if row.findings]
-    return predict_rows(Predictor(load_artifact(artifact), device), known, quiet=config.json)
+    return predict_rows(Predictor(load_artifact(artifact), device_of(config)), known, quiet=config.json)
+
+
+def device_of(config: Config) -> str:
+    return "cuda" if config.device != "cpu" and torch.cuda.is_available() else "cpu"
 
 
 def calibrated(

@@ -44,6 +44,8 @@ class Config:
     cache: Path | None = None
     about: Path | None = None
     calibration: str = "bias"
+    shortcuts: int = 500
+    road: int = 0
     folds: int | None = None
     fold: int | None = None
     fold_by: str = "patient"
@@ -95,6 +97,8 @@ OPTIONS = {  # name: (type or choices, what it does)
     "folds": (int, "cross-validation: a run a fold, in folders of --out, and a report of all predictions"),
     "fold": (int, "train only this one of --folds, from 1; `pool` then joins the folders"),
     "fold_by": (["patient", "image"], "what folds keep together (image: nothing, as many papers have it)"),
+    "shortcuts": (int, "test pictures whose lungs are hidden, where the model carries a lung segmenter"),
+    "road": (int, "test pictures on which the maps' faithfulness is measured; minutes each hundred"),
     "calibration": (["bias", "temperature"], "fitted on validation: a temperature, with or without biases"),
     "storage": (["int8", "fp16", "fp32"], "how the artifact stores weights"),
     "device": (str, "auto, cpu or cuda"),
