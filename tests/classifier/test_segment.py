@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import csv
+
 import numpy as np
 import pytest
 import torch
 
-from classifier.artifact import KEY_MISMATCH, ArtifactError
+from classifier.artifact import KEY_MISMATCH, ArtifactError, shipped_artifact
+from classifier.contract import Slot
+from classifier.images import reading
 from classifier.segment import (
     SIZE,
     Box,
+    LungGeometry,
     LungSegmenter,
     cut_off,
     geometry,
@@ -19,6 +24,7 @@ from classifier.segment import (
     lung_mask,
     lungs_of,
 )
+from classifier.weights import load_artifact
 
 
 def drawn(*ellipses: tuple[float, float, float, float] | None, size: int = 128) -> np.ndarray:
@@ -192,3 +198,45 @@ def test_the_missing_share_of_an_ellipse_is_estimated_right(lost):
     shift = np.searchsorted(columns, lost) / whole.shape[2]
     found = geometry(cropped(whole, left=shift))
     assert found.missing == pytest.approx(lost / 2, abs=0.03)
+
+
+@pytest.fixture(scope="module")
+def shipped() -> LungSegmenter:
+    artifact = load_artifact(shipped_artifact(Slot.CXR))
+    if artifact.segmenter is None:
+        pytest.skip("the shipped X-ray model carries no lung segmenter")
+    return load_segmenter(artifact.segmenter)
+
+
+def rows_of(manifest, source: str, count: int) -> list:
+    with manifest.open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["source"] == source]
+    return rows[:: len(rows) // count][:count]
+
+
+def measured(segmenter: LungSegmenter, manifest, source: str, *, top: float = 0.0) -> list[LungGeometry]:
+    """Of 16 pictures of a source, whole or less a share of their height at the top."""
+    pictures = [
+        reading.read(manifest.parent / r["image"], Slot.CXR).working for r in rows_of(manifest, source, 16)
+    ]
+    pictures = [np.ascontiguousarray(picture[round(top * len(picture)) :]) for picture in pictures]
+    return [geometry(mask) for mask in lung_mask(segmenter, pictures)]
+
+
+@pytest.mark.shared_data
+@pytest.mark.parametrize("source", ["nih", "ieee8023", "kermany", "radiography-db"])
+def test_both_lungs_are_found_in_frontal_pictures_of_every_source(shipped, shared_data, source):
+    found = measured(shipped, shared_data / "cxr" / "manifest.csv", source)
+    assert sum(one.symmetry > 0.4 and not cut_off(one) for one in found) >= 14
+
+
+@pytest.mark.shared_data
+def test_pictures_cut_through_the_lungs_are_told(shipped, shared_data):
+    found = measured(shipped, shared_data / "cxr" / "manifest.csv", "nih", top=0.4)
+    assert sum(map(cut_off, found)) >= 14
+
+
+@pytest.mark.shared_data
+def test_a_ct_slice_has_no_lungs_to_this_segmenter(shipped, shared_data):
+    found = measured(shipped, shared_data / "ct" / "manifest.csv", "medseg")
+    assert sum(one.box is None for one in found) >= 14
