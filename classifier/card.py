@@ -19,6 +19,7 @@ from classifier.card_measures import (
     gate,
     grid,
     option,
+    segmenter,
     shortcuts,
     subgroups,
     warnings,
@@ -109,7 +110,7 @@ def render(card: Mapping[str, Any], spec: ModelSpec, *, sha256: str | None = Non
     found = card.get("evaluation") or {}
     lines += evaluation(found) + subgroups(found)
     lines += _section("External validity", about.get("external_validity", NOT_MEASURED))
-    lines += shortcuts(found) + gate(card.get("gate"))
+    lines += shortcuts(found) + gate(card.get("gate")) + segmenter(card.get("segmenter"))
     lines += _section("Shortcuts and biases that are known", about.get("shortcuts"))
     lines += _section("Limits", about.get("limits"))
     lines += _section("Licence", about.get("licence"))

@@ -246,24 +246,59 @@ def _road(road: Mapping[str, Any] | None) -> Lines:
     ]
 
 
+GATE_TABLES = {
+    "held_out": "By gates that saw nothing of the group, the source or the patient that they are measured on",
+    "same_groups": "By the gate that is carried, on unseen origins and patients of groups that it knows",
+    "made": "By the gate that is carried, on views made out of frontal test pictures",
+}
+
+
 def gate(rates: Mapping[str, Any] | None) -> Lines:
     """How often the gate stops what it should and what it should not."""
-    if not rates or not rates.get("groups"):
+    lines: Lines = []
+    for name, how in GATE_TABLES.items():
+        rows = [_gate_row(line) for line in (rates or {}).get(name, ())]
+        if rows:
+            names = ("group", "pictures", "stopped", "rate (95 % interval)", "reasons")
+            lines += [f"{how}:", "", *grid(names, rows)]
+    if not lines:
         return []
-    how = (
-        "each group by a gate that was trained without it"
-        if rates.get("held_out")
-        else "on pictures held out"
-    )
+    told = "How many pictures the gate stops. It should stop none of the frontal ones, and all others."
+    return ["## The gate", "", told, "", *lines]
+
+
+def _gate_row(line: Mapping[str, Any]) -> tuple[str, ...]:
+    why = ", ".join(f"{reason.replace('_', ' ')} {n}" for reason, n in line["reasons"].items())
+    rate = f"{line['rate']:.3f} ({line['low']:.3f} to {line['high']:.3f})"
+    return (line["group"], str(line["n"]), str(line["stopped"]), rate, why)
+
+
+def segmenter(report: Mapping[str, Any] | None) -> Lines:
+    """How well the carried segmenter finds lungs, and where it should find none."""
+    if not report:
+        return []
+    parts = {"val": "validation", "test": "test"}
     rows = [
         (
-            str(g["group"]),
-            str(g["n"]),
-            str(g["stopped"]),
-            f"{g['rate']:.3f} ({g['low']:.3f} to {g['high']:.3f})",
-            ", ".join(f"{reason.replace('_', ' ')} {n}" for reason, n in (g.get("reasons") or {}).items()),
+            parts[part],
+            lung,
+            str(d["n"]),
+            f"{d['mean']:.3f} ({d['low']:.3f} to {d['high']:.3f})",
+            f"{d['worst']:.3f}",
         )
-        for g in rates["groups"]
+        for part, lungs in report["dice"].items()
+        for lung, d in lungs.items()
     ]
-    names = ("group", "pictures", "stopped", "rate (95 % interval)", "reasons")
-    return ["## The gate", "", f"Shares of pictures that the gate stops, {how}:", "", *grid(names, rows)]
+    empty = ", ".join(f"{name} {n['empty']} of {n['n']}" for name, n in report["empty"].items())
+    learned = (
+        f"Learned from {report['pictures']['train']} drawn masks of {report['patients']['train']} patients; "
+    )
+    return [
+        "## The lung segmenter",
+        "",
+        f"{learned}Dice with the drawn masks of patients it has not seen:",
+        "",
+        *grid(("part", "lung", "pictures", "mean Dice (95 % interval)", "worst"), rows),
+        f"Pictures without lungs in which it finds none: {empty}.",
+        "",
+    ]

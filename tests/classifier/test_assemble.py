@@ -38,6 +38,7 @@ def parts(tmp_path: Path) -> list[str]:
     save_file(stored(GateNetwork().state_dict(), "fp16"), tmp_path / "gate" / "gate.safetensors")
     (tmp_path / "gate" / "gate.json").write_text(json.dumps({"held_out": [{"group": "ct"}]}))
     save_file(stored(LungSegmenter().state_dict(), "fp16"), tmp_path / "lungs.safetensors")
+    (tmp_path / "lungs.json").write_text(json.dumps({"parameters": 7}))
     return ["--gate", str(tmp_path / "gate"), "--segmenter", str(tmp_path / "lungs.safetensors")]
 
 
@@ -70,7 +71,23 @@ def test_the_classifier_stays_the_same_to_the_bit(bare, parts, tmp_path):
     assert after.segmenter.keys() == LungSegmenter().state_dict().keys()
     assert after.spec.age_range == (1.0, 94.0)
     assert after.spec.low_confidence == 0.9
-    assert after.card == {"name": "x", "gate": {"held_out": [{"group": "ct"}]}}
+    assert after.card == {
+        "name": "x",
+        "gate": {"held_out": [{"group": "ct"}]},
+        "segmenter": {"parameters": 7},
+    }
+
+
+def test_statements_and_measures_of_the_whole_model_join_its_card(bare, tmp_path, capsys):
+    (tmp_path / "about.json").write_text(json.dumps({"title": "Whole"}))
+    (tmp_path / "found.json").write_text(json.dumps({"cases": 3}))
+    told = ["--about", str(tmp_path / "about.json"), "--evaluation", str(tmp_path / "found.json")]
+    out = tmp_path / "whole.safetensors"
+    assert main(["assemble", "--model", str(bare), *told, "--out", str(out)]) == 0
+    assert load_artifact(out).card == {"name": "x", "about": {"title": "Whole"}, "evaluation": {"cases": 3}}
+    (tmp_path / "about.json").write_text(json.dumps({"praise": "none"}))
+    assert main(["assemble", "--model", str(bare), *told, "--out", str(tmp_path / "no")]) == 2
+    assert "'praise' is not a statement" in capsys.readouterr().err
 
 
 def test_a_gate_of_another_make_is_refused_and_nothing_is_written(bare, parts, tmp_path, capsys):

@@ -125,3 +125,24 @@ def test_the_shipped_models_statements_are_those_beside_it(shipped):
 
 def test_all_shipped_models_together_stay_small():
     assert sum(path.stat().st_size for path in ARTIFACTS.iterdir()) < 50 * 2**20
+
+
+def test_the_card_tells_what_the_gate_stops_and_how_well_lungs_are_found():
+    rate = {"n": 50, "stopped": 1, "rate": 0.02, "low": 0.004, "high": 0.105}
+    lateral = rate | {"group": "lateral_chest", "reasons": {"lateral_view": 1}}
+    dice = {"mean": 0.94, "low": 0.92, "high": 0.95, "worst": 0.73, "n": 50}
+    facts = card() | {
+        "gate": {"held_out": [lateral], "same_groups": []},
+        "segmenter": {
+            "pictures": {"train": 180},
+            "patients": {"train": 108},
+            "dice": {"test": {"both": dice}},
+            "empty": {"ct": {"n": 9, "empty": 8}},
+        },
+    }
+    text = render(facts, SPEC)
+    assert "| lateral_chest | 50 | 1 | 0.020 (0.004 to 0.105) | lateral view 1 |" in text
+    assert "that it knows:" not in text
+    assert "| test | both | 50 | 0.940 (0.920 to 0.950) | 0.730 |" in text
+    assert "finds none: ct 8 of 9." in text
+    assert "## The gate" not in render(card(), SPEC)
