@@ -140,22 +140,24 @@ def targets_of(rows: Sequence[Row], findings: Sequence[str]) -> np.ndarray:
     return targets
 
 
-def draw_weights(rows: Sequence[Row], *, source_balance: float) -> np.ndarray:
+def draw_weights(rows: Sequence[Row], *, source_balance: float, even: bool = True) -> np.ndarray:
     """Probability of drawing each row: every finding equally often and, within it, sources evened out.
 
     A source with n of a finding's pictures is drawn in proportion to n ** (1 - source_balance): 0 as they
-    come, 1 all sources alike. Rows with an unknown finding are never drawn.
+    come, 1 all sources alike. Not `even`: a finding is drawn as often as it comes. Rows with an unknown
+    finding are never drawn.
     """
     by_source = Counter((row.findings, row.source) for row in rows if row.findings)
     share = {key: count ** (1 - source_balance) for key, count in by_source.items()}
-    of_finding: Counter = Counter()
-    for (findings, _), value in share.items():
+    of_finding, present = Counter(), Counter()
+    for (findings, source), value in share.items():
         of_finding[findings] += value
+        present[findings] = 1 if even else present[findings] + by_source[findings, source]
     weights = np.zeros(len(rows))
     for index, row in enumerate(rows):
         key = (row.findings, row.source)
         if row.findings:
-            weights[index] = share[key] / of_finding[row.findings] / by_source[key]
+            weights[index] = present[row.findings] * share[key] / of_finding[row.findings] / by_source[key]
     if not weights.any():
         raise ValueError("no row has a known finding")
     return weights / weights.sum()

@@ -1,33 +1,33 @@
-"""What training does at each step, in functions: loss, optimiser, schedules, averaging."""
+"""What training does at each step, in functions: optimiser, schedules, freezing, averaging."""
 
 from __future__ import annotations
 
 import math
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
-
-from classifier.contract import ModelSpec
+from torch import nn
 
 GROWTH = ((0.35, 0.4), (0.72, 0.6), (0.88, 0.8), (1.0, 1.0))  # until this progress, this share of the size
 
 
-def loss_of(logits: Tensor, targets: Tensor, spec: ModelSpec, smoothing: float) -> Tensor:
-    """Cross entropy over the known rows; targets (N, findings) with NaN where unknown."""
-    known = ~torch.isnan(targets).any(dim=1)
-    logits, targets = logits[known], targets[known]
-    if spec.activation == "softmax":
-        return functional.cross_entropy(logits, targets, label_smoothing=smoothing)
-    return functional.binary_cross_entropy_with_logits(logits, targets * (1 - smoothing) + smoothing / 2)
-
-
-def optimiser_for(network: nn.Module, *, lr: float, weight_decay: float) -> torch.optim.Optimizer:
-    """AdamW; norms and biases are not decayed."""
+def optimiser_for(
+    network: nn.Module, *, lr: float, weight_decay: float, name: str = "adamw"
+) -> torch.optim.Optimizer:
+    """AdamW, or SGD with Nesterov's momentum; norms and biases are not decayed."""
     decayed = [p for p in network.parameters() if p.ndim > 1]
     free = [p for p in network.parameters() if p.ndim <= 1]
     groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
+    if name == "sgd":
+        return torch.optim.SGD(groups, lr=lr, momentum=0.9, nesterov=True, fused=True)
     return torch.optim.AdamW(groups, lr=lr, fused=True)
+
+
+def freeze(network: nn.Module, *, frozen: bool) -> None:
+    """Let only the last layer learn, or everything; frozen norms keep their statistics too."""
+    for name, module in network.named_children():
+        if name != "fc":
+            module.requires_grad_(not frozen)
+            module.train(not frozen)
 
 
 def quiet_residuals(network: nn.Module) -> None:

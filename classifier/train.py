@@ -31,10 +31,12 @@ from classifier.data import Row, draw_weights, read_manifest, targets_of, unit_s
 from classifier.finish import companions, finish, read_about
 from classifier.folds import train_folds
 from classifier.networks import network_for, probabilities_of
+from classifier.objective import Objective, rarity_weights
 from classifier.preprocess import normalise
-from classifier.recipe import follow, loss_of, optimiser_for, quiet_residuals, rate_at, size_at
+from classifier.recipe import follow, freeze, optimiser_for, quiet_residuals, rate_at, size_at
+from classifier.starting_weights import start_from
 from classifier.train_options import Config, declare
-from classifier.weights import ArtifactError, import_pretrained
+from classifier.weights import ArtifactError
 
 CHECKPOINT = "checkpoint.safetensors"
 NOTE_SECONDS = 30
@@ -115,13 +117,18 @@ class Run:
         self.autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=bf16)
         network = network_for(spec, dropout=config.dropout)
         if config.pretrained:
-            import_pretrained(network, config.pretrained)
+            log.note("pretrained", **start_from(network, spec, config.pretrained))
         else:
             quiet_residuals(network)
         self.network = network.to(self.device, memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.network).eval()
-        self.optimiser = optimiser_for(self.network, lr=config.lr, weight_decay=config.weight_decay)
-        self.weights = draw_weights(self.train.rows, source_balance=config.source_balance)
+        self.optimiser = optimiser_for(
+            self.network, lr=config.lr, weight_decay=config.weight_decay, name=config.optimiser
+        )
+        self.weights = draw_weights(
+            self.train.rows, source_balance=config.source_balance, even=config.balance == "draw"
+        )
+        self.objective = objective_for(config, spec, self.train)
         self.steps_per_epoch = math.ceil((config.epoch_images or len(self.train.rows)) / config.batch)
         self.epoch, self.step, self.seconds = 0, 0, 0.0
         self.best: dict[str, Tensor] | None = None
@@ -154,12 +161,11 @@ class Run:
         noted, since = time.monotonic(), 0
         title = f"epoch {self.epoch + 1}"
         bar = tqdm(total=len(drawn), desc=title, unit="img", disable=self.log.bar_disabled)
-        self.network.train()
         for start in range(0, len(drawn), self.config.batch):
             if self.progress >= 1:
                 break
             began, chosen = time.monotonic(), drawn[start : start + self.config.batch]
-            loss = self.learn(augment(self.train.pictures(chosen, self.device)), self.train.targets[chosen])
+            loss = self.learn(augment(self.train.pictures(chosen, self.device)), chosen)
             self.step += 1
             self.seconds += time.monotonic() - began
             since += len(chosen)
@@ -171,9 +177,11 @@ class Run:
         bar.close()
         self.epoch += 1
 
-    def learn(self, unit: Tensor, targets: np.ndarray) -> Tensor:
-        """One step of the optimiser on augmented unit squares; returns the loss."""
+    def learn(self, unit: Tensor, chosen: np.ndarray) -> Tensor:
+        """One step of the optimiser on augmented unit squares of the chosen rows; returns the loss."""
         size = self.size
+        self.network.train()
+        freeze(self.network, frozen=self.progress < self.config.freeze)
         for group in self.optimiser.param_groups:
             group["lr"] = self.config.lr * rate_at(self.progress, self.config.warmup)
         if size != unit.shape[-1]:
@@ -181,8 +189,8 @@ class Run:
         inputs = normalise(unit, self.spec).contiguous(memory_format=torch.channels_last)
         with self.autocast:
             logits = self.network(inputs).float()
-        known = torch.from_numpy(targets).to(self.device)
-        loss = loss_of(logits, known, self.spec, self.config.label_smoothing)
+        targets = torch.from_numpy(self.train.targets[chosen]).to(self.device)
+        loss = self.objective(logits, targets, torch.from_numpy(chosen))
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip)
@@ -238,6 +246,7 @@ class Run:
         states = {"network": self.network.state_dict(), "average": self.average.state_dict()}
         states["best"] = self.best or {}
         states["optimiser"] = checkpoint.optimiser_tensors(self.optimiser)
+        states["objective"] = self.objective.state()
         checkpoint.save(self.config.out / CHECKPOINT, states, {"spec": self.spec.to_json(), **facts})
 
     def restore(self) -> None:
@@ -248,6 +257,7 @@ class Run:
         self.network.load_state_dict(states["network"])
         self.average.load_state_dict(states["average"])
         checkpoint.load_optimiser(self.optimiser, states["optimiser"])
+        self.objective.restore(states["objective"])
         self.best = states["best"] or None
         for key, value in facts.items():
             setattr(self, key, value)
@@ -283,6 +293,12 @@ def spec_for(config: Config, rows: list[Row]) -> ModelSpec:
         activation=config.activation,
         size=config.size,
     )
+
+
+def objective_for(config: Config, spec: ModelSpec, part: Part) -> Objective:
+    weights = rarity_weights(torch.from_numpy(part.targets)) if config.balance == "weight" else None
+    how = {"loss": config.loss, "smoothing": config.label_smoothing, "robust": config.group_robust}
+    return Objective(spec, [row.stratum for row in part.rows], weights=weights, **how)
 
 
 def part_of(name: str, rows: list[Row], squares: np.ndarray, refused: dict, spec: ModelSpec) -> Part:

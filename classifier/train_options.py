@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from classifier.contract import Slot
+from classifier.objective import LOSSES
 
 
 @dataclass(frozen=True)
@@ -28,9 +29,14 @@ class Config:
     max_minutes: float | None = None
     patience: int = 8
     batch: int = 32
+    optimiser: str = "adamw"
     lr: float = 8e-4
     weight_decay: float = 0.05
     warmup: float = 0.04
+    freeze: float = 0.0
+    loss: str = "cross_entropy"
+    balance: str = "draw"
+    group_robust: float = 0.0
     label_smoothing: float = 0.05
     dropout: float = 0.2
     clip: float = 1.0
@@ -39,7 +45,7 @@ class Config:
     flip: float = 0.0
     progressive: bool = True
     seed: int = 0
-    pretrained: Path | None = None
+    pretrained: str | None = None
     companions: Path | None = None
     cache: Path | None = None
     about: Path | None = None
@@ -80,9 +86,20 @@ OPTIONS = {  # name: (type or choices, what it does)
     "max_minutes": (float, "end by then: learning rate and picture size follow the clock"),
     "patience": (int, "stop after so many epochs at full size without a better validation loss"),
     "batch": (int, "pictures a step"),
-    "lr": (float, "peak learning rate of AdamW"),
-    "weight_decay": (float, "of AdamW"),
+    "optimiser": (["adamw", "sgd"], "AdamW, or SGD with Nesterov's momentum, which wants a larger --lr"),
+    "lr": (float, "peak learning rate"),
+    "weight_decay": (float, "of the weights; norms and biases are not decayed"),
     "warmup": (float, "share of the training in which the learning rate rises"),
+    "freeze": (float, "share of the training in which only the last layer learns; with --pretrained"),
+    "loss": (list(LOSSES), "focal: cases that are right already count for little (Lin et al. 2017)"),
+    "balance": (
+        ["draw", "weight", "none"],
+        "findings count alike by being drawn alike, by weights in the loss, or not at all",
+    ),
+    "group_robust": (
+        float,
+        "above 0: step by which the worst group (finding in a source) gains weight (group DRO); try 0.01",
+    ),
     "label_smoothing": (float, "share of each target that is spread over the findings"),
     "dropout": (float, "before the last layer"),
     "clip": (float, "largest norm of the gradient"),
@@ -90,7 +107,11 @@ OPTIONS = {  # name: (type or choices, what it does)
     "source_balance": (float, "0: sources as they come; 1: each source of a finding drawn alike"),
     "flip": (float, "chance of a left-right mirror"),
     "seed": (int, "of the split, the draws and the augmentation"),
-    "pretrained": (Path, "safetensors file of public weights to start from (timm resnetv2_50, resnet50)"),
+    "pretrained": (
+        str,
+        "weights to start from: a Hilum model, a safetensors file of timm's resnetv2_50 or of a resnet50, or "
+        "`auto`: public ImageNet weights, where the network allows",
+    ),
     "companions": (Path, "model file whose gate and lung segmenter the new model takes over, unchanged"),
     "cache": (Path, "folder for preprocessed pictures (default: in --out)"),
     "about": (Path, "JSON file with statements for the model card: intended use, limits, licence, ..."),

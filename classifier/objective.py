@@ -1,0 +1,87 @@
+"""What training minimises: cross entropy or focal loss, with rare findings and hard groups weighed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from classifier.contract import ModelSpec
+
+LOSSES = ("cross_entropy", "focal")
+FOCUS = 2.0  # Lin et al. 2017, arXiv:1708.02002: the exponent that they found best
+
+
+def losses_of(
+    logits: Tensor, targets: Tensor, spec: ModelSpec, *, smoothing: float = 0.0, loss: str = "cross_entropy"
+) -> Tensor:
+    """Loss of each row (N,) of logits and targets (N, findings); with sigmoid the mean over the findings."""
+    if spec.activation == "softmax":
+        value = functional.cross_entropy(logits, targets, label_smoothing=smoothing, reduction="none")
+        sure = (logits.softmax(dim=1) * targets).sum(dim=1)
+        return (1 - sure) ** FOCUS * value if loss == "focal" else value
+    softened = targets * (1 - smoothing) + smoothing / 2
+    value = functional.binary_cross_entropy_with_logits(logits, softened, reduction="none")
+    if loss == "focal":
+        value = (1 - torch.where(targets > 0.5, logits.sigmoid(), 1 - logits.sigmoid())) ** FOCUS * value
+    return value.mean(dim=1)
+
+
+class Objective:
+    """The loss of a batch as one number.
+
+    `weights` (rows of the training part,) multiply a row's loss. With `robust` above 0 the groups (a finding
+    in a source) are weighed by how badly they do, by an exponentiated gradient of that step size (group DRO,
+    Sagawa et al. 2020, arXiv:1911.08731). Rows with an unknown finding teach nothing.
+    """
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        groups: Sequence[str],
+        *,
+        weights: Tensor | None = None,
+        loss: str = "cross_entropy",
+        smoothing: float = 0.0,
+        robust: float = 0.0,
+    ) -> None:
+        self.spec, self.loss, self.smoothing, self.robust = spec, loss, smoothing, robust
+        names = sorted(set(groups))
+        self.group = torch.tensor([names.index(name) for name in groups], dtype=torch.long)
+        self.weights = torch.ones(len(groups)) if weights is None else weights
+        self.shares = torch.full((len(names),), 1 / len(names))
+
+    def __call__(self, logits: Tensor, targets: Tensor, rows: Tensor) -> Tensor:
+        """Loss of a batch: logits, targets (n, findings; NaN unknown), its rows (n,) of the training part."""
+        known = ~torch.isnan(targets).any(dim=1)
+        rows = rows[known.cpu()]
+        values = losses_of(logits[known], targets[known], self.spec, smoothing=self.smoothing, loss=self.loss)
+        values = values * self.weights[rows].to(values)
+        return self._by_group(values, self.group[rows]) if self.robust else values.mean()
+
+    def _by_group(self, values: Tensor, group: Tensor) -> Tensor:
+        """Mean loss of each group in the batch, summed by shares that the worst groups' grow in."""
+        member = functional.one_hot(group, len(self.shares)).to(values)
+        counts = member.sum(dim=0)
+        there = counts > 0
+        means = (values @ member)[there] / counts[there]
+        grown = self.shares[there.cpu()] * torch.exp(self.robust * means.detach().cpu())
+        self.shares[there.cpu()] = grown * self.shares[there.cpu()].sum() / grown.sum()
+        shares = self.shares[there.cpu()]
+        return (means * (shares / shares.sum()).to(means)).sum()
+
+    def state(self) -> dict[str, Tensor]:
+        return {"shares": self.shares}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        self.shares = state["shares"].clone()
+
+
+def rarity_weights(targets: Tensor) -> Tensor:
+    """Weight of each row (N,), mean 1: findings (N, findings) count alike however rare they are."""
+    known = torch.nan_to_num(targets)
+    counts = known.sum(dim=0).clamp(min=1)
+    weights = (known / counts).sum(dim=1)
+    return weights * (weights > 0).sum() / weights.sum()
