@@ -112,9 +112,11 @@ class ModelSpec:
     """Everything that reading a picture with one model needs besides its weights; travels in the artifact.
 
     `layers` and `width` describe the ResNet (50 layers: (3, 4, 6, 3) at width 64). `size` is the square
-    input in pixels. `cam_scale` is the grid value, in logits, that is drawn at full strength, fixed on
-    validation data. `temperature` divides the logits, to which `bias` is then added (0 where a finding has
-    none); a temperature of None means that probabilities are uncalibrated.
+    input in pixels; with `crop` "lungs" it holds the box around both lungs as the carried segmenter finds
+    them, wider by `crop_margin` of itself on each side, else the whole picture. `cam_scale` is the grid
+    value, in logits, that is drawn at full strength, fixed on validation data. `temperature` divides the
+    logits, to which `bias` is then added (0 where a finding has none); a temperature of None means that
+    probabilities are uncalibrated.
     """
 
     name: str
@@ -127,6 +129,8 @@ class ModelSpec:
     activation: str = "softmax"
     size: int = 224
     resize: str = "squash"
+    crop: str = "whole"
+    crop_margin: float = 0.1
     clip_percentiles: tuple[float, float] = (0.5, 99.5)
     mean: float = 0.5
     std: float = 0.25
@@ -148,17 +152,22 @@ class ModelSpec:
             raise ValueError("a model needs at least two distinct findings")
         if not all(isinstance(finding, str) and finding for finding in self.findings):
             raise ValueError("findings have names")
-        if not 32 <= self.size <= 2048:
-            raise ValueError(f"an input of {self.size} pixels is not supported")
+        self._check_input()
         if min(self.std, self.cam_scale, 1.0 if self.temperature is None else self.temperature) <= 0:
             raise ValueError("std, cam_scale and temperature are above 0")
-        if not 0 <= self.clip_percentiles[0] < self.clip_percentiles[1] <= 100:
-            raise ValueError(f"clip_percentiles {self.clip_percentiles} are not in order")
         unknown = (set(self.thresholds) | set(self.bias)) - set(self.findings)
         if unknown:
             raise ValueError(f"thresholds or biases name unknown findings: {sorted(unknown)}")
         if not all(math.isfinite(value) for value in dict(self.bias).values()):
             raise ValueError("biases are numbers")
+
+    def _check_input(self) -> None:
+        if not 32 <= self.size <= 2048:
+            raise ValueError(f"an input of {self.size} pixels is not supported")
+        if self.crop not in {"whole", "lungs"} or not 0 <= self.crop_margin <= 1:
+            raise ValueError(f"unknown crop {self.crop!r}, or a margin outside 0 to 1")
+        if not 0 <= self.clip_percentiles[0] < self.clip_percentiles[1] <= 100:
+            raise ValueError(f"clip_percentiles {self.clip_percentiles} are not in order")
 
     @property
     def calibrated(self) -> bool:

@@ -8,7 +8,7 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from tqdm import tqdm
 from classifier.contract import ModelSpec
 from classifier.errors import Refused
 from classifier.images import reading
-from classifier.preprocess import to_unit_square
+from classifier.preprocess import WHOLE, Box, cut, to_unit_square
 from classifier.split import FRACTIONS, assign, fold_parts
 
 REQUIRED = ("image", "finding", "patient")
@@ -164,22 +164,32 @@ def draw_weights(rows: Sequence[Row], *, source_balance: float, even: bool = Tru
 
 
 def unit_squares(
-    rows: Sequence[Row], spec: ModelSpec, cache: str | Path, *, progress: bool = True
+    rows: Sequence[Row],
+    spec: ModelSpec,
+    cache: str | Path,
+    *,
+    box_of: Callable[[np.ndarray], Box] = lambda working: WHOLE,
+    boxes: str = "",
+    progress: bool = True,
 ) -> tuple[np.ndarray, dict[str, str]]:
     """Preprocessed pictures as read-only uint8 (N, size, size), and the refused images with their reasons.
 
     Kept in the folder `cache` under a name made from the files and the preprocessing, so that a second run,
-    or a resumed one, maps them at once. A refused picture's square is zero: leave its row out.
+    or a resumed one, maps them at once. A refused picture's square is zero: leave its row out. `box_of` gives
+    the part of a working image that is kept; `boxes` names it, so that another one has a cache of its own.
     """
     folder = Path(cache)
     folder.mkdir(parents=True, exist_ok=True)
-    squares, refusals = (folder / f"{_cache_key(rows, spec)}{end}" for end in (".npy", ".refused.json"))
+    key = _cache_key(rows, spec, boxes)
+    squares, refusals = (folder / f"{key}{end}" for end in (".npy", ".refused.json"))
     if not (squares.exists() and refusals.exists()):
-        _fill_cache(rows, spec, squares, refusals, progress)
+        _fill_cache(rows, spec, box_of, squares, refusals, progress)
     return np.load(squares, mmap_mode="r"), json.loads(refusals.read_text())
 
 
-def _fill_cache(rows: Sequence[Row], spec: ModelSpec, squares: Path, refusals: Path, progress: bool) -> None:
+def _fill_cache(
+    rows: Sequence[Row], spec: ModelSpec, box_of: Callable, squares: Path, refusals: Path, progress: bool
+) -> None:
     refused: dict[str, str] = {}
     temporary = squares.with_suffix(f".{os.getpid()}.tmp")
     shape = (len(rows), spec.size, spec.size)
@@ -187,7 +197,8 @@ def _fill_cache(rows: Sequence[Row], spec: ModelSpec, squares: Path, refusals: P
     quiet = None if progress else True  # None: tqdm shows itself on a terminal only
     for index, row in enumerate(tqdm(rows, desc="reading pictures", unit="img", disable=quiet)):
         try:
-            unit = to_unit_square(reading.read(row.path).working, spec)
+            working = reading.read(row.path).working
+            unit = to_unit_square(cut(working, box_of(working)), spec)
         except Refused as refusal:
             refused[row.image] = str(refusal.reason)
         else:
@@ -197,8 +208,8 @@ def _fill_cache(rows: Sequence[Row], spec: ModelSpec, squares: Path, refusals: P
     os.replace(temporary, squares)
 
 
-def _cache_key(rows: Sequence[Row], spec: ModelSpec) -> str:
-    digest = hashlib.sha256(f"{spec.size} {spec.resize} {spec.clip_percentiles}".encode())
+def _cache_key(rows: Sequence[Row], spec: ModelSpec, boxes: str) -> str:
+    digest = hashlib.sha256(f"{spec.size} {spec.resize} {spec.clip_percentiles} {boxes}".encode())
     for row in rows:
         stat = row.path.stat()
         digest.update(f"\n{row.image} {stat.st_size} {stat.st_mtime_ns}".encode())

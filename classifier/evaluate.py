@@ -19,6 +19,8 @@ from classifier.cases import predict_rows, write_predictions
 from classifier.report import report
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from classifier.data import Row
     from classifier.weights import Artifact
 
@@ -134,15 +136,25 @@ def looked_into(
     artifact: Artifact, rows: Sequence[Row], device: str, *, shortcuts: int, road: int, **how: Any
 ) -> dict[str, Any]:
     """The shortcut test and ROAD on so many of the rows each, where they are wanted and can be had."""
+    import torch
+
     from classifier import faithfulness
+    from classifier.companions import Companions
+    from classifier.images import reading
+    from classifier.preprocess import cut
     from classifier.shortcuts import of_artifact
 
     found: dict[str, Any] = {}
     if shortcuts and artifact.segmenter:
         found["shortcuts"] = of_artifact(artifact, rows, device, cases=shortcuts, **how)
     if road:
-        network = artifact.network.to(device)
-        found["road"] = faithfulness.road(network, artifact.spec, rows, road, **how)
+        network, look = artifact.network.to(device), Companions(artifact, torch.device(device)).look
+
+        def working(row: Row) -> np.ndarray:
+            picture = reading.read(row.path).working
+            return cut(picture, look([picture])[0].box)
+
+        found["road"] = faithfulness.road(network, artifact.spec, rows, road, working=working, **how)
     return found
 
 

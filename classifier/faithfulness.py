@@ -37,7 +37,7 @@ def road(
     rows: Sequence[Row],
     count: int,
     *,
-    working: Callable[[Row], np.ndarray] | None = None,
+    working: Callable[[Row], np.ndarray],
     methods: Sequence[str] = METHODS,
     draws: int = 1000,
     seed: int = 0,
@@ -45,8 +45,9 @@ def road(
 ) -> dict[str, Any]:
     """Mean score of each method and of a random map, and each one's lead over it, on `count` pictures.
 
-    Of each picture the most probable finding is explained; scores are in units of its probability. Raises
-    ExplainerMissing where the grad-cam package is not installed.
+    `working` gives what the network is shown of a row. Of each picture the most probable finding is
+    explained; scores are in units of its probability. Raises ExplainerMissing where the grad-cam package is
+    not installed.
     """
     rng = np.random.default_rng(seed)
     chosen = [rows[i] for i in sorted(rng.choice(len(rows), min(count, len(rows)), replace=False))]
@@ -54,7 +55,7 @@ def road(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # of the noise in the filling
         bar = tqdm(chosen, desc="ROAD", unit="img", disable=None if progress else True)
-        scores = np.array([_scores(network, spec, (working or _read)(row), names, rng) for row in bar])
+        scores = np.array([_scores(network, spec, working(row), names, rng) for row in bar])
     patients = [row.patient for row in chosen]
 
     def mean_of(values: np.ndarray) -> bootstrap.Interval:
@@ -101,9 +102,3 @@ def spread(grid: Tensor, size: int) -> np.ndarray:
     """A map (h, w) at the input's size, from 0 to 1: ROAD looks at the order only."""
     full = functional.interpolate(grid[None, None].cpu(), size=(size, size), mode="bilinear")[0, 0]
     return ((full - full.min()) / (full.max() - full.min()).clamp(min=1e-9)).numpy()
-
-
-def _read(row: Row) -> np.ndarray:
-    from classifier.images import reading
-
-    return reading.read(row.path).working

@@ -17,7 +17,7 @@ from classifier.cam import cam_of
 from classifier.companions import Companions, Seen
 from classifier.contract import Cam, Prediction, predict_from, worth_showing
 from classifier.networks import probabilities_of
-from classifier.preprocess import grid_to_original, to_input
+from classifier.preprocess import Box, grid_to_original, to_input
 from classifier.weights import Artifact
 
 log = logging.getLogger(__name__)
@@ -40,10 +40,11 @@ class Input:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the model says of one image; `seconds` is its share of the batch's time."""
+    """What the model says of a box of one image; `seconds` is its share of the batch's time."""
 
     prediction: Prediction
     cam: Cam
+    box: Box
     seconds: float
 
 
@@ -84,50 +85,40 @@ class Predictor:
 
     def predict(self, items: Sequence[Input]) -> list[Answer | Failure]:
         """One Answer or Failure per item, in order; an item that cannot be read fails alone."""
-        started = time.perf_counter()
-        prepared = dict(enumerate(self._prepare(item) for item in items))
-        preparing = (time.perf_counter() - started) / max(len(items), 1)
-        answers = {index: result for index, result in prepared.items() if isinstance(result, Failure)}
-        waiting = [index for index in prepared if index not in answers]
+        unfit = {index: _unfit(item.working) for index, item in enumerate(items)}
+        answers: dict[int, Answer | Failure] = {index: failure for index, failure in unfit.items() if failure}
+        waiting = [index for index in unfit if index not in answers]
         while waiting:
             chunk, waiting = waiting[: self.batch_size], waiting[self.batch_size :]
             started = time.perf_counter()
-            outputs = self._infer(
-                [prepared[index] for index in chunk], [items[index].working for index in chunk]
-            )
-            seconds = preparing + (time.perf_counter() - started) / len(chunk)
+            outputs = self._infer([items[index].working for index in chunk])
+            seconds = (time.perf_counter() - started) / len(chunk)
             for index, output in zip(chunk, outputs, strict=True):
                 answers[index] = self._answer(items[index], output, seconds)
         return [answers[index] for index in range(len(items))]
 
-    def _prepare(self, item: Input) -> Tensor | Failure:
-        working = item.working
-        if not (isinstance(working, np.ndarray) and working.ndim == 2 and working.dtype == np.uint16):
-            return Failure(BAD_IMAGE, "not a grey uint16 image")
-        if working.size == 0:
-            return Failure(BAD_IMAGE, "an image without pixels")
-        return to_input(working, self.spec)
-
-    def _infer(self, tensors: list[Tensor], working: list[np.ndarray]) -> list[Output]:
+    def _infer(self, working: list[np.ndarray]) -> list[Output]:
         """What the networks say of a batch; what fails is halved until the culprit stands alone."""
         try:
             with exact(self.device):
                 seen = self.companions.look(working)
-            return list(zip(*self.forward(torch.stack(tensors)), seen, strict=True))
+            pictures = zip(working, seen, strict=True)
+            batch = torch.stack([to_input(picture, self.spec, found.box) for picture, found in pictures])
+            return list(zip(*self.forward(batch), seen, strict=True))
         except torch.AcceleratorError:
             raise  # the device itself is lost: no other item can be answered in this process
         except RuntimeError as error:
             exhausted = isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
             message = str(error)
-        if len(tensors) == 1:  # outside the handler, whose traceback keeps the batch's memory
+        if len(working) == 1:  # outside the handler, whose traceback keeps the batch's memory
             log.warning("inference failed on one image: %s", message)
             return [Failure(OUT_OF_MEMORY if exhausted else INFERENCE_FAILED, message)]
-        half = len(tensors) // 2
+        half = len(working) // 2
         if exhausted:
             self.batch_size = min(self.batch_size, half)
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()
-        return self._infer(tensors[:half], working[:half]) + self._infer(tensors[half:], working[half:])
+        return self._infer(working[:half]) + self._infer(working[half:])
 
     @torch.inference_mode()
     def forward(self, batch: Tensor) -> tuple[np.ndarray, np.ndarray]:
@@ -150,11 +141,11 @@ class Predictor:
         shown = self.spec.findings.index(worth_showing(prediction.finding, named))
         cam = Cam(
             grids=dict(zip(self.spec.findings, grids.tolist(), strict=True)),
-            affine=grid_to_original(grids.shape[1:], item.original),
+            affine=grid_to_original(grids.shape[1:], item.original, seen.box),
             scale=self.spec.cam_scale,
             inside_lungs=seen.inside_lungs(grids[shown]),
         )
-        return Answer(prediction, cam, seconds)
+        return Answer(prediction, cam, seen.box, seconds)
 
     def _probe(self) -> Tensor:
         """A fixed batch to warm up with and to compare precisions on: the golden inputs, or else noise."""
@@ -174,6 +165,12 @@ class Predictor:
         if not np.abs(found - expected).max() <= TOLERANCE:
             log.info("precision stays fp32: %s moves a probability by more than %s", dtype, TOLERANCE)
             self.network, self.dtype = exact_network, torch.float32
+
+
+def _unfit(working: np.ndarray) -> Failure | None:
+    if not (isinstance(working, np.ndarray) and working.ndim == 2 and working.dtype == np.uint16):
+        return Failure(BAD_IMAGE, "not a grey uint16 image")
+    return None if working.size else Failure(BAD_IMAGE, "an image without pixels")
 
 
 def quick_dtype(device: torch.device) -> torch.dtype | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -12,11 +14,42 @@ from torch.nn import functional
 from classifier.contract import ModelSpec
 
 Affine = tuple[float, float, float, float, float, float]
+LEAST_SIDE = 32  # pixels: of less no network is shown a part
 
 
-def to_input(working: np.ndarray, spec: ModelSpec) -> Tensor:
-    """Working image (H, W) uint16 to a float32 tensor (1, size, size), normalised as the spec says."""
-    return normalise(to_unit_square(working, spec), spec)
+@dataclass(frozen=True)
+class Box:
+    """A rectangle in shares of the picture: 0 is its left or upper edge, 1 its right or lower one."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+WHOLE = Box(0.0, 0.0, 1.0, 1.0)
+
+
+def to_input(working: np.ndarray, spec: ModelSpec, box: Box = WHOLE) -> Tensor:
+    """A box of a working image (H, W) uint16 to float32 (1, size, size), normalised as the spec says."""
+    return normalise(to_unit_square(cut(working, box), spec), spec)
+
+
+def on_pixels(box: Box, shape: tuple[int, int]) -> Box:
+    """The box with its edges moved outwards to those of pixels; the whole picture where it is tiny."""
+    rows, columns = shape
+    top, bottom = math.floor(box.top * rows), math.ceil(box.bottom * rows)
+    left, right = math.floor(box.left * columns), math.ceil(box.right * columns)
+    if min(bottom - top, right - left) < LEAST_SIDE:
+        return WHOLE
+    return Box(left / columns, top / rows, right / columns, bottom / rows)
+
+
+def cut(working: np.ndarray, box: Box) -> np.ndarray:
+    """The part of an image (H, W) inside a box whose edges are those of pixels."""
+    rows, columns = working.shape
+    top, bottom = round(box.top * rows), round(box.bottom * rows)
+    return working[top:bottom, round(box.left * columns) : round(box.right * columns)]
 
 
 def to_unit_square(working: np.ndarray, spec: ModelSpec) -> Tensor:
@@ -52,7 +85,8 @@ def normalise(unit: Tensor, spec: ModelSpec) -> Tensor:
     return (unit - spec.mean) / spec.std
 
 
-def grid_to_original(grid: tuple[int, int], original: tuple[int, int]) -> Affine:
-    """Affine of `contract.Cam` for a map of `grid` (rows, columns) over a squashed `original` of as many."""
-    sx, sy = original[1] / grid[1], original[0] / grid[0]
-    return (sx, 0.0, 0.5 * sx - 0.5, 0.0, sy, 0.5 * sy - 0.5)
+def grid_to_original(grid: tuple[int, int], original: tuple[int, int], box: Box = WHOLE) -> Affine:
+    """Affine of `contract.Cam` for a map of `grid` (rows, columns) over a squashed box of an `original`."""
+    sx, sy = (box.right - box.left) * original[1] / grid[1], (box.bottom - box.top) * original[0] / grid[0]
+    left, top = box.left * original[1], box.top * original[0]
+    return (sx, 0.0, left + 0.5 * sx - 0.5, 0.0, sy, top + 0.5 * sy - 0.5)

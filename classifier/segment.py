@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from classifier.artifact import KEY_MISMATCH, ArtifactError
-from classifier.preprocess import unit_square
+from classifier.preprocess import WHOLE, Box, unit_square
 
 SIZE = 128
 CLIP_PERCENTILES = (0.5, 99.5)
@@ -99,37 +99,28 @@ def lungs_of(mask: np.ndarray) -> np.ndarray:
     return kept
 
 
-def inside_lungs(grid: np.ndarray, mask: np.ndarray) -> float | None:
+def inside_lungs(grid: np.ndarray, mask: np.ndarray, box: Box = WHOLE) -> float | None:
     """Share of the positive part of a map (gh, gw) that lies inside the lungs of a mask (2, h, w).
 
-    Grid and mask cover the same squashed picture; a cell spreads its value evenly over its rectangle. None
-    for a map without a positive value, 0 where there are no lungs.
+    The mask covers the squashed picture, the map a box of it; a cell spreads its value evenly over its
+    rectangle. None for a map without a positive value, 0 where there are no lungs.
     """
     positive = np.clip(np.asarray(grid, dtype=np.float64), 0, None)
     if not positive.sum() > 0:
         return None
     lungs = lungs_of(mask).any(axis=0).astype(np.float64)
-    rows, columns = (
-        _overlap(cells, pixels) for cells, pixels in zip(positive.shape, lungs.shape, strict=True)
-    )
+    edges = (box.top, box.bottom), (box.left, box.right)
+    sides = zip(positive.shape, lungs.shape, edges, strict=True)
+    rows, columns = (_overlap(cells, pixels, *ends) for cells, pixels, ends in sides)
     return float((positive * (rows @ lungs @ columns.T)).sum() / positive.sum())
 
 
-def _overlap(cells: int, pixels: int) -> np.ndarray:
-    """(cells, pixels): the share of each cell of a line that each pixel of the same line covers."""
-    starts, ends = np.arange(cells)[:, None] / cells, np.arange(1, cells + 1)[:, None] / cells
+def _overlap(cells: int, pixels: int, first: float, last: float) -> np.ndarray:
+    """(cells, pixels): the share of each cell of a line, from `first` to `last`, that each pixel covers."""
+    edges = first + (last - first) * np.arange(cells + 1)[:, None] / cells
     low, high = np.arange(pixels) / pixels, np.arange(1, pixels + 1) / pixels
-    return np.clip(np.minimum(ends, high) - np.maximum(starts, low), 0, None) * cells
-
-
-@dataclass(frozen=True)
-class Box:
-    """A rectangle in shares of the picture: 0 is its left or upper edge, 1 its right or lower one."""
-
-    left: float
-    top: float
-    right: float
-    bottom: float
+    covered = np.clip(np.minimum(edges[1:], high) - np.maximum(edges[:-1], low), 0, None)
+    return covered * cells / (last - first)
 
 
 def lung_box(mask: np.ndarray, margin: float = 0.0) -> Box | None:
@@ -137,10 +128,11 @@ def lung_box(mask: np.ndarray, margin: float = 0.0) -> Box | None:
 
     None where there are no lungs.
     """
-    return _box(lungs_of(mask).any(axis=0), margin)
+    return box_around(lungs_of(mask).any(axis=0), margin)
 
 
-def _box(lungs: np.ndarray, margin: float = 0.0) -> Box | None:
+def box_around(lungs: np.ndarray, margin: float = 0.0) -> Box | None:
+    """`lung_box` of a bool mask (h, w) of both lungs."""
     if not lungs.any():
         return None
     (top, bottom), (left, right) = (
@@ -189,7 +181,7 @@ def geometry(mask: np.ndarray) -> LungGeometry:
         symmetry=float(areas.min() / areas.max()) if areas.max() else 0.0,
         solidity=min((_solidity(lung) for lung in lungs if lung.any()), default=0.0),
         missing=_missing(lungs, touched),
-        box=_box(lungs.any(axis=0)),
+        box=box_around(lungs.any(axis=0)),
     )
 
 

@@ -23,8 +23,9 @@ from classifier.cam import cam_of
 from classifier.cases import Case
 from classifier.contract import ModelSpec, predict_from
 from classifier.networks import probabilities_of
-from classifier.preprocess import normalise, to_unit_square
+from classifier.preprocess import WHOLE, cut, normalise, on_pixels, to_unit_square
 from classifier.report import FEWEST, Table, pairs
+from classifier.segment import box_around, load_segmenter, lung_mask, lungs_of
 
 if TYPE_CHECKING:
     from classifier.data import Row
@@ -90,8 +91,6 @@ def of_artifact(artifact: Artifact, rows: Sequence[Row], device: str = "cpu", **
     """The test with the artifact's own lung segmenter; empty where it carries none."""
     if not artifact.segmenter:
         return {}
-    from classifier.segment import load_segmenter, lung_mask, lungs_of
-
     segmenter = load_segmenter(artifact.segmenter, device)
     masks = lambda working: [lungs_of(mask).any(axis=0) for mask in lung_mask(segmenter, working)]  # noqa: E731
     return shortcut_test(artifact.network.to(device), artifact.spec, rows, masks, **how)
@@ -104,7 +103,9 @@ def look(
     for start in range(0, len(rows), BATCH):
         chunk = rows[start : start + BATCH]
         pictures = [working(row) for row in chunk]
-        masks = [np.asarray(mask, dtype=bool) for mask in lungs(pictures)]
+        found = (np.asarray(mask, dtype=bool) for mask in lungs(pictures))
+        parts = [part_seen(*pair, spec) for pair in zip(pictures, found, strict=True)]
+        pictures, masks = [picture for picture, _ in parts], [mask for _, mask in parts]
         squares = [to_unit_square(picture, spec)[0].numpy() for picture in pictures]
         fitted = [fitted_mask(mask, spec.size) for mask in masks]
         hidden = [without(s, grown(m)) for s, m in zip(squares, fitted, strict=True)]
@@ -117,6 +118,13 @@ def look(
         }
         for i, row in enumerate(chunk):
             yield Seen(row, {v: said[v][i] for v in VIEWS}, grids[i], features[i], masks[i])
+
+
+def part_seen(picture: np.ndarray, mask: np.ndarray, spec: ModelSpec) -> tuple[np.ndarray, np.ndarray]:
+    """What the network is shown of a picture (H, W), and the lungs' mask (h, w) of that part."""
+    box = box_around(mask, spec.crop_margin) if spec.crop == "lungs" else None
+    box = on_pixels(box, picture.shape) if box else WHOLE
+    return cut(picture, box), cut(mask, box)
 
 
 @torch.inference_mode()

@@ -26,6 +26,7 @@ from tqdm import tqdm
 from classifier import checkpoint
 from classifier.audit.run import as_text, audit
 from classifier.augment import Augment
+from classifier.companions import lung_boxes
 from classifier.contract import ModelSpec, Slot
 from classifier.data import Row, draw_weights, read_manifest, targets_of, unit_squares, with_folds, with_split
 from classifier.finish import companions, finish, read_about
@@ -74,7 +75,8 @@ def train(config: Config) -> Path:
     rows = rows_of(config)
     spec = spec_for(config, rows)
     warnings = audited(config, rows, log)
-    squares, refused = unit_squares(rows, spec, config.cache or config.out / "cache")
+    cache = config.cache or config.out / "cache"
+    squares, refused = unit_squares(rows, spec, cache, **lung_boxes(spec, carried.parts.get("segmenter")))
     parts = {name: part_of(name, rows, squares, refused, spec) for name in ("train", "val", "test")}
     log.note("data", refused=refused, **{name: len(part.rows) for name, part in parts.items()})
     run = Run(config, spec, parts, log)
@@ -292,6 +294,7 @@ def spec_for(config: Config, rows: list[Row]) -> ModelSpec:
         width=config.width,
         activation=config.activation,
         size=config.size,
+        crop=config.crop,
     )
 
 

@@ -24,6 +24,7 @@ class Config:
     width: int = 64
     activation: str = "softmax"
     size: int = 160
+    crop: str = "whole"
     epochs: int = 30
     epoch_images: int | None = None
     max_minutes: float | None = None
@@ -81,6 +82,7 @@ OPTIONS = {  # name: (type or choices, what it does)
     "width": (int, "channels of the first stage"),
     "activation": (["softmax", "sigmoid"], "softmax: one finding a picture; sigmoid: any number"),
     "size": (int, "side of the square input in pixels, a multiple of 32"),
+    "crop": (["whole", "lungs"], "what the network sees; lungs: their box, by the segmenter of --companions"),
     "epochs": (int, "number of epochs at most"),
     "epoch_images": (int, "pictures drawn an epoch (default: as many as the train part has)"),
     "max_minutes": (float, "end by then: learning rate and picture size follow the clock"),

@@ -108,12 +108,15 @@ def load_artifact(path: str | Path, *, expected_sha256: str | None = None, devic
         tensors = safetensors_numpy.load(data)
     except (SafetensorError, KeyError, ValueError) as error:
         raise ArtifactError(NOT_AN_ARTIFACT, f"the tensors cannot be read: {error}") from error
+    segmenter = restored(_part(tensors, "segmenter")) or None
+    if spec.crop == "lungs" and segmenter is None:
+        raise ArtifactError(KEY_MISMATCH, "the model looks at lungs and carries no segmenter to find them")
     return Artifact(
         spec=spec,
         network=_network_with(spec, restored(_part(tensors, "classifier"))).to(device),
         card=card,
         sha256=sha256,
-        segmenter=restored(_part(tensors, "segmenter")) or None,
+        segmenter=segmenter,
         gate=restored(_part(tensors, "gate")) or None,
         golden=_golden_of(_part(tensors, "golden"), spec),
         storage=storage_of(_part(tensors, "classifier")),

@@ -90,9 +90,10 @@ def _strength(
         grid, affine = np.array(answer.cam.grids[finding]) / answer.cam.scale, answer.cam.affine
         legend = f"full strength at {answer.cam.scale:.3g} logits"
     else:
-        batch = to_input(read.working, spec)[None].to(predictor.device)
+        batch = to_input(read.working, spec, answer.box)[None].to(predictor.device)
         grid = explain.relative_map(method, predictor.network, batch, spec.findings.index(finding), spec)
-        affine, legend = grid_to_original(grid.shape, original), "relative, drawn to its own maximum"
+        affine = grid_to_original(grid.shape, original, answer.box)
+        legend = "relative, drawn to its own maximum"
     return explain.sample(grid, affine, original, read.preview.shape), legend
 
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from classifier.artifact import ArtifactError
-from classifier.companions import Companions, Seen
+from classifier.artifact import KEY_MISMATCH, ArtifactError
+from classifier.companions import Companions, Seen, lung_boxes
 from classifier.contract import AbstentionReason, ModelSpec, Slot
 from classifier.gate.network import KINDS, GateNetwork
-from classifier.networks import network_for
+from classifier.networks import network_for, probabilities_of
 from classifier.predictor import Input, Predictor
+from classifier.preprocess import WHOLE, Box, to_input
 from classifier.segment import SIZE, LungSegmenter
 from classifier.weights import Artifact, load_artifact, save_artifact
 
@@ -104,3 +106,82 @@ def test_the_gate_stays_the_same_to_the_bit_through_storing_and_loading(tmp_path
     again.load_state_dict(first)
     second = artifact_with(tmp_path, gate=again).gate
     assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def lungs_in_the_middle() -> LungSegmenter:
+    """Answers with two lungs, in rows and columns 32 to 96 of 128, whatever it is shown."""
+
+    class Fixed(LungSegmenter):
+        def forward(self, pictures):
+            logits = torch.full((len(pictures), 2, SIZE, SIZE), -9.0)
+            logits[:, 0, 32:96, 32:60], logits[:, 1, 32:96, 68:96] = 9.0, 9.0
+            return logits
+
+    return Fixed()
+
+
+@pytest.fixture
+def cropping(tmp_path, monkeypatch):
+    """A predictor of a model that reads the lungs' box, without a margin."""
+    monkeypatch.setattr("classifier.companions.load_segmenter", lambda *_: lungs_in_the_middle())
+    spec = replace(SPEC, crop="lungs", crop_margin=0.0, age_range=None)
+    torch.manual_seed(0)
+    state, lungs = network_for(spec).state_dict(), LungSegmenter().state_dict()
+    save_artifact(tmp_path / "c", spec=spec, classifier_state=state, card={}, segmenter=lungs)
+    return Predictor(load_artifact(tmp_path / "c"))
+
+
+def test_a_model_of_lungs_reads_their_box_and_nothing_else(cropping):
+    (item,) = pictures(1)
+    (answer,) = cropping.predict([item])
+    assert answer.box == Box(0.25, 22 / 90, 0.75, 68 / 90)  # on the pixels of 90 rows
+    beside = item.working.copy()
+    beside[:20], beside[70:], beside[:, :28], beside[:, 92:] = 0, 65535, 9, 40000
+    (same,) = cropping.predict([Input(beside, item.original)])
+    assert same.prediction.probabilities == answer.prediction.probabilities
+    alone = cropping.network(to_input(item.working[22:68, 30:90], cropping.spec)[None])
+    expected = probabilities_of(alone, cropping.spec)[0].tolist()
+    assert list(answer.prediction.probabilities.values()) == pytest.approx(expected, abs=1e-6)
+
+
+def test_the_map_of_a_box_lies_where_the_box_does(cropping):
+    (item,) = pictures(1)
+    (answer,) = cropping.predict([item])
+    a, _, left, _, e, top = answer.cam.affine
+    columns, rows = 2, 2
+    edges = [left - a / 2, left + (columns - 0.5) * a, top - e / 2, top + (rows - 0.5) * e]
+    assert edges == pytest.approx([300 - 0.5, 900 - 0.5, 220 - 0.5, 680 - 0.5])
+
+
+def test_a_picture_without_lungs_is_read_whole(cropping, monkeypatch):
+    empty = np.full((1, 2, SIZE, SIZE), 0.1, np.float32)
+    monkeypatch.setattr("classifier.companions.lung_mask", lambda *_: empty)
+    (answer,) = cropping.predict(pictures(1))
+    assert answer.box == WHOLE
+
+
+def test_a_share_inside_the_lungs_is_of_the_box(tmp_path):
+    mask = lungs_in_the_middle()(torch.zeros(1)).sigmoid()[0].numpy()
+    box = Box(0.25, 0.25, 0.75, 0.75)
+    assert Seen(None, mask, box).inside_lungs(np.ones((1, 1))) == pytest.approx(56 / 64)
+    assert Seen(None, mask, box).inside_lungs(np.array([[0.0, 1.0, 0.0]])) == pytest.approx(1 - 8 / (64 / 3))
+    assert Seen(None, mask).inside_lungs(np.ones((1, 1))) == pytest.approx(56 * 64 / 128**2)
+
+
+def test_a_model_of_lungs_without_a_segmenter_is_no_model(tmp_path):
+    spec = replace(SPEC, crop="lungs")
+    save_artifact(tmp_path / "c", spec=spec, classifier_state=network_for(spec).state_dict(), card={})
+    with pytest.raises(ArtifactError, match="no segmenter") as refused:
+        load_artifact(tmp_path / "c")
+    assert refused.value.code == KEY_MISMATCH
+
+
+def test_what_is_cut_out_for_training_is_what_is_read_later(cropping, monkeypatch):
+    boxes = lung_boxes(cropping.spec, LungSegmenter().state_dict())
+    (item,) = pictures(1)
+    assert boxes["box_of"](item.working) == cropping.predict([item])[0].box
+    assert lung_boxes(SPEC, None) == {}
+    with pytest.raises(ValueError, match="--companions"):
+        lung_boxes(cropping.spec, None)
+    other = LungSegmenter().state_dict()
+    assert lung_boxes(cropping.spec, other)["boxes"] != boxes["boxes"]

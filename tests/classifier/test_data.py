@@ -1,14 +1,15 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from classifier.contract import ModelSpec, Slot
-from classifier.data import draw_weights, read_manifest, targets_of, unit_squares, with_split
+from classifier.data import Row, draw_weights, read_manifest, targets_of, unit_squares, with_split
 from classifier.images import reading
-from classifier.preprocess import to_unit_square
+from classifier.preprocess import Box, to_unit_square
 from tests.classifier.collection import write_collection, write_manifest
 
 SPEC = ModelSpec(name="tiny", slot=Slot.CXR, findings=("left", "right"), size=64)
@@ -111,3 +112,21 @@ def test_a_refused_picture_is_reported_and_the_others_are_kept(tmp_path):
     squares, refused = unit_squares(read_manifest(manifest), SPEC, tmp_path / "cache", progress=False)
     assert refused == {"001-0.png": "not_an_image"}
     assert squares[3].any()
+
+
+def test_a_part_that_is_kept_of_each_picture_has_a_cache_of_its_own(tmp_path):
+    rows = read_manifest(write_collection(tmp_path / "pictures", patients=2))
+    whole, _ = unit_squares(rows, SPEC, tmp_path, progress=False)
+    half = Box(0.0, 0.0, 0.5, 1.0)
+    part, _ = unit_squares(
+        rows, SPEC, tmp_path, progress=False, box_of=lambda working: half, boxes="left half"
+    )
+    expected = to_unit_square(reading.read(rows[0].path).working[:, :40], SPEC)[0].numpy()
+    assert np.abs(part[0] / 255 - expected).max() < 0.003
+    assert not np.array_equal(part[0], whole[0])
+
+
+def test_findings_come_as_often_as_they_do_unless_they_are_evened_out():
+    rows = [Row(f"{n}", Path(f"{n}"), (finding,), f"p{n}") for n, finding in enumerate(["a", "a", "a", "b"])]
+    assert draw_weights(rows, source_balance=0.0, even=False) == pytest.approx([0.25] * 4)
+    assert draw_weights(rows, source_balance=0.0) == pytest.approx([1 / 6] * 3 + [0.5])

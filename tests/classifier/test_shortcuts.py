@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from classifier.contract import ModelSpec, Slot
 from classifier.data import Row, read_manifest
 from classifier.networks import network_for
 from classifier.segment import LungSegmenter
-from classifier.shortcuts import fitted_mask, of_artifact, share_inside, shortcut_test, without
+from classifier.shortcuts import fitted_mask, of_artifact, part_seen, share_inside, shortcut_test, without
 from classifier.weights import load_artifact, save_artifact
 from tests.classifier.collection import write_collection
 
@@ -157,3 +158,12 @@ def test_an_artifact_is_tested_with_its_own_segmenter_or_not_at_all(tmp_path):
     save_artifact(path, spec=spec, classifier_state=state, card={}, segmenter=segmenter.state_dict())
     found = of_artifact(load_artifact(path), rows, draws=5)
     assert (found["cases"], found["lungs_share_of_picture"]) == (8, 1.0)
+
+
+def test_a_model_of_lungs_is_tested_on_what_it_is_shown():
+    spec = replace(SPEC, crop="lungs", crop_margin=0.0)
+    shown, mask = part_seen(picture(row(1)), LUNGS, spec)
+    assert np.array_equal(shown, picture(row(1))[16:48, 16:48])
+    assert mask.all()
+    assert part_seen(picture(row(1)), LUNGS, SPEC)[0].shape == (64, 64)
+    assert part_seen(picture(row(1)), np.zeros_like(LUNGS), spec)[0].shape == (64, 64)
