@@ -95,7 +95,7 @@ def _check_tiles(stream: bytes) -> None:
     if count == 1:
         return
     at, seen = stream.find(_TILE_PART), set()
-    while at >= 0 and stream[at : at + 2] == _TILE_PART and len(stream) >= at + 12:
+    while at >= 0 and stream[at : at + 4] == _TILE_PART and len(stream) >= at + 12:
         tile, length = struct.unpack_from(">HI", stream, at + 4)
         seen.add(tile)
         at = at + length if length >= 12 else -1

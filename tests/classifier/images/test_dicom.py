@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from pydicom import Dataset
 from pydicom.encaps import encapsulate, get_frame
 from pydicom.pixels import apply_modality_lut, apply_voi_lut
@@ -234,6 +236,24 @@ def test_a_compressed_file_without_meta_information_is_read(tmp_path: Path, synt
     bare = Dataset(dataset(SHALLOW, syntax=syntax))
     bare.save_as(tmp_path / "bare", implicit_vr=False, little_endian=True, enforce_file_format=False)
     assert np.abs(read(tmp_path / "bare").display.astype(int) - SHALLOW).mean() < 1
+
+
+@pytest.mark.parametrize(("tile", "missing"), [(32, 0), (64, 0), (32, 1), (64, 3)])
+def test_jpeg_2000_in_tiles_is_read_when_all_of_them_are_there(
+    tmp_path: Path, tile: int, missing: int
+) -> None:
+    saved = io.BytesIO()
+    Image.fromarray(SHALLOW).save(saved, "JPEG2000", no_jp2=True, tile_size=(tile, tile), num_resolutions=3)
+    *tiles, last = saved.getvalue().split(b"\xff\x90\x00\x0a")
+    made = dataset(SHALLOW, syntax=JPEG2000Lossless)
+    kept = [*tiles[: len(tiles) - missing], last]
+    made.PixelData = encapsulate([b"\xff\x90\x00\x0a".join(kept)])
+    path = write(tmp_path / "x.dcm", made)
+    if missing:
+        with pytest.raises(Refused):
+            read(path)
+    else:
+        np.testing.assert_array_equal(read(path).display, SHALLOW)
 
 
 @pytest.mark.parametrize("offsets", [[0], [0, 40], [12], [99_999]])
