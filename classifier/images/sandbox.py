@@ -48,6 +48,8 @@ class ParsingHelper:
     Safe to call from several threads; requests wait for each other.
     """
 
+    module = "classifier.images.helper"
+
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
@@ -154,7 +156,7 @@ class ParsingHelper:
         self._heard = b""
         self._owner = os.getpid()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "classifier.images.helper"],
+            [sys.executable, "-m", self.module],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import io
-import json
 import struct
-import subprocess
 import sys
 import zlib
 from collections.abc import Callable
-from pathlib import Path
 
 import imagecodecs
 import numpy as np
@@ -26,6 +23,8 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from classifier.errors import Refused
+from tests.classifier.images.fuzz.metered import MeteredHelper
 from tests.classifier.images.samples import chest, dataset
 from tests.classifier.images.test_raster import png_declaring, tiff
 
@@ -35,25 +34,6 @@ UNDECODABLE, TOO_LARGE, TOO_SMALL = "undecodable", "too_large", "too_small"
 # Measured: 1.2 s for the deflated data set, 1.1 s and 443 MiB for the largest picture that is let in,
 # 0.2 s and 300 MiB at most for all others, of which 60 MiB are the decoders.
 MAX_SECONDS, MAX_MEBIBYTES = 8.0, 600
-# Reads the files it is given as the parsing helper's children do, and says what each cost.
-METER = """
-import json, os, sys, time
-from dataclasses import asdict
-from classifier.images import helper
-from classifier.images.limits import Limits
-
-cost = {}
-def waited(pid, options):
-    _, status, usage = os.wait4(pid, options)
-    cost["peak"], cost["cpu"] = usage.ru_maxrss * 1024, usage.ru_utime + usage.ru_stime
-    return pid, status
-
-helper._preload()
-os.waitpid = waited
-for path in sys.argv[2:]:
-    answer = helper._answer({"path": path, "out_dir": sys.argv[1], "limits": asdict(Limits())})
-    print(json.dumps([answer, cost]), flush=True)
-"""
 
 
 def inflating_to(size: int, *, wrapped: bool = True) -> bytes:
@@ -254,18 +234,15 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, fl
     folder = tmp_path_factory.mktemp("bombs")
     for name, (make, _) in BOMBS.items():
         (folder / name).write_bytes(make())
-    done = subprocess.run(
-        [sys.executable, "-c", METER, folder, *(folder / name for name in BOMBS)],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=Path(__file__).parents[3],
-        env={"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
-    )
     found = {}
-    for name, line in zip(BOMBS, done.stdout.splitlines(), strict=True):
-        answer, cost = json.loads(line)
-        found[name] = (answer.get("refused") or next(iter(answer)), cost["cpu"], cost["peak"] / MIB)
+    with MeteredHelper() as helper:
+        for name in BOMBS:
+            try:
+                helper.parse(folder / name, folder)
+                code = "ok"
+            except Refused as refused:
+                code = refused.reason.value
+            found[name] = (code, helper.cost.seconds, helper.cost.memory / MIB)
     return found
 
 

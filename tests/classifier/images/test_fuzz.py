@@ -1,129 +1,99 @@
-"""Damaged files of every kind get a picture or a coded refusal, never an exception, a crash or a hang."""
+"""Damaged files of every kind get a picture or a coded refusal, never a surprise, a dead helper or a hang.
+
+`python -m tests.classifier.images.fuzz` does the same for as long as one likes, with real files as well.
+"""
 
 from __future__ import annotations
 
-import random
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
+from classifier.contract import RefusalReason
 from classifier.errors import Refused
-from classifier.images.reading import read
-from classifier.images.sandbox import ParsingHelper
-from tests.classifier.images.samples import CT, LOSSLESS, LOSSY, RAW, chest, ct_slice, dataset, write
+from classifier.images.limits import Limits
+from classifier.images.sandbox import GaveOut, HelperFailed
+from tests.classifier.images.fuzz.metered import Cost, MeteredHelper
+from tests.classifier.images.fuzz.mutants import Mutant, Mutants
+from tests.classifier.images.fuzz.seeds import Seed, made
+from tests.classifier.images.fuzz.trial import Trial
 
-SMALL = chest(70, 66)
-HEADER_BYTES = 700
-
-
-def cut(data: bytearray, dice: random.Random) -> None:
-    del data[dice.randrange(len(data)) :]
-
-
-def flip(data: bytearray, dice: random.Random) -> None:
-    for _ in range(dice.choice((1, 3, 20))):
-        data[dice.randrange(len(data))] = dice.randrange(256)
-
-
-def flip_in_header(data: bytearray, dice: random.Random) -> None:
-    for _ in range(dice.choice((1, 4))):
-        data[dice.randrange(min(len(data), HEADER_BYTES))] = dice.choice((0, 1, 0x7F, 0x80, 0xFF))
-
-
-def drop(data: bytearray, dice: random.Random) -> None:
-    at = dice.randrange(len(data))
-    del data[at : at + dice.choice((1, 2, 40))]
-
-
-def double(data: bytearray, dice: random.Random) -> None:
-    at = dice.randrange(len(data))
-    data[at:at] = data[at : at + dice.choice((1, 2, 40))]
-
-
-def fill(data: bytearray, dice: random.Random) -> None:
-    at, size = dice.randrange(len(data)), dice.choice((4, 64))
-    data[at : at + size] = bytes([dice.choice((0, 0xFF))]) * size
-
-
-MUTATIONS: tuple[Callable[[bytearray, random.Random], None], ...] = (
-    cut,
-    flip,
-    flip_in_header,
-    flip_in_header,
-    drop,
-    double,
-    fill,
-)
+NOT_READ = {
+    "film.dcm": "unsupported_modality",
+    "pages.tif": "unsupported_modality",
+    "moving.webp": "unsupported_modality",
+    "encrypted.zip": "undecodable",
+    "link.zip": "not_an_image",
+}
 
 
 @pytest.fixture(scope="module")
-def originals(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
-    """One healthy file of every kind."""
-    folder = tmp_path_factory.mktemp("originals")
-    shallow = (SMALL >> 4).astype(np.uint8)
-    Image.fromarray(shallow).save(folder / "grey.png")
-    Image.fromarray(SMALL).save(folder / "deep.png")
-    Image.fromarray(shallow).convert("P").save(folder / "palette.png")
-    Image.fromarray(shallow).convert("RGB").save(folder / "colour.jpg")
-    for syntax in RAW + LOSSLESS + LOSSY:
-        pixels = shallow if syntax == LOSSY[0] else SMALL
-        made = dataset(pixels, syntax=syntax, bits=8 if syntax == LOSSY[0] else 12)
-        write(folder / f"{syntax}.dcm", made)
-    write(folder / "ct.dcm", dataset(ct_slice(70, 66), **CT, WindowCenter="40", WindowWidth="400"))
-    return [path.read_bytes() for path in sorted(folder.iterdir())]
+def helper() -> Iterator[MeteredHelper]:
+    with MeteredHelper() as started:
+        yield started
 
 
-def damaged(originals: list[bytes], seed: int, count: int) -> Iterator[bytes]:
-    dice = random.Random(seed)
+@pytest.mark.parametrize("healthy", made(), ids=lambda seed: seed.name)
+def test_every_healthy_file_gets_its_answer(helper: MeteredHelper, healthy: Seed) -> None:
+    trial = Trial(helper)
+    trial.send(Mutant(healthy.name, 0, healthy.data))
+    assert {code for code, _ in trial.figures.answers} == {NOT_READ.get(healthy.name, "read")}
+    assert not trial.figures.surprises
+
+
+def run(helper: MeteredHelper, count: int, seed: int) -> Trial:
+    trial, mutants = Trial(helper), Mutants(made(), seed)
     for number in range(count):
-        data = bytearray(originals[number % len(originals)])
-        for _ in range(dice.choice((1, 1, 2))):
-            if data:
-                dice.choice(MUTATIONS)(data, dice)
-        yield bytes(data)
+        trial.send(mutants[number])
+    print(trial.figures.table())
+    return trial
 
 
-def test_every_original_is_read(originals: list[bytes], tmp_path: Path) -> None:
-    for number, data in enumerate(originals):
-        (tmp_path / str(number)).write_bytes(data)
-        assert read(tmp_path / str(number)).rows == 70
-
-
-@pytest.mark.filterwarnings("ignore")
-def test_a_damaged_file_is_read_or_refused(originals: list[bytes], tmp_path: Path) -> None:
-    answers = {"read": 0, "refused": 0}
-    for data in damaged(originals, seed=1, count=300):
-        (tmp_path / "x").write_bytes(data)
-        try:
-            picture = read(tmp_path / "x")
-        except Refused:
-            answers["refused"] += 1
-        else:
-            answers["read"] += 1
-            assert picture.display.shape == (picture.rows, picture.columns)
-            assert picture.working.dtype == np.uint16
-            assert np.isfinite([picture.slope, picture.intercept]).all()
-            assert np.isfinite([picture.window_center, picture.window_width]).all()
-    assert min(answers.values()) > 50
+def test_a_damaged_file_is_read_or_refused(helper: MeteredHelper) -> None:
+    figures = run(helper, count=100, seed=1).figures
+    assert not figures.surprises
+    codes = {code for code, _ in figures.answers}
+    assert codes >= {"read", "undecodable"}
+    assert codes <= {"read", *RefusalReason}
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
-def test_thousands_of_damaged_files_neither_crash_nor_surprise_the_helper(
-    originals: list[bytes], tmp_path: Path
+def test_a_thousand_damaged_files_neither_crash_nor_surprise_the_helper(helper: MeteredHelper) -> None:
+    assert not run(helper, count=1000, seed=2).figures.surprises
+
+
+def test_a_number_makes_the_same_file_again() -> None:
+    assert Mutants(made(), 3)[17] == Mutants(made(), 3)[17]
+    assert Mutants(made(), 3)[17] != Mutants(made(), 4)[17]
+
+
+class Misbehaving(MeteredHelper):
+    """Answers without reading: raises `error` and says that it cost `cost`."""
+
+    def __init__(self, error: Exception, cost: Cost) -> None:
+        super().__init__()
+        self.error, self.cost = error, cost
+
+    def parse(self, *args: object, **kwargs: object) -> None:
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("error", "cost", "surprise"),
+    [
+        (Refused(RefusalReason.UNDECODABLE, "the decoder crashed"), Cost(), False),
+        (Refused(RefusalReason.UNDECODABLE, "unexpected KeyError"), Cost(), True),
+        (Refused(RefusalReason.TOO_LARGE, ""), Cost(1.0, Limits().memory_bytes + 1), True),
+        (GaveOut("took too long to read"), Cost(), True),
+        (HelperFailed("does not start"), Cost(), True),
+        (OSError(5, "input/output error"), Cost(), True),
+    ],
+)
+def test_what_may_not_be_is_told_and_the_file_kept(
+    tmp_path: Path, error: Exception, cost: Cost, surprise: bool
 ) -> None:
-    details: dict[str, int] = {}
-    with ParsingHelper() as helper:
-        for data in damaged(originals, seed=2, count=6000):
-            (tmp_path / "x").write_bytes(data)
-            try:
-                helper.parse(tmp_path / "x", tmp_path)
-            except Refused as refused:
-                details[refused.detail] = details.get(refused.detail, 0) + 1
-    surprises = {d: n for d, n in details.items() if d.startswith("unexpected") or "too long" in d}
-    assert not surprises
-    print(f"{details.get('the decoder crashed', 0)} crashes, contained", file=sys.stderr)
+    trial = Trial(Misbehaving(error, cost), tmp_path / "kept")
+    trial.send(Mutant("1-0-x.png", 0, b"data"))
+    assert bool(trial.figures.surprises) is surprise
+    assert (tmp_path / "kept" / "1-0-x.png").exists() is surprise

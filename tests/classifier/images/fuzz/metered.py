@@ -1,0 +1,48 @@
+"""The parsing helper with what every file cost: the same code, one system call further."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+from classifier.images import helper
+from classifier.images.sandbox import ParsingHelper
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds of processor time and bytes resident at most, of the child that had the file."""
+
+    seconds: float = 0.0
+    memory: int = 0
+
+
+class MeteredHelper(ParsingHelper):
+    """`cost` is that of the last file; none where the helper died of it or never saw it."""
+
+    module = __name__
+    cost = Cost()
+
+    def _ask(self, request: dict[str, Any], seconds: float) -> dict[str, Any]:
+        self.cost = Cost()
+        answer = super()._ask(request, seconds)
+        self.cost = Cost(**answer.pop("cost"))
+        return answer
+
+
+def main() -> None:
+    answered, cost = helper._answer, {}
+
+    def waited(pid: int, options: int) -> tuple[int, int]:
+        _, status, usage = os.wait4(pid, options)
+        cost.update(seconds=usage.ru_utime + usage.ru_stime, memory=usage.ru_maxrss * 1024)
+        return pid, status
+
+    os.waitpid = waited
+    helper._answer = lambda request: {**answered(request), "cost": cost}
+    helper.main()
+
+
+if __name__ == "__main__":
+    main()
