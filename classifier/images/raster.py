@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import struct
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import imagecodecs
 import numpy as np
@@ -47,7 +49,7 @@ def read_raster(data: bytes, claimed: Slot | None = None) -> Source:
     A CT slice without Hounsfield units is taken to have been exported in the lung window.
     Raises Refused(undecodable | too_large | too_small), and unsupported_modality for several pictures.
     """
-    with warnings.catch_warnings(), undecodable_if_broken():
+    with warnings.catch_warnings(), refused_if_bad():
         warnings.simplefilter("ignore")
         kind = format_of(data)
         if kind == "WEBP":
@@ -58,7 +60,7 @@ def read_raster(data: bytes, claimed: Slot | None = None) -> Source:
         if unusual:
             levels, bits, synthetic = _unusual_jpeg(data, unusual), unusual.bits, False
         else:
-            with _opened(data, kind) as image:
+            with Image.open(io.BytesIO(data), formats=[kind]) as image:
                 check_size(image.height, image.width)
                 _check_single(image)
                 levels, bits = _grey_levels(image, data)
@@ -67,11 +69,14 @@ def read_raster(data: bytes, claimed: Slot | None = None) -> Source:
     return _as_source(levels, bits, synthetic, claimed)
 
 
-def _opened(data: bytes, kind: str | None) -> Image.Image:
-    try:
-        return Image.open(io.BytesIO(data), formats=[kind])
-    except Image.DecompressionBombError as error:
-        raise Refused(RefusalReason.TOO_LARGE, "declares too many pixels") from error
+@contextmanager
+def refused_if_bad() -> Iterator[None]:
+    """Turn whatever Pillow and its like raise into Refused(undecodable | too_large)."""
+    with undecodable_if_broken():
+        try:
+            yield
+        except Image.DecompressionBombError as error:
+            raise Refused(RefusalReason.TOO_LARGE, "declares too many pixels") from error
 
 
 def _check_webp(data: bytes) -> None:

@@ -12,8 +12,8 @@ import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from classifier.contract import RefusalReason
-from classifier.errors import Refused, undecodable_if_broken
-from classifier.images.raster import SYNTHETIC_KEY, SYNTHETIC_TEXT, read_raster
+from classifier.errors import Refused
+from classifier.images.raster import SYNTHETIC_KEY, SYNTHETIC_TEXT, read_raster, refused_if_bad
 
 _PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
 _PNG_KEPT = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}
@@ -33,10 +33,10 @@ def stripped(data: bytes) -> bytes:
     """The same picture in the same format without text, EXIF, XMP, colour profiles, thumbnails and tails.
 
     Kept are the effect of EXIF's orientation and the mark of a phantom. TIFF files, in which metadata may
-    lie anywhere, become PNG files of the grey levels that Hilum reads in them. Raises Refused(undecodable),
-    and Refused(not_an_image) for a format that is not stripped here.
+    lie anywhere, become PNG files of the grey levels that Hilum reads in them. Raises Refused(undecodable |
+    too_large), and Refused(not_an_image) for a format that is not stripped here.
     """
-    with undecodable_if_broken():
+    with refused_if_bad():
         orientation = _orientation(data)
         if data.startswith(_PNG):
             return _PNG + b"".join(_png_chunks(data, orientation))

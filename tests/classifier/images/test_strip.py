@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
+from classifier.contract import RefusalReason
 from classifier.errors import Refused
 from classifier.images.raster import SYNTHETIC_KEY, SYNTHETIC_TEXT, read_raster
 from classifier.images.strip import stripped
 from tests.classifier.images.samples import chest
+from tests.classifier.images.test_raster import png_declaring
 
 SECRETS = (b"Mustermann", b"4711-secret", b"St. Anna")
 XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><dc:creator>4711-secret</dc:creator></x:xmpmeta>'
@@ -129,3 +131,9 @@ def test_another_format_is_refused() -> None:
     picture("L").save(buffer, "BMP")
     with pytest.raises(Refused):
         stripped(buffer.getvalue())
+
+
+def test_a_picture_that_declares_too_much_is_too_large_here_as_well() -> None:
+    with pytest.raises(Refused) as caught:
+        stripped(png_declaring(60_000, 60_000))
+    assert caught.value.reason is RefusalReason.TOO_LARGE
