@@ -10,6 +10,8 @@ import zlib
 import numpy as np
 import pydicom
 from pydicom import Dataset
+from pydicom.filereader import read_partial
+from pydicom.tag import BaseTag
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     DigitalXRayImageStorageForProcessing,
@@ -24,14 +26,14 @@ from classifier.images.limits import MAX_INFLATED_BYTES
 from classifier.images.metadata import metadata_of, number
 from classifier.images.routing import slot_of
 from classifier.images.source import Source, check_size, digest, luma
-from classifier.images.voi import functional_group, lookup_table, voi_of
+from classifier.images.voi import functional_group, lookup_table, table_item, voi_of
 
 pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
 # Its warnings quote values of the header, which may be the patient's.
 logging.getLogger("pydicom").setLevel(logging.CRITICAL)
 
 _PREAMBLE, _MAGIC, _META_BYTES = 128, b"DICM", 4096
-
+_PIXEL_DATA = 0x7FE00010
 
 _FIRST_GROUPS = {b"\x02\x00", b"\x08\x00", b"\x00\x08"}
 
@@ -54,7 +56,7 @@ def read_dicom(data: bytes) -> Source:
 
 def dataset_of(data: bytes) -> Dataset:
     _check_inflated_size(data)
-    dataset = pydicom.dcmread(io.BytesIO(data), force=True)
+    dataset = read_partial(io.BytesIO(data), _behind_pixels, force=True)
     if len(dataset) == 0:
         raise Refused(RefusalReason.UNDECODABLE, "no data elements")
     if "TransferSyntaxUID" not in dataset.file_meta:
@@ -62,6 +64,11 @@ def dataset_of(data: bytes) -> Dataset:
         plain = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
         dataset.file_meta.TransferSyntaxUID = plain if little else pydicom.uid.ExplicitVRBigEndian
     return dataset
+
+
+def _behind_pixels(tag: BaseTag, vr: str | None, length: int) -> bool:
+    """Where reading stops: what follows is padding and signatures, or rubbish that would spoil the rest."""
+    return tag > _PIXEL_DATA
 
 
 def _check_inflated_size(data: bytes) -> None:
@@ -115,9 +122,10 @@ def _grey(dataset: Dataset, stored: np.ndarray, slot: Slot) -> dict:
     padding = _padding(dataset, stored)
     slope, intercept = _rescale(dataset, slot)
     slope, intercept = slope * step, intercept + slope * base
-    if dataset.get("ModalityLUTSequence"):
+    item = table_item(dataset, "ModalityLUTSequence")
+    if item is not None:
         inputs = np.arange(1 << bits) * step + base
-        first, table, _ = lookup_table(dataset.ModalityLUTSequence[0], dataset, inputs)
+        first, table, _ = lookup_table(item, dataset, inputs)
         at = np.clip(inputs - first, 0, len(table) - 1).astype(np.intp)
         levels, bits, slope, intercept = table[at].astype(np.uint16)[levels], 16, 1.0, 0.0
     shown, window = voi_of(dataset, np.arange(1 << bits) * slope + intercept)
@@ -156,22 +164,24 @@ def _levels(dataset: Dataset, stored: np.ndarray) -> tuple[np.ndarray, int, floa
 def _rescale(dataset: Dataset, slot: Slot) -> tuple[float, float]:
     """Slope and intercept, also of an enhanced object's functional groups.
 
-    Nonsense counts as absent in a radiograph, and raises ValueError in a CT slice, whose units hang on it.
+    Nonsense counts as absent in a radiograph, and raises ValueError in a CT slice, whose units hang on it;
+    without any rescale only signed values can be in Hounsfield units. Raises Refused(undecodable).
     """
     holder = functional_group(dataset, "PixelValueTransformationSequence")
     slope, intercept = number(holder.get("RescaleSlope")), number(holder.get("RescaleIntercept"))
     said = [holder.get(keyword) not in (None, "") for keyword in ("RescaleSlope", "RescaleIntercept")]
     if slot is Slot.CT and ((said[0] and not slope) or (said[1] and intercept is None)):
         raise ValueError("the rescale values are malformed")
+    if slot is Slot.CT and not any(said) and not dataset.PixelRepresentation:
+        raise Refused(RefusalReason.UNDECODABLE, "a CT slice without Hounsfield units")
     return slope or 1.0, intercept or 0.0
 
 
 def _padding(dataset: Dataset, stored: np.ndarray) -> np.ndarray | None:
     """Pixels that only fill up the frame (PS3.3 C.7.5.1.1.2)."""
-    value = dataset.get("PixelPaddingValue")
+    value, limit = (number(dataset.get(f"PixelPadding{name}")) for name in ("Value", "RangeLimit"))
     if value is None:
         return None
-    limit = dataset.get("PixelPaddingRangeLimit")
     low, high = sorted(_as_stored(int(v), dataset) for v in (value, value if limit is None else limit))
     mask = (stored >= low) & (stored <= high)
     return mask if mask.any() and not mask.all() else None

@@ -17,8 +17,9 @@ def voi_of(dataset: Dataset, modality: np.ndarray) -> tuple[np.ndarray | None, W
     A VOI LUT goes before a window; of several the first counts.
     """
     holder = functional_group(dataset, "FrameVOILUTSequence")
-    if holder.get("VOILUTSequence"):
-        first, table, depth = lookup_table(holder.VOILUTSequence[0], dataset, modality)
+    item = table_item(holder, "VOILUTSequence")
+    if item is not None:
+        first, table, depth = lookup_table(item, dataset, modality)
         at = np.clip(np.floor(modality) - first, 0, len(table) - 1).astype(np.intp)
         shown = np.clip(table[at] / ((1 << depth) - 1), 0.0, 1.0)
         return shown, nearest_window(modality, shown)
@@ -38,6 +39,12 @@ def windowed(values: np.ndarray, window: Window, function: str = "LINEAR") -> np
     if width <= 1:
         return (values > center - 0.5).astype(float)
     return np.clip((values - (center - 0.5)) / (width - 1) + 0.5, 0.0, 1.0)
+
+
+def table_item(holder: Dataset, keyword: str) -> Dataset | None:
+    """The first item of a sequence of lookup tables; None where there is none, or none with entries."""
+    items = holder.get(keyword)
+    return items[0] if items and items[0].get("LUTDescriptor") and items[0].get("LUTData") else None
 
 
 def lookup_table(item: Dataset, dataset: Dataset, inputs: np.ndarray) -> tuple[int, np.ndarray, int]:

@@ -353,7 +353,7 @@ def test_a_ct_slice_with_malformed_rescale_values_is_refused_and_a_radiograph_re
 
 
 @pytest.mark.parametrize(
-    "tail", [b"\0" * 1000, b"trailing rubbish of a tape archive" * 9, b"\xfc\xff\xfc\xff"]
+    "tail", [b"\0" * 1000, b"\xff" * 999, b"trailing rubbish of a tape archive" * 9, b"\xfc\xff\xfc\xff"]
 )
 @pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRLittleEndian, JPEG2000Lossless])
 def test_what_trails_the_pixels_is_passed_over(tmp_path: Path, tail: bytes, syntax: str) -> None:

@@ -42,6 +42,7 @@ def reason_of(path: Path) -> RefusalReason:
 
 
 def written(tmp_path: Path, **attributes: object) -> Path:
+    attributes = {"RescaleSlope": "1", "RescaleIntercept": "-1024"} | attributes
     return write(tmp_path / "x.dcm", dataset(PIXELS, bits=12, **attributes))
 
 

@@ -1,0 +1,98 @@
+"""DICOM files whose header is wrong, though what is meant can be told from the pixels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydicom import Dataset
+from pydicom.uid import (
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    SecondaryCaptureImageStorage,
+)
+
+from classifier.contract import RefusalReason
+from classifier.errors import Refused
+from classifier.images.reading import read
+from tests.classifier.images.samples import CT, LOSSLESS, RAW, chest, ct_slice, dataset, write
+
+DEEP, SHALLOW = chest(), (chest() >> 4).astype(np.uint8)
+
+
+@pytest.mark.parametrize("syntax", [*RAW, *LOSSLESS], ids=lambda s: s.name)
+@pytest.mark.parametrize("said", [8, 11])
+@pytest.mark.parametrize("signed", [False, True])
+def test_a_picture_that_goes_on_above_the_stored_bits_is_read_whole(
+    tmp_path: Path, syntax: str, said: int, signed: bool
+) -> None:
+    pixels = DEEP.astype(np.int16) - 2048 if signed else DEEP
+    encoded = dataset(pixels.view(np.uint16), syntax=syntax)
+    encoded.BitsStored, encoded.HighBit, encoded.PixelRepresentation = said, said - 1, int(signed)
+    picture = read(write(tmp_path / "x.dcm", encoded))
+    np.testing.assert_array_equal(picture.display * picture.slope + picture.intercept, pixels)
+
+
+@pytest.mark.parametrize(("vr", "value"), [("US", [0, 1]), ("US", None), ("UN", b"\0\0\1\0"), ("LO", "none")])
+def test_a_padding_value_that_is_no_number_is_passed_over(tmp_path: Path, vr: str, value: object) -> None:
+    made = dataset(DEEP, bits=12)
+    made.add_new("PixelPaddingValue", vr, value)
+    np.testing.assert_array_equal(read(write(tmp_path / "x.dcm", made)).display, DEEP)
+
+
+@pytest.mark.parametrize("keyword", ["VOILUTSequence", "ModalityLUTSequence"])
+@pytest.mark.parametrize("left", [{}, {"LUTDescriptor": [4096, 0, 12]}])
+def test_a_lookup_table_without_entries_is_passed_over(tmp_path: Path, keyword: str, left: dict) -> None:
+    item = Dataset()
+    for name, value in left.items():
+        setattr(item, name, value)
+    made = dataset(DEEP, bits=12, WindowCenter="1000", WindowWidth="2000", **{keyword: [item]})
+    picture = read(write(tmp_path / "x.dcm", made))
+    assert (picture.window_center, picture.window_width) == (1000, 2000)
+
+
+def test_colour_said_to_be_halved_that_is_whole_is_read_as_whole(tmp_path: Path) -> None:
+    grey = np.full_like(SHALLOW, 128)
+    made = dataset(np.dstack([SHALLOW, grey, grey]), PhotometricInterpretation="YBR_FULL_422", Modality="OT")
+    made.SOPClassUID = SecondaryCaptureImageStorage
+    np.testing.assert_array_equal(read(write(tmp_path / "x.dcm", made)).display, SHALLOW)
+
+
+def test_a_ct_slice_of_unsigned_values_without_rescale_has_no_hounsfield_units(tmp_path: Path) -> None:
+    unsigned = (ct_slice() + 1024).astype(np.uint16)
+    made = dataset(unsigned, **CT)
+    del made.RescaleSlope, made.RescaleIntercept
+    with pytest.raises(Refused) as caught:
+        read(write(tmp_path / "x.dcm", made))
+    assert caught.value.reason is RefusalReason.UNDECODABLE
+    assert "Hounsfield" in caught.value.detail
+
+
+def test_a_ct_slice_of_signed_values_without_rescale_is_taken_to_be_in_hounsfield_units(
+    tmp_path: Path,
+) -> None:
+    made = dataset(ct_slice(), **CT)
+    del made.RescaleSlope, made.RescaleIntercept
+    picture = read(write(tmp_path / "x.dcm", made))
+    np.testing.assert_array_equal(picture.display * picture.slope + picture.intercept, ct_slice())
+
+
+@pytest.mark.parametrize(
+    ("stated", "actual"),
+    [
+        (ExplicitVRLittleEndian, ImplicitVRLittleEndian),
+        (ImplicitVRLittleEndian, ExplicitVRLittleEndian),
+    ],
+)
+def test_a_data_set_in_another_plain_syntax_than_is_stated_is_read(
+    tmp_path: Path, stated: str, actual: str
+) -> None:
+    as_stated, as_is = (
+        write(tmp_path / "x.dcm", dataset(DEEP, syntax=syntax, bits=12)).read_bytes()
+        for syntax in (stated, actual)
+    )
+    meta = as_stated[: 144 + int.from_bytes(as_stated[140:144], "little")]
+    body = as_is[144 + int.from_bytes(as_is[140:144], "little") :]
+    (tmp_path / "y.dcm").write_bytes(meta + body)
+    np.testing.assert_array_equal(read(tmp_path / "y.dcm").display, DEEP)
