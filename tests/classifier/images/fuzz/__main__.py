@@ -13,6 +13,7 @@ gave out, a file over 20 s, memory over the limit. Such files are kept under the
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 from pathlib import Path
 
@@ -29,10 +30,11 @@ def main() -> int:
     last = arguments.start + arguments.count
     with MeteredHelper() as helper:
         trial = Trial(helper, arguments.keep)
-        for number in range(arguments.start, last):
-            trial.send(mutants[number])
-            if sys.stderr.isatty():
-                print(f"\r{number + 1:,} of {last:,}", end="", file=sys.stderr)
+        with contextlib.suppress(KeyboardInterrupt):  # what was found until then is told all the same
+            for number in range(arguments.start, last):
+                trial.send(mutants[number])
+                if sys.stderr.isatty():
+                    print(f"\r{number + 1:,} of {last:,}", end="", file=sys.stderr)
     print(trial.figures.table())
     return 1 if trial.figures.surprises else 0
 
