@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -88,6 +90,7 @@ class Misbehaving(MeteredHelper):
         (GaveOut("took too long to read"), Cost(), True),
         (HelperFailed("does not start"), Cost(), True),
         (OSError(5, "input/output error"), Cost(), True),
+        (ValueError(), Cost(), True),
     ],
 )
 def test_what_may_not_be_is_told_and_the_file_kept(
@@ -97,3 +100,13 @@ def test_what_may_not_be_is_told_and_the_file_kept(
     trial.send(Mutant("1-0-x.png", 0, b"data"))
     assert bool(trial.figures.surprises) is surprise
     assert (tmp_path / "kept" / "1-0-x.png").exists() is surprise
+
+
+def test_a_helper_that_was_replaced_is_told() -> None:
+    with MeteredHelper() as helper:
+        trial, healthy = Trial(helper), Mutant("x", 0, made()[0].data)
+        trial.send(healthy)
+        assert not trial.figures.surprises
+        os.kill(helper._process.pid, signal.SIGKILL)
+        trial.send(healthy)
+    assert trial.figures.surprises == ["x: the helper died"]

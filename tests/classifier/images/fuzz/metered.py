@@ -19,14 +19,17 @@ class Cost:
 
 
 class MeteredHelper(ParsingHelper):
-    """`cost` is that of the last file; none where the helper died of it or never saw it."""
+    """`cost` is that of the last file, none where it got no answer; `died`: a helper had to be replaced."""
 
     module = __name__
-    cost = Cost()
+    cost, died = Cost(), False
 
     def _ask(self, request: dict[str, Any], seconds: float) -> dict[str, Any]:
-        self.cost = Cost()
-        answer = super()._ask(request, seconds)
+        self.cost, before = Cost(), self._process
+        try:
+            answer = super()._ask(request, seconds)
+        finally:
+            self.died = before is not None and self._process is not before
         self.cost = Cost(**answer.pop("cost"))
         return answer
 

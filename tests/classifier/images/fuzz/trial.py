@@ -19,7 +19,7 @@ from classifier.images.limits import MIB, UNPACK_LIMITS, Limits
 from classifier.images.listing import HEAD_BYTES, Unpacked, is_archive
 from classifier.images.picture import ParseResult
 from classifier.images.pseudonyms import Removal
-from classifier.images.sandbox import GaveOut, HelperFailed
+from classifier.images.sandbox import GaveOut
 from tests.classifier.images.fuzz.metered import Cost, MeteredHelper
 from tests.classifier.images.fuzz.mutants import Mutant
 
@@ -124,11 +124,13 @@ class Trial:
             code, detail = refused.reason.value, refused.detail
             if isinstance(refused, GaveOut) or detail.startswith("unexpected"):
                 surprise = detail
-        except (HelperFailed, OSError) as error:
-            code, detail, surprise = "", type(error).__name__, str(error)
+        except Exception as error:
+            code, detail, surprise = "", type(error).__name__, repr(error)
         else:
             code, detail, surprise = "read", *_judged(found, folder)
         seconds, cost = time.monotonic() - started, self.helper.cost
+        if self.helper.died:
+            surprise = "the helper died"
         if seconds > MAX_SECONDS:
             surprise = f"{seconds:.0f} s"
         if cost.memory > limits.memory_bytes:
