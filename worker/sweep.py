@@ -17,6 +17,7 @@ from webapp.analysis.storage_check import remove_leftovers
 from webapp.core import ledger
 from webapp.core.queue import nudge
 from webapp.scans.files import incoming_folder
+from webapp.scans.idempotency import upload_keys_expire
 from webapp.scans.models import Upload
 from worker.phantoms import PhantomCollection
 from worker.scratch import remove_stale, scratch_folder
@@ -63,9 +64,10 @@ class SweepJob:
 
 
 def tidy() -> None:
-    """For once a day: searches and typed names are not kept, nor are files that came to nothing."""
+    """For once a day: searches, typed names and old keys are not kept, nor are files that came to nothing."""
     call_command("clearsessions")
     AccessAttempt.objects.filter(attempt_time__lt=timezone.now() - DAY).delete()
+    upload_keys_expire()
     removed = remove_leftovers(DAY.total_seconds())
     if removed:
         logger.info("tidied: %d files of lost attempts removed", removed)

@@ -61,7 +61,10 @@ class Analysis(LedgerRow):
                 name="analysis_withheld_with_reason",
             ),
         ]
-        indexes = [models.Index(fields=["status", "model_version", "created_at"], name="analysis_queue")]
+        indexes = [
+            models.Index(fields=["status", "model_version", "created_at"], name="analysis_queue"),
+            models.Index(fields=["-created_at", "-id"], name="analysis_newest"),
+        ]
 
     def __str__(self) -> str:
         return f"analysis {self.id}"

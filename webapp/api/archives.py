@@ -7,7 +7,7 @@ from typing import Any
 from webapp.analysis.archives import archive_members, archives_progress
 from webapp.analysis.selectors import progress_of
 from webapp.analysis.summaries import current_analysis
-from webapp.api.serializers import MemberSerializer, SkippedSerializer, scan_answer
+from webapp.api.serializers.scans import MemberSerializer, SkippedSerializer, scan_answer
 from webapp.scans.models import ArchiveMember, Upload
 
 MOST_MEMBERS = 500

@@ -1,14 +1,51 @@
-"""REST API v1; its description is at `schema/` (OpenAPI)."""
+"""REST API v1; its description is at `schema/` (OpenAPI), for people at `docs/`."""
 
 from __future__ import annotations
 
 from django.urls import path
-from drf_spectacular.views import SpectacularJSONAPIView
 
-from webapp.api.views import ScanCollection, ScanDetail
+from webapp.api.views import docs, media, models, patients, scans, uploads
 
 urlpatterns = [
-    path("schema/", SpectacularJSONAPIView.as_view(), name="api-schema"),
-    path("scans/", ScanCollection.as_view(), name="api-scans"),
-    path("scans/<uuid:scan_id>/", ScanDetail.as_view(), name="api-scan"),
+    path("schema/", docs.Schema.as_view(), name="api-schema"),
+    path("docs/", docs.page, name="api-docs"),
+    path("me/", models.Me.as_view(), name="api-me"),
+    path("sites/", models.SiteCollection.as_view(), name="api-sites"),
+    path("scans/", scans.ScanCollection.as_view(), name="api-scans"),
+    path("scans/<uuid:scan_id>/", scans.ScanDetail.as_view(), name="api-scan"),
+    path("scans/<uuid:scan_id>/preview/", media.Preview.as_view(), name="api-scan-preview"),
+    path("scans/<uuid:scan_id>/display/", media.Display.as_view(), name="api-scan-display"),
+    path("scans/<uuid:scan_id>/retry/", scans.ScanRetry.as_view(), name="api-scan-retry"),
+    path("scans/<uuid:scan_id>/move/", scans.ScanMove.as_view(), name="api-scan-move"),
+    path("uploads/", uploads.UploadCollection.as_view(), name="api-uploads"),
+    path("uploads/states/", uploads.UploadStates.as_view(), name="api-upload-states"),
+    path("uploads/<uuid:upload_id>/", uploads.UploadDetail.as_view(), name="api-upload"),
+    path("uploads/<uuid:upload_id>/retry/", uploads.UploadRetry.as_view(), name="api-upload-retry"),
+    path("analyses/", media.AnalysisCollection.as_view(), name="api-analyses"),
+    path("analyses/<uuid:analysis_id>/", media.AnalysisDetail.as_view(), name="api-analysis"),
+    path("analyses/<uuid:analysis_id>/cam/", media.AnalysisCam.as_view(), name="api-analysis-cam"),
+    path(
+        "analyses/<uuid:analysis_id>/overlay/", media.AnalysisOverlay.as_view(), name="api-analysis-overlay"
+    ),
+    path("studies/", patients.StudyCollection.as_view(), name="api-studies"),
+    path("studies/search/", patients.StudySearch.as_view(), name="api-studies-search"),
+    path("studies/<uuid:study_id>/", patients.StudyDetail.as_view(), name="api-study"),
+    path("patients/", patients.PatientCollection.as_view(), name="api-patients"),
+    path("patients/search/", patients.PatientSearch.as_view(), name="api-patients-search"),
+    path("patients/lookup/", patients.PatientLookup.as_view(), name="api-patients-lookup"),
+    path("patients/<uuid:patient_id>/", patients.PatientDetail.as_view(), name="api-patient"),
+    path(
+        "patients/<uuid:patient_id>/history/", patients.PatientHistory.as_view(), name="api-patient-history"
+    ),
+    path("patients/<uuid:patient_id>/merge/", patients.PatientMergeInto.as_view(), name="api-patient-merge"),
+    path("merges/<uuid:merge_id>/part/", patients.MergePart.as_view(), name="api-merge-part"),
+    path("models/", models.ModelCollection.as_view(), name="api-models"),
+    path("models/<uuid:model_id>/", models.ModelDetail.as_view(), name="api-model"),
+    path("models/<uuid:model_id>/promote/", models.ModelPromote.as_view(), name="api-model-promote"),
+    path("promotions/", models.PromotionCollection.as_view(), name="api-promotions"),
+    path("training-runs/", models.RunCollection.as_view(), name="api-training-runs"),
+    path("training-runs/<uuid:run_id>/", models.RunDetail.as_view(), name="api-training-run"),
+    path("training-runs/<uuid:run_id>/cancel/", models.RunCancel.as_view(), name="api-training-run-cancel"),
+    path("audit-events/", models.AuditCollection.as_view(), name="api-audit-events"),
+    path("phantoms/", docs.Phantoms.as_view(), name="api-phantoms"),
 ]

@@ -19,6 +19,9 @@ CODES: dict[str, Meaning] = {
     "forbidden": Meaning(
         403, "Your role does not allow this.", "Ask an administrator of your site for the permission."
     ),
+    "insufficient_scope": Meaning(
+        403, "This token lacks a scope.", "Make a token that has it: manage.py create_token USER --scope …."
+    ),
     "no_site": Meaning(
         403, "Your account belongs to no site.", "Ask an administrator to add you to your site."
     ),
@@ -30,6 +33,38 @@ CODES: dict[str, Meaning] = {
         409,
         "This very file is already filed to another patient.",
         "Check the patient. If the earlier one is wrong, move the scan from its page.",
+    ),
+    "claim_invalid": Meaning(
+        400,
+        "What was said of the patient, the study or the file cannot be used.",
+        "Correct it and try again.",
+    ),
+    "reason_missing": Meaning(400, "A reason is needed.", "Say in a few words why this is done."),
+    "cursor_invalid": Meaning(
+        400, "The cursor is not one of this list.", "Follow the `next` of an answer as it stands."
+    ),
+    "not_ready": Meaning(409, "There is no answer yet.", "Wait until the analysis is done, then ask again."),
+    "artifact_damaged": Meaning(
+        409, "The model's file is missing or damaged.", "Register the model file again."
+    ),
+    "precondition_failed": Meaning(
+        412, "It is not in the state that you named any more.", "Get it again and decide anew."
+    ),
+    "idempotency_key_invalid": Meaning(
+        400,
+        "The idempotency key cannot be used.",
+        "Send 1 to 200 printable ASCII characters, such as a UUID.",
+    ),
+    "idempotency_key_reused": Meaning(
+        422,
+        "This idempotency key came with another file or another claim before.",
+        "Make a new key for each file; send the old one only with the very same request.",
+    ),
+    "webhook_address_refused": Meaning(
+        400,
+        "Events cannot be sent to this address.",
+        "Give an https address of a public host, or ask for its network to be allowed "
+        "(HILUM_WEBHOOK_NETWORKS).",
     ),
     "length_required": Meaning(411, "The size of the file was not declared.", "Send a Content-Length."),
     "too_large": Meaning(
@@ -56,7 +91,8 @@ CODES: dict[str, Meaning] = {
 class CodedError(Exception):
     """An error with a stable `code`; status, message and remedy come from `CODES` unless given.
 
-    `fields` tells a field's name and what is wrong with it. Nothing in it may carry patient data.
+    `fields` tells a field's name and what is wrong with it; `members` are added to the problem details.
+    Nothing in it may carry patient data.
     """
 
     def __init__(
@@ -67,6 +103,7 @@ class CodedError(Exception):
         status: int | None = None,
         *,
         fields: dict[str, list[str]] | None = None,
+        members: dict[str, str] | None = None,
     ) -> None:
         known = CODES.get(code, CODES["invalid"])
         self.code = code
@@ -74,4 +111,5 @@ class CodedError(Exception):
         self.remedy = remedy or known.remedy
         self.status = status or known.status
         self.fields = fields or {}
+        self.members = members or {}
         super().__init__(f"{code}: {self.message}")

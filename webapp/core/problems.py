@@ -40,7 +40,7 @@ def wants_json(request: HttpRequest) -> bool:
 
 
 def problem(error: CodedError) -> dict:
-    """RFC 9457 members plus `code`, `remedy`, `request_id` and, where fields are wrong, `errors`."""
+    """RFC 9457 members plus `code`, `remedy`, `request_id`, where fields are wrong `errors`, and its own."""
     body = {
         "type": f"urn:hilum:error:{error.code}",
         "title": HTTPStatus(error.status).phrase,
@@ -50,7 +50,7 @@ def problem(error: CodedError) -> dict:
         "remedy": error.remedy,
         "request_id": request_id.get(),
     }
-    return body | ({"errors": error.fields} if error.fields else {})
+    return body | ({"errors": error.fields} if error.fields else {}) | error.members
 
 
 def error_response(request: HttpRequest, error: CodedError, *, alone: bool = False) -> HttpResponse:
@@ -102,6 +102,8 @@ def _headers(exc: Exception) -> dict[str, str]:
     headers = {}
     if getattr(exc, "auth_header", None):
         headers["WWW-Authenticate"] = exc.auth_header
+    if scope := getattr(exc, "members", {}).get("scope"):
+        headers["WWW-Authenticate"] = f'Bearer error="insufficient_scope", scope="{scope}"'
     if getattr(exc, "wait", None):
         headers["Retry-After"] = str(int(exc.wait) + 1)
     return headers

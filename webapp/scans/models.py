@@ -134,6 +134,7 @@ class Patient(Record):
         indexes = [
             models.Index(fields=["site", "name"], name="patient_by_name"),
             models.Index(fields=["site", "birth_date"], name="patient_by_birth_date"),
+            models.Index(fields=["site", "-created_at", "-id"], name="patient_newest"),
         ]
 
     def __str__(self) -> str:
@@ -229,6 +230,7 @@ class Scan(Record):
             models.Index(fields=["site", "pixel_sha256"], name="scan_by_pixels"),
             models.Index(fields=["site", "sop_instance_uid"], name="scan_by_sop_uid"),
             models.Index(fields=["slot", "received_at"], name="scan_by_slot"),
+            models.Index(fields=["site", "-received_at", "-id"], name="scan_newest"),
         ]
 
     def __str__(self) -> str:
@@ -313,3 +315,25 @@ class MergedScan(models.Model):
 
     def __str__(self) -> str:
         return f"scan {self.scan_id} of merge {self.merge_id}"
+
+
+class UploadKey(Record):
+    """An idempotency key that a program sent with an upload, and what it came with.
+
+    `fingerprint` is that of bytes and claim; `upload` stands once they were taken in, `created` tells whether
+    they were new. Kept for some days: see `scans.idempotency`.
+    """
+
+    site = models.ForeignKey("accounts.Site", models.CASCADE, related_name="+")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+")
+    key = models.CharField(max_length=200)
+    fingerprint = models.CharField(max_length=64)
+    upload = models.ForeignKey(Upload, models.CASCADE, null=True, blank=True, related_name="+")
+    created = models.BooleanField(default=False)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["site", "user", "key"], name="upload_key_once")]
+        indexes = [models.Index(fields=["created_at"], name="upload_key_age")]
+
+    def __str__(self) -> str:
+        return f"upload key {self.id}"

@@ -50,7 +50,9 @@ INSTALLED_APPS = [
     "axes",
     "csp",
     "django_celery_beat",
+    "django_filters",
     "drf_spectacular",
+    "drf_spectacular_sidecar",
     "rest_framework",
     "webapp.core",
     "webapp.accounts",
@@ -229,7 +231,8 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "webapp.api.schema.HouseSchema",
+    "URL_FORMAT_OVERRIDE": None,
     "EXCEPTION_HANDLER": "webapp.core.problems.exception_handler",
     "DEFAULT_VERSIONING_CLASS": None,
     "NUM_PROXIES": HILUM_TRUSTED_PROXIES,
@@ -237,10 +240,24 @@ REST_FRAMEWORK = {
 SPECTACULAR_SETTINGS = {
     "TITLE": "Hilum",
     "DESCRIPTION": "A second reader for chest imaging. Research use, not a medical device.",
-    "VERSION": "1",
+    "VERSION": "1.0.0",
+    "OAS_VERSION": "3.1.1",
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["rest_framework.permissions.IsAuthenticated"],
+    "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_NAME_OVERRIDES": {
+        "Stage": "webapp.api.serializers.scans.STAGES",
+        "AnalysisState": "webapp.api.serializers.scans.ANALYSIS_STATES",
+        "UploadState": "webapp.scans.models.UploadStatus",
+        "StudyState": "webapp.analysis.models.StudyStatus",
+        "ModelState": "webapp.registry.models.ModelStatus",
+        "RunState": "webapp.training.models.RunStatus",
+        "Slot": "webapp.scans.models.SLOTS",
+    },
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "TAGS": [],
 }
+HILUM_API_RATE = env("HILUM_API_RATE")
 
 # --- Time, words, logs ------------------------------------------------------------------------------
 

@@ -36,6 +36,7 @@ env = environ.Env(
     HILUM_PRECISION=(str, "fp32"),
     HILUM_BATCH=(int, 8),
     HILUM_MAX_ARCHIVE_BYTES=(int, 1 << 30),
+    HILUM_API_RATE=(int, 600),
     SECRET_KEY=(str, ""),
     DEIDENTIFY_KEY=(str, ""),
     DEIDENTIFY_ON_INGEST=(bool, False),

@@ -136,7 +136,7 @@ def small(monkeypatch, settings):
     """Images up to 1,000 bytes, archives up to 3,000."""
     settings.HILUM_MAX_ARCHIVE_BYTES = 3000
     monkeypatch.setattr("webapp.scans.files.most_bytes.__kwdefaults__", {"max_bytes": 1000})
-    monkeypatch.setattr("webapp.api.access.MULTIPART_ALLOWANCE", 1000)
+    monkeypatch.setattr("webapp.api.intake.MULTIPART_ALLOWANCE", 1000)
     settings.FILE_UPLOAD_MAX_MEMORY_SIZE = 0
 
 

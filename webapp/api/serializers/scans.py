@@ -7,12 +7,15 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from classifier.contract import ADVICE, DISCLAIMER, Advice, ModelSpec
+from classifier.contract import ADVICE, DISCLAIMER, Advice, ModelSpec, Slot
 from classifier.images.listing import ARCHIVE_ADVICE, Skip
 from webapp.analysis.models import Analysis
 from webapp.analysis.selectors import progress_of
+from webapp.analysis.summaries import scan_state
+from webapp.api.fields import Key, Text, Truth
 from webapp.registry.models import ModelVersion
 from webapp.scans.models import Scan, Upload
+from webapp.scans.selectors import scan_notes
 
 STAGES = [
     "received",
@@ -25,8 +28,7 @@ STAGES = [
     "abstained",
     "done",
 ]
-
-
+ANALYSIS_STATES = ["queued", "running", "failed", "done", "abstained"]
 FAILURES = {
     "upload_failed": Advice(
         "The file could not be read.", "Send the same file again: it is tried once more."
@@ -80,6 +82,7 @@ class AnalysisSerializer(serializers.ModelSerializer):
     """One model version's answer. `status`: queued, running, failed, done or abstained."""
 
     status = serializers.SerializerMethodField()
+    scan = serializers.UUIDField(source="scan_id")
     reason = serializers.SerializerMethodField()
     finding = serializers.SerializerMethodField()
     probabilities = serializers.SerializerMethodField()
@@ -90,6 +93,7 @@ class AnalysisSerializer(serializers.ModelSerializer):
         model = Analysis
         fields = [
             "id",
+            "scan",
             "status",
             "reason",
             "finding",
@@ -102,6 +106,7 @@ class AnalysisSerializer(serializers.ModelSerializer):
             "created_at",
         ]
 
+    @extend_schema_field(serializers.ChoiceField(choices=ANALYSIS_STATES))
     def get_status(self, analysis: Analysis) -> str:
         return "abstained" if analysis.withheld else analysis.status
 
@@ -116,7 +121,7 @@ class AnalysisSerializer(serializers.ModelSerializer):
 
     @extend_schema_field(CamSerializer(allow_null=True))
     def get_cam(self, analysis: Analysis) -> dict[str, Any] | None:
-        stored = getattr(analysis, "stored_cam", None)
+        stored = getattr(analysis, "stored_cam", None) if self.context.get("maps", True) else None
         return stored.cam if stored else None
 
 
@@ -157,6 +162,9 @@ class ScanSerializer(serializers.Serializer):
     polarity_turned = serializers.BooleanField()
     rows = serializers.IntegerField(allow_null=True)
     columns = serializers.IntegerField(allow_null=True)
+    view_position = serializers.CharField(allow_null=True)
+    acquired_at = serializers.DateTimeField(allow_null=True)
+    notes = serializers.DictField(help_text="what to know of the file, by code, with details")
     duplicate_of = serializers.UUIDField(allow_null=True)
     received_at = serializers.DateTimeField()
     analyses = AnalysisSerializer(many=True)
@@ -164,18 +172,6 @@ class ScanSerializer(serializers.Serializer):
     members_total = serializers.IntegerField()
     skipped = SkippedSerializer(many=True)
     disclaimer = serializers.CharField()
-
-
-class ProblemSerializer(serializers.Serializer):
-    """RFC 9457 problem details; `code` is stable."""
-
-    type = serializers.CharField()
-    title = serializers.CharField()
-    status = serializers.IntegerField()
-    detail = serializers.CharField()
-    code = serializers.CharField()
-    remedy = serializers.CharField()
-    request_id = serializers.CharField()
 
 
 def scan_answer(record: Scan | Upload, analyses: list[Analysis]) -> dict[str, Any]:
@@ -200,6 +196,9 @@ def scan_answer(record: Scan | Upload, analyses: list[Analysis]) -> dict[str, An
         "polarity_turned": scan.polarity_turned if scan else False,
         "rows": scan.rows if scan else None,
         "columns": scan.columns if scan else None,
+        "view_position": scan.view_position or None if scan else None,
+        "acquired_at": scan.acquired_at if scan else None,
+        "notes": scan_notes(scan) if scan else {},
         "duplicate_of": scan.duplicate_of_id if scan else None,
         "received_at": upload.created_at,
         "analyses": analyses,
@@ -209,3 +208,62 @@ def scan_answer(record: Scan | Upload, analyses: list[Analysis]) -> dict[str, An
         "disclaimer": DISCLAIMER,
     }
     return ScanSerializer(answer).data
+
+
+class ScanRowSerializer(serializers.Serializer):
+    """A scan in a list, with the answer that speaks for it: its newest finished analysis."""
+
+    id = serializers.UUIDField()
+    status = serializers.ChoiceField(choices=STAGES)
+    reason = serializers.CharField(allow_null=True)
+    finding = serializers.CharField(allow_null=True, help_text="null: none is above its threshold")
+    probabilities = serializers.DictField(child=serializers.FloatField(), allow_null=True)
+    withheld = serializers.BooleanField()
+    analysis = serializers.UUIDField(allow_null=True)
+    model = serializers.CharField(allow_null=True)
+    patient = serializers.UUIDField()
+    study = serializers.UUIDField()
+    modality = serializers.ChoiceField(choices=[slot.value for slot in Slot])
+    view_position = serializers.CharField(allow_null=True)
+    synthetic = serializers.BooleanField()
+    rows = serializers.IntegerField()
+    columns = serializers.IntegerField()
+    received_at = serializers.DateTimeField()
+
+
+def scan_row(scan: Scan) -> dict[str, Any]:
+    """A scan with prefetched analyses (and their models) as lists tell it."""
+    state = scan_state(scan.analyses.all())
+    analysis = state.analysis
+    return {
+        "id": scan.pk,
+        "status": state.status.value,
+        "reason": state.reason or None,
+        "finding": analysis.finding or None if analysis else None,
+        "probabilities": analysis.probabilities or None if analysis else None,
+        "withheld": analysis.withheld if analysis else False,
+        "analysis": analysis.pk if analysis else None,
+        "model": str(analysis.model_version) if analysis else None,
+        "patient": scan.series.study.patient_id,
+        "study": scan.series.study_id,
+        "modality": scan.slot,
+        "view_position": scan.view_position or None,
+        "synthetic": scan.synthetic,
+        "rows": scan.rows,
+        "columns": scan.columns,
+        "received_at": scan.received_at,
+    }
+
+
+class MoveSerializer(serializers.Serializer):
+    """To whom the scan is filed: a patient's own id, or an identifier, `new` to make that patient."""
+
+    patient = Key(required=False)
+    patient_id = Text(required=False, max_length=64)
+    new = Truth(required=False, default=False)
+    reason = Text(max_length=500)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if ("patient" in attrs) == ("patient_id" in attrs):
+            raise serializers.ValidationError({"patient": ["Give either patient or patient_id."]})
+        return attrs

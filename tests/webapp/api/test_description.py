@@ -1,0 +1,108 @@
+"""The API's own description, the page that shows it, and the page of its codes."""
+
+from __future__ import annotations
+
+import ast
+import json
+from pathlib import Path
+
+import pytest
+from django.core.management import call_command
+from django.test import Client
+from django.urls import reverse
+
+from tests.architecture.source import ROOT, files, tree
+from webapp.api.management.commands.error_codes import page
+from webapp.api.urls import urlpatterns
+from webapp.core.errors import CODES
+
+UNDESCRIBED = {"api-schema", "api-docs"}
+# Codes that come from elsewhere by a variable, never from a request to the API.
+BY_COMMAND_ONLY = {"error.code"}
+
+
+@pytest.fixture(scope="module")
+def schema(tmp_path_factory) -> dict:
+    """The description as it is made without a database; a warning fails it."""
+    path = tmp_path_factory.mktemp("schema") / "schema.json"
+    call_command(
+        "spectacular", "--validate", "--fail-on-warn", "--format", "openapi-json", "--file", str(path)
+    )
+    return json.loads(path.read_text())
+
+
+def operations(schema: dict):
+    for path, methods in schema["paths"].items():
+        for method, operation in methods.items():
+            yield f"{method.upper()} {path}", operation
+
+
+def test_it_is_made_without_a_warning_and_knows_every_address(schema):
+    assert schema["openapi"].startswith("3.1")
+    described = {
+        "/api/v1/" + str(p.pattern).replace("<uuid:", "{").replace(">", "}")
+        for p in urlpatterns
+        if p.name not in UNDESCRIBED
+    }
+    assert set(schema["paths"]) == described
+
+
+def test_every_operation_names_its_scope_its_problems_and_its_limits(schema):
+    assert schema["components"]["securitySchemes"]["bearer"]["scheme"] == "bearer"
+    for name, operation in operations(schema):
+        problems = {
+            code for code, r in operation["responses"].items() if "application/problem+json" in str(r)
+        }
+        assert {"400", "401", "403", "404", "406", "429"} <= problems, name
+        assert [list(one) for one in operation["security"]] == [["bearer"]], name
+        done = next(r for code, r in operation["responses"].items() if code.startswith("2"))
+        assert "RateLimit-Remaining" in done["headers"], name
+        assert operation["description"].strip(), name
+    assert schema["paths"]["/api/v1/scans/"]["post"]["security"] == [{"bearer": ["scan.upload"]}]
+
+
+def test_no_two_operations_have_one_name(schema):
+    names = [operation["operationId"] for _, operation in operations(schema)]
+    assert len(names) == len(set(names))
+
+
+def test_no_address_takes_a_name_or_an_identifier(schema):
+    named = {p["name"] for _, o in operations(schema) for p in o.get("parameters", []) if p["in"] == "query"}
+    assert not named & {"q", "patient_id", "name", "search", "accession_number", "birth_date"}
+
+
+@pytest.mark.django_db
+def test_the_page_shows_it_with_what_we_ship_alone(owner):
+    browser = Client()
+    assert browser.get(reverse("api-docs")).status_code == 302
+    browser.force_login(owner)
+    answer = browser.get(reverse("api-docs"))
+    shown = answer.content.decode()
+    assert 'data-schema="/api/v1/schema/"' in shown
+    assert "//" not in shown
+    assert "unsafe" not in answer["Content-Security-Policy"]
+    assert browser.get(reverse("api-schema")).json()["info"]["title"] == "Hilum"
+
+
+@pytest.mark.django_db
+def test_the_description_is_not_for_strangers(client_of, owner, site):
+    assert Client().get(reverse("api-schema")).status_code == 401
+    assert client_of(owner, site).get(reverse("api-schema")).status_code == 200
+
+
+def test_the_page_of_codes_is_up_to_date():
+    written = Path(ROOT, "docs", "api-errors.md").read_text()
+    assert written == page(), "run: python manage.py error_codes > docs/api-errors.md"
+
+
+def test_every_code_that_is_raised_stands_on_the_page_of_codes():
+    raised = {
+        argument.value if isinstance(argument, ast.Constant) else ast.unparse(argument)
+        for path in files("webapp")
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "CodedError" and node.args
+        for argument in [node.args[0]]
+    }
+    assert raised - set(CODES) <= BY_COMMAND_ONLY | {"code"}
+    for code in CODES:
+        assert f"| `{code}` |" in page()

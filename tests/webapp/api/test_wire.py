@@ -1,0 +1,252 @@
+"""What every address does alike: pages, filters, ETags, rates, problems."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.core.cache import cache
+from rest_framework.test import APIClient
+
+from tests.factories import AnalysisFactory, ModelVersionFactory, PatientFactory, ScanFactory, UploadFactory
+from webapp.accounts.permissions import Permission
+from webapp.scans.models import Scan
+
+SCANS = "/api/v1/scans/"
+PROBLEM = "application/problem+json"
+MORNING = datetime(2026, 11, 20, 8, tzinfo=UTC)
+
+
+@pytest.fixture
+def scans(site):
+    """Five scans, the first of the list last; two of them came in the same instant."""
+    moments = [0, 1, 1, 2, 3]
+    return [ScanFactory(site=site, received_at=MORNING + timedelta(hours=h)) for h in moments]
+
+
+def ids(answer) -> list[str]:
+    return [row["id"] for row in answer.json()["results"]]
+
+
+def test_a_list_is_walked_by_its_next_and_no_row_comes_twice_or_is_left_out(client, scans):
+    where, seen = f"{SCANS}?limit=2", []
+    while where:
+        answer = client.get(where)
+        assert answer.status_code == 200
+        seen += ids(answer)
+        where = answer.json()["next"]
+    wanted = sorted(scans, key=lambda scan: (scan.received_at, str(scan.pk)), reverse=True)
+    assert seen == [str(scan.pk) for scan in wanted]
+
+
+def test_what_comes_in_meanwhile_does_not_move_the_pages(client, scans, site):
+    first = client.get(SCANS, {"limit": 2}).json()
+    ScanFactory(site=site, received_at=MORNING + timedelta(hours=9))
+    second = client.get(first["next"])
+    assert not {row["id"] for row in first["results"]} & set(ids(second))
+    assert len(ids(second)) == 2
+
+
+@pytest.mark.parametrize(
+    ("query", "code"),
+    [
+        ("limit=0", "invalid"),
+        ("limit=201", "invalid"),
+        ("limit=²", "invalid"),
+        ("limit=2&limit=3", "invalid"),
+        ("cursor=nonsense", "cursor_invalid"),
+        ("cursor=WyIyMDI2LTAxLTAxIiwgMV0", "cursor_invalid"),
+        ("cursor=W1tdLCBbXV0", "cursor_invalid"),
+        ("modality=mri", "invalid"),
+        ("patient=7", "invalid"),
+        ("synthetic=yes", "invalid"),
+        ("received_after=yesterday", "invalid"),
+        ("received_after=2026-11-20", "invalid"),
+        ("received_after=2026-11-20T08:00:00", "invalid"),
+        ("recieved_after=2026-11-20T08:00:00Z", "invalid"),
+        ("patient=%00", "invalid"),
+    ],
+)
+def test_a_query_that_is_not_understood_is_refused_never_ignored(client, query, code):
+    answer = client.get(f"{SCANS}?{query}")
+    assert (answer.status_code, answer["Content-Type"], answer.json()["code"]) == (400, PROBLEM, code)
+    if code == "invalid":
+        assert list(answer.json()["errors"]) == [query.split("=")[0]]
+
+
+def test_lists_are_narrowed_by_kind_patient_study_and_moment(client, scans, site):
+    ct = ScanFactory(site=site, slot="ct", synthetic=True, received_at=MORNING + timedelta(hours=9))
+    for query in (
+        {"modality": "ct"},
+        {"synthetic": "true"},
+        {"patient": ct.patient.pk},
+        {"study": ct.study.pk},
+        {"received_after": "2026-11-20T12:00:00Z"},
+        {"received_after": "2026-11-20T13:00:00+01:00"},
+    ):
+        assert ids(client.get(SCANS, query)) == [str(ct.pk)], query
+    early = client.get(SCANS, {"received_before": "2026-11-20T08:00:00.000001Z"})
+    assert ids(early) == [str(scans[0].pk)]
+
+
+def test_what_has_not_changed_is_not_sent_again(client, scans, site):
+    first = client.get(SCANS)
+    assert first["Cache-Control"] == "private, no-cache"
+    again = client.get(SCANS, headers={"if-none-match": first["ETag"]})
+    assert (again.status_code, again.content, again["ETag"]) == (304, b"", first["ETag"])
+    assert again["RateLimit-Remaining"]
+    ScanFactory(site=site)
+    assert client.get(SCANS, headers={"if-none-match": first["ETag"]}).status_code == 200
+
+
+def test_a_change_on_the_condition_of_a_state_is_refused_in_another(client_of, owner, site):
+    client = client_of(owner, site, ("scan.view", "scan.move"))
+    scan, other = ScanFactory(site=site), PatientFactory(site=site)
+    seen = client.get(f"{SCANS}{scan.pk}/")["ETag"]
+    asked = {"patient": str(other.pk), "reason": "wrong label"}
+    Scan.objects.filter(pk=scan.pk).update(view_position="PA")
+    late = client.post(f"{SCANS}{scan.pk}/move/", asked, "json", headers={"if-match": seen})
+    assert (late.status_code, late.json()["code"]) == (412, "precondition_failed")
+    assert Scan.objects.get(pk=scan.pk).patient == scan.patient
+    seen = client.get(f"{SCANS}{scan.pk}/")["ETag"]
+    assert (
+        client.post(f"{SCANS}{scan.pk}/move/", asked, "json", headers={"if-match": seen}).status_code == 200
+    )
+    assert Scan.objects.get(pk=scan.pk).patient == other
+
+
+def test_a_token_has_so_many_requests_a_minute_and_is_told_how_many_are_left(
+    client, client_of, teammate, site, settings, monkeypatch
+):
+    monkeypatch.setattr("webapp.api.throttling.time.time", lambda: 1_000_000_030.0)
+    cache.clear()
+    settings.HILUM_API_RATE = 2
+    left = [client.get(SCANS)["RateLimit-Remaining"] for _ in range(2)]
+    assert left == ["1", "0"]
+    answer = client.get(SCANS)
+    assert (answer.status_code, answer["Content-Type"], answer.json()["code"]) == (
+        429,
+        PROBLEM,
+        "rate_limited",
+    )
+    assert (answer["RateLimit-Limit"], answer["RateLimit-Remaining"]) == ("2", "0")
+    assert 0 < int(answer["Retry-After"]) <= 60
+    assert client_of(teammate, site).get(SCANS).status_code == 200
+    monkeypatch.setattr("webapp.api.throttling.time.time", lambda: 1_000_000_090.0)
+    assert client.get(SCANS).status_code == 200
+    settings.HILUM_API_RATE = 0
+    assert client.get(SCANS).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "where", "options", "status", "code"),
+    [
+        ("get", "/api/v1/nothing/", {}, 404, "not_found"),
+        ("get", f"{SCANS}6f1f64f0-3d0a-4f8e-9d58-0a6a54a5b0d1/", {}, 404, "not_found"),
+        ("delete", SCANS, {}, 405, "method_not_allowed"),
+        ("put", SCANS, {}, 405, "method_not_allowed"),
+        ("options", SCANS, {}, 405, "method_not_allowed"),
+        ("get", SCANS, {"headers": {"accept": "text/csv"}}, 406, "not_acceptable"),
+        ("post", SCANS, {"data": "{}", "content_type": "application/json"}, 415, "unsupported_media_type"),
+        (
+            "post",
+            "/api/v1/uploads/states/",
+            {"data": "{", "content_type": "application/json"},
+            400,
+            "invalid",
+        ),
+        (
+            "post",
+            "/api/v1/uploads/states/",
+            {"data": "[]", "content_type": "application/json"},
+            400,
+            "invalid",
+        ),
+        ("post", "/api/v1/uploads/states/", {"data": "a", "content_type": "text/plain"}, 415, None),
+        (
+            "post",
+            SCANS,
+            {"data": b"--b\r\nnonsense", "content_type": "multipart/form-data"},
+            400,
+            "invalid",
+        ),
+    ],
+)
+def test_every_refusal_is_a_problem_with_a_stable_code(client, method, where, options, status, code):
+    answer = getattr(client, method)(where, **options)
+    assert (answer.status_code, answer["Content-Type"]) == (status, PROBLEM)
+    problem = answer.json()
+    assert problem["code"] == (code or "unsupported_media_type")
+    assert problem["type"] == f"urn:hilum:error:{problem['code']}"
+    assert problem["request_id"] == answer["X-Request-ID"]
+    assert problem["remedy"]
+    if status == 405:
+        assert "GET" in answer["Allow"]
+
+
+def test_a_broken_address_without_a_token_says_no_more_than_a_whole_one(db):
+    assert APIClient().get(SCANS).status_code == 401
+    assert APIClient().get(f"{SCANS}?limit=x").status_code == 401
+
+
+def test_a_role_that_does_not_grant_it_is_told_apart_from_a_token_that_does_not(
+    client_of, person, owner, site
+):
+    auditor = client_of(person("eve", role="auditor", site=site), site, tuple(Permission))
+    answer = auditor.get(SCANS)
+    assert (answer.status_code, answer.json()["code"], answer.json()["permission"]) == (
+        403,
+        "forbidden",
+        "scan.view",
+    )
+    assert "scope" not in answer.json()
+    answer = client_of(owner, site, ("scan.upload",)).get(SCANS)
+    assert (answer.json()["code"], answer.json()["scope"]) == ("insufficient_scope", "scan.view")
+
+
+LISTS = {
+    "scans": 8,
+    "uploads": 6,
+    "analyses": 6,
+    "studies": 6,
+    "patients": 7,
+    "models": 6,
+    "promotions": 6,
+    "training-runs": 6,
+    "audit-events": 6,
+}
+
+
+@pytest.mark.parametrize(("name", "most"), LISTS.items())
+def test_a_list_costs_a_fixed_number_of_queries(
+    name, most, client_of, person, site, django_assert_max_num_queries
+):
+    everything(site)
+    client = client_of(person("ada", role="admin", site=site), site, tuple(Permission))
+    client.get("/api/v1/me/")  # the token's last use is noted once a minute
+    with django_assert_max_num_queries(most):
+        answer = client.get(f"/api/v1/{name}/")
+    assert answer.status_code == 200
+    assert len(answer.json()["results"]) >= 3
+
+
+def everything(site) -> None:
+    """Three rows or more of everything that is listed."""
+    from django.db import transaction
+
+    from webapp.analysis import summaries
+    from webapp.audit.services import record
+    from webapp.registry.models import Promotion
+    from webapp.training.models import TrainingRun
+
+    for n in range(3):
+        version = ModelVersionFactory(status="retired")
+        Promotion.objects.create(model_version=version, reason="because")
+        scan = AnalysisFactory(scan__site=site, model_version=version, status="done").scan
+        AnalysisFactory(scan=scan, model_version=ModelVersionFactory(status="retired"))
+        record(actor=None, site=site, action="scan.moved", subject=UploadFactory(site=site))
+        TrainingRun.objects.create(
+            site=site, started_by=scan.upload.user, manifest=f"/data/{n}.csv", config={}, seed=0
+        )
+        with transaction.atomic():
+            summaries.refresh([scan.pk])

@@ -1,0 +1,37 @@
+"""Fields that take a value of their own type only: a number is no text, the word "yes" is no truth value."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+
+class Text(serializers.CharField):
+    default_error_messages = {"no_text": "A text is needed."}
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("no_text")
+        return super().to_internal_value(data)
+
+
+class Truth(serializers.BooleanField):
+    def to_internal_value(self, data: Any) -> bool:
+        if not isinstance(data, bool):
+            self.fail("invalid", input=data)
+        return data
+
+
+class Key(serializers.UUIDField):
+    def to_internal_value(self, data: Any) -> Any:
+        if not (isinstance(data, str) and len(data) == 36):
+            self.fail("invalid", value=data)
+        return super().to_internal_value(data)
+
+
+class Whole(serializers.IntegerField):
+    def to_internal_value(self, data: Any) -> int:
+        if not isinstance(data, int) or isinstance(data, bool):
+            self.fail("invalid")
+        return super().to_internal_value(data)

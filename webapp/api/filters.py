@@ -1,0 +1,194 @@
+"""What lists may be narrowed by: states, kinds, moments, our own ids; never a name or an identifier.
+
+Those would stand in addresses, hence in logs: they are searched for by POST.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from datetime import datetime
+from typing import Any
+
+import django_filters as df
+from django import forms
+from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
+from django_filters.rest_framework import DjangoFilterBackend
+from rest_framework.request import Request
+
+from classifier.contract import Slot
+from webapp.analysis.models import Analysis, AnalysisStatus, StudyStatus, StudySummary
+from webapp.audit.models import AuditEvent
+from webapp.core.errors import CodedError
+from webapp.registry.models import ModelStatus, ModelVersion, Promotion
+from webapp.scans.models import Patient, Scan, Upload, UploadStatus
+from webapp.training.models import RunStatus, TrainingRun
+
+SLOTS = [(slot.value, slot.value) for slot in Slot]
+MOMENT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?([zZ]|[+-]\d\d:?\d\d)")
+
+
+class Filters(DjangoFilterBackend):
+    """django-filter's, whose complaints leave as our problem details."""
+
+    def filter_queryset(self, request: Request, queryset: QuerySet, view: Any) -> QuerySet:
+        filterset = self.get_filterset(request, queryset, view)
+        if filterset is None:
+            return queryset
+        if not filterset.is_valid():
+            raise CodedError("invalid", fields={k: list(map(str, v)) for k, v in filterset.errors.items()})
+        return filterset.qs
+
+
+class MomentField(forms.Field):
+    """RFC 3339 with an offset: a moment without one would be anybody's guess."""
+
+    def to_python(self, value: str | None) -> datetime | None:
+        if not value:
+            return None
+        try:
+            if not MOMENT.fullmatch(value):
+                raise ValueError
+            return datetime.fromisoformat(value.upper())
+        except ValueError as error:
+            raise ValidationError("Write it like 2026-11-20T08:00:00Z.") from error
+
+
+class Moment(df.IsoDateTimeFilter):
+    field_class = MomentField
+
+
+class WholeUUIDField(forms.Field):
+    def to_python(self, value: str | None) -> uuid.UUID | None:
+        if not value:
+            return None
+        try:
+            if len(value) != 36:
+                raise ValueError
+            return uuid.UUID(value)
+        except ValueError as error:
+            raise ValidationError("This is no UUID.") from error
+
+
+class Key(df.UUIDFilter):
+    field_class = WholeUUIDField
+
+
+class FlagField(forms.Field):
+    def to_python(self, value: str | None) -> bool | None:
+        if value in (None, ""):
+            return None
+        if value not in ("true", "false"):
+            raise ValidationError("Write true or false.")
+        return value == "true"
+
+
+class Flag(df.BooleanFilter):
+    field_class = FlagField
+
+
+def since(column: str) -> Moment:
+    return Moment(field_name=column, lookup_expr="gte", help_text="this moment or later")
+
+
+def before(column: str) -> Moment:
+    return Moment(field_name=column, lookup_expr="lt", help_text="before this moment")
+
+
+class UploadFilter(df.FilterSet):
+    status = df.ChoiceFilter(choices=UploadStatus.choices)
+    archive = Key(field_name="parent", help_text="pictures that came first in this archive")
+    received_after = since("created_at")
+    received_before = before("created_at")
+
+    class Meta:
+        model = Upload
+        fields = ["status"]
+
+
+class ScanFilter(df.FilterSet):
+    modality = df.ChoiceFilter(field_name="slot", choices=SLOTS)
+    synthetic = Flag()
+    patient = Key(field_name="series__study__patient")
+    study = Key(field_name="series__study")
+    received_after = since("received_at")
+    received_before = before("received_at")
+
+    class Meta:
+        model = Scan
+        fields = ["synthetic"]
+
+
+class AnalysisFilter(df.FilterSet):
+    status = df.ChoiceFilter(choices=AnalysisStatus.choices)
+    scan = Key()
+    model = Key(field_name="model_version")
+    finding = df.CharFilter(max_length=64)
+    withheld = Flag()
+    created_after = since("created_at")
+    created_before = before("created_at")
+
+    class Meta:
+        model = Analysis
+        fields = ["status"]
+
+
+class StudyFilter(df.FilterSet):
+    status = df.ChoiceFilter(choices=StudyStatus.choices)
+    finding = df.CharFilter(max_length=64)
+    patient = Key(field_name="study__patient")
+    latest_after = since("latest_at")
+    latest_before = before("latest_at")
+
+    class Meta:
+        model = StudySummary
+        fields = ["status"]
+
+
+class PatientFilter(df.FilterSet):
+    provisional = Flag()
+    created_after = since("created_at")
+    created_before = before("created_at")
+
+    class Meta:
+        model = Patient
+        fields = ["provisional"]
+
+
+class ModelFilter(df.FilterSet):
+    slot = df.ChoiceFilter(choices=SLOTS)
+    status = df.ChoiceFilter(choices=ModelStatus.choices)
+
+    class Meta:
+        model = ModelVersion
+        fields = ["slot"]
+
+
+class PromotionFilter(df.FilterSet):
+    model = Key(field_name="model_version")
+    slot = df.ChoiceFilter(field_name="model_version__slot", choices=SLOTS)
+
+    class Meta:
+        model = Promotion
+        fields: list[str] = []
+
+
+class RunFilter(df.FilterSet):
+    status = df.ChoiceFilter(choices=RunStatus.choices)
+
+    class Meta:
+        model = TrainingRun
+        fields = ["status"]
+
+
+class AuditFilter(df.FilterSet):
+    action = df.CharFilter(max_length=64)
+    subject = df.CharFilter(max_length=120, help_text="app.model:uuid")
+    actor = Key()
+    created_after = since("created_at")
+    created_before = before("created_at")
+
+    class Meta:
+        model = AuditEvent
+        fields = ["action"]

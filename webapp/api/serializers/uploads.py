@@ -1,0 +1,96 @@
+"""Uploads as the API tells them: what was handed in, before and beside what it became."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from webapp.analysis.selectors import progress_of
+from webapp.api.fields import Key
+from webapp.api.serializers.problems import ProblemSerializer
+from webapp.api.serializers.scans import STAGES, ScanSerializer
+from webapp.scans.models import Upload, UploadStatus
+
+MOST_IDS = 500
+
+
+class UploadSerializer(serializers.Serializer):
+    """`file` is told to whoever may read scans, and to whoever handed it in."""
+
+    id = serializers.UUIDField()
+    status = serializers.ChoiceField(choices=UploadStatus.choices)
+    reason = serializers.CharField(allow_null=True)
+    file = serializers.CharField(allow_null=True)
+    size = serializers.IntegerField()
+    sha256 = serializers.CharField()
+    archive = serializers.UUIDField(allow_null=True)
+    unpacked = serializers.BooleanField(help_text="an archive that has become the uploads of its pictures")
+    received_at = serializers.DateTimeField()
+    finished_at = serializers.DateTimeField(allow_null=True)
+
+
+def upload_answer(upload: Upload, *, named: bool) -> dict[str, Any]:
+    return {
+        "id": upload.pk,
+        "status": upload.status,
+        "reason": upload.refusal or upload.error_code or None,
+        "file": upload.filename or None if named else None,
+        "size": upload.size,
+        "sha256": upload.sha256,
+        "archive": upload.parent_id,
+        "unpacked": upload.is_unpacked,
+        "received_at": upload.created_at,
+        "finished_at": upload.finished_at,
+    }
+
+
+class IdsSerializer(serializers.Serializer):
+    ids = serializers.ListField(child=Key(), min_length=1, max_length=MOST_IDS)
+
+
+class StateSerializer(serializers.Serializer):
+    """How far one upload has come; `finished` when nothing more will happen by itself."""
+
+    id = serializers.UUIDField()
+    status = serializers.ChoiceField(choices=STAGES)
+    reason = serializers.CharField(allow_null=True)
+    finished = serializers.BooleanField()
+
+
+class StatesSerializer(serializers.Serializer):
+    """Those of other sites, and those that do not exist, are left out."""
+
+    results = StateSerializer(many=True)
+
+
+def state_answer(upload: Upload, *, under_way: int) -> dict[str, Any]:
+    """An upload with prefetched scans and analyses; `under_way`: pictures of an archive still to be done."""
+    progress = progress_of(next(iter(upload.scans.all()), upload))
+    stage, finished = progress.stage, progress.finished
+    if upload.is_unpacked:
+        stage, finished = ("analysing", False) if under_way else ("done", True)
+    return {"id": upload.pk, "status": stage, "reason": progress.code or None, "finished": finished}
+
+
+class BulkSerializer(serializers.Serializer):
+    """`files`: as many parts of that name as there are files; the claims are made of each of them."""
+
+    files = serializers.ListField(child=serializers.FileField(allow_empty_file=True))
+    patient_id = serializers.CharField(required=False, allow_blank=True, default="", help_text="PatientID")
+    study = serializers.CharField(required=False, allow_blank=True, default="")
+    date = serializers.CharField(required=False, allow_blank=True, default="", help_text="YYYY-MM-DD")
+    modality = serializers.CharField(required=False, allow_blank=True, default="")
+
+
+class BulkResultSerializer(serializers.Serializer):
+    """What became of one file: `status` is what `POST /scans/` would have answered for it alone."""
+
+    file = serializers.CharField()
+    status = serializers.IntegerField()
+    scan = ScanSerializer(allow_null=True)
+    problem = ProblemSerializer(allow_null=True)
+
+
+class BulkAnswerSerializer(serializers.Serializer):
+    results = BulkResultSerializer(many=True)

@@ -1,0 +1,189 @@
+"""Pictures of a scan, and the activation maps of an analysis as numbers and drawn over the picture."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.http import FileResponse, HttpResponse, HttpResponseNotModified
+from django.utils.cache import patch_cache_control
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework.renderers import BaseRenderer, JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from classifier.contract import worth_showing
+from webapp.accounts.services import for_sites
+from webapp.analysis.models import Analysis
+from webapp.api.filters import AnalysisFilter
+from webapp.api.resource import Listing, Resource, etag_of
+from webapp.api.serializers.scans import AnalysisSerializer, CamSerializer
+from webapp.core import storage
+from webapp.core.errors import CodedError
+from webapp.scans.selectors import scan_or_404
+
+PNG = {(200, "image/png"): OpenApiResponse(OpenApiTypes.BINARY, description="the picture")}
+
+
+class PngRenderer(BaseRenderer):
+    """So that a caller may ask for image/png; our views hand out the bytes themselves."""
+
+    media_type, format, charset, render_style = "image/png", "png", None, "binary"
+
+    def render(self, data: Any, *args: Any, **kwargs: Any) -> Any:
+        return data
+
+
+class Picture(Resource):
+    needs = {"GET": "scan.view"}
+    renderer_classes = [PngRenderer, JSONRenderer]
+    kind = ""
+
+    def picture(self, request: Request, scan_id: UUID) -> HttpResponse:
+        scan = scan_or_404(request.user, scan_id)
+        name, sha256 = getattr(scan, f"{self.kind}_name"), getattr(scan, f"{self.kind}_sha256")
+        return as_png(request, f'"{sha256}"', lambda: FileResponse(opened(name), content_type="image/png"))
+
+
+class Preview(Picture):
+    kind = "preview"
+
+    @extend_schema(operation_id="scan_preview", responses=PNG)
+    def get(self, request: Request, scan_id: UUID) -> HttpResponse:
+        """The scan's picture, 8-bit grey, at most 1,024 pixels a side."""
+        return self.picture(request, scan_id)
+
+
+class Display(Picture):
+    kind = "display"
+
+    @extend_schema(operation_id="scan_display", responses=PNG)
+    def get(self, request: Request, scan_id: UUID) -> HttpResponse:
+        """The scan's picture, 16-bit grey, in full resolution."""
+        return self.picture(request, scan_id)
+
+
+class AnalysisCollection(Listing):
+    needs = {"GET": "scan.view"}
+    queryset = Analysis.objects.none()
+    filterset_class = AnalysisFilter
+
+    def rows(self) -> Any:
+        return analyses_visible(self.request)
+
+    def answer(self, rows: list[Analysis]) -> list[dict[str, Any]]:
+        return AnalysisSerializer(rows, many=True, context={"maps": False}).data
+
+    @extend_schema(operation_id="analyses_list", responses=AnalysisSerializer(many=True))
+    def get(self, request: Request) -> Response:
+        """One model version applied to one scan each, newest first; `cam` is null here: ask for the one."""
+        return self.listed(request)
+
+
+class AnalysisDetail(Resource):
+    needs = {"GET": "scan.view"}
+
+    @extend_schema(operation_id="analysis_retrieve", responses=AnalysisSerializer)
+    def get(self, request: Request, analysis_id: UUID) -> Response:
+        """An analysis with its activation maps."""
+        return Response(AnalysisSerializer(analysis_or_404(request, analysis_id)).data)
+
+
+class AnalysisCam(Resource):
+    needs = {"GET": "scan.view"}
+
+    @extend_schema(operation_id="analysis_cam", responses=CamSerializer)
+    def get(self, request: Request, analysis_id: UUID) -> Response:
+        """The activation maps alone: a grid of logits a finding, its geometry and its scale."""
+        return Response(cam_of(analysis_or_404(request, analysis_id)))
+
+
+class AnalysisOverlay(Resource):
+    needs = {"GET": "scan.view"}
+    renderer_classes = [PngRenderer, JSONRenderer]
+    params = ("finding", "opacity")
+
+    @extend_schema(
+        operation_id="analysis_overlay",
+        parameters=[
+            OpenApiParameter("finding", str, description="left out: the one that is worth showing"),
+            OpenApiParameter("opacity", {"type": "number", "minimum": 0, "maximum": 1, "default": 1}),
+        ],
+        responses=PNG,
+    )
+    def get(self, request: Request, analysis_id: UUID) -> HttpResponse:
+        """The map of a finding drawn over the preview, on the model's fixed scale: weak looks weak.
+
+        An answer that is withheld is not drawn (409 `not_ready`); its numbers are at `cam/`.
+        """
+        opacity = _opacity(request.query_params.get("opacity", "1"))
+        analysis = analysis_or_404(request, analysis_id)
+        cam = cam_of(analysis)
+        if analysis.withheld:
+            raise CodedError(
+                "not_ready", "The model gave no answer on this picture.", "Read it without the model."
+            )
+        finding = request.query_params.get("finding") or worth_showing(
+            analysis.finding, analysis.probabilities
+        )
+        if finding not in cam["grids"]:
+            raise CodedError("invalid", fields={"finding": ["The model knows no such finding."]})
+        etag = etag_of(f"{analysis.pk} {finding} {opacity} {analysis.scan.preview_sha256}".encode())
+        return as_png(request, etag, lambda: _drawn(analysis, cam, finding, opacity))
+
+
+def analyses_visible(request: Request) -> Any:
+    analyses = Analysis.objects.select_related("model_version", "scan")
+    return for_sites(analyses, request.user, "scan.view", "scan__site")
+
+
+def analysis_or_404(request: Request, analysis_id: UUID) -> Analysis:
+    analysis = analyses_visible(request).select_related("stored_cam").filter(pk=analysis_id).first()
+    if analysis is None:
+        raise CodedError("not_found")
+    return analysis
+
+
+def cam_of(analysis: Analysis) -> dict[str, Any]:
+    stored = getattr(analysis, "stored_cam", None)
+    if stored is None:
+        raise CodedError("not_ready")
+    return stored.cam
+
+
+def as_png(request: Request, etag: str, make: Any) -> HttpResponse:
+    """The picture, or 304 for a caller who has it."""
+    response = HttpResponseNotModified() if etag in request.headers.get("If-None-Match", "") else make()
+    response["ETag"] = etag
+    patch_cache_control(response, private=True, no_cache=True)
+    return response
+
+
+def opened(name: str) -> Any:
+    try:
+        return storage.open_file(name)
+    except FileNotFoundError as error:
+        raise CodedError("unavailable", "The picture is missing from the store.") from error
+
+
+def _drawn(analysis: Analysis, cam: dict[str, Any], finding: str, opacity: float) -> HttpResponse:
+    from webapp.api.overlay import overlay_png
+
+    scan = analysis.scan
+    title = f"{finding} {analysis.probabilities[finding]:.2f}, model {analysis.model_version}"
+    with opened(scan.preview_name) as preview:
+        png = overlay_png(
+            preview, cam, finding, rows=scan.rows, columns=scan.columns, opacity=opacity, title=title
+        )
+    return HttpResponse(png, content_type="image/png")
+
+
+def _opacity(text: str) -> float:
+    try:
+        value = float(text) if len(text) < 20 else -1.0
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise CodedError("invalid", fields={"opacity": ["A number from 0 to 1 is needed."]})
+    return value
