@@ -1,0 +1,254 @@
+"""Uploads by programs that lose their connection, repeat themselves, or bring many files at once."""
+
+from __future__ import annotations
+
+import threading
+import time
+from io import BytesIO
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import DatabaseError
+
+from tests.factories import AnalysisFactory, ScanFactory, UploadFactory
+from webapp.api import waiting
+from webapp.core import storage
+from webapp.core.errors import CodedError
+from webapp.scans import idempotency
+from webapp.scans.files import incoming_folder
+from webapp.scans.models import ArchiveMember, Upload, UploadKey
+
+SCANS, UPLOADS, STATES = "/api/v1/scans/", "/api/v1/uploads/", "/api/v1/uploads/states/"
+
+
+def picture(content: bytes = b"\x89PNG picture", name: str = "chest.png") -> SimpleUploadedFile:
+    return SimpleUploadedFile(name, content, content_type="image/png")
+
+
+def send(client, key: str = "key-1", **fields):
+    return client.post(SCANS, {"file": picture(), **fields}, headers={"idempotency-key": key})
+
+
+def kept_files() -> set:
+    media = (
+        {path for path in storage.root().rglob("*") if path.is_file()} if storage.root().exists() else set()
+    )
+    return media | set(incoming_folder().iterdir())
+
+
+def test_the_same_key_with_the_same_bytes_is_answered_as_the_first_time(client):
+    first = send(client, patient_id="P-7")
+    before = kept_files()
+    again = send(client, patient_id="P-7")
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert again.json()["id"] == first.json()["id"]
+    assert again["Location"] == first["Location"]
+    assert ("Idempotency-Replayed" in first, again["Idempotency-Replayed"]) == (False, "true")
+    assert (Upload.objects.count(), kept_files()) == (1, before)
+
+
+@pytest.mark.parametrize(
+    "other", [{"file": picture(b"\x89PNG another")}, {"patient_id": "P-8"}, {"modality": "ct"}]
+)
+def test_the_same_key_with_another_file_or_claim_is_refused_and_stores_nothing(client, other):
+    send(client, patient_id="P-7")
+    before = kept_files()
+    answer = send(client, **({"patient_id": "P-7"} | other))
+    assert (answer.status_code, answer.json()["code"]) == (422, "idempotency_key_reused")
+    assert (Upload.objects.count(), kept_files()) == (1, before)
+
+
+def test_a_key_is_its_senders_own(client, client_of, teammate, site):
+    send(client)
+    answer = client_of(teammate, site).post(
+        SCANS, {"file": picture(b"\x89PNG another")}, headers={"idempotency-key": "key-1"}
+    )
+    assert answer.status_code == 201
+
+
+def test_whoever_was_cut_off_between_key_and_upload_is_answered_as_if_not(client, monkeypatch):
+    def dies(**_):
+        raise DatabaseError
+
+    with monkeypatch.context() as broken:
+        broken.setattr(idempotency, "take_in", dies)
+        with pytest.raises(DatabaseError):
+            send(client)
+    assert UploadKey.objects.get().upload is None
+    assert send(client).status_code == 201
+    assert send(client).status_code == 201
+
+
+def test_whoever_was_cut_off_after_the_upload_is_told_that_it_was_new(client, monkeypatch):
+    take_in = idempotency.take_in
+
+    def dies_afterwards(**asked):
+        take_in(**asked)
+        raise DatabaseError
+
+    with monkeypatch.context() as broken:
+        broken.setattr(idempotency, "take_in", dies_afterwards)
+        with pytest.raises(DatabaseError):
+            send(client)
+    assert send(client).status_code == 201
+    assert Upload.objects.count() == 1
+
+
+def test_a_refused_upload_does_not_use_its_key_up(client):
+    client.post(SCANS, {"file": picture(), "patient_id": "P-1"})
+    assert send(client, patient_id="P-2").json()["code"] == "patient_conflict"
+    assert not UploadKey.objects.exists()
+    assert send(client, patient_id="P-1").status_code == 200
+
+
+@pytest.mark.parametrize("key", ["", "x" * 201, "a b", "ä"])
+def test_a_key_that_cannot_be_one_is_refused(client, key):
+    answer = client.post(SCANS, {"file": picture()}, HTTP_IDEMPOTENCY_KEY=key)
+    assert (answer.status_code, answer.json()["code"]) == (400, "idempotency_key_invalid")
+
+
+def test_keys_are_forgotten_after_some_days(client):
+    send(client)
+    assert idempotency.upload_keys_expire() == 0
+    UploadKey.objects.update(created_at="2026-01-01T00:00Z")
+    assert idempotency.upload_keys_expire() == 1
+    assert Upload.objects.count() == 1
+
+
+def body_of(content: bytes, name: bytes) -> bytes:
+    head = b'--b\r\nContent-Disposition: form-data; name="%s"; filename="a.png"\r\n\r\n'
+    return head % name + content + b"\r\n--b--\r\n"
+
+
+@pytest.mark.parametrize(("where", "name"), [(SCANS, b"file"), (UPLOADS, b"files")])
+@pytest.mark.parametrize("came", [30, 90, 3_000_000, -6, -1])
+def test_an_upload_that_breaks_off_leaves_nothing_behind(client, where, name, came, settings):
+    settings.FILE_UPLOAD_MAX_MEMORY_SIZE = 1000
+    whole = body_of(b"\x89PNG" + bytes(4_000_000), name)
+    before = kept_files()
+    arrived = {"CONTENT_LENGTH": str(len(whole)), "wsgi.input": BytesIO(whole[:came])}
+    answer = client.post(where, data=None, **arrived, CONTENT_TYPE="multipart/form-data; boundary=b")
+    assert (answer.status_code, answer.json()["code"]) == (400, "incomplete")
+    assert (Upload.objects.count(), kept_files()) == (0, before)
+
+
+def test_many_files_are_each_taken_or_refused_by_themselves(client):
+    client.post(SCANS, {"file": picture(b"\x89PNG theirs"), "patient_id": "P-1"})
+    files = [
+        picture(name="1.png"),
+        picture(b"", name="2.png"),
+        picture(b"\x89PNG theirs", name="3.png"),
+        picture(name="4.png"),
+    ]
+    answer = client.post(UPLOADS, {"files": files, "patient_id": "P-2"})
+    assert answer.status_code == 200
+    told = answer.json()["results"]
+    assert [(one["file"], one["status"]) for one in told] == [
+        ("1.png", 201),
+        ("2.png", 400),
+        ("3.png", 409),
+        ("4.png", 200),
+    ]
+    assert [one["problem"]["code"] for one in told if one["problem"]] == ["empty_file", "patient_conflict"]
+    assert told[0]["scan"]["id"] == told[3]["scan"]["id"]
+    assert told[0]["scan"]["patient_id"] == "P-2"
+    assert Upload.objects.count() == 2
+
+
+def test_a_heap_of_files_has_a_bound_and_at_least_one_file(client, monkeypatch):
+    monkeypatch.setattr("webapp.api.views.uploads.MOST_FILES", 2)
+    for files in ([], [picture(bytes([n])) for n in range(3)]):
+        answer = client.post(UPLOADS, {"files": files, "patient_id": "P"})
+        assert (answer.status_code, list(answer.json()["errors"])) == (400, ["files"])
+    assert not Upload.objects.exists()
+
+
+def test_one_large_file_among_many_is_told_so(client, monkeypatch):
+    monkeypatch.setattr("webapp.scans.files.most_bytes.__kwdefaults__", {"max_bytes": 1000})
+    answer = client.post(UPLOADS, {"files": [picture(), picture(bytes(2000))]})
+    assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
+
+
+def test_the_states_of_a_folder_are_one_question(client, site, other_site, django_assert_max_num_queries):
+    uploads = [UploadFactory(site=site, status=status) for status in ("received", "failed")]
+    uploads.append(UploadFactory(site=site, status="refused", refusal="too_small"))
+    uploads += [AnalysisFactory(scan__site=site).scan.upload, ScanFactory(site=site, slot="ct").upload]
+    archive = UploadFactory(site=site, status="done", skipped=[])
+    ArchiveMember.objects.create(archive=archive, upload=uploads[0], position=0, name="a.png")
+    theirs = UploadFactory(site=other_site)
+    asked = {"ids": [str(one.pk) for one in [*uploads, archive, theirs]]}
+    with django_assert_max_num_queries(9):
+        told = client.post(STATES, asked, "json").json()["results"]
+    found = {one["id"]: (one["status"], one["finished"]) for one in told}
+    assert found == {
+        str(uploads[0].pk): ("received", False),
+        str(uploads[1].pk): ("upload_failed", True),
+        str(uploads[2].pk): ("refused", True),
+        str(uploads[3].pk): ("analysing", False),
+        str(uploads[4].pk): ("waiting", True),
+        str(archive.pk): ("analysing", False),
+    }
+
+
+def test_who_may_not_read_scans_follows_their_files_without_learning_names(client_of, owner, teammate, site):
+    hers = UploadFactory(site=site, user=owner, filename="DOE.png")
+    sender = client_of(teammate, site, ("scan.upload",))
+    assert sender.get(f"{UPLOADS}{hers.pk}/").json()["file"] is None
+    assert [row["file"] for row in sender.get(UPLOADS).json()["results"]] == [None]
+    assert client_of(owner, site, ("scan.upload",)).get(f"{UPLOADS}{hers.pk}/").json()["file"] == "DOE.png"
+
+
+@pytest.mark.parametrize("wait", ["31", "-1", "x", "1.5"])
+def test_a_wait_has_a_bound(client, site, wait):
+    answer = client.get(f"{SCANS}{UploadFactory(site=site).pk}/", {"wait": wait})
+    assert (answer.status_code, list(answer.json()["errors"])) == (400, ["wait"])
+
+
+def test_a_result_that_is_there_is_not_waited_for(client, site):
+    began = time.monotonic()
+    for upload in (
+        UploadFactory(site=site, status="refused", refusal="too_small"),
+        AnalysisFactory(scan__site=site, status="done").scan.upload,
+        ScanFactory(site=site, slot="ct").upload,
+        UploadFactory(site=site, status="done", skipped=[]),
+    ):
+        assert client.get(f"{SCANS}{upload.pk}/", {"wait": 20}).status_code == 200
+    assert time.monotonic() - began < 10
+
+
+def test_a_result_is_told_as_soon_as_it_is_there(client, site, monkeypatch):
+    upload = UploadFactory(site=site)
+    looks = []
+
+    def arrives(seconds: float) -> None:
+        looks.append(seconds)
+        if len(looks) == 3:
+            Upload.objects.filter(pk=upload.pk).update(status="refused", refusal="too_small")
+
+    monkeypatch.setattr(waiting.time, "sleep", arrives)
+    answer = client.get(f"{SCANS}{upload.pk}/", {"wait": 20})
+    assert (answer.json()["status"], len(looks)) == ("refused", 3)
+
+
+def test_a_wait_that_is_over_tells_how_far_it_has_come(client, site):
+    began = time.monotonic()
+    answer = client.get(f"{SCANS}{UploadFactory(site=site).pk}/", {"wait": 1})
+    assert answer.json()["status"] == "received"
+    assert 1 <= time.monotonic() - began < 6
+
+
+def test_only_a_few_threads_wait_at_once_and_the_others_are_answered(client, site, monkeypatch):
+    monkeypatch.setattr(waiting, "_places", threading.BoundedSemaphore(1))
+    waiting._places.acquire()
+    monkeypatch.setattr(waiting.time, "sleep", lambda _: pytest.fail("it waits"))
+    assert client.get(f"{SCANS}{UploadFactory(site=site).pk}/", {"wait": 30}).status_code == 200
+    waiting._places.release()
+
+
+@pytest.mark.parametrize("broken", [CodedError("not_found")])
+def test_a_place_is_given_back_when_waiting_ends_in_an_error(monkeypatch, broken):
+    monkeypatch.setattr(waiting, "_places", threading.BoundedSemaphore(1))
+    monkeypatch.setattr(waiting, "is_under_way", lambda _: (_ for _ in ()).throw(broken))
+    with pytest.raises(CodedError):
+        waiting.wait_until_finished(None, 3)
+    assert waiting._places.acquire(blocking=False)
