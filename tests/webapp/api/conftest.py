@@ -1,11 +1,20 @@
-"""API clients with tokens."""
+"""API clients with tokens, and one of everything at the site."""
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
+from django.db import transaction
 from rest_framework.test import APIClient
 
+from tests import factories
+from webapp.accounts.permissions import Permission
 from webapp.accounts.services import token_create
+from webapp.analysis import summaries
+from webapp.analysis.models import AnalysisCam
+from webapp.scans.models import PatientMerge
+from webapp.training.models import TrainingRun
 
 SCOPES = ("scan.upload", "scan.view")
 
@@ -26,3 +35,42 @@ def client_of():
 @pytest.fixture
 def client(client_of, owner, site) -> APIClient:
     return client_of(owner, site)
+
+
+@pytest.fixture
+def admin(person, client_of, site) -> APIClient:
+    """A client that may do everything at the site."""
+    return client_of(person("ada", role="admin", site=site), site, tuple(Permission))
+
+
+@pytest.fixture
+def case(site, owner):
+    """A patient of the site with one scan, read as pneumonia 0.82, and what else may lie around."""
+    patient = factories.PatientFactory(site=site, name="DOE^Jane", patient_id="P-42")
+    scan = factories.ScanFactory(site=site, patient=patient, upload__user=owner)
+    said = factories.prediction(pneumonia=0.82, normal=0.1)
+    analysis = factories.AnalysisFactory(
+        scan=scan,
+        model_version__site=site,
+        model_version__status="candidate",
+        status="done",
+        finding="pneumonia",
+        probabilities=dict(said.probabilities),
+        uncertainty=said.uncertainty,
+    )
+    AnalysisCam.objects.create(analysis=analysis, cam=factories.cam().as_dict())
+    with transaction.atomic():
+        summaries.refresh([scan.pk])
+    other = factories.PatientFactory(site=site)
+    merge = PatientMerge.objects.create(source=other, target=patient, actor=owner, reason="one person")
+    run = TrainingRun.objects.create(site=site, started_by=owner, manifest="/d/m.csv", config={}, seed=0)
+    return SimpleNamespace(
+        patient=patient,
+        scan=scan,
+        upload=scan.upload,
+        study=scan.study,
+        analysis=analysis,
+        model=analysis.model_version,
+        merge=merge,
+        run=run,
+    )

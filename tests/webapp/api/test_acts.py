@@ -1,0 +1,178 @@
+"""What is changed over the API: retries, moves, merges, promotions, trainings; and searches by POST."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.factories import AnalysisFactory, ModelVersionFactory, PatientFactory, ScanFactory, UploadFactory
+from webapp.accounts.permissions import Permission
+from webapp.audit.models import AuditEvent
+from webapp.scans.models import Patient, ScanMove
+from webapp.training.models import TrainingRun
+
+V1 = "/api/v1"
+
+
+def test_what_failed_is_tried_again(client, site):
+    failed = UploadFactory(site=site, status="failed", error_code="parser_gave_out")
+    assert client.post(f"{V1}/uploads/{failed.pk}/retry/").json()["status"] == "received"
+    again = client.post(f"{V1}/scans/{failed.pk}/retry/")
+    assert (again.status_code, again.json()["code"]) == (409, "conflict")
+    analysis = AnalysisFactory(scan__site=site, status="failed", error_code="out_of_memory")
+    assert client.post(f"{V1}/scans/{analysis.scan_id}/retry/").json()["status"] == "analysing"
+    waiting = ScanFactory(site=site, slot="ct")
+    assert client.post(f"{V1}/scans/{waiting.pk}/retry/").json()["code"] == "conflict"
+
+
+def test_a_scan_is_moved_by_key_or_by_identifier(admin, site):
+    scan, other = ScanFactory(site=site), PatientFactory(site=site, patient_id="P-9")
+    where = f"{V1}/scans/{scan.pk}/move/"
+    by_key = admin.post(where, {"patient": str(other.pk), "reason": "wrong label"}, "json")
+    assert (by_key.status_code, by_key.json()["patient"]) == (200, str(other.pk))
+    unknown = admin.post(where, {"patient_id": "P-10", "reason": "again"}, "json")
+    assert (unknown.status_code, unknown.json()["code"]) == (400, "claim_invalid")
+    made = admin.post(where, {"patient_id": "P-10", "new": True, "reason": "again"}, "json")
+    assert made.json()["patient_id"] == "P-10"
+    assert [move.reason for move in ScanMove.objects.all()] == ["again", "wrong label"]
+    told = admin.get(f"{V1}/patients/{other.pk}/").json()
+    assert [move["reason"] for move in told["moves"]] == ["again", "wrong label"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"reason": "x"},
+        {"patient_id": "P", "patient": "6f1f64f0-3d0a-4f8e-9d58-0a6a54a5b0d1", "reason": "x"},
+        {"patient_id": "P"},
+        {"patient_id": 7, "reason": "x"},
+        {"patient_id": "P", "reason": "x", "new": "yes"},
+        {"patient": 7, "reason": "x"},
+        {"patient_id": "P\u0000", "reason": "x"},
+        {"patient_id": "P", "reason": "  "},
+    ],
+)
+def test_a_move_that_is_not_clear_is_refused(admin, site, body):
+    scan = ScanFactory(site=site)
+    answer = admin.post(f"{V1}/scans/{scan.pk}/move/", body, "json")
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid")
+    assert not ScanMove.objects.exists()
+
+
+def test_a_scan_is_not_moved_to_another_sites_patient(admin, site, other_site):
+    theirs = PatientFactory(site=other_site)
+    body = {"patient": str(theirs.pk), "reason": "x"}
+    answer = admin.post(f"{V1}/scans/{ScanFactory(site=site).pk}/move/", body, "json")
+    assert answer.status_code == 404
+
+
+def test_two_patients_are_merged_and_parted(admin, site):
+    one, other = PatientFactory(site=site, name="DOE^Jane"), PatientFactory(site=site, name="DOE^J")
+    scan = ScanFactory(site=site, patient=other)
+    merged = admin.post(
+        f"{V1}/patients/{one.pk}/merge/", {"source": str(other.pk), "reason": "same card"}, "json"
+    )
+    assert merged.status_code == 201
+    told = admin.get(f"{V1}/patients/{one.pk}/").json()
+    assert (told["scans"], [merge["reason"] for merge in told["merges"]]) == (1, ["same card"])
+    assert admin.get(f"{V1}/patients/{other.pk}/").json()["merged_into"] == str(one.pk)
+    history = admin.get(f"{V1}/patients/{other.pk}/history/").json()
+    assert history["patient"] == str(one.pk)
+    assert [entry["scan"]["id"] for entry in history["entries"]] == [str(scan.pk)]
+    assert [said["value"] for said in history["disagreements"]["name"]] == ["DOE^Jane", "DOE^J"]
+    where = f"{V1}/merges/{merged.json()['id']}/part/"
+    parted = admin.post(where, {"reason": "two persons"}, "json").json()
+    assert (parted["parted_reason"], bool(parted["parted_at"])) == ("two persons", True)
+    assert admin.get(f"{V1}/patients/{other.pk}/").json()["scans"] == 1
+
+
+def test_a_merge_on_the_condition_of_a_state_is_refused_in_another(admin, site):
+    one, other = PatientFactory(site=site), PatientFactory(site=site)
+    seen = admin.get(f"{V1}/patients/{one.pk}/")["ETag"]
+    Patient.objects.filter(pk=one.pk).update(sex="F")
+    body = {"source": str(other.pk), "reason": "x"}
+    answer = admin.post(f"{V1}/patients/{one.pk}/merge/", body, "json", headers={"if-match": seen})
+    assert answer.json()["code"] == "precondition_failed"
+
+
+def test_patients_are_searched_for_in_the_body_page_by_page(client, site, other_site):
+    found = [PatientFactory(site=site, name=f"DOE^{n}") for n in range(3)]
+    PatientFactory(site=site, name="ROE^Jane")
+    PatientFactory(site=other_site, name="DOE^Theirs")
+    first = client.post(f"{V1}/patients/search/", {"q": "doe", "limit": 2}, "json").json()
+    rest = client.post(
+        f"{V1}/patients/search/", {"q": "doe", "limit": 2, "cursor": first["next"]}, "json"
+    ).json()
+    assert {row["id"] for row in first["results"] + rest["results"]} == {str(one.pk) for one in found}
+    assert (len(rest["results"]), rest["next"]) == (1, None)
+    answer = client.post(f"{V1}/patients/search/", {"q": "doe", "cursor": "x"}, "json")
+    assert answer.json()["code"] == "cursor_invalid"
+
+
+def test_studies_are_searched_for_by_patient(client, case):
+    answer = client.post(f"{V1}/studies/search/", {"q": "P-42", "status": "done"}, "json").json()
+    assert [row["id"] for row in answer["results"]] == [str(case.study.pk)]
+    (row,) = answer["results"]
+    assert (row["finding"], row["probability"], row["patient_name"]) == ("pneumonia", 0.82, "DOE^Jane")
+    assert not client.post(f"{V1}/studies/search/", {"q": "P-42", "status": "failed"}, "json").json()[
+        "results"
+    ]
+
+
+def test_whom_identifiers_name_is_told_before_a_file_is_sent(client, site, case):
+    body = {"identifiers": ["P-42", "P-43"]}
+    told = client.post(f"{V1}/patients/lookup/", body, "json").json()["results"]
+    assert list(told) == ["P-42"]
+    assert told["P-42"]["id"] == str(case.patient.pk)
+
+
+def test_a_study_tells_of_each_of_its_pictures(client, case):
+    told = client.get(f"{V1}/studies/{case.study.pk}/").json()
+    assert [image["id"] for image in told["images"]] == [str(case.scan.pk)]
+    assert told["images"][0]["probabilities"]["pneumonia"] == 0.82
+
+
+def test_a_model_is_promoted_with_a_reason_by_whoever_may_everywhere(admin, client_of, owner, site):
+    version = ModelVersionFactory(status="candidate", card={"limits": ["none"]})
+    where = f"{V1}/models/{version.pk}/promote/"
+    told = admin.get(f"{V1}/models/{version.pk}/").json()
+    assert (told["card"], told["may_promote"], told["status"]) == ({"limits": ["none"]}, True, "candidate")
+    assert admin.post(where, {"reason": ""}, "json").json()["code"] == "invalid"
+    answer = admin.post(where, {"reason": "better"}, "json")
+    # The factory's version has no file: the registry looks before it promotes.
+    assert (answer.status_code, answer.json()["code"]) == (409, "artifact_damaged")
+    clinician = client_of(owner, site, tuple(Permission))
+    assert clinician.post(where, {"reason": "better"}, "json").json()["code"] == "forbidden"
+
+
+def test_a_training_is_started_followed_and_ended(admin, site):
+    body = {"manifest": "/data/m.csv", "config": {"epochs": 3, "seed": 5}}
+    started = admin.post(f"{V1}/training-runs/", body, "json")
+    assert (started.status_code, started.json()["status"], started.json()["seed"]) == (201, "queued", 5)
+    where = f"{V1}/training-runs/{started.json()['id']}/"
+    assert admin.get(where).json() == started.json()
+    assert admin.post(f"{where}cancel/").json()["status"] == "cancelled"
+    assert admin.post(f"{where}cancel/").json()["code"] == "conflict"
+    wrong = admin.post(f"{V1}/training-runs/", {"manifest": "m.csv"}, "json")
+    assert (wrong.status_code, list(wrong.json()["errors"])) == (400, ["manifest"])
+    assert TrainingRun.objects.count() == 1
+
+
+def test_an_auditor_reads_the_trail_and_nothing_else(client_of, person, site, other_site, case):
+    auditor = client_of(person("eve", role="auditor", site=site), site, ("audit.view",))
+    events = auditor.get(f"{V1}/audit-events/", {"action": "membership.granted"}).json()["results"]
+    assert events
+    assert {event["site"] for event in events} == {str(site.pk)}
+    assert AuditEvent.objects.filter(action="membership.granted").count() >= len(events)
+    assert auditor.get(f"{V1}/scans/{case.scan.pk}/").status_code == 403
+
+
+def test_a_caller_is_told_who_they_are(client_of, owner, site):
+    told = client_of(owner, site, ("scan.view", "model.promote")).get(f"{V1}/me/").json()
+    assert (told["user"], told["role"], told["site"]["slug"]) == ("owner", "clinician", "st-anna")
+    assert told["permissions"] == ["scan.view"], "a scope does not widen the role"
+    assert told["scopes"] == ["model.promote", "scan.view"]
+
+
+def test_a_member_of_nothing_is_told_whom_to_ask(client_of, person, site):
+    answer = client_of(person("lone"), site).get(f"{V1}/me/")
+    assert (answer.status_code, answer.json()["code"]) == (403, "no_site")

@@ -1,0 +1,105 @@
+"""Pictures and maps over the API."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.factories import AnalysisFactory, cam
+from tests.webapp.pages.conftest import store_preview
+from webapp.api.overlay import ANCHORS, strengths
+
+
+@pytest.fixture
+def preview(case, settings) -> bytes:
+    return store_preview(case.scan, settings)
+
+
+def drawn(answer) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(answer.content)).convert("RGB"), dtype=int)
+
+
+def overlay(client, case, **query):
+    return client.get(f"/api/v1/analyses/{case.analysis.pk}/overlay/", query)
+
+
+def test_a_picture_is_sent_once(client, case, preview):
+    where = f"/api/v1/scans/{case.scan.pk}/preview/"
+    answer = client.get(where)
+    assert b"".join(answer.streaming_content) == preview
+    assert (answer["Content-Type"], answer["Cache-Control"]) == ("image/png", "private, no-cache")
+    assert client.get(where, headers={"if-none-match": answer["ETag"]}).status_code == 304
+    assert client.get(where, headers={"accept": "image/png"}).status_code == 200
+
+
+def test_a_picture_that_is_missing_is_said_to_be_so(client, case):
+    answer = client.get(f"/api/v1/scans/{case.scan.pk}/display/")
+    assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+
+
+def test_the_map_is_told_as_numbers(client, case):
+    assert client.get(f"/api/v1/analyses/{case.analysis.pk}/cam/").json() == cam().as_dict()
+    waiting = AnalysisFactory(scan=case.scan)
+    answer = client.get(f"/api/v1/analyses/{waiting.pk}/cam/")
+    assert (answer.status_code, answer.json()["code"]) == (409, "not_ready")
+
+
+def test_the_map_is_drawn_where_it_is_strong_and_the_picture_stays_where_it_is_not(client, case, preview):
+    answer = overlay(client, case, finding="pneumonia")
+    assert (answer.status_code, answer["Content-Type"]) == (200, "image/png")
+    picture = drawn(answer)
+    assert picture.shape[1] == 64
+    assert picture.shape[0] > 64, "the foot is there"
+    # The grid is [[0, 1], [-1, 0.5]] at scale 2: nothing at the upper left, half strength at the upper right.
+    assert tuple(picture[2, 2]) == (90, 90, 90)
+    assert tuple(picture[62, 2]) == (90, 90, 90)
+    half = np.rint(90 * 0.5 + ANCHORS[16] * 0.5).astype(int)
+    assert np.abs(picture[2, 62] - half).max() <= 1
+    faint = drawn(overlay(client, case, finding="pneumonia", opacity="0"))
+    assert (faint[:64] == 90).all()
+
+
+def test_a_weak_map_looks_weak():
+    weak = cam().as_dict() | {"scale": 200.0}
+    assert strengths(weak, "pneumonia", size=(64, 64), rows=512, columns=512).max() < 0.01
+
+
+def test_outside_of_the_grid_nothing_is_drawn():
+    shifted = cam().as_dict() | {"affine": [64.0, 0.0, 255.5, 0.0, 64.0, 255.5]}
+    drawn = strengths(shifted, "pneumonia", size=(64, 64), rows=512, columns=512)
+    assert drawn[:20, :].max() == drawn[:, :20].max() == 0
+    assert drawn.max() > 0.3
+
+
+def test_the_drawn_map_says_what_it_is_and_that_it_is_no_medical_device(client, case, preview):
+    answer = overlay(client, case)
+    said = Image.open(io.BytesIO(answer.content)).text["Description"]
+    assert said.startswith("pneumonia 0.82, model cxr-")
+    assert "not a medical device" in said
+    assert overlay(client, case).status_code == 200
+    again = client.get(
+        f"/api/v1/analyses/{case.analysis.pk}/overlay/", headers={"if-none-match": answer["ETag"]}
+    )
+    assert again.status_code == 304
+
+
+@pytest.mark.parametrize(
+    "query", [{"finding": "gout"}, {"opacity": "2"}, {"opacity": "nan"}, {"opacity": "x"}, {"colour": "red"}]
+)
+def test_a_map_that_there_is_not_is_refused(client, case, preview, query):
+    answer = overlay(client, case, **query)
+    assert (answer.status_code, answer.json()["code"], list(answer.json()["errors"])) == (
+        400,
+        "invalid",
+        list(query),
+    )
+
+
+def test_a_withheld_answer_is_not_drawn(client, case, preview):
+    case.analysis.withheld, case.analysis.abstention = True, "low_confidence"
+    case.analysis.save()
+    answer = overlay(client, case)
+    assert (answer.status_code, answer.json()["code"]) == (409, "not_ready")
