@@ -29,7 +29,7 @@ PREPARE = (
     ["install_models", "--skip-checks"],
     ["create_demo", "--skip-checks"],
 )
-WORKERS = ("ingest", "infer", "train")
+WORKERS = ("ingest", "infer", "train", "notify")
 STOP_SECONDS = 10.0
 LOOK_SECONDS = 0.2
 

@@ -1,4 +1,4 @@
-"""`python -m worker ingest|infer|train|beat`: one part of the machinery behind the site."""
+"""`python -m worker ingest|infer|train|notify|beat`: one part of the machinery behind the site."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from worker.app import app
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 PR_SET_DUMPABLE = 4
-QUEUES = {"ingest": "ingest,control", "infer": "infer", "train": "train"}
+QUEUES = {"ingest": "ingest,control", "infer": "infer", "train": "train", "notify": "notify"}
 
 
 def main() -> None:

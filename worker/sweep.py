@@ -19,6 +19,8 @@ from webapp.core.queue import nudge
 from webapp.scans.files import incoming_folder
 from webapp.scans.idempotency import upload_keys_expire
 from webapp.scans.models import Upload
+from webapp.scans.services import uploads_give_up
+from webapp.webhooks.services import deliveries_tidy
 from worker.phantoms import PhantomCollection
 from worker.scratch import remove_stale, scratch_folder
 
@@ -45,7 +47,7 @@ class SweepJob:
             self.phantoms.close()
 
     def step(self) -> bool:
-        given_up = len(ledger.give_up(Upload.objects.all())) + analyses_give_up()
+        given_up = uploads_give_up() + analyses_give_up()
         queued = backfill()
         if given_up or queued:
             logger.info("swept: %d given up, %d queued", given_up, queued)
@@ -68,6 +70,7 @@ def tidy() -> None:
     call_command("clearsessions")
     AccessAttempt.objects.filter(attempt_time__lt=timezone.now() - DAY).delete()
     upload_keys_expire()
+    deliveries_tidy()
     removed = remove_leftovers(DAY.total_seconds())
     if removed:
         logger.info("tidied: %d files of lost attempts removed", removed)

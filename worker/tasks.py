@@ -10,12 +10,13 @@ from worker.app import SWEEP_SECONDS, app
 from worker.drain import LOOK_SECONDS, Drain
 from worker.infer import InferJob
 from worker.ingest import IngestJob
+from worker.notify import NotifyJob
 from worker.sweep import SweepJob
 from worker.train import TrainJob
 
 logger = logging.getLogger(__name__)
 
-JOBS = {"ingest": IngestJob, "infer": InferJob, "train": TrainJob, "control": SweepJob}
+JOBS = {"ingest": IngestJob, "infer": InferJob, "train": TrainJob, "notify": NotifyJob, "control": SweepJob}
 STOP_SECONDS = 8.0
 
 drains: dict[str, Drain] = {}
@@ -43,6 +44,12 @@ def infer() -> None:
 def train() -> None:
     """Training runs are queued."""
     wake("train")
+
+
+@task
+def notify() -> None:
+    """Events are to be sent."""
+    wake("notify")
 
 
 @task

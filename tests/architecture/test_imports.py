@@ -16,11 +16,12 @@ APPS = {
     "accounts": {"core"},
     "audit": {"core", "accounts"},
     "registry": {"core", "accounts", "audit"},
-    "scans": {"core", "accounts", "audit"},
-    "analysis": {"core", "accounts", "audit", "scans", "registry"},
+    "webhooks": {"core", "accounts", "audit"},
+    "scans": {"core", "accounts", "audit", "webhooks"},
+    "analysis": {"core", "accounts", "audit", "webhooks", "scans", "registry"},
     "training": {"core", "accounts", "audit", "scans", "registry"},
     "pages": {"core", "accounts", "audit", "scans", "registry", "analysis", "training"},
-    "api": {"core", "accounts", "audit", "scans", "registry", "analysis", "training"},
+    "api": {"core", "accounts", "audit", "webhooks", "scans", "registry", "analysis", "training"},
 }
 WEB_MAY_READ = ("classifier.contract", "classifier.split", "classifier.images", "classifier.artifact")
 TORCH = {"torch", "torchvision", "timm"}

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
-PARTS = {"web", "worker-ingest", "worker-infer", "worker-train", "beat"}
+PARTS = {"web", "worker-ingest", "worker-infer", "worker-train", "worker-notify", "beat"}
 ENVIRONMENT = {
     "HILUM_HOST": "hilum.example.org",
     "SECRET_KEY": secrets.token_urlsafe(64),
@@ -73,6 +73,11 @@ def test_only_the_proxy_is_reachable_from_outside(compose: dict) -> None:
     assert published == {"proxy"}
     assert compose["networks"]["backend"]["internal"] is True
     assert [n for n, s in compose["services"].items() if "frontend" in s["networks"]] == ["proxy"]
+
+
+def test_only_the_worker_that_sends_webhooks_reaches_beyond(compose: dict) -> None:
+    assert [n for n, s in compose["services"].items() if "outbound" in s["networks"]] == ["worker-notify"]
+    assert not (compose["networks"]["outbound"] or {}).get("internal")
 
 
 def test_the_web_server_is_reached_by_the_proxy_and_without_containers_by_this_host_alone(

@@ -18,6 +18,7 @@ class Permission(StrEnum):
     TRAINING_START = "training.start"
     USERS_MANAGE = "users.manage"
     AUDIT_VIEW = "audit.view"
+    WEBHOOK_MANAGE = "webhook.manage"
 
 
 def known_permissions(value: object) -> None:

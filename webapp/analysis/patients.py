@@ -8,6 +8,8 @@ from webapp.accounts.models import User
 from webapp.analysis import summaries
 from webapp.scans import patients
 from webapp.scans.models import Patient, PatientMerge
+from webapp.webhooks.kinds import Kind
+from webapp.webhooks.services import announce
 
 
 @transaction.atomic
@@ -15,6 +17,7 @@ def patient_merge(*, source: Patient, target: Patient, actor: User, reason: str)
     """Make the source another name of the target; raises what `scans.patients.patient_merge` raises."""
     done = patients.patient_merge(source=source, target=target, actor=actor, reason=reason)
     summaries.refresh_studies(done.studies)
+    _tell(done.merge, Kind.PATIENT_MERGED)
     return done.merge
 
 
@@ -23,4 +26,14 @@ def patient_part(*, merge: PatientMerge, actor: User, reason: str) -> PatientMer
     """Undo one merge; raises what `scans.patients.patient_part` raises."""
     done = patients.patient_part(merge=merge, actor=actor, reason=reason)
     summaries.refresh_studies(done.studies)
+    _tell(done.merge, Kind.PATIENT_PARTED)
     return done.merge
+
+
+def _tell(merge: PatientMerge, kind: Kind) -> None:
+    announce(
+        site_id=merge.source.site_id,
+        kind=kind,
+        subject=merge.source_id,
+        data={"merge": str(merge.pk), "target": str(merge.target_id)},
+    )

@@ -22,6 +22,8 @@ from webapp.scans.files import ParsedScan
 from webapp.scans.models import Patient, Scan, Upload
 from webapp.scans.patients import Move, scan_move
 from webapp.scans.services import ingest_finish
+from webapp.webhooks.kinds import Kind
+from webapp.webhooks.services import announce
 
 INFER = "worker.tasks.infer"
 INFER_LEASE = timedelta(seconds=120)
@@ -34,6 +36,10 @@ def ingest_done(*, upload: Upload, token: uuid.UUID, results: Sequence[ParsedSca
     scans = ingest_finish(upload=upload, token=token, results=results)
     if scans:
         analyses_queue(scans)
+        for scan in scans:
+            announce(
+                site_id=scan.site_id, kind=Kind.SCAN_CREATED, subject=scan.pk, data={"upload": str(upload.pk)}
+            )
     return scans
 
 
@@ -69,7 +75,10 @@ def analyses_give_up() -> int:
     """Fail the analyses whose last attempt lost its lease; answers how many."""
     keys = ledger.give_up(Analysis.objects.all())
     if keys:
-        summaries.refresh(Analysis.objects.filter(pk__in=keys).values_list("scan_id", flat=True))
+        lost = Analysis.objects.filter(pk__in=keys).select_related("scan")
+        summaries.refresh(analysis.scan_id for analysis in lost)
+        for analysis in lost:
+            _tell(analysis, Kind.ANALYSIS_FAILED, status="failed", reason=analysis.error_code)
     return len(keys)
 
 
@@ -93,6 +102,9 @@ def analysis_done(
     if mine:
         AnalysisCam.objects.create(analysis=analysis, cam=cam.as_dict())
         summaries.refresh([analysis.scan_id])
+        status = "abstained" if prediction.withheld else "done"
+        reason = str(prediction.abstention) if prediction.withheld else None
+        _tell(analysis, Kind.ANALYSIS_DONE, status=status, reason=reason)
     return mine
 
 
@@ -102,6 +114,7 @@ def analysis_fail(*, analysis: Analysis, token: uuid.UUID, code: str) -> bool:
     mine = ledger.finish(analysis, token, status=Analysis.Status.FAILED, error_code=code)
     if mine:
         summaries.refresh([analysis.scan_id])
+        _tell(analysis, Kind.ANALYSIS_FAILED, status="failed", reason=code)
     return mine
 
 
@@ -151,4 +164,20 @@ def scan_refile(*, scan: Scan, patient: Patient, actor: User, reason: str) -> Mo
     """Move a scan to another patient and renew both studies' summaries; raises what `scan_move` raises."""
     move = scan_move(scan=scan, patient=patient, actor=actor, reason=reason)
     summaries.refresh_studies([move.source_study_id, move.study.pk])
+    announce(
+        site_id=scan.site_id,
+        kind=Kind.SCAN_MOVED,
+        subject=scan.pk,
+        data={"patient": str(move.study.patient_id)},
+    )
     return move
+
+
+def _tell(analysis: Analysis, kind: Kind, **data: str | None) -> None:
+    """The summaries were renewed before, which has locked the scan."""
+    announce(
+        site_id=analysis.scan.site_id,
+        kind=kind,
+        subject=analysis.scan_id,
+        data={"analysis": str(analysis.pk), "model": str(analysis.model_version_id), **data},
+    )

@@ -24,6 +24,7 @@ from webapp.core.errors import CodedError
 from webapp.registry.models import ModelStatus, ModelVersion, Promotion
 from webapp.scans.models import Patient, Scan, Upload, UploadStatus
 from webapp.training.models import RunStatus, TrainingRun
+from webapp.webhooks.models import Delivery, DeliveryStatus
 
 SLOTS = [(slot.value, slot.value) for slot in Slot]
 MOMENT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?([zZ]|[+-]\d\d:?\d\d)")
@@ -179,6 +180,15 @@ class RunFilter(df.FilterSet):
 
     class Meta:
         model = TrainingRun
+        fields = ["status"]
+
+
+class DeliveryFilter(df.FilterSet):
+    status = df.ChoiceFilter(choices=DeliveryStatus.choices)
+    subject = Key()
+
+    class Meta:
+        model = Delivery
         fields = ["status"]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from webapp.api.views import docs, media, models, patients, scans, uploads
+from webapp.api.views import docs, media, models, patients, scans, uploads, webhooks
 
 urlpatterns = [
     path("schema/", docs.Schema.as_view(), name="api-schema"),
@@ -47,5 +47,19 @@ urlpatterns = [
     path("training-runs/<uuid:run_id>/", models.RunDetail.as_view(), name="api-training-run"),
     path("training-runs/<uuid:run_id>/cancel/", models.RunCancel.as_view(), name="api-training-run-cancel"),
     path("audit-events/", models.AuditCollection.as_view(), name="api-audit-events"),
+    path("webhooks/", webhooks.WebhookCollection.as_view(), name="api-webhooks"),
+    path("webhooks/<uuid:webhook_id>/", webhooks.WebhookDetail.as_view(), name="api-webhook"),
+    path("webhooks/<uuid:webhook_id>/secret/", webhooks.WebhookSecret.as_view(), name="api-webhook-secret"),
+    path("webhooks/<uuid:webhook_id>/test/", webhooks.WebhookTest.as_view(), name="api-webhook-test"),
+    path(
+        "webhooks/<uuid:webhook_id>/deliveries/",
+        webhooks.DeliveryCollection.as_view(),
+        name="api-webhook-deliveries",
+    ),
+    path(
+        "webhooks/<uuid:webhook_id>/deliveries/<uuid:delivery_id>/again/",
+        webhooks.DeliveryAgain.as_view(),
+        name="api-webhook-delivery-again",
+    ),
     path("phantoms/", docs.Phantoms.as_view(), name="api-phantoms"),
 ]

@@ -17,6 +17,7 @@ QUEUES = {
     "worker.tasks.ingest": "ingest",
     "worker.tasks.infer": "infer",
     "worker.tasks.train": "train",
+    "worker.tasks.notify": "notify",
     "worker.tasks.sweep": "control",
 }
 POLL_SECONDS = 0.05

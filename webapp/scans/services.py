@@ -23,6 +23,8 @@ from webapp.scans.filing import file_scan
 from webapp.scans.identity import identifiers_of
 from webapp.scans.models import Scan, ScanMove, Upload
 from webapp.scans.pseudonymity import claim_at
+from webapp.webhooks.kinds import Kind
+from webapp.webhooks.services import announce
 
 INGEST = "worker.tasks.ingest"
 INGEST_LEASE = timedelta(seconds=120)
@@ -75,7 +77,7 @@ def take_in(
 
 def ingest_claim(n: int, *, lease: timedelta = INGEST_LEASE) -> list[Upload]:
     """Take up to `n` uploads to parse; they carry one `attempt_token`. The worn-out ones are given up."""
-    ledger.give_up(Upload.objects.all())
+    uploads_give_up()
     uploads = ledger.claim(Upload.objects.all(), n=n, lease=lease)
     return list(
         Upload.objects.select_related("site").filter(pk__in=[u.pk for u in uploads]).order_by("created_at")
@@ -110,6 +112,7 @@ def _forget_identity(upload: Upload, parsed: ParsedScan) -> None:
     transaction.on_commit(lambda: storage.delete_file(came), robust=True)
 
 
+@transaction.atomic
 def ingest_refuse(*, upload: Upload, token: uuid.UUID, reason: RefusalReason, detail: str = "") -> bool:
     """The upload is no picture that can be read. Its bytes are not kept; handed in again they are retried."""
     refused = ledger.finish(
@@ -120,13 +123,27 @@ def ingest_refuse(*, upload: Upload, token: uuid.UUID, reason: RefusalReason, de
         refusal_detail=text(detail, 200),
     )
     if refused:
+        _tell(upload, Kind.UPLOAD_REFUSED, str(RefusalReason(reason)))
         transaction.on_commit(lambda: storage.delete_file(upload.stored_name), robust=True)
     return refused
 
 
+@transaction.atomic
 def ingest_fail(*, upload: Upload, token: uuid.UUID, code: str) -> bool:
     """Parsing went wrong on our side; a person, or the same file again, can retry it."""
-    return ledger.finish(upload, token, status=Upload.Status.FAILED, error_code=code)
+    failed = ledger.finish(upload, token, status=Upload.Status.FAILED, error_code=code)
+    if failed:
+        _tell(upload, Kind.UPLOAD_FAILED, code)
+    return failed
+
+
+@transaction.atomic
+def uploads_give_up() -> int:
+    """Fail the uploads whose last attempt lost its lease; answers how many."""
+    keys = ledger.give_up(Upload.objects.all())
+    for upload in Upload.objects.filter(pk__in=keys):
+        _tell(upload, Kind.UPLOAD_FAILED, upload.error_code)
+    return len(keys)
 
 
 @transaction.atomic
@@ -161,6 +178,10 @@ def _register(
             raise
         return _again(earlier, claim), False
     return upload, True
+
+
+def _tell(upload: Upload, kind: Kind, reason: str) -> None:
+    announce(site_id=upload.site_id, kind=kind, subject=upload.pk, data={"reason": reason})
 
 
 def _restore(earlier: Upload, received: Received) -> None:

@@ -57,6 +57,7 @@ INSTALLED_APPS = [
     "webapp.core",
     "webapp.accounts",
     "webapp.audit",
+    "webapp.webhooks",
     "webapp.scans",
     "webapp.registry",
     "webapp.analysis",
@@ -252,12 +253,15 @@ SPECTACULAR_SETTINGS = {
         "StudyState": "webapp.analysis.models.StudyStatus",
         "ModelState": "webapp.registry.models.ModelStatus",
         "RunState": "webapp.training.models.RunStatus",
+        "DeliveryState": "webapp.webhooks.models.DeliveryStatus",
+        "EventKind": "webapp.webhooks.kinds.KINDS",
         "Slot": "webapp.scans.models.SLOTS",
     },
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "TAGS": [],
 }
 HILUM_API_RATE = env("HILUM_API_RATE")
+HILUM_WEBHOOK_NETWORKS = env("HILUM_WEBHOOK_NETWORKS")
 
 # --- Time, words, logs ------------------------------------------------------------------------------
 

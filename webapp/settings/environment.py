@@ -37,6 +37,7 @@ env = environ.Env(
     HILUM_BATCH=(int, 8),
     HILUM_MAX_ARCHIVE_BYTES=(int, 1 << 30),
     HILUM_API_RATE=(int, 600),
+    HILUM_WEBHOOK_NETWORKS=(list, []),
     SECRET_KEY=(str, ""),
     DEIDENTIFY_KEY=(str, ""),
     DEIDENTIFY_ON_INGEST=(bool, False),

@@ -15,6 +15,8 @@ from webapp.analysis import summaries
 from webapp.analysis.models import AnalysisCam
 from webapp.scans.models import PatientMerge
 from webapp.training.models import TrainingRun
+from webapp.webhooks.kinds import SUBSCRIBABLE
+from webapp.webhooks.services import subscription_create, trial
 
 SCOPES = ("scan.upload", "scan.view")
 
@@ -64,6 +66,7 @@ def case(site, owner):
     other = factories.PatientFactory(site=site)
     merge = PatientMerge.objects.create(source=other, target=patient, actor=owner, reason="one person")
     run = TrainingRun.objects.create(site=site, started_by=owner, manifest="/d/m.csv", config={}, seed=0)
+    webhook = subscription_create(site=site, actor=owner, url="https://example.org/", kinds=SUBSCRIBABLE)
     return SimpleNamespace(
         patient=patient,
         scan=scan,
@@ -73,4 +76,6 @@ def case(site, owner):
         model=analysis.model_version,
         merge=merge,
         run=run,
+        webhook=webhook,
+        delivery=trial(subscription=webhook),
     )

@@ -53,6 +53,15 @@ BEYOND = [
     ("GET", "api-training-run", "model.view"),
     ("POST", "api-training-run-cancel", "training.start"),
     ("GET", "api-audit-events", "audit.view"),
+    ("GET", "api-webhooks", "webhook.manage"),
+    ("POST", "api-webhooks", "webhook.manage"),
+    ("GET", "api-webhook", "webhook.manage"),
+    ("PATCH", "api-webhook", "webhook.manage"),
+    ("DELETE", "api-webhook", "webhook.manage"),
+    ("POST", "api-webhook-secret", "webhook.manage"),
+    ("POST", "api-webhook-test", "webhook.manage"),
+    ("GET", "api-webhook-deliveries", "webhook.manage"),
+    ("POST", "api-webhook-delivery-again", "webhook.manage"),
 ]
 ROUTES = sorted({*(route for routes in PAGES.values() for route in routes), *BEYOND}, key=str)
 OPEN = {"api-schema", "api-docs"}
@@ -65,6 +74,7 @@ OBJECTS = {
     "api-model": "model",
     "api-merge": "merge",
     "api-training-run": "run",
+    "api-webhook": "webhook",
 }
 BODIES = {
     "api-studies-search": {"q": "x"},
@@ -89,13 +99,16 @@ def address(name: str, case) -> str:
     if not takes_an_object(name):
         return reverse(name)
     of = next(kind for begin, kind in sorted(OBJECTS.items(), reverse=True) if name.startswith(begin))
-    return reverse(name, args=[getattr(case, of).pk])
+    keys = [getattr(case, of).pk]
+    return reverse(name, args=[*keys, case.delivery.pk] if "delivery-again" in name else keys)
 
 
 def ask(client, method: str, name: str, case):
-    if method == "GET":
-        return client.get(address(name, case))
-    return client.post(address(name, case), BODIES.get(name, {"source": str(uuid4()), "reason": "x"}), "json")
+    if method in ("GET", "DELETE"):
+        return getattr(client, method.lower())(address(name, case))
+    return getattr(client, method.lower())(
+        address(name, case), BODIES.get(name, {"source": str(uuid4()), "reason": "x"}), "json"
+    )
 
 
 OF_OBJECTS = [route for route in ROUTES if takes_an_object(route[1])]
@@ -104,7 +117,7 @@ READ = [
     (method, name, permission)
     for method, name, permission in ROUTES
     if method == "GET"
-    and permission not in (None, "audit.view")
+    and permission not in (None, "audit.view", "webhook.manage")
     and name not in ("api-phantoms", "api-scan-preview", "api-scan-display", "api-analysis-overlay")
 ]
 

@@ -8,7 +8,14 @@ import pytest
 from django.core.cache import cache
 from rest_framework.test import APIClient
 
-from tests.factories import AnalysisFactory, ModelVersionFactory, PatientFactory, ScanFactory, UploadFactory
+from tests.factories import (
+    AnalysisFactory,
+    ModelVersionFactory,
+    PatientFactory,
+    ScanFactory,
+    UploadFactory,
+    UserFactory,
+)
 from webapp.accounts.permissions import Permission
 from webapp.scans.models import Scan
 
@@ -214,6 +221,7 @@ LISTS = {
     "promotions": 6,
     "training-runs": 6,
     "audit-events": 6,
+    "webhooks": 6,
 }
 
 
@@ -238,8 +246,12 @@ def everything(site) -> None:
     from webapp.audit.services import record
     from webapp.registry.models import Promotion
     from webapp.training.models import TrainingRun
+    from webapp.webhooks.services import subscription_create
 
     for n in range(3):
+        subscription_create(
+            site=site, actor=UserFactory(), url="https://example.org/", kinds=["analysis.done"]
+        )
         version = ModelVersionFactory(status="retired")
         Promotion.objects.create(model_version=version, reason="because")
         scan = AnalysisFactory(scan__site=site, model_version=version, status="done").scan

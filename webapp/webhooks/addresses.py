@@ -1,0 +1,88 @@
+"""Where events may be sent: https to public hosts, else only to networks that the settings name.
+
+A name is judged by each address that it resolves to, when something is sent, and the connection is made to
+the very address that was judged: a name that changes its mind in between gains nothing.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from django.conf import settings
+
+from webapp.core.errors import CodedError
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+NAT64 = ipaddress.ip_network("64:ff9b::/96")
+PORTS = {"https": 443, "http": 80}
+
+
+@dataclass(frozen=True)
+class Target:
+    """An address taken apart; `path` carries the query."""
+
+    scheme: str
+    host: str
+    port: int
+    path: str
+
+
+class AddressRefused(Exception):
+    """Nothing may be sent there."""
+
+
+def target_of(url: str) -> Target:
+    """Read an address; raises CodedError `webhook_address_refused` for one that can never be sent to."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or PORTS.get(parts.scheme, 0)
+    except ValueError as error:
+        raise CodedError("webhook_address_refused") from error
+    host = parts.hostname or ""
+    plain = url.isascii() and url.isprintable() and " " not in url
+    if not (plain and host and port) or parts.username or parts.password or parts.fragment:
+        raise CodedError("webhook_address_refused")
+    literal = _literal(host)
+    loopback = host == "localhost" or (literal is not None and literal.is_loopback)
+    if parts.scheme != "https" and not (loopback and _loopback_allowed()):
+        raise CodedError("webhook_address_refused")
+    if (literal is not None and not allowed(literal)) or (host == "localhost" and not _loopback_allowed()):
+        raise CodedError("webhook_address_refused")
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return Target(parts.scheme, host, port, path)
+
+
+def resolve(target: Target) -> str:
+    """An address of the host to connect to, each of which is allowed; raises AddressRefused, OSError."""
+    found = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
+    addresses = [entry[4][0] for entry in found]
+    for address in addresses:
+        if not allowed(ipaddress.ip_address(address.split("%")[0])):
+            raise AddressRefused
+    return addresses[0]
+
+
+def allowed(address: Address) -> bool:
+    """Whether the address is public, or named by HILUM_WEBHOOK_NETWORKS, or loopback outside production."""
+    address = getattr(address, "ipv4_mapped", None) or address
+    networks = [ipaddress.ip_network(text.strip()) for text in settings.HILUM_WEBHOOK_NETWORKS]
+    if any(address.version == network.version and address in network for network in networks):
+        return True
+    if address.is_loopback:
+        return _loopback_allowed()
+    tunnelled = address.version == 6 and (address.sixtofour or address.teredo or address in NAT64)
+    return address.is_global and not address.is_multicast and not tunnelled
+
+
+def _loopback_allowed() -> bool:
+    return not settings.PRODUCTION
+
+
+def _literal(host: str) -> Address | None:
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None

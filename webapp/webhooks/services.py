@@ -1,0 +1,193 @@
+"""Events and their deliveries. `announce` is called in the transaction of what it tells of."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Exists, F, OuterRef, Q
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from webapp.accounts.models import Site, User
+from webapp.audit.services import record
+from webapp.core import ledger
+from webapp.core.errors import CodedError
+from webapp.core.queue import nudge
+from webapp.webhooks.addresses import target_of
+from webapp.webhooks.kinds import Kind
+from webapp.webhooks.models import Attempt, Delivery, DeliveryStatus, Event, Subscription
+
+NOTIFY = "worker.tasks.notify"
+DELIVERY_LEASE = timedelta(seconds=60)
+FIRST_PAUSE, LONGEST_PAUSE = 5, 300
+TRIED_FOR, KEPT_FOR = timedelta(days=7), timedelta(days=30)
+MOST_OF_A_SITE = 20
+GONE = 410
+UNDER_WAY = (DeliveryStatus.WAITING, DeliveryStatus.SENDING)
+# What the receiver itself may get over soon: nothing else is sent to it until then.
+PASSING = {408, 425, 429}
+
+
+def announce(*, site_id: uuid.UUID, kind: Kind, subject: uuid.UUID, data: Mapping[str, Any]) -> None:
+    """Tell the site's subscribers; call it while the row of `subject` is locked, which keeps the order."""
+    subscriptions = Subscription.objects.filter(site=site_id, active=True)
+    wanting = [one for one in subscriptions if kind.value in one.kinds]
+    if wanting:
+        _deliver(wanting, Event(site_id=site_id, kind=kind.value, subject=subject, data=dict(data)))
+
+
+@transaction.atomic
+def subscription_create(
+    *, site: Site, actor: User, url: str, kinds: Iterable[str], description: str = ""
+) -> Subscription:
+    """Raises CodedError `webhook_address_refused`, `conflict` when the site has as many as it may."""
+    target_of(url)
+    if Subscription.objects.filter(site=site).count() >= MOST_OF_A_SITE:
+        raise CodedError("conflict", f"A site has at most {MOST_OF_A_SITE} webhooks.", "Remove one first.")
+    subscription = Subscription.objects.create(
+        site=site, created_by=actor, url=url, kinds=sorted(set(kinds)), description=description
+    )
+    record(actor=actor, site=site, action="webhook.created", subject=subscription)
+    return subscription
+
+
+@transaction.atomic
+def subscription_change(*, subscription: Subscription, actor: User, **changes: Any) -> Subscription:
+    """Change url, kinds, description or active; switched on again, it is tried at once."""
+    if "url" in changes:
+        target_of(changes["url"])
+    if changes.get("active"):
+        changes |= {"ended": "", "failures": 0, "paused_until": None}
+    for name, value in changes.items():
+        setattr(subscription, name, value)
+    subscription.save(update_fields=list(changes) or None)
+    record(
+        actor=actor,
+        site=subscription.site,
+        action="webhook.changed",
+        subject=subscription,
+        detail={"fields": sorted(changes)},
+    )
+    nudge(NOTIFY)
+    return subscription
+
+
+@transaction.atomic
+def subscription_remove(*, subscription: Subscription, actor: User) -> None:
+    """With its deliveries and their log; the audit trail keeps that it was there."""
+    record(actor=actor, site=subscription.site, action="webhook.removed", subject=subscription)
+    subscription.delete()
+
+
+@transaction.atomic
+def secret_change(*, subscription: Subscription, actor: User) -> Subscription:
+    """A new secret; for a day the old one signs too, so that a receiver can change over."""
+    Subscription.objects.filter(pk=subscription.pk).update(
+        secret_version=F("secret_version") + 1, secret_changed_at=timezone.now()
+    )
+    record(actor=actor, site=subscription.site, action="webhook.secret_changed", subject=subscription)
+    subscription.refresh_from_db()
+    return subscription
+
+
+@transaction.atomic
+def trial(*, subscription: Subscription) -> Delivery:
+    """Send one event of the kind `webhook.test`; raises CodedError `conflict` to one that is switched off."""
+    if not subscription.active:
+        raise CodedError("conflict", "This webhook is switched off.", "Switch it on first.")
+    event = Event(site=subscription.site, kind=Kind.TEST.value, subject=uuid.uuid4(), data={})
+    return _deliver([subscription], event)[0]
+
+
+@transaction.atomic
+def delivery_again(*, delivery: Delivery) -> Delivery:
+    """Send once more what was delivered or given up; raises CodedError `conflict` for what is under way."""
+    if delivery.status in UNDER_WAY or not ledger.retry(delivery, next_at=Now()):
+        raise CodedError("conflict", "This delivery is still under way.", "Wait for its end.")
+    nudge(NOTIFY, delivery.pk)
+    delivery.refresh_from_db()
+    return delivery
+
+
+def delivery_claim(*, lease: timedelta = DELIVERY_LEASE) -> Delivery | None:
+    """Take the oldest delivery that is due: none of a receiver that is down, none before an earlier one of
+    the same subject is through."""
+    open_receivers = Q(subscription__paused_until=None) | Q(subscription__paused_until__lte=Now())
+    earlier = Delivery.objects.filter(
+        subscription=OuterRef("subscription"),
+        subject=OuterRef("subject"),
+        event__lt=OuterRef("event"),
+        status__in=UNDER_WAY,
+    )
+    due = Delivery.objects.filter(open_receivers, ~Exists(earlier), subscription__active=True)
+    claimed = ledger.claim(due.filter(next_at__lte=Now()), n=1, lease=lease)
+    if not claimed:
+        return None
+    return Delivery.objects.select_related("subscription", "event").get(pk=claimed[0].pk)
+
+
+@transaction.atomic
+def delivery_done(*, delivery: Delivery, token: uuid.UUID, response_status: int, seconds: float) -> bool:
+    """The receiver has it; False when the attempt has lost its lease."""
+    if not ledger.finish(delivery, token, status=DeliveryStatus.DELIVERED, error_code=""):
+        return False
+    Attempt.objects.create(delivery=delivery, response_status=response_status, seconds=seconds)
+    Subscription.objects.filter(pk=delivery.subscription_id).update(failures=0, paused_until=None)
+    return True
+
+
+@transaction.atomic
+def delivery_failed(
+    *,
+    delivery: Delivery,
+    token: uuid.UUID,
+    code: str,
+    seconds: float,
+    response_status: int | None = None,
+) -> bool:
+    """The receiver did not take it: later again, for a week; False when the attempt has lost its lease.
+
+    A receiver that is down, overloaded or broken is left alone for a while; one that says 410 for good.
+    """
+    old = timezone.now() - delivery.event.created_at > TRIED_FOR
+    status = DeliveryStatus.FAILED if old else DeliveryStatus.WAITING
+    again = Now() + pause_after(delivery.attempts)
+    if not ledger.finish(delivery, token, status=status, error_code=code, next_at=again):
+        return False
+    Attempt.objects.create(
+        delivery=delivery, response_status=response_status, error_code=code, seconds=seconds
+    )
+    receiver = Subscription.objects.filter(pk=delivery.subscription_id)
+    if response_status == GONE:
+        receiver.update(active=False, ended="gone")
+    elif response_status is None or response_status >= 500 or response_status in PASSING:
+        failures = delivery.subscription.failures + 1
+        receiver.update(failures=failures, paused_until=Now() + pause_after(failures))
+    return True
+
+
+def pause_after(failures: int) -> timedelta:
+    """5 seconds, doubled with each failure in a row, at most 5 minutes."""
+    return timedelta(seconds=min(FIRST_PAUSE * 2 ** min(failures - 1, 10), LONGEST_PAUSE))
+
+
+def deliveries_tidy() -> int:
+    """Give up what has waited for a week at a receiver that is switched off; forget what is a month old."""
+    now = timezone.now()
+    Delivery.objects.filter(status=DeliveryStatus.WAITING, event__created_at__lt=now - TRIED_FOR).update(
+        status=DeliveryStatus.FAILED, error_code=ledger.GAVE_UP
+    )
+    old = Event.objects.filter(created_at__lt=now - KEPT_FOR)
+    return old.exclude(deliveries__status__in=UNDER_WAY).delete()[0]
+
+
+def _deliver(subscriptions: list[Subscription], event: Event) -> list[Delivery]:
+    event.save(force_insert=True)
+    deliveries = [Delivery(subscription=one, event=event, subject=event.subject) for one in subscriptions]
+    Delivery.objects.bulk_create(deliveries)
+    nudge(NOTIFY)
+    return deliveries
