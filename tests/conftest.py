@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,6 +28,19 @@ def shared_data() -> Path:
     folder = Path(os.environ.get("HILUM_SHARED_DATA", ROOT.parent / "shared" / "data"))
     if not (folder / "cxr" / "manifest.csv").exists():
         pytest.skip("the collection of real images is not here: set HILUM_SHARED_DATA")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def node_modules() -> Path:
+    """The packages of package-lock.json, installed beside it; a skip where there is no npm."""
+    folder, lock = ROOT / "node_modules", ROOT / "package-lock.json"
+    installed = folder / ".package-lock.json"
+    if not installed.exists() or installed.stat().st_mtime < lock.stat().st_mtime:
+        if not shutil.which("npm"):
+            pytest.skip("no npm here: install Node.js 20 or newer")
+        command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+        subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=280)
     return folder
 
 

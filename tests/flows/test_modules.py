@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mimetypes
 
+import numpy as np
 import pytest
 
 from tests.flows.conftest import ROOT
@@ -111,18 +112,18 @@ def test_the_move_dialog_says_whom_the_identifier_is_and_asks_for_a_new_patient(
 def test_the_map_is_bilinear_inside_and_nothing_outside(run):
     grid = "[[0, 2], [4, 6]]"
     places = "[[0, 0], [1, 0], [0.5, 0], [0.5, 0.5], [-0.4, 0], [-0.6, 0], [1.6, 1]]"
-    values = run("viewer/overlay.js", f"{places}.map(([x, y]) => m.sample({grid}, x, y))")
+    values = run("viewer/overlay.js", f"{places}.map(([x, y]) => m.sampler({grid})(x, y))")
     assert values == [0, 2, 1, 3, 0, 0, 0]
 
 
 def test_a_grid_of_one_row_is_drawn_too(run):
-    assert run("viewer/overlay.js", "m.sample([[1, 3]], 0.5, 0)") == 2
+    assert run("viewer/overlay.js", "m.sampler([[1, 3]])(0.5, 0)") == 2
 
 
 def test_an_affine_is_turned_round(run):
-    pixel = "10 * 3 + 2 * 4 + 5, -3 * 3 + 20 * 4 + 7"
-    place = run("viewer/overlay.js", f"m.toGrid([10, 2, 5, -3, 20, 7])({pixel})")
-    assert place == pytest.approx([3, 4])
+    x, y = 10 * 3 + 2 * 4 + 5, -3 * 3 + 20 * 4 + 7
+    a, b, c, d, e, f = run("viewer/overlay.js", "m.inverse([10, 2, 5, -3, 20, 7])")
+    assert [a * x + b * y + c, d * x + e * y + f] == pytest.approx([3, 4])
 
 
 PAINTED = """(() => {
@@ -141,13 +142,42 @@ def test_a_weak_map_looks_weak_and_a_negative_one_is_not_drawn(run):
     assert against == 0
 
 
-def test_colours_run_from_black_to_pale_yellow(run):
-    assert run("viewer/colours.js", "[m.inferno(-1), m.inferno(0), m.inferno(1), m.inferno(9)]") == [
-        [0, 0, 4],
-        [0, 0, 4],
-        [252, 255, 164],
-        [252, 255, 164],
-    ]
+def test_what_lies_below_the_threshold_is_not_drawn(run):
+    below = (PAINTED % 0.8).replace(
+        "{ rows: 10, columns: 10 }", "{ rows: 10, columns: 10 }, { threshold: 0.5 }"
+    )
+    assert run("viewer/overlay.js", below) == [0, 0, 0, 0]
+
+
+OUTLINED = """(() => {
+    const grid = [[0, 0, 0], [0, 2, 0], [0, 0, 0]];
+    const cam = { grids: { a: grid }, affine: [10, 0, 4.5, 0, 10, 4.5], scale: 2 };
+    const path = m.outline(cam, "a", { rows: 30, columns: 30 }, 0.5);
+    const context = document.createElement("canvas").getContext("2d");
+    const near = ([x, y]) => { context.lineWidth = 2; return context.isPointInStroke(path, x, y); };
+    return [[15, 10], [15, 20], [10, 15], [20, 15], [15, 15], [2, 2]].map(near);
+})()"""
+
+
+def test_an_outline_goes_round_where_the_map_is_strong(run):
+    assert run("viewer/overlay.js", OUTLINED) == [True, True, True, True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "last"),
+    [("inferno", [0, 0, 4], [252, 255, 164]), ("cividis", [0, 34, 78], [254, 232, 56])],
+)
+def test_colours_run_from_dark_to_pale_yellow(run, name, first, last):
+    values = f"[-1, 0, 1, 9].map((value) => m.colourOf(value, '{name}'))"
+    assert run("viewer/colours.js", values) == [first, first, last, last]
+
+
+def test_both_sides_colour_a_map_alike(run):
+    from classifier.explain import inferno
+
+    values = [step / 50 for step in range(51)]
+    ours = run("viewer/colours.js", f"{values}.map((value) => m.colourOf(value, 'inferno'))")
+    np.testing.assert_allclose(ours, 255 * inferno(values), atol=1e-9)
 
 
 def test_ages_are_told_in_one_unit(run):

@@ -139,6 +139,25 @@ def analysis_retry(*, analysis: Analysis, actor: User) -> Analysis:
     return analysis
 
 
+@transaction.atomic
+def analysis_reveal(*, analysis: Analysis, actor: User) -> None:
+    """Record that a reader looks at what is withheld; raises CodedError `conflict` where nothing is."""
+    if not (analysis.status == Analysis.Status.DONE and analysis.withheld):
+        raise CodedError("conflict")
+    detail = {"reason": analysis.abstention, "scan": str(analysis.scan_id)}
+    record(actor=actor, site=analysis.scan.site, action="analysis.revealed", subject=analysis, detail=detail)
+
+
+@transaction.atomic
+def patient_rescore(*, patient: Patient, actor: User) -> int:
+    """Queue the patient's scans for the active models, so that one tells all; answers how many wait."""
+    queued = analyses_queue(Scan.objects.filter(series__study__patient=patient))
+    waiting = sum(analysis.status == Analysis.Status.QUEUED for analysis in queued)
+    detail = {"scans": waiting}
+    record(actor=actor, site=patient.site, action="patient.rescored", subject=patient, detail=detail)
+    return waiting
+
+
 def backfill(slot: str | None = None) -> int:
     """Queue the scans that no model has answered for the active one of their slot; answers how many.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,17 +49,22 @@ class Other:
         return of_analysis(self.analysis).sentence
 
 
-def evidence_of(analyses: Sequence[Analysis]) -> dict[str, Any]:
-    """Template values of a scan's analyses; empty ones where there is nothing to show yet."""
+def evidence_of(analyses: Sequence[Analysis], *, revealed: Container[str] = ()) -> dict[str, Any]:
+    """Template values of a scan's analyses; empty ones where there is nothing to show yet.
+
+    What an abstention withholds is there only for the ids of analyses that the reader has `revealed`.
+    """
     analysis = current_analysis(analyses)
+    others = _others(analyses, analysis)
     if analysis is None or analysis.status != AnalysisStatus.DONE:
-        return {"analysis": analysis, "others": _others(analyses, analysis)}
-    spec = analysis.model_version.model_spec
-    stored = getattr(analysis, "stored_cam", None)
-    cam = stored.cam if stored and not analysis.withheld else None
+        return {"analysis": analysis, "others": others}
+    shown = not analysis.withheld or str(analysis.pk) in revealed
+    return {"analysis": analysis, "others": others, "hidden": not shown} | (_told(analysis) if shown else {})
+
+
+def _told(analysis: Analysis) -> dict[str, Any]:
+    spec, cam = analysis.model_version.model_spec, cam_of(analysis)
     return {
-        "analysis": analysis,
-        "others": _others(analyses, analysis),
         "bars": [
             Bar(
                 f,
@@ -76,6 +81,11 @@ def evidence_of(analyses: Sequence[Analysis]) -> dict[str, Any]:
         "cam_finding": worth_showing(analysis.finding, analysis.probabilities),
         "inside_lungs": round(100 * cam["inside_lungs"]) if cam and cam["inside_lungs"] is not None else None,
     }
+
+
+def cam_of(analysis: Analysis) -> dict[str, Any] | None:
+    stored = getattr(analysis, "stored_cam", None)
+    return stored.cam if stored else None
 
 
 def working_point(card: dict[str, Any], finding: str) -> str:

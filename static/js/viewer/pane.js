@@ -1,137 +1,215 @@
-// A small grey-image viewer on one canvas: window and level, zoom, pan, invert, fit, one overlay.
-// It knows nothing of the page, so another viewer can take its place.
-const ZOOM_LIMITS = [0.2, 20];
+// One picture on the screen: a Cornerstone stack viewport, its window and view, and a layer over it for the heatmap.
+import { Enums } from "@cornerstonejs/core";
+import { know } from "./pictures.js";
 
-export class Viewer {
-  #canvas; #context; #picture; #grey; #overlay = null; #opacity = 0.6; #queued = false;
-  #view = { zoom: 1, x: 0, y: 0 };
-  #window = { width: 255, level: 127.5 };
-  #inverted = false;
+const { CAMERA_MODIFIED, IMAGE_RENDERED, VOI_MODIFIED } = Enums.Events;
+const ZOOM_LIMITS = [0.2, 40];
+
+export class Pane {
+  #engine; #viewport; #layer; #seen = null;
+  heat = null;
+  choices = null;
   onChange = () => {};
+  onView = () => {};
 
-  constructor(canvas) {
-    this.#canvas = canvas;
-    this.#context = canvas.getContext("2d");
-    new ResizeObserver(() => this.#resize()).observe(canvas);
-    this.#listen();
+  constructor(engine, element, picture) {
+    Object.assign(this, { element, picture });
+    this.#engine = engine;
   }
 
-  /** Loads an 8-bit grey picture; resolves when it is on the screen. */
-  async load(url) {
-    const image = new Image();
-    image.src = url;
-    await image.decode();
-    this.#picture = document.createElement("canvas");
-    this.#picture.width = image.naturalWidth;
-    this.#picture.height = image.naturalHeight;
-    const context = this.#picture.getContext("2d", { willReadFrequently: true });
-    context.drawImage(image, 0, 0);
-    const pixels = context.getImageData(0, 0, image.naturalWidth, image.naturalHeight).data;
-    this.#grey = new Uint8ClampedArray(pixels.length / 4).map((_, at) => pixels[4 * at]);
-    this.#resize();
+  /** Resolves when the picture is on the screen in full; rejects when it could not be loaded. */
+  async open() {
+    const { element, picture } = this;
+    this.#engine.enableElement({ viewportId: picture.id, element, type: Enums.ViewportType.STACK });
+    element.removeAttribute("tabindex"); // focused, it would swallow every key, Tab among them: its figure has the focus
+    this.#viewport = this.#engine.getViewport(picture.id);
+    const drawn = new Promise((done) => element.addEventListener(IMAGE_RENDERED, done, { once: true }));
+    await this.#viewport.setStack([know(picture)]);
+    this.window = this.filed;
+    this.#addLayer();
+    this.fit();
+    await drawn;
+    element.addEventListener(CAMERA_MODIFIED, () => { this.#drawLayer(); this.onView(this); this.onChange(this); });
+    element.addEventListener(VOI_MODIFIED, () => { this.onView(this); this.onChange(this); });
+    element.addEventListener(IMAGE_RENDERED, () => this.#drawLayer());
+    new ResizeObserver(() => this.#resize()).observe(element);
+    this.#seen = this.view;
+    requestAnimationFrame(() => this.#drawLayer()); // the picture comes first
+    this.onChange(this);
   }
 
-  get state() {
-    return { ...this.#window, zoom: this.#view.zoom, inverted: this.#inverted };
+  get viewport() { return this.#viewport; }
+
+  // --- Window -----------------------------------------------------------------------------------------
+
+  get filed() { return { width: this.picture.windowWidth, level: this.picture.windowCenter }; }
+
+  get window() {
+    const { lower, upper } = this.#viewport.getProperties().voiRange;
+    return { width: upper - lower, level: (upper + lower) / 2 };
   }
 
-  set overlay(canvas) { this.#overlay = canvas; this.#draw(); }
-  set opacity(share) { this.#opacity = share; this.#draw(); }
+  set window({ width, level }) {
+    const wide = Math.max(width, 1);
+    this.#viewport.setProperties({ voiRange: { lower: level - wide / 2, upper: level + wide / 2 } });
+    this.#viewport.render();
+  }
 
-  invert() { this.#inverted = !this.#inverted; this.#develop(); }
+  /** The window in terms of the file's own: what two pictures of different depth can share. */
+  get tone() {
+    const { width, level } = this.window;
+    return { width: width / this.filed.width, level: (level - this.filed.level) / this.filed.width, inverted: this.inverted };
+  }
 
-  fit() { this.#view = { zoom: 1, x: 0, y: 0 }; this.#draw(); }
+  set tone({ width, level, inverted }) {
+    this.inverted = inverted;
+    this.window = { width: width * this.filed.width, level: this.filed.level + level * this.filed.width };
+  }
+
+  get range() {
+    const { minPixelValue, maxPixelValue } = this.#viewport.getCornerstoneImage();
+    return { width: maxPixelValue - minPixelValue, level: (maxPixelValue + minPixelValue) / 2 };
+  }
+
+  get inverted() { return Boolean(this.#viewport.getProperties().invert); }
+
+  set inverted(turned) {
+    if (turned === this.inverted) return;
+    this.#viewport.setProperties({ invert: turned });
+    this.#viewport.render();
+    this.onChange(this);
+  }
+
+  // --- View -------------------------------------------------------------------------------------------
+
+  get turned() { return (Math.round(this.#viewport.getRotation()) + 360) % 360; }
+
+  get mirrored() {
+    const { flipHorizontal = false, flipVertical = false } = this.#viewport.getCamera();
+    return { flipHorizontal, flipVertical };
+  }
+
+  turn(degrees) {
+    this.#viewport.setRotation((this.turned + degrees + 360) % 360);
+    this.#move({});
+  }
+
+  mirror(axis) {
+    const flip = `flip${axis}`;
+    this.#viewport.setCamera({ [flip]: !this.mirrored[flip] });
+    this.#move({});
+  }
+
+  fit() {
+    this.#move({ parallelScale: this.#fitted, focalPoint: this.#middle });
+  }
+
+  /** One pixel of the picture on one of the screen, on its raster. */
+  actual() {
+    const { element } = this;
+    this.#move({ parallelScale: (element.clientHeight * devicePixelRatio * this.#spacing[0]) / 2, focalPoint: this.#middle });
+    const [x, y] = this.toScreen([0, 0]).map((at) => at * devicePixelRatio);
+    this.pan((Math.round(x) - x) / devicePixelRatio, (Math.round(y) - y) / devicePixelRatio);
+  }
+
+  pan(x, y) {
+    const [zero, there] = [this.#viewport.canvasToWorld([0, 0]), this.#viewport.canvasToWorld([x, y])];
+    this.#move({ focalPoint: this.#viewport.getCamera().focalPoint.map((at, axis) => at - there[axis] + zero[axis]) });
+  }
+
+  /** Zooms by `factor` about a point of the element, its middle unless told. */
+  zoom(factor, point = [this.element.clientWidth / 2, this.element.clientHeight / 2]) {
+    const { parallelScale, focalPoint } = this.#viewport.getCamera();
+    const bounds = ZOOM_LIMITS.map((limit) => this.#fitted / limit);
+    const scale = Math.min(Math.max(parallelScale / factor, bounds[1]), bounds[0]);
+    const fixed = this.#viewport.canvasToWorld(point);
+    this.#move({ parallelScale: scale, focalPoint: focalPoint.map((at, axis) => fixed[axis] + ((at - fixed[axis]) * scale) / parallelScale) });
+  }
+
+  /** Pixels of the screen for one of the picture. */
+  get magnification() {
+    return (this.element.clientHeight * devicePixelRatio * this.#spacing[0]) / 2 / this.#viewport.getCamera().parallelScale;
+  }
+
+  /** Zoom against the fitted view, the middle in heights of it, rotation and flips: what two panes can share. */
+  get view() {
+    const { parallelScale, focalPoint } = this.#viewport.getCamera();
+    const offset = focalPoint.map((at, axis) => (at - this.#middle[axis]) / this.#fitted);
+    return { zoom: this.#fitted / parallelScale, offset, turned: this.turned, mirrored: this.mirrored };
+  }
+
+  set view({ zoom, offset, turned, mirrored }) {
+    if (turned !== this.turned) this.#viewport.setRotation(turned);
+    if (JSON.stringify(mirrored) !== JSON.stringify(this.mirrored)) this.#viewport.setCamera(mirrored);
+    this.#move({ parallelScale: this.#fitted / zoom, focalPoint: this.#middle.map((at, axis) => at + offset[axis] * this.#fitted) });
+  }
 
   reset() {
-    this.#window = { width: 255, level: 127.5 };
-    this.#inverted = false;
-    this.#view = { zoom: 1, x: 0, y: 0 };
-    this.#develop();
+    this.inverted = false;
+    this.window = this.filed;
+    this.view = { zoom: 1, offset: [0, 0, 0], turned: 0, mirrored: { flipHorizontal: false, flipVertical: false } };
   }
 
-  pan(x, y) { this.#view.x += x; this.#view.y += y; this.#draw(); }
-
-  /** Zooms by `factor` about a point of the canvas, its middle unless told. */
-  zoom(factor, x = this.#canvas.width / 2, y = this.#canvas.height / 2) {
-    const before = this.#view.zoom;
-    const zoom = Math.min(Math.max(before * factor, ZOOM_LIMITS[0]), ZOOM_LIMITS[1]);
-    const [fromMiddleX, fromMiddleY] = [x - this.#canvas.width / 2, y - this.#canvas.height / 2];
-    this.#view.x = fromMiddleX - ((fromMiddleX - this.#view.x) * zoom) / before;
-    this.#view.y = fromMiddleY - ((fromMiddleY - this.#view.y) * zoom) / before;
-    this.#view.zoom = zoom;
-    this.#draw();
+  /** Where a place in the picture (column and row, 0 at the outer edge of the first pixel) falls in the element. */
+  toScreen([column, row]) {
+    const [rowSpacing, columnSpacing] = this.#spacing;
+    return this.#viewport.worldToCanvas([column * columnSpacing, row * rowSpacing, 0]);
   }
 
-  shiftWindow(width, level) {
-    this.#window.width = Math.min(Math.max(this.#window.width + width, 2), 1024);
-    this.#window.level = Math.min(Math.max(this.#window.level + level, -128), 383);
-    this.#develop();
+  redraw() { this.#drawLayer(); }
+
+  get #spacing() { return this.picture.spacing ?? [1, 1]; }
+
+  get #middle() {
+    const { rows, columns } = this.picture;
+    return [(columns / 2) * this.#spacing[1], (rows / 2) * this.#spacing[0], 0];
   }
 
-  #listen() {
-    const canvas = this.#canvas;
-    canvas.addEventListener("contextmenu", (event) => event.preventDefault());
-    canvas.addEventListener("pointerdown", (event) => canvas.setPointerCapture(event.pointerId));
-    canvas.addEventListener("pointermove", (event) => {
-      if (!event.buttons) return;
-      const ratio = devicePixelRatio;
-      const moves = event.buttons !== 1 || event.shiftKey;
-      if (moves) this.pan(event.movementX * ratio, event.movementY * ratio);
-      else this.shiftWindow(event.movementX, event.movementY * 0.5);
-    });
-    canvas.addEventListener("wheel", (event) => {
-      event.preventDefault();
-      this.zoom(Math.exp(-event.deltaY / 400), event.offsetX * devicePixelRatio, event.offsetY * devicePixelRatio);
-    }, { passive: false });
-    canvas.addEventListener("dblclick", () => this.fit());
+  get #fitted() {
+    const { clientWidth, clientHeight } = this.element;
+    const sides = [this.picture.columns * this.#spacing[1], this.picture.rows * this.#spacing[0]];
+    const [wide, high] = this.turned % 180 ? sides.reverse() : sides;
+    return Math.max(high, (wide * clientHeight) / clientWidth) / 2;
+  }
+
+  #move({ parallelScale, focalPoint }) {
+    const camera = this.#viewport.getCamera();
+    const position = focalPoint && camera.position.map((at, axis) => at + focalPoint[axis] - camera.focalPoint[axis]);
+    this.#viewport.setCamera({ parallelScale: parallelScale ?? camera.parallelScale, ...(focalPoint && { focalPoint, position }) });
+    this.#viewport.render();
   }
 
   #resize() {
-    this.#canvas.width = Math.round(this.#canvas.clientWidth * devicePixelRatio);
-    this.#canvas.height = Math.round(this.#canvas.clientHeight * devicePixelRatio);
-    this.#develop();
+    const { clientWidth, clientHeight } = this.element;
+    const { width, height } = this.#layer;
+    if (!clientWidth || (width === Math.round(clientWidth * devicePixelRatio) && height === Math.round(clientHeight * devicePixelRatio))) return;
+    const view = this.#seen;
+    this.#engine.resize(true, true);
+    this.view = view;
   }
 
-  #develop() {
-    if (!this.#grey) return;
-    const { width, level } = this.#window;
-    const curve = Uint8ClampedArray.from({ length: 256 }, (_, grey) => ((grey - level) / width + 0.5) * 255);
-    if (this.#inverted) curve.forEach((grey, at) => { curve[at] = 255 - grey; });
-    const context = this.#picture.getContext("2d");
-    const developed = context.createImageData(this.#picture.width, this.#picture.height);
-    const words = new Uint32Array(developed.data.buffer);
-    this.#grey.forEach((grey, at) => { words[at] = 0xff000000 | (curve[grey] * 0x010101); });
-    context.putImageData(developed, 0, 0);
-    this.#draw();
+  // --- The layer over it ------------------------------------------------------------------------------
+
+  #addLayer() {
+    this.#layer = document.createElement("canvas");
+    this.#layer.className = "heat";
+    this.element.querySelector("canvas.cornerstone-canvas").after(this.#layer);
   }
 
-  #draw() {
-    if (this.#queued) return;
-    this.#queued = true;
-    requestAnimationFrame(() => { this.#queued = false; this.#paint(); });
-  }
-
-  #paint() {
-    const context = this.#context;
-    const { width, height } = this.#canvas;
+  #drawLayer() {
+    const { element, picture } = this;
+    const [width, height] = [element.clientWidth, element.clientHeight].map((side) => Math.round(side * devicePixelRatio));
+    if (this.#layer.width !== width || this.#layer.height !== height) Object.assign(this.#layer, { width, height });
+    const context = this.#layer.getContext("2d");
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.clearRect(0, 0, width, height);
-    if (!this.#grey) return;
-    const picture = this.#picture;
-    const scale = Math.min(width / picture.width, height / picture.height) * this.#view.zoom;
-    const [left, top] = [
-      width / 2 + this.#view.x - (picture.width * scale) / 2,
-      height / 2 + this.#view.y - (picture.height * scale) / 2,
-    ];
-    context.imageSmoothingEnabled = scale < 4;
-    context.imageSmoothingQuality = "high";
-    context.drawImage(picture, left, top, picture.width * scale, picture.height * scale);
-    if (this.#overlay && this.#opacity > 0) {
-      context.globalAlpha = this.#opacity;
-      context.imageSmoothingEnabled = true;
-      context.drawImage(this.#overlay, left, top, picture.width * scale, picture.height * scale);
-      context.globalAlpha = 1;
-    }
-    this.onChange(this.state);
+    this.#seen = this.view;
+    if (!this.heat || !this.choices?.opacity) return;
+    const [zero, right, below] = [[0, 0], [picture.columns, 0], [0, picture.rows]]
+      .map((place) => this.toScreen(place).map((at) => at * devicePixelRatio));
+    const across = [0, 1].map((axis) => (right[axis] - zero[axis]) / picture.columns);
+    const down = [0, 1].map((axis) => (below[axis] - zero[axis]) / picture.rows);
+    context.setTransform(...across, ...down, ...zero);
+    this.heat.draw(context, devicePixelRatio / Math.hypot(...across), this.choices);
   }
 }

@@ -1,87 +1,106 @@
-// The scan page: viewer, heatmap controls, keys, and the evidence panel that fills in by itself.
+// The reading page: pictures, tools, keys, and the evidence panel that fills in by itself.
 import { fragment, poll } from "../http.js";
 import { onKeys } from "../keys.js";
 import { showTimes } from "../times.js";
 import { watchMove } from "./move.js";
-import { paint, paintLegend, strongest } from "./overlay.js";
+import { Panel } from "./panel.js";
+import { readOut, windowOf } from "./presets.js";
+import { inWords } from "./tools.js";
 import { Viewer } from "./viewer.js";
 
 const page = document.querySelector("[data-scan]");
 const evidence = page.querySelector("[data-evidence]");
-const size = { rows: Number(page.dataset.rows), columns: Number(page.dataset.columns) };
-const canvas = page.querySelector("[data-viewer]");
-const viewer = canvas && new Viewer(canvas);
-const remembered = { opacity: sessionStorage.getItem("opacity") ?? "0.6", finding: null, shown: true };
-
-function camNow() {
-  const data = evidence.querySelector("#cam");
-  return data ? JSON.parse(data.textContent) : null;
-}
-
-function showHeatmap() {
-  const controls = evidence.querySelector("[data-heatmap]");
-  const cam = camNow();
-  if (!viewer || !controls || !cam) return;
-  const [choice, opacity] = [controls.querySelector("[data-finding]"), controls.querySelector("[data-opacity]")];
-  if (remembered.finding) choice.value = remembered.finding;
-  opacity.value = remembered.opacity;
-  const redraw = () => {
-    viewer.overlay = paint(cam, choice.value, size);
-    controls.querySelector("[data-strongest]").textContent = strongest(cam, choice.value).toFixed(2);
-  };
-  const fade = () => {
-    viewer.opacity = remembered.shown ? Number(opacity.value) : 0;
-    controls.querySelector("[data-opacity-now]").textContent = `${Math.round(opacity.value * 100)} %`;
-  };
-  choice.addEventListener("change", () => { remembered.finding = choice.value; redraw(); });
-  opacity.addEventListener("input", () => {
-    remembered.opacity = opacity.value;
-    remembered.shown = true;
-    sessionStorage.setItem("opacity", opacity.value);
-    fade();
-  });
-  paintLegend(controls.querySelector("[data-legend]"));
-  redraw();
-  fade();
-}
-
-function turnHeatmap() {
-  remembered.shown = !remembered.shown;
-  const opacity = evidence.querySelector("[data-opacity]");
-  if (opacity) viewer.opacity = remembered.shown ? Number(opacity.value) : 0;
-}
-
-function stepOpacity(step) {
-  const opacity = evidence.querySelector("[data-opacity]");
-  if (!opacity) return;
-  opacity.value = Number(opacity.value) + step;
-  opacity.dispatchEvent(new Event("input"));
-}
-
-function nextFinding() {
-  const choice = evidence.querySelector("[data-finding]");
-  if (!choice) return;
-  choice.selectedIndex = (choice.selectedIndex + 1) % choice.options.length;
-  choice.dispatchEvent(new Event("change"));
-}
-
-function readOut({ width, level, zoom, inverted }) {
-  // The preview is the file's own window, so its 8 bits tell display values, and those modality values.
-  const [windowWidth, center, slope, intercept] = ["windowWidth", "windowCenter", "slope", "intercept"]
-    .map((name) => Number(page.dataset[name]));
-  const perGrey = windowWidth / 255;
-  const inModality = (center + (level - 127.5) * perGrey) * slope + intercept;
-  const shown = `W ${Math.round(width * perGrey * Math.abs(slope))} L ${Math.round(inModality)}`;
-  page.querySelector("[data-read-out]").textContent = `${shown}   zoom ${zoom.toFixed(1)}${inverted ? "   inverted" : ""}`;
-}
-
+const figures = [...page.querySelectorAll("[data-viewer]")];
+const panel = new Panel();
 const follow = (selector) => () => document.querySelector(selector)?.click();
-const actions = viewer && {
-  fit: () => viewer.fit(), invert: () => viewer.invert(), reset: () => viewer.reset(), heatmap: turnHeatmap,
-  in: () => viewer.zoom(1.25), out: () => viewer.zoom(0.8),
-};
 
-let lastSeen = "";
+function say(words) {
+  page.querySelector("[data-said]").textContent = words;
+}
+
+function fullScreen() {
+  if (document.fullscreenElement) document.exitFullscreen();
+  else page.querySelector("[data-stage]").requestFullscreen?.();
+}
+
+function actionsOf(viewer) {
+  const { tools } = viewer;
+  const now = () => viewer.active;
+  const preset = (name) => () => { now().window = windowOf(name, now()); say(`Window: ${name}`); };
+  return {
+    ...Object.fromEntries(["window", "pan", "zoom", "length", "angle", "magnifier"].map((name) => [name, () => tools.choose(name)])),
+    ...Object.fromEntries(["filed", "whole", "lungs", "bones", "contrast"].map((name) => [name, preset(name)])),
+    fit: () => now().fit(), actual: () => now().actual(), in: () => now().zoom(1.25), out: () => now().zoom(0.8),
+    right: () => now().turn(90), left: () => now().turn(-90),
+    mirror: () => now().mirror("Horizontal"), upend: () => now().mirror("Vertical"),
+    invert: () => { now().inverted = !now().inverted; if (viewer.linked) viewer.link(true); },
+    reset: () => viewer.reset(), remove: () => { if (tools.remove()) say("Measurement removed"); },
+    heatmap: () => panel.turn(), outlines: () => panel.outline(), full: fullScreen,
+    link: () => { viewer.link(!viewer.linked); showLink(viewer); },
+  };
+}
+
+function showLink(viewer) {
+  page.querySelector("[data-act=link]")?.setAttribute("aria-pressed", String(viewer.linked));
+}
+
+function keysOf(viewer, act) {
+  const arrows = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+  return {
+    ...Object.fromEntries(Object.entries(arrows).map(([key, step]) => [key, (event) => viewer.arrow(...step, { fine: event.shiftKey })])),
+    v: act.window, p: act.pan, z: act.zoom, d: act.length, a: act.angle, g: act.magnifier,
+    1: act.filed, 2: act.whole, 3: act.lungs, 4: act.bones, 5: act.contrast,
+    f: act.fit, 0: act.actual, "+": act.in, "=": act.in, "-": act.out,
+    t: act.right, T: act.left, x: act.mirror, y: act.upend, i: act.invert, r: act.reset,
+    Delete: act.remove, Backspace: act.remove, s: act.full, n: act.link,
+    h: act.heatmap, o: act.outlines, c: () => panel.next("finding"), q: () => panel.next("colours"),
+    "[": () => panel.step("opacity", -0.1), "]": () => panel.step("opacity", 0.1),
+    "{": () => panel.step("threshold", -0.05), "}": () => panel.step("threshold", 0.05),
+    w: () => viewer.shiftWindow(0.06, 0), W: () => viewer.shiftWindow(-0.06, 0),
+    l: () => viewer.shiftWindow(0, 0.03), L: () => viewer.shiftWindow(0, -0.03),
+  };
+}
+
+function listen(viewer) {
+  const act = actionsOf(viewer);
+  for (const button of page.querySelectorAll("[data-act]")) button.addEventListener("click", () => act[button.dataset.act]());
+  const presets = page.querySelector("[data-presets]");
+  presets.addEventListener("change", () => act[presets.value]());
+  onKeys(keysOf(viewer, act));
+  viewer.tools.onChange = (chosen) => {
+    for (const button of page.querySelectorAll("[data-tool]")) button.setAttribute("aria-pressed", String(button.dataset.act === chosen));
+  };
+  viewer.onChange = (pane) => { pane.element.closest("[data-viewer]").querySelector("[data-read-out]").textContent = readOut(pane); };
+  panel.onChange = (choices) => { viewer.heatChoices = choices; };
+  for (const [at, figure] of figures.entries()) {
+    figure.addEventListener("keydown", (event) => {
+      if (event.target !== figure || !viewer.tools.measures || !["Enter", "Escape"].includes(event.key)) return;
+      event.preventDefault();
+      const placed = event.key === "Enter" ? viewer.tools.place(viewer.panes[at]) : viewer.tools.stopPlacing();
+      say(viewer.tools.placing ? "Arrows move this end, Enter goes on to the next" : (placed && inWords(placed)) || "");
+    });
+    figure.addEventListener("pointerup", () => setTimeout(() => {
+      if (viewer.tools.measures && viewer.tools.measured.length) say(inWords(viewer.tools.measured.at(-1)));
+    }, 200));
+  }
+}
+
+async function show() {
+  const pictures = JSON.parse(page.querySelector("#pictures").textContent);
+  viewer = new Viewer(figures, pictures);
+  listen(viewer);
+  panel.attach(evidence, viewer.panes);
+  try {
+    await viewer.open();
+    figures.forEach((figure) => figure.querySelector("[data-preview]").remove());
+    page.dataset.shown = "1";
+    performance.mark("hilum:shown");
+  } catch {
+    page.querySelector("[data-no-picture]").hidden = false;
+  }
+}
+
+let [lastSeen, viewer] = ["", null];
 async function refresh() {
   const html = await fragment(page.dataset.state);
   const fresh = new DOMParser().parseFromString(html, "text/html").body.firstElementChild;
@@ -93,28 +112,16 @@ async function refresh() {
     evidence.replaceChildren(...fresh.childNodes);
     lastSeen = html;
     showTimes(evidence);
-    showHeatmap();
+    if (viewer) panel.attach(evidence, viewer.panes);
   }
   return fresh.dataset.pending === "1";
 }
 
-if (viewer) {
-  viewer.onChange = readOut;
-  viewer.load(canvas.dataset.viewer).then(() => { page.dataset.shown = "1"; }, () => {
-    page.querySelector("[data-no-picture]").hidden = false;
-  });
-  for (const button of page.querySelectorAll("[data-act]")) button.addEventListener("click", actions[button.dataset.act]);
-  onKeys({
-    f: actions.fit, i: actions.invert, r: actions.reset, h: actions.heatmap, "+": actions.in, "=": actions.in, "-": actions.out,
-    "[": () => stepOpacity(-0.1), "]": () => stepOpacity(0.1), c: nextFinding,
-    ArrowLeft: () => viewer.pan(40, 0), ArrowRight: () => viewer.pan(-40, 0),
-    ArrowUp: () => viewer.pan(0, 40), ArrowDown: () => viewer.pan(0, -40),
-    w: () => viewer.shiftWindow(16, 0), W: () => viewer.shiftWindow(-16, 0),
-    l: () => viewer.shiftWindow(0, 8), L: () => viewer.shiftWindow(0, -8),
-  });
-  showHeatmap();
-}
-onKeys({ j: follow("[rel=next]"), k: follow("[rel=prev]"), u: follow("[data-worklist-link]"), m: () => document.querySelector("#move")?.showModal() });
+onKeys({
+  j: follow("[rel=next]"), k: follow("[rel=prev]"), u: follow("[data-worklist-link]"), b: follow("[data-beside]"),
+  m: () => document.querySelector("#move")?.showModal(),
+});
 const moving = document.querySelector("#move");
 if (moving) watchMove(moving);
 if (evidence.dataset.pending === "1") poll(refresh);
+if (figures.length) show();

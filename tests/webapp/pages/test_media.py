@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
+from classifier.images.png import write_grey
 from tests.webapp.pages.conftest import store_preview
+from webapp.core import storage
 
 pytestmark = pytest.mark.django_db
 
@@ -43,3 +46,50 @@ def test_a_picture_missing_from_the_store_says_so(case, browser, owner):
     answer = browser(owner).get(f"/media/{case.scan.pk}/display/")
     assert answer.status_code == 503
     assert b"missing from the store" in answer.content
+
+
+def store_display(scan, settings) -> np.ndarray:
+    """Put a 16-bit picture where the scan's display image is said to be; answers its levels."""
+    levels = np.arange(scan.rows * scan.columns, dtype=np.uint16).reshape(scan.rows, scan.columns) * 3
+    draft = settings.HILUM_DATA / "incoming" / f"{scan.pk}-display.png"
+    draft.parent.mkdir(exist_ok=True, parents=True)
+    write_grey(draft, levels)
+    storage.put_file(draft, scan.display_name)
+    return levels
+
+
+def test_grey_levels_travel_in_sixteen_bits(case, browser, owner, teammate, stranger, settings):
+    levels = store_display(case.scan, settings)
+    where = f"/media/{case.scan.pk}/pixels/"
+    for member in (owner, teammate):
+        answer = browser(member).get(where)
+        assert answer["Content-Type"] == "application/octet-stream"
+        sent = np.frombuffer(answer.content, "<u2").reshape(levels.shape)
+        np.testing.assert_array_equal(sent, levels)
+    assert browser(stranger).get(where).status_code == 404
+
+
+def test_grey_levels_are_asked_for_anew_and_not_sent_twice(case, browser, owner, stranger, settings):
+    store_display(case.scan, settings)
+    client, where = browser(owner), f"/media/{case.scan.pk}/pixels/"
+    first = client.get(where)
+    assert "private" in first["Cache-Control"]
+    assert first["ETag"] != f'"{case.scan.display_sha256}"'
+    seen = {"if-none-match": first["ETag"]}
+    again = client.get(where, headers=seen)
+    assert (again.status_code, again.content) == (304, b"")
+    assert browser(stranger).get(where, headers=seen).status_code == 404
+
+
+def test_a_damaged_display_image_is_told_as_such(case, browser, owner, settings):
+    store_display(case.scan, settings)
+    storage.path_of(case.scan.display_name).write_bytes(b"\x89PNG\r\n\x1a\nand no more")
+    answer = browser(owner).get(f"/media/{case.scan.pk}/pixels/")
+    assert answer.status_code == 503
+    assert b"damaged" in answer.content
+
+
+def test_a_picture_of_another_size_is_not_taken_for_the_scans(case, browser, owner, settings):
+    store_display(case.scan, settings)
+    type(case.scan).objects.filter(pk=case.scan.pk).update(rows=case.scan.rows // 2)
+    assert browser(owner).get(f"/media/{case.scan.pk}/pixels/").status_code == 503

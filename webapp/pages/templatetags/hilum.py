@@ -14,6 +14,14 @@ register.filter("uncertainty", uncertainty_word)
 register.filter("lower_first", lower_first)
 
 
+@register.filter
+def signed(change: float | None) -> str:
+    """A difference of probabilities with its sign; no sign where it rounds to nothing."""
+    if change is None:
+        return "–"
+    return "0.00" if abs(change) < 0.005 else f"{change:+.2f}".replace("-", "−")
+
+
 @register.inclusion_tag("pages/_probability.html")
 def probability_bar(finding: str, probability: float, threshold: float | None = None) -> dict[str, object]:
     """A thin bar in the finding's hue; the threshold, where there is one, is a tick on it."""

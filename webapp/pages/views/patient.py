@@ -7,15 +7,18 @@ from uuid import UUID
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_POST, require_safe
 
 from webapp.accounts.services import can
 from webapp.analysis.selectors import history
+from webapp.analysis.services import patient_rescore
+from webapp.pages.access import demand
+from webapp.pages.comparison import course_of
 from webapp.pages.people import facts_of, label_of
 from webapp.pages.records import candidates_of, conflicts_in, issuer_of, trace_of
-from webapp.pages.sparkline import sparklines
 from webapp.pages.timeline import entry_of
 from webapp.scans.identity import end_of
+from webapp.scans.models import Patient
 from webapp.scans.records import merges_of
 from webapp.scans.selectors import patient_or_404
 
@@ -36,7 +39,8 @@ def page(request: HttpRequest, patient_id: UUID) -> HttpResponse:
         "facts": " · ".join(filter(None, (facts_of(patient), issuer_of(patient)))),
         "entries": entries,
         "findings": list(dict.fromkeys(f for entry in entries for f in entry.probabilities)),
-        "sparklines": sparklines([(entry.at, entry.probabilities) for entry in entries]),
+        "course": course_of(found, None),
+        "may_rescore": can(request.user, "scan.upload", patient.site),
         "conflicts": conflicts_in(patient, found, merges),
         "synthetic": any(entry.scan.synthetic for entry in found),
         "may_merge": may_merge,
@@ -44,3 +48,18 @@ def page(request: HttpRequest, patient_id: UUID) -> HttpResponse:
         "trace": trace_of(patient, merges),
     }
     return render(request, "pages/patient.html", context)
+
+
+@require_POST
+def rescore(request: HttpRequest, patient_id: UUID) -> HttpResponse:
+    """Have the active models score all of the patient's scans."""
+    patient = patient_or_404(request.user, patient_id)
+    score_anew(request, patient)
+    return redirect("pages:patient", patient.pk)
+
+
+def score_anew(request: HttpRequest, patient: Patient) -> None:
+    """Queue the patient's scans for the active models and say so; raises CodedError `forbidden`."""
+    demand(request, "scan.upload", patient.site)
+    waiting = patient_rescore(patient=patient, actor=request.user)
+    messages.info(request, f"{waiting} scan{'' if waiting == 1 else 's'} will be scored by the active model.")

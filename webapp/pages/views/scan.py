@@ -12,15 +12,19 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from webapp.accounts.services import can
-from webapp.analysis.models import AnalysisStatus
+from webapp.analysis.models import Analysis, AnalysisStatus
 from webapp.analysis.selectors import HistoryEntry, history, scan_analyses
-from webapp.analysis.services import analysis_retry, scan_refile
+from webapp.analysis.services import analysis_retry, analysis_reveal, scan_refile
 from webapp.analysis.summaries import current_analysis
+from webapp.core.errors import CodedError
 from webapp.pages.access import active_site, demand
-from webapp.pages.evidence import evidence_of, notes_of
+from webapp.pages.comparison import answer_by, course_of, pairs_of
+from webapp.pages.evidence import cam_of, evidence_of, notes_of
 from webapp.pages.outcome import outcome_of
 from webapp.pages.people import facts_of, label_of, whom_they_name
+from webapp.pages.pictures import picture_of
 from webapp.pages.timeline import entry_of
+from webapp.pages.views.patient import score_anew
 from webapp.pages.views.upload import posted_ids
 from webapp.pages.words import moment
 from webapp.pages.worklist_search import Search, neighbours
@@ -30,24 +34,39 @@ from webapp.scans.pseudonymity import known_as
 from webapp.scans.selectors import scan_or_404, scan_or_upload
 from webapp.scans.services import upload_retry
 
+REVEALED, REVEALED_AT_MOST = "revealed", 200
 UNFINISHED = {AnalysisStatus.QUEUED, AnalysisStatus.RUNNING}
 
 
 @require_safe
-def page(request: HttpRequest, scan_id: UUID) -> HttpResponse:
+def page(request: HttpRequest, scan_id: UUID, other_id: UUID | None = None) -> HttpResponse:
+    """The scan, with another one of the same patient beside it where one is named."""
     found = scan_or_upload(scan_id, request.user)
     if isinstance(found, Upload) and (scan := found.scans.first()):
         return redirect("pages:scan", scan.pk)
-    context = _evidence(request, found)
+    context = _evidence(request, found, other_id)
     if isinstance(found, Scan):
-        context |= _surroundings(found)
+        context |= _surroundings(request, found, context)
     return render(request, "pages/scan.html", context)
 
 
 @require_safe
-def state(request: HttpRequest, scan_id: UUID) -> HttpResponse:
+def state(request: HttpRequest, scan_id: UUID, other_id: UUID | None = None) -> HttpResponse:
     """The evidence panel alone, for the page that waits for it."""
-    return render(request, "pages/_evidence.html", _evidence(request, scan_or_upload(scan_id, request.user)))
+    found = scan_or_upload(scan_id, request.user)
+    return render(request, "pages/_evidence.html", _evidence(request, found, other_id))
+
+
+@require_POST
+def reveal(request: HttpRequest, scan_id: UUID) -> HttpResponse:
+    """Show this reader, until they sign out, what the scan's analysis withholds; the act is recorded."""
+    scan = scan_or_404(request.user, scan_id)
+    analysis = current_analysis(scan.analyses.all())
+    if analysis is None:
+        raise CodedError("conflict")
+    analysis_reveal(analysis=analysis, actor=request.user)
+    request.session[REVEALED] = [*_revealed(request), str(analysis.pk)][-REVEALED_AT_MOST:]
+    return redirect("pages:scan", scan_id)
 
 
 @require_POST
@@ -59,6 +78,14 @@ def retry(request: HttpRequest, scan_id: UUID) -> HttpResponse:
         upload_retry(upload=found, actor=request.user)
     elif analysis := current_analysis(found.analyses.all()):
         analysis_retry(analysis=analysis, actor=request.user)
+    return redirect("pages:scan", scan_id)
+
+
+@require_POST
+def rescore(request: HttpRequest, scan_id: UUID) -> HttpResponse:
+    """Have the active models score this patient's scans, so that one version tells the whole history."""
+    scan = scan_or_404(request.user, scan_id)
+    score_anew(request, scan.patient)
     return redirect("pages:scan", scan_id)
 
 
@@ -92,8 +119,9 @@ def move(request: HttpRequest, scan_id: UUID) -> HttpResponse:
     return redirect("pages:scan", scan_id)
 
 
-def _evidence(request: HttpRequest, found: Scan | Upload) -> dict[str, Any]:
+def _evidence(request: HttpRequest, found: Scan | Upload, other_id: UUID | None = None) -> dict[str, Any]:
     scan = found if isinstance(found, Scan) else None
+    other = _beside(request, scan, other_id) if other_id else None
     upload = scan.upload if scan else found
     analyses = scan_analyses(scan) if scan else []
     current = current_analysis(analyses)
@@ -107,14 +135,50 @@ def _evidence(request: HttpRequest, found: Scan | Upload) -> dict[str, Any]:
         "may_move": can(request.user, "scan.move", found.site),
         "retry_url": reverse("pages:scan_retry", args=[found.pk]),
         "neighbours": _neighbours(request, scan) if scan else {},
-        **evidence_of(analyses),
+        "other": other,
+        **evidence_of(analyses, revealed=_revealed(request)),
+        **(_compared(current, other) if other else {}),
     }
 
 
-def _surroundings(scan: Scan) -> dict[str, Any]:
-    patient, study = scan.patient, scan.study
-    entries: list[HistoryEntry] = history(patient)
+def _revealed(request: HttpRequest) -> list[str]:
+    return request.session.get(REVEALED, [])
+
+
+def _beside(request: HttpRequest, scan: Scan | None, other_id: UUID) -> Scan:
+    """The other scan; raises CodedError `not_found` unless it is of the same patient."""
+    other = scan_or_404(request.user, other_id)
+    if scan is None or other == scan or other.patient != scan.patient:
+        raise CodedError("not_found")
+    return other
+
+
+def _compared(current: Analysis | None, other: Scan) -> dict[str, Any]:
+    """Both scans by the version that answered this one, and the other's map by that version."""
+    date = moment(other.study.study_date, other.study.study_time)
+    if current is None or current.status != AnalysisStatus.DONE or current.withheld:
+        return {"other_date": date}
+    there = answer_by(scan_analyses(other), current.model_version)
     return {
+        "other_date": date,
+        "pairs": pairs_of(current, there),
+        "other_answered": there is not None,
+        "other_cam": cam_of(there) if there else None,
+    }
+
+
+def _surroundings(request: HttpRequest, scan: Scan, context: dict[str, Any]) -> dict[str, Any]:
+    patient, study, analysis = scan.patient, scan.study, context["analysis"]
+    other = context["other"]
+    entries: list[HistoryEntry] = history(patient)
+    answered = analysis is not None and analysis.status == AnalysisStatus.DONE
+    shown = [one for one in (scan, other) if one]
+    return {
+        "pictures": [picture_of(one) for one in shown],
+        "panes": [(one, moment(one.study.study_date, one.study.study_time)) for one in shown],
+        "course": course_of(entries, analysis.model_version if answered else None),
+        "may_rescore": can(request.user, "scan.upload", scan.site),
+        "beside": _prior_of(scan, entries),
         "patient": {
             "pk": patient.pk,
             "label": label_of(patient),
@@ -123,6 +187,13 @@ def _surroundings(scan: Scan) -> dict[str, Any]:
         "study": {"date": moment(study.study_date, study.study_time)},
         "priors": [entry_of(entry, current=scan) for entry in reversed(entries)],
     }
+
+
+def _prior_of(scan: Scan, entries: list[HistoryEntry]) -> Scan | None:
+    """What one compares a scan with first: the one before it, else the one after it."""
+    scans = [entry.scan for entry in entries]
+    at = scans.index(scan)
+    return scans[at - 1] if at else (scans[1] if len(scans) > 1 else None)
 
 
 def _neighbours(request: HttpRequest, scan: Scan) -> dict[str, str]:

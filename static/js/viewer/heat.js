@@ -1,0 +1,53 @@
+// What is drawn between picture and measurements: a map of one finding, as colours or as outlines.
+import { colourOf } from "./colours.js";
+import { outline, paint } from "./overlay.js";
+
+const LEVELS = [0.25, 0.5, 0.75];
+const LINE = 2;
+
+export class Heat {
+  #cam; #size; #made = {};
+
+  /** `size` is {rows, columns} of the original picture. */
+  constructor(cam, size) {
+    this.#cam = cam;
+    this.#size = size;
+  }
+
+  knows(finding) {
+    return finding in this.#cam.grids;
+  }
+
+  /** Draws over a context in whose coordinates one original pixel is 1, and one pixel of the screen `hair`. */
+  draw(context, hair, { finding, colours, threshold, opacity, outlines }) {
+    if (!this.knows(finding)) return;
+    context.globalAlpha = opacity;
+    if (outlines) this.#drawOutlines(context, hair, finding, colours, threshold);
+    else {
+      const map = this.#once(["map", finding, colours, threshold], () => paint(this.#cam, finding, this.#size, { colours, threshold }));
+      context.imageSmoothingEnabled = true;
+      context.drawImage(map, 0, 0, this.#size.columns, this.#size.rows);
+    }
+    context.globalAlpha = 1;
+  }
+
+  #drawOutlines(context, hair, finding, colours, threshold) {
+    const levels = threshold > 0 ? [threshold, ...LEVELS.filter((level) => level > threshold)] : LEVELS;
+    const paths = this.#once(["lines", finding, threshold], () => levels.map((level) => [level, outline(this.#cam, finding, this.#size, level)]));
+    context.lineCap = "round";
+    for (const [level, path] of paths) {
+      for (const [width, style] of [[LINE + 2, "#000"], [LINE, `rgb(${colourOf(0.5 + level / 2, colours)})`]]) {
+        context.lineWidth = width * hair;
+        context.strokeStyle = style;
+        context.stroke(path);
+      }
+    }
+  }
+
+  /** Made once for one set of choices: the picture moves much more often than they change. */
+  #once([kind, ...choices], make) {
+    const key = choices.join();
+    if (this.#made[kind]?.key !== key) this.#made[kind] = { key, result: make() };
+    return this.#made[kind].result;
+  }
+}

@@ -1,0 +1,3 @@
+// Takes the place of what a bundled library imports and never uses here.
+export const convert = undefined;
+export const create = undefined;

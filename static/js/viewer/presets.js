@@ -1,0 +1,38 @@
+// Windows that a reader picks by name. X-rays have no common unit: theirs are told in terms of the file's own window.
+const BY_TONE = {
+  lungs: { width: 0.7, level: -0.12 },
+  bones: { width: 0.7, level: 0.15 },
+  contrast: { width: 0.5, level: 0 },
+};
+const HOUNSFIELD = {
+  lungs: { width: 1500, level: -600 },
+  bones: { width: 1800, level: 400 },
+  contrast: { width: 400, level: 40 },
+};
+
+/** The window {width, level} in display units of a preset for a pane. */
+export function windowOf(name, pane) {
+  const { filed, picture } = pane;
+  if (name === "filed") return filed;
+  if (name === "whole") return pane.range;
+  if (picture.modality === "CT") {
+    const { width, level } = HOUNSFIELD[name];
+    return { width: width / Math.abs(picture.slope), level: (level - picture.intercept) / picture.slope };
+  }
+  const { width, level } = BY_TONE[name];
+  return { width: width * filed.width, level: filed.level + level * filed.width };
+}
+
+/** Window and zoom of a pane as a line: in the file's own units, zoom 1.0 being one pixel of the screen for one of the picture. */
+export function readOut(pane) {
+  const { picture, window: { width, level }, mirrored, turned } = pane;
+  const parts = [
+    `W ${Math.round(width * Math.abs(picture.slope))} L ${Math.round(level * picture.slope + picture.intercept)}`,
+    `zoom ${pane.magnification.toFixed(2)}`,
+    turned && `turned ${turned}°`,
+    mirrored.flipHorizontal && "mirrored",
+    mirrored.flipVertical && "upside down",
+    pane.inverted && "inverted",
+  ];
+  return parts.filter(Boolean).join("   ");
+}

@@ -1,0 +1,148 @@
+// What a drag does: one tool at a time on the first button or one finger; panning and zooming always on the others.
+import {
+  AngleTool, Enums, LengthTool, MagnifyTool, PanTool, ToolGroupManager, WindowLevelTool, ZoomTool, addTool, annotation, init,
+} from "@cornerstonejs/tools";
+import { utilities } from "@cornerstonejs/core";
+
+const GROUP = "hilum";
+const { MouseBindings: Mouse, KeyboardBindings: Key } = Enums;
+const TOOLS = { window: WindowLevelTool, pan: PanTool, zoom: ZoomTool, length: LengthTool, angle: AngleTool, magnifier: MagnifyTool };
+const ALWAYS = {
+  pan: [{ mouseButton: Mouse.Auxiliary }, { mouseButton: Mouse.Primary, modifierKey: Key.Shift }],
+  zoom: [{ mouseButton: Mouse.Secondary }, { numTouchPoints: 2 }],
+};
+const CHOSEN = [{ mouseButton: Mouse.Primary }, { numTouchPoints: 1 }];
+const STYLE = {
+  color: "rgb(255, 214, 92)", colorHighlighted: "rgb(255, 255, 255)", colorSelected: "rgb(255, 214, 92)",
+  textBoxColor: "rgb(255, 214, 92)", textBoxColorHighlighted: "rgb(255, 255, 255)", textBoxColorSelected: "rgb(255, 214, 92)",
+  lineWidth: "1.5", textBoxFontSize: "15px", textBoxFontFamily: "system-ui, sans-serif", textBoxLinkLineWidth: "1",
+};
+
+const statsOf = ({ cachedStats }, targetId) => cachedStats?.[targetId] ?? {};
+/** `at` says where a length was measured when that is not the patient: at the detector it is longer. */
+const lengthInWords = (note) => (data, targetId) => {
+  const { length, unit } = statsOf(data, targetId);
+  if (!Number.isFinite(length)) return [];
+  return [`${length.toFixed(unit === "mm" ? 1 : 0)} ${unit}${note ? ` ${note}` : ""}`];
+};
+const angleInWords = (data, targetId) => {
+  const { angle } = statsOf(data, targetId);
+  return Number.isFinite(angle) ? [`${angle.toFixed(1)}°`] : [];
+};
+
+export class Tools {
+  #group; #now = "window"; #placing = null;
+  onChange = () => {};
+
+  constructor(panes, { note = "" } = {}) {
+    init();
+    Object.values(TOOLS).forEach((tool) => addTool(tool));
+    const { style } = annotation.config;
+    style.setDefaultToolStyles({ global: { ...style.getDefaultToolStyles().global, ...STYLE } });
+    this.panes = panes;
+    this.#group = ToolGroupManager.createToolGroup(GROUP);
+    const settings = { length: { getTextLines: lengthInWords(note) }, angle: { getTextLines: angleInWords }, magnifier: { magnifySize: 2.5 } };
+    for (const [name, tool] of Object.entries(TOOLS)) this.#group.addTool(tool.toolName, settings[name]);
+  }
+
+  take(pane) {
+    this.#group.addViewport(pane.viewport.id, pane.viewport.renderingEngineId);
+    this.choose(this.#now);
+  }
+
+  get now() { return this.#now; }
+
+  choose(name) {
+    this.stopPlacing();
+    for (const [other, tool] of Object.entries(TOOLS)) {
+      // A measuring tool that is not chosen still lets what was measured be moved.
+      this.#group.setToolPassive(tool.toolName, { removeAllBindings: true });
+      const bindings = [...(ALWAYS[other] ?? []), ...(other === name ? CHOSEN : [])];
+      if (bindings.length) this.#group.setToolActive(tool.toolName, { bindings });
+    }
+    this.#now = name;
+    this.onChange(name);
+  }
+
+  get measures() { return this.#now === "length" || this.#now === "angle"; }
+
+  /** All measurements on the panes, the oldest first. */
+  get measured() {
+    return annotation.state.getAllAnnotations().filter(({ metadata }) => [LengthTool.toolName, AngleTool.toolName].includes(metadata.toolName));
+  }
+
+  /** Takes the selected measurement away, else the last one. */
+  remove() {
+    this.stopPlacing();
+    const selected = this.measured.filter(({ annotationUID }) => annotation.selection.isAnnotationSelected(annotationUID));
+    const doomed = selected.length ? selected : this.measured.slice(-1);
+    doomed.forEach(({ annotationUID }) => annotation.state.removeAnnotation(annotationUID));
+    this.panes.forEach((pane) => pane.viewport?.render());
+    return doomed.length;
+  }
+
+  clear() {
+    this.measured.forEach(({ annotationUID }) => annotation.state.removeAnnotation(annotationUID));
+    this.stopPlacing();
+    this.panes.forEach((pane) => pane.viewport?.render());
+  }
+
+  // --- Measuring by keyboard: Enter sets a measurement into the middle, arrows move its ends one after another ----------
+
+  get placing() { return this.#placing; }
+
+  place(pane) {
+    if (this.#placing) return this.#nextHandle();
+    const { clientWidth: width, clientHeight: height } = pane.element;
+    const places = this.#now === "angle" ? [[0.4, 0.4], [0.5, 0.6], [0.6, 0.4]] : [[0.4, 0.5], [0.6, 0.5]];
+    const points = places.map(([x, y]) => pane.viewport.canvasToWorld([x * width, y * height]));
+    const annotationUID = utilities.uuidv4();
+    TOOLS[this.#now].hydrate(pane.viewport.id, points, { annotationUID });
+    const placed = annotation.state.getAnnotation(annotationUID);
+    placed.data.handles.activeHandleIndex = 0;
+    this.#placing = { pane, placed, handle: 0 };
+    this.#show();
+    return placed;
+  }
+
+  moveHandle(x, y) {
+    const { pane, placed, handle } = this.#placing;
+    const points = placed.data.handles.points;
+    const [left, top] = pane.viewport.worldToCanvas(points[handle]);
+    points[handle] = pane.viewport.canvasToWorld([left + x, top + y]);
+    this.#show();
+  }
+
+  #nextHandle() {
+    const { placed, handle } = this.#placing;
+    if (handle + 1 === placed.data.handles.points.length) return this.stopPlacing();
+    this.#placing.handle += 1;
+    placed.data.handles.activeHandleIndex = handle + 1;
+    this.#show();
+    return placed;
+  }
+
+  stopPlacing() {
+    if (!this.#placing) return null;
+    const { placed } = this.#placing;
+    placed.highlighted = false;
+    placed.data.handles.activeHandleIndex = null;
+    this.#show();
+    this.#placing = null;
+    return placed;
+  }
+
+  #show() {
+    const { pane, placed } = this.#placing;
+    placed.invalidated = true;
+    placed.highlighted = true;
+    pane.viewport.render();
+  }
+}
+
+/** A finished measurement in words, for those who do not see it. */
+export function inWords({ data, metadata }) {
+  const stats = Object.values(data.cachedStats ?? {})[0] ?? {};
+  if (metadata.toolName === AngleTool.toolName) return Number.isFinite(stats.angle) ? `Angle ${stats.angle.toFixed(1)} degrees` : "";
+  return Number.isFinite(stats.length) ? `Length ${stats.length.toFixed(stats.unit === "mm" ? 1 : 0)} ${stats.unit}` : "";
+}

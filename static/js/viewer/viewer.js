@@ -1,0 +1,89 @@
+// The panes of the page together: rendering, tools, and what two pictures share when they stand side by side.
+import { RenderingEngine, setUseCPURendering } from "@cornerstonejs/core";
+import { Pane } from "./pane.js";
+import { serve } from "./pictures.js";
+import { Tools } from "./tools.js";
+
+const ENGINE = "hilum";
+const KEYS_PAN = 40;
+
+export class Viewer {
+  #active; #echo = false;
+  linked = true;
+  onChange = () => {};
+
+  /** `figures` are the elements that hold [data-viewport]; `pictures` describe what each shows, in order. */
+  constructor(figures, pictures) {
+    // Grey levels are looked up by the processor: the same picture on every machine, and seen sooner than with WebGL.
+    setUseCPURendering(true, false);
+    serve();
+    const engine = new RenderingEngine(ENGINE);
+    this.panes = figures.map((figure, at) => new Pane(engine, figure.querySelector("[data-viewport]"), pictures[at]));
+    this.#active = this.panes[0];
+    this.tools = new Tools(this.panes, { note: pictures.some(({ spacingAt }) => spacingAt === "detector") ? "at the detector" : "" });
+    figures.forEach((figure, at) => this.#listen(figure, this.panes[at]));
+  }
+
+  /** Opens every pane; the first rejection is the caller's to tell, the other pane stays usable. */
+  async open() {
+    await Promise.all(this.panes.map(async (pane) => {
+      await pane.open();
+      this.tools.take(pane);
+      pane.onView = (changed) => this.#follow(changed);
+      pane.onChange = (changed) => this.onChange(changed);
+      this.onChange(pane);
+    }));
+  }
+
+  get active() { return this.#active; }
+
+  set heatChoices(choices) {
+    for (const pane of this.panes) {
+      pane.choices = choices;
+      if (pane.viewport) pane.redraw();
+    }
+  }
+
+  link(linked) {
+    this.linked = linked;
+    if (linked) this.#follow(this.#active);
+  }
+
+  reset() {
+    this.#active.reset();
+    this.tools.clear();
+  }
+
+  arrow(x, y, { fine = false } = {}) {
+    if (this.tools.placing) this.tools.moveHandle(x * (fine ? 1 : 8), y * (fine ? 1 : 8));
+    else this.#active.pan(-x * KEYS_PAN, -y * KEYS_PAN);
+  }
+
+  shiftWindow(width, level) {
+    const { window, filed } = this.#active;
+    this.#active.window = { width: window.width + width * filed.width, level: window.level + level * filed.width };
+  }
+
+  #follow(changed) {
+    if (!this.linked || this.#echo) return;
+    this.#echo = true;
+    const others = this.panes.filter((pane) => pane !== changed && pane.viewport?.getCornerstoneImage());
+    for (const pane of others) {
+      pane.view = changed.view;
+      pane.tone = changed.tone;
+    }
+    this.#echo = false;
+  }
+
+  #listen(figure, pane) {
+    const activate = () => { this.#active = pane; };
+    for (const event of ["pointerdown", "focusin", "wheel"]) figure.addEventListener(event, activate, { passive: true, capture: true });
+    figure.addEventListener("contextmenu", (event) => event.preventDefault());
+    figure.addEventListener("wheel", (event) => {
+      event.preventDefault();
+      const box = pane.element.getBoundingClientRect();
+      if (pane.viewport) pane.zoom(Math.exp(-event.deltaY / 400), [event.clientX - box.left, event.clientY - box.top]);
+    }, { passive: false });
+    figure.addEventListener("dblclick", () => { if (!this.tools.measures) pane.fit(); });
+  }
+}

@@ -1,0 +1,60 @@
+"""A scan's grey levels as a viewer takes them, and how large a pixel is."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from webapp.core import storage
+from webapp.scans.models import Scan
+
+# In millimetres; what lies outside was given in another unit, or filled in with anything.
+LEAST, MOST = 0.01, 5.0
+
+
+@dataclass(frozen=True)
+class Spacing:
+    """Distance of pixel centres in mm, down and across; at the `detector`, or corrected to the `patient`."""
+
+    row: float
+    column: float
+    at: str
+
+
+def grey_levels(scan: Scan) -> bytes:
+    """The display image: unsigned 16-bit little-endian grey levels, row by row, the modality LUT applied.
+
+    Raises FileNotFoundError when the file is missing, ValueError when it is not the scan's picture.
+    """
+    # A decoder and its arrays: loaded when a picture is first asked for, not with every process.
+    from imagecodecs import PngError, png_decode
+
+    with storage.open_file(scan.display_name) as file:
+        encoded = file.read()
+    try:
+        levels = png_decode(encoded)
+    except PngError as error:
+        raise ValueError("the display image is damaged") from error
+    if levels.dtype != "uint16" or levels.shape != (scan.rows, scan.columns):
+        raise ValueError(f"the display image is {levels.dtype} {levels.shape}")
+    return levels.astype("<u2", copy=False).tobytes()
+
+
+def spacing_of(scan: Scan) -> Spacing | None:
+    """The size of a pixel as the file says it, None where it says nothing that can be believed.
+
+    A PixelSpacing that only repeats ImagerPixelSpacing was not corrected for magnification (PS3.3 10.7.1.3).
+    """
+    corrected, imager = (_pair(scan.metadata.get(k)) for k in ("PixelSpacing", "ImagerPixelSpacing"))
+    if corrected and corrected != imager:
+        return Spacing(*corrected, at="patient")
+    return Spacing(*imager, at="detector") if imager else None
+
+
+def _pair(value: object) -> tuple[float, float] | None:
+    if not isinstance(value, list | tuple) or len(value) != 2:
+        return None
+    if not all(isinstance(side, int | float) and math.isfinite(side) for side in value):
+        return None
+    row, column = map(float, value)
+    return (row, column) if min(row, column) >= LEAST and max(row, column) <= MOST else None
