@@ -19,9 +19,10 @@ APPS = {
     "webhooks": {"core", "accounts", "audit"},
     "scans": {"core", "accounts", "audit", "webhooks"},
     "analysis": {"core", "accounts", "audit", "webhooks", "scans", "registry"},
+    "labels": {"core", "accounts", "audit", "scans", "registry", "analysis"},
     "training": {"core", "accounts", "audit", "scans", "registry"},
-    "pages": {"core", "accounts", "audit", "scans", "registry", "analysis", "training"},
-    "api": {"core", "accounts", "audit", "webhooks", "scans", "registry", "analysis", "training"},
+    "pages": {"core", "accounts", "audit", "scans", "registry", "analysis", "labels", "training"},
+    "api": {"core", "accounts", "audit", "webhooks", "scans", "registry", "analysis", "labels", "training"},
 }
 WEB_MAY_READ = ("classifier.contract", "classifier.split", "classifier.images", "classifier.artifact")
 TORCH = {"torch", "torchvision", "timm"}

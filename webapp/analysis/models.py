@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
 from classifier.contract import AbstentionReason
 from webapp.core.ledger import LedgerRow, Life
+from webapp.core.models import Record
 
 
 class AnalysisStatus(models.TextChoices):
@@ -94,7 +96,10 @@ class StudySummary(models.Model):
     """The worklist's row: a study with the worst of its scans, kept in the transaction that changes them.
 
     `reason` is the error, waiting or abstention code behind the status. `probability` belongs to `finding`;
-    when no finding reached its threshold it is that of the likeliest abnormal one.
+    when no finding reached its threshold it is that of the likeliest abnormal one. `severity` orders by what
+    wants a look first: 2 + p of an abnormal finding, 1 + p where none reached its threshold, p of the
+    likeliest abnormal one where the finding is `normal`, -1 without an answer. `reader` signed the latest
+    reading, at `read_at`. `who` and `number` are what the search looks through (`names`).
     """
 
     Status = StudyStatus
@@ -109,15 +114,57 @@ class StudySummary(models.Model):
     scans = models.PositiveIntegerField()
     synthetic = models.BooleanField(default=False)
     worst_scan = models.ForeignKey("scans.Scan", models.SET_NULL, null=True, related_name="+")
+    severity = models.FloatField(default=-1.0)
+    modality = models.CharField(max_length=16, blank=True)
+    reader = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
+    read_at = models.DateTimeField(null=True)
+    who = models.TextField(blank=True)
+    number = models.CharField(max_length=64, blank=True)
+    study_at = models.DateTimeField()
     latest_at = models.DateTimeField()
 
     class Meta:
         verbose_name_plural = "study summaries"
         indexes = [
+            models.Index(fields=["-latest_at", "-study"], name="worklist_of_all_sites"),
             models.Index(fields=["site", "-latest_at"], name="worklist_newest"),
             models.Index(fields=["site", "status", "-latest_at"], name="worklist_by_status"),
             models.Index(fields=["site", "finding", "-latest_at"], name="worklist_by_finding"),
+            models.Index(fields=["site", "modality", "-latest_at"], name="worklist_by_modality"),
+            models.Index(fields=["site", "reader", "-latest_at"], name="worklist_by_reader"),
+            models.Index(fields=["site", "probability"], name="worklist_by_probability"),
+            models.Index(fields=["site", "-severity", "-study"], name="worklist_worst"),
+            models.Index(fields=["site", "-uncertainty", "-study"], name="worklist_least_certain"),
+            models.Index(fields=["site", "-study_at", "-study"], name="worklist_by_study_date"),
         ]
 
     def __str__(self) -> str:
         return f"summary of {self.study_id}"
+
+
+class SavedView(Record):
+    """A person's named set of the worklist's filters and order; what was searched for is not kept in it."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="worklist_views")
+    name = models.CharField(max_length=60)
+    search = models.JSONField(default=dict)
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [models.UniqueConstraint(fields=["user", "name"], name="view_once_a_name")]
+
+    def __str__(self) -> str:
+        return f"view {self.id}"
+
+
+class StudyMark(Record):
+    """A person's mark on a study, to find it again; nobody else sees it."""
+
+    study = models.ForeignKey("scans.Study", models.CASCADE, related_name="marks")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="marks")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["user", "study"], name="mark_once_a_person")]
+
+    def __str__(self) -> str:
+        return f"mark {self.id}"

@@ -7,6 +7,7 @@ from django.db import transaction
 from webapp.accounts.models import User
 from webapp.analysis import summaries
 from webapp.scans import patients
+from webapp.scans.identity import end_of
 from webapp.scans.models import Patient, PatientMerge
 from webapp.webhooks.kinds import Kind
 from webapp.webhooks.services import announce
@@ -17,6 +18,7 @@ def patient_merge(*, source: Patient, target: Patient, actor: User, reason: str)
     """Make the source another name of the target; raises what `scans.patients.patient_merge` raises."""
     done = patients.patient_merge(source=source, target=target, actor=actor, reason=reason)
     summaries.refresh_studies(done.studies)
+    summaries.refresh_names(end.pk for end in map(end_of, (done.merge.source, done.merge.target)))
     _tell(done.merge, Kind.PATIENT_MERGED)
     return done.merge
 
@@ -26,6 +28,7 @@ def patient_part(*, merge: PatientMerge, actor: User, reason: str) -> PatientMer
     """Undo one merge; raises what `scans.patients.patient_part` raises."""
     done = patients.patient_part(merge=merge, actor=actor, reason=reason)
     summaries.refresh_studies(done.studies)
+    summaries.refresh_names(end.pk for end in map(end_of, (done.merge.source, done.merge.target)))
     _tell(done.merge, Kind.PATIENT_PARTED)
     return done.merge
 

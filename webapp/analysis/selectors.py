@@ -1,93 +1,14 @@
-"""Reading analyses: the worklist, a scan's answers, a patient's history."""
+"""Reading analyses: a scan's answers, a patient's history."""
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
-from django.db.models import Prefetch, Q, QuerySet
+from django.db.models import Prefetch
 
-from webapp.accounts.models import Site, User
-from webapp.accounts.services import for_sites
-from webapp.analysis.models import Analysis, StudySummary
+from webapp.analysis.models import Analysis
 from webapp.analysis.summaries import State, scan_state
-from webapp.core.errors import CodedError
-from webapp.scans.identity import ends_of
-from webapp.scans.models import Patient, PatientMerge, Scan, Study, Upload
-from webapp.scans.selectors import patient_matches
-
-PAGE_SIZE = 50
-COUNTED_AT_MOST = 10_000
-
-
-@dataclass(frozen=True)
-class WorklistPage:
-    """Rows of the worklist. `after` fetches the next page, None on the last; `total` stops at the cap."""
-
-    rows: Sequence[StudySummary]
-    after: str | None
-    total: int
-
-    @property
-    def total_is_capped(self) -> bool:
-        return self.total > COUNTED_AT_MOST
-
-
-def worklist(
-    *,
-    user: User,
-    site: object = None,
-    status: str = "",
-    finding: str = "",
-    search: str = "",
-) -> QuerySet[StudySummary]:
-    """The studies that the user may see, newest arrival first; `search` is by patient or accession number."""
-    rows = for_sites(StudySummary.objects.all(), user, "scan.view")
-    if site:
-        rows = rows.filter(site=site)
-    if status:
-        rows = rows.filter(status=status)
-    if finding:
-        rows = rows.filter(finding=finding)
-    if search := search.strip():
-        rows = rows.filter(study__in=_studies_matching(search, site))
-    return rows.select_related("study__patient", "worst_scan").order_by("-latest_at", "-study_id")
-
-
-def _studies_matching(search: str, site: object) -> QuerySet[Study]:
-    """Studies by patient, merged ones included, or accession number.
-
-    Each table is read once, instead of joined for every row.
-    """
-    patients, studies = Patient.objects.filter(patient_matches(search)), Study.objects.all()
-    if site:
-        patients, studies = patients.filter(site=site), studies.filter(site=site)
-    merged = PatientMerge.objects.filter(patient_matches(search, "source__"), parted_at=None)
-    merged = merged.filter(source__site=site) if site else merged
-    ends = set(ends_of(merged.values_list("target", flat=True)).values())
-    found = Q(patient__in=patients) | Q(accession_number__istartswith=search)
-    return studies.filter(found | Q(patient__in=ends) if ends else found)
-
-
-def worklist_page(
-    rows: QuerySet[StudySummary], *, after: str | None = None, size: int = PAGE_SIZE
-) -> WorklistPage:
-    """One page by where the last one ended, so that a deep page costs what the first does (two queries).
-
-    Raises CodedError `invalid` for an `after` that is not ours.
-    """
-    total = rows.order_by()[: COUNTED_AT_MOST + 1].count()
-    page = list(_beyond(rows, after)[: size + 1]) if after else list(rows[: size + 1])
-    shown = page[:size]
-    return WorklistPage(rows=shown, after=_mark(shown[-1]) if len(page) > size else None, total=total)
-
-
-def worklist_findings(user: User, site: Site) -> list[str]:
-    """The findings that occur on the user's worklist of the site, for its filter."""
-    rows = for_sites(StudySummary.objects.filter(site=site).exclude(finding=""), user, "scan.view")
-    return sorted(rows.order_by().values_list("finding", flat=True).distinct())
+from webapp.scans.models import Patient, Scan, Study, Upload
 
 
 def scan_analyses(scan: Scan) -> list[Analysis]:
@@ -139,19 +60,3 @@ def history(patient: Patient) -> list[HistoryEntry]:
         .order_by("series__study__study_at", "acquired_at", "received_at", "pk")
     )
     return [HistoryEntry(scan.series.study, scan, scan_state(scan.analyses.all())) for scan in scans]
-
-
-def _mark(row: StudySummary) -> str:
-    return f"{row.latest_at.isoformat()}_{row.study_id}"
-
-
-def _beyond(rows: QuerySet[StudySummary], mark: str) -> QuerySet[StudySummary]:
-    try:
-        moment, key = mark.split("_")
-        at, study = datetime.fromisoformat(moment), uuid.UUID(key)
-    except ValueError as error:
-        raise CodedError("invalid") from error
-    if at.tzinfo is None:
-        raise CodedError("invalid")
-    # The plain bound is there for the index to follow.
-    return rows.filter(Q(latest_at__lt=at) | Q(study_id__lt=study), latest_at__lte=at)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from classifier.contract import NO_MODEL_FOR_MODALITY
 from webapp.analysis.models import Analysis, AnalysisStatus, StudyStatus, StudySummary
+from webapp.analysis.names import who_of
 from webapp.scans.models import Scan, Study
 
 NORMAL = "normal"
@@ -83,11 +84,24 @@ def refresh_studies(study_ids: Iterable[uuid.UUID]) -> None:
     """The same by study; a study without scans loses its summary."""
     studies = Study.objects.select_for_update(no_key=True).filter(pk__in=set(study_ids)).order_by("pk")
     for study in studies:
-        scans = list(Scan.objects.filter(series__study=study).prefetch_related("analyses"))
+        filed = Scan.objects.filter(series__study=study).select_related("series")
+        scans = list(filed.prefetch_related("analyses"))
         if scans:
             StudySummary.objects.update_or_create(study=study, defaults=_values(study, scans))
         else:
             StudySummary.objects.filter(study=study).delete()
+    refresh_names(study.patient_id for study in studies)
+
+
+def refresh_names(patients: Iterable[uuid.UUID]) -> None:
+    """Write anew by what these patients' studies are found, where it has changed."""
+    for patient, text in who_of(patients).items():
+        StudySummary.objects.filter(study__patient=patient).exclude(who=text).update(who=text)
+
+
+def severity_of(worst: Analysis | None) -> float:
+    """`severity` of a study's worst answer as one number, -1 without one."""
+    return sum(severity(worst)) if worst else -1.0
 
 
 def _values(study: Study, scans: list[Scan]) -> dict[str, object]:
@@ -96,6 +110,10 @@ def _values(study: Study, scans: list[Scan]) -> dict[str, object]:
     worst, worst_scan = max(answered, key=lambda pair: severity(pair[0]), default=(None, None))
     least = min((state for state, _ in states), key=lambda s: _order(s, bool(answered)))
     finding, probability = reported(worst) if worst else ("", None)
+    shown = worst_scan or scans[0]
+    readings = Scan.objects.filter(series__study=study, readings__isnull=False)
+    read = readings.order_by("-readings__created_at").values_list("readings__reader", "readings__created_at")
+    reader, read_at = read.first() or (None, None)
     return {
         "site_id": study.site_id,
         "status": least.status,
@@ -105,7 +123,13 @@ def _values(study: Study, scans: list[Scan]) -> dict[str, object]:
         "reason": least.reason,
         "scans": len(scans),
         "synthetic": any(scan.synthetic for scan in scans),
-        "worst_scan": worst_scan or scans[0],
+        "worst_scan": shown,
+        "severity": severity_of(worst),
+        "modality": shown.series.modality,
+        "reader_id": reader,
+        "read_at": read_at,
+        "study_at": study.study_at,
+        "number": study.accession_number.upper(),
         "latest_at": max(scan.received_at for scan in scans),
     }
 

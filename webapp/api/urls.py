@@ -37,6 +37,9 @@ urlpatterns = [
     path(
         "patients/<uuid:patient_id>/history/", patients.PatientHistory.as_view(), name="api-patient-history"
     ),
+    path(
+        "patients/<uuid:patient_id>/rescore/", patients.PatientRescore.as_view(), name="api-patient-rescore"
+    ),
     path("patients/<uuid:patient_id>/merge/", patients.PatientMergeInto.as_view(), name="api-patient-merge"),
     path("merges/<uuid:merge_id>/part/", patients.MergePart.as_view(), name="api-merge-part"),
     path("models/", models.ModelCollection.as_view(), name="api-models"),

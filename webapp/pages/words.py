@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from datetime import date, time
+from typing import Any
 from zlib import crc32
 
 FINDINGS = {"covid19": "COVID-19"}
 KNOWN_HUES = ("pneumonia", "covid19", "normal", "opacity")
 SPARE_HUES = 4
+# Normalised entropy in words: (from, below).
+UNCERTAINTIES = {"low": (0.0, 0.4), "medium": (0.4, 0.75), "high": (0.75, 1.01)}
 
 
 def name_of_finding(finding: str | None) -> str:
@@ -28,7 +31,7 @@ def uncertainty_word(uncertainty: float | None) -> str:
     """Normalised entropy (0 to 1) in a word."""
     if uncertainty is None:
         return ""
-    return "low" if uncertainty < 0.4 else "medium" if uncertainty < 0.75 else "high"
+    return next((word for word, (_, below) in UNCERTAINTIES.items() if uncertainty < below), "high")
 
 
 def name_of_person(name: str | None) -> str:
@@ -48,3 +51,8 @@ def moment(day: date | None, clock: time | None = None) -> str:
     if day is None:
         return "undated"
     return f"{day:%Y-%m-%d} {clock:%H:%M}" if clock else f"{day:%Y-%m-%d}"
+
+
+def person_in_words(user: Any) -> str:
+    """How a member is called: the full name, else the account's."""
+    return user.get_full_name() or user.get_username()

@@ -239,10 +239,10 @@ def _copy_of(study: Study, patient: Patient) -> Study:
 
 
 def _remove_empty(studies: Iterable[uuid.UUID]) -> None:
-    """Remove what of these studies holds no scan any more."""
+    """Remove what of these studies holds no scan any more; a study that was read stays, empty."""
     keys = list(studies)
     Series.objects.filter(study__in=keys, scans=None).delete()
-    Study.objects.filter(pk__in=keys, series=None).delete()
+    Study.objects.filter(pk__in=keys, series=None, readings=None).delete()
 
 
 def _record_of(merge: PatientMerge, actor: User, action: str, scans: int) -> None:

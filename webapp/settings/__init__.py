@@ -61,6 +61,7 @@ INSTALLED_APPS = [
     "webapp.scans",
     "webapp.registry",
     "webapp.analysis",
+    "webapp.labels",
     "webapp.training",
     "webapp.pages",
     "webapp.api",
@@ -268,7 +269,7 @@ HILUM_WEBHOOK_NETWORKS = env("HILUM_WEBHOOK_NETWORKS")
 LANGUAGE_CODE = "en-gb"
 TIME_ZONE = "UTC"
 USE_TZ = True
-USE_I18N = False
+USE_I18N = True
 
 LOGGING = {
     "version": 1,

@@ -14,7 +14,8 @@ from webapp.accounts.services import membership_set
 from webapp.analysis import services
 from webapp.analysis.models import StudySummary
 from webapp.analysis.patients import patient_merge, patient_part
-from webapp.analysis.selectors import history, worklist
+from webapp.analysis.selectors import history
+from webapp.analysis.worklist import Filters, worklist
 from webapp.core.errors import CodedError
 from webapp.scans.identity import end_of
 from webapp.scans.models import Patient, PatientMerge, Scan, Study
@@ -82,7 +83,9 @@ def test_a_search_by_the_old_identifier_finds_all_along_a_chain(people, boss, si
     third = PatientFactory(site=site, patient_id="C")
     patient_merge(source=people[0], target=people[1], actor=boss, reason="twice")
     patient_merge(source=people[1], target=third, actor=boss, reason="thrice")
-    assert {row.study.patient for row in worklist(user=boss, site=site, search="A")} == {third}
+    assert {row.study.patient for row in worklist(user=boss, site=site, filters=Filters(search="A"))} == {
+        third
+    }
 
 
 def test_a_merge_that_is_clicked_by_several_at_once_is_one(people, boss):

@@ -176,3 +176,13 @@ def test_a_caller_is_told_who_they_are(client_of, owner, site):
 def test_a_member_of_nothing_is_told_whom_to_ask(client_of, person, site):
     answer = client_of(person("lone"), site).get(f"{V1}/me/")
     assert (answer.status_code, answer.json()["code"]) == (403, "no_site")
+
+
+def test_a_patients_scans_are_scored_anew_by_the_active_model(case, client):
+    active = ModelVersionFactory(slot=case.scan.slot, status="active")
+    where = f"{V1}/patients/{case.patient.pk}/rescore/"
+    for _ in range(2):
+        answer = client.post(where)
+        assert (answer.status_code, answer.json()) == (200, {"waiting": 1})
+    assert case.scan.analyses.filter(model_version=active, status="queued").count() == 1
+    assert case.scan.analyses.count() == 2

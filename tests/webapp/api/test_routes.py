@@ -15,6 +15,12 @@ from webapp.pages.urls import urlpatterns as page_patterns
 PAGES = {
     "worklist": [("GET", "api-studies", "scan.view"), ("POST", "api-studies-search", "scan.view")],
     "worklist_rows": [("GET", "api-studies", "scan.view")],
+    "worklist_bulk": [("GET", "api-studies", "scan.view"), ("POST", "api-scan-retry", "scan.upload")],
+    "worklist_export": [("GET", "api-studies", "scan.view")],
+    # A saved view is the page's memory of a question; a program keeps its own.
+    "worklist_save_view": [("POST", "api-studies-search", "scan.view")],
+    "worklist_open_view": [("POST", "api-studies-search", "scan.view")],
+    "worklist_delete_view": [("POST", "api-studies-search", "scan.view")],
     "upload": [("GET", "api-uploads", "scan.upload")],
     "upload_file": [("POST", "api-scans", "scan.upload"), ("POST", "api-uploads", "scan.upload")],
     "upload_patients": [("POST", "api-patients-lookup", "scan.view")],
@@ -26,6 +32,12 @@ PAGES = {
     "phantoms_load": [("POST", "api-scans", "scan.upload")],
     "scan": [("GET", "api-scan", "scan.view"), ("GET", "api-analysis", "scan.view")],
     "scan_state": [("GET", "api-scan", "scan.view")],
+    # The API tells what is withheld, marked as such, in the scan itself.
+    "scan_reveal": [("GET", "api-scan", "scan.view")],
+    "scan_beside": [("GET", "api-scan", "scan.view"), ("GET", "api-patient-history", "scan.view")],
+    "scan_beside_state": [("GET", "api-scan", "scan.view")],
+    "scan_rescore": [("POST", "api-patient-rescore", "scan.upload")],
+    "patient_rescore": [("POST", "api-patient-rescore", "scan.upload")],
     "scan_retry": [("POST", "api-scan-retry", "scan.upload")],
     "scan_patients": [("POST", "api-patients-lookup", "scan.view")],
     "scan_move": [("POST", "api-scan-move", "scan.move")],

@@ -16,12 +16,20 @@ pytestmark = pytest.mark.django_db
 OBJECT_PAGES = ["scan", "scan_state", "patient"]
 PLAIN_PAGES = ["worklist", "worklist_rows", "upload", "phantoms", "models"]
 POST_ONLY = [
+    "worklist_bulk",
+    "worklist_export",
+    "worklist_save_view",
+    "worklist_open_view",
+    "worklist_delete_view",
     "upload_file",
     "upload_patients",
     "upload_states",
     "upload_retry",
     "phantoms_load",
     "scan_retry",
+    "scan_reveal",
+    "scan_rescore",
+    "patient_rescore",
     "scan_move",
     "scan_patients",
     "patient_part",
@@ -33,6 +41,11 @@ def address(name: str, case=None, model=None) -> str:
     keys = {
         "scan": lambda: [case.scan.pk],
         "scan_state": lambda: [case.scan.pk],
+        "scan_reveal": lambda: [case.scan.pk],
+        "scan_beside": lambda: [case.scan.pk, case.scan.pk],
+        "scan_beside_state": lambda: [case.scan.pk, case.scan.pk],
+        "scan_rescore": lambda: [case.scan.pk],
+        "patient_rescore": lambda: [case.patient.pk],
         "scan_retry": lambda: [case.scan.pk],
         "scan_patients": lambda: [case.scan.pk],
         "scan_move": lambda: [case.scan.pk],
@@ -70,7 +83,18 @@ def test_owner_and_teammate_see_a_case_and_a_stranger_finds_nothing(
     assert browser(stranger).get(where).status_code == 404
 
 
-@pytest.mark.parametrize("name", ["scan_retry", "scan_move", "scan_patients", "upload_retry"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "scan_reveal",
+        "scan_rescore",
+        "patient_rescore",
+        "scan_retry",
+        "scan_move",
+        "scan_patients",
+        "upload_retry",
+    ],
+)
 def test_a_stranger_changes_nothing_and_learns_nothing(name, case, browser, stranger):
     answer = browser(stranger).post(address(name, case), {"patient_id": "X", "reason": "because"})
     assert answer.status_code == 404

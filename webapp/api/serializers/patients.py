@@ -248,5 +248,9 @@ class MergeRequestSerializer(serializers.Serializer):
     reason = Text(max_length=500)
 
 
+class RescoredSerializer(serializers.Serializer):
+    waiting = serializers.IntegerField(min_value=0, help_text="scans that wait for an active model now")
+
+
 class ReasonSerializer(serializers.Serializer):
     reason = Text(max_length=500)

@@ -12,7 +12,9 @@ from rest_framework.response import Response
 from webapp.accounts.services import for_sites
 from webapp.analysis.models import StudySummary
 from webapp.analysis.patients import patient_merge, patient_part
-from webapp.analysis.selectors import history, worklist
+from webapp.analysis.selectors import history
+from webapp.analysis.services import patient_rescore
+from webapp.analysis.worklist import Filters, whole, worklist
 from webapp.api.filters import PatientFilter, StudyFilter
 from webapp.api.pagination import cut
 from webapp.api.resource import Listing, Resource
@@ -89,6 +91,16 @@ class PatientDetail(Resource):
     def get(self, request: Request, patient_id: UUID) -> Response:
         """A patient with how much is filed to them, and who merged, parted and moved what."""
         return Response(patient_told(patient_or_404(request.user, patient_id)))
+
+
+class PatientRescore(Resource):
+    needs = {"POST": "scan.upload"}
+
+    @extend_schema(operation_id="patient_rescore", request=None, responses=shapes.RescoredSerializer)
+    def post(self, request: Request, patient_id: UUID) -> Response:
+        """Have the active models score all of the patient's scans, so that one version tells the history."""
+        patient = patient_or_404(request.user, patient_id)
+        return Response({"waiting": patient_rescore(patient=patient, actor=request.user)})
 
 
 def patient_told(patient: Patient) -> dict[str, Any]:
@@ -185,13 +197,10 @@ class StudySearch(Resource):
     def post(self, request: Request) -> Response:
         """The worklist by patient or accession number; `next` is to be sent as `cursor`."""
         fields = self.read(request, shapes.StudySearchSerializer)
-        rows = worklist(
-            user=request.user,
-            site=self.site,
-            status=fields.get("status", ""),
-            finding=fields.get("finding", ""),
-            search=fields["q"],
+        asked = Filters(
+            search=fields["q"], status=fields.get("status", ""), finding=fields.get("finding", "")
         )
+        rows = whole(worklist(user=request.user, site=self.site, filters=asked))
         page, mark = cut(rows, order=LATEST, limit=fields["limit"], cursor=fields["cursor"])
         return Response({"next": mark, "results": [shapes.study_answer(summary) for summary in page]})
 

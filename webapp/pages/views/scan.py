@@ -16,6 +16,7 @@ from webapp.analysis.models import Analysis, AnalysisStatus
 from webapp.analysis.selectors import HistoryEntry, history, scan_analyses
 from webapp.analysis.services import analysis_retry, analysis_reveal, scan_refile
 from webapp.analysis.summaries import current_analysis
+from webapp.analysis.worklist import neighbours
 from webapp.core.errors import CodedError
 from webapp.pages.access import active_site, demand
 from webapp.pages.comparison import answer_by, course_of, pairs_of
@@ -27,7 +28,7 @@ from webapp.pages.timeline import entry_of
 from webapp.pages.views.patient import score_anew
 from webapp.pages.views.upload import posted_ids
 from webapp.pages.words import moment
-from webapp.pages.worklist_search import Search, neighbours
+from webapp.pages.worklist_search import Search
 from webapp.scans.identity import patient_find_or_create
 from webapp.scans.models import Scan, Upload
 from webapp.scans.pseudonymity import known_as

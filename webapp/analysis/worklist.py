@@ -1,0 +1,197 @@
+"""Reading the worklist: which studies, in which order, how many, and what lies beside one of them."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import connection
+from django.db.models import Q, QuerySet
+
+from webapp.accounts.models import Site, User
+from webapp.accounts.services import for_sites
+from webapp.analysis.models import StudySummary
+from webapp.analysis.names import matches
+from webapp.core.errors import CodedError
+
+PAGE_SIZE = 50
+COUNTED_AT_MOST = 10_000
+ORDERS = {
+    "newest": "-latest_at",
+    "oldest": "latest_at",
+    "worst": "-severity",
+    "unsure": "-uncertainty",
+    "study": "-study_at",
+}
+OCCURRING = ("finding", "modality")
+STUDY_COLUMNS = ("patient", "study_date", "study_time", "accession_number", "study_instance_uid")
+PATIENT_COLUMNS = ("patient_id", "name", "provisional")
+
+
+@dataclass(frozen=True)
+class Filters:
+    """What is asked of the worklist; whatever is left at its default asks nothing.
+
+    `search` is by patient or accession number. `probability` and `uncertainty` are (from, below), None where
+    open. `reader` is a user's key, or `anybody` or `nobody`. `arrived` is the earliest arrival, `studied` is
+    (from, before).
+    """
+
+    search: str = ""
+    status: str = ""
+    finding: str = ""
+    modality: str = ""
+    probability: tuple[float | None, float | None] = (None, None)
+    uncertainty: tuple[float | None, float | None] = (None, None)
+    reader: str | uuid.UUID = ""
+    arrived: datetime | None = None
+    studied: tuple[datetime | None, datetime | None] = (None, None)
+    marked_by: User | None = None
+
+
+@dataclass(frozen=True)
+class WorklistPage:
+    """Rows of the worklist. `after` fetches the next page, None on the last; `total` stops at the cap."""
+
+    rows: Sequence[StudySummary]
+    after: str | None
+    total: int
+
+    @property
+    def total_is_capped(self) -> bool:
+        return self.total > COUNTED_AT_MOST
+
+
+def worklist(
+    *, user: User, site: Site | None = None, filters: Filters | None = None, order: str = "newest"
+) -> QuerySet[StudySummary]:
+    """The studies that the user may see and asks for; `site` None: at all their sites."""
+    return narrowed(visible(user, site), filters or Filters(), order)
+
+
+def visible(user: User, site: Site | None = None) -> QuerySet[StudySummary]:
+    rows = for_sites(StudySummary.objects.all(), user, "scan.view")
+    return rows.filter(site=site) if site else rows
+
+
+def narrowed(rows: QuerySet[StudySummary], filters: Filters, order: str) -> QuerySet[StudySummary]:
+    """The rows that are asked for, in order; `unsure` leaves out what has no answer, hence no uncertainty."""
+    rows = _filtered(rows, filters)
+    key = ORDERS[order]
+    if order == "unsure":
+        rows = rows.filter(uncertainty__isnull=False)
+    return rows.order_by(key, "-study_id" if key.startswith("-") else "study_id")
+
+
+def _filtered(rows: QuerySet[StudySummary], asked: Filters) -> QuerySet[StudySummary]:
+    same = {name: value for name in ("status", "finding", "modality") if (value := getattr(asked, name))}
+    rows = rows.filter(**same)
+    spans = {"probability": asked.probability, "uncertainty": asked.uncertainty, "study_at": asked.studied}
+    for name, (first, below) in spans.items():
+        bounds = {f"{name}__gte": first, f"{name}__lt": below}
+        rows = rows.filter(**{bound: value for bound, value in bounds.items() if value is not None})
+    if asked.reader in ("anybody", "nobody"):
+        rows = rows.filter(reader__isnull=asked.reader == "nobody")
+    elif asked.reader:
+        rows = rows.filter(reader=asked.reader)
+    if asked.arrived:
+        rows = rows.filter(latest_at__gte=asked.arrived)
+    if asked.marked_by:
+        rows = rows.filter(study__in=asked.marked_by.marks.values("study"))
+    if search := asked.search.strip():
+        rows = rows.filter(matches(search))
+    return rows
+
+
+def worklist_page(
+    rows: QuerySet[StudySummary], *, after: str | None = None, size: int = PAGE_SIZE
+) -> WorklistPage:
+    """One page by the study that the last one ended with, so that a deep page costs what the first does.
+
+    Raises CodedError `invalid` for an `after` that is not ours.
+    """
+    total = count(rows)
+    # The keys first: what a row shows is joined to one page of rows, never to all that match.
+    keys = list(_after(rows, after).values_list("pk", flat=True)[: size + 1])
+    found = whole(StudySummary.objects.filter(pk__in=keys[:size])).in_bulk()
+    shown = [found[key] for key in keys[:size] if key in found]
+    return WorklistPage(rows=shown, after=str(keys[size - 1]) if len(keys) > size else None, total=total)
+
+
+def whole(rows: QuerySet[StudySummary]) -> QuerySet[StudySummary]:
+    """The rows with what is shown of study, patient, worst scan and reader, and no more."""
+    return rows.select_related("study__patient", "site", "worst_scan", "reader").only(
+        *(field.attname for field in StudySummary._meta.concrete_fields),
+        *(f"study__{field}" for field in STUDY_COLUMNS),
+        *(f"study__patient__{field}" for field in PATIENT_COLUMNS),
+        "site__name",
+        "worst_scan__view_position",
+        *(f"reader__{field}" for field in ("username", "first_name", "last_name")),
+    )
+
+
+def count(rows: QuerySet[StudySummary]) -> int:
+    """How many rows there are, counted to one above the cap."""
+    return rows.order_by()[: COUNTED_AT_MOST + 1].count()
+
+
+def neighbours(
+    rows: QuerySet[StudySummary], here: StudySummary
+) -> tuple[StudySummary | None, StudySummary | None]:
+    """The studies just above and below one in a list of `worklist`, two indexed look-ups."""
+    return _beside(rows, here, back=True).reverse().first(), _beside(rows, here).first()
+
+
+def occurring(column: str, sites: Iterable[Site]) -> list[str]:
+    """The values of `finding` or `modality` that occur at these sites, for a filter; a query a site.
+
+    The index is asked for the next value after each, so that it costs what the values are, not the rows.
+    """
+    if column not in OCCURRING:
+        raise ValueError(column)
+    table = StudySummary._meta.db_table
+    least = f"SELECT MIN({column}) FROM {table} WHERE site_id = %s AND {column} >"  # noqa: S608 (our names)
+    walk = f"""
+        WITH RECURSIVE found(value) AS (
+            SELECT ({least} '')
+            UNION ALL SELECT ({least} found.value) FROM found WHERE found.value IS NOT NULL
+        )
+        SELECT value FROM found WHERE value IS NOT NULL
+    """  # noqa: S608
+    values: set[str] = set()
+    with connection.cursor() as cursor:
+        for site in sites:
+            key = Site._meta.pk.get_db_prep_value(site.pk, connection)
+            cursor.execute(walk, [key, key])
+            values |= {value for (value,) in cursor.fetchall()}
+    return sorted(values)
+
+
+def _after(rows: QuerySet[StudySummary], mark: str | None) -> QuerySet[StudySummary]:
+    if not mark:
+        return rows
+    try:
+        key = uuid.UUID(mark)
+    except ValueError as error:
+        raise CodedError("invalid") from error
+    here = StudySummary.objects.filter(pk=key).first()
+    # A study that is gone by now gives no place to go on from: the list starts again.
+    return _beside(rows, here) if here else rows
+
+
+def _beside(
+    rows: QuerySet[StudySummary], here: StudySummary, *, back: bool = False
+) -> QuerySet[StudySummary]:
+    order = rows.query.order_by[0]
+    field = order.removeprefix("-")
+    value = getattr(here, field)
+    if value is None:
+        return rows.none()
+    towards = "lt" if order.startswith("-") != back else "gt"
+    # The plain bound is there for the index to follow.
+    return rows.filter(
+        Q(**{f"{field}__{towards}": value}) | Q(**{f"study_id__{towards}": here.pk}),
+        **{f"{field}__{towards}e": value},
+    )
