@@ -1,0 +1,177 @@
+"""The viewer in a real browser: what is drawn and measured, by keys, and whether everybody can use it."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.flows.conftest import ROOT
+from tests.flows.driving import picture_now, wait_for
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
+
+
+@pytest.fixture(scope="session")
+def films(tmp_path_factory) -> list[Path]:
+    """Two DICOM files of one simulated patient, the earlier first; the second shows an opacity."""
+    from classifier.phantom.collection import write_collection
+
+    folder = tmp_path_factory.mktemp("films")
+    write_collection(folder, patients=1, seed=11, size=384)
+    return sorted(folder.glob("*.dcm"))[:2]
+
+
+def upload(page, file: Path) -> str:
+    """The id of the scan that the file becomes; waits for its answer."""
+    token = page.locator("meta[name=csrf-token]").get_attribute("content")
+    headers = {"Content-Type": "application/octet-stream", "X-CSRFToken": token, "Referer": page.url}
+    answer = page.request.post("/upload/file/", data=file.read_bytes(), headers=headers)
+    assert answer.ok, answer.text()
+    scan = answer.json()["id"]
+    state = f"/scans/{scan}/state/"
+    wait_for(lambda: 'data-pending="0"' in page.request.get(state).text(), "an answer", seconds=120)
+    return scan
+
+
+@pytest.fixture
+def scans(page, films) -> list[str]:
+    return [upload(page, film) for film in films]
+
+
+def opened(page, address: str) -> None:
+    page.goto(address)
+    wait_for(lambda: page.locator("[data-scan][data-shown]").count(), "the full picture")
+
+
+def read_out(page, at: int = 0) -> str:
+    return page.locator("[data-read-out]").nth(at).inner_text()
+
+
+def press(page, *keys: str) -> None:
+    for key in keys:
+        page.keyboard.press(key)
+
+
+def layer_of(page) -> np.ndarray:
+    """The heatmap's layer (H, W, 4) as it lies over the picture."""
+    url = page.evaluate("document.querySelector('canvas.heat').toDataURL('image/png')")
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))).convert("RGBA"))
+
+
+def test_the_heatmap_is_the_one_that_the_command_line_draws(page, films, scans, tmp_path):
+    opened(page, f"/scans/{scans[1]}/")
+    page.get_by_label("of", exact=True).select_option("opacity")
+    page.get_by_label("Map opacity").fill("0.6")
+    press(page, "0")
+    wait_for(lambda: "zoom 1.00" in read_out(page), "actual pixels")
+    preview = np.asarray(Image.open(io.BytesIO(page.request.get(f"/media/{scans[1]}/preview/").body())))
+    rows, columns = preview.shape
+    drawn = tmp_path / "explained.png"
+    command = [sys.executable, "-m", "classifier", "explain", str(films[1]), "--method", "gradcam"]
+    command += ["--finding", "opacity", "--opacity", "0.6", "--out", str(drawn)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    expected = np.asarray(Image.open(drawn).convert("RGB"))[:rows].astype(float)
+    assert np.abs(expected - preview[..., None]).max() > 50
+
+    layer = layer_of(page).astype(float)
+    top, left = ((whole - part) // 2 for whole, part in zip(layer.shape, preview.shape, strict=False))
+    farthest = []
+    for y, x in [(y, x) for y in (0, 1) for x in (0, 1)]:
+        part = layer[top + y : top + y + rows, left + x : left + x + columns]
+        alpha = part[..., 3:] / 255
+        seen = (1 - alpha) * preview[..., None] + alpha * part[..., :3]
+        farthest.append(np.abs(seen - expected).max())
+    assert min(farthest) <= 2, farthest
+
+
+def test_everything_is_done_by_keys(page, scans):
+    opened(page, f"/scans/{scans[0]}/")
+    start = read_out(page)
+    assert re.fullmatch(r"W \d+ L -?\d+ +zoom \d\.\d\d", start)
+    for keys, said in (
+        ("t", "turned 90°"),
+        ("T", ""),
+        ("x", "mirrored"),
+        ("y", "upside down"),
+        ("i", "inverted"),
+    ):
+        press(page, keys)
+        wait_for(lambda said=said: said in read_out(page), said or "as before")
+    press(page, "+", "ArrowLeft", "w", "3", "r")
+    wait_for(lambda: read_out(page) == start, "all as at the start")
+    for key, other in (("h", "h"), ("o", "o"), ("q", "q"), ("}", "{"), ("g", "v")):
+        before = picture_now(page)
+        press(page, key)
+        if key != "g":
+            wait_for(lambda before=before: picture_now(page) != before, f"{key} to be seen")
+        press(page, other)
+    press(page, "?")
+    assert page.get_by_role("dialog").get_by_text("full screen").is_visible()
+    press(page, "Escape")
+    for button in page.locator(".tools button").all():
+        assert re.search(r"\(.+\)", button.get_attribute("title"))
+        assert button.get_attribute("aria-label")
+
+
+def test_a_length_is_measured_by_keyboard_and_by_drag_in_millimetres(page, scans):
+    opened(page, f"/scans/{scans[0]}/")
+    said = page.locator("[data-said]")
+    press(page, "d")
+    page.locator("[data-viewer]").focus()
+    press(page, "Enter", "Enter", "Enter")
+    wait_for(lambda: re.fullmatch(r"Length \d+\.\d mm", said.inner_text()), "the length in words")
+    by_keys = float(said.inner_text().split()[1])
+    box = page.locator("[data-viewport]").bounding_box()
+    middle = box["y"] + box["height"] * 0.7
+    page.mouse.move(box["x"] + box["width"] * 0.4, middle)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.6, middle, steps=4)
+    page.mouse.up()
+    wait_for(lambda: page.locator(".svg-layer text").count() == 2, "both lengths")
+    lengths = [float(text.split()[0]) for text in page.locator(".svg-layer text").all_text_contents()]
+    assert lengths[1] == pytest.approx(by_keys, rel=0.02)
+    assert all("mm at the detector" in text for text in page.locator(".svg-layer text").all_text_contents())
+    press(page, "Delete", "Delete")
+    wait_for(lambda: not page.locator(".svg-layer text").count(), "both to go")
+
+
+def test_two_pictures_move_together_until_they_are_parted(page, scans):
+    opened(page, f"/scans/{scans[1]}/")
+    press(page, "b")
+    page.wait_for_url("**/beside/**")
+    wait_for(lambda: page.locator("[data-scan][data-shown]").count(), "both pictures")
+    wide = re.compile(r"W (\d+)")
+    press(page, "t", "w", "x")
+    wait_for(lambda: "mirrored" in read_out(page, 1), "the other one to follow")
+    both = [read_out(page, at) for at in (0, 1)]
+    assert all("turned 90°" in text for text in both)
+    assert wide.search(both[0])[1] == wide.search(both[1])[1]
+    press(page, "n", "i")
+    wait_for(lambda: "inverted" in read_out(page, 0), "the inversion")
+    assert "inverted" not in read_out(page, 1)
+    assert page.locator("canvas.heat").count() == 2
+    press(page, "b")
+    page.wait_for_url(f"**/scans/{scans[1]}/")
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_nothing_bars_anybody_from_the_page(page, scans, node_modules, theme):
+    page.context.add_cookies([{"name": "theme", "value": theme, "url": page.url}])
+    for address in (f"/scans/{scans[0]}/", f"/scans/{scans[1]}/beside/{scans[0]}/", page.url):
+        if "/scans/" in address:
+            opened(page, address)
+        else:
+            page.goto(f"/scans/{scans[0]}/")
+            press(page, "?")
+        page.evaluate((node_modules / "axe-core" / "axe.min.js").read_text())
+        found = page.evaluate("axe.run().then((found) => found.violations)")
+        told = [(v["id"], [n["html"][:120] for n in v["nodes"]]) for v in found]
+        assert not told
