@@ -264,6 +264,9 @@ def gate(rates: Mapping[str, Any] | None) -> Lines:
     if not lines:
         return []
     told = "How many pictures the gate stops. It should stop none of the frontal ones, and all others."
+    if "measured_steps" in rates:
+        told += f" It had {rates['steps']} training steps, "
+        told += f"each gate that was only measured {rates['measured_steps']}."
     return ["## The gate", "", told, "", *lines]
 
 

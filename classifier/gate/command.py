@@ -7,20 +7,23 @@ of strangers and without one source of frontal pictures, and the rates are their
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
+import os
 import sys
 from pathlib import Path
 
 import numpy as np
 import torch
 from safetensors.numpy import load_file, save_file
+from tqdm import tqdm
 
 from classifier import segment
 from classifier.data import read_manifest, with_split
 from classifier.gate.data import Item, read_strangers, squares_of
 from classifier.gate.report import held_out_rates, made_rates, overall_rates
 from classifier.gate.strangers import collection
-from classifier.gate.train import Material, train_gate
+from classifier.gate.train import BATCH, Material, train_gate
 from classifier.storage import restored, stored
 
 GATE, RATES = "gate.safetensors", "gate.json"
@@ -36,8 +39,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
     parser.add_argument("--cache", type=Path, metavar="DIR", help="keep the preprocessed pictures here")
     parser.add_argument("--steps", type=int, default=1200, help="of the optimiser (default 1200)")
+    parser.add_argument("--batch", type=int, default=BATCH, help=f"pictures a step (default {BATCH})")
     parser.add_argument("--made", type=int, default=MADE, help=f"strangers made by code (default {MADE})")
     parser.add_argument("--measure", action="store_true", help="measure by group, one held out each time")
+    parser.add_argument("--measured-steps", type=int, help="of each gate that is only measured (as --steps)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int)
 
@@ -49,15 +54,17 @@ def run(args: argparse.Namespace) -> int:
     try:
         material = gather(args)
         made = collection(args.made, args.cache or args.out)
-        gate = train_gate(material, made, steps=args.steps, seed=args.seed)
+        gate = train_gate(material, made, steps=args.steps, batch=args.batch, seed=args.seed)
     except (ValueError, OSError) as error:
         print(f"training failed: {error}", file=sys.stderr)
         return 1
     save_file(stored(gate.state_dict(), "fp16"), args.out / GATE)
-    rates = overall_rates(gate, material) | made_rates(gate, material)
-    if args.measure:
-        rates |= held_out_rates(material, made, steps=args.steps, seed=args.seed)
+    rates = {"steps": args.steps, **overall_rates(gate, material), **made_rates(gate, material)}
     (args.out / RATES).write_text(json.dumps(rates, indent=1))
+    if args.measure:
+        steps = args.measured_steps or args.steps
+        rates |= held_out_rates(material, made, steps=steps, batch=args.batch, seed=args.seed)
+        (args.out / RATES).write_text(json.dumps(rates | {"measured_steps": steps}, indent=1))
     print(args.out / GATE)
     return 0
 
@@ -72,19 +79,27 @@ def gather(args: argparse.Namespace) -> Material:
     squares, refused = squares_of(items, args.cache or args.out)
     kept = [index for index, reason in enumerate(refused) if not reason]
     items, squares = [items[index] for index in kept], squares[kept]
-    return Material(items, squares, lungs_of(items, squares, args.segmenter))
-
-
-def lungs_of(items: list[Item], squares: np.ndarray, segmenter: Path | None) -> list[np.ndarray | None]:
-    """Lung masks (h, w) of the frontal pictures, None for the others and without a segmenter."""
-    lungs: list[np.ndarray | None] = [None] * len(items)
-    if segmenter is None:
-        return lungs
-    network = segment.load_segmenter(restored(load_file(segmenter)))
+    if args.segmenter is None:
+        return Material(items, squares, [None] * len(items))
     frontal = [index for index, item in enumerate(items) if not item.group]
-    for start in range(0, len(frontal), 64):
-        chosen = frontal[start : start + 64]
-        masks = segment.lung_mask(network, [squares[index].astype(np.uint16) * 257 for index in chosen])
-        for index, mask in zip(chosen, masks, strict=True):
-            lungs[index] = segment.lungs_of(mask).any(axis=0)
-    return lungs
+    found = lungs_of(squares[frontal], args.segmenter, args.cache or args.out)
+    lungs = dict(zip(frontal, found, strict=True))
+    return Material(items, squares, [lungs.get(index) for index in range(len(items))])
+
+
+def lungs_of(squares: np.ndarray, segmenter: Path, folder: Path) -> np.ndarray:
+    """Lung masks bool (N, h, w) of squares uint8 (N, SIDE, SIDE), kept in `folder`."""
+    digest = hashlib.sha256(segmenter.read_bytes())
+    digest.update(squares)
+    store = folder / f"lungs-{digest.hexdigest()[:24]}.npy"
+    if not store.exists():
+        network = segment.load_segmenter(restored(load_file(segmenter)))
+        found = np.zeros((len(squares), segment.SIZE, segment.SIZE), bool)
+        for start in tqdm(range(0, len(squares), 64), desc="finding lungs", unit="batch", disable=None):
+            chosen = squares[start : start + 64].astype(np.uint16) * 257
+            for offset, mask in enumerate(segment.lung_mask(network, list(chosen))):
+                found[start + offset] = segment.lungs_of(mask).any(axis=0)
+        temporary = store.with_suffix(f".{os.getpid()}.npy")
+        np.save(temporary, np.packbits(found, axis=-1))
+        os.replace(temporary, store)
+    return np.unpackbits(np.load(store), axis=-1).astype(bool)

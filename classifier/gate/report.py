@@ -15,7 +15,7 @@ from torch import Tensor
 
 from classifier.gate.data import CLOSE_UP, LATERAL_GROUP, Item, Views
 from classifier.gate.network import CUT_OFF, TURNED, GateNetwork, verdict_of
-from classifier.gate.train import Material, measured, train_gate
+from classifier.gate.train import BATCH, Material, measured, train_gate
 
 Z = 1.959964
 FOLDS = 3  # of the patients with lateral views
@@ -106,7 +106,9 @@ def made_rates(gate: GateNetwork, material: Material, *, seed: int = 0) -> dict[
     return {"made": rates(names, reasons)}
 
 
-def held_out_rates(material: Material, made: np.ndarray, *, steps: int, seed: int = 0) -> dict[str, Any]:
+def held_out_rates(
+    material: Material, made: np.ndarray, *, steps: int, batch: int = BATCH, seed: int = 0
+) -> dict[str, Any]:
     """Rates of gates that saw nothing of the group, source or patient on which they are measured.
 
     Each run leaves out one group of strangers, one source of frontal pictures and, in as many runs as there
@@ -115,9 +117,8 @@ def held_out_rates(material: Material, made: np.ndarray, *, steps: int, seed: in
     names: list[str] = []
     reasons: list[str] = []
     for run, absence in enumerate(absences(material.items)):
-        gate = train_gate(
-            material.where(lambda item, a=absence: not a.of(item)), made, steps=steps, seed=seed + 1 + run
-        )
+        seen = material.where(lambda item, a=absence: not a.of(item))
+        gate = train_gate(seen, made, steps=steps, batch=batch, seed=seed + 1 + run)
         unseen = material.where(lambda item, a=absence: bool(a.of(item)))
         reasons += stops(gate, unseen)
         names += [f"{name_of(item)}, unseen {absence.of(item)}" for item in unseen.items]

@@ -132,7 +132,7 @@ def test_the_card_tells_what_the_gate_stops_and_how_well_lungs_are_found():
     lateral = rate | {"group": "lateral_chest", "reasons": {"lateral_view": 1}}
     dice = {"mean": 0.94, "low": 0.92, "high": 0.95, "worst": 0.73, "n": 50}
     facts = card() | {
-        "gate": {"held_out": [lateral], "same_groups": []},
+        "gate": {"held_out": [lateral], "same_groups": [], "steps": 9, "measured_steps": 4},
         "segmenter": {
             "pictures": {"train": 180},
             "patients": {"train": 108},
@@ -143,6 +143,7 @@ def test_the_card_tells_what_the_gate_stops_and_how_well_lungs_are_found():
     text = render(facts, SPEC)
     assert "| lateral_chest | 50 | 1 | 0.020 (0.004 to 0.105) | lateral view 1 |" in text
     assert "that it knows:" not in text
+    assert "It had 9 training steps, each gate that was only measured 4." in text
     assert "| test | both | 50 | 0.940 (0.920 to 0.950) | 0.730 |" in text
     assert "finds none: ct 8 of 9." in text
     assert "## The gate" not in render(card(), SPEC)

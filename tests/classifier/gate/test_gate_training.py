@@ -7,17 +7,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 from scipy.stats import binomtest
 
 from classifier.__main__ import main
 from classifier.gate import report
+from classifier.gate.command import lungs_of
 from classifier.gate.data import SIDE, Item
 from classifier.gate.network import FRONTAL, KINDS, load_gate
 from classifier.gate.report import Absence, name_of, rates, wilson
 from classifier.gate.strangers import collection, stranger
 from classifier.gate.train import Batches, Material, measured, train_gate
-from classifier.storage import restored
+from classifier.segment import LungSegmenter
+from classifier.storage import restored, stored
 from tests.classifier.collection import write_collection
 
 
@@ -139,3 +141,15 @@ def test_the_command_writes_a_gate_and_its_rates(tmp_path):
     found = json.loads((tmp_path / "out" / "gate.json").read_text())
     assert "photograph" in {row["group"] for row in found["same_groups"]}
     assert "turned, out of frontal pictures" in {row["group"] for row in found["made"]}
+    assert found["steps"] == 2
+
+
+def test_lungs_are_looked_for_once(tmp_path, monkeypatch):
+    save_file(stored(LungSegmenter().state_dict(), "fp16"), tmp_path / "lungs.safetensors")
+    squares = np.random.default_rng(0).integers(0, 256, (3, SIDE, SIDE), dtype=np.uint8)
+    first = lungs_of(squares, tmp_path / "lungs.safetensors", tmp_path)
+    assert (first.shape, first.dtype) == ((3, 128, 128), bool)
+    monkeypatch.setattr("classifier.segment.lung_mask", None)
+    assert np.array_equal(lungs_of(squares, tmp_path / "lungs.safetensors", tmp_path), first)
+    with pytest.raises(TypeError):
+        lungs_of(squares[::-1].copy(), tmp_path / "lungs.safetensors", tmp_path)
