@@ -7,6 +7,7 @@ import io
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -160,6 +161,58 @@ def test_two_pictures_move_together_until_they_are_parted(page, scans):
     assert page.locator("canvas.heat").count() == 2
     press(page, "b")
     page.wait_for_url(f"**/scans/{scans[1]}/")
+
+
+@pytest.fixture
+def tablet(page, chromium, hilum) -> Iterator[object]:
+    """The same reader at a touch screen of two pixels a CSS pixel."""
+    screen = {"viewport": {"width": 820, "height": 1180}, "device_scale_factor": 2, "has_touch": True}
+    context = chromium.new_context(base_url=hilum.url, storage_state=page.context.storage_state(), **screen)
+    yield context.new_page()
+    context.close()
+
+
+def test_a_tablet_shows_the_whole_picture_and_takes_two_fingers(tablet, scans):
+    opened(tablet, f"/scans/{scans[1]}/")
+    press(tablet, "h")
+    start = picture_now(tablet)
+    press(tablet, "f")
+    assert picture_now(tablet) == start
+    box = tablet.locator("[data-viewport]").bounding_box()
+    middle = (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    fitted = float(read_out(tablet).split()[-1])
+    devtools = tablet.context.new_cdp_session(tablet)
+
+    def touch(kind: str, *apart: float) -> None:
+        points = [{"x": middle[0] + x, "y": middle[1], "id": n} for n, x in enumerate(apart)]
+        devtools.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    touch("touchStart", -40, 40)
+    for step in range(1, 6):
+        touch("touchMove", -40 - 12 * step, 40 + 12 * step)
+    touch("touchEnd")
+    wait_for(lambda: float(read_out(tablet).split()[-1]) > 1.3 * fitted, "the pinch to enlarge")
+    press(tablet, "0")
+    wait_for(lambda: read_out(tablet).endswith("zoom 1.00"), "actual pixels")
+
+
+def test_the_magnifier_follows_the_pointer_while_it_is_pressed(page, scans):
+    opened(page, f"/scans/{scans[1]}/")
+    press(page, "g")
+    box = page.locator("[data-viewport]").bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    before = picture_now(page)
+    page.mouse.down()
+    wait_for(lambda: page.locator(".lens.seen canvas.heat").count(), "the magnifier")
+    wait_for(lambda: picture_now(page) != before, "it to show something")
+    there = page.locator(".lens").bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2 + 90, box["y"] + box["height"] / 2, steps=3)
+    wait_for(
+        lambda: page.locator(".lens").bounding_box()["x"] == pytest.approx(there["x"] + 90, abs=2),
+        "it to follow",
+    )
+    page.mouse.up()
+    wait_for(lambda: picture_now(page) == before, "it to go, and the window as it was")
 
 
 @pytest.mark.parametrize("theme", ["dark", "light"])

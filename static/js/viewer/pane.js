@@ -12,21 +12,23 @@ export class Pane {
   onChange = () => {};
   onView = () => {};
 
-  constructor(engine, element, picture) {
-    Object.assign(this, { element, picture });
+  constructor(engine, element, picture, id = picture.id) {
+    Object.assign(this, { element, picture, id });
     this.#engine = engine;
   }
 
   /** Resolves when the picture is on the screen in full; rejects when it could not be loaded. */
   async open() {
     const { element, picture } = this;
-    this.#engine.enableElement({ viewportId: picture.id, element, type: Enums.ViewportType.STACK });
+    this.#engine.enableElement({ viewportId: this.id, element, type: Enums.ViewportType.STACK });
     element.removeAttribute("tabindex"); // focused, it would swallow every key, Tab among them: its figure has the focus
-    this.#viewport = this.#engine.getViewport(picture.id);
+    this.#viewport = this.#engine.getViewport(this.id);
+    this.#mindScreenPixels();
     const drawn = new Promise((done) => element.addEventListener(IMAGE_RENDERED, done, { once: true }));
     await this.#viewport.setStack([know(picture)]);
     this.window = this.filed;
     this.#addLayer();
+    this.#sizeCanvas();
     this.fit();
     await drawn;
     element.addEventListener(CAMERA_MODIFIED, () => { this.#drawLayer(); this.onView(this); this.onChange(this); });
@@ -127,9 +129,7 @@ export class Pane {
   }
 
   /** Pixels of the screen for one of the picture. */
-  get magnification() {
-    return (this.element.clientHeight * devicePixelRatio * this.#spacing[0]) / 2 / this.#viewport.getCamera().parallelScale;
-  }
+  get magnification() { return this.#magnified(this.#viewport.getCamera().parallelScale); }
 
   /** Zoom against the fitted view, the middle in heights of it, rotation and flips: what two panes can share. */
   get view() {
@@ -158,6 +158,19 @@ export class Pane {
 
   redraw() { this.#drawLayer(); }
 
+  /** Shows what `other` shows at a point of its element, larger by `factor`. */
+  magnify(other, point, factor) {
+    const { parallelScale } = other.viewport.getCamera();
+    Object.assign(this, { heat: other.heat, choices: other.choices });
+    if (other.turned !== this.turned) this.#viewport.setRotation(other.turned);
+    this.#viewport.setCamera(other.mirrored);
+    this.tone = other.tone;
+    this.#move({
+      parallelScale: (parallelScale * this.element.clientHeight) / other.element.clientHeight / factor,
+      focalPoint: other.viewport.canvasToWorld(point),
+    });
+  }
+
   get #spacing() { return this.picture.spacing ?? [1, 1]; }
 
   get #middle() {
@@ -185,8 +198,29 @@ export class Pane {
     if (!clientWidth || (width === Math.round(clientWidth * devicePixelRatio) && height === Math.round(clientHeight * devicePixelRatio))) return;
     const view = this.#seen;
     this.#engine.resize(true, true);
+    this.#sizeCanvas();
     this.view = view;
   }
+
+  /** Cornerstone's CPU rendering sizes its canvas in CSS pixels, which is too coarse for a fine screen. */
+  #sizeCanvas() {
+    const { element } = this;
+    const canvas = element.querySelector("canvas.cornerstone-canvas");
+    [canvas.width, canvas.height] = [element.clientWidth, element.clientHeight].map((side) => Math.round(side * devicePixelRatio));
+    this.#viewport.setCamera({}); // where points fall is told for the former size until a camera is set
+  }
+
+  /** Cornerstone's CPU rendering tells a scale in pixels of the screen and takes it in those of CSS: settle it here. */
+  #mindScreenPixels() {
+    const viewport = this.#viewport;
+    const set = viewport.setCamera.bind(viewport);
+    viewport.setCamera = ({ parallelScale, ...camera }) => {
+      if (parallelScale) camera.scale = this.#magnified(parallelScale);
+      set(camera);
+    };
+  }
+
+  #magnified(parallelScale) { return (this.element.clientHeight * devicePixelRatio * this.#spacing[0]) / 2 / parallelScale; }
 
   // --- The layer over it ------------------------------------------------------------------------------
 

@@ -1,12 +1,13 @@
 // What a drag does: one tool at a time on the first button or one finger; panning and zooming always on the others.
+// The magnifier is none of Cornerstone's: theirs cannot do with CPU rendering (see lens.js).
 import {
-  AngleTool, Enums, LengthTool, MagnifyTool, PanTool, ToolGroupManager, WindowLevelTool, ZoomTool, addTool, annotation, init,
+  AngleTool, Enums, LengthTool, PanTool, ToolGroupManager, WindowLevelTool, ZoomTool, addTool, annotation, init,
 } from "@cornerstonejs/tools";
 import { utilities } from "@cornerstonejs/core";
 
 const GROUP = "hilum";
 const { MouseBindings: Mouse, KeyboardBindings: Key } = Enums;
-const TOOLS = { window: WindowLevelTool, pan: PanTool, zoom: ZoomTool, length: LengthTool, angle: AngleTool, magnifier: MagnifyTool };
+const TOOLS = { window: WindowLevelTool, pan: PanTool, zoom: ZoomTool, length: LengthTool, angle: AngleTool };
 const ALWAYS = {
   pan: [{ mouseButton: Mouse.Auxiliary }, { mouseButton: Mouse.Primary, modifierKey: Key.Shift }],
   zoom: [{ mouseButton: Mouse.Secondary }, { numTouchPoints: 2 }],
@@ -41,7 +42,7 @@ export class Tools {
     style.setDefaultToolStyles({ global: { ...style.getDefaultToolStyles().global, ...STYLE } });
     this.panes = panes;
     this.#group = ToolGroupManager.createToolGroup(GROUP);
-    const settings = { length: { getTextLines: lengthInWords(note) }, angle: { getTextLines: angleInWords }, magnifier: { magnifySize: 2.5 } };
+    const settings = { length: { getTextLines: lengthInWords(note) }, angle: { getTextLines: angleInWords } };
     for (const [name, tool] of Object.entries(TOOLS)) this.#group.addTool(tool.toolName, settings[name]);
   }
 

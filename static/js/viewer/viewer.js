@@ -1,5 +1,6 @@
 // The panes of the page together: rendering, tools, and what two pictures share when they stand side by side.
 import { RenderingEngine, setUseCPURendering } from "@cornerstonejs/core";
+import { Lens } from "./lens.js";
 import { Pane } from "./pane.js";
 import { serve } from "./pictures.js";
 import { Tools } from "./tools.js";
@@ -21,7 +22,10 @@ export class Viewer {
     this.panes = figures.map((figure, at) => new Pane(engine, figure.querySelector("[data-viewport]"), pictures[at]));
     this.#active = this.panes[0];
     this.tools = new Tools(this.panes, { note: pictures.some(({ spacingAt }) => spacingAt === "detector") ? "at the detector" : "" });
-    figures.forEach((figure, at) => this.#listen(figure, this.panes[at]));
+    figures.forEach((figure, at) => {
+      this.#listen(figure, this.panes[at]);
+      new Lens(engine, this.panes[at]).listen(figure, () => this.tools.now === "magnifier");
+    });
   }
 
   /** Opens every pane; the first rejection is the caller's to tell, the other pane stays usable. */
