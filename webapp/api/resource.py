@@ -88,6 +88,8 @@ class Resource(GenericAPIView):
         repeated = [name for name in request.query_params if len(request.query_params.getlist(name)) > 1]
         if repeated:
             raise CodedError("invalid", fields={name: ["Send it once."] for name in repeated})
+        if empty := [name for name in request.query_params if not request.query_params[name]]:
+            raise CodedError("invalid", fields={name: ["Give a value, or leave it out."] for name in empty})
         if null := [name for name, value in request.query_params.items() if "\x00" in value]:
             raise CodedError("invalid", fields={name: ["Null characters are not allowed."] for name in null})
 

@@ -8,7 +8,7 @@ from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiResponse
 
 PROBLEM_JSON = "application/problem+json"
-ALWAYS = ("400", "401", "403", "404", "406", "429")
+ALWAYS = ("400", "401", "403", "404", "406", "429", "503")
 ON_WRITES = ("409", "411", "412", "413", "415", "422")
 RATE = {
     "RateLimit-Limit": "requests that the token has in a minute",
@@ -41,7 +41,7 @@ class HouseSchema(AutoSchema):
         bodies = super()._get_response_bodies(direction)
         if self.method == "GET":
             bodies.setdefault("304", {"description": "Not modified: the ETag in If-None-Match still holds"})
-        for code in (*ALWAYS, *(ON_WRITES if self.method != "GET" else ("409", "412", "503"))):
+        for code in (*ALWAYS, *(ON_WRITES if self.method != "GET" else ("409", "412"))):
             problem = OpenApiResponse(ProblemSerializer, description="Problem details (RFC 9457)")
             bodies[code] = self._get_response_for_code(problem, code, [PROBLEM_JSON], direction)
         for code, body in bodies.items():

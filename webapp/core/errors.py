@@ -61,8 +61,8 @@ CODES: dict[str, Meaning] = {
         "Make a new key for each file; send the old one only with the very same request.",
     ),
     "webhook_address_refused": Meaning(
-        400,
-        "Events cannot be sent to this address.",
+        403,
+        "Events may not be sent to this address.",
         "Give an https address of a public host, or ask for its network to be allowed "
         "(HILUM_WEBHOOK_NETWORKS).",
     ),

@@ -155,9 +155,9 @@ def test_many_files_are_each_taken_or_refused_by_themselves(client):
     assert Upload.objects.count() == 2
 
 
-def test_a_heap_of_files_has_a_bound_and_at_least_one_file(client, monkeypatch):
-    monkeypatch.setattr("webapp.api.views.uploads.MOST_FILES", 2)
-    for files in ([], [picture(bytes([n])) for n in range(3)]):
+def test_a_heap_of_files_has_a_bound_and_at_least_one_file(client, settings):
+    settings.DATA_UPLOAD_MAX_NUMBER_FILES = 200
+    for files in ([], [picture(bytes([n + 1])) for n in range(101)]):
         answer = client.post(UPLOADS, {"files": files, "patient_id": "P"})
         assert (answer.status_code, list(answer.json()["errors"])) == (400, ["files"])
     assert not Upload.objects.exists()

@@ -58,7 +58,7 @@ def answers(monkeypatch, *found: str) -> None:
 def test_an_address_that_may_not_be_sent_to_is_refused(production, url):
     with pytest.raises(CodedError) as refused:
         target_of(url)
-    assert refused.value.code == "webhook_address_refused"
+    assert (refused.value.code, refused.value.status) == ("webhook_address_refused", 403)
 
 
 def test_a_public_address_is_taken_apart(production):

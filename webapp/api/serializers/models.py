@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.core.validators import RegexValidator
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from classifier.contract import Slot
@@ -13,6 +15,7 @@ from webapp.api.fields import Text
 from webapp.audit.models import AuditEvent
 from webapp.registry.models import ModelStatus, ModelVersion, Promotion
 from webapp.training.models import RunStatus, TrainingRun
+from webapp.training.services import MAX_SEED, OPTION_NAME
 
 SLOTS = [slot.value for slot in Slot]
 
@@ -124,13 +127,28 @@ def run_answer(run: TrainingRun) -> dict[str, Any]:
     }
 
 
+PLAIN = {"anyOf": [{"type": "boolean"}, {"type": "number"}, {"type": "string", "pattern": "^[ -~]{0,500}$"}]}
+
+
+@extend_schema_field(
+    {
+        "type": "object",
+        "properties": {"seed": {"type": "integer", "minimum": 0, "maximum": MAX_SEED}},
+        "propertyNames": {"pattern": f"^{OPTION_NAME.pattern}$"},
+        "additionalProperties": {
+            "anyOf": [*PLAIN["anyOf"], {"type": "array", "maxItems": 50, "items": PLAIN}]
+        },
+    }
+)
+class Options(serializers.DictField):
+    """Checked by `training.services`, which knows what an option may be."""
+
+
 class RunStartSerializer(serializers.Serializer):
     """`manifest`: the absolute path of a CSV as the training machine sees it."""
 
-    manifest = Text(max_length=1000)
-    config = serializers.DictField(
-        required=False, default=dict, help_text="options of python -m classifier train, by name"
-    )
+    manifest = Text(max_length=1000, validators=[RegexValidator(r"^/[ -~]{1,999}$")])
+    config = Options(required=False, default=dict, help_text="options of python -m classifier train, by name")
 
 
 class AuditEventSerializer(serializers.Serializer):

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from webapp.analysis.models import StudyStatus, StudySummary
 from webapp.analysis.selectors import HistoryEntry
 from webapp.api.fields import Key, Text, Whole
-from webapp.api.pagination import DEFAULT_LIMIT, MOST
+from webapp.api.pagination import CURSOR_SCHEMA, DEFAULT_LIMIT, MOST
 from webapp.api.serializers.scans import ScanRowSerializer, scan_row
 from webapp.scans.models import Patient, PatientMerge, ScanMove, Study
 from webapp.scans.records import Extent, Said
@@ -207,12 +208,17 @@ def history_answer(entries: Sequence[HistoryEntry]) -> list[dict[str, Any]]:
     return [{"study": study_facts(entry.study), "scan": scan_row(entry.scan)} for entry in entries]
 
 
+@extend_schema_field(CURSOR_SCHEMA | {"type": ["string", "null"]})
+class CursorText(Text):
+    """Read by `pagination`, which refuses it with a code of its own."""
+
+
 class SearchSerializer(serializers.Serializer):
     """A search: in the body, so that no name or identifier stands in an address or a log."""
 
     q = Text(max_length=64, help_text="words that begin the identifier or stand in the name")
     limit = Whole(required=False, default=DEFAULT_LIMIT, min_value=1, max_value=MOST)
-    cursor = Text(required=False, allow_null=True, default=None, help_text="`next` of an earlier answer")
+    cursor = CursorText(required=False, allow_null=True, default=None, help_text="an earlier answer's `next`")
 
 
 class StudySearchSerializer(SearchSerializer):

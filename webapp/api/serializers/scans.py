@@ -14,6 +14,7 @@ from webapp.analysis.selectors import progress_of
 from webapp.analysis.summaries import scan_state
 from webapp.api.fields import Key, Text, Truth
 from webapp.registry.models import ModelVersion
+from webapp.scans.claims import MODALITIES
 from webapp.scans.models import Scan, Upload
 from webapp.scans.selectors import scan_notes
 
@@ -37,16 +38,30 @@ FAILURES = {
 }
 
 
+@extend_schema_field({"type": "string", "maxLength": 64})
+class Said(serializers.CharField):
+    """Part of a claim: `scans.claims` reads it, and refuses it with a code of its own."""
+
+    def __init__(self, help_text: str) -> None:
+        super().__init__(required=False, allow_blank=True, default="", help_text=help_text)
+
+
+@extend_schema_field({"anyOf": [{"type": "string", "format": "date"}, {"type": "string", "maxLength": 0}]})
+class SaidDate(Said):
+    pass
+
+
+@extend_schema_field({"type": "string", "pattern": f"^({'|'.join(MODALITIES)})$"})
+class SaidModality(Said):
+    pass
+
+
 class ScanUploadSerializer(serializers.Serializer):
     file = serializers.FileField(allow_empty_file=True, help_text="DICOM, PNG or JPEG, or a ZIP of them")
-    patient_id = serializers.CharField(required=False, allow_blank=True, default="", help_text="PatientID")
-    study = serializers.CharField(
-        required=False, allow_blank=True, default="", help_text="Accession number or StudyInstanceUID"
-    )
-    date = serializers.CharField(required=False, allow_blank=True, default="", help_text="YYYY-MM-DD")
-    modality = serializers.CharField(
-        required=False, allow_blank=True, default="", help_text="auto, cxr or ct"
-    )
+    patient_id = Said("PatientID")
+    study = Said("accession number or StudyInstanceUID")
+    date = SaidDate("YYYY-MM-DD")
+    modality = SaidModality("auto, cxr or ct")
 
 
 class ModelSerializer(serializers.ModelSerializer):

@@ -9,10 +9,10 @@ from rest_framework import serializers
 from webapp.analysis.selectors import progress_of
 from webapp.api.fields import Key
 from webapp.api.serializers.problems import ProblemSerializer
-from webapp.api.serializers.scans import STAGES, ScanSerializer
+from webapp.api.serializers.scans import STAGES, Said, SaidDate, SaidModality, ScanSerializer
 from webapp.scans.models import Upload, UploadStatus
 
-MOST_IDS = 500
+MOST_IDS, MOST_FILES = 500, 100
 
 
 class UploadSerializer(serializers.Serializer):
@@ -76,11 +76,13 @@ def state_answer(upload: Upload, *, under_way: int) -> dict[str, Any]:
 class BulkSerializer(serializers.Serializer):
     """`files`: as many parts of that name as there are files; the claims are made of each of them."""
 
-    files = serializers.ListField(child=serializers.FileField(allow_empty_file=True))
-    patient_id = serializers.CharField(required=False, allow_blank=True, default="", help_text="PatientID")
-    study = serializers.CharField(required=False, allow_blank=True, default="")
-    date = serializers.CharField(required=False, allow_blank=True, default="", help_text="YYYY-MM-DD")
-    modality = serializers.CharField(required=False, allow_blank=True, default="")
+    files = serializers.ListField(
+        child=serializers.FileField(allow_empty_file=True), min_length=1, max_length=MOST_FILES
+    )
+    patient_id = Said("PatientID")
+    study = Said("accession number or StudyInstanceUID")
+    date = SaidDate("YYYY-MM-DD")
+    modality = SaidModality("auto, cxr or ct")
 
 
 class BulkResultSerializer(serializers.Serializer):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.core.validators import RegexValidator
 from rest_framework import serializers
 
 from webapp.api.fields import Text, Truth
@@ -11,6 +12,8 @@ from webapp.webhooks.kinds import SUBSCRIBABLE
 from webapp.webhooks.models import Delivery, DeliveryStatus, Subscription
 from webapp.webhooks.selectors import message_of
 from webapp.webhooks.signing import secret_of
+
+ADDRESS = r"^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[!-~]*)?$"
 
 
 class WebhookSerializer(serializers.Serializer):
@@ -51,8 +54,16 @@ def with_secret(subscription: Subscription) -> dict[str, Any]:
     return webhook_answer(subscription) | {"secret": secret_of(subscription)}
 
 
+class Address(Text):
+    """An address in ASCII; whether events may go there is judged afterwards."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(max_length=500, help_text="https", **options)
+        self.validators.append(RegexValidator(ADDRESS))
+
+
 class WebhookCreateSerializer(serializers.Serializer):
-    url = Text(max_length=500, help_text="https")
+    url = Address()
     kinds = serializers.ListField(
         child=serializers.ChoiceField(choices=SUBSCRIBABLE),
         required=False,
@@ -65,7 +76,7 @@ class WebhookCreateSerializer(serializers.Serializer):
 
 
 class WebhookChangeSerializer(serializers.Serializer):
-    url = Text(required=False, max_length=500)
+    url = Address(required=False)
     kinds = serializers.ListField(
         child=serializers.ChoiceField(choices=SUBSCRIBABLE), required=False, min_length=1, max_length=50
     )

@@ -33,7 +33,7 @@ from webapp.scans.models import Upload
 from webapp.scans.selectors import upload_or_404
 from webapp.scans.services import upload_retry, upload_store
 
-MOST_FILES = 100
+CLAIMS = ("patient_id", "study", "date", "modality")
 
 
 class UploadCollection(Listing):
@@ -62,12 +62,10 @@ class UploadCollection(Listing):
     def post(self, request: Request) -> Response:
         """Hand in up to 100 files at once; each is taken or refused by itself, in the order they came."""
         with bounded(request, several=True):
-            files = request.FILES.getlist("files") if hasattr(request.data, "getlist") else []
-        fields = request.data.dict() | {"files": files}
-        form = BulkSerializer(data=fields)
+            said = {name: request.data[name] for name in CLAIMS if name in request.data}
+            files = request.FILES.getlist("files")
+        form = BulkSerializer(data=said | {"files": files})
         form.is_valid(raise_exception=True)
-        if not 1 <= len(files) <= MOST_FILES:
-            raise CodedError("invalid", fields={"files": [f"Send 1 to {MOST_FILES} files."]})
         claims = {k: v for k, v in form.validated_data.items() if k != "files"}
         claim, reads = Claim.parse(**claims), can(request.user, "scan.view", self.site)
         return Response({"results": [self._take(file, claim, reads) for file in files]})

@@ -1,0 +1,120 @@
+"""`hilum`: Hilum from the command line. The address and the token come from HILUM_URL and HILUM_TOKEN."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+from hilum_client.client import Hilum
+from hilum_client.errors import HilumError, Unreachable
+from hilum_client.folder import FolderUpload, write_csv
+
+REFUSED, UNREACHABLE, CUT_OFF = 1, 2, 130
+
+
+def main(arguments: list[str] | None = None) -> int:
+    asked = _parser().parse_args(arguments)
+    token = os.environ.get("HILUM_TOKEN", "")
+    if not token:
+        return _complain("Set HILUM_TOKEN: manage.py create_token USER prints one.")
+    try:
+        with Hilum(asked.url, token, verify=asked.ca or True) as hilum:
+            return asked.run(hilum, asked) or 0
+    except HilumError as error:
+        return _complain(str(error))
+    except (Unreachable, TimeoutError) as error:
+        return _complain(f"{error} Start it again with the same words: it goes on.", UNREACHABLE)
+    except KeyboardInterrupt:
+        return _complain("Cut off. Start it again with the same words: it goes on.", CUT_OFF)
+
+
+def whoami(hilum: Hilum, asked: argparse.Namespace) -> None:
+    print(json.dumps(hilum.me(), indent=2))
+
+
+def upload(hilum: Hilum, asked: argparse.Namespace) -> int:
+    claim = {k: v for k in ("patient_id", "study", "date", "modality") if (v := getattr(asked, k))}
+    folder = FolderUpload(hilum, asked.folder, journal=asked.journal, **claim)
+    sent = folder.send(_progress("sent"))
+    refused = [one for one in sent if one.code]
+    for one in refused:
+        print(f"\n{one.file}: {one.code}", file=sys.stderr, end="")
+    print(f"\n{len(sent) - len(refused)} of {len(sent)} files are there.", file=sys.stderr)
+    if asked.csv:
+        results = folder.wait(sent, timeout=asked.timeout, progress=_progress("finished"))
+        draft = Path(asked.csv).with_suffix(".part")
+        with draft.open("w", newline="", encoding="utf-8") as out:
+            lines = write_csv(out, results)
+        draft.replace(asked.csv)
+        print(f"\n{lines} lines in {asked.csv}", file=sys.stderr)
+    return REFUSED if refused else 0
+
+
+def wait(hilum: Hilum, asked: argparse.Namespace) -> None:
+    print(json.dumps(hilum.wait(asked.id, timeout=asked.timeout).answer, indent=2))
+
+
+def overlay(hilum: Hilum, asked: argparse.Namespace) -> None:
+    Path(asked.out).write_bytes(hilum.overlay(asked.analysis, finding=asked.finding))
+
+
+def studies(hilum: Hilum, asked: argparse.Namespace) -> None:
+    for study in hilum.studies(status=asked.status, finding=asked.finding):
+        print(json.dumps(study))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("hilum", description=__doc__)
+    parser.add_argument("--url", default=os.environ.get("HILUM_URL", "http://127.0.0.1:8000"))
+    parser.add_argument("--ca", help="a file of certificates to trust, for a hospital's own authority")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    command = commands.add_parser("whoami", help="who the token speaks for, and what it may do")
+    command.set_defaults(run=whoami)
+    command = commands.add_parser(
+        "upload", help="hand in every file of a folder; goes on where it was cut off"
+    )
+    command.add_argument("folder", type=Path)
+    command.add_argument("--csv", metavar="FILE", help="wait for the results and write them here")
+    command.add_argument("--journal", help="where to note what was sent (default: in the folder)")
+    command.add_argument("--timeout", type=float, default=3600.0, help="seconds to wait for results")
+    for name in ("patient-id", "study", "date", "modality"):
+        command.add_argument(f"--{name}", default="", help="claimed of every file")
+    command.set_defaults(run=upload)
+    command = commands.add_parser("wait", help="wait for one scan's result")
+    command.add_argument("id")
+    command.add_argument("--timeout", type=float, default=300.0)
+    command.set_defaults(run=wait)
+    command = commands.add_parser("overlay", help="a map drawn over its picture, as PNG")
+    command.add_argument("analysis")
+    command.add_argument("out")
+    command.add_argument("--finding")
+    command.set_defaults(run=overlay)
+    command = commands.add_parser("studies", help="the worklist, a JSON object a line")
+    command.add_argument("--status")
+    command.add_argument("--finding")
+    command.set_defaults(run=studies)
+    return parser
+
+
+def _progress(what: str):
+    """A line that is written over on a terminal, every twentieth one elsewhere."""
+
+    def show(done: int, total: int, file: str) -> None:
+        if sys.stderr.isatty():
+            print(f"\r{done}/{total} {what}  {file[-50:]:50}", end="", file=sys.stderr, flush=True)
+        elif done == total or done % 20 == 0:
+            print(f"{done}/{total} {what}", file=sys.stderr, flush=True)
+
+    return show
+
+
+def _complain(text: str, status: int = REFUSED) -> int:
+    print(f"\n{text}", file=sys.stderr)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,153 @@
+"""A folder of files: sent with progress, taken up again after being cut off, told as CSV.
+
+A journal beside the files holds a line for each that was taken: relative path, size, SHA-256, id. A file that
+stands there with the same size and hash is not sent again; one that was under way when everything stopped is,
+under the same idempotency key, which is made from its bytes and its claim.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TextIO
+
+from hilum_client.client import Hilum
+from hilum_client.errors import HilumError
+from hilum_client.scans import Scan
+
+JOURNAL = ".hilum-upload.jsonl"
+COLUMNS = ["file", "id", "status", "reason", "finding", "withheld", "model", "uncertainty"]
+DISCLAIMER = "Research and quality-improvement use; not a medical device."
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A file that was handed in (`id`), or refused before it was stored (`code`)."""
+
+    file: str
+    size: int
+    sha256: str
+    id: str = ""
+    code: str = ""
+
+
+class FolderUpload:
+    """The upload of one folder to one site; `claim` goes with every file (`patient_id`, `modality`, …)."""
+
+    def __init__(
+        self, hilum: Hilum, folder: str | Path, *, journal: str | Path | None = None, **claim: str
+    ) -> None:
+        self.hilum, self.folder, self.claim = hilum, Path(folder), claim
+        self.journal = Path(journal) if journal else self.folder / JOURNAL
+
+    def files(self) -> list[Path]:
+        """Every file below the folder in a fixed order, hidden ones left out."""
+        return sorted(
+            path
+            for path in self.folder.rglob("*")
+            if path.is_file()
+            and not any(part.startswith(".") for part in path.relative_to(self.folder).parts)
+        )
+
+    def send(self, progress: Progress | None = None) -> list[Sent]:
+        """Hand in what was not handed in before; answers every file of the folder.
+
+        `progress(done, total, file)` is called after each. A refusal of one file is noted and the next one
+        sent; raises Unreachable, and HilumError for what concerns all (a token without the scope, say).
+        """
+        known = {sent.file: sent for sent in self._read()}
+        files, told = self.files(), []
+        with self.journal.open("a", encoding="utf-8") as journal:
+            for number, path in enumerate(files, 1):
+                mark = self._mark(path)
+                sent = known.get(mark.file)
+                if sent is None or (sent.size, sent.sha256) != (mark.size, mark.sha256) or sent.code:
+                    sent = self._hand_in(path, mark)
+                    journal.write(json.dumps(asdict(sent)) + "\n")
+                    journal.flush()
+                    os.fsync(journal.fileno())
+                told.append(sent)
+                if progress:
+                    progress(number, len(files), sent.file)
+        return told
+
+    def wait(
+        self, sent: list[Sent], *, timeout: float = 3600.0, progress: Progress | None = None
+    ) -> Iterator[tuple[Sent, Scan | None]]:
+        """The results in the order of the files; None for one that was refused before it was stored.
+
+        All are asked for in one request at a time; raises TimeoutError when some have not come by then.
+        """
+        open_ids = {one.id for one in sent if one.id}
+        total, end, pause = len(open_ids), time.monotonic() + timeout, 0.5
+        while open_ids:
+            states = self.hilum.states(open_ids)
+            finished = {key for key in open_ids if key not in states or states[key]["finished"]}
+            open_ids -= finished
+            if progress:
+                progress(total - len(open_ids), total, "")
+            if open_ids and time.monotonic() > end:
+                raise TimeoutError(f"{len(open_ids)} of {total} have no result within {timeout:.0f} s")
+            if open_ids:
+                time.sleep(pause)
+                pause = 0.5 if finished else min(pause * 1.5, 5.0)
+        for one in sent:
+            yield one, self.hilum.scan(one.id) if one.id else None
+
+    def _mark(self, path: Path) -> Sent:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return Sent(path.relative_to(self.folder).as_posix(), path.stat().st_size, digest)
+
+    def _hand_in(self, path: Path, mark: Sent) -> Sent:
+        said = json.dumps([mark.sha256, self.claim], sort_keys=True)
+        key = "folder-" + hashlib.sha256(said.encode()).hexdigest()
+        try:
+            return replace(mark, id=self.hilum.upload(path, key=key, **self.claim).id)
+        except HilumError as error:
+            if error.status in (401, 403) or error.status >= 500:
+                raise
+            return replace(mark, code=error.code)
+
+    def _read(self) -> Iterator[Sent]:
+        if not self.journal.exists():
+            return
+        for line in self.journal.read_text(encoding="utf-8").splitlines():
+            try:
+                yield Sent(**json.loads(line))
+            except (ValueError, TypeError):
+                continue  # the line that was being written when everything stopped
+
+
+def write_csv(out: TextIO, results: Iterator[tuple[Sent, Scan | None]]) -> int:
+    """A line a file, with a column a finding's probability; answers how many lines."""
+    rows = [_row(sent, scan) for sent, scan in results]
+    findings = sorted({name for row in rows for name in row if name.startswith("p_")})
+    writer = csv.DictWriter(out, [*COLUMNS, *findings, "note"], restval="")
+    writer.writeheader()
+    writer.writerows({**row, "note": DISCLAIMER} for row in rows)
+    return len(rows)
+
+
+def _row(sent: Sent, scan: Scan | None) -> dict[str, object]:
+    if scan is None:
+        return {"file": sent.file, "status": "not_taken", "reason": sent.code}
+    analysis = scan.analysis or {}
+    row: dict[str, object] = {
+        "file": sent.file,
+        "id": scan.id,
+        "status": scan.status,
+        "reason": scan.reason or "",
+        "finding": scan.finding or "",
+        "withheld": str(scan.withheld).lower(),
+        "model": (analysis.get("model") or {}).get("name", ""),
+        "uncertainty": analysis.get("uncertainty", ""),
+    }
+    return row | {f"p_{finding}": value for finding, value in scan.probabilities.items()}
