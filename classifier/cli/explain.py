@@ -53,6 +53,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _explain(args: argparse.Namespace, read: Read, predictor: Predictor) -> int:
     from classifier import explain
+    from classifier.images import heatmap
     from classifier.predictor import Failure, Input
 
     (answer,) = predictor.predict([Input(read.working, (read.facts.rows, read.facts.columns), read.age)])
@@ -64,7 +65,7 @@ def _explain(args: argparse.Namespace, read: Read, predictor: Predictor) -> int:
         print(f"the model knows {', '.join(probabilities)}, not {finding!r}", file=sys.stderr)
         return 2
     strength, legend = _strength(args.method, finding, read, answer, predictor)
-    picture = explain.overlay(read.preview, strength, opacity=args.opacity)
+    picture = heatmap.overlay(read.preview, strength, opacity=args.opacity)
     reason = answer.prediction.abstention
     lines = [
         f"{finding} {probabilities[finding]:.2f}" + (f" (withheld: {ADVICE[reason].seen})" if reason else ""),
@@ -83,6 +84,7 @@ def _strength(
     import numpy as np
 
     from classifier import explain
+    from classifier.images import heatmap
     from classifier.preprocess import grid_to_original, to_input
 
     original, spec = (read.facts.rows, read.facts.columns), predictor.spec
@@ -94,7 +96,7 @@ def _strength(
         grid = explain.relative_map(method, predictor.network, batch, spec.findings.index(finding), spec)
         affine = grid_to_original(grid.shape, original, answer.box)
         legend = "relative, drawn to its own maximum"
-    return explain.sample(grid, affine, original, read.preview.shape), legend
+    return heatmap.sample(grid, affine, original, read.preview.shape), legend
 
 
 def _no_answer(file: str, reason: str) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from classifier.explain import inferno, overlay, sample
+from classifier.images.heatmap import inferno, overlay, sample
 from classifier.preprocess import grid_to_original
 
 

@@ -173,7 +173,7 @@ def test_colours_run_from_dark_to_pale_yellow(run, name, first, last):
 
 
 def test_both_sides_colour_a_map_alike(run):
-    from classifier.explain import inferno
+    from classifier.images.heatmap import inferno
 
     values = [step / 50 for step in range(51)]
     ours = run("viewer/colours.js", f"{values}.map((value) => m.colourOf(value, 'inferno'))")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from webapp.api.views import docs, media, models, patients, scans, uploads, webhooks
+from webapp.api.views import docs, media, models, patients, readings, scans, uploads, webhooks
 
 urlpatterns = [
     path("schema/", docs.Schema.as_view(), name="api-schema"),
@@ -30,6 +30,7 @@ urlpatterns = [
     path("studies/", patients.StudyCollection.as_view(), name="api-studies"),
     path("studies/search/", patients.StudySearch.as_view(), name="api-studies-search"),
     path("studies/<uuid:study_id>/", patients.StudyDetail.as_view(), name="api-study"),
+    path("studies/<uuid:study_id>/readings/", readings.StudyReadings.as_view(), name="api-study-readings"),
     path("patients/", patients.PatientCollection.as_view(), name="api-patients"),
     path("patients/search/", patients.PatientSearch.as_view(), name="api-patients-search"),
     path("patients/lookup/", patients.PatientLookup.as_view(), name="api-patients-lookup"),

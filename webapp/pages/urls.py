@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from django.urls import path
 
-from webapp.pages.views import media, merge, models, patient, phantoms, scan, upload, worklist
+from webapp.pages.views import (
+    media,
+    merge,
+    models,
+    opening,
+    patient,
+    phantoms,
+    reading,
+    report,
+    scan,
+    upload,
+    worklist,
+)
 
 app_name = "pages"
 urlpatterns = [
@@ -30,6 +42,10 @@ urlpatterns = [
     path("scans/<uuid:scan_id>/beside/<uuid:other_id>/state/", scan.state, name="scan_beside_state"),
     path("scans/<uuid:scan_id>/rescore/", scan.rescore, name="scan_rescore"),
     path("scans/<uuid:scan_id>/retry/", scan.retry, name="scan_retry"),
+    path("scans/<uuid:scan_id>/reading/", reading.sign, name="reading_sign"),
+    path("scans/<uuid:scan_id>/report/", report.page, name="report"),
+    path("scans/<uuid:scan_id>/report/picture.png", report.picture, name="report_picture"),
+    path("scans/<uuid:scan_id>/report.pdf", report.pdf, name="report_pdf"),
     path("scans/<uuid:scan_id>/patients/", scan.patients, name="scan_patients"),
     path("scans/<uuid:scan_id>/move/", scan.move, name="scan_move"),
     path("media/<uuid:scan_id>/<str:kind>/", media.picture, name="media"),
@@ -38,6 +54,8 @@ urlpatterns = [
     path("patients/<uuid:patient_id>/merge/", merge.choose, name="patient_merge"),
     path("patients/<uuid:patient_id>/merge/<uuid:other_id>/", merge.confirm, name="patient_merge_confirm"),
     path("merges/<uuid:merge_id>/part/", merge.part, name="patient_part"),
+    path("open/", opening.page, name="open"),
+    path("studies/<uuid:study_id>/", opening.study, name="study"),
     path("models/", models.page, name="models"),
     path("models/<uuid:model_id>/", models.card, name="model"),
     path("models/<uuid:model_id>/promote/", models.promote, name="model_promote"),

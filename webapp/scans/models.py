@@ -165,6 +165,7 @@ class Study(Record):
         indexes = [
             models.Index(fields=["patient", "study_at"], name="study_history"),
             models.Index(fields=["site", "accession_number"], name="study_by_accession"),
+            models.Index(fields=["site", "study_instance_uid"], name="study_by_uid"),
         ]
 
     def __str__(self) -> str:

@@ -14,7 +14,7 @@ from webapp.accounts.models import Site, User
 from webapp.accounts.services import for_sites
 from webapp.core.errors import CodedError
 from webapp.scans.identity import DEMOGRAPHICS, comparable, demographics, ends_of
-from webapp.scans.models import Patient, PatientMerge, Scan, ScanMove
+from webapp.scans.models import Patient, PatientMerge, Scan, ScanMove, Study
 from webapp.scans.selectors import patient_matches
 
 AT_MOST = 20
@@ -131,3 +131,20 @@ def extent_of(patient: Patient) -> Extent:
         last=Max("study_date"),
     )
     return Extent(**counted)
+
+
+def studies_named(user: User, *, study_instance_uid: str = "", accession_number: str = "") -> list[Study]:
+    """The user's studies with the UID and the accession number, as far as each is given; none without."""
+    said = {"study_instance_uid": study_instance_uid, "accession_number": accession_number}
+    asked = {name: value for name, value in said.items() if value}
+    if not asked:
+        return []
+    held = for_sites(Study.objects.filter(**asked, series__scans__isnull=False), user, "scan.view")
+    return list(held.select_related("patient", "site").distinct().order_by("-study_at")[:AT_MOST])
+
+
+def study_or_404(user: User, study_id: UUID) -> Study:
+    study = for_sites(Study.objects.filter(pk=study_id), user, "scan.view").first()
+    if study is None:
+        raise CodedError("not_found")
+    return study

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from classifier.images.heatmap import INFERNO
 from tests.factories import AnalysisFactory, cam
 from tests.webapp.pages.conftest import store_preview
-from webapp.api.overlay import ANCHORS, strengths
 
 
 @pytest.fixture
@@ -56,22 +56,10 @@ def test_the_map_is_drawn_where_it_is_strong_and_the_picture_stays_where_it_is_n
     # The grid is [[0, 1], [-1, 0.5]] at scale 2: nothing at the upper left, half strength at the upper right.
     assert tuple(picture[2, 2]) == (90, 90, 90)
     assert tuple(picture[62, 2]) == (90, 90, 90)
-    half = np.rint(90 * 0.5 + ANCHORS[16] * 0.5).astype(int)
+    half = np.rint(90 * 0.5 + INFERNO[16] * 0.5).astype(int)
     assert np.abs(picture[2, 62] - half).max() <= 1
     faint = drawn(overlay(client, case, finding="pneumonia", opacity="0"))
     assert (faint[:64] == 90).all()
-
-
-def test_a_weak_map_looks_weak():
-    weak = cam().as_dict() | {"scale": 200.0}
-    assert strengths(weak, "pneumonia", size=(64, 64), rows=512, columns=512).max() < 0.01
-
-
-def test_outside_of_the_grid_nothing_is_drawn():
-    shifted = cam().as_dict() | {"affine": [64.0, 0.0, 255.5, 0.0, 64.0, 255.5]}
-    drawn = strengths(shifted, "pneumonia", size=(64, 64), rows=512, columns=512)
-    assert drawn[:20, :].max() == drawn[:, :20].max() == 0
-    assert drawn.max() > 0.3
 
 
 def test_the_drawn_map_says_what_it_is_and_that_it_is_no_medical_device(client, case, preview):

@@ -13,8 +13,8 @@ from webapp.pages.urls import urlpatterns
 
 pytestmark = pytest.mark.django_db
 
-OBJECT_PAGES = ["scan", "scan_state", "patient"]
-PLAIN_PAGES = ["worklist", "worklist_rows", "upload", "phantoms", "models"]
+OBJECT_PAGES = ["scan", "scan_state", "patient", "report"]
+PLAIN_PAGES = ["worklist", "worklist_rows", "upload", "phantoms", "models", "open"]
 POST_ONLY = [
     "worklist_bulk",
     "worklist_export",
@@ -30,6 +30,7 @@ POST_ONLY = [
     "scan_reveal",
     "scan_rescore",
     "patient_rescore",
+    "reading_sign",
     "scan_move",
     "scan_patients",
     "patient_part",
@@ -49,6 +50,11 @@ def address(name: str, case=None, model=None) -> str:
         "scan_retry": lambda: [case.scan.pk],
         "scan_patients": lambda: [case.scan.pk],
         "scan_move": lambda: [case.scan.pk],
+        "reading_sign": lambda: [case.scan.pk],
+        "report": lambda: [case.scan.pk],
+        "report_picture": lambda: [case.scan.pk],
+        "report_pdf": lambda: [case.scan.pk],
+        "study": lambda: [case.scan.study.pk],
         "media": lambda: [case.scan.pk, "preview"],
         "patient": lambda: [case.patient.pk],
         "patient_merge": lambda: [case.patient.pk],

@@ -24,6 +24,7 @@ from webapp.pages.evidence import cam_of, evidence_of, notes_of
 from webapp.pages.outcome import outcome_of
 from webapp.pages.people import facts_of, label_of, whom_they_name
 from webapp.pages.pictures import picture_of
+from webapp.pages.readings import readings_for
 from webapp.pages.timeline import entry_of
 from webapp.pages.views.patient import score_anew
 from webapp.pages.views.upload import posted_ids
@@ -139,6 +140,7 @@ def _evidence(request: HttpRequest, found: Scan | Upload, other_id: UUID | None 
         "other": other,
         **evidence_of(analyses, revealed=_revealed(request)),
         **(_compared(current, other) if other else {}),
+        **readings_for(request, scan, analyses),
     }
 
 
