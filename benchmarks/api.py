@@ -1,0 +1,197 @@
+"""How long the requests of a list page and of a client loop take on many scans, and what queries they make.
+
+`python benchmarks/api.py` fills a database of its own (SQLite in a temporary folder; `DATABASE_URL` names
+another, empty one) and asks the site in this process, without a network. Prints one JSON object: for each
+request the queries, and the median and p95 in milliseconds, of wall time and of this process' own processor
+time, which other programs on the machine lengthen less.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BATCH = 2000
+START = datetime(2026, 1, 1, tzinfo=UTC)
+LIMIT_MS = 50.0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--scans", type=int, default=100_000)
+    parser.add_argument("--repeat", type=int, default=100)
+    parser.add_argument("--data", type=Path, help="keep the filled folder here, or use one filled before")
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = asked.data or Path(scratch)
+        folder.mkdir(parents=True, exist_ok=True)
+        token = prepare(folder, asked.scans)
+        report(token, asked.repeat)
+
+
+def prepare(folder: Path, scans: int) -> str:
+    """Django on a filled database; answers a token of its site."""
+    os.environ |= {"HILUM_DATA": str(folder), "HILUM_ENV": "test", "HILUM_API_RATE": "0"}
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.settings")
+    sys.path.insert(0, str(ROOT))
+    import django
+
+    django.setup()
+    from django.conf import settings
+    from django.core.management import call_command
+
+    settings.ALLOWED_HOSTS = ["testserver"]
+    call_command("migrate", verbosity=0)
+    from webapp.accounts.models import Role, Site, User
+    from webapp.accounts.services import membership_set, token_create
+    from webapp.scans.models import Scan
+
+    site, new = Site.objects.get_or_create(slug="bench", defaults={"name": "Bench"})
+    user, _ = User.objects.get_or_create(username="bench")
+    membership_set(user=user, site=site, role=Role.objects.get(name="admin"))
+    if new:
+        for first in range(0, scans, BATCH):
+            fill(site, user, first, min(BATCH, scans - first))
+        analyse()
+    assert Scan.objects.count() >= scans
+    scopes = ("scan.view", "scan.upload", "model.view", "audit.view")
+    return token_create(user=user, site=site, name="bench", scopes=scopes)[1]
+
+
+def fill(site, user, first: int, count: int) -> None:
+    """`count` scans, each of a patient of its own, answered, with map and summary."""
+    from django.db import transaction
+
+    from tests import factories as made
+    from webapp.analysis.models import Analysis, AnalysisCam, StudySummary
+    from webapp.registry.models import ModelVersion
+    from webapp.scans.models import Patient, Series, Study, Upload
+
+    model = ModelVersion.objects.first() or made.ModelVersionFactory()
+    cam, rows = made.cam().as_dict(), {kind: [] for kind in range(8)}
+    said = {"status": "done", "finding": "pneumonia", "probabilities": {"pneumonia": 0.8, "normal": 0.2}}
+    for n in range(first, first + count):
+        at = START + timedelta(minutes=n)
+        patient = Patient(site=site, patient_id=f"P{n:06}", name=f"DOE^J{n}", created_at=at)
+        study = Study(site=site, patient=patient, study_instance_uid=f"1.2.{n}", study_at=at)
+        series = Series(study=study, series_instance_uid=f"1.3.{n}", modality="DX")
+        sums = {"sha256": made.digest(n), "size": 1000, "created_at": at}
+        upload = Upload(site=site, user=user, status="done", filename=f"{n}.png", **sums)
+        scan = made.ScanFactory.build(
+            id=upload.id, site=site, upload=upload, series=series, received_at=at, sop_instance_uid=f"1.4.{n}"
+        )
+        analysis = Analysis(scan=scan, model_version=model, uncertainty=0.5, created_at=at, **said)
+        summary = StudySummary(
+            study=study, site=site, status="done", finding="pneumonia", probability=0.8, scans=1, latest_at=at
+        )
+        summary.worst_scan = scan
+        made_now = (patient, study, series, upload, scan, analysis, summary)
+        for kind, row in enumerate((*made_now, AnalysisCam(analysis=analysis, cam=cam))):
+            rows[kind].append(row)
+    with transaction.atomic():
+        for some in rows.values():
+            type(some[0])._base_manager.bulk_create(some, batch_size=BATCH)
+
+
+def analyse() -> None:
+    """What autovacuum does on PostgreSQL after a while."""
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+
+
+def report(token: str, repeat: int) -> None:
+    from django.db import connection
+    from django.test.utils import CaptureQueriesContext
+
+    found = {"scans": count_scans(), "database": connection.vendor}
+    requests = requests_of(token)
+    for name, ask in requests.items():
+        ask()
+        with CaptureQueriesContext(connection) as context:
+            ask()
+        found[name] = {"queries": len(context)} | timings(ask, repeat)
+    found["within_limit"] = all(found[name]["wall_ms"]["p95"] < LIMIT_MS for name in requests)
+    found["load_average"] = [round(value, 1) for value in os.getloadavg()]
+    print(json.dumps(found, indent=2))
+
+
+def requests_of(token: str) -> dict[str, Callable[[], None]]:
+    """A list page's requests and a client loop's, by name."""
+    from django.test import Client
+
+    from webapp.scans.models import Scan, Study
+
+    client = Client(headers={"authorization": f"Bearer {token}"})
+    scan = Scan.objects.order_by("received_at")[500]
+    study = Study.objects.get(pk=scan.series.study_id)
+    ids = [str(key) for key in Scan.objects.order_by("-received_at").values_list("pk", flat=True)[:200]]
+    deep = f"{int((START + timedelta(minutes=5000)).timestamp() * 1_000_000)}-{uuid.UUID(int=0).hex}"
+
+    def get(path: str) -> Callable[[], None]:
+        return lambda: check(client.get(f"/api/v1/{path}"))
+
+    def post(path: str, body: dict) -> Callable[[], None]:
+        return lambda: check(client.post(f"/api/v1/{path}", body, "application/json"))
+
+    return {
+        "scans": get("scans/"),
+        "scans, a deep page": get(f"scans/?cursor={deep}"),
+        "scans of a day": get(
+            "scans/?received_after=2026-02-01T00:00:00Z&received_before=2026-02-02T00:00:00Z"
+        ),
+        "scans of a patient": get(f"scans/?patient={study.patient_id}"),
+        "studies": get("studies/"),
+        "studies, done": get("studies/?status=done"),
+        "studies, a finding": get("studies/?finding=pneumonia"),
+        "studies by patient": post("studies/search/", {"q": "P000500"}),
+        "patients": get("patients/"),
+        "patients by identifier": post("patients/search/", {"q": "P000500"}),
+        "analyses": get("analyses/"),
+        "uploads": get("uploads/"),
+        "audit events": get("audit-events/"),
+        "states of 200 uploads": post("uploads/states/", {"ids": ids}),
+        "one scan with its map": get(f"scans/{scan.pk}/"),
+        "history": get(f"patients/{study.patient_id}/history/"),
+        "me": get("me/"),
+    }
+
+
+def check(answer) -> None:
+    assert answer.status_code == 200, (answer.status_code, answer.content[:200])
+
+
+def timings(ask: Callable[[], None], repeat: int) -> dict[str, dict[str, float]]:
+    wall, own = [], []
+    for _ in range(repeat):
+        began, spent = time.perf_counter(), time.process_time()
+        ask()
+        wall.append(1000 * (time.perf_counter() - began))
+        own.append(1000 * (time.process_time() - spent))
+    return {"wall_ms": summary(wall), "processor_ms": summary(own)}
+
+
+def summary(values: list[float]) -> dict[str, float]:
+    p95 = statistics.quantiles(values, n=20)[-1]
+    return {"median": round(statistics.median(values), 1), "p95": round(p95, 1)}
+
+
+def count_scans() -> int:
+    from webapp.scans.models import Scan
+
+    return Scan.objects.count()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,226 @@
+"""The Python client: what twenty lines of code meet."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.architecture.source import ROOT
+from tests.factories import AnalysisFactory, PatientFactory, ScanFactory, UploadFactory
+from webapp.api.urls import urlpatterns
+from webapp.scans.models import Upload
+
+pytestmark = pytest.mark.django_db
+SOURCE = ROOT / "clients" / "python" / "src" / "hilum_client"
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    """Seven files, one of them empty, two the same, one in a folder of its own."""
+    (tmp_path / "more").mkdir()
+    for n in range(5):
+        (tmp_path / f"{n}.png").write_bytes(b"\x89PNG %d" % n)
+    (tmp_path / "more" / "same.png").write_bytes(b"\x89PNG 0")
+    (tmp_path / "empty.png").write_bytes(b"")
+    (tmp_path / ".hidden").write_bytes(b"x")
+    return tmp_path
+
+
+def answered(upload: Upload) -> None:
+    Upload.objects.filter(pk=upload.pk).update(status="done")
+    scan = ScanFactory(id=upload.pk, upload=upload, site=upload.site)
+    AnalysisFactory(
+        scan=scan,
+        model_version__status="retired",
+        status="done",
+        finding="pneumonia",
+        probabilities={"pneumonia": 0.9, "normal": 0.1},
+        uncertainty=0.3,
+    )
+
+
+def test_every_address_that_it_asks_exists_in_the_description():
+    known = {re.sub(r"<uuid:\w+>", "{}", str(pattern.pattern)) for pattern in urlpatterns}
+    asked = {
+        re.sub(r"\{\w+\}", "{}", path)
+        for file in SOURCE.glob("*.py")
+        for path in re.findall(r'"((?:[a-z-]+/|\{\w+\}/)+)"', file.read_text())
+    }
+    assert len(asked) >= 10
+    assert asked <= known
+
+
+def test_it_knows_every_state_of_a_scan():
+    from hilum_client.scans import FINISHED
+
+    from webapp.api.serializers.scans import STAGES
+
+    assert set(STAGES) - FINISHED == {"received", "parsing", "analysing"}
+
+
+def test_a_file_is_handed_in_and_waited_for(hilum, tmp_path):
+    path = tmp_path / "chest.png"
+    path.write_bytes(b"\x89PNG picture")
+    scan = hilum.upload(path, patient_id="P-7")
+    assert (scan.status, scan.finished, scan.answer["patient_id"]) == ("received", False, "P-7")
+    answered(Upload.objects.get(pk=scan.id))
+    scan = hilum.wait(scan.id)
+    assert (scan.status, scan.finding, scan.probabilities["pneumonia"]) == ("done", "pneumonia", 0.9)
+    assert not scan.withheld
+
+
+def test_a_result_that_does_not_come_is_an_error(hilum, site):
+    with pytest.raises(TimeoutError, match="received"):
+        hilum.wait(str(UploadFactory(site=site).pk), timeout=0)
+
+
+def test_a_refusal_is_raised_with_code_and_remedy(hilum):
+    from hilum_client import HilumError
+
+    with pytest.raises(HilumError) as refused:
+        hilum.scan("6f1f64f0-3d0a-4f8e-9d58-0a6a54a5b0d1")
+    assert (refused.value.status, refused.value.code) == (404, "not_found")
+    assert refused.value.remedy
+    with pytest.raises(HilumError) as refused:
+        next(hilum.scans(modality="mri"))
+    assert refused.value.problem["errors"] == {"modality": refused.value.problem["errors"]["modality"]}
+
+
+def test_lists_are_walked_to_their_end(hilum, site, wire):
+    scans = [ScanFactory(site=site) for _ in range(5)]
+    assert {row["id"] for row in hilum.scans(limit=2)} == {str(scan.pk) for scan in scans}
+    assert len(wire.asked) == 3
+    PatientFactory(site=site, name="DOE^Jane")
+    PatientFactory(site=site, name="DOE^John")
+    assert len(list(hilum.search_patients("doe"))) >= 2
+    assert not list(hilum.scans(synthetic=True))
+
+
+def test_a_lost_connection_is_tried_again_and_nothing_stored_twice(hilum, wire, tmp_path, no_pauses):
+    path, lost = tmp_path / "chest.png", iter([True, True])
+    path.write_bytes(b"\x89PNG picture")
+
+    def cut(request):
+        if next(lost, False):
+            raise httpx.ReadError("gone")
+
+    wire.cut = cut
+    assert hilum.upload(path).status == "received"
+    assert (len(wire.asked), Upload.objects.count()) == (3, 1)
+    assert no_pauses == [0.5, 1.0]
+
+
+def test_a_site_that_does_not_answer_is_said_to_be_unreachable(hilum, wire):
+    from hilum_client import Unreachable
+
+    def cut(request):
+        raise httpx.ConnectError("down")
+
+    wire.cut = cut
+    with pytest.raises(Unreachable):
+        hilum.me()
+    assert len(wire.asked) == 6
+
+
+def test_whoever_asks_too_often_waits_as_long_as_they_are_told(hilum, settings, no_pauses):
+    from django.core.cache import cache
+    from hilum_client import HilumError
+
+    cache.clear()
+    settings.HILUM_API_RATE = 1
+    hilum.me()
+    with pytest.raises(HilumError) as refused:
+        hilum.me()
+    assert refused.value.code == "rate_limited"
+    assert all(pause >= 0.5 for pause in no_pauses)
+    assert len(no_pauses) == 5
+
+
+def test_a_folder_is_sent_with_progress_and_told_as_csv(hilum, folder):
+    from hilum_client import FolderUpload
+    from hilum_client.folder import write_csv
+
+    upload, seen = FolderUpload(hilum, folder), []
+    sent = upload.send(lambda done, total, file: seen.append((done, total)))
+    assert seen == [(n, 7) for n in range(1, 8)]
+    assert [one.code for one in sent if one.code] == ["empty_file"]
+    assert Upload.objects.count() == 5
+    for stored in Upload.objects.all():
+        answered(stored)
+    out = io.StringIO()
+    assert write_csv(out, upload.wait(sent)) == 7
+    lines = {line["file"]: line for line in csv.DictReader(io.StringIO(out.getvalue()))}
+    assert lines["more/same.png"]["id"] == lines["0.png"]["id"]
+    assert (lines["1.png"]["finding"], lines["1.png"]["p_pneumonia"]) == ("pneumonia", "0.9")
+    assert (lines["empty.png"]["status"], lines["empty.png"]["reason"]) == ("not_taken", "empty_file")
+    assert "not a medical device" in lines["1.png"]["note"]
+
+
+def test_a_folder_that_was_cut_off_twice_is_taken_up_where_it_was(hilum, wire, folder):
+    from hilum_client import FolderUpload, Unreachable
+
+    (folder / "empty.png").unlink()
+    for stop in (2, 2):
+        posts = iter(range(99))
+
+        def cut(request, stop=stop, posts=posts):
+            if next(posts) >= stop:
+                raise httpx.WriteError("cut off")
+
+        wire.cut = cut
+        with pytest.raises(Unreachable):
+            FolderUpload(hilum, folder).send()
+    assert Upload.objects.count() == 4
+    with (folder / ".hilum-upload.jsonl").open("a") as journal:
+        journal.write('{"file": "half a li')
+    wire.cut, wire.asked[:] = lambda request: None, []
+    sent = FolderUpload(hilum, folder).send()
+    assert (len(sent), len(wire.asked), Upload.objects.count()) == (6, 2, 5)
+    assert all(one.id for one in sent)
+    (folder / "1.png").write_bytes(b"\x89PNG changed")
+    FolderUpload(hilum, folder).send()
+    assert Upload.objects.count() == 6
+
+
+def test_a_token_without_the_scope_ends_the_folder_at_once(wire, folder, owner, site):
+    from hilum_client import FolderUpload, Hilum, HilumError
+
+    from webapp.accounts.services import token_create
+
+    _, raw = token_create(user=owner, site=site, name="reader", scopes=("scan.view",))
+    with Hilum("http://localhost", raw, transport=wire) as reader, pytest.raises(HilumError) as refused:
+        FolderUpload(reader, folder).send()
+    assert (refused.value.code, refused.value.problem["scope"]) == ("insufficient_scope", "scan.upload")
+    assert len(wire.asked) == 1
+
+
+def test_the_command_line_tells_what_is_wrong_in_words(monkeypatch, capsys):
+    from hilum_client.__main__ import main
+
+    monkeypatch.delenv("HILUM_TOKEN", raising=False)
+    assert main(["whoami"]) == 1
+    assert "HILUM_TOKEN" in capsys.readouterr().err
+
+
+def test_the_command_line_sends_a_folder(monkeypatch, capsys, wire, owner, site, folder):
+    from hilum_client import __main__ as command
+    from hilum_client.client import Hilum
+
+    from webapp.accounts.services import token_create
+
+    _, raw = token_create(user=owner, site=site, name="cli", scopes=("scan.upload", "scan.view"))
+    monkeypatch.setenv("HILUM_TOKEN", raw)
+    monkeypatch.setattr(
+        command, "Hilum", lambda url, token, verify: Hilum("http://localhost", token, transport=wire)
+    )
+    assert command.main(["upload", str(folder)]) == 1
+    said = capsys.readouterr().err
+    assert "empty.png: empty_file" in said
+    assert "6 of 7 files are there." in said
+    assert command.main(["whoami"]) == 0
+    assert '"user": "owner"' in capsys.readouterr().out
