@@ -163,6 +163,16 @@ def test_two_pictures_move_together_until_they_are_parted(page, scans):
     page.wait_for_url(f"**/scans/{scans[1]}/")
 
 
+def test_a_picture_that_does_not_come_leaves_the_preview_and_says_so(page, scans, expected):
+    expected.append("ERR_FAILED")
+    page.route("**/pixels/", lambda route: route.abort())
+    page.goto(f"/scans/{scans[0]}/")
+    wait_for(lambda: page.get_by_text("could not be loaded in full").is_visible(), "the message")
+    assert page.locator("[data-preview]").is_visible()
+    assert not page.locator("canvas.cornerstone-canvas").count()
+    press(page, "f", "t", "1", "ArrowLeft", "+", "d", "Enter")
+
+
 @pytest.fixture
 def tablet(page, chromium, hilum) -> Iterator[object]:
     """The same reader at a touch screen of two pixels a CSS pixel."""

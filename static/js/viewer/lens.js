@@ -26,7 +26,7 @@ export class Lens {
   }
 
   async #show({ clientX, clientY, pointerType }) {
-    if (!this.#pane.viewport) return;
+    if (!this.#pane.ready) return;
     const box = this.#pane.element.getBoundingClientRect();
     const [x, y] = [clientX - box.left, clientY - box.top];
     this.#element ??= this.#make();

@@ -1,12 +1,13 @@
 // One picture on the screen: a Cornerstone stack viewport, its window and view, and a layer over it for the heatmap.
 import { Enums } from "@cornerstonejs/core";
-import { know } from "./pictures.js";
+import { fetched } from "./pictures.js";
 
 const { CAMERA_MODIFIED, IMAGE_RENDERED, VOI_MODIFIED } = Enums.Events;
 const ZOOM_LIMITS = [0.2, 40];
 
 export class Pane {
   #engine; #viewport; #layer; #seen = null;
+  ready = false;
   heat = null;
   choices = null;
   onChange = () => {};
@@ -20,12 +21,13 @@ export class Pane {
   /** Resolves when the picture is on the screen in full; rejects when it could not be loaded. */
   async open() {
     const { element, picture } = this;
+    const imageId = await fetched(picture);
     this.#engine.enableElement({ viewportId: this.id, element, type: Enums.ViewportType.STACK });
     element.removeAttribute("tabindex"); // focused, it would swallow every key, Tab among them: its figure has the focus
     this.#viewport = this.#engine.getViewport(this.id);
     this.#mindScreenPixels();
     const drawn = new Promise((done) => element.addEventListener(IMAGE_RENDERED, done, { once: true }));
-    await this.#viewport.setStack([know(picture)]);
+    await this.#viewport.setStack([imageId]);
     this.window = this.filed;
     this.#addLayer();
     this.#sizeCanvas();
@@ -36,6 +38,7 @@ export class Pane {
     element.addEventListener(IMAGE_RENDERED, () => this.#drawLayer());
     new ResizeObserver(() => this.#resize()).observe(element);
     this.#seen = this.view;
+    this.ready = true;
     requestAnimationFrame(() => this.#drawLayer()); // the picture comes first
     this.onChange(this);
   }

@@ -4,15 +4,20 @@ import { Enums, imageLoader, metaData, utilities } from "@cornerstonejs/core";
 const SCHEME = "hilum";
 const { MetadataModules } = Enums;
 const described = new Map();
+const images = new Map();
 
-/** Makes a picture known and answers its image id. `picture` is what webapp/pages/pictures.py writes. */
-export function know(picture) {
+/** Fetches what webapp/pages/pictures.py describes, once, and answers its image id. Rejects when it does not come. */
+export async function fetched(picture) {
   const imageId = `${SCHEME}:${picture.id}`;
   described.set(imageId, picture);
+  if (!images.has(imageId)) images.set(imageId, imageOf(imageId, await pixelsOf(picture)));
   return imageId;
 }
 
-export const pixelsOf = async (picture) => {
+/** The picture behind what Cornerstone calls a target. */
+export const pictureOf = (targetId) => described.get(targetId.replace(/^imageId:/, ""));
+
+const pixelsOf = async (picture) => {
   const answer = await fetch(picture.pixels);
   if (!answer.ok) throw new Error(`HTTP ${answer.status}`);
   const pixels = new Uint16Array(await answer.arrayBuffer());
@@ -30,10 +35,9 @@ function range(pixels) {
   return [low, high];
 }
 
-async function load(imageId) {
+function imageOf(imageId, pixels) {
   const picture = described.get(imageId);
   const { rows, columns } = picture;
-  const pixels = await pixelsOf(picture);
   const [low, high] = range(pixels);
   const [rowPixelSpacing, columnPixelSpacing] = picture.spacing ?? [1, 1];
   const voxelManager = utilities.VoxelManager.createImageVoxelManager({
@@ -76,6 +80,6 @@ function metadata(type, imageId) {
 }
 
 export function serve() {
-  imageLoader.registerImageLoader(SCHEME, (imageId) => ({ promise: load(imageId) }));
+  imageLoader.registerImageLoader(SCHEME, (imageId) => ({ promise: Promise.resolve(images.get(imageId)) }));
   metaData.addProvider(metadata, 100);
 }

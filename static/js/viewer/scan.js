@@ -61,12 +61,17 @@ function keysOf(viewer, act) {
   };
 }
 
+/** The same commands, deaf until there is a picture that they could act on. */
+function whenReady(viewer, commands) {
+  return Object.fromEntries(Object.entries(commands).map(([name, run]) => [name, (event) => viewer.active.ready && run(event)]));
+}
+
 function listen(viewer) {
-  const act = actionsOf(viewer);
+  const act = whenReady(viewer, actionsOf(viewer));
   for (const button of page.querySelectorAll("[data-act]")) button.addEventListener("click", () => act[button.dataset.act]());
   const presets = page.querySelector("[data-presets]");
   presets.addEventListener("change", () => act[presets.value]());
-  onKeys(keysOf(viewer, act));
+  onKeys(whenReady(viewer, keysOf(viewer, act)));
   viewer.tools.onChange = (chosen) => {
     for (const button of page.querySelectorAll("[data-tool]")) button.setAttribute("aria-pressed", String(button.dataset.act === chosen));
   };

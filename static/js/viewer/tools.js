@@ -4,6 +4,7 @@ import {
   AngleTool, Enums, LengthTool, PanTool, ToolGroupManager, WindowLevelTool, ZoomTool, addTool, annotation, init,
 } from "@cornerstonejs/tools";
 import { utilities } from "@cornerstonejs/core";
+import { pictureOf } from "./pictures.js";
 
 const GROUP = "hilum";
 const { MouseBindings: Mouse, KeyboardBindings: Key } = Enums;
@@ -20,11 +21,11 @@ const STYLE = {
 };
 
 const statsOf = ({ cachedStats }, targetId) => cachedStats?.[targetId] ?? {};
-/** `at` says where a length was measured when that is not the patient: at the detector it is longer. */
-const lengthInWords = (note) => (data, targetId) => {
+const lengthInWords = (data, targetId) => {
   const { length, unit } = statsOf(data, targetId);
   if (!Number.isFinite(length)) return [];
-  return [`${length.toFixed(unit === "mm" ? 1 : 0)} ${unit}${note ? ` ${note}` : ""}`];
+  const where = pictureOf(targetId)?.spacingAt === "detector" ? " at the detector" : ""; // longer than in the patient
+  return [`${length.toFixed(unit === "mm" ? 1 : 0)} ${unit}${where}`];
 };
 const angleInWords = (data, targetId) => {
   const { angle } = statsOf(data, targetId);
@@ -35,14 +36,14 @@ export class Tools {
   #group; #now = "window"; #placing = null;
   onChange = () => {};
 
-  constructor(panes, { note = "" } = {}) {
+  constructor(panes) {
     init();
     Object.values(TOOLS).forEach((tool) => addTool(tool));
     const { style } = annotation.config;
     style.setDefaultToolStyles({ global: { ...style.getDefaultToolStyles().global, ...STYLE } });
     this.panes = panes;
     this.#group = ToolGroupManager.createToolGroup(GROUP);
-    const settings = { length: { getTextLines: lengthInWords(note) }, angle: { getTextLines: angleInWords } };
+    const settings = { length: { getTextLines: lengthInWords }, angle: { getTextLines: angleInWords } };
     for (const [name, tool] of Object.entries(TOOLS)) this.#group.addTool(tool.toolName, settings[name]);
   }
 
@@ -78,15 +79,17 @@ export class Tools {
     const selected = this.measured.filter(({ annotationUID }) => annotation.selection.isAnnotationSelected(annotationUID));
     const doomed = selected.length ? selected : this.measured.slice(-1);
     doomed.forEach(({ annotationUID }) => annotation.state.removeAnnotation(annotationUID));
-    this.panes.forEach((pane) => pane.viewport?.render());
+    this.#render();
     return doomed.length;
   }
 
   clear() {
     this.measured.forEach(({ annotationUID }) => annotation.state.removeAnnotation(annotationUID));
     this.stopPlacing();
-    this.panes.forEach((pane) => pane.viewport?.render());
+    this.#render();
   }
+
+  #render() { this.panes.filter((pane) => pane.ready).forEach((pane) => pane.viewport.render()); }
 
   // --- Measuring by keyboard: Enter sets a measurement into the middle, arrows move its ends one after another ----------
 

@@ -21,7 +21,7 @@ export class Viewer {
     const engine = new RenderingEngine(ENGINE);
     this.panes = figures.map((figure, at) => new Pane(engine, figure.querySelector("[data-viewport]"), pictures[at]));
     this.#active = this.panes[0];
-    this.tools = new Tools(this.panes, { note: pictures.some(({ spacingAt }) => spacingAt === "detector") ? "at the detector" : "" });
+    this.tools = new Tools(this.panes);
     figures.forEach((figure, at) => {
       this.#listen(figure, this.panes[at]);
       new Lens(engine, this.panes[at]).listen(figure, () => this.tools.now === "magnifier");
@@ -44,7 +44,7 @@ export class Viewer {
   set heatChoices(choices) {
     for (const pane of this.panes) {
       pane.choices = choices;
-      if (pane.viewport) pane.redraw();
+      if (pane.ready) pane.redraw();
     }
   }
 
@@ -71,7 +71,7 @@ export class Viewer {
   #follow(changed) {
     if (!this.linked || this.#echo) return;
     this.#echo = true;
-    const others = this.panes.filter((pane) => pane !== changed && pane.viewport?.getCornerstoneImage());
+    const others = this.panes.filter((pane) => pane !== changed && pane.ready);
     for (const pane of others) {
       pane.view = changed.view;
       pane.tone = changed.tone;
@@ -86,8 +86,8 @@ export class Viewer {
     figure.addEventListener("wheel", (event) => {
       event.preventDefault();
       const box = pane.element.getBoundingClientRect();
-      if (pane.viewport) pane.zoom(Math.exp(-event.deltaY / 400), [event.clientX - box.left, event.clientY - box.top]);
+      if (pane.ready) pane.zoom(Math.exp(-event.deltaY / 400), [event.clientX - box.left, event.clientY - box.top]);
     }, { passive: false });
-    figure.addEventListener("dblclick", () => { if (!this.tools.measures) pane.fit(); });
+    figure.addEventListener("dblclick", () => { if (pane.ready && !this.tools.measures) pane.fit(); });
   }
 }
