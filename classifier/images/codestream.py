@@ -44,8 +44,6 @@ def declared(stream: bytes) -> Declared | None:
     ISO/IEC 10918-1 B.2.2, 14495-1 C.2.2, 15444-1 A.5.1. Raises ValueError where the header is broken.
     """
     try:
-        if stream.startswith(_JP2_BOX):
-            stream = stream[max(stream.find(_J2K_START), 0) :]
         if stream.startswith(_J2K_START):
             return _jpeg2000(stream)
         if stream.startswith(_JPEG_START):
@@ -53,6 +51,11 @@ def declared(stream: bytes) -> Declared | None:
     except (struct.error, IndexError) as error:
         raise ValueError("the codestream ends in its header") from error
     return None
+
+
+def unboxed(stream: bytes) -> bytes:
+    """A JPEG 2000 codestream out of the boxes of a file; pydicom trusts their lengths, and loops for ever."""
+    return stream[max(stream.find(_J2K_START), 0) :] if stream.startswith(_JP2_BOX) else stream
 
 
 def check_end(stream: bytes) -> None:

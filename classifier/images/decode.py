@@ -26,7 +26,7 @@ from pydicom.uid import (
 
 from classifier.contract import RefusalReason
 from classifier.errors import Refused, undecodable_if_broken
-from classifier.images.codestream import Declared, check_end, check_scans, declared, syntax_of
+from classifier.images.codestream import Declared, check_end, check_scans, declared, syntax_of, unboxed
 from classifier.images.palette import looked_up
 
 _LOSSY_JPEG = {JPEGBaseline8Bit, JPEGExtended12Bit}
@@ -63,14 +63,21 @@ def stored_values(dataset: Dataset) -> np.ndarray:
         else:
             pixels = _raw(dataset)
         if dataset.PhotometricInterpretation == "PALETTE COLOR":
+            if pixels.ndim != 2:
+                raise ValueError("a palette of several samples a pixel")
             return looked_up(pixels, dataset)
         return _clipped(pixels, dataset) if pixels.ndim == 2 else pixels
 
 
 def _complete(dataset: Dataset) -> None:
-    """Put in what some writers leave out, and take away what a single frame does not need."""
+    """Put in what some writers leave out, and take away what a single frame does not need.
+
+    Raises ValueError.
+    """
     dataset.SamplesPerPixel = int(dataset.get("SamplesPerPixel") or 1)
     dataset.PixelRepresentation = int(dataset.get("PixelRepresentation") or 0)
+    if not 1 <= int(dataset.BitsStored) <= 32:
+        raise ValueError("an impossible number of bits is stored")
     stated = str(dataset.get("PhotometricInterpretation") or "").strip("\0 ").upper()
     dataset.PhotometricInterpretation = stated or ("MONOCHROME2" if dataset.SamplesPerPixel == 1 else "")
     if dataset.SamplesPerPixel > 1 and dataset.get("PlanarConfiguration") is None:
@@ -169,7 +176,7 @@ def _stream(dataset: Dataset) -> bytes:
     if struct.unpack("<2H", buffer.read(4)) != (0xFFFE, 0xE000):
         raise ValueError("the fragments do not begin with an offset table")
     buffer.seek(struct.unpack("<L", buffer.read(4))[0], io.SEEK_CUR)
-    return b"".join(generate_fragments(buffer))
+    return unboxed(b"".join(generate_fragments(buffer)))
 
 
 def _check(found: Declared | None, stream: bytes, dataset: Dataset) -> None:

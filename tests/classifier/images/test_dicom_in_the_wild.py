@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import pytest
 from pydicom import Dataset
+from pydicom.encaps import encapsulate
 from pydicom.uid import (
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
+    JPEG2000Lossless,
     SecondaryCaptureImageStorage,
 )
 
@@ -96,3 +99,31 @@ def test_a_data_set_in_another_plain_syntax_than_is_stated_is_read(
     body = as_is[144 + int.from_bytes(as_is[140:144], "little") :]
     (tmp_path / "y.dcm").write_bytes(meta + body)
     np.testing.assert_array_equal(read(tmp_path / "y.dcm").display, DEEP)
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("length", [None, 0, 1, 0xFFFFFFFF])
+def test_jpeg_2000_in_boxes_is_read_whatever_they_say_of_their_length(
+    tmp_path: Path, length: int | None
+) -> None:
+    made = dataset(DEEP, syntax=JPEG2000Lossless, bits=12)
+    stream = bytearray(imagecodecs.jpeg2k_encode(DEEP, codecformat="jp2", bitspersample=12))
+    if length is not None:
+        stream[12:16] = length.to_bytes(4, "big")
+    made.PixelData = encapsulate([bytes(stream)])
+    np.testing.assert_array_equal(read(write(tmp_path / "x.dcm", made)).display, DEEP)
+
+
+@pytest.mark.parametrize("wrong", [{"PhotometricInterpretation": "PALETTE COLOR"}, {"BitsStored": 0}])
+def test_colour_that_cannot_be_what_its_header_says_is_undecodable(tmp_path: Path, wrong: dict) -> None:
+    table = np.arange(256, dtype="<u2").tobytes()
+    palette = {f"{c}PaletteColorLookupTable{part}": value for c in ("Red", "Green", "Blue")
+               for part, value in (("Descriptor", [256, 0, 16]), ("Data", table))}  # fmt: skip
+    made = dataset(
+        np.dstack([SHALLOW] * 3), **palette, SOPClassUID=SecondaryCaptureImageStorage, Modality="OT"
+    )
+    for keyword, value in wrong.items():
+        setattr(made, keyword, value)
+    with pytest.raises(Refused) as caught:
+        read(write(tmp_path / "x.dcm", made))
+    assert caught.value.reason is RefusalReason.UNDECODABLE
