@@ -105,7 +105,7 @@ def test_the_shipped_model_still_gives_its_golden_answers(shipped):
 
 def test_the_shipped_models_card_is_complete_and_is_the_one_in_the_documentation(shipped, capsys):
     header = read_header(shipped)
-    assert set(header.card["about"]) == set(ABOUT)
+    assert set(header.card["about"]) >= set(ABOUT)
     assert main([str(shipped)]) == 0
     assert capsys.readouterr().out == (ROOT / "docs" / "model-card.md").read_text()
 
