@@ -37,6 +37,15 @@ _CAPTURES = {
 }
 _STANDARD = "1.2.840.10008."
 _RADIOGRAPHY = {"CR", "DX", "DR", "RG", "XR"}
+# The terms that exist: a broken header may hold anything in their place, the patient's name among it.
+_MODALITIES = {
+    "ANN", "AR", "ASMT", "AU", "BDUS", "BI", "BMD", "CFM", "CR", "CT", "CTPROTOCOL", "DG", "DMS", "DOC",
+    "DX", "ECG", "EEG", "EMG", "EOG", "EPS", "ES", "FID", "GM", "HC", "HD", "IO", "IOL", "IVOCT", "IVUS",
+    "KER", "KO", "LEN", "LS", "M3D", "MG", "MR", "NM", "OAM", "OCT", "OP", "OPM", "OPT", "OPTBSV",
+    "OPTENF", "OPV", "OSS", "OT", "PA", "PLAN", "POS", "PR", "PT", "PX", "REG", "RESP", "RF", "RG",
+    "RTDOSE", "RTIMAGE", "RTINTENT", "RTPLAN", "RTRAD", "RTRECORD", "RTSEGANN", "RTSTRUCT", "RWV", "SEG",
+    "SM", "SMR", "SR", "SRF", "STAIN", "TEXTUREMAP", "TG", "US", "VA", "XA", "XAPROTOCOL", "XC",
+}  # fmt: skip
 # A secondary capture often does not say of what; it then counts as what most of them are here.
 _UNTOLD = {"", "OT", "SC", "HC", "FD"}
 
@@ -48,7 +57,8 @@ def slot_of(dataset: Dataset) -> Slot:
         raise Refused(RefusalReason.NOT_AN_IMAGE, "a DICOMDIR")
     slot = _slot(sop_class, modality)
     if slot is None:
-        raise Refused(RefusalReason.UNSUPPORTED_MODALITY, f"modality {modality or 'unknown'}")
+        told = modality if modality in _MODALITIES else "unknown"
+        raise Refused(RefusalReason.UNSUPPORTED_MODALITY, f"modality {told}")
     if slot is Slot.CT and "LOCALIZER" in {str(v).upper() for v in dataset.get("ImageType") or ()}:
         raise Refused(RefusalReason.UNSUPPORTED_MODALITY, "a CT localizer")
     if int(dataset.get("NumberOfFrames") or 1) != 1:
