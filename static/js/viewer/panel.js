@@ -75,6 +75,8 @@ export class Panel {
     const { finding, opacity, threshold, colours } = this.#choices;
     paintLegend(this.#part("legend"), { colours, threshold });
     this.#part("strongest").textContent = strongest(this.#cam, finding).toFixed(2);
+    const inside = this.#part("inside"); // known for one finding's map only
+    if (inside) inside.hidden = inside.dataset.inside !== finding;
     this.#part("opacity-now").textContent = `${Math.round(opacity * 100)} %`;
     this.#part("threshold-now").textContent = (threshold * this.#cam.scale).toFixed(2);
   }

@@ -213,3 +213,11 @@ def test_a_scan_is_moved_under_the_pseudonym_of_the_identifier_that_was_typed(ca
     browser(admin).post(f"/scans/{case.scan.pk}/move/", form)
     case.scan.refresh_from_db()
     assert case.scan.patient.patient_id == known_as(site, "P-7")
+
+
+def test_the_share_inside_the_lungs_is_told_for_the_finding_that_it_was_measured_for(case, browser, owner):
+    stored = case.analysis.stored_cam
+    stored.cam |= {"inside_lungs": 0.714}
+    stored.save()
+    told = '<span data-inside="pneumonia">71 % inside the lungs.</span>'
+    assert told in scan_page(browser(owner), case.scan)
