@@ -21,7 +21,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-BATCH = 2000
+BATCH = 10_000
+KINDS = {f"0000000{n}": kind for n, kind in enumerate(("patient", "study", "series", "scan", "analysis"), 1)}
 START = datetime(2026, 1, 1, tzinfo=UTC)
 LIMIT_MS = 50.0
 
@@ -60,47 +61,70 @@ def prepare(folder: Path, scans: int) -> str:
     user, _ = User.objects.get_or_create(username="bench")
     membership_set(user=user, site=site, role=Role.objects.get(name="admin"))
     if new:
-        for first in range(0, scans, BATCH):
-            fill(site, user, first, min(BATCH, scans - first))
+        fill(site, user, scans)
         analyse()
     assert Scan.objects.count() >= scans
     scopes = ("scan.view", "scan.upload", "model.view", "audit.view")
     return token_create(user=user, site=site, name="bench", scopes=scopes)[1]
 
 
-def fill(site, user, first: int, count: int) -> None:
-    """`count` scans, each of a patient of its own, answered, with map and summary."""
-    from django.db import transaction
+def fill(site, user, scans: int) -> None:
+    """So many scans, each of a patient of its own, answered, with map and summary: copies of one case."""
+    from django.db import connection, transaction
 
+    with transaction.atomic(), connection.cursor() as cursor:
+        for row in one_case(site, user):
+            table, key = row._meta.db_table, row._meta.pk.column
+            cursor.execute(f"SELECT * FROM {table} WHERE {key} = %s", [database_key(row.pk)])  # noqa: S608
+            columns, values = [column[0] for column in cursor.description], cursor.fetchone()
+            holes = ", ".join(["%s"] * len(columns))
+            insert = f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({holes})"  # noqa: S608
+            template = dict(zip(columns, values, strict=True))
+            for first in range(1, scans, BATCH):
+                some = range(first, min(first + BATCH, scans))
+                cursor.executemany(insert, [tuple((template | changed(template, n)).values()) for n in some])
+
+
+def one_case(site, user) -> list:
+    """A whole case of number 0, its rows in the order in which they refer to each other."""
     from tests import factories as made
-    from webapp.analysis.models import Analysis, AnalysisCam, StudySummary
-    from webapp.registry.models import ModelVersion
-    from webapp.scans.models import Patient, Series, Study, Upload
+    from webapp.analysis.models import AnalysisCam, StudySummary
 
-    model = ModelVersion.objects.first() or made.ModelVersionFactory()
-    cam, rows = made.cam().as_dict(), {kind: [] for kind in range(8)}
+    patient = made.PatientFactory(id=key_of("patient", 0), site=site, patient_id="P000000")
+    study = made.StudyFactory(id=key_of("study", 0), patient=patient)
+    series = made.SeriesFactory(id=key_of("series", 0), study=study)
+    upload = made.UploadFactory(id=key_of("scan", 0), site=site, user=user, status="done")
+    scan = made.ScanFactory(id=upload.id, upload=upload, site=site, series=series)
     said = {"status": "done", "finding": "pneumonia", "probabilities": {"pneumonia": 0.8, "normal": 0.2}}
-    for n in range(first, first + count):
-        at = START + timedelta(minutes=n)
-        patient = Patient(site=site, patient_id=f"P{n:06}", name=f"DOE^J{n}", created_at=at)
-        study = Study(site=site, patient=patient, study_instance_uid=f"1.2.{n}", study_at=at)
-        series = Series(study=study, series_instance_uid=f"1.3.{n}", modality="DX")
-        sums = {"sha256": made.digest(n), "size": 1000, "created_at": at}
-        upload = Upload(site=site, user=user, status="done", filename=f"{n}.png", **sums)
-        scan = made.ScanFactory.build(
-            id=upload.id, site=site, upload=upload, series=series, received_at=at, sop_instance_uid=f"1.4.{n}"
-        )
-        analysis = Analysis(scan=scan, model_version=model, uncertainty=0.5, created_at=at, **said)
-        summary = StudySummary(
-            study=study, site=site, status="done", finding="pneumonia", probability=0.8, scans=1, latest_at=at
-        )
-        summary.worst_scan = scan
-        made_now = (patient, study, series, upload, scan, analysis, summary)
-        for kind, row in enumerate((*made_now, AnalysisCam(analysis=analysis, cam=cam))):
-            rows[kind].append(row)
-    with transaction.atomic():
-        for some in rows.values():
-            type(some[0])._base_manager.bulk_create(some, batch_size=BATCH)
+    analysis = made.AnalysisFactory(id=key_of("analysis", 0), scan=scan, uncertainty=0.5, **said)
+    cam = AnalysisCam.objects.create(analysis=analysis, cam=made.cam().as_dict())
+    shown = {"status": "done", "finding": "pneumonia", "probability": 0.8, "scans": 1, "worst_scan": scan}
+    summary = StudySummary.objects.create(study=study, site=site, latest_at=scan.received_at, **shown)
+    return [patient, study, series, upload, scan, analysis, cam, summary]
+
+
+def changed(template: dict, n: int) -> dict:
+    """The columns of copy `n` that differ from the case: keys, what must be unique, and moments."""
+    at = (START + timedelta(minutes=n)).strftime("%Y-%m-%d %H:%M:%S")
+    told = {name: at for name in ("created_at", "received_at", "study_at", "latest_at") if name in template}
+    for name, value in template.items():
+        kind = KINDS.get(str(value).replace("-", "")[:8])
+        if kind and str(value).replace("-", "").endswith("0" * 24):
+            told[name] = key_of(kind, n).hex
+    unique = {"patient_id": f"P{n:06}", "sha256": f"{n:064x}", "study_instance_uid": f"1.2.{n}"}
+    unique |= {"sop_instance_uid": f"1.4.{n}", "pixel_sha256": f"{n:064x}", "name": f"DOE^J{n}"}
+    return {name: value for name, value in unique.items() if name in template and name not in told} | told
+
+
+def key_of(kind: str, n: int) -> uuid.UUID:
+    prefix = next(prefix for prefix, named in KINDS.items() if named == kind)
+    return uuid.UUID(f"{prefix}{n:024x}")
+
+
+def database_key(key: uuid.UUID) -> object:
+    from django.db import connection
+
+    return key if connection.features.has_native_uuid_field else key.hex
 
 
 def analyse() -> None:

@@ -32,6 +32,8 @@ class Key(serializers.UUIDField):
 
 class Whole(serializers.IntegerField):
     def to_internal_value(self, data: Any) -> int:
-        if not isinstance(data, int) or isinstance(data, bool):
+        # JSON knows one kind of number: 200.0 is a whole one (JSON Schema, 6.1.1).
+        whole = isinstance(data, int) or (isinstance(data, float) and data.is_integer())
+        if not whole or isinstance(data, bool):
             self.fail("invalid")
         return super().to_internal_value(data)

@@ -15,6 +15,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django_filters.rest_framework import DjangoFilterBackend
+from drf_spectacular.utils import extend_schema_field
 from rest_framework.request import Request
 
 from classifier.contract import Slot
@@ -93,6 +94,11 @@ def since(column: str) -> Moment:
     return Moment(field_name=column, lookup_expr="gte", help_text="this moment or later")
 
 
+def exactly(most: int, said: str = "") -> df.CharFilter:
+    described = extend_schema_field({"type": "string", "minLength": 1, "maxLength": most})
+    return described(df.CharFilter(max_length=most, help_text=said))
+
+
 def before(column: str) -> Moment:
     return Moment(field_name=column, lookup_expr="lt", help_text="before this moment")
 
@@ -125,7 +131,7 @@ class AnalysisFilter(df.FilterSet):
     status = df.ChoiceFilter(choices=AnalysisStatus.choices)
     scan = Key()
     model = Key(field_name="model_version")
-    finding = df.CharFilter(max_length=64)
+    finding = exactly(64)
     withheld = Flag()
     created_after = since("created_at")
     created_before = before("created_at")
@@ -137,7 +143,7 @@ class AnalysisFilter(df.FilterSet):
 
 class StudyFilter(df.FilterSet):
     status = df.ChoiceFilter(choices=StudyStatus.choices)
-    finding = df.CharFilter(max_length=64)
+    finding = exactly(64)
     patient = Key(field_name="study__patient")
     latest_after = since("latest_at")
     latest_before = before("latest_at")
@@ -193,8 +199,8 @@ class DeliveryFilter(df.FilterSet):
 
 
 class AuditFilter(df.FilterSet):
-    action = df.CharFilter(max_length=64)
-    subject = df.CharFilter(max_length=120, help_text="app.model:uuid")
+    action = exactly(64)
+    subject = exactly(120, "app.model:uuid")
     actor = Key()
     created_after = since("created_at")
     created_before = before("created_at")

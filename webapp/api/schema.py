@@ -9,7 +9,7 @@ from drf_spectacular.utils import OpenApiResponse
 
 PROBLEM_JSON = "application/problem+json"
 ALWAYS = ("400", "401", "403", "404", "406", "429", "503")
-ON_WRITES = ("409", "411", "412", "413", "415", "422")
+ON_WRITES = ("409", "411", "412", "413", "415")
 RATE = {
     "RateLimit-Limit": "requests that the token has in a minute",
     "RateLimit-Remaining": "how many of them are left",

@@ -56,7 +56,7 @@ CODES: dict[str, Meaning] = {
         "Send 1 to 200 printable ASCII characters, such as a UUID.",
     ),
     "idempotency_key_reused": Meaning(
-        422,
+        409,
         "This idempotency key came with another file or another claim before.",
         "Make a new key for each file; send the old one only with the very same request.",
     ),

@@ -54,7 +54,7 @@ def test_the_same_key_with_another_file_or_claim_is_refused_and_stores_nothing(c
     send(client, patient_id="P-7")
     before = kept_files()
     answer = send(client, **({"patient_id": "P-7"} | other))
-    assert (answer.status_code, answer.json()["code"]) == (422, "idempotency_key_reused")
+    assert (answer.status_code, answer.json()["code"]) == (409, "idempotency_key_reused")
     assert (Upload.objects.count(), kept_files()) == (1, before)
 
 

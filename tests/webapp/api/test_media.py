@@ -74,9 +74,7 @@ def test_the_drawn_map_says_what_it_is_and_that_it_is_no_medical_device(client, 
     assert again.status_code == 304
 
 
-@pytest.mark.parametrize(
-    "query", [{"finding": "gout"}, {"opacity": "2"}, {"opacity": "nan"}, {"opacity": "x"}, {"colour": "red"}]
-)
+@pytest.mark.parametrize("query", [{"opacity": "2"}, {"opacity": "nan"}, {"opacity": "x"}, {"colour": "red"}])
 def test_a_map_that_there_is_not_is_refused(client, case, preview, query):
     answer = overlay(client, case, **query)
     assert (answer.status_code, answer.json()["code"], list(answer.json()["errors"])) == (
@@ -84,6 +82,10 @@ def test_a_map_that_there_is_not_is_refused(client, case, preview, query):
         "invalid",
         list(query),
     )
+
+
+def test_a_finding_that_the_model_does_not_know_is_not_found(client, case, preview):
+    assert overlay(client, case, finding="gout").status_code == 404
 
 
 def test_a_withheld_answer_is_not_drawn(client, case, preview):

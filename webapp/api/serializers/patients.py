@@ -208,7 +208,7 @@ def history_answer(entries: Sequence[HistoryEntry]) -> list[dict[str, Any]]:
     return [{"study": study_facts(entry.study), "scan": scan_row(entry.scan)} for entry in entries]
 
 
-@extend_schema_field(CURSOR_SCHEMA | {"type": ["string", "null"]})
+@extend_schema_field(CURSOR_SCHEMA)
 class CursorText(Text):
     """Read by `pagination`, which refuses it with a code of its own."""
 

@@ -107,7 +107,11 @@ class AnalysisOverlay(Resource):
     @extend_schema(
         operation_id="analysis_overlay",
         parameters=[
-            OpenApiParameter("finding", str, description="left out: the one that is worth showing"),
+            OpenApiParameter(
+                "finding",
+                {"type": "string", "minLength": 1},
+                description="left out: the one worth showing; 404 for one that the model does not know",
+            ),
             OpenApiParameter("opacity", {"type": "number", "minimum": 0, "maximum": 1, "default": 1}),
         ],
         responses=PNG,
@@ -128,7 +132,7 @@ class AnalysisOverlay(Resource):
             analysis.finding, analysis.probabilities
         )
         if finding not in cam["grids"]:
-            raise CodedError("invalid", fields={"finding": ["The model knows no such finding."]})
+            raise CodedError("not_found", "The model knows no such finding.", "See the map's own: cam/.")
         etag = etag_of(f"{analysis.pk} {finding} {opacity} {analysis.scan.preview_sha256}".encode())
         return as_png(request, etag, lambda: _drawn(analysis, cam, finding, opacity))
 

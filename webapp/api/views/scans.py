@@ -43,7 +43,7 @@ KEY_HEADER = OpenApiParameter(
     str,
     OpenApiParameter.HEADER,
     description="1 to 200 printable ASCII characters. Sent again with the same file and claim, the first "
-    "answer's status is given again and nothing is stored twice; with others, 422 idempotency_key_reused.",
+    "answer's status is given again and nothing is stored twice; with others, 409 idempotency_key_reused.",
     pattern=r"^[\x21-\x7e]{1,200}$",
 )
 
