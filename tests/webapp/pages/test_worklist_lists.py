@@ -189,3 +189,37 @@ def test_an_export_ends_with_a_word_where_it_is_cut(case, failed, browser, owner
     found = table_of(browser(owner).post(reverse("pages:worklist_export")))
     assert len(found) == 2
     assert found[1]["patient_id"].startswith("Ends here")
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"clear": "1"},
+        {"q": "doe"},
+        {"status": "done", "finding": "pneumonia", "probability": "half", "sort": "worst"},
+        {"uncertainty": "low", "modality": "DX", "reader": "nobody", "arrived": "month"},
+        {"sites": "all", "studied_from": "2026-11-01", "sort": "study"},
+    ],
+)
+def test_what_is_asked_costs_as_many_queries_however_long_the_list(
+    asked, case, site, answer, browser, owner, django_assert_max_num_queries, django_assert_num_queries
+):
+    client = browser(owner)
+    client.post("/", asked)
+    with django_assert_max_num_queries(19) as short:
+        client.get("/")
+    for _ in range(6):
+        patient = factories.PatientFactory(site=site, name="DOE^Another")
+        answer(factories.ScanFactory(site=site, patient=patient), pneumonia=0.8, normal=0.1)
+    with django_assert_num_queries(len(short)):
+        rows = client.get("/").context["rows"]
+    assert len(rows) == 7
+
+
+def test_an_export_joins_what_it_shows_once(case, answer, site, browser, owner, django_assert_num_queries):
+    client = browser(owner)
+    for _ in range(3):
+        answer(factories.ScanFactory(site=site), pneumonia=0.7)
+    response = client.post(reverse("pages:worklist_export"))
+    with django_assert_num_queries(1):
+        assert len(table_of(response)) == 4
