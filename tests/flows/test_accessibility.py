@@ -82,7 +82,7 @@ def test_every_page_is_accessible_in_both_themes(page, phantoms, expected):
 
     page.locator("tr[data-href] a").first.click()
     wait_for(lambda: "/scans/" in page.url, "the scan")
-    page.locator(".reading input[type=checkbox]").first.check()
+    page.locator(".my-reading input[type=checkbox]").first.check()
     page.get_by_label("Comment").fill("Nothing to add.")
     page.get_by_role("button", name="Sign", exact=True).click()
     wait_for(lambda: page.get_by_text("Your reading is signed.").is_visible(), "the signature")
