@@ -27,7 +27,7 @@ from webapp.pages.words import name_of_finding
 
 INK, QUIET, LINE, GROUND = (HexColor(c) for c in ("#161c22", "#4d5b67", "#d5dce3", "#f1f4f7"))
 MARGIN = 16 * mm
-WIDTH = A4[0] - 2 * MARGIN
+WIDTH = A4[0] - 2 * MARGIN - 12  # the frame's own padding
 TALLEST = 92 * mm
 
 
