@@ -39,6 +39,9 @@ def fill(apps, schema_editor):
         who[end] += search_text(*patients.values_list("patient_id", "name").get(pk=source))
     for patient, text in who.items():
         summary.objects.filter(study__patient=patient).update(who=text)
+    if schema_editor.connection.vendor == "postgresql":
+        # The table is altered next, which waits for no check that is due at the end.
+        schema_editor.execute("SET CONSTRAINTS ALL IMMEDIATE")
 
 
 def index(apps, schema_editor):
