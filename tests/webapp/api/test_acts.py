@@ -145,7 +145,7 @@ def test_a_model_is_promoted_with_a_reason_by_whoever_may_everywhere(admin, clie
 
 
 def test_a_training_is_started_followed_and_ended(admin, site):
-    body = {"manifest": "/data/m.csv", "config": {"epochs": 3, "seed": 5}}
+    body = {"manifest": "/data/m.csv", "config": {"epochs": 3, "seed": 5.0}}
     started = admin.post(f"{V1}/training-runs/", body, "json")
     assert (started.status_code, started.json()["status"], started.json()["seed"]) == (201, "queued", 5)
     where = f"{V1}/training-runs/{started.json()['id']}/"

@@ -143,6 +143,12 @@ PLAIN = {"anyOf": [{"type": "boolean"}, {"type": "number"}, {"type": "string", "
 class Options(serializers.DictField):
     """Checked by `training.services`, which knows what an option may be."""
 
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        options = super().to_internal_value(data)
+        seed = options.get("seed")
+        whole = isinstance(seed, float) and seed.is_integer()  # 5.0 is a whole number in JSON Schema
+        return options | ({"seed": int(seed)} if whole else {})
+
 
 class RunStartSerializer(serializers.Serializer):
     """`manifest`: the absolute path of a CSV as the training machine sees it."""

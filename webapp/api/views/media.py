@@ -185,7 +185,7 @@ def _drawn(analysis: Analysis, cam: dict[str, Any], finding: str, opacity: float
 
 def _opacity(text: str) -> float:
     try:
-        value = float(text) if len(text) < 20 else -1.0
+        value = float(text) if len(text) < 40 else -1.0
     except ValueError:
         value = -1.0
     if not 0 <= value <= 1:
