@@ -139,7 +139,7 @@ def report(token: str, repeat: int) -> None:
     from django.db import connection
     from django.test.utils import CaptureQueriesContext
 
-    found = {"scans": count_scans(), "database": connection.vendor}
+    found = {"scans_in_it": count_scans(), "database": connection.vendor}
     requests = requests_of(token)
     for name, ask in requests.items():
         ask()
