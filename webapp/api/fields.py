@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from drf_spectacular.extensions import OpenApiSerializerFieldExtension
+from drf_spectacular.openapi import AutoSchema
 from rest_framework import serializers
 
 
@@ -14,6 +16,16 @@ class Text(serializers.CharField):
         if not isinstance(data, str):
             self.fail("no_text")
         return super().to_internal_value(data)
+
+
+class TextSchema(OpenApiSerializerFieldExtension):
+    """Texts hold no null character, which databases do not keep; the description says so."""
+
+    target_class = Text
+
+    def map_serializer_field(self, auto_schema: AutoSchema, direction: str) -> dict[str, Any]:
+        schema = auto_schema._map_serializer_field(self.target, direction, bypass_extensions=True)
+        return schema if {"enum", "pattern"} & schema.keys() else {**schema, "pattern": r"^[^\x00]*$"}
 
 
 class Truth(serializers.BooleanField):

@@ -106,3 +106,11 @@ def test_every_code_that_is_raised_stands_on_the_page_of_codes():
     assert raised - set(CODES) <= BY_COMMAND_ONLY | {"code"}
     for code in CODES:
         assert f"| `{code}` |" in page()
+
+
+def test_texts_that_are_taken_say_that_they_hold_no_null_character(schema):
+    shapes = schema["components"]["schemas"]
+    for name, field in (("StudySearchRequest", "q"), ("ReasonRequest", "reason")):
+        said = shapes[name]["properties"][field]
+        assert said["pattern"] == r"^[^\x00]*$", name
+        assert said["maxLength"] > 0
