@@ -28,6 +28,7 @@ KEYWORDS = (
 _UNREADABLE = (ValueError, TypeError, NotImplementedError, ArithmeticError, LookupError, AttributeError)
 _NUMBERS = {"DS", "IS"}
 _MAX_TEXT, _MAX_VALUES = 256, 16
+_BEYOND_MEASURE = 1e15  # no header measures anything by it, and products of two would overflow
 # Many writers leave out the unit of years.
 _AGE = re.compile(r"(\d{1,3})([DWMY]?)", re.ASCII | re.IGNORECASE)
 _AGE_UNITS = {"": 1.0, "Y": 1.0, "M": 30.4375 / 365.25, "W": 7 / 365.25, "D": 1 / 365.25}
@@ -63,14 +64,14 @@ def _plain(value: Any) -> str | float | list | None:
 
 
 def number(value: Any) -> float | None:
-    """The first of DICOM's numbers in `value`, also with a decimal comma; None where there is none."""
+    """The first of DICOM's numbers in `value`, also with a decimal comma; None where there is none to use."""
     if isinstance(value, MultiValue | list | tuple):
         value = value[0] if value else None
     try:
         found = float(value.strip().replace(",", ".") if isinstance(value, str) else value)
     except (TypeError, ValueError):
         return None
-    return found if math.isfinite(found) else None
+    return found if abs(found) < _BEYOND_MEASURE else None
 
 
 def _numeric(value: str | float | list | None) -> float | list | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import imagecodecs
@@ -127,3 +128,14 @@ def test_colour_that_cannot_be_what_its_header_says_is_undecodable(tmp_path: Pat
     with pytest.raises(Refused) as caught:
         read(write(tmp_path / "x.dcm", made))
     assert caught.value.reason is RefusalReason.UNDECODABLE
+
+
+@pytest.mark.parametrize("keyword", ["RescaleSlope", "RescaleIntercept", "WindowCenter", "WindowWidth"])
+def test_a_number_beyond_all_measure_is_none(tmp_path: Path, keyword: str) -> None:
+    window = {"WindowCenter": "1000", "WindowWidth": "2000"}
+    made = dataset(DEEP.astype(np.uint32) << 16, bits=32, **window | {keyword: "1.7e308"})
+    made.save_as(tmp_path / "x.dcm", enforce_file_format=True)
+    picture = read(tmp_path / "x.dcm")
+    numbers = (picture.slope, picture.intercept, picture.window_center, picture.window_width)
+    assert np.isfinite(numbers).all()
+    assert json.loads(json.dumps(picture.facts(), allow_nan=False))["rows"] == DEEP.shape[0]
