@@ -12,7 +12,7 @@ from django.utils import timezone
 from webapp.accounts.models import Site, User
 from webapp.core.errors import CodedError
 from webapp.scans.claims import Claim
-from webapp.scans.files import receive
+from webapp.scans.files import Received, receive
 from webapp.scans.models import Upload, UploadKey
 from webapp.scans.services import take_in
 
@@ -30,15 +30,22 @@ def upload_once(
     `upload_store` raises; a refused request does not use its key up.
     """
     received = receive(chunks)
+    try:
+        return _taken_once(key, user, site, received, filename, claim)
+    finally:
+        received.path.unlink(missing_ok=True)
+
+
+def _taken_once(
+    key: str, user: User, site: Site, received: Received, filename: str, claim: Claim
+) -> tuple[Upload, bool, bool]:
     fingerprint = _fingerprint(received.sha256, claim)
     kept, new = UploadKey.objects.get_or_create(
         site=site, user=user, key=key, defaults={"fingerprint": fingerprint}
     )
     if kept.fingerprint != fingerprint:
-        received.path.unlink(missing_ok=True)
         raise CodedError("idempotency_key_reused")
     if kept.upload is not None:
-        received.path.unlink(missing_ok=True)
         return kept.upload, kept.created, True
     try:
         upload, created = take_in(user=user, site=site, received=received, filename=filename, claim=claim)

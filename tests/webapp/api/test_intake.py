@@ -75,6 +75,7 @@ def test_whoever_was_cut_off_between_key_and_upload_is_answered_as_if_not(client
         with pytest.raises(DatabaseError):
             send(client)
     assert UploadKey.objects.get().upload is None
+    assert list(incoming_folder().iterdir()) == []
     assert send(client).status_code == 201
     assert send(client).status_code == 201
 
