@@ -188,6 +188,7 @@ def test_a_scan_goes_from_upload_to_result(deployment, token):
 
     deployment.wait_for(is_done)
     assert told["status"] == "done", told
+    assert told["analyses"][0]["probabilities"], told
     assert sum(told["analyses"][0]["probabilities"].values()) == pytest.approx(1)
 
 

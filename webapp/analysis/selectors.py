@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.db.models import Prefetch
@@ -30,11 +31,14 @@ class Progress:
     finished: bool = False
 
 
-def progress_of(record: Scan | Upload) -> Progress:
-    """The one reading of it, for page and API; an upload that has become a scan answers for the scan."""
+def progress_of(record: Scan | Upload, analyses: Sequence[Analysis] | None = None) -> Progress:
+    """The one reading of it, for page and API; an upload that has become a scan answers for the scan.
+
+    `analyses` are the scan's, as far as they were read already: what is told beside them then agrees.
+    """
     scan = record if isinstance(record, Scan) else next(iter(record.scans.all()), None)
     if scan is not None:
-        state = scan_state(scan.analyses.all())
+        state = scan_state(scan.analyses.all() if analyses is None else analyses)
         return Progress(state.status.value, state.reason, state.status != "analysing")
     if record.status == Upload.Status.REFUSED:
         return Progress("refused", record.refusal, True)

@@ -13,6 +13,7 @@ from tests.factories import AnalysisFactory, ScanFactory, UploadFactory, cam, pr
 from tests.webapp.api.conftest import SCOPES
 from webapp.accounts.services import token_create, token_revoke
 from webapp.analysis.services import analyses_claim, analysis_done
+from webapp.api.serializers.scans import scan_answer
 from webapp.scans.models import Upload
 
 URL = "/api/v1/scans/"
@@ -209,3 +210,12 @@ def test_a_scan_with_many_analyses_costs_a_fixed_number_of_queries(
         AnalysisFactory(scan=scan, model_version__status="retired")
     with django_assert_max_num_queries(9):
         assert len(client.get(f"{URL}{scan.pk}/").json()["analyses"]) == 5
+
+
+def test_status_and_analyses_are_of_one_moment(case):
+    queued = list(case.scan.analyses.all())
+    for analysis in queued:
+        analysis.status = "running"
+    told = scan_answer(case.scan, queued)
+    assert (told["status"], told["analyses"][0]["status"]) == ("analysing", "running")
+    assert scan_answer(case.scan, list(case.scan.analyses.all()))["status"] == "done"

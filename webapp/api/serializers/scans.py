@@ -191,8 +191,8 @@ class ScanSerializer(serializers.Serializer):
 
 def scan_answer(record: Scan | Upload, analyses: list[Analysis]) -> dict[str, Any]:
     """The API's form of a scan or of an upload that has none yet."""
-    progress = progress_of(record)
     scan = record if isinstance(record, Scan) else None
+    progress = progress_of(record, analyses if scan else None)
     upload = scan.upload if scan else record
     advice = ADVICE.get(progress.code) or FAILURES.get(progress.stage)
     if progress.stage == "refused":

@@ -1,4 +1,7 @@
-"""axe-core finds nothing to complain of on any page, in either theme (WCAG 2.2 AA)."""
+"""axe-core finds nothing to complain of on any page, in either theme (WCAG 2.2 AA).
+
+Comes after the other flows, whose simulated patients have the same identifiers.
+"""
 
 from __future__ import annotations
 
@@ -83,7 +86,7 @@ def test_every_page_is_accessible_in_both_themes(page, phantoms, expected):
     page.locator("tr[data-href] a").first.click()
     wait_for(lambda: "/scans/" in page.url, "the scan")
     page.locator(".my-reading input[type=checkbox]").first.check()
-    page.get_by_label("Comment").fill("Nothing to add.")
+    page.get_by_label("Comment", exact=True).fill("Nothing to add.")
     page.get_by_role("button", name="Sign", exact=True).click()
     wait_for(lambda: page.get_by_text("Your reading is signed.").is_visible(), "the signature")
     found += complaints(page, "scan")
