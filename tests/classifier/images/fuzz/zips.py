@@ -23,7 +23,7 @@ _FIELDS = {
     b"PK\x06\x07": ((4, 4), (8, 8), (16, 4)),
 }  # fmt: skip
 _NAMES = (
-    "../../etc/passwd", "/root/x.png", "C:\\x.png", "a" * 300 + ".png", "a/" * 200 + "x.png",
+    "../../etc/passwd", "/srv/x.png", "C:\\x.png", "a" * 300 + ".png", "a/" * 200 + "x.png",
     "x\u202egnp.exe", "\u0000.png", "con.png", "", ".", "..", "a\nb.png", "DICOMDIR", "x.PNG", "mimetype",
     "__MACOSX/._x.png",
 )  # fmt: skip
