@@ -5,7 +5,6 @@ import { showTimes } from "../times.js";
 import { watchMove } from "./move.js";
 import { Panel } from "./panel.js";
 import { readOut, windowOf } from "./presets.js";
-import { inWords } from "./tools.js";
 import { Viewer } from "./viewer.js";
 
 const page = document.querySelector("[data-scan]");
@@ -75,18 +74,21 @@ function listen(viewer) {
   viewer.tools.onChange = (chosen) => {
     for (const button of page.querySelectorAll("[data-tool]")) button.setAttribute("aria-pressed", String(button.dataset.act === chosen));
   };
+  viewer.tools.onMeasured = say;
   viewer.onChange = (pane) => { pane.element.closest("[data-viewer]").querySelector("[data-read-out]").textContent = readOut(pane); };
   panel.onChange = (choices) => { viewer.heatChoices = choices; };
   for (const [at, figure] of figures.entries()) {
     figure.addEventListener("keydown", (event) => {
       if (event.target !== figure || !viewer.tools.measures || !["Enter", "Escape"].includes(event.key)) return;
       event.preventDefault();
-      const placed = event.key === "Enter" ? viewer.tools.place(viewer.panes[at]) : viewer.tools.stopPlacing();
-      say(viewer.tools.placing ? "Arrows move this end, Enter goes on to the next" : (placed && inWords(placed)) || "");
+      if (event.key === "Enter") viewer.tools.place(viewer.panes[at]);
+      else viewer.tools.stopPlacing();
+      if (viewer.tools.placing) say("Arrows move this end, Enter goes on to the next");
     });
-    figure.addEventListener("pointerup", () => setTimeout(() => {
-      if (viewer.tools.measures && viewer.tools.measured.length) say(inWords(viewer.tools.measured.at(-1)));
-    }, 200));
+    figure.addEventListener("pointerup", () => {
+      const last = viewer.tools.measures && viewer.tools.measured.at(-1);
+      if (last) viewer.tools.tell(last);
+    });
   }
 }
 

@@ -3,11 +3,11 @@
 import {
   AngleTool, Enums, LengthTool, PanTool, ToolGroupManager, WindowLevelTool, ZoomTool, addTool, annotation, init,
 } from "@cornerstonejs/tools";
-import { utilities } from "@cornerstonejs/core";
+import { eventTarget, utilities } from "@cornerstonejs/core";
 import { pictureOf } from "./pictures.js";
 
 const GROUP = "hilum";
-const { MouseBindings: Mouse, KeyboardBindings: Key } = Enums;
+const { MouseBindings: Mouse, KeyboardBindings: Key, ChangeTypes: Change, Events } = Enums;
 const TOOLS = { window: WindowLevelTool, pan: PanTool, zoom: ZoomTool, length: LengthTool, angle: AngleTool };
 const ALWAYS = {
   pan: [{ mouseButton: Mouse.Auxiliary }, { mouseButton: Mouse.Primary, modifierKey: Key.Shift }],
@@ -33,8 +33,9 @@ const angleInWords = (data, targetId) => {
 };
 
 export class Tools {
-  #group; #now = "window"; #placing = null;
+  #group; #now = "window"; #placing = null; #unsaid = null;
   onChange = () => {};
+  onMeasured = () => {};
 
   constructor(panes) {
     init();
@@ -45,6 +46,11 @@ export class Tools {
     this.#group = ToolGroupManager.createToolGroup(GROUP);
     const settings = { length: { getTextLines: lengthInWords }, angle: { getTextLines: angleInWords } };
     for (const [name, tool] of Object.entries(TOOLS)) this.#group.addTool(tool.toolName, settings[name]);
+    eventTarget.addEventListener(Events.ANNOTATION_MODIFIED, ({ detail: { annotation: measured, changeType } }) => {
+      if (measured !== this.#unsaid || changeType !== Change.StatsUpdated) return;
+      this.#unsaid = null;
+      this.onMeasured(inWords(measured));
+    });
   }
 
   take(pane) {
@@ -131,9 +137,16 @@ export class Tools {
     const { placed } = this.#placing;
     placed.highlighted = false;
     placed.data.handles.activeHandleIndex = null;
-    this.#show();
     this.#placing = null;
+    this.tell(placed);
     return placed;
+  }
+
+  /** Reports a measurement through onMeasured once its figures fit its ends: they are worked out later, when it is drawn. */
+  tell(measured) {
+    this.#unsaid = measured;
+    measured.invalidated = true;
+    this.#render();
   }
 
   #show() {
@@ -145,7 +158,7 @@ export class Tools {
 }
 
 /** A finished measurement in words, for those who do not see it. */
-export function inWords({ data, metadata }) {
+function inWords({ data, metadata }) {
   const stats = Object.values(data.cachedStats ?? {})[0] ?? {};
   if (metadata.toolName === AngleTool.toolName) return Number.isFinite(stats.angle) ? `Angle ${stats.angle.toFixed(1)} degrees` : "";
   return Number.isFinite(stats.length) ? `Length ${stats.length.toFixed(stats.unit === "mm" ? 1 : 0)} ${stats.unit}` : "";
