@@ -65,7 +65,7 @@ def box_of(mask: np.ndarray | None, shape: tuple[int, int], spec: ModelSpec) -> 
 
 
 def lung_boxes(spec: ModelSpec, segmenter: Mapping[str, Tensor] | None) -> dict[str, Any]:
-    """What `data.unit_squares` wants to know of the part that is kept of each picture.
+    """What `squares.unit_squares` wants to know of the part that is kept of each picture.
 
     Raises ValueError where lungs are to be found and there is no segmenter.
     """

@@ -1,11 +1,8 @@
-"""Manifests: rows of pictures with their findings, read once into a memory-mapped cache of unit squares."""
+"""Manifests: rows of pictures with their findings, patients and parts."""
 
 from __future__ import annotations
 
 import csv
-import hashlib
-import json
-import os
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -13,17 +10,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import torch
-from tqdm import tqdm
 
-from classifier.contract import ModelSpec
-from classifier.errors import Refused
-from classifier.images import reading
-from classifier.preprocess import WHOLE, Box, cut, to_unit_square
 from classifier.split import FRACTIONS, assign, fold_parts
 
 REQUIRED = ("image", "finding", "patient")
 AGE = re.compile(r"(\d+(?:\.\d+)?)(?:\s*-\s*(\d+(?:\.\d+)?))?\s*([DWMY]?)", re.IGNORECASE)
+CONDITION = re.compile(r"(?P<column>[^!=]+)(?P<unlike>!)?=(?P<value>.*)")
 PER_YEAR = {"": 1.0, "Y": 1.0, "M": 12.0, "W": 52.18, "D": 365.25}
 
 
@@ -47,10 +39,11 @@ class Row:
         return "|".join((self.source, *(self.findings or ("unknown",))))
 
 
-def read_manifest(path: str | Path) -> list[Row]:
+def read_manifest(path: str | Path, *, where: Sequence[str] = ()) -> list[Row]:
     """Rows of a CSV with `image,finding,patient`, optional `source,split,age,modality,view,sex` and others.
 
     Image paths are relative to the CSV; several findings are separated by `|`; an empty finding is unknown.
+    `where` keeps the rows for which all of its conditions hold: `source=nih`, `finding!=normal`.
     Raises ValueError naming the line when a column, a value or a picture's file is missing.
     """
     path = Path(path)
@@ -59,13 +52,27 @@ def read_manifest(path: str | Path) -> list[Row]:
         missing = [name for name in REQUIRED if name not in (reader.fieldnames or ())]
         if missing:
             raise ValueError(f"{path.name}: missing column {', '.join(missing)}")
-        rows = [_row(record, path, line) for line, record in enumerate(reader, start=2)]
+        conditions = [_condition(text, reader.fieldnames or ()) for text in where]
+        rows = [
+            _row(record, path, line)
+            for line, record in enumerate(reader, start=2)
+            if all(holds(record) for holds in conditions)
+        ]
     if not rows:
-        raise ValueError(f"{path.name}: no rows")
+        raise ValueError(f"{path.name}: no rows" + (f" where {', '.join(where)}" if where else ""))
     twice = [name for name, count in Counter(row.image for row in rows).items() if count > 1]
     if twice:
         raise ValueError(f"{path.name}: {len(twice)} images are listed twice, first {twice[0]}")
     return rows
+
+
+def _condition(text: str, columns: Sequence[str]) -> Callable[[Mapping[str, str | None]], bool]:
+    """What `column=value` or `column!=value` asks of a record; raises ValueError for another text."""
+    match = CONDITION.fullmatch(text)
+    if not match or match["column"] not in columns:
+        raise ValueError(f"{text!r} is not COLUMN=VALUE or COLUMN!=VALUE of {', '.join(columns)}")
+    column, unlike, value = match["column"], match["unlike"] is not None, match["value"]
+    return lambda record: ((record[column] or "").strip() == value) is not unlike
 
 
 def _row(record: Mapping[str, str | None], manifest: Path, line: int) -> Row:
@@ -161,56 +168,3 @@ def draw_weights(rows: Sequence[Row], *, source_balance: float, even: bool = Tru
     if not weights.any():
         raise ValueError("no row has a known finding")
     return weights / weights.sum()
-
-
-def unit_squares(
-    rows: Sequence[Row],
-    spec: ModelSpec,
-    cache: str | Path,
-    *,
-    box_of: Callable[[np.ndarray], Box] = lambda working: WHOLE,
-    boxes: str = "",
-    progress: bool = True,
-) -> tuple[np.ndarray, dict[str, str]]:
-    """Preprocessed pictures as read-only uint8 (N, size, size), and the refused images with their reasons.
-
-    Kept in the folder `cache` under a name made from the files and the preprocessing, so that a second run,
-    or a resumed one, maps them at once. A refused picture's square is zero: leave its row out. `box_of` gives
-    the part of a working image that is kept; `boxes` names it, so that another one has a cache of its own.
-    """
-    folder = Path(cache)
-    folder.mkdir(parents=True, exist_ok=True)
-    key = _cache_key(rows, spec, boxes)
-    squares, refusals = (folder / f"{key}{end}" for end in (".npy", ".refused.json"))
-    if not (squares.exists() and refusals.exists()):
-        _fill_cache(rows, spec, box_of, squares, refusals, progress)
-    return np.load(squares, mmap_mode="r"), json.loads(refusals.read_text())
-
-
-def _fill_cache(
-    rows: Sequence[Row], spec: ModelSpec, box_of: Callable, squares: Path, refusals: Path, progress: bool
-) -> None:
-    refused: dict[str, str] = {}
-    temporary = squares.with_suffix(f".{os.getpid()}.tmp")
-    shape = (len(rows), spec.size, spec.size)
-    store = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
-    quiet = None if progress else True  # None: tqdm shows itself on a terminal only
-    for index, row in enumerate(tqdm(rows, desc="reading pictures", unit="img", disable=quiet)):
-        try:
-            working = reading.read(row.path).working
-            unit = to_unit_square(cut(working, box_of(working)), spec)
-        except Refused as refusal:
-            refused[row.image] = str(refusal.reason)
-        else:
-            store[index] = (unit[0] * 255).round().to(torch.uint8).numpy()
-    store.flush()
-    refusals.write_text(json.dumps(refused))
-    os.replace(temporary, squares)
-
-
-def _cache_key(rows: Sequence[Row], spec: ModelSpec, boxes: str) -> str:
-    digest = hashlib.sha256(f"{spec.size} {spec.resize} {spec.clip_percentiles} {boxes}".encode())
-    for row in rows:
-        stat = row.path.stat()
-        digest.update(f"\n{row.image} {stat.st_size} {stat.st_mtime_ns}".encode())
-    return digest.hexdigest()[:32]

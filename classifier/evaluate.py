@@ -33,6 +33,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--manifest", type=Path, required=True, metavar="CSV", help="pictures with their findings"
     )
     parser.add_argument(
+        "--where",
+        type=lambda text: text.split(","),
+        default=(),
+        metavar="COLUMN=VALUE,...",
+        help="only the rows for which all of these hold, as in source=nih,finding!=normal",
+    )
+    parser.add_argument(
         "--part",
         choices=("all", "train", "val", "test"),
         default="all",
@@ -93,7 +100,7 @@ def run(args: argparse.Namespace) -> int:
     if args.device == "auto":
         args.device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        artifact, rows = load_artifact(args.model), read_manifest(args.manifest)
+        artifact, rows = load_artifact(args.model), read_manifest(args.manifest, where=args.where)
         if args.part != "all":
             rows = [row for row in with_split(rows, seed=args.seed) if row.split == args.part]
         found = evaluated(artifact, rows, args)

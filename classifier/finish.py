@@ -29,6 +29,7 @@ from classifier.evaluate import looked_into
 from classifier.figures import draw
 from classifier.predictor import Predictor
 from classifier.report import report
+from classifier.split import fingerprint
 from classifier.weights import load_artifact, save_artifact, verify_golden
 
 if TYPE_CHECKING:
@@ -158,6 +159,7 @@ def provenance(config: Config, rows: Sequence[Row]) -> dict[str, Any]:
     return {
         "manifest_sha256": hashlib.sha256(config.manifest.read_bytes()).hexdigest(),
         "seed": config.seed,
+        "split_sha256": fingerprint([row.image for row in rows], [row.split or "" for row in rows]),
         "parts": {part: sum(row.split == part for row in rows) for part in ("train", "val", "test")},
     }
 

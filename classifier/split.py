@@ -77,6 +77,12 @@ def fold_parts(
     return parts
 
 
+def fingerprint(images: Sequence[str], parts: Sequence[str]) -> str:
+    """sha256 of which image is in which part, whatever the order: the same split, the same fingerprint."""
+    lines = sorted(f"{image},{part}\n" for image, part in zip(images, parts, strict=True))
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
 def _gathered(patients: Sequence[str], strata: Sequence[str]) -> tuple[dict[str, int], dict[str, set[str]]]:
     """Each patient's number of pictures, and the strata that they are of."""
     sizes: dict[str, int] = defaultdict(int)

@@ -28,13 +28,15 @@ from classifier.audit.run import as_text, audit
 from classifier.augment import Augment
 from classifier.companions import lung_boxes
 from classifier.contract import ModelSpec, Slot
-from classifier.data import Row, draw_weights, read_manifest, targets_of, unit_squares, with_folds, with_split
+from classifier.data import Row, draw_weights, read_manifest, targets_of, with_folds, with_split
 from classifier.finish import companions, finish, read_about
 from classifier.folds import train_folds
 from classifier.networks import network_for, probabilities_of
 from classifier.objective import Objective, rarity_weights
 from classifier.preprocess import normalise
 from classifier.recipe import follow, freeze, optimiser_for, quiet_residuals, rate_at, size_at
+from classifier.split import fingerprint
+from classifier.squares import unit_squares
 from classifier.starting_weights import start_from
 from classifier.train_options import Config, declare
 from classifier.weights import ArtifactError
@@ -73,6 +75,7 @@ def train(config: Config) -> Path:
     about, carried = read_about(config.about), companions(config)
     log = Log(config)
     rows = rows_of(config)
+    log.note("split", sha256=fingerprint([row.image for row in rows], [row.split or "" for row in rows]))
     spec = spec_for(config, rows)
     warnings = audited(config, rows, log)
     cache = config.cache or config.out / "cache"
@@ -92,7 +95,7 @@ def rows_of(config: Config) -> list[Row]:
     """The manifest's rows with their parts: of its own split, of the seed's, or of one fold."""
     if config.fold and not config.folds:
         raise ValueError("--fold says which one of --folds: give both")
-    rows = read_manifest(config.manifest)
+    rows = read_manifest(config.manifest, where=config.where)
     if not config.folds:
         return with_split(rows, seed=config.seed)
     return with_folds(rows, count=config.folds, fold=config.fold, by=config.fold_by, seed=config.seed)

@@ -16,6 +16,7 @@ class Config:
 
     manifest: Path
     out: Path
+    where: tuple[str, ...] = ()
     name: str = "cxr"
     slot: str = "cxr"
     findings: tuple[str, ...] | None = None
@@ -74,6 +75,10 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 SPLIT_NOTE = "the manifest's `split` column, or 70 / 10 / 20 %% by patient, even over sources and findings"
 OPTIONS = {  # name: (type or choices, what it does)
+    "where": (
+        _names,
+        "only the manifest's rows for which all of these hold, as in source=nih,finding!=normal",
+    ),
     "name": (str, "the model's name"),
     "slot": ([slot.value for slot in Slot], "the kind of image that the model is for"),
     "findings": (_names, "comma-separated, in the order of the outputs (default: those of the manifest)"),
@@ -140,7 +145,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of this run")
     for name, (kind, purpose) in OPTIONS.items():
         default = defaults[name]
-        shown = "" if default is None or "(default" in purpose else f" (default: {default})"
+        shown = "" if default in (None, ()) or "(default" in purpose else f" (default: {default})"
         how = {"choices": kind} if isinstance(kind, list) else {"type": kind}
         parser.add_argument(f"--{name.replace('_', '-')}", default=default, help=purpose + shown, **how)
     parser.add_argument(

@@ -7,9 +7,7 @@ import numpy as np
 import pytest
 
 from classifier.contract import ModelSpec, Slot
-from classifier.data import Row, draw_weights, read_manifest, targets_of, unit_squares, with_split
-from classifier.images import reading
-from classifier.preprocess import Box, to_unit_square
+from classifier.data import Row, draw_weights, read_manifest, targets_of, with_split
 from tests.classifier.collection import write_collection, write_manifest
 
 SPEC = ModelSpec(name="tiny", slot=Slot.CXR, findings=("left", "right"), size=64)
@@ -39,6 +37,41 @@ def test_an_image_listed_twice_is_refused(tmp_path):
     line = {"image": "000-0.png", "finding": "left", "patient": "a"}
     with pytest.raises(ValueError, match="listed twice"):
         read_manifest(write_manifest(tmp_path / "twice.csv", [line, line]))
+
+
+@pytest.mark.parametrize(
+    ("where", "kept"),
+    [
+        (["source=here"], ["000-0.png", "000-1.png"]),
+        (["source=here", "finding!=left"], ["000-1.png"]),
+        (["source!=here"], ["001-0.png"]),
+        (["finding="], ["001-0.png"]),
+    ],
+)
+def test_only_the_rows_that_meet_every_condition_are_read(tmp_path, where, kept):
+    write_collection(tmp_path, patients=2)
+    lines = [
+        {"image": "000-0.png", "finding": "left", "patient": "a", "source": "here"},
+        {"image": "000-1.png", "finding": "right", "patient": "a", "source": "here"},
+        {"image": "001-0.png", "finding": "", "patient": "b", "source": "there"},
+    ]
+    manifest = write_manifest(tmp_path / "three.csv", lines)
+    assert [row.image for row in read_manifest(manifest, where=where)] == kept
+
+
+@pytest.mark.parametrize(
+    ("where", "message"),
+    [
+        ("hospital=here", "not COLUMN=VALUE"),
+        ("source", "not COLUMN=VALUE"),
+        ("source=nowhere", "no rows where"),
+    ],
+)
+def test_a_condition_that_cannot_be_met_is_refused(tmp_path, where, message):
+    write_collection(tmp_path, patients=1)
+    line = {"image": "000-0.png", "finding": "left", "patient": "a", "source": "here"}
+    with pytest.raises(ValueError, match=message):
+        read_manifest(write_manifest(tmp_path / "one.csv", [line]), where=[where])
 
 
 def test_several_findings_are_parted_and_an_empty_one_is_unknown(tmp_path):
@@ -89,41 +122,6 @@ def test_an_unknown_finding_is_never_drawn(rows):
     weights = draw_weights(rows, source_balance=0.5)
     assert not weights[:4].any()
     assert weights.sum() == pytest.approx(1)
-
-
-def test_pictures_are_kept_as_serving_would_see_them(rows, tmp_path):
-    squares, refused = unit_squares(rows, SPEC, tmp_path, progress=False)
-    expected = to_unit_square(reading.read(rows[5].path).working, SPEC)[0].numpy()
-    assert not refused
-    assert squares.shape == (len(rows), 64, 64)
-    assert np.abs(squares[5] / 255 - expected).max() <= 0.5 / 255 + 1e-6
-
-
-def test_a_second_run_reads_no_picture_again(rows, tmp_path, monkeypatch):
-    first, _ = unit_squares(rows, SPEC, tmp_path, progress=False)
-    monkeypatch.setattr(reading, "read", lambda path: pytest.fail("read again"))
-    second, _ = unit_squares(rows, SPEC, tmp_path, progress=False)
-    assert (first == second).all()
-
-
-def test_a_refused_picture_is_reported_and_the_others_are_kept(tmp_path):
-    manifest = write_collection(tmp_path, patients=2)
-    (tmp_path / "001-0.png").write_text("no picture")
-    squares, refused = unit_squares(read_manifest(manifest), SPEC, tmp_path / "cache", progress=False)
-    assert refused == {"001-0.png": "not_an_image"}
-    assert squares[3].any()
-
-
-def test_a_part_that_is_kept_of_each_picture_has_a_cache_of_its_own(tmp_path):
-    rows = read_manifest(write_collection(tmp_path / "pictures", patients=2))
-    whole, _ = unit_squares(rows, SPEC, tmp_path, progress=False)
-    half = Box(0.0, 0.0, 0.5, 1.0)
-    part, _ = unit_squares(
-        rows, SPEC, tmp_path, progress=False, box_of=lambda working: half, boxes="left half"
-    )
-    expected = to_unit_square(reading.read(rows[0].path).working[:, :40], SPEC)[0].numpy()
-    assert np.abs(part[0] / 255 - expected).max() < 0.003
-    assert not np.array_equal(part[0], whole[0])
 
 
 def test_findings_come_as_often_as_they_do_unless_they_are_evened_out():

@@ -1,0 +1,93 @@
+"""Manifests' pictures as preprocessed squares, read once and then mapped from files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from classifier.contract import ModelSpec
+from classifier.data import Row
+from classifier.errors import Refused
+from classifier.images import reading
+from classifier.preprocess import WHOLE, Box, cut, to_unit_square
+
+
+def unit_squares(
+    rows: Sequence[Row],
+    spec: ModelSpec,
+    cache: str | Path,
+    *,
+    box_of: Callable[[np.ndarray], Box] = lambda working: WHOLE,
+    boxes: str = "",
+    progress: bool = True,
+) -> tuple[np.ndarray, dict[str, str]]:
+    """Preprocessed pictures as read-only uint8 (N, size, size), and the refused images with their reasons.
+
+    Kept in the folder `cache` under a name made from the files and the preprocessing, so that a second run,
+    or a resumed one, maps them at once, and one with more pictures, or other ones, reads those alone. A
+    refused picture's square is zero: leave its row out. `box_of` gives the part of a working image that is
+    kept; `boxes` names it, so that another one has a cache of its own.
+    """
+    folder = Path(cache)
+    folder.mkdir(parents=True, exist_ok=True)
+    how = _digest(f"{spec.size} {spec.resize} {spec.clip_percentiles} {boxes}")
+    pictures = [_picture(row) for row in rows]
+    squares = folder / f"{how}-{_digest(*pictures)}.npy"
+    index = squares.with_suffix(".json")
+    if not (squares.exists() and index.exists()):
+        known = _known(folder, how)
+
+        def square(row: Row, picture: str) -> np.ndarray:
+            if picture in known:
+                store, at = known[picture]
+                return store[at]
+            working = reading.read(row.path).working
+            unit = to_unit_square(cut(working, box_of(working)), spec)
+            return (unit[0] * 255).round().to(torch.uint8).numpy()
+
+        quiet = None if progress else True  # None: tqdm shows itself on a terminal only
+        bar = tqdm(list(zip(rows, pictures, strict=True)), desc="reading pictures", unit="img", disable=quiet)
+        _fill(squares, index, bar, square, (len(rows), spec.size, spec.size))
+    return np.load(squares, mmap_mode="r"), json.loads(index.read_text())["refused"]
+
+
+def _fill(squares: Path, index: Path, pairs: Sequence, square: Callable, shape: tuple[int, ...]) -> None:
+    refused: dict[str, str] = {}
+    pictures: list[str | None] = []
+    temporary = squares.with_suffix(f".{os.getpid()}.tmp")
+    store = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
+    for at, (row, picture) in enumerate(pairs):
+        try:
+            store[at] = square(row, picture)
+        except Refused as refusal:
+            refused[row.image] = str(refusal.reason)
+        pictures.append(None if row.image in refused else picture)
+    store.flush()
+    index.write_text(json.dumps({"refused": refused, "pictures": pictures}))
+    os.replace(temporary, squares)
+
+
+def _known(folder: Path, how: str) -> Mapping[str, tuple[np.ndarray, int]]:
+    """Pictures that earlier calls have prepared in the same way, each with its store and its place there."""
+    known: dict[str, tuple[np.ndarray, int]] = {}
+    for squares in folder.glob(f"{how}-*.npy"):
+        store = np.load(squares, mmap_mode="r")
+        pictures = json.loads(squares.with_suffix(".json").read_text())["pictures"]
+        known |= {picture: (store, at) for at, picture in enumerate(pictures) if picture}
+    return known
+
+
+def _picture(row: Row) -> str:
+    stat = row.path.stat()
+    return _digest(f"{row.path.resolve()} {stat.st_size} {stat.st_mtime_ns}")
+
+
+def _digest(*texts: str) -> str:
+    return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:32]

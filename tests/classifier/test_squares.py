@@ -1,0 +1,72 @@
+"""Pictures of a manifest, prepared once."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from classifier.contract import ModelSpec, Slot
+from classifier.data import read_manifest
+from classifier.images import reading
+from classifier.preprocess import Box, to_unit_square
+from classifier.squares import unit_squares
+from tests.classifier.collection import write_collection
+
+SPEC = ModelSpec(name="tiny", slot=Slot.CXR, findings=("left", "right"), size=64)
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory):
+    return read_manifest(write_collection(tmp_path_factory.mktemp("pictures"), patients=12, unknown=2))
+
+
+def test_pictures_are_kept_as_serving_would_see_them(rows, tmp_path):
+    squares, refused = unit_squares(rows, SPEC, tmp_path, progress=False)
+    expected = to_unit_square(reading.read(rows[5].path).working, SPEC)[0].numpy()
+    assert not refused
+    assert squares.shape == (len(rows), 64, 64)
+    assert np.abs(squares[5] / 255 - expected).max() <= 0.5 / 255 + 1e-6
+
+
+def test_a_second_run_reads_no_picture_again(rows, tmp_path, monkeypatch):
+    first, _ = unit_squares(rows, SPEC, tmp_path, progress=False)
+    monkeypatch.setattr(reading, "read", lambda path: pytest.fail("read again"))
+    second, _ = unit_squares(rows, SPEC, tmp_path, progress=False)
+    assert (first == second).all()
+
+
+def test_a_run_with_more_pictures_reads_the_new_ones_alone(rows, tmp_path, monkeypatch):
+    few, _ = unit_squares(rows[::2], SPEC, tmp_path, progress=False)
+    opened, read = [], reading.read
+    monkeypatch.setattr(reading, "read", lambda path: opened.append(path) or read(path))
+    many, _ = unit_squares(rows, SPEC, tmp_path, progress=False)
+    assert opened == [row.path for row in rows[1::2]]
+    assert (many[::2] == few).all()
+
+
+def test_a_picture_that_has_changed_is_read_again(tmp_path):
+    rows = read_manifest(write_collection(tmp_path / "pictures", patients=2))
+    before, _ = unit_squares(rows, SPEC, tmp_path, progress=False)
+    rows[0].path.write_bytes(rows[-1].path.read_bytes() + b" ")
+    after, _ = unit_squares(rows, SPEC, tmp_path, progress=False)
+    assert (after[0] == before[-1]).all()
+
+
+def test_a_refused_picture_is_reported_and_the_others_are_kept(tmp_path):
+    manifest = write_collection(tmp_path, patients=2)
+    (tmp_path / "001-0.png").write_text("no picture")
+    squares, refused = unit_squares(read_manifest(manifest), SPEC, tmp_path / "cache", progress=False)
+    assert refused == {"001-0.png": "not_an_image"}
+    assert squares[3].any()
+
+
+def test_a_part_that_is_kept_of_each_picture_has_a_cache_of_its_own(tmp_path):
+    rows = read_manifest(write_collection(tmp_path / "pictures", patients=2))
+    whole, _ = unit_squares(rows, SPEC, tmp_path, progress=False)
+    half = Box(0.0, 0.0, 0.5, 1.0)
+    part, _ = unit_squares(
+        rows, SPEC, tmp_path, progress=False, box_of=lambda working: half, boxes="left half"
+    )
+    expected = to_unit_square(reading.read(rows[0].path).working[:, :40], SPEC)[0].numpy()
+    assert np.abs(part[0] / 255 - expected).max() < 0.003
+    assert not np.array_equal(part[0], whole[0])
