@@ -129,11 +129,9 @@ def _model_rows(spec: ModelSpec, sha256: str | None) -> Iterator[tuple[str, str]
         "network",
         f"{spec.arch}, layers {', '.join(map(str, spec.layers))}, width {spec.width}, {spec.activation}",
     )
-    low, high = spec.clip_percentiles
-    yield (
-        "input",
-        f"{spec.size} x {spec.size} grey, {spec.resize}, clipped to percentiles {low:g} to {high:g}",
-    )
+    low, high = spec.hounsfield or spec.clip_percentiles
+    ends = f"{low:g} to {high:g} Hounsfield units" if spec.hounsfield else f"percentiles {low:g} to {high:g}"
+    yield "input", f"{spec.size} x {spec.size} grey, {spec.resize}, clipped to {ends}"
     ages = f"{spec.age_range[0]:g} to {spec.age_range[1]:g} years" if spec.age_range else "not restricted"
     yield "ages", ages
 

@@ -35,8 +35,8 @@ def predict_rows(
     """Answers for the rows' pictures, and the images without one, with their reasons."""
     from tqdm import tqdm
 
+    from classifier.data import picture_of
     from classifier.errors import Refused
-    from classifier.images import reading
     from classifier.predictor import Failure, Input
 
     cases: list[Case] = []
@@ -46,7 +46,7 @@ def predict_rows(
             chunk, items = [], []
             for row in rows[start : start + CHUNK]:
                 try:
-                    picture = reading.read(row.path)
+                    picture = picture_of(row, predictor.spec.slot)
                 except Refused as refusal:
                     without[row.image] = str(refusal.reason)
                 else:

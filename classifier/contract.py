@@ -113,7 +113,8 @@ class ModelSpec:
 
     `layers` and `width` describe the ResNet (50 layers: (3, 4, 6, 3) at width 64). `size` is the square
     input in pixels; with `crop` "lungs" it holds the box around both lungs as the carried segmenter finds
-    them, wider by `crop_margin` of itself on each side, else the whole picture. `cam_scale` is the grid
+    them, wider by `crop_margin` of itself on each side, else the whole picture. Black and white are two of
+    its percentiles or, in a CT slice, the ends of the `hounsfield` window. `cam_scale` is the grid
     value, in logits, that is drawn at full strength, fixed on validation data. `temperature` divides the
     logits, to which `bias` is then added (0 where a finding has none); a temperature of None means that
     probabilities are uncalibrated.
@@ -132,6 +133,7 @@ class ModelSpec:
     crop: str = "whole"
     crop_margin: float = 0.1
     clip_percentiles: tuple[float, float] = (0.5, 99.5)
+    hounsfield: tuple[float, float] | None = None
     mean: float = 0.5
     std: float = 0.25
     temperature: float | None = None
@@ -166,6 +168,10 @@ class ModelSpec:
             raise ValueError(f"an input of {self.size} pixels is not supported")
         if self.crop not in {"whole", "lungs"} or not 0 <= self.crop_margin <= 1:
             raise ValueError(f"unknown crop {self.crop!r}, or a margin outside 0 to 1")
+        if (self.hounsfield is not None) is not (self.slot is Slot.CT):
+            raise ValueError("a model for CT slices, and no other, names a window in Hounsfield units")
+        if self.hounsfield and not self.hounsfield[0] < self.hounsfield[1]:
+            raise ValueError(f"the window {self.hounsfield} is not in order")
         if not 0 <= self.clip_percentiles[0] < self.clip_percentiles[1] <= 100:
             raise ValueError(f"clip_percentiles {self.clip_percentiles} are not in order")
 
@@ -188,7 +194,7 @@ class ModelSpec:
             if unknown:
                 raise ValueError(f"unknown fields {sorted(unknown)}")
             raw["slot"] = Slot(raw["slot"])
-            for key in ("findings", "layers", "clip_percentiles", "age_range"):
+            for key in ("findings", "layers", "clip_percentiles", "hounsfield", "age_range"):
                 if raw.get(key) is not None:
                     raw[key] = tuple(raw[key])
             return cls(**raw)

@@ -11,6 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
+from classifier.contract import RefusalReason, Slot
+from classifier.errors import Refused
+from classifier.images import reading
+from classifier.images.picture import Picture
 from classifier.split import FRACTIONS, assign, fold_parts
 
 REQUIRED = ("image", "finding", "patient")
@@ -95,6 +99,14 @@ def _row(record: Mapping[str, str | None], manifest: Path, line: int) -> Row:
         view=value.get("view", "").upper(),
         sex=value.get("sex", "").upper(),
     )
+
+
+def picture_of(row: Row, slot: Slot) -> Picture:
+    """The row's picture, as a model of `slot` reads it; raises Refused, a CT for an X-ray model included."""
+    picture = reading.read(row.path, slot)
+    if (picture.slot is Slot.CT) is not (slot is Slot.CT):
+        raise Refused(RefusalReason.UNSUPPORTED_MODALITY, f"a {picture.slot} image for a {slot} model")
+    return picture
 
 
 def age_of(text: str) -> float | None:

@@ -147,7 +147,7 @@ def looked_into(
 
     from classifier import faithfulness
     from classifier.companions import Companions
-    from classifier.images import reading
+    from classifier.data import picture_of
     from classifier.preprocess import cut
     from classifier.shortcuts import of_artifact
 
@@ -158,7 +158,7 @@ def looked_into(
         network, look = artifact.network.to(device), Companions(artifact, torch.device(device)).look
 
         def working(row: Row) -> np.ndarray:
-            picture = reading.read(row.path).working
+            picture = picture_of(row, artifact.spec.slot).working
             return cut(picture, look([picture])[0].box)
 
         found["road"] = faithfulness.road(network, artifact.spec, rows, road, working=working, **how)

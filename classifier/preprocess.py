@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from classifier.contract import ModelSpec
+from classifier.images.tone import level_of
 
 Affine = tuple[float, float, float, float, float, float]
 LEAST_SIDE = 32  # pixels: of less no network is shown a part
@@ -56,13 +57,19 @@ def to_unit_square(working: np.ndarray, spec: ModelSpec) -> Tensor:
     """Working image (H, W) uint16 to float32 (1, size, size) in 0..1: the last step before augmentation."""
     if spec.resize != "squash":
         raise ValueError(f"unknown resize {spec.resize!r}")
+    if spec.hounsfield:
+        return _square(working, spec.size, *(level_of(value) for value in spec.hounsfield))
     return unit_square(working, spec.size, spec.clip_percentiles)
 
 
 def unit_square(working: np.ndarray, size: int, clip_percentiles: tuple[float, float]) -> Tensor:
     """Working image (H, W) uint16 to float32 (1, size, size): two of its percentiles become 0 and 1."""
+    return _square(working, size, *percentiles(working, clip_percentiles))
+
+
+def _square(working: np.ndarray, size: int, *ends: float) -> Tensor:
     grey = working.astype(np.float32)
-    low, high = (np.float32(value) for value in percentiles(working, clip_percentiles))
+    low, high = (np.float32(value) for value in ends)
     grey = np.clip((grey - low) / max(high - low, 1.0), 0.0, 1.0)
     square = functional.interpolate(
         torch.from_numpy(grey)[None, None], size=(size, size), mode="bilinear", antialias=True

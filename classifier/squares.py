@@ -13,9 +13,8 @@ import torch
 from tqdm import tqdm
 
 from classifier.contract import ModelSpec
-from classifier.data import Row
+from classifier.data import Row, picture_of
 from classifier.errors import Refused
-from classifier.images import reading
 from classifier.preprocess import WHOLE, Box, cut, to_unit_square
 
 
@@ -37,7 +36,7 @@ def unit_squares(
     """
     folder = Path(cache)
     folder.mkdir(parents=True, exist_ok=True)
-    how = _digest(f"{spec.size} {spec.resize} {spec.clip_percentiles} {boxes}")
+    how = _digest(f"{spec.size} {spec.resize} {spec.clip_percentiles} {spec.hounsfield} {boxes}")
     pictures = [_picture(row) for row in rows]
     squares = folder / f"{how}-{_digest(*pictures)}.npy"
     index = squares.with_suffix(".json")
@@ -48,7 +47,7 @@ def unit_squares(
             if picture in known:
                 store, at = known[picture]
                 return store[at]
-            working = reading.read(row.path).working
+            working = picture_of(row, spec.slot).working
             unit = to_unit_square(cut(working, box_of(working)), spec)
             return (unit[0] * 255).round().to(torch.uint8).numpy()
 

@@ -26,6 +26,7 @@ class Config:
     activation: str = "softmax"
     size: int = 160
     crop: str = "whole"
+    hounsfield: tuple[float, ...] | None = None
     epochs: int = 30
     epoch_images: int | None = None
     max_minutes: float | None = None
@@ -73,6 +74,10 @@ def _numbers(text: str) -> tuple[int, ...]:
     return tuple(int(number) for number in _names(text))
 
 
+def _floats(text: str) -> tuple[float, ...]:
+    return tuple(float(number) for number in _names(text))
+
+
 SPLIT_NOTE = "the manifest's `split` column, or 70 / 10 / 20 %% by patient, even over sources and findings"
 OPTIONS = {  # name: (type or choices, what it does)
     "where": (
@@ -88,6 +93,10 @@ OPTIONS = {  # name: (type or choices, what it does)
     "activation": (["softmax", "sigmoid"], "softmax: one finding a picture; sigmoid: any number"),
     "size": (int, "side of the square input in pixels, a multiple of 32"),
     "crop": (["whole", "lungs"], "what the network sees; lungs: their box, by the segmenter of --companions"),
+    "hounsfield": (
+        _floats,
+        "ends of the window of a CT model (default with --slot ct: -1350,150)",
+    ),
     "epochs": (int, "number of epochs at most"),
     "epoch_images": (int, "pictures drawn an epoch (default: as many as the train part has)"),
     "max_minutes": (float, "end by then: learning rate and picture size follow the clock"),

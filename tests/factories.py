@@ -119,7 +119,9 @@ class ScanFactory(DjangoModelFactory):
 
 
 def spec_of(slot: str = Slot.CXR, **changes) -> ModelSpec:
-    return ModelSpec(**{"name": f"{slot} test", "slot": Slot(slot), "findings": FINDINGS, **changes})
+    window = (-1350.0, 150.0) if slot == Slot.CT else None
+    own = {"name": f"{slot} test", "slot": Slot(slot), "findings": FINDINGS, "hounsfield": window}
+    return ModelSpec(**{**own, **changes})
 
 
 class ModelVersionFactory(DjangoModelFactory):

@@ -119,7 +119,7 @@ def _logarithmic(levels: np.ndarray, low: int, high: int, slope: float) -> _Tone
 def _working(source: Source, tone: _Tone, inverted: bool) -> np.ndarray:
     if source.slot is Slot.CT:
         hounsfield = np.arange(source.top + 1) * source.slope + source.intercept
-        table = (np.clip(hounsfield, HU_LOW, HU_HIGH) - HU_LOW) * HU_STEP
+        table = level_of(np.clip(hounsfield, HU_LOW, HU_HIGH))
     else:
         table = (1 - tone.shown if inverted else tone.shown) * _FULL
     full = np.rint(table).astype(np.uint16)[source.levels]
@@ -135,6 +135,11 @@ def _preview(source: Source, tone: _Tone, working: np.ndarray) -> np.ndarray:
     hounsfield = np.arange(_FULL + 1) / HU_STEP + HU_LOW
     window = (center * source.slope + source.intercept, width * abs(source.slope))
     return np.rint(windowed(hounsfield, window) * 255).astype(np.uint8)[working]
+
+
+def level_of(hounsfield):
+    """The level that so many Hounsfield units, or an array of them, have in a CT slice's working image."""
+    return (hounsfield - HU_LOW) * HU_STEP
 
 
 def shrunk(pixels: np.ndarray, longest: int = WORKING_MAX_SIDE) -> np.ndarray:

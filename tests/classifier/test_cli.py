@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -121,7 +122,7 @@ def test_a_picture_without_a_model_for_it_waits(capsys, picture):
 
 
 def test_a_named_model_reads_plain_pictures_as_its_own_kind(capsys, picture, tmp_path):
-    ct = save(tmp_path / "my.safetensors", ModelSpec.from_json(SPEC.to_json().replace('"cxr"', '"ct"')))
+    ct = save(tmp_path / "my.safetensors", replace(SPEC, slot=Slot.CT, hounsfield=(-1350.0, 150.0)))
     assert main(["predict", str(picture), "--json", "--model", str(ct)]) == 0
     assert main(["predict", str(picture), "--json", "--model", str(ct), "--modality", "cxr"]) == 0
     read_as_ct, read_as_cxr = records(capsys)

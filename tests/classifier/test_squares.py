@@ -30,7 +30,7 @@ def test_pictures_are_kept_as_serving_would_see_them(rows, tmp_path):
 
 def test_a_second_run_reads_no_picture_again(rows, tmp_path, monkeypatch):
     first, _ = unit_squares(rows, SPEC, tmp_path, progress=False)
-    monkeypatch.setattr(reading, "read", lambda path: pytest.fail("read again"))
+    monkeypatch.setattr(reading, "read", lambda path, slot: pytest.fail("read again"))
     second, _ = unit_squares(rows, SPEC, tmp_path, progress=False)
     assert (first == second).all()
 
@@ -38,7 +38,7 @@ def test_a_second_run_reads_no_picture_again(rows, tmp_path, monkeypatch):
 def test_a_run_with_more_pictures_reads_the_new_ones_alone(rows, tmp_path, monkeypatch):
     few, _ = unit_squares(rows[::2], SPEC, tmp_path, progress=False)
     opened, read = [], reading.read
-    monkeypatch.setattr(reading, "read", lambda path: opened.append(path) or read(path))
+    monkeypatch.setattr(reading, "read", lambda path, slot: opened.append(path) or read(path, slot))
     many, _ = unit_squares(rows, SPEC, tmp_path, progress=False)
     assert opened == [row.path for row in rows[1::2]]
     assert (many[::2] == few).all()

@@ -12,12 +12,13 @@ from classifier import checkpoint, train
 from classifier.__main__ import main
 from classifier.augment import Augment
 from classifier.contract import ModelSpec, Slot
+from classifier.data import read_manifest
 from classifier.gate.network import GateNetwork
 from classifier.networks import network_for
 from classifier.recipe import follow, rate_at, size_at
 from classifier.train_options import Config
 from classifier.weights import load_artifact, save_artifact
-from tests.classifier.collection import write_collection
+from tests.classifier.collection import write_collection, write_manifest
 
 SPEC = ModelSpec(
     name="tiny", slot=Slot.CXR, findings=("left", "right"), layers=(1, 1, 1, 1), width=4, size=64
@@ -211,6 +212,26 @@ def test_a_manifest_without_a_finding_in_some_part_is_refused_in_words(tmp_path,
         main(["train", "--manifest", str(manifest), "--out", str(tmp_path / "run"), "--device", "cpu"]) == 1
     )
     assert "has no picture with" in capsys.readouterr().err
+
+
+def test_a_held_out_hospital_need_not_have_every_finding(tmp_path, config):
+    rows = read_manifest(write_collection(tmp_path, patients=24))
+    part_of = {"p000": "test", "p002": "test", "p004": "val", "p005": "val"}
+    lines = [
+        {
+            "image": row.image,
+            "finding": row.findings[0],
+            "patient": row.patient,
+            "split": part_of.get(row.patient, "train"),
+        }
+        for row in rows
+    ]
+    held = write_manifest(tmp_path / "held-out.csv", lines)
+    train.train(replace(config, manifest=held, epochs=1, epoch_images=8))
+    found = json.loads((config.out / "evaluation.json").read_text())
+    assert (found["cases"], found["findings"]["right"]["cases"]) == (4, 0)
+    assert found["overall"]["accuracy"]["value"] is not None
+    assert found["overall"]["macro_auc"]["value"] is None
 
 
 def test_statements_that_no_card_has_are_refused_before_any_training(manifest, tmp_path, capsys):
