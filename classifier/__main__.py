@@ -17,6 +17,7 @@ COMMANDS = {
     ),
     "explain": ("classifier.cli.explain", "draw what speaks for a finding over its picture"),
     "train": ("classifier.train", "train a model on a manifest"),
+    "pretrain": ("classifier.pretrain", "make weights to start a training from, without labels"),
     "segmenter": ("classifier.segment_train", "train the lung segmenter on pictures with drawn lungs"),
     "gate": ("classifier.gate.command", "train the gate that stops what is no frontal chest X-ray"),
     "evaluate": ("classifier.evaluate", "score a model on a manifest"),

@@ -66,29 +66,29 @@ class Config:
     json: bool = False
 
 
-def _names(text: str) -> tuple[str, ...]:
+def names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
-def _numbers(text: str) -> tuple[int, ...]:
-    return tuple(int(number) for number in _names(text))
+def numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in names(text))
 
 
 def _floats(text: str) -> tuple[float, ...]:
-    return tuple(float(number) for number in _names(text))
+    return tuple(float(number) for number in names(text))
 
 
 SPLIT_NOTE = "the manifest's `split` column, or 70 / 10 / 20 %% by patient, even over sources and findings"
 OPTIONS = {  # name: (type or choices, what it does)
     "where": (
-        _names,
+        names,
         "only the manifest's rows for which all of these hold, as in source=nih,finding!=normal",
     ),
     "name": (str, "the model's name"),
     "slot": ([slot.value for slot in Slot], "the kind of image that the model is for"),
-    "findings": (_names, "comma-separated, in the order of the outputs (default: those of the manifest)"),
+    "findings": (names, "comma-separated, in the order of the outputs (default: those of the manifest)"),
     "arch": (["resnetv2", "resnet50"], "architecture"),
-    "layers": (_numbers, "blocks of the four stages (default: 3,4,6,3, which is ResNet-50)"),
+    "layers": (numbers, "blocks of the four stages (default: 3,4,6,3, which is ResNet-50)"),
     "width": (int, "channels of the first stage"),
     "activation": (["softmax", "sigmoid"], "softmax: one finding a picture; sigmoid: any number"),
     "size": (int, "side of the square input in pixels, a multiple of 32"),
