@@ -1,0 +1,99 @@
+"""How far readers agree beyond chance: Cohen's kappa for two, Fleiss' for several, with bootstrap intervals.
+
+Both depend on the pictures only through how often each pattern of answers came; a bootstrap over pictures is
+hence a draw of those numbers. None where everybody said the same of everything: there is no chance to beat.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+DRAWS = 2000
+SEED = 20261126
+SHARE = (2.5, 97.5)
+LEAST_DEFINED = 0.5
+
+
+@dataclass(frozen=True)
+class Kappa:
+    """`value` with its 95 % interval, over `pictures`; `observed` is the plain share of agreement."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+    observed: float | None
+    pictures: int
+
+
+def cohen(pairs: Sequence[tuple[Hashable, Hashable]]) -> Kappa:
+    """Cohen (1960): what two readers said of each picture."""
+    words = _numbered(word for pair in pairs for word in pair)
+    counts = Counter((words[one], words[other]) for one, other in pairs)
+    cells = np.array(list(counts), dtype=int).reshape(-1, 2)
+    return _with_interval(list(counts.values()), lambda n: _cohen(n, cells, len(words)))
+
+
+def fleiss(pictures: Sequence[Sequence[Hashable]]) -> Kappa:
+    """Fleiss (1971): what equally many readers, whoever they were, said of each picture.
+
+    Raises ValueError where the numbers of readers differ, or one reader alone is given.
+    """
+    sizes = {len(said) for said in pictures}
+    if len(sizes) > 1 or sizes & {0, 1}:
+        raise ValueError("each picture needs the same number of readers, two at least")
+    words = _numbered(word for said in pictures for word in said)
+    counts = Counter(tuple(sorted(words[word] for word in said)) for said in pictures)
+    table = np.array([np.bincount(pattern, minlength=len(words)) for pattern in counts], dtype=float)
+    table = table.reshape(len(counts), len(words))
+    return _with_interval(list(counts.values()), lambda n: _fleiss(n, table))
+
+
+def _numbered(words) -> dict[Hashable, int]:
+    return {word: number for number, word in enumerate(sorted(set(words), key=str))}
+
+
+def _cohen(n: np.ndarray, cells: np.ndarray, words: int) -> tuple[np.ndarray, np.ndarray]:
+    """Kappa and observed agreement for each row of `n`, the numbers of pictures in each cell."""
+    shares = n / n.sum(axis=1, keepdims=True)
+    observed = shares[:, cells[:, 0] == cells[:, 1]].sum(axis=1)
+    chance = np.zeros(len(n))
+    for word in range(words):
+        first, second = (shares[:, cells[:, side] == word].sum(axis=1) for side in (0, 1))
+        chance += first * second
+    return _beyond(observed, chance), observed
+
+
+def _fleiss(n: np.ndarray, table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The same from `table`: for each pattern, how many readers said each word."""
+    readers = table[0].sum()
+    shares = n / n.sum(axis=1, keepdims=True)
+    within = ((table**2).sum(axis=1) - readers) / (readers * (readers - 1))
+    observed = shares @ within
+    chance = ((shares @ (table / readers)) ** 2).sum(axis=1)
+    return _beyond(observed, chance), observed
+
+
+def _beyond(observed: np.ndarray, chance: np.ndarray) -> np.ndarray:
+    room = 1 - chance
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(room > 1e-12, (observed - chance) / room, np.nan)
+
+
+def _with_interval(counts: list[int], kappas) -> Kappa:
+    pictures = sum(counts)
+    if not pictures:
+        return Kappa(None, None, None, None, 0)
+    value, observed = (float(numbers[0]) for numbers in kappas(np.array([counts], dtype=float)))
+    if np.isnan(value):
+        return Kappa(None, None, None, observed, pictures)
+    drawn = np.random.default_rng(SEED).multinomial(pictures, np.array(counts) / pictures, size=DRAWS)
+    drawn = kappas(drawn.astype(float))[0]
+    defined = drawn[~np.isnan(drawn)]
+    if len(defined) < LEAST_DEFINED * DRAWS:
+        return Kappa(value, None, None, observed, pictures)
+    low, high = (float(bound) for bound in np.percentile(defined, SHARE))
+    return Kappa(value, low, high, observed, pictures)

@@ -1,0 +1,292 @@
+"""Giving labels: blind in a queue, after the answer was shown, outside of one; and deciding over readers."""
+
+from __future__ import annotations
+
+import math
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from classifier.contract import NORMAL
+from webapp.accounts.models import Site, User
+from webapp.accounts.permissions import Permission
+from webapp.accounts.services import can
+from webapp.analysis.models import Analysis, AnalysisStatus
+from webapp.analysis.summaries import current_analysis
+from webapp.audit.services import record
+from webapp.core.errors import CodedError
+from webapp.labels.models import (
+    COMMENT_AT_MOST,
+    ItemStatus,
+    Label,
+    LabelQueue,
+    LabelSource,
+    QueueClaim,
+    QueueItem,
+    Reading,
+    Stated,
+)
+from webapp.labels.queues import FINDING
+from webapp.labels.reference import words_of
+from webapp.scans.models import Scan
+
+REGIONS_AT_MOST = 20
+FINDINGS_IN_A_LABEL = 40
+BOX = ("x", "y", "width", "height")
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a label states; see `models.Label` for the fields."""
+
+    findings: Mapping[str, str]
+    confidence: int | None = None
+    regions: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
+    comment: str = ""
+    cannot_tell: bool = False
+    bad_image: bool = False
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """As a label's columns: line ends made one, boxes to a tenth of a pixel."""
+        boxes = [{"finding": r["finding"]} | {k: round(float(r[k]), 1) for k in BOX} for r in self.regions]
+        comment = self.comment.replace("\r\n", "\n").strip()
+        return asdict(self) | {"findings": dict(self.findings), "regions": boxes, "comment": comment}
+
+
+@transaction.atomic
+def case_label(*, item: QueueItem, reader: User, said: Said, after: uuid.UUID | None = None) -> Label:
+    """Commit the reader's label of a case: first blind; then, `after` naming it, the one given in knowledge.
+
+    The same sent again is the label that is there already, so a lost answer can be asked for anew. Raises
+    CodedError `forbidden`, `invalid`, `conflict` for a closed queue or where `after` is not the last one.
+    """
+    item = (
+        QueueItem.objects.select_for_update(no_key=True, of=("self",))
+        .select_related("queue__site", "scan")
+        .get(pk=item.pk)
+    )
+    queue = item.queue
+    _demand(reader, Permission.SCAN_LABEL, queue.site)
+    asked = {finding: said.findings.get(finding, Stated.UNREAD.value) for finding in queue.findings}
+    if strange := set(said.findings) - set(asked):
+        raise _invalid("findings", f"This queue does not ask for {', '.join(sorted(map(str, strange)))}.")
+    said = Said(**{**asdict(said), "findings": asked})
+    check(said, item.scan)
+    earlier = own_label(item, reader)
+    if earlier and _same(earlier, said, after):
+        return earlier
+    if (earlier.pk if earlier else None) != after:
+        raise CodedError("conflict", "You have labelled this picture meanwhile.")
+    if queue.closed_at is not None:
+        raise CodedError("conflict", "This queue was closed meanwhile.", "Nothing more is taken in it.")
+    # Who has signed a reading of it has seen what Hilum said of it.
+    blind = earlier is None and not Reading.objects.filter(reader=reader, scans=item.scan).exists()
+    seen = None if blind else answer_of(item.scan)
+    label = _add(item.scan, reader, said, queue=queue, blind=blind, seen=seen, supersedes=earlier)
+    QueueClaim.objects.filter(item=item, reader=reader).delete()
+    renew(item)
+    return label
+
+
+@transaction.atomic
+def label_add(
+    *, scan: Scan, reader: User, said: Said, blind: bool = False, after: uuid.UUID | None = None
+) -> Label:
+    """Label a scan outside of any queue; `after` names the reader's own one that this supersedes.
+
+    `blind` is the reader's word for it, and not taken where they have signed a reading of it. Raises
+    CodedError `forbidden`, `invalid`, `conflict`.
+    """
+    _demand(reader, Permission.SCAN_LABEL, scan.site)
+    check(said, scan)
+    Scan.objects.select_for_update(no_key=True).get(pk=scan.pk)
+    mine = Label.objects.filter(scan=scan, reader=reader, source=LabelSource.READER, queue=None)
+    earlier = mine.filter(superseded_by=None).first()
+    if earlier and _same(earlier, said, after):
+        return earlier
+    if (earlier.pk if earlier else None) != after:
+        raise CodedError("conflict", "You have labelled this picture meanwhile.")
+    blind = blind and not Reading.objects.filter(reader=reader, scans=scan).exists()
+    seen = None if blind else answer_of(scan)
+    return _add(scan, reader, said, blind=blind, seen=seen, supersedes=earlier)
+
+
+@transaction.atomic
+def adjudicate(
+    *, item: QueueItem, actor: User, said: Said, reason: str, after: uuid.UUID | None = None
+) -> Label:
+    """Decide what a picture of a queue shows, over what its readers said; `after` names the last decision.
+
+    Raises CodedError `forbidden`, `invalid`, `reason_missing`, and `conflict` while readers are still asked.
+    """
+    item = (
+        QueueItem.objects.select_for_update(no_key=True, of=("self",))
+        .select_related("queue__site", "scan")
+        .get(pk=item.pk)
+    )
+    queue, reason = item.queue, reason.strip()
+    _demand(actor, Permission.LABEL_ADJUDICATE, queue.site)
+    if not reason:
+        raise CodedError(
+            "reason_missing", "A decision needs a reason.", "Say in a few words what decided it."
+        )
+    if len(reason) > 500 or "\x00" in reason:
+        raise _invalid("reason", "A reason has at most 500 characters.")
+    if set(said.findings) != set(queue.findings):
+        raise _invalid("findings", "Decide each finding of the queue; what cannot be told is uncertain.")
+    if Stated.UNREAD in said.findings.values():
+        raise _invalid("findings", "A decision leaves no finding unread.")
+    check(said, item.scan)
+    if item.status == ItemStatus.WAITING and queue.closed_at is None:
+        raise CodedError("conflict", "Its readers have not all read it yet.", "Decide when they have.")
+    Scan.objects.select_for_update(no_key=True).get(pk=item.scan_id)
+    earlier = Label.objects.filter(
+        scan=item.scan, source=LabelSource.ADJUDICATION, superseded_by=None
+    ).first()
+    if (earlier.pk if earlier else None) != after:
+        raise CodedError("conflict", "Somebody has decided this meanwhile.")
+    label = _add(
+        item.scan,
+        actor,
+        said,
+        queue=queue,
+        source=LabelSource.ADJUDICATION,
+        reason=reason,
+        supersedes=earlier,
+    )
+    item.status = ItemStatus.SETTLED
+    item.save(update_fields=["status"])
+    return label
+
+
+@transaction.atomic
+def queue_close(*, queue: LabelQueue, actor: User) -> LabelQueue:
+    """Ask nobody any more; what few readers said counts from now on. Raises CodedError `conflict`."""
+    _demand(actor, Permission.LABEL_MANAGE, queue.site)
+    closed = LabelQueue.objects.filter(pk=queue.pk, closed_at=None).update(closed_at=timezone.now())
+    if not closed:
+        raise CodedError("conflict", "This queue is closed already.")
+    queue.refresh_from_db()
+    QueueClaim.objects.filter(item__queue=queue).delete()
+    begun = queue.items.filter(status=ItemStatus.WAITING, done__gt=0)
+    for item in begun.select_related("queue").select_for_update(no_key=True, of=("self",)):
+        renew(item)
+    record(actor=actor, site=queue.site, action="label_queue.closed", subject=queue)
+    return queue
+
+
+def own_label(item: QueueItem, reader: User) -> Label | None:
+    """The reader's label of the case that is in force."""
+    mine = Label.objects.filter(queue=item.queue_id, scan=item.scan_id, reader=reader)
+    return mine.filter(source=LabelSource.READER, superseded_by=None).first()
+
+
+def answer_of(scan: Scan) -> Analysis | None:
+    """What a model says of the scan now, None without a finished answer."""
+    analysis = current_analysis(scan.analyses.select_related("model_version"))
+    return analysis if analysis and analysis.status == AnalysisStatus.DONE else None
+
+
+def renew(item: QueueItem) -> None:
+    """Count the case's readers anew, and see whether they agree; what was settled stays settled."""
+    labels = list(
+        Label.objects.filter(
+            queue=item.queue_id, scan=item.scan_id, source=LabelSource.READER, superseded_by=None
+        )
+    )
+    item.done = len({label.reader_id for label in labels})
+    enough = 1 if item.queue.closed_at else item.queue.readers
+    if item.done >= enough and item.status != ItemStatus.SETTLED:
+        different = {tuple(sorted(words_of(label).items())) for label in labels}
+        item.status = ItemStatus.AGREED if len(different) == 1 else ItemStatus.DISPUTED
+    item.save(update_fields=["done", "status"])
+
+
+def check(said: Said, scan: Scan) -> None:
+    """Raise CodedError `invalid`, naming the field, for what a label of the scan cannot state."""
+    words = dict(said.findings)
+    check_findings(words)
+    if set(words.values()) == {Stated.UNREAD} and not (said.cannot_tell or said.bad_image):
+        raise _invalid("findings", "Nothing is stated: say it of a finding, or cannot tell, or bad image.")
+    if said.confidence not in (None, 1, 2, 3):
+        raise _invalid("confidence", "Confidence is 1 (low), 2 or 3 (high).")
+    if len(said.comment) > COMMENT_AT_MOST or "\x00" in said.comment:
+        raise _invalid("comment", f"A comment has at most {COMMENT_AT_MOST} characters.")
+    if len(said.regions) > REGIONS_AT_MOST:
+        raise _invalid("regions", f"At most {REGIONS_AT_MOST} boxes.")
+    for region in said.regions:
+        _check_box(region, words, scan)
+
+
+def check_findings(words: Mapping[str, str]) -> None:
+    """Raise CodedError `invalid` for findings that no label can state, or that contradict each other."""
+    if not 0 < len(words) <= FINDINGS_IN_A_LABEL:
+        raise _invalid("findings", "A label states something of at least one finding.")
+    for finding, word in words.items():
+        if not isinstance(finding, str) or not FINDING.fullmatch(finding):
+            raise _invalid("findings", "A finding is written in small letters, digits and _.")
+        if word not in set(Stated):
+            raise _invalid("findings", f"{finding} is one of {', '.join(Stated)}.")
+    present = {finding for finding, word in words.items() if word == Stated.PRESENT}
+    if NORMAL in present and len(present) > 1:
+        raise _invalid("findings", "Normal and another finding contradict each other.")
+
+
+def _check_box(region: Mapping[str, Any], words: Mapping[str, str], scan: Scan) -> None:
+    numbers = [region.get(key) for key in BOX]
+    if not all(isinstance(n, int | float) and not isinstance(n, bool) and math.isfinite(n) for n in numbers):
+        raise _invalid("regions", "A box has x, y, width and height in pixels.")
+    x, y, width, height = map(float, numbers)  # type: ignore[arg-type]
+    inside = x >= 0 and y >= 0 and x + width <= scan.columns + 0.1 and y + height <= scan.rows + 0.1
+    if not inside or width < 1 or height < 1:
+        raise _invalid("regions", "A box lies inside the picture and is at least a pixel wide and high.")
+    if words.get(str(region.get("finding"))) not in (Stated.PRESENT, Stated.UNCERTAIN):
+        raise _invalid("regions", "A box belongs to a finding that is present or uncertain.")
+
+
+def _add(scan: Scan, reader: User, said: Said, *, blind: bool = True, **columns: Any) -> Label:
+    label = Label(
+        site=scan.site,
+        scan=scan,
+        reader=reader,
+        signed_as=name_of(reader),
+        blind=blind,
+        **said.columns,
+        **columns,
+    )
+    label.save(force_insert=True)
+    decided = label.source == LabelSource.ADJUDICATION
+    detail = {
+        "scan": str(scan.pk),
+        "queue": str(label.queue_id) if label.queue_id else None,
+        "blind": blind,
+        "supersedes": str(label.supersedes_id) if label.supersedes_id else None,
+    }
+    action = "label.adjudicated" if decided else "label.given"
+    record(actor=reader, site=scan.site, action=action, subject=label, detail=detail)
+    return label
+
+
+def _same(earlier: Label, said: Said, after: uuid.UUID | None) -> bool:
+    """Whether this is what was committed last, sent once more."""
+    return earlier.supersedes_id == after and all(
+        getattr(earlier, name) == value for name, value in said.columns.items()
+    )
+
+
+def name_of(user: User) -> str:
+    return (user.get_full_name() or user.get_username())[:200]
+
+
+def _invalid(field_name: str, words: str) -> CodedError:
+    return CodedError("invalid", words, fields={field_name: [words]})
+
+
+def _demand(user: User, permission: str, site: Site) -> None:
+    if not can(user, permission, site):
+        raise CodedError("forbidden")

@@ -1,0 +1,171 @@
+"""How queues stand: progress for each queue and reader, agreement, and what is left to decide."""
+
+from __future__ import annotations
+
+import uuid
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import combinations
+from typing import Any
+
+from django.db.models import Count, Exists, Max, OuterRef, Q, QuerySet
+
+from webapp.accounts.models import User
+from webapp.accounts.services import for_sites
+from webapp.core.errors import CodedError
+from webapp.labels.agreement import Kappa, cohen, fleiss
+from webapp.labels.models import ItemStatus, Label, LabelQueue, LabelSource, QueueItem, Stated
+from webapp.labels.reference import words_of
+
+PERMISSION = "scan.label"
+
+
+@dataclass(frozen=True)
+class ReaderProgress:
+    """A reader's part in a queue: pictures labelled, of those changed after the answer was shown."""
+
+    reader: User
+    labelled: int
+    changed: int
+    latest: datetime
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How far the readers agree on one finding, blind; `pairs`: (reader, reader, Cohen's kappa)."""
+
+    finding: str
+    overall: Kappa
+    pairs: list[tuple[User, User, Kappa]]
+
+
+def queues_visible(user: User) -> QuerySet[LabelQueue]:
+    """The queues of the sites where the user may label, newest first, each with its numbers of pictures."""
+    counts = {
+        "pictures": Count("items"),
+        **{status: Count("items", filter=Q(items__status=status)) for status in ItemStatus.values},
+    }
+    visible = for_sites(LabelQueue.objects.select_related("site", "made_by"), user, PERMISSION)
+    return visible.annotate(**counts).order_by("-created_at", "-pk")
+
+
+def queue_or_404(user: User, queue_id: uuid.UUID) -> LabelQueue:
+    return _or_404(queues_visible(user).filter(pk=queue_id))
+
+
+def items_visible(user: User) -> QuerySet[QueueItem]:
+    rows = QueueItem.objects.select_related("queue__site", "scan__site")
+    return for_sites(rows, user, PERMISSION, "queue__site")
+
+
+def item_or_404(user: User, item_id: uuid.UUID) -> QueueItem:
+    return _or_404(items_visible(user).filter(pk=item_id))
+
+
+def labels_visible(user: User) -> QuerySet[Label]:
+    """What people said of the scans at the user's sites, as far as it leaves the user's own eyes blind.
+
+    Of a scan that a queue may still ask them for, others' labels are not told.
+    """
+    mine = Label.objects.filter(
+        queue=OuterRef("queue"), scan=OuterRef("scan"), reader=user, source=LabelSource.READER
+    )
+    asked = QueueItem.objects.filter(
+        ~Exists(mine), scan=OuterRef("scan"), status=ItemStatus.WAITING, queue__closed_at=None
+    )
+    own = Q(reader=user, source=LabelSource.READER)
+    rows = Label.objects.select_related("superseded_by").order_by("-created_at", "-pk")
+    return for_sites(rows, user, PERMISSION).filter(own | ~Exists(asked))
+
+
+def readers_of(queue: LabelQueue) -> list[ReaderProgress]:
+    """Who has labelled in the queue, those with most first."""
+    rows = (
+        Label.objects.filter(queue=queue, source=LabelSource.READER)
+        .values("reader")
+        .annotate(n=Count("scan", distinct=True), changed=Count("supersedes"), latest=Max("created_at"))
+    )
+    people = User.objects.in_bulk([row["reader"] for row in rows])
+    told = [ReaderProgress(people[r["reader"]], r["n"], r["changed"], r["latest"]) for r in rows]
+    return sorted(told, key=lambda one: (-one.labelled, one.reader.get_username()))
+
+
+def agreement_of(queue: LabelQueue) -> list[Agreement]:
+    """Kappa for each finding from the blind labels of the pictures that have all their readers.
+
+    Cohen's where two readers read everything; Fleiss' where they were more, over the first so many of each
+    picture. A picture that one of them has not read for the finding is left out.
+    """
+    by_scan = _blind_labels(queue)
+    people = User.objects.in_bulk({label.reader_id for some in by_scan for label in some})
+    return [
+        Agreement(finding, _overall(finding, by_scan, queue.readers), _pairs(finding, by_scan, people))
+        for finding in queue.findings
+    ]
+
+
+def disputed_items(queue: LabelQueue) -> QuerySet[QueueItem]:
+    """The cases that wait for a decision."""
+    return queue.items.filter(status=ItemStatus.DISPUTED).select_related("scan").order_by("position")
+
+
+def labels_of(item: QueueItem) -> list[Label]:
+    """What the readers said of a case in its queue, in the order in which they came to it."""
+    labels = Label.objects.filter(queue=item.queue_id, scan=item.scan_id, source=LabelSource.READER)
+    return list(labels.select_related("reader", "superseded_by").order_by("created_at"))
+
+
+def decision_of(item: QueueItem) -> Label | None:
+    """The decision on the case's picture that is in force, in whichever queue it was made."""
+    decided = Label.objects.filter(scan=item.scan_id, source=LabelSource.ADJUDICATION, superseded_by=None)
+    return decided.select_related("reader").first()
+
+
+def _blind_labels(queue: LabelQueue) -> list[list[Label]]:
+    """The first labels of each complete picture, as many as it has readers."""
+    complete = queue.items.exclude(status=ItemStatus.WAITING).values("scan")
+    first = Label.objects.filter(
+        queue=queue, source=LabelSource.READER, supersedes=None, blind=True, scan__in=complete
+    ).order_by("created_at", "pk")
+    by_scan: dict[uuid.UUID, list[Label]] = defaultdict(list)
+    for label in first:
+        by_scan[label.scan_id].append(label)
+    return [some[: queue.readers] for some in by_scan.values()]
+
+
+def _overall(finding: str, by_scan: Sequence[Sequence[Label]], readers: int) -> Kappa:
+    said = [_words(finding, some) for some in by_scan]
+    whole = [words for words in said if len(words) == readers]
+    people = {reader for words in whole for reader in words}
+    if readers < 2:
+        return Kappa(None, None, None, None, 0)
+    if len(people) == 2:
+        one, other = sorted(people)
+        return cohen([(words[one], words[other]) for words in whole])
+    return fleiss([list(words.values()) for words in whole])
+
+
+def _pairs(
+    finding: str, by_scan: Sequence[Sequence[Label]], people: dict[Any, User]
+) -> list[tuple[User, User, Kappa]]:
+    both: dict[tuple[Any, Any], list[tuple[str, str]]] = defaultdict(list)
+    for some in by_scan:
+        words = _words(finding, some)
+        for one, other in combinations(sorted(words), 2):
+            both[one, other].append((words[one], words[other]))
+    return [(people[one], people[other], cohen(pairs)) for (one, other), pairs in both.items()]
+
+
+def _words(finding: str, labels: Iterable[Label]) -> dict[Any, str]:
+    """What each reader said of the finding, where they read it."""
+    said = {label.reader_id: words_of(label).get(finding, Stated.UNREAD) for label in labels}
+    return {reader: word for reader, word in said.items() if word != Stated.UNREAD}
+
+
+def _or_404(rows: QuerySet) -> Any:
+    row = rows.first()
+    if row is None:
+        raise CodedError("not_found")
+    return row

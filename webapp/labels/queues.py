@@ -1,0 +1,189 @@
+"""Making queues, and handing their cases out so that no two readers get in each other's way."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import uuid
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
+from django.utils import timezone
+
+from classifier.contract import Slot
+from webapp.accounts.models import Site, User
+from webapp.accounts.permissions import Permission
+from webapp.accounts.services import can
+from webapp.audit.services import record
+from webapp.core.errors import CodedError
+from webapp.labels.models import (
+    READERS_AT_MOST,
+    ItemStatus,
+    Label,
+    LabelQueue,
+    LabelSource,
+    QueueClaim,
+    QueueItem,
+)
+from webapp.labels.orders import in_order, offered_orders
+from webapp.scans.models import Scan
+
+FINDINGS_AT_MOST = 9  # one key each
+SCANS_AT_MOST = 5000
+CLAIM = timedelta(minutes=15)
+FINDING = re.compile(r"[a-z][a-z0-9_]{0,63}")
+
+
+def scans_to_label(
+    *,
+    site: Site,
+    slot: str,
+    unlabelled: bool = True,
+    received_after: datetime | None = None,
+    received_before: datetime | None = None,
+) -> QuerySet[Scan]:
+    """The site's pictures of this kind that a queue may ask for; of the same pixels only the first ones."""
+    scans = Scan.objects.filter(site=site, slot=slot, duplicate_of=None)
+    if received_after:
+        scans = scans.filter(received_at__gte=received_after)
+    if received_before:
+        scans = scans.filter(received_at__lt=received_before)
+    if unlabelled:
+        scans = scans.filter(~Exists(Label.objects.filter(scan=OuterRef("pk"))))
+    return scans
+
+
+@transaction.atomic
+def queue_create(
+    *,
+    site: Site,
+    actor: User,
+    name: str,
+    findings: Sequence[str],
+    order: str,
+    readers: int,
+    at_most: int,
+    slot: str = Slot.CXR,
+    scans: Collection[uuid.UUID] | None = None,
+    **contents: Any,
+) -> LabelQueue:
+    """Make a queue of the first `at_most` scans in its order; `contents` as `scans_to_label` takes them.
+
+    With `scans` named it holds those of them that are the site's. Raises CodedError `forbidden`, or `invalid`
+    with what is wrong with which field.
+    """
+    _demand(actor, Permission.LABEL_MANAGE, site)
+    name, findings = " ".join(name.split()), list(findings)
+    _check_queue(site, name, findings, order, readers, at_most, slot)
+    chosen = (
+        scans_to_label(site=site, slot=slot, **contents)
+        if scans is None
+        else Scan.objects.filter(site=site, pk__in=scans)
+    )
+    keys, seed = list(chosen.order_by("pk").values_list("pk", flat=True)), secrets.token_hex(8)
+    queue = LabelQueue(site=site, name=name, findings=findings, order=order, readers=readers, made_by=actor)
+    asked = {key: value for key, value in contents.items() if value is not None}
+    if scans is not None:
+        asked = {"named": len(keys)}
+    queue.contents = {"slot": slot, "at_most": at_most, "seed": seed, "among": len(keys)} | {
+        key: value.isoformat() if isinstance(value, datetime) else value for key, value in asked.items()
+    }
+    try:
+        with transaction.atomic():
+            queue.save(force_insert=True)
+    except IntegrityError as error:
+        raise _wrong(name="There is a queue of that name already.") from error
+    ranked = in_order(keys, findings, order=order, seed=seed)[:at_most]
+    QueueItem.objects.bulk_create(
+        [
+            QueueItem(queue=queue, scan_id=scan, position=place, score=score)
+            for place, (scan, score) in enumerate(ranked, 1)
+        ],
+        batch_size=500,
+    )
+    detail = {"order": order, "readers": readers, "scans": len(ranked), "findings": findings}
+    record(actor=actor, site=site, action="label_queue.made", subject=queue, detail=detail)
+    return queue
+
+
+@transaction.atomic
+def case_next(*, queue: LabelQueue, reader: User) -> QueueItem | None:
+    """The reader's next case, held for them for a while; None when there is nothing (more) for them.
+
+    The one that they have open already comes first. A case is handed out to as many readers at once as it
+    still wants; a claim that ran out gives its place to another, and what is committed late is kept all the
+    same. Raises CodedError `forbidden`, `conflict` for a closed queue.
+    """
+    _demand(reader, Permission.SCAN_LABEL, queue.site)
+    # Whoever asks at the same time waits here, so that nobody gets the place that has just been taken.
+    queue = LabelQueue.objects.select_for_update(no_key=True).get(pk=queue.pk)
+    if queue.closed_at is not None:
+        raise CodedError("conflict", "This queue is closed.", "Choose another one.")
+    now = timezone.now()
+    item = _open_to(queue, reader, now).order_by("-own", "position").first()
+    if item is not None:
+        until = {"until": now + CLAIM}
+        QueueClaim.objects.update_or_create(item=item, reader=reader, defaults=until)
+    return item
+
+
+def case_kept(*, item: QueueItem, reader: User) -> bool:
+    """Hold the reader's open case for longer; False when it is not theirs any more."""
+    held = QueueClaim.objects.filter(item=item, reader=reader, until__gt=timezone.now())
+    return bool(held.update(until=timezone.now() + CLAIM))
+
+
+def left_for(*, queue: LabelQueue, reader: User) -> int:
+    """How many cases of the queue the reader could be asked now."""
+    return 0 if queue.closed_at else _open_to(queue, reader, timezone.now()).count()
+
+
+def _open_to(queue: LabelQueue, reader: User, now: datetime) -> QuerySet[QueueItem]:
+    """Cases that want another reader and have not had this one; `own` is 1 for the one that is theirs."""
+    mine = Label.objects.filter(queue=queue, scan=OuterRef("scan"), reader=reader, source=LabelSource.READER)
+    live = Q(claims__until__gt=now)
+    return (
+        QueueItem.objects.filter(~Exists(mine), queue=queue, status=ItemStatus.WAITING)
+        .annotate(
+            others=Count("claims", filter=live & ~Q(claims__reader=reader), distinct=True),
+            own=Count("claims", filter=live & Q(claims__reader=reader), distinct=True),
+        )
+        .filter(others__lt=queue.readers - F("done"))
+    )
+
+
+def _check_queue(
+    site: Site, name: str, findings: Sequence[str], order: str, readers: int, at_most: int, slot: str
+) -> None:
+    wrong: dict[str, str] = {}
+    if not 0 < len(name) <= 100:
+        wrong["name"] = "A queue needs a name of at most 100 characters."
+    elif LabelQueue.objects.filter(site=site, name=name).exists():
+        wrong["name"] = "There is a queue of that name already."
+    if not 0 < len(findings) <= FINDINGS_AT_MOST or len(set(findings)) != len(findings):
+        wrong["findings"] = f"Name 1 to {FINDINGS_AT_MOST} different findings."
+    elif not all(FINDING.fullmatch(finding) for finding in findings):
+        wrong["findings"] = "A finding is written in small letters, digits and _, such as pleural_effusion."
+    if order not in offered_orders():
+        wrong["order"] = f"The order is one of {', '.join(offered_orders())}."
+    if not 1 <= readers <= READERS_AT_MOST:
+        wrong["readers"] = f"From 1 to {READERS_AT_MOST} readers a picture."
+    if not 1 <= at_most <= SCANS_AT_MOST:
+        wrong["at_most"] = f"From 1 to {SCANS_AT_MOST} pictures."
+    if slot not in set(Slot):
+        wrong["slot"] = "Unknown kind of image."
+    if wrong:
+        raise _wrong(**wrong)
+
+
+def _wrong(**fields: str) -> CodedError:
+    told: Mapping[str, list[str]] = {name: [words] for name, words in fields.items()}
+    return CodedError("invalid", " ".join(fields.values()), fields=dict(told))
+
+
+def _demand(user: User, permission: str, site: Site) -> None:
+    if not can(user, permission, site):
+        raise CodedError("forbidden")
