@@ -10,12 +10,12 @@ from django.db.models import F
 from classifier.contract import AbstentionReason, Slot
 from tests.factories import (
     ModelVersionFactory,
-    make_active,
     PatientFactory,
     ScanFactory,
     StudyFactory,
     UploadFactory,
     cam,
+    make_active,
     prediction,
 )
 from webapp.analysis import services
