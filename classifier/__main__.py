@@ -21,6 +21,7 @@ COMMANDS = {
     "segmenter": ("classifier.segment_train", "train the lung segmenter on pictures with drawn lungs"),
     "gate": ("classifier.gate.command", "train the gate that stops what is no frontal chest X-ray"),
     "evaluate": ("classifier.evaluate", "score a model on a manifest"),
+    "compare": ("classifier.cli.compare", "compare a model with the one in use on the same pictures"),
     "audit": ("classifier.audit.command", "warn of what in a manifest would mislead a model"),
     "assemble": ("classifier.cli.assemble", "put a gate and a lung segmenter beside a model"),
     "pool": ("classifier.folds", "report on the predictions of several folds together"),

@@ -139,6 +139,7 @@ class Run:
         self.epoch, self.step, self.seconds = 0, 0, 0.0
         self.best: dict[str, Tensor] | None = None
         self.best_loss, self.stale = math.inf, 0
+        self.loss = 0.0  # mean of the last epoch
 
     @property
     def progress(self) -> float:
@@ -164,7 +165,7 @@ class Run:
         torch.manual_seed(seed)  # dropout: a resumed run draws what the whole one would have
         augment = Augment(seed=seed, flip=self.config.flip, device=self.device)
         drawn = rng.choice(len(self.weights), self.steps_per_epoch * self.config.batch, p=self.weights)
-        noted, since = time.monotonic(), 0
+        noted, since, total, first = time.monotonic(), 0, torch.zeros((), device=self.device), self.step
         title = f"epoch {self.epoch + 1}"
         bar = tqdm(total=len(drawn), desc=title, unit="img", disable=self.log.bar_disabled)
         for start in range(0, len(drawn), self.config.batch):
@@ -172,6 +173,7 @@ class Run:
                 break
             began, chosen = time.monotonic(), drawn[start : start + self.config.batch]
             loss = self.learn(augment(self.train.pictures(chosen, self.device)), chosen)
+            total = total + loss
             self.step += 1
             self.seconds += time.monotonic() - began
             since += len(chosen)
@@ -181,6 +183,7 @@ class Run:
                 self.log.note("progress", progress=self.progress, loss=loss.item(), images_per_second=rate)
                 noted, since = time.monotonic(), 0
         bar.close()
+        self.loss = (total / max(1, self.step - first)).item()
         self.epoch += 1
 
     def learn(self, unit: Tensor, chosen: np.ndarray) -> Tensor:
@@ -218,7 +221,7 @@ class Run:
                 self.best_loss, self.stale = loss, 0
                 self.best = {name: tensor.clone() for name, tensor in self.average.state_dict().items()}
         minutes = self.seconds / 60
-        scores = {"size": size, "val_loss": loss, "val_balanced_accuracy": accuracy}
+        scores = {"size": size, "loss": self.loss, "val_loss": loss, "val_balanced_accuracy": accuracy}
         self.log.note("epoch", epoch=self.epoch, progress=self.progress, minutes=minutes, **scores)
 
     def settle(self) -> None:

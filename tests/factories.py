@@ -21,7 +21,7 @@ from classifier.images.picture import ParseResult
 from webapp.accounts.models import Site, User
 from webapp.analysis.models import Analysis
 from webapp.labels.models import Label, LabelQueue, QueueItem
-from webapp.registry.models import ModelStatus, ModelVersion
+from webapp.registry.models import ModelStatus, ModelVersion, Promotion
 from webapp.scans.files import ParsedScan, store_parsed
 from webapp.scans.models import Patient, Scan, Series, Study, Upload
 
@@ -140,6 +140,19 @@ class ModelVersionFactory(DjangoModelFactory):
     sha256 = factory.Sequence(lambda n: digest(f"model {n}"))
     size = 1000
     spec = factory.LazyAttribute(lambda version: _as_json(spec_of(version.slot)))
+
+
+def make_active(version: ModelVersion) -> ModelVersion:
+    """Promote a version that may have no file, past all that the services ask for."""
+    previous = ModelVersion.objects.filter(slot=version.slot, status=ModelStatus.ACTIVE).first()
+    promotion = Promotion.objects.create(
+        model_version=version, previous=previous, reason="under test", enacted=False
+    )
+    ModelVersion.objects.filter(slot=version.slot, status=ModelStatus.ACTIVE).update(status="retired")
+    ModelVersion.objects.filter(pk=version.pk).update(status=ModelStatus.ACTIVE)
+    Promotion.objects.filter(pk=promotion.pk).update(enacted=True)
+    version.refresh_from_db()
+    return version
 
 
 class AnalysisFactory(DjangoModelFactory):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from django.conf import settings
 
-from webapp.analysis.models import Analysis
+from webapp.analysis.models import Analysis, ShadowAnalysis
 from webapp.analysis.services import analyses_claim, analysis_done, analysis_fail
+from webapp.analysis.shadow import shadow_done, shadow_fail, shadows_claim
 from webapp.core import ledger, storage
 from webapp.registry.models import ModelVersion
 from webapp.registry.selectors import active_models, artifact_path
@@ -22,6 +24,7 @@ logger = logging.getLogger(__name__)
 IMAGE_MISSING, MODEL_UNAVAILABLE = "image_missing", "model_unavailable"
 KEPT_MODELS = 3
 LIMIT_SECONDS = 300.0
+Fail = Callable[[ledger.LedgerRow, str], object]
 
 
 class InferJob:
@@ -46,40 +49,46 @@ class InferJob:
     def step(self) -> bool:
         analyses = analyses_claim(settings.HILUM_BATCH, lease=LEASE)
         if analyses:
-            with Heartbeat(Analysis, analyses[0].attempt_token, limit=LIMIT_SECONDS):
-                try:
-                    self._answer(analyses)
-                except Unavailable:
-                    ledger.release(Analysis, analyses[0].attempt_token)
-                    raise
-        return bool(analyses)
+            self._held(Analysis, analyses, store, fail)
+            return True
+        # One at a time, and only while nobody waits for an answer.
+        shadows = shadows_claim(1, lease=LEASE)
+        if shadows:
+            self._held(ShadowAnalysis, shadows, store_shadow, fail_shadow)
+        return bool(shadows)
 
-    def _answer(self, analyses: Sequence[Analysis]) -> None:
+    def _held(self, model: type[ledger.LedgerRow], rows: Sequence[Any], done: Callable, failed: Fail) -> None:
+        with Heartbeat(model, rows[0].attempt_token, limit=LIMIT_SECONDS):
+            try:
+                self._answer(rows, done, failed)
+            except Unavailable:
+                ledger.release(model, rows[0].attempt_token)
+                raise
+
+    def _answer(
+        self, analyses: Sequence[Any], done: Callable | None = None, failed: Fail | None = None
+    ) -> None:
         from classifier.predictor import Failure
+
+        done, failed = done or store, failed or fail
 
         try:
             predictor = self._models.predictor(analyses[0].model_version)
         except ModelUnavailable as error:
             logger.error("model %s cannot be used: %s", analyses[0].model_version, describe(error))
             for analysis in analyses:
-                fail(analysis, MODEL_UNAVAILABLE)
+                failed(analysis, MODEL_UNAVAILABLE)
             return
-        readable = list(inputs(analyses))
+        readable = list(inputs(analyses, failed))
         results = predictor.predict([item for _, item in readable])
         for (analysis, _), result in zip(readable, results, strict=True):
             if isinstance(result, Failure):
-                fail(analysis, result.code)
+                failed(analysis, result.code)
             else:
-                analysis_done(
-                    analysis=analysis,
-                    token=analysis.attempt_token,
-                    prediction=result.prediction,
-                    cam=result.cam,
-                    seconds=result.seconds,
-                )
+                done(analysis, result)
 
 
-def inputs(analyses: Sequence[Analysis]) -> Iterator[tuple[Analysis, object]]:
+def inputs(analyses: Sequence[Any], failed: Fail) -> Iterator[tuple[Any, object]]:
     """Each analysis with its `classifier.predictor.Input`; an unreadable picture fails here, alone."""
     from classifier.images.png import read_working
     from classifier.predictor import Input
@@ -91,13 +100,31 @@ def inputs(analyses: Sequence[Analysis]) -> Iterator[tuple[Analysis, object]]:
         except (OSError, ValueError) as error:
             blame_no_outage(error)
             logger.error("scan %s has no readable working image: %s", scan.id, describe(error))
-            fail(analysis, IMAGE_MISSING)
+            failed(analysis, IMAGE_MISSING)
             continue
         yield analysis, Input(working, original=(scan.rows, scan.columns), age=patient_age(scan))
 
 
+def store(analysis: Analysis, answer: Any) -> None:
+    analysis_done(
+        analysis=analysis,
+        token=analysis.attempt_token,
+        prediction=answer.prediction,
+        cam=answer.cam,
+        seconds=answer.seconds,
+    )
+
+
 def fail(analysis: Analysis, code: str) -> None:
     analysis_fail(analysis=analysis, token=analysis.attempt_token, code=code)
+
+
+def store_shadow(shadow: ShadowAnalysis, answer: Any) -> None:
+    shadow_done(shadow=shadow, token=shadow.attempt_token, prediction=answer.prediction)
+
+
+def fail_shadow(shadow: ShadowAnalysis, code: str) -> None:
+    shadow_fail(shadow=shadow, token=shadow.attempt_token, code=code)
 
 
 def blame_no_outage(error: Exception) -> None:

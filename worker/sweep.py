@@ -20,6 +20,7 @@ from webapp.scans.files import incoming_folder
 from webapp.scans.idempotency import upload_keys_expire
 from webapp.scans.models import Upload
 from webapp.scans.services import uploads_give_up
+from webapp.training.plans import plans_consider
 from webapp.webhooks.services import deliveries_tidy
 from worker.phantoms import PhantomCollection
 from worker.scratch import remove_stale, scratch_folder
@@ -48,9 +49,9 @@ class SweepJob:
 
     def step(self) -> bool:
         given_up = uploads_give_up() + analyses_give_up()
-        queued = backfill()
-        if given_up or queued:
-            logger.info("swept: %d given up, %d queued", given_up, queued)
+        queued, started = backfill(), plans_consider()
+        if given_up or queued or started:
+            logger.info("swept: %d given up, %d queued, %d trainings", given_up, queued, started)
         if ledger.claimable(Upload.objects.all()).exists():
             nudge("worker.tasks.ingest")
         if ledger.claimable(Analysis.objects.all()).exists():

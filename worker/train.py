@@ -1,6 +1,8 @@
-"""Train: a run becomes `python -m classifier train` in a process group of its own, minded until it ends.
+"""Train: freezes what is labelled, audits it, trains on it, and compares the candidate with the active model.
 
-Nothing here touches the active model: the artifact is registered as a candidate.
+Each is a row of the ledger, worked off one at a time; what needs the library runs as `python -m classifier`
+in a process group of its own, minded until it ends. Nothing here touches the active model: the artifact is
+registered as a candidate.
 """
 
 from __future__ import annotations
@@ -10,44 +12,52 @@ import os
 import shutil
 import subprocess
 import threading
-import time
 import tomllib
-from functools import cache
+from dataclasses import asdict
+from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
-from django.db import connections
 
 from classifier import train_options
-from classifier.contract import Slot
+from webapp.core import storage
+from webapp.core.errors import CodedError
 from webapp.registry.selectors import active_models, artifact_path
 from webapp.training import failures
-from webapp.training.models import TrainingRun
+from webapp.training.models import Start, TrainingRun, Trigger
 from webapp.training.services import (
     Order,
+    trained_already,
     training_cancelled,
     training_claim,
     training_done,
     training_fail,
+    training_prepared,
     training_progress,
     training_release,
+    training_skip,
 )
-from worker.drain import TRANSIENT, Unavailable
+from webapp.training.snapshots import snapshot_create
+from worker.drain import Heartbeat, Unavailable
+from worker.frozen import all_there
+from worker.judging import audit_next, compare_next
+from worker.minding import Ended, mind, steady
 from worker.training_process import InUse, TrainingProcess
-from worker.trouble import describe
 
 logger = logging.getLogger(__name__)
 
-LOOK_SECONDS = 1.0
-BEAT_SECONDS = 5.0
-SILENCE_SECONDS = 2 * 60 * 60.0
 USAGE_ERROR, KILLED = 2, -9
+PREPARING_SECONDS = 60 * 60.0
 # The run's own columns and folder say these.
-OURS = {"manifest", "out", "cache", "seed", "resume", "json", "companions"}
+OURS = {"manifest", "out", "cache", "seed", "resume", "json", "companions", "slot"}
+# A model that has learned already is to be moved gently, and its network stays as it is.
+FINE_TUNING = {"epochs": 10, "lr": 1e-4, "progressive": False}
+SHAPE = ("arch", "layers", "width", "activation", "size", "crop")
 
 
 class TrainJob:
-    """One run at a time. `interrupt` hands it back to the queue, to go on later from its checkpoint."""
+    """One thing at a time. `interrupt` hands it back to the queue, to go on later (from its checkpoint)."""
 
     name = "train"
 
@@ -64,25 +74,37 @@ class TrainJob:
         self._interrupted.set()
 
     def step(self) -> bool:
+        return audit_next(self._interrupted) or self._train_next() or compare_next(self._interrupted)
+
+    def _train_next(self) -> bool:
         run = training_claim(code_version=code_version())
         if run is None:
             return False
         token = run.attempt_token
         if run.cancel_requested:
             training_cancelled(run=run, token=token)
-        elif not os.path.isfile(run.manifest):
-            fail(run, failures.MANIFEST_MISSING)
         elif unknown_options(run.config):
             fail(run, failures.OPTIONS_INVALID)
+        elif not run.manifest and run.snapshot is None:
+            freeze(run)
         else:
-            self._train(run)
+            with Heartbeat(TrainingRun, token, limit=PREPARING_SECONDS):
+                wrong = unfit(run)
+            if wrong:
+                fail(run, wrong)
+            else:
+                self._train(run)
         return True
 
     def _train(self, run: TrainingRun) -> None:
         folder = folder_of(run)
+        given = options_of(run)
+        process = TrainingProcess(arguments(run, folder, given), folder, curve=run.curve, log=run.log)
         try:
-            with TrainingProcess(arguments(run, folder), folder) as process:
-                self._mind(run, process)
+            with process:
+                logger.info("training run %s, attempt %d", run.id, run.attempts)
+                ended = mind(process, partial(beat, run, process, effective(given)), self._interrupted)
+                conclude(run, process, ended)
         except InUse as error:
             training_release(run.attempt_token)
             raise Unavailable from error
@@ -90,51 +112,68 @@ class TrainJob:
         if run.finished:
             tidy(folder)
 
-    def _mind(self, run: TrainingRun, process: TrainingProcess) -> None:
-        """Until the training has ended by itself, or has to be ended."""
-        logger.info("training run %s, attempt %d", run.id, run.attempts)
-        token, beat_at = run.attempt_token, 0.0
-        while (status := process.listen(LOOK_SECONDS)) is None:
-            if self._interrupted.is_set():
-                process.end()
-                training_release(token)
-                return
-            if process.silent_seconds > SILENCE_SECONDS:
-                process.end()
-                fail(run, failures.SILENT)
-                return
-            if time.monotonic() >= beat_at:
-                beat_at = time.monotonic() + BEAT_SECONDS
-                order = beat(run, process)
-                if order is not Order.GO_ON:
-                    process.end()
-                    logger.info("training run %s: %s", run.id, order)
-                    if order is Order.CANCEL:
-                        training_cancelled(run=run, token=token)
-                    return
-        conclude(run, process, status)
+
+def freeze(run: TrainingRun) -> None:
+    """Make the run's snapshot and hand the run back: its audit comes first. Nothing new: nothing to train."""
+    token = run.attempt_token
+    with Heartbeat(TrainingRun, token, limit=PREPARING_SECONDS):
+        try:
+            snapshot, _ = snapshot_create(site=run.site, slot=run.slot, actor=run.started_by)
+        except CodedError as error:
+            if run.trigger != Trigger.PERSON and error.code == failures.NOTHING_LABELLED:
+                training_skip(run=run, token=token, snapshot=None, code=error.code)
+            else:
+                fail(run, error.code)
+            return
+    if trained_already(run, snapshot):
+        training_skip(run=run, token=token, snapshot=snapshot, code=failures.UNCHANGED)
+    elif training_prepared(run=run, token=token, snapshot=snapshot, base=None):
+        training_release(token)
 
 
-def beat(run: TrainingRun, process: TrainingProcess) -> Order:
-    """A database that is away for a moment does not end the training; a lease that is lost by then does."""
-    try:
-        return training_progress(run=run, token=run.attempt_token, progress=process.progress)
-    except TRANSIENT as error:
-        logger.warning("heartbeat: %s", describe(error))
-        connections.close_all()
-        return Order.GO_ON
+def unfit(run: TrainingRun) -> str:
+    """Why the run cannot begin, one of `failures`; empty when its data and weights are there."""
+    if run.manifest:
+        return "" if os.path.isfile(run.manifest) else failures.MANIFEST_MISSING
+    if not all_there(run.snapshot.stored_name, run.snapshot.fingerprint):
+        return failures.DATA_CHANGED
+    if run.start == Start.ACTIVE and run.base is None and not run.curve:
+        base = active_models().get(run.slot)
+        training_prepared(run=run, token=run.attempt_token, snapshot=run.snapshot, base=base)
+    if run.base and not artifact_path(run.base).is_file():
+        return failures.MODEL_MISSING
+    return ""
 
 
-def conclude(run: TrainingRun, process: TrainingProcess, status: int) -> None:
-    """The training has ended by itself: a candidate, or a coded failure."""
-    code = failure_code(process, status)
-    if code:
-        logger.warning("training run %s ended with status %d", run.id, status)
+def beat(run: TrainingRun, process: TrainingProcess, options: dict[str, Any]) -> Order:
+    return training_progress(
+        run=run,
+        token=run.attempt_token,
+        progress=process.progress,
+        curve=process.curve,
+        log=process.log,
+        options=options,
+    )
+
+
+def conclude(run: TrainingRun, process: TrainingProcess, ended: int | Ended) -> None:
+    """A candidate, a coded failure, or what the reason for which it was ended asks for."""
+    token = run.attempt_token
+    if ended is Ended.INTERRUPTED:
+        training_release(token)
+    elif ended is Ended.CANCELLED:
+        training_cancelled(run=run, token=token)
+    elif ended is Ended.SILENT:
+        fail(run, failures.SILENT)
+    elif ended is Ended.LOST:
+        logger.warning("training run %s was lost to another worker", run.id)
+    elif code := failure_code(process, ended):
+        logger.warning("training run %s ended with status %d", run.id, ended)
         fail(run, code)
-        return
-    beat(run, process)
-    version = training_done(run=run, token=run.attempt_token, artifact=process.artifact)
-    logger.info("training run %s made %s", run.id, version)
+    else:
+        steady(partial(beat, run, process, run.options or effective(options_of(run))))
+        version = training_done(run=run, token=token, artifact=process.artifact)
+        logger.info("training run %s made %s", run.id, version)
 
 
 def failure_code(process: TrainingProcess, status: int) -> str:
@@ -158,16 +197,42 @@ def unknown_options(config: dict) -> set[str]:
     return set(config) - (train_options.OPTIONS.keys() - OURS) - {"progressive"}
 
 
-def arguments(run: TrainingRun, folder: Path) -> list[str]:
-    """Of `python -m classifier`; every value is bound to its option, so that none can pass for another.
+def options_of(run: TrainingRun) -> dict[str, Any]:
+    """The options that the run gives, by name.
 
     Gate and lung segmenter come from the active model: they outlive the classifiers that are trained here.
     """
-    active = active_models().get(run.config.get("slot", Slot.CXR))
+    active = active_models().get(run.slot)
     carried = {"companions": artifact_path(active)} if active else {}
-    options = {"device": settings.HILUM_DEVICE, **carried, **run.config, "seed": run.seed}
-    fixed = ["train", f"--manifest={run.manifest}", f"--out={folder}", "--json", "--resume"]
-    return fixed + [argument(name, value) for name, value in options.items()]
+    options = {"device": settings.HILUM_DEVICE, "slot": run.slot, "name": run.slot, **carried}
+    if run.base:
+        spec = run.base.model_spec
+        shape = {name: getattr(spec, name) for name in SHAPE}
+        shape["layers"] = list(shape["layers"])
+        options |= {**FINE_TUNING, **run.config, **shape, "pretrained": artifact_path(run.base)}
+    else:
+        options |= run.config
+    if run.snapshot:
+        options["findings"] = list(run.snapshot.findings)
+    return {**options, "seed": run.seed}
+
+
+def effective(options: dict[str, Any]) -> dict[str, Any]:
+    """All options as they are used, defaults included, for the record; no paths."""
+    known = asdict(train_options.Config(manifest=Path(), out=Path())) | options
+    return {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in known.items()
+        if value is not None and not isinstance(value, Path) and name not in (OURS - {"seed", "slot"})
+    }
+
+
+def arguments(run: TrainingRun, folder: Path, options: dict[str, Any] | None = None) -> list[str]:
+    """Of `python -m classifier`; every value is bound to its option, so that none can pass for another."""
+    manifest = run.manifest or storage.path_of(run.snapshot.stored_name)
+    fixed = ["train", f"--manifest={manifest}", f"--out={folder}", "--json", "--resume"]
+    given = options_of(run) if options is None else options
+    return fixed + [argument(name, value) for name, value in given.items()]
 
 
 def argument(name: str, value: object) -> str:

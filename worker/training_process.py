@@ -12,6 +12,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 from django.conf import settings
@@ -24,6 +26,7 @@ PASSED_ON = (
     "NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES", "OMP_NUM_THREADS", "MKL_NUM_THREADS",
     "XDG_CACHE_HOME", "TORCH_HOME", "MPLCONFIGDIR",
 )  # fmt: skip
+KEPT_LINES = 200
 TOLD = (
     "progress", "epoch", "loss", "val_loss", "val_balanced_accuracy", "images_per_second", "size", "minutes",
     "train", "val", "test",
@@ -37,12 +40,18 @@ class InUse(Exception):
 class TrainingProcess:
     """Context manager: on leaving it nothing of the training is left running.
 
-    `progress` holds the numbers that it said last, by name; `artifact` the path that it announced at its end.
+    `progress` holds the numbers that it said last, by name, `curve` those of each epoch, `log` its last lines
+    in words that name no picture; `warnings` what the data audit found, None until then; `artifact` the path
+    that it announced at its end. `curve` and `log` go on from those of an earlier attempt.
     The folder's lock is shared with the training, so it is held as long as either lives.
     """
 
-    def __init__(self, arguments: list[str], folder: Path) -> None:
+    def __init__(
+        self, arguments: list[str], folder: Path, *, curve: Sequence[dict] = (), log: Sequence[str] = ()
+    ) -> None:
         self.arguments, self.folder = arguments, folder
+        self.curve, self.log = list(curve), list(log)
+        self.warnings: list[dict] | None = None
         self.progress: dict[str, float] = {}
         self.artifact: Path | None = None
         self._heard, self._open = b"", True
@@ -108,7 +117,15 @@ class TrainingProcess:
         if not isinstance(said, dict):
             return
         self._heard_at = time.monotonic()
-        self.progress |= {name: said[name] for name in TOLD if is_number(said.get(name))}
+        numbers = {name: said[name] for name in TOLD if is_number(said.get(name))}
+        self.progress |= numbers
+        if isinstance(said.get("warnings"), list):
+            self.warnings = [{k: v for k, v in one.items() if k != "examples"} for one in said["warnings"]]
+        if said.get("event") == "epoch":
+            earlier = [point for point in self.curve if point.get("epoch", 0) < numbers.get("epoch", 0)]
+            self.curve = [*earlier, numbers]
+        if isinstance(said.get("event"), str):
+            self.log = [*self.log, line_of(said["event"], said.get("at"), numbers)][-KEPT_LINES:]
         if said.get("event") == "done":
             self.artifact = Path(said["artifact"])
 
@@ -131,6 +148,13 @@ class TrainingProcess:
             file.seek(max(0, self._errors.stat().st_size - 4096))
             lines = file.read().decode(errors="replace").strip().splitlines()
         return lines[-1] if lines else ""
+
+
+def line_of(event: str, at: object, numbers: dict[str, float]) -> str:
+    """An event as a line of the log: a name and numbers, nothing that could be of a patient."""
+    moment = datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S") if is_number(at) else ""
+    said = ", ".join(f"{name} {value:.6g}" for name, value in numbers.items())
+    return f"{moment} {event[:40]}{': ' if said else ''}{said}".strip()
 
 
 def is_number(value: object) -> bool:

@@ -20,7 +20,7 @@ APPS = {
     "scans": {"core", "accounts", "audit", "webhooks"},
     "analysis": {"core", "accounts", "audit", "webhooks", "scans", "registry"},
     "labels": {"core", "accounts", "audit", "scans", "registry", "analysis"},
-    "training": {"core", "accounts", "audit", "scans", "registry"},
+    "training": {"core", "accounts", "audit", "scans", "registry", "labels"},
     "pages": {"core", "accounts", "audit", "scans", "registry", "analysis", "labels", "training"},
     "api": {"core", "accounts", "audit", "webhooks", "scans", "registry", "analysis", "labels", "training"},
 }

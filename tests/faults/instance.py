@@ -135,7 +135,7 @@ from webapp.registry.models import ModelVersion
 from webapp.registry.services import model_promote
 version = ModelVersion.objects.get(sha256=read_header({str(model)!r}).sha256)
 version.status == "active" or model_promote(
-    model_version=version, by=User.objects.get(username="admin"), reason="under test")
+    model_version=version, by=User.objects.get(username="admin"), reason="under test", override=True)
 """
 
 

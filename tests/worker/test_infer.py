@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.factories import ModelVersionFactory, ScanFactory
+from tests.factories import ModelVersionFactory, ScanFactory, make_active
 from tests.worker.conftest import tiny_artifact
 from webapp.analysis.models import Analysis, AnalysisCam
 from webapp.analysis.services import analyses_queue
@@ -101,9 +101,7 @@ def test_an_attempt_that_lost_its_lease_stores_nothing(queued):
 def test_the_patients_age_reaches_the_model(queued, model):
     model.spec |= {"age_range": [18, 90]}
     path = tiny_artifact(storage.root() / "adults.safetensors", age_range=(18, 90))
-    type(model).objects.filter(pk=model.pk).update(status="retired")
-    adults = model_register(path)
-    type(model).objects.filter(pk=adults.pk).update(status="active")
+    make_active(model_register(path))
     [child] = queued(1, metadata={"PatientAge": "004Y"})
     drain()
     child.refresh_from_db()

@@ -22,7 +22,7 @@ from webapp.registry.selectors import artifact_path
 from webapp.registry.services import models_install
 from webapp.training.models import TrainingRun
 from webapp.training.services import training_cancel, training_start
-from worker import train, training_process
+from worker import minding, train, training_process
 from worker.drain import Unavailable
 from worker.train import TrainJob, argument, arguments, folder_of, unknown_options
 from worker.training_process import environment
@@ -58,8 +58,8 @@ def start(admin, site, tmp_path):
 @pytest.fixture
 def instead(monkeypatch, tmp_path):
     """Lets the worker run this program in place of the training; quick to look, slow to nothing."""
-    monkeypatch.setattr(train, "LOOK_SECONDS", 0.1)
-    monkeypatch.setattr(train, "BEAT_SECONDS", 0.0)
+    monkeypatch.setattr(minding, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(minding, "BEAT_SECONDS", 0.0)
 
     def write(program: str) -> None:
         (tmp_path / "stand_in.py").write_text("import json, os, sys, time\n" + program)
@@ -207,11 +207,11 @@ time.sleep(600)
     run = start()
     beats = []
 
-    def beat_then_cancel(run, process):
+    def beat_then_cancel(run, process, options):
         beats.append(process.progress)
         if process.progress and not run.cancel_requested:
             training_cancel(run=run, actor=admin)
-        return real_beat(run, process)
+        return real_beat(run, process, options)
 
     real_beat = train.beat
     monkeypatch.setattr(train, "beat", beat_then_cancel)
@@ -242,7 +242,7 @@ def test_a_worker_that_shuts_down_hands_its_run_back(start, instead):
 def test_a_worker_that_lost_its_run_ends_the_training_and_touches_nothing(start, instead, monkeypatch):
     instead("time.sleep(600)")
     run = start()
-    monkeypatch.setattr(train, "beat", lambda run, process: train.Order.LOST)
+    monkeypatch.setattr(train, "beat", lambda run, process, options: train.Order.LOST)
     TrainJob().step()
     assert outcome(run) == ("running", "")
     assert not in_use(run)
@@ -250,7 +250,7 @@ def test_a_worker_that_lost_its_run_ends_the_training_and_touches_nothing(start,
 
 def test_a_training_that_says_nothing_for_too_long_is_ended(start, instead, monkeypatch):
     instead("time.sleep(600)")
-    monkeypatch.setattr(train, "SILENCE_SECONDS", 0.3)
+    monkeypatch.setattr(minding, "SILENCE_SECONDS", 0.3)
     run = start()
     TrainJob().step()
     assert outcome(run) == ("failed", "training_silent")

@@ -15,6 +15,8 @@ class Permission(StrEnum):
     PATIENT_MERGE = "patient.merge"
     MODEL_VIEW = "model.view"
     MODEL_PROMOTE = "model.promote"
+    MODEL_OVERRIDE = "model.override"
+    GATE_EDIT = "gate.edit"
     TRAINING_START = "training.start"
     USERS_MANAGE = "users.manage"
     AUDIT_VIEW = "audit.view"

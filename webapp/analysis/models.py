@@ -72,6 +72,35 @@ class Analysis(LedgerRow):
         return f"analysis {self.id}"
 
 
+class ShadowAnalysis(LedgerRow):
+    """What a candidate in the shadow says of a new scan. A table of its own: no reader's page can find it."""
+
+    LIFE = ANALYSIS_LIFE
+    Status = AnalysisStatus
+
+    status = models.CharField(max_length=16, choices=AnalysisStatus, default=AnalysisStatus.QUEUED)
+    scan = models.ForeignKey("scans.Scan", models.PROTECT, related_name="+")
+    model_version = models.ForeignKey("registry.ModelVersion", models.PROTECT, related_name="shadows")
+    finding = models.CharField(max_length=64, blank=True)
+    uncertainty = models.FloatField(null=True)
+    probabilities = models.JSONField(default=dict)
+    withheld = models.BooleanField(default=False)
+
+    class Meta:
+        verbose_name_plural = "shadow analyses"
+        constraints = [
+            ANALYSIS_LIFE.constraint("shadow_analysis_status"),
+            models.UniqueConstraint(fields=["scan", "model_version"], name="shadow_once_a_model"),
+        ]
+        indexes = [
+            models.Index(fields=["status", "created_at"], name="shadow_queue"),
+            models.Index(fields=["model_version", "-created_at"], name="shadow_newest"),
+        ]
+
+    def __str__(self) -> str:
+        return f"shadow analysis {self.id}"
+
+
 class AnalysisCam(models.Model):
     """The class activation maps of an analysis, as `classifier.contract.Cam.as_dict` writes them."""
 

@@ -13,6 +13,7 @@ from classifier.contract import Cam, Prediction
 from webapp.accounts.models import User
 from webapp.analysis import summaries
 from webapp.analysis.models import Analysis, AnalysisCam
+from webapp.analysis.shadow import shadows_queue
 from webapp.audit.services import record
 from webapp.core import ledger
 from webapp.core.errors import CodedError
@@ -36,6 +37,7 @@ def ingest_done(*, upload: Upload, token: uuid.UUID, results: Sequence[ParsedSca
     scans = ingest_finish(upload=upload, token=token, results=results)
     if scans:
         analyses_queue(scans)
+        shadows_queue(scans)
         for scan in scans:
             announce(
                 site_id=scan.site_id, kind=Kind.SCAN_CREATED, subject=scan.pk, data={"upload": str(upload.pk)}

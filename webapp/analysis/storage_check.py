@@ -78,6 +78,8 @@ def _named() -> Iterator[tuple[str, str]]:
     for kind in KINDS:
         yield from Scan.objects.values_list(f"{kind}_name", f"{kind}_sha256").iterator()
     yield from ModelVersion.objects.values_list("stored_name", "sha256").iterator()
+    for named in storage.naming:
+        yield from named()
 
 
 def _stored(grace_seconds: float) -> Iterator[tuple[str, Path]]:

@@ -47,6 +47,16 @@ CODES: dict[str, Meaning] = {
     "artifact_damaged": Meaning(
         409, "The model's file is missing or damaged.", "Register the model file again."
     ),
+    "gate_refused": Meaning(
+        409,
+        "The gate does not let this candidate pass.",
+        "Read its reasons; have it compared again, or override the gate, if you may, and say why.",
+    ),
+    "data_unchanged": Meaning(
+        409,
+        "Nothing has changed since the last training on these data.",
+        "Label more, or train with other options.",
+    ),
     "precondition_failed": Meaning(
         412, "It is not in the state that you named any more.", "Get it again and decide anew."
     ),

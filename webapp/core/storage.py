@@ -6,12 +6,16 @@ import os
 import re
 import shutil
 import tempfile
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import BinaryIO
 
 from django.conf import settings
 
 DRAFT = ".draft-"
+# Who names stored files: each gives names and their sha256. Apps above `core` add themselves when ready.
+Named = Callable[[], Iterable[tuple[str, str]]]
+naming: list[Named] = []
 PROBE_BYTES = 1 << 20
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)*")

@@ -9,7 +9,7 @@ from django.db import models
 from django.db.models import Q
 
 from classifier.contract import ModelSpec, Slot
-from webapp.core.ledger import Life, StatusRow
+from webapp.core.ledger import LedgerRow, Life, StatusRow
 from webapp.core.models import Record
 
 
@@ -31,7 +31,11 @@ MODEL_LIFE = Life(
 
 
 class ModelVersion(StatusRow):
-    """One artifact, known by its sha256. `site` owns it; None, as once it was active: it belongs to all."""
+    """One artifact, known by its sha256. `site` owns it; None, as once it was active: it belongs to all.
+
+    `status` becomes or leaves `active` by a promotion alone: triggers of the database hold it to that.
+    `shadow`: a candidate that also scores new scans, where no reader sees it.
+    """
 
     LIFE = MODEL_LIFE
     Status = ModelStatus
@@ -46,6 +50,7 @@ class ModelVersion(StatusRow):
     spec = models.JSONField(editable=False)
     card = models.JSONField(default=dict, editable=False)
     shipped = models.BooleanField(default=False, editable=False)
+    shadow = models.BooleanField(default=False, editable=False)
     site = models.ForeignKey("accounts.Site", models.PROTECT, null=True, blank=True, related_name="models")
     registered_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="models_registered"
@@ -59,6 +64,9 @@ class ModelVersion(StatusRow):
             models.UniqueConstraint(
                 fields=["slot"], condition=Q(status="active"), name="model_one_active_a_slot"
             ),
+            models.CheckConstraint(
+                condition=Q(shadow=False) | Q(status="candidate"), name="model_shadow_is_candidate"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -69,8 +77,91 @@ class ModelVersion(StatusRow):
         return ModelSpec.from_json(json.dumps(self.spec))
 
 
+class GatePolicy(Record):
+    """One version of the gate's written policy (`gate.Policy`); the highest number is in force."""
+
+    number = models.PositiveIntegerField(unique=True)
+    rules = models.JSONField()
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    reason = models.CharField(max_length=500)
+
+    class Meta:
+        ordering = ["-number"]
+        verbose_name_plural = "gate policies"
+
+    def __str__(self) -> str:
+        return f"gate policy {self.number}"
+
+
+class ComparisonStatus(models.TextChoices):
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+
+COMPARISON_LIFE = Life(
+    waiting="queued",
+    running="running",
+    failed="failed",
+    moves={
+        "queued": frozenset({"running"}),
+        "running": frozenset({"queued", "done", "failed"}),
+        "done": frozenset(),
+        "failed": frozenset({"queued"}),
+    },
+)
+
+
+class Comparison(LedgerRow):
+    """A candidate and the model that was active then, on one frozen test part, and what the gate says of it.
+
+    `manifest_name` is the stored manifest, `fingerprint` its hash. `report` is what `python -m classifier
+    compare` says, less its `changes`. The policy is kept as it was (number 0: the one that comes with Hilum).
+    """
+
+    LIFE = COMPARISON_LIFE
+    Status = ComparisonStatus
+
+    status = models.CharField(max_length=16, choices=ComparisonStatus, default=ComparisonStatus.QUEUED)
+    candidate = models.ForeignKey(ModelVersion, models.PROTECT, related_name="comparisons")
+    active = models.ForeignKey(ModelVersion, models.PROTECT, null=True, blank=True, related_name="+")
+    site = models.ForeignKey("accounts.Site", models.PROTECT, null=True, blank=True, related_name="+")
+    requested_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    manifest_name = models.CharField(max_length=120)
+    fingerprint = models.CharField(max_length=64)
+    policy_number = models.PositiveIntegerField(null=True, editable=False)
+    policy = models.JSONField(default=dict, editable=False)
+    report = models.JSONField(default=dict, editable=False)
+    changes = models.JSONField(default=list, editable=False)
+    passed = models.BooleanField(null=True, editable=False)
+    reasons = models.JSONField(default=list, editable=False)
+    notes = models.JSONField(default=list, editable=False)
+
+    class Meta:
+        ordering = ["-created_at"]
+        constraints = [
+            COMPARISON_LIFE.constraint("comparison_status"),
+            models.CheckConstraint(
+                condition=Q(status="done", passed__isnull=False) | ~Q(status="done") & Q(passed__isnull=True),
+                name="comparison_done_with_verdict",
+            ),
+        ]
+        indexes = [models.Index(fields=["candidate", "-created_at"], name="comparison_newest")]
+
+    def __str__(self) -> str:
+        return f"comparison {self.id}"
+
+
 class Promotion(Record):
-    """A model version became the active one of its slot. `by` None: installation put it there."""
+    """A model version became the active one of its slot. `by` None: installation put it there.
+
+    `comparison` is what the gate had judged by; `overridden`: it did not pass, and somebody who may override
+    the gate decided all the same. `enacted` is False only inside the transaction that carries it out: the
+    triggers take a status to or from `active` for such a promotion alone.
+    """
 
     model_version = models.ForeignKey(ModelVersion, models.PROTECT, related_name="promotions")
     previous = models.ForeignKey(ModelVersion, models.PROTECT, null=True, blank=True, related_name="+")
@@ -78,6 +169,9 @@ class Promotion(Record):
         settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="promotions"
     )
     reason = models.CharField(max_length=500)
+    comparison = models.ForeignKey(Comparison, models.PROTECT, null=True, blank=True, related_name="+")
+    overridden = models.BooleanField(default=False)
+    enacted = models.BooleanField(default=True, editable=False)
 
     class Meta:
         ordering = ["-created_at"]

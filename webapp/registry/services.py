@@ -19,7 +19,8 @@ from webapp.audit.services import record
 from webapp.core import storage
 from webapp.core.errors import CodedError
 from webapp.core.queue import nudge
-from webapp.registry.models import ModelStatus, ModelVersion, Promotion
+from webapp.registry.models import Comparison, ModelStatus, ModelVersion, Promotion
+from webapp.registry.selectors import Standing, standing_of
 
 SWEEP = "worker.tasks.sweep"
 INSTALLED = "Installed with the program."
@@ -48,28 +49,56 @@ def model_register(
         incoming.unlink(missing_ok=True)
 
 
-def model_promote(*, model_version: ModelVersion, by: User, reason: str) -> Promotion:
+def model_promote(*, model_version: ModelVersion, by: User, reason: str, override: bool = False) -> Promotion:
     """Make a version the active one of its slot; the one before is retired. A rollback is another promotion.
 
     A slot's active model answers for every site, so promoting needs the permission at each of them, and the
-    version belongs to all from then on.
+    version belongs to all from then on. A candidate has to have passed the gate against the model that is
+    active now; `override` lets somebody with `model.override` decide otherwise, which the promotion tells.
     On commit the sweeper is nudged, which queues the scans that waited (`analysis.services.backfill`).
-    Raises CodedError `forbidden`, `reason_missing`, `conflict`, `artifact_damaged`.
+    Raises CodedError `forbidden`, `reason_missing`, `gate_refused`, `conflict`, `artifact_damaged`.
     """
-    if not can_everywhere(by, "model.promote"):
-        raise CodedError(
-            "forbidden",
-            "The active model answers for every site, and you may not promote models at each of them.",
-            "Ask somebody who may promote models at every site.",
-        )
+    _demand_everywhere(by, "model.promote")
     if not reason.strip():
         raise CodedError("reason_missing", "A reason is needed.", "Say why this model is to be used.", 400)
-    return _activate(model_version, by=by, reason=reason.strip()[:500])
+    return _activate(model_version, by=by, reason=reason.strip()[:500], override=override)
+
+
+def model_rollback(*, slot: str, by: User, reason: str = "") -> Promotion:
+    """Make the version before the active one the active one again; raises what `model_promote` raises."""
+    latest = Promotion.objects.filter(model_version__slot=slot, model_version__status=ModelStatus.ACTIVE)
+    promotion = latest.select_related("model_version", "previous").first()
+    if promotion is None or promotion.previous is None:
+        raise CodedError("conflict", "There is no earlier model to go back to.", "Promote a candidate.", 409)
+    reason = reason.strip() or f"Rolled back from {promotion.model_version}."
+    return model_promote(model_version=promotion.previous, by=by, reason=reason)
 
 
 def may_promote(user: User, version: ModelVersion) -> bool:
-    """Whether `model_promote` would take this version from this person now."""
+    """Whether `model_promote` may take this version from this person now, the gate's word left aside."""
     return version.LIFE.allows(version.status, ModelStatus.ACTIVE) and can_everywhere(user, "model.promote")
+
+
+@transaction.atomic
+def shadow_set(*, model_version: ModelVersion, on: bool, by: User) -> ModelVersion:
+    """Let a candidate score new scans where no reader sees it, or end that; raises CodedErrors."""
+    _demand_everywhere(by, "model.promote")
+    candidates = ModelVersion.objects.filter(pk=model_version.pk, status=ModelStatus.CANDIDATE)
+    if not candidates.update(shadow=on):
+        raise CodedError("conflict", "Only a candidate can run in the shadow.", status=409)
+    action = "model.shadow_started" if on else "model.shadow_ended"
+    record(actor=by, site=model_version.site, action=action, subject=model_version)
+    model_version.refresh_from_db()
+    return model_version
+
+
+def _demand_everywhere(by: User, permission: str) -> None:
+    if not can_everywhere(by, permission):
+        raise CodedError(
+            "forbidden",
+            "The active model answers for every site, and you may not do this at each of them.",
+            "Ask somebody who may do it at every site.",
+        )
 
 
 def models_install(paths: Iterable[Path]) -> list[tuple[ModelVersion, bool]]:
@@ -132,7 +161,10 @@ def _number_and_save(version: ModelVersion) -> ModelVersion:
     return version
 
 
-def _activate(model_version: ModelVersion, *, by: User | None, reason: str) -> Promotion:
+def _activate(
+    model_version: ModelVersion, *, by: User | None, reason: str, override: bool = False
+) -> Promotion:
+    """The only place where a model becomes active or stops being it."""
     if not _intact(model_version):
         raise CodedError(
             "artifact_damaged",
@@ -146,22 +178,46 @@ def _activate(model_version: ModelVersion, *, by: User | None, reason: str) -> P
         version = by_key[model_version.pk]
         previous = next((v for v in by_key.values() if v.status == ModelStatus.ACTIVE), None)
         _allow(version, ModelStatus.ACTIVE)
+        comparison, overridden = _pass_gate(version, previous, by=by, override=override)
+        # First the promotion: the database lets no status become or leave `active` without it.
+        promotion = Promotion.objects.create(
+            model_version=version, previous=previous, by=by, reason=reason,
+            comparison=comparison, overridden=overridden, enacted=False,
+        )  # fmt: skip
         if previous:
             previous.status = ModelStatus.RETIRED
             previous.save(update_fields=["status"])
-        version.status, version.site = ModelStatus.ACTIVE, None
-        version.save(update_fields=["status", "site"])
-        promotion = Promotion.objects.create(model_version=version, previous=previous, by=by, reason=reason)
-        record(
-            actor=by,
-            site=version.site,
-            action="model.promoted",
-            subject=version,
-            detail={"slot": version.slot, "previous": str(previous.pk) if previous else None},
-        )
+        version.status, version.site, version.shadow = ModelStatus.ACTIVE, None, False
+        version.save(update_fields=["status", "site", "shadow"])
+        promotion.enacted = True
+        promotion.save(update_fields=["enacted"])
+        detail = {"slot": version.slot, "previous": str(previous.pk) if previous else None}
+        if comparison:
+            detail["comparison"] = str(comparison.pk)
+        if overridden:
+            detail["overridden"] = True
+        record(actor=by, site=version.site, action="model.promoted", subject=version, detail=detail)
         nudge(SWEEP)
     model_version.refresh_from_db()
     return promotion
+
+
+def _pass_gate(
+    version: ModelVersion, active: ModelVersion | None, *, by: User | None, override: bool
+) -> tuple[Comparison | None, bool]:
+    """The comparison that speaks for the version, and whether the gate was overridden; raises."""
+    standing, comparison = standing_of(version, active)
+    if by is None or standing in (Standing.PASSED, Standing.FREE):
+        return comparison, False
+    if override and can_everywhere(by, "model.override"):
+        return comparison, True
+    if standing == Standing.REFUSED:
+        message = "The gate has refused this candidate: " + " ".join(comparison.reasons)
+    else:
+        message = "The gate has not judged this candidate against the model that is active now."
+    raise CodedError(
+        "gate_refused", message, "Have it compared; or override the gate, if you may, and say why."
+    )
 
 
 def _allow(version: ModelVersion, target: str) -> None:

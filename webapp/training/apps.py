@@ -4,3 +4,9 @@ from django.apps import AppConfig
 class TrainingConfig(AppConfig):
     name = "webapp.training"
     label = "training"
+
+    def ready(self) -> None:
+        from webapp.core import storage
+        from webapp.training.selectors import named_files
+
+        storage.naming.append(named_files)

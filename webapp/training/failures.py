@@ -8,7 +8,9 @@ from webapp.core.ledger import GAVE_UP
 
 MANIFEST_MISSING, OPTIONS_INVALID, DATA_REFUSED = "manifest_missing", "options_invalid", "data_refused"
 OUT_OF_MEMORY, CRASHED, SILENT = "out_of_memory", "training_crashed", "training_silent"
-ARTIFACT_REFUSED = "artifact_refused"
+ARTIFACT_REFUSED, NOTHING_LABELLED, UNCHANGED = "artifact_refused", "nothing_labelled", "data_unchanged"
+DATA_CHANGED, COMPARISON_FAILED, AUDIT_FAILED = "data_changed", "comparison_failed", "audit_failed"
+MODEL_MISSING = "model_missing"
 IN_THE_LOG = "The reason stands in stderr.log in the run's folder on the training machine."
 
 
@@ -37,6 +39,24 @@ FAILURES = {
         Failure(CRASHED, "The training broke off.", IN_THE_LOG),
         Failure(SILENT, "The training said nothing for so long that it was ended.", IN_THE_LOG),
         Failure(ARTIFACT_REFUSED, "What the training made is no usable model.", IN_THE_LOG),
+        Failure(
+            NOTHING_LABELLED,
+            "There is no labelled scan to train on.",
+            "Label scans, or import labels, then try again.",
+        ),
+        Failure(
+            UNCHANGED,
+            "The labelled data have not changed since the last training: nothing was trained.",
+            "Label more, or start a run by hand with other options.",
+        ),
+        Failure(
+            DATA_CHANGED,
+            "A picture of the snapshot is missing or not the one that was frozen.",
+            "Restore the pictures from the backup, or make another snapshot.",
+        ),
+        Failure(AUDIT_FAILED, "The data audit broke off.", IN_THE_LOG),
+        Failure(COMPARISON_FAILED, "The comparison broke off.", IN_THE_LOG),
+        Failure(MODEL_MISSING, "The file of a model is missing or damaged.", "Register the file again."),
         Failure(
             GAVE_UP,
             "The training was lost with its worker time and again.",

@@ -1,12 +1,19 @@
-"""Training runs: rows of the ledger that a training worker takes from a manifest to a candidate model."""
+"""From labels to a candidate: frozen data sets, training runs, and when the latter start by themselves."""
 
 from __future__ import annotations
 
 from django.conf import settings
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
+from django.db.models import Q
 
+from classifier.contract import Slot
 from webapp.core.ledger import LedgerRow, Life
+from webapp.core.models import Record
 from webapp.training.failures import Failure, failure_of
+
+SLOTS = [(slot.value, slot.value) for slot in Slot]
+PARTS = [("train", "train"), ("val", "val"), ("test", "test")]
 
 
 class RunStatus(models.TextChoices):
@@ -15,6 +22,7 @@ class RunStatus(models.TextChoices):
     DONE = "done"
     FAILED = "failed"
     CANCELLED = "cancelled"
+    SKIPPED = "skipped"
 
 
 # Five, not three: an attempt may last for days, goes on from the checkpoint, and dies with its machine.
@@ -24,21 +32,177 @@ RUN_LIFE = Life(
     failed="failed",
     moves={
         "queued": frozenset({"running", "cancelled"}),
-        "running": frozenset({"queued", "done", "failed", "cancelled"}),
+        "running": frozenset({"queued", "done", "failed", "cancelled", "skipped"}),
         "done": frozenset(),
         "failed": frozenset(),
         "cancelled": frozenset(),
+        "skipped": frozenset(),
     },
     max_attempts=5,
 )
 
 
+class Snapshot(Record):
+    """A frozen data set: a stored manifest of working images, known by its hash. Triggers keep it as it is.
+
+    `site` None: of all sites. `findings`: what it is labelled for, in the order of a model's outputs.
+    `counts`: pictures, patients, by part and finding, and what was left out why.
+    """
+
+    site = models.ForeignKey("accounts.Site", models.PROTECT, null=True, blank=True, related_name="snapshots")
+    slot = models.CharField(max_length=16, choices=SLOTS)
+    made_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="snapshots")
+    fingerprint = models.CharField(max_length=64)
+    stored_name = models.CharField(max_length=120)
+    findings = models.JSONField()
+    counts = models.JSONField(default=dict)
+
+    class Meta:
+        default_permissions = ("view",)
+        constraints = [
+            models.UniqueConstraint(
+                fields=["site", "slot", "fingerprint"], condition=Q(site__isnull=False), name="snapshot_once"
+            ),
+            models.UniqueConstraint(
+                fields=["slot", "fingerprint"], condition=Q(site=None), name="snapshot_once_of_all_sites"
+            ),
+        ]
+        indexes = [models.Index(fields=["-created_at", "-id"], name="snapshot_newest")]
+
+    def __str__(self) -> str:
+        return f"snapshot {self.fingerprint[:10]}"
+
+
+class AuditStatus(models.TextChoices):
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+
+AUDIT_LIFE = Life(
+    waiting="queued",
+    running="running",
+    failed="failed",
+    moves={
+        "queued": frozenset({"running"}),
+        "running": frozenset({"queued", "done", "failed"}),
+        "done": frozenset(),
+        "failed": frozenset({"queued"}),
+    },
+)
+
+
+class SnapshotAudit(LedgerRow):
+    """The data audit of a snapshot: [{severity, code, text, advice, numbers}], gravest first."""
+
+    LIFE = AUDIT_LIFE
+    Status = AuditStatus
+
+    status = models.CharField(max_length=16, choices=AuditStatus, default=AuditStatus.QUEUED)
+    snapshot = models.OneToOneField(Snapshot, models.PROTECT, related_name="audit")
+    warnings = models.JSONField(default=list, editable=False)
+
+    class Meta:
+        constraints = [AUDIT_LIFE.constraint("snapshot_audit_status")]
+
+    def __str__(self) -> str:
+        return f"audit of {self.snapshot_id}"
+
+
+class SnapshotPatient(Record):
+    """A patient's name in every snapshot, which says nothing of them, and their part of the split.
+
+    A part stays, except that whoever comes into the test part is there for ever.
+    """
+
+    patient = models.OneToOneField("scans.Patient", models.PROTECT, related_name="snapshot_name")
+    pseudonym = models.CharField(max_length=32, unique=True)
+    part = models.CharField(max_length=8, choices=PARTS)
+
+    def __str__(self) -> str:
+        return self.pseudonym
+
+
+class TestedScan(models.Model):
+    """A scan that was once in a test part: whoever it is filed to is in the test part from then on."""
+
+    scan = models.OneToOneField("scans.Scan", models.PROTECT, primary_key=True, related_name="tested")
+
+    def __str__(self) -> str:
+        return f"tested scan {self.scan_id}"
+
+
+class Cadence(models.TextChoices):
+    NEVER = "never"
+    DAILY = "daily"
+    WEEKLY = "weekly"
+    MONTHLY = "monthly"
+
+
+class Start(models.TextChoices):
+    """Where a training starts: the weights of the active model, or anew."""
+
+    ACTIVE = "active"
+    ANEW = "anew"
+
+
+class RetrainingPlan(Record):
+    """When a site's (None: all sites') data of a slot are trained on again: by the clock, or by a rule.
+
+    `weekday` 0 is Monday; `at` is in the site's time zone; `next_at` is when the clock strikes next.
+    `new_labels`: so many labelled scans more than in the latest snapshot. `on_drift`: when monitoring raises
+    an alarm. `made_by` is in whose name the runs start.
+    """
+
+    site = models.ForeignKey("accounts.Site", models.PROTECT, null=True, blank=True, related_name="plans")
+    slot = models.CharField(max_length=16, choices=SLOTS, default=Slot.CXR.value)
+    enabled = models.BooleanField(default=True)
+    cadence = models.CharField(max_length=8, choices=Cadence, default=Cadence.NEVER)
+    weekday = models.PositiveSmallIntegerField(default=6, validators=[MaxValueValidator(6)])
+    day = models.PositiveSmallIntegerField(
+        default=1, validators=[MinValueValidator(1), MaxValueValidator(28)]
+    )
+    at = models.TimeField()
+    next_at = models.DateTimeField(null=True, blank=True, editable=False)
+    new_labels = models.PositiveIntegerField(null=True, blank=True, validators=[MinValueValidator(1)])
+    on_drift = models.BooleanField(default=False)
+    start = models.CharField(max_length=8, choices=Start, default=Start.ACTIVE)
+    config = models.JSONField(default=dict, blank=True)
+    made_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+
+    class Meta:
+        ordering = ["-created_at"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["site", "slot"], condition=Q(site__isnull=False), name="plan_once_a_slot"
+            ),
+            models.UniqueConstraint(
+                fields=["slot"], condition=Q(site=None), name="plan_once_a_slot_of_all_sites"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"retraining plan {self.id}"
+
+
+class Trigger(models.TextChoices):
+    """Why a run started."""
+
+    PERSON = "person"
+    SCHEDULE = "schedule"
+    LABELS = "labels"
+    DRIFT = "drift"
+
+
 class TrainingRun(LedgerRow):
     """One `python -m classifier train`. `site` owns it and its candidate; None means that it belongs to all.
 
-    `manifest` is the path of a CSV on the training worker's machine, given by an operator. `config` holds
-    options of the command by name. `progress` is the latest of what the training said: numbers by name, with
-    `progress` from 0 to 1.
+    It trains on a `snapshot`, which the worker makes first where there is none yet, or on a `manifest`: the
+    path of a CSV on the training worker's machine, given by an operator. `base` is the version whose weights
+    it starts from. `config` holds options of the command by name, `options` all of them as they were used.
+    `progress` is the latest of what the training said: numbers by name, with `progress` from 0 to 1; `curve`
+    the numbers of each epoch, `log` its last lines. A skipped run found nothing new to train on.
     """
 
     LIFE = RUN_LIFE
@@ -49,11 +213,26 @@ class TrainingRun(LedgerRow):
         "accounts.Site", models.PROTECT, null=True, blank=True, related_name="training_runs"
     )
     started_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="training_runs")
-    manifest = models.CharField(max_length=1000)
+    trigger = models.CharField(max_length=16, choices=Trigger, default=Trigger.PERSON)
+    plan = models.ForeignKey(
+        RetrainingPlan, models.SET_NULL, null=True, blank=True, related_name="training_runs"
+    )
+    slot = models.CharField(max_length=16, choices=SLOTS, default=Slot.CXR.value)
+    snapshot = models.ForeignKey(
+        Snapshot, models.PROTECT, null=True, blank=True, related_name="training_runs"
+    )
+    manifest = models.CharField(max_length=1000, blank=True)
+    start = models.CharField(max_length=8, choices=Start, default=Start.ANEW)
+    base = models.ForeignKey(
+        "registry.ModelVersion", models.PROTECT, null=True, blank=True, related_name="fine_tunings"
+    )
     config = models.JSONField(default=dict, blank=True)
     seed = models.PositiveIntegerField(default=0)
     code_version = models.CharField(max_length=64, blank=True, default="", editable=False)
+    options = models.JSONField(default=dict, blank=True, editable=False)
     progress = models.JSONField(default=dict, blank=True, editable=False)
+    curve = models.JSONField(default=list, blank=True, editable=False)
+    log = models.JSONField(default=list, blank=True, editable=False)
     candidate = models.ForeignKey(
         "registry.ModelVersion", models.PROTECT, null=True, blank=True, related_name="training_runs"
     )
@@ -66,6 +245,9 @@ class TrainingRun(LedgerRow):
                 condition=models.Q(status="done", candidate__isnull=False)
                 | ~models.Q(status="done") & models.Q(candidate__isnull=True),
                 name="training_run_done_with_candidate",
+            ),
+            models.CheckConstraint(
+                condition=Q(manifest="") | Q(snapshot=None), name="training_run_of_one_data_set"
             ),
         ]
         indexes = [models.Index(fields=["-created_at"], name="training_run_newest")]
@@ -82,6 +264,14 @@ class TrainingRun(LedgerRow):
         """How far it has come; calibration and evaluation are the last of the hundred."""
         done = self.status == RunStatus.DONE
         return 100 if done else min(99, round(100 * self.progress.get("progress", 0.0)))
+
+    @property
+    def minutes_left(self) -> float | None:
+        """From how long what is done has taken; None while nobody knows."""
+        share, minutes = self.progress.get("progress", 0.0), self.progress.get("minutes", 0.0)
+        if self.status != RunStatus.RUNNING or not share or not minutes:
+            return None
+        return minutes * max(0.0, 1 - share) / share
 
     @property
     def failure(self) -> Failure | None:

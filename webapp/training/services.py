@@ -12,23 +12,36 @@ from pathlib import Path
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Q
 from django.db.models.functions import Now
 
+from classifier.contract import Slot
 from webapp.accounts.models import Site, User
 from webapp.accounts.services import can
 from webapp.audit.services import record
 from webapp.core import ledger
 from webapp.core.errors import CodedError
 from webapp.core.queue import nudge
-from webapp.registry.models import ModelVersion
+from webapp.registry.comparisons import comparison_request
+from webapp.registry.models import ModelStatus, ModelVersion
+from webapp.registry.selectors import active_models
 from webapp.registry.services import model_register
 from webapp.training.failures import ARTIFACT_REFUSED
-from webapp.training.models import RunStatus, TrainingRun
+from webapp.training.models import (
+    AuditStatus,
+    RetrainingPlan,
+    RunStatus,
+    Snapshot,
+    Start,
+    TrainingRun,
+    Trigger,
+)
 
 TRAIN = "worker.tasks.train"
 TRAIN_LEASE = timedelta(seconds=60)
 OPTION_NAME = re.compile(r"[a-z][a-z_]{0,39}")
 TEXT_LIMIT = 500
+NOT_IN_VAIN = (RunStatus.QUEUED, RunStatus.RUNNING, RunStatus.DONE)
 MAX_SEED = 2**31 - 1
 
 
@@ -42,24 +55,76 @@ class Order(StrEnum):
 
 @transaction.atomic
 def training_start(
-    *, site: Site | None, actor: User, manifest: str, config: Mapping[str, Any]
+    *,
+    site: Site | None,
+    actor: User,
+    config: Mapping[str, Any],
+    manifest: str = "",
+    snapshot: Snapshot | None = None,
+    slot: str = Slot.CXR,
+    start: str = Start.ANEW,
+    trigger: str = Trigger.PERSON,
+    plan: RetrainingPlan | None = None,
 ) -> TrainingRun:
-    """Queue a training on the manifest (absolute path of a CSV); `site=None` makes its candidate everybody's.
+    """Queue a training; `site=None` makes its candidate everybody's.
 
-    `config` holds options of `python -m classifier train` by name; which of them exist is the worker's to
-    know. `seed` may be among them. Raises CodedError `forbidden`, or `invalid` with the fields.
+    It trains on the snapshot, or on the manifest (absolute path of a CSV); with neither on a snapshot that
+    the worker makes of what is labelled then. `config` holds options of `python -m classifier train` by name;
+    which of them exist is the worker's to know. `seed` may be among them. Raises CodedError `forbidden`,
+    `invalid` with the fields, `data_unchanged` where the very same was trained already.
     """
     if not can(actor, "training.start", site):
         raise CodedError("forbidden")
     options = dict(config)
     seed = options.pop("seed", 0)
-    _check(manifest, options, seed)
-    run = TrainingRun.objects.create(
-        site=site, started_by=actor, manifest=manifest, config=options, seed=seed
-    )
-    record(actor=actor, site=site, action="training.started", subject=run)
+    slot = snapshot.slot if snapshot else options.get("slot", slot)
+    _check(manifest, options, seed, slot, start)
+    run = TrainingRun(
+        site=site, started_by=actor, manifest=manifest, snapshot=snapshot, slot=slot, start=start,
+        trigger=trigger, plan=plan, config=options, seed=seed,
+    )  # fmt: skip
+    if snapshot and trained_already(run, snapshot):
+        raise CodedError("data_unchanged")
+    run.save()
+    detail = {"trigger": trigger, "start": start, "snapshot": str(snapshot.pk) if snapshot else None}
+    record(actor=actor, site=site, action="training.started", subject=run, detail=detail)
     nudge(TRAIN, run.pk)
     return run
+
+
+def trained_already(run: TrainingRun, snapshot: Snapshot) -> bool:
+    """Whether training on the snapshot would tell nothing new.
+
+    For what starts by itself that is any run on it that has not failed; for a person, one with the same
+    options from the same weights.
+    """
+    others = TrainingRun.objects.filter(snapshot=snapshot, status__in=NOT_IN_VAIN).exclude(pk=run.pk)
+    if run.trigger != Trigger.PERSON:
+        return others.exists()
+    same = others.filter(config=run.config, seed=run.seed, start=run.start)
+    if run.start == Start.ACTIVE:
+        active = active_models().get(run.slot)
+        same = same.filter(Q(base=active) | Q(base=None, status=RunStatus.QUEUED))
+    return same.exists()
+
+
+def training_prepared(
+    *, run: TrainingRun, token: uuid.UUID, snapshot: Snapshot | None, base: ModelVersion | None
+) -> bool:
+    """Keep which data and weights the run works with; False when the attempt has lost its lease."""
+    held = TrainingRun.objects.filter(pk=run.pk, attempt_token=token)
+    kept = held.update(snapshot=snapshot, base=base)
+    run.snapshot, run.base = snapshot, base
+    return bool(kept)
+
+
+@transaction.atomic
+def training_skip(*, run: TrainingRun, token: uuid.UUID, snapshot: Snapshot | None, code: str) -> bool:
+    """There is nothing new to train on; False when the attempt has lost its lease."""
+    mine = ledger.finish(run, token, status=RunStatus.SKIPPED, error_code=code, snapshot=snapshot)
+    if mine:
+        record(actor=None, site=run.site, action="training.skipped", subject=run, detail={"code": code})
+    return mine
 
 
 @transaction.atomic
@@ -78,31 +143,44 @@ def training_cancel(*, run: TrainingRun, actor: User) -> TrainingRun:
 
 
 def training_claim(*, code_version: str = "", lease: timedelta = TRAIN_LEASE) -> TrainingRun | None:
-    """Take the oldest waiting run, or one that lost its worker; the worn-out ones are given up."""
+    """Take the oldest waiting run, or one that lost its worker; the worn-out ones are given up.
+
+    A run on a snapshot whose audit has not ended waits for it: its warnings come first.
+    """
     ledger.give_up(TrainingRun.objects.all())
+    audited = Q(snapshot=None) | Q(snapshot__audit__status__in=(AuditStatus.DONE, AuditStatus.FAILED))
     with transaction.atomic():
-        keys = [run.pk for run in ledger.claim(TrainingRun.objects.all(), n=1, lease=lease)]
+        keys = [run.pk for run in ledger.claim(TrainingRun.objects.filter(audited), n=1, lease=lease)]
         claimed = TrainingRun.objects.filter(pk__in=keys)
         claimed.update(code_version=code_version[:64])
-        return claimed.select_related("site", "started_by").first()
+        return claimed.select_related("site", "started_by", "snapshot", "base").first()
 
 
 def training_progress(
-    *, run: TrainingRun, token: uuid.UUID, progress: Mapping[str, float], lease: timedelta = TRAIN_LEASE
+    *,
+    run: TrainingRun,
+    token: uuid.UUID,
+    progress: Mapping[str, float],
+    lease: timedelta = TRAIN_LEASE,
+    **told: Any,
 ) -> Order:
-    """The heartbeat: prolongs the lease, keeps what the training said last, answers what to do next."""
+    """The heartbeat: prolongs the lease, keeps what the training said last, answers what to do next.
+
+    `told` may be its `curve`, `log` and `options`.
+    """
     held = TrainingRun.objects.filter(pk=run.pk, attempt_token=token)
     with transaction.atomic():
         if not ledger.extend(TrainingRun, token, lease=lease):
             return Order.LOST
-        held.update(progress=dict(progress))
+        held.update(progress=dict(progress), **told)
         return Order.CANCEL if held.filter(cancel_requested=True).exists() else Order.GO_ON
 
 
 def training_done(*, run: TrainingRun, token: uuid.UUID, artifact: Path) -> ModelVersion | None:
-    """Register the artifact as a candidate; None, and nothing is changed, when the attempt lost its lease.
+    """Register the artifact as a candidate and have it compared with the active model on the test part.
 
-    An artifact that the registry refuses fails the run.
+    None, and nothing is changed, when the attempt lost its lease. An artifact that the registry
+    refuses fails the run.
     """
     if not ledger.still_mine(run, token):
         return None
@@ -121,6 +199,13 @@ def training_done(*, run: TrainingRun, token: uuid.UUID, artifact: Path) -> Mode
             subject=run,
             detail={"candidate": str(version.pk)},
         )
+        if run.snapshot and version.status == ModelStatus.CANDIDATE:
+            comparison_request(
+                candidate=version,
+                manifest_name=run.snapshot.stored_name,
+                fingerprint=run.snapshot.fingerprint,
+                site=run.site,
+            )
     return version
 
 
@@ -143,10 +228,15 @@ def training_release(token: uuid.UUID) -> int:
     return ledger.release(TrainingRun, token)
 
 
-def _check(manifest: str, options: Mapping[str, Any], seed: object) -> None:
+def _check(manifest: str, options: Mapping[str, Any], seed: object, slot: object, start: object) -> None:
     wrong: dict[str, list[str]] = {}
-    if not (Path(manifest).is_absolute() and len(manifest) <= 1000 and manifest.isprintable()):
+    path = Path(manifest)
+    if manifest and not (path.is_absolute() and len(manifest) <= 1000 and manifest.isprintable()):
         wrong["manifest"] = ["The absolute path of a CSV is needed."]
+    if slot not in set(Slot):
+        wrong["slot"] = [f"One of {', '.join(Slot)} is needed."]
+    if start not in Start.values:
+        wrong["start"] = [f"One of {', '.join(Start.values)} is needed."]
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= MAX_SEED:
         wrong["seed"] = [f"A whole number from 0 to {MAX_SEED} is needed."]
     for name, value in options.items():

@@ -8,12 +8,20 @@ import pytest
 from django.db.models import F
 
 from classifier.contract import AbstentionReason, Slot
-from tests.factories import FINDINGS, ModelVersionFactory, ScanFactory, cam, parsed, prediction
+from tests.factories import (
+    FINDINGS,
+    ModelVersionFactory,
+    ScanFactory,
+    cam,
+    make_active,
+    parsed,
+    prediction,
+)
 from webapp.analysis import services
 from webapp.analysis.models import Analysis, AnalysisCam, StudySummary
 from webapp.analysis.selectors import progress_of
 from webapp.core.errors import CodedError
-from webapp.registry.models import ModelStatus, ModelVersion
+from webapp.registry.models import ModelStatus
 from webapp.scans.claims import Claim
 from webapp.scans.models import Scan
 from webapp.scans.services import ingest_claim, upload_store
@@ -155,10 +163,7 @@ def promote():
     """Makes another version the active one of the slot."""
 
     def promote(number: int = 2):
-        ModelVersion.objects.filter(slot=Slot.CXR, status=ModelStatus.ACTIVE).update(
-            status=ModelStatus.RETIRED
-        )
-        return ModelVersionFactory(number=number)
+        return make_active(ModelVersionFactory(number=number, status=ModelStatus.CANDIDATE))
 
     return promote
 
@@ -201,9 +206,7 @@ def test_a_scan_without_a_model_waits_and_a_promotion_fills_it_in(site, answer):
 def test_old_analyses_keep_their_version_when_another_is_promoted(queued, answer, model):
     scan = queued()
     answer(pneumonia=0.8)
-    model.status = ModelStatus.RETIRED
-    model.save()
-    ModelVersionFactory(number=2)
+    make_active(ModelVersionFactory(number=2, status=ModelStatus.CANDIDATE))
     assert services.backfill() == 0
     assert scan.analyses.get().model_version == model
 

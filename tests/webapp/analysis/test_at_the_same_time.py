@@ -100,7 +100,8 @@ def test_a_scan_moved_while_it_is_answered_is_counted_where_it_ends_up(site, adm
 
 def test_two_promotions_at_once_leave_one_active_model(admin, tmp_path):
     versions = [model_register(artifact(tmp_path / f"{seed}", seed=seed)) for seed in range(4)]
-    in_threads(*[partial(model_promote, model_version=v, by=admin, reason="mine") for v in versions])
+    promote = partial(model_promote, by=admin, reason="mine", override=True)
+    in_threads(*[partial(promote, model_version=v) for v in versions])
     statuses = ModelVersion.objects.values_list("status", flat=True)
     assert sorted(statuses) == ["active", "retired", "retired", "retired"]
     actives = {promotion.previous for version in versions for promotion in version.promotions.all()}

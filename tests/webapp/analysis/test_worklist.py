@@ -15,6 +15,7 @@ from tests.factories import (
     StudyFactory,
     UploadFactory,
     cam,
+    make_active,
     prediction,
 )
 from webapp.analysis import services
@@ -22,7 +23,6 @@ from webapp.analysis.models import Analysis, StudySummary
 from webapp.analysis.selectors import history, progress_of
 from webapp.analysis.worklist import Filters, neighbours, occurring, worklist, worklist_page
 from webapp.core.errors import CodedError
-from webapp.registry.models import ModelVersion
 
 pytestmark = pytest.mark.django_db
 
@@ -73,8 +73,7 @@ def test_a_study_shows_the_least_finished_of_its_scans(study, queued, answer, fa
 def test_an_answer_is_not_taken_away_by_a_later_attempt(study, queued, answer, fail, model):
     scan = queued(series__study=study)
     answer(pneumonia=0.8)
-    ModelVersion.objects.update(status="retired")
-    ModelVersionFactory(number=2)
+    make_active(ModelVersionFactory(number=2, status="candidate"))
     services.analyses_queue([scan])
     assert (row(study).status, row(study).finding) == ("done", "pneumonia")
     fail()

@@ -105,19 +105,19 @@ def test_a_file_that_is_no_model_is_not_kept(tmp_path):
 def test_a_promotion_retires_the_one_before_and_is_recorded(register, admin, nudged):
     first, second = register(1), register(2)
     model_promote(model_version=first, by=admin, reason="the first")
-    promotion = model_promote(model_version=second, by=admin, reason="better at our hospital")
+    promotion = model_promote(model_version=second, by=admin, reason="better at our hospital", override=True)
     first.refresh_from_db()
     assert (first.status, second.status, selectors.active_models()) == ("retired", "active", {"cxr": second})
     assert (promotion.previous, promotion.by, promotion.reason) == (first, admin, "better at our hospital")
     event = AuditEvent.objects.filter(action="model.promoted").latest("created_at")
-    assert event.detail == {"slot": "cxr", "previous": str(first.pk)}
+    assert event.detail == {"slot": "cxr", "previous": str(first.pk), "overridden": True}
     assert nudged == ["worker.tasks.sweep"] * 2
 
 
 def test_a_rollback_is_another_promotion(register, admin):
     first, second = register(1), register(2)
     for version in (first, second, first):
-        model_promote(model_version=version, by=admin, reason="try it")
+        model_promote(model_version=version, by=admin, reason="try it", override=True)
     assert selectors.active_models() == {"cxr": first}
     assert Promotion.objects.count() == 3
 
@@ -203,7 +203,7 @@ def test_a_newer_shipped_model_replaces_an_earlier_shipped_one(shipped):
 
 def test_where_a_person_has_promoted_a_shipped_model_stays_a_candidate(shipped, register, admin):
     shipped(cxr=1)
-    model_promote(model_version=register(7), by=admin, reason="ours is better")
+    model_promote(model_version=register(7), by=admin, reason="ours is better", override=True)
     assert shipped(cxr=3) == {"cxr-1": "retired", "cxr-2": "active", "cxr-3": "candidate"}
 
 
@@ -223,7 +223,7 @@ def test_a_damaged_shipped_file_is_named(shipped, tmp_path):
 def test_the_command_line_promotes_for_a_named_person(register, admin, capsys):
     first, second = register(1), register(2)
     call_command("promote_model", str(first.pk), by="admin", reason="first")
-    call_command("promote_model", str(second.pk), by="admin", reason="second")
+    call_command("promote_model", str(second.pk), by="admin", reason="second", override=True)
     assert "cxr-2 is active now, in place of cxr-1" in capsys.readouterr().out
     with pytest.raises(CommandError, match="no such user"):
         call_command("promote_model", str(first.pk), by="nobody", reason="x")

@@ -19,6 +19,9 @@ class Command(BaseCommand):
         parser.add_argument("id", type=uuid.UUID)
         parser.add_argument("--by", required=True, help="user name of the person who decides this")
         parser.add_argument("--reason", required=True)
+        parser.add_argument(
+            "--override", action="store_true", help="against the gate, or without its word; if they may"
+        )
 
     def handle(self, *args, **options):
         version = ModelVersion.objects.filter(pk=options["id"]).first()
@@ -26,7 +29,9 @@ class Command(BaseCommand):
         if not version or not person:
             raise CommandError("There is no such model version." if not version else "There is no such user.")
         try:
-            promotion = model_promote(model_version=version, by=person, reason=options["reason"])
+            promotion = model_promote(
+                model_version=version, by=person, reason=options["reason"], override=options["override"]
+            )
         except CodedError as error:
             raise CommandError(f"{error.message} {error.remedy}") from error
         before = f", in place of {promotion.previous}" if promotion.previous else ""

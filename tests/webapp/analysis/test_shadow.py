@@ -1,0 +1,86 @@
+"""A candidate in the shadow: it scores what is new, and no reader's page, list or event knows of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.factories import ModelVersionFactory, ScanFactory, parsed, prediction
+from webapp.analysis import services
+from webapp.analysis.models import Analysis, ShadowAnalysis
+from webapp.analysis.selectors import progress_of, scan_analyses
+from webapp.analysis.shadow import agreement, kappa, shadow_done, shadow_fail, shadows_claim, shadows_queue
+from webapp.registry.models import ModelVersion
+from webapp.scans.claims import Claim
+from webapp.scans.services import ingest_claim, upload_store
+
+pytestmark = pytest.mark.django_db
+LEASE = services.INFER_LEASE
+
+
+@pytest.fixture
+def shadow(model):
+    version = ModelVersionFactory(number=2, status="candidate")
+    ModelVersion.objects.filter(pk=version.pk).update(shadow=True)
+    return version
+
+
+def say(abstention=None, **probabilities) -> None:
+    for row in shadows_claim(10, lease=LEASE):
+        assert shadow_done(shadow=row, token=row.attempt_token, prediction=prediction(**probabilities))
+
+
+def test_a_new_scan_is_queued_for_both_and_the_reader_sees_the_active_models_answer(
+    shadow, model, owner, site, answer
+):
+    upload_store(user=owner, site=site, chunks=[b"x"], filename="x.png", claim=Claim())
+    [claimed] = ingest_claim(1)
+    [scan] = services.ingest_done(
+        upload=claimed, token=claimed.attempt_token, results=[parsed(claimed, claimed.attempt_token)]
+    )
+    assert ShadowAnalysis.objects.get().model_version == shadow
+    assert Analysis.objects.get().model_version == model
+    answer(normal=0.9)
+    say(pneumonia=0.9)
+    scan.refresh_from_db()
+    assert [analysis.model_version for analysis in scan_analyses(scan)] == [model]
+    assert progress_of(scan).stage == "done"
+    assert scan.study.summary.finding == "normal"
+
+
+def test_only_candidates_that_are_asked_to_score_what_is_new(model, site):
+    ModelVersionFactory(number=3, status="candidate")
+    assert shadows_queue([ScanFactory(site=site)]) == 0
+
+
+def test_a_shadow_is_scored_once_however_often_it_is_queued(shadow, site):
+    scan = ScanFactory(site=site)
+    for _ in range(2):
+        shadows_queue([scan])
+    [row] = shadows_claim(10, lease=LEASE)
+    assert shadows_claim(10, lease=LEASE) == []
+    ShadowAnalysis.objects.update(lease_expires_at=row.created_at)
+    [again] = shadows_claim(10, lease=LEASE)
+    assert not shadow_done(shadow=row, token=row.attempt_token, prediction=prediction(normal=0.9))
+    assert shadow_fail(shadow=again, token=again.attempt_token, code="bad_image")
+
+
+def test_agreement_is_summed_up_against_the_active_model(shadow, model, queued, answer, site):
+    for ours, theirs in (("normal", "normal"), ("pneumonia", "pneumonia"), ("normal", "pneumonia")):
+        scan = queued()
+        answer(**{theirs: 0.9})
+        shadows_queue([scan])
+        say(**{ours: 0.8})
+    shadows_queue([ScanFactory(site=site)])  # the active model has not seen this one
+    say(normal=0.9)
+    told = agreement(shadow)
+    assert (told.scored, told.compared, told.same, told.failed) == (4, 3, 2, 0)
+    assert told.reported == {"normal": (2, 1), "pneumonia": (1, 2)}
+    assert told.kappa == pytest.approx(0.4)
+    assert told.difference["covid19"] == 0
+    assert told.difference["pneumonia"] == pytest.approx((0 + 0.1 + 0.9) / 3)
+    assert agreement(model).scored == 0
+
+
+def test_kappa_is_none_where_nothing_could_differ():
+    assert kappa([("a", "a"), ("a", "a")]) is None
+    assert kappa([("a", "b"), ("b", "a")]) == -1

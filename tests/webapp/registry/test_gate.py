@@ -1,0 +1,184 @@
+"""The gate as a pure function: what passes, and in which words the rest does not."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+
+import pytest
+
+from webapp.registry.gate import Policy, judge
+
+
+def interval(value: float, spread: float = 0.01) -> dict:
+    return {"value": value, "low": value - spread, "high": value + spread}
+
+
+def sides(candidate: float, active: float, spread: float = 0.01) -> dict:
+    gap = interval(candidate - active, spread)
+    return {"candidate": interval(candidate), "active": interval(active), "difference": gap}
+
+
+def measures(macro: dict) -> dict:
+    finding = {name: sides(0.8, 0.8) for name in ("auc", "sensitivity", "specificity", "brier")}
+    return {
+        "overall": {"macro_auc": macro, "calibration_error": sides(0.04, 0.05)},
+        "findings": {name: {"present": 60, **deepcopy(finding)} for name in ("normal", "pneumonia")},
+    }
+
+
+@pytest.fixture
+def found() -> dict:
+    """A comparison that passes with the policy as it comes."""
+    group = {"cases": 60, "too_few": False, "findings": {"pneumonia": {"auc": sides(0.8, 0.8)}}}
+    hidden = lambda value: {"lungs_hidden": {"auc": {"macro_auc": interval(value)}}}  # noqa: E731
+    return {
+        "models": {"candidate": {"name": "new"}, "active": {"name": "old"}},
+        "findings": ["normal", "pneumonia"],
+        "lost_findings": [],
+        "new_findings": [],
+        "without_answer": {"candidate": 0, "active": 0},
+        "all": measures(sides(0.82, 0.80)),
+        "answered": measures(sides(0.82, 0.80)),
+        "coverage": {"candidate": 0.97, "active": 0.98},
+        "calibration_by_chance": 0.05,
+        "groups": {"source": {"north": group}, "view": {}, "sex": {}, "age": {}},
+        "shortcuts": {"candidate": hidden(0.6), "active": hidden(0.6)},
+    }
+
+
+def reasons(found: dict, **rules: float) -> tuple[str, ...]:
+    return judge(Policy.of(rules), found).reasons
+
+
+def test_a_better_candidate_passes(found):
+    verdict = judge(Policy(), found)
+    assert verdict.passed
+    assert verdict.notes == ()
+
+
+def test_a_little_worse_is_not_inferior_as_long_as_the_interval_excludes_the_margin(found):
+    found["all"]["overall"]["macro_auc"] = sides(0.79, 0.80, spread=0.01)
+    assert not reasons(found)
+    found["all"]["overall"]["macro_auc"] = sides(0.79, 0.80, spread=0.04)
+    [reason] = reasons(found)
+    assert reason == (
+        "Macro AUC 0.79 against 0.80: the difference of -0.01 (-0.05 to +0.03) does not exclude that the "
+        "candidate is worse by more than 0.03."
+    )
+    assert not reasons(found, macro_auc_margin=0.06)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("auc", 0.74, "Pneumonia: AUC 0.74 against 0.80, worse by 0.06; the policy allows 0.05."),
+        ("sensitivity", 0.6, "Pneumonia: sensitivity 0.60 against 0.80, worse by 0.20"),
+        ("specificity", 0.6, "Pneumonia: specificity 0.60 against 0.80, worse by 0.20"),
+    ],
+)
+def test_a_gain_on_the_whole_excuses_no_loss_on_one_finding(found, name, value, words):
+    found["all"]["findings"]["pneumonia"][name] = sides(value, 0.8)
+    [reason] = reasons(found)
+    assert reason.startswith(words)
+
+
+def test_abstaining_improves_nothing(found):
+    """What was answered looks splendid; all cases and the coverage decide."""
+    found["all"]["overall"]["macro_auc"] = sides(0.70, 0.80)
+    found["answered"]["overall"]["macro_auc"] = sides(0.99, 0.80)
+    found["coverage"]["candidate"] = 0.5
+    said = reasons(found)
+    assert len(said) == 2
+    assert (
+        said[1] == "The candidate answers 50% of the cases, the active model 98%; the policy allows 5% less."
+    )
+
+
+def test_a_calibration_error_counts_as_far_as_chance_does_not_explain_it(found):
+    found["all"]["overall"]["calibration_error"] = sides(0.14, 0.05)
+    [reason] = reasons(found)
+    assert "0.14 is above the limit of 0.10" in reason
+    found["calibration_by_chance"] = 0.15
+    assert not reasons(found)
+
+
+def test_too_few_cases_of_a_finding_are_no_ground_to_judge_on(found):
+    found["all"]["findings"]["normal"]["present"] = 7
+    assert reasons(found) == ("The test part has only 7 cases with normal; the policy wants 20 to judge by.",)
+    assert not reasons(found, min_cases=7)
+
+
+def test_a_subgroup_may_neither_fall_behind_nor_lie_below_the_floor(found):
+    group = found["groups"]["source"]["north"]["findings"]["pneumonia"]
+    group["auc"] = sides(0.65, 0.80)
+    [reason] = reasons(found)
+    assert reason.startswith("In source north, pneumonia has an AUC of 0.65 against 0.80, worse by 0.15")
+    group["auc"] = sides(0.45, 0.45)
+    [reason] = reasons(found)
+    assert reason == "In source north, pneumonia has an AUC of 0.45, below the floor of 0.50."
+    group["auc"] = None
+    assert not reasons(found)
+
+
+def test_a_model_that_needs_no_lungs_is_refused(found):
+    macro = found["shortcuts"]["candidate"]["lungs_hidden"]["auc"]
+    macro["macro_auc"] = interval(0.72)
+    assert "the active model 0.60" in reasons(found)[0]
+    macro["macro_auc"] = interval(0.85)
+    assert "it decides by something else" in reasons(found)[0]
+    found["shortcuts"] = {"candidate": None, "active": None}
+    verdict = judge(Policy(), found)
+    assert verdict.passed
+    assert "shortcut test could not be made" in verdict.notes[0]
+
+
+def test_a_finding_that_is_lost_or_a_picture_without_an_answer_speaks_against_it(found):
+    found["lost_findings"] = ["covid19"]
+    found["without_answer"]["candidate"] = 3
+    first, second = reasons(found)
+    assert "no answer at all on 3 pictures" in first
+    assert second == "The candidate does not know covid19, which the active model reports."
+
+
+def test_where_nothing_was_active_the_candidate_has_to_be_better_than_chance(found):
+    alone = {"candidate": interval(0.7), "active": None, "difference": None}
+    found["models"]["active"] = None
+    for part in ("all",):
+        found[part]["overall"]["macro_auc"] = alone
+        for values in found[part]["findings"].values():
+            values.update({name: alone for name in ("auc", "sensitivity", "specificity")})
+    found["coverage"] = {"candidate": 0.9}
+    found["without_answer"] = {"candidate": 0}
+    found["groups"]["source"]["north"]["findings"]["pneumonia"]["auc"] = alone
+    found["shortcuts"] = {"candidate": None}
+    verdict = judge(Policy(), found)
+    assert verdict.passed
+    assert "No model was active" in verdict.notes[0]
+    found["all"]["overall"]["macro_auc"] = {**alone, "candidate": interval(0.45)}
+    assert reasons(found) == ("The candidate's macro AUC of 0.45 is no better than chance.",)
+
+
+def test_groups_that_are_too_small_are_named(found):
+    found["groups"]["sex"]["F"] = {"cases": 3, "too_few": True, "findings": {}}
+    assert judge(Policy(), found).notes == ("Too few cases to judge by: sex F.",)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("macro_auc_margin", -0.1),
+        ("macro_auc_margin", "0.1"),
+        ("min_cases", 2.5),
+        ("min_cases", True),
+        ("x", 1),
+    ],
+)
+def test_a_rule_is_a_number_within_its_bounds(name, value):
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 - the reasons stand in it by name
+        Policy.of({name: value})
+    assert list(caught.value.args[0]) == [name]
+
+
+def test_a_policy_survives_being_written_down():
+    policy = Policy.of({"min_cases": 5, "group_floor": 0.6})
+    assert Policy.of(policy.as_dict()) == policy

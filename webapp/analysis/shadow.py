@@ -1,0 +1,123 @@
+"""Shadow mode: a candidate scores new scans where no reader sees it; only its agreement is told."""
+
+from __future__ import annotations
+
+import uuid
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from django.db import transaction
+
+from classifier.contract import Prediction
+from webapp.analysis.models import Analysis, AnalysisStatus, ShadowAnalysis
+from webapp.core import ledger
+from webapp.core.queue import nudge
+from webapp.registry.models import ModelVersion
+from webapp.registry.selectors import active_models
+from webapp.scans.models import Scan
+
+INFER = "worker.tasks.infer"
+LOOKED_AT = 10_000
+
+
+@transaction.atomic
+def shadows_queue(scans: Iterable[Scan]) -> int:
+    """Queue new scans for the candidates that run in the shadow of their slot; answers how many."""
+    scans = list(scans)
+    versions = ModelVersion.objects.filter(shadow=True, slot__in={scan.slot for scan in scans})
+    wanted = [ShadowAnalysis(scan=s, model_version=v) for v in versions for s in scans if s.slot == v.slot]
+    ShadowAnalysis.objects.bulk_create(wanted, ignore_conflicts=True)
+    if wanted:
+        nudge(INFER)
+    return len(wanted)
+
+
+def shadows_claim(n: int, *, lease: timedelta) -> list[ShadowAnalysis]:
+    """Take up to `n` queued shadows of one model, that of the oldest; the worn-out ones are given up."""
+    ledger.give_up(ShadowAnalysis.objects.all())
+    oldest = ledger.claimable(ShadowAnalysis.objects.all()).order_by("created_at", "pk").first()
+    if oldest is None:
+        return []
+    of_one_model = ShadowAnalysis.objects.filter(model_version=oldest.model_version_id)
+    keys = [row.pk for row in ledger.claim(of_one_model, n=n, lease=lease)]
+    claimed = ShadowAnalysis.objects.select_related("model_version", "scan__series__study__patient")
+    return list(claimed.filter(pk__in=keys).order_by("created_at", "pk"))
+
+
+def shadow_done(*, shadow: ShadowAnalysis, token: uuid.UUID, prediction: Prediction) -> bool:
+    """Store what the candidate says; False when the attempt has lost its lease."""
+    return ledger.finish(
+        shadow,
+        token,
+        status=AnalysisStatus.DONE,
+        finding=prediction.finding or "",
+        uncertainty=prediction.uncertainty,
+        probabilities=dict(prediction.probabilities),
+        withheld=prediction.withheld,
+        error_code="",
+    )
+
+
+def shadow_fail(*, shadow: ShadowAnalysis, token: uuid.UUID, code: str) -> bool:
+    return ledger.finish(shadow, token, status=AnalysisStatus.FAILED, error_code=code)
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How a candidate's answers in the shadow go with the active model's on the same scans.
+
+    `same`: the same reported finding, and withheld alike. `kappa` (Cohen) is of the reported finding, None
+    where both always say one and the same. `reported`: finding ("" for none) to (candidate, active) counts;
+    `difference`: mean distance of the two probabilities by finding.
+    """
+
+    scored: int = 0
+    failed: int = 0
+    compared: int = 0
+    same: int = 0
+    kappa: float | None = None
+    withheld: tuple[int, int] = (0, 0)
+    reported: dict[str, tuple[int, int]] = field(default_factory=dict)
+    difference: dict[str, float] = field(default_factory=dict)
+
+
+def agreement(version: ModelVersion) -> Agreement:
+    """Summed up over the newest scans that the candidate has scored in the shadow."""
+    rows = ShadowAnalysis.objects.filter(model_version=version)
+    done = {row.scan_id: row for row in rows.filter(status="done").order_by("-created_at")[:LOOKED_AT]}
+    failed = rows.filter(status="failed").count()
+    active = active_models().get(version.slot)
+    shadowed = rows.filter(status="done").values("scan")
+    analyses = Analysis.objects.filter(model_version=active, status="done", scan__in=shadowed)
+    pairs = [(done[analysis.scan_id], analysis) for analysis in analyses if analysis.scan_id in done]
+    return _summed(pairs, scored=len(done), failed=failed)
+
+
+def _summed(pairs: Sequence[tuple[ShadowAnalysis, Analysis]], *, scored: int, failed: int) -> Agreement:
+    if not pairs:
+        return Agreement(scored=scored, failed=failed)
+    ours, theirs = Counter(a.finding for a, _ in pairs), Counter(b.finding for _, b in pairs)
+    shared = set(pairs[0][0].probabilities) & set(pairs[0][1].probabilities)
+    return Agreement(
+        scored=scored,
+        failed=failed,
+        compared=len(pairs),
+        same=sum((a.finding, a.withheld) == (b.finding, b.withheld) for a, b in pairs),
+        kappa=kappa([(a.finding, b.finding) for a, b in pairs]),
+        withheld=(sum(a.withheld for a, _ in pairs), sum(b.withheld for _, b in pairs)),
+        reported={name: (ours[name], theirs[name]) for name in sorted(ours | theirs)},
+        difference={
+            name: sum(abs(a.probabilities[name] - b.probabilities[name]) for a, b in pairs) / len(pairs)
+            for name in sorted(shared)
+        },
+    )
+
+
+def kappa(pairs: Sequence[tuple[str, str]]) -> float | None:
+    """Cohen's kappa: agreement beyond that of two who answer as often and know nothing."""
+    count = len(pairs)
+    ours, theirs = Counter(a for a, _ in pairs), Counter(b for _, b in pairs)
+    expected = sum(ours[name] * theirs[name] for name in ours) / count**2
+    return None if expected == 1 else (sum(a == b for a, b in pairs) / count - expected) / (1 - expected)

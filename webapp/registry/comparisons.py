@@ -1,0 +1,131 @@
+"""The life of a comparison, and the policy by which the gate judges it."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from django.db import IntegrityError, transaction
+
+from webapp.accounts.models import Site, User
+from webapp.accounts.services import can_everywhere
+from webapp.audit.services import record
+from webapp.core import ledger
+from webapp.core.errors import CodedError
+from webapp.core.queue import nudge
+from webapp.registry.gate import Policy, judge
+from webapp.registry.models import Comparison, ComparisonStatus, GatePolicy, ModelStatus, ModelVersion
+from webapp.registry.selectors import policy_in_force
+
+TRAIN = "worker.tasks.train"
+COMPARE_LEASE = timedelta(seconds=60)
+KEPT_CHANGES = 2000
+
+
+@transaction.atomic
+def comparison_request(
+    *,
+    candidate: ModelVersion,
+    manifest_name: str,
+    fingerprint: str,
+    site: Site | None,
+    by: User | None = None,
+) -> Comparison:
+    """Queue the comparison of a candidate with the model that is active now on a frozen test part.
+
+    `manifest_name` is a stored manifest with its own split. One that waits already is answered instead.
+    Raises CodedError `conflict` for what is no candidate.
+    """
+    if candidate.status != ModelStatus.CANDIDATE:
+        raise CodedError("conflict", "Only a candidate is compared.", status=409)
+    active = ModelVersion.objects.filter(slot=candidate.slot, status=ModelStatus.ACTIVE).first()
+    same = {"candidate": candidate, "active": active, "fingerprint": fingerprint}
+    waiting = Comparison.objects.filter(**same, status__in=("queued", "running")).first()
+    if waiting:
+        return waiting
+    row = Comparison.objects.create(**same, manifest_name=manifest_name, site=site, requested_by=by)
+    detail = {"candidate": str(candidate.pk), "active": str(active.pk) if active else None}
+    record(actor=by, site=site, action="comparison.requested", subject=row, detail=detail)
+    nudge(TRAIN, row.pk)
+    return row
+
+
+def comparison_claim(*, lease: timedelta = COMPARE_LEASE) -> Comparison | None:
+    """Take the oldest waiting comparison; the worn-out ones are given up."""
+    ledger.give_up(Comparison.objects.all())
+    keys = [row.pk for row in ledger.claim(Comparison.objects.all(), n=1, lease=lease)]
+    return Comparison.objects.select_related("candidate", "active").filter(pk__in=keys).first()
+
+
+@transaction.atomic
+def comparison_done(*, comparison: Comparison, token: uuid.UUID, report: Mapping[str, Any]) -> bool:
+    """Judge what was found by the policy in force and keep both; False when the attempt lost its lease."""
+    number, policy = policy_in_force()
+    verdict = judge(policy, report)
+    found = dict(report)
+    changes = found.pop("changes")
+    found["changed"] = len(changes)
+    mine = ledger.finish(
+        comparison,
+        token,
+        status=ComparisonStatus.DONE,
+        policy_number=number,
+        policy=policy.as_dict(),
+        report=found,
+        changes=changes[:KEPT_CHANGES],
+        passed=verdict.passed,
+        reasons=list(verdict.reasons),
+        notes=list(verdict.notes),
+        error_code="",
+    )
+    if mine:
+        detail = {"candidate": str(comparison.candidate_id), "passed": verdict.passed, "policy": number}
+        record(actor=None, site=comparison.site, action="comparison.done", subject=comparison, detail=detail)
+    return mine
+
+
+@transaction.atomic
+def comparison_fail(*, comparison: Comparison, token: uuid.UUID, code: str) -> bool:
+    """The comparison went wrong; False when the attempt has lost its lease."""
+    mine = ledger.finish(comparison, token, status=ComparisonStatus.FAILED, error_code=code)
+    if mine:
+        detail = {"code": code, "candidate": str(comparison.candidate_id)}
+        record(
+            actor=None, site=comparison.site, action="comparison.failed", subject=comparison, detail=detail
+        )
+    return mine
+
+
+def policy_set(*, rules: Mapping[str, Any], by: User, reason: str) -> GatePolicy:
+    """Write the next version of the gate's policy; earlier verdicts keep theirs.
+
+    Rules that are left out keep the value that is in force. Raises CodedError `forbidden`, `reason_missing`,
+    `invalid` with the rules that will not do, `conflict`.
+    """
+    if not can_everywhere(by, "gate.edit"):
+        raise CodedError(
+            "forbidden", "The gate stands for every site, and you may not edit it at each of them."
+        )
+    if not reason.strip():
+        raise CodedError("reason_missing")
+    number, policy = policy_in_force()
+    try:
+        rules = Policy.of({**policy.as_dict(), **rules}).as_dict()
+    except ValueError as error:
+        wrong = {name: [said] for name, said in error.args[0].items()}
+        raise CodedError("invalid", fields=wrong) from error
+    try:
+        return _write(number + 1, rules, policy, by=by, reason=reason.strip()[:500])
+    except IntegrityError as error:
+        raise CodedError("conflict") from error
+
+
+@transaction.atomic
+def _write(number: int, rules: dict[str, Any], before: Policy, *, by: User, reason: str) -> GatePolicy:
+    row = GatePolicy.objects.create(number=number, rules=rules, by=by, reason=reason)
+    changed = {name: value for name, value in rules.items() if value != before.as_dict()[name]}
+    detail = {"number": number, "changed": changed}
+    record(actor=by, site=None, action="gate.policy_changed", subject=row, detail=detail)
+    return row
