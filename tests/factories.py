@@ -20,6 +20,7 @@ from classifier.contract import Cam, ModelSpec, Prediction, Slot, predict_from
 from classifier.images.picture import ParseResult
 from webapp.accounts.models import Site, User
 from webapp.analysis.models import Analysis
+from webapp.labels.models import Label, LabelQueue, QueueItem
 from webapp.registry.models import ModelStatus, ModelVersion
 from webapp.scans.files import ParsedScan, store_parsed
 from webapp.scans.models import Patient, Scan, Series, Study, Upload
@@ -145,6 +146,40 @@ class AnalysisFactory(DjangoModelFactory):
 
     scan = factory.SubFactory(ScanFactory)
     model_version = factory.SubFactory(ModelVersionFactory)
+
+
+class LabelQueueFactory(DjangoModelFactory):
+    class Meta:
+        model = LabelQueue
+
+    site = factory.SubFactory(SiteFactory)
+    name = factory.Sequence("Queue {}".format)
+    findings = ["normal", "pneumonia"]
+    order = "random"
+    readers = 2
+    made_by = factory.SubFactory(UserFactory)
+
+
+class QueueItemFactory(DjangoModelFactory):
+    class Meta:
+        model = QueueItem
+
+    queue = factory.SubFactory(LabelQueueFactory)
+    scan = factory.SubFactory(ScanFactory, site=factory.SelfAttribute("..queue.site"))
+    position = factory.Sequence(lambda n: n)
+
+
+class LabelFactory(DjangoModelFactory):
+    """A label as it stands there, without what `labels.services` keeps beside it."""
+
+    class Meta:
+        model = Label
+
+    scan = factory.SubFactory(ScanFactory)
+    site = factory.SelfAttribute("scan.site")
+    reader = factory.SubFactory(UserFactory)
+    signed_as = factory.SelfAttribute("reader.username")
+    findings = factory.LazyFunction(lambda: {"pneumonia": "present"})
 
 
 def prediction(*, slot: str = Slot.CXR, **probabilities: float) -> Prediction:

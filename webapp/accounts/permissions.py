@@ -19,6 +19,8 @@ class Permission(StrEnum):
     USERS_MANAGE = "users.manage"
     AUDIT_VIEW = "audit.view"
     WEBHOOK_MANAGE = "webhook.manage"
+    LABEL_MANAGE = "label.manage"
+    LABEL_ADJUDICATE = "label.adjudicate"
 
 
 def known_permissions(value: object) -> None:

@@ -1,11 +1,21 @@
-"""What people say of studies: signed readings. Rows are added, never changed or removed."""
+"""What people say of pictures: signed readings of studies, labels of scans, and the queues of the latter.
+
+Readings and labels are added, never changed or removed.
+"""
 
 from __future__ import annotations
 
 from django.conf import settings
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
+from django.db.models import F, Q
 
+from classifier.contract import Slot
 from webapp.core.models import Record
+
+SLOTS = [(slot.value, slot.value) for slot in Slot]
+COMMENT_AT_MOST = 2000
+READERS_AT_MOST = 9
 
 
 class Reading(Record):
@@ -50,3 +60,184 @@ class ReadScan(models.Model):
 
     def __str__(self) -> str:
         return f"scan {self.scan_id} of reading {self.reading_id}"
+
+
+class Stated(models.TextChoices):
+    """What a label says of one finding. `unread`: asked, and not looked at; unknown is not absent."""
+
+    PRESENT = "present"
+    ABSENT = "absent"
+    UNCERTAIN = "uncertain"
+    UNREAD = "unread"
+
+
+class LabelSource(models.TextChoices):
+    """`reader`: a person on the picture. `import`: from a file. `adjudication`: decided over the readers."""
+
+    READER = "reader"
+    IMPORT = "import"
+    ADJUDICATION = "adjudication"
+
+
+class QueueOrder(models.TextChoices):
+    UNCERTAINTY = "uncertainty"
+    DISAGREEMENT = "disagreement"
+    DRIFT = "drift"
+    RANDOM = "random"
+
+
+class LabelQueue(Record):
+    """Scans to be labelled by `readers` people each, for these findings, in this order; fixed once made.
+
+    `contents` is what was asked for when the scans were chosen. A closed queue asks nobody any more.
+    """
+
+    Order = QueueOrder
+
+    site = models.ForeignKey("accounts.Site", models.PROTECT, related_name="label_queues")
+    name = models.CharField(max_length=100)
+    findings = models.JSONField()
+    order = models.CharField(max_length=16, choices=QueueOrder)
+    readers = models.PositiveSmallIntegerField(
+        default=1, validators=[MinValueValidator(1), MaxValueValidator(READERS_AT_MOST)]
+    )
+    contents = models.JSONField(default=dict)
+    made_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    closed_at = models.DateTimeField(null=True, blank=True)
+    scans = models.ManyToManyField("scans.Scan", through="QueueItem", related_name="label_queues")
+
+    class Meta:
+        ordering = ["-created_at"]
+        constraints = [
+            models.UniqueConstraint(fields=["site", "name"], name="queue_once_a_name"),
+            models.CheckConstraint(
+                condition=Q(readers__gte=1, readers__lte=READERS_AT_MOST), name="queue_has_readers"
+            ),
+        ]
+        indexes = [models.Index(fields=["site", "-created_at"], name="queue_newest")]
+
+    def __str__(self) -> str:
+        return f"label queue {self.id}"
+
+
+class ItemStatus(models.TextChoices):
+    """`waiting` for readers; then they `agreed`, or are `disputed` until an adjudication has `settled` it."""
+
+    WAITING = "waiting"
+    AGREED = "agreed"
+    DISPUTED = "disputed"
+    SETTLED = "settled"
+
+
+class QueueItem(Record):
+    """A scan's place in a queue. `done` counts the readers who have committed a label of it there."""
+
+    Status = ItemStatus
+
+    queue = models.ForeignKey(LabelQueue, models.CASCADE, related_name="items")
+    scan = models.ForeignKey("scans.Scan", models.PROTECT, related_name="queue_items")
+    position = models.PositiveIntegerField()
+    score = models.FloatField(null=True)
+    done = models.PositiveSmallIntegerField(default=0)
+    status = models.CharField(max_length=16, choices=ItemStatus, default=ItemStatus.WAITING)
+
+    class Meta:
+        ordering = ["position"]
+        constraints = [
+            models.UniqueConstraint(fields=["queue", "scan"], name="scan_once_a_queue"),
+            models.UniqueConstraint(fields=["queue", "position"], name="queue_position_once"),
+        ]
+        indexes = [models.Index(fields=["queue", "status", "position"], name="queue_next")]
+
+    def __str__(self) -> str:
+        return f"item {self.position} of queue {self.queue_id}"
+
+
+class QueueClaim(models.Model):
+    """A reader has this case open until `until`; meanwhile it counts among its readers."""
+
+    item = models.ForeignKey(QueueItem, models.CASCADE, related_name="claims")
+    reader = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+")
+    until = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["item", "reader"], name="claim_once_a_reader")]
+
+    def __str__(self) -> str:
+        return f"claim of item {self.item_id}"
+
+
+class Label(Record):
+    """One reader's word on one scan; the one that it supersedes stays. Triggers keep the rows as they are.
+
+    `findings`: code to one of `Stated`; a finding that is not in it was not asked. `confidence`: 1 low, 2
+    medium, 3 high. `regions`: [{"finding", "x", "y", "width", "height"}] in pixels of the original picture.
+    `blind`: given before the reader was shown what a model or other readers say; `seen` is the model's
+    answer that was shown otherwise. `reader` is who gave it, or who imported it: then `signed_as` is whom
+    the file names. `facts`: what a manifest says beside it (`source`, `split`, `age`, `sex`, `view`, ...).
+    """
+
+    Source = LabelSource
+
+    site = models.ForeignKey("accounts.Site", models.PROTECT, related_name="labels")
+    scan = models.ForeignKey("scans.Scan", models.PROTECT, related_name="labels")
+    reader = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="labels")
+    signed_as = models.CharField(max_length=200)
+    source = models.CharField(max_length=16, choices=LabelSource, default=LabelSource.READER)
+    queue = models.ForeignKey(LabelQueue, models.PROTECT, null=True, blank=True, related_name="labels")
+    findings = models.JSONField()
+    confidence = models.PositiveSmallIntegerField(null=True, blank=True)
+    regions = models.JSONField(default=list)
+    comment = models.TextField(max_length=COMMENT_AT_MOST, blank=True)
+    cannot_tell = models.BooleanField(default=False)
+    bad_image = models.BooleanField(default=False)
+    blind = models.BooleanField(default=True)
+    seen = models.ForeignKey("analysis.Analysis", models.PROTECT, null=True, blank=True, related_name="+")
+    facts = models.JSONField(default=dict)
+    reason = models.CharField(max_length=500, blank=True)
+    supersedes = models.OneToOneField(
+        "self", models.PROTECT, null=True, blank=True, related_name="superseded_by"
+    )
+
+    class Meta:
+        ordering = ["-created_at"]
+        default_permissions = ("view",)
+        indexes = [
+            models.Index(fields=["site", "-created_at", "-id"], name="label_newest"),
+            models.Index(fields=["scan", "-created_at"], name="label_of_scan"),
+            models.Index(fields=["queue", "reader"], name="label_of_queue"),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(confidence=None) | Q(confidence__gte=1, confidence__lte=3),
+                name="label_confidence",
+            ),
+            models.CheckConstraint(
+                condition=~Q(source="adjudication") | ~Q(reason=""), name="label_decided_with_reason"
+            ),
+            models.CheckConstraint(condition=~Q(supersedes=F("id")), name="label_not_over_itself"),
+            # Each row of supersessions begins once: what comes later has to name the one before it.
+            models.UniqueConstraint(
+                fields=["scan", "reader", "queue"],
+                condition=Q(source="reader", supersedes=None, queue__isnull=False),
+                name="label_first_in_a_queue",
+            ),
+            models.UniqueConstraint(
+                fields=["scan", "reader"],
+                condition=Q(source="reader", supersedes=None, queue=None),
+                name="label_first_of_a_reader",
+            ),
+            models.UniqueConstraint(
+                fields=["scan", "signed_as"],
+                condition=Q(source="import", supersedes=None),
+                name="label_first_import",
+            ),
+            models.UniqueConstraint(
+                fields=["scan"],
+                condition=Q(source="adjudication", supersedes=None),
+                name="label_first_adjudication",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"label {self.id}"

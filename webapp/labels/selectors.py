@@ -1,15 +1,19 @@
-"""Reading what people said of studies."""
+"""Reading what people said of studies and of scans."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
+from typing import Any
+from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from classifier.contract import NORMAL
-from webapp.accounts.models import User
+from webapp.accounts.models import Site, User
 from webapp.analysis.models import Analysis
-from webapp.labels.models import Reading
+from webapp.labels.models import Label, LabelQueue, LabelSource, Reading
+from webapp.labels.reference import reference_of
 from webapp.registry.selectors import active_models
 from webapp.scans.models import Study
 
@@ -39,3 +43,42 @@ def offered(analyses: Iterable[Analysis]) -> list[str]:
 def analyses_of(study: Study) -> QuerySet[Analysis]:
     analyses = Analysis.objects.filter(scan__series__study=study)
     return analyses.select_related("model_version", "scan").order_by("scan__received_at", "scan")
+
+
+def labels_in_force(*, site: Site, blind_only: bool = False) -> QuerySet[Label]:
+    """The labels that no later one supersedes; `blind_only`: of readers, what they said before being shown.
+
+    Answers of others come in by import and adjudication; those are blind to the model as far as is known.
+    """
+    labels = Label.objects.filter(site=site)
+    if not blind_only:
+        return labels.filter(superseded_by=None)
+    shown_since = Q(superseded_by=None) | Q(superseded_by__blind=False)
+    return labels.filter(shown_since, blind=True)
+
+
+def reference_labels(
+    *, site: Site, scans: Iterable[UUID] | QuerySet | None = None, blind_only: bool = False
+) -> dict[UUID, dict[str, str | None]]:
+    """The reference of each labelled scan of the site: scan id to {finding: "present", "absent" or None}.
+
+    An adjudication wins; else it is what the readers agree on, once a queue's readers have all read it. None:
+    they disagree, are uncertain, cannot tell, or have not read it. A finding that nobody was asked for is not
+    there at all. Unknown is not negative. `blind_only` leaves out what readers said after they were shown the
+    model's answer, as an estimate of its performance has to.
+    """
+    labels = labels_in_force(site=site, blind_only=blind_only)
+    if scans is not None:
+        labels = labels.filter(scan__in=scans)
+    by_scan: dict[UUID, list[Label]] = defaultdict(list)
+    for label in labels.defer("comment", "regions", "facts").order_by().iterator():
+        by_scan[label.scan_id].append(label)
+    queues = LabelQueue.objects.filter(site=site).values_list("pk", "readers", "closed_at")
+    wanted = {key: (readers, closed is not None) for key, readers, closed in queues}
+    return {scan: reference_of(some, wanted) for scan, some in by_scan.items()}
+
+
+def imported_facts(*, site: Site) -> dict[UUID, dict[str, Any]]:
+    """What manifests said of scans beside the findings (`source`, `split`, `age`, `sex`, `view`), by scan."""
+    imported = labels_in_force(site=site).filter(source=LabelSource.IMPORT).order_by("created_at")
+    return {scan: facts for scan, facts in imported.values_list("scan_id", "facts") if facts}
