@@ -7,10 +7,12 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 
 from django.conf import settings
+from django.db import transaction
 
 from webapp.analysis.models import Analysis
 from webapp.analysis.services import analyses_claim, analysis_done, analysis_fail
 from webapp.core import ledger, storage
+from webapp.monitoring.observations import observe
 from webapp.registry.models import ModelVersion
 from webapp.registry.selectors import active_models, artifact_path
 from webapp.scans.selectors import patient_age
@@ -66,17 +68,11 @@ class InferJob:
             return
         readable = list(inputs(analyses))
         results = predictor.predict([item for _, item in readable])
-        for (analysis, _), result in zip(readable, results, strict=True):
+        for (analysis, item), result in zip(readable, results, strict=True):
             if isinstance(result, Failure):
                 fail(analysis, result.code)
             else:
-                analysis_done(
-                    analysis=analysis,
-                    token=analysis.attempt_token,
-                    prediction=result.prediction,
-                    cam=result.cam,
-                    seconds=result.seconds,
-                )
+                keep(analysis, item, result)
 
 
 def inputs(analyses: Sequence[Analysis]) -> Iterator[tuple[Analysis, object]]:
@@ -94,6 +90,24 @@ def inputs(analyses: Sequence[Analysis]) -> Iterator[tuple[Analysis, object]]:
             fail(analysis, IMAGE_MISSING)
             continue
         yield analysis, Input(working, original=(scan.rows, scan.columns), age=patient_age(scan))
+
+
+def keep(analysis: Analysis, item, answer) -> None:
+    """Store a `classifier.predictor.Answer` on an Input, with what monitoring remembers of it."""
+    from classifier.traits import traits_of
+
+    traits = traits_of(item.working, answer.pooled)
+    with transaction.atomic():
+        done = analysis_done(
+            analysis=analysis,
+            token=analysis.attempt_token,
+            prediction=answer.prediction,
+            cam=answer.cam,
+            seconds=answer.seconds,
+        )
+        if done:
+            analysis.refresh_from_db(fields=["finding", "withheld"])
+            observe(analysis, pixels=traits.pixels, features=traits.features)
 
 
 def fail(analysis: Analysis, code: str) -> None:
