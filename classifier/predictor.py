@@ -40,12 +40,16 @@ class Input:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the model says of a box of one image; `seconds` is its share of the batch's time."""
+    """What the model says of a box of one image; `seconds` is its share of the batch's time.
+
+    `pooled` (channels,) float32 are the features that the head saw.
+    """
 
     prediction: Prediction
     cam: Cam
     box: Box
     seconds: float
+    pooled: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,8 @@ class Failure:
     message: str
 
 
-Output = tuple[np.ndarray, np.ndarray, Seen] | Failure  # probabilities (findings,), grids (findings, h, w)
+# Probabilities (findings,), grids (findings, h, w), pooled features (channels,), what the companions saw.
+Output = tuple[np.ndarray, np.ndarray, np.ndarray, Seen] | Failure
 
 
 class Predictor:
@@ -121,19 +126,21 @@ class Predictor:
         return self._infer(working[:half]) + self._infer(working[half:])
 
     @torch.inference_mode()
-    def forward(self, batch: Tensor) -> tuple[np.ndarray, np.ndarray]:
-        """Batch (N, 1, size, size) to probabilities (N, findings) and grids (N, findings, h, w), float32."""
+    def forward(self, batch: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Batch (N, 1, size, size) to probabilities (N, findings), grids (N, findings, h, w) and pooled
+        features (N, channels), float32."""
         batch = batch.to(self.device, self.dtype, memory_format=torch.channels_last)
         with exact(self.device):
             features = self.network.forward_features(batch).float()
             probabilities = probabilities_of(self.network.forward_head(features), self.spec)
             grids = cam_of(features, self.network, self.spec)
-        return probabilities.cpu().numpy(), grids.cpu().numpy()
+            pooled = features.mean(dim=(2, 3))
+        return probabilities.cpu().numpy(), grids.cpu().numpy(), pooled.cpu().numpy()
 
     def _answer(self, item: Input, output: Output, seconds: float) -> Answer | Failure:
         if isinstance(output, Failure):
             return output
-        probabilities, grids, seen = output
+        probabilities, grids, pooled, seen = output
         if not (np.isfinite(probabilities).all() and np.isfinite(grids).all()):
             return Failure(INFERENCE_FAILED, "the network's output is not finite")
         named = dict(zip(self.spec.findings, probabilities.tolist(), strict=True))
@@ -145,7 +152,7 @@ class Predictor:
             scale=self.spec.cam_scale,
             inside_lungs=seen.inside_lungs(grids[shown]),
         )
-        return Answer(prediction, cam, seen.box, seconds)
+        return Answer(prediction, cam, seen.box, seconds, pooled)
 
     def _probe(self) -> Tensor:
         """A fixed batch to warm up with and to compare precisions on: the golden inputs, or else noise."""
@@ -159,9 +166,9 @@ class Predictor:
         if dtype is None:
             return
         probe, exact_network = self._probe(), self.network
-        expected, _ = self.forward(probe)
+        expected, *_ = self.forward(probe)
         self.network, self.dtype = with_convolutions_in(exact_network, dtype), dtype
-        found, _ = self.forward(probe)
+        found, *_ = self.forward(probe)
         if not np.abs(found - expected).max() <= TOLERANCE:
             log.info("precision stays fp32: %s moves a probability by more than %s", dtype, TOLERANCE)
             self.network, self.dtype = exact_network, torch.float32

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import uuid
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import factory
 import numpy as np
 from django.conf import settings
+from django.db.models.base import ModelState
 from factory.django import DjangoModelFactory
 from PIL import Image
 from safetensors.numpy import save
@@ -21,6 +23,7 @@ from classifier.images.picture import ParseResult
 from webapp.accounts.models import Site, User
 from webapp.analysis.models import Analysis
 from webapp.labels.models import Label, LabelQueue, QueueItem
+from webapp.monitoring.models import Observation
 from webapp.registry.models import ModelStatus, ModelVersion, Promotion
 from webapp.scans.files import ParsedScan, store_parsed
 from webapp.scans.models import Patient, Scan, Series, Study, Upload
@@ -244,3 +247,60 @@ def artifact(path: Path, *, slot: str = Slot.CXR, seed: int = 0, **changes: obje
 
 def _as_json(spec: ModelSpec) -> dict:
     return json.loads(spec.to_json())
+
+
+def answers(
+    site: Site,
+    version: ModelVersion,
+    count: int,
+    *,
+    seed: int = 0,
+    shift: float = 0.0,
+    at: datetime = datetime(2026, 11, 1, tzinfo=UTC),
+    every: timedelta = timedelta(minutes=10),
+    **fields: object,
+) -> list[Analysis]:
+    """Finished analyses with observations, one scan each, of one patient; `shift` moves their traits.
+
+    `fields` are the observations' (`manufacturer`, `sex`, ...); `withheld` may be a share.
+    """
+    rng = np.random.default_rng(seed)
+    series = SeriesFactory(study__patient=PatientFactory(site=site))
+    upload = UploadFactory(site=site, status=Upload.Status.DONE)
+    bare = ScanFactory.build(site=site, series=series, upload=upload, received_at=at)
+    scans = []
+    for _ in range(count):
+        scan = copy.copy(bare)
+        scan.pk, scan._state = uuid.uuid4(), ModelState()
+        scans.append(scan)
+    Scan.objects.bulk_create(scans)
+    share = float(fields.pop("withheld", 0.0))
+    made, seen = [], []
+    for index, scan in enumerate(scans):
+        said = rng.dirichlet([1.0, 1.0, 1.0])
+        withheld = bool(rng.random() < share)
+        named = dict(zip(FINDINGS, said.tolist(), strict=True))
+        analysis = Analysis(
+            scan=scan,
+            model_version=version,
+            status=Analysis.Status.DONE,
+            finding=max(named, key=named.__getitem__),
+            probabilities=named,
+            uncertainty=0.5,
+            abstention="low_confidence" if withheld else "",
+            withheld=withheld,
+        )
+        made.append(analysis)
+        row = {
+            "site": site,
+            "model_version": version,
+            "at": at + index * every,
+            "pixels": (rng.normal(size=20) + shift).tolist(),
+            "features": (rng.normal(size=24) + shift).tolist(),
+            "withheld": withheld,
+            "finding": analysis.finding,
+        }
+        seen.append(Observation(analysis=analysis, **row | fields))
+    Analysis.objects.bulk_create(made)
+    Observation.objects.bulk_create(seen)
+    return made

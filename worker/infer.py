@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from django.conf import settings
+from django.db import transaction
 
 from webapp.analysis.models import Analysis, ShadowAnalysis
 from webapp.analysis.services import analyses_claim, analysis_done, analysis_fail
 from webapp.analysis.shadow import shadow_done, shadow_fail, shadows_claim
 from webapp.core import ledger, storage
+from webapp.monitoring.observations import observe
 from webapp.registry.models import ModelVersion
 from webapp.registry.selectors import active_models, artifact_path
 from webapp.scans.selectors import patient_age
@@ -65,12 +67,8 @@ class InferJob:
                 ledger.release(model, rows[0].attempt_token)
                 raise
 
-    def _answer(
-        self, analyses: Sequence[Any], done: Callable | None = None, failed: Fail | None = None
-    ) -> None:
+    def _answer(self, analyses: Sequence[Any], done: Callable, failed: Fail) -> None:
         from classifier.predictor import Failure
-
-        done, failed = done or store, failed or fail
 
         try:
             predictor = self._models.predictor(analyses[0].model_version)
@@ -81,11 +79,11 @@ class InferJob:
             return
         readable = list(inputs(analyses, failed))
         results = predictor.predict([item for _, item in readable])
-        for (analysis, _), result in zip(readable, results, strict=True):
+        for (analysis, item), result in zip(readable, results, strict=True):
             if isinstance(result, Failure):
                 failed(analysis, result.code)
             else:
-                done(analysis, result)
+                done(analysis, item, result)
 
 
 def inputs(analyses: Sequence[Any], failed: Fail) -> Iterator[tuple[Any, object]]:
@@ -105,21 +103,29 @@ def inputs(analyses: Sequence[Any], failed: Fail) -> Iterator[tuple[Any, object]
         yield analysis, Input(working, original=(scan.rows, scan.columns), age=patient_age(scan))
 
 
-def store(analysis: Analysis, answer: Any) -> None:
-    analysis_done(
-        analysis=analysis,
-        token=analysis.attempt_token,
-        prediction=answer.prediction,
-        cam=answer.cam,
-        seconds=answer.seconds,
-    )
+def store(analysis: Analysis, item: Any, answer: Any) -> None:
+    """Store a `classifier.predictor.Answer` on an Input, with what monitoring remembers of it."""
+    from classifier.traits import traits_of
+
+    traits = traits_of(item.working, answer.pooled)
+    with transaction.atomic():
+        done = analysis_done(
+            analysis=analysis,
+            token=analysis.attempt_token,
+            prediction=answer.prediction,
+            cam=answer.cam,
+            seconds=answer.seconds,
+        )
+        if done:
+            analysis.refresh_from_db(fields=["finding", "withheld"])
+            observe(analysis, pixels=traits.pixels, features=traits.features)
 
 
 def fail(analysis: Analysis, code: str) -> None:
     analysis_fail(analysis=analysis, token=analysis.attempt_token, code=code)
 
 
-def store_shadow(shadow: ShadowAnalysis, answer: Any) -> None:
+def store_shadow(shadow: ShadowAnalysis, item: Any, answer: Any) -> None:
     shadow_done(shadow=shadow, token=shadow.attempt_token, prediction=answer.prediction)
 
 

@@ -10,13 +10,23 @@ from worker.app import SWEEP_SECONDS, app
 from worker.drain import LOOK_SECONDS, Drain
 from worker.infer import InferJob
 from worker.ingest import IngestJob
+from worker.monitor import LOOK_SECONDS as MONITOR_SECONDS
+from worker.monitor import MonitorJob
 from worker.notify import NotifyJob
 from worker.sweep import SweepJob
 from worker.train import TrainJob
 
 logger = logging.getLogger(__name__)
 
-JOBS = {"ingest": IngestJob, "infer": InferJob, "train": TrainJob, "notify": NotifyJob, "control": SweepJob}
+JOBS = {
+    "ingest": IngestJob,
+    "infer": InferJob,
+    "train": TrainJob,
+    "notify": NotifyJob,
+    "monitor": MonitorJob,
+    "control": SweepJob,
+}
+LOOKS = {"control": SWEEP_SECONDS, "monitor": MONITOR_SECONDS}
 STOP_SECONDS = 8.0
 
 drains: dict[str, Drain] = {}
@@ -53,6 +63,12 @@ def notify() -> None:
 
 
 @task
+def monitor() -> None:
+    """Something has come that is watched."""
+    wake("monitor")
+
+
+@task
 def sweep() -> None:
     """Time to look for what was left lying."""
     wake("control")
@@ -69,7 +85,7 @@ def start(*, queues: Iterable[str], node: str) -> None:
     """Start the drains of the queues that this worker consumes."""
     for queue in queues:
         if queue in JOBS:
-            look = SWEEP_SECONDS if queue == "control" else LOOK_SECONDS
+            look = LOOKS.get(queue, LOOK_SECONDS)
             drains[queue] = Drain(JOBS[queue](), node=node, look_seconds=look)
             drains[queue].start()
 

@@ -21,8 +21,30 @@ APPS = {
     "analysis": {"core", "accounts", "audit", "webhooks", "scans", "registry"},
     "labels": {"core", "accounts", "audit", "scans", "registry", "analysis"},
     "training": {"core", "accounts", "audit", "scans", "registry", "labels"},
-    "pages": {"core", "accounts", "audit", "scans", "registry", "analysis", "labels", "training"},
-    "api": {"core", "accounts", "audit", "webhooks", "scans", "registry", "analysis", "labels", "training"},
+    "monitoring": {"core", "accounts", "audit", "scans", "registry", "analysis", "labels"},
+    "pages": {
+        "core",
+        "accounts",
+        "audit",
+        "scans",
+        "registry",
+        "analysis",
+        "labels",
+        "training",
+        "monitoring",
+    },
+    "api": {
+        "core",
+        "accounts",
+        "audit",
+        "webhooks",
+        "scans",
+        "registry",
+        "analysis",
+        "labels",
+        "training",
+        "monitoring",
+    },
 }
 WEB_MAY_READ = ("classifier.contract", "classifier.split", "classifier.images", "classifier.artifact")
 TORCH = {"torch", "torchvision", "timm"}

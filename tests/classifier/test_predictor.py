@@ -58,6 +58,14 @@ def test_probabilities_are_those_of_the_network_at_the_specs_temperature(artifac
     assert answer.seconds > 0
 
 
+def test_the_pooled_features_are_what_the_head_saw(artifact):
+    (answer,) = Predictor(artifact).predict([picture(0)])
+    with torch.no_grad():
+        logits = artifact.network.fc(torch.from_numpy(answer.pooled)).numpy() / 1.7
+    expected = np.exp(logits) / np.exp(logits).sum()
+    np.testing.assert_allclose(vector(answer), expected, atol=1e-6)
+
+
 def test_sigmoid_findings_are_independent(artifact):
     probabilities = probabilities_of(torch.tensor([[3.4, 0.0, 3.4]]), replace(SPEC, activation="sigmoid"))
     assert probabilities[0].tolist() == pytest.approx([0.8808, 0.5, 0.8808], abs=1e-4)

@@ -93,7 +93,7 @@ def test_an_attempt_that_lost_its_lease_stores_nothing(queued):
     [late] = ledger.claim(Analysis.objects.all(), n=1, lease=-LEASE)
     job = drain()
     done = Analysis.objects.values().get()
-    job._answer([late])
+    job._answer([late], infer.store, infer.fail)
     assert Analysis.objects.values().get() == done
     assert AnalysisCam.objects.count() == 1
 

@@ -23,6 +23,7 @@ class Permission(StrEnum):
     WEBHOOK_MANAGE = "webhook.manage"
     LABEL_MANAGE = "label.manage"
     LABEL_ADJUDICATE = "label.adjudicate"
+    ALARM_MANAGE = "alarm.manage"
 
 
 def known_permissions(value: object) -> None:

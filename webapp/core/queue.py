@@ -18,6 +18,7 @@ QUEUES = {
     "worker.tasks.infer": "infer",
     "worker.tasks.train": "train",
     "worker.tasks.notify": "notify",
+    "worker.tasks.monitor": "monitor",
     "worker.tasks.sweep": "control",
 }
 POLL_SECONDS = 0.05

@@ -63,6 +63,7 @@ INSTALLED_APPS = [
     "webapp.analysis",
     "webapp.labels",
     "webapp.training",
+    "webapp.monitoring",
     "webapp.pages",
     "webapp.api",
 ]
@@ -263,6 +264,17 @@ SPECTACULAR_SETTINGS = {
 }
 HILUM_API_RATE = env("HILUM_API_RATE")
 HILUM_WEBHOOK_NETWORKS = env("HILUM_WEBHOOK_NETWORKS")
+
+# --- Monitoring -------------------------------------------------------------------------------------
+
+HILUM_DRIFT_REFERENCE = max(100, env("HILUM_DRIFT_REFERENCE"))
+HILUM_METRICS_TOKEN = env("HILUM_METRICS_TOKEN")
+HILUM_METRICS_NETWORKS = env("HILUM_METRICS_NETWORKS")
+# Without EMAIL_URL nothing is ever sent.
+HILUM_MAIL = bool(env("EMAIL_URL"))
+vars().update(env.email_url_config(env("EMAIL_URL") or "dummymail://"))
+EMAIL_TIMEOUT = 20
+DEFAULT_FROM_EMAIL = env("HILUM_MAIL_FROM") or "hilum@localhost"
 
 # --- Time, words, logs ------------------------------------------------------------------------------
 

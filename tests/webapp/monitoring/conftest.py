@@ -1,0 +1,47 @@
+"""A version that answers at the site, and an alarm that its pictures have raised."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from tests import factories
+from webapp.monitoring.kinds import Kind
+from webapp.monitoring.models import Alarm
+from webapp.monitoring.services import Standing, baseline_begin, round_store
+from webapp.monitoring.streams import cases
+from webapp.registry.models import ModelVersion
+
+START = datetime(2026, 11, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def version(db) -> ModelVersion:
+    return factories.ModelVersionFactory()
+
+
+@pytest.fixture
+def admin(person, site):
+    return person("ada", role="admin", site=site)
+
+
+@pytest.fixture
+def alarm(site, version) -> Alarm:
+    """Thirty answers were the reference; the next ten raised an alarm from the fourth on."""
+    factories.answers(site, version, 40)
+    stream = cases(site, version, Kind.PIXELS, behind=None, most=100)
+    round = baseline_begin(
+        site=site, version=version, kind=Kind.PIXELS, cases=stream[:30], data={"names": []}
+    )
+    standing = Standing(
+        cases=10,
+        latest=stream[-1],
+        capital=250.0,
+        highest=250.0,
+        points=[[stream[-1].at.isoformat(), 2.398]],
+        by_score={"brightness": 4000.0},
+        since=stream[33].at,
+        detail={"score": "brightness", "was": 0.41, "is": 0.62, "cases": 7, "capital": 120.0},
+    )
+    return round_store(round=round, standing=standing)

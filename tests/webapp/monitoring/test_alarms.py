@@ -1,0 +1,202 @@
+"""An alarm is opened once, answered for by people, and its trail is kept."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.db import Error, transaction
+from django.utils import timezone
+
+from tests import factories
+from webapp.audit.models import AuditEvent
+from webapp.core.errors import CodedError
+from webapp.monitoring.kinds import Kind
+from webapp.monitoring.models import Alarm, AlarmEvent, Baseline, Round
+from webapp.monitoring.selectors import (
+    alarm_or_404,
+    alarms_visible,
+    begin_of,
+    charts,
+    open_alarms,
+    recipients,
+    round_in_force,
+)
+from webapp.monitoring.services import (
+    Standing,
+    alarm_acknowledge,
+    alarm_close,
+    alarm_comment,
+    alarms_retire,
+    round_next,
+    round_store,
+)
+from webapp.monitoring.streams import cases
+from webapp.monitoring.words import sentence
+
+pytestmark = pytest.mark.django_db
+
+
+def trail(alarm: Alarm) -> list[tuple[str, str, str]]:
+    return [(e.act, e.by.username if e.by else "", e.comment) for e in alarm.trail.select_related("by")]
+
+
+def again(alarm: Alarm) -> Standing:
+    round = alarm.round
+    latest = cases(alarm.site, alarm.model_version, Kind.PIXELS, behind=None, most=100)[-1]
+    return Standing(10, latest, 300.0, 300.0, round.points, round.by_score, alarm.since, alarm.detail)
+
+
+def test_an_alarm_says_what_has_changed_since_when_and_leaves_a_trace(alarm, site, version):
+    assert (alarm.site, alarm.model_version, alarm.kind, alarm.status) == (site, version, "pixels", "open")
+    assert sentence(alarm) == (
+        f"The pictures have changed since 2026-11-01 05:30 UTC with model {version}. "
+        "Brightness was 0.41 in the reference and is 0.62; 7 pictures since then."
+    )
+    assert trail(alarm) == [("opened", "", "")]
+    event = AuditEvent.objects.get(action="alarm.opened")
+    assert (event.site, event.detail, event.actor) == (site, {"kind": "pixels"}, None)
+
+
+def test_a_round_opens_one_alarm_however_often_it_is_looked_at(alarm):
+    assert round_store(round=alarm.round, standing=again(alarm)) is None
+    assert Alarm.objects.count() == 1
+
+
+def test_while_an_alarm_is_not_closed_no_other_of_its_kind_is_opened(alarm, admin):
+    alarm_acknowledge(alarm=alarm, actor=admin)
+    later = round_next(round=alarm.round)
+    assert round_store(round=later, standing=again(alarm)) is None
+    alarm_close(alarm=alarm, actor=admin, outcome="passed", comment="The tube was replaced.")
+    assert round_store(round=later, standing=again(alarm)) is not None
+
+
+def test_an_admin_acknowledges_comments_and_closes_and_all_of_it_is_kept(alarm, admin):
+    alarm_acknowledge(alarm=alarm, actor=admin, comment="I ask radiology.")
+    alarm_comment(alarm=alarm, actor=admin, comment="New detector in room 2.")
+    alarm_close(alarm=alarm, actor=admin, outcome="passed", comment="Set back.")
+    assert trail(alarm) == [
+        ("opened", "", ""),
+        ("acknowledged", "ada", "I ask radiology."),
+        ("commented", "ada", "New detector in room 2."),
+        ("closed", "ada", "Set back."),
+    ]
+    told = AuditEvent.objects.filter(action__startswith="alarm.").order_by("created_at")
+    assert [e.action for e in told] == [
+        "alarm.opened",
+        "alarm.acknowledged",
+        "alarm.commented",
+        "alarm.closed",
+    ]
+    assert not any("radiology" in str(e.detail) for e in told)
+    assert told.last().detail == {"kind": "pixels", "outcome": "passed"}
+
+
+def test_the_database_keeps_the_trail(alarm):
+    event = AlarmEvent.objects.get()
+    for act in (lambda: AlarmEvent.objects.update(comment="x"), event.delete):
+        with pytest.raises(Error, match="trail of an alarm"), transaction.atomic():
+            act()
+
+
+def test_who_does_not_answer_for_alarms_changes_nothing(alarm, owner, stranger):
+    for who in (owner, stranger):
+        for act in (
+            lambda who=who: alarm_acknowledge(alarm=alarm, actor=who),
+            lambda who=who: alarm_comment(alarm=alarm, actor=who, comment="x"),
+            lambda who=who: alarm_close(alarm=alarm, actor=who, outcome="passed", comment="x"),
+        ):
+            with pytest.raises(CodedError, match="forbidden"):
+                act()
+    alarm.refresh_from_db()
+    assert (alarm.status, len(trail(alarm))) == ("open", 1)
+
+
+def test_owner_and_teammate_see_it_and_a_stranger_does_not(alarm, owner, teammate, stranger):
+    assert alarm_or_404(owner, alarm.pk) == alarm_or_404(teammate, alarm.pk) == alarm
+    assert not alarms_visible(stranger).exists()
+    with pytest.raises(CodedError, match="not_found"):
+        alarm_or_404(stranger, alarm.pk)
+
+
+@pytest.mark.parametrize(
+    ("act", "code"),
+    [
+        (lambda a, who: alarm_comment(alarm=a, actor=who, comment=" "), "invalid"),
+        (lambda a, who: alarm_comment(alarm=a, actor=who, comment="x" * 1001), "invalid"),
+        (lambda a, who: alarm_close(alarm=a, actor=who, outcome="", comment="x"), "invalid"),
+        (lambda a, who: alarm_close(alarm=a, actor=who, outcome="retired", comment="x"), "invalid"),
+        (lambda a, who: alarm_close(alarm=a, actor=who, outcome="passed", comment=" "), "reason_missing"),
+    ],
+)
+def test_what_is_not_said_properly_is_refused(alarm, admin, act, code):
+    with pytest.raises(CodedError, match=code):
+        act(alarm, admin)
+    assert len(trail(alarm)) == 1
+
+
+def test_what_is_closed_stays_closed(alarm, admin):
+    alarm_close(alarm=alarm, actor=admin, outcome="passed", comment="x")
+    for act in (
+        lambda: alarm_acknowledge(alarm=alarm, actor=admin),
+        lambda: alarm_close(alarm=alarm, actor=admin, outcome="passed", comment="y"),
+    ):
+        with pytest.raises(CodedError, match="conflict"):
+            act()
+
+
+def test_after_a_change_that_passed_the_same_reference_is_held_against_what_comes(
+    alarm, admin, site, version
+):
+    alarm_close(alarm=alarm, actor=admin, outcome="passed", comment="x")
+    round = round_in_force(site, version, Kind.PIXELS)
+    assert (round.number, round.baseline_id) == (2, alarm.round.baseline_id)
+    assert timezone.now() - round.after < timedelta(minutes=1)
+
+
+def test_a_change_that_is_accepted_begins_the_next_reference(alarm, admin, site, version):
+    alarm_close(alarm=alarm, actor=admin, outcome="accepted", comment="We have a new scanner.")
+    assert round_in_force(site, version, Kind.PIXELS) is None
+    assert begin_of(site, version, Kind.PIXELS).at == alarm.since
+    stream = cases(site, version, Kind.PIXELS, behind=begin_of(site, version, Kind.PIXELS), most=100)
+    assert (len(stream), stream[0].at) == (7, alarm.since)
+    assert Baseline.objects.get().ended_at
+    assert Round.objects.get().ended_at
+
+
+def test_alarms_of_a_version_that_is_retired_are_closed_by_the_system(alarm, version):
+    assert alarms_retire() == 0
+    version.status = "retired"
+    version.save()
+    assert alarms_retire() == 1
+    alarm.refresh_from_db()
+    assert alarm.status == "closed"
+    assert [(e.act, e.by, e.outcome) for e in alarm.trail.all()][-1] == ("closed", None, "retired")
+
+
+def test_training_rules_can_ask_for_what_is_open(alarm, admin, site, other_site):
+    assert list(open_alarms(site)) == [alarm] == list(open_alarms())
+    assert not open_alarms(other_site)
+    alarm_acknowledge(alarm=alarm, actor=admin)
+    assert list(open_alarms(site)) == [alarm]
+    alarm_close(alarm=alarm, actor=admin, outcome="passed", comment="x")
+    assert not open_alarms(site)
+
+
+def test_mail_goes_to_those_who_answer_for_the_site(site, other_site, person):
+    person("ada", role="admin", site=site, email="ada@example.org")
+    person("bob", role="admin", site=site)
+    person("cleo", role="clinician", site=site, email="cleo@example.org")
+    person("dan", role="admin", site=other_site, email="dan@example.org")
+    assert recipients(site) == ["ada@example.org"]
+
+
+def test_charts_say_what_they_lack(alarm, site, version, settings, django_assert_max_num_queries):
+    settings.HILUM_DRIFT_REFERENCE = 100
+    factories.answers(site, version, 5, seed=1)
+    with django_assert_max_num_queries(20):
+        found = {chart.kind: chart for chart in charts(site, version)}
+    assert (found[Kind.PIXELS].alarm, found[Kind.PIXELS].missing) == (alarm, 0)
+    assert (found[Kind.FEATURES].round, found[Kind.FEATURES].missing) == (None, 55)
+    assert (found[Kind.REFUSALS].version, found[Kind.REFUSALS].alarm) == (None, None)
+    assert found[Kind.PERFORMANCE].missing == 100

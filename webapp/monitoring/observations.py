@@ -1,0 +1,160 @@
+"""Keeping what is watched: traits of answered pictures, and people's verdicts on the answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from webapp.accounts.models import Site
+from webapp.analysis.models import Analysis
+from webapp.analysis.summaries import severity
+from webapp.labels.models import Label, Reading
+from webapp.labels.selectors import INCONCLUSIVE, OTHER, reference_labels
+from webapp.monitoring.models import Looked, Observation, Verdict
+from webapp.monitoring.streams import SETTLED
+from webapp.scans.selectors import patient_age
+
+BATCH = 500
+AGES = ((1, "<1"), (6, "1-5"), (18, "6-17"), (40, "18-39"), (65, "40-64"), (float("inf"), "65+"))
+OPEN_WORDS = {INCONCLUSIVE, OTHER}
+
+
+def observe(
+    analysis: Analysis,
+    *,
+    pixels: Sequence[float] = (),
+    features: Sequence[float] = (),
+    at: datetime | None = None,
+) -> None:
+    """Keep an answered analysis for monitoring, in the transaction that stored the answer; once."""
+    row = _observation(analysis, at or timezone.now())
+    row.pixels, row.features = list(pixels), list(features)
+    Observation.objects.bulk_create([row], ignore_conflicts=True)
+
+
+def observe_earlier() -> int:
+    """Keep, without traits, analyses that were answered before monitoring came; answers how many."""
+    missing = Analysis.objects.filter(status=Analysis.Status.DONE, observation=None)
+    rows = missing.select_related("scan__series__study__patient").order_by("created_at")[:BATCH]
+    made = [_observation(analysis, analysis.finished_at or analysis.created_at) for analysis in rows]
+    Observation.objects.bulk_create(made, ignore_conflicts=True)
+    return len(made)
+
+
+def judge(site: Site) -> int:
+    """Turn what people have said since the last time into verdicts; answers how many readings and labels."""
+    return _judge_readings(site) + _judge_labels(site)
+
+
+def judge_again(site: Site) -> int:
+    """Verdicts that are known without a new label: a queue was closed, or a model has answered late."""
+    unjudged = Analysis.objects.filter(status=Analysis.Status.DONE, scan__labels__site=site)
+    unjudged = unjudged.exclude(verdicts__source=Verdict.Source.LABEL)
+    scans = list(dict.fromkeys(unjudged.values_list("scan_id", flat=True)))
+    return sum(_judge_scans(site, scans[start : start + BATCH]) for start in range(0, len(scans), BATCH))
+
+
+def _observation(analysis: Analysis, at: datetime) -> Observation:
+    scan = analysis.scan
+    return Observation(
+        analysis_id=analysis.pk,
+        site_id=scan.site_id,
+        model_version_id=analysis.model_version_id,
+        at=at,
+        withheld=analysis.withheld,
+        finding=analysis.finding,
+        manufacturer=_text(scan.metadata.get("Manufacturer"))[:64],
+        view=_text(scan.view_position or scan.metadata.get("ViewPosition"))[:16].upper(),
+        sex=_text(scan.metadata.get("PatientSex") or scan.patient.sex)[:16].upper(),
+        age=age_band(patient_age(scan)),
+    )
+
+
+def age_band(age: float | None) -> str:
+    """Band of an age in years, empty when it is unknown; the same bands as in model reports."""
+    return "" if age is None else next(name for below, name in AGES if age < below)
+
+
+def _text(value: Any) -> str:
+    return " ".join(value.split()) if isinstance(value, str) else ""
+
+
+@transaction.atomic
+def _judge_readings(site: Site) -> int:
+    """Each reading holds against the worst answer that stood on the page when it was signed."""
+    readings = _fresh(Reading.objects.filter(site=site), site, Verdict.Source.READING)
+    seen = {r.pk: [line["analysis"] for line in r.evidence if line.get("analysis")] for r in readings}
+    wanted = {key for keys in seen.values() for key in keys}
+    known = Analysis.objects.filter(pk__in=wanted, status=Analysis.Status.DONE, withheld=False).in_bulk()
+    for reading in readings:
+        answered = [known[UUID(key)] for key in seen[reading.pk] if UUID(key) in known]
+        if answered:
+            worst = max(answered, key=severity)
+            _keep(worst, site, Verdict.Source.READING, overrides=_against(worst, reading.findings))
+    return len(readings)
+
+
+def _fresh(rows: QuerySet, site: Site, source: str) -> list[Any]:
+    """The next rows that were not looked at, and the mark set behind them."""
+    mark = Looked.objects.filter(site=site, source=source).first()
+    rows = rows.filter(created_at__lt=timezone.now() - SETTLED).order_by("created_at", "pk")
+    if mark:
+        later = Q(created_at__gt=mark.at) | Q(created_at=mark.at, pk__gt=mark.key)
+        rows = rows.filter(later, created_at__gte=mark.at)
+    found = list(rows[:BATCH])
+    if found:
+        last = {"at": found[-1].created_at, "key": found[-1].pk}
+        Looked.objects.update_or_create(site=site, source=source, defaults=last)
+    return found
+
+
+def _against(analysis: Analysis, findings: Sequence[str]) -> bool | None:
+    """Whether a reading with these findings contradicts what the model reported."""
+    if not analysis.finding or not set(findings) - OPEN_WORDS:
+        return None
+    return analysis.finding not in findings
+
+
+@transaction.atomic
+def _judge_labels(site: Site) -> int:
+    labels = _fresh(Label.objects.filter(site=site), site, Verdict.Source.LABEL)
+    _judge_scans(site, {label.scan_id for label in labels})
+    return len(labels)
+
+
+def _judge_scans(site: Site, scans: Iterable[UUID]) -> int:
+    """Hold every answer on these scans against their reference labels; answers how many there are."""
+    scans = list(scans)
+    truths = reference_labels(site=site, scans=scans, blind_only=True)
+    kept = 0
+    for analysis in Analysis.objects.filter(scan__in=scans, status=Analysis.Status.DONE):
+        probabilities = analysis.probabilities
+        truth = known_of(truths.get(analysis.scan_id, {}), probabilities)
+        if truth:
+            contradicts = not truth[analysis.finding] if analysis.finding in truth else None
+            loss = sum((probabilities[f] - there) ** 2 for f, there in truth.items()) / len(truth)
+            _keep(analysis, site, Verdict.Source.LABEL, overrides=contradicts, truth=truth, loss=loss)
+            kept += 1
+    return kept
+
+
+def known_of(said: Mapping[str, str | None], probabilities: Iterable[str]) -> dict[str, bool]:
+    """Finding to whether it is there, for the model's findings of which that is known."""
+    return {f: said[f] == "present" for f in probabilities if said.get(f) in ("present", "absent")}
+
+
+def _keep(analysis: Analysis, site: Site, source: str, **said: Any) -> None:
+    """A verdict keeps its place in the stream, whatever is said later."""
+    version = analysis.model_version_id
+    Verdict.objects.update_or_create(
+        analysis=analysis,
+        source=source,
+        defaults=said,
+        create_defaults={"site": site, "model_version_id": version, "at": timezone.now(), **said},
+    )
