@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from webapp.core.queue import QUEUES
 from worker.app import SWEEP_SECONDS, app
 from worker.drain import LOOK_SECONDS, Drain
-from worker.infer import InferJob
+from worker.explain import InferAndExplainJob
 from worker.ingest import IngestJob
 from worker.notify import NotifyJob
 from worker.sweep import SweepJob
@@ -16,7 +16,13 @@ from worker.train import TrainJob
 
 logger = logging.getLogger(__name__)
 
-JOBS = {"ingest": IngestJob, "infer": InferJob, "train": TrainJob, "notify": NotifyJob, "control": SweepJob}
+JOBS = {
+    "ingest": IngestJob,
+    "infer": InferAndExplainJob,
+    "train": TrainJob,
+    "notify": NotifyJob,
+    "control": SweepJob,
+}
 STOP_SECONDS = 8.0
 
 drains: dict[str, Drain] = {}
