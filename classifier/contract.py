@@ -268,6 +268,12 @@ def _entropy(values: list[float]) -> float:
     return -sum(p * math.log(p) for p in values if p > 0)
 
 
+# How a map is made. The closed form's is on its model's own scale; the others know only their own maximum.
+CLOSED_FORM = "gradcam"
+RELATIVE = ("gradcam++", "hirescam", "layercam", "eigencam", "scorecam")
+EXPLAINERS = (CLOSED_FORM, *RELATIVE)
+
+
 @dataclass(frozen=True)
 class Cam:
     """Class activation maps of one scan with their geometry and scale.

@@ -6,7 +6,7 @@ weak. The package's maps know only their own maximum; they are called relative w
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -15,35 +15,85 @@ from PIL.PngImagePlugin import PngInfo
 from torch import Tensor, nn
 
 from classifier.cam import last_map_layer
-from classifier.contract import DISCLAIMER, ModelSpec
+from classifier.contract import DISCLAIMER, Cam, ModelSpec
+from classifier.predictor import INFERENCE_FAILED, OUT_OF_MEMORY, Failure, Input, Predictor, exact
+from classifier.preprocess import grid_to_original, to_input
 
-CLOSED_FORM = "gradcam"
-RELATIVE = {
-    "gradcam++": "GradCAMPlusPlus",
-    "hirescam": "HiResCAM",
-    "layercam": "LayerCAM",
-    "eigencam": "EigenCAM",
-    "scorecam": "ScoreCAM",
-}
-METHODS = (CLOSED_FORM, *RELATIVE)
+SAME_FOR_ALL = "eigencam"  # asks what stands out in the maps, not what speaks for a finding
 
 
 class ExplainerMissing(Exception):
     """The explainer's package is not installed."""
 
 
-def relative_map(method: str, network: nn.Module, batch: Tensor, finding: int, spec: ModelSpec) -> np.ndarray:
-    """Map (size, size) of one picture (1, 1, size, size) by the grad-cam package, in 0..1 of its own maximum.
+def go_on() -> None:
+    """What is done between two parts of a long explanation: nothing."""
+
+
+def relative_cam(
+    predictor: Predictor, item: Input, method: str, shown: str, *, between: Callable[[], None] = go_on
+) -> Cam | Failure:
+    """Maps of every finding by the grad-cam package, each in 0..1 of its own maximum.
+
+    `shown` is the finding of which the share inside the lungs is told. `between` is called now and then; what
+    it raises ends the work. Raises ExplainerMissing where the package is not installed.
+    """
+    spec, network = predictor.spec, predictor.exact_network
+    try:
+        with exact(predictor.device):
+            (seen,) = predictor.companions.look([item.working])
+            batch = to_input(item.working, spec, seen.box)[None].to(predictor.device)
+            grids = relative_grids(method, network, batch, spec, range(len(spec.findings)), between=between)
+    except torch.AcceleratorError:
+        raise  # the device itself is lost
+    except RuntimeError as error:
+        exhausted = isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+        return Failure(OUT_OF_MEMORY if exhausted else INFERENCE_FAILED, str(error))
+    finally:
+        network.zero_grad(set_to_none=True)
+    if not np.isfinite(grids).all():
+        return Failure(INFERENCE_FAILED, "the map is not finite")
+    return Cam(
+        grids=dict(zip(spec.findings, grids.tolist(), strict=True)),
+        affine=grid_to_original(grids.shape[1:], item.original, seen.box),
+        scale=1.0,
+        inside_lungs=seen.inside_lungs(grids[spec.findings.index(shown)]),
+    )
+
+
+def relative_grids(
+    method: str,
+    network: nn.Module,
+    batch: Tensor,
+    spec: ModelSpec,
+    findings: Sequence[int],
+    *,
+    between: Callable[[], None] = go_on,
+) -> np.ndarray:
+    """Maps (findings, h, w) of one picture (1, 1, size, size) by the grad-cam package, in 0..1 of each one's
+    maximum, at the resolution of the network's last map.
 
     Raises ExplainerMissing where the package is not installed.
     """
     try:
-        import pytorch_grad_cam
+        from classifier.explainers import CLASSES
     except ImportError as error:
         raise ExplainerMissing(f"{method} needs the grad-cam package: pip install grad-cam") from error
-    explainer = getattr(pytorch_grad_cam, RELATIVE[method])
-    with torch.enable_grad(), explainer(model=network, target_layers=[last_map_layer(network)]) as cam:
-        return cam(input_tensor=batch, targets=[contribution_of(finding, spec)])[0]
+    targets = [contribution_of(finding, spec) for finding in findings]
+    with (
+        torch.enable_grad(),
+        CLASSES[method](model=network, target_layers=[last_map_layer(network)]) as cam,
+    ):
+        cam.between = between
+        if method == SAME_FOR_ALL:
+            return np.repeat(cam(input_tensor=batch, targets=targets[:1]), len(targets), axis=0)
+        if not cam.uses_gradients:  # one pass tells of all findings
+            return cam(input_tensor=batch.repeat(len(targets), 1, 1, 1), targets=targets)
+        maps = []
+        for target in targets:
+            between()
+            maps.append(cam(input_tensor=batch, targets=[target])[0])
+        return np.stack(maps)
 
 
 def contribution_of(finding: int, spec: ModelSpec) -> Callable[[Tensor], Tensor]:

@@ -18,8 +18,8 @@ from tqdm import tqdm
 
 from classifier import bootstrap
 from classifier.cam import cam_of
-from classifier.contract import ModelSpec
-from classifier.explain import CLOSED_FORM, ExplainerMissing, relative_map
+from classifier.contract import CLOSED_FORM, ModelSpec
+from classifier.explain import ExplainerMissing, relative_grids
 from classifier.networks import probabilities_of
 from classifier.preprocess import to_input
 
@@ -93,7 +93,8 @@ def _scores(
         elif name == RANDOM:
             drawn = spread(torch.from_numpy(rng.random(tuple(grid.shape), dtype=np.float32)), spec.size)
         else:
-            drawn = relative_map(name, network, batch, finding, spec)
+            (relative,) = relative_grids(name, network, batch, spec, [finding])
+            drawn = spread(torch.from_numpy(relative), spec.size)
         found.append(float(measure(batch, drawn[None], target, network)[0]))
     return found
 

@@ -69,7 +69,7 @@ class Predictor:
 
     `precision` "fp32" is exact (no TF32); "auto" runs the convolutions in bfloat16 or float16 where the
     device has units for it and no probability of a probe moves by more than 0.01. A batch that does not fit
-    into memory is halved, for good. The artifact's network is taken over.
+    into memory is halved, for good. The artifact's network is taken over, as `exact_network`.
     """
 
     def __init__(
@@ -84,6 +84,7 @@ class Predictor:
         self.dtype = torch.float32
         self.companions = Companions(artifact, self.device)
         self.network = artifact.network.eval().to(self.device, memory_format=torch.channels_last)
+        self.exact_network = self.network
         if precision == "auto":
             self._reduce_precision()
         self.forward(self._probe()[:1])
@@ -165,13 +166,13 @@ class Predictor:
         dtype = quick_dtype(self.device)
         if dtype is None:
             return
-        probe, exact_network = self._probe(), self.network
+        probe = self._probe()
         expected, *_ = self.forward(probe)
-        self.network, self.dtype = with_convolutions_in(exact_network, dtype), dtype
+        self.network, self.dtype = with_convolutions_in(self.exact_network, dtype), dtype
         found, *_ = self.forward(probe)
         if not np.abs(found - expected).max() <= TOLERANCE:
             log.info("precision stays fp32: %s moves a probability by more than %s", dtype, TOLERANCE)
-            self.network, self.dtype = exact_network, torch.float32
+            self.network, self.dtype = self.exact_network, torch.float32
 
 
 def _unfit(working: np.ndarray) -> Failure | None:

@@ -49,11 +49,16 @@ class InferJob:
         self._models = WarmModels()
 
     def step(self) -> bool:
+        return self._analyse() or self._shadow()
+
+    def _analyse(self) -> bool:
         analyses = analyses_claim(settings.HILUM_BATCH, lease=LEASE)
         if analyses:
             self._held(Analysis, analyses, store, fail)
-            return True
-        # One at a time, and only while nobody waits for an answer.
+        return bool(analyses)
+
+    def _shadow(self) -> bool:
+        """One at a time, and only while nobody waits for an answer."""
         shadows = shadows_claim(1, lease=LEASE)
         if shadows:
             self._held(ShadowAnalysis, shadows, store_shadow, fail_shadow)

@@ -11,7 +11,8 @@ from django.conf import settings
 from django.core.management import call_command
 from django.utils import timezone
 
-from webapp.analysis.models import Analysis
+from webapp.analysis.explanations import explanations_give_up
+from webapp.analysis.models import Analysis, Explanation
 from webapp.analysis.services import analyses_give_up, backfill
 from webapp.analysis.storage_check import remove_leftovers
 from webapp.core import ledger
@@ -48,13 +49,13 @@ class SweepJob:
             self.phantoms.close()
 
     def step(self) -> bool:
-        given_up = uploads_give_up() + analyses_give_up()
+        given_up = uploads_give_up() + analyses_give_up() + explanations_give_up()
         queued, started = backfill(), plans_consider()
         if given_up or queued or started:
             logger.info("swept: %d given up, %d queued, %d trainings", given_up, queued, started)
         if ledger.claimable(Upload.objects.all()).exists():
             nudge("worker.tasks.ingest")
-        if ledger.claimable(Analysis.objects.all()).exists():
+        if any(ledger.claimable(model.objects.all()).exists() for model in (Analysis, Explanation)):
             nudge("worker.tasks.infer")
         for folder in (incoming_folder(), scratch_folder(), settings.HILUM_QUEUE_FOLDER / "unreadable"):
             remove_stale(folder)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from webapp.core.queue import QUEUES
 from worker.app import SWEEP_SECONDS, app
 from worker.drain import LOOK_SECONDS, Drain
-from worker.infer import InferJob
+from worker.explain import InferAndExplainJob
 from worker.ingest import IngestJob
 from worker.monitor import LOOK_SECONDS as MONITOR_SECONDS
 from worker.monitor import MonitorJob
@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 JOBS = {
     "ingest": IngestJob,
-    "infer": InferJob,
+    "infer": InferAndExplainJob,
     "train": TrainJob,
     "notify": NotifyJob,
     "monitor": MonitorJob,

@@ -10,7 +10,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from classifier.cli.arguments import add_model_arguments
-from classifier.contract import ADVICE, NO_MODEL_FOR_MODALITY
+from classifier.contract import ADVICE, CLOSED_FORM, EXPLAINERS, NO_MODEL_FOR_MODALITY
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,13 +18,11 @@ if TYPE_CHECKING:
     from classifier.cli.pictures import Read
     from classifier.predictor import Answer, Predictor
 
-METHODS = ("gradcam", "gradcam++", "hirescam", "layercam", "eigencam", "scorecam")
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", help="a DICOM, PNG or JPEG file")
     parser.add_argument("--out", metavar="PNG", required=True, help="where the picture is written")
-    parser.add_argument("--method", choices=METHODS, default=METHODS[0])
+    parser.add_argument("--method", choices=EXPLAINERS, default=CLOSED_FORM)
     parser.add_argument(
         "--finding", help="the finding to explain (default: the reported or most probable one)"
     )
@@ -83,17 +81,17 @@ def _strength(
     """The map (h, w) over the preview, 1 at full strength, and what full strength means."""
     import numpy as np
 
-    from classifier import explain
+    from classifier.explain import relative_grids
     from classifier.images import heatmap
     from classifier.preprocess import grid_to_original, to_input
 
     original, spec = (read.facts.rows, read.facts.columns), predictor.spec
-    if method == explain.CLOSED_FORM:
+    if method == CLOSED_FORM:
         grid, affine = np.array(answer.cam.grids[finding]) / answer.cam.scale, answer.cam.affine
         legend = f"full strength at {answer.cam.scale:.3g} logits"
     else:
         batch = to_input(read.working, spec, answer.box)[None].to(predictor.device)
-        grid = explain.relative_map(method, predictor.network, batch, spec.findings.index(finding), spec)
+        (grid,) = relative_grids(method, predictor.network, batch, spec, [spec.findings.index(finding)])
         affine = grid_to_original(grid.shape, original, answer.box)
         legend = "relative, drawn to its own maximum"
     return heatmap.sample(grid, affine, original, read.preview.shape), legend

@@ -14,6 +14,15 @@ export async function postJson(url, body) {
   return answer.json();
 }
 
+/** GET or POST without a body; rejects with the server's own words where it refuses. */
+export async function askJson(url, method) {
+  const headers = { Accept: "application/json", "X-CSRFToken": csrf() };
+  const answer = await fetch(url, { method, headers });
+  if (answer.ok) return answer.json();
+  const problem = await answer.json().catch(() => ({}));
+  throw new Error(problem.detail ? `${problem.detail} ${problem.remedy ?? ""}` : `HTTP ${answer.status}`);
+}
+
 /** Calls `look` until it answers false: quickly at first, calmly later, and rarely while nobody watches. */
 export function poll(look, { first = 400, slowest = 3000 } = {}) {
   let wait = first;

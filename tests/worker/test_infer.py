@@ -12,7 +12,7 @@ from webapp.core import ledger, storage
 from webapp.registry.selectors import artifact_path
 from webapp.registry.services import model_register, models_install
 from worker.drain import LEASE, Unavailable
-from worker.infer import InferJob, ModelUnavailable, WarmModels
+from worker.infer import InferJob, ModelUnavailable, WarmModels, fail, store
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -93,7 +93,7 @@ def test_an_attempt_that_lost_its_lease_stores_nothing(queued):
     [late] = ledger.claim(Analysis.objects.all(), n=1, lease=-LEASE)
     job = drain()
     done = Analysis.objects.values().get()
-    job._answer([late], infer.store, infer.fail)
+    job._answer([late], store, fail)
     assert Analysis.objects.values().get() == done
     assert AnalysisCam.objects.count() == 1
 

@@ -11,7 +11,7 @@ from django.contrib.sessions.models import Session
 from django.utils import timezone
 
 from tests.factories import AnalysisFactory, ScanFactory, UploadFactory
-from webapp.analysis.models import Analysis
+from webapp.analysis.models import Analysis, Explanation
 from webapp.core import ledger, storage
 from webapp.scans.models import Upload
 from worker import sweep
@@ -38,6 +38,21 @@ def test_it_nudges_for_what_lies_waiting(nudged):
     AnalysisFactory()
     SweepJob().step()
     assert nudged == ["worker.tasks.ingest", "worker.tasks.infer"]
+
+
+def test_it_nudges_for_an_explanation_that_waits_and_gives_up_one_that_is_worn_out(nudged):
+    analysis = AnalysisFactory(status="done")
+    waiting, worn = (
+        Explanation.objects.create(analysis=analysis, method=method) for method in ("layercam", "scorecam")
+    )
+    SweepJob().step()
+    assert nudged == ["worker.tasks.infer"]
+    for _ in range(3):
+        assert ledger.claim(Explanation.objects.filter(pk=worn.pk), n=1, lease=timedelta(seconds=-1))
+    SweepJob().step()
+    worn.refresh_from_db()
+    assert (worn.status, worn.error_code) == ("failed", "gave_up")
+    assert Explanation.objects.get(pk=waiting.pk).status == "queued"
 
 
 def test_it_queues_the_scans_that_waited_for_a_model(model):

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.contrib import admin
 
-from webapp.analysis.models import Analysis, StudySummary
+from webapp.analysis.models import Analysis, Explanation, StudySummary
 from webapp.core.readonly_admin import ReadOnlyAdmin
 
 
@@ -20,6 +20,15 @@ class AnalysisAdmin(ReadOnlyAdmin):
     ]
     list_filter = ["status", "abstention", "error_code", "model_version__slot"]
     list_select_related = ["model_version"]
+    date_hierarchy = "created_at"
+
+
+@admin.register(Explanation)
+class ExplanationAdmin(ReadOnlyAdmin):
+    list_display = ["id", "analysis", "method", "status", "error_code", "attempts", "seconds"]
+    list_filter = ["status", "method", "error_code"]
+    list_select_related = ["analysis"]
+    exclude = ["cam"]
     date_hierarchy = "created_at"
 
 

@@ -6,7 +6,7 @@ from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
-from classifier.contract import AbstentionReason
+from classifier.contract import RELATIVE, AbstentionReason
 from webapp.core.ledger import LedgerRow, Life
 from webapp.core.models import Record
 
@@ -109,6 +109,37 @@ class AnalysisCam(models.Model):
 
     def __str__(self) -> str:
         return f"cam of {self.analysis_id}"
+
+
+class Explanation(LedgerRow):
+    """Maps of all findings of an analysis by another explainer than its model's own; the row is the job.
+
+    `cam` is as in `AnalysisCam`, on a scale of each map's own: they tell where, never how strongly.
+    """
+
+    LIFE = ANALYSIS_LIFE
+    Status = AnalysisStatus
+
+    status = models.CharField(max_length=16, choices=AnalysisStatus, default=AnalysisStatus.QUEUED)
+    analysis = models.ForeignKey(Analysis, models.CASCADE, related_name="explanations")
+    method = models.CharField(max_length=16, choices=[(method, method) for method in RELATIVE])
+    cam = models.JSONField(null=True)
+    seconds = models.FloatField(null=True)
+
+    class Meta:
+        constraints = [
+            ANALYSIS_LIFE.constraint("explanation_status"),
+            models.UniqueConstraint(fields=["analysis", "method"], name="explanation_once_a_method"),
+            models.CheckConstraint(
+                condition=models.Q(status="done", cam__isnull=False)
+                | ~models.Q(status="done") & models.Q(cam__isnull=True),
+                name="explanation_done_with_map",
+            ),
+        ]
+        indexes = [models.Index(fields=["status", "created_at"], name="explanation_queue")]
+
+    def __str__(self) -> str:
+        return f"explanation {self.id}"
 
 
 class StudyStatus(models.TextChoices):

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.db.models import Prefetch
 
+from webapp.accounts.models import User
+from webapp.accounts.services import for_sites
 from webapp.analysis.models import Analysis
 from webapp.analysis.summaries import State, scan_state
+from webapp.core.errors import CodedError
 from webapp.scans.models import Patient, Scan, Study, Upload
 
 
@@ -16,6 +20,15 @@ def scan_analyses(scan: Scan) -> list[Analysis]:
     """A scan's analyses with model and CAM (where done: `.stored_cam.cam`), newest first."""
     analyses = scan.analyses.select_related("model_version", "stored_cam")
     return list(analyses.order_by("-created_at"))
+
+
+def analysis_or_404(user: User, analysis_id: uuid.UUID) -> Analysis:
+    """An analysis of a scan that the user may see, with its scan's site; raises CodedError `not_found`."""
+    seen = for_sites(Analysis.objects.all(), user, "scan.view", path="scan__site")
+    analysis = seen.select_related("model_version", "scan__site").filter(pk=analysis_id).first()
+    if analysis is None:
+        raise CodedError("not_found")
+    return analysis
 
 
 @dataclass(frozen=True)

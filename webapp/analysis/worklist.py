@@ -77,9 +77,15 @@ def visible(user: User, site: Site | None = None) -> QuerySet[StudySummary]:
 
 
 def narrowed(rows: QuerySet[StudySummary], filters: Filters, order: str) -> QuerySet[StudySummary]:
-    """The rows that are asked for, in order; `unsure` leaves out what has no answer, hence no uncertainty."""
+    """The rows that are asked for, in order; `unsure` leaves out what has no answer, hence no uncertainty.
+
+    Among study dates, newest and oldest go by the study, not by its arrival: it is what was asked about, and
+    the index of arrivals would have to be read from its end to wherever those dates begin.
+    """
     rows = _filtered(rows, filters)
     key = ORDERS[order]
+    if any(filters.studied):
+        key = key.replace("latest_at", "study_at")
     if order == "unsure":
         rows = rows.filter(uncertainty__isnull=False)
     return rows.order_by(key, "-study_id" if key.startswith("-") else "study_id")

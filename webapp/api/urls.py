@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from webapp.api.views import docs, media, models, patients, readings, scans, uploads, webhooks
+from webapp.api.views import docs, explanations, media, models, patients, readings, scans, uploads, webhooks
 
 urlpatterns = [
     path("schema/", docs.Schema.as_view(), name="api-schema"),
@@ -26,6 +26,16 @@ urlpatterns = [
     path("analyses/<uuid:analysis_id>/cam/", media.AnalysisCam.as_view(), name="api-analysis-cam"),
     path(
         "analyses/<uuid:analysis_id>/overlay/", media.AnalysisOverlay.as_view(), name="api-analysis-overlay"
+    ),
+    path(
+        "analyses/<uuid:analysis_id>/explanations/",
+        explanations.ExplanationCollection.as_view(),
+        name="api-analysis-explanations",
+    ),
+    path(
+        "analyses/<uuid:analysis_id>/explanations/<str:method>/",
+        explanations.ExplanationDetail.as_view(),
+        name="api-analysis-explanation",
     ),
     path("studies/", patients.StudyCollection.as_view(), name="api-studies"),
     path("studies/search/", patients.StudySearch.as_view(), name="api-studies-search"),

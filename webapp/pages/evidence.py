@@ -6,9 +6,12 @@ from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.urls import reverse
+
 from classifier.contract import worth_showing
 from webapp.analysis.models import Analysis, AnalysisStatus
 from webapp.analysis.summaries import current_analysis
+from webapp.pages.explanations import NAMES
 from webapp.pages.outcome import of_analysis
 from webapp.scans.models import Scan
 from webapp.scans.selectors import scan_notes
@@ -78,9 +81,16 @@ def _told(analysis: Analysis) -> dict[str, Any]:
         "calibrated": spec.calibrated,
         "cam": cam,
         "cam_half": cam["scale"] / 2 if cam else None,
+        "explainers": NAMES.items(),
+        "explain": explaining(analysis),
         "cam_finding": worth_showing(analysis.finding, analysis.probabilities),
         "inside_lungs": round(100 * cam["inside_lungs"]) if cam and cam["inside_lungs"] is not None else None,
     }
+
+
+def explaining(analysis: Analysis) -> str:
+    """Where another explainer's maps of the analysis are asked for: the method's place is a `-`."""
+    return reverse("pages:explanation", args=[analysis.pk, "-"])
 
 
 def cam_of(analysis: Analysis) -> dict[str, Any] | None:

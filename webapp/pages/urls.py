@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from webapp.pages.views import (
+    explanation,
     media,
     merge,
     models,
@@ -48,6 +49,9 @@ urlpatterns = [
     path("scans/<uuid:scan_id>/report.pdf", report.pdf, name="report_pdf"),
     path("scans/<uuid:scan_id>/patients/", scan.patients, name="scan_patients"),
     path("scans/<uuid:scan_id>/move/", scan.move, name="scan_move"),
+    path(
+        "analyses/<uuid:analysis_id>/explanations/<str:method>/", explanation.explanation, name="explanation"
+    ),
     path("media/<uuid:scan_id>/<str:kind>/", media.picture, name="media"),
     path("patients/<uuid:patient_id>/", patient.page, name="patient"),
     path("patients/<uuid:patient_id>/rescore/", patient.rescore, name="patient_rescore"),

@@ -8,10 +8,11 @@ const LINE = 2;
 export class Heat {
   #cam; #size; #made = {};
 
-  /** `size` is {rows, columns} of the original picture. */
-  constructor(cam, size) {
+  /** `size` is {rows, columns} of the original picture; `label` says what the map is where that is not plain. */
+  constructor(cam, size, label = "") {
     this.#cam = cam;
     this.#size = size;
+    this.label = label;
   }
 
   knows(finding) {

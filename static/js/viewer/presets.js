@@ -33,6 +33,7 @@ export function readOut(pane) {
     mirrored.flipHorizontal && "mirrored",
     mirrored.flipVertical && "upside down",
     pane.inverted && "inverted",
+    pane.choices?.opacity > 0 && pane.heat?.label,
   ];
   return parts.filter(Boolean).join("   ");
 }

@@ -52,7 +52,7 @@ function keysOf(viewer, act) {
     f: act.fit, 0: act.actual, "+": act.in, "=": act.in, "-": act.out,
     t: act.right, T: act.left, x: act.mirror, y: act.upend, i: act.invert, r: act.reset,
     Delete: act.remove, Backspace: act.remove, s: act.full, n: act.link,
-    h: act.heatmap, o: act.outlines, c: () => panel.next("finding"), q: () => panel.next("colours"),
+    h: act.heatmap, o: act.outlines, c: () => panel.next("finding"), e: () => panel.toMethod(), q: () => panel.next("colours"),
     "[": () => panel.step("opacity", -0.1), "]": () => panel.step("opacity", 0.1),
     "{": () => panel.step("threshold", -0.05), "}": () => panel.step("threshold", 0.05),
     w: () => viewer.shiftWindow(0.06, 0), W: () => viewer.shiftWindow(-0.06, 0),

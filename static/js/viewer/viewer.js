@@ -44,7 +44,9 @@ export class Viewer {
   set heatChoices(choices) {
     for (const pane of this.panes) {
       pane.choices = choices;
-      if (pane.ready) pane.redraw();
+      if (!pane.ready) continue;
+      pane.redraw();
+      this.onChange(pane);
     }
   }
 

@@ -19,6 +19,7 @@ RECORDS = [
     "registry_modelversion",
     "registry_promotion",
     "analysis_analysis",
+    "analysis_explanation",
     "analysis_studysummary",
 ]
 

@@ -89,7 +89,8 @@ def studies(site, queued, answer):
     made = []
     for number, said in enumerate([{"pneumonia": 0.8}, {"normal": 0.9}, None]):
         patient = PatientFactory(site=site, patient_id=f"00{number}", name=f"DOE^NO{number}")
-        study = StudyFactory(patient=patient, accession_number=f"ACC-{number}")
+        taken = datetime(2026, 11, 20 - number, tzinfo=UTC)  # the later it came, the older it is
+        study = StudyFactory(patient=patient, accession_number=f"ACC-{number}", study_at=taken)
         queued(series__study=study, received_at=datetime(2026, 11, 20 + number, tzinfo=UTC))
         if said:
             answer(**said)
@@ -219,8 +220,9 @@ def test_a_lease_that_runs_out_does_not_change_what_the_worklist_shows(study, qu
         ({"modality": "DX"}, [2, 1, 0]),
         ({"modality": "CT"}, []),
         ({"arrived": datetime(2026, 11, 21, tzinfo=UTC)}, [2, 1]),
-        ({"studied": (datetime(2026, 11, 20, tzinfo=UTC), datetime(2026, 11, 21, tzinfo=UTC))}, [2, 1, 0]),
+        ({"studied": (datetime(2026, 11, 20, tzinfo=UTC), datetime(2026, 11, 21, tzinfo=UTC))}, [0]),
         ({"studied": (datetime(2026, 11, 21, tzinfo=UTC), None)}, []),
+        ({"studied": (None, datetime(2026, 11, 20, tzinfo=UTC))}, [1, 2]),
         ({"reader": "nobody"}, [2, 1, 0]),
         ({"reader": "anybody"}, []),
         ({"probability": (0.5, None), "finding": "pneumonia", "search": "doe"}, [0]),
@@ -244,6 +246,17 @@ def test_every_order_pages_without_gap_and_knows_the_neighbours(studies, owner, 
     assert [row.study for row in seen] == [studies[i] for i in first]
     assert neighbours(rows, seen[1]) == (seen[0], seen[2])
     assert neighbours(rows, seen[0])[0] is None
+
+
+@pytest.mark.parametrize(("order", "first"), [("newest", [0, 1, 2]), ("oldest", [2, 1, 0])])
+def test_among_study_dates_newest_and_oldest_go_by_the_study(studies, owner, order, first):
+    asked = Filters(studied=(datetime(2026, 1, 1, tzinfo=UTC), None))
+    rows = worklist(user=owner, filters=asked, order=order)
+    assert [row.study for row in rows] == [studies[i] for i in first]
+    assert [row.study for row in worklist_page(rows, after=str(rows[0].pk)).rows] == [
+        studies[i] for i in first[1:]
+    ]
+    assert neighbours(rows, rows[1]) == (rows[0], rows[2])
 
 
 def test_the_least_certain_first_leaves_out_what_has_no_answer(studies, owner):

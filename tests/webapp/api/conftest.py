@@ -12,7 +12,7 @@ from tests import factories
 from webapp.accounts.permissions import Permission
 from webapp.accounts.services import token_create
 from webapp.analysis import summaries
-from webapp.analysis.models import AnalysisCam
+from webapp.analysis.models import AnalysisCam, Explanation
 from webapp.scans.models import PatientMerge
 from webapp.training.models import TrainingRun
 from webapp.webhooks.kinds import SUBSCRIBABLE
@@ -63,6 +63,7 @@ def case(site, owner):
     AnalysisCam.objects.create(analysis=analysis, cam=factories.cam().as_dict())
     with transaction.atomic():
         summaries.refresh([scan.pk])
+    explanation = Explanation.objects.create(analysis=analysis, method="layercam")
     other = factories.PatientFactory(site=site)
     merge = PatientMerge.objects.create(source=other, target=patient, actor=owner, reason="one person")
     run = TrainingRun.objects.create(site=site, started_by=owner, manifest="/d/m.csv", config={}, seed=0)
@@ -73,6 +74,7 @@ def case(site, owner):
         upload=scan.upload,
         study=scan.study,
         analysis=analysis,
+        explanation=explanation,
         model=analysis.model_version,
         merge=merge,
         run=run,

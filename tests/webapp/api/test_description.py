@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -40,7 +41,7 @@ def operations(schema: dict):
 def test_it_is_made_without_a_warning_and_knows_every_address(schema):
     assert schema["openapi"].startswith("3.1")
     described = {
-        "/api/v1/" + str(p.pattern).replace("<uuid:", "{").replace(">", "}")
+        "/api/v1/" + re.sub(r"<\w+:(\w+)>", r"{\1}", str(p.pattern))
         for p in urlpatterns
         if p.name not in UNDESCRIBED
     }

@@ -44,6 +44,10 @@ PAGES = {
     "report_pdf": [("GET", "api-scan", "scan.view"), ("GET", "api-study-readings", "scan.view")],
     "report_picture": [("GET", "api-analysis-overlay", "scan.view")],
     "open": [("POST", "api-studies-search", "scan.view")],
+    "explanation": [
+        ("GET", "api-analysis-explanation", "scan.view"),
+        ("POST", "api-analysis-explanations", "scan.view"),
+    ],
     "study": [("GET", "api-study", "scan.view")],
     "scan_retry": [("POST", "api-scan-retry", "scan.upload")],
     "scan_patients": [("POST", "api-patients-lookup", "scan.view")],
@@ -66,6 +70,7 @@ BEYOND = [
     ("GET", "api-patients", "scan.view"),
     ("GET", "api-analyses", "scan.view"),
     ("GET", "api-analysis-cam", "scan.view"),
+    ("GET", "api-analysis-explanations", "scan.view"),
     ("POST", "api-training-runs", "training.start"),
     ("GET", "api-training-run", "model.view"),
     ("POST", "api-training-run-cancel", "training.start"),
@@ -102,6 +107,7 @@ BODIES = {
     "api-study-readings": {"findings": ["normal"]},
     "api-merge-part": {"reason": "because"},
     "api-model-promote": {"reason": "because"},
+    "api-analysis-explanations": {"method": "hirescam"},
 }
 
 
@@ -117,8 +123,11 @@ def address(name: str, case) -> str:
     if not takes_an_object(name):
         return reverse(name)
     of = next(kind for begin, kind in sorted(OBJECTS.items(), reverse=True) if name.startswith(begin))
-    keys = [getattr(case, of).pk]
-    return reverse(name, args=[*keys, case.delivery.pk] if "delivery-again" in name else keys)
+    further = {
+        "api-webhook-delivery-again": [case.delivery.pk],
+        "api-analysis-explanation": [case.explanation.method],
+    }
+    return reverse(name, args=[getattr(case, of).pk, *further.get(name, [])])
 
 
 def ask(client, method: str, name: str, case):

@@ -55,6 +55,7 @@ def address(name: str, case=None, model=None) -> str:
         "report_picture": lambda: [case.scan.pk],
         "report_pdf": lambda: [case.scan.pk],
         "study": lambda: [case.scan.study.pk],
+        "explanation": lambda: [case.analysis.pk, "layercam"],
         "media": lambda: [case.scan.pk, "preview"],
         "patient": lambda: [case.patient.pk],
         "patient_merge": lambda: [case.patient.pk],
@@ -99,6 +100,7 @@ def test_owner_and_teammate_see_a_case_and_a_stranger_finds_nothing(
         "scan_move",
         "scan_patients",
         "upload_retry",
+        "explanation",
     ],
 )
 def test_a_stranger_changes_nothing_and_learns_nothing(name, case, browser, stranger):

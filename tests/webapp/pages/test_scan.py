@@ -219,5 +219,5 @@ def test_the_share_inside_the_lungs_is_told_for_the_finding_that_it_was_measured
     stored = case.analysis.stored_cam
     stored.cam |= {"inside_lungs": 0.714}
     stored.save()
-    told = '<span data-inside="pneumonia">71 % inside the lungs.</span>'
+    told = '<span data-inside="pneumonia"><span data-inside-share>71</span> % inside the lungs.</span>'
     assert told in scan_page(browser(owner), case.scan)

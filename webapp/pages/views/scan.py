@@ -20,11 +20,12 @@ from webapp.analysis.worklist import neighbours
 from webapp.core.errors import CodedError
 from webapp.pages.access import active_site, demand
 from webapp.pages.comparison import answer_by, course_of, pairs_of
-from webapp.pages.evidence import cam_of, evidence_of, notes_of
+from webapp.pages.evidence import cam_of, evidence_of, explaining, notes_of
 from webapp.pages.outcome import outcome_of
 from webapp.pages.people import facts_of, label_of, whom_they_name
 from webapp.pages.pictures import picture_of
 from webapp.pages.readings import readings_for
+from webapp.pages.revealed import remember_revealed, revealed_in
 from webapp.pages.timeline import entry_of
 from webapp.pages.views.patient import score_anew
 from webapp.pages.views.upload import posted_ids
@@ -36,7 +37,6 @@ from webapp.scans.pseudonymity import known_as
 from webapp.scans.selectors import scan_or_404, scan_or_upload
 from webapp.scans.services import upload_retry
 
-REVEALED, REVEALED_AT_MOST = "revealed", 200
 UNFINISHED = {AnalysisStatus.QUEUED, AnalysisStatus.RUNNING}
 
 
@@ -67,7 +67,7 @@ def reveal(request: HttpRequest, scan_id: UUID) -> HttpResponse:
     if analysis is None:
         raise CodedError("conflict")
     analysis_reveal(analysis=analysis, actor=request.user)
-    request.session[REVEALED] = [*_revealed(request), str(analysis.pk)][-REVEALED_AT_MOST:]
+    remember_revealed(request, analysis)
     return redirect("pages:scan", scan_id)
 
 
@@ -138,14 +138,10 @@ def _evidence(request: HttpRequest, found: Scan | Upload, other_id: UUID | None 
         "retry_url": reverse("pages:scan_retry", args=[found.pk]),
         "neighbours": _neighbours(request, scan) if scan else {},
         "other": other,
-        **evidence_of(analyses, revealed=_revealed(request)),
+        **evidence_of(analyses, revealed=revealed_in(request)),
         **(_compared(current, other) if other else {}),
         **readings_for(request, scan, analyses),
     }
-
-
-def _revealed(request: HttpRequest) -> list[str]:
-    return request.session.get(REVEALED, [])
 
 
 def _beside(request: HttpRequest, scan: Scan | None, other_id: UUID) -> Scan:
@@ -167,6 +163,7 @@ def _compared(current: Analysis | None, other: Scan) -> dict[str, Any]:
         "pairs": pairs_of(current, there),
         "other_answered": there is not None,
         "other_cam": cam_of(there) if there else None,
+        "explain_other": explaining(there) if there else "",
     }
 
 

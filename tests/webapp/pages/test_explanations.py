@@ -1,0 +1,80 @@
+"""Another explainer's heatmap on the scan page: asked for, waited for, told in words."""
+
+from __future__ import annotations
+
+import pytest
+from django.urls import reverse
+
+from tests.factories import ScanFactory, cam
+from webapp.analysis.models import Explanation
+from webapp.audit.models import AuditEvent
+from webapp.pages.explanations import FAILURES, NAMES, SHOWS
+
+pytestmark = pytest.mark.django_db
+
+
+def where(analysis, method: str = "scorecam") -> str:
+    return reverse("pages:explanation", args=[analysis.pk, method])
+
+
+def test_the_page_offers_every_explainer_and_asks_for_none(case, browser, owner):
+    page = browser(owner).get(f"/scans/{case.scan.pk}/").content.decode()
+    assert all(f">{name}</option>" in page for name in NAMES.values())
+    assert f'data-explain="{where(case.analysis, "-")}"' in page
+    assert not Explanation.objects.exists()
+
+
+def test_a_map_is_asked_for_waited_for_and_shown(case, browser, owner, teammate):
+    client, colleague = browser(owner), browser(teammate)
+    assert client.get(where(case.analysis)).status_code == 404
+    asked = client.post(where(case.analysis)).json()
+    assert (asked["status"], asked["name"]) == ("queued", "ScoreCAM")
+    assert "may take a minute" in asked["words"]
+    Explanation.objects.update(status="done", cam=cam().as_dict())
+    told = colleague.get(where(case.analysis)).json()
+    assert (told["status"], told["cam"]) == ("done", cam().as_dict())
+    assert told["words"] == SHOWS["scorecam"]
+    assert colleague.post(where(case.analysis)).json() == told
+    assert AuditEvent.objects.filter(action="analysis.explained").count() == 1
+
+
+@pytest.mark.parametrize("code", [*FAILURES, "gave_up"])
+def test_what_went_wrong_is_said_with_what_to_do(case, browser, owner, code):
+    Explanation.objects.create(analysis=case.analysis, method="scorecam", status="failed", error_code=code)
+    told = browser(owner).get(where(case.analysis)).json()
+    assert told["words"].startswith("No map by ScoreCAM: ")
+    assert told["words"].endswith(".")
+    assert (bool(told["remedy"]), told["code"]) == (True, code)
+    assert browser(owner).post(where(case.analysis)).json()["status"] == "queued"
+
+
+def test_a_stranger_asks_for_nothing_and_sees_nothing(case, browser, stranger, person, site):
+    Explanation.objects.create(analysis=case.analysis, method="layercam")
+    auditor = person("audrey", role="auditor", site=site)
+    for who in (stranger, auditor):
+        for method in ("layercam", "scorecam"):
+            assert browser(who).get(where(case.analysis, method)).status_code == 404
+            assert browser(who).post(where(case.analysis, method)).status_code == 404
+    assert Explanation.objects.count() == 1
+
+
+def test_an_explainer_of_no_name_is_not_found(case, browser, owner):
+    assert browser(owner).post(where(case.analysis, "tarot")).status_code == 404
+    assert browser(owner).post(where(case.analysis, "gradcam")).status_code == 404
+
+
+def test_what_is_withheld_is_explained_to_who_looks_at_it_knowingly(answer, browser, owner, teammate, site):
+    scan = ScanFactory(site=site)
+    analysis = answer(scan, abstention="lateral_view", pneumonia=0.77)
+    client = browser(owner)
+    assert client.post(where(analysis)).status_code == 409
+    client.post(f"/scans/{scan.pk}/reveal/")
+    assert client.post(where(analysis)).status_code == 200
+    assert browser(teammate).get(where(analysis)).status_code == 409
+
+
+def test_beside_a_prior_both_maps_are_asked_for(case, answer, browser, owner):
+    other = ScanFactory(site=case.scan.site, series__study__patient=case.patient)
+    there = answer(other, pneumonia=0.3, normal=0.6)
+    page = browser(owner).get(f"/scans/{case.scan.pk}/beside/{other.pk}/").content.decode()
+    assert f'data-explain-other="{where(there, "-")}"' in page
