@@ -13,7 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from webapp.accounts.services import can, for_sites
-from webapp.analysis.selectors import scan_analyses
+from webapp.analysis.selectors import scan_analyses, with_answers
 from webapp.analysis.services import analysis_retry, scan_refile
 from webapp.analysis.summaries import current_analysis
 from webapp.api.archives import MOST_MEMBERS, archive_answer
@@ -56,8 +56,7 @@ class ScanCollection(Listing):
     order = ("received_at", "pk")
 
     def rows(self) -> Any:
-        rows = for_sites(Scan.objects.select_related("series__study"), self.request.user, "scan.view")
-        return rows.prefetch_related("analyses__model_version")
+        return with_answers(for_sites(Scan.objects.all(), self.request.user, "scan.view"))
 
     def answer(self, rows: list[Scan]) -> list[dict[str, Any]]:
         return [scan_row(scan) for scan in rows]
