@@ -99,7 +99,8 @@ def one_case(site, user) -> list:
     analysis = made.AnalysisFactory(id=key_of("analysis", 0), scan=scan, uncertainty=0.5, **said)
     cam = AnalysisCam.objects.create(analysis=analysis, cam=made.cam().as_dict())
     shown = {"status": "done", "finding": "pneumonia", "probability": 0.8, "scans": 1, "worst_scan": scan}
-    summary = StudySummary.objects.create(study=study, site=site, latest_at=scan.received_at, **shown)
+    shown |= {"latest_at": scan.received_at, "study_at": study.study_at}
+    summary = StudySummary.objects.create(study=study, site=site, **shown)
     return [patient, study, series, upload, scan, analysis, cam, summary]
 
 
@@ -139,8 +140,11 @@ def report(token: str, repeat: int) -> None:
     from django.db import connection
     from django.test.utils import CaptureQueriesContext
 
+    from webapp.core.warm import warm
+
     found = {"scans_in_it": count_scans(), "database": connection.vendor}
     requests = requests_of(token)
+    warm()  # as the web server does
     for name, ask in requests.items():
         ask()
         with CaptureQueriesContext(connection) as context:
@@ -161,6 +165,7 @@ def requests_of(token: str) -> dict[str, Callable[[], None]]:
     scan = Scan.objects.order_by("received_at")[500]
     study = Study.objects.get(pk=scan.series.study_id)
     ids = [str(key) for key in Scan.objects.order_by("-received_at").values_list("pk", flat=True)[:200]]
+    analysis = scan.analyses.get()
     deep = f"{int((START + timedelta(minutes=5000)).timestamp() * 1_000_000)}-{uuid.UUID(int=0).hex}"
 
     def get(path: str) -> Callable[[], None]:
@@ -188,12 +193,25 @@ def requests_of(token: str) -> dict[str, Callable[[], None]]:
         "states of 200 uploads": post("uploads/states/", {"ids": ids}),
         "one scan with its map": get(f"scans/{scan.pk}/"),
         "history": get(f"patients/{study.patient_id}/history/"),
+        "one analysis' map": get(f"analyses/{analysis.pk}/cam/"),
+        "a file handed in": hand_in(client),
         "me": get("me/"),
     }
 
 
-def check(answer) -> None:
-    assert answer.status_code == 200, (answer.status_code, answer.content[:200])
+def hand_in(client) -> Callable[[], None]:
+    """Small files that nobody has handed in yet, as they are received and noted; workers read them later."""
+    from django.core.files.uploadedfile import SimpleUploadedFile
+
+    def ask() -> None:
+        file = SimpleUploadedFile("chest.png", b"\x89PNG\r\n\x1a\n" + os.urandom(100_000), "image/png")
+        check(client.post("/api/v1/scans/", {"file": file, "patient_id": "P000500"}), status=201)
+
+    return ask
+
+
+def check(answer, status: int = 200) -> None:
+    assert answer.status_code == status, (answer.status_code, answer.content[:200])
 
 
 def timings(ask: Callable[[], None], repeat: int) -> dict[str, dict[str, float]]:

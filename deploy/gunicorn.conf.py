@@ -14,6 +14,12 @@ worker_tmp_dir = "/tmp"  # noqa: S108 (a container keeps its own in memory)
 control_socket_disable = True
 
 
+def post_worker_init(worker) -> None:
+    from webapp.core.warm import warm
+
+    warm()
+
+
 def pre_request(worker, request) -> None:
     """A thread waits for a silent client no longer than this; the view sees the upload break off."""
     request.unreader.sock.settimeout(RECEIVE_SECONDS)

@@ -51,12 +51,22 @@ def for_sites(
 def _sites_granting(user, permission: str) -> set:
     if not getattr(user, "is_active", False) or user.is_anonymous:
         return set()
-    memberships = Membership.objects.filter(user=user).values_list("site_id", "role__permissions")
-    sites = {site for site, granted in memberships if permission in granted}
+    sites = {held.site_id for held in _memberships(user) if permission in held.role.permissions}
     token = getattr(user, "api_token", None)
     if token is not None:
         sites &= {token.site_id} if permission in token.scopes else set()
     return sites
+
+
+def _memberships(user) -> list[Membership]:
+    """With sites and roles; asked once for a token, which lives as long as its request."""
+    token = getattr(user, "api_token", None)
+    known = getattr(token, "memberships", None)
+    if known is None:
+        known = list(Membership.objects.filter(user=user).select_related("site", "role"))
+        if token is not None:
+            token.memberships = known
+    return known
 
 
 def may_answer(user: User, request: HttpRequest | None) -> bool:
@@ -80,7 +90,7 @@ def _find_membership(request: HttpRequest) -> Membership | None:
     user = request.user
     if not user.is_authenticated:
         return None
-    memberships = list(Membership.objects.filter(user=user).select_related("site", "role"))
+    memberships = _memberships(user)
     token = getattr(user, "api_token", None)
     if token is not None:
         return next((m for m in memberships if m.site_id == token.site_id), None)

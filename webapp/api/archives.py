@@ -7,7 +7,7 @@ from typing import Any
 from webapp.analysis.archives import archive_members, archives_progress
 from webapp.analysis.selectors import progress_of
 from webapp.analysis.summaries import current_analysis
-from webapp.api.serializers.scans import MemberSerializer, SkippedSerializer, scan_answer
+from webapp.api.serializers.scans import scan_answer
 from webapp.scans.models import ArchiveMember, Upload
 
 MOST_MEMBERS = 500
@@ -20,9 +20,9 @@ def archive_answer(archive: Upload, *, first: int = 0) -> dict[str, Any]:
     members = archive_members(archive, first=first, most=MOST_MEMBERS)
     return scan_answer(archive, []) | {
         "status": "analysing" if progress.under_way else "done",
-        "members": MemberSerializer([_member(member) for member in members], many=True).data,
+        "members": [_member(member) for member in members],
         "members_total": progress.images,
-        "skipped": SkippedSerializer(archive.skipped, many=True).data,
+        "skipped": archive.skipped,
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 
 import pytest
+from django.db import connection
 
 from tests.factories import PatientFactory, ScanFactory, UploadFactory
 from webapp.core.errors import CodedError
@@ -74,3 +75,12 @@ def test_a_patient_is_found_by_the_beginning_of_the_id_or_a_part_of_the_name(sit
 def test_an_age_is_the_files_or_from_the_birth_date_or_unknown(site, metadata, age):
     scan = ScanFactory(site=site, metadata=metadata)
     assert selectors.patient_age(scan) == (pytest.approx(age, abs=0.02) if age else None)
+
+
+def test_postgresql_finds_patients_by_the_beginning_of_their_identifier(db):
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite reads every row")
+    found = Patient.objects.filter(selectors.patient_matches("P-1")).order_by()
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        assert "patient_by_beginning_of_number" in found.explain()

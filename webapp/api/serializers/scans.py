@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from classifier.contract import ADVICE, DISCLAIMER, Advice, ModelSpec, Slot
+from classifier.contract import ADVICE, DISCLAIMER, Advice, Slot
 from classifier.images.listing import ARCHIVE_ADVICE, Skip
 from webapp.analysis.models import Analysis
 from webapp.analysis.selectors import progress_of
 from webapp.analysis.summaries import scan_state
 from webapp.api.fields import Key, Text, Truth
 from webapp.registry.models import ModelVersion
-from webapp.scans.claims import MODALITIES
+from webapp.scans.claims import LENGTH, LINE, MODALITIES
 from webapp.scans.models import Scan, Upload
 from webapp.scans.selectors import scan_notes
 
@@ -38,7 +40,7 @@ FAILURES = {
 }
 
 
-@extend_schema_field({"type": "string", "maxLength": 64})
+@extend_schema_field({"type": "string", "maxLength": LENGTH, "pattern": f"^{LINE}*$"})
 class Said(serializers.CharField):
     """Part of a claim: `scans.claims` reads it, and refuses it with a code of its own."""
 
@@ -64,21 +66,25 @@ class ScanUploadSerializer(serializers.Serializer):
     modality = SaidModality("auto, cxr or ct")
 
 
-class ModelSerializer(serializers.ModelSerializer):
-    name = serializers.CharField(source="__str__", help_text="slot and number, as the site writes it")
-    calibrated = serializers.SerializerMethodField()
-    thresholds = serializers.SerializerMethodField()
+class ModelSerializer(serializers.Serializer):
+    id = serializers.UUIDField()
+    name = serializers.CharField(help_text="slot and number, as the site writes it")
+    slot = serializers.ChoiceField(choices=[slot.value for slot in Slot])
+    sha256 = serializers.CharField()
+    calibrated = serializers.BooleanField()
+    thresholds = serializers.DictField(child=serializers.FloatField())
 
-    class Meta:
-        model = ModelVersion
-        fields = ["id", "name", "slot", "sha256", "calibrated", "thresholds"]
 
-    def get_calibrated(self, version: ModelVersion) -> bool:
-        return version.model_spec.calibrated
-
-    def get_thresholds(self, version: ModelVersion) -> dict[str, float]:
-        spec: ModelSpec = version.model_spec
-        return {finding: spec.threshold(finding) for finding in spec.findings}
+def model_answer(version: ModelVersion) -> dict[str, Any]:
+    spec = version.model_spec
+    return {
+        "id": version.pk,
+        "name": str(version),
+        "slot": version.slot,
+        "sha256": version.sha256,
+        "calibrated": spec.calibrated,
+        "thresholds": {finding: spec.threshold(finding) for finding in spec.findings},
+    }
 
 
 class CamSerializer(serializers.Serializer):
@@ -93,51 +99,48 @@ class CamSerializer(serializers.Serializer):
     inside_lungs = serializers.FloatField(allow_null=True)
 
 
-class AnalysisSerializer(serializers.ModelSerializer):
+class AnalysisSerializer(serializers.Serializer):
     """One model version's answer. `status`: queued, running, failed, done or abstained."""
 
-    status = serializers.SerializerMethodField()
-    scan = serializers.UUIDField(source="scan_id")
-    reason = serializers.SerializerMethodField()
-    finding = serializers.SerializerMethodField()
-    probabilities = serializers.SerializerMethodField()
-    cam = serializers.SerializerMethodField()
-    model = ModelSerializer(source="model_version")
+    id = serializers.UUIDField()
+    scan = serializers.UUIDField()
+    status = serializers.ChoiceField(choices=ANALYSIS_STATES)
+    reason = serializers.CharField(allow_null=True)
+    finding = serializers.CharField(allow_null=True)
+    probabilities = serializers.DictField(child=serializers.FloatField(), allow_null=True)
+    withheld = serializers.BooleanField()
+    uncertainty = serializers.FloatField(allow_null=True, min_value=0, max_value=1)
+    cam = CamSerializer(allow_null=True)
+    model = ModelSerializer()
+    seconds = serializers.FloatField(allow_null=True)
+    created_at = serializers.DateTimeField()
 
-    class Meta:
-        model = Analysis
-        fields = [
-            "id",
-            "scan",
-            "status",
-            "reason",
-            "finding",
-            "probabilities",
-            "withheld",
-            "uncertainty",
-            "cam",
-            "model",
-            "seconds",
-            "created_at",
-        ]
 
-    @extend_schema_field(serializers.ChoiceField(choices=ANALYSIS_STATES))
-    def get_status(self, analysis: Analysis) -> str:
-        return "abstained" if analysis.withheld else analysis.status
+def analysis_answers(analyses: Sequence[Analysis], *, maps: bool = True) -> list[dict[str, Any]]:
+    """Analyses with their models, each model told once; without `maps` a list's `cam` is null."""
+    models: dict[UUID, dict[str, Any]] = {}
+    for analysis in analyses:
+        if analysis.model_version_id not in models:
+            models[analysis.model_version_id] = model_answer(analysis.model_version)
+    return [_analysis_answer(one, models[one.model_version_id], maps) for one in analyses]
 
-    def get_reason(self, analysis: Analysis) -> str | None:
-        return analysis.abstention or analysis.error_code or None
 
-    def get_finding(self, analysis: Analysis) -> str | None:
-        return analysis.finding or None
-
-    def get_probabilities(self, analysis: Analysis) -> dict[str, float] | None:
-        return analysis.probabilities or None
-
-    @extend_schema_field(CamSerializer(allow_null=True))
-    def get_cam(self, analysis: Analysis) -> dict[str, Any] | None:
-        stored = getattr(analysis, "stored_cam", None) if self.context.get("maps", True) else None
-        return stored.cam if stored else None
+def _analysis_answer(analysis: Analysis, model: dict[str, Any], maps: bool) -> dict[str, Any]:
+    stored = getattr(analysis, "stored_cam", None) if maps else None
+    return {
+        "id": analysis.pk,
+        "scan": analysis.scan_id,
+        "status": "abstained" if analysis.withheld else analysis.status,
+        "reason": analysis.abstention or analysis.error_code or None,
+        "finding": analysis.finding or None,
+        "probabilities": analysis.probabilities or None,
+        "withheld": analysis.withheld,
+        "uncertainty": analysis.uncertainty,
+        "cam": stored.cam if stored else None,
+        "model": model,
+        "seconds": analysis.seconds,
+        "created_at": analysis.created_at,
+    }
 
 
 class MemberSerializer(serializers.Serializer):
@@ -197,7 +200,7 @@ def scan_answer(record: Scan | Upload, analyses: list[Analysis]) -> dict[str, An
     advice = ADVICE.get(progress.code) or FAILURES.get(progress.stage)
     if progress.stage == "refused":
         advice = ARCHIVE_ADVICE.get(upload.refusal_detail, advice)
-    answer = {
+    return {
         "id": record.pk,
         "status": progress.stage,
         "reason": progress.code or None,
@@ -216,13 +219,12 @@ def scan_answer(record: Scan | Upload, analyses: list[Analysis]) -> dict[str, An
         "notes": scan_notes(scan) if scan else {},
         "duplicate_of": scan.duplicate_of_id if scan else None,
         "received_at": upload.created_at,
-        "analyses": analyses,
+        "analyses": analysis_answers(analyses),
         "members": [],
         "members_total": 0,
         "skipped": [],
         "disclaimer": DISCLAIMER,
     }
-    return ScanSerializer(answer).data
 
 
 class ScanRowSerializer(serializers.Serializer):
@@ -247,7 +249,7 @@ class ScanRowSerializer(serializers.Serializer):
 
 
 def scan_row(scan: Scan) -> dict[str, Any]:
-    """A scan with prefetched analyses (and their models) as lists tell it."""
+    """A scan of `analysis.selectors.with_answers` as lists tell it."""
     state = scan_state(scan.analyses.all())
     analysis = state.analysis
     return {
@@ -259,8 +261,8 @@ def scan_row(scan: Scan) -> dict[str, Any]:
         "withheld": analysis.withheld if analysis else False,
         "analysis": analysis.pk if analysis else None,
         "model": str(analysis.model_version) if analysis else None,
-        "patient": scan.series.study.patient_id,
-        "study": scan.series.study_id,
+        "patient": scan.of_patient,
+        "study": scan.in_study,
         "modality": scan.slot,
         "view_position": scan.view_position or None,
         "synthetic": scan.synthetic,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from rest_framework import serializers
 
-from webapp.analysis.selectors import progress_of
+from webapp.analysis.archives import ArchiveProgress
+from webapp.analysis.selectors import Progress
 from webapp.api.fields import Key
 from webapp.api.serializers.problems import ProblemSerializer
 from webapp.api.serializers.scans import STAGES, Said, SaidDate, SaidModality, ScanSerializer
@@ -64,13 +66,12 @@ class StatesSerializer(serializers.Serializer):
     results = StateSerializer(many=True)
 
 
-def state_answer(upload: Upload, *, under_way: int) -> dict[str, Any]:
-    """An upload with prefetched scans and analyses; `under_way`: pictures of an archive still to be done."""
-    progress = progress_of(next(iter(upload.scans.all()), upload))
+def state_answer(key: UUID, progress: Progress, archive: ArchiveProgress | None) -> dict[str, Any]:
+    """Of an upload; `archive` tells of its pictures where it was one."""
     stage, finished = progress.stage, progress.finished
-    if upload.is_unpacked:
-        stage, finished = ("analysing", False) if under_way else ("done", True)
-    return {"id": upload.pk, "status": stage, "reason": progress.code or None, "finished": finished}
+    if archive:
+        stage, finished = ("analysing", False) if archive.under_way else ("done", True)
+    return {"id": key, "status": stage, "reason": progress.code or None, "finished": finished}
 
 
 class BulkSerializer(serializers.Serializer):

@@ -19,11 +19,11 @@ from webapp.accounts.services import for_sites
 from webapp.analysis.models import Analysis
 from webapp.api.filters import AnalysisFilter
 from webapp.api.resource import Listing, Resource, etag_of
-from webapp.api.serializers.scans import AnalysisSerializer, CamSerializer
+from webapp.api.serializers.scans import AnalysisSerializer, CamSerializer, analysis_answers
+from webapp.api.views.scans import scan_by_id
 from webapp.core import storage
 from webapp.core.errors import CodedError
 from webapp.scans.models import Scan
-from webapp.scans.selectors import scan_or_404
 
 PNG = {(200, "image/png"): OpenApiResponse(OpenApiTypes.BINARY, description="the picture")}
 
@@ -43,7 +43,7 @@ class Picture(Resource):
     kind = ""
 
     def picture(self, request: Request, scan_id: UUID) -> HttpResponse:
-        scan = scan_or_404(request.user, scan_id)
+        scan = scan_by_id(request.user, scan_id)
         name, sha256 = getattr(scan, f"{self.kind}_name"), getattr(scan, f"{self.kind}_sha256")
         return as_png(request, f'"{sha256}"', lambda: FileResponse(opened(name), content_type="image/png"))
 
@@ -75,7 +75,7 @@ class AnalysisCollection(Listing):
         return analyses_visible(self.request)
 
     def answer(self, rows: list[Analysis]) -> list[dict[str, Any]]:
-        return AnalysisSerializer(rows, many=True, context={"maps": False}).data
+        return analysis_answers(rows, maps=False)
 
     @extend_schema(operation_id="analyses_list", responses=AnalysisSerializer(many=True))
     def get(self, request: Request) -> Response:
@@ -89,7 +89,7 @@ class AnalysisDetail(Resource):
     @extend_schema(operation_id="analysis_retrieve", responses=AnalysisSerializer)
     def get(self, request: Request, analysis_id: UUID) -> Response:
         """An analysis with its activation maps."""
-        return Response(AnalysisSerializer(analysis_or_404(request, analysis_id)).data)
+        return Response(analysis_answers([analysis_or_404(request, analysis_id)])[0])
 
 
 class AnalysisCam(Resource):
@@ -142,11 +142,12 @@ class AnalysisOverlay(Resource):
 def analyses_visible(request: Request) -> Any:
     # A condition, not a join: the newest are found by their index, whatever the database thinks of the sites.
     seen = for_sites(Scan.objects.filter(pk=OuterRef("scan")), request.user, "scan.view")
-    return Analysis.objects.filter(Exists(seen)).select_related("model_version", "scan")
+    return Analysis.objects.filter(Exists(seen)).prefetch_related("model_version")
 
 
 def analysis_or_404(request: Request, analysis_id: UUID) -> Analysis:
-    analysis = analyses_visible(request).select_related("stored_cam").filter(pk=analysis_id).first()
+    analyses = analyses_visible(request).select_related("stored_cam", "scan")
+    analysis = analyses.filter(pk=analysis_id).first()
     if analysis is None:
         raise CodedError("not_found")
     return analysis

@@ -12,9 +12,9 @@ from rest_framework.response import Response
 from webapp.accounts.services import for_sites
 from webapp.analysis.models import StudySummary
 from webapp.analysis.patients import patient_merge, patient_part
-from webapp.analysis.selectors import history
+from webapp.analysis.selectors import history, with_answers
 from webapp.analysis.services import patient_rescore
-from webapp.analysis.worklist import Filters, whole, worklist
+from webapp.analysis.worklist import Filters, worklist
 from webapp.api.filters import PatientFilter, StudyFilter
 from webapp.api.pagination import cut
 from webapp.api.resource import Listing, Resource
@@ -29,6 +29,7 @@ from webapp.scans.selectors import patient_matches, patient_or_404
 
 NEWEST = ("created_at", "pk")
 LATEST = ("latest_at", "study_id")
+WITH = "study__patient"  # what a row of the worklist tells beside its own columns
 
 
 def told(patients: list[Patient]) -> list[dict[str, Any]]:
@@ -200,7 +201,7 @@ class StudySearch(Resource):
         asked = Filters(
             search=fields["q"], status=fields.get("status", ""), finding=fields.get("finding", "")
         )
-        rows = whole(worklist(user=request.user, site=self.site, filters=asked))
+        rows = worklist(user=request.user, site=self.site, filters=asked).select_related(WITH)
         page, mark = cut(rows, order=LATEST, limit=fields["limit"], cursor=fields["cursor"])
         return Response({"next": mark, "results": [shapes.study_answer(summary) for summary in page]})
 
@@ -214,11 +215,10 @@ class StudyDetail(Resource):
         summary = studies_visible(request).filter(pk=study_id).first()
         if summary is None:
             raise CodedError("not_found")
-        scans = Scan.objects.filter(series__study=study_id).order_by("received_at", "pk")
-        scans = scans.select_related("series__study").prefetch_related("analyses__model_version")
+        scans = with_answers(Scan.objects.filter(series__study=study_id).order_by("received_at", "pk"))
         return Response(shapes.study_answer(summary) | {"images": [scan_row(scan) for scan in scans]})
 
 
 def studies_visible(request: Request) -> Any:
-    rows = StudySummary.objects.select_related("study__patient")
+    rows = StudySummary.objects.select_related(WITH)
     return for_sites(rows, request.user, "scan.view")

@@ -13,8 +13,9 @@ from rest_framework.response import Response
 
 from webapp.accounts.services import can, for_sites
 from webapp.analysis.archives import archives_progress
+from webapp.analysis.selectors import progress_of_uploads
 from webapp.api.filters import UploadFilter
-from webapp.api.intake import bounded
+from webapp.api.intake import bounded, said_once
 from webapp.api.resource import Listing, Resource
 from webapp.api.serializers.uploads import (
     BulkAnswerSerializer,
@@ -64,6 +65,7 @@ class UploadCollection(Listing):
         with bounded(request, several=True):
             said = {name: request.data[name] for name in CLAIMS if name in request.data}
             files = request.FILES.getlist("files")
+        said_once(request, but=["files"])
         form = BulkSerializer(data=said | {"files": files})
         form.is_valid(raise_exception=True)
         claims = {k: v for k, v in form.validated_data.items() if k != "files"}
@@ -113,11 +115,9 @@ class UploadStates(Resource):
         """How up to 500 uploads stand: one question for a whole folder, in a fixed number of queries."""
         ids = self.read(request, IdsSerializer)["ids"]
         uploads = for_sites(Upload.objects.filter(pk__in=ids), request.user, "scan.upload")
-        uploads = list(uploads.prefetch_related("scans__analyses"))
-        progress = archives_progress(uploads)
-        under_way = {key: one.under_way for key, one in progress.items()}
-        found = [state_answer(one, under_way=under_way.get(one.pk, 0)) for one in uploads]
-        return Response({"results": found})
+        archives = archives_progress(uploads.exclude(skipped=None))
+        found = progress_of_uploads(uploads)
+        return Response({"results": [state_answer(key, p, archives.get(key)) for key, p in found.items()]})
 
 
 def answer_of(request: Request, upload: Upload) -> dict[str, Any]:
