@@ -29,7 +29,8 @@ from classifier.augment import Augment
 from classifier.companions import lung_boxes
 from classifier.contract import ModelSpec, Slot
 from classifier.data import Row, draw_weights, read_manifest, targets_of, with_folds, with_split
-from classifier.finish import companions, finish, read_about
+from classifier.engine import Engine, engine_for
+from classifier.finish import ARTIFACT, companions, finish, read_about
 from classifier.folds import train_folds
 from classifier.networks import network_for, probabilities_of
 from classifier.objective import Objective, rarity_weights
@@ -72,24 +73,39 @@ def train(config: Config) -> Path:
     config.out.mkdir(parents=True, exist_ok=True)
     if config.threads:
         torch.set_num_threads(config.threads)
+    engine = engine_of(config)
     torch.manual_seed(config.seed)  # the first weights
     about, carried = read_about(config.about), companions(config)
-    log = Log(config)
+    log = Log(config, silent=not engine.leads)
     rows = rows_of(config)
     log.note("split", sha256=fingerprint([row.image for row in rows], [row.split or "" for row in rows]))
     spec = spec_for(config, rows)
-    warnings = audited(config, rows, log)
     cache = config.cache or config.out / "cache"
-    squares, refused = unit_squares(rows, spec, cache, **lung_boxes(spec, carried.parts.get("segmenter")))
+    with engine.leader_first():
+        warnings = audited(config, rows, log)
+        boxes = lung_boxes(spec, carried.parts.get("segmenter"))
+        squares, refused = unit_squares(rows, spec, cache, progress=engine.leads, **boxes)
     parts = {name: part_of(name, rows, squares, refused, spec) for name in ("train", "val", "test")}
     log.note("data", refused=refused, **{name: len(part.rows) for name, part in parts.items()})
-    run = Run(config, spec, parts, log)
+    run = Run(config, spec, parts, log, engine)
     if config.resume and (config.out / CHECKPOINT).exists():
         run.restore()
     run.fit()
+    if not engine.leads:
+        return config.out / ARTIFACT
     rows = [row for row in rows if row.image not in refused]
     told = {"about": about, "carried": carried, "warnings": warnings}
     return finish(config, spec, run.chosen_state(), rows=rows, log=log, **told)
+
+
+def engine_of(config: Config) -> Engine:
+    """One device or several; raises ValueError for options that several cannot follow together."""
+    alone = [name for name in ("folds", "freeze", "group_robust") if getattr(config, name)]
+    if config.devices > 1 and (alone or config.batch % config.devices):
+        name = (alone or ["batch"])[0]
+        option = f"--{name.replace('_', '-')} {getattr(config, name)}"
+        raise ValueError(f"--devices {config.devices} does not go with {option}")
+    return engine_for(config.device, config.devices)
 
 
 def rows_of(config: Config) -> list[Row]:
@@ -115,10 +131,12 @@ def audited(config: Config, rows: list[Row], log: Log) -> list[dict[str, Any]]:
 class Run:
     """The state of one training and its loop."""
 
-    def __init__(self, config: Config, spec: ModelSpec, parts: dict[str, Part], log: Log) -> None:
-        self.config, self.spec, self.log = config, spec, log
+    def __init__(
+        self, config: Config, spec: ModelSpec, parts: dict[str, Part], log: Log, engine: Engine
+    ) -> None:
+        self.config, self.spec, self.log, self.engine = config, spec, log, engine
         self.train, self.val = parts["train"], parts["val"]
-        self.device = torch.device(device_for(config.device))
+        self.device = engine.device
         bf16 = config.precision == "bf16" or (config.precision == "auto" and self.device.type == "cuda")
         self.autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=bf16)
         network = network_for(spec, dropout=config.dropout)
@@ -131,6 +149,7 @@ class Run:
         self.optimiser = optimiser_for(
             self.network, lr=config.lr, weight_decay=config.weight_decay, name=config.optimiser
         )
+        self.learner, self.optimiser = engine.join(self.network, self.optimiser)
         self.weights = draw_weights(
             self.train.rows, source_balance=config.source_balance, even=config.balance == "draw"
         )
@@ -163,7 +182,7 @@ class Run:
         rng = np.random.default_rng((self.config.seed, self.epoch))
         seed = self.config.seed * 100_003 + self.epoch
         torch.manual_seed(seed)  # dropout: a resumed run draws what the whole one would have
-        augment = Augment(seed=seed, flip=self.config.flip, device=self.device)
+        augment = Augment(seed=seed + self.engine.rank, flip=self.config.flip, device=self.device)
         drawn = rng.choice(len(self.weights), self.steps_per_epoch * self.config.batch, p=self.weights)
         noted, since, total, first = time.monotonic(), 0, torch.zeros((), device=self.device), self.step
         title = f"epoch {self.epoch + 1}"
@@ -172,10 +191,11 @@ class Run:
             if self.progress >= 1:
                 break
             began, chosen = time.monotonic(), drawn[start : start + self.config.batch]
-            loss = self.learn(augment(self.train.pictures(chosen, self.device)), chosen)
+            mine = self.engine.share(chosen)
+            loss = self.learn(augment(self.train.pictures(mine, self.device)), mine)
             total = total + loss
             self.step += 1
-            self.seconds += time.monotonic() - began
+            self.seconds = self.engine.told(self.seconds + time.monotonic() - began)[0]
             since += len(chosen)
             bar.update(len(chosen))
             if time.monotonic() - noted > NOTE_SECONDS:
@@ -197,11 +217,11 @@ class Run:
             unit = functional.interpolate(unit, size=(size, size), mode="bilinear", antialias=True)
         inputs = normalise(unit, self.spec).contiguous(memory_format=torch.channels_last)
         with self.autocast:
-            logits = self.network(inputs).float()
+            logits = self.learner(inputs).float()
         targets = torch.from_numpy(self.train.targets[chosen]).to(self.device)
         loss = self.objective(logits, targets, torch.from_numpy(chosen))
         self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        self.engine.backward(loss)
         nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip)
         self.optimiser.step()
         follow(self.average, self.network, min(self.config.ema, (1 + self.step) / (10 + self.step)))
@@ -210,11 +230,13 @@ class Run:
     def judge(self) -> None:
         """Score the averaged weights on validation; keep them when they are the best at full size."""
         began = time.monotonic()
-        size = self.size
-        if size == self.config.size:
-            self.settle()
-        loss, accuracy = self.validate(size)
-        self.seconds += time.monotonic() - began
+        size, loss, accuracy = self.size, 0.0, 0.0
+        if self.engine.leads:
+            if size == self.config.size:
+                self.settle()
+            loss, accuracy = self.validate(size)
+        seconds = self.seconds + time.monotonic() - began
+        self.seconds, loss, accuracy = self.engine.told(seconds, loss, accuracy)
         if size == self.config.size:
             self.stale += 1
             if loss < self.best_loss:
@@ -251,6 +273,8 @@ class Run:
         return self.best or self.average.state_dict()
 
     def save(self) -> None:
+        if not self.engine.leads:
+            return
         facts = {key: getattr(self, key) for key in ("epoch", "step", "seconds", "best_loss", "stale")}
         states = {"network": self.network.state_dict(), "average": self.average.state_dict()}
         states["best"] = self.best or {}
@@ -275,11 +299,13 @@ class Run:
 class Log:
     """JSON lines in `log.jsonl`, on standard output too when the caller is a machine."""
 
-    def __init__(self, config: Config) -> None:
-        self.path, self.json = config.out / "log.jsonl", config.json
-        self.bar_disabled = True if config.json else None
+    def __init__(self, config: Config, *, silent: bool = False) -> None:
+        self.path, self.json, self.silent = config.out / "log.jsonl", config.json, silent
+        self.bar_disabled = True if config.json or silent else None
 
     def note(self, event: str, **facts: Any) -> None:
+        if self.silent:
+            return
         line = json.dumps({"event": event, "at": round(time.time(), 1), **facts})
         with self.path.open("a") as file:
             file.write(line + "\n")
@@ -326,10 +352,6 @@ def part_of(name: str, rows: list[Row], squares: np.ndarray, refused: dict, spec
     return Part(chosen, squares, targets, index)
 
 
-def device_for(name: str) -> str:
-    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     declare(parser)
 
@@ -341,5 +363,6 @@ def run(args: argparse.Namespace) -> int:
     except (ValueError, OSError, ArtifactError) as error:
         print(f"training failed: {error}", file=sys.stderr)
         return 1
-    print(json.dumps({"event": "done", "artifact": str(path)}) if config.json else path)
+    if config.devices == 1 or engine_of(config).leads:
+        print(json.dumps({"event": "done", "artifact": str(path)}) if config.json else path)
     return 0

@@ -60,6 +60,7 @@ class Config:
     fold_by: str = "patient"
     storage: str = "int8"
     device: str = "auto"
+    devices: int = 1
     precision: str = "auto"
     threads: int | None = None
     resume: bool = False
@@ -139,6 +140,7 @@ OPTIONS = {  # name: (type or choices, what it does)
     "calibration": (["bias", "temperature"], "fitted on validation: a temperature, with or without biases"),
     "storage": (["int8", "fp16", "fp32"], "how the artifact stores weights"),
     "device": (str, "auto, cpu or cuda"),
+    "devices": (int, "so many of them train together, each on its part of every batch"),
     "precision": (["auto", "fp32", "bf16"], "arithmetic of the convolutions (auto: bf16 on CUDA, else fp32)"),
     "threads": (int, "CPU threads (default: PyTorch's choice)"),
 }

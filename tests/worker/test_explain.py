@@ -62,7 +62,7 @@ def test_analyses_come_first_and_pass_a_slow_explanation(analysis, queued):  # n
     assert job.step()
     assert state()[0] == "queued", "the new scan was answered before"
     seen = []
-    answered = super(InferAndExplainJob, job).step
+    answered = job._analyse
 
     def look(self):
         if not seen:
@@ -72,7 +72,7 @@ def test_analyses_come_first_and_pass_a_slow_explanation(analysis, queued):  # n
         return found
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(explain.InferJob, "step", look)
+        patch.setattr(explain.InferJob, "_analyse", look)
         job._explain_one()
     assert seen[0] == (True, "running"), "another one was answered in the middle of it"
     assert state()[0] == "done"

@@ -1,0 +1,61 @@
+"""Several processes train one network: by the same loop, to the same weights, with one voice."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from classifier.engine import Engine
+from classifier.train import engine_of
+from classifier.train_options import Config
+from classifier.weights import load_artifact
+from tests.classifier.collection import write_collection
+
+ROOT = Path(__file__).resolve().parents[2]
+TINY = "--layers 1,1,1,1 --width 4 --size 64 --no-progressive --batch 8 --device cpu --threads 1 --json"
+
+
+def test_one_process_has_the_whole_batch_and_its_own_numbers():
+    engine = Engine("cpu")
+    assert engine.leads
+    assert engine.share(np.arange(6)).tolist() == list(range(6))
+    assert engine.told(1.5, 2.0) == (1.5, 2.0)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"folds": 5, "fold": 1}, {"freeze": 0.2}, {"group_robust": 0.01}, {"batch": 31}]
+)
+def test_what_several_devices_cannot_follow_is_refused(changes):
+    config = Config(manifest=Path("m.csv"), out=Path("out"), devices=2)
+    with pytest.raises(ValueError, match="--devices 2 does not go with --"):
+        engine_of(replace(config, **changes))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there may be enough of them")
+def test_more_gpus_than_there_are_is_said_in_words():
+    pytest.importorskip("lightning_fabric")
+    with pytest.raises(ValueError, match="9 devices were asked for, and there are 0"):
+        Engine("cuda", 9)
+
+
+@pytest.mark.slow
+def test_two_processes_learn_together_and_speak_once(tmp_path):
+    pytest.importorskip("lightning_fabric")
+    manifest, out = write_collection(tmp_path / "pictures"), tmp_path / "run"
+    command = [sys.executable, "-m", "classifier", "train", "--manifest", str(manifest), "--out", str(out)]
+    command += [*TINY.split(), "--devices", "2", "--epochs", "5", "--epoch-images", "160"]
+    command += ["--lr", "5e-3", "--ema", "0.9", "--shortcuts", "0"]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert ran.returncode == 0, ran.stderr
+    said = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in said if line["event"] == "epoch"] == [1, 2, 3, 4, 5]
+    assert ran.stdout.count('"event": "done"') == 1
+    model = load_artifact(out / "model.safetensors")
+    assert model.card["evaluation"]["overall"]["macro_auc"]["value"] > 0.9
