@@ -264,3 +264,15 @@ def test_a_mail_server_that_is_down_is_tried_again(alarmed, settings, monkeypatc
         patch.setattr("worker.alarm_mail.send_mail", refuse)
         assert send_alarms() == 0
     assert send_alarms() == 1
+
+
+def test_two_workers_at_once_begin_one_reference(site, version, monkeypatch):
+    from worker import monitor
+
+    factories.answers(site, version, 120)
+    monkeypatch.setattr(monitor, "round_in_force", lambda *of: None)  # the other has not committed yet
+    monitor.look_at(site, [version])
+    before = set(Baseline.objects.values_list("kind", flat=True))
+    monitor.look_at(site, [version])
+    assert before == {"pixels", "features", "predictions", "abstentions"}
+    assert Baseline.objects.count() == 4
