@@ -258,20 +258,21 @@ def answers(
     shift: float = 0.0,
     at: datetime = datetime(2026, 11, 1, tzinfo=UTC),
     every: timedelta = timedelta(minutes=10),
+    patients: int = 1,
     **fields: object,
 ) -> list[Analysis]:
-    """Finished analyses with observations, one scan each, of one patient; `shift` moves their traits.
+    """Finished analyses with observations, one scan each, of so many patients; `shift` moves their traits.
 
     `fields` are the observations' (`manufacturer`, `sex`, ...); `withheld` may be a share.
     """
     rng = np.random.default_rng(seed)
-    series = SeriesFactory(study__patient=PatientFactory(site=site))
+    series = [SeriesFactory(study__patient=PatientFactory(site=site)) for _ in range(patients)]
     upload = UploadFactory(site=site, status=Upload.Status.DONE)
-    bare = ScanFactory.build(site=site, series=series, upload=upload, received_at=at)
+    bare = ScanFactory.build(site=site, series=series[0], upload=upload, received_at=at)
     scans = []
-    for _ in range(count):
+    for index in range(count):
         scan = copy.copy(bare)
-        scan.pk, scan._state = uuid.uuid4(), ModelState()
+        scan.pk, scan._state, scan.series = uuid.uuid4(), ModelState(), series[index % patients]
         scans.append(scan)
     Scan.objects.bulk_create(scans)
     share = float(fields.pop("withheld", 0.0))

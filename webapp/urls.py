@@ -5,10 +5,12 @@ from __future__ import annotations
 from django.contrib import admin
 from django.urls import include, path
 
+from webapp.api.views.metrics import metrics
 from webapp.core import views
 
 urlpatterns = [
     path("healthz", views.healthz, name="healthz"),
+    path("metrics", metrics, name="metrics"),
     path("", include("webapp.accounts.urls")),
     path("", include("webapp.pages.urls")),
     path("api/v1/", include("webapp.api.urls")),

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from django.conf import settings
+from django.db import IntegrityError
 
 from webapp.accounts.models import Site
 from webapp.monitoring import observations, services, streams
@@ -46,11 +47,11 @@ class MonitorJob:
         pass
 
     def step(self) -> bool:
-        while observations.observe_earlier():
-            pass
-        services.alarms_retire()
         now, versions, sites = time.monotonic(), watched_versions(), list(Site.objects.all())
         late = now >= self._next_late
+        while late and observations.observe_earlier():
+            pass
+        services.alarms_retire()
         for site in sites:
             while observations.judge(site):
                 pass
@@ -68,10 +69,12 @@ class MonitorJob:
 
 def look_at(site: Site, versions: Sequence[ModelVersion]) -> None:
     """Bring every chart of the site up to date."""
-    for version in versions:
-        for kind in OF_MODELS:
+    charts = [(version, kind) for version in versions for kind in OF_MODELS]
+    for version, kind in [*charts, (None, Kind.REFUSALS)]:
+        try:
             watch(site, version, kind)
-    watch(site, None, Kind.REFUSALS)
+        except IntegrityError:
+            logger.info("%s at site %s: another worker was quicker", kind, site.slug)
 
 
 def watch(site: Site, version: ModelVersion | None, kind: Kind) -> None:

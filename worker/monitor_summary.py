@@ -17,6 +17,7 @@ from webapp.registry.models import ModelVersion
 
 FEWEST = 10  # cases with and without a finding below which there is no AUC
 DRAWS = 300
+ROLLING = timedelta(weeks=4)  # a week alone has too few labels for an AUC
 
 
 def summarise(site: Site, versions: Iterable[ModelVersion]) -> None:
@@ -65,7 +66,7 @@ def by_week(
     truths: Sequence[Labelled],
     version: ModelVersion,
 ) -> list[dict[str, Any]]:
-    """Every week from the first one with anything to tell, empty ones too."""
+    """Every week from the first one with anything to tell, empty ones too; performance over ROLLING."""
     known = sorted({*tallies, *files})
     if not known:
         return []
@@ -73,14 +74,16 @@ def by_week(
     told = []
     for week in weeks:
         read, refused = files.get(week, (0, 0))
-        of_week = [one for one in truths if week <= one.at < week + timedelta(weeks=1)]
+        end = week + timedelta(weeks=1)
+        of_week = [one for one in truths if week <= one.at < end]
+        lately = [one for one in truths if end - ROLLING <= one.at < end]
         told.append(
             {
                 "from": week.isoformat(),
                 **told_of(tallies.get(week, Tally())),
                 "refused": rate(refused, read),
                 "labelled": len(of_week),
-                "performance": performance(of_week, version),
+                "performance": performance(lately, version),
             }
         )
     return told

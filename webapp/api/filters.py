@@ -22,6 +22,8 @@ from classifier.contract import Slot
 from webapp.analysis.models import Analysis, AnalysisStatus, StudyStatus, StudySummary
 from webapp.audit.models import AuditEvent
 from webapp.core.errors import CodedError
+from webapp.monitoring.kinds import Kind as Watched
+from webapp.monitoring.models import Alarm, AlarmStatus
 from webapp.registry.models import ModelStatus, ModelVersion, Promotion
 from webapp.scans.models import Patient, Scan, Upload, UploadStatus
 from webapp.training.models import RunStatus, TrainingRun
@@ -179,6 +181,18 @@ class PromotionFilter(df.FilterSet):
     class Meta:
         model = Promotion
         fields: list[str] = []
+
+
+class AlarmFilter(df.FilterSet):
+    status = df.ChoiceFilter(choices=AlarmStatus.choices)
+    kind = df.ChoiceFilter(choices=[(kind.value, kind.value) for kind in Watched])
+    model = Key(field_name="model_version")
+    created_after = since("created_at")
+    created_before = before("created_at")
+
+    class Meta:
+        model = Alarm
+        fields = ["status"]
 
 
 class RunFilter(df.FilterSet):

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from django.urls import path
 
-from webapp.api.views import docs, explanations, media, models, patients, readings, scans, uploads, webhooks
+from webapp.api.views import (
+    docs,
+    explanations,
+    media,
+    models,
+    monitoring,
+    patients,
+    readings,
+    scans,
+    uploads,
+    webhooks,
+)
 
 urlpatterns = [
     path("schema/", docs.Schema.as_view(), name="api-schema"),
@@ -56,6 +67,21 @@ urlpatterns = [
     path("models/", models.ModelCollection.as_view(), name="api-models"),
     path("models/<uuid:model_id>/", models.ModelDetail.as_view(), name="api-model"),
     path("models/<uuid:model_id>/promote/", models.ModelPromote.as_view(), name="api-model-promote"),
+    path(
+        "models/<uuid:model_id>/monitoring/",
+        monitoring.MonitoringSeries.as_view(),
+        name="api-model-monitoring",
+    ),
+    path("monitoring/", monitoring.Monitoring.as_view(), name="api-monitoring"),
+    path("alarms/", monitoring.AlarmCollection.as_view(), name="api-alarms"),
+    path("alarms/<uuid:alarm_id>/", monitoring.AlarmDetail.as_view(), name="api-alarm"),
+    path(
+        "alarms/<uuid:alarm_id>/acknowledge/",
+        monitoring.AlarmAcknowledge.as_view(),
+        name="api-alarm-acknowledge",
+    ),
+    path("alarms/<uuid:alarm_id>/comment/", monitoring.AlarmComment.as_view(), name="api-alarm-comment"),
+    path("alarms/<uuid:alarm_id>/close/", monitoring.AlarmClose.as_view(), name="api-alarm-close"),
     path("promotions/", models.PromotionCollection.as_view(), name="api-promotions"),
     path("training-runs/", models.RunCollection.as_view(), name="api-training-runs"),
     path("training-runs/<uuid:run_id>/", models.RunDetail.as_view(), name="api-training-run"),

@@ -85,7 +85,7 @@ def reasons(site: Site, version: ModelVersion) -> dict[str, int]:
 
 def files(site: Site) -> tuple[dict[datetime, tuple[int, int]], dict[str, int]]:
     """Week to (files that were read, those of them that were refused); and the refusals' reasons."""
-    read = Q(status=Upload.Status.REFUSED) | Q(status=Upload.Status.DONE, skipped=None)
+    read = Q(status=Upload.Status.REFUSED) | Q(status=Upload.Status.DONE, skipped__isnull=True)
     rows = Upload.objects.filter(read, site=site, created_at__gte=begin()).order_by()
     refused = Count("pk", filter=Q(status=Upload.Status.REFUSED))
     weeks = rows.annotate(key=TruncWeek("created_at")).values("key").annotate(n=Count("pk"), k=refused)

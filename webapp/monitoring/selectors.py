@@ -37,16 +37,16 @@ def open_alarms(site: Site | None = None) -> QuerySet[Alarm]:
     return alarms if site is None else alarms.filter(site=site)
 
 
-def alarms_visible(user: User) -> QuerySet[Alarm]:
+def alarms_visible(user: User, permission: str = "model.view") -> QuerySet[Alarm]:
     """The alarms of the user's sites with their trails, newest first."""
     trail = Prefetch("trail", queryset=AlarmEvent.objects.select_related("by"))
-    alarms = for_sites(Alarm.objects.all(), user, "model.view")
+    alarms = for_sites(Alarm.objects.all(), user, permission)
     return alarms.select_related("site", "model_version").prefetch_related(trail)
 
 
-def alarm_or_404(user: User, alarm_id: uuid.UUID) -> Alarm:
+def alarm_or_404(user: User, alarm_id: uuid.UUID, permission: str = "model.view") -> Alarm:
     """Raises CodedError `not_found` (404), for strangers as for what does not exist."""
-    alarm = alarms_visible(user).filter(pk=alarm_id).first()
+    alarm = alarms_visible(user, permission).filter(pk=alarm_id).first()
     if alarm is None:
         raise CodedError("not_found")
     return alarm

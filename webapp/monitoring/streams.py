@@ -76,7 +76,7 @@ def _stream(site: Site, version: ModelVersion | None, kind: Kind) -> tuple[str, 
     """The names of the moment and of the key, and the rows."""
     now = timezone.now()
     if kind == Kind.REFUSALS:
-        read = Q(status=Upload.Status.REFUSED) | Q(status=Upload.Status.DONE, skipped=None)
+        read = Q(status=Upload.Status.REFUSED) | Q(status=Upload.Status.DONE, skipped__isnull=True)
         uploads = Upload.objects.filter(read, site=site, created_at__lt=now - SETTLED_UPLOAD)
         return "created_at", "pk", uploads.only("pk", "status", "created_at")
     of = {"site": site, "model_version": version, "at__lt": now - SETTLED}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from webapp.monitoring.kinds import Kind
 from webapp.monitoring.models import Alarm
 
@@ -82,11 +80,14 @@ def score_name(kind: str, score: str) -> str:
 
 def sentence(alarm: Alarm) -> str:
     """What has changed, since when and how much, in a sentence or two."""
-    detail: dict[str, Any] = alarm.detail
     since = f"since {alarm.since:%Y-%m-%d %H:%M} UTC"
     model = f" with model {alarm.model_version}" if alarm.model_version else ""
-    cases = f"{detail.get('cases', 0)} {UNITS[Kind(alarm.kind)]}"
-    return f"{heading(alarm)} {since}{model}. {measure(alarm)}; {cases} since then."
+    return f"{heading(alarm)} {since}{model}. {measure(alarm)}; {cases(alarm)} since then."
+
+
+def cases(alarm: Alarm) -> str:
+    """How many there have been since the change, as far as was known when it was noticed."""
+    return f"{alarm.detail.get('cases', 0)} {UNITS[Kind(alarm.kind)]}"
 
 
 def measure(alarm: Alarm) -> str:

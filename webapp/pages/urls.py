@@ -9,6 +9,7 @@ from webapp.pages.views import (
     media,
     merge,
     models,
+    monitoring,
     opening,
     patient,
     phantoms,
@@ -63,4 +64,9 @@ urlpatterns = [
     path("models/", models.page, name="models"),
     path("models/<uuid:model_id>/", models.card, name="model"),
     path("models/<uuid:model_id>/promote/", models.promote, name="model_promote"),
+    path("monitoring/", monitoring.page, name="monitoring"),
+    path("monitoring/alarms/<uuid:alarm_id>/", monitoring.alarm, name="alarm"),
+    path("monitoring/alarms/<uuid:alarm_id>/acknowledge/", monitoring.acknowledge, name="alarm_acknowledge"),
+    path("monitoring/alarms/<uuid:alarm_id>/comment/", monitoring.comment, name="alarm_comment"),
+    path("monitoring/alarms/<uuid:alarm_id>/close/", monitoring.close, name="alarm_close"),
 ]

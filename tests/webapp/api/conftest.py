@@ -13,6 +13,7 @@ from webapp.accounts.permissions import Permission
 from webapp.accounts.services import token_create
 from webapp.analysis import summaries
 from webapp.analysis.models import AnalysisCam, Explanation
+from webapp.monitoring.models import Alarm
 from webapp.scans.models import PatientMerge
 from webapp.training.models import TrainingRun
 from webapp.webhooks.kinds import SUBSCRIBABLE
@@ -71,6 +72,9 @@ def a_case(site, owner) -> SimpleNamespace:
     other = factories.PatientFactory(site=site)
     merge = PatientMerge.objects.create(source=other, target=patient, actor=owner, reason="one person")
     run = TrainingRun.objects.create(site=site, started_by=owner, manifest="/d/m.csv", config={}, seed=0)
+    alarm = Alarm.objects.create(
+        site=site, model_version=analysis.model_version, kind="pixels", since=scan.received_at
+    )
     webhook = subscription_create(site=site, actor=owner, url="https://example.org/", kinds=SUBSCRIBABLE)
     return SimpleNamespace(
         patient=patient,
@@ -82,6 +86,7 @@ def a_case(site, owner) -> SimpleNamespace:
         model=analysis.model_version,
         merge=merge,
         run=run,
+        alarm=alarm,
         webhook=webhook,
         delivery=trial(subscription=webhook),
     )

@@ -60,10 +60,16 @@ PAGES = {
     "models": [("GET", "api-models", "model.view"), ("GET", "api-training-runs", "model.view")],
     "model": [("GET", "api-model", "model.view"), ("GET", "api-promotions", "model.view")],
     "model_promote": [("POST", "api-model-promote", "model.promote")],
+    "monitoring": [("GET", "api-monitoring", "model.view"), ("GET", "api-alarms", "model.view")],
+    "alarm": [("GET", "api-alarm", "model.view")],
+    "alarm_acknowledge": [("POST", "api-alarm-acknowledge", "alarm.manage")],
+    "alarm_comment": [("POST", "api-alarm-comment", "alarm.manage")],
+    "alarm_close": [("POST", "api-alarm-close", "alarm.manage")],
 }
 # What no page shows, or the administration alone.
 BEYOND = [
     ("GET", "api-me", None),
+    ("GET", "api-model-monitoring", "model.view"),
     ("GET", "api-sites", None),
     ("GET", "api-scans", "scan.view"),
     ("GET", "api-upload", "scan.upload"),
@@ -96,6 +102,7 @@ OBJECTS = {
     "api-model": "model",
     "api-merge": "merge",
     "api-training-run": "run",
+    "api-alarm": "alarm",
     "api-webhook": "webhook",
 }
 BODIES = {
@@ -108,6 +115,8 @@ BODIES = {
     "api-merge-part": {"reason": "because"},
     "api-model-promote": {"reason": "because"},
     "api-analysis-explanations": {"method": "hirescam"},
+    "api-alarm-close": {"outcome": "passed", "comment": "because"},
+    "api-alarm-comment": {"comment": "because"},
 }
 
 
@@ -213,7 +222,13 @@ def test_owner_and_teammate_read_the_same_and_a_stranger_nothing_of_it(
     assert (mine.status_code, mine.json()) == (200, hers.json())
     marks = [str(one.pk) for one in vars(case).values()]
     told = any(mark in mine.content.decode() for mark in marks)
-    assert told or name in ("api-promotions", "api-study-readings", "api-analysis-cam")
+    assert told or name in (
+        "api-promotions",
+        "api-study-readings",
+        "api-analysis-cam",
+        "api-model-monitoring",
+        "api-monitoring",
+    )
     stranger = client_of(person("eve", role="clinician", site=other_site), other_site, granted)
     theirs = ask(stranger, method, name, case).content.decode()
     assert not any(mark in theirs for mark in marks)

@@ -1,0 +1,127 @@
+"""What is watched, told to programs."""
+
+from __future__ import annotations
+
+import pytest
+
+from classifier import drift
+from tests import factories
+from webapp.api.views.monitoring import FALSE_ALARMS
+from webapp.monitoring.kinds import Kind
+from webapp.monitoring.models import Alarm, Observation
+from webapp.monitoring.services import baseline_begin, summary_store
+from webapp.monitoring.streams import cases
+
+pytestmark = pytest.mark.django_db
+ALL = ("model.view", "alarm.manage")
+
+
+@pytest.fixture
+def version(db):
+    return factories.ModelVersionFactory()
+
+
+@pytest.fixture
+def ada(person, client_of, site):
+    return client_of(person("ada", role="admin", site=site), site, ALL)
+
+
+@pytest.fixture
+def watched(site, version):
+    factories.answers(site, version, 30)
+    stream = cases(site, version, Kind.PIXELS, behind=None, most=20)
+    round = baseline_begin(site=site, version=version, kind=Kind.PIXELS, cases=stream, data={})
+    round.points, round.cases = [["2026-11-01T02:00:00+00:00", 0.25]], 10
+    round.save()
+    summary_store(site=site, version=version, body={"cases": 30})
+    return Alarm.objects.create(
+        site=site, model_version=version, kind=Kind.PIXELS, round=round, since=stream[-1].at
+    )
+
+
+def test_the_stated_rate_is_the_statistics_own():
+    assert FALSE_ALARMS == drift.FALSE_ALARMS
+
+
+def test_the_summary_tells_how_every_chart_stands(ada, site, version, watched, settings):
+    answer = ada.get("/api/v1/monitoring/").json()
+    assert (answer["site"], answer["open_alarms"]) == (str(site.pk), 1)
+    (told,) = answer["models"]
+    assert (told["name"], told["counts"]) == (str(version), {"cases": 30})
+    charts = {chart["kind"]: chart for chart in told["charts"]}
+    assert set(charts) == {kind.value for kind in Kind}
+    assert charts["pixels"] == {
+        "kind": "pixels",
+        "missing": 0,
+        "reference": 20,
+        "round": 1,
+        "cases": 10,
+        "capital": 1.0,
+        "alarm": str(watched.pk),
+    }
+    assert charts["features"]["missing"] == settings.HILUM_DRIFT_REFERENCE - 30
+
+
+def test_the_course_of_a_chart(ada, version, watched):
+    (told,) = ada.get(f"/api/v1/models/{version.pk}/monitoring/?kind=pixels").json()
+    assert (told["kind"], told["round"], told["cases"]) == ("pixels", 1, 10)
+    assert told["points"] == [{"at": "2026-11-01T02:00:00+00:00", "log10_capital": 0.25}]
+    assert ada.get(f"/api/v1/models/{version.pk}/monitoring/?kind=refusals").json() == []
+
+
+def test_an_alarm_is_acknowledged_commented_and_closed(ada, watched):
+    address = f"/api/v1/alarms/{watched.pk}/"
+    for act, body in (
+        ("acknowledge", {}),
+        ("comment", {"comment": "New detector."}),
+        ("close", {"outcome": "accepted", "comment": "We keep it."}),
+    ):
+        answer = ada.post(f"{address}{act}/", body, "json")
+        assert answer.status_code == 200, answer.content
+    told = ada.get(address).json()
+    assert (told["status"], told["closed_at"] is not None) == ("closed", True)
+    assert [(e["act"], e["by"], e["comment"]) for e in told["trail"]] == [
+        ("acknowledged", "ada", ""),
+        ("commented", "ada", "New detector."),
+        ("closed", "ada", "We keep it."),
+    ]
+    again = ada.post(f"{address}close/", {"outcome": "passed", "comment": "x"}, "json")
+    assert (again.status_code, again.json()["code"]) == (409, "conflict")
+
+
+def test_alarms_are_listed_by_state_and_kind_in_so_many_queries(
+    ada, site, watched, django_assert_max_num_queries
+):
+    for index in range(12):
+        version = factories.ModelVersionFactory(status="retired")
+        Alarm.objects.create(site=site, model_version=version, kind="features", since=watched.since)
+        assert index < 12
+    with django_assert_max_num_queries(9):
+        assert len(ada.get("/api/v1/alarms/").json()["results"]) == 13
+    assert len(ada.get("/api/v1/alarms/?kind=pixels&status=open").json()["results"]) == 1
+    assert ada.get("/api/v1/alarms/?status=closed").json()["results"] == []
+
+
+def test_the_summary_costs_the_same_however_many_answers_there_are(
+    ada, site, version, watched, django_assert_num_queries
+):
+    from django.db import connection
+    from django.test.utils import CaptureQueriesContext
+
+    ada.get("/api/v1/monitoring/")  # a token's first use is written down
+    with CaptureQueriesContext(connection) as before:
+        ada.get("/api/v1/monitoring/")
+    factories.answers(site, version, 300, seed=3)
+    assert Observation.objects.count() == 330
+    with django_assert_num_queries(len(before)):
+        ada.get("/api/v1/monitoring/")
+
+
+def test_a_stranger_sees_none_of_it(person, client_of, other_site, watched):
+    stranger = client_of(person("eve", role="admin", site=other_site), other_site, ALL)
+    assert stranger.get("/api/v1/alarms/").json()["results"] == []
+    assert stranger.get(f"/api/v1/alarms/{watched.pk}/").status_code == 404
+    assert stranger.post(f"/api/v1/alarms/{watched.pk}/acknowledge/", {}, "json").status_code == 404
+    answer = stranger.get("/api/v1/monitoring/").json()
+    assert (answer["open_alarms"], answer["models"][0]["counts"]) == (0, {})
+    assert all(chart["alarm"] is None for chart in answer["models"][0]["charts"])

@@ -1,0 +1,193 @@
+"""The monitoring page: what is wrong, since when, where; and what people do about it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tests import factories
+from webapp.monitoring.intervals import rate
+from webapp.monitoring.kinds import Kind
+from webapp.monitoring.models import Alarm
+from webapp.monitoring.services import Standing, baseline_begin, round_store, summary_store
+from webapp.monitoring.streams import cases
+from webapp.pages import drawing
+from webapp.pages.monitoring import auc_in_words, in_percent
+from worker.monitor_summary import summarise
+
+pytestmark = pytest.mark.django_db
+PAGE = "/monitoring/"
+
+
+@pytest.fixture
+def version(db):
+    return factories.ModelVersionFactory()
+
+
+@pytest.fixture
+def ada(person, site, browser):
+    return browser(person("ada", role="admin", site=site))
+
+
+def text(answer) -> str:
+    return " ".join(answer.content.decode().split())
+
+
+def alarm_at(site, version, *, raised: bool = True) -> Alarm | None:
+    factories.answers(site, version, 40)
+    stream = cases(site, version, Kind.PIXELS, behind=None, most=100)
+    round = baseline_begin(site=site, version=version, kind=Kind.PIXELS, cases=stream[:30], data={})
+    points = [[case.at.isoformat(), 0.1 * k] for k, case in enumerate(stream[30:])]
+    detail = {"score": "brightness", "was": 0.41, "is": 0.62, "cases": 7, "capital": 120.0}
+    since = {"since": stream[33].at, "detail": detail} if raised else {}
+    return round_store(round=round, standing=Standing(10, stream[-1], 250, 250, points, {}, **since))
+
+
+def test_without_a_model_there_is_nothing_to_watch(browser, owner):
+    assert "No model is active" in text(browser(owner).get(PAGE))
+
+
+def test_too_few_cases_are_said_with_how_many_are_missing(browser, owner, site, version, settings):
+    settings.HILUM_DRIFT_REFERENCE = 500
+    factories.answers(site, version, 20)
+    shown = text(browser(owner).get(PAGE))
+    assert "Nothing can be said yet" in shown
+    assert "The reference needs 480 more answered pictures" in shown
+    assert "Collecting the reference: 20 of 500 pictures." in shown
+
+
+def test_when_all_is_well_it_says_so(browser, owner, site, version):
+    alarm_at(site, version, raised=False)
+    shown = text(browser(owner).get(PAGE))
+    assert "<h2>Nothing unusual</h2>" in shown
+    assert "Nothing unusual in 10 pictures." in shown
+    assert "<polyline" in shown
+
+
+def test_an_alarm_comes_first_with_what_since_when_and_how_much(browser, owner, site, version):
+    alarm = alarm_at(site, version)
+    shown = text(browser(owner).get(PAGE))
+    assert shown.index("The pictures have changed") < shown.index("What is watched")
+    assert "Brightness was 0.41 in the reference and is 0.62; 7 pictures since then." in shown
+    assert 'datetime="2026-11-01T06:30:00+01:00"' in shown
+    assert "nobody has acknowledged it" in shown
+    assert f"/monitoring/alarms/{alarm.pk}/" in shown
+
+
+def test_an_admin_acknowledges_and_closes_and_the_page_tells_who_did(ada, site, version):
+    alarm = alarm_at(site, version)
+    address = f"/monitoring/alarms/{alarm.pk}/"
+    assert ada.post(f"{address}acknowledge/", {"comment": "I look."}).status_code == 302
+    ada.post(f"{address}comment/", {"comment": "New <b>tube</b>."})
+    shown = text(ada.get(address))
+    assert "acknowledged by ada" in shown
+    assert "New &lt;b&gt;tube&lt;/b&gt;." in shown
+    assert "nobody has acknowledged" not in text(ada.get(PAGE))
+    refused = ada.post(f"{address}close/", {"outcome": "passed", "comment": ""}, follow=True)
+    assert "A reason is needed." in text(refused)
+    ada.post(f"{address}close/", {"outcome": "accepted", "comment": "We keep it."})
+    assert "the change is accepted" in text(ada.get(address))
+    assert "Acknowledge</button>" not in text(ada.get(address))
+
+
+@pytest.mark.parametrize("act", ["acknowledge", "comment", "close"])
+def test_a_clinician_reads_and_a_stranger_finds_nothing(
+    browser, owner, teammate, stranger, site, version, act
+):
+    alarm = alarm_at(site, version)
+    address = f"/monitoring/alarms/{alarm.pk}/"
+    for who in (owner, teammate):
+        shown = browser(who).get(address)
+        assert shown.status_code == 200
+        assert "<form" not in text(shown).split("<main")[1]
+        said = {"outcome": "passed", "comment": "x"}
+        assert browser(who).post(f"{address}{act}/", said).status_code == 403
+    assert browser(stranger).get(address).status_code == 404
+    assert browser(stranger).post(f"{address}{act}/", {"comment": "x"}).status_code == 404
+    assert "The pictures have changed" not in text(browser(stranger).get(PAGE))
+    alarm.refresh_from_db()
+    assert alarm.status == "open"
+
+
+def test_small_groups_are_said_to_be_small(browser, owner, site, version):
+    now = datetime.now(UTC) - timedelta(days=9)
+    factories.answers(site, version, 40, at=now, manufacturer="Acme", withheld=0.5)
+    factories.answers(site, version, 3, at=now, manufacturer="Rare & Old", seed=1)
+    summarise(site, [version])
+    shown = text(browser(owner).get(PAGE))
+    rare = shown.split("Rare &amp; Old")[1].split("</tr>")[0]
+    assert "too few to judge" in rare
+    assert "%" not in rare
+    assert "%" in shown.split("Acme")[1].split("</tr>")[0]
+    assert "low_confidence" in shown
+
+
+def test_sites_are_compared_for_who_may_see_several(person, browser, site, other_site, version):
+    from webapp.accounts.models import Role
+    from webapp.accounts.services import membership_set
+
+    both = person("both", role="admin", site=site)
+    membership_set(user=both, site=other_site, role=Role.objects.get(name="admin"))
+    for one in (site, other_site):
+        factories.answers(one, version, 25, at=datetime.now(UTC) - timedelta(days=3))
+        summarise(one, [version])
+    assert "By site" in text(browser(both).get(PAGE))
+    only = person("only", role="admin", site=site)
+    shown = text(browser(only).get(PAGE))
+    assert "By site" not in shown
+    assert "Harbour" not in shown
+
+
+def test_it_costs_the_same_however_much_was_answered(
+    browser, owner, site, version, django_assert_num_queries
+):
+    from django.db import connection
+    from django.test.utils import CaptureQueriesContext
+
+    client = browser(owner)
+    factories.answers(site, version, 30, at=datetime.now(UTC) - timedelta(days=3))
+    summarise(site, [version])
+    client.get(PAGE)
+    with CaptureQueriesContext(connection) as before:
+        client.get(PAGE)
+    factories.answers(site, version, 600, at=datetime.now(UTC) - timedelta(days=9), seed=2)
+    summarise(site, [version])
+    with django_assert_num_queries(len(before)):
+        client.get(PAGE)
+    assert len(before) < 30
+
+
+def test_numbers_in_words():
+    assert in_percent(rate(15, 148)) == "10.1 % (6.2–16.0) of 148"
+    assert in_percent(rate(0, 0)) == "–"
+    few = {"auc": None, "present": 3, "absent": 40}
+    assert auc_in_words(few) == "too few labels (3 with, 40 without)"
+    assert auc_in_words({"auc": {"value": 0.9, "low": 0.85, "high": 0.93}}) == "0.90 (0.85–0.93)"
+
+
+def test_gaps_stay_gaps_in_a_drawing():
+    told = [rate(1, 10), rate(2, 10), None, rate(0, 0), rate(5, 10), None]
+    drawn = drawing.share(told)
+    assert (len(drawn.lines), len(drawn.dots), len(drawn.bands)) == (1, 3, 1)
+    assert drawn.dots[0][1] > drawn.dots[2][1]
+    assert drawing.share([]).lines == []
+
+
+def test_evidence_stays_inside_its_drawing():
+    drawn = drawing.evidence([["a", -9.0], ["b", 0.0], ["c", 300.0]])
+    heights = [float(point.split(",")[1]) for point in drawn.lines[0].split()]
+    assert heights[0] > heights[1] > drawn.mark > heights[2] == drawing.MARGIN
+
+
+def test_summary_body_of_an_empty_site_is_shown(browser, owner, site, version):
+    summarise(site, [version])
+    assert "No label of a picture" in text(browser(owner).get(PAGE))
+    summary_store(site=site, version=version, body={**_body(site), "weeks": []})
+    assert browser(owner).get(PAGE).status_code == 200
+
+
+def _body(site):
+    from webapp.monitoring.models import Summary
+
+    return Summary.objects.get(site=site).body

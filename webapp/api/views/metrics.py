@@ -1,0 +1,41 @@
+"""`/metrics` for Prometheus: closed unless a token or a network is named for it."""
+
+from __future__ import annotations
+
+import ipaddress
+from hmac import compare_digest
+
+from django.conf import settings
+from django.contrib.auth.decorators import login_not_required
+from django.http import Http404, HttpRequest, HttpResponse
+from django.views.decorators.http import require_safe
+
+from webapp.core.network import client_ip
+from webapp.monitoring.metrics import CONTENT_TYPE, exposition
+from webapp.training.models import TrainingRun
+from webapp.webhooks.models import Delivery
+
+
+@login_not_required
+@require_safe
+def metrics(request: HttpRequest) -> HttpResponse:
+    """404 for everybody else, as for what does not exist."""
+    if not (_token_is_right(request) or _network_is_named(request)):
+        raise Http404
+    answer = exposition({"train": TrainingRun, "notify": Delivery})
+    return HttpResponse(answer, content_type=CONTENT_TYPE)
+
+
+def _token_is_right(request: HttpRequest) -> bool:
+    wanted = settings.HILUM_METRICS_TOKEN
+    said = request.headers.get("Authorization", "")
+    return bool(wanted) and compare_digest(said.encode(), f"Bearer {wanted}".encode())
+
+
+def _network_is_named(request: HttpRequest) -> bool:
+    address = client_ip(request)
+    if not address:
+        return False
+    parsed = ipaddress.ip_address(address)
+    networks = [ipaddress.ip_network(network) for network in settings.HILUM_METRICS_NETWORKS]
+    return any(parsed in network for network in networks)
