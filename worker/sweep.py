@@ -16,6 +16,7 @@ from webapp.analysis.services import analyses_give_up, backfill
 from webapp.analysis.storage_check import remove_leftovers
 from webapp.core import ledger
 from webapp.core.queue import nudge
+from webapp.labels.manifests import manifests_settle
 from webapp.scans.files import incoming_folder
 from webapp.scans.idempotency import upload_keys_expire
 from webapp.scans.models import Upload
@@ -30,7 +31,10 @@ DAY = timedelta(days=1)
 
 
 class SweepJob:
-    """Gives up what is worn out, nudges for what lies waiting, queues the scans that waited for a model."""
+    """Gives up what is worn out, nudges for what lies waiting, queues the scans that waited for a model.
+
+    Also gives pictures that have come in the labels that their manifests hold.
+    """
 
     name = "control"
 
@@ -48,9 +52,9 @@ class SweepJob:
 
     def step(self) -> bool:
         given_up = uploads_give_up() + analyses_give_up()
-        queued = backfill()
-        if given_up or queued:
-            logger.info("swept: %d given up, %d queued", given_up, queued)
+        queued, settled = backfill(), manifests_settle()
+        if given_up or queued or settled:
+            logger.info("swept: %d given up, %d queued, %d lines settled", given_up, queued, settled)
         if ledger.claimable(Upload.objects.all()).exists():
             nudge("worker.tasks.ingest")
         if ledger.claimable(Analysis.objects.all()).exists():

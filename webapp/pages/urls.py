@@ -5,6 +5,8 @@ from __future__ import annotations
 from django.urls import path
 
 from webapp.pages.views import (
+    labelling,
+    labels,
     media,
     merge,
     models,
@@ -56,6 +58,17 @@ urlpatterns = [
     path("merges/<uuid:merge_id>/part/", merge.part, name="patient_part"),
     path("open/", opening.page, name="open"),
     path("studies/<uuid:study_id>/", opening.study, name="study"),
+    path("label/", labels.page, name="labels"),
+    path("label/new/", labels.new, name="label_new"),
+    path("label/queues/<uuid:queue_id>/", labels.queue, name="label_queue"),
+    path("label/queues/<uuid:queue_id>/close/", labels.close, name="label_close"),
+    path("label/queues/<uuid:queue_id>/next/", labels.following, name="label_next"),
+    path("label/queues/<uuid:queue_id>/undecided/", labels.undecided, name="label_undecided"),
+    path("label/cases/<uuid:item_id>/", labelling.case, name="label_case"),
+    path("label/cases/<uuid:item_id>/commit/", labelling.commit, name="label_commit"),
+    path("label/cases/<uuid:item_id>/keep/", labelling.keep, name="label_keep"),
+    path("label/cases/<uuid:item_id>/decide/", labelling.decide, name="label_decide"),
+    path("label/cases/<uuid:item_id>/<str:kind>/", labelling.picture, name="label_picture"),
     path("models/", models.page, name="models"),
     path("models/<uuid:model_id>/", models.card, name="model"),
     path("models/<uuid:model_id>/promote/", models.promote, name="model_promote"),
