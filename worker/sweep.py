@@ -17,6 +17,7 @@ from webapp.analysis.services import analyses_give_up, backfill
 from webapp.analysis.storage_check import remove_leftovers
 from webapp.core import ledger
 from webapp.core.queue import nudge
+from webapp.labels.manifests import manifests_settle
 from webapp.scans.files import incoming_folder
 from webapp.scans.idempotency import upload_keys_expire
 from webapp.scans.models import Upload
@@ -32,7 +33,10 @@ DAY = timedelta(days=1)
 
 
 class SweepJob:
-    """Gives up what is worn out, nudges for what lies waiting, queues the scans that waited for a model."""
+    """Gives up what is worn out, nudges for what lies waiting, queues the scans that waited for a model.
+
+    Also gives pictures that have come in the labels that their manifests hold.
+    """
 
     name = "control"
 
@@ -50,9 +54,10 @@ class SweepJob:
 
     def step(self) -> bool:
         given_up = uploads_give_up() + analyses_give_up() + explanations_give_up()
-        queued, started = backfill(), plans_consider()
-        if given_up or queued or started:
-            logger.info("swept: %d given up, %d queued, %d trainings", given_up, queued, started)
+        done = {"given up": given_up, "queued": backfill(), "labels settled": manifests_settle()}
+        done["trainings"] = plans_consider()
+        if any(done.values()):
+            logger.info("swept: %s", ", ".join(f"{count} {what}" for what, count in done.items() if count))
         if ledger.claimable(Upload.objects.all()).exists():
             nudge("worker.tasks.ingest")
         if any(ledger.claimable(model.objects.all()).exists() for model in (Analysis, Explanation)):

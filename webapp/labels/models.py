@@ -241,3 +241,64 @@ class Label(Record):
 
     def __str__(self) -> str:
         return f"label {self.id}"
+
+
+class Manifest(Record):
+    """A CSV that says what pictures show, taken in as history. The same bytes at the same site are one.
+
+    `findings` are all that it names: where a line says something, what else of these it does not name is
+    absent. `looked_at` is when its lines were last compared with the site's uploads.
+    """
+
+    site = models.ForeignKey("accounts.Site", models.PROTECT, related_name="manifests")
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    name = models.CharField(max_length=100)
+    sha256 = models.CharField(max_length=64)
+    findings = models.JSONField()
+    looked_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+        constraints = [models.UniqueConstraint(fields=["site", "sha256"], name="manifest_once_a_site")]
+
+    def __str__(self) -> str:
+        return f"manifest {self.id}"
+
+
+class LineStatus(models.TextChoices):
+    """`waiting` for its picture; `labelled`; `silent`: it says nothing; `wrong`: see the problem's code."""
+
+    WAITING = "waiting"
+    LABELLED = "labelled"
+    SILENT = "silent"
+    WRONG = "wrong"
+
+
+class ManifestLine(models.Model):
+    """One picture of a manifest, and the upload and label that it became.
+
+    At a site that keeps no identity, `image` is empty and `patient` a pseudonym.
+    """
+
+    Status = LineStatus
+
+    manifest = models.ForeignKey(Manifest, models.CASCADE, related_name="lines")
+    number = models.PositiveIntegerField()
+    image = models.CharField(max_length=255, blank=True)
+    sha256 = models.CharField(max_length=64, blank=True)
+    patient = models.CharField(max_length=64)
+    taken_on = models.DateField(null=True, blank=True)
+    findings = models.JSONField()
+    facts = models.JSONField(default=dict)
+    status = models.CharField(max_length=16, choices=LineStatus, default=LineStatus.WAITING)
+    problem = models.CharField(max_length=64, blank=True)
+    upload = models.ForeignKey("scans.Upload", models.SET_NULL, null=True, blank=True, related_name="+")
+    label = models.ForeignKey(Label, models.PROTECT, null=True, blank=True, related_name="+")
+
+    class Meta:
+        ordering = ["number"]
+        constraints = [models.UniqueConstraint(fields=["manifest", "number"], name="line_once_a_manifest")]
+        indexes = [models.Index(fields=["manifest", "status"], name="line_by_status")]
+
+    def __str__(self) -> str:
+        return f"line {self.number} of manifest {self.manifest_id}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Iterator
 from zoneinfo import ZoneInfo
 
@@ -12,6 +11,7 @@ from django.utils import timezone
 from classifier.contract import DISCLAIMER
 from webapp.analysis.models import StudySummary
 from webapp.analysis.worklist import whole
+from webapp.core.spreadsheets import MARK, line
 from webapp.pages.words import moment, name_of_person, person_in_words, uncertainty_word
 
 AT_MOST = 100_000
@@ -36,35 +36,17 @@ COLUMNS = (
     "site",
     "notice",
 )
-# What a spreadsheet takes for the beginning of a formula, or skips on the way to one.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
-
-
-class _Line:
-    """A file that hands each line on as it is written."""
-
-    def write(self, line: str) -> str:
-        return line
 
 
 def lines(rows: QuerySet[StudySummary]) -> Iterator[str]:
     """CSV lines, the heading first; times in the zone that is active now. Ends after `AT_MOST` studies."""
-    zone, writer = timezone.get_current_timezone(), csv.writer(_Line())
-    # The mark by which spreadsheets tell UTF-8.
-    yield "\ufeff" + writer.writerow(COLUMNS)
+    zone = timezone.get_current_timezone()
+    yield MARK + line(COLUMNS)
     for number, summary in enumerate(whole(rows)[: AT_MOST + 1].iterator(chunk_size=2000)):
         if number == AT_MOST:
-            yield writer.writerow([f"Ends here: more than {AT_MOST} studies. Narrow the list."])
+            yield line([f"Ends here: more than {AT_MOST} studies. Narrow the list."])
             return
-        yield writer.writerow([guarded(value) for value in _cells(summary, zone)])
-
-
-def guarded(value: object) -> str:
-    """The value as text that no spreadsheet takes for a formula (CWE-1236); numbers stay numbers."""
-    text = "" if value is None else str(value)
-    if isinstance(value, int | float):
-        return text
-    return f"'{text}" if text.lstrip(" ").startswith(_FORMULA) else text
+        yield line(_cells(summary, zone))
 
 
 def _cells(summary: StudySummary, zone: ZoneInfo) -> Iterable[object]:

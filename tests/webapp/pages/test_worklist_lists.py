@@ -12,7 +12,8 @@ from django.urls import reverse
 from tests import factories
 from webapp.analysis.models import Analysis, SavedView, StudyMark
 from webapp.audit.models import AuditEvent
-from webapp.pages.worklist_export import COLUMNS, guarded
+from webapp.core.spreadsheets import guarded
+from webapp.pages.worklist_export import COLUMNS
 
 pytestmark = pytest.mark.django_db
 BULK = "/worklist/bulk/"

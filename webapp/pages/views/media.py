@@ -35,13 +35,14 @@ def picture(request: HttpRequest, scan_id: UUID, kind: str) -> HttpResponse:
     if etag in request.headers.get("If-None-Match", ""):
         response = HttpResponseNotModified()
     else:
-        response = _content(scan, kind)
+        response = picture_content(scan, kind)
     response["ETag"] = etag
     patch_cache_control(response, private=True, no_cache=True)
     return response
 
 
-def _content(scan: Scan, kind: str) -> HttpResponse:
+def picture_content(scan: Scan, kind: str) -> HttpResponse:
+    """The picture's bytes; raises CodedError `unavailable` where the store has it no more."""
     try:
         if kind == PIXELS:
             return HttpResponse(grey_levels(scan), content_type=GREY)

@@ -1,0 +1,155 @@
+"""Two readers label three phantoms each, blind; their kappa is shown, and an admin decides where they differ.
+
+Comes after the other flows, whose simulated patients have the same identifiers.
+"""
+
+from __future__ import annotations
+
+import csv
+
+import pytest
+
+from tests.flows.conftest import PASSWORD
+from tests.flows.driving import drop, settled, wait_for
+from tests.flows.test_wcag import complaints
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(900)]
+PICTURES = 3
+
+
+@pytest.fixture(scope="module")
+def phantoms(tmp_path_factory):
+    from classifier.phantom.collection import write_collection
+
+    folder = tmp_path_factory.mktemp("to-label")
+    write_collection(folder, patients=2, seed=31, size=384)
+    return folder
+
+
+@pytest.fixture
+def admin(chromium, hilum):
+    """A second person, in a browser of their own."""
+    context = chromium.new_context(viewport={"width": 1366, "height": 768}, base_url=hilum.url)
+    page = context.new_page()
+    page.goto("/sign-in/")
+    page.get_by_label("Username").fill("admin")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    yield page
+    context.close()
+
+
+def make_queue(page, name: str) -> str:
+    page.goto("/label/")
+    page.get_by_role("link", name="New queue").first.click()
+    page.get_by_label("Name").fill(name)
+    for box in page.locator("input[name=finding]").all():
+        box.set_checked(box.get_attribute("value") == "normal")
+    page.get_by_label("Others, separated by commas").fill("opacity")
+    page.get_by_label("Readers a picture").fill("2")
+    page.get_by_label("Order").select_option("random")
+    page.get_by_label("Kind").select_option("phantom")
+    page.get_by_label("At most").fill(str(PICTURES))
+    page.get_by_role("button", name="Make the queue").click()
+    wait_for(
+        lambda: f"0 of {PICTURES}" in page.content() or f"{PICTURES} of {PICTURES}" in page.content(),
+        "the queue",
+    )
+    return page.url
+
+
+def ready(page) -> None:
+    wait_for(lambda: page.locator("[data-case][data-shown]").count(), "the picture")
+
+
+def label(page, *keys: str) -> None:
+    """By keys alone: say it, commit it, see Hilum's answer only then."""
+    ready(page)
+    assert not page.locator(".bar-row").count()
+    assert page.locator("[data-next]").is_hidden()
+    for key in keys:
+        page.keyboard.press(key)
+    page.keyboard.press("Enter")
+    wait_for(lambda: page.locator("[data-answer] .headline").is_visible(), "Hilum's answer")
+
+
+def following(page) -> None:
+    before = page.url
+    page.keyboard.press("n")
+    wait_for(lambda: page.url != before, "the next picture")
+
+
+def test_two_readers_a_kappa_and_a_decision(page, admin, phantoms, expected):
+    expected += ["ERR_INTERNET_DISCONNECTED"]
+    names = [row["image"] for row in csv.DictReader((phantoms / "manifest.csv").open())]
+    page.goto("/upload/")
+    drop(page, sorted(phantoms.iterdir()))
+    wait_for(lambda: settled(page, names), "every result", seconds=400)
+
+    where = make_queue(admin, "Two readers")
+    found = complaints(admin, "new queue, empty of labels")
+    page.goto("/label/")
+    found += complaints(page, "queues")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/label/cases/**")
+    ready(page)
+    found += complaints(page, "case")
+
+    # 1 is normal, 2 is opacity; a box by keys, and a comment.
+    for key in ("2", "q", "q", "d", "Enter", "ArrowRight", "Shift+ArrowDown", "Escape", "c"):
+        page.keyboard.press(key)
+    page.keyboard.type("left base")
+    page.keyboard.press("Escape")
+    page.context.set_offline(True)
+    page.keyboard.press("Enter")
+    wait_for(lambda: "kept here" in page.locator("[data-trouble]").inner_text(), "the word that it is kept")
+    assert not page.locator("[data-next]").is_visible()
+    page.context.set_offline(False)
+    wait_for(lambda: page.locator("[data-answer] .headline").is_visible(), "Hilum's answer")
+    assert page.locator("[data-boxes] li").count() == 1
+    found += complaints(page, "case, committed")
+    page.reload()
+    ready(page)
+    assert page.get_by_label("Comment").input_value() == "left base", "it is all still there"
+    page.keyboard.press("1")
+    page.keyboard.press("Tab")
+    page.get_by_role("button", name="Change my label").click()
+    wait_for(lambda: "was changed after this was shown" in page.content(), "the change of mind")
+    following(page)
+    label(page, "1")
+    following(page)
+    label(page, "2")
+    following(page)
+    wait_for(lambda: "All done for you" in page.content(), "the end of the queue")
+    found += complaints(page, "queue, done")
+    assert "Agreement" not in page.content(), "who labels is not told how others did"
+
+    admin.goto("/label/")
+    admin.keyboard.press("Enter")
+    admin.wait_for_url("**/label/cases/**")
+    label(admin, "1")
+    following(admin)
+    label(admin, "1")
+    following(admin)
+    label(admin, "2")
+    following(admin)
+    assert admin.url == where
+    table = admin.locator("[data-agreement]").inner_text()
+    assert "Opacity" in table
+    assert "0.40" in table, table
+    found += complaints(admin, "queue with agreement")
+
+    admin.get_by_role("link", name="Decide 1 disagreement").or_(
+        admin.get_by_role("link", name="Decide 2 disagreements")
+    ).click()
+    wait_for(lambda: admin.locator("[data-decide][data-shown]").count(), "the picture")
+    found += complaints(admin, "decision")
+    while "/decide/" in admin.url:
+        for fieldset in admin.locator("fieldset.stated").all():
+            fieldset.get_by_text("absent").click()
+        admin.get_by_label("Reason").fill("seen together")
+        before = admin.url
+        admin.get_by_role("button", name="Decide").click()
+        wait_for(lambda before=before: admin.url != before, "the next one")
+    assert "Nothing is left to decide" in admin.content()
+    assert not found, "\n".join(found)

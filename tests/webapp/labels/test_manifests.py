@@ -1,0 +1,233 @@
+"""Manifests as history: pictures that are here, or come with it, get the labels of their lines."""
+
+from __future__ import annotations
+
+from datetime import date
+from io import StringIO
+
+import pytest
+from django.core.management import call_command
+from django.core.management.base import CommandError
+
+from tests import factories
+from webapp.analysis.services import ingest_done
+from webapp.audit.models import AuditEvent
+from webapp.core.errors import CodedError
+from webapp.labels.manifests import line_upload, manifest_read, manifest_take, manifests_settle, progress_of
+from webapp.labels.models import Label, Manifest, ManifestLine
+from webapp.labels.selectors import imported_facts, reference_labels
+from webapp.scans.models import Scan, Upload
+from webapp.scans.services import ingest_claim, upload_store
+
+pytestmark = pytest.mark.django_db
+
+HEAD = "image,finding,patient,source,split,offset_days\n"
+CSV = (
+    HEAD
+    + "a/one.png,pneumonia|mass,P1,east,train,0\na/two.png,normal,P1,east,train,3\nthree.png,,P2,west,test,\n"
+)
+
+
+@pytest.fixture
+def take(site, boss):
+    def make(text=CSV, **options):
+        return manifest_take(site=site, actor=boss, name="history.csv", data=text.encode(), **options)
+
+    return make
+
+
+def read_what_waits() -> None:
+    """What the ingest worker does."""
+    for upload in ingest_claim(1000):
+        shade = int(upload.sha256[:6], 16)
+        one = factories.parsed(upload, upload.attempt_token, shade=shade)
+        ingest_done(upload=upload, token=upload.attempt_token, results=[one])
+
+
+def test_pictures_that_are_here_are_found_by_name_and_patient(take, site):
+    scan = factories.ScanFactory(site=site, patient__patient_id="P1", upload__filename="one.png")
+    factories.ScanFactory(site=site, patient__patient_id="P9", upload__filename="two.png")
+    manifest = take()
+    assert manifests_settle() == 1
+    label = Label.objects.get()
+    assert (label.scan, label.signed_as, label.source, label.blind) == (scan, "history.csv", "import", True)
+    assert label.findings == {"mass": "present", "normal": "absent", "pneumonia": "present"}
+    assert imported_facts(site=site) == {scan.pk: {"source": "east", "split": "train", "offset_days": "0"}}
+    assert reference_labels(site=site)[scan.pk]["normal"] == "absent"
+    assert progress_of(manifest) == {"waiting": 2, "labelled": 1, "silent": 0, "wrong": 0, "missing": 2}
+    events = AuditEvent.objects.filter(subject=f"labels.manifest:{manifest.pk}").order_by("created_at")
+    assert [event.action for event in events] == ["manifest.taken", "labels.imported"]
+    assert "P1" not in str([event.detail for event in events])
+
+
+def test_a_name_that_could_be_two_pictures_is_not_guessed(take, site):
+    patient = factories.PatientFactory(site=site, patient_id="P1")
+    factories.ScanFactory.create_batch(2, site=site, patient=patient, upload__filename="one.png")
+    take()
+    assert manifests_settle() == 0
+
+
+def test_a_hash_names_its_picture_whatever_it_is_called(take, site):
+    scan = factories.ScanFactory(site=site)
+    take(f"image,finding,patient,sha256\nx.png,pneumonia,P7,{scan.upload.sha256.upper()}\n")
+    assert manifests_settle() == 1
+    assert Label.objects.get().scan == scan
+
+
+def test_pictures_that_come_with_it_go_the_way_of_every_upload(take, site, boss):
+    manifest = take(day_zero=date(2026, 1, 30))
+    for line in manifest.lines.all():
+        line_upload(line=line, actor=boss, chunks=[line.image.encode()], filename="x.png")
+    assert manifests_settle() == 0, "they are not read yet"
+    read_what_waits()
+    assert manifests_settle() == 3
+    assert progress_of(manifest) == {"waiting": 0, "labelled": 2, "silent": 1, "wrong": 0, "missing": 0}
+    two = Label.objects.get(findings__normal="present")
+    assert (two.scan.patient.patient_id, two.scan.study.study_date) == ("P1", date(2026, 2, 2))
+    assert manifests_settle() == 0
+    assert Scan.objects.count() == 3
+
+
+def test_pictures_that_come_later_are_found_then(take, site, boss):
+    take("image,finding,patient\nlate.png,pneumonia,P1\n")
+    assert manifests_settle() == 0
+    from webapp.scans.claims import Claim
+
+    upload_store(user=boss, site=site, chunks=[b"late"], filename="late.png", claim=Claim(patient_id="P1"))
+    read_what_waits()
+    assert manifests_settle() == 1
+
+
+def test_what_is_no_picture_marks_its_line_until_another_one_comes(take, boss):
+    manifest = take("image,finding,patient\na.png,pneumonia,P1\n")
+    line = manifest.lines.get()
+    upload = line_upload(line=line, actor=boss, chunks=[b"no picture"])
+    Upload.objects.filter(pk=upload.pk).update(status="refused", refusal="not_an_image")
+    assert manifests_settle() == 1
+    line.refresh_from_db()
+    assert (line.status, line.problem, line.label) == ("wrong", "not_an_image", None)
+    line_upload(line=line, actor=boss, chunks=[b"a picture"])
+    read_what_waits()
+    assert manifests_settle() == 1
+    line.refresh_from_db()
+    assert (line.status, line.problem, line.label) == ("labelled", "", Label.objects.get())
+
+
+def test_a_picture_of_another_patient_is_not_taken_for_this_one(take, boss):
+    manifest = take("image,finding,patient\na.png,pneumonia,P1\nb.png,pneumonia,P2\n")
+    first, second = manifest.lines.all()
+    line_upload(line=first, actor=boss, chunks=[b"one picture"])
+    read_what_waits()
+    with pytest.raises(CodedError) as caught:
+        line_upload(line=second, actor=boss, chunks=[b"one picture"])
+    assert caught.value.code == "patient_conflict"
+    manifests_settle()
+    assert list(manifest.lines.values_list("status", "problem")) == [
+        ("labelled", ""),
+        ("wrong", "patient_conflict"),
+    ]
+
+
+def test_the_same_manifest_is_taken_once_and_a_corrected_one_supersedes(take, site):
+    factories.ScanFactory(site=site, patient__patient_id="P1", upload__filename="one.png")
+    assert take() == take()
+    manifests_settle()
+    take(CSV.replace("pneumonia|mass", "mass"))
+    manifests_settle()
+    first, second = Label.objects.order_by("created_at")
+    assert (second.supersedes, second.findings) == (first, {"mass": "present", "normal": "absent"})
+    take(CSV.replace("pneumonia|mass", "mass") + "\n")
+    manifests_settle()
+    assert Label.objects.count() == 2, "what is known already is not said twice"
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        (",pneumonia,P1,,,", "must not be empty"),
+        ("b.png,pneumonia,,,,", "must not be empty"),
+        ("b.png,Lungs!,P1,,,", "small letters"),
+        ("b.png,normal|pneumonia,P1,,,", "contradict"),
+        ("a.png,pneumonia,P1,,,", "earlier line"),
+        ("b.png,pneumonia,P1,,exam,", "split is one of"),
+        ("b.png,pneumonia,P1,,test,", "another part of the split"),
+        (f"b.png,pneumonia,{'x' * 65},,,", "at most"),
+    ],
+)
+def test_what_is_wrong_is_told_by_line_and_nothing_is_taken(take, line, words):
+    text = HEAD + "a.png,pneumonia,P1,,train,\n" + line + "\n"
+    _, report = manifest_read(text.encode())
+    ((number, said),) = report.wrong
+    assert number == 3
+    assert words in said
+    with pytest.raises(CodedError) as caught:
+        take(text)
+    assert caught.value.code == "invalid"
+    assert not Manifest.objects.exists()
+
+
+@pytest.mark.parametrize("text", ["", "image,finding\nx,y\n", "image,finding,patient\n"])
+def test_what_is_no_manifest_is_refused(take, text):
+    with pytest.raises(CodedError) as caught:
+        take(text)
+    assert caught.value.code == "invalid"
+
+
+def test_a_site_without_identity_keeps_no_name_and_no_identifier(take, site, settings, boss):
+    settings.DEIDENTIFY_KEY = "k" * 40
+    site.deidentify_on_ingest = True
+    site.save()
+    manifest = take(day_zero=date(2026, 1, 1))
+    line = manifest.lines.first()
+    assert (line.image, line.taken_on) == ("", None)
+    assert line.patient not in ("", "P1")
+    upload = line_upload(line=line, actor=boss, chunks=[b"one"], filename="one.png")
+    assert (upload.filename, upload.claimed_patient_id) == ("", line.patient)
+
+
+def test_only_who_may_manage_labels_and_upload_takes_one_in(take, owner, site):
+    manifest = take()
+    line = manifest.lines.first()
+    for act in (
+        lambda: manifest_take(site=site, actor=owner, name="x", data=CSV.encode()),
+        lambda: line_upload(line=line, actor=owner, chunks=[b"x"]),
+    ):
+        with pytest.raises(CodedError) as caught:
+            act()
+        assert caught.value.code == "forbidden"
+
+
+def test_the_command_hands_pictures_in_and_is_safe_to_repeat(tmp_path, site, boss, monkeypatch):
+    (tmp_path / "a").mkdir()
+    for name in ("a/one.png", "a/two.png", "three.png"):
+        (tmp_path / name).write_bytes(name.encode())
+    table = tmp_path / "history.csv"
+    table.write_text(CSV)
+    # The workers read while the command waits.
+    monkeypatch.setattr(
+        "webapp.labels.management.commands.import_manifest.time.sleep", lambda _: read_what_waits()
+    )
+    for _ in range(2):
+        out = StringIO()
+        call_command("import_manifest", str(table), "--site", site.slug, "--by", "boss", stdout=out)
+        assert "2 labelled, 1 without a finding, 0 wrong, 0 waiting." in out.getvalue()
+    assert (Label.objects.count(), Upload.objects.count(), ManifestLine.objects.count()) == (2, 3, 3)
+
+
+def test_the_command_says_what_is_wrong_before_it_does_anything(tmp_path, site, boss):
+    table = tmp_path / "history.csv"
+    table.write_text(CSV)
+    errors = StringIO()
+    with pytest.raises(CommandError, match="3 of 3 lines are wrong"):
+        call_command("import_manifest", str(table), "--by", "boss", stderr=errors, stdout=StringIO())
+    assert "line 2: there is no file a/one.png" in errors.getvalue()
+    assert not Manifest.objects.exists()
+
+
+def test_six_hundred_lines_cost_few_questions(site, boss, django_assert_max_num_queries):
+    scans = factories.ScanFactory.create_batch(60, site=site)
+    rows = [f"x{n}.png,pneumonia,P{n},{scan.upload.sha256}" for n, scan in enumerate(scans)]
+    data = ("image,finding,patient,sha256\n" + "\n".join(rows)).encode()
+    manifest_take(site=site, actor=boss, name="m", data=data)
+    with django_assert_max_num_queries(40):
+        assert manifests_settle() == 60

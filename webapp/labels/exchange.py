@@ -1,0 +1,287 @@
+"""Labels as CSV, out and in. A label is one line; what comes in again changes nothing."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import uuid
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import transaction
+from django.db.models import QuerySet
+
+from classifier.contract import DISCLAIMER
+from webapp.accounts.models import Site, User
+from webapp.accounts.permissions import Permission
+from webapp.accounts.services import can
+from webapp.audit.services import record
+from webapp.core.errors import CodedError
+from webapp.core.spreadsheets import MARK, line, unguarded
+from webapp.labels.labelling import Said, check, name_of
+from webapp.labels.models import Label, LabelSource, Stated
+from webapp.labels.progress import labels_visible
+from webapp.scans.models import Scan
+
+COLUMNS = (
+    "label",
+    "scan",
+    "sha256",
+    "reader",
+    "source",
+    "queue",
+    "given_at",
+    "blind",
+    *Stated.values,
+    "confidence",
+    "cannot_tell",
+    "bad_image",
+    "regions",
+    "comment",
+    "reason",
+    "in_force",
+    "notice",
+)
+BYTES_AT_MOST = 32 * 1024 * 1024
+TOLD_AT_MOST = 200
+TRUTHS = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False, "": False}
+
+
+@dataclass
+class Report:
+    """What an import does, or would do: how many lines are new, changed, known, passed over; what is wrong.
+
+    `wrong`: (line of the file, what is wrong with it), the first of them; `wrongs` counts all.
+    """
+
+    counts: Counter[str] = field(default_factory=Counter)
+    wrong: list[tuple[int, str]] = field(default_factory=list)
+    wrongs: int = 0
+
+    def is_wrong(self, number: int, words: str) -> None:
+        self.wrongs += 1
+        if len(self.wrong) < TOLD_AT_MOST:
+            self.wrong.append((number, words))
+
+
+def labels_to_export(user: User, site: Site) -> tuple[QuerySet[Label], int]:
+    """The site's labels that may leave through the person's hands, and how many are left out for now.
+
+    Left out is what others said of pictures that a queue may still ask the person for.
+    """
+    told = labels_visible(user).filter(site=site)
+    return told, Label.objects.filter(site=site).count() - told.count()
+
+
+def lines(labels: QuerySet[Label]) -> Iterator[str]:
+    """CSV lines, the heading first; no patient's name or identifier is in them."""
+    yield MARK + line(COLUMNS)
+    rows = labels.select_related("scan__upload", "queue", "superseded_by").order_by("created_at", "pk")
+    for label in rows.iterator(chunk_size=2000):
+        yield line(_cells(label))
+
+
+def export_recorded(*, actor: User, site: Site, count: int) -> None:
+    """The trace of labels that leave as a file."""
+    record(actor=actor, site=site, action="labels.exported", detail={"labels": count})
+
+
+def table_of(data: bytes, required: Iterable[str]) -> list[dict[str, str]]:
+    """The lines of a CSV (comma or semicolon) by column; raises CodedError `invalid` for what is none."""
+    if len(data) > BYTES_AT_MOST:
+        raise CodedError("too_large", "The table is larger than is accepted.", "Split it.")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise CodedError("invalid", "The file is no UTF-8 text.", "Save it as CSV UTF-8.") from error
+    if "\x00" in text:
+        raise CodedError("invalid", "The file is no text.", "Save it as CSV UTF-8.")
+    head = text.split("\n", 1)[0]
+    comma = ";" if head.count(";") > head.count(",") else ","
+    try:
+        rows = list(csv.DictReader(io.StringIO(text, newline=""), delimiter=comma, strict=True))
+    except csv.Error as error:
+        raise CodedError("invalid", f"The table cannot be read: {error}.", "Save it as CSV UTF-8.") from error
+    names = {str(name).strip().lower() for name in (rows[0] if rows else {})}
+    if missing := [name for name in required if name not in names]:
+        raise CodedError("invalid", f"The table lacks the column {', '.join(missing)}.", "Add it.")
+    return [
+        {
+            str(k).strip().lower(): unguarded((v or "").strip())
+            for k, v in row.items()
+            if isinstance(v, str | None)
+        }
+        for row in rows
+    ]
+
+
+def labels_import(*, site: Site, actor: User, data: bytes, dry_run: bool = False) -> Report:
+    """Take labels in, all or none; a line names its scan by `scan` or `sha256` (of the uploaded file).
+
+    A line that says what is known already changes nothing; another word of the same `reader` supersedes
+    their earlier one. `dry_run` tells the same without doing it. Raises CodedError `forbidden`, `invalid`.
+    """
+    if not can(actor, Permission.LABEL_MANAGE, site):
+        raise CodedError("forbidden")
+    rows = table_of(data, ())
+    with transaction.atomic():
+        report, fresh = _planned(site, actor, rows)
+        if dry_run or report.wrongs or not fresh:
+            return report
+        Label.objects.bulk_create(fresh, batch_size=500)
+        detail = {"new": report.counts["new"], "changed": report.counts["changed"]}
+        record(actor=actor, site=site, action="labels.imported", detail=detail)
+    return report
+
+
+def _planned(site: Site, actor: User, rows: list[dict[str, str]]) -> tuple[Report, list[Label]]:
+    """What the lines come to, and the labels to be added."""
+    report, scans, fresh = Report(), _scans(site, rows), []
+    inside = Label.objects.filter(site=site, scan__in={scan.pk for scan in scans.values()})
+    known = set(map(str, inside.values_list("pk", flat=True)))
+    last = {
+        (label.scan_id, label.signed_as): label
+        for label in inside.filter(source=LabelSource.IMPORT, superseded_by=None)
+    }
+    for number, row in enumerate(rows, 2):
+        if row.get("label") in known or row.get("in_force", "yes") == "no":
+            report.counts["known" if row.get("label") in known else "passed over"] += 1
+            continue
+        try:
+            label = _label(site, actor, row, scans)
+        except CodedError as error:
+            report.is_wrong(number, error.message)
+            continue
+        key = (label.scan_id, label.signed_as)
+        earlier = last.get(key)
+        if earlier and _said(earlier) == _said(label):
+            report.counts["known"] += 1
+            continue
+        if earlier and earlier._state.adding:
+            report.is_wrong(number, "Another line says otherwise of the same picture for the same reader.")
+            continue
+        label.supersedes, last[key] = earlier, label
+        report.counts["changed" if earlier else "new"] += 1
+        fresh.append(label)
+    return report, fresh
+
+
+def _scans(site: Site, rows: list[dict[str, str]]) -> dict[str, Scan]:
+    """The site's scans that the lines name, by id and by the hash of the file that they came in."""
+    ids = {row["scan"] for row in rows if _is_uuid(row.get("scan", ""))}
+    sums = {row["sha256"].lower() for row in rows if row.get("sha256")}
+    found: dict[str, Scan] = {}
+    for part in _parts(sorted(ids)):
+        found |= {str(scan.pk): scan for scan in Scan.objects.filter(site=site, pk__in=part)}
+    several: Counter[str] = Counter()
+    for part in _parts(sorted(sums)):
+        for scan in Scan.objects.filter(site=site, upload__sha256__in=part).select_related("upload"):
+            several[scan.upload.sha256] += 1
+            found[scan.upload.sha256] = scan
+    return {key: scan for key, scan in found.items() if several[key] < 2}
+
+
+def _label(site: Site, actor: User, row: Mapping[str, str], scans: Mapping[str, Scan]) -> Label:
+    scan = scans.get(row.get("scan", "").lower()) or scans.get(row.get("sha256", "").lower())
+    if scan is None:
+        raise CodedError("invalid", "No picture of this site is named by scan or sha256.")
+    words: dict[str, str] = {}
+    for word in Stated.values:
+        for finding in filter(None, (part.strip() for part in row.get(word, "").split("|"))):
+            if finding in words:
+                raise CodedError("invalid", f"{finding} is said to be {words[finding]} and {word}.")
+            words[finding] = word
+    said = Said(
+        findings=words,
+        confidence=_confidence(row.get("confidence", "")),
+        regions=_regions(row.get("regions", "")),
+        comment=row.get("comment", ""),
+        cannot_tell=_truth(row, "cannot_tell"),
+        bad_image=_truth(row, "bad_image"),
+    )
+    check(said, scan)
+    signed_as = " ".join(row.get("reader", "").split()) or name_of(actor)
+    if len(signed_as) > 200:
+        raise CodedError("invalid", "A reader's name has at most 200 characters.")
+    return Label(
+        site=site,
+        scan=scan,
+        reader=actor,
+        signed_as=signed_as,
+        source=LabelSource.IMPORT,
+        blind=_truth(row, "blind", default=True),
+        **said.columns,
+    )
+
+
+def _said(label: Label) -> tuple[Any, ...]:
+    return (
+        label.findings,
+        label.confidence,
+        label.regions,
+        label.comment,
+        label.cannot_tell,
+        label.bad_image,
+    )
+
+
+def _confidence(text: str) -> int | None:
+    if text in ("", "1", "2", "3"):
+        return int(text) if text else None
+    raise CodedError("invalid", "Confidence is 1 (low), 2 or 3 (high), or empty.")
+
+
+def _regions(text: str) -> list[dict[str, Any]]:
+    try:
+        boxes = json.loads(text or "[]")
+    except ValueError:
+        boxes = None
+    if not isinstance(boxes, list) or not all(isinstance(box, dict) for box in boxes):
+        raise CodedError("invalid", "regions is a JSON list of boxes, or empty.")
+    return boxes
+
+
+def _truth(row: Mapping[str, str], name: str, *, default: bool = False) -> bool:
+    text = row.get(name, "").lower()
+    if text not in TRUTHS:
+        raise CodedError("invalid", f"{name} is yes or no.")
+    return TRUTHS[text] if text else default
+
+
+def _cells(label: Label) -> Iterable[object]:
+    by_word = {
+        word: "|".join(sorted(f for f, w in label.findings.items() if w == word)) for word in Stated.values
+    }
+    return (
+        label.pk,
+        label.scan_id,
+        label.scan.upload.sha256,
+        label.signed_as,
+        label.source,
+        label.queue.name if label.queue else "",
+        f"{label.created_at:%Y-%m-%dT%H:%M:%SZ}",
+        "yes" if label.blind else "no",
+        *by_word.values(),
+        label.confidence,
+        "yes" if label.cannot_tell else "no",
+        "yes" if label.bad_image else "no",
+        json.dumps(label.regions) if label.regions else "",
+        label.comment,
+        label.reason,
+        "no" if hasattr(label, "superseded_by") else "yes",
+        DISCLAIMER,
+    )
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        return str(uuid.UUID(text)) == text.lower()
+    except ValueError:
+        return False
+
+
+def _parts(keys: list[str], size: int = 500) -> Iterator[list[str]]:
+    return (keys[at : at + size] for at in range(0, len(keys), size))

@@ -1,0 +1,308 @@
+"""Manifests as history: what is known of pictures already becomes labels, without a click for each.
+
+A line waits until its picture is a scan of the site: one that is there already, found by its hash or by file
+name and patient, or one that is handed in together with the manifest, by the way of every upload.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from datetime import date, timedelta
+from pathlib import PurePosixPath
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.utils import timezone
+
+from classifier.contract import NORMAL
+from classifier.split import PARTS
+from webapp.accounts.models import Site, User
+from webapp.accounts.permissions import Permission
+from webapp.accounts.services import can, for_sites
+from webapp.audit.services import record
+from webapp.core.errors import CodedError
+from webapp.labels.exchange import Report, table_of
+from webapp.labels.labelling import check_findings
+from webapp.labels.models import Label, LabelSource, LineStatus, Manifest, ManifestLine, Stated
+from webapp.scans.claims import Claim
+from webapp.scans.dicom_values import parse_date
+from webapp.scans.models import Scan, Upload
+from webapp.scans.pseudonymity import known_as
+from webapp.scans.services import upload_store
+
+REQUIRED = ("image", "finding", "patient")
+FACTS = ("source", "modality", "view", "sex", "age", "offset_days", "split")
+SHA256 = re.compile(r"[0-9a-f]{64}")
+LINES_AT_MOST = 50_000
+AT_ONCE = 500
+UNFIT = (Upload.Status.REFUSED, Upload.Status.FAILED)
+
+
+def manifest_read(data: bytes) -> tuple[list[dict[str, Any]], Report]:
+    """The manifest's lines as `ManifestLine` has them, and what is wrong with which.
+
+    Raises CodedError `invalid` for what is no manifest: a CSV with `image,finding,patient`, and optionally
+    `sha256`, `study_date` and what `FACTS` names.
+    """
+    rows = table_of(data, REQUIRED)
+    if not 0 < len(rows) <= LINES_AT_MOST:
+        raise CodedError("invalid", f"A manifest has 1 to {LINES_AT_MOST} lines.", "Split it.")
+    report, lines, images, parts = Report(), [], set(), {}
+    for number, row in enumerate(rows, 2):
+        try:
+            found = _line(number, row)
+            if found["image"] in images:
+                raise CodedError("invalid", "This image stands in an earlier line too.")
+            part = found["facts"].get("split")
+            if part and parts.setdefault(found["patient"], part) != part:
+                raise CodedError("invalid", "Its patient is in another part of the split in an earlier line.")
+        except CodedError as error:
+            report.is_wrong(number, error.message)
+            continue
+        images.add(found["image"])
+        lines.append(found)
+        report.counts["with findings" if found["findings"] else "silent"] += 1
+    return lines, report
+
+
+@transaction.atomic
+def manifest_take(
+    *, site: Site, actor: User, name: str, data: bytes, day_zero: date | None = None
+) -> Manifest:
+    """Take a manifest in; its lines wait for their pictures. The same again is the one that is there.
+
+    `day_zero` turns `offset_days` into study dates. Raises CodedError `forbidden`, and `invalid` where any
+    line is wrong: `manifest_read` tells which.
+    """
+    if not all(can(actor, p, site) for p in (Permission.LABEL_MANAGE, Permission.SCAN_UPLOAD)):
+        raise CodedError("forbidden")
+    sha256 = hashlib.sha256(data).hexdigest()
+    if earlier := Manifest.objects.filter(site=site, sha256=sha256).first():
+        return earlier
+    lines, report = manifest_read(data)
+    if report.wrongs:
+        number, words = report.wrong[0]
+        raise CodedError("invalid", f"{report.wrongs} lines are wrong; line {number}: {words}", "Correct it.")
+    vocabulary = sorted({finding for one in lines for finding in one["findings"]})
+    manifest = Manifest.objects.create(
+        site=site,
+        by=actor,
+        name=" ".join(name.split())[:100] or "manifest",
+        sha256=sha256,
+        findings=vocabulary,
+    )
+    ManifestLine.objects.bulk_create(
+        (ManifestLine(manifest=manifest, **_kept(site, one, day_zero)) for one in lines), batch_size=500
+    )
+    detail = {"lines": len(lines), "findings": vocabulary}
+    record(actor=actor, site=site, action="manifest.taken", subject=manifest, detail=detail)
+    return manifest
+
+
+def line_upload(
+    *, line: ManifestLine, actor: User, chunks: Iterable[bytes], filename: str = "", declared: int = 0
+) -> Upload:
+    """Hand in the picture of a line, by the way of every upload; raises what `upload_store` raises.
+
+    What will not be taken for this patient marks the line as wrong.
+    """
+    site = line.manifest.site
+    if not all(can(actor, p, site) for p in (Permission.LABEL_MANAGE, Permission.SCAN_UPLOAD)):
+        raise CodedError("forbidden")
+    claim = Claim(patient_id=line.patient, date=line.taken_on)
+    try:
+        upload, _ = upload_store(
+            user=actor, site=site, chunks=chunks, filename=filename, claim=claim, declared=declared
+        )
+    except CodedError as error:
+        if error.code == "patient_conflict":
+            _is_wrong(line, error.code)
+        raise
+    waiting = ManifestLine.objects.filter(pk=line.pk, label=None)
+    waiting.update(upload=upload, status=LineStatus.WAITING, problem="")
+    return upload
+
+
+def manifests_settle(manifests: QuerySet[Manifest] | None = None) -> int:
+    """Give the pictures that have come since the labels of their lines; answers how many lines were settled.
+
+    The sweeper calls it; safe to repeat, and at the same time.
+    """
+    rows = Manifest.objects.all() if manifests is None else manifests
+    waiting = ManifestLine.objects.filter(manifest=OuterRef("pk"), status=LineStatus.WAITING)
+    settled = 0
+    for manifest in rows.filter(Exists(waiting)).select_related("site", "by").order_by("created_at"):
+        _find_uploads(manifest)
+        while done := _settle_some(manifest):
+            settled += done
+    return settled
+
+
+def manifests_visible(user: User) -> QuerySet[Manifest]:
+    return for_sites(Manifest.objects.select_related("site", "by"), user, Permission.LABEL_MANAGE)
+
+
+def progress_of(manifest: Manifest) -> dict[str, int]:
+    """How many lines there are of each status, and how many of those that wait have no picture yet."""
+    counts = Counter(manifest.lines.values_list("status", flat=True))
+    missing = manifest.lines.filter(status=LineStatus.WAITING, upload=None).count()
+    return {status: counts[status] for status in LineStatus.values} | {"missing": missing}
+
+
+@transaction.atomic
+def _find_uploads(manifest: Manifest) -> None:
+    """Compare the lines without a picture with the uploads, if any have come since the last time."""
+    manifest = Manifest.objects.select_for_update(no_key=True).select_related("site").get(pk=manifest.pk)
+    uploads = Upload.objects.filter(site=manifest.site)
+    now = timezone.now()
+    if manifest.looked_at and not uploads.filter(created_at__gt=manifest.looked_at).exists():
+        return
+    lines = list(manifest.lines.filter(status=LineStatus.WAITING, upload=None))
+    by_sum = {}
+    sums = [line.sha256 for line in lines if line.sha256]
+    for at in range(0, len(sums), AT_ONCE):
+        by_sum |= dict(uploads.filter(sha256__in=sums[at : at + AT_ONCE]).values_list("sha256", "pk"))
+    named = _by_name(uploads, [line for line in lines if line.image and line.sha256 not in by_sum])
+    found = []
+    for line in lines:
+        line.upload_id = by_sum.get(line.sha256) or named.get((PurePosixPath(line.image).name, line.patient))
+        if line.upload_id:
+            found.append(line)
+    ManifestLine.objects.bulk_update(found, ["upload"], batch_size=AT_ONCE)
+    # A moment before: an upload that committed meanwhile is looked at once more.
+    manifest.looked_at = now - timedelta(seconds=30)
+    manifest.save(update_fields=["looked_at"])
+
+
+def _by_name(uploads: QuerySet[Upload], lines: list[ManifestLine]) -> dict[tuple[str, str], Any]:
+    """Uploads by file name and patient, claimed or filed to; what is not the only one of both is left out."""
+    found: dict[tuple[str, str], set[Any]] = {}
+    patients = sorted({line.patient for line in lines})
+    for at in range(0, len(patients), AT_ONCE):
+        part = patients[at : at + AT_ONCE]
+        filed = F("scans__series__study__patient__patient_id")
+        theirs = uploads.filter(
+            Q(claimed_patient_id__in=part) | Q(scans__series__study__patient__patient_id__in=part)
+        )
+        for key, name, claimed, patient in theirs.values_list("pk", "filename", "claimed_patient_id", filed):
+            for one in {claimed, patient} - {"", None}:
+                found.setdefault((PurePosixPath(name).name, one), set()).add(key)
+    times = Counter((PurePosixPath(line.image).name, line.patient) for line in lines)
+    return {
+        key: next(iter(some)) for key, some in found.items() if key[0] and len(some) == 1 and times[key] == 1
+    }
+
+
+@transaction.atomic
+def _settle_some(manifest: Manifest) -> int:
+    Manifest.objects.select_for_update(no_key=True).get(pk=manifest.pk)
+    ready = Q(upload__status=Upload.Status.DONE) | Q(upload__status__in=UNFIT)
+    lines = list(
+        manifest.lines.filter(ready, status=LineStatus.WAITING)
+        .select_related("upload")
+        .prefetch_related("upload__scans")[:AT_ONCE]
+    )
+    scans = {line.pk: list(line.upload.scans.all()) for line in lines if line.upload}
+    keys = [scan.pk for some in scans.values() for scan in some]
+    imported = Label.objects.filter(scan__in=keys, source=LabelSource.IMPORT, signed_as=manifest.name)
+    last = {label.scan_id: label for label in imported.filter(superseded_by=None)}
+    fresh: list[Label] = []
+    for line in lines:
+        _settle(manifest, line, scans.get(line.pk, []), last, fresh)
+    Label.objects.bulk_create(fresh, batch_size=AT_ONCE)
+    ManifestLine.objects.bulk_update(lines, ["status", "problem", "label"], batch_size=AT_ONCE)
+    if fresh:
+        detail = {"manifest": str(manifest.pk), "labels": len(fresh)}
+        record(
+            actor=manifest.by, site=manifest.site, action="labels.imported", subject=manifest, detail=detail
+        )
+    return len(lines)
+
+
+def _settle(
+    manifest: Manifest, line: ManifestLine, scans: list[Scan], last: dict[Any, Label], fresh: list[Label]
+) -> None:
+    """What becomes of a line whose upload is finished; a label to be added goes to `fresh`."""
+    line.status = LineStatus.WRONG
+    if line.upload and line.upload.status in UNFIT:
+        line.problem = line.upload.refusal or line.upload.error_code or "failed"
+        return
+    if len(scans) != 1:
+        line.problem = "several_pictures" if scans else "no_picture"
+        return
+    if not line.findings:
+        line.status = LineStatus.SILENT
+        return
+    scan = scans[0]
+    words = {
+        finding: (Stated.PRESENT if finding in line.findings else Stated.ABSENT).value
+        for finding in manifest.findings
+    }
+    earlier = last.get(scan.pk)
+    line.status, line.label = LineStatus.LABELLED, earlier
+    if earlier is None or (earlier.findings, earlier.facts) != (words, line.facts):
+        if earlier is not None and earlier._state.adding:
+            line.status, line.label, line.problem = LineStatus.WRONG, None, "said_twice"
+            return
+        label = Label(
+            site=manifest.site,
+            scan=scan,
+            reader=manifest.by,
+            signed_as=manifest.name,
+            source=LabelSource.IMPORT,
+            findings=words,
+            facts=line.facts,
+            supersedes=earlier,
+        )
+        fresh.append(label)
+        last[scan.pk] = line.label = label
+
+
+def _line(number: int, row: Mapping[str, str]) -> dict[str, Any]:
+    image, patient = row["image"].replace("\\", "/"), row["patient"]
+    if not image or not patient:
+        raise CodedError("invalid", "image and patient must not be empty.")
+    if len(image) > 255 or len(patient) > 64 or not (image + patient).isprintable():
+        raise CodedError("invalid", "image has at most 255 and patient 64 characters, all printable.")
+    findings = sorted({part.strip() for part in row["finding"].split("|")} - {""})
+    if findings:
+        check_findings(dict.fromkeys(findings, Stated.PRESENT.value))
+    if NORMAL in findings and len(findings) > 1:
+        raise CodedError("invalid", "normal and another finding contradict each other.")
+    sha256 = row.get("sha256", "").lower()
+    if sha256 and not SHA256.fullmatch(sha256):
+        raise CodedError("invalid", "sha256 is 64 hexadecimal digits.")
+    if row.get("split", "") not in ("", *PARTS):
+        raise CodedError("invalid", f"split is one of {', '.join(PARTS)}, or empty.")
+    said = row.get("study_date") or row.get("date", "")
+    if said and parse_date(said) is None:
+        raise CodedError("invalid", "study_date is written 2026-11-20.")
+    facts = {name: row[name][:100] for name in FACTS if row.get(name)}
+    taken_on = parse_date(said) if said else None
+    return {
+        "number": number,
+        "image": image,
+        "sha256": sha256,
+        "patient": patient,
+        "findings": findings,
+        "facts": facts,
+        "taken_on": taken_on,
+    }
+
+
+def _kept(site: Site, line: dict[str, Any], day_zero: date | None) -> dict[str, Any]:
+    """What the site may keep of a line: where it keeps no identity, no file name, date or identifier."""
+    if site.deidentify_on_ingest:
+        return line | {"image": "", "taken_on": None, "patient": known_as(site, line["patient"])}
+    days = line["facts"].get("offset_days", "")
+    if line["taken_on"] is None and day_zero and re.fullmatch(r"-?\d{1,5}(\.0+)?", days):
+        return line | {"taken_on": day_zero + timedelta(days=int(float(days)))}
+    return line
+
+
+def _is_wrong(line: ManifestLine, code: str) -> None:
+    ManifestLine.objects.filter(pk=line.pk, label=None).update(status=LineStatus.WRONG, problem=code)
