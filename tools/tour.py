@@ -21,6 +21,7 @@ SIZES = {"1366": (1366, 768), "1920": (1920, 1080)}
 THEMES = ("dark", "light")
 READ_BY_KEYS = 5
 TABS_AT_MOST = 12
+ABNORMAL = ".to-sign input[name=finding]:not([value=normal])"
 SETTLE_MS = 250
 
 
@@ -105,11 +106,11 @@ class Tour:
 
     def change_the_map(self) -> None:
         page = self.page
-        self.press("c")
-        self.photograph("map of the next finding")
         self.press("o")
         self.photograph("map as outlines")
-        self.press("o", "e")
+        self.press("o", "c")
+        self.photograph("map of the next finding")
+        self.press("e")
         page.keyboard.press("ArrowDown")
         relative = page.locator("[data-read-out]").first
         self.wait(lambda: "relative" in relative.inner_text(), "another explainer's map", seconds=300)
@@ -125,7 +126,9 @@ class Tour:
         self.press("j", "Enter")
         for number in range(READ_BY_KEYS):
             self.shown()
-            self.press("R", " ")
+            self.press("R")
+            self._tab_to(ABNORMAL)
+            self.press(" ")
             self._tab_to("textarea")
             page.keyboard.type(f"Read by keyboard, case {number + 1}.")
             self._tab_to("button.primary")
@@ -142,9 +145,9 @@ class Tour:
 
     def _tab_to(self, selector: str) -> None:
         for _ in range(TABS_AT_MOST):
-            self.press("Tab")
             if self.page.evaluate("(selector) => document.activeElement.matches(selector)", selector):
                 return
+            self.press("Tab")
         raise TourFailed(f"Tab does not reach {selector}")
 
     def compare(self) -> None:
