@@ -7,7 +7,6 @@ import io
 from functools import cache
 from pathlib import Path
 from typing import Any
-from xml.sax.saxutils import escape
 
 import numpy as np
 from django.utils import timezone
@@ -19,10 +18,11 @@ from reportlab.lib.styles import ParagraphStyle
 from reportlab.lib.units import mm
 from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.ttfonts import TTFont
-from reportlab.platypus import Flowable, Image, KeepTogether, Paragraph, SimpleDocTemplate, Spacer, Table
+from reportlab.platypus import Flowable, Image, KeepTogether, SimpleDocTemplate, Spacer, Table
 
 from webapp.pages.readings import Shown
 from webapp.pages.report import Facts, Report
+from webapp.pages.report_letters import paragraph
 from webapp.pages.words import name_of_finding
 
 INK, QUIET, LINE, GROUND = (HexColor(c) for c in ("#161c22", "#4d5b67", "#d5dce3", "#f1f4f7"))
@@ -52,39 +52,36 @@ def pdf_of(report: Report, picture: np.ndarray) -> bytes:
 
 def _story(report: Report, picture: np.ndarray) -> Any:
     style = _styles()
-    yield Paragraph(_("Report of a second reader"), style["title"])
+    yield paragraph(_("Report of a second reader"), style["title"])
     yield _notice(report, style)
     yield _facts([*_pairs(report.patient, report.study)], style)
     yield Spacer(1, 4 * mm)
     yield _image(picture)
     if report.legend:
-        yield Paragraph(escape(report.legend), style["fine"])
+        yield paragraph(report.legend, style["fine"])
     yield Spacer(1, 3 * mm)
-    yield Paragraph(escape(report.outcome.sentence), style["heading"])
+    yield paragraph(report.outcome.sentence, style["heading"])
     if report.outcome.remedy:
-        yield Paragraph(escape(report.outcome.remedy), style["text"])
+        yield paragraph(report.outcome.remedy, style["text"])
     if report.bars:
         yield _findings(report, style)
     for note in [*report.notes, *filter(None, [report.others])]:
-        yield Paragraph(escape(note), style["fine"])
-    yield Paragraph(_("Reading"), style["heading"])
+        yield paragraph(note, style["fine"])
+    yield paragraph(_("Reading"), style["heading"])
     for reading in report.readings:
         yield _reading(reading, style)
     if not report.readings:
-        yield Paragraph(_("Nobody has signed a reading of this study."), style["text"])
+        yield paragraph(_("Nobody has signed a reading of this study."), style["text"])
     if report.model:
-        rows = [
-            [Paragraph(escape(k), style["fine"]), Paragraph(escape(v), style["mono"])]
-            for k, v in report.model
-        ]
+        rows = [[paragraph(k, style["fine"]), paragraph(v, style["mono"])] for k, v in report.model]
         yield KeepTogether(
-            [Paragraph(_("Made with"), style["heading"]), _table(rows, [32 * mm, WIDTH - 32 * mm])]
+            [paragraph(_("Made with"), style["heading"]), _table(rows, [32 * mm, WIDTH - 32 * mm])]
         )
 
 
 def _notice(report: Report, style: dict[str, ParagraphStyle]) -> Flowable:
     words = report.disclaimer + (" " + _("The picture is simulated.") if report.synthetic else "")
-    table = Table([[Paragraph(escape(words), style["strong"])]], colWidths=[WIDTH])
+    table = Table([[paragraph(words, style["strong"])]], colWidths=[WIDTH])
     table.setStyle([("BACKGROUND", (0, 0), (-1, -1), GROUND), ("LINEBEFORE", (0, 0), (0, -1), 2, INK)])
     return KeepTogether([Spacer(1, 2 * mm), table, Spacer(1, 3 * mm)])
 
@@ -99,10 +96,7 @@ def _pairs(left: Facts, right: Facts) -> Any:
 
 def _facts(rows: list[list[str]], style: dict[str, ParagraphStyle]) -> Flowable:
     cells = [
-        [
-            Paragraph(escape(text), style["fine" if place % 2 == 0 else "text"])
-            for place, text in enumerate(row)
-        ]
+        [paragraph(text, style["fine" if place % 2 == 0 else "text"]) for place, text in enumerate(row)]
         for row in rows
     ]
     return _table(cells, [22 * mm, WIDTH * 0.36, 31 * mm, WIDTH * 0.64 - 53 * mm])
@@ -111,35 +105,35 @@ def _facts(rows: list[list[str]], style: dict[str, ParagraphStyle]) -> Flowable:
 def _findings(report: Report, style: dict[str, ParagraphStyle]) -> Flowable:
     calibrated = _("Calibrated probability") if report.calibrated else _("Score, not calibrated")
     heads = [_("Finding"), calibrated, _("This model's threshold"), _("How the threshold did"), ""]
-    rows = [[Paragraph(escape(head), style["fine"]) for head in heads]]
+    rows = [[paragraph(head, style["fine"]) for head in heads]]
     for bar in report.bars:
         name = style["strong" if bar.reported else "text"]
         rows.append(
             [
-                Paragraph(escape(name_of_finding(bar.finding)), name),
-                Paragraph(f"{bar.probability:.2f}", name),
-                Paragraph(f"{bar.threshold:.2f}", style["text"]),
-                Paragraph(escape(bar.working_point) or "–", style["fine"]),
-                Paragraph(_("reported") if bar.reported else "", style["text"]),
+                paragraph(name_of_finding(bar.finding), name),
+                paragraph(f"{bar.probability:.2f}", name),
+                paragraph(f"{bar.threshold:.2f}", style["text"]),
+                paragraph(bar.working_point or "–", style["fine"]),
+                paragraph(_("reported") if bar.reported else "", style["text"]),
             ]
         )
     table = _table(rows, [34 * mm, 34 * mm, 36 * mm, WIDTH - 124 * mm, 20 * mm])
     if not report.uncertainty:
         return table
-    said = Paragraph(escape(_("Uncertainty: %s") % report.uncertainty), style["fine"])
+    said = paragraph(_("Uncertainty: %s") % report.uncertainty, style["fine"])
     return KeepTogether([table, said])
 
 
 def _reading(reading: Shown, style: dict[str, ParagraphStyle]) -> Flowable:
     signed = f"{reading.signed_as}, {timezone.localtime(reading.signed_at):%Y-%m-%d %H:%M %Z}"
-    lines = [Paragraph(escape(reading.findings), style["strong"])]
+    lines = [paragraph(reading.findings, style["strong"])]
     if reading.comment:
-        lines.append(Paragraph(escape(reading.comment).replace("\n", "<br/>"), style["text"]))
-    lines.append(Paragraph(escape(_("Signed: %s") % signed), style["text"]))
-    lines.append(Paragraph(escape(_("Seal (SHA-256): %s") % reading.sha256), style["mono"]))
+        lines.append(paragraph(reading.comment, style["text"]))
+    lines.append(paragraph(_("Signed: %s") % signed, style["text"]))
+    lines.append(paragraph(_("Seal (SHA-256): %s") % reading.sha256, style["mono"]))
     if reading.elsewhere:
         words = _("These pictures were filed to another study when they were read.")
-        lines.append(Paragraph(escape(words), style["fine"]))
+        lines.append(paragraph(words, style["fine"]))
     return KeepTogether([*lines, Spacer(1, 2 * mm)])
 
 
@@ -174,10 +168,12 @@ def _foot_of(report: Report) -> Any:
 
     def foot(canvas: Any, document: Any) -> None:
         canvas.saveState()
+        for words, height in ((report.disclaimer, 9 * mm), (made, 5.5 * mm)):
+            line = paragraph(words, _styles()["fine"])
+            line.wrap(WIDTH - 20 * mm, 10 * mm)
+            line.drawOn(canvas, MARGIN, height - 2.5)
         canvas.setFont("Hilum", 7.5)
         canvas.setFillColor(QUIET)
-        canvas.drawString(MARGIN, 9 * mm, report.disclaimer)
-        canvas.drawString(MARGIN, 5.5 * mm, made)
         canvas.drawRightString(A4[0] - MARGIN, 5.5 * mm, _("Page %d") % document.page)
         canvas.restoreState()
 

@@ -60,6 +60,13 @@ function keysOf(viewer, act) {
   };
 }
 
+function toReading() {
+  const form = document.querySelector(".to-sign");
+  if (!form) return;
+  form.open = true;
+  form.querySelector("input[type=checkbox]").focus();
+}
+
 /** The same commands, deaf until there is a picture that they could act on. */
 function whenReady(viewer, commands) {
   return Object.fromEntries(Object.entries(commands).map(([name, run]) => [name, (event) => viewer.active.ready && run(event)]));
@@ -126,7 +133,7 @@ async function refresh() {
 
 onKeys({
   j: follow("[rel=next]"), k: follow("[rel=prev]"), u: follow("[data-worklist-link]"), b: follow("[data-beside]"),
-  m: () => document.querySelector("#move")?.showModal(),
+  m: () => document.querySelector("#move")?.showModal(), R: toReading,
 });
 const moving = document.querySelector("#move");
 if (moving) watchMove(moving);

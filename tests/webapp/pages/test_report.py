@@ -121,6 +121,33 @@ def test_a_pdf_is_made_with_text_that_can_be_found_and_letters_of_other_alphabet
     assert sum(len(page.images) for page in pages) == 1
 
 
+@pytest.mark.parametrize(
+    ("name", "shown", "comment", "font"),
+    [
+        ("王^小明", "王, 小明", "右下肺野有浸润影。", "STSong-Light"),
+        ("山田^太郎", "山田, 太郎", "右下肺野に浸潤影を認める。", "HeiseiMin-W3"),
+        ("김^철수", "김, 철수", "우하엽에 침윤이 있음.", "HYSMyeongJo-Medium"),
+    ],
+)
+def test_names_and_comments_of_east_asia_are_letters_not_boxes(
+    pictured, browser, owner, name, shown, comment, font
+):
+    from pypdf import PdfReader
+
+    pictured.patient.name, owner.first_name, owner.last_name = name, name[-2:], name[0]
+    pictured.patient.save()
+    owner.save()
+    reading_sign(study=pictured.scan.study, actor=owner, findings=["other"], comment=f"{comment} * 30" * 30)
+    response = browser(owner).get(reverse("pages:report_pdf", args=[pictured.scan.pk]))
+    pages = PdfReader(io.BytesIO(response.content)).pages
+    text = "".join("".join(page.extract_text() for page in pages).split())
+    assert shown.replace(" ", "") in text
+    assert comment.replace(" ", "") in text
+    assert f"Madeby{name[-2:]}{name[0]}on" in text, "the foot too"
+    fonts = {str(f.get_object()["/BaseFont"]) for page in pages for f in page["/Resources"]["/Font"].values()}
+    assert any(font in one for one in fonts)
+
+
 def test_a_report_without_its_picture_says_what_is_missing(case, browser, owner):
     answer = browser(owner).get(reverse("pages:report_pdf", args=[case.scan.pk]))
     assert answer.status_code == 503
