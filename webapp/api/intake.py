@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from django.conf import settings
@@ -39,6 +39,13 @@ def bounded(request: Request, *, several: bool = False) -> Iterator[None]:
         raise
     limit.check()
     _check_whole(request)
+
+
+def said_once(request: Request, *, but: Iterable[str] = ()) -> None:
+    """Raise CodedError `invalid` for a field of a form that comes more than once, apart from `but`."""
+    repeated = [name for name in request.data if len(request.data.getlist(name)) > 1 and name not in but]
+    if repeated:
+        raise CodedError("invalid", fields={name[:60]: ["Send it once."] for name in repeated})
 
 
 def _check_whole(request: Request) -> None:

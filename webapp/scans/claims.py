@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Self
@@ -11,6 +12,13 @@ from webapp.core.errors import CodedError
 from webapp.scans.dicom_values import parse_date
 
 LENGTH = 64
+# No control characters, and nothing that is not seen or turns the direction of writing: an identifier is what
+# it looks like. As a pattern it stands in the API's description.
+LINE = (
+    r"[^\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff0-\uffff"
+    "\U000e0000-\U000e0fff]"
+)
+_LINE = re.compile(f"{LINE}{{0,{LENGTH}}}")
 MODALITIES = {"": "", "auto": "", "cxr": Slot.CXR, "cr": Slot.CXR, "dx": Slot.CXR, "ct": Slot.CT}
 
 
@@ -66,10 +74,12 @@ def is_uid(value: str) -> bool:
 
 
 def _short(value: str | None, what: str) -> str:
-    value = (value or "").strip()
-    if len(value) > LENGTH or not value.isprintable():
-        raise _invalid(f"{what} is not a line of at most {LENGTH} characters.", "Shorten it and try again.")
-    return value
+    value = value or ""
+    if not _LINE.fullmatch(value):
+        raise _invalid(
+            f"{what} is not a line of at most {LENGTH} characters that are seen.", "Mend it and try again."
+        )
+    return value.strip()
 
 
 def _invalid(message: str, remedy: str) -> CodedError:

@@ -46,7 +46,11 @@ def admin(person, client_of, site) -> APIClient:
 
 
 @pytest.fixture
-def case(site, owner):
+def case(site, owner) -> SimpleNamespace:
+    return a_case(site, owner)
+
+
+def a_case(site, owner) -> SimpleNamespace:
     """A patient of the site with one scan, read as pneumonia 0.82, and what else may lie around."""
     patient = factories.PatientFactory(site=site, name="DOE^Jane", patient_id="P-42")
     scan = factories.ScanFactory(site=site, patient=patient, upload__user=owner)

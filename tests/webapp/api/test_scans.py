@@ -48,6 +48,24 @@ def test_an_upload_is_known_by_its_id_from_then_on(client, site):
     assert "not a medical device" in answer["disclaimer"]
 
 
+def test_what_is_no_scan_yet_has_no_picture_and_cannot_be_moved(client_of, person, site, other_site):
+    admin = client_of(person("ada", role="admin", site=site), site, (*SCOPES, "scan.move"))
+    upload, theirs = UploadFactory(site=site), UploadFactory(site=other_site)
+    for path, method in (("preview", "get"), ("display", "get"), ("move", "post")):
+        answer = getattr(admin, method)(f"{URL}{upload.pk}/{path}/")
+        assert (answer.status_code, code_of(answer)) == (409, "not_ready")
+        assert getattr(admin, method)(f"{URL}{theirs.pk}/{path}/").status_code == 404
+
+
+def test_a_field_that_comes_twice_is_a_mistake(client):
+    said = client.post(URL, {"file": picture(), "patient_id": ["P-1", "P-2"]})
+    assert (said.status_code, said.json()["code"], list(said.json()["errors"])) == (
+        400,
+        "invalid",
+        ["patient_id"],
+    )
+
+
 def test_the_same_bytes_again_are_the_earlier_upload(client):
     first = client.post(URL, {"file": picture()})
     second = client.post(URL, {"file": picture()})

@@ -16,7 +16,7 @@ from webapp.analysis.selectors import progress_of
 from webapp.analysis.summaries import scan_state
 from webapp.api.fields import Key, Text, Truth
 from webapp.registry.models import ModelVersion
-from webapp.scans.claims import MODALITIES
+from webapp.scans.claims import LENGTH, LINE, MODALITIES
 from webapp.scans.models import Scan, Upload
 from webapp.scans.selectors import scan_notes
 
@@ -40,7 +40,7 @@ FAILURES = {
 }
 
 
-@extend_schema_field({"type": "string", "maxLength": 64})
+@extend_schema_field({"type": "string", "maxLength": LENGTH, "pattern": f"^{LINE}*$"})
 class Said(serializers.CharField):
     """Part of a claim: `scans.claims` reads it, and refuses it with a code of its own."""
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import cache
+from typing import Any
+
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.views import redirect_to_login
 from django.http import FileResponse, HttpRequest, HttpResponse
@@ -24,6 +27,15 @@ class Schema(SpectacularJSONAPIView):
 
     authentication_classes = [TokenAuthentication, SessionAuthentication]
     http_method_names = ["get", "head"]
+
+    def _get_schema_response(self, request: Request) -> Response:
+        return Response(_described())
+
+
+@cache
+def _described() -> dict[str, Any]:
+    """Made once a process: it is the same for everybody, and takes a second or more."""
+    return Schema.generator_class().get_schema(request=None, public=True)
 
 
 @login_not_required  # it sends people to the sign-in page, where programs get 401 in this part of the site

@@ -20,10 +20,10 @@ from webapp.analysis.models import Analysis
 from webapp.api.filters import AnalysisFilter
 from webapp.api.resource import Listing, Resource, etag_of
 from webapp.api.serializers.scans import AnalysisSerializer, CamSerializer, analysis_answers
+from webapp.api.views.scans import scan_by_id
 from webapp.core import storage
 from webapp.core.errors import CodedError
 from webapp.scans.models import Scan
-from webapp.scans.selectors import scan_or_404
 
 PNG = {(200, "image/png"): OpenApiResponse(OpenApiTypes.BINARY, description="the picture")}
 
@@ -43,7 +43,7 @@ class Picture(Resource):
     kind = ""
 
     def picture(self, request: Request, scan_id: UUID) -> HttpResponse:
-        scan = scan_or_404(request.user, scan_id)
+        scan = scan_by_id(request.user, scan_id)
         name, sha256 = getattr(scan, f"{self.kind}_name"), getattr(scan, f"{self.kind}_sha256")
         return as_png(request, f'"{sha256}"', lambda: FileResponse(opened(name), content_type="image/png"))
 

@@ -12,13 +12,14 @@ from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from webapp.accounts.models import User
 from webapp.accounts.services import can, for_sites
 from webapp.analysis.selectors import scan_analyses, with_answers
 from webapp.analysis.services import analysis_retry, scan_refile
 from webapp.analysis.summaries import current_analysis
 from webapp.api.archives import MOST_MEMBERS, archive_answer
 from webapp.api.filters import ScanFilter
-from webapp.api.intake import bounded, idempotency_key
+from webapp.api.intake import bounded, idempotency_key, said_once
 from webapp.api.resource import Listing, Resource
 from webapp.api.serializers.scans import (
     MoveSerializer,
@@ -35,7 +36,13 @@ from webapp.scans.idempotency import upload_once
 from webapp.scans.identity import patient_find_or_create, patients_meant
 from webapp.scans.models import Patient, Scan, Upload
 from webapp.scans.pseudonymity import known_as
-from webapp.scans.selectors import patient_or_404, scan_or_404, scan_or_upload
+from webapp.scans.selectors import (
+    patient_or_404,
+    scan_or_404,
+    scan_or_upload,
+    scans_visible,
+    upload_or_404,
+)
 from webapp.scans.services import upload_retry, upload_store
 
 KEY_HEADER = OpenApiParameter(
@@ -80,6 +87,7 @@ class ScanCollection(Listing):
         key = idempotency_key(request)
         with bounded(request):
             form = ScanUploadSerializer(data=request.data)
+        said_once(request)
         form.is_valid(raise_exception=True)
         fields = form.validated_data
         file = fields.pop("file")
@@ -150,6 +158,15 @@ class ScanDetail(Resource):
         return Response(record_answer(record, first=int(first)))
 
 
+def scan_by_id(user: User, scan_id: UUID, permission: str = "scan.view") -> Scan:
+    """Raises CodedError `not_found`, and `not_ready` for an upload that is no scan."""
+    scan = scans_visible(user, permission).filter(pk=scan_id).first()
+    if scan is None:
+        upload_or_404(user, scan_id, permission)
+        raise CodedError("not_ready", "This upload is no scan.", "Ask for its status, and go on once it is.")
+    return scan
+
+
 def record_answer(record: Scan | Upload, *, first: int = 0) -> dict[str, Any]:
     if isinstance(record, Upload) and record.is_unpacked:
         return archive_answer(record, first=first)
@@ -179,7 +196,7 @@ class ScanMove(Resource):
     @extend_schema(operation_id="scan_move", request=MoveSerializer, responses=ScanSerializer)
     def post(self, request: Request, scan_id: UUID) -> Response:
         """File the scan to another patient of its site; honours If-Match with the ETag of the scan."""
-        scan = scan_or_404(request.user, scan_id, "scan.move")
+        scan = scan_by_id(request.user, scan_id, "scan.move")
         fields = self.read(request, MoveSerializer)
         self.expect(request, lambda: record_answer(scan))
         patient = self._whom(scan, fields)

@@ -15,7 +15,7 @@ from webapp.accounts.services import can, for_sites
 from webapp.analysis.archives import archives_progress
 from webapp.analysis.selectors import progress_of_uploads
 from webapp.api.filters import UploadFilter
-from webapp.api.intake import bounded
+from webapp.api.intake import bounded, said_once
 from webapp.api.resource import Listing, Resource
 from webapp.api.serializers.uploads import (
     BulkAnswerSerializer,
@@ -65,6 +65,7 @@ class UploadCollection(Listing):
         with bounded(request, several=True):
             said = {name: request.data[name] for name in CLAIMS if name in request.data}
             files = request.FILES.getlist("files")
+        said_once(request, but=["files"])
         form = BulkSerializer(data=said | {"files": files})
         form.is_valid(raise_exception=True)
         claims = {k: v for k, v in form.validated_data.items() if k != "files"}

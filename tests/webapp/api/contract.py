@@ -1,0 +1,96 @@
+"""The API held to its own description: `python -m tests.webapp.api.contract [--examples N]`.
+
+Starts the web server as in deployment, on a folder of its own (and an empty database: SQLite, or that of
+`DATABASE_URL`), with one of everything at its site, and lets schemathesis ask it with an administrator's
+token: all phases, all checks, N examples an operation besides those that it makes for every bound in the
+description. Its exit status is schemathesis'.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[3]
+PATIENCE = 120.0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--examples", type=int, default=50, help="an operation")
+    parser.add_argument("--workers", type=int, default=1)
+    asked, further = parser.parse_known_args()
+    with tempfile.TemporaryDirectory() as folder:
+        token = prepared(Path(folder))
+        with served(Path(folder)) as url:
+            return ask(url, token, asked.examples, ["--workers", str(asked.workers), *further])
+
+
+def prepared(folder: Path) -> str:
+    """Django on an empty database with a site and one of everything; answers a token of its administrator."""
+    os.environ |= {"HILUM_ENV": "demo", "HILUM_DATA": str(folder / "data"), "HILUM_API_RATE": "0"}
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.settings")
+    import django
+
+    django.setup()
+    from django.core.management import call_command
+
+    call_command("migrate", verbosity=0)
+    from tests.factories import SiteFactory
+    from tests.webapp.api.conftest import a_case
+    from webapp.accounts.models import Role, User
+    from webapp.accounts.permissions import Permission
+    from webapp.accounts.services import membership_set, token_create
+
+    site, user = SiteFactory(), User.objects.create_user("contract")
+    membership_set(user=user, site=site, role=Role.objects.get(name="admin"))
+    a_case(site, user)
+    return token_create(user=user, site=site, name="contract", scopes=tuple(Permission))[1]
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """The address of a web server; raises RuntimeError with what it said where it does not come up."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "gunicorn", "--config", str(ROOT / "deploy" / "gunicorn.conf.py")]
+    with (folder / "server.log").open("wb") as log:
+        surroundings = dict(os.environ) | {"HILUM_BIND": f"127.0.0.1:{port}"}
+        server = subprocess.Popen(
+            [*command, "webapp.wsgi:application"], cwd=ROOT, env=surroundings, stdout=log, stderr=log
+        )
+    try:
+        deadline = time.monotonic() + PATIENCE
+        while not _listens(port):
+            if server.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError((folder / "server.log").read_text())
+            time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait(60)
+
+
+def ask(url: str, token: str, examples: int, further: list[str]) -> int:
+    command = [str(Path(sys.executable).parent / "schemathesis"), "run", f"{url}/api/v1/schema/"]
+    options = ["--header", f"Authorization: Bearer {token}", "--checks", "all", "--continue-on-failure"]
+    bounds = ["--wait-for-schema", "60", "--max-examples", str(examples), "--generation-database", "none"]
+    return subprocess.run([*command, *options, *bounds, *further], cwd=ROOT, check=False).returncode
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
