@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.core.validators import RegexValidator
 from drf_spectacular.extensions import OpenApiSerializerFieldExtension
 from drf_spectacular.openapi import AutoSchema
 from rest_framework import serializers
@@ -25,7 +26,8 @@ class TextSchema(OpenApiSerializerFieldExtension):
 
     def map_serializer_field(self, auto_schema: AutoSchema, direction: str) -> dict[str, Any]:
         schema = auto_schema._map_serializer_field(self.target, direction, bypass_extensions=True)
-        return schema if {"enum", "pattern"} & schema.keys() else {**schema, "pattern": r"^[^\x00]*$"}
+        narrower = any(isinstance(one, RegexValidator) for one in self.target.validators)
+        return schema if narrower or "enum" in schema else {**schema, "pattern": r"^[^\x00]*$"}
 
 
 class Truth(serializers.BooleanField):

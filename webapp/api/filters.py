@@ -201,7 +201,7 @@ class DeliveryFilter(df.FilterSet):
 class AuditFilter(df.FilterSet):
     action = exactly(64)
     subject = exactly(120, "app.model:uuid")
-    actor = Key()
+    actor = Key(help_text="`actor_id` of an event")
     created_after = since("created_at")
     created_before = before("created_at")
 

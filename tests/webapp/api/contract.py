@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
+CONFIG = Path(__file__).with_suffix(".toml")
 PATIENCE = 120.0
 
 
@@ -44,15 +45,22 @@ def prepared(folder: Path) -> str:
     from django.core.management import call_command
 
     call_command("migrate", verbosity=0)
+    from PIL import Image
+
     from tests.factories import SiteFactory
     from tests.webapp.api.conftest import a_case
     from webapp.accounts.models import Role, User
     from webapp.accounts.permissions import Permission
     from webapp.accounts.services import membership_set, token_create
+    from webapp.core import storage
 
     site, user = SiteFactory(), User.objects.create_user("contract")
     membership_set(user=user, site=site, role=Role.objects.get(name="admin"))
-    a_case(site, user)
+    scan = a_case(site, user).scan
+    for name in (scan.preview_name, scan.display_name):
+        path = storage.path_of(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (64, 64)).save(path, "PNG")
     return token_create(user=user, site=site, name="contract", scopes=tuple(Permission))[1]
 
 
@@ -81,7 +89,8 @@ def served(folder: Path) -> Iterator[str]:
 
 
 def ask(url: str, token: str, examples: int, further: list[str]) -> int:
-    command = [str(Path(sys.executable).parent / "schemathesis"), "run", f"{url}/api/v1/schema/"]
+    tool = str(Path(sys.executable).parent / "schemathesis")
+    command = [tool, "--config-file", str(CONFIG), "run", f"{url}/api/v1/schema/"]
     options = ["--header", f"Authorization: Bearer {token}", "--checks", "all", "--continue-on-failure"]
     bounds = ["--wait-for-schema", "60", "--max-examples", str(examples), "--generation-database", "none"]
     return subprocess.run([*command, *options, *bounds, *further], cwd=ROOT, check=False).returncode
