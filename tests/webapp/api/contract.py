@@ -38,7 +38,7 @@ def main() -> int:
 def prepared(folder: Path) -> str:
     """Django on an empty database with a site and one of everything; answers a token of its administrator."""
     os.environ |= {"HILUM_ENV": "demo", "HILUM_DATA": str(folder / "data"), "HILUM_API_RATE": "0"}
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.settings")
+    os.environ["DJANGO_SETTINGS_MODULE"] = "webapp.settings"
     import django
 
     django.setup()
@@ -49,11 +49,13 @@ def prepared(folder: Path) -> str:
 
     from tests.factories import SiteFactory
     from tests.webapp.api.conftest import a_case
-    from webapp.accounts.models import Role, User
+    from webapp.accounts.models import Role, Site, User
     from webapp.accounts.permissions import Permission
     from webapp.accounts.services import membership_set, token_create
     from webapp.core import storage
 
+    if Site.objects.exists():
+        sys.exit("The database is in use: use an empty one.")
     site, user = SiteFactory(), User.objects.create_user("contract")
     membership_set(user=user, site=site, role=Role.objects.get(name="admin"))
     scan = a_case(site, user).scan
