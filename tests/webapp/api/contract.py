@@ -37,7 +37,7 @@ def main() -> int:
         known.write_text(CONFIG.read_text() + parameters(case))
         further += ["--max-examples", str(asked.examples)]
         with served(Path(folder)) as url:
-            return max([ask(url, token, config, further) for config in (CONFIG, known)])
+            return max([ask(url, token, config, further, folder) for config in (CONFIG, known)])
 
 
 def parameters(case: SimpleNamespace) -> str:
@@ -102,12 +102,12 @@ def served(folder: Path) -> Iterator[str]:
         server.wait(60)
 
 
-def ask(url: str, token: str, config: Path, further: list[str]) -> int:
+def ask(url: str, token: str, config: Path, further: list[str], folder: str) -> int:
     tool = str(Path(sys.executable).parent / "schemathesis")
     command = [tool, "--config-file", str(config), "run", f"{url}/api/v1/schema/"]
     options = ["--header", f"Authorization: Bearer {token}", "--checks", "all", "--continue-on-failure"]
     options += ["--wait-for-schema", "60", "--generation-database", "none"]
-    return subprocess.run([*command, *options, *further], cwd=ROOT, check=False).returncode
+    return subprocess.run([*command, *options, *further], cwd=folder, check=False).returncode
 
 
 def _listens(port: int) -> bool:
