@@ -2,8 +2,8 @@
 
 `python benchmarks/api.py` fills a database of its own (SQLite in a temporary folder; `DATABASE_URL` names
 another, empty one) and asks the site in this process, without a network. Prints one JSON object: for each
-request the queries, and the median and p95 in milliseconds, of wall time and of this process' own processor
-time, which other programs on the machine lengthen less.
+request the queries, and the median and p95 in milliseconds, of wall time and of processor time, which other
+programs lengthen less: this process' own and, on Linux, that of a PostgreSQL on the same machine for it.
 """
 
 from __future__ import annotations
@@ -150,7 +150,8 @@ def report(token: str, repeat: int) -> None:
         with CaptureQueriesContext(connection) as context:
             ask()
         found[name] = {"queries": len(context)} | timings(ask, repeat)
-    found["within_limit"] = all(found[name]["wall_ms"]["p95"] < LIMIT_MS for name in requests)
+    for kind in ("wall", "processor"):
+        found[f"{kind}_within_limit"] = all(found[name][f"{kind}_ms"]["p95"] < LIMIT_MS for name in requests)
     found["load_average"] = [round(value, 1) for value in os.getloadavg()]
     print(json.dumps(found, indent=2))
 
@@ -215,13 +216,28 @@ def check(answer, status: int = 200) -> None:
 
 
 def timings(ask: Callable[[], None], repeat: int) -> dict[str, dict[str, float]]:
-    wall, own = [], []
+    wall, spent = [], []
+    worked = clock()
     for _ in range(repeat):
-        began, spent = time.perf_counter(), time.process_time()
+        began, before = time.perf_counter(), worked()
         ask()
         wall.append(1000 * (time.perf_counter() - began))
-        own.append(1000 * (time.process_time() - spent))
-    return {"wall_ms": summary(wall), "processor_ms": summary(own)}
+        spent.append(1000 * (worked() - before))
+    return {"wall_ms": summary(wall), "processor_ms": summary(spent)}
+
+
+def clock() -> Callable[[], float]:
+    """Seconds of processor time of this process and, where it can be read, of the database's for it."""
+    from django.db import connection
+
+    if connection.vendor != "postgresql":
+        return time.process_time
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        told = Path(f"/proc/{cursor.fetchone()[0]}/schedstat")
+    if not told.exists():
+        return time.process_time
+    return lambda: time.process_time() + int(told.read_text().split()[0]) / 1e9
 
 
 def summary(values: list[float]) -> dict[str, float]:

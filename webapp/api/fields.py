@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.core.validators import RegexValidator
 from drf_spectacular.extensions import OpenApiSerializerFieldExtension
 from drf_spectacular.openapi import AutoSchema
 from rest_framework import serializers
@@ -18,14 +19,19 @@ class Text(serializers.CharField):
         return super().to_internal_value(data)
 
 
+ANYTHING, SOMETHING = r"^[^\x00]*$", r"^[^\x00]*[^\s\x00][^\x00]*$"
+
+
 class TextSchema(OpenApiSerializerFieldExtension):
-    """Texts hold no null character, which databases do not keep; the description says so."""
+    """The description says that texts hold more than spaces, and no null character: databases keep none."""
 
     target_class = Text
 
     def map_serializer_field(self, auto_schema: AutoSchema, direction: str) -> dict[str, Any]:
         schema = auto_schema._map_serializer_field(self.target, direction, bypass_extensions=True)
-        return schema if {"enum", "pattern"} & schema.keys() else {**schema, "pattern": r"^[^\x00]*$"}
+        narrower = any(isinstance(one, RegexValidator) for one in self.target.validators)
+        pattern = ANYTHING if self.target.allow_blank else SOMETHING
+        return schema if narrower or "enum" in schema else {**schema, "pattern": pattern}
 
 
 class Truth(serializers.BooleanField):

@@ -19,15 +19,14 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework.request import Request
 
 from classifier.contract import Slot
-from webapp.analysis.models import Analysis, AnalysisStatus, StudyStatus, StudySummary
-from webapp.audit.models import AuditEvent
+from webapp.analysis.models import AnalysisStatus, StudyStatus
 from webapp.core.errors import CodedError
 from webapp.monitoring.kinds import Kind as Watched
-from webapp.monitoring.models import Alarm, AlarmStatus
-from webapp.registry.models import ModelStatus, ModelVersion, Promotion
-from webapp.scans.models import Patient, Scan, Upload, UploadStatus
-from webapp.training.models import RunStatus, TrainingRun
-from webapp.webhooks.models import Delivery, DeliveryStatus
+from webapp.monitoring.models import AlarmStatus
+from webapp.registry.models import ModelStatus
+from webapp.scans.models import UploadStatus
+from webapp.training.models import RunStatus
+from webapp.webhooks.models import DeliveryStatus
 
 SLOTS = [(slot.value, slot.value) for slot in Slot]
 MOMENT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?([zZ]|[+-]\d\d:?\d\d)")
@@ -105,15 +104,16 @@ def before(column: str) -> Moment:
     return Moment(field_name=column, lookup_expr="lt", help_text="before this moment")
 
 
+class Created(df.FilterSet):
+    created_after = since("created_at")
+    created_before = before("created_at")
+
+
 class UploadFilter(df.FilterSet):
     status = df.ChoiceFilter(choices=UploadStatus.choices)
     archive = Key(field_name="parent", help_text="pictures that came first in this archive")
     received_after = since("created_at")
     received_before = before("created_at")
-
-    class Meta:
-        model = Upload
-        fields = ["status"]
 
 
 class ScanFilter(df.FilterSet):
@@ -124,23 +124,13 @@ class ScanFilter(df.FilterSet):
     received_after = since("received_at")
     received_before = before("received_at")
 
-    class Meta:
-        model = Scan
-        fields = ["synthetic"]
 
-
-class AnalysisFilter(df.FilterSet):
+class AnalysisFilter(Created):
     status = df.ChoiceFilter(choices=AnalysisStatus.choices)
     scan = Key()
     model = Key(field_name="model_version")
     finding = exactly(64)
     withheld = Flag()
-    created_after = since("created_at")
-    created_before = before("created_at")
-
-    class Meta:
-        model = Analysis
-        fields = ["status"]
 
 
 class StudyFilter(df.FilterSet):
@@ -150,37 +140,19 @@ class StudyFilter(df.FilterSet):
     latest_after = since("latest_at")
     latest_before = before("latest_at")
 
-    class Meta:
-        model = StudySummary
-        fields = ["status"]
 
-
-class PatientFilter(df.FilterSet):
+class PatientFilter(Created):
     provisional = Flag()
-    created_after = since("created_at")
-    created_before = before("created_at")
-
-    class Meta:
-        model = Patient
-        fields = ["provisional"]
 
 
 class ModelFilter(df.FilterSet):
     slot = df.ChoiceFilter(choices=SLOTS)
     status = df.ChoiceFilter(choices=ModelStatus.choices)
 
-    class Meta:
-        model = ModelVersion
-        fields = ["slot"]
-
 
 class PromotionFilter(df.FilterSet):
     model = Key(field_name="model_version")
     slot = df.ChoiceFilter(field_name="model_version__slot", choices=SLOTS)
-
-    class Meta:
-        model = Promotion
-        fields: list[str] = []
 
 
 class AlarmFilter(df.FilterSet):
@@ -190,35 +162,17 @@ class AlarmFilter(df.FilterSet):
     created_after = since("created_at")
     created_before = before("created_at")
 
-    class Meta:
-        model = Alarm
-        fields = ["status"]
-
 
 class RunFilter(df.FilterSet):
     status = df.ChoiceFilter(choices=RunStatus.choices)
-
-    class Meta:
-        model = TrainingRun
-        fields = ["status"]
 
 
 class DeliveryFilter(df.FilterSet):
     status = df.ChoiceFilter(choices=DeliveryStatus.choices)
     subject = Key()
 
-    class Meta:
-        model = Delivery
-        fields = ["status"]
 
-
-class AuditFilter(df.FilterSet):
+class AuditFilter(Created):
     action = exactly(64)
     subject = exactly(120, "app.model:uuid")
-    actor = Key()
-    created_after = since("created_at")
-    created_before = before("created_at")
-
-    class Meta:
-        model = AuditEvent
-        fields = ["action"]
+    actor = Key(help_text="`actor_id` of an event")

@@ -41,11 +41,10 @@ def bounded(request: Request, *, several: bool = False) -> Iterator[None]:
     _check_whole(request)
 
 
-def said_once(request: Request, *, but: Iterable[str] = ()) -> None:
-    """Raise CodedError `invalid` for a field of a form that comes more than once, apart from `but`."""
-    repeated = [name for name in request.data if len(request.data.getlist(name)) > 1 and name not in but]
-    if repeated:
-        raise CodedError("invalid", fields={name[:60]: ["Send it once."] for name in repeated})
+def said_once(request: Request, names: Iterable[str]) -> None:
+    """Raise CodedError `invalid` for one of these fields of a form that comes more than once."""
+    if repeated := [name for name in names if len(request.data.getlist(name)) > 1]:
+        raise CodedError("invalid", fields={name: ["Send it once."] for name in repeated})
 
 
 def _check_whole(request: Request) -> None:

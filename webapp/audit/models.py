@@ -50,6 +50,8 @@ class AuditEvent(Record):
         indexes = [
             models.Index(fields=["site", "-created_at"], name="audit_by_site"),
             models.Index(fields=["subject", "-created_at"], name="audit_by_subject"),
+            models.Index(fields=["site", "action", "-created_at"], name="audit_by_action"),
+            models.Index(fields=["site", "actor", "-created_at"], name="audit_by_actor"),
         ]
 
     def __str__(self) -> str:

@@ -111,5 +111,14 @@ def _headers(exc: Exception) -> dict[str, str]:
 
 def _fields(detail) -> dict[str, list[str]]:
     if not isinstance(detail, dict):
-        return {"request": [str(item) for item in detail]}
-    return {name: [str(item) for item in (v if isinstance(v, list) else [v])] for name, v in detail.items()}
+        return {"request": _said(detail)}
+    return {name: _said(value) for name, value in detail.items()}
+
+
+def _said(detail) -> list[str]:
+    """What is wrong, with the place in a list or an object before it."""
+    if isinstance(detail, dict):
+        return [f"{place}: {text}" for place, value in detail.items() for text in _said(value)]
+    if isinstance(detail, list):
+        return [text for one in detail for text in _said(one)]
+    return [str(detail)]

@@ -3,7 +3,9 @@
 Starts the web server as in deployment, on a folder of its own (and an empty database: SQLite, or that of
 `DATABASE_URL`), with one of everything at its site, and lets schemathesis ask it with an administrator's
 token: all phases, all checks, N examples an operation besides those that it makes for every bound in the
-description. Its exit status is schemathesis'.
+description. It asks twice: with ids that it makes up or is told by an answer, then with those of what is
+there.
+Its exit status is schemathesis' own; further options go there (`--phases fuzzing`, `--seed 7`).
 """
 
 from __future__ import annotations
@@ -18,42 +20,62 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 ROOT = Path(__file__).resolve().parents[3]
+CONFIG = Path(__file__).with_suffix(".toml")
 PATIENCE = 120.0
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--examples", type=int, default=50, help="an operation")
-    parser.add_argument("--workers", type=int, default=1)
     asked, further = parser.parse_known_args()
     with tempfile.TemporaryDirectory() as folder:
-        token = prepared(Path(folder))
+        token, case = prepared(Path(folder))
+        known = Path(folder, "known.toml")
+        known.write_text(CONFIG.read_text() + parameters(case))
+        further += ["--max-examples", str(asked.examples)]
         with served(Path(folder)) as url:
-            return ask(url, token, asked.examples, ["--workers", str(asked.workers), *further])
+            return max([ask(url, token, config, further, folder) for config in (CONFIG, known)])
 
 
-def prepared(folder: Path) -> str:
-    """Django on an empty database with a site and one of everything; answers a token of its administrator."""
+def parameters(case: SimpleNamespace) -> str:
+    """What is there, as schemathesis' values of the addresses' ids."""
+    names = {f"{name}_id": record.pk for name, record in vars(case).items()}
+    return "\n[parameters]\n" + "".join(f'"path.{name}" = "{key}"\n' for name, key in names.items())
+
+
+def prepared(folder: Path) -> tuple[str, SimpleNamespace]:
+    """Django on an empty database with a site and one of everything, and a token of its administrator."""
     os.environ |= {"HILUM_ENV": "demo", "HILUM_DATA": str(folder / "data"), "HILUM_API_RATE": "0"}
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.settings")
+    os.environ["DJANGO_SETTINGS_MODULE"] = "webapp.settings"
     import django
 
     django.setup()
     from django.core.management import call_command
 
     call_command("migrate", verbosity=0)
+    from PIL import Image
+
     from tests.factories import SiteFactory
     from tests.webapp.api.conftest import a_case
-    from webapp.accounts.models import Role, User
+    from webapp.accounts.models import Role, Site, User
     from webapp.accounts.permissions import Permission
     from webapp.accounts.services import membership_set, token_create
+    from webapp.core import storage
 
+    if Site.objects.exists():
+        sys.exit("The database is in use: use an empty one.")
     site, user = SiteFactory(), User.objects.create_user("contract")
     membership_set(user=user, site=site, role=Role.objects.get(name="admin"))
-    a_case(site, user)
-    return token_create(user=user, site=site, name="contract", scopes=tuple(Permission))[1]
+    case = a_case(site, user)
+    scan = case.scan
+    for name in (scan.preview_name, scan.display_name):
+        path = storage.path_of(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (64, 64)).save(path, "PNG")
+    return token_create(user=user, site=site, name="contract", scopes=tuple(Permission))[1], case
 
 
 @contextmanager
@@ -80,11 +102,12 @@ def served(folder: Path) -> Iterator[str]:
         server.wait(60)
 
 
-def ask(url: str, token: str, examples: int, further: list[str]) -> int:
-    command = [str(Path(sys.executable).parent / "schemathesis"), "run", f"{url}/api/v1/schema/"]
+def ask(url: str, token: str, config: Path, further: list[str], folder: str) -> int:
+    tool = str(Path(sys.executable).parent / "schemathesis")
+    command = [tool, "--config-file", str(config), "run", f"{url}/api/v1/schema/"]
     options = ["--header", f"Authorization: Bearer {token}", "--checks", "all", "--continue-on-failure"]
-    bounds = ["--wait-for-schema", "60", "--max-examples", str(examples), "--generation-database", "none"]
-    return subprocess.run([*command, *options, *bounds, *further], cwd=ROOT, check=False).returncode
+    options += ["--wait-for-schema", "60", "--generation-database", "none"]
+    return subprocess.run([*command, *options, *further], cwd=folder, check=False).returncode
 
 
 def _listens(port: int) -> bool:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
 import pytest
 
 from tests.factories import AnalysisFactory, ModelVersionFactory, PatientFactory, ScanFactory, UploadFactory
 from webapp.accounts.permissions import Permission
 from webapp.audit.models import AuditEvent
+from webapp.audit.services import record
 from webapp.scans.models import Patient, ScanMove
 from webapp.training.models import TrainingRun
 
@@ -164,6 +167,33 @@ def test_an_auditor_reads_the_trail_and_nothing_else(client_of, person, site, ot
     assert {event["site"] for event in events} == {str(site.pk)}
     assert AuditEvent.objects.filter(action="membership.granted").count() >= len(events)
     assert auditor.get(f"{V1}/scans/{case.scan.pk}/").status_code == 403
+
+
+def test_the_trail_is_narrowed_by_what_an_auditor_asks_and_walked_page_by_page(
+    client_of, person, site, owner, other_site, case
+):
+    auditor = client_of(person("eve", role="auditor", site=site), site, ("audit.view",))
+    for n in range(5):
+        record(actor=owner, site=site, action="scan.moved", subject=case.scan, detail={"n": n})
+    record(actor=None, site=site, action="scan.moved", subject=case.upload)
+    record(actor=owner, site=other_site, action="scan.moved", subject=case.scan)
+
+    def found(**asked: object) -> list[dict]:
+        where, rows = f"{V1}/audit-events/?{urlencode(asked)}", []
+        while where:
+            answer = auditor.get(where).json()
+            rows, where = rows + answer["results"], answer["next"]
+        return rows
+
+    moved = found(action="scan.moved", limit=2)
+    assert [event["detail"].get("n") for event in moved] == [None, 4, 3, 2, 1, 0]
+    assert (moved[0]["actor"], moved[0]["actor_id"]) == (None, None)
+    assert (moved[1]["actor"], moved[1]["actor_id"]) == ("owner", str(owner.pk))
+    assert found(actor=owner.pk, action="scan.moved") == moved[1:]
+    assert found(subject=moved[1]["subject"], action="scan.moved") == moved[1:]
+    assert found(action="scan.moved", created_after=moved[2]["created_at"]) == moved[:3]
+    assert found(action="scan.moved", created_before=moved[2]["created_at"]) == moved[3:]
+    assert auditor.get(f"{V1}/audit-events/{moved[0]['id']}/").status_code == 404
 
 
 def test_a_caller_is_told_who_they_are(client_of, owner, site):

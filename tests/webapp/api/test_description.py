@@ -16,6 +16,7 @@ from tests.architecture.source import ROOT, files, tree
 from webapp.api.management.commands.error_codes import page
 from webapp.api.urls import urlpatterns
 from webapp.core.errors import CODES
+from webapp.webhooks.kinds import SUBSCRIBABLE
 
 UNDESCRIBED = {"api-schema", "api-docs"}
 # Codes that come from elsewhere by a variable, never from a request to the API.
@@ -109,9 +110,31 @@ def test_every_code_that_is_raised_stands_on_the_page_of_codes():
         assert f"| `{code}` |" in page()
 
 
+def test_the_guide_names_every_scope_that_opens_something(schema):
+    needed = {scope for _, o in operations(schema) for one in o["security"] for scope in one["bearer"]}
+    rows = [line for line in Path(ROOT, "docs", "integrate.md").read_text().splitlines() if line[:2] == "| "]
+    named = {scope for row in rows for scope in re.findall(r"`([a-z]+\.[a-z]+)`", row.split("|")[1])}
+    named -= {kind for kind in SUBSCRIBABLE if kind not in needed}
+    assert needed == named
+
+
+def test_the_addresses_that_the_guide_asks_exist_with_their_parameters(schema):
+    known = {re.sub(r"\{\w+\}", "$", path): methods for path, methods in schema["paths"].items()}
+    guide = Path(ROOT, "docs", "integrate.md").read_text()
+    asked = re.findall(r"\$API(/[\w$/-]+/)(?:\?([^\s\"]+))?", guide)
+    assert len(asked) >= 8
+    for path, query in asked:
+        methods = known["/api/v1" + re.sub(r"\$\w+", "$", path)]
+        names = {p["name"] for p in methods.get("get", {}).get("parameters", []) if p["in"] == "query"}
+        assert {part.split("=")[0] for part in query.split("&") if part} <= names, path
+
+
 def test_texts_that_are_taken_say_that_they_hold_no_null_character(schema):
     shapes = schema["components"]["schemas"]
     for name, field in (("StudySearchRequest", "q"), ("ReasonRequest", "reason")):
         said = shapes[name]["properties"][field]
-        assert said["pattern"] == r"^[^\x00]*$", name
+        assert re.search(said["pattern"], "a b")
+        assert not re.search(said["pattern"], "a\x00b"), name
+        assert not re.search(said["pattern"], " \t"), name
         assert said["maxLength"] > 0
+    assert shapes["RunStartRequest"]["properties"]["manifest"]["pattern"] == "^/[ -~]{1,999}$"

@@ -170,6 +170,14 @@ def test_one_large_file_among_many_is_told_so(client, monkeypatch):
     assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
 
 
+def test_what_is_wrong_in_a_list_is_told_with_its_place(client):
+    answer = client.post("/api/v1/patients/lookup/", {"identifiers": ["P-1", " "]}, "json")
+    assert (answer.status_code, answer.json()["errors"]) == (
+        400,
+        {"identifiers": ["1: This field may not be blank."]},
+    )
+
+
 def test_the_states_of_a_folder_are_one_question(client, site, other_site, django_assert_max_num_queries):
     uploads = [UploadFactory(site=site, status=status) for status in ("received", "failed")]
     uploads.append(UploadFactory(site=site, status="refused", refusal="too_small"))

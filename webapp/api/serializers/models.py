@@ -158,10 +158,11 @@ class RunStartSerializer(serializers.Serializer):
 
 
 class AuditEventSerializer(serializers.Serializer):
-    """`actor` null: the system. `subject` is app.model:uuid."""
+    """`actor` null: the system; `actor_id` is what the list is narrowed by. `subject` is app.model:uuid."""
 
     id = serializers.UUIDField()
     actor = serializers.CharField(allow_null=True)
+    actor_id = serializers.UUIDField(allow_null=True)
     site = serializers.UUIDField(allow_null=True)
     action = serializers.CharField()
     subject = serializers.CharField()
@@ -174,6 +175,7 @@ def audit_answer(event: AuditEvent) -> dict[str, Any]:
     return {
         "id": event.pk,
         "actor": event.actor.get_username() if event.actor else None,
+        "actor_id": event.actor_id,
         "site": event.site_id,
         "action": event.action,
         "subject": event.subject,

@@ -58,8 +58,13 @@ class SaidModality(Said):
     pass
 
 
+@extend_schema_field({"type": "string", "format": "binary", "minLength": 1})
+class Bytes(serializers.FileField):
+    """An empty file is refused with a code of its own, where files are taken in."""
+
+
 class ScanUploadSerializer(serializers.Serializer):
-    file = serializers.FileField(allow_empty_file=True, help_text="DICOM, PNG or JPEG, or a ZIP of them")
+    file = Bytes(allow_empty_file=True, help_text="DICOM, PNG or JPEG, or a ZIP of them")
     patient_id = Said("PatientID")
     study = Said("accession number or StudyInstanceUID")
     date = SaidDate("YYYY-MM-DD")

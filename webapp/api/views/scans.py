@@ -87,7 +87,7 @@ class ScanCollection(Listing):
         key = idempotency_key(request)
         with bounded(request):
             form = ScanUploadSerializer(data=request.data)
-        said_once(request)
+        said_once(request, form.fields)
         form.is_valid(raise_exception=True)
         fields = form.validated_data
         file = fields.pop("file")

@@ -65,7 +65,7 @@ class UploadCollection(Listing):
         with bounded(request, several=True):
             said = {name: request.data[name] for name in CLAIMS if name in request.data}
             files = request.FILES.getlist("files")
-        said_once(request, but=["files"])
+        said_once(request, CLAIMS)
         form = BulkSerializer(data=said | {"files": files})
         form.is_valid(raise_exception=True)
         claims = {k: v for k, v in form.validated_data.items() if k != "files"}
