@@ -22,6 +22,7 @@ from classifier.contract import Slot
 from webapp.analysis.models import Analysis, AnalysisStatus, StudyStatus, StudySummary
 from webapp.audit.models import AuditEvent
 from webapp.core.errors import CodedError
+from webapp.labels.models import Label, LabelQueue, LabelSource
 from webapp.registry.models import ModelStatus, ModelVersion, Promotion
 from webapp.scans.models import Patient, Scan, Upload, UploadStatus
 from webapp.training.models import RunStatus, TrainingRun
@@ -196,6 +197,28 @@ class DeliveryFilter(df.FilterSet):
     class Meta:
         model = Delivery
         fields = ["status"]
+
+
+class LabelFilter(df.FilterSet):
+    scan = Key()
+    queue = Key()
+    reader = Key()
+    source = df.ChoiceFilter(choices=LabelSource.choices)
+    in_force = Flag(field_name="superseded_by", lookup_expr="isnull", help_text="no later one supersedes it")
+    given_after = since("created_at")
+    given_before = before("created_at")
+
+    class Meta:
+        model = Label
+        fields = ["source"]
+
+
+class QueueFilter(df.FilterSet):
+    open = Flag(field_name="closed_at", lookup_expr="isnull")
+
+    class Meta:
+        model = LabelQueue
+        fields: list[str] = []
 
 
 class AuditFilter(df.FilterSet):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from webapp.api.views import docs, media, models, patients, readings, scans, uploads, webhooks
+from webapp.api.views import docs, labels, media, models, patients, queues, readings, scans, uploads, webhooks
 
 urlpatterns = [
     path("schema/", docs.Schema.as_view(), name="api-schema"),
@@ -64,6 +64,38 @@ urlpatterns = [
         "webhooks/<uuid:webhook_id>/deliveries/<uuid:delivery_id>/again/",
         webhooks.DeliveryAgain.as_view(),
         name="api-webhook-delivery-again",
+    ),
+    path("labels/", labels.LabelCollection.as_view(), name="api-labels"),
+    path("labels/export/", labels.LabelExport.as_view(), name="api-labels-export"),
+    path("labels/import/", labels.LabelImport.as_view(), name="api-labels-import"),
+    path("scans/<uuid:scan_id>/labels/", labels.ScanLabels.as_view(), name="api-scan-labels"),
+    path("label-queues/", queues.QueueCollection.as_view(), name="api-label-queues"),
+    path("label-queues/<uuid:queue_id>/", queues.QueueDetail.as_view(), name="api-label-queue"),
+    path("label-queues/<uuid:queue_id>/close/", queues.QueueClose.as_view(), name="api-label-queue-close"),
+    path("label-queues/<uuid:queue_id>/next/", queues.QueueNext.as_view(), name="api-label-queue-next"),
+    path(
+        "label-queues/<uuid:queue_id>/agreement/",
+        queues.QueueAgreement.as_view(),
+        name="api-label-queue-agreement",
+    ),
+    path(
+        "label-queues/<uuid:queue_id>/disputed/",
+        queues.QueueDisputed.as_view(),
+        name="api-label-queue-disputed",
+    ),
+    path("label-cases/<uuid:item_id>/", queues.CaseDetail.as_view(), name="api-label-case"),
+    path("label-cases/<uuid:item_id>/label/", queues.CaseLabel.as_view(), name="api-label-case-label"),
+    path(
+        "label-cases/<uuid:item_id>/decision/", queues.CaseDecision.as_view(), name="api-label-case-decision"
+    ),
+    path("label-cases/<uuid:item_id>/preview/", queues.CasePreview.as_view(), name="api-label-case-preview"),
+    path("label-cases/<uuid:item_id>/display/", queues.CaseDisplay.as_view(), name="api-label-case-display"),
+    path("manifests/", labels.ManifestCollection.as_view(), name="api-manifests"),
+    path("manifests/<uuid:manifest_id>/", labels.ManifestDetail.as_view(), name="api-manifest"),
+    path(
+        "manifests/<uuid:manifest_id>/pictures/",
+        labels.ManifestPicture.as_view(),
+        name="api-manifest-pictures",
     ),
     path("phantoms/", docs.Phantoms.as_view(), name="api-phantoms"),
 ]
