@@ -21,6 +21,7 @@ from rest_framework.request import Request
 from classifier.contract import Slot
 from webapp.analysis.models import AnalysisStatus, StudyStatus
 from webapp.core.errors import CodedError
+from webapp.labels.models import LabelSource
 from webapp.monitoring.kinds import Kind as Watched
 from webapp.monitoring.models import AlarmStatus
 from webapp.registry.models import ModelStatus
@@ -170,6 +171,20 @@ class RunFilter(df.FilterSet):
 class DeliveryFilter(df.FilterSet):
     status = df.ChoiceFilter(choices=DeliveryStatus.choices)
     subject = Key()
+
+
+class LabelFilter(df.FilterSet):
+    scan = Key()
+    queue = Key()
+    reader = Key()
+    source = df.ChoiceFilter(choices=LabelSource.choices)
+    in_force = Flag(field_name="superseded_by", lookup_expr="isnull", help_text="no later one supersedes it")
+    given_after = since("created_at")
+    given_before = before("created_at")
+
+
+class QueueFilter(df.FilterSet):
+    open = Flag(field_name="closed_at", lookup_expr="isnull")
 
 
 class AuditFilter(Created):

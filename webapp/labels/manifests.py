@@ -15,7 +15,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from classifier.contract import NORMAL
@@ -146,11 +146,16 @@ def manifests_visible(user: User) -> QuerySet[Manifest]:
     return for_sites(Manifest.objects.select_related("site", "by"), user, Permission.LABEL_MANAGE)
 
 
-def progress_of(manifest: Manifest) -> dict[str, int]:
-    """How many lines there are of each status, and how many of those that wait have no picture yet."""
-    counts = Counter(manifest.lines.values_list("status", flat=True))
-    missing = manifest.lines.filter(status=LineStatus.WAITING, upload=None).count()
-    return {status: counts[status] for status in LineStatus.values} | {"missing": missing}
+def progress_of(manifests: Iterable[Manifest]) -> dict[Any, dict[str, int]]:
+    """For each manifest its lines by status, and how many of those that wait have no picture yet."""
+    keys = [manifest.pk for manifest in manifests]
+    progress = {key: dict.fromkeys([*LineStatus.values, "missing"], 0) for key in keys}
+    unseen = Count("pk", filter=Q(status=LineStatus.WAITING, upload=None))
+    rows = ManifestLine.objects.filter(manifest__in=keys).order_by().values("manifest", "status")
+    for row in rows.annotate(n=Count("pk"), missing=unseen):
+        progress[row["manifest"]][row["status"]] = row["n"]
+        progress[row["manifest"]]["missing"] += row["missing"]
+    return progress
 
 
 @transaction.atomic

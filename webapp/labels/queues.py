@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 import uuid
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -123,7 +123,7 @@ def case_next(*, queue: LabelQueue, reader: User) -> QueueItem | None:
     if queue.closed_at is not None:
         raise CodedError("conflict", "This queue is closed.", "Choose another one.")
     now = timezone.now()
-    item = _open_to(queue, reader, now).order_by("-own", "position").first()
+    item = _open_to([queue.pk], reader, now).order_by("-own", "position").first()
     if item is not None:
         until = {"until": now + CLAIM}
         QueueClaim.objects.update_or_create(item=item, reader=reader, defaults=until)
@@ -136,22 +136,27 @@ def case_kept(*, item: QueueItem, reader: User) -> bool:
     return bool(held.update(until=timezone.now() + CLAIM))
 
 
-def left_for(*, queue: LabelQueue, reader: User) -> int:
-    """How many cases of the queue the reader could be asked now."""
-    return 0 if queue.closed_at else _open_to(queue, reader, timezone.now()).count()
+def left_for(*, queues: Iterable[LabelQueue], reader: User) -> dict[uuid.UUID, int]:
+    """How many cases of each of these queues the reader could be asked now, by the queue's id."""
+    asking = [queue.pk for queue in queues if queue.closed_at is None]
+    items = _open_to(asking, reader, timezone.now()).values("pk")
+    counts = QueueItem.objects.filter(pk__in=items).order_by().values("queue").annotate(n=Count("pk"))
+    return {row["queue"]: row["n"] for row in counts}
 
 
-def _open_to(queue: LabelQueue, reader: User, now: datetime) -> QuerySet[QueueItem]:
+def _open_to(queues: Iterable[uuid.UUID], reader: User, now: datetime) -> QuerySet[QueueItem]:
     """Cases that want another reader and have not had this one; `own` is 1 for the one that is theirs."""
-    mine = Label.objects.filter(queue=queue, scan=OuterRef("scan"), reader=reader, source=LabelSource.READER)
+    mine = Label.objects.filter(
+        queue=OuterRef("queue"), scan=OuterRef("scan"), reader=reader, source=LabelSource.READER
+    )
     live = Q(claims__until__gt=now)
     return (
-        QueueItem.objects.filter(~Exists(mine), queue=queue, status=ItemStatus.WAITING)
+        QueueItem.objects.filter(~Exists(mine), queue__in=list(queues), status=ItemStatus.WAITING)
         .annotate(
             others=Count("claims", filter=live & ~Q(claims__reader=reader), distinct=True),
             own=Count("claims", filter=live & Q(claims__reader=reader), distinct=True),
         )
-        .filter(others__lt=queue.readers - F("done"))
+        .filter(others__lt=F("queue__readers") - F("done"))
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from django.http import HttpRequest
@@ -40,8 +40,13 @@ ORDERS = {
 SLOTS = {Slot.CXR: "Chest X-rays", Slot.CT: "CT slices", Slot.PHANTOM: "Phantoms (simulated pictures)"}
 
 
-def queue_line(queue: LabelQueue, reader: User) -> dict[str, Any]:
-    """A queue of the list, with what it has for the reader."""
+def queue_lines(queues: Sequence[LabelQueue], reader: User) -> list[dict[str, Any]]:
+    """The queues of a list, each with what it has for the reader."""
+    left = left_for(queues=queues, reader=reader)
+    return [_queue_line(queue, left.get(queue.pk, 0)) for queue in queues]
+
+
+def _queue_line(queue: LabelQueue, left: int) -> dict[str, Any]:
     done = queue.pictures - queue.waiting
     return {
         "queue": queue,
@@ -49,7 +54,7 @@ def queue_line(queue: LabelQueue, reader: User) -> dict[str, Any]:
         "order": ORDERS[QueueOrder(queue.order)],
         "done": done,
         "share": round(100 * done / queue.pictures) if queue.pictures else 0,
-        "left": left_for(queue=queue, reader=reader),
+        "left": left,
     }
 
 
@@ -57,7 +62,8 @@ def queue_page(request: HttpRequest, queue: LabelQueue) -> dict[str, Any]:
     """Template values of a queue's page. How readers agree is told to who may decide over them."""
     may_decide = can(request.user, "label.adjudicate", queue.site)
     agreement = agreement_of(queue) if may_decide and queue.readers > 1 else []
-    return queue_line(queue, request.user) | {
+    (line,) = queue_lines([queue], request.user)
+    return line | {
         "readers": readers_of(queue),
         "agreement": [
             {
@@ -123,7 +129,7 @@ def case_page(request: HttpRequest, item: QueueItem) -> dict[str, Any]:
         ],
         "stated": [(word.value, words) for word, words in STATED.items()],
         "confidences": list(CONFIDENCES.items()),
-        "left": left_for(queue=queue, reader=request.user),
+        "left": left_for(queues=[queue], reader=request.user).get(queue.pk, 0),
         "given": given(own) if own else None,
     } | (revealed(own) if own else {})
 

@@ -6,6 +6,7 @@ from django.urls import path
 
 from webapp.pages.views import (
     explanation,
+    label_exchange,
     labelling,
     labels,
     media,
@@ -65,6 +66,18 @@ urlpatterns = [
     path("studies/<uuid:study_id>/", opening.study, name="study"),
     path("label/", labels.page, name="labels"),
     path("label/new/", labels.new, name="label_new"),
+    path("label/transfer/", label_exchange.transfer, name="label_transfer"),
+    path("label/export/", label_exchange.export, name="label_export"),
+    path("label/manifests/", label_exchange.manifests, name="label_manifests"),
+    path("label/manifests/<uuid:manifest_id>/", label_exchange.manifest, name="label_manifest"),
+    path(
+        "label/manifests/<uuid:manifest_id>/state/",
+        label_exchange.manifest_state,
+        name="label_manifest_state",
+    ),
+    path(
+        "label/manifests/<uuid:manifest_id>/file/", label_exchange.manifest_file, name="label_manifest_file"
+    ),
     path("label/queues/<uuid:queue_id>/", labels.queue, name="label_queue"),
     path("label/queues/<uuid:queue_id>/close/", labels.close, name="label_close"),
     path("label/queues/<uuid:queue_id>/next/", labels.following, name="label_next"),

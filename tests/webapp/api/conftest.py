@@ -13,6 +13,7 @@ from webapp.accounts.permissions import Permission
 from webapp.accounts.services import token_create
 from webapp.analysis import summaries
 from webapp.analysis.models import AnalysisCam, Explanation
+from webapp.labels.models import Manifest
 from webapp.monitoring.models import Alarm
 from webapp.scans.models import PatientMerge
 from webapp.training.models import TrainingRun
@@ -76,7 +77,15 @@ def a_case(site, owner) -> SimpleNamespace:
         site=site, model_version=analysis.model_version, kind="pixels", since=scan.received_at
     )
     webhook = subscription_create(site=site, actor=owner, url="https://example.org/", kinds=SUBSCRIBABLE)
+    queue = factories.LabelQueueFactory(site=site, made_by=owner)
+    manifest = Manifest.objects.create(
+        site=site, by=owner, name="m.csv", sha256="0" * 64, findings=["normal"]
+    )
     return SimpleNamespace(
+        queue=queue,
+        item=factories.QueueItemFactory(queue=queue, scan=scan, status="agreed", done=2),
+        label=factories.LabelFactory(scan=scan, queue=queue),
+        manifest=manifest,
         patient=patient,
         scan=scan,
         upload=scan.upload,

@@ -57,6 +57,33 @@ PAGES = {
     "patient_merge": [("POST", "api-patients-search", "scan.view"), ("GET", "api-patient", "scan.view")],
     "patient_merge_confirm": [("POST", "api-patient-merge", "patient.merge")],
     "patient_part": [("POST", "api-merge-part", "patient.merge")],
+    "labels": [("GET", "api-label-queues", "scan.label")],
+    "label_new": [("POST", "api-label-queues", "label.manage")],
+    "label_queue": [
+        ("GET", "api-label-queue", "scan.label"),
+        ("GET", "api-label-queue-agreement", "label.adjudicate"),
+    ],
+    "label_close": [("POST", "api-label-queue-close", "label.manage")],
+    "label_next": [("POST", "api-label-queue-next", "scan.label")],
+    "label_undecided": [("GET", "api-label-queue-disputed", "label.adjudicate")],
+    "label_case": [("GET", "api-label-case", "scan.label")],
+    "label_picture": [
+        ("GET", "api-label-case-preview", "scan.label"),
+        ("GET", "api-label-case-display", "scan.label"),
+    ],
+    "label_commit": [("POST", "api-label-case-label", "scan.label")],
+    # To be handed the case again holds it for longer.
+    "label_keep": [("POST", "api-label-queue-next", "scan.label")],
+    "label_decide": [
+        ("GET", "api-label-case-decision", "label.adjudicate"),
+        ("POST", "api-label-case-decision", "label.adjudicate"),
+    ],
+    "label_transfer": [("POST", "api-labels-import", "label.manage")],
+    "label_export": [("GET", "api-labels-export", "label.manage")],
+    "label_manifests": [("GET", "api-manifests", "label.manage"), ("POST", "api-manifests", "label.manage")],
+    "label_manifest": [("GET", "api-manifest", "label.manage")],
+    "label_manifest_state": [("GET", "api-manifest", "label.manage")],
+    "label_manifest_file": [("POST", "api-manifest-pictures", "label.manage")],
     "models": [("GET", "api-models", "model.view"), ("GET", "api-training-runs", "model.view")],
     "model": [("GET", "api-model", "model.view"), ("GET", "api-promotions", "model.view")],
     "model_promote": [("POST", "api-model-promote", "model.promote")],
@@ -81,6 +108,9 @@ BEYOND = [
     ("GET", "api-training-run", "model.view"),
     ("POST", "api-training-run-cancel", "training.start"),
     ("GET", "api-audit-events", "audit.view"),
+    ("GET", "api-labels", "scan.label"),
+    ("POST", "api-labels", "scan.label"),
+    ("GET", "api-scan-labels", "scan.label"),
     ("GET", "api-webhooks", "webhook.manage"),
     ("POST", "api-webhooks", "webhook.manage"),
     ("GET", "api-webhook", "webhook.manage"),
@@ -104,6 +134,9 @@ OBJECTS = {
     "api-training-run": "run",
     "api-alarm": "alarm",
     "api-webhook": "webhook",
+    "api-label-queue": "queue",
+    "api-label-case": "item",
+    "api-manifest": "manifest",
 }
 BODIES = {
     "api-studies-search": {"q": "x"},
@@ -117,6 +150,7 @@ BODIES = {
     "api-analysis-explanations": {"method": "hirescam"},
     "api-alarm-close": {"outcome": "passed", "comment": "because"},
     "api-alarm-comment": {"comment": "because"},
+    "api-label-case-label": {"findings": {"normal": "present"}},
 }
 
 
@@ -153,8 +187,9 @@ READ = [
     (method, name, permission)
     for method, name, permission in ROUTES
     if method == "GET"
-    and permission not in (None, "audit.view", "webhook.manage")
-    and name not in ("api-phantoms", "api-scan-preview", "api-scan-display", "api-analysis-overlay")
+    and permission not in (None, "audit.view", "webhook.manage", "label.manage", "label.adjudicate")
+    and name not in ("api-phantoms", "api-analysis-overlay")
+    and not name.endswith(("-preview", "-display"))
 ]
 
 
@@ -217,7 +252,7 @@ def test_what_is_at_another_site_does_not_exist(
 def test_owner_and_teammate_read_the_same_and_a_stranger_nothing_of_it(
     method, name, permission, person, client_of, owner, teammate, site, other_site, case
 ):
-    granted = ("scan.view", "scan.upload", "model.view")
+    granted = ("scan.view", "scan.upload", "scan.label", "model.view")
     mine, hers = (ask(client_of(who, site, granted), method, name, case) for who in (owner, teammate))
     assert (mine.status_code, mine.json()) == (200, hers.json())
     marks = [str(one.pk) for one in vars(case).values()]

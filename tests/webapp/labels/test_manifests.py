@@ -54,7 +54,13 @@ def test_pictures_that_are_here_are_found_by_name_and_patient(take, site):
     assert label.findings == {"mass": "present", "normal": "absent", "pneumonia": "present"}
     assert imported_facts(site=site) == {scan.pk: {"source": "east", "split": "train", "offset_days": "0"}}
     assert reference_labels(site=site)[scan.pk]["normal"] == "absent"
-    assert progress_of(manifest) == {"waiting": 2, "labelled": 1, "silent": 0, "wrong": 0, "missing": 2}
+    assert progress_of([manifest])[manifest.pk] == {
+        "waiting": 2,
+        "labelled": 1,
+        "silent": 0,
+        "wrong": 0,
+        "missing": 2,
+    }
     events = AuditEvent.objects.filter(subject=f"labels.manifest:{manifest.pk}").order_by("created_at")
     assert [event.action for event in events] == ["manifest.taken", "labels.imported"]
     assert "P1" not in str([event.detail for event in events])
@@ -81,7 +87,13 @@ def test_pictures_that_come_with_it_go_the_way_of_every_upload(take, site, boss)
     assert manifests_settle() == 0, "they are not read yet"
     read_what_waits()
     assert manifests_settle() == 3
-    assert progress_of(manifest) == {"waiting": 0, "labelled": 2, "silent": 1, "wrong": 0, "missing": 0}
+    assert progress_of([manifest])[manifest.pk] == {
+        "waiting": 0,
+        "labelled": 2,
+        "silent": 1,
+        "wrong": 0,
+        "missing": 0,
+    }
     two = Label.objects.get(findings__normal="present")
     assert (two.scan.patient.patient_id, two.scan.study.study_date) == ("P1", date(2026, 2, 2))
     assert manifests_settle() == 0

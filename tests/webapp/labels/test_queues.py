@@ -146,7 +146,7 @@ def test_a_case_with_one_place_is_handed_to_one_reader(scans, make_queue, owner,
     handed = [case_next(queue=queue, reader=reader) for reader in (owner, teammate, third)]
     assert len({item.pk for item in handed}) == 3
     assert case_next(queue=queue, reader=owner) == handed[0], "the own open case comes first"
-    assert left_for(queue=queue, reader=owner) == 1
+    assert left_for(queues=[queue], reader=owner)[queue.pk] == 1
 
 
 def test_a_case_with_two_places_is_handed_to_two_readers(queue, owner, teammate, third):
@@ -176,7 +176,7 @@ def test_a_reader_is_asked_each_case_once_and_then_told_that_all_is_done(queue, 
         seen.append(item.scan)
         case_label(item=item, reader=owner, said=NORMAL)
     assert {scan.pk for scan in seen} == {scan.pk for scan in scans}
-    assert left_for(queue=queue, reader=owner) == 0
+    assert not left_for(queues=[queue], reader=owner)
     assert QueueItem.objects.filter(queue=queue, status="waiting", done=1).count() == 3
     assert not QueueClaim.objects.exists()
 
@@ -195,7 +195,7 @@ def test_a_closed_queue_asks_nobody_and_what_was_begun_counts(queue, owner, boss
         with pytest.raises(CodedError) as caught:
             act()
         assert caught.value.code == "conflict"
-    assert left_for(queue=queue, reader=owner) == 0
+    assert not left_for(queues=[queue], reader=owner)
     assert AuditEvent.objects.filter(action="label_queue.closed", actor=boss).count() == 1
 
 

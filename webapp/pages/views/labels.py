@@ -18,7 +18,7 @@ from webapp.labels.labelling import queue_close
 from webapp.labels.progress import disputed_items, queue_or_404, queues_visible
 from webapp.labels.queues import case_next, queue_create
 from webapp.pages.access import active_site, at_active_site, demand
-from webapp.pages.labels import choices, findings_in, queue_line, queue_page
+from webapp.pages.labels import choices, findings_in, queue_lines, queue_page
 
 SHOWN = 60
 
@@ -27,8 +27,7 @@ SHOWN = 60
 @at_active_site("scan.label")
 def page(request: HttpRequest) -> HttpResponse:
     site = active_site(request)
-    queues = queues_visible(request.user).filter(site=site)[:SHOWN]
-    lines = [queue_line(queue, request.user) for queue in queues]
+    lines = queue_lines(list(queues_visible(request.user).filter(site=site)[:SHOWN]), request.user)
     context = {
         "open": [line for line in lines if line["queue"].closed_at is None],
         "closed": [line for line in lines if line["queue"].closed_at is not None],

@@ -99,7 +99,7 @@ class Command(BaseCommand):
     def _tell(self, taken: Manifest) -> None:
         for line in taken.lines.filter(status=LineStatus.WRONG):
             self.stderr.write(f"line {line.number}: {line.problem}")
-        counts = progress_of(taken)
+        counts = progress_of([taken])[taken.pk]
         self.stdout.write(
             f"{counts['labelled']} labelled, {counts['silent']} without a finding, {counts['wrong']} wrong, "
             f"{counts['waiting']} waiting."

@@ -1,0 +1,243 @@
+"""Label queues, labels and manifests over the API: as on the pages, and as blind as there."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+
+from tests import factories
+from webapp.labels.models import Label, QueueItem
+from webapp.labels.progress import queue_or_404
+
+pytestmark = pytest.mark.django_db
+
+V1 = "/api/v1"
+SICK = {"findings": {"normal": "absent", "pneumonia": "present"}, "confidence": 2}
+WELL = {"findings": {"normal": "present", "pneumonia": "absent"}}
+SCOPES = ("scan.label",)
+
+
+@pytest.fixture
+def one(client_of, owner, site):
+    return client_of(owner, site, SCOPES)
+
+
+@pytest.fixture
+def two(client_of, teammate, site):
+    return client_of(teammate, site, SCOPES)
+
+
+@pytest.fixture
+def scan(site):
+    """A scan that a model has answered."""
+    scan = factories.ScanFactory(site=site)
+    said = factories.prediction(pneumonia=0.8123, normal=0.1)
+    factories.AnalysisFactory(
+        scan=scan, status="done", finding="pneumonia", probabilities=dict(said.probabilities), uncertainty=0.4
+    )
+    return scan
+
+
+@pytest.fixture
+def queue(admin, scan):
+    body = {"name": "Night", "findings": ["normal", "pneumonia"], "readers": 2}
+    return admin.post(f"{V1}/label-queues/", body, "json").json()
+
+
+def handed(client, queue) -> dict:
+    return client.post(f"{V1}/label-queues/{queue['id']}/next/").json()
+
+
+def test_a_queue_is_made_and_told_with_its_progress(admin, one, queue, scan):
+    assert queue["pictures"] == {"all": 1, "waiting": 1, "agreed": 0, "disputed": 0, "settled": 0}
+    listed = one.get(f"{V1}/label-queues/", {"open": "true"}).json()["results"]
+    assert [row["id"] for row in listed] == [queue["id"]]
+    assert one.get(f"{V1}/label-queues/", {"open": "false"}).json()["results"] == []
+    again = admin.post(f"{V1}/label-queues/", {"name": "Night", "findings": ["normal"]}, "json")
+    assert (again.status_code, list(again.json()["errors"])) == (400, ["name"])
+    drift = {"name": "Drift", "findings": ["normal"], "order": "drift"}
+    assert list(admin.post(f"{V1}/label-queues/", drift, "json").json()["errors"]) == ["order"]
+    named = {"name": "Named", "findings": ["normal"], "scans": [str(scan.pk)]}
+    assert admin.post(f"{V1}/label-queues/", named, "json").json()["contents"]["named"] == 1
+
+
+def test_a_case_is_labelled_blind_and_only_then_answered(one, queue, scan):
+    case = handed(one, queue)
+    assert (case["scan"], case["answer"], case["label"]) == (None, None, None)
+    assert str(scan.pk) not in str(case)
+    where = f"{V1}/label-cases/{case['id']}/"
+    assert one.get(where).json() == case
+    told = one.post(f"{where}label/", SICK, "json")
+    assert told.status_code == 201
+    told = told.json()
+    assert (told["scan"], told["label"]["blind"]) == (str(scan.pk), True)
+    assert told["answer"]["probabilities"]["pneumonia"] == 0.8123
+    assert one.post(f"{where}label/", SICK, "json").json()["label"] == told["label"], (
+        "a lost answer is told again"
+    )
+    changed = one.post(f"{where}label/", WELL | {"after": told["label"]["id"]}, "json").json()["label"]
+    assert (changed["blind"], changed["supersedes"]) == (False, told["label"]["id"])
+    assert one.post(f"{where}label/", SICK, "json").json()["code"] == "conflict"
+    assert one.post(f"{V1}/label-queues/{queue['id']}/next/").status_code == 204
+    progress = one.get(f"{V1}/label-queues/{queue['id']}/").json()
+    assert (progress["left"], progress["progress"][0]["labelled"], progress["progress"][0]["changed"]) == (
+        0,
+        1,
+        1,
+    )
+
+
+def test_a_withheld_answer_is_not_told(one, queue, scan):
+    scan.analyses.update(withheld=True, abstention="lateral_view")
+    case = handed(one, queue)
+    answer = one.post(f"{V1}/label-cases/{case['id']}/label/", SICK, "json").json()["answer"]
+    assert (answer["abstention"], answer["probabilities"]) == ("lateral_view", None)
+
+
+def test_nothing_that_a_labeller_can_ask_for_tells_of_others_or_of_the_model(one, two, admin, queue, scan):
+    case = handed(one, queue)
+    one.post(f"{V1}/label-cases/{case['id']}/label/", SICK | {"comment": "left base"}, "json")
+    for reader in (two, admin):
+        for where in (
+            f"label-cases/{case['id']}/",
+            "labels/",
+            f"labels/?scan={scan.pk}",
+            f"labels/?queue={queue['id']}",
+            f"scans/{scan.pk}/labels/",
+            f"label-queues/{queue['id']}/",
+            "label-queues/",
+        ):
+            text = reader.get(f"{V1}/{where}").content.decode()
+            assert "left base" not in text, where
+            assert "0.8123" not in text, where
+            assert '"present"' not in text, where
+    assert admin.get(f"{V1}/label-cases/{case['id']}/decision/").json()["code"] == "not_ready"
+    exported = admin.get(f"{V1}/labels/export/")
+    assert exported["X-Hilum-Left-Out"] == "1"
+    assert "left base" not in b"".join(exported.streaming_content).decode()
+
+
+def test_readers_who_differ_are_told_side_by_side_and_decided_over(one, two, admin, queue, scan):
+    for reader, said in ((one, SICK), (two, WELL)):
+        reader.post(f"{V1}/label-cases/{handed(reader, queue)['id']}/label/", said, "json")
+    where = f"{V1}/label-queues/{queue['id']}"
+    (item,) = admin.get(f"{where}/disputed/").json()["results"]
+    agreement = {row["finding"]: row for row in admin.get(f"{where}/agreement/").json()}
+    assert agreement["pneumonia"]["overall"]["pictures"] == 1
+    assert len(agreement["pneumonia"]["pairs"][0]["readers"]) == 2
+    decision = f"{V1}/label-cases/{item['id']}/decision/"
+    told = admin.get(decision).json()
+    assert [label["findings"]["pneumonia"] for label in told["labels"]] == ["present", "absent"]
+    assert admin.post(decision, SICK | {"reason": ""}, "json").json()["code"] == "invalid"
+    decided = admin.post(decision, SICK | {"reason": "CT"}, "json")
+    assert (decided.status_code, decided.json()["status"]) == (201, "settled")
+    assert decided.json()["decision"]["reason"] == "CT"
+    assert admin.get(f"{V1}/scans/{scan.pk}/labels/").json()["reference"] == SICK["findings"]
+    assert len(admin.get(f"{V1}/labels/", {"source": "adjudication"}).json()["results"]) == 1
+    assert admin.get(f"{where}/disputed/").json()["results"] == []
+
+
+def test_a_closed_queue_hands_out_nothing(admin, one, queue):
+    where = f"{V1}/label-queues/{queue['id']}"
+    assert admin.post(f"{where}/close/").json()["closed_at"]
+    for answer in (admin.post(f"{where}/close/"), one.post(f"{where}/next/")):
+        assert (answer.status_code, answer.json()["code"]) == (409, "conflict")
+
+
+def test_a_scan_is_labelled_outside_of_queues(one, two, scan, stranger, client_of, other_site):
+    body = {"scan": str(scan.pk), "findings": {"pneumonia": "present"}, "blind": True}
+    first = one.post(f"{V1}/labels/", body, "json")
+    assert (first.status_code, first.json()["blind"], first.json()["queue"]) == (201, True, None)
+    assert one.post(f"{V1}/labels/", body | {"findings": {"pneumonia": "absent"}}, "json").status_code == 409
+    listed = two.get(f"{V1}/labels/", {"scan": str(scan.pk), "in_force": "true"}).json()["results"]
+    assert [row["id"] for row in listed] == [first.json()["id"]]
+    theirs = client_of(stranger, other_site, SCOPES)
+    assert theirs.post(f"{V1}/labels/", body, "json").status_code == 404
+    assert theirs.get(f"{V1}/labels/").json()["results"] == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"findings": {"pneumonia": "maybe"}},
+        {"findings": {"pneumonia": "present"}, "confidence": 4},
+        {"findings": {"pneumonia": "present"}, "confidence": "2"},
+        {"findings": {"pneumonia": "present"}, "regions": [{"finding": "pneumonia", "x": 1}]},
+        {"findings": {"pneumonia": "present"}, "cannot_tell": "yes"},
+        {"findings": {"pneumonia": "present"}, "after": "x"},
+        {"findings": {"pneumonia": "present"}, "comment": "x" * 2001},
+        {"findings": {"gout": "present"}},
+    ],
+)
+def test_what_cannot_be_stated_is_refused(one, queue, body):
+    case = handed(one, queue)
+    answer = one.post(f"{V1}/label-cases/{case['id']}/label/", body, "json")
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid")
+    assert not Label.objects.exists()
+
+
+def table(rows: list[dict[str, str]], name="labels.csv") -> SimpleUploadedFile:
+    out = io.StringIO()
+    writer = csv.DictWriter(out, list(rows[0]))
+    writer.writeheader()
+    writer.writerows(rows)
+    return SimpleUploadedFile(name, out.getvalue().encode())
+
+
+def test_labels_come_in_after_a_dry_run_and_go_out_again(admin, scan):
+    rows = [{"sha256": scan.upload.sha256, "reader": "Dr A", "present": "pneumonia"}]
+    where = f"{V1}/labels/import/"
+    dry = admin.post(where, {"file": table(rows), "dry_run": "true"}, "multipart").json()
+    assert dry == {"dry_run": True, "counts": {"new": 1}, "wrong": 0, "lines": []}
+    assert not Label.objects.exists()
+    assert admin.post(where, {"file": table(rows)}, "multipart").json()["counts"] == {"new": 1}
+    wrong = admin.post(where, {"file": table([rows[0] | {"sha256": "0"}])}, "multipart").json()
+    assert (wrong["wrong"], wrong["lines"][0]["line"]) == (1, 2)
+    answer = admin.get(f"{V1}/labels/export/")
+    text = b"".join(answer.streaming_content).decode()
+    assert answer["Content-Type"].startswith("text/csv")
+    assert ("Dr A" in text, answer["X-Hilum-Left-Out"]) == (True, "0")
+    assert admin.get(f"{V1}/labels/export/", headers={"accept": "text/csv"}).status_code == 200
+
+
+def test_a_manifest_is_taken_in_and_its_pictures_handed_in(admin, client_of, owner, site):
+    rows = [
+        {"image": "a.png", "finding": "pneumonia", "patient": "P1"},
+        {"image": "b.png", "finding": "", "patient": "P2"},
+    ]
+    where = f"{V1}/manifests/"
+    dry = admin.post(where, {"file": table(rows), "dry_run": "true"}, "multipart")
+    assert (dry.status_code, dry.json()["counts"]) == (200, {"with findings": 1, "silent": 1})
+    taken = admin.post(where, {"file": table(rows, "m.csv"), "day_zero": "2026-01-01"}, "multipart")
+    assert (taken.status_code, taken.json()["name"], taken.json()["lines"]["missing"]) == (201, "m.csv", 2)
+    mine = f"{where}{taken.json()['id']}/"
+    picture = SimpleUploadedFile("a.png", b"a picture")
+    handed_in = admin.post(f"{mine}pictures/", {"line": 2, "file": picture}, "multipart")
+    assert (handed_in.status_code, handed_in.json()["status"]) == (201, "received")
+    told = admin.get(mine).json()
+    assert (told["lines"]["missing"], [line["line"] for line in told["open_lines"]]) == (1, [3])
+    none = admin.post(f"{mine}pictures/", {"line": 9, "file": SimpleUploadedFile("c", b"c")}, "multipart")
+    assert none.status_code == 404
+    wrong = admin.post(where, {"file": table([rows[0] | {"patient": ""}])}, "multipart")
+    assert (wrong.status_code, wrong.json()["code"]) == (400, "invalid")
+    assert [one["id"] for one in admin.get(where).json()["results"]] == [taken.json()["id"]]
+    assert client_of(owner, site, SCOPES).get(where).status_code == 403
+
+
+def test_lists_cost_the_same_for_many_as_for_one(admin, site, owner, django_assert_max_num_queries):
+    for _ in range(4):
+        queue = factories.LabelQueueFactory(site=site)
+        item = factories.QueueItemFactory(queue=queue, status="disputed")
+        factories.QueueItemFactory(queue=queue, status="disputed")
+        factories.LabelFactory(scan=item.scan, queue=queue)
+    for where in ("label-queues/", "labels/", "manifests/", f"label-queues/{queue.pk}/disputed/"):
+        with django_assert_max_num_queries(11):
+            assert admin.get(f"{V1}/{where}").status_code == 200
+    with django_assert_max_num_queries(16):
+        assert admin.get(f"{V1}/label-queues/{queue.pk}/").status_code == 200
+    assert queue_or_404(owner, queue.pk).disputed == 2
+    assert QueueItem.objects.count() == 8

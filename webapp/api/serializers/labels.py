@@ -1,0 +1,353 @@
+"""Labels, queues, cases and manifests as the API tells and takes them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from classifier.contract import Slot
+from webapp.api.fields import Key, Text, Truth, Whole
+from webapp.labels.agreement import Kappa
+from webapp.labels.exchange import Report
+from webapp.labels.labelling import FINDINGS_IN_A_LABEL, REGIONS_AT_MOST, Said
+from webapp.labels.models import (
+    COMMENT_AT_MOST,
+    READERS_AT_MOST,
+    ItemStatus,
+    Label,
+    LabelQueue,
+    LabelSource,
+    Manifest,
+    QueueItem,
+    QueueOrder,
+    Stated,
+)
+from webapp.labels.progress import Agreement, ReaderProgress
+from webapp.labels.queues import FINDINGS_AT_MOST, SCANS_AT_MOST
+
+SLOTS = [(slot.value, slot.value) for slot in Slot]
+SCANS_NAMED = 1000
+
+
+class RegionSerializer(serializers.Serializer):
+    """A box in pixels of the original picture, from its upper left corner."""
+
+    finding = Text(max_length=64)
+    x = serializers.FloatField(min_value=0)
+    y = serializers.FloatField(min_value=0)
+    width = serializers.FloatField(min_value=1)
+    height = serializers.FloatField(min_value=1)
+
+
+class Words(serializers.DictField):
+    """Findings and what is said of each."""
+
+    child = serializers.ChoiceField(choices=Stated.choices)
+
+
+class LabelSerializer(serializers.Serializer):
+    """One reader's word on one scan; never changed, a later one may supersede it."""
+
+    id = serializers.UUIDField()
+    scan = serializers.UUIDField()
+    reader = serializers.UUIDField(help_text="who gave it, or brought it in")
+    signed_as = serializers.CharField()
+    source = serializers.ChoiceField(choices=LabelSource.choices)
+    queue = serializers.UUIDField(allow_null=True)
+    findings = Words()
+    confidence = serializers.IntegerField(allow_null=True, help_text="1 low, 2 medium, 3 high")
+    regions = RegionSerializer(many=True)
+    comment = serializers.CharField()
+    cannot_tell = serializers.BooleanField()
+    bad_image = serializers.BooleanField()
+    blind = serializers.BooleanField(help_text="given before the model's answer was shown")
+    reason = serializers.CharField(help_text="of an adjudication")
+    given_at = serializers.DateTimeField()
+    supersedes = serializers.UUIDField(allow_null=True)
+    superseded_by = serializers.UUIDField(allow_null=True)
+
+
+def label_answer(label: Label) -> dict[str, Any]:
+    later = getattr(label, "superseded_by", None)
+    same = ("findings", "confidence", "regions", "comment", "cannot_tell", "bad_image", "blind", "reason")
+    return {
+        "id": label.pk,
+        "scan": label.scan_id,
+        "reader": label.reader_id,
+        "signed_as": label.signed_as,
+        "source": label.source,
+        "queue": label.queue_id,
+        **{name: getattr(label, name) for name in same},
+        "given_at": label.created_at,
+        "supersedes": label.supersedes_id,
+        "superseded_by": later.pk if later else None,
+    }
+
+
+class SaySerializer(serializers.Serializer):
+    """What a label states. `after` names the own label that this supersedes; without one it is left out."""
+
+    findings = Words(help_text=f"at most {FINDINGS_IN_A_LABEL}")
+    confidence = Whole(required=False, allow_null=True, min_value=1, max_value=3, default=None)
+    regions = RegionSerializer(many=True, required=False, default=list, max_length=REGIONS_AT_MOST)
+    comment = Text(max_length=COMMENT_AT_MOST, allow_blank=True, default="")
+    cannot_tell = Truth(default=False)
+    bad_image = Truth(default=False)
+    after = Key(required=False, allow_null=True, default=None)
+
+
+class LabelCreateSerializer(SaySerializer):
+    """A label outside of any queue; `blind`: the caller's word that no answer was seen before."""
+
+    scan = Key()
+    blind = Truth(default=False)
+
+
+class DecideSerializer(SaySerializer):
+    reason = Text(max_length=500)
+
+
+def said_of(fields: dict[str, Any]) -> Said:
+    names = ("findings", "confidence", "regions", "comment", "cannot_tell", "bad_image")
+    return Said(**{name: fields[name] for name in names})
+
+
+class ScanLabelsSerializer(serializers.Serializer):
+    """`reference`: what is taken for true of each finding, null where that is unknown.
+
+    The whole is null as long as a queue may still ask the caller for this scan.
+    """
+
+    reference = serializers.DictField(
+        child=serializers.ChoiceField(choices=["present", "absent"], allow_null=True), allow_null=True
+    )
+    results = LabelSerializer(many=True)
+
+
+class QueueSerializer(serializers.Serializer):
+    """`pictures` by how they stand; `left`: how many the caller could be asked now."""
+
+    id = serializers.UUIDField()
+    name = serializers.CharField()
+    findings = serializers.ListField(child=serializers.CharField())
+    order = serializers.ChoiceField(choices=QueueOrder.choices)
+    readers = serializers.IntegerField(help_text="a picture")
+    contents = serializers.DictField(help_text="what was asked for when the pictures were chosen")
+    made_by = serializers.CharField()
+    created_at = serializers.DateTimeField()
+    closed_at = serializers.DateTimeField(allow_null=True)
+    pictures = serializers.DictField(child=serializers.IntegerField())
+
+
+def queue_answer(queue: LabelQueue) -> dict[str, Any]:
+    return {
+        "id": queue.pk,
+        "name": queue.name,
+        "findings": queue.findings,
+        "order": queue.order,
+        "readers": queue.readers,
+        "contents": queue.contents,
+        "made_by": queue.made_by.get_username(),
+        "created_at": queue.created_at,
+        "closed_at": queue.closed_at,
+        "pictures": {"all": queue.pictures, **{word: getattr(queue, word) for word in ItemStatus.values}},
+    }
+
+
+class ReaderProgressSerializer(serializers.Serializer):
+    reader = serializers.UUIDField()
+    name = serializers.CharField()
+    labelled = serializers.IntegerField()
+    changed = serializers.IntegerField(help_text="after the model's answer was shown")
+    latest_at = serializers.DateTimeField()
+
+
+class QueueProgressSerializer(QueueSerializer):
+    left = serializers.IntegerField(help_text="pictures that the caller could be asked now")
+    progress = ReaderProgressSerializer(many=True)
+
+
+def reader_answer(one: ReaderProgress) -> dict[str, Any]:
+    return {
+        "reader": one.reader.pk,
+        "name": one.reader.get_username(),
+        "labelled": one.labelled,
+        "changed": one.changed,
+        "latest_at": one.latest,
+    }
+
+
+class QueueCreateSerializer(serializers.Serializer):
+    """`scans` names the pictures; without it they are chosen by the rest."""
+
+    name = Text(max_length=100)
+    findings = serializers.ListField(child=Text(max_length=64), min_length=1, max_length=FINDINGS_AT_MOST)
+    order = serializers.ChoiceField(choices=QueueOrder.choices, default=QueueOrder.RANDOM.value)
+    readers = Whole(min_value=1, max_value=READERS_AT_MOST, default=1)
+    at_most = Whole(min_value=1, max_value=SCANS_AT_MOST, default=100)
+    slot = serializers.ChoiceField(choices=SLOTS, default=Slot.CXR.value)
+    unlabelled = Truth(default=True, help_text="only what nobody has labelled")
+    received_after = serializers.DateTimeField(required=False, allow_null=True, default=None)
+    received_before = serializers.DateTimeField(required=False, allow_null=True, default=None)
+    scans = serializers.ListField(
+        child=Key(), required=False, allow_null=True, default=None, min_length=1, max_length=SCANS_NAMED
+    )
+
+
+class KappaSerializer(serializers.Serializer):
+    """Null where everybody said the same of everything, or nothing is complete yet."""
+
+    kappa = serializers.FloatField(allow_null=True)
+    low = serializers.FloatField(allow_null=True, help_text="of the 95 % interval")
+    high = serializers.FloatField(allow_null=True)
+    observed = serializers.FloatField(allow_null=True, help_text="share of the same answer")
+    pictures = serializers.IntegerField()
+
+
+def kappa_answer(kappa: Kappa) -> dict[str, Any]:
+    return {
+        "kappa": kappa.value,
+        "low": kappa.low,
+        "high": kappa.high,
+        "observed": kappa.observed,
+        "pictures": kappa.pictures,
+    }
+
+
+class PairSerializer(KappaSerializer):
+    readers = serializers.ListField(child=serializers.UUIDField(), min_length=2, max_length=2)
+
+
+class AgreementSerializer(serializers.Serializer):
+    """`overall`: Cohen's kappa where two readers read everything, else Fleiss'; `pairs`: Cohen's."""
+
+    finding = serializers.CharField()
+    overall = KappaSerializer()
+    pairs = PairSerializer(many=True)
+
+
+def agreement_answer(one: Agreement) -> dict[str, Any]:
+    pairs = [kappa_answer(kappa) | {"readers": [a.pk, b.pk]} for a, b, kappa in one.pairs]
+    return {"finding": one.finding, "overall": kappa_answer(one.overall), "pairs": pairs}
+
+
+class ItemSerializer(serializers.Serializer):
+    """A picture of a queue. It has an id of its own, so that it can be labelled without knowing the scan."""
+
+    id = serializers.UUIDField()
+    queue = serializers.UUIDField()
+    position = serializers.IntegerField()
+    status = serializers.ChoiceField(choices=ItemStatus.choices)
+    findings = serializers.ListField(child=serializers.CharField())
+    rows = serializers.IntegerField()
+    columns = serializers.IntegerField()
+
+
+def item_answer(item: QueueItem) -> dict[str, Any]:
+    return {
+        "id": item.pk,
+        "queue": item.queue_id,
+        "position": item.position,
+        "status": item.status,
+        "findings": item.queue.findings,
+        "rows": item.scan.rows,
+        "columns": item.scan.columns,
+    }
+
+
+class ShownAnswerSerializer(serializers.Serializer):
+    """What a model says; probabilities are null where they are withheld."""
+
+    analysis = serializers.UUIDField()
+    model = serializers.CharField()
+    finding = serializers.CharField(allow_null=True)
+    abstention = serializers.CharField(allow_null=True)
+    probabilities = serializers.DictField(child=serializers.FloatField(), allow_null=True)
+
+
+class CaseSerializer(ItemSerializer):
+    """`label` is the caller's own; scan and answer are null until they have committed one."""
+
+    label = LabelSerializer(allow_null=True)
+    scan = serializers.UUIDField(allow_null=True)
+    answer = ShownAnswerSerializer(allow_null=True)
+
+
+class DecisionSerializer(ItemSerializer):
+    scan = serializers.UUIDField()
+    labels = LabelSerializer(many=True)
+    decision = LabelSerializer(allow_null=True)
+
+
+class TableSerializer(serializers.Serializer):
+    file = serializers.FileField(help_text="CSV, UTF-8")
+    dry_run = serializers.BooleanField(default=False, help_text="only tell what would come of it")
+
+
+class ManifestTableSerializer(TableSerializer):
+    name = Text(max_length=100, required=False, default="", allow_blank=True)
+    day_zero = serializers.DateField(required=False, help_text="of offset_days 0")
+
+
+class WrongLineSerializer(serializers.Serializer):
+    line = serializers.IntegerField()
+    detail = serializers.CharField()
+
+
+class ReportSerializer(serializers.Serializer):
+    """`counts`: lines by what comes of them; with a wrong one nothing is taken. The first 200 are told."""
+
+    dry_run = serializers.BooleanField()
+    counts = serializers.DictField(child=serializers.IntegerField())
+    wrong = serializers.IntegerField()
+    lines = WrongLineSerializer(many=True)
+
+
+def report_answer(report: Report, *, dry_run: bool) -> dict[str, Any]:
+    lines = [{"line": number, "detail": words} for number, words in report.wrong]
+    return {"dry_run": dry_run, "counts": dict(report.counts), "wrong": report.wrongs, "lines": lines}
+
+
+class ManifestSerializer(serializers.Serializer):
+    """`lines` by status; `missing` of those that wait have no picture yet."""
+
+    id = serializers.UUIDField()
+    name = serializers.CharField()
+    sha256 = serializers.CharField()
+    findings = serializers.ListField(child=serializers.CharField())
+    created_at = serializers.DateTimeField()
+    lines = serializers.DictField(child=serializers.IntegerField())
+
+
+def manifest_answer(manifest: Manifest, counts: dict[str, int]) -> dict[str, Any]:
+    return {
+        "id": manifest.pk,
+        "name": manifest.name,
+        "sha256": manifest.sha256,
+        "findings": manifest.findings,
+        "created_at": manifest.created_at,
+        "lines": counts,
+    }
+
+
+class ProblemLineSerializer(serializers.Serializer):
+    line = serializers.IntegerField()
+    status = serializers.CharField()
+    problem = serializers.CharField(allow_null=True)
+
+
+class ManifestDetailSerializer(ManifestSerializer):
+    """`open_lines`: those that are wrong or wait for their picture, the first thousand."""
+
+    open_lines = ProblemLineSerializer(many=True)
+
+
+class LinePictureSerializer(serializers.Serializer):
+    line = serializers.IntegerField(min_value=2, help_text="of the manifest's file; its heading is line 1")
+    file = serializers.FileField()
+
+
+class LineUploadSerializer(serializers.Serializer):
+    upload = serializers.UUIDField()
+    status = serializers.CharField()
