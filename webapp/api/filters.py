@@ -22,9 +22,9 @@ from classifier.contract import Slot
 from webapp.analysis.models import Analysis, AnalysisStatus, StudyStatus, StudySummary
 from webapp.audit.models import AuditEvent
 from webapp.core.errors import CodedError
-from webapp.registry.models import ModelStatus, ModelVersion, Promotion
+from webapp.registry.models import Comparison, ComparisonStatus, ModelStatus, ModelVersion, Promotion
 from webapp.scans.models import Patient, Scan, Upload, UploadStatus
-from webapp.training.models import RunStatus, TrainingRun
+from webapp.training.models import RunStatus, Snapshot, TrainingRun
 from webapp.webhooks.models import Delivery, DeliveryStatus
 
 SLOTS = [(slot.value, slot.value) for slot in Slot]
@@ -183,10 +183,28 @@ class PromotionFilter(df.FilterSet):
 
 class RunFilter(df.FilterSet):
     status = df.ChoiceFilter(choices=RunStatus.choices)
+    snapshot = Key()
 
     class Meta:
         model = TrainingRun
         fields = ["status"]
+
+
+class SnapshotFilter(df.FilterSet):
+    slot = df.ChoiceFilter(choices=SLOTS)
+
+    class Meta:
+        model = Snapshot
+        fields = ["slot"]
+
+
+class ComparisonFilter(df.FilterSet):
+    candidate = Key()
+    status = df.ChoiceFilter(choices=ComparisonStatus.choices)
+
+    class Meta:
+        model = Comparison
+        fields: list[str] = []
 
 
 class DeliveryFilter(df.FilterSet):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from webapp.api.views import docs, media, models, patients, readings, scans, uploads, webhooks
+from webapp.api.views import docs, gate, media, models, patients, readings, scans, training, uploads, webhooks
 
 urlpatterns = [
     path("schema/", docs.Schema.as_view(), name="api-schema"),
@@ -46,10 +46,30 @@ urlpatterns = [
     path("models/", models.ModelCollection.as_view(), name="api-models"),
     path("models/<uuid:model_id>/", models.ModelDetail.as_view(), name="api-model"),
     path("models/<uuid:model_id>/promote/", models.ModelPromote.as_view(), name="api-model-promote"),
+    path("models/<uuid:model_id>/rollback/", gate.ModelRollback.as_view(), name="api-model-rollback"),
+    path("models/<uuid:model_id>/standing/", gate.ModelStanding.as_view(), name="api-model-standing"),
+    path("models/<uuid:model_id>/compare/", gate.ModelCompare.as_view(), name="api-model-compare"),
+    path("models/<uuid:model_id>/shadow/", gate.ModelShadow.as_view(), name="api-model-shadow"),
+    path("models/<uuid:model_id>/artifact/", gate.ModelArtifact.as_view(), name="api-model-artifact"),
+    path("models/<uuid:model_id>/card/", gate.ModelCard.as_view(), name="api-model-card"),
+    path("comparisons/", gate.ComparisonCollection.as_view(), name="api-comparisons"),
+    path("comparisons/<uuid:comparison_id>/", gate.ComparisonDetail.as_view(), name="api-comparison"),
+    path("gate-policies/", gate.PolicyCollection.as_view(), name="api-gate-policies"),
+    path("gate-policies/in-force/", gate.PolicyInForce.as_view(), name="api-gate-policies-in-force"),
+    path("snapshots/", training.SnapshotCollection.as_view(), name="api-snapshots"),
+    path("snapshots/<uuid:snapshot_id>/", training.SnapshotDetail.as_view(), name="api-snapshot"),
+    path(
+        "snapshots/<uuid:snapshot_id>/manifest/",
+        training.SnapshotManifest.as_view(),
+        name="api-snapshot-manifest",
+    ),
+    path("training-schedules/", training.PlanCollection.as_view(), name="api-training-schedules"),
+    path("training-schedules/<uuid:plan_id>/", training.PlanDetail.as_view(), name="api-training-schedule"),
     path("promotions/", models.PromotionCollection.as_view(), name="api-promotions"),
-    path("training-runs/", models.RunCollection.as_view(), name="api-training-runs"),
-    path("training-runs/<uuid:run_id>/", models.RunDetail.as_view(), name="api-training-run"),
-    path("training-runs/<uuid:run_id>/cancel/", models.RunCancel.as_view(), name="api-training-run-cancel"),
+    path("training-runs/", training.RunCollection.as_view(), name="api-training-runs"),
+    path("training-runs/<uuid:run_id>/", training.RunDetail.as_view(), name="api-training-run"),
+    path("training-runs/<uuid:run_id>/log/", training.RunLog.as_view(), name="api-training-run-log"),
+    path("training-runs/<uuid:run_id>/cancel/", training.RunCancel.as_view(), name="api-training-run-cancel"),
     path("audit-events/", models.AuditCollection.as_view(), name="api-audit-events"),
     path("webhooks/", webhooks.WebhookCollection.as_view(), name="api-webhooks"),
     path("webhooks/<uuid:webhook_id>/", webhooks.WebhookDetail.as_view(), name="api-webhook"),

@@ -52,6 +52,9 @@ CODES: dict[str, Meaning] = {
         "The gate does not let this candidate pass.",
         "Read its reasons; have it compared again, or override the gate, if you may, and say why.",
     ),
+    "nothing_labelled": Meaning(
+        409, "There is no labelled scan to train on.", "Label scans, or import labels, then try again."
+    ),
     "data_unchanged": Meaning(
         409,
         "Nothing has changed since the last training on these data.",

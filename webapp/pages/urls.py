@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from webapp.pages.views import (
+    gate,
     media,
     merge,
     models,
@@ -14,6 +15,7 @@ from webapp.pages.views import (
     reading,
     report,
     scan,
+    training,
     upload,
     worklist,
 )
@@ -57,6 +59,23 @@ urlpatterns = [
     path("open/", opening.page, name="open"),
     path("studies/<uuid:study_id>/", opening.study, name="study"),
     path("models/", models.page, name="models"),
+    path("models/import/", models.take_in, name="model_import"),
     path("models/<uuid:model_id>/", models.card, name="model"),
     path("models/<uuid:model_id>/promote/", models.promote, name="model_promote"),
+    path("models/<uuid:model_id>/rollback/", models.rollback, name="model_rollback"),
+    path("models/<uuid:model_id>/compare/", models.compare, name="model_compare"),
+    path("models/<uuid:model_id>/shadow/", models.shadow, name="model_shadow"),
+    path("models/<uuid:model_id>/artifact/", models.artifact, name="model_artifact"),
+    path("models/<uuid:model_id>/card.json", models.card_file, name="model_card"),
+    path("gate/", gate.page, name="gate"),
+    path("training/", training.page, name="training"),
+    path("training/start/", training.start, name="training_start"),
+    path("training/plan/", training.plan_save, name="plan_save"),
+    path("training/plan/<uuid:plan_id>/delete/", training.plan_remove, name="plan_remove"),
+    path("training/runs/<uuid:run_id>/", training.run, name="run"),
+    path("training/runs/<uuid:run_id>/state/", training.run_state, name="run_state"),
+    path("training/runs/<uuid:run_id>/cancel/", training.run_cancel, name="run_cancel"),
+    path("training/snapshots/freeze/", training.freeze, name="snapshot_freeze"),
+    path("training/snapshots/<uuid:snapshot_id>/", training.snapshot, name="snapshot"),
+    path("training/snapshots/<uuid:snapshot_id>/manifest.csv", training.manifest, name="snapshot_manifest"),
 ]

@@ -254,6 +254,7 @@ SPECTACULAR_SETTINGS = {
         "StudyState": "webapp.analysis.models.StudyStatus",
         "ModelState": "webapp.registry.models.ModelStatus",
         "RunState": "webapp.training.models.RunStatus",
+        "ComparisonState": "webapp.registry.models.ComparisonStatus",
         "DeliveryState": "webapp.webhooks.models.DeliveryStatus",
         "EventKind": "webapp.webhooks.kinds.KINDS",
         "Slot": "webapp.scans.models.SLOTS",

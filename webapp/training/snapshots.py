@@ -18,7 +18,6 @@ from webapp.core import ledger, storage
 from webapp.core.errors import CodedError
 from webapp.core.queue import nudge
 from webapp.training.data import DataSet, as_csv, counts_of, data_set
-from webapp.training.failures import NOTHING_LABELLED, failure_of
 from webapp.training.models import AuditStatus, Snapshot, SnapshotAudit, SnapshotPatient, TestedScan
 
 TRAIN = "worker.tasks.train"
@@ -38,8 +37,7 @@ def snapshot_create(*, site: Site | None, slot: str, actor: User) -> tuple[Snaps
     for _ in range(ATTEMPTS):
         data = data_set(site=site, slot=slot)
         if not data.rows:
-            nothing = failure_of(NOTHING_LABELLED)
-            raise CodedError(nothing.code, nothing.message, nothing.remedy, 409)
+            raise CodedError("nothing_labelled")
         content = as_csv(data, FOLDER)
         fingerprint = hashlib.sha256(content).hexdigest()
         earlier = Snapshot.objects.filter(site=site, slot=slot, fingerprint=fingerprint).first()

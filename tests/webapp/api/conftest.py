@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import time
 from types import SimpleNamespace
 
 import pytest
@@ -13,8 +14,9 @@ from webapp.accounts.permissions import Permission
 from webapp.accounts.services import token_create
 from webapp.analysis import summaries
 from webapp.analysis.models import AnalysisCam
+from webapp.registry.models import Comparison
 from webapp.scans.models import PatientMerge
-from webapp.training.models import TrainingRun
+from webapp.training.models import RetrainingPlan, Snapshot, SnapshotAudit, TrainingRun
 from webapp.webhooks.kinds import SUBSCRIBABLE
 from webapp.webhooks.services import subscription_create, trial
 
@@ -66,6 +68,20 @@ def case(site, owner):
     other = factories.PatientFactory(site=site)
     merge = PatientMerge.objects.create(source=other, target=patient, actor=owner, reason="one person")
     run = TrainingRun.objects.create(site=site, started_by=owner, manifest="/d/m.csv", config={}, seed=0)
+    snapshot = Snapshot.objects.create(
+        site=site,
+        slot="cxr",
+        made_by=owner,
+        fingerprint=factories.digest("x"),
+        stored_name=f"snapshots/{scan.pk}.csv",
+        findings=["normal"],
+        counts={"pictures": 1},
+    )
+    SnapshotAudit.objects.create(snapshot=snapshot)
+    plan = RetrainingPlan.objects.create(site=site, at=time(2, 0), made_by=owner)
+    comparison = Comparison.objects.create(
+        candidate=analysis.model_version, site=site, manifest_name=snapshot.stored_name, fingerprint="x"
+    )
     webhook = subscription_create(site=site, actor=owner, url="https://example.org/", kinds=SUBSCRIBABLE)
     return SimpleNamespace(
         patient=patient,
@@ -76,6 +92,9 @@ def case(site, owner):
         model=analysis.model_version,
         merge=merge,
         run=run,
+        snapshot=snapshot,
+        plan=plan,
+        comparison=comparison,
         webhook=webhook,
         delivery=trial(subscription=webhook),
     )
