@@ -35,7 +35,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def admin(person, site):
     """The roles of the data migration are flushed by tests like these."""
     role, _ = Role.objects.get_or_create(
-        name="admin", defaults={"permissions": ["scan.move", "scan.view", "model.promote"]}
+        name="admin", defaults={"permissions": ["scan.move", "scan.view", "model.promote", "model.override"]}
     )
     user = person("admin")
     membership_set(user=user, site=site, role=role)
