@@ -99,7 +99,7 @@ class TrainJob:
     def _train(self, run: TrainingRun) -> None:
         folder = folder_of(run)
         given = options_of(run)
-        process = TrainingProcess(arguments(run, folder, given), folder, curve=run.curve, log=run.log)
+        process = TrainingProcess(arguments(run, folder, given), folder)
         try:
             with process:
                 logger.info("training run %s, attempt %d", run.id, run.attempts)

@@ -12,7 +12,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -42,19 +41,22 @@ class TrainingProcess:
 
     `progress` holds the numbers that it said last, by name, `curve` those of each epoch, `log` its last lines
     in words that name no picture; `warnings` what the data audit found, None until then; `artifact` the path
-    that it announced at its end. `curve` and `log` go on from those of an earlier attempt.
+    that it announced at its end. What an earlier attempt wrote into the folder's `log.jsonl` is heard first:
+    a worker that was killed may not have passed all of it on.
     The folder's lock is shared with the training, so it is held as long as either lives.
     """
 
-    def __init__(
-        self, arguments: list[str], folder: Path, *, curve: Sequence[dict] = (), log: Sequence[str] = ()
-    ) -> None:
+    def __init__(self, arguments: list[str], folder: Path) -> None:
         self.arguments, self.folder = arguments, folder
-        self.curve, self.log = list(curve), list(log)
+        self.curve: list[dict[str, float]] = []
+        self.log: list[str] = []
         self.warnings: list[dict] | None = None
         self.progress: dict[str, float] = {}
         self.artifact: Path | None = None
         self._heard, self._open = b"", True
+        earlier = folder / "log.jsonl"
+        for line in earlier.read_bytes().splitlines() if earlier.exists() else ():
+            self._take(line)
 
     def __enter__(self) -> TrainingProcess:
         """Raises InUse."""

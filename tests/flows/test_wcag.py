@@ -96,11 +96,12 @@ def test_every_page_is_accessible_in_both_themes(page, phantoms, expected):
     report = f"{scan}report/"
     found += look_at(page, {"report": report, "patient": patient, "models": "/models/", "no page": "/x/"})
     page.goto("/models/")
-    page.locator("main a[href^='/models/']").first.click()
+    page.locator("main table a[href^='/models/']").first.click()
     found += complaints(page, "model card")
 
     page.context.clear_cookies()
     found += look_at(page, {"sign in": "/sign-in/"})
     sign_in(page, "admin")
     found += look_at(page, {"merge": f"{patient}merge/", "models of an admin": "/models/"})
+    found += look_at(page, {"training": "/training/", "gate": "/gate/"})
     assert not found, "\n".join(found)

@@ -6,9 +6,11 @@ from PIL import Image
 
 from tests.factories import ModelVersionFactory, ScanFactory, make_active
 from tests.worker.conftest import tiny_artifact
-from webapp.analysis.models import Analysis, AnalysisCam
+from webapp.analysis.models import Analysis, AnalysisCam, ShadowAnalysis
 from webapp.analysis.services import analyses_queue
+from webapp.analysis.shadow import shadows_queue
 from webapp.core import ledger, storage
+from webapp.registry.models import ModelVersion
 from webapp.registry.selectors import artifact_path
 from webapp.registry.services import model_register, models_install
 from worker.drain import LEASE, Unavailable
@@ -52,6 +54,23 @@ def test_every_queued_analysis_gets_its_answer_and_its_maps(queued, settings):
     answer = Analysis.objects.get(pk=analyses[0].pk)
     assert sum(answer.probabilities.values()) == pytest.approx(1, abs=1e-5)
     assert set(answer.stored_cam.cam["grids"]) == set(answer.probabilities)
+
+
+def test_a_candidate_in_the_shadow_waits_for_those_whom_somebody_waits_for(queued, model):
+    candidate = model_register(tiny_artifact(storage.root() / "candidate.safetensors", seed=1))
+    ModelVersion.objects.filter(pk=candidate.pk).update(shadow=True)
+    analyses = queued(3)
+    shadows_queue([analysis.scan for analysis in analyses])
+    storage.delete_file(analyses[2].scan.working_name)
+    job = InferJob()
+    assert job.step()
+    assert states(analyses) == [("done", ""), ("done", ""), ("failed", "image_missing")]
+    assert set(ShadowAnalysis.objects.values_list("status", flat=True)) == {"queued"}
+    drain(job)
+    shadows = ShadowAnalysis.objects.order_by("status")
+    assert [(s.status, s.error_code) for s in shadows] == [("done", "")] * 2 + [("failed", "image_missing")]
+    assert sum(shadows[0].probabilities.values()) == pytest.approx(1, abs=1e-5)
+    assert AnalysisCam.objects.count() == 2, "no map of the candidate's is kept"
 
 
 def test_a_picture_that_cannot_be_read_fails_alone(queued):

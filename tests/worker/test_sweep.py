@@ -10,10 +10,14 @@ from axes.models import AccessAttempt
 from django.contrib.sessions.models import Session
 from django.utils import timezone
 
-from tests.factories import AnalysisFactory, ScanFactory, UploadFactory
+from tests.factories import AnalysisFactory, ScanFactory, SiteFactory, UploadFactory, UserFactory
+from webapp.accounts.models import Role
+from webapp.accounts.services import membership_set
 from webapp.analysis.models import Analysis, Explanation
 from webapp.core import ledger, storage
 from webapp.scans.models import Upload
+from webapp.training.models import RetrainingPlan, TrainingRun
+from webapp.training.plans import plan_set
 from worker import sweep
 from worker.scratch import remove_stale, scratch_folder
 from worker.sweep import SweepJob, tidy
@@ -59,6 +63,18 @@ def test_it_queues_the_scans_that_waited_for_a_model(model):
     scan = ScanFactory()
     SweepJob().step()
     assert Analysis.objects.get(scan=scan).model_version == model
+
+
+def test_it_starts_the_trainings_that_are_due():
+    site = SiteFactory()
+    actor = UserFactory()
+    role, _ = Role.objects.get_or_create(name="trainer", defaults={"permissions": ["training.start"]})
+    membership_set(user=actor, site=site, role=role)
+    plan = plan_set(site=site, slot="cxr", actor=actor, rules={"cadence": "daily"})
+    RetrainingPlan.objects.filter(pk=plan.pk).update(next_at=timezone.now())
+    for _ in range(2):
+        SweepJob().step()
+    assert TrainingRun.objects.get().plan == plan
 
 
 def test_what_has_used_up_its_attempts_is_given_up_with_a_code():

@@ -24,7 +24,7 @@ from webapp.core.errors import CodedError
 from webapp.labels.models import LabelSource
 from webapp.monitoring.kinds import Kind as Watched
 from webapp.monitoring.models import AlarmStatus
-from webapp.registry.models import ModelStatus
+from webapp.registry.models import ComparisonStatus, ModelStatus
 from webapp.scans.models import UploadStatus
 from webapp.training.models import RunStatus
 from webapp.webhooks.models import DeliveryStatus
@@ -166,6 +166,16 @@ class AlarmFilter(df.FilterSet):
 
 class RunFilter(df.FilterSet):
     status = df.ChoiceFilter(choices=RunStatus.choices)
+    snapshot = Key()
+
+
+class SnapshotFilter(df.FilterSet):
+    slot = df.ChoiceFilter(choices=SLOTS)
+
+
+class ComparisonFilter(df.FilterSet):
+    candidate = Key()
+    status = df.ChoiceFilter(choices=ComparisonStatus.choices)
 
 
 class DeliveryFilter(df.FilterSet):

@@ -29,9 +29,6 @@ CODES: dict[str, Meaning] = {
     "method_not_allowed": Meaning(405, "That cannot be done at this address.", "See the API's description."),
     "not_acceptable": Meaning(406, "The answer cannot be given in that form.", "Ask for application/json."),
     "conflict": Meaning(409, "Somebody else changed this meanwhile.", "Load the page again."),
-    "nothing_labelled": Meaning(
-        409, "There is no labelled scan to train on.", "Label scans, or import labels, then try again."
-    ),
     "patient_conflict": Meaning(
         409,
         "This very file is already filed to another patient.",
@@ -54,6 +51,9 @@ CODES: dict[str, Meaning] = {
         409,
         "The gate does not let this candidate pass.",
         "Read its reasons; have it compared again, or override the gate, if you may, and say why.",
+    ),
+    "nothing_labelled": Meaning(
+        409, "There is no labelled scan to train on.", "Label scans, or import labels, then try again."
     ),
     "data_unchanged": Meaning(
         409,

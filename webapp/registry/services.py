@@ -14,7 +14,7 @@ from django.db.models import Max
 
 from classifier.artifact import ArtifactError, Header, read_header
 from webapp.accounts.models import Site, User
-from webapp.accounts.services import can_everywhere
+from webapp.accounts.services import can, can_everywhere
 from webapp.audit.services import record
 from webapp.core import storage
 from webapp.core.errors import CodedError
@@ -47,6 +47,20 @@ def model_register(
         ) from error
     finally:
         incoming.unlink(missing_ok=True)
+
+
+def model_import(*, path: Path, site: Site | None, by: User) -> ModelVersion:
+    """Register a model file that was made elsewhere as a candidate of the site.
+
+    Raises CodedError `forbidden`, what `model_register` raises, and `conflict` for a file that is another
+    site's model already.
+    """
+    if not can(by, "training.start", site):
+        raise CodedError("forbidden")
+    version = model_register(path, by=by, site=site)
+    if version.site_id and version.site_id != (site.pk if site else None):
+        raise CodedError("conflict", "This model file is registered at another site.", status=409)
+    return version
 
 
 def model_promote(*, model_version: ModelVersion, by: User, reason: str, override: bool = False) -> Promotion:

@@ -255,6 +255,7 @@ SPECTACULAR_SETTINGS = {
         "StudyState": "webapp.analysis.models.StudyStatus",
         "ModelState": "webapp.registry.models.ModelStatus",
         "RunState": "webapp.training.models.RunStatus",
+        "ComparisonState": "webapp.registry.models.ComparisonStatus",
         "DeliveryState": "webapp.webhooks.models.DeliveryStatus",
         "Stated": "webapp.labels.models.Stated",
         "LabelSource": "webapp.labels.models.LabelSource",

@@ -138,10 +138,13 @@ def _patients(rows: Sequence[Labelled]) -> tuple[dict[UUID, str], dict[UUID, str
             "scan__series__study__patient", flat=True
         )
     )
-    given = {p: "test" if p in tested else known[p].part if p in known else "" for p in patients}
+    blind = {row.patient for row in rows if row.blind}
+    # Who was labelled only after a model was shown can test none.
+    given = {p: "" if p in blind else "train" for p in patients}
+    given |= {p: one.part for p, one in known.items()} | dict.fromkeys(tested, "test")
     for row in rows:
         asked = str(row.facts.get("split") or "")
-        if row.patient not in known and row.patient not in tested and asked in PARTS:
+        if row.patient in blind and row.patient not in {*known, *tested} and asked in PARTS:
             given[row.patient] = "test" if "test" in (asked, given[row.patient]) else asked
     parts = assign(
         [names[row.patient] for row in rows],

@@ -77,7 +77,8 @@ def training_start(
         raise CodedError("forbidden")
     options = dict(config)
     seed = options.pop("seed", 0)
-    slot = snapshot.slot if snapshot else options.get("slot", slot)
+    slot = options.pop("slot", slot)
+    slot = snapshot.slot if snapshot else slot
     _check(manifest, options, seed, slot, start)
     run = TrainingRun(
         site=site, started_by=actor, manifest=manifest, snapshot=snapshot, slot=slot, start=start,

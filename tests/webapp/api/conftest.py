@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import time
 from types import SimpleNamespace
 
 import pytest
@@ -15,8 +16,9 @@ from webapp.analysis import summaries
 from webapp.analysis.models import AnalysisCam, Explanation
 from webapp.labels.models import Manifest
 from webapp.monitoring.models import Alarm
+from webapp.registry.models import Comparison
 from webapp.scans.models import PatientMerge
-from webapp.training.models import TrainingRun
+from webapp.training.models import RetrainingPlan, Snapshot, SnapshotAudit, TrainingRun
 from webapp.webhooks.kinds import SUBSCRIBABLE
 from webapp.webhooks.services import subscription_create, trial
 
@@ -76,6 +78,20 @@ def a_case(site, owner) -> SimpleNamespace:
     alarm = Alarm.objects.create(
         site=site, model_version=analysis.model_version, kind="pixels", since=scan.received_at
     )
+    snapshot = Snapshot.objects.create(
+        site=site,
+        slot="cxr",
+        made_by=owner,
+        fingerprint=factories.digest("x"),
+        stored_name=f"snapshots/{scan.pk}.csv",
+        findings=["normal"],
+        counts={"pictures": 1},
+    )
+    SnapshotAudit.objects.create(snapshot=snapshot)
+    plan = RetrainingPlan.objects.create(site=site, at=time(2, 0), made_by=owner)
+    comparison = Comparison.objects.create(
+        candidate=analysis.model_version, site=site, manifest_name=snapshot.stored_name, fingerprint="x"
+    )
     webhook = subscription_create(site=site, actor=owner, url="https://example.org/", kinds=SUBSCRIBABLE)
     queue = factories.LabelQueueFactory(site=site, made_by=owner)
     manifest = Manifest.objects.create(
@@ -96,6 +112,9 @@ def a_case(site, owner) -> SimpleNamespace:
         merge=merge,
         run=run,
         alarm=alarm,
+        snapshot=snapshot,
+        plan=plan,
+        comparison=comparison,
         webhook=webhook,
         delivery=trial(subscription=webhook),
     )

@@ -14,7 +14,11 @@ from webapp.pages.urls import urlpatterns
 pytestmark = pytest.mark.django_db
 
 OBJECT_PAGES = ["scan", "scan_state", "patient", "report"]
-PLAIN_PAGES = ["worklist", "worklist_rows", "upload", "phantoms", "models", "open"]
+PLAIN_PAGES = ["worklist", "worklist_rows", "upload", "phantoms", "models", "training", "gate", "open"]
+OF_A_MODEL = [
+    *("model_promote", "model_rollback", "model_compare", "model_shadow", "model_artifact", "model_card"),
+]
+OF_A_TRAINING = ["run", "run_state", "run_cancel", "plan_remove", "snapshot", "snapshot_manifest"]
 POST_ONLY = [
     "worklist_bulk",
     "worklist_export",
@@ -35,6 +39,15 @@ POST_ONLY = [
     "scan_patients",
     "patient_part",
     "model_promote",
+    "model_rollback",
+    "model_compare",
+    "model_shadow",
+    "model_import",
+    "training_start",
+    "plan_save",
+    "plan_remove",
+    "run_cancel",
+    "snapshot_freeze",
 ]
 
 
@@ -63,7 +76,8 @@ def address(name: str, case=None, model=None) -> str:
         "patient_part": lambda: [uuid.uuid4()],
         "upload_retry": lambda: [case.upload.pk],
         "model": lambda: [model.pk],
-        "model_promote": lambda: [model.pk],
+        **{name: lambda: [model.pk] for name in OF_A_MODEL},
+        **{name: lambda: [uuid.uuid4()] for name in OF_A_TRAINING},
     }
     return reverse(f"pages:{name}", args=keys[name]() if name in keys else [])
 
@@ -115,7 +129,7 @@ def test_what_changes_something_is_never_done_by_a_get(name, case, model, browse
     assert browser(owner).get(address(name, case, model)).status_code == 405
 
 
-@pytest.mark.parametrize("name", ["worklist", "upload", "phantoms", "models"])
+@pytest.mark.parametrize("name", ["worklist", "upload", "phantoms", "models", "training", "gate"])
 def test_an_auditor_is_told_that_the_role_does_not_allow_it(name, browser, person, site):
     auditor = person("audrey", role="auditor", site=site)
     answer = browser(auditor).get(address(name))

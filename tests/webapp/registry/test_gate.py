@@ -8,6 +8,8 @@ import pytest
 
 from webapp.registry.gate import Policy, judge
 
+ENOUGH = {"present": 40, "absent": 40}
+
 
 def interval(value: float, spread: float = 0.01) -> dict:
     return {"value": value, "low": value - spread, "high": value + spread}
@@ -29,7 +31,7 @@ def measures(macro: dict) -> dict:
 @pytest.fixture
 def found() -> dict:
     """A comparison that passes with the policy as it comes."""
-    group = {"cases": 60, "too_few": False, "findings": {"pneumonia": {"auc": sides(0.8, 0.8)}}}
+    group = {"cases": 60, "too_few": False, "findings": {"pneumonia": ENOUGH | {"auc": sides(0.8, 0.8)}}}
     hidden = lambda value: {"lungs_hidden": {"auc": {"macro_auc": interval(value)}}}  # noqa: E731
     return {
         "models": {"candidate": {"name": "new"}, "active": {"name": "old"}},
@@ -82,6 +84,11 @@ def test_a_gain_on_the_whole_excuses_no_loss_on_one_finding(found, name, value, 
     assert reason.startswith(words)
 
 
+def test_a_decision_that_chance_explains_is_not_held_against_it(found):
+    found["all"]["findings"]["pneumonia"]["sensitivity"] = sides(0.65, 0.8, spread=0.2)
+    assert not reasons(found)
+
+
 def test_abstaining_improves_nothing(found):
     """What was answered looks splendid; all cases and the coverage decide."""
     found["all"]["overall"]["macro_auc"] = sides(0.70, 0.80)
@@ -116,6 +123,7 @@ def test_a_subgroup_may_neither_fall_behind_nor_lie_below_the_floor(found):
     group["auc"] = sides(0.45, 0.45)
     [reason] = reasons(found)
     assert reason == "In source north, pneumonia has an AUC of 0.45, below the floor of 0.50."
+    assert not reasons(found, group_min_cases=41)
     group["auc"] = None
     assert not reasons(found)
 
@@ -137,7 +145,7 @@ def test_a_finding_that_is_lost_or_a_picture_without_an_answer_speaks_against_it
     found["without_answer"]["candidate"] = 3
     first, second = reasons(found)
     assert "no answer at all on 3 pictures" in first
-    assert second == "The candidate does not know covid19, which the active model reports."
+    assert second == "The candidate does not know COVID-19, which the active model reports."
 
 
 def test_where_nothing_was_active_the_candidate_has_to_be_better_than_chance(found):

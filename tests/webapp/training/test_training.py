@@ -319,6 +319,8 @@ def test_a_finished_run_links_to_its_candidate_and_strangers_see_no_run(
     artifact = factories.artifact(tmp_path / "new.safetensors")
     version = training_done(run=run, token=run.attempt_token, artifact=artifact)
     client.force_login(owner)
-    assert f'href="/models/{version.pk}/">cxr-1</a>' in client.get("/models/").content.decode()
+    page = client.get("/models/").content.decode()
+    assert f'href="/models/{version.pk}/">cxr-1</a>' in page
+    assert f"/training/runs/{run.pk}/" in page
     client.force_login(stranger)
-    assert "Training" not in client.get("/models/").content.decode()
+    assert f"/training/runs/{run.pk}/" not in client.get("/models/").content.decode()

@@ -14,7 +14,7 @@ from webapp.accounts.permissions import Permission
 from webapp.api.fields import Text
 from webapp.audit.models import AuditEvent
 from webapp.registry.models import ModelStatus, ModelVersion, Promotion
-from webapp.training.models import RunStatus, TrainingRun
+from webapp.training.models import RunStatus, Start, TrainingRun, Trigger
 from webapp.training.services import MAX_SEED, OPTION_NAME
 
 SLOTS = [slot.value for slot in Slot]
@@ -33,6 +33,7 @@ class ModelRowSerializer(serializers.Serializer):
     thresholds = serializers.DictField(child=serializers.FloatField())
     calibrated = serializers.BooleanField()
     shipped = serializers.BooleanField()
+    shadow = serializers.BooleanField(help_text="it scores new scans where no reader sees it")
     site = serializers.UUIDField(allow_null=True, help_text="null: it belongs to all")
     registered_by = serializers.CharField(allow_null=True)
     created_at = serializers.DateTimeField()
@@ -53,6 +54,7 @@ def model_row(version: ModelVersion) -> dict[str, Any]:
         "thresholds": {finding: spec.threshold(finding) for finding in spec.findings},
         "calibrated": spec.calibrated,
         "shipped": version.shipped,
+        "shadow": version.shadow,
         "site": version.site_id,
         "registered_by": version.registered_by.get_username() if version.registered_by else None,
         "created_at": version.created_at,
@@ -60,13 +62,15 @@ def model_row(version: ModelVersion) -> dict[str, Any]:
 
 
 class PromotionSerializer(serializers.Serializer):
-    """`by` null: installation put it there."""
+    """`by` null: installation put it there. `overridden`: decided against the gate, or without its word."""
 
     id = serializers.UUIDField()
     model = serializers.UUIDField()
     previous = serializers.UUIDField(allow_null=True)
     by = serializers.CharField(allow_null=True)
     reason = serializers.CharField()
+    comparison = serializers.UUIDField(allow_null=True)
+    overridden = serializers.BooleanField()
     created_at = serializers.DateTimeField()
 
 
@@ -77,6 +81,8 @@ def promotion_answer(promotion: Promotion) -> dict[str, Any]:
         "previous": promotion.previous_id,
         "by": promotion.by.get_username() if promotion.by else None,
         "reason": promotion.reason,
+        "comparison": promotion.comparison_id,
+        "overridden": promotion.overridden,
         "created_at": promotion.created_at,
     }
 
@@ -89,10 +95,20 @@ class ModelDetailSerializer(ModelRowSerializer):
 
 
 class RunSerializer(serializers.Serializer):
+    """`base`: the version whose weights it started from. `options`: all that was used, defaults included."""
+
     id = serializers.UUIDField()
     status = serializers.ChoiceField(choices=RunStatus.choices)
     site = serializers.UUIDField(allow_null=True)
     started_by = serializers.CharField()
+    trigger = serializers.ChoiceField(choices=Trigger.choices)
+    slot = serializers.ChoiceField(choices=SLOTS)
+    snapshot = serializers.UUIDField(allow_null=True)
+    start = serializers.ChoiceField(choices=Start.choices)
+    base = serializers.UUIDField(allow_null=True)
+    attempts = serializers.IntegerField()
+    minutes_left = serializers.FloatField(allow_null=True)
+    options = serializers.DictField()
     config = serializers.DictField()
     seed = serializers.IntegerField()
     percent = serializers.IntegerField()
@@ -113,6 +129,14 @@ def run_answer(run: TrainingRun) -> dict[str, Any]:
         "status": run.status,
         "site": run.site_id,
         "started_by": run.started_by.get_username(),
+        "trigger": run.trigger,
+        "slot": run.slot,
+        "snapshot": run.snapshot_id,
+        "start": run.start,
+        "base": run.base_id,
+        "attempts": run.attempts,
+        "minutes_left": run.minutes_left,
+        "options": run.options,
         "config": run.config,
         "seed": run.seed,
         "percent": run.percent,
@@ -151,9 +175,14 @@ class Options(serializers.DictField):
 
 
 class RunStartSerializer(serializers.Serializer):
-    """`manifest`: the absolute path of a CSV as the training machine sees it."""
+    """On a `snapshot`, or a `manifest`: the absolute path of a CSV as the training machine sees it."""
 
-    manifest = Text(max_length=1000, validators=[RegexValidator(r"^/[ -~]{1,999}$")])
+    manifest = Text(
+        max_length=1000, validators=[RegexValidator(r"^/[ -~]{1,999}$")], required=False, default=""
+    )
+    snapshot = serializers.UUIDField(required=False, allow_null=True, default=None)
+    slot = serializers.ChoiceField(choices=SLOTS, default="cxr")
+    start = serializers.ChoiceField(choices=Start.choices, default=Start.ANEW.value)
     config = Options(required=False, default=dict, help_text="options of python -m classifier train, by name")
 
 

@@ -1,4 +1,4 @@
-"""Models, promotions, training runs, the audit trail, and who is calling, over HTTP."""
+"""Models, promotions, the audit trail, and who is calling, over HTTP."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ from typing import Any
 from uuid import UUID
 
 from drf_spectacular.utils import extend_schema
+from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from webapp.accounts.services import active_membership, for_sites
-from webapp.api.filters import AuditFilter, ModelFilter, PromotionFilter, RunFilter
+from webapp.api.filters import AuditFilter, ModelFilter, PromotionFilter
+from webapp.api.intake import bounded
 from webapp.api.resource import Listing, Resource
 from webapp.api.serializers import models as shapes
-from webapp.api.serializers.patients import ReasonSerializer
+from webapp.api.serializers.training import ModelFileSerializer, PromoteSerializer
+from webapp.api.views.gate import imported
 from webapp.audit.models import AuditEvent
 from webapp.registry.models import ModelVersion, Promotion
 from webapp.registry.selectors import model_or_404, models_visible
 from webapp.registry.services import may_promote, model_promote
-from webapp.training.models import TrainingRun
-from webapp.training.selectors import run_or_404, runs_visible
-from webapp.training.services import training_cancel, training_start
 
 
 class Me(Resource):
@@ -43,7 +43,8 @@ class SiteCollection(Resource):
 
 
 class ModelCollection(Listing):
-    needs = {"GET": "model.view"}
+    needs = {"GET": "model.view", "POST": "training.start"}
+    parser_classes = [MultiPartParser]
     queryset = ModelVersion.objects.none()
     filterset_class = ModelFilter
 
@@ -57,6 +58,17 @@ class ModelCollection(Listing):
     def get(self, request: Request) -> Response:
         """Model versions, the site's own and those that belong to all, newest first."""
         return self.listed(request)
+
+    @extend_schema(
+        operation_id="model_import",
+        request={"multipart/form-data": ModelFileSerializer},
+        responses={201: shapes.ModelRowSerializer},
+    )
+    def post(self, request: Request) -> Response:
+        """Register a model file that was made elsewhere: a candidate of the site. The same file is known."""
+        with bounded(request):
+            request.data  # noqa: B018 - read here, within the bounds
+        return Response(imported(request, self.site), status=201)
 
 
 class ModelDetail(Resource):
@@ -72,17 +84,20 @@ class ModelPromote(Resource):
     needs = {"POST": "model.promote"}
 
     @extend_schema(
-        operation_id="model_promote", request=ReasonSerializer, responses={201: shapes.PromotionSerializer}
+        operation_id="model_promote", request=PromoteSerializer, responses={201: shapes.PromotionSerializer}
     )
     def post(self, request: Request, model_id: UUID) -> Response:
         """Make the version the active one of its slot, at every site; a rollback is another promotion.
 
-        Honours If-Match with the ETag of the model.
+        A candidate has to have passed the gate beside the model that is active now (409 `gate_refused`), or
+        `override` to be told, with the scope `model.override`. Honours If-Match with the ETag of the model.
         """
         version = model_or_404(request.user, model_id)
-        reason = self.read(request, ReasonSerializer)["reason"]
+        said = self.read(request, PromoteSerializer)
         self.expect(request, lambda: model_told(request, version))
-        promotion = model_promote(model_version=version, by=request.user, reason=reason)
+        promotion = model_promote(
+            model_version=version, by=request.user, reason=said["reason"], override=said["override"]
+        )
         return Response(shapes.promotion_answer(promotion), status=201)
 
 
@@ -102,55 +117,6 @@ class PromotionCollection(Listing):
     def get(self, request: Request) -> Response:
         """Which model became the active one when, by whom and why."""
         return self.listed(request)
-
-
-class RunCollection(Listing):
-    needs = {"GET": "model.view", "POST": "training.start"}
-    queryset = TrainingRun.objects.none()
-    filterset_class = RunFilter
-
-    def rows(self) -> Any:
-        return runs_visible(self.request.user)
-
-    def answer(self, rows: list[TrainingRun]) -> list[dict[str, Any]]:
-        return [shapes.run_answer(run) for run in rows]
-
-    @extend_schema(operation_id="training_runs_list", responses=shapes.RunSerializer(many=True))
-    def get(self, request: Request) -> Response:
-        """Training runs, newest first."""
-        return self.listed(request)
-
-    @extend_schema(
-        operation_id="training_run_start",
-        request=shapes.RunStartSerializer,
-        responses={201: shapes.RunSerializer},
-    )
-    def post(self, request: Request) -> Response:
-        """Queue a training; it ends in a candidate of the site, which only a promotion makes active."""
-        fields = self.read(request, shapes.RunStartSerializer)
-        run = training_start(
-            site=self.site, actor=request.user, manifest=fields["manifest"], config=fields["config"]
-        )
-        return Response(shapes.run_answer(run), status=201)
-
-
-class RunDetail(Resource):
-    needs = {"GET": "model.view"}
-
-    @extend_schema(operation_id="training_run_retrieve", responses=shapes.RunSerializer)
-    def get(self, request: Request, run_id: UUID) -> Response:
-        """How far a training has come, and what it ended in."""
-        return Response(shapes.run_answer(run_or_404(request.user, run_id)))
-
-
-class RunCancel(Resource):
-    needs = {"POST": "training.start"}
-
-    @extend_schema(operation_id="training_run_cancel", request=None, responses=shapes.RunSerializer)
-    def post(self, request: Request, run_id: UUID) -> Response:
-        """End a training; 409 `conflict` for one that has already ended."""
-        run = training_cancel(run=run_or_404(request.user, run_id), actor=request.user)
-        return Response(shapes.run_answer(run))
 
 
 class AuditCollection(Listing):

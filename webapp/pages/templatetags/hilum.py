@@ -22,6 +22,12 @@ def signed(change: float | None) -> str:
     return "0.00" if abs(change) < 0.005 else f"{change:+.2f}".replace("-", "−")
 
 
+@register.filter
+def percent(share: float) -> str:
+    """A share as whole percents; what is not all is never told as all."""
+    return f"{min(99, round(100 * share)) if share < 1 else 100} %"
+
+
 @register.inclusion_tag("pages/_probability.html")
 def probability_bar(finding: str, probability: float, threshold: float | None = None) -> dict[str, object]:
     """A thin bar in the finding's hue; the threshold, where there is one, is a tick on it."""

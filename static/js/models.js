@@ -1,0 +1,20 @@
+// Sends a model file as it is; the server answers where its candidate is, or why it cannot be one.
+import { csrf } from "./http.js";
+
+const box = document.querySelector("[data-import]");
+
+async function send(file, told) {
+  told.textContent = `sending ${file.name} …`;
+  const headers = { "Content-Type": "application/octet-stream", Accept: "application/json", "X-CSRFToken": csrf() };
+  const answer = await fetch(box.dataset.import, { method: "POST", headers, body: file });
+  const said = await answer.json().catch(() => ({}));
+  if (answer.ok) location.assign(said.href);
+  else told.textContent = `${said.detail ?? "It could not be sent."} ${said.remedy ?? ""}`;
+}
+
+box?.querySelector("button").addEventListener("click", () => {
+  const [file] = box.querySelector("input").files;
+  const told = box.querySelector("[role=status]");
+  if (!file) told.textContent = "Choose a file first.";
+  else send(file, told).catch(() => (told.textContent = "The connection broke off; try again."));
+});
