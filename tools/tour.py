@@ -77,7 +77,7 @@ class Tour:
 
     def _uploaded(self) -> bool:
         busy = ".upload-row .dot.busy, .upload-row [data-bar]:not([hidden])"
-        waiting = self.page.locator(".upload-row").filter(has_text="waits").count()
+        waiting = self.page.locator(".upload-row").filter(has_text="waits for its turn").count()
         return not (self.page.locator(busy).count() or waiting)
 
     def find_the_worst(self) -> None:

@@ -231,6 +231,34 @@ def test_the_magnifier_follows_the_pointer_while_it_is_pressed(page, scans):
     wait_for(lambda: picture_now(page) == before, "it to go, and the window as it was")
 
 
+def test_another_explainers_map_is_made_on_demand_and_called_relative(page, scans):
+    opened(page, f"/scans/{scans[1]}/")
+    page.get_by_label("of", exact=True).select_option("opacity")
+    own, method = layer_of(page), page.get_by_label("by", exact=True)
+    method.select_option("layercam")
+    wait_for(lambda: "LayerCAM, relative" in read_out(page), "the map to be made", seconds=120)
+    assert page.get_by_text("its own maximum", exact=True).is_visible()
+    assert not page.get_by_text("logits").is_visible()
+    wait_for(lambda: (layer_of(page) != own).any(), "another map to be drawn")
+    assert layer_of(page)[..., 3].max() > 0
+    method.select_option("gradcam")
+    wait_for(lambda: (layer_of(page) == own).all(), "the model's own map again")
+    assert "relative" not in read_out(page)
+
+
+def test_a_map_that_could_not_be_made_is_not_drawn_and_says_what_to_do(page, scans):
+    opened(page, f"/scans/{scans[0]}/")
+    failed = {"status": "failed", "words": "No map by EigenCAM: it took too long.", "remedy": "Try later."}
+    page.route("**/explanations/**", lambda route: route.fulfill(json=failed))
+    page.get_by_label("by", exact=True).select_option("eigencam")
+    wait_for(lambda: page.get_by_text("it took too long.").is_visible(), "the reason")
+    assert page.get_by_text("Try later.").is_visible()
+    assert layer_of(page)[..., 3].max() == 0, "no other map stands in for it"
+    page.unroute("**/explanations/**")
+    page.get_by_role("button", name="Try again").click()
+    wait_for(lambda: "EigenCAM, relative" in read_out(page), "the map", seconds=120)
+
+
 @pytest.mark.parametrize("theme", ["dark", "light"])
 def test_nothing_bars_anybody_from_the_page(page, scans, node_modules, theme):
     page.context.add_cookies([{"name": "theme", "value": theme, "url": page.url}])

@@ -43,7 +43,7 @@ def entry_of(entry: HistoryEntry, *, current: Scan | None = None) -> Entry:
     return Entry(
         id=scan.pk,
         href=reverse("pages:scan", args=[scan.pk]),
-        thumbnail=reverse("pages:media", args=[scan.pk, "preview"]),
+        thumbnail=reverse("pages:media", args=[scan.pk, "thumbnail"]),
         at=study.study_at,
         date=moment(study.study_date, study.study_time),
         view=scan.view_position,

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 from webapp.core import storage
 from webapp.scans.models import Scan
 
 # In millimetres; what lies outside was given in another unit, or filled in with anything.
 LEAST, MOST = 0.01, 5.0
+THUMBNAIL_SIDE = 176  # two pixels of a fine screen for each of the largest place that shows one
+THUMBNAILS_KEPT = 512  # by each process, of some twenty kilobytes
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,26 @@ def grey_levels(scan: Scan) -> bytes:
     if levels.dtype != "uint16" or levels.shape != (scan.rows, scan.columns):
         raise ValueError(f"the display image is {levels.dtype} {levels.shape}")
     return levels.astype("<u2", copy=False).tobytes()
+
+
+@lru_cache(maxsize=THUMBNAILS_KEPT)
+def thumbnail(preview_name: str) -> bytes:
+    """The stored preview as a small PNG. Raises FileNotFoundError, or ValueError where it is damaged.
+
+    A preview's name is that of one attempt: what is stored under it never changes.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    small = io.BytesIO()
+    try:
+        with storage.open_file(preview_name) as file, Image.open(file, formats=["PNG"]) as preview:
+            preview.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE), reducing_gap=2.0)
+            preview.save(small, "PNG")
+    except FileNotFoundError:
+        raise
+    except (UnidentifiedImageError, OSError) as error:
+        raise ValueError("the preview is damaged") from error
+    return small.getvalue()
 
 
 def spacing_of(scan: Scan) -> Spacing | None:

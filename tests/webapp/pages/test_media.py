@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from classifier.images.png import write_grey
 from tests.webapp.pages.conftest import store_preview
@@ -46,6 +49,31 @@ def test_a_picture_missing_from_the_store_says_so(case, browser, owner):
     answer = browser(owner).get(f"/media/{case.scan.pk}/display/")
     assert answer.status_code == 503
     assert b"missing from the store" in answer.content
+
+
+def test_a_thumbnail_is_the_preview_made_small_for_members_only(case, browser, owner, stranger, settings):
+    draft = settings.HILUM_DATA / "incoming" / f"{case.scan.pk}.png"
+    draft.parent.mkdir(exist_ok=True, parents=True)
+    write_grey(draft, np.tile(np.linspace(0, 255, 1024, dtype=np.uint8), (512, 1)))
+    storage.put_file(draft, case.scan.preview_name)
+    client, where = browser(owner), f"/media/{case.scan.pk}/thumbnail/"
+    first = client.get(where)
+    with Image.open(io.BytesIO(first.content)) as small:
+        assert small.size == (176, 88)
+        assert np.asarray(small)[40, [2, 88, 173]].tolist() == pytest.approx([3, 128, 252], abs=3)
+    assert "private" in first["Cache-Control"]
+    assert client.get(where, headers={"if-none-match": first["ETag"]}).status_code == 304
+    assert client.get(f"/media/{case.scan.pk}/preview/")["ETag"] != first["ETag"]
+    assert browser(stranger).get(where).status_code == 404
+
+
+def test_a_thumbnail_of_a_preview_that_is_missing_or_damaged_says_so(case, browser, owner, settings):
+    where = f"/media/{case.scan.pk}/thumbnail/"
+    assert b"missing" in browser(owner).get(where).content
+    store_preview(case.scan, settings)
+    storage.path_of(case.scan.preview_name).write_bytes(b"\x89PNG\r\n\x1a\nand no more")
+    answer = browser(owner).get(where)
+    assert (answer.status_code, b"damaged" in answer.content) == (503, True)
 
 
 def store_display(scan, settings) -> np.ndarray:

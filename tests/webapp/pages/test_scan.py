@@ -134,8 +134,8 @@ def test_priors_of_the_same_patient_stand_beside_the_picture(case, answer, brows
     foreign = factories.ScanFactory(site=site)
     answer(prior, normal=0.8)
     page = scan_page(browser(owner), case.scan)
-    assert f"/media/{prior.pk}/preview/" in page
-    assert f"/media/{foreign.pk}/preview/" not in page
+    assert f"/media/{prior.pk}/thumbnail/" in page
+    assert f"/media/{foreign.pk}/" not in page
 
 
 def test_previous_and_next_follow_the_worklist_as_it_is_filtered(case, answer, browser, owner, site):

@@ -12,17 +12,19 @@ from django.views.decorators.http import require_safe
 from webapp.core import storage
 from webapp.core.errors import CodedError
 from webapp.scans.models import Scan
-from webapp.scans.pixels import grey_levels
+from webapp.scans.pixels import grey_levels, thumbnail
 from webapp.scans.selectors import scan_or_404
 
 PNG, GREY = "image/png", "application/octet-stream"
-PIXELS = "pixels"
-KINDS = ("preview", "display", PIXELS)
+PIXELS, THUMBNAIL = "pixels", "thumbnail"
+KINDS = ("preview", "display", PIXELS, THUMBNAIL)
+MADE_OF = {PIXELS: "display", THUMBNAIL: "preview"}
 
 
 @require_safe
 def picture(request: HttpRequest, scan_id: UUID, kind: str) -> HttpResponse:
-    """The scan's picture: `preview` (8-bit PNG, at most 1,024 px), `display` (16-bit PNG) or `pixels`.
+    """The scan's picture: `preview` (8-bit PNG, at most 1,024 px), `thumbnail` (that made small), `display`
+    (16-bit PNG) or `pixels`.
 
     `pixels` are those of `display` as unsigned 16-bit little-endian numbers, row by row, for the viewer. The
     content's hash is the ETag; a browser asks anew each time and is answered 304 while it may see it.
@@ -30,7 +32,8 @@ def picture(request: HttpRequest, scan_id: UUID, kind: str) -> HttpResponse:
     if kind not in KINDS:
         raise CodedError("not_found")
     scan = scan_or_404(request.user, scan_id)
-    etag = f'"{scan.display_sha256}-{kind}"' if kind == PIXELS else f'"{getattr(scan, f"{kind}_sha256")}"'
+    sha256 = getattr(scan, f"{MADE_OF.get(kind, kind)}_sha256")
+    etag = f'"{sha256}-{kind}"' if kind in MADE_OF else f'"{sha256}"'
     response: HttpResponse
     if etag in request.headers.get("If-None-Match", ""):
         response = HttpResponseNotModified()
@@ -46,6 +49,8 @@ def picture_content(scan: Scan, kind: str) -> HttpResponse:
     try:
         if kind == PIXELS:
             return HttpResponse(grey_levels(scan), content_type=GREY)
+        if kind == THUMBNAIL:
+            return HttpResponse(thumbnail(scan.preview_name), content_type=PNG)
         return FileResponse(storage.open_file(getattr(scan, f"{kind}_name")), content_type=PNG)
     except FileNotFoundError as error:
         message = "The picture is missing from the store."
