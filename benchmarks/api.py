@@ -114,6 +114,7 @@ def changed(template: dict, n: int) -> dict:
             told[name] = key_of(kind, n).hex
     unique = {"patient_id": f"P{n:06}", "sha256": f"{n:064x}", "study_instance_uid": f"1.2.{n}"}
     unique |= {"sop_instance_uid": f"1.4.{n}", "pixel_sha256": f"{n:064x}", "name": f"DOE^J{n}"}
+    unique |= {"who": f"|P{n:06}|DOE|J{n}|"}
     return {name: value for name, value in unique.items() if name in template and name not in told} | told
 
 
@@ -133,7 +134,7 @@ def analyse() -> None:
     from django.db import connection
 
     with connection.cursor() as cursor:
-        cursor.execute("ANALYZE")
+        cursor.execute("VACUUM ANALYZE" if connection.vendor == "postgresql" else "ANALYZE")
 
 
 def report(token: str, repeat: int) -> None:

@@ -30,6 +30,7 @@ PATIENCE = 120.0
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--examples", type=int, default=50, help="an operation")
+    parser.add_argument("--ids", choices=["made-up", "known", "both"], default="both")
     asked, further = parser.parse_known_args()
     with tempfile.TemporaryDirectory() as folder:
         token, case = prepared(Path(folder))
@@ -37,7 +38,8 @@ def main() -> int:
         known.write_text(CONFIG.read_text() + parameters(case))
         further += ["--max-examples", str(asked.examples)]
         with served(Path(folder)) as url:
-            return max([ask(url, token, config, further, folder) for config in (CONFIG, known)])
+            configs = {"made-up": [CONFIG], "known": [known], "both": [CONFIG, known]}[asked.ids]
+            return max([ask(url, token, config, further, folder) for config in configs])
 
 
 def parameters(case: SimpleNamespace) -> str:

@@ -115,7 +115,7 @@ class UploadStates(Resource):
         """How up to 500 uploads stand: one question for a whole folder, in a fixed number of queries."""
         ids = self.read(request, IdsSerializer)["ids"]
         uploads = for_sites(Upload.objects.filter(pk__in=ids), request.user, "scan.upload")
-        archives = archives_progress(uploads.exclude(skipped=None))
+        archives = archives_progress(uploads.filter(skipped__isnull=False))
         found = progress_of_uploads(uploads)
         return Response({"results": [state_answer(key, p, archives.get(key)) for key, p in found.items()]})
 
