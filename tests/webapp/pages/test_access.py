@@ -13,8 +13,10 @@ from webapp.pages.urls import urlpatterns
 
 pytestmark = pytest.mark.django_db
 
-OBJECT_PAGES = ["scan", "scan_state", "patient", "report"]
-PLAIN_PAGES = ["worklist", "worklist_rows", "upload", "phantoms", "models", "open"]
+OBJECT_PAGES = ["scan", "scan_state", "patient", "report", "label_queue"]
+ADMINS_OBJECTS = ["label_undecided", "label_decide", "label_manifest", "label_manifest_state"]
+PLAIN_PAGES = ["worklist", "worklist_rows", "upload", "phantoms", "models", "open", "labels"]
+ADMINS_PAGES = ["label_new", "label_transfer", "label_manifests"]
 POST_ONLY = [
     "worklist_bulk",
     "worklist_export",
@@ -35,6 +37,12 @@ POST_ONLY = [
     "scan_patients",
     "patient_part",
     "model_promote",
+    "label_close",
+    "label_next",
+    "label_commit",
+    "label_keep",
+    "label_export",
+    "label_manifest_file",
 ]
 
 
@@ -61,6 +69,13 @@ def address(name: str, case=None, model=None) -> str:
         "patient_merge_confirm": lambda: [case.patient.pk, uuid.uuid4()],
         "patient_part": lambda: [uuid.uuid4()],
         "upload_retry": lambda: [case.upload.pk],
+        **{name: lambda: [case.queue.pk] for name in ("label_queue", "label_close", "label_next")},
+        "label_undecided": lambda: [case.queue.pk],
+        **{name: lambda: [case.item.pk] for name in ("label_case", "label_commit", "label_keep")},
+        "label_decide": lambda: [case.item.pk],
+        "label_picture": lambda: [case.item.pk, "preview"],
+        **{name: lambda: [case.manifest.pk] for name in ("label_manifest", "label_manifest_state")},
+        "label_manifest_file": lambda: [case.manifest.pk],
         "model": lambda: [model.pk],
         "model_promote": lambda: [model.pk],
     }
@@ -99,6 +114,12 @@ def test_owner_and_teammate_see_a_case_and_a_stranger_finds_nothing(
         "scan_move",
         "scan_patients",
         "upload_retry",
+        "label_close",
+        "label_next",
+        "label_commit",
+        "label_keep",
+        "label_decide",
+        "label_manifest_file",
     ],
 )
 def test_a_stranger_changes_nothing_and_learns_nothing(name, case, browser, stranger):
@@ -108,12 +129,28 @@ def test_a_stranger_changes_nothing_and_learns_nothing(name, case, browser, stra
     assert case.scan.patient == case.patient
 
 
+@pytest.mark.parametrize("name", ADMINS_PAGES)
+def test_only_an_admin_opens_what_manages_labels(name, browser, owner, person, site):
+    assert browser(owner).get(address(name)).status_code == 403
+    assert browser(person("boss", role="admin", site=site)).get(address(name)).status_code == 200
+
+
+@pytest.mark.parametrize("name", ADMINS_OBJECTS)
+def test_what_is_for_admins_is_not_for_clinicians_and_does_not_exist_for_strangers(
+    name, case, browser, owner, person, site, other_site
+):
+    where = address(name, case)
+    assert browser(owner).get(where).status_code in (403, 404)
+    assert browser(person("eve", role="admin", site=other_site)).get(where).status_code == 404
+    assert browser(person("boss", role="admin", site=site)).get(where).status_code in (200, 302)
+
+
 @pytest.mark.parametrize("name", POST_ONLY)
 def test_what_changes_something_is_never_done_by_a_get(name, case, model, browser, owner):
     assert browser(owner).get(address(name, case, model)).status_code == 405
 
 
-@pytest.mark.parametrize("name", ["worklist", "upload", "phantoms", "models"])
+@pytest.mark.parametrize("name", ["worklist", "upload", "phantoms", "models", "labels"])
 def test_an_auditor_is_told_that_the_role_does_not_allow_it(name, browser, person, site):
     auditor = person("audrey", role="auditor", site=site)
     answer = browser(auditor).get(address(name))
