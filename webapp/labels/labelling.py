@@ -230,7 +230,7 @@ def check_findings(words: Mapping[str, str]) -> None:
     for finding, word in words.items():
         if not isinstance(finding, str) or not FINDING.fullmatch(finding):
             raise _invalid("findings", "A finding is written in small letters, digits and _.")
-        if word not in set(Stated):
+        if word not in Stated.values:
             raise _invalid("findings", f"{finding} is one of {', '.join(Stated)}.")
     present = {finding for finding, word in words.items() if word == Stated.PRESENT}
     if NORMAL in present and len(present) > 1:

@@ -58,6 +58,29 @@ def a_case(site, owner) -> SimpleNamespace:
     """A patient of the site with one scan, read as pneumonia 0.82, and what else may lie around."""
     patient = factories.PatientFactory(site=site, name="DOE^Jane", patient_id="P-42")
     scan = factories.ScanFactory(site=site, patient=patient, upload__user=owner)
+    analysis = an_answer(scan, site)
+    other = factories.PatientFactory(site=site)
+    webhook = subscription_create(site=site, actor=owner, url="https://example.org/", kinds=SUBSCRIBABLE)
+    return SimpleNamespace(
+        **labelled(scan, site, owner),
+        patient=patient,
+        scan=scan,
+        upload=scan.upload,
+        study=scan.study,
+        analysis=analysis,
+        explanation=Explanation.objects.create(analysis=analysis, method="layercam"),
+        model=analysis.model_version,
+        merge=PatientMerge.objects.create(source=other, target=patient, actor=owner, reason="one person"),
+        alarm=Alarm.objects.create(
+            site=site, model_version=analysis.model_version, kind="pixels", since=scan.received_at
+        ),
+        **trained(analysis.model_version, site, owner),
+        webhook=webhook,
+        delivery=trial(subscription=webhook),
+    )
+
+
+def an_answer(scan, site):
     said = factories.prediction(pneumonia=0.82, normal=0.1)
     analysis = factories.AnalysisFactory(
         scan=scan,
@@ -71,50 +94,32 @@ def a_case(site, owner) -> SimpleNamespace:
     AnalysisCam.objects.create(analysis=analysis, cam=factories.cam().as_dict())
     with transaction.atomic():
         summaries.refresh([scan.pk])
-    explanation = Explanation.objects.create(analysis=analysis, method="layercam")
-    other = factories.PatientFactory(site=site)
-    merge = PatientMerge.objects.create(source=other, target=patient, actor=owner, reason="one person")
-    run = TrainingRun.objects.create(site=site, started_by=owner, manifest="/d/m.csv", config={}, seed=0)
-    alarm = Alarm.objects.create(
-        site=site, model_version=analysis.model_version, kind="pixels", since=scan.received_at
-    )
-    snapshot = Snapshot.objects.create(
-        site=site,
-        slot="cxr",
-        made_by=owner,
-        fingerprint=factories.digest("x"),
-        stored_name=f"snapshots/{scan.pk}.csv",
-        findings=["normal"],
-        counts={"pictures": 1},
-    )
-    SnapshotAudit.objects.create(snapshot=snapshot)
-    plan = RetrainingPlan.objects.create(site=site, at=time(2, 0), made_by=owner)
-    comparison = Comparison.objects.create(
-        candidate=analysis.model_version, site=site, manifest_name=snapshot.stored_name, fingerprint="x"
-    )
-    webhook = subscription_create(site=site, actor=owner, url="https://example.org/", kinds=SUBSCRIBABLE)
+    return analysis
+
+
+def labelled(scan, site, owner) -> dict:
     queue = factories.LabelQueueFactory(site=site, made_by=owner)
-    manifest = Manifest.objects.create(
-        site=site, by=owner, name="m.csv", sha256="0" * 64, findings=["normal"]
-    )
-    return SimpleNamespace(
-        queue=queue,
-        item=factories.QueueItemFactory(queue=queue, scan=scan, status="agreed", done=2),
-        label=factories.LabelFactory(scan=scan, queue=queue),
-        manifest=manifest,
-        patient=patient,
-        scan=scan,
-        upload=scan.upload,
-        study=scan.study,
-        analysis=analysis,
-        explanation=explanation,
-        model=analysis.model_version,
-        merge=merge,
-        run=run,
-        alarm=alarm,
-        snapshot=snapshot,
-        plan=plan,
-        comparison=comparison,
-        webhook=webhook,
-        delivery=trial(subscription=webhook),
-    )
+    facts = {"name": "m.csv", "sha256": "0" * 64, "findings": ["normal"]}
+    return {
+        "queue": queue,
+        "item": factories.QueueItemFactory(queue=queue, scan=scan, status="agreed", done=2),
+        "label": factories.LabelFactory(scan=scan, queue=queue),
+        "manifest": Manifest.objects.create(site=site, by=owner, **facts),
+    }
+
+
+def trained(candidate, site, owner) -> dict:
+    frozen = {"fingerprint": factories.digest("x"), "stored_name": "snapshots/x.csv"}
+    facts = {"slot": "cxr", "findings": ["normal"], "counts": {"pictures": 1}, **frozen}
+    snapshot = Snapshot.objects.create(site=site, made_by=owner, **facts)
+    SnapshotAudit.objects.create(snapshot=snapshot)
+    return {
+        "run": TrainingRun.objects.create(
+            site=site, started_by=owner, manifest="/d/m.csv", config={}, seed=0
+        ),
+        "snapshot": snapshot,
+        "plan": RetrainingPlan.objects.create(site=site, at=time(2, 0), made_by=owner),
+        "comparison": Comparison.objects.create(
+            candidate=candidate, site=site, manifest_name=snapshot.stored_name, fingerprint="x"
+        ),
+    }

@@ -215,6 +215,7 @@ def ask(client, method: str, name: str, case):
 # Not JSON, or of nobody in particular.
 FILES = {
     *("api-phantoms", "api-scan-preview", "api-scan-display", "api-analysis-overlay"),
+    *("api-label-case-preview", "api-label-case-display"),
     *("api-model-artifact", "api-snapshot-manifest", "api-gate-policies", "api-gate-policies-in-force"),
 }
 OF_OBJECTS = [route for route in ROUTES if takes_an_object(route[1])]

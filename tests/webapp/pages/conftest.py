@@ -15,6 +15,7 @@ from tests import factories
 from webapp.analysis import summaries
 from webapp.analysis.models import Analysis, AnalysisCam
 from webapp.core import storage
+from webapp.labels.models import Manifest
 from webapp.registry.models import ModelVersion
 from webapp.scans.models import Scan
 
@@ -66,7 +67,17 @@ def case(site, owner, answer) -> SimpleNamespace:
     patient = factories.PatientFactory(site=site, name="DOE^Jane", patient_id="P-42")
     scan = factories.ScanFactory(site=site, patient=patient, upload__user=owner)
     analysis = answer(scan, pneumonia=0.82, normal=0.1)
-    return SimpleNamespace(patient=patient, scan=scan, analysis=analysis, upload=scan.upload)
+    item = factories.QueueItemFactory(queue__site=site, queue__made_by=owner, scan=scan)
+    manifest = Manifest.objects.create(site=site, by=owner, name="m.csv", sha256="0" * 64, findings=[])
+    return SimpleNamespace(
+        patient=patient,
+        scan=scan,
+        analysis=analysis,
+        upload=scan.upload,
+        item=item,
+        queue=item.queue,
+        manifest=manifest,
+    )
 
 
 def renew(*scans: Scan) -> None:

@@ -13,12 +13,26 @@ from webapp.pages.urls import urlpatterns
 
 pytestmark = pytest.mark.django_db
 
-OBJECT_PAGES = ["scan", "scan_state", "patient", "report"]
-PLAIN_PAGES = ["worklist", "worklist_rows", "upload", "phantoms", "models", "training", "gate", "open"]
+OBJECT_PAGES = ["scan", "scan_state", "patient", "report", "label_queue"]
+ADMINS_OBJECTS = ["label_undecided", "label_decide", "label_manifest", "label_manifest_state"]
+PLAIN_PAGES = [
+    "worklist",
+    "worklist_rows",
+    "upload",
+    "phantoms",
+    "models",
+    "training",
+    "gate",
+    "monitoring",
+    "open",
+    "labels",
+]
+ADMINS_PAGES = ["label_new", "label_transfer", "label_manifests"]
 OF_A_MODEL = [
     *("model_promote", "model_rollback", "model_compare", "model_shadow", "model_artifact", "model_card"),
 ]
 OF_A_TRAINING = ["run", "run_state", "run_cancel", "plan_remove", "snapshot", "snapshot_manifest"]
+OF_AN_ALARM = ["alarm", "alarm_acknowledge", "alarm_comment", "alarm_close"]
 POST_ONLY = [
     "worklist_bulk",
     "worklist_export",
@@ -48,6 +62,13 @@ POST_ONLY = [
     "plan_remove",
     "run_cancel",
     "snapshot_freeze",
+    "label_close",
+    "label_next",
+    "label_commit",
+    "label_keep",
+    "label_export",
+    "label_manifest_file",
+    *("alarm_acknowledge", "alarm_comment", "alarm_close"),
 ]
 
 
@@ -75,9 +96,16 @@ def address(name: str, case=None, model=None) -> str:
         "patient_merge_confirm": lambda: [case.patient.pk, uuid.uuid4()],
         "patient_part": lambda: [uuid.uuid4()],
         "upload_retry": lambda: [case.upload.pk],
+        **{name: lambda: [case.queue.pk] for name in ("label_queue", "label_close", "label_next")},
+        "label_undecided": lambda: [case.queue.pk],
+        **{name: lambda: [case.item.pk] for name in ("label_case", "label_commit", "label_keep")},
+        "label_decide": lambda: [case.item.pk],
+        "label_picture": lambda: [case.item.pk, "preview"],
+        **{name: lambda: [case.manifest.pk] for name in ("label_manifest", "label_manifest_state")},
+        "label_manifest_file": lambda: [case.manifest.pk],
         "model": lambda: [model.pk],
         **{name: lambda: [model.pk] for name in OF_A_MODEL},
-        **{name: lambda: [uuid.uuid4()] for name in OF_A_TRAINING},
+        **{name: lambda: [uuid.uuid4()] for name in (*OF_A_TRAINING, *OF_AN_ALARM)},
     }
     return reverse(f"pages:{name}", args=keys[name]() if name in keys else [])
 
@@ -115,6 +143,12 @@ def test_owner_and_teammate_see_a_case_and_a_stranger_finds_nothing(
         "scan_patients",
         "upload_retry",
         "explanation",
+        "label_close",
+        "label_next",
+        "label_commit",
+        "label_keep",
+        "label_decide",
+        "label_manifest_file",
     ],
 )
 def test_a_stranger_changes_nothing_and_learns_nothing(name, case, browser, stranger):
@@ -124,12 +158,30 @@ def test_a_stranger_changes_nothing_and_learns_nothing(name, case, browser, stra
     assert case.scan.patient == case.patient
 
 
+@pytest.mark.parametrize("name", ADMINS_PAGES)
+def test_only_an_admin_opens_what_manages_labels(name, browser, owner, person, site):
+    assert browser(owner).get(address(name)).status_code == 403
+    assert browser(person("boss", role="admin", site=site)).get(address(name)).status_code == 200
+
+
+@pytest.mark.parametrize("name", ADMINS_OBJECTS)
+def test_what_is_for_admins_is_not_for_clinicians_and_does_not_exist_for_strangers(
+    name, case, browser, owner, person, site, other_site
+):
+    where = address(name, case)
+    assert browser(owner).get(where).status_code in (403, 404)
+    assert browser(person("eve", role="admin", site=other_site)).get(where).status_code == 404
+    assert browser(person("boss", role="admin", site=site)).get(where).status_code in (200, 302)
+
+
 @pytest.mark.parametrize("name", POST_ONLY)
 def test_what_changes_something_is_never_done_by_a_get(name, case, model, browser, owner):
     assert browser(owner).get(address(name, case, model)).status_code == 405
 
 
-@pytest.mark.parametrize("name", ["worklist", "upload", "phantoms", "models", "training", "gate"])
+@pytest.mark.parametrize(
+    "name", ["worklist", "upload", "phantoms", "models", "training", "gate", "labels", "monitoring"]
+)
 def test_an_auditor_is_told_that_the_role_does_not_allow_it(name, browser, person, site):
     auditor = person("audrey", role="auditor", site=site)
     answer = browser(auditor).get(address(name))

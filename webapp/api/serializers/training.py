@@ -164,7 +164,7 @@ class CompareSerializer(serializers.Serializer):
     snapshot = serializers.UUIDField()
 
 
-class AgreementSerializer(serializers.Serializer):
+class ShadowAgreementSerializer(serializers.Serializer):
     """`reported`: by finding ("" for none), counts of the candidate's and the active model's reports."""
 
     shadow = serializers.BooleanField()
@@ -181,7 +181,7 @@ class AgreementSerializer(serializers.Serializer):
 def agreement_answer(shadow: bool, told: Agreement) -> dict[str, Any]:
     return {
         "shadow": shadow,
-        **{name: getattr(told, name) for name in AgreementSerializer().fields if name != "shadow"},
+        **{name: getattr(told, name) for name in ShadowAgreementSerializer().fields if name != "shadow"},
     }
 
 

@@ -103,14 +103,14 @@ class ModelCompare(Resource):
 class ModelShadow(Resource):
     needs = {"GET": "model.view", "POST": "model.promote"}
 
-    @extend_schema(operation_id="model_agreement", responses=forms.AgreementSerializer)
+    @extend_schema(operation_id="model_agreement", responses=forms.ShadowAgreementSerializer)
     def get(self, request: Request, model_id: UUID) -> Response:
         """How the candidate's answers in the shadow go with the active model's."""
         version = model_or_404(request.user, model_id)
         return Response(forms.agreement_answer(version.shadow, agreement(version)))
 
     @extend_schema(
-        operation_id="model_shadow", request=forms.ShadowSerializer, responses=forms.AgreementSerializer
+        operation_id="model_shadow", request=forms.ShadowSerializer, responses=forms.ShadowAgreementSerializer
     )
     def post(self, request: Request, model_id: UUID) -> Response:
         """Let a candidate score new scans where no reader sees it, or end that."""
