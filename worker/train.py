@@ -74,7 +74,8 @@ class TrainJob:
         self._interrupted.set()
 
     def step(self) -> bool:
-        return audit_next(self._interrupted) or self._train_next() or compare_next(self._interrupted)
+        # A training may last for days: what takes minutes goes first.
+        return audit_next(self._interrupted) or compare_next(self._interrupted) or self._train_next()
 
     def _train_next(self) -> bool:
         run = training_claim(code_version=code_version())

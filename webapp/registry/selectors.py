@@ -50,11 +50,16 @@ class Standing(StrEnum):
 
 
 def standing_of(version: ModelVersion, active: ModelVersion | None) -> tuple[Standing, Comparison | None]:
-    """What the gate says of the version beside the active model, and the comparison that it goes by."""
+    """What the gate says of the version beside the active model, and the comparison that it goes by.
+
+    A verdict is of the model that was active then and of the policy that was in force then.
+    """
     if version.status != ModelStatus.CANDIDATE:
         return Standing.FREE, None
     judged = version.comparisons.filter(active=active, status=ComparisonStatus.DONE).defer("changes")
     latest = judged.order_by("-created_at").first()
+    if latest is not None and latest.policy_number != policy_in_force()[0]:
+        return Standing.UNJUDGED, latest
     if latest is not None:
         return Standing.PASSED if latest.passed else Standing.REFUSED, latest
     return Standing.FREE if active is None else Standing.UNJUDGED, None

@@ -228,7 +228,7 @@ def _pass_gate(
     if standing == Standing.REFUSED:
         message = "The gate has refused this candidate: " + " ".join(comparison.reasons)
     else:
-        message = "The gate has not judged this candidate against the model that is active now."
+        message = "The gate has not judged this candidate, by its policy now, beside the model active now."
     raise CodedError(
         "gate_refused", message, "Have it compared; or override the gate, if you may, and say why."
     )

@@ -98,6 +98,16 @@ def test_the_latest_verdict_counts(versions, admin):
     assert standing_of(candidate, active)[0] == Standing.REFUSED
 
 
+def test_a_verdict_is_of_the_policy_that_was_in_force_then(versions, admin):
+    active, candidate = versions
+    assert judged(candidate).passed
+    policy_set(rules={"group_floor": 0.6}, by=admin, reason="stricter")
+    assert standing_of(candidate, active)[0] == Standing.UNJUDGED
+    assert code_of(model_promote, model_version=candidate, by=admin, reason="mine") == "gate_refused"
+    assert judged(candidate).passed
+    assert model_promote(model_version=candidate, by=admin, reason="mine").overridden is False
+
+
 def test_only_who_may_override_decides_against_the_gate_and_the_trace_says_so(versions, admin):
     row = judged(versions[1], **WORSE)
     override = {"model_version": versions[1], "by": admin, "override": True}
