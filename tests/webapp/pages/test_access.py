@@ -14,7 +14,7 @@ from webapp.pages.urls import urlpatterns
 pytestmark = pytest.mark.django_db
 
 OBJECT_PAGES = ["scan", "scan_state", "patient", "report"]
-PLAIN_PAGES = ["worklist", "worklist_rows", "upload", "phantoms", "models", "open"]
+PLAIN_PAGES = ["worklist", "worklist_rows", "upload", "phantoms", "models", "monitoring", "open"]
 POST_ONLY = [
     "worklist_bulk",
     "worklist_export",
@@ -35,6 +35,9 @@ POST_ONLY = [
     "scan_patients",
     "patient_part",
     "model_promote",
+    "alarm_acknowledge",
+    "alarm_comment",
+    "alarm_close",
 ]
 
 
@@ -63,6 +66,10 @@ def address(name: str, case=None, model=None) -> str:
         "upload_retry": lambda: [case.upload.pk],
         "model": lambda: [model.pk],
         "model_promote": lambda: [model.pk],
+        "alarm": lambda: [uuid.uuid4()],
+        "alarm_acknowledge": lambda: [uuid.uuid4()],
+        "alarm_comment": lambda: [uuid.uuid4()],
+        "alarm_close": lambda: [uuid.uuid4()],
     }
     return reverse(f"pages:{name}", args=keys[name]() if name in keys else [])
 
