@@ -23,6 +23,7 @@ from webapp.monitoring.streams import Case, Mark
 from webapp.registry.models import ModelVersion
 from worker.alarm_mail import send_alarms
 from worker.monitor_summary import summarise
+from worker.trouble import describe
 
 logger = logging.getLogger(__name__)
 
@@ -75,6 +76,8 @@ def look_at(site: Site, versions: Sequence[ModelVersion]) -> None:
             watch(site, version, kind)
         except IntegrityError:
             logger.info("%s at site %s: another worker was quicker", kind, site.slug)
+        except ValueError as error:  # cases with other numbers than the reference: another release's
+            logger.error("%s at site %s cannot be watched: %s", kind, site.slug, describe(error))
 
 
 def watch(site: Site, version: ModelVersion | None, kind: Kind) -> None:

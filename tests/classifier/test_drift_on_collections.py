@@ -15,7 +15,8 @@ from classifier.traits import PIXEL_NAMES, pixel_statistics, project
 pytestmark = [pytest.mark.shared_data, pytest.mark.slow, pytest.mark.timeout(1200)]
 
 ARTIFACT = Path(__file__).resolve().parents[2] / "artifacts" / "cxr.safetensors"
-REFERENCE, STREAM, LATER, CHILDREN, ORDERS = 1500, 1000, 100, 200, 20
+REFERENCE, STREAM, LATER, CHILDREN = 1500, 1000, 100, 200
+ORDERS, ORDERS_WITH_CHILDREN = 100, 10
 KINDS = ("pixels", "features", "predictions")
 
 
@@ -25,8 +26,9 @@ def collection(shared_data, request) -> dict[str, dict[str, np.ndarray]]:
     rows = list(csv.DictReader((shared_data / "cxr" / "manifest.csv").open()))
     normal = [r["image"] for r in rows if (r["source"], r["finding"]) == ("radiography-db", "normal")]
     children = [r["image"] for r in rows if r["source"] == "kermany"]
+    rng = random.Random(0)
     for images in (normal, children):
-        random.Random(0).shuffle(images)
+        rng.shuffle(images)
     wanted = {"normal": normal[: REFERENCE + STREAM + LATER], "children": children[:CHILDREN]}
     kept = Path(request.config.cache.mkdir("drift")) / "numbers.npz"
     numbers = dict(np.load(kept)) if kept.exists() else {}
@@ -62,31 +64,33 @@ def measured(folder: Path, images: list[str]) -> dict[str, np.ndarray]:
     return {"images": np.array(images), **dict(zip(KINDS, numbers, strict=True))}
 
 
-def courses(collection, kind: str, share: float) -> list[drift.Course]:
+def courses(collection, kind: str, *, orders: int, share: float | None = None) -> list[drift.Course]:
     """Of several random orders: the reference, a stream of the same, then children in a share of 100."""
     normal, children = collection["normal"][kind], collection["children"][kind]
     names = PIXEL_NAMES if kind == "pixels" else [f"number {k}" for k in range(normal.shape[1])]
     found = []
-    for seed in range(ORDERS):
+    for seed in range(orders):
         rng = np.random.default_rng(seed)
-        order = rng.permutation(len(normal))
-        reference, stream, rest = np.split(normal[order], [REFERENCE, REFERENCE + STREAM])
-        later = np.where(rng.random((LATER, 1)) < share, rng.permutation(children)[:LATER], rest[:LATER])
-        draws = rng.random(STREAM + LATER)
+        reference, stream, rest = np.split(rng.permutation(normal), [REFERENCE, REFERENCE + STREAM])
+        if share is not None:
+            come = rng.random((LATER, 1)) < share
+            stream = np.concatenate([stream, np.where(come, rng.permutation(children)[:LATER], rest[:LATER])])
         held = drift.fit(reference, names, seed=seed)
-        found.append(drift.watch(held, np.concatenate([stream, later]), draws))
+        found.append(drift.watch(held, stream, rng.random(len(stream))))
     return found
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_alarms_on_more_of_the_same_are_no_more_frequent_than_stated(collection, kind):
-    """At most 1 in 100 rounds; the orders share pictures, so that their alarms would come together."""
-    alarms = [course.alarm for course in courses(collection, kind, 0.0)]
-    assert sum(alarm is not None for alarm in alarms) <= ORDERS * drift.FALSE_ALARMS
+    alarms = [course.alarm for course in courses(collection, kind, orders=ORDERS)]
+    assert sum(alarm is not None for alarm in alarms) / ORDERS <= drift.FALSE_ALARMS, alarms
 
 
-@pytest.mark.parametrize("share", [0.3, 0.5, 1.0])
+@pytest.mark.parametrize("share", [0.3, 1.0])
 @pytest.mark.parametrize("kind", KINDS)
 def test_children_mixed_in_raise_the_alarm_within_a_hundred(collection, kind, share):
-    delays = [c.alarm - STREAM + 1 if c.alarm is not None else None for c in courses(collection, kind, share)]
-    assert all(delay is not None and 0 < delay <= LATER for delay in delays), delays
+    found = courses(collection, kind, orders=ORDERS_WITH_CHILDREN, share=share)
+    quiet = [course for course in found if course.alarm is None or course.alarm >= STREAM]
+    assert len(quiet) >= ORDERS_WITH_CHILDREN - 1  # a false alarm before is the other test's affair
+    delays = [course.alarm - STREAM + 1 if course.alarm is not None else None for course in quiet]
+    assert all(delay is not None and delay <= LATER for delay in delays), delays

@@ -18,7 +18,7 @@ from webapp.monitoring.selectors import charts, round_in_force
 from webapp.scans.models import Upload
 from worker.alarm_mail import send_alarms
 from worker.infer import InferJob
-from worker.monitor import MonitorJob, watch
+from worker.monitor import MonitorJob, look_at, watch
 from worker.monitor_summary import summarise
 
 pytestmark = pytest.mark.django_db
@@ -276,3 +276,13 @@ def test_two_workers_at_once_begin_one_reference(site, version, monkeypatch):
     monitor.look_at(site, [version])
     assert before == {"pixels", "features", "predictions", "abstentions"}
     assert Baseline.objects.count() == 4
+
+
+def test_a_chart_that_cannot_be_computed_stops_no_other(site, version, caplog):
+    factories.answers(site, version, 120)
+    odd = Observation.objects.order_by("at")[7]
+    odd.pixels = odd.pixels[:3]  # as another release might have kept them
+    odd.save()
+    look_at(site, [version])
+    assert "pixels at site st-anna cannot be watched" in caplog.text
+    assert set(Baseline.objects.values_list("kind", flat=True)) == {"features", "predictions", "abstentions"}

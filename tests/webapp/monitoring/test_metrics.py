@@ -27,7 +27,7 @@ def test_it_does_not_exist_unless_somebody_is_named(client, owner, settings):
     settings.HILUM_METRICS_TOKEN = TOKEN
     assert client.get("/metrics", headers={"authorization": f"Bearer {TOKEN}x"}).status_code == 404
     settings.HILUM_METRICS_NETWORKS = ["10.0.0.0/8"]
-    assert client.get("/metrics").status_code == 404
+    assert client.get("/metrics").status_code == client.post("/metrics").status_code == 404
 
 
 @pytest.mark.parametrize("way", ["token", "network"])

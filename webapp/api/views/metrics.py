@@ -17,11 +17,15 @@ from webapp.webhooks.models import Delivery
 
 
 @login_not_required
-@require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
     """404 for everybody else, as for what does not exist."""
     if not (_token_is_right(request) or _network_is_named(request)):
         raise Http404
+    return _told(request)
+
+
+@require_safe
+def _told(request: HttpRequest) -> HttpResponse:
     answer = exposition({"train": TrainingRun, "notify": Delivery})
     return HttpResponse(answer, content_type=CONTENT_TYPE)
 
