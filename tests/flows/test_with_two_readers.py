@@ -76,7 +76,7 @@ def label(page, *keys: str) -> None:
 def following(page) -> None:
     before = page.url
     page.keyboard.press("n")
-    wait_for(lambda: page.url != before, "the next picture")
+    page.wait_for_url(lambda url: url != before)
 
 
 def first_case_offline_and_changed(page) -> list[str]:
@@ -109,7 +109,7 @@ def decide_all(page) -> None:
         page.get_by_label("Reason").fill("seen together")
         before = page.url
         page.get_by_role("button", name="Decide").click()
-        wait_for(lambda before=before: page.url != before, "the next one")
+        page.wait_for_url(lambda url, before=before: url != before)
 
 
 def first_reader(page) -> list[str]:

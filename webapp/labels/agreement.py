@@ -16,11 +16,15 @@ DRAWS = 2000
 SEED = 20261126
 SHARE = (2.5, 97.5)
 LEAST_DEFINED = 0.5
+LEAST_PICTURES = 10
 
 
 @dataclass(frozen=True)
 class Kappa:
-    """`value` with its 95 % interval, over `pictures`; `observed` is the plain share of agreement."""
+    """`value` with its 95 % interval, over `pictures`; `observed` is the plain share of agreement.
+
+    A few pictures have no interval: a bootstrap of them would look surer than it is.
+    """
 
     value: float | None
     low: float | None
@@ -90,6 +94,8 @@ def _with_interval(counts: list[int], kappas) -> Kappa:
     value, observed = (float(numbers[0]) for numbers in kappas(np.array([counts], dtype=float)))
     if np.isnan(value):
         return Kappa(None, None, None, observed, pictures)
+    if pictures < LEAST_PICTURES:
+        return Kappa(value, None, None, observed, pictures)
     drawn = np.random.default_rng(SEED).multinomial(pictures, np.array(counts) / pictures, size=DRAWS)
     drawn = kappas(drawn.astype(float))[0]
     defined = drawn[~np.isnan(drawn)]

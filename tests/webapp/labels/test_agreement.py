@@ -80,6 +80,12 @@ def test_where_everybody_said_the_same_of_everything_there_is_no_kappa():
         assert (kappa.observed, kappa.pictures) == (1.0, 9)
 
 
+def test_a_few_pictures_have_a_kappa_and_no_interval():
+    few, enough = cohen(pairs_of(4, 1, 1, 3)), cohen(pairs_of(4, 1, 1, 4))
+    assert (few.value, few.low, few.high) == (pytest.approx(0.55), None, None)
+    assert enough.low < enough.value < enough.high
+
+
 def test_without_pictures_nothing_is_told():
     assert cohen([]).value is None
     assert fleiss([]).pictures == 0

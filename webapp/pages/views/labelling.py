@@ -123,6 +123,7 @@ def _decide_page(request: HttpRequest, item: QueueItem) -> dict:
     return {
         "item": item,
         "queue": item.queue,
+        "synthetic": item.scan.synthetic,
         "rows": rows,
         "labels": last,
         "earlier": [one for one in labels if one not in last],
