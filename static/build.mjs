@@ -9,16 +9,31 @@ const root = dirname(here);
 const out = resolve(process.argv[2] ?? join(here, "dist"));
 const nothing = join(here, "js/viewer/nothing.js");
 
-// The one place that writes a style attribute as markup, which our content policy forbids; through the CSSOM it is allowed.
-const labelsWithoutMarkup = {
-  name: "labels-without-markup",
+// What has to be otherwise in a package: where, what, and what instead of it.
+const MENDED = [
+  // The one place that writes a style attribute as markup, which our content policy forbids; through the CSSOM it is allowed.
+  [/drawingSvg[\\/]drawTextBox\.js$/, [["textElement.setAttribute('style', combinedStyle)", "textElement.style.cssText = combinedStyle"]]],
+  // A white canvas that is drawn, and read back from the graphics card, for each picture: white can be had at once.
+  [/cpuFallback[\\/]rendering[\\/]initializeRenderCanvas\.js$/, [
+    ["canvasContext.getImageData(0, 0, image.width, image.height)", "canvasContext.createImageData(image.width, image.height)"],
+    ["enabledElement.renderingTools.renderCanvasContext =", "renderCanvasData.data.fill(255);\n    enabledElement.renderingTools.renderCanvasContext ="],
+    ["canvasContext.fillRect(0, 0, renderCanvas.width, renderCanvas.height);", ""],
+  ]],
+  // Levels of a log that nobody set: each logger looks for its own in the browser's storage and cookies before the picture.
+  [/dcmjs[\\/]build[\\/]dcmjs\.es\.js$/, [['var storageKey = "loglevel";', "var storageKey;"], ['storageKey += ":" + name;', ""]]],
+];
+const mended = {
+  name: "mended",
   setup({ onLoad }) {
-    onLoad({ filter: /drawingSvg[\\/]drawTextBox\.js$/ }, ({ path }) => {
-      const source = readFileSync(path, "utf8");
-      const contents = source.replace("textElement.setAttribute('style', combinedStyle)", "textElement.style.cssText = combinedStyle");
-      if (contents === source) throw new Error(`${path} has changed: look how it styles its text now`);
-      return { contents, loader: "js" };
-    });
+    for (const [filter, changes] of MENDED) {
+      onLoad({ filter }, ({ path }) => {
+        const contents = changes.reduce((source, [from, to]) => {
+          if (!source.includes(from)) throw new Error(`${path} has changed: look how it does now what is mended here`);
+          return source.replace(from, to);
+        }, readFileSync(path, "utf8"));
+        return { contents, loader: "js" };
+      });
+    }
   },
 };
 
@@ -41,7 +56,7 @@ const { metafile } = await build({
   charset: "utf8",
   legalComments: "none",
   alias: { xmlbuilder2: nothing }, // vtk.js' XML reader, which no picture here goes through, drags in node's modules
-  plugins: [labelsWithoutMarkup, withoutWebGpu],
+  plugins: [mended, withoutWebGpu],
   metafile: true,
   logLevel: "warning",
 });

@@ -14,6 +14,8 @@ from tests.flows.driving import drop, settled, wait_for
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(900)]
 THEMES = ("dark", "light")
+# Swagger UI's own elements are not ours to mend; what it shows is plain text at the schema's address.
+OURS = {"exclude": ["#api"]}
 OPTIONS = {
     "resultTypes": ["violations"],
     "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
@@ -32,7 +34,7 @@ def found_on(page, where: str, program: str) -> list[str]:
     page.evaluate(program)
     for theme in THEMES:
         page.evaluate(f"document.documentElement.dataset.theme = '{theme}'")
-        answer = page.evaluate("(options) => axe.run(document, options)", OPTIONS)
+        answer = page.evaluate("([place, options]) => axe.run(place, options)", [OURS, OPTIONS])
         for violation in answer["violations"]:
             nodes = [node["html"][:160] for node in violation["nodes"][:3]]
             found.append(f"{where}, {theme}: {violation['id']}: {nodes}")

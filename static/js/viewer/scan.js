@@ -109,9 +109,18 @@ async function show() {
     figures.forEach((figure) => figure.querySelector("[data-preview]").remove());
     page.dataset.shown = "1";
     performance.mark("hilum:shown");
+    fetchAhead();
   } catch {
     page.querySelector("[data-no-picture]").hidden = false;
   }
+}
+
+/** Has the next study's picture in the browser's cache by the time that it is asked for. */
+function fetchAhead() {
+  const { ahead } = evidence.querySelector("[rel=next]")?.dataset ?? {};
+  if (!ahead || navigator.connection?.saveData) return;
+  const quietly = window.requestIdleCallback ?? ((run) => setTimeout(run, 1000));
+  quietly(() => fetch(ahead, { priority: "low" }).then((answer) => answer.arrayBuffer()).catch(() => {}));
 }
 
 let [lastSeen, viewer] = ["", null];

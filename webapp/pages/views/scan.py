@@ -197,13 +197,18 @@ def _prior_of(scan: Scan, entries: list[HistoryEntry]) -> Scan | None:
 
 
 def _neighbours(request: HttpRequest, scan: Scan) -> dict[str, str]:
-    """Addresses of the studies above and below this one in the reader's worklist, as it is filtered now."""
+    """Addresses of the studies above and below this one in the reader's worklist, as it is filtered now, and
+    of the `ahead` picture: that of the one below.
+    """
     summary = getattr(scan.study, "summary", None)
     if summary is None:
         return {}
     newer, older = neighbours(Search.of(request).studies(request.user, active_site(request)), summary)
-    return {
-        name: reverse("pages:scan", args=[study.worst_scan_id])
+    beside = {
+        name: study.worst_scan_id
         for name, study in (("previous", newer), ("next", older))
         if study and study.worst_scan_id
     }
+    addresses = {name: reverse("pages:scan", args=[scan_id]) for name, scan_id in beside.items()}
+    ahead = {"ahead": reverse("pages:media", args=[beside["next"], "pixels"])} if "next" in beside else {}
+    return addresses | ahead
