@@ -144,11 +144,13 @@ def test_previous_and_next_follow_the_worklist_as_it_is_filtered(case, answer, b
     for scan, finding in zip(scans, ("pneumonia", "normal", "pneumonia"), strict=True):
         answer(scan, **{finding: 0.9})
     client = browser(owner)
+    last = {"next": f"/scans/{case.scan.pk}/", "ahead": f"/media/{case.scan.pk}/pixels/"}
     state = client.get(f"/scans/{scans[0].pk}/").context["neighbours"]
-    assert state == {"previous": f"/scans/{scans[1].pk}/", "next": f"/scans/{case.scan.pk}/"}
+    assert state == {"previous": f"/scans/{scans[1].pk}/", **last}
     client.post("/", {"finding": "pneumonia"})
     state = client.get(f"/scans/{scans[0].pk}/").context["neighbours"]
-    assert state == {"previous": f"/scans/{scans[2].pk}/", "next": f"/scans/{case.scan.pk}/"}
+    assert state == {"previous": f"/scans/{scans[2].pk}/", **last}
+    assert "ahead" not in client.get(f"/scans/{case.scan.pk}/").context["neighbours"], "it is the last"
 
 
 def test_a_scan_is_moved_to_another_patient_with_a_reason(case, browser, person, site):
