@@ -15,7 +15,8 @@ const WORDS = ["present", "absent", "uncertain", "unread"];
 const BOXED = new Set(["present", "uncertain"]);
 
 const findings = read("findings");
-const draft = new Draft(page.dataset.case);
+// Of this reader alone: whoever signs in after them in the same tab must not see it.
+const draft = new Draft(`${page.dataset.reader}:${page.dataset.case}`);
 const picture = new Picture(part("canvas"), read("picture"));
 const boxes = new Boxes(picture, Object.fromEntries(findings.map(({ code, name }) => [code, name])));
 let given = read("given");
