@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from classifier.contract import worth_showing
 from webapp.analysis.models import Analysis, AnalysisStatus
@@ -17,15 +19,25 @@ from webapp.scans.models import Scan
 from webapp.scans.selectors import scan_notes
 
 NOTES = {
-    "claim_differs": "The file says otherwise than what was claimed at the upload; the file was followed.",
-    "demographics_differ": "Name, sex or birth date in this file differ from what is known of the patient.",
-    "study_elsewhere": "Another patient of this site has a study with the same identifier.",
+    "claim_differs": gettext_lazy(
+        "The file says otherwise than what was claimed at the upload; the file was followed."
+    ),
+    "demographics_differ": gettext_lazy(
+        "Name, sex or birth date in this file differ from what is known of the patient."
+    ),
+    "study_elsewhere": gettext_lazy("Another patient of this site has a study with the same identifier."),
 }
 BURNED_IN = {
-    "declared": "The file says that there is writing in the picture itself: it may name the patient.",
-    "suspected": "There seems to be writing in the picture itself: it may name the patient.",
+    "declared": gettext_lazy(
+        "The file says that there is writing in the picture itself: it may name the patient."
+    ),
+    "suspected": gettext_lazy("There seems to be writing in the picture itself: it may name the patient."),
 }
-KEYWORDS = {"PatientID": "patient id", "StudyDate": "study date", "birth_date": "birth date"}
+KEYWORDS = {
+    "PatientID": gettext_lazy("patient id"),
+    "StudyDate": gettext_lazy("study date"),
+    "birth_date": gettext_lazy("birth date"),
+}
 
 
 @dataclass(frozen=True)
@@ -108,21 +120,24 @@ def working_point(card: dict[str, Any], finding: str) -> str:
     shares = [point[share] for share in ("sensitivity", "specificity")]
     if not all(isinstance(share, float | int) for share in shares):
         return ""
-    return "sensitivity {:.2f}, specificity {:.2f} on validation data".format(*shares)
+    return _("sensitivity %(sensitivity)s, specificity %(specificity)s on validation data") % {
+        "sensitivity": f"{shares[0]:.2f}",
+        "specificity": f"{shares[1]:.2f}",
+    }
 
 
 def notes_of(scan: Scan) -> list[str]:
     """What a reader should know of how the picture came here, as sentences."""
     notes = []
     if scan.polarity_turned:
-        notes.append("The picture came as a negative and was turned.")
+        notes.append(_("The picture came as a negative and was turned."))
     if scan.duplicate_of_id:
-        notes.append("The same pixels were uploaded before, in another file.")
+        notes.append(_("The same pixels were uploaded before, in another file."))
     for code, detail in scan_notes(scan).items():
         if code == "burned_in":
-            notes.append(BURNED_IN[detail["found"]])
+            notes.append(str(BURNED_IN[detail["found"]]))
         else:
-            notes.append(" ".join([NOTES.get(code, code), *_differences(detail)]))
+            notes.append(" ".join([str(NOTES.get(code, code)), *_differences(detail)]))
     return notes
 
 

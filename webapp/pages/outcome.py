@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
 from classifier.contract import ADVICE, NO_MODEL_FOR_MODALITY, Advice, worth_showing
 from classifier.images.listing import ARCHIVE_ADVICE
 from webapp.analysis.models import Analysis
 from webapp.pages.words import hue_of, lower_first, name_of_finding
 from webapp.scans.models import Scan, Upload
 
-FAILED_REMEDY = "Try again; if it fails again, give the code to your administrator."
+FAILED_REMEDY = gettext_lazy("Try again; if it fails again, give the code to your administrator.")
 # What failed for a reason that a person should know: what was seen, and what to do.
 FAILURES = {
     "parser_gave_out": (
-        "Reading it took more time or memory than the machine had.",
-        "The file is kept: try again when less is under way.",
+        gettext_lazy("Reading it took more time or memory than the machine had."),
+        gettext_lazy("The file is kept: try again when less is under way."),
     ),
 }
 
@@ -59,18 +62,18 @@ def outcome_of(*, upload: Upload, scan: Scan | None, analysis: Analysis | None) 
     if scan is None:
         return _before_scan(upload)
     if analysis is None:
-        return _reason("waiting", "Waiting", NO_MODEL_FOR_MODALITY)
+        return _reason("waiting", _("Waiting"), NO_MODEL_FOR_MODALITY)
     return of_analysis(analysis)
 
 
 def of_analysis(analysis: Analysis) -> Outcome:
     status = Analysis.Status
     if analysis.status == status.FAILED:
-        return Outcome("failed", "The analysis failed", "", FAILED_REMEDY, analysis.error_code)
+        return Outcome("failed", _("The analysis failed"), "", str(FAILED_REMEDY), analysis.error_code)
     if analysis.status != status.DONE:
-        return Outcome("analysing", "Analysing")
+        return Outcome("analysing", _("Analysing"))
     if analysis.withheld:
-        return _reason("abstained", "No answer", analysis.abstention)
+        return _reason("abstained", _("No answer"), analysis.abstention)
     return Outcome("answered", answer_in_words(analysis), hue=hue_of(analysis.finding))
 
 
@@ -78,24 +81,31 @@ def answer_in_words(analysis: Analysis) -> str:
     """The answer as a sentence: a finding, its probability, and where that lies to the model's threshold."""
     spec = analysis.model_version.model_spec
     finding = worth_showing(analysis.finding, analysis.probabilities)
-    place = "above" if analysis.finding else "below"
-    number, threshold = analysis.probabilities[finding], spec.threshold(finding)
-    words = f"{name_of_finding(finding)} {number:.2f}, {place} this model's threshold {threshold:.2f}"
-    return words if analysis.finding else f"No finding reaches its threshold: {words}"
+    told = {
+        "finding": name_of_finding(finding),
+        "number": f"{analysis.probabilities[finding]:.2f}",
+        "threshold": f"{spec.threshold(finding):.2f}",
+    }
+    if analysis.finding:
+        return _("%(finding)s %(number)s, above this model's threshold %(threshold)s") % told
+    words = _(
+        "No finding reaches its threshold: %(finding)s %(number)s, below this model's threshold %(threshold)s"
+    )
+    return words % told
 
 
 def _before_scan(upload: Upload) -> Outcome:
     status = Upload.Status
     if upload.status == status.REFUSED:
-        return _reason("refused", "Refused", upload.refusal, ARCHIVE_ADVICE.get(upload.refusal_detail))
+        return _reason("refused", _("Refused"), upload.refusal, ARCHIVE_ADVICE.get(upload.refusal_detail))
     if upload.status == status.FAILED:
         seen, remedy = FAILURES.get(upload.error_code, ("", FAILED_REMEDY))
-        return Outcome("failed", "The file could not be read", seen, remedy, upload.error_code)
+        return Outcome("failed", _("The file could not be read"), str(seen), str(remedy), upload.error_code)
     if upload.is_unpacked:
-        return Outcome("filed", "Unpacked: each picture in the archive is a scan of its own")
+        return Outcome("filed", _("Unpacked: each picture in the archive is a scan of its own"))
     if upload.status == status.DONE:
-        return Outcome("filed", "Read and filed")
-    return Outcome("reading", "Reading" if upload.status == status.PARSING else "Waits to be read")
+        return Outcome("filed", _("Read and filed"))
+    return Outcome("reading", _("Reading") if upload.status == status.PARSING else _("Waits to be read"))
 
 
 def _reason(kind: str, headline: str, code: str, advice: Advice | None = None) -> Outcome:

@@ -7,6 +7,8 @@ from datetime import datetime
 from uuid import UUID
 
 from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from webapp.analysis.models import Analysis
 from webapp.analysis.selectors import HistoryEntry
@@ -14,7 +16,12 @@ from webapp.pages.outcome import Outcome, outcome_of
 from webapp.pages.words import moment, name_of_finding
 from webapp.scans.models import Scan
 
-SHORT = {"abstained": "no answer", "waiting": "waits", "failed": "failed", "analysing": "analysing"}
+SHORT = {
+    "abstained": gettext_lazy("no answer"),
+    "waiting": gettext_lazy("waits"),
+    "failed": gettext_lazy("failed"),
+    "analysing": gettext_lazy("analysing"),
+}
 
 
 @dataclass(frozen=True)
@@ -57,7 +64,7 @@ def entry_of(entry: HistoryEntry, *, current: Scan | None = None) -> Entry:
 
 def _short(outcome: Outcome, analysis: Analysis | None) -> str:
     if analysis is None:
-        return SHORT.get(outcome.kind, outcome.kind)
+        return str(SHORT.get(outcome.kind, outcome.kind))
     if not analysis.finding:
-        return "below threshold"
+        return _("below threshold")
     return f"{name_of_finding(analysis.finding)} {analysis.probabilities[analysis.finding]:.2f}"

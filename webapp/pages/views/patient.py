@@ -7,6 +7,8 @@ from uuid import UUID
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST, require_safe
 
 from webapp.accounts.services import can
@@ -27,7 +29,9 @@ from webapp.scans.selectors import patient_or_404
 def page(request: HttpRequest, patient_id: UUID) -> HttpResponse:
     patient = patient_or_404(request.user, patient_id)
     if (end := end_of(patient)).pk != patient.pk:
-        messages.info(request, "The patient you asked for was merged into this one; see below, Filed anew.")
+        messages.info(
+            request, _("The patient you asked for was merged into this one; see below, Filed anew.")
+        )
         return redirect("pages:patient", end.pk)
     found = history(patient)
     entries = [entry_of(entry) for entry in found]
@@ -62,4 +66,9 @@ def score_anew(request: HttpRequest, patient: Patient) -> None:
     """Queue the patient's scans for the active models and say so; raises CodedError `forbidden`."""
     demand(request, "scan.upload", patient.site)
     waiting = patient_rescore(patient=patient, actor=request.user)
-    messages.info(request, f"{waiting} scan{'' if waiting == 1 else 's'} will be scored by the active model.")
+    words = ngettext(
+        "%(number)d scan will be scored by the active model.",
+        "%(number)d scans will be scored by the active model.",
+        waiting,
+    )
+    messages.info(request, words % {"number": waiting})

@@ -9,6 +9,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from webapp.accounts.services import can
@@ -107,17 +108,17 @@ def move(request: HttpRequest, scan_id: UUID) -> HttpResponse:
     patient_id = request.POST.get("patient_id", "").strip()[:64]
     reason = request.POST.get("reason", "").strip()
     if not (patient_id and reason):
-        messages.error(request, "Nothing was moved: a patient id and a reason are needed.")
+        messages.error(request, _("Nothing was moved: a patient id and a reason are needed."))
         return redirect("pages:scan", scan_id)
     if not (request.POST.get("new") or whom_they_name([patient_id], site=scan.site)):
         messages.error(
             request,
-            "Nothing was moved: no patient of this site has that id. Check it, or ask for a new patient.",
+            _("Nothing was moved: no patient of this site has that id. Check it, or ask for a new patient."),
         )
         return redirect("pages:scan", scan_id)
     patient = patient_find_or_create(site=scan.site, patient_id=known_as(scan.site, patient_id))
     scan_refile(scan=scan, patient=patient, actor=request.user, reason=reason)
-    messages.success(request, f"The scan is now filed to {label_of(patient)}.")
+    messages.success(request, _("The scan is now filed to %(patient)s.") % {"patient": label_of(patient)})
     return redirect("pages:scan", scan_id)
 
 
