@@ -151,6 +151,25 @@ def killed_while_training(run: TrainingRun) -> None:
     TrainingRun.objects.filter(pk=run.pk).update(lease_expires_at=run.created_at)
 
 
+def answer_all() -> None:
+    infer = InferJob()
+    while infer.step():
+        pass
+
+
+def told_of(run: TrainingRun) -> None:
+    """What the run's page and its snapshot's can tell afterwards."""
+    run.refresh_from_db()
+    assert (run.status, run.error_code, run.attempts) == ("done", "", 2)
+    assert [point["epoch"] for point in run.curve] == list(range(1, 9))
+    assert run.options["size"] == 64
+    assert run.log
+    audit = run.snapshot.audit
+    audit.refresh_from_db()
+    assert audit.status == "done"
+    assert "tiny_finding" in {warning["code"] for warning in audit.warnings}
+
+
 @pytest.mark.timeout(900)
 def test_labels_become_a_better_active_model_and_a_damaged_one_is_kept_out(
     history, undertrained, admin, site, tmp_path
@@ -163,26 +182,31 @@ def test_labels_become_a_better_active_model_and_a_damaged_one_is_kept_out(
     killed_while_training(run)
     assert active_models() == {"cxr": undertrained}
     work()
-
-    run.refresh_from_db()
-    assert (run.status, run.error_code, run.attempts) == ("done", "", 2)
-    assert [point["epoch"] for point in run.curve] == list(range(1, 9))
-    assert run.options["size"] == 64
-    assert run.log
-    snapshot.audit.refresh_from_db()
-    assert snapshot.audit.status == "done"
-    assert "tiny_finding" in {warning["code"] for warning in snapshot.audit.warnings}
+    told_of(run)
     comparison = run.candidate.comparisons.get()
     assert (comparison.status, comparison.reasons, comparison.passed) == ("done", [], True)
-    macro = comparison.report["all"]["overall"]["macro_auc"]
-    assert macro["difference"]["value"] > 0.1
+    assert comparison.report["all"]["overall"]["macro_auc"]["difference"]["value"] > 0.1
     assert active_models() == {"cxr": undertrained}, "nothing but a promotion changes it"
+    refuse_the_damaged(run, site, admin, tmp_path)
+    promote_and_go_back(run, undertrained, history[0], admin)
 
-    worse = model_import(
-        path=rewritten(artifact_path(run.candidate), tmp_path / "damaged", times=-1.0, name="damaged"),
-        site=site,
-        by=admin,
-    )
+    plan = plan_set(site=site, slot="cxr", actor=admin, rules={"cadence": "daily", "start": "active"})
+    assert plans_consider(plan.next_at + timedelta(seconds=1)) == 1
+    work()
+    by_clock = TrainingRun.objects.get(trigger="schedule")
+    assert (by_clock.status, by_clock.error_code) == ("skipped", "data_unchanged")
+    acts = set(AuditEvent.objects.values_list("action", flat=True))
+    assert acts >= {
+        "snapshot.created", "snapshot.audited", "training.started", "training.done", "comparison.requested",
+        "comparison.done", "gate.policy_changed", "model.promoted", "model.registered", "patient.rescored",
+        "plan.changed", "training.skipped",
+    }  # fmt: skip
+
+
+def refuse_the_damaged(run: TrainingRun, site, admin, folder: Path) -> None:
+    path = rewritten(artifact_path(run.candidate), folder / "damaged", times=-1.0, name="damaged")
+    worse = model_import(path=path, site=site, by=admin)
+    snapshot = run.snapshot
     comparison_request(
         candidate=worse, manifest_name=snapshot.stored_name, fingerprint=snapshot.fingerprint, site=site
     )
@@ -193,29 +217,17 @@ def test_labels_become_a_better_active_model_and_a_damaged_one_is_kept_out(
     with pytest.raises(CodedError, match="gate_refused"):
         model_promote(model_version=worse, by=admin, reason="why not")
 
-    analyses_queue([history[0]])
-    infer = InferJob()
-    while infer.step():
-        pass
-    model_promote(model_version=run.candidate, by=admin, reason="it passed")
-    assert patient_rescore(patient=history[0].patient, actor=admin) == 1
-    while infer.step():
-        pass
-    told = Analysis.objects.filter(scan=history[0], status="done").values_list("model_version", flat=True)
-    assert set(told) == {undertrained.pk, run.candidate_id}, "the earlier answer keeps its version"
-    model_rollback(slot="cxr", by=admin)
-    assert active_models() == {"cxr": undertrained}
-    acts = set(AuditEvent.objects.values_list("action", flat=True))
-    assert acts >= {
-        "snapshot.created", "snapshot.audited", "training.started", "training.done", "comparison.requested",
-        "comparison.done", "gate.policy_changed", "model.promoted", "model.registered", "patient.rescored",
-    }  # fmt: skip
 
-    plan = plan_set(site=site, slot="cxr", actor=admin, rules={"cadence": "daily", "start": "active"})
-    assert plans_consider(plan.next_at + timedelta(seconds=1)) == 1
-    work()
-    by_clock = TrainingRun.objects.get(trigger="schedule")
-    assert (by_clock.status, by_clock.error_code) == ("skipped", "data_unchanged")
+def promote_and_go_back(run: TrainingRun, before: ModelVersion, scan: Scan, admin) -> None:
+    analyses_queue([scan])
+    answer_all()
+    model_promote(model_version=run.candidate, by=admin, reason="it passed")
+    assert patient_rescore(patient=scan.patient, actor=admin) == 1
+    answer_all()
+    told = Analysis.objects.filter(scan=scan, status="done").values_list("model_version", flat=True)
+    assert set(told) == {before.pk, run.candidate_id}, "the earlier answer keeps its version"
+    model_rollback(slot="cxr", by=admin)
+    assert active_models() == {"cxr": before}
 
 
 @pytest.mark.timeout(600)
