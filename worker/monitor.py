@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from django.conf import settings
-from django.db import IntegrityError
+from django.db import IntegrityError, transaction
 
 from webapp.accounts.models import Site
 from webapp.monitoring import observations, services, streams
@@ -21,6 +21,7 @@ from webapp.monitoring.selectors import begin_of, round_in_force, watched_versio
 from webapp.monitoring.services import Standing
 from webapp.monitoring.streams import Case, Mark
 from webapp.registry.models import ModelVersion
+from webapp.training.plans import drift_alarm_raised
 from worker.alarm_mail import send_alarms
 from worker.monitor_summary import summarise
 from worker.trouble import describe
@@ -90,7 +91,11 @@ def watch(site: Site, version: ModelVersion | None, kind: Kind) -> None:
         count = streams.count(site, version, kind, **here)
         if count > round.cases:
             standing = standing_of(round, streams.cases(site, version, kind, **here))
-            if alarm := services.round_store(round=round, standing=standing):
+            with transaction.atomic():
+                alarm = services.round_store(round=round, standing=standing)
+                if alarm and version:
+                    drift_alarm_raised(site=site, slot=version.slot)
+            if alarm:
                 logger.warning("alarm %s: %s at site %s", alarm.pk, kind, site.slug)
         if count < drift.ROUND or services.is_alarmed(round):
             return

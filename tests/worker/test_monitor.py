@@ -16,6 +16,8 @@ from webapp.monitoring.kinds import Kind
 from webapp.monitoring.models import Alarm, Baseline, Observation, Round, Summary, Verdict
 from webapp.monitoring.selectors import charts, round_in_force
 from webapp.scans.models import Upload
+from webapp.training.models import TrainingRun
+from webapp.training.plans import plan_set
 from worker.alarm_mail import send_alarms
 from worker.infer import InferJob
 from worker.monitor import MonitorJob, look_at, watch
@@ -77,6 +79,17 @@ def test_a_change_raises_one_alarm_that_says_what_and_since_when(site, version):
     assert alarm.detail["is"] > alarm.detail["was"] + 1
     assert 35 <= alarm.detail["cases"] <= 45
     assert (alarm.kind, alarm.model_version, alarm.round) == ("pixels", version, Round.objects.get())
+
+
+def test_an_alarm_starts_the_training_that_a_plan_wants_on_drift(site, version, person):
+    admin = person("ada", role="admin", site=site)
+    plan_set(site=site, slot=version.slot, actor=admin, rules={"on_drift": True})
+    factories.answers(site, version, 160)
+    factories.answers(site, version, 40, seed=1, shift=2.5, at=later(160))
+    for _ in range(2):
+        watch(site, version, Kind.PIXELS)
+    run = TrainingRun.objects.get()
+    assert (run.trigger, run.site, run.status) == ("drift", site, "queued")
 
 
 def test_a_round_that_is_full_is_followed_by_another(site, version, monkeypatch):

@@ -14,6 +14,7 @@ from uuid import UUID
 
 SCAN_IN_PATH = re.compile(r"/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/")
 NAMES = {"covid19": "COVID-19"}
+DECISIONS = ("sensitivity", "specificity")
 GROUPS = {"source": "source", "view": "view", "sex": "sex", "age": "age band"}
 
 
@@ -106,7 +107,7 @@ def judge(policy: Policy, comparison: Mapping[str, Any]) -> Verdict:
     """What the policy says of a comparison as `python -m classifier compare` writes it."""
     checks = (_data, _findings, _overall, _each_finding, _calibration, _coverage, _groups, _shortcuts)
     reasons = [reason for check in checks for reason in check(policy, comparison)]
-    return Verdict(tuple(reasons), tuple(_notes(comparison)))
+    return Verdict(tuple(reasons), (*_moved(policy, comparison), *_notes(comparison)))
 
 
 def _data(policy: Policy, found: Mapping[str, Any]) -> Iterator[str]:
@@ -144,23 +145,49 @@ def _overall(policy: Policy, found: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _each_finding(policy: Policy, found: Mapping[str, Any]) -> Iterator[str]:
-    margins = {
-        "auc": ("AUC", policy.finding_auc_margin),
-        "sensitivity": ("sensitivity", policy.sensitivity_margin),
-        "specificity": ("specificity", policy.specificity_margin),
-    }
     for finding, values in found["all"]["findings"].items():
-        for name, (word, margin) in margins.items():
-            gap = values[name]["difference"]
-            # The ranking's margin is narrow and meant as it stands; decisions at a threshold jump by cases.
-            if name != "auc" and gap and (gap["high"] is None or gap["high"] >= 0):
-                continue
-            if gap and gap["value"] is not None and gap["value"] < -margin:
-                yield (
-                    f"{_begin(finding)}: {word} {_n(values[name]['candidate'])} against "
-                    f"{_n(values[name]['active'])}, worse by {-gap['value']:.2f}; "
-                    f"the policy allows {margin:.2f}."
-                )
+        gap, margin = values["auc"]["difference"], policy.finding_auc_margin
+        if gap and gap["value"] is not None and gap["value"] < -margin:
+            yield _worse(finding, values, "AUC", margin)
+        for name, margin in _fallen(policy, values):
+            if not _made_good(values, name):
+                yield _worse(finding, values, name, margin)
+
+
+def _fallen(policy: Policy, values: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    """Of sensitivity and specificity those that fell by more than the margin, and surely."""
+    margins = {"sensitivity": policy.sensitivity_margin, "specificity": policy.specificity_margin}
+    for name, margin in margins.items():
+        gap = values[name]["difference"]
+        known = gap and None not in (gap["value"], gap["high"])
+        if known and gap["value"] < -margin and gap["high"] < 0:
+            yield name, margin
+
+
+def _made_good(values: Mapping[str, Any], fallen: str) -> bool:
+    """Whether the other of the two rose by more, and surely: another operating point, and a better one."""
+    other = {"sensitivity": "specificity", "specificity": "sensitivity"}[fallen]
+    risen, lost = values[other]["difference"], values[fallen]["difference"]
+    return bool(risen) and (risen["low"] or 0) > 0 and risen["value"] > -lost["value"]
+
+
+def _moved(policy: Policy, found: Mapping[str, Any]) -> Iterator[str]:
+    for finding, values in found["all"]["findings"].items():
+        for name, _ in _fallen(policy, values):
+            if _made_good(values, name):
+                pairs = [
+                    f"{one} {_n(values[one]['candidate'])} against {_n(values[one]['active'])}"
+                    for one in DECISIONS
+                ]
+                yield f"{_begin(finding)} is decided at another point: {', '.join(pairs)}."
+
+
+def _worse(finding: str, values: Mapping[str, Any], name: str, margin: float) -> str:
+    sides = values[name.lower()]
+    return (
+        f"{_begin(finding)}: {name} {_n(sides['candidate'])} against {_n(sides['active'])}, "
+        f"worse by {-sides['difference']['value']:.2f}; the policy allows {margin:.2f}."
+    )
 
 
 def _calibration(policy: Policy, found: Mapping[str, Any]) -> Iterator[str]:

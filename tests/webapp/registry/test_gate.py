@@ -89,6 +89,20 @@ def test_a_decision_that_chance_explains_is_not_held_against_it(found):
     assert not reasons(found)
 
 
+def test_another_operating_point_is_noted_and_held_against_it_only_where_it_is_no_better(found):
+    values = found["all"]["findings"]["pneumonia"]
+    values["sensitivity"], values["specificity"] = sides(0.5, 0.8), sides(0.6, 0.1)
+    verdict = judge(Policy(), found)
+    assert verdict.passed
+    assert verdict.notes[0] == (
+        "Pneumonia is decided at another point: sensitivity 0.50 against 0.80, specificity 0.60 against 0.10."
+    )
+    values["specificity"] = sides(0.6, 0.35)
+    assert reasons(found)[0].startswith("Pneumonia: sensitivity 0.50 against 0.80, worse by 0.30")
+    values["specificity"] = sides(0.6, 0.1, spread=0.6)
+    assert reasons(found), "a gain that chance may have brought makes up for nothing"
+
+
 def test_abstaining_improves_nothing(found):
     """What was answered looks splendid; all cases and the coverage decide."""
     found["all"]["overall"]["macro_auc"] = sides(0.70, 0.80)
