@@ -155,7 +155,10 @@ def measured(user) -> dict[str, dict[str, float]]:
     from django.conf import settings
     from django.test import Client
 
+    from webapp.core.warm import warm
+
     settings.ALLOWED_HOSTS = ["testserver"]
+    warm()
     client, found = Client(), {}
     client.force_login(user)
     for name, (prepare, ask) in requests().items():

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.core.cache import cache
 from django.db import connection
 from django.db.models import Q, QuerySet
 
@@ -18,6 +19,7 @@ from webapp.core.errors import CodedError
 
 PAGE_SIZE = 50
 COUNTED_AT_MOST = 10_000
+BEYOND_CAP_SECONDS = 60
 ORDERS = {
     "newest": "-latest_at",
     "oldest": "latest_at",
@@ -141,6 +143,17 @@ def whole(rows: QuerySet[StudySummary]) -> QuerySet[StudySummary]:
 def count(rows: QuerySet[StudySummary]) -> int:
     """How many rows there are, counted to one above the cap."""
     return rows.order_by()[: COUNTED_AT_MOST + 1].count()
+
+
+def count_of_all(rows: QuerySet[StudySummary], *, whose: str) -> int:
+    """`count` of all that somebody may see; that they are beyond the cap is remembered for a minute."""
+    key = f"worklist-beyond-cap:{whose}"
+    if cache.get(key):
+        return COUNTED_AT_MOST + 1
+    number = count(rows)
+    if number > COUNTED_AT_MOST:
+        cache.set(key, True, BEYOND_CAP_SECONDS)
+    return number
 
 
 def neighbours(

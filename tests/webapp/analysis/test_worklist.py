@@ -5,7 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.core.cache import cache
+from django.db import connection
 from django.db.models import F
+from django.test.utils import CaptureQueriesContext
 
 from classifier.contract import AbstentionReason, Slot
 from tests.factories import (
@@ -19,6 +22,7 @@ from tests.factories import (
     prediction,
 )
 from webapp.analysis import services
+from webapp.analysis import worklist as worklist_rows
 from webapp.analysis.models import Analysis, StudySummary
 from webapp.analysis.selectors import history, progress_of
 from webapp.analysis.worklist import Filters, neighbours, occurring, worklist, worklist_page
@@ -276,3 +280,18 @@ def test_a_page_goes_on_though_the_study_it_ended_with_is_gone(studies, owner):
 def test_a_short_word_begins_a_part_of_the_name(site, queued, owner, word, found):
     queued(patient=PatientFactory(site=site, name="LIAO^Dan"))
     assert worklist(user=owner, filters=Filters(search=word)).exists() is found
+
+
+def test_that_there_are_more_than_are_counted_is_not_counted_again(studies, site, monkeypatch):
+    cache.clear()
+    monkeypatch.setattr(worklist_rows, "COUNTED_AT_MOST", 2)
+    rows = StudySummary.objects.filter(site=site)
+    assert worklist_rows.count_of_all(rows, whose="site:x") == 3
+    with CaptureQueriesContext(connection) as queries:
+        assert worklist_rows.count_of_all(rows, whose="site:x") == 3
+    assert len(queries) == 0
+    cache.clear()
+    monkeypatch.setattr(worklist_rows, "COUNTED_AT_MOST", 3)
+    assert [worklist_rows.count_of_all(rows, whose="site:x") for _ in range(2)] == [3, 3]
+    assert not cache.get("worklist-beyond-cap:site:x")
+    cache.clear()

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from webapp.analysis import lists
 from webapp.analysis.models import SavedView
-from webapp.analysis.worklist import COUNTED_AT_MOST, count, visible, worklist_page
+from webapp.analysis.worklist import COUNTED_AT_MOST, count, count_of_all, visible, worklist_page
 from webapp.audit.services import record
 from webapp.core.errors import CodedError
 from webapp.pages import worklist_export
@@ -130,7 +130,8 @@ def _context(request: HttpRequest) -> dict[str, object]:
     page = worklist_page(
         search.among(offered, request.user), after=request.GET.get("after"), size=ROWS_A_PAGE
     )
-    everything = count(offered) if search else page.total
+    whose = f"user:{request.user.pk}" if search.sites else f"site:{site.pk}"
+    everything = count_of_all(offered, whose=whose) if search else page.total
     return {
         "rows": rows_of(page.rows, reader=request.user),
         "page": page,
