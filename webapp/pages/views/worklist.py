@@ -24,7 +24,7 @@ from webapp.pages.worklist_rows import rows_of
 from webapp.pages.worklist_search import Search, key_of
 from webapp.scans.models import Upload
 
-ROWS_A_PAGE = 50
+ROWS_A_PAGE = 40
 CHOSEN_AT_MOST = 200
 IN_FLIGHT = (Upload.Status.RECEIVED, Upload.Status.PARSING)
 
