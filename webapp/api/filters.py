@@ -5,7 +5,6 @@ Those would stand in addresses, hence in logs: they are searched for by POST.
 
 from __future__ import annotations
 
-import re
 import uuid
 from datetime import datetime
 from typing import Any
@@ -20,6 +19,7 @@ from rest_framework.request import Request
 
 from classifier.contract import Slot
 from webapp.analysis.models import AnalysisStatus, StudyStatus
+from webapp.api.fields import MOMENT
 from webapp.core.errors import CodedError
 from webapp.labels.models import LabelSource
 from webapp.monitoring.kinds import Kind as Watched
@@ -30,7 +30,6 @@ from webapp.training.models import RunStatus
 from webapp.webhooks.models import DeliveryStatus
 
 SLOTS = [(slot.value, slot.value) for slot in Slot]
-MOMENT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?([zZ]|[+-]\d\d:?\d\d)")
 
 
 class Filters(DjangoFilterBackend):

@@ -43,6 +43,8 @@ def bounded(request: Request, *, several: bool = False) -> Iterator[None]:
 
 def said_once(request: Request, names: Iterable[str]) -> None:
     """Raise CodedError `invalid` for one of these fields of a form that comes more than once."""
+    if not request.data:  # a plain dict where there was no body
+        return
     if repeated := [name for name in names if len(request.data.getlist(name)) > 1]:
         raise CodedError("invalid", fields={name: ["Send it once."] for name in repeated})
 

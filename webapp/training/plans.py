@@ -22,7 +22,7 @@ from webapp.audit.services import record
 from webapp.core.errors import CodedError
 from webapp.labels.models import Label
 from webapp.training.models import Cadence, RetrainingPlan, RunStatus, Start, TrainingRun, Trigger
-from webapp.training.services import training_start
+from webapp.training.services import options_wrong, training_start
 
 LOOK_AHEAD_DAYS = 63
 UNFINISHED = (RunStatus.QUEUED, RunStatus.RUNNING)
@@ -160,5 +160,5 @@ def _check(plan: RetrainingPlan) -> None:
             wrong[name] = [f"A whole number from {low} to {high:,} is needed."]
     if not isinstance(plan.at, time):
         wrong["at"] = ["A time of day, as 02:00, is needed."]
-    if wrong:
+    if wrong := wrong | options_wrong(plan.config):
         raise CodedError("invalid", fields=wrong)

@@ -76,10 +76,10 @@ def training_start(
     if not can(actor, "training.start", site):
         raise CodedError("forbidden")
     options = dict(config)
-    seed = options.pop("seed", 0)
     slot = options.pop("slot", slot)
     slot = snapshot.slot if snapshot else slot
-    _check(manifest, options, seed, slot, start)
+    _check(manifest, options, slot, start)
+    seed = options.pop("seed", 0)
     run = TrainingRun(
         site=site, started_by=actor, manifest=manifest, snapshot=snapshot, slot=slot, start=start,
         trigger=trigger, plan=plan, config=options, seed=seed,
@@ -229,7 +229,19 @@ def training_release(token: uuid.UUID) -> int:
     return ledger.release(TrainingRun, token)
 
 
-def _check(manifest: str, options: Mapping[str, Any], seed: object, slot: object, start: object) -> None:
+def options_wrong(options: Mapping[str, Any]) -> dict[str, list[str]]:
+    """What no training could be started with, by the option's name."""
+    wrong = {}
+    for name, value in options.items():
+        if name == "seed":
+            if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_SEED:
+                wrong[name] = [f"A whole number from 0 to {MAX_SEED} is needed."]
+        elif not (OPTION_NAME.fullmatch(str(name)) and _plain(value)):
+            wrong[str(name)[:40]] = ["An option has a name of small letters and a short, plain value."]
+    return wrong
+
+
+def _check(manifest: str, options: Mapping[str, Any], slot: object, start: object) -> None:
     wrong: dict[str, list[str]] = {}
     path = Path(manifest)
     if manifest and not (path.is_absolute() and len(manifest) <= 1000 and manifest.isprintable()):
@@ -238,12 +250,7 @@ def _check(manifest: str, options: Mapping[str, Any], seed: object, slot: object
         wrong["slot"] = [f"One of {', '.join(Slot)} is needed."]
     if start not in Start.values:
         wrong["start"] = [f"One of {', '.join(Start.values)} is needed."]
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= MAX_SEED:
-        wrong["seed"] = [f"A whole number from 0 to {MAX_SEED} is needed."]
-    for name, value in options.items():
-        if not (OPTION_NAME.fullmatch(str(name)) and _plain(value)):
-            wrong[str(name)[:40]] = ["An option has a name of small letters and a short, plain value."]
-    if wrong:
+    if wrong := wrong | options_wrong(options):
         raise CodedError("invalid", fields=wrong)
 
 
@@ -251,5 +258,5 @@ def _plain(value: object) -> bool:
     if isinstance(value, list):
         return len(value) <= 50 and all(_plain(one) and not isinstance(one, list) for one in value)
     if isinstance(value, str):
-        return len(value) <= TEXT_LIMIT and value.isprintable()
+        return len(value) <= TEXT_LIMIT and value.isascii() and value.isprintable()
     return isinstance(value, int | float) and math.isfinite(value)

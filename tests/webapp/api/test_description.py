@@ -138,3 +138,22 @@ def test_texts_that_are_taken_say_that_they_hold_no_null_character(schema):
         assert not re.search(said["pattern"], " \t"), name
         assert said["maxLength"] > 0
     assert shapes["RunStartRequest"]["properties"]["manifest"]["pattern"] == "^/[ -~]{1,999}$"
+
+
+def test_what_may_be_null_says_so_beside_its_format(schema):
+    shapes = schema["components"]["schemas"]
+    for shape, name, kind in (
+        ("LabelCreateRequest", "after", "uuid"),
+        ("RunStartRequest", "snapshot", "uuid"),
+        ("QueueCreateRequest", "received_after", "date-time"),
+    ):
+        said = shapes[shape]["properties"][name]
+        assert said["anyOf"] == [{"type": "string", "format": kind}, {"type": "null"}], name
+
+
+def test_a_time_of_day_is_none_of_rfc_3339_for_it_has_no_zone(schema):
+    for shape in ("Plan", "PlanWriteRequest"):
+        said = schema["components"]["schemas"][shape]["properties"]["at"]
+        assert "format" not in said
+        assert all(re.search(said["pattern"], text) for text in ("02:00", "23:59:59.999999"))
+        assert not re.search(said["pattern"], "02:00:00Z")

@@ -156,6 +156,12 @@ def test_many_files_are_each_taken_or_refused_by_themselves(client):
     assert Upload.objects.count() == 2
 
 
+@pytest.mark.parametrize(("where", "field"), [(SCANS, "file"), (UPLOADS, "files")])
+def test_a_request_without_a_body_is_told_what_it_lacks(client, where, field):
+    answer = client.post(where, CONTENT_LENGTH="0")
+    assert (answer.status_code, list(answer.json()["errors"])) == (400, [field])
+
+
 def test_a_heap_of_files_has_a_bound_and_at_least_one_file(client, settings):
     settings.DATA_UPLOAD_MAX_NUMBER_FILES = 200
     for files in ([], [picture(bytes([n + 1])) for n in range(101)]):

@@ -204,6 +204,15 @@ def test_labels_come_in_after_a_dry_run_and_go_out_again(admin, scan):
     assert admin.get(f"{V1}/labels/export/", headers={"accept": "text/csv"}).status_code == 200
 
 
+@pytest.mark.parametrize("where", ["labels/import", "manifests"])
+@pytest.mark.parametrize("said", ["", "yes", "0"])
+def test_a_dry_run_that_is_no_truth_value_takes_nothing_in(admin, scan, where, said):
+    rows = [{"sha256": scan.upload.sha256, "reader": "Dr A", "present": "pneumonia"}]
+    answer = admin.post(f"{V1}/{where}/", {"file": table(rows), "dry_run": said}, "multipart")
+    assert (answer.status_code, list(answer.json()["errors"])) == (400, ["dry_run"])
+    assert not Label.objects.exists()
+
+
 def test_a_manifest_is_taken_in_and_its_pictures_handed_in(admin, client_of, owner, site):
     rows = [
         {"image": "a.png", "finding": "pneumonia", "patient": "P1"},

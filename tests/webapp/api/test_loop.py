@@ -55,6 +55,9 @@ def test_a_snapshot_is_made_once_and_its_manifest_can_be_had(admin, labelled):
     manifest = admin.get(f"{V1}/snapshots/{made.json()['id']}/manifest/")
     assert manifest["Content-Type"] == "text/csv"
     assert b"".join(manifest.streaming_content).count(b"\n") == 9
+    storage.delete_file(Snapshot.objects.get().stored_name)
+    gone = admin.get(f"{V1}/snapshots/{made.json()['id']}/manifest/")
+    assert (gone.status_code, gone.json()["code"]) == (503, "unavailable")
     nothing = post(admin, "/snapshots/", {"slot": "ct"})
     assert (nothing.status_code, nothing.json()["code"]) == (409, "nothing_labelled")
 
@@ -103,6 +106,25 @@ def test_a_schedule_is_written_read_and_deleted(admin, site):
     assert not RetrainingPlan.objects.exists()
     wrong = post(admin, "/training-schedules/", {"cadence": "hourly", "day": 31})
     assert set(wrong.json()["errors"]) == {"cadence", "day"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("at", "04:15:00Z"),
+        ("at", "04:15:00+02:00"),
+        ("at", "4"),
+        ("at", 4),
+        ("enabled", "yes"),
+        ("on_drift", 1),
+        ("weekday", "3"),
+        ("day", True),
+    ],
+)
+def test_a_schedule_takes_each_value_in_its_own_type_and_no_zone_that_it_would_forget(admin, name, value):
+    wrong = post(admin, "/training-schedules/", {name: value})
+    assert (wrong.status_code, list(wrong.json()["errors"])) == (400, [name])
+    assert not RetrainingPlan.objects.exists()
 
 
 def test_past_the_gate_leads_a_comparison_that_passes_and_back_leads_a_rollback(
@@ -194,6 +216,7 @@ def test_a_candidate_is_put_into_the_shadow_and_out_of_it(admin, candidate, acti
     assert admin.get(f"{V1}/models/{candidate.pk}/").json()["shadow"] is True
     assert post(admin, f"/models/{candidate.pk}/shadow/", {"on": False}).json()["shadow"] is False
     assert post(admin, f"/models/{active.pk}/shadow/", {"on": True}).json()["code"] == "conflict"
+    assert post(admin, f"/models/{candidate.pk}/shadow/", {"on": 0}).json()["code"] == "invalid"
 
 
 @pytest.mark.parametrize("name", ["snapshots", "training-schedules", "comparisons", "training-runs"])

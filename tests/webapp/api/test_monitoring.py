@@ -67,6 +67,8 @@ def test_the_course_of_a_chart(ada, version, watched):
     assert (told["kind"], told["round"], told["cases"]) == ("pixels", 1, 10)
     assert told["points"] == [{"at": "2026-11-01T02:00:00+00:00", "log10_capital": 0.25}]
     assert ada.get(f"/api/v1/models/{version.pk}/monitoring/?kind=refusals").json() == []
+    unknown = ada.get(f"/api/v1/models/{version.pk}/monitoring/?kind=pixel")
+    assert (unknown.status_code, list(unknown.json()["errors"])) == (400, ["kind"])
 
 
 def test_an_alarm_is_acknowledged_commented_and_closed(ada, watched):
@@ -87,6 +89,13 @@ def test_an_alarm_is_acknowledged_commented_and_closed(ada, watched):
     ]
     again = ada.post(f"{address}close/", {"outcome": "passed", "comment": "x"}, "json")
     assert (again.status_code, again.json()["code"]) == (409, "conflict")
+
+
+@pytest.mark.parametrize("body", [{}, {"comment": ""}, {"comment": " \n"}])
+def test_a_comment_says_something(ada, watched, body):
+    answer = ada.post(f"/api/v1/alarms/{watched.pk}/comment/", body, "json")
+    assert (answer.status_code, list(answer.json()["errors"])) == (400, ["comment"])
+    assert not watched.trail.exists()
 
 
 def test_alarms_are_listed_by_state_and_kind_in_so_many_queries(

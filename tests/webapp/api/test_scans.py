@@ -49,9 +49,10 @@ def test_an_upload_is_known_by_its_id_from_then_on(client, site):
 
 
 def test_what_is_no_scan_yet_has_no_picture_and_cannot_be_moved(client_of, person, site, other_site):
-    admin = client_of(person("ada", role="admin", site=site), site, (*SCOPES, "scan.move"))
+    scopes = (*SCOPES, "scan.move", "scan.label")
+    admin = client_of(person("ada", role="admin", site=site), site, scopes)
     upload, theirs = UploadFactory(site=site), UploadFactory(site=other_site)
-    for path, method in (("preview", "get"), ("display", "get"), ("move", "post")):
+    for path, method in (("preview", "get"), ("display", "get"), ("labels", "get"), ("move", "post")):
         answer = getattr(admin, method)(f"{URL}{upload.pk}/{path}/")
         assert (answer.status_code, code_of(answer)) == (409, "not_ready")
         assert getattr(admin, method)(f"{URL}{theirs.pk}/{path}/").status_code == 404

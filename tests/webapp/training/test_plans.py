@@ -128,6 +128,10 @@ def test_only_who_may_train_writes_a_plan_within_its_bounds_and_leaves_a_trace(
         plan(cadence="hourly", weekday=7, day=31, new_labels=0, at="02:00", start="nowhere")
     assert set(caught.value.fields) == {"cadence", "weekday", "day", "new_labels", "at", "start"}
     assert not RetrainingPlan.objects.exists()
+    for strange in ({"a": ["\x84"]}, {"arch": "é"}, {"--arch": "x"}, {"seed": -1}, {"seed": True}):
+        with pytest.raises(CodedError) as caught:
+            plan(config=strange)
+        assert list(caught.value.fields) == list(strange), "no training could be started with it"
     plan(cadence="daily")
     plan(new_labels=5)
     kept = RetrainingPlan.objects.get()

@@ -7,7 +7,7 @@ from typing import Any
 from rest_framework import serializers
 
 from classifier.contract import Slot
-from webapp.api.fields import Key, Text, Truth, Whole
+from webapp.api.fields import FormTruth, Key, Moment, Text, Truth, Whole
 from webapp.labels.agreement import Kappa
 from webapp.labels.exchange import Report
 from webapp.labels.labelling import FINDINGS_IN_A_LABEL, REGIONS_AT_MOST, Said
@@ -188,8 +188,8 @@ class QueueCreateSerializer(serializers.Serializer):
     at_most = Whole(min_value=1, max_value=SCANS_AT_MOST, default=100)
     slot = serializers.ChoiceField(choices=SLOTS, default=Slot.CXR.value)
     unlabelled = Truth(default=True, help_text="only what nobody has labelled")
-    received_after = serializers.DateTimeField(required=False, allow_null=True, default=None)
-    received_before = serializers.DateTimeField(required=False, allow_null=True, default=None)
+    received_after = Moment(required=False, allow_null=True, default=None)
+    received_before = Moment(required=False, allow_null=True, default=None)
     scans = serializers.ListField(
         child=Key(), required=False, allow_null=True, default=None, min_length=1, max_length=SCANS_NAMED
     )
@@ -282,7 +282,7 @@ class DecisionSerializer(ItemSerializer):
 
 class TableSerializer(serializers.Serializer):
     file = serializers.FileField(help_text="CSV, UTF-8")
-    dry_run = serializers.BooleanField(default=False, help_text="only tell what would come of it")
+    dry_run = FormTruth(default=False, help_text="only tell what would come of it")
 
 
 class ManifestTableSerializer(TableSerializer):

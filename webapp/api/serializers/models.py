@@ -11,7 +11,7 @@ from rest_framework import serializers
 from classifier.contract import Slot
 from webapp.accounts.models import ApiToken, Membership, Site
 from webapp.accounts.permissions import Permission
-from webapp.api.fields import Text
+from webapp.api.fields import Key, Text
 from webapp.audit.models import AuditEvent
 from webapp.registry.models import ModelStatus, ModelVersion, Promotion
 from webapp.training.models import RunStatus, Start, TrainingRun, Trigger
@@ -180,7 +180,7 @@ class RunStartSerializer(serializers.Serializer):
     manifest = Text(
         max_length=1000, validators=[RegexValidator(r"^/[ -~]{1,999}$")], required=False, default=""
     )
-    snapshot = serializers.UUIDField(required=False, allow_null=True, default=None)
+    snapshot = Key(required=False, allow_null=True, default=None)
     slot = serializers.ChoiceField(choices=SLOTS, default="cxr")
     start = serializers.ChoiceField(choices=Start.choices, default=Start.ANEW.value)
     config = Options(required=False, default=dict, help_text="options of python -m classifier train, by name")

@@ -157,6 +157,10 @@ class CommentSerializer(serializers.Serializer):
     comment = Text(max_length=COMMENT_AT_MOST, allow_blank=True, default="", help_text="no patient data")
 
 
+class SaySomethingSerializer(serializers.Serializer):
+    comment = Text(max_length=COMMENT_AT_MOST, help_text="what was found out; no patient data")
+
+
 class CloseSerializer(serializers.Serializer):
     outcome = serializers.ChoiceField(choices=[(outcome, outcome) for outcome in OUTCOMES])
     comment = Text(max_length=COMMENT_AT_MOST, help_text="why; no patient data")

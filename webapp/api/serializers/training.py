@@ -9,7 +9,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from webapp.analysis.shadow import Agreement
-from webapp.api.fields import Text
+from webapp.api.fields import Key, Text, TimeOfDay, Truth, Whole
 from webapp.api.serializers.models import SLOTS, Options
 from webapp.registry.gate import Policy
 from webapp.registry.models import Comparison, ComparisonStatus, GatePolicy
@@ -70,7 +70,7 @@ class PlanSerializer(serializers.Serializer):
     cadence = serializers.ChoiceField(choices=Cadence.choices)
     weekday = serializers.IntegerField()
     day = serializers.IntegerField()
-    at = serializers.TimeField()
+    at = TimeOfDay()
     next_at = serializers.DateTimeField(allow_null=True)
     new_labels = serializers.IntegerField(allow_null=True)
     on_drift = serializers.BooleanField()
@@ -93,13 +93,13 @@ class PlanWriteSerializer(serializers.Serializer):
     """What is left out keeps its value, or its default."""
 
     slot = serializers.ChoiceField(choices=SLOTS, default="cxr")
-    enabled = serializers.BooleanField(required=False)
+    enabled = Truth(required=False)
     cadence = serializers.ChoiceField(choices=Cadence.choices, required=False)
-    weekday = serializers.IntegerField(min_value=0, max_value=6, required=False)
-    day = serializers.IntegerField(min_value=1, max_value=28, required=False)
-    at = serializers.TimeField(required=False)
-    new_labels = serializers.IntegerField(min_value=1, max_value=1_000_000, required=False, allow_null=True)
-    on_drift = serializers.BooleanField(required=False)
+    weekday = Whole(min_value=0, max_value=6, required=False)
+    day = Whole(min_value=1, max_value=28, required=False)
+    at = TimeOfDay(required=False)
+    new_labels = Whole(min_value=1, max_value=1_000_000, required=False, allow_null=True)
+    on_drift = Truth(required=False)
     start = serializers.ChoiceField(choices=Start.choices, required=False)
     config = Options(required=False)
 
@@ -161,7 +161,7 @@ class ComparisonDetailSerializer(ComparisonSerializer):
 
 
 class CompareSerializer(serializers.Serializer):
-    snapshot = serializers.UUIDField()
+    snapshot = Key()
 
 
 class ShadowAgreementSerializer(serializers.Serializer):
@@ -186,14 +186,14 @@ def agreement_answer(shadow: bool, told: Agreement) -> dict[str, Any]:
 
 
 class ShadowSerializer(serializers.Serializer):
-    on = serializers.BooleanField()
+    on = Truth()
 
 
 class PromoteSerializer(serializers.Serializer):
     """`override`: against the gate, or without its word; the scope `model.override` is needed then."""
 
     reason = Text(max_length=500)
-    override = serializers.BooleanField(default=False)
+    override = Truth(default=False)
 
 
 class RollbackSerializer(serializers.Serializer):

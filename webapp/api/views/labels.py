@@ -18,6 +18,7 @@ from webapp.api.filters import LabelFilter
 from webapp.api.intake import bounded
 from webapp.api.resource import Listing, Resource
 from webapp.api.serializers import labels as shapes
+from webapp.api.views.scans import scan_by_id
 from webapp.core.errors import CodedError
 from webapp.labels import exchange
 from webapp.labels.labelling import label_add
@@ -89,7 +90,7 @@ class ScanLabels(Resource):
     @extend_schema(operation_id="scan_labels", responses=shapes.ScanLabelsSerializer)
     def get(self, request: Request, scan_id: UUID) -> Response:
         """What people said of one scan, newest first, and what is taken for true of it."""
-        scan = scan_or_404(request.user, scan_id, "scan.label")
+        scan = scan_by_id(request.user, scan_id, "scan.label")
         labels = list(labels_visible(request.user).filter(scan=scan))
         whole = len(labels) == scan.labels.count()
         reference = reference_labels(site=scan.site, scans=[scan.pk]).get(scan.pk, {}) if whole else None

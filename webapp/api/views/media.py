@@ -168,11 +168,12 @@ def as_png(request: Request, etag: str, make: Any) -> HttpResponse:
     return response
 
 
-def opened(name: str) -> Any:
+def opened(name: str, what: str = "The picture") -> Any:
+    """A stored file; raises CodedError `unavailable` where the store has it no more."""
     try:
         return storage.open_file(name)
     except FileNotFoundError as error:
-        raise CodedError("unavailable", "The picture is missing from the store.") from error
+        raise CodedError("unavailable", f"{what} is missing from the store.") from error
 
 
 def _drawn(analysis: Analysis, cam: dict[str, Any], finding: str, opacity: float) -> HttpResponse:

@@ -12,7 +12,9 @@ from rest_framework.response import Response
 from webapp.api.filters import AlarmFilter
 from webapp.api.resource import Listing, Resource
 from webapp.api.serializers import monitoring as shapes
+from webapp.core.errors import CodedError
 from webapp.monitoring import services
+from webapp.monitoring.kinds import Kind
 from webapp.monitoring.models import Alarm
 from webapp.monitoring.selectors import (
     alarm_or_404,
@@ -56,6 +58,8 @@ class MonitoringSeries(Resource):
         """The course of a version's charts at the site: the round in force and up to three before it."""
         version = model_or_404(request.user, model_id)
         wanted = request.query_params.get("kind")
+        if wanted is not None and wanted not in set(Kind):
+            raise CodedError("invalid", fields={"kind": [f"One of {', '.join(Kind)} is needed."]})
         shown = [c for c in charts(self.site, version) if c.round and wanted in (None, c.kind.value)]
         earlier = earlier_rounds([chart.round for chart in shown])
         return Response(
@@ -114,12 +118,12 @@ class AlarmAcknowledge(_Act):
 
 class AlarmComment(_Act):
     @extend_schema(
-        operation_id="alarm_comment", request=shapes.CommentSerializer, responses=shapes.AlarmSerializer
+        operation_id="alarm_comment", request=shapes.SaySomethingSerializer, responses=shapes.AlarmSerializer
     )
     def post(self, request: Request, alarm_id: UUID) -> Response:
         """Add a line to an alarm's trail."""
         alarm = alarm_or_404(request.user, alarm_id, "alarm.manage")
-        fields = self.read(request, shapes.CommentSerializer)
+        fields = self.read(request, shapes.SaySomethingSerializer)
         services.alarm_comment(alarm=alarm, actor=request.user, **fields)
         return Response(self.told(request, alarm_id))
 
