@@ -157,3 +157,15 @@ def test_a_time_of_day_is_none_of_rfc_3339_for_it_has_no_zone(schema):
         assert "format" not in said
         assert all(re.search(said["pattern"], text) for text in ("02:00", "23:59:59.999999"))
         assert not re.search(said["pattern"], "02:00:00Z")
+
+
+def test_a_queues_findings_are_described_as_they_are_taken(schema):
+    said = schema["components"]["schemas"]["QueueCreateRequest"]["properties"]["findings"]
+    assert (said["minItems"], said["maxItems"], said["uniqueItems"]) == (1, 9, True)
+    assert re.search(said["items"]["pattern"], "pleural_effusion")
+    assert not re.search(said["items"]["pattern"], "Pleural effusion")
+
+
+@pytest.mark.parametrize("shape", ["LinePicture", "ManifestTable", "ModelFile", "ScanUpload", "Table"])
+def test_a_file_that_is_taken_is_described_as_not_empty(schema, shape):
+    assert schema["components"]["schemas"][f"{shape}Request"]["properties"]["file"]["minLength"] == 1
