@@ -19,7 +19,7 @@ from rest_framework.request import Request
 
 from classifier.contract import Slot
 from webapp.analysis.models import AnalysisStatus, StudyStatus
-from webapp.api.fields import MOMENT
+from webapp.api.fields import ANYTHING, MOMENT
 from webapp.core.errors import CodedError
 from webapp.labels.models import LabelSource
 from webapp.monitoring.kinds import Kind as Watched
@@ -96,7 +96,9 @@ def since(column: str) -> Moment:
 
 
 def exactly(most: int, said: str = "") -> df.CharFilter:
-    described = extend_schema_field({"type": "string", "minLength": 1, "maxLength": most})
+    described = extend_schema_field(
+        {"type": "string", "minLength": 1, "maxLength": most, "pattern": ANYTHING}
+    )
     return described(df.CharFilter(max_length=most, help_text=said))
 
 

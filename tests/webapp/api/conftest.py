@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import time
 from types import SimpleNamespace
+from uuid import uuid4
 
 import pytest
 from django.db import transaction
@@ -109,7 +110,7 @@ def labelled(scan, site, owner) -> dict:
 
 
 def trained(candidate, site, owner) -> dict:
-    frozen = {"fingerprint": factories.digest("x"), "stored_name": "snapshots/x.csv"}
+    frozen = {"fingerprint": factories.digest("x"), "stored_name": f"snapshots/{uuid4()}.csv"}
     facts = {"slot": "cxr", "findings": ["normal"], "counts": {"pictures": 1}, **frozen}
     snapshot = Snapshot.objects.create(site=site, made_by=owner, **facts)
     SnapshotAudit.objects.create(snapshot=snapshot)

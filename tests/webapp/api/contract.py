@@ -45,7 +45,10 @@ def main() -> int:
 def parameters(case: SimpleNamespace) -> str:
     """What is there, as schemathesis' values of the addresses' ids."""
     names = {f"{name}_id": record.pk for name, record in vars(case).items()}
-    return "\n[parameters]\n" + "".join(f'"path.{name}" = "{key}"\n' for name, key in names.items())
+    names["method"] = case.explanation.method
+    # What another answer tells of would be asked for by these ids all the same.
+    once = "\n[phases.stateful]\nenabled = false\n"
+    return once + "\n[parameters]\n" + "".join(f'"path.{name}" = "{key}"\n' for name, key in names.items())
 
 
 def prepared(folder: Path) -> tuple[str, SimpleNamespace]:
@@ -77,6 +80,9 @@ def prepared(folder: Path) -> tuple[str, SimpleNamespace]:
         path = storage.path_of(name)
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.new("L", (64, 64)).save(path, "PNG")
+    manifest = storage.path_of(case.snapshot.stored_name)
+    manifest.parent.mkdir(parents=True, exist_ok=True)
+    manifest.write_text("image,findings\n")
     return token_create(user=user, site=site, name="contract", scopes=tuple(Permission))[1], case
 
 

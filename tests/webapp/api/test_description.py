@@ -157,3 +157,28 @@ def test_a_time_of_day_is_none_of_rfc_3339_for_it_has_no_zone(schema):
         assert "format" not in said
         assert all(re.search(said["pattern"], text) for text in ("02:00", "23:59:59.999999"))
         assert not re.search(said["pattern"], "02:00:00Z")
+
+
+def test_a_queues_findings_are_described_as_they_are_taken(schema):
+    said = schema["components"]["schemas"]["QueueCreateRequest"]["properties"]["findings"]
+    assert (said["minItems"], said["maxItems"], said["uniqueItems"]) == (1, 9, True)
+    assert re.search(said["items"]["pattern"], "pleural_effusion")
+    assert not re.search(said["items"]["pattern"], "Pleural effusion")
+
+
+@pytest.mark.parametrize("shape", ["LinePicture", "ManifestTable", "ModelFile", "ScanUpload", "Table"])
+def test_a_file_that_is_taken_is_described_as_not_empty(schema, shape):
+    assert schema["components"]["schemas"][f"{shape}Request"]["properties"]["file"]["minLength"] == 1
+
+
+def test_texts_in_a_query_say_that_they_hold_no_null_character(schema):
+    texts = [
+        (name, parameter["schema"])
+        for name, operation in operations(schema)
+        for parameter in operation.get("parameters", [])
+        if parameter["in"] == "query" and parameter["schema"].get("type") == "string"
+    ]
+    free = [(name, said) for name, said in texts if not {"enum", "format"} & set(said)]
+    assert len(free) >= 4
+    for name, said in free:
+        assert not re.search(said.get("pattern", ""), "a\x00b"), name

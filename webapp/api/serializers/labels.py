@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from classifier.contract import Slot
-from webapp.api.fields import FormTruth, Key, Moment, Text, Truth, Whole
+from webapp.api.fields import Bytes, FormTruth, Key, Moment, Text, Truth, Whole
 from webapp.labels.agreement import Kappa
 from webapp.labels.exchange import Report
 from webapp.labels.labelling import FINDINGS_IN_A_LABEL, REGIONS_AT_MOST, Said
@@ -24,7 +25,7 @@ from webapp.labels.models import (
     Stated,
 )
 from webapp.labels.progress import Agreement, ReaderProgress
-from webapp.labels.queues import FINDINGS_AT_MOST, SCANS_AT_MOST
+from webapp.labels.queues import FINDING, FINDINGS_AT_MOST, SCANS_AT_MOST
 
 SLOTS = [(slot.value, slot.value) for slot in Slot]
 SCANS_NAMED = 1000
@@ -178,11 +179,26 @@ def reader_answer(one: ReaderProgress) -> dict[str, Any]:
     }
 
 
+@extend_schema_field(
+    {
+        "type": "array",
+        "items": {"type": "string", "pattern": f"^{FINDING.pattern}$", "maxLength": 64},
+        "minItems": 1,
+        "maxItems": FINDINGS_AT_MOST,
+        "uniqueItems": True,
+    }
+)
+class AskedFindings(serializers.ListField):
+    """Checked by `labels.queues`, which says what a finding looks like."""
+
+    child = Text(max_length=64)
+
+
 class QueueCreateSerializer(serializers.Serializer):
     """`scans` names the pictures; without it they are chosen by the rest."""
 
     name = Text(max_length=100)
-    findings = serializers.ListField(child=Text(max_length=64), min_length=1, max_length=FINDINGS_AT_MOST)
+    findings = AskedFindings(min_length=1, max_length=FINDINGS_AT_MOST)
     order = serializers.ChoiceField(choices=QueueOrder.choices, default=QueueOrder.RANDOM.value)
     readers = Whole(min_value=1, max_value=READERS_AT_MOST, default=1)
     at_most = Whole(min_value=1, max_value=SCANS_AT_MOST, default=100)
@@ -281,7 +297,7 @@ class DecisionSerializer(ItemSerializer):
 
 
 class TableSerializer(serializers.Serializer):
-    file = serializers.FileField(help_text="CSV, UTF-8")
+    file = Bytes(help_text="CSV, UTF-8")
     dry_run = FormTruth(default=False, help_text="only tell what would come of it")
 
 
@@ -345,7 +361,7 @@ class ManifestDetailSerializer(ManifestSerializer):
 
 class LinePictureSerializer(serializers.Serializer):
     line = serializers.IntegerField(min_value=2, help_text="of the manifest's file; its heading is line 1")
-    file = serializers.FileField()
+    file = Bytes()
 
 
 class LineUploadSerializer(serializers.Serializer):

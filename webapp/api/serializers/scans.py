@@ -14,7 +14,7 @@ from classifier.images.listing import ARCHIVE_ADVICE, Skip
 from webapp.analysis.models import Analysis
 from webapp.analysis.selectors import progress_of
 from webapp.analysis.summaries import scan_state
-from webapp.api.fields import Key, Text, Truth
+from webapp.api.fields import Bytes, Key, Text, Truth
 from webapp.registry.models import ModelVersion
 from webapp.scans.claims import LENGTH, LINE, MODALITIES
 from webapp.scans.models import Scan, Upload
@@ -56,11 +56,6 @@ class SaidDate(Said):
 @extend_schema_field({"type": "string", "pattern": f"^({'|'.join(MODALITIES)})$"})
 class SaidModality(Said):
     pass
-
-
-@extend_schema_field({"type": "string", "format": "binary", "minLength": 1})
-class Bytes(serializers.FileField):
-    """An empty file is refused with a code of its own, where files are taken in."""
 
 
 class ScanUploadSerializer(serializers.Serializer):

@@ -9,7 +9,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from webapp.analysis.shadow import Agreement
-from webapp.api.fields import Key, Text, TimeOfDay, Truth, Whole
+from webapp.api.fields import Bytes, Key, Text, TimeOfDay, Truth, Whole
 from webapp.api.serializers.models import SLOTS, Options
 from webapp.registry.gate import Policy
 from webapp.registry.models import Comparison, ComparisonStatus, GatePolicy
@@ -268,4 +268,4 @@ class LogSerializer(serializers.Serializer):
 
 
 class ModelFileSerializer(serializers.Serializer):
-    file = serializers.FileField(help_text="a model file of python -m classifier train")
+    file = Bytes(help_text="a model file of python -m classifier train")

@@ -17,6 +17,7 @@ from rest_framework.response import Response
 from classifier.contract import worth_showing
 from webapp.accounts.services import for_sites
 from webapp.analysis.models import Analysis
+from webapp.api.fields import ANYTHING
 from webapp.api.filters import AnalysisFilter
 from webapp.api.resource import Listing, Resource, etag_of
 from webapp.api.serializers.scans import AnalysisSerializer, CamSerializer, analysis_answers
@@ -111,7 +112,7 @@ class AnalysisOverlay(Resource):
         parameters=[
             OpenApiParameter(
                 "finding",
-                {"type": "string", "minLength": 1},
+                {"type": "string", "minLength": 1, "pattern": ANYTHING},
                 description="left out: the one worth showing; 404 for one that the model does not know",
             ),
             OpenApiParameter("opacity", {"type": "number", "minimum": 0, "maximum": 1, "default": 1}),
