@@ -12,6 +12,8 @@ from typing import BinaryIO
 
 from django.conf import settings
 
+from webapp.core.errors import CodedError
+
 DRAFT = ".draft-"
 # Who names stored files: each gives names and their sha256. Apps above `core` add themselves when ready.
 Named = Callable[[], Iterable[tuple[str, str]]]
@@ -56,6 +58,14 @@ def put_file(source: Path, name: str) -> Path:
 def open_file(name: str) -> BinaryIO:
     """Open a stored file for reading; raises FileNotFoundError when it is missing."""
     return path_of(name).open("rb")
+
+
+def opened(name: str, what: str) -> BinaryIO:
+    """A stored file; raises CodedError `unavailable`, saying `what`, where the store has it no more."""
+    try:
+        return open_file(name)
+    except FileNotFoundError as error:
+        raise CodedError("unavailable", f"{what} is missing from the store.") from error
 
 
 def is_working() -> bool:

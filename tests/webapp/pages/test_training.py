@@ -146,6 +146,14 @@ def test_freezing_tells_when_nothing_is_labelled_and_shows_what_was_frozen(loop,
     assert b"".join(answer.streaming_content).startswith(b"image,finding,patient")
 
 
+def test_a_file_that_the_store_has_no_more_is_told_in_words(loop, admin):
+    storage.path_of(loop.candidate.stored_name).unlink()
+    for name, key in (("snapshot_manifest", loop.snapshot.pk), ("model_artifact", loop.candidate.pk)):
+        answer = admin.get(reverse(f"pages:{name}", args=[key]))
+        assert answer.status_code == 503
+        assert "is missing from the store" in answer.content.decode()
+
+
 def test_a_schedule_is_written_and_deleted_on_the_page(loop, admin, browser, owner):
     said = {"slot": "cxr", "cadence": "weekly", "weekday": "2", "day": "1", "at": "03:30", "enabled": "on",
             "new_labels": "50", "start": "active"}  # fmt: skip

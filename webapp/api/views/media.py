@@ -26,6 +26,7 @@ from webapp.core import storage
 from webapp.core.errors import CodedError
 from webapp.scans.models import Scan
 
+PICTURE = "The picture"
 PNG = {(200, "image/png"): OpenApiResponse(OpenApiTypes.BINARY, description="the picture")}
 
 
@@ -46,7 +47,7 @@ class Picture(Resource):
     def picture(self, request: Request, scan_id: UUID) -> HttpResponse:
         scan = scan_by_id(request.user, scan_id)
         name, sha256 = getattr(scan, f"{self.kind}_name"), getattr(scan, f"{self.kind}_sha256")
-        return as_png(request, f'"{sha256}"', lambda: FileResponse(opened(name), content_type="image/png"))
+        return as_png(request, f'"{sha256}"', lambda: png_file(name))
 
 
 class Preview(Picture):
@@ -169,12 +170,8 @@ def as_png(request: Request, etag: str, make: Any) -> HttpResponse:
     return response
 
 
-def opened(name: str, what: str = "The picture") -> Any:
-    """A stored file; raises CodedError `unavailable` where the store has it no more."""
-    try:
-        return storage.open_file(name)
-    except FileNotFoundError as error:
-        raise CodedError("unavailable", f"{what} is missing from the store.") from error
+def png_file(name: str) -> FileResponse:
+    return FileResponse(storage.opened(name, PICTURE), content_type="image/png")
 
 
 def _drawn(analysis: Analysis, cam: dict[str, Any], finding: str, opacity: float) -> HttpResponse:
@@ -182,7 +179,7 @@ def _drawn(analysis: Analysis, cam: dict[str, Any], finding: str, opacity: float
 
     scan = analysis.scan
     title = f"{finding} {analysis.probabilities[finding]:.2f}, model {analysis.model_version}"
-    with opened(scan.preview_name) as preview:
+    with storage.opened(scan.preview_name, PICTURE) as preview:
         png = overlay_png(
             preview, cam, finding, rows=scan.rows, columns=scan.columns, opacity=opacity, title=title
         )

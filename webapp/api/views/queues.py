@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from django.http import FileResponse, HttpResponse
+from django.http import HttpResponse
 from drf_spectacular.utils import extend_schema
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
@@ -14,7 +14,7 @@ from rest_framework.response import Response
 from webapp.api.filters import QueueFilter
 from webapp.api.resource import Listing, Resource
 from webapp.api.serializers import labels as shapes
-from webapp.api.views.media import PNG, PngRenderer, as_png, opened
+from webapp.api.views.media import PNG, PngRenderer, as_png, png_file
 from webapp.core.errors import CodedError
 from webapp.labels.labelling import adjudicate, answer_of, case_label, own_label, queue_close
 from webapp.labels.models import ItemStatus, Label, LabelQueue, QueueItem
@@ -197,7 +197,7 @@ class CasePicture(Resource):
     def picture(self, request: Request, item_id: UUID) -> HttpResponse:
         scan = item_or_404(request.user, item_id).scan
         name, sha256 = getattr(scan, f"{self.kind}_name"), getattr(scan, f"{self.kind}_sha256")
-        return as_png(request, f'"{sha256}"', lambda: FileResponse(opened(name), content_type="image/png"))
+        return as_png(request, f'"{sha256}"', lambda: png_file(name))
 
 
 class CasePreview(CasePicture):

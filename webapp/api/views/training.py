@@ -16,7 +16,7 @@ from webapp.api.filters import RunFilter, SnapshotFilter
 from webapp.api.resource import Listing, Resource
 from webapp.api.serializers import models as shapes
 from webapp.api.serializers import training as forms
-from webapp.api.views.media import opened
+from webapp.core import storage
 from webapp.core.errors import CodedError
 from webapp.training.models import RetrainingPlan, Snapshot, TrainingRun
 from webapp.training.plans import plan_delete, plan_set
@@ -92,7 +92,7 @@ class SnapshotManifest(Resource):
         snapshot = snapshot_or_404(request.user, snapshot_id)
         if snapshot.site_id not in (None, self.site.pk):
             raise CodedError("not_found")
-        return FileResponse(opened(snapshot.stored_name, "The manifest"), content_type="text/csv")
+        return FileResponse(storage.opened(snapshot.stored_name, "The manifest"), content_type="text/csv")
 
 
 class RunCollection(Listing):

@@ -168,7 +168,7 @@ def shadow(request: HttpRequest, model_id: UUID) -> HttpResponse:
 def artifact(request: HttpRequest, model_id: UUID) -> FileResponse:
     version = model_or_404(request.user, model_id)
     demand(request, "model.view", version.site)
-    file = storage.open_file(version.stored_name)
+    file = storage.opened(version.stored_name, "The model's file")
     return FileResponse(file, as_attachment=True, filename=f"{version}.safetensors")
 
 

@@ -87,7 +87,7 @@ def manifest(request: HttpRequest, snapshot_id: UUID) -> FileResponse:
     frozen = snapshot_or_404(request.user, snapshot_id)
     demand(request, "training.start", frozen.site)
     name = f"snapshot-{frozen.fingerprint[:10]}.csv"
-    return FileResponse(storage.open_file(frozen.stored_name), as_attachment=True, filename=name)
+    return FileResponse(storage.opened(frozen.stored_name, "The manifest"), as_attachment=True, filename=name)
 
 
 @require_POST
