@@ -6,4 +6,8 @@ class MonitoringConfig(AppConfig):
     label = "monitoring"
 
     def ready(self) -> None:
+        from webapp.labels.orders import drift_is_scored_by
         from webapp.monitoring import checks  # noqa: F401 (registers them)
+        from webapp.monitoring.strangeness import strangeness
+
+        drift_is_scored_by(strangeness)

@@ -204,7 +204,8 @@ def test_an_admin_makes_a_queue_and_is_told_what_is_wrong(browser, boss, site, c
         case.scan,
         "2020-01-01T00:00:00+01:00",
     )
-    assert "drift" not in client.get(where).content.decode()
+    for order in ("uncertainty", "disagreement", "drift", "random"):
+        assert f'<option value="{order}"' in client.get(where).content.decode()
 
 
 def test_who_decides_sees_the_labels_side_by_side_and_not_the_model(browser, asked, owner, teammate, boss):

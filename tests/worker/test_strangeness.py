@@ -1,0 +1,41 @@
+"""The label queue's order by drift: what lies farthest from the reference is asked for first."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tests import factories
+from webapp.labels.orders import in_order
+from webapp.monitoring.kinds import Kind
+from webapp.monitoring.strangeness import strangeness
+from worker.monitor import watch
+
+pytestmark = pytest.mark.django_db
+START = datetime(2026, 11, 1, tzinfo=UTC)
+
+
+def scan_of(site, version, *, shift: float, seed: int):
+    at = START + timedelta(days=10 + seed)
+    [analysis] = factories.answers(site, version, 1, seed=seed, shift=shift, at=at)
+    return analysis.scan_id
+
+
+def test_the_strangest_picture_comes_first_and_one_without_a_reference_last(site, other_site, settings):
+    settings.HILUM_DRIFT_REFERENCE = 100
+    version = factories.ModelVersionFactory()
+    factories.answers(site, version, 120)
+    usual = scan_of(site, version, shift=0.0, seed=1)
+    assert strangeness([usual], ["normal"]) == {}, "there is no reference yet"
+    for kind in (Kind.PIXELS, Kind.FEATURES):
+        watch(site, version, kind)
+    strange, stranger = (scan_of(site, version, shift=shift, seed=2) for shift in (2.0, 5.0))
+    elsewhere = scan_of(other_site, version, shift=9.0, seed=3)
+    keys = [elsewhere, usual, stranger, strange]
+    ranked = in_order(keys, ["normal"], order="drift", seed="a")
+    assert [key for key, _ in ranked] == [stranger, strange, usual, elsewhere]
+    scores = dict(ranked)
+    assert scores[usual] == pytest.approx(1, abs=0.5), "about a spread, as usual pictures lie"
+    assert scores[elsewhere] is None
+    assert max(score for score in scores.values() if score) <= 8
