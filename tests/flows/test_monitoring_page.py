@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from tests.flows.conftest import ROOT
-from tests.flows.test_wcag import complaints, sign_in
+from tests.flows.test_wcag import sign_in
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -56,7 +56,7 @@ def answered(hilum):
     return make
 
 
-def test_an_admin_sees_what_has_changed_and_closes_the_alarm(page, hilum, answered):
+def test_an_admin_sees_what_has_changed_and_closes_the_alarm(page, hilum, answered, complaints):
     page.get_by_role("link", name="Monitoring").click()
     assert page.get_by_role("heading", name="Nothing can be said yet").is_visible()
     found = complaints(page, "monitoring without cases")

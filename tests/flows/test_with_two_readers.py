@@ -11,7 +11,6 @@ import pytest
 
 from tests.flows.conftest import PASSWORD
 from tests.flows.driving import drop, settled, wait_for
-from tests.flows.test_wcag import complaints
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(900)]
 PICTURES = 3
@@ -79,7 +78,7 @@ def following(page) -> None:
     page.wait_for_url(lambda url: url != before)
 
 
-def first_case_offline_and_changed(page) -> list[str]:
+def first_case_offline_and_changed(page, complaints) -> list[str]:
     """A box by keys, a comment, no network while it is committed, and a change of mind."""
     for key in ("2", "q", "q", "d", "Enter", "ArrowRight", "Shift+ArrowDown", "Escape", "c"):
         page.keyboard.press(key)
@@ -112,7 +111,7 @@ def decide_all(page) -> None:
         page.wait_for_url(lambda url, before=before: url != before)
 
 
-def first_reader(page) -> list[str]:
+def first_reader(page, complaints) -> list[str]:
     """Labels the queue as 2, 1, 2, the network gone for a while; answers what axe complains of."""
     page.goto("/label/")
     found = complaints(page, "queues")
@@ -120,7 +119,7 @@ def first_reader(page) -> list[str]:
     page.wait_for_url("**/label/cases/**")
     ready(page)
     found += complaints(page, "case")
-    found += first_case_offline_and_changed(page)
+    found += first_case_offline_and_changed(page, complaints)
     for key in ("1", "2"):
         following(page)
         label(page, key)
@@ -130,7 +129,7 @@ def first_reader(page) -> list[str]:
     return found
 
 
-def test_two_readers_a_kappa_and_a_decision(page, admin, phantoms, expected):
+def test_two_readers_a_kappa_and_a_decision(page, admin, phantoms, expected, complaints):
     expected += ["ERR_INTERNET_DISCONNECTED"]
     names = [row["image"] for row in csv.DictReader((phantoms / "manifest.csv").open())]
     page.goto("/upload/")
@@ -139,7 +138,7 @@ def test_two_readers_a_kappa_and_a_decision(page, admin, phantoms, expected):
 
     where = make_queue(admin, "Two readers")
     found = complaints(admin, "queue without labels")
-    found += first_reader(page)
+    found += first_reader(page, complaints)
     admin.goto("/label/")
     admin.keyboard.press("Enter")
     admin.wait_for_url("**/label/cases/**")

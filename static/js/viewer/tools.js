@@ -50,6 +50,7 @@ export class Tools {
       if (measured !== this.#unsaid || changeType !== Change.StatsUpdated) return;
       this.#unsaid = null;
       this.onMeasured(inWords(measured));
+      this.#render(); // its label was drawn before its figures were worked out
     });
   }
 
