@@ -8,13 +8,13 @@ import imagecodecs
 import numpy as np
 from PIL import Image
 
-_FAST, _RUN_LENGTH, _SUB = 1, 3, 16
+_FAST, _RUN_LENGTH, _UP = 1, 3, 32
 
 
 def write_grey(path: Path, pixels: np.ndarray) -> None:
     """Write `pixels` (H, W) uint8 or uint16; three times as quick as Pillow at the same size."""
     encoded = imagecodecs.png_encode(
-        np.ascontiguousarray(pixels), level=_FAST, strategy=_RUN_LENGTH, filter=_SUB
+        np.ascontiguousarray(pixels), level=_FAST, strategy=_RUN_LENGTH, filter=_UP
     )
     Path(path).write_bytes(encoded)
 

@@ -1,6 +1,6 @@
 // One picture on the screen: a Cornerstone stack viewport, its window and view, and a layer over it for the heatmap.
 import { Enums } from "@cornerstonejs/core";
-import { fetched } from "./pictures.js";
+import { extremes, fetched } from "./pictures.js";
 
 const { CAMERA_MODIFIED, IMAGE_RENDERED, VOI_MODIFIED } = Enums.Events;
 const ZOOM_LIMITS = [0.2, 40];
@@ -72,8 +72,8 @@ export class Pane {
   }
 
   get range() {
-    const { minPixelValue, maxPixelValue } = this.#viewport.getCornerstoneImage();
-    return { width: maxPixelValue - minPixelValue, level: (maxPixelValue + minPixelValue) / 2 };
+    const [low, high] = extremes(this.#viewport.getCornerstoneImage());
+    return { width: high - low, level: (high + low) / 2 };
   }
 
   get inverted() { return Boolean(this.#viewport.getProperties().invert); }

@@ -25,7 +25,9 @@ const pixelsOf = async (picture) => {
   return pixels;
 };
 
-function range(pixels) {
+/** The lowest and the highest grey level of an image. */
+export function extremes(image) {
+  const pixels = image.getPixelData();
   let [low, high] = [65535, 0];
   for (let at = 0; at < pixels.length; at += 1) {
     const level = pixels[at];
@@ -38,7 +40,6 @@ function range(pixels) {
 function imageOf(imageId, pixels) {
   const picture = described.get(imageId);
   const { rows, columns } = picture;
-  const [low, high] = range(pixels);
   const [rowPixelSpacing, columnPixelSpacing] = picture.spacing ?? [1, 1];
   const voxelManager = utilities.VoxelManager.createImageVoxelManager({
     width: columns, height: rows, numberOfComponents: 1, scalarData: pixels, id: imageId,
@@ -47,7 +48,8 @@ function imageOf(imageId, pixels) {
     imageId, rows, columns, height: rows, width: columns, color: false, rgba: false, numberOfComponents: 1,
     // The server has applied the modality LUT: GPU and CPU rendering disagree about it.
     slope: 1, intercept: 0, windowCenter: picture.windowCenter, windowWidth: picture.windowWidth,
-    minPixelValue: low, maxPixelValue: high, invert: false, dataType: "Uint16Array",
+    minPixelValue: 0, maxPixelValue: 65535, // what may occur: what does is looked for when it is asked for
+    invert: false, dataType: "Uint16Array",
     rowPixelSpacing, columnPixelSpacing, sizeInBytes: pixels.byteLength, voxelManager,
     getPixelData: () => pixels, getCanvas: undefined,
   };

@@ -82,8 +82,6 @@ function listen(viewer) {
     for (const button of page.querySelectorAll("[data-tool]")) button.setAttribute("aria-pressed", String(button.dataset.act === chosen));
   };
   viewer.tools.onMeasured = say;
-  viewer.onChange = (pane) => { pane.element.closest("[data-viewer]").querySelector("[data-read-out]").textContent = readOut(pane); };
-  panel.onChange = (choices) => { viewer.heatChoices = choices; };
   for (const [at, figure] of figures.entries()) {
     figure.addEventListener("keydown", (event) => {
       if (event.target !== figure || !viewer.tools.measures || !["Enter", "Escape"].includes(event.key)) return;
@@ -99,20 +97,23 @@ function listen(viewer) {
   }
 }
 
+const succeeds = (promise) => promise.then(() => true, () => false);
+
 async function show() {
   const pictures = JSON.parse(page.querySelector("#pictures").textContent);
   viewer = new Viewer(figures, pictures);
-  listen(viewer);
+  viewer.onChange = (pane) => { pane.element.closest("[data-viewer]").querySelector("[data-read-out]").textContent = readOut(pane); };
+  panel.onChange = (choices) => { viewer.heatChoices = choices; };
   panel.attach(evidence, viewer.panes);
-  try {
-    await viewer.open();
-    figures.forEach((figure) => figure.querySelector("[data-preview]").remove());
-    page.dataset.shown = "1";
-    performance.mark("hilum:shown");
-    fetchAhead();
-  } catch {
-    page.querySelector("[data-no-picture]").hidden = false;
-  }
+  const shown = await succeeds(viewer.open());
+  if (shown) figures.forEach((figure) => figure.querySelector("[data-preview]").remove());
+  performance.mark("hilum:shown");
+  const equipped = await succeeds(viewer.equip());
+  if (equipped) listen(viewer);
+  page.querySelector("[data-no-picture]").hidden = shown && equipped;
+  if (!(shown && equipped)) return;
+  page.dataset.shown = "1";
+  fetchAhead();
 }
 
 /** Has the next study's picture in the browser's cache by the time that it is asked for. */

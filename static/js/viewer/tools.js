@@ -3,7 +3,7 @@
 import {
   AngleTool, Enums, LengthTool, PanTool, ToolGroupManager, WindowLevelTool, ZoomTool, addTool, annotation, init,
 } from "@cornerstonejs/tools";
-import { eventTarget, utilities } from "@cornerstonejs/core";
+import { Enums as Core, eventTarget, triggerEvent, utilities } from "@cornerstonejs/core";
 import { pictureOf } from "./pictures.js";
 
 const GROUP = "hilum";
@@ -55,7 +55,9 @@ export class Tools {
   }
 
   take(pane) {
-    this.#group.addViewport(pane.viewport.id, pane.viewport.renderingEngineId);
+    const { id: viewportId, renderingEngineId, element } = pane.viewport;
+    triggerEvent(eventTarget, Core.Events.ELEMENT_ENABLED, { element, viewportId, renderingEngineId }); // it was, before there were tools to listen
+    this.#group.addViewport(viewportId, renderingEngineId);
     this.choose(this.#now);
   }
 

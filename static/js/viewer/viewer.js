@@ -3,7 +3,6 @@ import { RenderingEngine, setUseCPURendering } from "@cornerstonejs/core";
 import { Lens } from "./lens.js";
 import { Pane } from "./pane.js";
 import { serve } from "./pictures.js";
-import { Tools } from "./tools.js";
 
 const ENGINE = "hilum";
 const KEYS_PAN = 40;
@@ -11,6 +10,7 @@ const KEYS_PAN = 40;
 export class Viewer {
   #active; #echo = false;
   linked = true;
+  tools = null; // until `equip` has brought them
   onChange = () => {};
 
   /** `figures` are the elements that hold [data-viewport]; `pictures` describe what each shows, in order. */
@@ -21,22 +21,29 @@ export class Viewer {
     const engine = new RenderingEngine(ENGINE);
     this.panes = figures.map((figure, at) => new Pane(engine, figure.querySelector("[data-viewport]"), pictures[at]));
     this.#active = this.panes[0];
-    this.tools = new Tools(this.panes);
     figures.forEach((figure, at) => {
       this.#listen(figure, this.panes[at]);
-      new Lens(engine, this.panes[at]).listen(figure, () => this.tools.now === "magnifier");
+      new Lens(engine, this.panes[at]).listen(figure, () => this.tools?.now === "magnifier");
     });
   }
 
-  /** Opens every pane; the first rejection is the caller's to tell, the other pane stays usable. */
+  /** Opens every pane; when one could not be, the others stay usable, and the first reason is thrown at the end. */
   async open() {
-    await Promise.all(this.panes.map(async (pane) => {
+    const opened = await Promise.allSettled(this.panes.map(async (pane) => {
       await pane.open();
-      this.tools.take(pane);
       pane.onView = (changed) => this.#follow(changed);
       pane.onChange = (changed) => this.onChange(changed);
       this.onChange(pane);
     }));
+    const failed = opened.find(({ status }) => status === "rejected");
+    if (failed) throw failed.reason;
+  }
+
+  /** Brings the tools, which no picture has to wait for, to the panes that are open. */
+  async equip() {
+    const { Tools } = await import("./tools.js");
+    this.tools = new Tools(this.panes);
+    this.panes.filter((pane) => pane.ready).forEach((pane) => this.tools.take(pane));
   }
 
   get active() { return this.#active; }
@@ -90,6 +97,6 @@ export class Viewer {
       const box = pane.element.getBoundingClientRect();
       if (pane.ready) pane.zoom(Math.exp(-event.deltaY / 400), [event.clientX - box.left, event.clientY - box.top]);
     }, { passive: false });
-    figure.addEventListener("dblclick", () => { if (pane.ready && !this.tools.measures) pane.fit(); });
+    figure.addEventListener("dblclick", () => { if (pane.ready && !this.tools?.measures) pane.fit(); });
   }
 }
