@@ -10,6 +10,7 @@ from datetime import datetime
 from django.core.cache import cache
 from django.db import connection
 from django.db.models import Q, QuerySet
+from django.db.models.functions import Coalesce
 
 from webapp.accounts.models import Site, User
 from webapp.accounts.services import for_sites
@@ -114,18 +115,33 @@ def _filtered(rows: QuerySet[StudySummary], asked: Filters) -> QuerySet[StudySum
 
 
 def worklist_page(
-    rows: QuerySet[StudySummary], *, after: str | None = None, size: int = PAGE_SIZE
+    rows: QuerySet[StudySummary], *, after: str | None = None, size: int = PAGE_SIZE, searched: bool = False
 ) -> WorklistPage:
     """One page by the study that the last one ended with, so that a deep page costs what the first does.
 
-    Raises CodedError `invalid` for an `after` that is not ours.
+    `searched`: the rows are those of a search by patient. Raises CodedError `invalid` for an `after` that is
+    not ours.
     """
     total = count(rows)
+    rest = _after(rows, after)
+    if searched and total <= COUNTED_AT_MOST:
+        rest = _sorted_apart(rest)
     # The keys first: what a row shows is joined to one page of rows, never to all that match.
-    keys = list(_after(rows, after).values_list("pk", flat=True)[: size + 1])
+    keys = list(rest.values_list("pk", flat=True)[: size + 1])
     found = whole(StudySummary.objects.filter(pk__in=keys[:size])).in_bulk()
     shown = [found[key] for key in keys[:size] if key in found]
     return WorklistPage(rows=shown, after=str(keys[size - 1]) if len(keys) > size else None, total=total)
+
+
+def _sorted_apart(rows: QuerySet[StudySummary]) -> QuerySet[StudySummary]:
+    """The rows in their order, which no index gives: those that match are found first, and sorted then.
+
+    A patient's studies lie together in time. The planner takes them to be strewn, and would walk the index of
+    arrivals from its end to wherever they are.
+    """
+    order, second = rows.query.order_by
+    value = Coalesce(order.removeprefix("-"), order.removeprefix("-"))
+    return rows.order_by(value.desc() if order.startswith("-") else value.asc(), second)
 
 
 def whole(rows: QuerySet[StudySummary]) -> QuerySet[StudySummary]:

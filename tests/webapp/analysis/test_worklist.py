@@ -240,11 +240,12 @@ def test_the_worklist_answers_what_its_filters_ask(studies, owner, filters, foun
 @pytest.mark.parametrize(
     ("order", "first"), [("newest", [2, 1, 0]), ("oldest", [0, 1, 2]), ("worst", [0, 1, 2])]
 )
-def test_every_order_pages_without_gap_and_knows_the_neighbours(studies, owner, order, first):
+@pytest.mark.parametrize("searched", [False, True])
+def test_every_order_pages_without_gap_and_knows_the_neighbours(studies, owner, order, first, searched):
     rows = worklist(user=owner, order=order)
     seen, after = [], None
     for _ in studies:
-        page = worklist_page(rows, after=after, size=1)
+        page = worklist_page(rows, after=after, size=1, searched=searched)
         seen += page.rows
         after = page.after
     assert [row.study for row in seen] == [studies[i] for i in first]

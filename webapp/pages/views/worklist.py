@@ -128,7 +128,10 @@ def _context(request: HttpRequest) -> dict[str, object]:
     site, search = active_site(request), Search.of(request)
     offered = visible(request.user, None if search.sites else site)
     page = worklist_page(
-        search.among(offered, request.user), after=request.GET.get("after"), size=ROWS_A_PAGE
+        search.among(offered, request.user),
+        after=request.GET.get("after"),
+        size=ROWS_A_PAGE,
+        searched=bool(search.q.strip()),
     )
     whose = f"user:{request.user.pk}" if search.sites else f"site:{site.pk}"
     everything = count_of_all(offered, whose=whose) if search else page.total
