@@ -16,6 +16,7 @@ COMMANDS = {
         "classify pictures: one answer a line, for people or as JSON",
     ),
     "explain": ("classifier.cli.explain", "draw what speaks for a finding over its picture"),
+    "manifest": ("classifier.cli.manifest", "write the manifest of a folder of pictures, sorted by finding"),
     "train": ("classifier.train", "train a model on a manifest"),
     "pretrain": ("classifier.pretrain", "make weights to start a training from, without labels"),
     "segmenter": ("classifier.segment_train", "train the lung segmenter on pictures with drawn lungs"),
