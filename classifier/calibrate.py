@@ -22,16 +22,18 @@ def fit_calibration(
     """Temperature in 0.1..10 and biases (findings,) with the least log loss, from uncalibrated probabilities.
 
     `temperature` (Guo et al. 2017) leaves the biases at 0; `bias` (Alexandari et al. 2020) also undoes that
-    findings are drawn alike in training. `probabilities`, `targets`: (N, findings). The probabilities stand
-    in for the logits, which they give up to a constant that softmax ignores. Raises ValueError without cases.
+    findings are drawn alike in training. Targets are smoothed as by Platt (1999), so that a few cases which
+    are told apart make nothing certain. `probabilities`, `targets`: (N, findings). The probabilities stand in
+    for the logits, which they give up to a constant that softmax ignores. Raises ValueError without cases.
     """
     if not len(probabilities):
         raise ValueError("no cases to calibrate on")
     count = probabilities.shape[1]
+    believed = _smoothed(targets, activation)
 
     def loss(x: np.ndarray) -> float:
         fitted = recalibrated(probabilities, 1 / x[0], x[1:], activation)
-        return _log_loss(fitted, targets, activation) + LEASH * (x[1:] ** 2).sum()
+        return _log_loss(fitted, believed, activation) + LEASH * (x[1:] ** 2).sum()
 
     free = None if method == "bias" else 0.0
     bounds = [(1 / TEMPERATURES[1], 1 / TEMPERATURES[0]), *[(free, free)] * count]
@@ -47,6 +49,15 @@ def recalibrated(
     if activation == "sigmoid":
         return expit(np.log(sure / (1 - sure)) / temperature + bias)
     return softmax(np.log(sure) / temperature + bias, axis=1)
+
+
+def _smoothed(targets: np.ndarray, activation: str) -> np.ndarray:
+    """Targets (N, findings) of 0 and 1 as what one more case of each kind leaves to believe."""
+    there = targets.sum(axis=0)
+    if activation == "sigmoid":
+        return np.where(targets > 0, (there + 1) / (there + 2), 1 / (len(targets) - there + 2))
+    alike = targets @ there  # cases with the same finding, (N,)
+    return (1 + alike[:, None] * targets) / (alike[:, None] + targets.shape[1])
 
 
 def _log_loss(probabilities: np.ndarray, targets: np.ndarray, activation: str) -> float:

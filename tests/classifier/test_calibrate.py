@@ -142,3 +142,13 @@ def test_at_most_a_tenth_is_withheld_and_equal_uncertainties_stay_together():
     assert found["withheld"] == pytest.approx(0.1)
     tied = np.r_[np.linspace(0, 0.5, 850), np.full(150, 0.9)]
     assert fit_low_confidence(tied, np.zeros(1000, bool)) is None
+
+
+@pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
+def test_a_few_cases_that_are_told_apart_do_not_make_a_model_certain(activation):
+    first = np.r_[np.linspace(0.55, 0.9, 12), np.linspace(0.1, 0.45, 12)]
+    probabilities, targets = np.c_[first, 1 - first], np.repeat(np.eye(2), 12, axis=0)
+    temperature, bias = fit_calibration(probabilities, targets, activation)
+    fitted = recalibrated(probabilities, temperature, bias, activation)
+    assert temperature > 0.3
+    assert (targets * fitted).sum(axis=1).mean() < 13 / 14  # one error among them would be no surprise
