@@ -7,7 +7,9 @@ import math
 import torch
 from torch import nn
 
-GROWTH = ((0.35, 0.4), (0.72, 0.6), (0.88, 0.8), (1.0, 1.0))  # until this progress, this share of the size
+# Until this progress, at least this share of the size. What only the end, at its low rate, shows in full size
+# stays strange to the network: with 12 % it did better on pictures of three quarters of its own size.
+GROWTH = ((0.25, 0.5), (0.5, 0.75))
 
 
 def optimiser_for(
@@ -58,4 +60,4 @@ def rate_at(progress: float, warmup: float) -> float:
 def size_at(progress: float, full: int) -> int:
     """Side of the training pictures, a multiple of 32: small ones first, since they teach quicker."""
     share = next((share for until, share in GROWTH if progress < until), 1.0)
-    return full if share == 1.0 else max(min(64, full), round(full * share / 32) * 32)
+    return min(full, max(64, math.ceil(full * share / 32) * 32))

@@ -277,8 +277,9 @@ def test_the_learning_rate_rises_then_falls_to_nearly_nothing():
 def test_pictures_grow_to_the_full_size_in_multiples_of_32():
     sizes = [size_at(progress, 160) for progress in np.linspace(0, 1, 101)]
     assert sorted(sizes) == sizes
-    assert set(sizes) == {64, 96, 128, 160}
-    assert sizes[-1] == 160
+    assert set(sizes) == {96, 128, 160}
+    assert sizes.count(160) > 50  # half of the way: full size is no stranger at the end
+    assert {size_at(progress, 96) for progress in (0.0, 0.3, 1.0)} == {64, 96}
     assert {size_at(progress, 32) for progress in (0.0, 1.0)} == {32}
 
 
