@@ -1,6 +1,7 @@
 // The run's page: renewed while something can change, with curves that grow.
 import { fragment, poll } from "./http.js";
 import { showTimes } from "./times.js";
+import { gettext, interpolate } from "./words.js";
 
 const WIDTH = 480;
 const HEIGHT = 180;
@@ -19,10 +20,14 @@ function make(name, attributes, text) {
 const series = (curve, name) =>
   curve.filter((point) => Number.isFinite(point[name])).map((point) => [point.epoch, point[name]]);
 
+const nameOf = (measure) => ({
+  loss: gettext("loss"), val_loss: gettext("loss on validation"), val_balanced_accuracy: gettext("balanced accuracy on validation"),
+})[measure];
+
 function empty(place) {
   const told = document.createElement("p");
   told.className = "empty-chart";
-  told.textContent = "after the first epoch";
+  told.textContent = gettext("after the first epoch");
   place.replaceChildren(told);
 }
 
@@ -37,14 +42,14 @@ function chart(place, curve) {
   if (high - low < 0.02) [low, high] = [low - 0.01, high + 0.01];
   const x = (epoch) => LEFT + ((epoch - 1) / (last - 1)) * (WIDTH - LEFT - 8);
   const y = (value) => 8 + (1 - (value - low) / (high - low)) * (HEIGHT - BOTTOM - 8);
-  const told = names.map((name, i) => `${name.replaceAll("_", " ")} ${lines[i].at(-1)?.[1].toFixed(3) ?? "unknown"}`);
+  const told = names.map((name, i) => `${nameOf(name)} ${lines[i].at(-1)?.[1].toFixed(3) ?? gettext("unknown")}`);
   const svg = make("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img" });
-  svg.setAttribute("aria-label", `After epoch ${all.at(-1)[0]}: ${told.join(", ")}`);
+  svg.setAttribute("aria-label", interpolate(gettext("After epoch %(epoch)s: %(values)s"), { epoch: all.at(-1)[0], values: told.join(", ") }));
   for (const value of [low, (low + high) / 2, high]) {
     svg.append(make("line", { x1: LEFT, x2: WIDTH - 8, y1: y(value), y2: y(value), class: "chart-grid" }));
     svg.append(make("text", { x: LEFT - 6, y: y(value) + 4, "text-anchor": "end", class: "chart-text" }, value.toFixed(2)));
   }
-  svg.append(make("text", { x: LEFT, y: HEIGHT - 4, class: "chart-text" }, "epoch 1"));
+  svg.append(make("text", { x: LEFT, y: HEIGHT - 4, class: "chart-text" }, gettext("epoch 1")));
   svg.append(make("text", { x: WIDTH - 8, y: HEIGHT - 4, "text-anchor": "end", class: "chart-text" }, last));
   lines.forEach((points, i) => {
     const kind = names.length > 1 && i === 0 ? "chart-line second" : "chart-line";

@@ -182,3 +182,14 @@ def test_both_sides_colour_a_map_alike(run):
 
 def test_ages_are_told_in_one_unit(run):
     assert run("times.js", "[5, 61, 7200, 200000].map(m.ago)") == ["5 s", "1 min", "2 h", "2 d"]
+
+
+def test_words_stand_as_they_are_where_no_catalogue_is_loaded(run):
+    said = "[0, 1, 2].map((n) => m.interpolate(m.ngettext('%(n)s file', '%(n)s files', n), { n }))"
+    assert run("words.js", said) == ["0 files", "1 file", "2 files"]
+    assert run("words.js", "m.interpolate(m.gettext('%(a)s of %(b)s'), { a: '$&' })") == "$& of %(b)s"
+
+
+def test_words_are_the_catalogues_where_one_is_loaded(run):
+    django = "globalThis.django = { gettext: (text) => `G ${text}`, ngettext: (one, many, n) => `N ${many}` }"
+    assert run("words.js", f"({django}, [m.gettext('a'), m.ngettext('a', 'b', 1)])") == ["G a", "N b"]

@@ -188,6 +188,16 @@ def tablet(page, chromium, hilum) -> Iterator[object]:
     context.close()
 
 
+@pytest.mark.parametrize("width", [768, 820])
+def test_the_worklist_fits_a_tablet_held_upright(tablet, scans, width):
+    tablet.set_viewport_size({"width": width, "height": 1024})
+    tablet.goto("/")
+    over = "(part) => document.querySelector(part).scrollWidth - document.querySelector(part).clientWidth"
+    assert [tablet.evaluate(over, part) for part in ("html", ".bar", ".scroll")] == [0, 0, 0]
+    shown = tablet.locator(".worklist th:visible").all_inner_texts()
+    assert {"Patient", "Study", "Finding", "p", "Arrived"} <= set(shown)
+
+
 def test_a_tablet_shows_the_whole_picture_and_takes_two_fingers(tablet, scans):
     opened(tablet, f"/scans/{scans[1]}/")
     press(tablet, "h")

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.http import HttpRequest
+from django.utils.translation import get_language
 
 from classifier.contract import DISCLAIMER
 
 
 def house(request: HttpRequest) -> dict[str, object]:
-    return {"disclaimer": DISCLAIMER, "demo": settings.HILUM_ENV == "demo"}
+    # English is what the source says: there is nothing to translate, hence no catalogue to load.
+    translated = not (get_language() or "en").startswith("en")
+    return {"disclaimer": DISCLAIMER, "demo": settings.HILUM_ENV == "demo", "translated": translated}

@@ -7,6 +7,9 @@ from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
 from classifier.images.listing import SKIPS
 from webapp.analysis.archives import ArchiveProgress, archives_progress
 from webapp.pages.outcome import Outcome
@@ -36,22 +39,23 @@ def archive_answers(uploads: Iterable[Upload]) -> dict[UUID, dict[str, Any]]:
 def outcome_of_archive(progress: ArchiveProgress, skipped: list[dict[str, Any]]) -> Outcome:
     """How an archive stands: what is in it, what of it got no result, what was left out and why."""
     counts = [
-        (progress.under_way, "under way"),
-        (progress.refused, "refused"),
-        (progress.failed, "could not be read"),
-        (progress.elsewhere, "already here for another patient"),
+        (progress.under_way, _("%(number)s under way")),
+        (progress.refused, _("%(number)s refused")),
+        (progress.failed, _("%(number)s could not be read")),
+        (progress.elsewhere, _("%(number)s already here for another patient")),
     ]
-    said = [f"{progress.images} {'image' if progress.images == 1 else 'images'}"]
-    said += [f"{count} {words}" for count, words in counts if count]
-    headline = f"Archive: {', '.join(said)}"
+    images = ngettext("%(number)s image", "%(number)s images", progress.images)
+    said = [words % {"number": count} for count, words in [(progress.images, images), *counts] if count]
+    headline = _("Archive: %(what)s") % {"what": ", ".join(said)}
     names = [name for one in skipped for name in one["names"]][:MOST_NAMES]
     remedy = ""
     if skipped:
         reasons = [f"{one['count']} {SKIPS[one['reason']]}" for one in skipped]
         count = sum(one["count"] for one in skipped)
-        headline += f"; {count} skipped ({', '.join(reasons)})"
+        left_out = {"number": count, "reasons": ", ".join(reasons)}
+        headline += "; " + _("%(number)s skipped (%(reasons)s)") % left_out
         more = " …" if count > len(names) else ""
-        remedy = f"Skipped: {', '.join(names)}{more}" if names else ""
+        remedy = _("Skipped: %(names)s") % {"names": ", ".join(names) + more} if names else ""
     return Outcome("analysing" if progress.under_way else "unpacked", headline, remedy=remedy)
 
 

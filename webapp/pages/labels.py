@@ -8,6 +8,8 @@ from typing import Any
 
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from classifier.contract import NORMAL, Slot
 from webapp.accounts.models import User
@@ -25,19 +27,23 @@ from webapp.pages.words import name_of_finding, person_in_words
 from webapp.registry.selectors import active_models
 
 STATED = {
-    Stated.UNREAD: "not read",
-    Stated.PRESENT: "present",
-    Stated.ABSENT: "absent",
-    Stated.UNCERTAIN: "uncertain",
+    Stated.UNREAD: gettext_lazy("not read"),
+    Stated.PRESENT: gettext_lazy("present"),
+    Stated.ABSENT: gettext_lazy("absent"),
+    Stated.UNCERTAIN: gettext_lazy("uncertain"),
 }
-CONFIDENCES = {1: "low", 2: "medium", 3: "high"}
+CONFIDENCES = {1: gettext_lazy("low"), 2: gettext_lazy("medium"), 3: gettext_lazy("high")}
 ORDERS = {
-    QueueOrder.UNCERTAINTY: "the model's uncertainty, most first",
-    QueueOrder.DISAGREEMENT: "disagreement of models and readers, widest first",
-    QueueOrder.DRIFT: "drift, most unlike first",
-    QueueOrder.RANDOM: "chance, for unbiased estimates",
+    QueueOrder.UNCERTAINTY: gettext_lazy("the model's uncertainty, most first"),
+    QueueOrder.DISAGREEMENT: gettext_lazy("disagreement of models and readers, widest first"),
+    QueueOrder.DRIFT: gettext_lazy("drift, most unlike first"),
+    QueueOrder.RANDOM: gettext_lazy("chance, for unbiased estimates"),
 }
-SLOTS = {Slot.CXR: "Chest X-rays", Slot.CT: "CT slices", Slot.PHANTOM: "Phantoms (simulated pictures)"}
+SLOTS = {
+    Slot.CXR: gettext_lazy("Chest X-rays"),
+    Slot.CT: gettext_lazy("CT slices"),
+    Slot.PHANTOM: gettext_lazy("Phantoms (simulated pictures)"),
+}
 
 
 def queue_lines(queues: Sequence[LabelQueue], reader: User) -> list[dict[str, Any]]:
@@ -84,9 +90,12 @@ def queue_page(request: HttpRequest, queue: LabelQueue) -> dict[str, Any]:
 def kappa_in_words(kappa: Kappa) -> dict[str, Any]:
     """Kappa with its interval, as far as there is one, and why not."""
     if kappa.value is None:
-        why = "all said the same of every picture" if kappa.pictures else "no picture has all its readers yet"
+        alike, none = _("all said the same of every picture"), _("no picture has all its readers yet")
+        why = alike if kappa.pictures else none
         return {"value": None, "why": why, "pictures": kappa.pictures}
-    interval = f"{kappa.low:.2f} to {kappa.high:.2f}" if kappa.low is not None else "too few pictures"
+    interval = _("too few pictures")
+    if kappa.low is not None:
+        interval = _("%(low)s to %(high)s") % {"low": f"{kappa.low:.2f}", "high": f"{kappa.high:.2f}"}
     return {
         "value": f"{kappa.value:.2f}",
         "interval": interval,
@@ -149,9 +158,8 @@ def revealed(own: Label) -> dict[str, Any]:
 
 def said_of(label: Label) -> dict[str, Any]:
     """A label as it is shown."""
-    marks = [
-        words for on, words in ((label.cannot_tell, "cannot tell"), (label.bad_image, "bad image")) if on
-    ]
+    possible = ((label.cannot_tell, _("cannot tell")), (label.bad_image, _("bad image")))
+    marks = [words for on, words in possible if on]
     return {
         "label": label,
         "findings": [

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from webapp.monitoring.intervals import SMALL
 from webapp.monitoring.kinds import Kind
@@ -16,8 +18,18 @@ from webapp.monitoring.words import CHARTS, UNITS, WATCHED, measure, score_name
 from webapp.pages.drawing import Drawing, amounts, evidence, share
 from webapp.pages.words import hue_of, name_of_finding
 
-GROUPS = {"manufacturer": "Manufacturer", "view": "View", "sex": "Sex", "age": "Age"}
-SEXES = {"F": "female", "M": "male", "O": "other"}
+GROUPS = {
+    "manufacturer": gettext_lazy("Manufacturer"),
+    "view": gettext_lazy("View"),
+    "sex": gettext_lazy("Sex"),
+    "age": gettext_lazy("Age"),
+}
+RATES = {
+    "abstained": gettext_lazy("No answer"),
+    "refused": gettext_lazy("Refused files"),
+    "overrides": gettext_lazy("Overrides"),
+}
+SEXES = {"F": gettext_lazy("female"), "M": gettext_lazy("male"), "O": gettext_lazy("other")}
 
 
 @dataclass(frozen=True)
@@ -71,17 +83,34 @@ def figures_of(body: dict[str, Any]) -> list[Figure]:
     if not weeks:
         return []
     counts = [week["cases"] for week in weeks]
-    found = [Figure("Answers", amounts(counts), f"{counts[-1]} this week", "0", str(max(counts)))]
-    for key, name in (("abstained", "No answer"), ("refused", "Refused files"), ("overrides", "Overrides")):
+    found = [
+        Figure(
+            _("Answers"),
+            amounts(counts),
+            _("%(number)s this week") % {"number": counts[-1]},
+            "0",
+            str(max(counts)),
+        )
+    ]
+    for key, name in (
+        ("abstained", _("No answer")),
+        ("refused", _("Refused files")),
+        ("overrides", _("Overrides")),
+    ):
         rates = [week[key] for week in weeks]
         if any(rate["of"] for rate in rates):
             top = _top(rates)
             drawn = share(rates, high=top)
-            found.append(Figure(name, drawn, in_percent(body[key]), "0 %", f"{top:.0%}".replace("%", " %")))
+            found.append(
+                Figure(str(name), drawn, in_percent(body[key]), "0 %", f"{top:.0%}".replace("%", " %"))
+            )
     for finding in body["performance"]:
         rates = [week["performance"].get(finding, {}).get("auc") for week in weeks]
         if any(rates):
-            name, said = f"AUC of {name_of_finding(finding)}", auc_in_words(body["performance"][finding])
+            name, said = (
+                _("AUC of %(finding)s") % {"finding": name_of_finding(finding)},
+                auc_in_words(body["performance"][finding]),
+            )
             found.append(Figure(name, share(rates, low=0.5), said, "0.50", "1.00", hue_of(finding)))
     return found
 
@@ -134,7 +163,7 @@ def auc_in_words(said: dict[str, Any] | None) -> str:
     if not said:
         return "–"
     if not said["auc"] or said["auc"]["value"] is None:
-        return f"too few labels ({said['present']} with, {said['absent']} without)"
+        return _("too few labels (%(present)s with, %(absent)s without)") % said
     auc = said["auc"]
     if auc["low"] is None:
         return f"{auc['value']:.2f}"
@@ -146,13 +175,17 @@ def _state(chart: Chart) -> str:
     if chart.alarm:
         return f"{measure(chart.alarm)}."
     if chart.round is None and not chart.missing:
-        return "The reference is being made."
+        return _("The reference is being made.")
     if chart.round is None:
         there = settings.HILUM_DRIFT_REFERENCE - chart.missing
-        return f"Collecting the reference: {there} of {settings.HILUM_DRIFT_REFERENCE} {unit}."
+        return _("Collecting the reference: %(there)s of %(wanted)s %(unit)s.") % {
+            "there": there,
+            "wanted": settings.HILUM_DRIFT_REFERENCE,
+            "unit": unit,
+        }
     if not chart.round.cases:
-        return f"No {unit} yet after the reference."
-    return f"Nothing unusual in {chart.round.cases:,} {unit}."
+        return _("No %(unit)s yet after the reference.") % {"unit": unit}
+    return _("Nothing unusual in %(number)s %(unit)s.") % {"number": f"{chart.round.cases:,}", "unit": unit}
 
 
 def _leading(chart: Chart) -> str:

@@ -7,6 +7,8 @@ from datetime import date
 from typing import Any
 
 from django.db.models import Count
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
 
 from webapp.accounts.models import Site
 from webapp.pages.words import name_of_person
@@ -14,13 +16,13 @@ from webapp.scans.identity import patients_meant
 from webapp.scans.models import Patient, Study
 from webapp.scans.pseudonymity import known_as
 
-SEXES = {"M": "male", "F": "female", "O": "other sex"}
+SEXES = {"M": gettext_lazy("male"), "F": gettext_lazy("female"), "O": gettext_lazy("other sex")}
 
 
 def label_of(patient: Patient) -> str:
     """The name, else the identifier; a provisional patient, whom nobody named, is new."""
     if patient.provisional:
-        return "New patient"
+        return _("New patient")
     return name_of_person(patient.name) or patient.patient_id
 
 
@@ -28,11 +30,12 @@ def facts_of(patient: Patient, *, on: date | None = None) -> str:
     """Identifier, sex, birth date and, on the given day, the age in years."""
     parts = [] if patient.provisional else [patient.patient_id]
     if patient.sex:
-        parts.append(SEXES.get(patient.sex.upper(), patient.sex))
+        parts.append(str(SEXES.get(patient.sex.upper(), patient.sex)))
     if patient.birth_date:
-        parts.append(f"born {patient.birth_date:%Y-%m-%d}")
+        parts.append(_("born %(date)s") % {"date": f"{patient.birth_date:%Y-%m-%d}"})
         if on:
-            parts.append(f"{age_on(patient.birth_date, on)} years")
+            age = age_on(patient.birth_date, on)
+            parts.append(ngettext("%(age)s year", "%(age)s years", age) % {"age": age})
     return " · ".join(parts)
 
 

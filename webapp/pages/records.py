@@ -8,6 +8,9 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
 from webapp.accounts.models import User
 from webapp.analysis.selectors import HistoryEntry
 from webapp.pages.people import SEXES, facts_of, label_of
@@ -82,9 +85,9 @@ def candidates_of(patient: Patient) -> list[Candidate]:
             other,
             label_of(other),
             " · ".join(filter(None, (facts_of(other), issuer_of(other)))),
-            "same identifier"
+            _("same identifier")
             if other.patient_id.casefold() == patient.patient_id.casefold()
-            else "same name and birth date",
+            else _("same name and birth date"),
         )
         for other in may_be_same(patient)
     ]
@@ -98,7 +101,7 @@ def trace_of(patient: Patient, merges: Sequence[PatientMerge]) -> list[Event]:
 
 
 def issuer_of(patient: Patient) -> str:
-    return f"issued by {patient.issuer}" if patient.issuer else ""
+    return _("issued by %(issuer)s") % {"issuer": patient.issuer} if patient.issuer else ""
 
 
 def named(patient: Patient) -> str:
@@ -106,13 +109,18 @@ def named(patient: Patient) -> str:
     label = label_of(patient)
     if patient.provisional:
         return label
-    of = f" of {patient.issuer}" if patient.issuer else ""
-    return f"{patient.patient_id}{of}" + (f" ({label})" if label != patient.patient_id else "")
+    called = patient.patient_id
+    if patient.issuer:
+        called = _("%(id)s of %(issuer)s") % {"id": called, "issuer": patient.issuer}
+    return called + (f" ({label})" if label != patient.patient_id else "")
 
 
 def _value(field: str, said: Said, days: dict[UUID, str], patient: Patient) -> Value:
     links = [(scan.pk, days[scan.pk]) for scan in said.scans[:LINKS]]
-    records = ["on record" if one == patient else f"in the record of {named(one)}" for one in said.records]
+    records = [
+        _("on record") if one == patient else _("in the record of %(patient)s") % {"patient": named(one)}
+        for one in said.records
+    ]
     return Value(_in_words(field, said.value), records, len(said.scans), links)
 
 
@@ -121,15 +129,20 @@ def _in_words(field: str, value: Any) -> str:
         return name_of_person(value) or value
     if isinstance(value, date):
         return f"{value:%Y-%m-%d}"
-    return SEXES.get(value.upper(), value)
+    return str(SEXES.get(value.upper(), value))
 
 
 def _events_of_merge(merge: PatientMerge) -> list[Event]:
-    pictures = f"{merge.brought} picture{'' if merge.brought == 1 else 's'}"
-    what = f"{named(merge.source)} was merged into {named(merge.target)}, with {pictures}"
+    said = {"source": named(merge.source), "target": named(merge.target), "number": merge.brought}
+    what = ngettext(
+        "%(source)s was merged into %(target)s, with %(number)s picture",
+        "%(source)s was merged into %(target)s, with %(number)s pictures",
+        merge.brought,
+    )
+    what %= said
     if not merge.parted_at:
         return [Event(merge.created_at, what, _name(merge.actor), merge.reason, merge)]
-    parted = f"{named(merge.source)} was parted from {named(merge.target)} again"
+    parted = _("%(source)s was parted from %(target)s again") % said
     return [
         Event(merge.parted_at, parted, _name(merge.parted_by), merge.parted_reason),
         Event(merge.created_at, what, _name(merge.actor), merge.reason),
@@ -138,9 +151,9 @@ def _events_of_merge(merge: PatientMerge) -> list[Event]:
 
 def _event_of_move(move: ScanMove, patient: Patient) -> Event:
     here = move.target_id == patient.pk
-    what = f"A picture was moved here from {named(move.source)}"
+    what = _("A picture was moved here from %(patient)s") % {"patient": named(move.source)}
     if not here:
-        what = f"A picture was moved away to {named(move.target)}"
+        what = _("A picture was moved away to %(patient)s") % {"patient": named(move.target)}
     return Event(move.created_at, what, _name(move.actor), move.reason)
 
 

@@ -7,6 +7,7 @@ from http import HTTPStatus
 from typing import Any
 
 import numpy as np
+from django.utils.translation import gettext as _
 from PIL import Image, UnidentifiedImageError
 
 from classifier.images.heatmap import overlay, sample
@@ -28,7 +29,7 @@ def plain(scan: Scan) -> np.ndarray:
             stored.load()
             levels = np.asarray(stored, dtype=np.float32)
     except (FileNotFoundError, UnidentifiedImageError) as error:
-        message = "The picture is missing from the store."
+        message = _("The picture is missing from the store.")
         raise CodedError("unavailable", message, status=HTTPStatus.SERVICE_UNAVAILABLE) from error
     low = scan.window_center - scan.window_width / 2
     grey = np.rint(255 * np.clip((levels - low) / max(scan.window_width, 1e-6), 0, 1)).astype(np.uint8)

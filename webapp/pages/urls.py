@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from webapp.pages.views import (
+    catalogue,
     explanation,
     gate,
     label_exchange,
@@ -34,6 +35,7 @@ urlpatterns = [
     path("worklist/views/save/", worklist.save_view, name="worklist_save_view"),
     path("worklist/views/open/", worklist.open_view, name="worklist_open_view"),
     path("worklist/views/delete/", worklist.delete_view, name="worklist_delete_view"),
+    path("catalogue.js", catalogue.script, name="catalogue"),
     path("upload/", upload.page, name="upload"),
     path("upload/file/", upload.file, name="upload_file"),
     path("upload/patients/", upload.patients, name="upload_patients"),

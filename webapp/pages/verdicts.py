@@ -6,6 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
 from webapp.accounts.models import User
 from webapp.accounts.services import for_sites
 from webapp.pages.words import name_of_finding
@@ -14,12 +17,16 @@ from webapp.registry.models import Comparison
 from webapp.scans.models import Scan
 
 OVERALL = {
-    "macro_auc": "Macro AUC",
-    "reported_right": "Reported finding right",
-    "brier": "Brier score",
-    "calibration_error": "Calibration error (ECE)",
+    "macro_auc": gettext_lazy("Macro AUC"),
+    "reported_right": gettext_lazy("Reported finding right"),
+    "brier": gettext_lazy("Brier score"),
+    "calibration_error": gettext_lazy("Calibration error (ECE)"),
 }
-OF_FINDING = {"auc": "AUC", "sensitivity": "sensitivity", "specificity": "specificity"}
+OF_FINDING = {
+    "auc": gettext_lazy("AUC"),
+    "sensitivity": gettext_lazy("sensitivity"),
+    "specificity": gettext_lazy("specificity"),
+}
 SHOWN_CHANGES = 100
 
 
@@ -45,7 +52,7 @@ class Change(NamedTuple):
 def lines(report: Mapping[str, Any], part: str = "all") -> list[Line]:
     """Overall measures, then each finding's; `part` is `all` or `answered`."""
     found = report[part]
-    told = [_line(label, found["overall"][name]) for name, label in OVERALL.items()]
+    told = [_line(str(label), found["overall"][name]) for name, label in OVERALL.items()]
     for finding, values in found["findings"].items():
         for name, word in OF_FINDING.items():
             told.append(_line(f"{name_of_finding(finding)}: {word}", values[name])._replace(finding=finding))
@@ -69,13 +76,17 @@ def _group_lines(report: Mapping[str, Any]) -> Iterator[Line]:
 def shortcut_lines(report: Mapping[str, Any]) -> list[Line]:
     """The macro AUC on the whole picture, with the lungs hidden, and on the lungs alone."""
     tested = report.get("shortcuts") or {}
-    views = {"whole": "Whole picture", "lungs_hidden": "Lungs hidden", "lungs_only": "Lungs only"}
+    views = {
+        "whole": _("Whole picture: macro AUC"),
+        "lungs_hidden": _("Lungs hidden: macro AUC"),
+        "lungs_only": _("Lungs only: macro AUC"),
+    }
     sides = {side: values for side, values in tested.items() if values and "whole" in values}
     if "candidate" not in sides:
         return []
     return [
         Line(
-            f"{label}: macro AUC",
+            label,
             interval(sides["candidate"][view]["auc"]["macro_auc"]),
             interval(sides["active"][view]["auc"]["macro_auc"]) if "active" in sides else "–",
             "–",
@@ -94,15 +105,16 @@ def changes_of(comparison: Comparison, user: User) -> list[Change]:
 
 
 def _change(said: Mapping[str, Any], scans: Mapping[UUID, Scan]) -> Change:
-    truth = ", ".join(map(name_of_finding, said["truth"])) or "unknown"
+    truth = ", ".join(map(name_of_finding, said["truth"])) or _("unknown")
     before, after = (_answer(said[side]) for side in ("from", "to"))
     return Change(scans.get(scan_in(said["image"])), truth, before, after)
 
 
 def _answer(said: Mapping[str, Any]) -> str:
-    finding = name_of_finding(said["finding"]) if said["finding"] else "none above its threshold"
+    finding = name_of_finding(said["finding"]) if said["finding"] else _("none above its threshold")
     probability = f" {said['p']:.2f}" if said["p"] is not None else ""
-    return f"{finding}{probability}{' (withheld)' if said['withheld'] else ''}"
+    answer = f"{finding}{probability}"
+    return _("%(answer)s (withheld)") % {"answer": answer} if said["withheld"] else answer
 
 
 def _line(label: str, values: Mapping[str, Any]) -> Line:

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 from django.db.models import QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from classifier.contract import DISCLAIMER
 from webapp.analysis.models import StudySummary
@@ -44,7 +45,7 @@ def lines(rows: QuerySet[StudySummary]) -> Iterator[str]:
     yield MARK + line(COLUMNS)
     for number, summary in enumerate(whole(rows)[: AT_MOST + 1].iterator(chunk_size=2000)):
         if number == AT_MOST:
-            yield line([f"Ends here: more than {AT_MOST} studies. Narrow the list."])
+            yield line([_("Ends here: more than %(number)s studies. Narrow the list.") % {"number": AT_MOST}])
             return
         yield line(_cells(summary, zone))
 

@@ -291,6 +291,7 @@ LANGUAGE_CODE = "en-gb"
 TIME_ZONE = "UTC"
 USE_TZ = True
 USE_I18N = True
+LOCALE_PATHS = [BASE_DIR / "webapp" / "locale"]
 
 LOGGING = {
     "version": 1,

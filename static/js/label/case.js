@@ -5,6 +5,7 @@ import { Boxes } from "./boxes.js";
 import { Picture } from "./picture.js";
 import { Draft, deliver } from "./post.js";
 import { pictureKeys, watchPicture } from "./view.js";
+import { gettext, interpolate } from "../words.js";
 
 const page = document.querySelector("[data-case]");
 const form = page.querySelector("[data-label]");
@@ -40,7 +41,7 @@ function state(code, word) {
 
 function turn(code) {
   state(code, WORDS[(WORDS.indexOf(stated(code)) + 1) % WORDS.length]);
-  say(`${findings.find((one) => one.code === code).name}: ${stated(code)}`);
+  say(`${findings.find((one) => one.code === code).name}: ${form.querySelector(`[name="finding-${code}"]:checked`).parentElement.textContent}`);
 }
 
 function said() {
@@ -76,7 +77,7 @@ function showState() {
   const something = Object.values(now.findings).some((word) => word !== "unread") || now.cannot_tell || now.bad_image;
   const same = given && JSON.stringify({ ...now, after: 0 }) === JSON.stringify({ ...given, id: undefined, after: 0 });
   part("commit").disabled = busy || !something || Boolean(same);
-  part("commit").textContent = given ? "Change my label" : "Commit";
+  part("commit").textContent = given ? gettext("Change my label") : gettext("Commit");
   part("draw").setAttribute("aria-pressed", String(Boolean(boxes.drawing)));
   page.classList.toggle("drawing", Boolean(boxes.drawing));
   listBoxes();
@@ -88,8 +89,8 @@ function listBoxes() {
     const choose = Object.assign(document.createElement("button"), { type: "button", className: "plain", textContent: `${at + 1} ${boxes.names[finding]}` });
     choose.setAttribute("aria-pressed", String(at === boxes.chosen));
     choose.addEventListener("click", () => boxes.choose(at === boxes.chosen ? -1 : at));
-    const remove = Object.assign(document.createElement("button"), { type: "button", className: "plain", textContent: "Remove" });
-    remove.setAttribute("aria-label", `Remove box ${at + 1}`);
+    const remove = Object.assign(document.createElement("button"), { type: "button", className: "plain", textContent: gettext("Remove") });
+    remove.setAttribute("aria-label", interpolate(gettext("Remove box %(number)s"), { number: at + 1 }));
     remove.addEventListener("click", () => boxes.remove(at));
     row.append(choose, remove);
     return row;
@@ -100,10 +101,10 @@ function listBoxes() {
 function draw() {
   if (boxes.drawing) return boxes.stop();
   const code = BOXED.has(stated(current)) ? current : findings.map((one) => one.code).find((one) => BOXED.has(stated(one)));
-  if (!code) return say("A box belongs to a finding: say first that it is present or uncertain.");
-  if (!boxes.begin(code)) return say("There are twenty boxes already.");
+  if (!code) return say(gettext("A box belongs to a finding: say first that it is present or uncertain."));
+  if (!boxes.begin(code)) return say(gettext("There are twenty boxes already."));
   part("canvas").focus();
-  return say(`Draw a box for ${boxes.names[code]}: drag, or Enter and then the arrows.`);
+  return say(interpolate(gettext("Draw a box for %(finding)s: drag, or Enter and then the arrows."), { finding: boxes.names[code] }));
 }
 
 async function commit() {
@@ -122,7 +123,7 @@ async function commit() {
     put(given);
     part("answer").innerHTML = answer.shown;
     reveal();
-    say("Committed.");
+    say(gettext("Committed."));
   } catch (refusal) {
     part("trouble").textContent = `${refusal.message} ${refusal.remedy ?? ""}`;
     part("trouble").hidden = false;
@@ -200,7 +201,11 @@ async function show() {
   }
   picture.onChange = () => {
     const { width, level } = picture.window;
-    part("read-out").textContent = `W ${Math.round(width)} L ${Math.round(level)}   zoom ${picture.view.scale.toFixed(2)}${picture.inverted ? "   inverted" : ""}`;
+    part("read-out").textContent = [
+      interpolate(gettext("W %(width)s L %(level)s"), { width: Math.round(width), level: Math.round(level) }),
+      interpolate(gettext("zoom %(zoom)s"), { zoom: picture.view.scale.toFixed(2) }),
+      picture.inverted && gettext("inverted"),
+    ].filter(Boolean).join("   ");
   };
   picture.redraw();
   if (!given) setInterval(() => { if (!given) postJson(page.dataset.keep, {}).catch(() => {}); }, KEEP_SECONDS * 1000);

@@ -3,6 +3,7 @@ import { fragment, poll } from "../http.js";
 import { picked } from "../upload/files.js";
 import { baseName, named, readManifest } from "../upload/manifest.js";
 import { send } from "../upload/send.js";
+import { gettext, interpolate, ngettext } from "../words.js";
 
 const AT_ONCE = 3;
 const TRIES = 4;
@@ -29,18 +30,30 @@ function matched() {
 function show() {
   const found = matched();
   part("send").disabled = busy || !found.length;
-  part("send").textContent = found.length ? `Hand in ${found.length}` : "Hand in";
+  part("send").textContent = found.length ? interpolate(gettext("Hand in %(number)s"), { number: found.length }) : gettext("Hand in");
   if (busy) return;
-  if (lines && files.length) tell(`${found.length} of ${files.length} files fit lines that wait for their picture.`);
-  else if (lines) tell(`The manifest has ${lines.length} lines. Choose its pictures.`);
-  else if (files.length) tell(`${files.length} files. Choose the manifest.`);
+  if (lines && files.length) {
+    const words = ngettext(
+      "%(fit)s of %(number)s file fits a line that waits for its picture.",
+      "%(fit)s of %(number)s files fit lines that wait for their picture.", files.length,
+    );
+    tell(interpolate(words, { fit: found.length, number: files.length }));
+  } else if (lines) {
+    const words = ngettext(
+      "The manifest has %(number)s line. Choose its pictures.", "The manifest has %(number)s lines. Choose its pictures.", lines.length,
+    );
+    tell(interpolate(words, { number: lines.length }));
+  } else if (files.length) {
+    const words = ngettext("%(number)s file. Choose the manifest.", "%(number)s files. Choose the manifest.", files.length);
+    tell(interpolate(words, { number: files.length }));
+  }
 }
 
 async function takeCsv(file) {
   const read = readManifest(await file.text());
   // The heading is line 1, and empty lines count as they do for the server.
   lines = read?.map((line, at) => ({ ...line, number: at + 2 })) ?? null;
-  if (!lines) tell(`${file.name} is no manifest.`);
+  if (!lines) tell(interpolate(gettext("%(name)s is no manifest."), { name: file.name }));
   else show();
 }
 
@@ -55,7 +68,7 @@ async function carry([{ file, path }, line]) {
     }
     await new Promise((done) => { setTimeout(done, 1000 * 2 ** turn); });
   }
-  failed.push(`${path}: not sent`);
+  failed.push(interpolate(gettext("%(name)s: not sent"), { name: path }));
 }
 
 async function handIn() {
@@ -66,7 +79,10 @@ async function handIn() {
   const work = async () => {
     for (let next = todo.shift(); next; next = todo.shift()) {
       await carry(next);
-      tell(`${sent} of ${total} handed in.${failed.length ? ` ${failed.length} failed: ${failed[0]}` : ""}`);
+      tell([
+        interpolate(gettext("%(sent)s of %(total)s handed in."), { sent, total }),
+        failed.length && interpolate(gettext("%(number)s failed: %(first)s"), { number: failed.length, first: failed[0] }),
+      ].filter(Boolean).join(" "));
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, work));

@@ -1,5 +1,6 @@
 // A label on its way: kept in this tab until the server has it, and sent again by itself when the network is back.
 import { csrf } from "../http.js";
+import { gettext } from "../words.js";
 
 const WAITS = [1, 2, 4, 8, 15, 30];
 const PASSING = new Set(["rate_limited", "unavailable", "internal", "incomplete"]);
@@ -42,13 +43,13 @@ async function attempt(url, body) {
     const said = await answer.json();
     if (answer.ok) return { answer: said };
     if (answer.status === 401) {
-      return { words: "You were signed out. Sign in again in another tab: your label is kept here and is sent then." };
+      return { words: gettext("You were signed out. Sign in again in another tab: your label is kept here and is sent then.") };
     }
     if (!PASSING.has(said.code)) return { refusal: { message: said.detail, remedy: said.remedy, code: said.code } };
   } catch {
     // No connection, or an answer that is none.
   }
-  return { words: "Not sent: no connection. Your label is kept here and is sent again by itself." };
+  return { words: gettext("Not sent: no connection. Your label is kept here and is sent again by itself.") };
 }
 
 /** Waits, but no longer than until the browser says that the network is back. */

@@ -4,6 +4,7 @@ import { bytes, dropped, isArchive, isCsv, isDicom, picked } from "./files.js";
 import { addDays, baseName, named, readManifest } from "./manifest.js";
 import { Row } from "./row.js";
 import { send } from "./send.js";
+import { gettext, interpolate, ngettext } from "../words.js";
 
 const AT_ONCE = 3;
 const SHOWN_AT_FIRST = 40; // of the pictures of one archive
@@ -15,6 +16,7 @@ const rows = [];
 let following = false;
 let lookUp = 0;
 
+const counting = (words, number) => interpolate(words, { number });
 const today = () => new Date().toISOString().slice(0, 10);
 const staged = () => rows.filter((row) => row.state === "staged");
 const sending = () => rows.filter((row) => row.state === "sending");
@@ -52,9 +54,12 @@ async function takeManifests(tables) {
   const lines = named(read.flatMap((lines) => lines ?? []), waiting.map((row) => row.name));
   const found = waiting.map((row, at) => [row, lines[at]]).filter(([, line]) => line);
   applyManifest(found);
-  const words = foreign.map((name) => `${name} is no manifest: it needs a column “image” or “file” and a column “patient”.`);
-  if (foreign.length < tables.length) words.push(`The manifest names ${found.length} of ${waiting.length} files.`);
-  if (found.length && found.length < waiting.length) words.push("The others fit no line of it, or more than one.");
+  const words = foreign.map((name) => interpolate(gettext("%(name)s is no manifest: it needs a column “image” or “file” and a column “patient”."), { name }));
+  if (foreign.length < tables.length) {
+    const said = ngettext("The manifest names %(named)s of %(number)s file.", "The manifest names %(named)s of %(number)s files.", waiting.length);
+    words.push(interpolate(said, { named: found.length, number: waiting.length }));
+  }
+  if (found.length && found.length < waiting.length) words.push(gettext("The others fit no line of it, or more than one."));
   part("manifest-note").textContent = words.join(" ");
 }
 
@@ -94,7 +99,8 @@ async function stage({ file, path }) {
   if (!dicom) row.type({ patient: part("patient-for-all").value.trim(), date: part("date-for-all").value });
   if (file.size > limit) {
     row.stop({
-      code: "too_large", message: `Not sent: ${bytes(file.size)} is over the limit of ${bytes(limit)}.`,
+      code: "too_large",
+      message: interpolate(gettext("Not sent: %(size)s is over the limit of %(limit)s."), { size: bytes(file.size), limit: bytes(limit) }),
       remedy: archive ? page.dataset.tooMuch : page.dataset.tooLarge,
     });
   }
@@ -118,7 +124,7 @@ function told(row, answer) {
     const picture = Object.assign(new Row({ name, inside: row }), { onRetry: again, onEdit: edited });
     rows.push(picture);
     row.adopt(picture, id);
-    picture.take({ id, text: "Waits to be read", dot: "busy", finished: false });
+    picture.take({ id, text: gettext("Waits to be read"), dot: "busy", finished: false });
   }
   if (fresh.length > SHOWN_AT_FIRST) row.fold(true);
 }
@@ -137,7 +143,8 @@ async function carry(row) {
     else row.stop(answer, { again: WORTH_ANOTHER_TRY.has(answer.code) });
   } catch (failure) {
     row.stop({
-      code: "not_sent", message: `Not sent: ${failure.message}.`, remedy: "Check the connection and try again.",
+      code: "not_sent", message: interpolate(gettext("Not sent: %(reason)s."), { reason: failure.message }),
+      remedy: gettext("Check the connection and try again."),
     }, { again: true });
   }
   pump();
@@ -175,14 +182,19 @@ function showState() {
   const nobodys = waiting.filter((row) => row.asksForPatient);
   const unnamed = nobodys.filter((row) => !row.archive).length;
   const inArchives = nobodys.length > unnamed;
-  part("start").textContent = `Upload ${waiting.length} ${waiting.length === 1 ? "file" : "files"}`;
+  part("start").textContent = counting(ngettext("Upload %(number)s file", "Upload %(number)s files", waiting.length), waiting.length);
   const doubtful = waiting.filter((row) => row.asks).length - nobodys.length;
   part("day-zero-field").hidden = counted().length === 0;
   part("unnamed").textContent = [
-    unnamed === 1 && "1 picture names no patient. Give one, or it is filed to a new patient.",
-    unnamed > 1 && `${unnamed} pictures name no patient. Give one, or each is filed to a new patient.`,
-    inArchives && "Pictures in an archive that name no patient are filed to the one given here, or to new ones.",
-    doubtful > 0 && `The manifest contradicts what was typed for ${doubtful}: what was typed is sent.`,
+    unnamed > 0 && counting(ngettext(
+      "%(number)s picture names no patient. Give one, or it is filed to a new patient.",
+      "%(number)s pictures name no patient. Give one, or each is filed to a new patient.", unnamed,
+    ), unnamed),
+    inArchives && gettext("Pictures in an archive that name no patient are filed to the one given here, or to new ones."),
+    doubtful > 0 && counting(ngettext(
+      "The manifest contradicts what was typed for %(number)s file: what was typed is sent.",
+      "The manifest contradicts what was typed for %(number)s files: what was typed is sent.", doubtful,
+    ), doubtful),
   ].filter(Boolean).join(" ");
   part("tally").textContent = tally();
 }
@@ -193,17 +205,19 @@ function tally() {
   const good = finished.filter((row) => row.answer.ok).length;
   const ready = staged().length;
   const open = pictures.length - finished.length - ready;
-  const words = [`${pictures.length} ${pictures.length === 1 ? "file" : "files"}`, `${good} with a result`];
-  if (finished.length > good) words.push(`${finished.length - good} without`);
-  if (ready) words.push(`${ready} ready to send`);
-  if (open) words.push(`${open} under way`);
-  return words.join(" · ");
+  return [
+    counting(ngettext("%(number)s file", "%(number)s files", pictures.length), pictures.length),
+    counting(gettext("%(number)s with a result"), good),
+    finished.length > good && counting(gettext("%(number)s without"), finished.length - good),
+    ready && counting(gettext("%(number)s ready to send"), ready),
+    open && counting(gettext("%(number)s under way"), open),
+  ].filter(Boolean).join(" · ");
 }
 
 async function copySummary() {
   const text = [part("tally").textContent, ...rows.map((row) => row.summary), page.dataset.disclaimer].join("\n");
   await navigator.clipboard.writeText(text);
-  part("copied").textContent = "Copied";
+  part("copied").textContent = gettext("Copied");
 }
 
 function applyToPicked() {

@@ -1,6 +1,8 @@
 // One file on the upload page: what it is, whose it will be, how far it is, what became of it.
 import { bytes } from "./files.js";
+import { gettext, interpolate, ngettext } from "../words.js";
 
+const uploading = (share) => interpolate(gettext("uploading %(share)s %"), { share: Math.floor(share * 100) });
 const template = document.querySelector("#upload-row");
 
 export class Row {
@@ -25,7 +27,8 @@ export class Row {
     this.part("fold").addEventListener("click", () => this.fold(!this.#folded));
     this.node.classList.toggle("member", Boolean(inside));
     for (const key of ["patient", "date"]) {
-      this.part(key).setAttribute("aria-label", `${key === "date" ? "Study date" : "Patient id"} of ${name}`);
+      const words = key === "date" ? gettext("Study date of %(name)s") : gettext("Patient id of %(name)s");
+      this.part(key).setAttribute("aria-label", interpolate(words, { name }));
       this.part(key).addEventListener("input", () => {
         this.claim[key] = this.part(key).value.trim();
         this.#typed.add(key);
@@ -33,7 +36,7 @@ export class Row {
         this.onEdit();
       });
     }
-    this.part("pick").setAttribute("aria-label", `Select ${name}`);
+    this.part("pick").setAttribute("aria-label", interpolate(gettext("Select %(name)s"), { name }));
     this.show();
   }
 
@@ -79,8 +82,8 @@ export class Row {
 
   /** `known`: whom the site's patients with this identifier make it join (see pages/people.py), or nothing. */
   joins(known) {
-    const studies = known && `${known.studies} ${known.studies === 1 ? "study" : "studies"}`;
-    this.#known = known ? `joins ${known.label}, ${studies}` : this.claim.patient && "new patient";
+    const words = known && ngettext("joins %(patient)s, %(number)s study", "joins %(patient)s, %(number)s studies", known.studies);
+    this.#known = known ? interpolate(words, { patient: known.label, number: known.studies }) : this.claim.patient && gettext("new patient");
     this.#showJoins();
   }
 
@@ -90,13 +93,13 @@ export class Row {
   }
 
   #showJoins() {
-    const doubt = this.#doubts.length && `the manifest says ${this.#doubts.join(", ")}`;
+    const doubt = this.#doubts.length && interpolate(gettext("the manifest says %(values)s"), { values: this.#doubts.join(", ") });
     this.part("joins").textContent = [this.#known, doubt].filter(Boolean).join("; ");
   }
 
   progress(share) {
     this.part("bar").value = share;
-    this.part("state").textContent = share < 1 ? `uploading ${Math.floor(share * 100)} %` : "uploaded";
+    this.part("state").textContent = share < 1 ? uploading(share) : gettext("uploaded");
   }
 
   /** `problem`: {code, message, remedy}; `again`: whether a button may try once more. */
@@ -126,9 +129,10 @@ export class Row {
     for (const row of this.members.values()) row.node.hidden = folded;
     const fold = this.part("fold");
     fold.hidden = this.members.size === 0;
-    fold.textContent = folded ? `Show ${this.members.size}` : "Hide";
+    fold.textContent = folded ? interpolate(gettext("Show %(number)s"), { number: this.members.size }) : gettext("Hide");
     fold.setAttribute("aria-expanded", String(!folded));
-    fold.setAttribute("aria-label", `${folded ? "Show" : "Hide"} the pictures of ${this.name}`);
+    const words = folded ? gettext("Show the pictures of %(name)s") : gettext("Hide the pictures of %(name)s");
+    fold.setAttribute("aria-label", interpolate(words, { name: this.name }));
   }
 
   show() {
@@ -146,9 +150,9 @@ export class Row {
 
   /** Whose it is when nobody has said so. */
   get #nobody() {
-    if (this.isArchive) return "from the files";
+    if (this.isArchive) return gettext("from the files");
     if (this.inside || this.finished) return "";
-    return this.dicom ? "from the file" : "new patient";
+    return this.dicom ? gettext("from the file") : gettext("new patient");
   }
 
   #showWhose() {
@@ -161,7 +165,7 @@ export class Row {
   }
 
   #showOutcome() {
-    const plain = { staged: "ready to send", queued: "waits for its turn", sending: "uploading 0 %" }[this.state];
+    const plain = { staged: gettext("ready to send"), queued: gettext("waits for its turn"), sending: uploading(0) }[this.state];
     const answer = plain ? null : this.answer;
     const dot = this.part("dot");
     dot.className = `dot ${answer?.dot ?? (this.state === "sending" ? "busy" : "waiting")}`;

@@ -1,5 +1,6 @@
 // One file to the server: raw body, so that size and permission are judged before a byte of it is read.
 import { csrf } from "../http.js";
+import { gettext } from "../words.js";
 
 export class NetworkFailure extends Error {}
 
@@ -17,7 +18,7 @@ export function send(url, file, claim, onProgress) {
     request.onload = () => (request.response
       ? resolve({ ...request.response, http: request.status })
       : reject(new NetworkFailure(`HTTP ${request.status}`)));
-    request.onerror = request.ontimeout = () => reject(new NetworkFailure("no connection"));
+    request.onerror = request.ontimeout = () => reject(new NetworkFailure(gettext("no connection")));
     request.send(file);
   });
 }

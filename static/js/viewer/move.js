@@ -1,5 +1,6 @@
 // The move dialog: says whom the typed identifier is, and makes a new patient only when it is asked to.
 import { postJson } from "../http.js";
+import { gettext, interpolate, ngettext } from "../words.js";
 
 export function watchMove(dialog) {
   const [field, whom, offer] = ["[name=patient_id]", "[data-whom]", "[data-new]"].map((part) => dialog.querySelector(part));
@@ -20,10 +21,13 @@ export function watchMove(dialog) {
       const { patients } = await postJson(dialog.dataset.patients, { ids: [id] });
       if (field.value.trim() !== id) return; // typed on meanwhile
       const known = patients[id];
-      if (!known) show("Nobody here has this id yet.", { isNew: true });
-      else show(`This is ${known.label}: ${known.facts}; ${known.studies} ${known.studies === 1 ? "study" : "studies"}.`);
+      if (!known) show(gettext("Nobody here has this id yet."), { isNew: true });
+      else {
+        const words = ngettext("This is %(patient)s: %(facts)s; %(number)s study.", "This is %(patient)s: %(facts)s; %(number)s studies.", known.studies);
+        show(interpolate(words, { patient: known.label, facts: known.facts, number: known.studies }));
+      }
     } catch {
-      show("It cannot be told now whom this id is.");
+      show(gettext("It cannot be told now whom this id is."));
     }
   }
 

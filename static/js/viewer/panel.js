@@ -3,6 +3,7 @@ import { COLOURS } from "./colours.js";
 import { Explainers, OWN } from "./explainers.js";
 import { Heat } from "./heat.js";
 import { paintLegend, strongest } from "./overlay.js";
+import { gettext, interpolate } from "../words.js";
 
 const STORE = "heatmap";
 const START = { opacity: 0.6, threshold: 0, colours: COLOURS[0], outlines: false };
@@ -77,7 +78,7 @@ export class Panel {
   #show(cams) {
     [this.#cam = null] = cams;
     const { method } = this.#choices;
-    const label = method === OWN ? "" : `${this.#part("method").selectedOptions[0].text}, relative`;
+    const label = method === OWN ? "" : interpolate(gettext("%(method)s, relative"), { method: this.#part("method").selectedOptions[0].text });
     this.#panes.forEach((pane, at) => { pane.heat = cams[at] ? new Heat(cams[at], pane.picture, label) : null; });
     if (this.#controls) this.#read({});
     else this.onChange({ ...this.#choices, opacity: 0 });

@@ -1,4 +1,6 @@
 // Windows that a reader picks by name. X-rays have no common unit: theirs are told in terms of the file's own window.
+import { gettext, interpolate } from "../words.js";
+
 const BY_TONE = {
   lungs: { width: 0.7, level: -0.12 },
   bones: { width: 0.7, level: 0.15 },
@@ -27,12 +29,14 @@ export function windowOf(name, pane) {
 export function readOut(pane) {
   const { picture, window: { width, level }, mirrored, turned } = pane;
   const parts = [
-    `W ${Math.round(width * Math.abs(picture.slope))} L ${Math.round(level * picture.slope + picture.intercept)}`,
-    `zoom ${pane.magnification.toFixed(2)}`,
-    turned && `turned ${turned}°`,
-    mirrored.flipHorizontal && "mirrored",
-    mirrored.flipVertical && "upside down",
-    pane.inverted && "inverted",
+    interpolate(gettext("W %(width)s L %(level)s"), {
+      width: Math.round(width * Math.abs(picture.slope)), level: Math.round(level * picture.slope + picture.intercept),
+    }),
+    interpolate(gettext("zoom %(zoom)s"), { zoom: pane.magnification.toFixed(2) }),
+    turned && interpolate(gettext("turned %(degrees)s°"), { degrees: turned }),
+    mirrored.flipHorizontal && gettext("mirrored"),
+    mirrored.flipVertical && gettext("upside down"),
+    pane.inverted && gettext("inverted"),
     pane.choices?.opacity > 0 && pane.heat?.label,
   ];
   return parts.filter(Boolean).join("   ");

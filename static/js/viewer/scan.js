@@ -6,6 +6,7 @@ import { watchMove } from "./move.js";
 import { Panel } from "./panel.js";
 import { readOut, windowOf } from "./presets.js";
 import { Viewer } from "./viewer.js";
+import { gettext, interpolate } from "../words.js";
 
 const page = document.querySelector("[data-scan]");
 const evidence = page.querySelector("[data-evidence]");
@@ -25,7 +26,10 @@ function fullScreen() {
 function actionsOf(viewer) {
   const { tools } = viewer;
   const now = () => viewer.active;
-  const preset = (name) => () => { now().window = windowOf(name, now()); say(`Window: ${name}`); };
+  const preset = (name) => () => {
+    now().window = windowOf(name, now());
+    say(interpolate(gettext("Window: %(name)s"), { name: page.querySelector(`[data-presets] [value=${name}]`).text }));
+  };
   return {
     ...Object.fromEntries(["window", "pan", "zoom", "length", "angle", "magnifier"].map((name) => [name, () => tools.choose(name)])),
     ...Object.fromEntries(["filed", "whole", "lungs", "bones", "contrast"].map((name) => [name, preset(name)])),
@@ -33,7 +37,7 @@ function actionsOf(viewer) {
     right: () => now().turn(90), left: () => now().turn(-90),
     mirror: () => now().mirror("Horizontal"), upend: () => now().mirror("Vertical"),
     invert: () => { now().inverted = !now().inverted; if (viewer.linked) viewer.link(true); },
-    reset: () => viewer.reset(), remove: () => { if (tools.remove()) say("Measurement removed"); },
+    reset: () => viewer.reset(), remove: () => { if (tools.remove()) say(gettext("Measurement removed")); },
     heatmap: () => panel.turn(), outlines: () => panel.outline(), full: fullScreen,
     link: () => { viewer.link(!viewer.linked); showLink(viewer); },
   };
@@ -88,7 +92,7 @@ function listen(viewer) {
       event.preventDefault();
       if (event.key === "Enter") viewer.tools.place(viewer.panes[at]);
       else viewer.tools.stopPlacing();
-      if (viewer.tools.placing) say("Arrows move this end, Enter goes on to the next");
+      if (viewer.tools.placing) say(gettext("Arrows move this end, Enter goes on to the next"));
     });
     figure.addEventListener("pointerup", () => {
       const last = viewer.tools.measures && viewer.tools.measured.at(-1);

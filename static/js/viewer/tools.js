@@ -5,6 +5,7 @@ import {
 } from "@cornerstonejs/tools";
 import { Enums as Core, eventTarget, triggerEvent, utilities } from "@cornerstonejs/core";
 import { pictureOf } from "./pictures.js";
+import { gettext, interpolate } from "../words.js";
 
 const GROUP = "hilum";
 const { MouseBindings: Mouse, KeyboardBindings: Key, ChangeTypes: Change, Events } = Enums;
@@ -21,11 +22,13 @@ const STYLE = {
 };
 
 const statsOf = ({ cachedStats }, targetId) => cachedStats?.[targetId] ?? {};
+const withUnit = ({ length, unit }) => `${length.toFixed(unit === "mm" ? 1 : 0)} ${unit}`;
 const lengthInWords = (data, targetId) => {
-  const { length, unit } = statsOf(data, targetId);
-  if (!Number.isFinite(length)) return [];
-  const where = pictureOf(targetId)?.spacingAt === "detector" ? " at the detector" : ""; // longer than in the patient
-  return [`${length.toFixed(unit === "mm" ? 1 : 0)} ${unit}${where}`];
+  const stats = statsOf(data, targetId);
+  if (!Number.isFinite(stats.length)) return [];
+  const atDetector = pictureOf(targetId)?.spacingAt === "detector"; // longer than in the patient
+  const length = withUnit(stats);
+  return [atDetector ? interpolate(gettext("%(length)s at the detector"), { length }) : length];
 };
 const angleInWords = (data, targetId) => {
   const { angle } = statsOf(data, targetId);
@@ -163,6 +166,8 @@ export class Tools {
 /** A finished measurement in words, for those who do not see it. */
 function inWords({ data, metadata }) {
   const stats = Object.values(data.cachedStats ?? {})[0] ?? {};
-  if (metadata.toolName === AngleTool.toolName) return Number.isFinite(stats.angle) ? `Angle ${stats.angle.toFixed(1)} degrees` : "";
-  return Number.isFinite(stats.length) ? `Length ${stats.length.toFixed(stats.unit === "mm" ? 1 : 0)} ${stats.unit}` : "";
+  if (metadata.toolName === AngleTool.toolName) {
+    return Number.isFinite(stats.angle) ? interpolate(gettext("Angle %(degrees)s degrees"), { degrees: stats.angle.toFixed(1) }) : "";
+  }
+  return Number.isFinite(stats.length) ? interpolate(gettext("Length %(length)s"), { length: withUnit(stats) }) : "";
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from django.http import HttpRequest, JsonResponse
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from webapp.analysis.explanations import explanation_of, explanation_request
@@ -23,12 +24,12 @@ def explanation(request: HttpRequest, analysis_id: UUID, method: str) -> JsonRes
     analysis = analysis_or_404(request.user, analysis_id)
     if analysis.withheld and not is_revealed(request, analysis):
         raise CodedError(
-            "conflict", "The model's numbers are withheld.", "Show them on the scan's page first."
+            "conflict", _("The model's numbers are withheld."), _("Show them on the scan's page first.")
         )
     if request.method == "POST":
         found = explanation_request(analysis=analysis, method=method, actor=request.user)
     else:
         found = explanation_of(analysis, method)
     if found is None:
-        raise CodedError("not_found", "Nobody has asked for this map.", "Choose it on the scan's page.")
+        raise CodedError("not_found", _("Nobody has asked for this map."), _("Choose it on the scan's page."))
     return JsonResponse(told(found))

@@ -7,6 +7,7 @@ from dataclasses import fields
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from webapp.accounts.services import can_everywhere
@@ -44,7 +45,7 @@ def _save(request: HttpRequest) -> HttpResponse:
             if request.POST.get(one.name)
         }
     except ValueError:
-        messages.error(request, "Every rule is a number.")
+        messages.error(request, _("Every rule is a number."))
         return redirect("pages:gate")
     try:
         row = policy_set(rules=rules, by=request.user, reason=request.POST.get("reason", ""))
@@ -54,5 +55,5 @@ def _save(request: HttpRequest) -> HttpResponse:
         wrong = "; ".join(" ".join(said) for said in error.fields.values())
         messages.error(request, f"{error.message} {wrong or error.remedy}")
     else:
-        messages.success(request, f"Policy {row.number} is in force from now on.")
+        messages.success(request, _("Policy %(number)s is in force from now on.") % {"number": row.number})
     return redirect("pages:gate")

@@ -10,6 +10,8 @@ from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpRe
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.dateparse import parse_date
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from webapp.core.errors import CodedError
@@ -29,10 +31,10 @@ SHOWN = 20
 WRONG_SHOWN = 100
 MANAGE = "label.manage"
 PROBLEMS = {
-    "patient_conflict": "this very picture is filed to another patient",
-    "several_pictures": "the file holds several pictures",
-    "no_picture": "the upload became no picture of its own",
-    "said_twice": "another line says otherwise of the same picture",
+    "patient_conflict": gettext_lazy("this very picture is filed to another patient"),
+    "several_pictures": gettext_lazy("the file holds several pictures"),
+    "no_picture": gettext_lazy("the upload became no picture of its own"),
+    "said_twice": gettext_lazy("another line says otherwise of the same picture"),
 }
 
 
@@ -63,7 +65,7 @@ def transfer(request: HttpRequest) -> HttpResponse:
 def export(request: HttpRequest) -> StreamingHttpResponse:
     """The site's labels as CSV."""
     site = active_site(request)
-    labels, _ = exchange.labels_to_export(request.user, site)
+    labels, _trail = exchange.labels_to_export(request.user, site)
     exchange.export_recorded(actor=request.user, site=site, count=labels.count())
     response = StreamingHttpResponse(exchange.lines(labels), content_type="text/csv; charset=utf-8")
     name = f"hilum-labels-{timezone.localtime():%Y%m%d-%H%M}.csv"
@@ -90,7 +92,7 @@ def manifests(request: HttpRequest) -> HttpResponse:
                     data=data,
                     day_zero=_day(request.POST.get("day_zero", "")),
                 )
-                messages.success(request, "The manifest is taken in.")
+                messages.success(request, _("The manifest is taken in."))
                 return redirect("pages:label_manifest", manifest.pk)
         except CodedError as error:
             if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR or error.code == "forbidden":
@@ -158,10 +160,10 @@ def _manifest(request: HttpRequest, manifest_id: UUID) -> Manifest:
 def _file(request: HttpRequest, name: str) -> bytes:
     """The posted table's bytes; raises CodedError `too_large`, `empty_file`."""
     if name not in request.FILES:
-        raise CodedError("empty_file", "No table was chosen.", "Choose a CSV file.")
+        raise CodedError("empty_file", _("No table was chosen."), _("Choose a CSV file."))
     file = request.FILES[name]
     if file.size > exchange.BYTES_AT_MOST:
-        raise CodedError("too_large", "The table is larger than is accepted.", "Split it.")
+        raise CodedError("too_large", _("The table is larger than is accepted."), _("Split it."))
     return file.read()
 
 

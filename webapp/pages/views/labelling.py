@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotModified, Json
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
 from django.utils.cache import patch_cache_control
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from webapp.core.errors import CodedError
@@ -33,7 +34,7 @@ def case(request: HttpRequest, item_id: UUID) -> HttpResponse:
     item = item_or_404(request.user, item_id)
     theirs = QueueClaim.objects.filter(item=item, reader=request.user).exists()
     if not theirs and own_label(item, request.user) is None:
-        messages.info(request, "Cases are handed out one after the other: start here.")
+        messages.info(request, _("Cases are handed out one after the other: start here."))
         return redirect("pages:label_queue", item.queue_id)
     return render(request, "pages/label_case.html", case_page(request, item))
 
@@ -75,7 +76,7 @@ def decide(request: HttpRequest, item_id: UUID) -> HttpResponse:
     item = item_or_404(request.user, item_id)
     demand(request, "label.adjudicate", item.queue.site)
     if item.status == ItemStatus.WAITING:
-        messages.info(request, "Its readers have not all read this picture yet.")
+        messages.info(request, _("Its readers have not all read this picture yet."))
         return redirect("pages:label_queue", item.queue_id)
     problem = ""
     if request.method == "POST":
@@ -93,7 +94,8 @@ def decide(request: HttpRequest, item_id: UUID) -> HttpResponse:
             problem = f"{error.message} {error.remedy}" if not error.fields else error.message
         else:
             following = disputed_items(item.queue).first()
-            messages.success(request, "Decided." if following else "Decided. Nothing is left to decide here.")
+            said = _("Decided.") if following else _("Decided. Nothing is left to decide here.")
+            messages.success(request, said)
             if following:
                 return redirect("pages:label_decide", following.pk)
             return redirect("pages:label_queue", item.queue_id)
@@ -140,7 +142,7 @@ def _decide_page(request: HttpRequest, item: QueueItem) -> dict:
 def _decision(request: HttpRequest, item: QueueItem) -> Said:
     said = {code: request.POST.get(f"finding-{code}", "") for code in item.queue.findings}
     if not all(said.values()):
-        words = "Decide each finding; what cannot be told is one of the answers."
+        words = _("Decide each finding; what cannot be told is one of the answers.")
         raise CodedError("invalid", words, fields={"findings": [words]})
     return Said(said, comment=request.POST.get("comment", ""), bad_image="bad_image" in request.POST)
 

@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.dateparse import parse_date
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from webapp.accounts.services import can
@@ -63,7 +64,7 @@ def new(request: HttpRequest) -> HttpResponse:
             problem, fields = error.message, {name: words[0] for name, words in error.fields.items()}
         else:
             if not queue.items.exists():
-                messages.info(request, "No picture fits: the queue is empty.")
+                messages.info(request, _("No picture fits: the queue is empty."))
             return redirect("pages:label_queue", queue.pk)
     context = choices() | {
         "said": said,
@@ -86,7 +87,7 @@ def close(request: HttpRequest, queue_id: UUID) -> HttpResponse:
     queue = queue_or_404(request.user, queue_id)
     demand(request, "label.manage", queue.site)
     queue_close(queue=queue, actor=request.user)
-    messages.success(request, "The queue is closed. What was said in it counts from now on.")
+    messages.success(request, _("The queue is closed. What was said in it counts from now on."))
     return redirect("pages:label_queue", queue_id)
 
 
@@ -95,7 +96,7 @@ def following(request: HttpRequest, queue_id: UUID) -> HttpResponse:
     """On to the reader's next case; back to the queue where there is none (more)."""
     queue = queue_or_404(request.user, queue_id)
     if queue.closed_at is not None:
-        messages.info(request, "This queue is closed.")
+        messages.info(request, _("This queue is closed."))
         return redirect("pages:label_queue", queue_id)
     item = case_next(queue=queue, reader=request.user)
     if item is None:

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseNotModified
 from django.utils.cache import patch_cache_control
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from webapp.core import storage
@@ -53,8 +54,8 @@ def picture_content(scan: Scan, kind: str) -> HttpResponse:
             return HttpResponse(thumbnail(scan.preview_name), content_type=PNG)
         return FileResponse(storage.open_file(getattr(scan, f"{kind}_name")), content_type=PNG)
     except FileNotFoundError as error:
-        message = "The picture is missing from the store."
+        message = _("The picture is missing from the store.")
         raise CodedError("unavailable", message, status=HTTPStatus.SERVICE_UNAVAILABLE) from error
     except ValueError as error:
-        message = "The picture in the store is damaged."
+        message = _("The picture in the store is damaged.")
         raise CodedError("unavailable", message, status=HTTPStatus.SERVICE_UNAVAILABLE) from error

@@ -9,6 +9,8 @@ from django.contrib import messages
 from django.http import FileResponse, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST, require_safe
 
 from classifier.artifact import MAX_ARTIFACT_BYTES
@@ -33,7 +35,11 @@ from webapp.registry.services import (
 from webapp.scans.files import receive
 from webapp.training.selectors import runs_visible, snapshot_or_404, snapshots_visible
 
-SLOTS = {"cxr": "Chest X-ray", "ct": "CT slice", "phantom": "Phantoms (simulated pictures)"}
+SLOTS = {
+    "cxr": gettext_lazy("Chest X-ray"),
+    "ct": gettext_lazy("CT slice"),
+    "phantom": gettext_lazy("Phantoms (simulated pictures)"),
+}
 SHOWN_RUNS = 10
 ORDER = {ModelStatus.ACTIVE: 0, ModelStatus.CANDIDATE: 1, ModelStatus.RETIRED: 2, ModelStatus.REJECTED: 3}
 
@@ -124,7 +130,7 @@ def rollback(request: HttpRequest, model_id: UUID) -> HttpResponse:
     demand(request, "model.promote", version.site)
     try:
         if version.status != ModelStatus.ACTIVE:
-            raise CodedError("conflict", "This model is not the active one any more.")
+            raise CodedError("conflict", _("This model is not the active one any more."))
         promotion = model_rollback(slot=version.slot, by=request.user, reason=request.POST.get("reason", ""))
     except CodedError as error:
         _tell(request, error)
@@ -203,4 +209,5 @@ def _tell(request: HttpRequest, error: CodedError) -> None:
 
 
 def _now_active(version: ModelVersion) -> str:
-    return f"{version} is now the active model for {SLOTS.get(version.slot, version.slot)}."
+    said = {"model": version, "slot": SLOTS.get(version.slot, version.slot)}
+    return _("%(model)s is now the active model for %(slot)s.") % said

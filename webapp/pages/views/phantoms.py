@@ -7,6 +7,8 @@ from itertools import groupby
 from django.contrib import messages
 from django.http import FileResponse, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST, require_safe
 
 from webapp.core.errors import CodedError
@@ -27,10 +29,17 @@ def page(request: HttpRequest) -> HttpResponse:
 @at_active_site("scan.upload")
 def load(request: HttpRequest) -> HttpResponse:
     if not phantoms.pictures():
-        messages.error(request, "The simulated patients are still being rendered. Try again in a minute.")
+        said = _("The simulated patients are still being rendered. Try again in a minute.")
+        messages.error(request, said)
         return redirect("pages:phantoms")
     uploads = phantoms.load_into(site=active_site(request), user=request.user)
-    messages.success(request, f"{len(uploads)} simulated pictures were handed in, like any files.")
+    number = len(uploads)
+    said = ngettext(
+        "%(number)s simulated picture was handed in, like any file.",
+        "%(number)s simulated pictures were handed in, like any files.",
+        number,
+    )
+    messages.success(request, said % {"number": number})
     return redirect("pages:upload")
 
 

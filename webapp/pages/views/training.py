@@ -9,6 +9,8 @@ from uuid import UUID
 from django.contrib import messages
 from django.http import FileResponse, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.dates import WEEKDAYS as WEEKDAYS_BY_NUMBER
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from webapp.accounts.services import can
@@ -31,7 +33,7 @@ from webapp.training.services import training_cancel, training_start
 from webapp.training.snapshots import snapshot_create
 
 SHOWN_RUNS, SHOWN_SNAPSHOTS = 50, 20
-WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+WEEKDAYS = tuple(WEEKDAYS_BY_NUMBER.values())  # Django's own, translated
 NUMBERS = {"epochs": int, "size": int, "batch": int, "lr": float, "seed": int}
 
 
@@ -65,7 +67,7 @@ def freeze(request: HttpRequest) -> HttpResponse:
     except CodedError as error:
         return _told(request, error)
     if not made:
-        messages.info(request, "The labelled data have not changed: this is the snapshot that there was.")
+        messages.info(request, _("The labelled data have not changed: this is the snapshot that there was."))
     return redirect("pages:snapshot", snapshot.pk)
 
 
@@ -158,7 +160,7 @@ def plan_save(request: HttpRequest) -> HttpResponse:
         )  # fmt: skip
     except CodedError as error:
         return _told(request, error)
-    messages.success(request, "The schedule is kept.")
+    messages.success(request, _("The schedule is kept."))
     return redirect("pages:training")
 
 
@@ -167,7 +169,7 @@ def plan_remove(request: HttpRequest, plan_id: UUID) -> HttpResponse:
     plan = plan_or_404(request.user, plan_id)
     demand(request, "training.start", plan.site)
     plan_delete(plan=plan, actor=request.user)
-    messages.success(request, "Nothing starts by this schedule any more.")
+    messages.success(request, _("Nothing starts by this schedule any more."))
     return redirect("pages:training")
 
 
