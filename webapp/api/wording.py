@@ -160,8 +160,10 @@ def _of(schema: Schema, shapes: Mapping[str, Schema]) -> list[Part]:
 
 def _an_object(schema: Schema, shapes: Mapping[str, Schema]) -> list[Part]:
     values = schema.get("additionalProperties")
-    if not values or schema.get("properties"):
+    if not values:
         return [Part(_("object"))]
+    if schema.get("properties"):
+        return [Part(_("object; under other names: ")), *_kind(values, shapes)]
     return [Part(_("map of name to ")), *_of(values, shapes)]
 
 

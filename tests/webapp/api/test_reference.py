@@ -23,6 +23,7 @@ SHAPES = {
 SCAN, SLOT, NOTHING, BLANK, MANY = (
     {"$ref": f"#/components/schemas/{name}"} for name in ("Scan", "Slot", "NullEnum", "BlankEnum", "Many")
 )
+SCAN_OR_MORE = SHAPES["Scan"] | {"additionalProperties": {"type": "number"}}
 
 
 class Page(HTMLParser):
@@ -128,6 +129,7 @@ def test_it_is_drawn_once(answer, monkeypatch, owner):
         ),
         ({"type": "object", "additionalProperties": {"type": "number"}}, "map of name to number"),
         ({"type": "object", "additionalProperties": {}}, "object"),
+        (SCAN_OR_MORE, "object; under other names: number"),
         ({"enum": ["ct", "cxr"], "type": "string"}, "one of: ct, cxr"),
         ({"enum": ["ct", "cxr", None], "type": ["string", "null"]}, "one of: ct, cxr, or null"),
         ({"allOf": [SLOT], "default": "cxr"}, "Slot (cxr, ct)"),
