@@ -52,7 +52,6 @@ INSTALLED_APPS = [
     "django_celery_beat",
     "django_filters",
     "drf_spectacular",
-    "drf_spectacular_sidecar",
     "rest_framework",
     "webapp.core",
     "webapp.accounts",

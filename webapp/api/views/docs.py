@@ -9,6 +9,9 @@ from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.views import redirect_to_login
 from django.http import FileResponse, HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.template.loader import render_to_string
+from django.utils.safestring import SafeString
+from django.utils.translation import get_language
 from django.views.decorators.http import require_safe
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from drf_spectacular.views import SpectacularJSONAPIView
@@ -17,6 +20,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from webapp.accounts.authentication import TokenAuthentication
+from webapp.api.reference import reference
 from webapp.api.resource import Resource
 from webapp.core.errors import CodedError
 from webapp.core.storage import phantom_collection
@@ -47,7 +51,13 @@ def page(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def _shown(request: HttpRequest) -> HttpResponse:
-    return render(request, "api/docs.html")
+    return render(request, "api/docs.html", {"reference": _drawn(get_language())})
+
+
+@cache
+def _drawn(language: str | None) -> SafeString:
+    """Drawn once a process and language, like the description that it shows."""
+    return render_to_string("api/_reference.html", {"reference": reference(_described())})
 
 
 class Phantoms(Resource):
