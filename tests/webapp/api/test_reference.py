@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from html.parser import HTMLParser
 
 import pytest
@@ -73,22 +74,22 @@ def test_every_operation_and_schema_stands_on_the_page_under_its_name(page):
     described = _described()
     names = [one["operationId"] for methods in described["paths"].values() for one in methods.values()]
     assert len(names) > 90
-    assert set(names) | {f"schema-{name}" for name in described["components"]["schemas"]} <= set(page.ids)
+    names += [f"schema-{name}" for name in described["components"]["schemas"]]
+    assert set(names) - set(page.ids) == set()
 
 
 def test_every_link_within_the_page_leads_to_one_place(page):
-    assert len(page.ids) == len(set(page.ids))
+    assert [name for name, times in Counter(page.ids).items() if times > 1] == []
     within = {link[1:] for link in page.links if link.startswith("#")}
     assert len(within) > 200
-    assert within <= set(page.ids)
+    assert within - set(page.ids) == set()
 
 
 def test_it_needs_nothing_from_elsewhere_and_no_exception_from_the_content_policy(answer, page):
-    assert all(re.match(r"#|/(?!/)", link) for link in page.links)
+    assert [link for link in page.links if not re.match(r"#|/(?!/)", link)] == []
     assert reverse("api-schema") in page.links
     assert "unsafe" not in answer["Content-Security-Policy"]
-    assert "style=" not in answer.content.decode()
-    assert "onclick" not in answer.content.decode()
+    assert re.findall(r"<[^>]* (?:style|on[a-z]+)=", answer.content.decode()) == []
 
 
 @pytest.mark.django_db
