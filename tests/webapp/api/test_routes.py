@@ -21,6 +21,8 @@ PAGES = {
     "worklist_save_view": [("POST", "api-studies-search", "scan.view")],
     "worklist_open_view": [("POST", "api-studies-search", "scan.view")],
     "worklist_delete_view": [("POST", "api-studies-search", "scan.view")],
+    # The words of the pages' own scripts.
+    "catalogue": [],
     "upload": [("GET", "api-uploads", "scan.upload")],
     "upload_file": [("POST", "api-scans", "scan.upload"), ("POST", "api-uploads", "scan.upload")],
     "upload_patients": [("POST", "api-patients-lookup", "scan.view")],
