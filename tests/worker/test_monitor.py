@@ -30,7 +30,7 @@ START = datetime(2026, 11, 1, tzinfo=UTC)
 
 @pytest.fixture(autouse=True)
 def small(settings, monkeypatch):
-    """A small reference, parted alike each time: parted by a random id, a change seems earlier now and then."""
+    """A small reference, parted alike each time: by a random id, a change seems earlier now and then."""
     settings.HILUM_DRIFT_REFERENCE = 100
     fit = drift.fit
     monkeypatch.setattr(drift, "fit", lambda sample, names, seed: fit(sample, names, seed=0))
