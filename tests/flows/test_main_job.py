@@ -59,7 +59,7 @@ def test_from_dropped_files_to_the_patients_history(page, phantoms):
         assert "threshold" in shown[row["image"]]["outcome"], shown[row["image"]]
         assert shown[row["image"]]["date"].startswith(row["study_date"])
     page.get_by_role("button", name="Copy the summary").click()
-    assert "Copied" in page.locator("[data-copied]").inner_text()
+    wait_for(lambda: "Copied" in page.locator("[data-copied]").inner_text(), "the copy")
     assert f"{len(names)} with a result" in page.locator("[data-tally]").inner_text()
 
     page.get_by_role("link", name="Worklist").click()
