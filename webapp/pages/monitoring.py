@@ -92,11 +92,7 @@ def figures_of(body: dict[str, Any]) -> list[Figure]:
             str(max(counts)),
         )
     ]
-    for key, name in (
-        ("abstained", _("No answer")),
-        ("refused", _("Refused files")),
-        ("overrides", _("Overrides")),
-    ):
+    for key, name in RATES.items():
         rates = [week[key] for week in weeks]
         if any(rate["of"] for rate in rates):
             top = _top(rates)
