@@ -29,6 +29,7 @@ class Augment:
         self.flip = flip
         self.device = torch.device(device)
         self.generator = torch.Generator(self.device).manual_seed(seed)
+        self.host = torch.Generator().manual_seed(seed)
 
     def __call__(self, unit: Tensor) -> Tensor:
         unit = self.geometry(unit)
@@ -41,11 +42,12 @@ class Augment:
     def uniform(self, low: float, high: float, *shape: int) -> Tensor:
         return low + (high - low) * torch.rand(*shape, generator=self.generator, device=self.device)
 
-    def chance(self, probability: float, count: int) -> Tensor:
-        return self.uniform(0, 1, count) < probability
+    def chance(self, probability: float, *shape: int) -> Tensor:
+        return self.uniform(0, 1, *shape) < probability
 
     def number(self, low: float, high: float) -> float:
-        return float(self.uniform(low, high, 1))
+        """One number for the batch, drawn where Python can read it without waiting for the device."""
+        return low + (high - low) * float(torch.rand((), generator=self.host))
 
     def geometry(self, unit: Tensor) -> Tensor:
         count = len(unit)
@@ -105,34 +107,32 @@ class Augment:
 
     def borders(self, unit: Tensor) -> Tensor:
         """Paints out borders and corners, where markers and text stand, and paints such marks in."""
-        size = unit.shape[-1]
-        unit = unit.clone()
-        for picture, (edge, corners) in zip(unit, self.uniform(0, 1, len(unit), 2).tolist(), strict=True):
-            if edge < 0.4:
-                self._frame(picture, size)
-            for _ in range(int(corners * 3)):
-                self._corner(picture, size)
+        size, one = unit.shape[-1], (len(unit), 1, 1, 1)
+        top, bottom, left, right = self.uniform(0, 0.09, 4, *one)
+        framed = ~_between(size, top, 1 - bottom, left, 1 - right)
+        shade = torch.where(self.chance(0.8, *one), 0.0, self.uniform(0, 1, *one))
+        unit = torch.where(framed & self.chance(0.4, *one), shade, unit)
+        marks = self.uniform(0, 3, *one)  # none, one or two
+        for mark in range(2):
+            height, width = self.uniform(0.03, 0.2, 2, *one)
+            y = torch.where(self.chance(0.7, *one), self.uniform(0, 0.06, *one), 1 - height)
+            x = self.uniform(0, 0.1, *one)
+            x = torch.where(self.chance(0.5, *one), 1 - width - x, x)
+            shade = self.uniform(0, 1, *one)
+            shade = torch.where(shade < 0.4, 0.0, shade)
+            marked = _between(size, y, y + height, x, x + width) & (marks > mark + 1)
+            unit = torch.where(marked, shade, unit)
         return unit
 
-    def _frame(self, picture: Tensor, size: int) -> None:
-        top, bottom, left, right = (self.uniform(0, 0.09, 4) * size).int().tolist()
-        shade = 0.0 if self.number(0, 1) < 0.8 else self.number(0, 1)
-        picture[:, :top] = shade
-        picture[:, size - bottom :] = shade
-        picture[:, :, :left] = shade
-        picture[:, :, size - right :] = shade
-
-    def _corner(self, picture: Tensor, size: int) -> None:
-        height, width = (self.uniform(0.03, 0.2, 2) * size).int().tolist()
-        y = int(self.number(0, 0.06) * size) if self.number(0, 1) < 0.7 else size - height
-        x = int(self.number(0, 0.1) * size)
-        if self.number(0, 1) < 0.5:
-            x = size - width - x
-        shade = self.number(0, 1)
-        picture[:, y : y + height, x : x + width] = 0.0 if shade < 0.4 else shade
-
     def mix(self, unit: Tensor, changed: Tensor, probability: float) -> Tensor:
-        return torch.where(self.chance(probability, len(unit))[:, None, None, None], changed, unit)
+        return torch.where(self.chance(probability, len(unit), 1, 1, 1), changed, unit)
+
+
+def _between(size: int, top: Tensor, bottom: Tensor, left: Tensor, right: Tensor) -> Tensor:
+    """Where pictures lie inside rectangles, given in shares of their side: bool (N, 1, size, size)."""
+    across = (torch.arange(size, device=top.device) + 0.5) / size
+    down = across[:, None]
+    return (down >= top) & (down < bottom) & (across >= left) & (across < right)
 
 
 def _cosine_basis() -> Tensor:

@@ -46,20 +46,25 @@ class Objective:
         loss: str = "cross_entropy",
         smoothing: float = 0.0,
         robust: float = 0.0,
+        device: torch.device | str = "cpu",
     ) -> None:
         self.spec, self.loss, self.smoothing, self.robust = spec, loss, smoothing, robust
         names = sorted(set(groups))
         self.group = torch.tensor([names.index(name) for name in groups], dtype=torch.long)
-        self.weights = torch.ones(len(groups)) if weights is None else weights
+        self.group = self.group.to(device)
+        self.weights = (torch.ones(len(groups)) if weights is None else weights).to(device)
         self.shares = torch.full((len(names),), 1 / len(names))
 
     def __call__(self, logits: Tensor, targets: Tensor, rows: Tensor) -> Tensor:
         """Loss of a batch: logits, targets (n, findings; NaN unknown), its rows (n,) of the training part."""
         known = ~torch.isnan(targets).any(dim=1)
-        rows = rows[known.cpu()]
-        values = losses_of(logits[known], targets[known], self.spec, smoothing=self.smoothing, loss=self.loss)
+        values = losses_of(
+            logits, torch.nan_to_num(targets), self.spec, smoothing=self.smoothing, loss=self.loss
+        )
         values = values * self.weights[rows].to(values)
-        return self._by_group(values, self.group[rows]) if self.robust else values.mean()
+        if self.robust:
+            return self._by_group(values[known], self.group[rows[known]])
+        return (values * known).sum() / known.sum()
 
     def _by_group(self, values: Tensor, group: Tensor) -> Tensor:
         """Mean loss of each group in the batch, summed by shares that the worst groups' grow in."""

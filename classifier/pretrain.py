@@ -23,6 +23,7 @@ from classifier import checkpoint
 from classifier.companions import lung_boxes
 from classifier.contract import ModelSpec, Slot
 from classifier.data import read_manifest, with_split
+from classifier.engine import device_for
 from classifier.networks import network_for
 from classifier.pretrain_tasks import Fractals, Siamese, Task
 from classifier.recipe import optimiser_for, quiet_residuals, rate_at
@@ -70,7 +71,8 @@ def pretrain(config: Config) -> Path:
     spec = ModelSpec(name=config.how, slot=Slot.CXR, findings=formulas, crop=config.crop, **shape)
     network = network_for(spec)
     quiet_residuals(network)
-    run = Run(config, spec, network, task_for(config, spec, network))
+    device = torch.device(device_for(config.device))
+    run = Run(config, spec, network, task_for(config, spec, network.fc.in_features, device))
     if config.resume and (config.out / CHECKPOINT).exists():
         run.restore()
     run.fit()
@@ -79,9 +81,9 @@ def pretrain(config: Config) -> Path:
     return config.out / WEIGHTS
 
 
-def task_for(config: Config, spec: ModelSpec, network: nn.Module) -> Task:
+def task_for(config: Config, spec: ModelSpec, features: int, device: torch.device) -> Task:
     if config.how == "fractals":
-        return Fractals(spec, seed=config.seed)
+        return Fractals(spec, device, seed=config.seed)
     if config.manifest is None:
         raise ValueError("--how siamese learns from pictures: give --manifest")
     rows = with_split(read_manifest(config.manifest, where=config.where), seed=config.seed)
@@ -89,7 +91,7 @@ def task_for(config: Config, spec: ModelSpec, network: nn.Module) -> Task:
     boxes = lung_boxes(spec, load_artifact(config.companions).segmenter if config.companions else None)
     squares, refused = unit_squares(rows, spec, config.out / "cache", **boxes)
     usable = [at for at, row in enumerate(rows) if row.image not in refused]
-    return Siamese(spec, squares[usable], network.fc.in_features)
+    return Siamese(spec, squares[usable], device, features=features)
 
 
 class Run:
@@ -97,10 +99,10 @@ class Run:
 
     def __init__(self, config: Config, spec: ModelSpec, network: nn.Module, task: Task) -> None:
         self.config, self.spec, self.task = config, spec, task
-        cuda = config.device == "auto" and torch.cuda.is_available()
-        device = torch.device("cuda" if cuda else config.device.replace("auto", "cpu"))
-        self.network = network.to(device, memory_format=torch.channels_last).train()
-        self.whole = nn.ModuleDict({"network": network, "task": task.to(device)})
+        self.network = network.to(task.device, memory_format=torch.channels_last).train()
+        self.whole = nn.ModuleDict({"network": network, "task": task.to(task.device)})
+        cuda = task.device.type == "cuda"
+        self.autocast = torch.autocast(task.device.type, torch.bfloat16, enabled=cuda)
         self.optimiser = optimiser_for(self.whole, lr=config.lr, weight_decay=config.weight_decay)
         self.step = 0
 
@@ -112,7 +114,8 @@ class Run:
             rng = np.random.default_rng((config.seed, self.step))  # a resumed run draws as the whole one
             for group in self.optimiser.param_groups:
                 group["lr"] = config.lr * rate_at(self.step / config.steps, 0.05)
-            loss = self.task.loss(self.network, rng, config.batch)
+            with self.autocast:
+                loss = self.task.loss(self.network, rng, config.batch)
             self.optimiser.zero_grad(set_to_none=True)
             loss.backward()
             self.optimiser.step()

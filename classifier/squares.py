@@ -10,12 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 from tqdm import tqdm
 
 from classifier.contract import ModelSpec
 from classifier.data import Row, picture_of
 from classifier.errors import Refused
 from classifier.preprocess import WHOLE, Box, cut, to_unit_square
+
+HELD_SHARE = 0.25  # of the device's free memory
 
 
 def unit_squares(
@@ -55,6 +58,25 @@ def unit_squares(
         bar = tqdm(list(zip(rows, pictures, strict=True)), desc="reading pictures", unit="img", disable=quiet)
         _fill(squares, index, bar, square, (len(rows), spec.size, spec.size))
     return np.load(squares, mmap_mode="r"), json.loads(index.read_text())["refused"]
+
+
+class Pictures:
+    """Prepared pictures for training: all on the device where they fit, else read as they are asked for."""
+
+    def __init__(self, squares: np.ndarray, index: np.ndarray, device: torch.device) -> None:
+        """`squares` uint8 (N, size, size); `index` says which of them these pictures are, in order."""
+        self.squares, self.index, self.device, self.held = squares, index, device, None
+        size = len(index) * int(np.prod(squares.shape[1:]))
+        if device.type == "cuda" and size < torch.cuda.mem_get_info(device)[0] * HELD_SHARE:
+            self.held = torch.from_numpy(squares[index]).to(device)
+
+    def __call__(self, chosen: np.ndarray) -> Tensor:
+        """Unit squares float32 (n, 1, size, size) of the chosen ones."""
+        if self.held is None:
+            raw = torch.from_numpy(self.squares[self.index[chosen]]).to(self.device)
+        else:
+            raw = self.held[torch.from_numpy(chosen).to(self.device, non_blocking=True)]
+        return raw.float().div_(255)[:, None]
 
 
 def _fill(squares: Path, index: Path, pairs: Sequence, square: Callable, shape: tuple[int, ...]) -> None:

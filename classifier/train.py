@@ -37,7 +37,7 @@ from classifier.objective import Objective, rarity_weights
 from classifier.preprocess import normalise
 from classifier.recipe import follow, freeze, optimiser_for, quiet_residuals, rate_at, size_at
 from classifier.split import fingerprint
-from classifier.squares import unit_squares
+from classifier.squares import Pictures, unit_squares
 from classifier.starting_weights import start_from
 from classifier.train_options import Config, declare
 from classifier.weights import ArtifactError
@@ -56,11 +56,6 @@ class Part:
     squares: np.ndarray
     targets: np.ndarray
     index: np.ndarray
-
-    def pictures(self, chosen: np.ndarray, device: torch.device) -> Tensor:
-        """Unit squares float32 (n, 1, size, size) of the chosen rows."""
-        raw = torch.from_numpy(self.squares[self.index[chosen]])
-        return raw.to(device).float().div_(255)[:, None]
 
 
 def train(config: Config) -> Path:
@@ -137,6 +132,10 @@ class Run:
         self.config, self.spec, self.log, self.engine = config, spec, log, engine
         self.train, self.val = parts["train"], parts["val"]
         self.device = engine.device
+        self.pictures, self.val_pictures = (
+            Pictures(part.squares, part.index, self.device) for part in (self.train, self.val)
+        )
+        self.targets = torch.from_numpy(self.train.targets).to(self.device)
         bf16 = config.precision == "bf16" or (config.precision == "auto" and self.device.type == "cuda")
         self.autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=bf16)
         network = network_for(spec, dropout=config.dropout)
@@ -153,7 +152,7 @@ class Run:
         self.weights = draw_weights(
             self.train.rows, source_balance=config.source_balance, even=config.balance == "draw"
         )
-        self.objective = objective_for(config, spec, self.train)
+        self.objective = objective_for(config, spec, self.train, self.device)
         self.steps_per_epoch = math.ceil((config.epoch_images or len(self.train.rows)) / config.batch)
         self.epoch, self.step, self.seconds = 0, 0, 0.0
         self.best: dict[str, Tensor] | None = None
@@ -192,7 +191,7 @@ class Run:
                 break
             began, chosen = time.monotonic(), drawn[start : start + self.config.batch]
             mine = self.engine.share(chosen)
-            loss = self.learn(augment(self.train.pictures(mine, self.device)), mine)
+            loss = self.learn(augment(self.pictures(mine)), mine)
             total = total + loss
             self.step += 1
             self.seconds = self.engine.told(self.seconds + time.monotonic() - began)[0]
@@ -218,8 +217,8 @@ class Run:
         inputs = normalise(unit, self.spec).contiguous(memory_format=torch.channels_last)
         with self.autocast:
             logits = self.learner(inputs).float()
-        targets = torch.from_numpy(self.train.targets[chosen]).to(self.device)
-        loss = self.objective(logits, targets, torch.from_numpy(chosen))
+        rows = torch.from_numpy(chosen).to(self.device, non_blocking=True)
+        loss = self.objective(logits, self.targets[rows], rows)
         self.optimiser.zero_grad(set_to_none=True)
         self.engine.backward(loss)
         nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip)
@@ -250,15 +249,16 @@ class Run:
         """Measure the norms' statistics anew: averaged weights have others (Izmailov et al. 2018)."""
         rng = np.random.default_rng((self.config.seed, self.epoch, 1))
         drawn = rng.choice(len(self.weights), (SETTLING_BATCHES, self.config.batch), p=self.weights)
-        pictures = (normalise(self.train.pictures(chosen, self.device), self.spec) for chosen in drawn)
+        pictures = (normalise(self.pictures(chosen), self.spec) for chosen in drawn)
         update_bn(pictures, self.average)
 
     @torch.inference_mode()
     def validate(self, size: int) -> tuple[float, float]:
         """Log loss and recall, each the mean over the findings, so that rare ones count alike."""
         found = []
-        for start in range(0, len(self.val.rows), 32):
-            unit = self.val.pictures(np.arange(start, min(start + 32, len(self.val.rows))), self.device)
+        for start in range(0, len(self.val.rows), self.config.batch):
+            chosen = np.arange(start, min(start + self.config.batch, len(self.val.rows)))
+            unit = self.val_pictures(chosen)
             unit = functional.interpolate(unit, size=(size, size), mode="bilinear", antialias=True)
             inputs = normalise(unit, self.spec).contiguous(memory_format=torch.channels_last)
             with self.autocast:
@@ -332,10 +332,10 @@ def spec_for(config: Config, rows: list[Row]) -> ModelSpec:
     )
 
 
-def objective_for(config: Config, spec: ModelSpec, part: Part) -> Objective:
+def objective_for(config: Config, spec: ModelSpec, part: Part, device: torch.device) -> Objective:
     weights = rarity_weights(torch.from_numpy(part.targets)) if config.balance == "weight" else None
     how = {"loss": config.loss, "smoothing": config.label_smoothing, "robust": config.group_robust}
-    return Objective(spec, [row.stratum for row in part.rows], weights=weights, **how)
+    return Objective(spec, [row.stratum for row in part.rows], weights=weights, device=device, **how)
 
 
 def part_of(name: str, rows: list[Row], squares: np.ndarray, refused: dict, spec: ModelSpec) -> Part:

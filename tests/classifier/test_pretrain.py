@@ -58,8 +58,8 @@ def test_fractals_are_learned(tmp_path, few_fractals):
 
 
 def test_two_views_of_a_picture_grow_alike_and_pictures_do_not_all_become_one(siamese):
-    state = load_file(pretrain.pretrain(replace(siamese, size=64, lr=5e-3)))
-    assert losses(siamese.out)[-1] < -0.3
+    state = load_file(pretrain.pretrain(replace(siamese, size=64, lr=5e-3, steps=160)))
+    assert np.mean(losses(siamese.out)[-3:]) < -0.3
     assert not any(name.startswith("fc.") for name in state)
 
 

@@ -1,0 +1,127 @@
+"""How many pictures a second the training loop learns from, beside torchvision's plain ResNet-50 in one run.
+
+`python benchmarks/train.py --size 224 --batch 256` draws random pictures and times, in turns: the loop with
+everything it does to a picture, its network's step alone on a batch that is ready, and a plain loop around
+`torchvision.models.resnet50` on such a batch. What the first lacks of the second is the price of data and
+augmentation. Prints one JSON object: medians in pictures a second, ratios within this run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from classifier.augment import Augment  # noqa: E402
+from classifier.cli.bench import device_name  # noqa: E402
+from classifier.contract import ModelSpec, Slot  # noqa: E402
+from classifier.data import Row, targets_of  # noqa: E402
+from classifier.engine import engine_for  # noqa: E402
+from classifier.torchvision_ops import torchvision  # noqa: E402
+from classifier.train import Log, Part, Run  # noqa: E402
+from classifier.train_options import Config  # noqa: E402
+
+FINDINGS = ("normal", "pneumonia", "covid19")
+PUBLISHED = {
+    "images_per_second": 2470,
+    "what": "NVIDIA, ResNet-50 v1.5, one A100, mixed precision",
+}
+
+
+def ours(args: argparse.Namespace, folder: Path) -> Run:
+    """The loop on random pictures, at full size from the start."""
+    spec = ModelSpec(name="bench", slot=Slot.CXR, findings=FINDINGS, size=args.size)
+    rng = np.random.default_rng(0)
+    squares = rng.integers(0, 256, (args.pictures, args.size, args.size), np.uint8)
+    rows = [Row(f"{n}", folder, (FINDINGS[n % 3],), f"{n}", "made up", "train") for n in range(args.pictures)]
+    part = Part(rows, squares, targets_of(rows, FINDINGS), np.arange(len(rows)))
+    config = Config(folder, folder, size=args.size, batch=args.batch, progressive=False, json=True)
+    parts = dict.fromkeys(("train", "val", "test"), part)
+    return Run(config, spec, parts, Log(config, silent=True), engine_for(args.device))
+
+
+def plain(args: argparse.Namespace, device: torch.device, precision: torch.autocast) -> Callable[[], object]:
+    """One step of the usual loop around torchvision's ResNet-50, on a batch that is there already."""
+    network = torchvision.models.resnet50(num_classes=len(FINDINGS)).to(
+        device, memory_format=torch.channels_last
+    )
+    optimiser = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-4)
+    inputs = torch.randn(args.batch, 3, args.size, args.size, device=device)
+    inputs = inputs.contiguous(memory_format=torch.channels_last)
+    targets = torch.arange(args.batch, device=device) % len(FINDINGS)
+
+    def step() -> None:
+        with precision:
+            loss = functional.cross_entropy(network(inputs), targets)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+
+    return step
+
+
+def images_per_second(step: Callable[[], object], args: argparse.Namespace, device: torch.device) -> float:
+    wait = torch.cuda.synchronize if device.type == "cuda" else lambda: None
+    wait()
+    started = time.perf_counter()
+    for _ in range(args.steps):
+        step()
+    wait()
+    return args.steps * args.batch / (time.perf_counter() - started)
+
+
+def measure(args: argparse.Namespace) -> dict[str, object]:
+    with tempfile.TemporaryDirectory() as folder:
+        run = ours(args, Path(folder))
+        rng, augment = np.random.default_rng(0), Augment(seed=0, device=run.device)
+        ready, chosen = run.pictures(np.arange(args.batch)), np.arange(args.batch)
+
+        def whole() -> None:
+            drawn = rng.choice(args.pictures, args.batch)
+            run.learn(augment(run.pictures(drawn)), drawn)
+
+        steps = {
+            "loop": whole,
+            "network_alone": lambda: run.learn(ready, chosen),
+            "torchvision_resnet50": plain(args, run.device, run.autocast),
+        }
+        for step in steps.values():
+            for _ in range(3):  # warm
+                step()
+        rounds = [
+            {name: images_per_second(step, args, run.device) for name, step in steps.items()}
+            for _ in range(args.rounds)
+        ]
+    found = {name: statistics.median(one[name] for one in rounds) for name in steps}
+    ratios = {name: round(found["loop"] / found[name], 3) for name in steps if name != "loop"}
+    facts = {"device": device_name(str(run.device)), "torch": torch.__version__, "size": args.size}
+    facts |= {"batch": args.batch, "precision": "bf16" if run.device.type == "cuda" else "fp32"}
+    rates = {name: round(rate, 1) for name, rate in found.items()}
+    return {**facts, "images_per_second": rates, "loop_over": ratios, "published": PUBLISHED}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--size", type=int, default=224, help="side of the pictures (default: 224)")
+    parser.add_argument("--batch", type=int, default=256, help="pictures a step (default: 256)")
+    parser.add_argument("--pictures", type=int, default=2048, help="to draw from (default: 2048)")
+    parser.add_argument("--steps", type=int, default=20, help="of each kind a round (default: 20)")
+    parser.add_argument("--rounds", type=int, default=5, help="medians over so many (default: 5)")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
+    print(json.dumps(measure(parser.parse_args()), indent=1))
+
+
+if __name__ == "__main__":
+    main()
