@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from classifier.contract import ModelSpec, Slot
 from classifier.data import read_manifest
 from classifier.images import reading
 from classifier.preprocess import Box, to_unit_square
-from classifier.squares import unit_squares
+from classifier.squares import Pictures, unit_squares
 from tests.classifier.collection import write_collection
 
 SPEC = ModelSpec(name="tiny", slot=Slot.CXR, findings=("left", "right"), size=64)
@@ -70,3 +71,16 @@ def test_a_part_that_is_kept_of_each_picture_has_a_cache_of_its_own(tmp_path):
     expected = to_unit_square(reading.read(rows[0].path).working[:, :40], SPEC)[0].numpy()
     assert np.abs(part[0] / 255 - expected).max() < 0.003
     assert not np.array_equal(part[0], whole[0])
+
+
+@pytest.mark.gpu
+def test_pictures_held_on_the_card_are_those_of_the_file(rows, tmp_path):
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    squares, _ = unit_squares(rows, SPEC, tmp_path, progress=False)
+    index, chosen = np.arange(2, len(rows)), np.array([3, 0, 3])
+    held, read = (Pictures(squares, index, torch.device(device)) for device in ("cuda", "cpu"))
+    assert held.held is not None
+    assert read.held is None
+    assert torch.equal(held(chosen).cpu(), read(chosen))
+    assert torch.equal(read(chosen)[0, 0], torch.from_numpy(squares[5]).float() / 255)

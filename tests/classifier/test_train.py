@@ -316,3 +316,24 @@ def test_left_stays_left_unless_a_flip_is_asked_for(flip, turned):
     moved = Augment(seed=0, flip=flip).geometry(unit)
     brightness = moved[..., :32].sum((1, 2, 3)) - moved[..., 32:].sum((1, 2, 3))
     assert int((brightness < 0).sum()) == turned
+
+
+@pytest.mark.gpu
+def test_no_step_waits_for_the_card(config, without_report, monkeypatch):
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    learn, steps = train.Run.learn, []
+
+    def watched(run, unit, chosen):
+        torch.cuda.set_sync_debug_mode("error")
+        try:
+            steps.append(learn(run, Augment(seed=0, device=run.device)(run.pictures(chosen)), chosen))
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+        return steps[-1]
+
+    monkeypatch.setattr(train.Run, "learn", watched)
+    train.train(replace(config, device="cuda"))
+    losses = torch.stack(steps)
+    assert len(losses) == 18
+    assert losses[-6:].mean() < losses[:6].mean()
