@@ -29,6 +29,7 @@ class Augment:
         self.flip = flip
         self.device = torch.device(device)
         self.generator = torch.Generator(self.device).manual_seed(seed)
+        self.basis = _cosine_basis().to(self.device)
         self.host = torch.Generator().manual_seed(seed)
 
     def __call__(self, unit: Tensor) -> Tensor:
@@ -92,7 +93,7 @@ class Augment:
         size = unit.shape[-1]
         if size % 8:
             return unit
-        basis = _cosine_basis().to(unit)
+        basis = self.basis
         blocks = unit.reshape(len(unit), size // 8, 8, size // 8, 8).transpose(2, 3)
         frequency = torch.arange(8, device=self.device)
         step = self.number(0.01, 0.12) * (1 + frequency[:, None] + frequency) / 4

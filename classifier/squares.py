@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -82,7 +83,8 @@ class Pictures:
 def _fill(squares: Path, index: Path, pairs: Sequence, square: Callable, shape: tuple[int, ...]) -> None:
     refused: dict[str, str] = {}
     pictures: list[str | None] = []
-    temporary = squares.with_suffix(f".{os.getpid()}.tmp")
+    mine = secrets.token_hex(4)  # other runs may be keeping the same pictures
+    temporary, listed = squares.with_suffix(f".{mine}.tmp"), index.with_suffix(f".{mine}.tmp.json")
     store = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
     for at, (row, picture) in enumerate(pairs):
         try:
@@ -91,7 +93,8 @@ def _fill(squares: Path, index: Path, pairs: Sequence, square: Callable, shape: 
             refused[row.image] = str(refusal.reason)
         pictures.append(None if row.image in refused else picture)
     store.flush()
-    index.write_text(json.dumps({"refused": refused, "pictures": pictures}))
+    listed.write_text(json.dumps({"refused": refused, "pictures": pictures}))
+    os.replace(listed, index)  # first: who sees the squares reads it
     os.replace(temporary, squares)
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
+from classifier import squares as squares_module
 from classifier.contract import ModelSpec, Slot
 from classifier.data import read_manifest
 from classifier.images import reading
@@ -73,6 +76,30 @@ def test_a_part_that_is_kept_of_each_picture_has_a_cache_of_its_own(tmp_path):
     assert not np.array_equal(part[0], whole[0])
 
 
+def test_runs_that_keep_the_same_pictures_at_once_do_not_see_each_others_halves(rows, tmp_path, monkeypatch):
+    looked, write, reading_one = [], Path.write_text, squares_module.picture_of
+
+    def other_run(*_) -> None:
+        monkeypatch.setattr(squares_module, "picture_of", reading_one)
+        looked.append(unit_squares(rows, SPEC, tmp_path, progress=False)[0])
+
+    def interrupted(path: Path, text: str) -> int:
+        write(path, text[:10])
+        monkeypatch.setattr(Path, "write_text", write)
+        other_run()
+        return write(path, text)
+
+    def first_picture(*how):
+        other_run()  # is quicker, and through before this one writes
+        monkeypatch.setattr(Path, "write_text", interrupted)
+        return reading_one(*how)
+
+    monkeypatch.setattr(squares_module, "picture_of", first_picture)
+    mine, _ = unit_squares(rows, SPEC, tmp_path, progress=False)
+    assert len(looked) == 2
+    assert all((mine == theirs).all() for theirs in looked)
+
+
 @pytest.mark.gpu
 def test_pictures_held_on_the_card_are_those_of_the_file(rows, tmp_path):
     if not torch.cuda.is_available():
@@ -82,5 +109,5 @@ def test_pictures_held_on_the_card_are_those_of_the_file(rows, tmp_path):
     held, read = (Pictures(squares, index, torch.device(device)) for device in ("cuda", "cpu"))
     assert held.held is not None
     assert read.held is None
-    assert torch.equal(held(chosen).cpu(), read(chosen))
-    assert torch.equal(read(chosen)[0, 0], torch.from_numpy(squares[5]).float() / 255)
+    assert torch.allclose(held(chosen).cpu(), read(chosen), rtol=0, atol=1e-6)
+    assert torch.allclose(read(chosen)[0, 0], torch.from_numpy(squares[5]) / 255)
