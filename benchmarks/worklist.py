@@ -267,6 +267,17 @@ def requests() -> dict[str, tuple[dict[str, str] | None, Callable]]:
         {"finding": "pneumonia", "sort": "worst"},
         lambda client: client.get(f"/scans/{deep.worst_scan_id}/"),
     )
+    its = (
+        StudySummary.objects.filter(study__patient=some)
+        .exclude(worst_scan=None)
+        .order_by("-latest_at")
+        .first()
+    )
+    for name, text in (("identifier", some.patient_id), ("name", family)):
+        table[f"scan page in a search by {name}"] = (
+            {"q": text},
+            lambda client: client.get(f"/scans/{its.worst_scan_id}/"),
+        )
     return table
 
 

@@ -173,10 +173,16 @@ def count_of_all(rows: QuerySet[StudySummary], *, whose: str) -> int:
 
 
 def neighbours(
-    rows: QuerySet[StudySummary], here: StudySummary
+    rows: QuerySet[StudySummary], here: StudySummary, *, searched: bool = False
 ) -> tuple[StudySummary | None, StudySummary | None]:
-    """The studies just above and below one in a list of `worklist`, two indexed look-ups."""
-    return _beside(rows, here, back=True).reverse().first(), _beside(rows, here).first()
+    """The studies just above and below one in a list of `worklist`, two indexed look-ups.
+
+    `searched`: as in `worklist_page`.
+    """
+    above, below = _beside(rows, here, back=True), _beside(rows, here)
+    if searched and count(rows) <= COUNTED_AT_MOST:
+        above, below = _sorted_apart(above), _sorted_apart(below)
+    return above.reverse().first(), below.first()
 
 
 def occurring(column: str, sites: Iterable[Site]) -> list[str]:

@@ -249,8 +249,8 @@ def test_every_order_pages_without_gap_and_knows_the_neighbours(studies, owner, 
         seen += page.rows
         after = page.after
     assert [row.study for row in seen] == [studies[i] for i in first]
-    assert neighbours(rows, seen[1]) == (seen[0], seen[2])
-    assert neighbours(rows, seen[0])[0] is None
+    assert neighbours(rows, seen[1], searched=searched) == (seen[0], seen[2])
+    assert neighbours(rows, seen[0], searched=searched) == (None, seen[1])
 
 
 @pytest.mark.parametrize(("order", "first"), [("newest", [0, 1, 2]), ("oldest", [2, 1, 0])])

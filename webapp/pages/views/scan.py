@@ -204,7 +204,9 @@ def _neighbours(request: HttpRequest, scan: Scan) -> dict[str, str]:
     summary = getattr(scan.study, "summary", None)
     if summary is None:
         return {}
-    newer, older = neighbours(Search.of(request).studies(request.user, active_site(request)), summary)
+    search = Search.of(request)
+    studies = search.studies(request.user, active_site(request))
+    newer, older = neighbours(studies, summary, searched=bool(search.q.strip()))
     beside = {
         name: study.worst_scan_id
         for name, study in (("previous", newer), ("next", older))
