@@ -131,7 +131,8 @@ def _model_rows(spec: ModelSpec, sha256: str | None) -> Iterator[tuple[str, str]
     )
     low, high = spec.hounsfield or spec.clip_percentiles
     ends = f"{low:g} to {high:g} Hounsfield units" if spec.hounsfield else f"percentiles {low:g} to {high:g}"
-    yield "input", f"{spec.size} x {spec.size} grey, {spec.resize}, clipped to {ends}"
+    part = "the box around the lungs" if spec.crop == "lungs" else "the whole picture"
+    yield "input", f"{part}, {spec.size} x {spec.size} grey, {spec.resize}, clipped to {ends}"
     ages = f"{spec.age_range[0]:g} to {spec.age_range[1]:g} years" if spec.age_range else "not restricted"
     yield "ages", ages
 
@@ -146,13 +147,14 @@ def _training(training: Mapping[str, Any] | None) -> list[str]:
     if not training:
         return []
     start = "given weights (--pretrained)" if training["pretrained"] else "random weights"
-    options = "; ".join(f"{key} {option(value)}" for key, value in sorted(training["options"].items()))
+    given = sorted((key, option(value)) for key, value in training["options"].items())
+    options = "; ".join(f"{key} {value}" for key, value in given if value)
     lines = ["## Training", "", f"From {start}, with PyTorch {training['torch']}. Options: {options}.", ""]
     history = [
         (
             str(e["epoch"]),
             str(e["size"]),
-            f"{e['minutes']:.0f}",
+            f"{e['minutes']:.1f}",
             f"{e['val_loss']:.3f}",
             f"{e['val_balanced_accuracy']:.3f}",
         )

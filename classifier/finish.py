@@ -37,8 +37,9 @@ if TYPE_CHECKING:
 
 ARTIFACT, REPORT, PREDICTIONS = "model.safetensors", "evaluation.json", "predictions.csv"
 CARD, FIGURES = "model-card.md", "figures"
-PLACES = {
-    *("manifest", "out", "cache", "pretrained", "companions", "about", "resume", "json", "device", "threads")
+ASIDE = {  # options that shape no weight
+    *("manifest", "out", "cache", "pretrained", "companions", "about", "resume", "json", "device", "threads"),
+    *("shortcuts", "road"),
 }
 
 
@@ -166,7 +167,7 @@ def provenance(config: Config, rows: Sequence[Row]) -> dict[str, Any]:
 
 def training_facts(config: Config, log: Log) -> dict[str, Any]:
     """Options that shape the result, the epochs' scores, and what it ran on; no paths."""
-    options = {key: value for key, value in asdict(config).items() if key not in PLACES and value is not None}
+    options = {key: value for key, value in asdict(config).items() if key not in ASIDE and value is not None}
     epochs = [line for line in map(json.loads, log.path.read_text().splitlines()) if line["event"] == "epoch"]
     keys = ("epoch", "size", "minutes", "val_loss", "val_balanced_accuracy")
     return {

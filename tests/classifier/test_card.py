@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,20 @@ def test_the_card_shows_measures_with_their_intervals():
     assert "| north | left against right | 9 | 0.812 (0.700 to 0.900) |" in text
     assert "| left | 4 | 1 |" in text
     assert "temperature 1.250" in text
+
+
+def test_the_card_says_which_part_of_a_picture_is_seen():
+    assert "| input | the whole picture, 224 x 224 grey" in render(card(), SPEC)
+    assert "| input | the box around the lungs, 224 x 224 grey" in render(card(), replace(SPEC, crop="lungs"))
+
+
+def test_options_are_told_that_were_given_and_short_trainings_in_parts_of_a_minute():
+    facts = card()
+    epoch = {"epoch": 1, "size": 96, "minutes": 0.0794, "val_loss": 0.9, "val_balanced_accuracy": 0.5}
+    facts["training"] |= {"options": {"seed": 3, "where": []}, "history": [epoch]}
+    text = render(facts, SPEC)
+    assert "Options: seed 3." in text
+    assert "| 1 | 96 | 0.1 | 0.900 | 0.500 |" in text
 
 
 def test_what_only_people_know_is_told_and_the_rest_is_left_out():
