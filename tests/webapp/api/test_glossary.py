@@ -69,7 +69,7 @@ def test_no_address_holds_fields_outside_of_a_named_schema():
 
 def test_no_entry_of_the_glossary_is_unused(fields, parameters):
     for texts, entry, found in ((FIELDS, field_entry, fields), (PARAMETERS, parameter_entry, parameters)):
-        keys = [(entry(where, name), said["description"]) for where, name, said in found]
+        keys = [(entry(where, name), said.get("description", "")) for where, name, said in found]
         used = {key for key, description in keys if key and description.startswith(texts[key])}
         assert set(texts) - used == set(), "the name is gone, or a help_text took its place"
 

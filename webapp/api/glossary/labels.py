@@ -19,7 +19,7 @@ FIELDS = {
     "Label.findings": "what is said of each finding; of one that is left out the reader was not asked",
     "Label.queue": "the queue that it was given in, by its `id`; null: outside of any",
     "Label.scan": "the scan that it is about, by its `id`",
-    "Label.source": "`reader`: a person, on the picture; `import`: a file; `adjudication`: over the readers",
+    "Label.source": "`reader`: a person; `import`: a file; `adjudication`: decided over what readers said",
     "LabelCreate.blind": "the caller's word that they saw no answer; void once they signed a reading of it",
     "Reading.findings": "what the reader states, in codes",
     "Region.finding": "what the box is around: a finding that is present or uncertain in the same label",
