@@ -12,11 +12,10 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from webapp.api.glossary import CHOICE
 from webapp.api.wording import Part, Schema, Words, anchor, kind, named, prose
 
 PREFIX = "/api/v1"
-# What drf-spectacular says of each choice: the value again.
-CHOICE = re.compile(r"^\* `(.*)` - (.*)$")
 
 
 @dataclass(frozen=True)

@@ -269,6 +269,10 @@ SPECTACULAR_SETTINGS = {
     },
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "TAGS": [],
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "webapp.api.glossary.explain",
+    ],
 }
 HILUM_API_RATE = env("HILUM_API_RATE")
 HILUM_WEBHOOK_NETWORKS = env("HILUM_WEBHOOK_NETWORKS")

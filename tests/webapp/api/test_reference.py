@@ -160,7 +160,7 @@ def test_a_parameter_says_where_it_goes_what_it_may_be_and_what_it_is_unless_sai
     assert listed["limit"].kind.text == "whole number, 1 to 200"
     assert listed["limit"].default == "50"
     assert listed["modality"].kind.text == "one of: ct, cxr, phantom"
-    assert not listed["modality"].text, "a choice is not said twice"
+    assert listed["modality"].text.text == "only this kind of image", "a choice is not said twice"
     assert listed["received_after"].text.text == "this moment or later"
     first = operation(told, "scan_retrieve").parameters[0]
     assert (first.name, first.where, first.required) == ("scan_id", "path", True)
@@ -181,6 +181,21 @@ def test_an_operation_says_its_scope_its_body_and_its_answers(told):
 
 def test_a_list_that_may_be_null_says_so(told):
     assert fields(shape(told, "Snapshot").fields)["warnings"] == "list of Warning, or null"
+
+
+def test_every_field_and_parameter_on_the_page_has_its_meaning_beside_it(told):
+    listed = [field for shape in told.shapes for field in shape.fields]
+    for group in told.groups:
+        for one in group.operations:
+            listed += [*one.parameters, *(field for body in one.bodies for field in body.fields)]
+    assert len(listed) > 900
+    assert [field.name for field in listed if not field.text] == []
+
+
+def test_a_reference_keeps_its_link_beside_its_meaning(told):
+    field = next(field for field in shape(told, "Analysis").fields if field.name == "model")
+    assert 'href="#schema-Model"' in field.kind.html
+    assert field.text.text == "the version that was applied"
 
 
 def test_what_is_inside_an_object_without_a_name_follows_it(told):

@@ -63,7 +63,7 @@ class LabelSerializer(serializers.Serializer):
     cannot_tell = serializers.BooleanField()
     bad_image = serializers.BooleanField()
     blind = serializers.BooleanField(help_text="given before the model's answer was shown")
-    reason = serializers.CharField(help_text="of an adjudication")
+    reason = serializers.CharField(help_text="why an adjudication decided so; else empty")
     given_at = serializers.DateTimeField()
     supersedes = serializers.UUIDField(allow_null=True)
     superseded_by = serializers.UUIDField(allow_null=True)
@@ -89,7 +89,7 @@ def label_answer(label: Label) -> dict[str, Any]:
 class SaySerializer(serializers.Serializer):
     """What a label states. `after` names the own label that this supersedes; without one it is left out."""
 
-    findings = Words(help_text=f"at most {FINDINGS_IN_A_LABEL}")
+    findings = Words(help_text=f"what is said of each finding, at most {FINDINGS_IN_A_LABEL}")
     confidence = Whole(required=False, allow_null=True, min_value=1, max_value=3, default=None)
     regions = RegionSerializer(many=True, required=False, default=list, max_length=REGIONS_AT_MOST)
     comment = Text(max_length=COMMENT_AT_MOST, allow_blank=True, default="")
@@ -133,7 +133,7 @@ class QueueSerializer(serializers.Serializer):
     name = serializers.CharField()
     findings = serializers.ListField(child=serializers.CharField())
     order = serializers.ChoiceField(choices=QueueOrder.choices)
-    readers = serializers.IntegerField(help_text="a picture")
+    readers = serializers.IntegerField(help_text="how many people label each picture")
     contents = serializers.DictField(help_text="what was asked for when the pictures were chosen")
     made_by = serializers.CharField()
     created_at = serializers.DateTimeField()
@@ -160,7 +160,9 @@ class ReaderProgressSerializer(serializers.Serializer):
     reader = serializers.UUIDField()
     name = serializers.CharField()
     labelled = serializers.IntegerField()
-    changed = serializers.IntegerField(help_text="after the model's answer was shown")
+    changed = serializers.IntegerField(
+        help_text="how many of them they changed after the model's answer was shown"
+    )
     latest_at = serializers.DateTimeField()
 
 
@@ -215,9 +217,13 @@ class KappaSerializer(serializers.Serializer):
     """Null where everybody said the same of everything, or nothing is complete yet."""
 
     kappa = serializers.FloatField(allow_null=True)
-    low = serializers.FloatField(allow_null=True, help_text="of the 95 % interval")
+    low = serializers.FloatField(
+        allow_null=True, help_text="lower end of the 95 % interval; null: no kappa, or too few pictures"
+    )
     high = serializers.FloatField(allow_null=True)
-    observed = serializers.FloatField(allow_null=True, help_text="share of the same answer")
+    observed = serializers.FloatField(
+        allow_null=True, help_text="share of the same answer, 0 to 1; null: nothing to compare"
+    )
     pictures = serializers.IntegerField()
 
 
@@ -303,7 +309,9 @@ class TableSerializer(serializers.Serializer):
 
 class ManifestTableSerializer(TableSerializer):
     name = Text(max_length=100, required=False, default="", allow_blank=True)
-    day_zero = serializers.DateField(required=False, help_text="of offset_days 0")
+    day_zero = serializers.DateField(
+        required=False, help_text="the study date that `offset_days` 0 in the table stands for"
+    )
 
 
 class WrongLineSerializer(serializers.Serializer):

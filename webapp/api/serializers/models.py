@@ -234,7 +234,7 @@ class MeSerializer(serializers.Serializer):
     site = SiteSerializer()
     role = serializers.CharField()
     permissions = serializers.ListField(child=serializers.ChoiceField(choices=[p.value for p in Permission]))
-    token = serializers.CharField(help_text="its name")
+    token = serializers.CharField(help_text="the token's name")
     scopes = serializers.ListField(child=serializers.CharField())
     expires_at = serializers.DateTimeField(allow_null=True)
 

@@ -97,7 +97,9 @@ class MonitoringSerializer(serializers.Serializer):
     """What is watched at the token's site, for every version that answers now."""
 
     site = serializers.UUIDField()
-    false_alarms = serializers.FloatField(help_text="at most, a chart and a round, while nothing changes")
+    false_alarms = serializers.FloatField(
+        help_text="how likely, at most, a chart raises one in a round while nothing changes, 0 to 1"
+    )
     open_alarms = serializers.IntegerField()
     models = MonitoringRowSerializer(many=True)
 

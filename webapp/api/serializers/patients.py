@@ -116,7 +116,10 @@ class PatientDetailSerializer(PatientSerializer):
     last_study = serializers.DateField(allow_null=True)
     merges = MergeSerializer(many=True)
     moves = MovedScanSerializer(many=True)
-    may_be_same = serializers.ListField(child=serializers.UUIDField(), help_text="never a proof")
+    may_be_same = serializers.ListField(
+        child=serializers.UUIDField(),
+        help_text="others of the site who look like the same person, by Hilum's own id; never a proof",
+    )
 
 
 def extent_answer(extent: Extent) -> dict[str, Any]:

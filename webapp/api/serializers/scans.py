@@ -60,9 +60,9 @@ class SaidModality(Said):
 
 class ScanUploadSerializer(serializers.Serializer):
     file = Bytes(allow_empty_file=True, help_text="DICOM, PNG or JPEG, or a ZIP of them")
-    patient_id = Said("PatientID")
-    study = Said("accession number or StudyInstanceUID")
-    date = SaidDate("YYYY-MM-DD")
+    patient_id = Said("PatientID (0010,0020), for a file that says none")
+    study = Said("AccessionNumber or StudyInstanceUID, for a file that says none")
+    date = SaidDate("StudyDate (0008,0020) as YYYY-MM-DD, for a file that says none")
     modality = SaidModality("auto, cxr or ct")
 
 

@@ -80,9 +80,9 @@ class BulkSerializer(serializers.Serializer):
     files = serializers.ListField(
         child=serializers.FileField(allow_empty_file=True), min_length=1, max_length=MOST_FILES
     )
-    patient_id = Said("PatientID")
-    study = Said("accession number or StudyInstanceUID")
-    date = SaidDate("YYYY-MM-DD")
+    patient_id = Said("PatientID (0010,0020), for a file that says none")
+    study = Said("AccessionNumber or StudyInstanceUID, for a file that says none")
+    date = SaidDate("StudyDate (0008,0020) as YYYY-MM-DD, for a file that says none")
     modality = SaidModality("auto, cxr or ct")
 
 

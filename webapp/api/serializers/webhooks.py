@@ -26,7 +26,7 @@ class WebhookSerializer(serializers.Serializer):
     active = serializers.BooleanField()
     ended = serializers.CharField(allow_null=True)
     created_by = serializers.CharField()
-    failures = serializers.IntegerField(help_text="in a row")
+    failures = serializers.IntegerField(help_text="how many attempts in a row the receiver was down for")
     paused_until = serializers.DateTimeField(allow_null=True)
     created_at = serializers.DateTimeField()
 
@@ -58,7 +58,7 @@ class Address(Text):
     """An address in ASCII; whether events may go there is judged afterwards."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(max_length=500, help_text="https", **options)
+        super().__init__(max_length=500, help_text="where the messages go, by https", **options)
         self.validators.append(RegexValidator(ADDRESS))
 
 
@@ -70,7 +70,7 @@ class WebhookCreateSerializer(serializers.Serializer):
         min_length=1,
         max_length=50,
         default=list(SUBSCRIBABLE),
-        help_text="left out: all",
+        help_text="the kinds of events to send; left out: all",
     )
     description = Text(required=False, max_length=200, allow_blank=True, default="")
 
