@@ -32,6 +32,13 @@ class Hilum:
     url: str
     data: Path
 
+    def manage(self, *arguments: str) -> str:
+        """What `manage.py` prints on this instance."""
+        environment = {"HILUM_ENV": "demo", "HILUM_DATA": str(self.data), "PATH": ""}
+        command = [sys.executable, "manage.py", *arguments]
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+        return done.stdout
+
 
 def free_port() -> int:
     with socket.socket() as probe:
@@ -92,15 +99,21 @@ def expected() -> list[str]:
 
 
 @pytest.fixture
-def page(chromium, hilum, expected) -> Iterator[object]:
-    """A page signed in as the clinician; the test fails on any complaint of the browser (errors, CSP)."""
+def reader() -> str:
+    """Whom `page` is signed in as."""
+    return "clinician"
+
+
+@pytest.fixture
+def page(chromium, hilum, reader, expected) -> Iterator[object]:
+    """A page signed in as the reader; the test fails on any complaint of the browser (errors, CSP)."""
     context = chromium.new_context(viewport={"width": 1366, "height": 768}, base_url=hilum.url)
     context.grant_permissions(["clipboard-read", "clipboard-write"])
     page, complaints = context.new_page(), []
     page.on("console", lambda said: said.type in {"error", "warning"} and complaints.append(said.text))
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.goto("/sign-in/")
-    page.get_by_label("Username").fill("clinician")
+    page.get_by_label("Username").fill(reader)
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
     yield page

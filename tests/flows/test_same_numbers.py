@@ -23,10 +23,7 @@ PATIENCE = 240.0
 class Api:
     def __init__(self, hilum: Hilum) -> None:
         self.url = f"{hilum.url}/api/v1/scans/"
-        command = [sys.executable, "manage.py", "create_token", "clinician"]
-        environment = {"HILUM_ENV": "demo", "HILUM_DATA": str(hilum.data), "PATH": ""}
-        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
-        self.token = done.stdout.strip().splitlines()[-1]
+        self.token = hilum.manage("create_token", "clinician").strip().splitlines()[-1]
 
     def ask(self, url: str, data: bytes | None = None, kind: str = "") -> dict:
         request = urllib.request.Request(url, data=data, headers={"Authorization": f"Bearer {self.token}"})

@@ -26,6 +26,15 @@ def phantoms(tmp_path_factory):
 
 
 @pytest.fixture
+def reader(hilum) -> str:
+    """Somebody who has signed nothing: a picture whose reading they have signed is not labelled blind."""
+    make = "from webapp.accounts.models import User; User.objects.create_user('labeller', password='%s')"
+    hilum.manage("shell", "-c", make % PASSWORD)
+    hilum.manage("create_member", "labeller", "demo", "clinician", "--default")
+    return "labeller"
+
+
+@pytest.fixture
 def admin(chromium, hilum):
     """A second person, in a browser of their own."""
     context = chromium.new_context(viewport={"width": 1366, "height": 768}, base_url=hilum.url)

@@ -1,9 +1,10 @@
 // What is drawn between picture and measurements: a map of one finding, as colours or as outlines.
 import { colourOf } from "./colours.js";
-import { outline, paint } from "./overlay.js";
+import { frame, outline, paint } from "./overlay.js";
 
 const LEVELS = [0.25, 0.5, 0.75];
 const LINE = 2;
+const DASH = [6, 6];
 
 export class Heat {
   #cam; #size; #made = {};
@@ -13,6 +14,7 @@ export class Heat {
     this.#cam = cam;
     this.#size = size;
     this.label = label;
+    this.frame = frame(cam, size); // what the model was shown, where it was not shown all
   }
 
   knows(finding) {
@@ -30,6 +32,17 @@ export class Heat {
       context.drawImage(map, 0, 0, this.#size.columns, this.#size.rows);
     }
     context.globalAlpha = 1;
+    if (this.frame) this.#drawFrame(context, hair);
+  }
+
+  #drawFrame(context, hair) {
+    context.lineWidth = hair;
+    for (const [dash, style] of [[[], "#000"], [DASH, "#bbb"]]) {
+      context.setLineDash(dash.map((length) => length * hair));
+      context.strokeStyle = style;
+      context.strokeRect(...this.frame);
+    }
+    context.setLineDash([]);
   }
 
   #drawOutlines(context, hair, finding, colours, threshold) {

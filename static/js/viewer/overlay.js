@@ -29,6 +29,14 @@ export function inverse([a, b, c, d, e, f]) {
   return [e, -b, b * f - e * c, -d, a, d * c - a * f].map((part) => part / determinant);
 }
 
+/** What the cells of a map cover of the original, in its pixels; null where that is all of it. */
+export function frame({ affine: [across, , left, , down, top], grids }, { rows, columns }) {
+  const [grid] = Object.values(grids);
+  const [x, y] = [left - across / 2 + 0.5, top - down / 2 + 0.5];
+  const [width, height] = [across * grid[0].length, down * grid.length];
+  return width > columns - 1 && height > rows - 1 ? null : [x, y, width, height];
+}
+
 /** The map's strength (1 = the scale) on a raster that covers the whole original: {width, height, values}. */
 function raster(cam, finding, { rows, columns }, longest) {
   const shrink = Math.min(1, longest / Math.max(rows, columns));

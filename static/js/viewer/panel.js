@@ -116,6 +116,7 @@ export class Panel {
       inside.hidden = inside.dataset.inside !== finding || share === null;
       this.#part("inside-share").textContent = Math.round(100 * share);
     }
+    this.#part("framed").hidden = !this.#panes[0].heat?.frame;
     this.#part("opacity-now").textContent = `${Math.round(opacity * 100)} %`;
     this.#part("threshold-now").textContent = (threshold * scale).toFixed(2);
   }
