@@ -51,7 +51,6 @@ def run(args: argparse.Namespace) -> int:
 
 def _explain(args: argparse.Namespace, read: Read, predictor: Predictor) -> int:
     from classifier import explain
-    from classifier.images import heatmap
     from classifier.predictor import Failure, Input
 
     (answer,) = predictor.predict([Input(read.working, (read.facts.rows, read.facts.columns), read.age)])
@@ -62,8 +61,7 @@ def _explain(args: argparse.Namespace, read: Read, predictor: Predictor) -> int:
     if finding not in probabilities:
         print(f"the model knows {', '.join(probabilities)}, not {finding!r}", file=sys.stderr)
         return 2
-    strength, legend = _strength(args.method, finding, read, answer, predictor)
-    picture = heatmap.overlay(read.preview, strength, opacity=args.opacity)
+    picture, legend = _drawn(args, finding, read, answer, predictor)
     reason = answer.prediction.abstention
     lines = [
         f"{finding} {probabilities[finding]:.2f}" + (f" (withheld: {ADVICE[reason].seen})" if reason else ""),
@@ -75,10 +73,10 @@ def _explain(args: argparse.Namespace, read: Read, predictor: Predictor) -> int:
     return 0
 
 
-def _strength(
-    method: str, finding: str, read: Read, answer: Answer, predictor: Predictor
+def _drawn(
+    args: argparse.Namespace, finding: str, read: Read, answer: Answer, predictor: Predictor
 ) -> tuple[np.ndarray, str]:
-    """The map (h, w) over the preview, 1 at full strength, and what full strength means."""
+    """The preview under the map, and what full strength means."""
     import numpy as np
 
     from classifier.explain import relative_grids
@@ -86,15 +84,15 @@ def _strength(
     from classifier.preprocess import grid_to_original, to_input
 
     original, spec = (read.facts.rows, read.facts.columns), predictor.spec
-    if method == CLOSED_FORM:
+    if args.method == CLOSED_FORM:
         grid, affine = np.array(answer.cam.grids[finding]) / answer.cam.scale, answer.cam.affine
         legend = f"full strength at {answer.cam.scale:.3g} logits"
     else:
         batch = to_input(read.working, spec, answer.box)[None].to(predictor.device)
-        (grid,) = relative_grids(method, predictor.network, batch, spec, [spec.findings.index(finding)])
+        (grid,) = relative_grids(args.method, predictor.network, batch, spec, [spec.findings.index(finding)])
         affine = grid_to_original(grid.shape, original, answer.box)
         legend = "relative, drawn to its own maximum"
-    return heatmap.sample(grid, affine, original, read.preview.shape), legend
+    return heatmap.under_map(read.preview, grid, affine, original, opacity=args.opacity), legend
 
 
 def _no_answer(file: str, reason: str) -> int:

@@ -19,11 +19,29 @@ INFERNO = np.frombuffer(
     dtype=np.uint8,
 ).reshape(-1, 3)
 
+DASH, LIGHT = 6, 0xBB  # as in the viewer's heat.js: pixels, grey
+
 
 def inferno(values: np.ndarray) -> np.ndarray:
     """Values in 0..1 of any shape to RGB in 0..1, one axis more."""
     places = np.linspace(0, 1, len(INFERNO))
     return np.stack([np.interp(values, places, channel) for channel in INFERNO.T], axis=-1) / 255
+
+
+def under_map(
+    preview: np.ndarray,
+    grid: np.ndarray,
+    affine: Sequence[float],
+    original: tuple[int, int],
+    *,
+    opacity: float = 0.6,
+) -> np.ndarray:
+    """Grey preview (h, w) uint8 of a whole `original` (rows, columns) under a map, as RGB.
+
+    `grid` is in shares of full strength, `affine` that of `contract.Cam`.
+    """
+    drawn = overlay(preview, sample(grid, affine, original, preview.shape), opacity=opacity)
+    return framed(drawn, grid.shape, affine, original) if opacity else drawn
 
 
 def sample(
@@ -47,6 +65,36 @@ def overlay(preview: np.ndarray, strength: np.ndarray, *, opacity: float = 0.6) 
     alpha = (opacity * strength)[..., None]
     grey = preview[..., None] / 255
     return np.rint(255 * ((1 - alpha) * grey + alpha * inferno(strength))).astype(np.uint8)
+
+
+def part_shown(
+    cells: tuple[int, int], affine: Sequence[float], original: tuple[int, int]
+) -> np.ndarray | None:
+    """What a map of `cells` (rows, columns) covers of an `original`, and the model was shown: (top, left) and
+    (bottom, right) in its pixels, from edge to edge. None where that is all of it.
+    """
+    corners = np.array([(-0.5, -0.5, 1), (cells[1] - 0.5, cells[0] - 0.5, 1)])
+    part = np.sort(corners @ np.array([affine[:3], affine[3:]]).T + 0.5, axis=0)[:, ::-1]
+    return None if (part[1] - part[0] > np.array(original) - 1).all() else part
+
+
+def framed(
+    drawn: np.ndarray, cells: tuple[int, int], affine: Sequence[float], original: tuple[int, int]
+) -> np.ndarray:
+    """The picture (h, w, 3) uint8 of a whole `original`, with a dashed frame where a part of it was shown."""
+    part = part_shown(cells, affine, original)
+    if part is None:
+        return drawn
+    shown = np.array(drawn.shape[:2])
+    edges = np.rint(part * shown / np.array(original)) - [[0], [1]]
+    (top, left), (low, right) = np.clip(edges, 0, shown - 1).astype(int)
+    drawn = drawn.copy()
+    for line in (
+        *(drawn[y, left : right + 1] for y in (top, low)),
+        *(drawn[top : low + 1, x] for x in (left, right)),
+    ):
+        line[:] = np.where(np.arange(len(line))[:, None] // DASH % 2, 0, LIGHT)
+    return drawn
 
 
 def _bilinear(grid: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:

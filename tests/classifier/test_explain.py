@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from classifier.images.heatmap import inferno, overlay, sample
+from classifier.images.heatmap import framed, inferno, overlay, sample, under_map
 from classifier.preprocess import grid_to_original
 
 
@@ -34,6 +34,26 @@ def test_a_turned_map_is_turned_back():
     drawn = sample(grid, turned, (30, 20), (30, 20))
     assert drawn[25, 5] == pytest.approx(grid[0, 2], abs=0.6)
     assert drawn[5, 15] == pytest.approx(grid[1, 0], abs=0.6)
+
+
+def test_what_the_model_was_shown_is_framed():
+    affine = (10.0, 0.0, 50.0 + 4.5, 0.0, 10.0, 20.0 + 4.5)
+    picture = np.full((100, 100), 90, np.uint8)
+    drawn = under_map(picture, np.zeros((2, 3)), affine, (100, 100))
+    changed = (drawn != 90).any(axis=-1)
+    expected = np.zeros((100, 100), bool)
+    expected[20:40, 50:80] = True
+    expected[21:39, 51:79] = False
+    np.testing.assert_array_equal(changed, expected)
+    assert {tuple(colour) for colour in drawn[changed].tolist()} == {(0, 0, 0), (187, 187, 187)}
+    assert (under_map(picture, np.zeros((2, 3)), affine, (100, 100), opacity=0) == 90).all()
+
+
+def test_a_map_of_the_whole_picture_has_no_frame():
+    picture = np.full((30, 20, 3), 90, np.uint8)
+    for affine in (grid_to_original((3, 2), (300, 200)), (0.0, 100.0, 49.5, 100.0, 0.0, 49.5)):
+        cells = (3, 2) if affine[0] else (2, 3)
+        assert framed(picture, cells, affine, (300, 200)) is picture
 
 
 def test_no_evidence_leaves_the_picture_as_it_is():

@@ -157,6 +157,11 @@ def test_a_map_of_a_part_of_the_picture_is_framed(run, rows, columns, framed):
     assert run("viewer/overlay.js", f"m.frame({cam}, {{ rows: {rows}, columns: {columns} }})") == framed
 
 
+def test_the_frame_of_a_turned_map_is_turned_too(run):
+    cam = "{ grids: { a: [[0, 2, 1]] }, affine: [0, 10, 4.5, 10, 0, 4.5], scale: 2 }"
+    assert run("viewer/overlay.js", f"m.frame({cam}, {{ rows: 60, columns: 60 }})") == [0, 0, 10, 30]
+
+
 OUTLINED = """(() => {
     const grid = [[0, 0, 0], [0, 2, 0], [0, 0, 0]];
     const cam = { grids: { a: grid }, affine: [10, 0, 4.5, 0, 10, 4.5], scale: 2 };

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 
 from classifier.contract import DISCLAIMER
-from classifier.images.heatmap import overlay, sample
+from classifier.images.heatmap import under_map
 
 
 def overlay_png(
@@ -31,12 +31,10 @@ def overlay_png(
     """
     with Image.open(preview) as image:
         grey = np.asarray(image.convert("L"))
-    strength = sample(
-        np.array(cam["grids"][finding]) / cam["scale"], cam["affine"], (rows, columns), grey.shape
-    )
-    drawn = Image.fromarray(overlay(grey, strength, opacity=opacity))
+    grid = np.array(cam["grids"][finding]) / cam["scale"]
+    drawn = under_map(grey, grid, cam["affine"], (rows, columns), opacity=opacity)
     words = f"{title}. {DISCLAIMER}"
-    return _written(_footed(drawn, words), words)
+    return _written(_footed(Image.fromarray(drawn), words), words)
 
 
 def _footed(picture: Image.Image, words: str) -> Image.Image:

@@ -26,11 +26,16 @@ def label_of(patient: Patient) -> str:
     return name_of_person(patient.name) or patient.patient_id
 
 
+def sex_in_words(sex: str) -> str:
+    """PatientSex (0010,0040) in the reader's language; another value as it stands."""
+    return str(SEXES.get(sex.upper(), sex))
+
+
 def facts_of(patient: Patient, *, on: date | None = None) -> str:
     """Identifier, sex, birth date and, on the given day, the age in years."""
     parts = [] if patient.provisional else [patient.patient_id]
     if patient.sex:
-        parts.append(str(SEXES.get(patient.sex.upper(), patient.sex)))
+        parts.append(sex_in_words(patient.sex))
     if patient.birth_date:
         parts.append(_("born %(date)s") % {"date": f"{patient.birth_date:%Y-%m-%d}"})
         if on:

@@ -13,7 +13,7 @@ from django.utils.translation import ngettext
 
 from webapp.accounts.models import User
 from webapp.analysis.selectors import HistoryEntry
-from webapp.pages.people import SEXES, facts_of, label_of
+from webapp.pages.people import facts_of, label_of, sex_in_words
 from webapp.pages.words import moment, name_of_person
 from webapp.scans.models import Patient, PatientMerge, ScanMove
 from webapp.scans.records import AT_MOST, Said, disagreements, may_be_same, moves_of
@@ -129,7 +129,7 @@ def _in_words(field: str, value: Any) -> str:
         return name_of_person(value) or value
     if isinstance(value, date):
         return f"{value:%Y-%m-%d}"
-    return str(SEXES.get(value.upper(), value))
+    return sex_in_words(value)
 
 
 def _events_of_merge(merge: PatientMerge) -> list[Event]:

@@ -12,13 +12,14 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from classifier.contract import DISCLAIMER
+from classifier.images.heatmap import part_shown
 from webapp.analysis.models import Analysis
 from webapp.analysis.selectors import scan_analyses
 from webapp.analysis.summaries import current_analysis
 from webapp.labels.selectors import readings_of
 from webapp.pages.evidence import Bar, evidence_of, notes_of
 from webapp.pages.outcome import Outcome, outcome_of
-from webapp.pages.people import SEXES, age_on, label_of
+from webapp.pages.people import age_on, label_of, sex_in_words
 from webapp.pages.readings import Shown, shown
 from webapp.pages.words import moment, name_of_finding, person_in_words, uncertainty_word
 from webapp.scans.models import Scan
@@ -67,7 +68,7 @@ def report_of(request: HttpRequest, scan: Scan) -> Report:
         bars=evidence.get("bars", []) if said else [],
         calibrated=evidence.get("calibrated", False),
         uncertainty=_uncertainty(analysis) if said and analysis else "",
-        legend=_legend(cam, finding) if cam else "",
+        legend=_legend(scan, cam, finding) if cam else "",
         model=_model(analysis) if analysis else [],
         notes=notes_of(scan),
         readings=[r for r in _readings(scan) if not r.superseded],
@@ -95,7 +96,7 @@ def _patient(scan: Scan) -> Facts:
         age = f", {age_on(patient.birth_date, study.study_date)} years" if study.study_date else ""
         facts.append((_("Born"), f"{patient.birth_date:%Y-%m-%d}{age}"))
     if patient.sex:
-        facts.append((_("Sex"), SEXES.get(patient.sex.upper(), patient.sex)))
+        facts.append((_("Sex"), sex_in_words(patient.sex)))
     return facts
 
 
@@ -128,11 +129,14 @@ def _uncertainty(analysis: Analysis) -> str:
     return f"{uncertainty_word(analysis.uncertainty)} ({analysis.uncertainty:.2f})"
 
 
-def _legend(cam: dict[str, Any], finding: str) -> str:
+def _legend(scan: Scan, cam: dict[str, Any], finding: str) -> str:
     said = _("Heatmap of %(finding)s, full strength at %(scale).2f logits: an aid, not a contour.")
     inside = cam.get("inside_lungs")
     lungs = _(" %d %% of it lie inside the lungs.") % round(100 * inside) if inside is not None else ""
-    return said % {"finding": name_of_finding(finding), "scale": cam["scale"]} + lungs
+    grid = next(iter(cam["grids"].values()))
+    part = part_shown((len(grid), len(grid[0])), cam["affine"], (scan.rows, scan.columns))
+    frame = "" if part is None else _(" The frame holds what the model was shown.")
+    return said % {"finding": name_of_finding(finding), "scale": cam["scale"]} + lungs + frame
 
 
 def _others(scan: Scan) -> str:

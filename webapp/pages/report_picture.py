@@ -10,13 +10,12 @@ import numpy as np
 from django.utils.translation import gettext as _
 from PIL import Image, UnidentifiedImageError
 
-from classifier.images.heatmap import overlay, sample
+from classifier.images import heatmap
 from webapp.core import storage
 from webapp.core.errors import CodedError
 from webapp.scans.models import Scan
 
 LONGEST_SIDE = 900
-OPACITY = 0.6
 
 
 def plain(scan: Scan) -> np.ndarray:
@@ -41,8 +40,7 @@ def plain(scan: Scan) -> np.ndarray:
 def under_map(grey: np.ndarray, scan: Scan, cam: dict[str, Any], finding: str) -> np.ndarray:
     """The same picture in RGB with the finding's map over it, on the scale that travels with the map."""
     grid = np.array(cam["grids"][finding]) / cam["scale"]
-    strength = sample(grid, cam["affine"], (scan.rows, scan.columns), grey.shape)
-    return overlay(grey, strength, opacity=OPACITY)
+    return heatmap.under_map(grey, grid, cam["affine"], (scan.rows, scan.columns))
 
 
 def side_by_side(scan: Scan, cam: dict[str, Any] | None, finding: str) -> np.ndarray:

@@ -29,12 +29,13 @@ export function inverse([a, b, c, d, e, f]) {
   return [e, -b, b * f - e * c, -d, a, d * c - a * f].map((part) => part / determinant);
 }
 
-/** What the cells of a map cover of the original, in its pixels; null where that is all of it. */
-export function frame({ affine: [across, , left, , down, top], grids }, { rows, columns }) {
+/** What the cells of a map cover of the original, in its pixels: [x, y, width, height]; null where that is all of it. */
+export function frame({ affine: [a, b, c, d, e, f], grids }, { rows, columns }) {
   const [grid] = Object.values(grids);
-  const [x, y] = [left - across / 2 + 0.5, top - down / 2 + 0.5];
-  const [width, height] = [across * grid[0].length, down * grid.length];
-  return width > columns - 1 && height > rows - 1 ? null : [x, y, width, height];
+  const corners = [[-0.5, -0.5], [grid[0].length - 0.5, grid.length - 0.5]];
+  const [[left, top], [right, low]] = corners.map(([x, y]) => [a * x + b * y + c + 0.5, d * x + e * y + f + 0.5]);
+  const [width, height] = [Math.abs(right - left), Math.abs(low - top)];
+  return width > columns - 1 && height > rows - 1 ? null : [Math.min(left, right), Math.min(top, low), width, height];
 }
 
 /** The map's strength (1 = the scale) on a raster that covers the whole original: {width, height, values}. */

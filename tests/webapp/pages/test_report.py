@@ -104,10 +104,24 @@ def test_the_reports_picture_stands_beside_itself_under_its_map(pictured, browse
     assert "no-store" in response["Cache-Control"]
 
 
+def test_a_report_frames_what_the_model_was_shown_and_says_so(pictured, browser, owner):
+    address = reverse("pages:report", args=[pictured.scan.pk])
+    assert "The frame holds" not in text_of(browser(owner).get(address))
+    stored = pictured.analysis.stored_cam
+    stored.cam |= {"affine": [128.0, 0.0, 191.5, 0.0, 128.0, 191.5]}
+    stored.save()
+    assert "The frame holds what the model was shown." in text_of(browser(owner).get(address))
+    response = browser(owner).get(reverse("pages:report_picture", args=[pictured.scan.pk]))
+    with Image.open(io.BytesIO(response.content)) as picture:
+        under = np.asarray(picture)[:, 524:]
+    assert under[128, 128].tolist() == [187, 187, 187]
+    assert under[127, 127].tolist() == [0, 0, 0]
+
+
 def test_a_pdf_is_made_with_text_that_can_be_found_and_letters_of_other_alphabets(pictured, browser, owner):
     from pypdf import PdfReader
 
-    pictured.patient.name = "ĐORĐEVIĆ^Ωμέγα"
+    pictured.patient.name, pictured.patient.sex = "ĐORĐEVIĆ^Ωμέγα", "F"
     pictured.patient.save()
     reading_sign(study=pictured.scan.study, actor=owner, findings=["other"], comment="<Ж> & more\nline")
     response = browser(owner).get(reverse("pages:report_pdf", args=[pictured.scan.pk]))
@@ -115,7 +129,7 @@ def test_a_pdf_is_made_with_text_that_can_be_found_and_letters_of_other_alphabet
     assert "ORĐEVIĆ" not in response["Content-Disposition"]
     pages = PdfReader(io.BytesIO(response.content)).pages
     text = " ".join(page.extract_text() for page in pages)
-    for said in ("ĐORĐEVIĆ, Ωμέγα", "P-42", "Pneumonia", "0.82", "<Ж> & more"):
+    for said in ("ĐORĐEVIĆ, Ωμέγα", "female", "P-42", "Pneumonia", "0.82", "<Ж> & more"):
         assert said in text
     assert all("not a medical device" in page.extract_text() for page in pages)
     assert sum(len(page.images) for page in pages) == 1

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from webapp.analysis.patients import patient_merge, patient_part
 from webapp.core.errors import CodedError
 from webapp.pages.access import demand
-from webapp.pages.people import SEXES, facts_of, label_of
+from webapp.pages.people import facts_of, label_of, sex_in_words
 from webapp.pages.records import candidates_of, issuer_of, named
 from webapp.pages.words import moment, name_of_person
 from webapp.scans.identity import comparable, end_of
@@ -128,7 +128,7 @@ def _facts(patient: Patient) -> dict[str, str]:
         "Name": name_of_person(patient.name),
         "Identifier": "" if patient.provisional else patient.patient_id,
         "Issuer": patient.issuer,
-        "Sex": SEXES.get(patient.sex.upper(), patient.sex),
+        "Sex": sex_in_words(patient.sex),
         "Birth date": f"{patient.birth_date:%Y-%m-%d}" if patient.birth_date else "",
         "Pictures": f"{extent.scans} in {extent.studies} stud{'y' if extent.studies == 1 else 'ies'}",
         "Study dates": " to ".join(dict.fromkeys(moment(day) for day in (extent.first, extent.last))),
