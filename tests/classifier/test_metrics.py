@@ -8,7 +8,7 @@ from sklearn import metrics as reference
 from sklearn.linear_model import LogisticRegression
 
 from classifier import metrics
-from classifier.curves import curves
+from classifier.curves import curves, reliability
 from tests.classifier.made_up import FINDINGS, made_up
 
 SHARES = [(1 / 3, 1 / 3, 1 / 3), (0.8, 0.17, 0.03)]
@@ -93,17 +93,22 @@ def test_the_calibration_error_is_the_gap_between_probability_and_share():
     right = np.array([1, 1, 1, 1, 1, 1, 0, 0])  # too timid, then too sure: in one bin they would cancel
     assert metrics.calibration_error(sure, right, np.ones(8)) == pytest.approx((0.25 + 0.45) / 2)
     p, t, _ = made_up(500)
-    share, mean = reference_reliability(p[:, 0], t[:, 0])
-    sizes = np.bincount(metrics.bins_of(p[:, 0]), minlength=10)
+    scores, truth = off_the_edges(p[:, 0]), t[:, 0]
+    share, mean = reference_reliability(scores, truth)
+    sizes = np.bincount(metrics.bins_of(scores), minlength=10)
     expected = (np.abs(share - mean) * sizes[sizes > 0]).sum() / 500
-    assert metrics.calibration_error(p[:, 0], t[:, 0], np.ones(500)) == pytest.approx(expected)
+    assert metrics.calibration_error(scores, truth, np.ones(500)) == pytest.approx(expected)
+
+
+def off_the_edges(scores):
+    """scikit-learn's bins are open below, ours above: they part over probabilities that lie on an edge."""
+    return np.minimum(scores + 1e-9, 1)
 
 
 def reference_reliability(scores, truth):
     from sklearn.calibration import calibration_curve
 
-    # scikit-learn's bins are open below, ours above: a hair apart for probabilities that lie on an edge
-    return calibration_curve(truth, np.minimum(scores + 1e-9, 1), n_bins=10)
+    return calibration_curve(truth, scores, n_bins=10)
 
 
 def test_a_measure_of_nothing_is_not_a_number():
@@ -139,10 +144,11 @@ def test_curves_are_scikit_learns(answers):
         assert np.trapezoid(y, x) == pytest.approx(reference.auc(fpr, tpr), abs=0.01)
         precision, recall, _ = reference.precision_recall_curve(t[:, k], p[:, k])
         assert farthest(found["precision_recall"][finding], recall, precision) < 1e-4
-        share, mean = reference_reliability(p[:, k], t[:, k])
-        bins = found["reliability"][finding]
+        assert found["reliability"][finding] == reliability(p[:, k], t[:, k])
+        share, mean = reference_reliability(off_the_edges(p[:, k]), t[:, k])
+        bins = reliability(off_the_edges(p[:, k]), t[:, k])
         assert [b["observed"] for b in bins] == pytest.approx(share)
-        assert [b["mean"] for b in bins] == pytest.approx(mean, abs=1e-8)
+        assert [b["mean"] for b in bins] == pytest.approx(mean)
 
 
 def farthest(points, x, y) -> float:
