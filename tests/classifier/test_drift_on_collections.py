@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import random
 from pathlib import Path
 
@@ -18,6 +19,9 @@ ARTIFACT = Path(__file__).resolve().parents[2] / "artifacts" / "cxr.safetensors"
 REFERENCE, STREAM, LATER, CHILDREN = 1500, 1000, 100, 200
 ORDERS, ORDERS_WITH_CHILDREN = 100, 10
 KINDS = ("pixels", "features", "predictions")
+MISSED = {
+    ("predictions", 0.3): 1
+}  # orders of 10 in which the shipped model's answers show it too late
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +34,8 @@ def collection(shared_data, request) -> dict[str, dict[str, np.ndarray]]:
     for images in (normal, children):
         rng.shuffle(images)
     wanted = {"normal": normal[: REFERENCE + STREAM + LATER], "children": children[:CHILDREN]}
-    kept = Path(request.config.cache.mkdir("drift")) / "numbers.npz"
+    model = hashlib.sha256(ARTIFACT.read_bytes()).hexdigest()  # another model has other numbers
+    kept = Path(request.config.cache.mkdir("drift")) / f"numbers-{model[:12]}.npz"
     numbers = dict(np.load(kept)) if kept.exists() else {}
     if numbers.get("images", np.empty(0)).tolist() != [*wanted["normal"], *wanted["children"]]:
         numbers = measured(shared_data / "cxr", [*wanted["normal"], *wanted["children"]])
@@ -99,7 +104,7 @@ def delays(collection, kind: str, share: float) -> list[float]:
 def test_children_mixed_in_raise_the_alarm_within_a_hundred(collection, kind, share):
     found = np.array(delays(collection, kind, share))
     assert np.isnan(found).sum() <= 1  # a false alarm before is the other test's affair
-    assert (found > LATER).sum() <= (1 if share < 1 else 0), found
+    assert (found > LATER).sum() <= MISSED.get((kind, share), 0), found
 
 
 @pytest.mark.parametrize("share", [0.3, 1.0])
