@@ -19,9 +19,7 @@ ARTIFACT = Path(__file__).resolve().parents[2] / "artifacts" / "cxr.safetensors"
 REFERENCE, STREAM, LATER, CHILDREN = 1500, 1000, 100, 200
 ORDERS, ORDERS_WITH_CHILDREN = 100, 10
 KINDS = ("pixels", "features", "predictions")
-MISSED = {
-    ("predictions", 0.3): 1
-}  # orders of 10 in which the shipped model's answers show it too late
+MISSED = {("predictions", 0.3): 1}  # orders of 10 in which the shipped model's answers show it too late
 
 
 @pytest.fixture(scope="module")
