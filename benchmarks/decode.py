@@ -28,8 +28,8 @@ import pydicom
 from pydicom.uid import JPEGLSTransferSyntaxes, JPEGTransferSyntaxes, RLELossless
 
 from classifier.errors import Refused
-from classifier.images.decode import stored_values
-from classifier.images.sandbox import ParsingHelper
+from classifier.images.dicom.pixel_data import stored_values
+from classifier.images.sandbox.client import ParsingHelper
 
 
 def main() -> None:

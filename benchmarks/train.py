@@ -1,9 +1,9 @@
-"""How many pictures a second the training loop learns from, beside torchvision's plain ResNet-50 in one run.
+"""How many images a second the training loop learns from, beside torchvision's plain ResNet-50 in one run.
 
-`python benchmarks/train.py --size 224 --batch 256` draws random pictures and times, in turns: the loop with
-everything it does to a picture, its network's step alone on a batch that is ready, and a plain loop around
+`python benchmarks/train.py --size 224 --batch 256` draws random images and times, in turns: the loop with
+everything it does to an image, its network's step alone on a batch that is ready, and a plain loop around
 `torchvision.models.resnet50` on such a batch. What the first lacks of the second is the price of data and
-augmentation. Prints one JSON object: medians in pictures a second, ratios within this run.
+augmentation. Prints one JSON object: medians in images a second, ratios within this run.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from torch.nn import functional
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from classifier.augment import Augment  # noqa: E402
 from classifier.cli.bench import device_name  # noqa: E402
 from classifier.contract import ModelSpec, Slot  # noqa: E402
-from classifier.data import Row, targets_of  # noqa: E402
-from classifier.engine import engine_for  # noqa: E402
-from classifier.torchvision_ops import torchvision  # noqa: E402
-from classifier.train import Log, Part, Run  # noqa: E402
-from classifier.train_options import Config  # noqa: E402
+from classifier.data.augment import Augment  # noqa: E402
+from classifier.data.manifest import Row, targets_of  # noqa: E402
+from classifier.networks.torchvision_ops import torchvision  # noqa: E402
+from classifier.training.config import Config  # noqa: E402
+from classifier.training.distributed import engine_for  # noqa: E402
+from classifier.training.loop import Log, Part, Run  # noqa: E402
 
 FINDINGS = ("normal", "pneumonia", "covid19")
 PUBLISHED = {
@@ -41,11 +41,11 @@ PUBLISHED = {
 
 
 def ours(args: argparse.Namespace, folder: Path) -> Run:
-    """The loop on random pictures, at full size from the start."""
+    """The loop on random images, at full size from the start."""
     spec = ModelSpec(name="bench", slot=Slot.CXR, findings=FINDINGS, size=args.size)
     rng = np.random.default_rng(0)
-    squares = rng.integers(0, 256, (args.pictures, args.size, args.size), np.uint8)
-    rows = [Row(f"{n}", folder, (FINDINGS[n % 3],), f"{n}", "made up", "train") for n in range(args.pictures)]
+    squares = rng.integers(0, 256, (args.images, args.size, args.size), np.uint8)
+    rows = [Row(f"{n}", folder, (FINDINGS[n % 3],), f"{n}", "made up", "train") for n in range(args.images)]
     part = Part(rows, squares, targets_of(rows, FINDINGS), np.arange(len(rows)))
     config = Config(folder, folder, size=args.size, batch=args.batch, progressive=False, json=True)
     parts = dict.fromkeys(("train", "val", "test"), part)
@@ -86,11 +86,11 @@ def measure(args: argparse.Namespace) -> dict[str, object]:
     with tempfile.TemporaryDirectory() as folder:
         run = ours(args, Path(folder))
         rng, augment = np.random.default_rng(0), Augment(seed=0, device=run.device)
-        ready, chosen = run.pictures(np.arange(args.batch)), np.arange(args.batch)
+        ready, chosen = run.images(np.arange(args.batch)), np.arange(args.batch)
 
         def whole() -> None:
-            drawn = rng.choice(args.pictures, args.batch)
-            run.learn(augment(run.pictures(drawn)), drawn)
+            drawn = rng.choice(args.images, args.batch)
+            run.learn(augment(run.images(drawn)), drawn)
 
         steps = {
             "loop": whole,
@@ -114,9 +114,9 @@ def measure(args: argparse.Namespace) -> dict[str, object]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--size", type=int, default=224, help="side of the pictures (default: 224)")
-    parser.add_argument("--batch", type=int, default=256, help="pictures a step (default: 256)")
-    parser.add_argument("--pictures", type=int, default=2048, help="to draw from (default: 2048)")
+    parser.add_argument("--size", type=int, default=224, help="side of the images (default: 224)")
+    parser.add_argument("--batch", type=int, default=256, help="images a step (default: 256)")
+    parser.add_argument("--images", type=int, default=2048, help="to draw from (default: 2048)")
     parser.add_argument("--steps", type=int, default=20, help="of each kind a round (default: 20)")
     parser.add_argument("--rounds", type=int, default=5, help="medians over so many (default: 5)")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")

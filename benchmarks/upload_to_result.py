@@ -103,7 +103,7 @@ def own_instance(data: Path, password: str) -> Iterator[str]:
 
 
 def distinct(source: Path, number: int) -> bytes:
-    """The picture as a PNG whose bytes are its own: a text chunk carries the number."""
+    """The image as a PNG whose bytes are its own: a text chunk carries the number."""
     with Image.open(source) as image:
         chunks = PngImagePlugin.PngInfo()
         for key, value in getattr(image, "text", {}).items():
@@ -132,9 +132,9 @@ def server_side(timings: list[Timing]) -> dict[str, list[float]]:
 
 def in_process(source: Path, count: int) -> list[float]:
     """Reading and prediction of the same file in one warm process: no queue, database or page."""
-    from classifier.images.sandbox import ParsingHelper, read_working
-    from classifier.predictor import Input, Predictor
-    from classifier.weights import load_artifact
+    from classifier.artifact.weights import load_artifact
+    from classifier.images.sandbox.client import ParsingHelper, read_working
+    from classifier.inference.predictor import Input, Predictor
     from webapp.registry.selectors import active_models, artifact_path
 
     seconds = []
@@ -152,7 +152,7 @@ def in_process(source: Path, count: int) -> list[float]:
 
 
 def phantom(folder: Path) -> Path:
-    """A simulated radiograph, as large as it comes: nobody's picture is needed to measure."""
+    """A simulated radiograph, as large as it comes: nobody's image is needed to measure."""
     from classifier.phantom import render, write_png
 
     path = folder / "phantom.png"
@@ -171,7 +171,7 @@ def measure(url: str, arguments: argparse.Namespace, password: str, source: Path
     client.sign_in(arguments.user, password)
     for number in range(WARM_UP):
         client.time_one(distinct(source, -1 - number), "warm-up.png")
-    return [client.time_one(distinct(source, n), f"picture-{n}.png") for n in range(arguments.count)]
+    return [client.time_one(distinct(source, n), f"image-{n}.png") for n in range(arguments.count)]
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
 """How long an upload takes to its result while a full-size training goes on on the same machine, and without.
 
 `python benchmarks/upload_while_training.py` starts an instance of its own with the shipped models, measures,
-starts a training of a ResNet-50 on made-up pictures, measures again, and ends it. Prints one JSON object, in
+starts a training of a ResNet-50 on made-up images, measures again, and ends it. Prints one JSON object, in
 seconds.
 """
 
@@ -26,7 +26,7 @@ PATIENCE = 300.0
 
 
 def collection(folder: Path) -> Path:
-    """Noise with a bright patch on the left or on the right: something to learn, nobody's picture."""
+    """Noise with a bright patch on the left or on the right: something to learn, nobody's image."""
     folder.mkdir()
     with (folder / "manifest.csv").open("w", newline="") as file:
         table = csv.writer(file)
@@ -78,13 +78,13 @@ def measure(client: Client, source: Path, count: int, name: str) -> list[Timing]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--count", type=int, default=15)
-    parser.add_argument("--size", type=int, default=224, help="side of the training's pictures")
+    parser.add_argument("--size", type=int, default=224, help="side of the training's images")
     arguments = parser.parse_args()
     sys.path.insert(0, str(ROOT))
     with tempfile.TemporaryDirectory() as scratch:
         data = Path(scratch) / "data"
         data.mkdir()
-        source, manifest = phantom(Path(scratch)), collection(Path(scratch) / "pictures")
+        source, manifest = phantom(Path(scratch)), collection(Path(scratch) / "images")
         with own_instance(data, PASSWORD) as url:
             os.environ |= {"HILUM_DATA": str(data), "DJANGO_SETTINGS_MODULE": "webapp.settings"}
             os.environ.setdefault("HILUM_ENV", "demo")

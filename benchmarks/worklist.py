@@ -218,8 +218,8 @@ class Counter:
 def requests() -> dict[str, tuple[dict[str, str] | None, Callable]]:
     """Name to (what is posted as the search before, what is timed)."""
     from webapp.analysis.models import StudySummary
-    from webapp.pages.words import UNCERTAINTIES
-    from webapp.pages.worklist_search import ARRIVALS, PROBABILITIES, READERS, SORTS
+    from webapp.pages.display import UNCERTAINTIES
+    from webapp.pages.worklist.search import ARRIVALS, PROBABILITIES, READERS, SORTS
     from webapp.scans.models import Patient
 
     def page(client):

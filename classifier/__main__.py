@@ -8,28 +8,31 @@ import os
 import sys
 from collections.abc import Sequence
 
-from classifier.artifact import ArtifactError
+from classifier.artifact.header import ArtifactError
 
 COMMANDS = {
     "predict": (
         "classifier.cli.predict",
-        "classify pictures: one answer a line, for people or as JSON",
+        "classify images: one answer a line, for people or as JSON",
     ),
-    "explain": ("classifier.cli.explain", "draw what speaks for a finding over its picture"),
-    "manifest": ("classifier.cli.manifest", "write the manifest of a folder of pictures, sorted by finding"),
-    "train": ("classifier.train", "train a model on a manifest"),
-    "pretrain": ("classifier.pretrain", "make weights to start a training from, without labels"),
-    "segmenter": ("classifier.segment_train", "train the lung segmenter on pictures with drawn lungs"),
-    "gate": ("classifier.gate.command", "train the gate that stops what is no frontal chest X-ray"),
-    "evaluate": ("classifier.evaluate", "score a model on a manifest"),
-    "compare": ("classifier.cli.compare", "compare a model with the one in use on the same pictures"),
-    "audit": ("classifier.audit.command", "warn of what in a manifest would mislead a model"),
+    "explain": ("classifier.cli.explain", "draw what speaks for a finding over its image"),
+    "manifest": ("classifier.cli.manifest", "write the manifest of a folder of images, sorted by finding"),
+    "train": ("classifier.training.loop", "train a model on a manifest"),
+    "pretrain": (
+        "classifier.training.pretrain.train",
+        "make weights to start a training from, without labels",
+    ),
+    "segmenter": ("classifier.training.lungs.train", "train the lung segmenter on images with drawn lungs"),
+    "gate": ("classifier.cli.input_check", "train the gate that stops what is no frontal chest X-ray"),
+    "evaluate": ("classifier.evaluation.evaluate", "score a model on a manifest"),
+    "compare": ("classifier.cli.compare", "compare a model with the one in use on the same images"),
+    "audit": ("classifier.cli.validate", "warn of what in a manifest would mislead a model"),
     "assemble": ("classifier.cli.assemble", "put a gate and a lung segmenter beside a model"),
-    "pool": ("classifier.folds", "report on the predictions of several folds together"),
+    "pool": ("classifier.training.cross_validation", "report on the predictions of several folds together"),
     "verify": ("classifier.cli.verify", "check a model file against its own golden inputs"),
-    "deidentify": ("classifier.cli.deidentify", "remove the identity from pictures, under a key"),
+    "deidentify": ("classifier.cli.deidentify", "remove the identity from images, under a key"),
     "bench": ("classifier.cli.bench", "measure throughput on this machine"),
-    "phantom": ("classifier.phantom.command", "make simulated radiographs of several patients"),
+    "phantom": ("classifier.cli.phantom", "make simulated radiographs of several patients"),
 }
 FAILED, USAGE_ERROR = 1, 2
 INTERRUPTED = 130

@@ -60,7 +60,7 @@ class Advice:
 ADVICE: Mapping[str, Advice] = {
     RefusalReason.NOT_AN_IMAGE: Advice(
         "The file is not a DICOM, PNG, JPEG, TIFF or WebP image.",
-        "Export the picture from the PACS as DICOM (or PNG, JPEG, TIFF, WebP) and upload that.",
+        "Export the image from the PACS as DICOM (or PNG, JPEG, TIFF, WebP) and upload that.",
     ),
     RefusalReason.UNDECODABLE: Advice(
         "The image is damaged, incomplete or in an encoding that cannot be read.",
@@ -68,14 +68,14 @@ ADVICE: Mapping[str, Advice] = {
     ),
     RefusalReason.UNSUPPORTED_MODALITY: Advice(
         "The file is not a single X-ray projection or CT slice.",
-        "Upload a frontal chest X-ray (CR, DX) or a single CT slice, one picture a file.",
+        "Upload a frontal chest X-ray (CR, DX) or a single CT slice, one image a file.",
     ),
     RefusalReason.TOO_SMALL: Advice(
-        "The picture has too few pixels to be read.",
+        "The image has too few pixels to be read.",
         "Upload the original, not a thumbnail; each side needs at least 64 pixels.",
     ),
     RefusalReason.TOO_UNIFORM: Advice(
-        "The picture is blank or nearly so.",
+        "The image is blank or nearly so.",
         "Check the export: the image carries no visible structure.",
     ),
     RefusalReason.TOO_LARGE: Advice(
@@ -89,10 +89,10 @@ ADVICE: Mapping[str, Advice] = {
         "This looks like a lateral view.", "Upload the frontal view, or label it by hand."
     ),
     AbstentionReason.LUNGS_CUT_OFF: Advice(
-        "Part of the lungs lies outside the picture.", "Upload the whole view, or label it by hand."
+        "Part of the lungs lies outside the image.", "Upload the whole view, or label it by hand."
     ),
     AbstentionReason.OUT_OF_DISTRIBUTION: Advice(
-        "This picture is unlike those the model was trained on.", "Read it without the model."
+        "This image is unlike those the model was trained on.", "Read it without the model."
     ),
     AbstentionReason.OUT_OF_POPULATION: Advice(
         "The patient's age lies outside the model's training data.", "Read it without the model."
@@ -109,11 +109,11 @@ ADVICE: Mapping[str, Advice] = {
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """Everything that reading a picture with one model needs besides its weights; travels in the artifact.
+    """Everything that reading an image with one model needs besides its weights; travels in the artifact.
 
     `layers` and `width` describe the ResNet (50 layers: (3, 4, 6, 3) at width 64). `size` is the square
     input in pixels; with `crop` "lungs" it holds the box around both lungs as the carried segmenter finds
-    them, wider by `crop_margin` of itself on each side, else the whole picture. Black and white are two of
+    them, wider by `crop_margin` of itself on each side, else the whole image. Black and white are two of
     its percentiles or, in a CT slice, the ends of the `hounsfield` window. `cam_scale` is the grid
     value, in logits, that is drawn at full strength, fixed on validation data. `temperature` divides the
     logits, to which `bias` is then added (0 where a finding has none); a temperature of None means that

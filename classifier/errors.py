@@ -1,4 +1,4 @@
-"""What the library raises when it will not read a picture."""
+"""What the library raises when it will not read an image."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-// Bundles the viewer from static/js/viewer/ into static/dist/ (or the folder that is named, emptied first), the same bytes each time.
+// Bundles the viewer from static/js/scan/ into static/dist/ (or the folder that is named, emptied first), the same bytes each time.
 import { build } from "esbuild";
 import { existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
@@ -7,13 +7,13 @@ import { fileURLToPath } from "node:url";
 const here = dirname(fileURLToPath(import.meta.url));
 const root = dirname(here);
 const out = resolve(process.argv[2] ?? join(here, "dist"));
-const viewer = join(here, "js/viewer");
+const viewer = join(here, "js/scan");
 
 // What has to be otherwise in a package: where, what, and what instead of it.
 const MENDED = [
   // The one place that writes a style attribute as markup, which our content policy forbids; through the CSSOM it is allowed.
   [/drawingSvg[\\/]drawTextBox\.js$/, [["textElement.setAttribute('style', combinedStyle)", "textElement.style.cssText = combinedStyle"]]],
-  // A white canvas that is drawn, and read back from the graphics card, for each picture: white can be had at once.
+  // A white canvas that is drawn, and read back from the graphics card, for each image: white can be had at once.
   [/cpuFallback[\\/]rendering[\\/]initializeRenderCanvas\.js$/, [
     ["canvasContext.getImageData(0, 0, image.width, image.height)", "canvasContext.createImageData(image.width, image.height)"],
     ["enabledElement.renderingTools.renderCanvasContext =", "renderCanvasData.data.fill(255);\n    enabledElement.renderingTools.renderCanvasContext ="],
@@ -35,7 +35,7 @@ const mended = {
   },
 };
 
-// Pictures are drawn without WebGPU; vtk.js registers its renderer for nothing but being imported.
+// Images are drawn without WebGPU; vtk.js registers its renderer for nothing but being imported.
 const withoutWebGpu = {
   name: "without-webgpu",
   setup({ onLoad }) {
@@ -49,15 +49,15 @@ const { metafile } = await build({
   entryPoints: [join(viewer, "scan.js")],
   outdir: out,
   bundle: true,
-  splitting: true, // the picture does not wait for the tools
+  splitting: true, // the image does not wait for the tools
   minify: true,
   format: "esm",
   target: ["chrome115", "firefox115", "safari16.4"],
   charset: "utf8",
   legalComments: "none",
   alias: {
-    xmlbuilder2: join(viewer, "nothing.js"), // vtk.js' XML reader, which no picture here goes through, drags in node's modules
-    dcmjs: join(viewer, "no_dicom.js"), // a fifth of the bundle, and maps of every DICOM tag made before the picture
+    xmlbuilder2: join(viewer, "stubs/xmlbuilder2.js"), // vtk.js' XML reader, which no image here goes through, drags in node's modules
+    dcmjs: join(viewer, "stubs/dcmjs.js"), // a fifth of the bundle, and maps of every DICOM tag made before the image
   },
   plugins: [mended, withoutWebGpu],
   metafile: true,

@@ -17,9 +17,9 @@ from factory.django import DjangoModelFactory
 from PIL import Image
 from safetensors.numpy import save
 
-from classifier.artifact import header_metadata, with_sorted_header
+from classifier.artifact.header import header_metadata, with_sorted_header
 from classifier.contract import Cam, ModelSpec, Prediction, Slot, predict_from
-from classifier.images.picture import ParseResult
+from classifier.images.decoded_image import ParseResult
 from webapp.accounts.models import Site, User
 from webapp.analysis.models import Analysis
 from webapp.labels.models import Label, LabelQueue, QueueItem
@@ -117,7 +117,7 @@ class ScanFactory(DjangoModelFactory):
     display_name = factory.LazyAttribute(lambda scan: f"{scan.id.hex[:2]}/{scan.id}/display.png")
     working_name = factory.LazyAttribute(lambda scan: f"{scan.id.hex[:2]}/{scan.id}/working.png")
     preview_name = factory.LazyAttribute(lambda scan: f"{scan.id.hex[:2]}/{scan.id}/preview.png")
-    display_sha256 = working_sha256 = preview_sha256 = digest("a picture")
+    display_sha256 = working_sha256 = preview_sha256 = digest("an image")
     pixel_sha256 = factory.Sequence(digest)
     received_at = factory.LazyAttribute(lambda scan: scan.upload.created_at)
 
@@ -211,7 +211,7 @@ def cam() -> Cam:
 
 
 def facts(folder: Path, *, shade: int = 1000, slot: Slot = Slot.CXR, **metadata: object) -> ParseResult:
-    """What the parsing helper answers for a 64 x 80 picture, with its three files in `folder`."""
+    """What the parsing helper answers for a 64 x 80 image, with its three files in `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     for kind in ("display", "working", "preview"):
         Image.new("I;16" if kind != "preview" else "L", (80, 64), shade % 256).save(folder / f"{kind}.png")
@@ -232,7 +232,7 @@ def facts(folder: Path, *, shade: int = 1000, slot: Slot = Slot.CXR, **metadata:
 
 
 def parsed(upload: Upload, token: uuid.UUID, **details: object) -> ParsedScan:
-    """The one picture of a claimed upload, read and stored as the ingest worker does it."""
+    """The one image of a claimed upload, read and stored as the ingest worker does it."""
     folder = settings.HILUM_DATA / "scratch" / upload.id.hex
     return store_parsed(scan_id=upload.id, token=token, facts=facts(folder, **details), folder=folder)
 

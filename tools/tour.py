@@ -30,7 +30,7 @@ class TourFailed(Exception):
 
 
 class Tour:
-    """The steps, in order; each leaves its pictures in `out`. `page` is signed in nowhere yet."""
+    """The steps, in order; each leaves its images in `out`. `page` is signed in nowhere yet."""
 
     def __init__(self, page: Any, out: Path, *, sizes: Iterable[str] = SIZES, themes: Sequence[str] = THEMES):
         self.page, self.out, self.sizes, self.themes = page, out, list(sizes), themes
@@ -211,7 +211,7 @@ class Tour:
         self.wait(lambda: self.page.url != here, "the next case")
 
     def shown(self) -> None:
-        self.wait(lambda: self.page.locator("[data-scan][data-shown]").count(), "the full picture")
+        self.wait(lambda: self.page.locator("[data-scan][data-shown]").count(), "the full image")
         self.wait(
             lambda: self.page.locator("[data-evidence]").get_attribute("data-pending") == "0", "the answer"
         )

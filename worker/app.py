@@ -1,4 +1,4 @@
-"""The Celery application. It carries nudges and the scheduler's ticks; the work is done by `worker.drain`.
+"""The Celery application. It carries nudges and the scheduler's ticks; the work is done by `worker.runner`.
 
 The solo pool is not a choice to be changed on the command line: a nudge only wakes the drain that lives in
 the same process, which also keeps CUDA in one thread and the consumer free to answer a signal at any time.
@@ -46,7 +46,7 @@ app.conf.update(
 
 
 @worker_init.connect
-def start_drains(sender, **kwargs) -> None:
+def start_runners(sender, **kwargs) -> None:
     """Before the broker is asked for: a worker whose broker is down still works off its ledger."""
     from worker import tasks
 
@@ -54,14 +54,14 @@ def start_drains(sender, **kwargs) -> None:
 
 
 @worker_shutting_down.connect
-def ask_drains_to_stop(**kwargs) -> None:
+def ask_runners_to_stop(**kwargs) -> None:
     from worker import tasks
 
     tasks.ask_to_stop()
 
 
 @worker_shutdown.connect
-def stop_drains(**kwargs) -> None:
+def stop_runners(**kwargs) -> None:
     from worker import tasks
 
     tasks.stop()

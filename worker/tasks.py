@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterable
 
 from webapp.core.queue import QUEUES
 from worker.app import SWEEP_SECONDS, app
-from worker.drain import LOOK_SECONDS, Drain
-from worker.explain import InferAndExplainJob
-from worker.ingest import IngestJob
-from worker.monitor import LOOK_SECONDS as MONITOR_SECONDS
-from worker.monitor import MonitorJob
-from worker.notify import NotifyJob
-from worker.sweep import SweepJob
-from worker.train import TrainJob
+from worker.jobs.explain import InferAndExplainJob
+from worker.jobs.ingest import IngestJob
+from worker.jobs.monitor import LOOK_SECONDS as MONITOR_SECONDS
+from worker.jobs.monitor import MonitorJob
+from worker.jobs.notify import NotifyJob
+from worker.jobs.sweep import SweepJob
+from worker.jobs.train import TrainJob
+from worker.runner import LOOK_SECONDS, JobRunner
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ JOBS = {
 LOOKS = {"control": SWEEP_SECONDS, "monitor": MONITOR_SECONDS}
 STOP_SECONDS = 8.0
 
-drains: dict[str, Drain] = {}
+runners: dict[str, JobRunner] = {}
 
 
 def task(function: Callable[[], None]) -> Callable[[], None]:
@@ -75,8 +75,8 @@ def sweep() -> None:
 
 
 def wake(queue: str) -> None:
-    if queue in drains:
-        drains[queue].wake()
+    if queue in runners:
+        runners[queue].wake()
     else:
         logger.warning("a nudge for %s reached a worker without that drain", queue)
 
@@ -86,18 +86,18 @@ def start(*, queues: Iterable[str], node: str) -> None:
     for queue in queues:
         if queue in JOBS:
             look = LOOKS.get(queue, LOOK_SECONDS)
-            drains[queue] = Drain(JOBS[queue](), node=node, look_seconds=look)
-            drains[queue].start()
+            runners[queue] = JobRunner(JOBS[queue](), node=node, look_seconds=look)
+            runners[queue].start()
 
 
 def ask_to_stop() -> None:
-    for drain in drains.values():
-        drain.ask_to_stop()
-        if isinstance(drain.job, TrainJob):
-            drain.job.interrupt()  # its step may last for days
+    for runner in runners.values():
+        runner.ask_to_stop()
+        if isinstance(runner.job, TrainJob):
+            runner.job.interrupt()  # its step may last for days
 
 
 def stop() -> None:
     ask_to_stop()
-    for drain in drains.values():
-        drain.stop(STOP_SECONDS)
+    for runner in runners.values():
+        runner.stop(STOP_SECONDS)

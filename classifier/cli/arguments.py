@@ -8,7 +8,7 @@ import argparse
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", metavar="FILE", help="use this model instead of the shipped ones")
     parser.add_argument(
-        "--modality", choices=["auto", "cxr", "ct"], default="auto", help="what PNG and JPEG pictures are of"
+        "--modality", choices=["auto", "cxr", "ct"], default="auto", help="what PNG and JPEG images are of"
     )
     add_device_arguments(parser)
 

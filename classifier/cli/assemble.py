@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from classifier.weights import Artifact
+    from classifier.artifact.weights import Artifact
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,9 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from classifier.artifact.weights import load_artifact, resave, verify_golden
     from classifier.cli.models import Unusable, usable_artifact
-    from classifier.companions import Companions
-    from classifier.weights import load_artifact, resave, verify_golden
+    from classifier.inference.auxiliary import Companions
 
     try:
         artifact = assembled(usable_artifact(args.model), args)
@@ -52,8 +52,8 @@ def assembled(artifact: Artifact, args: argparse.Namespace) -> Artifact:
     """The artifact with what the arguments name; raises OSError, ValueError where that is not to be had."""
     from safetensors.numpy import load_file
 
-    from classifier.finish import read_about
-    from classifier.storage import restored
+    from classifier.artifact.quantise import restored
+    from classifier.training.export import read_about
 
     parts, card = {}, dict(artifact.card)
     if args.gate:

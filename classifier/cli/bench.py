@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from classifier.weights import Artifact
+    from classifier.artifact.weights import Artifact
 
 BATCHES = (1, 8, 16)
 REFERENCE = "torchvision resnet50 fp32"
@@ -70,29 +70,29 @@ def variants_of(model: str | None, device: str) -> tuple[dict[str, Callable[[int
     import numpy as np
     import torch
 
-    from classifier.predictor import Predictor
-    from classifier.preprocess import to_input
-    from classifier.torchvision_ops import torchvision
+    from classifier.inference.predictor import Predictor
+    from classifier.networks.preprocess import to_input
+    from classifier.networks.torchvision_ops import torchvision
 
     artifact = artifact_to_measure(model)
     spec = artifact.spec
     exact, auto = (Predictor(artifact, device=device, precision=precision) for precision in ("fp32", "auto"))
     reference = torchvision.models.resnet50().eval().to(device)
-    pictures = torch.randn(max(BATCHES), 1, spec.size, spec.size)
+    images = torch.randn(max(BATCHES), 1, spec.size, spec.size)
     working = np.random.default_rng(0).integers(0, 65536, (1024, 1024), dtype=np.uint16)
 
     def plain(batch: int) -> object:
         with torch.inference_mode():
-            return reference(pictures[:batch].expand(-1, 3, -1, -1).to(device)).cpu()
+            return reference(images[:batch].expand(-1, 3, -1, -1).to(device)).cpu()
 
     variants = {
         REFERENCE: plain,
-        "fp32 with every CAM": lambda batch: exact.forward(pictures[:batch]),
+        "fp32 with every CAM": lambda batch: exact.forward(images[:batch]),
         "preprocess": lambda batch: to_input(working, spec),
     }
     reduced = str(auto.dtype).removeprefix("torch.")
     if auto.dtype is not torch.float32:
-        variants[f"{reduced} with every CAM"] = lambda batch: auto.forward(pictures[:batch])
+        variants[f"{reduced} with every CAM"] = lambda batch: auto.forward(images[:batch])
     facts = {"device": device_name(device), "model": spec.name, "size": spec.size, "auto_precision": reduced}
     return variants, facts
 
@@ -100,10 +100,10 @@ def variants_of(model: str | None, device: str) -> tuple[dict[str, Callable[[int
 def artifact_to_measure(model: str | None) -> Artifact:
     from pathlib import Path
 
+    from classifier.artifact.weights import Artifact
     from classifier.cli.models import usable_artifact
     from classifier.contract import ModelSpec, Slot
-    from classifier.networks import network_for
-    from classifier.weights import Artifact
+    from classifier.networks.registry import network_for
 
     if model is not None:
         return usable_artifact(Path(model))

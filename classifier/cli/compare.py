@@ -1,5 +1,5 @@
-"""Compares a model with the one in use on the same pictures: each measure of both, and the difference with
-its 95 % interval (paired bootstrap by patient), on all cases and on those that each answered; the pictures
+"""Compares a model with the one in use on the same images: each measure of both, and the difference with
+its 95 % interval (paired bootstrap by patient), on all cases and on those that each answered; the images
 whose reported finding changes; and, where the models carry a lung segmenter, each one's shortcut test.
 """
 
@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from classifier.compare import Answers
-    from classifier.data import Row
+    from classifier.data.manifest import Row
+    from classifier.evaluation.compare import Answers
 
 SHORTCUT_CASES = 200
 
@@ -23,7 +23,7 @@ SHORTCUT_CASES = 200
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", type=Path, required=True, metavar="FILE", help="the candidate")
     parser.add_argument("--against", type=Path, metavar="FILE", help="the model in use (default: none)")
-    parser.add_argument("--manifest", type=Path, required=True, metavar="CSV", help="labelled pictures")
+    parser.add_argument("--manifest", type=Path, required=True, metavar="CSV", help="labelled images")
     parser.add_argument(
         "--part",
         choices=("all", "train", "val", "test"),
@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=SHORTCUT_CASES,
         metavar="N",
-        help=f"hide the lungs of so many pictures (0: leave out; default: {SHORTCUT_CASES})",
+        help=f"hide the lungs of so many images (0: leave out; default: {SHORTCUT_CASES})",
     )
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
     parser.add_argument("--out", type=Path, metavar="FILE", help="also write the whole comparison there")
@@ -47,8 +47,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     import torch
 
-    from classifier.data import read_manifest, with_split
-    from classifier.weights import ArtifactError
+    from classifier.artifact.weights import ArtifactError
+    from classifier.data.manifest import read_manifest, with_split
 
     if args.device == "auto":
         args.device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
 
 def compared(rows: Sequence[Row], args: argparse.Namespace) -> dict[str, Any]:
     """The comparison with the models' names and hashes, and the shortcut tests as far as they can be made."""
-    from classifier.compare import SIDES, compare
+    from classifier.evaluation.compare import SIDES, compare
 
     answers, models, shortcuts = [], {}, {}
     for side, path in zip(SIDES, (args.model, args.against), strict=True):
@@ -89,11 +89,11 @@ def answered(
     path: Path, rows: Sequence[Row], args: argparse.Namespace
 ) -> tuple[Answers, dict[str, str], dict[str, Any] | None]:
     """A model's answers, its name and hash, and its shortcut test (None without a segmenter)."""
-    from classifier.cases import predict_rows
-    from classifier.compare import Answers
-    from classifier.evaluate import looked_into
-    from classifier.predictor import Predictor
-    from classifier.weights import load_artifact
+    from classifier.artifact.weights import load_artifact
+    from classifier.evaluation.compare import Answers
+    from classifier.evaluation.evaluate import looked_into
+    from classifier.evaluation.predictions import predict_rows
+    from classifier.inference.predictor import Predictor
 
     artifact = load_artifact(path)
     cases, without = predict_rows(Predictor(artifact, args.device), rows, quiet=args.json)
@@ -114,15 +114,15 @@ def write(path: Path, found: Mapping[str, Any]) -> None:
 
 def summary(found: Mapping[str, Any]) -> str:
     """A few lines for people."""
-    from classifier.card_measures import as_text
+    from classifier.evaluation.model_card_measures import as_text
 
     names = [model["name"] for model in found["models"].values()]
-    lines = [f"{' against '.join(names)}: {found['cases']} pictures of {found['patients']} patients"]
+    lines = [f"{' against '.join(names)}: {found['cases']} images of {found['patients']} patients"]
     measured = {**found["all"]["overall"]}
     measured |= {f"{f} AUC": values["auc"] for f, values in found["all"]["findings"].items()}
     for name, values in measured.items():
         told = [f"{side} {as_text(value)}" for side, value in values.items() if value]
         lines.append(f"{name:20} " + ", ".join(told))
     lines.append("coverage             " + ", ".join(f"{s} {v:.3f}" for s, v in found["coverage"].items()))
-    lines.append(f"{len(found['changes'])} of {found['compared']} pictures change their reported finding")
+    lines.append(f"{len(found['changes'])} of {found['compared']} images change their reported finding")
     return "\n".join(lines)

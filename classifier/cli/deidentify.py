@@ -1,6 +1,6 @@
 """Follows DICOM PS3.15 Annex E: the Basic Application Level Confidentiality Profile, dates moved per patient.
 
-The pixels are not touched: `burned_in_declared` and `burned_in_suspected` warn of writing in the picture.
+The pixels are not touched: `burned_in_declared` and `burned_in_suspected` warn of writing in the image.
 The same key makes the same pseudonyms again, and without it nobody finds the way back: keep it apart and
 safe. Files of the same content get the same name; nothing is ever overwritten. The exit status is 0 when
 every file got an answer (a refusal is one), 1 when one failed, 2 when a file, key or folder that was named
@@ -24,11 +24,11 @@ from typing import TYPE_CHECKING, Any
 
 from classifier.contract import ADVICE
 from classifier.errors import Refused
-from classifier.images.pseudonyms import Removal, key_of
+from classifier.images.deidentify.pseudonyms import Removal, key_of
 
 if TYPE_CHECKING:
-    from classifier.images.picture import ParseResult
-    from classifier.images.sandbox import ParsingHelper
+    from classifier.images.decoded_image import ParseResult
+    from classifier.images.sandbox.client import ParsingHelper
 
 KEY_VARIABLE = "HILUM_DEIDENTIFY_KEY"
 SHORTEST_KEY = 32
@@ -61,8 +61,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
-    from classifier.cli.pictures import files_under
-    from classifier.images.sandbox import ParsingHelper
+    from classifier.cli.inputs import files_under
+    from classifier.images.sandbox.client import ParsingHelper
 
     files, missing = files_under(args.files, note=lambda said: print(said, file=sys.stderr))
     for name in missing:
@@ -84,8 +84,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def deidentified(files: list[Path], helper: ParsingHelper, removal: Removal, out: Path) -> Iterator[Record]:
-    """One record a file, in order, in the form that `--json` prints; archives as the pictures in them."""
-    from classifier.cli.pictures import opened
+    """One record a file, in order, in the form that `--json` prints; archives as the images in them."""
+    from classifier.cli.inputs import opened
 
     for name, found in opened(helper, files):
         started = time.perf_counter()
@@ -94,7 +94,7 @@ def deidentified(files: list[Path], helper: ParsingHelper, removal: Removal, out
 
 
 def _one(found: Path | Exception, helper: ParsingHelper, removal: Removal, out: Path) -> Record:
-    from classifier.images.sandbox import HelperFailed
+    from classifier.images.sandbox.client import HelperFailed
 
     try:
         if isinstance(found, Exception):
@@ -114,7 +114,7 @@ def _one(found: Path | Exception, helper: ParsingHelper, removal: Removal, out: 
 
 def _kept(source: Path, facts: ParseResult, original: Path, removal: Removal, out: Path) -> Record:
     """Put a file under its pseudonymous name: the patient's folder, and a keyed digest of what came in."""
-    from classifier.images.pseudonyms import Pseudonyms
+    from classifier.images.deidentify.pseudonyms import Pseudonyms
 
     data = original.read_bytes()
     with source.open("rb") as file:
@@ -185,6 +185,6 @@ def line_of(record: Record) -> str:
 
 
 WARNINGS = {
-    "burned_in_declared": "the header declares writing in the picture itself: look before you pass it on",
-    "burned_in_suspected": "there seems to be writing in the picture itself: look before you pass it on",
+    "burned_in_declared": "the header declares writing in the image itself: look before you pass it on",
+    "burned_in_suspected": "there seems to be writing in the image itself: look before you pass it on",
 }

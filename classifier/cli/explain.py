@@ -1,5 +1,5 @@
 """`gradcam` is the model's own closed-form map on its fixed scale; the other methods come from the grad-cam
-package and are relative: each is drawn to its own maximum. The exit status is 0 when the picture was drawn, 1
+package and are relative: each is drawn to its own maximum. The exit status is 0 when the image was drawn, 1
 when the file got no prediction, 2 when a file, model, device or package that is needed cannot be used.
 """
 
@@ -15,13 +15,13 @@ from classifier.contract import ADVICE, CLOSED_FORM, EXPLAINERS, NO_MODEL_FOR_MO
 if TYPE_CHECKING:
     import numpy as np
 
-    from classifier.cli.pictures import Read
-    from classifier.predictor import Answer, Predictor
+    from classifier.cli.inputs import Read
+    from classifier.inference.predictor import Answer, Predictor
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", help="a DICOM, PNG or JPEG file")
-    parser.add_argument("--out", metavar="PNG", required=True, help="where the picture is written")
+    parser.add_argument("--out", metavar="PNG", required=True, help="where the image is written")
     parser.add_argument("--method", choices=EXPLAINERS, default=CLOSED_FORM)
     parser.add_argument(
         "--finding", help="the finding to explain (default: the reported or most probable one)"
@@ -31,9 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from classifier.cli.inputs import Read, read_alone
     from classifier.cli.models import Models, Unusable
-    from classifier.cli.pictures import Read, read_alone
-    from classifier.explain import ExplainerMissing
+    from classifier.inference.explain import ExplainerMissing
 
     try:
         models = Models(args.model, device=args.device, precision="fp32")
@@ -50,8 +50,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _explain(args: argparse.Namespace, read: Read, predictor: Predictor) -> int:
-    from classifier import explain
-    from classifier.predictor import Failure, Input
+    from classifier.inference import explain
+    from classifier.inference.predictor import Failure, Input
 
     (answer,) = predictor.predict([Input(read.working, (read.facts.rows, read.facts.columns), read.age)])
     if isinstance(answer, Failure):
@@ -61,13 +61,13 @@ def _explain(args: argparse.Namespace, read: Read, predictor: Predictor) -> int:
     if finding not in probabilities:
         print(f"the model knows {', '.join(probabilities)}, not {finding!r}", file=sys.stderr)
         return 2
-    picture, legend = _drawn(args, finding, read, answer, predictor)
+    image, legend = _drawn(args, finding, read, answer, predictor)
     reason = answer.prediction.abstention
     lines = [
         f"{finding} {probabilities[finding]:.2f}" + (f" (withheld: {ADVICE[reason].seen})" if reason else ""),
         f"{args.method}: {legend}; model {predictor.spec.name}",
     ]
-    sheet, info = explain.with_caption(picture, lines)
+    sheet, info = explain.with_caption(image, lines)
     sheet.save(args.out, format="PNG", pnginfo=info)
     print("\n".join(lines))
     return 0
@@ -79,9 +79,9 @@ def _drawn(
     """The preview under the map, and what full strength means."""
     import numpy as np
 
-    from classifier.explain import relative_grids
     from classifier.images import heatmap
-    from classifier.preprocess import grid_to_original, to_input
+    from classifier.inference.explain import relative_grids
+    from classifier.networks.preprocess import grid_to_original, to_input
 
     original, spec = (read.facts.rows, read.facts.columns), predictor.spec
     if args.method == CLOSED_FORM:

@@ -1,6 +1,6 @@
 """The folders are the findings: what lies below `FOLDER/pneumonia` shows pneumonia; what lies below
 `FOLDER/unlabelled`, or in no folder, shows nobody knows what. Patient, age, sex, view and modality come from
-DICOM headers; a picture without a header belongs to the patient whom `--patient` finds in its name. What the
+DICOM headers; an image without a header belongs to the patient whom `--patient` finds in its name. What the
 reader refuses is left out and named on standard error. The exit status is 1 where nothing was written.
 """
 
@@ -21,7 +21,7 @@ from classifier.contract import ADVICE, Slot
 from classifier.errors import Refused
 
 if TYPE_CHECKING:
-    from classifier.images.sandbox import ParsingHelper
+    from classifier.images.sandbox.client import ParsingHelper
 
 COLUMNS = ("image", "finding", "patient", "source", "modality", "view", "sex", "age")
 UNLABELLED = "unlabelled"
@@ -30,7 +30,7 @@ Line = dict[str, str]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "folder", type=Path, metavar="FOLDER", help="holds a folder of pictures for each finding"
+        "folder", type=Path, metavar="FOLDER", help="holds a folder of images for each finding"
     )
     parser.add_argument("--out", type=Path, metavar="CSV", help="the manifest (default: FOLDER/manifest.csv)")
     parser.add_argument(
@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--patient", type=re.compile, metavar="PATTERN",
-        help=r"regular expression whose first group is the patient, in a picture's path: '/(\d+)_[^/]*$'",
+        help=r"regular expression whose first group is the patient, in an image's path: '/(\d+)_[^/]*$'",
     )  # fmt: skip
     parser.add_argument(
         "--slot",
@@ -51,8 +51,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
-    from classifier.cli.pictures import walk
-    from classifier.images.sandbox import ParsingHelper
+    from classifier.cli.inputs import walk
+    from classifier.images.sandbox.client import ParsingHelper
 
     out = args.out or args.folder / "manifest.csv"
     if args.patient and args.patient.groups < 1:
@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
     with ParsingHelper() as helper, tqdm(files, unit="file", leave=False, disable=None) as bar:
         lines = list(lines_of(bar, args, helper, out.parent))
     if not lines:
-        return _failed(f"{args.folder} holds no picture that can be read")
+        return _failed(f"{args.folder} holds no image that can be read")
     with out.open("x", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
@@ -75,8 +75,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def lines_of(files, args: argparse.Namespace, helper: ParsingHelper, beside: Path) -> Iterator[Line]:
-    """A line for each picture that can be read; the others are named on standard error."""
-    from classifier.images.sandbox import HelperFailed
+    """A line for each image that can be read; the others are named on standard error."""
+    from classifier.images.sandbox.client import HelperFailed
 
     for path in files:
         try:
@@ -98,7 +98,7 @@ def lines_of(files, args: argparse.Namespace, helper: ParsingHelper, beside: Pat
 
 
 def finding_of(within: str) -> str:
-    """The first folder on the way to a picture; empty, which is unknown, for `unlabelled` and for none."""
+    """The first folder on the way to an image; empty, which is unknown, for `unlabelled` and for none."""
     folder, _, below = within.partition("/")
     return folder if below and folder != UNLABELLED else ""
 
@@ -112,7 +112,7 @@ def patient_of(within: str, metadata: dict, pattern: re.Pattern | None) -> str:
 
 
 def _stated(metadata: dict) -> Line:
-    from classifier.images.metadata import age_in_years
+    from classifier.images.dicom.metadata import age_in_years
 
     age = age_in_years(metadata)
     columns = {"modality": "Modality", "view": "ViewPosition", "sex": "PatientSex"}
@@ -125,10 +125,10 @@ def summary(lines: list[Line], out: Path) -> str:
     findings = Counter(line["finding"] or "unknown" for line in lines)
     patients = {line["patient"] for line in lines}
     counts = ", ".join(f"{name} {number:,}" for name, number in sorted(findings.items()))
-    said = [f"{out}: {len(lines):,} pictures of {len(patients):,} patients; {counts}"]
+    said = [f"{out}: {len(lines):,} images of {len(patients):,} patients; {counts}"]
     if alone := sum(line["patient"] == line["image"] for line in lines):
         said.append(
-            f"{alone:,} pictures name no patient, so each is taken to be of another one. If a person may have"
+            f"{alone:,} images name no patient, so each is taken to be of another one. If a person may have"
             " several, say whose they are (--patient, or the column): else unseen patients are not unseen."
         )
     return "\n".join(said)

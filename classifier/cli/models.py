@@ -1,4 +1,4 @@
-"""Which model answers a picture: the one that was named, or the shipped one of the picture's slot."""
+"""Which model answers an image: the one that was named, or the shipped one of the image's slot."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from pathlib import Path
 
 import torch
 
-from classifier.artifact import ArtifactError, shipped_artifact
+from classifier.artifact.header import ArtifactError, shipped_artifact
+from classifier.artifact.weights import Artifact, load_artifact
 from classifier.contract import Slot
-from classifier.predictor import Predictor
-from classifier.weights import Artifact, load_artifact
+from classifier.inference.predictor import Predictor
 
 
 class Unusable(Exception):
@@ -36,7 +36,7 @@ class Models:
         return self._predictors[slot]
 
     def claimed(self, modality: str) -> Slot | None:
-        """What a picture without a modality of its own is read as; None leaves it to the reader."""
+        """What an image without a modality of its own is read as; None leaves it to the reader."""
         if modality != "auto":
             return Slot(modality)
         return self._only if self._only in (Slot.CXR, Slot.CT) else None

@@ -1,7 +1,7 @@
-"""Folders are walked, ZIP archives opened: a picture in one is answered as `archive.zip/name`.
+"""Folders are walked, ZIP archives opened: an image in one is answered as `archive.zip/name`.
 
 The exit status is 0 when every file got an answer (a refusal is one), 1 when one failed, 2 when a file, model
-or device that was named cannot be used. A picture for whose modality there is no model is answered
+or device that was named cannot be used. An image for whose modality there is no model is answered
 `abstained`, `no_model_for_modality`, without probabilities.
 """
 
@@ -20,11 +20,11 @@ from classifier.cli.arguments import add_model_arguments
 from classifier.contract import ADVICE, DISCLAIMER, NO_MODEL_FOR_MODALITY
 
 if TYPE_CHECKING:
+    from classifier.cli.inputs import Read, Source
     from classifier.cli.models import Models
-    from classifier.cli.pictures import Read, Source
-    from classifier.images.listing import Unpacked
-    from classifier.images.sandbox import ParsingHelper
-    from classifier.predictor import Answer, Failure, Predictor
+    from classifier.images.archive_listing import Unpacked
+    from classifier.images.sandbox.client import ParsingHelper
+    from classifier.inference.predictor import Answer, Failure, Predictor
 
 BATCH = 16
 HELPER_FAILED = "helper_failed"
@@ -43,9 +43,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
+    from classifier.cli.inputs import files_under
     from classifier.cli.models import Models, Unusable
-    from classifier.cli.pictures import files_under
-    from classifier.images.sandbox import ParsingHelper
+    from classifier.images.sandbox.client import ParsingHelper
 
     files, missing = files_under(args.files, note=lambda said: print(said, file=sys.stderr))
     for name in missing:
@@ -88,11 +88,11 @@ def answer(
     with_cam: bool = True,
     unpacked: Callable[[Path, Unpacked], None] = lambda path, found: None,
 ) -> Iterator[Record]:
-    """One record a file, in order, in the form that `--json` prints; one a picture of an archive.
+    """One record a file, in order, in the form that `--json` prints; one an image of an archive.
 
     `unpacked` is told of each archive what was in it.
     """
-    from classifier.cli.pictures import read_all
+    from classifier.cli.inputs import read_all
 
     sources = read_all(helper, files, models.claimed(modality), unpacked)
     while batch := list(islice(sources, BATCH)):
@@ -100,7 +100,7 @@ def answer(
 
 
 def _answer_batch(sources: list[Source], models: Models, with_cam: bool) -> list[Record]:
-    from classifier.cli.pictures import Read
+    from classifier.cli.inputs import Read
 
     records: dict[int, Record] = {}
     waiting: dict[Predictor, list[tuple[int, Read, float]]] = defaultdict(list)
@@ -120,7 +120,7 @@ def _answer_batch(sources: list[Source], models: Models, with_cam: bool) -> list
 
 
 def _predict(predictor: Predictor, group: list[tuple[int, Read, float]]) -> list[Answer | Failure]:
-    from classifier.predictor import Input
+    from classifier.inference.predictor import Input
 
     return predictor.predict(
         [Input(read.working, (read.facts.rows, read.facts.columns), read.age) for _, read, _ in group]
@@ -129,7 +129,7 @@ def _predict(predictor: Predictor, group: list[tuple[int, Read, float]]) -> list
 
 def _unread(name: str, error: Exception, seconds: float) -> Record:
     from classifier.errors import Refused
-    from classifier.images.listing import ARCHIVE_ADVICE
+    from classifier.images.archive_listing import ARCHIVE_ADVICE
 
     if isinstance(error, Refused):
         if error.detail in ARCHIVE_ADVICE:
@@ -142,7 +142,7 @@ def _unread(name: str, error: Exception, seconds: float) -> Record:
 def _answered(
     name: str, predictor: Predictor, result: Answer | Failure, seconds: float, with_cam: bool
 ) -> Record:
-    from classifier.predictor import Failure
+    from classifier.inference.predictor import Failure
 
     model = {"model": predictor.spec.name, "model_sha256": predictor.artifact.sha256}
     if isinstance(result, Failure):
@@ -179,7 +179,7 @@ def _record(name: str, status: str, reason: str | None, seconds: float) -> Recor
 
 def lines_of_skipped(path: Path, unpacked: Unpacked) -> Iterator[str]:
     """What was left out of an archive, a line for each reason."""
-    from classifier.images.listing import SKIPS
+    from classifier.images.archive_listing import SKIPS
 
     for skipped in unpacked.skipped:
         more = (

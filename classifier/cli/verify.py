@@ -18,9 +18,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from classifier.artifact import ArtifactError
+    from classifier.artifact.header import ArtifactError
+    from classifier.artifact.weights import verify_golden
     from classifier.cli.models import Unusable, device_for, usable_artifact
-    from classifier.weights import verify_golden
 
     try:
         artifact = usable_artifact(Path(args.model), device=device_for(args.device))

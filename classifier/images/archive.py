@@ -1,4 +1,4 @@
-"""A ZIP archive to files of pictures; untrusted ones are unpacked in the parsing helper's child only.
+"""A ZIP archive to files of images; untrusted ones are unpacked in the parsing helper's child only.
 
 Names of members are data: what is unpacked lies under numbers of ours. What a header says of sizes is
 believed where it speaks against the archive; what comes out is counted all the same.
@@ -16,8 +16,7 @@ from pathlib import Path
 
 from classifier.contract import RefusalReason
 from classifier.errors import Refused
-from classifier.images.limits import ArchiveLimits
-from classifier.images.listing import (
+from classifier.images.archive_listing import (
     A_DOCUMENT,
     COMPRESSION,
     DAMAGED,
@@ -32,6 +31,7 @@ from classifier.images.listing import (
     is_archive,
     is_dicomdir,
 )
+from classifier.images.limits import ArchiveLimits
 
 PIECE = 1 << 20
 NAMES_KEPT = 5
@@ -39,15 +39,15 @@ NAME_LENGTH = 255
 _LOCAL_HEADER_BYTES = 30
 _ENCRYPTED = 0x1
 _METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
-_PICTURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*")
-_PICTURE_ENDINGS = (".dcm", ".dicom", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp")
+_IMAGES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*")
+_IMAGE_ENDINGS = (".dcm", ".dicom", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp")
 _SYSTEM_FILES = {"thumbs.db", "desktop.ini"}
 # Office and OpenDocument files and Java programs are ZIP archives too.
 _DOCUMENTS = {"[Content_Types].xml", "mimetype", "META-INF/MANIFEST.MF"}
 
 
 def unpack(path: Path | str, folder: Path | str, limits: ArchiveLimits | None = None) -> Unpacked:
-    """Unpack the pictures of an archive into `folder`; archives in it are opened once.
+    """Unpack the images of an archive into `folder`; archives in it are opened once.
 
     Raises Refused(not_an_image | undecodable | too_large) for the archive as a whole, with a key of
     ARCHIVE_ADVICE as its detail; OSError where it cannot be read or `folder` written.
@@ -108,11 +108,11 @@ class _Unpacking:
                 whole = chain([head], pieces)
                 return Skip.NESTED_TOO_DEEP if nested else self._take_archive(whole, f"{name}/")
             skip = _skip_by_content(head, name)
-            return skip or self._take_picture(chain([head], pieces), name)
+            return skip or self._take_image(chain([head], pieces), name)
         except _Damaged:
             return Skip.DAMAGED
 
-    def _take_picture(self, pieces: Iterable[bytes], name: str) -> Skip | None:
+    def _take_image(self, pieces: Iterable[bytes], name: str) -> Skip | None:
         path = self._next_path()
         try:
             size = _write(path, pieces, self.limits.member_bytes)
@@ -222,13 +222,13 @@ def _skip_by_entry(entry: zipfile.ZipInfo) -> Skip | None:
 
 
 def _skip_by_content(head: bytes, name: str) -> Skip | None:
-    """What goes by the name of a picture is kept as well: the reading of it says what is wrong with it."""
-    from classifier.images.dicom import looks_like_dicom
+    """What goes by the name of an image is kept as well: the reading of it says what is wrong with it."""
+    from classifier.images.dicom.reader import looks_like_dicom
 
     if is_dicomdir(head):
         return Skip.DICOMDIR
-    picture = head.startswith(_PICTURES) or (head[:4], head[8:12]) == (b"RIFF", b"WEBP")
-    if picture or looks_like_dicom(head) or name.lower().endswith(_PICTURE_ENDINGS):
+    image = head.startswith(_IMAGES) or (head[:4], head[8:12]) == (b"RIFF", b"WEBP")
+    if image or looks_like_dicom(head) or name.lower().endswith(_IMAGE_ENDINGS):
         return None
     return Skip.NOT_AN_IMAGE
 

@@ -1,4 +1,4 @@
-"""What a compressed picture itself declares, read without decoding it."""
+"""What a compressed image itself declares, read without decoding it."""
 
 from __future__ import annotations
 

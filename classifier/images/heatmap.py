@@ -1,6 +1,6 @@
-"""A map drawn over its picture: values of a grid at the pixels, coloured, the opacity following the value.
+"""A map drawn over its image: values of a grid at the pixels, coloured, the opacity following the value.
 
-Without torch, so that the site draws a report's picture as `python -m classifier explain` does.
+Without torch, so that the site draws a report's image as `python -m classifier explain` does.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def under_map(
 def sample(
     grid: np.ndarray, affine: Sequence[float], original: tuple[int, int], shape: tuple[int, int]
 ) -> np.ndarray:
-    """A grid, bilinear, at the pixels of a picture of `shape` that shows a whole `original` (rows, columns).
+    """A grid, bilinear, at the pixels of an image of `shape` that shows a whole `original` (rows, columns).
 
     `affine` is that of `contract.Cam`. Half a cell beyond the outermost centres the map ends, and is 0.
     """
@@ -81,7 +81,7 @@ def part_shown(
 def framed(
     drawn: np.ndarray, cells: tuple[int, int], affine: Sequence[float], original: tuple[int, int]
 ) -> np.ndarray:
-    """The picture (h, w, 3) uint8 of a whole `original`, with a dashed frame where a part of it was shown."""
+    """The image (h, w, 3) uint8 of a whole `original`, with a dashed frame where a part of it was shown."""
     part = part_shown(cells, affine, original)
     if part is None:
         return drawn

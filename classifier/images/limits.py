@@ -32,7 +32,7 @@ UNPACK_LIMITS = Limits(memory_bytes=1024 * MIB, cpu_seconds=90, wall_seconds=240
 class ArchiveLimits:
     """What one archive may hold: counts, bytes, and how many times its own size it may unpack to.
 
-    Deflate packs black 1,000 to one, so a single black picture may pass any ratio: the ratio counts for the
+    Deflate packs black 1,000 to one, so a single black image may pass any ratio: the ratio counts for the
     whole, and only from `ratio_from` bytes on.
     """
 

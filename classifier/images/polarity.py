@@ -1,4 +1,4 @@
-"""Is a radiograph shown as a negative? Decided from the picture alone, without any trained model."""
+"""Is a radiograph shown as a negative? Decided from the image alone, without any trained model."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _FLAT = 0.02
 def is_negative(working: np.ndarray) -> bool:
     """Whether the chest radiograph `working` uint16 (h, w) certainly shows air bright and bone dark.
 
-    Certain means: it is unlike a chest, its negative is like one, and no quarter turn of the picture as it
+    Certain means: it is unlike a chest, its negative is like one, and no quarter turn of the image as it
     is comes as near. Of 8,126 frontal radiographs of four public collections this turns one, which is a
     negative, and finds 99.3 % of their negatives.
     """
@@ -24,15 +24,15 @@ def is_negative(working: np.ndarray) -> bool:
 def likeness(working: np.ndarray) -> tuple[float, ...]:
     """Correlation, -1..1, with a schematic chest, upright and at three quarter turns; a negative's is < 0.
 
-    The picture less its flat borders is squashed to 32 x 32. The schema: a bright spine and upper abdomen,
+    The image less its flat borders is squashed to 32 x 32. The schema: a bright spine and upper abdomen,
     two dark lungs, dark sides and dark corners above the shoulders.
     """
     coarse = _squashed(working.astype(np.float32) / 65535, _COARSE)
-    picture = _squashed(_without_borders(coarse), _GRID)
-    low, high = np.percentile(picture, (1, 99))
+    decoded = _squashed(_without_borders(coarse), _GRID)
+    low, high = np.percentile(decoded, (1, 99))
     if high <= low:
         return 0.0, 0.0, 0.0, 0.0
-    flat = np.clip(picture, low, high).ravel()
+    flat = np.clip(decoded, low, high).ravel()
     return tuple(float(np.corrcoef(flat, np.rot90(_schema(), k).ravel())[0, 1]) for k in range(4))
 
 
@@ -46,23 +46,23 @@ def _schema() -> np.ndarray:
     return 1.1 * spine + 2.4 * abdomen - 1.2 * lungs - 1.5 * across**6 - 1.2 * corners
 
 
-def _without_borders(picture: np.ndarray) -> np.ndarray:
-    """`picture` less the rows and columns at its edges that hardly vary: collimation, padding, frames."""
-    kept = picture
+def _without_borders(decoded: np.ndarray) -> np.ndarray:
+    """`image` less the rows and columns at its edges that hardly vary: collimation, padding, frames."""
+    kept = decoded
     for _ in range(2):
         rows = np.flatnonzero(_spread(kept, 1) > _FLAT)
         columns = np.flatnonzero(_spread(kept, 0) > _FLAT)
         if min(len(rows), len(columns)) < _COARSE // 4:
-            return picture
+            return decoded
         kept = kept[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     return kept
 
 
-def _spread(picture: np.ndarray, axis: int) -> np.ndarray:
-    low, high = np.percentile(picture, (10, 90), axis=axis)
+def _spread(decoded: np.ndarray, axis: int) -> np.ndarray:
+    low, high = np.percentile(decoded, (10, 90), axis=axis)
     return high - low
 
 
-def _squashed(picture: np.ndarray, side: int) -> np.ndarray:
-    image = Image.fromarray(np.ascontiguousarray(picture, dtype=np.float32))
+def _squashed(decoded: np.ndarray, side: int) -> np.ndarray:
+    image = Image.fromarray(np.ascontiguousarray(decoded, dtype=np.float32))
     return np.asarray(image.resize((side, side), Image.Resampling.BOX))

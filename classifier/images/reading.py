@@ -1,4 +1,4 @@
-"""A file to a `Picture`, whatever it is: the one door through which untrusted bytes come in."""
+"""A file to a `Image`, whatever it is: the one door through which untrusted bytes come in."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from pathlib import Path
 
 from classifier.contract import RefusalReason, Slot
 from classifier.errors import Refused
-from classifier.images.dicom import looks_like_dicom, read_dicom
+from classifier.images.decoded_image import DecodedImage
+from classifier.images.dicom.reader import looks_like_dicom, read_dicom
+from classifier.images.grayscale import image_of
 from classifier.images.limits import MAX_FILE_BYTES
-from classifier.images.picture import Picture
-from classifier.images.raster import format_of, read_raster
-from classifier.images.tone import picture_of
+from classifier.images.raster.reader import format_of, read_raster
 
 
-def read(path: Path | str, claimed: Slot | None = None) -> Picture:
-    """Picture of a DICOM, PNG, JPEG, TIFF or WebP file, recognised by its content.
+def read(path: Path | str, claimed: Slot | None = None) -> DecodedImage:
+    """Image of a DICOM, PNG, JPEG, TIFF or WebP file, recognised by its content.
 
     `claimed` (cxr or ct) routes all but DICOM files, whose header knows better. Raises Refused, and
     OSError where the file cannot be opened. Untrusted files are read through `sandbox.ParsingHelper`.
@@ -24,7 +24,7 @@ def read(path: Path | str, claimed: Slot | None = None) -> Picture:
         raise Refused(RefusalReason.TOO_LARGE, f"more than {MAX_FILE_BYTES >> 20} MiB")
     data = path.read_bytes()
     try:
-        return picture_of(_source(data, claimed))
+        return image_of(_source(data, claimed))
     except MemoryError as error:
         raise Refused(RefusalReason.TOO_LARGE, "needs too much memory") from error
 

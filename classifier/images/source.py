@@ -9,8 +9,8 @@ import numpy as np
 
 from classifier.contract import RefusalReason, Slot
 from classifier.errors import Refused
+from classifier.images.decoded_image import Metadata
 from classifier.images.limits import MAX_PIXELS, MAX_SIDE, MIN_SIDE
-from classifier.images.picture import Metadata
 
 LUNG_WINDOW = (-600.0, 1500.0)
 _LUMA = (0.299, 0.587, 0.114)
@@ -23,7 +23,7 @@ class Source:
     `levels` uint16 (H, W) in 0..2**bits-1; modality value = level * slope + intercept (slope not 0).
     `shown` float (2**bits,) is the file's own brightness 0..1 of each level (VOI), None if it has none;
     `window` (center, width) in modality units. `inverted`: a higher modality value is darker (MONOCHROME1).
-    `padding` bool (H, W): pixels that are no part of the picture. `exposure`: levels grow with the dose that
+    `padding` bool (H, W): pixels that are no part of the image. `exposure`: levels grow with the dose that
     reached the detector, not with its logarithm, which is what is looked at (PS3.3 C.8.11.3.1.2).
     """
 

@@ -1,4 +1,4 @@
-"""Who is on the picture: the measures of one simulated thorax, drawn from a seed, and its smooth profiles."""
+"""Who is on the image: the measures of one simulated thorax, drawn from a seed, and its smooth profiles."""
 
 from __future__ import annotations
 

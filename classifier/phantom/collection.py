@@ -72,7 +72,7 @@ def write_collection(
     size: int = DEFAULT_SIZE,
     progress: bool = False,
 ) -> Path:
-    """Write pictures of `patients` people and `manifest.csv`, whose path is returned.
+    """Write images of `patients` people and `manifest.csv`, whose path is returned.
 
     `format` "both" alternates DICOM and PNG. The manifest can be trained on; besides, it has `study_date`
     (ISO 8601), the number of opacities and their `centres` as `x y radius` in pixels, separated by `|`.

@@ -1,4 +1,4 @@
-"""From attenuation to a film-like picture: Beer-Lambert, scatter, quantum noise, tone curve, lead letters."""
+"""From attenuation to a film-like image: Beer-Lambert, scatter, quantum noise, tone curve, lead letters."""
 
 from __future__ import annotations
 
@@ -58,11 +58,11 @@ def finish(pixels: Array, pose: Pose, *, scale: float, letters: str = "R") -> Ar
     return (out * (1 - ink) + WHITE * 0.97 * ink).astype(np.uint16)
 
 
-def _blur(picture: Array, sigma: float) -> Array:
+def _blur(image: Array, sigma: float) -> Array:
     """Wide Gaussian blur, worked out on a small copy."""
     step = max(int(sigma / 3), 1)
-    rows, columns = picture.shape
-    small = Image.fromarray(picture).resize(
+    rows, columns = image.shape
+    small = Image.fromarray(image).resize(
         (max(columns // step, 1), max(rows // step, 1)), Image.Resampling.BOX
     )
     soft = ndimage.gaussian_filter(np.asarray(small), sigma / step, mode="nearest")

@@ -33,7 +33,7 @@ class OpacitySpec:
 
 @dataclass(frozen=True)
 class Opacity:
-    """An opacity as drawn: centre (x, y) and radius in pixels of the picture, the patient's side."""
+    """An opacity as drawn: centre (x, y) and radius in pixels of the image, the patient's side."""
 
     x: float
     y: float

@@ -1,6 +1,6 @@
 """Weights for `classifier train --pretrained` that know where opacities are: every cell of the map is told.
 
-A whole picture says only *somewhere*; phantoms know the place, which teaches a small network within minutes.
+A whole image says only *somewhere*; phantoms know the place, which teaches a small network within minutes.
 `python -m classifier.phantom.pretrain --manifest CSV --out FILE`.
 """
 
@@ -17,13 +17,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 from tqdm import tqdm
 
-from classifier.augment import Augment
 from classifier.contract import ModelSpec, Slot
+from classifier.data.augment import Augment
 from classifier.images import reading
-from classifier.networks import network_for
+from classifier.networks.preprocess import normalise, to_unit_square
+from classifier.networks.registry import network_for
 from classifier.phantom.render import FINDINGS
-from classifier.preprocess import normalise, to_unit_square
-from classifier.recipe import quiet_residuals, rate_at
+from classifier.training.optim import quiet_residuals, rate_at
 
 CELL = 32  # pixels of the input that one cell of the map stands for
 UNSURE = 0.7  # cells around an opacity's edge that are not asked about
@@ -38,15 +38,15 @@ def load(manifest: Path, spec: ModelSpec) -> tuple[Tensor, Tensor]:
         rows = [row for row in csv.DictReader(file) if row.get("split") not in {"val", "test"}]
     squares, cells = [], []
     for row in tqdm(rows, desc="reading phantoms", unit="img", disable=None):
-        picture = reading.read(manifest.parent / row["image"])
-        squares.append(to_unit_square(picture.working, spec).half())
+        image = reading.read(manifest.parent / row["image"])
+        squares.append(to_unit_square(image.working, spec).half())
         circles = [tuple(map(float, text.split())) for text in row["centres"].split("|") if text]
-        cells.append(cells_of(circles, (picture.rows, picture.columns), spec.size // CELL))
+        cells.append(cells_of(circles, (image.rows, image.columns), spec.size // CELL))
     return torch.stack(squares), torch.from_numpy(np.stack(cells))
 
 
 def cells_of(circles: list[tuple[float, float, float]], shape: tuple[int, int], side: int) -> np.ndarray:
-    """What each cell of a `side` x `side` map over a picture of `shape` holds, as `load` says."""
+    """What each cell of a `side` x `side` map over an image of `shape` holds, as `load` says."""
     y, x = (np.indices((side, side)) + 0.5) * (np.array(shape)[:, None, None] / side)
     cells = np.zeros((side, side), np.int64)
     for cx, cy, radius in circles:

@@ -114,10 +114,10 @@ def _attenuation(frame: Frame, person: Body, pose: Pose, chest: thorax.Thorax) -
     return np.maximum(soft + skeleton.build(frame, person, pose, chest.profiles) * np.clip(wall / 3, 0, 1), 0)
 
 
-def _enlarge(picture: Array, shape: tuple[int, int]) -> Array:
-    if picture.shape == shape:
-        return picture.astype(np.float32)
-    image = Image.fromarray(picture.astype(np.float32))
+def _enlarge(decoded: Array, shape: tuple[int, int]) -> Array:
+    if decoded.shape == shape:
+        return decoded.astype(np.float32)
+    image = Image.fromarray(decoded.astype(np.float32))
     return np.asarray(image.resize(shape[::-1], Image.Resampling.BICUBIC))
 
 

@@ -1,6 +1,6 @@
 """Path lengths of simple solids along parallel rays: the geometry that every organ of the phantom is made of.
 
-World coordinates are centimetres: x to the right of the picture (the patient's left), y downwards from the
+World coordinates are centimetres: x to the right of the image (the patient's left), y downwards from the
 lungs' apices, z forwards to the detector. Rays run along z.
 """
 
@@ -155,7 +155,7 @@ def hollow_bone(
 def ellipsoid(
     x: Array, y: Array, centre: Sequence[float], axes: Sequence[float], turn: float = 0.0
 ) -> Interval:
-    """Where rays enter and leave an ellipsoid (cm), turned by `turn` radians in the picture's plane."""
+    """Where rays enter and leave an ellipsoid (cm), turned by `turn` radians in the image's plane."""
     dx, dy = x - centre[0], y - centre[1]
     cos, sin = math.cos(turn), math.sin(turn)
     u, v = (dx * cos + dy * sin) / axes[0], (dy * cos - dx * sin) / axes[1]

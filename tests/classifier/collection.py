@@ -11,7 +11,7 @@ from PIL import Image
 SIDE = 80
 
 
-def picture(finding: str, seed: int) -> np.ndarray:
+def image(finding: str, seed: int) -> np.ndarray:
     """Grey uint8 (80, 80): soft noise, with a patch where the finding puts it."""
     rng = np.random.default_rng(seed)
     grey = np.kron(rng.uniform(60, 110, (10, 10)), np.ones((8, 8))) + rng.normal(0, 6, (SIDE, SIDE))
@@ -21,14 +21,14 @@ def picture(finding: str, seed: int) -> np.ndarray:
 
 
 def write_collection(folder: Path, *, patients: int = 40, unknown: int = 0) -> Path:
-    """Pictures and `manifest.csv`: two of each patient; sources north and south, findings left and right."""
+    """Images and `manifest.csv`: two of each patient; sources north and south, findings left and right."""
     folder.mkdir(parents=True, exist_ok=True)
     lines = []
     for patient in range(patients):
         finding, source = ("left", "right")[patient % 2], ("north", "south")[patient // 2 % 2]
         for visit in range(2):
             name = f"{patient:03}-{visit}.png"
-            Image.fromarray(picture(finding, 10 * patient + visit)).save(folder / name)
+            Image.fromarray(image(finding, 10 * patient + visit)).save(folder / name)
             said = "" if patient < unknown else finding
             lines.append({"image": name, "finding": said, "patient": f"p{patient:03}", "source": source})
     return write_manifest(folder / "manifest.csv", lines)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from classifier.cases import Case
 from classifier.contract import ModelSpec, Slot, predict_from
-from classifier.data import Row
+from classifier.data.manifest import Row
+from classifier.evaluation.predictions import Case
 
 FINDINGS = ("normal", "pneumonia", "covid19")
 SPEC = ModelSpec(name="tiny", slot=Slot.CXR, findings=FINDINGS, thresholds=dict.fromkeys(FINDINGS, 0.4))

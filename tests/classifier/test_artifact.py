@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 import torch
 
-from classifier import artifact as artifacts
-from classifier.artifact import ArtifactError, read_header
+from classifier.artifact import header as artifacts
+from classifier.artifact.header import ArtifactError, read_header
+from classifier.artifact.weights import load_artifact, save_artifact, verify_golden
 from classifier.contract import ModelSpec, Slot
-from classifier.networks import network_for
-from classifier.weights import load_artifact, save_artifact, verify_golden
+from classifier.networks.registry import network_for
 
 SPEC = ModelSpec(
     name="tiny",
@@ -128,9 +128,9 @@ def test_the_header_is_read_without_torch(tmp_path, network):
     path = tmp_path / "a.safetensors"
     digest = saved(path, network)
     assert read_header(path) == (SPEC, CARD, digest)
-    program = "import sys; from classifier.artifact import read_header; read_header(sys.argv[1]); "
+    program = "import sys; from classifier.artifact.header import read_header; read_header(sys.argv[1]); "
     program += "assert 'torch' not in sys.modules and 'numpy' not in sys.modules"
-    root = Path(artifacts.__file__).parent.parent
+    root = Path(artifacts.__file__).parents[2]
     subprocess.run([sys.executable, "-c", program, path], check=True, cwd=root)
 
 

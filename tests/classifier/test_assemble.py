@@ -11,12 +11,12 @@ import torch
 from safetensors.numpy import save_file
 
 from classifier.__main__ import main
+from classifier.artifact.quantise import stored
+from classifier.artifact.weights import load_artifact, save_artifact
 from classifier.contract import ModelSpec, Slot
-from classifier.gate.network import GateNetwork
-from classifier.networks import network_for
-from classifier.segment import LungSegmenter
-from classifier.storage import stored
-from classifier.weights import load_artifact, save_artifact
+from classifier.networks.input_check import InputCheck
+from classifier.networks.lung_segmenter import LungSegmenter
+from classifier.networks.registry import network_for
 
 SPEC = ModelSpec("tiny", Slot.CXR, ("normal", "pneumonia"), layers=(1, 1, 1, 1), width=8, size=64)
 
@@ -35,7 +35,7 @@ def bare(tmp_path: Path) -> Path:
 @pytest.fixture
 def parts(tmp_path: Path) -> list[str]:
     (tmp_path / "gate").mkdir()
-    save_file(stored(GateNetwork().state_dict(), "fp16"), tmp_path / "gate" / "gate.safetensors")
+    save_file(stored(InputCheck().state_dict(), "fp16"), tmp_path / "gate" / "gate.safetensors")
     (tmp_path / "gate" / "gate.json").write_text(json.dumps({"held_out": [{"group": "ct"}]}))
     save_file(stored(LungSegmenter().state_dict(), "fp16"), tmp_path / "lungs.safetensors")
     (tmp_path / "lungs.json").write_text(json.dumps({"parameters": 7}))
@@ -67,7 +67,7 @@ def test_the_classifier_stays_the_same_to_the_bit(bare, parts, tmp_path):
     for name, tensor in before.network.state_dict().items():
         assert torch.equal(tensor, after.network.state_dict()[name])
     assert np.array_equal(before.golden.probabilities, after.golden.probabilities)
-    assert after.gate.keys() == GateNetwork().state_dict().keys()
+    assert after.gate.keys() == InputCheck().state_dict().keys()
     assert after.segmenter.keys() == LungSegmenter().state_dict().keys()
     assert after.spec.age_range == (1.0, 94.0)
     assert after.spec.low_confidence == 0.9

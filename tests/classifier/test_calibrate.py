@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from classifier.calibrate import (
+from classifier.contract import ModelSpec, Slot
+from classifier.evaluation.calibrate import (
     fit_calibration,
     fit_cam_scale,
     fit_low_confidence,
     fit_thresholds,
     recalibrated,
 )
-from classifier.contract import ModelSpec, Slot
-from classifier.networks import probabilities_of
+from classifier.networks.registry import probabilities_of
 
 RNG = np.random.default_rng(0)
 

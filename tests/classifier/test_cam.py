@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from classifier.cam import CamUnavailable, cam_of, last_map_layer
 from classifier.contract import ModelSpec, Slot
-from classifier.networks import network_for
+from classifier.networks.cam import CamUnavailable, cam_of, last_map_layer
+from classifier.networks.registry import network_for
 
 SPEC = ModelSpec(
     name="t",
@@ -38,9 +38,9 @@ def test_closed_form_is_grad_cam(arch, activation):
     from pytorch_grad_cam.utils.image import scale_cam_image
 
     network, spec = network_of(arch, seed=3), replace(SPEC, activation=activation)
-    pictures = torch.randn(2, 1, SPEC.size, SPEC.size)
+    images = torch.randn(2, 1, SPEC.size, SPEC.size)
     with torch.no_grad():
-        features = network.forward_features(pictures)
+        features = network.forward_features(images)
         grids = cam_of(features, network, spec).numpy()
     largest, cells = 0.0, grids.shape[2] * grids.shape[3]
     with package.GradCAM(model=network, target_layers=[last_map_layer(network)]) as explainer:
@@ -49,7 +49,7 @@ def test_closed_form_is_grad_cam(arch, activation):
             def contribution(logits, index=index):
                 return logits[index] - (logits.mean() if activation == "softmax" else 0)
 
-            theirs = explainer(input_tensor=pictures, targets=[contribution] * 2)
+            theirs = explainer(input_tensor=images, targets=[contribution] * 2)
             view = scale_cam_image(np.maximum(grids[:, index] / cells, 0), (SPEC.size, SPEC.size))
             largest = max(largest, np.ptp(theirs))
             np.testing.assert_allclose(scale_cam_image(view), theirs, atol=1e-5)

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from classifier.artifact import read_header
-from classifier.card import ABOUT, build, check_about, counts, main, render
+from classifier.artifact.header import read_header
+from classifier.artifact.weights import load_artifact, verify_golden
 from classifier.contract import DISCLAIMER, ModelSpec, Slot
-from classifier.data import Row
-from classifier.weights import load_artifact, verify_golden
+from classifier.data.manifest import Row
+from classifier.evaluation.model_card import ABOUT, build, check_about, counts, main, render
 
 ROOT = Path(__file__).resolve().parents[2]
 ARTIFACTS = ROOT / "artifacts"
@@ -62,7 +62,7 @@ def card(**about):
     )
 
 
-def test_pictures_and_patients_are_counted_by_source_finding_and_part():
+def test_images_and_patients_are_counted_by_source_finding_and_part():
     left, unknown = counts(ROWS)
     assert left == {"source": "north", "finding": "left", "patients": 2, "train": 2, "val": 0, "test": 1}
     assert (unknown["finding"], unknown["val"]) == ("unknown", 1)
@@ -77,8 +77,8 @@ def test_the_card_shows_measures_with_their_intervals():
     assert "temperature 1.250" in text
 
 
-def test_the_card_says_which_part_of_a_picture_is_seen():
-    assert "| input | the whole picture, 224 x 224 grey" in render(card(), SPEC)
+def test_the_card_says_which_part_of_a_image_is_seen():
+    assert "| input | the whole image, 224 x 224 grey" in render(card(), SPEC)
     assert "| input | the box around the lungs, 224 x 224 grey" in render(card(), replace(SPEC, crop="lungs"))
 
 
@@ -130,7 +130,7 @@ def test_the_shipped_model_is_calibrated_and_has_thresholds_of_its_own(shipped):
     assert header.spec.slot is Slot.CXR
     assert header.spec.calibrated
     assert set(header.spec.thresholds) == set(header.spec.findings)
-    assert {line["finding"] for line in header.card["pictures"]} == set(header.spec.findings)
+    assert {line["finding"] for line in header.card["images"]} == set(header.spec.findings)
 
 
 def test_the_shipped_models_statements_are_those_beside_it(shipped):
@@ -149,7 +149,7 @@ def test_the_card_tells_what_the_gate_stops_and_how_well_lungs_are_found():
     facts = card() | {
         "gate": {"held_out": [lateral], "same_groups": [], "steps": 9, "measured_steps": 4},
         "segmenter": {
-            "pictures": {"train": 180},
+            "images": {"train": 180},
             "patients": {"train": 108},
             "dice": {"test": {"both": dice}},
             "empty": {"ct": {"n": 9, "empty": 8}},

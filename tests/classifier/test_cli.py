@@ -13,20 +13,20 @@ import pytest
 import torch
 from PIL import Image
 
-from classifier import artifact as artifacts
 from classifier.__main__ import COMMANDS, main
+from classifier.artifact import header as artifacts
+from classifier.artifact.weights import load_artifact, save_artifact
 from classifier.cli import bench
 from classifier.cli.predict import BATCH
 from classifier.contract import ADVICE, DISCLAIMER, ModelSpec, Slot
-from classifier.images.png import read_working, write_grey
-from classifier.images.sandbox import ParsingHelper
-from classifier.networks import network_for
-from classifier.preprocess import to_input
-from classifier.weights import load_artifact, save_artifact
+from classifier.images.raster.png import read_working, write_grey
+from classifier.images.sandbox.client import ParsingHelper
+from classifier.networks.preprocess import to_input
+from classifier.networks.registry import network_for
 from tests.classifier.images.archives import zipped
 from tests.classifier.images.samples import chest, dataset, write
 
-ROOT = Path(artifacts.__file__).parent.parent
+ROOT = Path(artifacts.__file__).parents[2]
 KEYS = [
     "file",
     "status",
@@ -68,16 +68,16 @@ def shipped(tmp_path_factory, monkeypatch) -> Path:
 
 
 @pytest.fixture
-def picture(tmp_path: Path) -> Path:
+def image(tmp_path: Path) -> Path:
     y, x = np.mgrid[:140, :100] / 140
     pixels = 65535 * (0.5 + 0.4 * np.sin(7 * x) * np.cos(5 * y))
-    write_grey(tmp_path / "picture.png", pixels.astype(np.uint16))
-    return tmp_path / "picture.png"
+    write_grey(tmp_path / "image.png", pixels.astype(np.uint16))
+    return tmp_path / "image.png"
 
 
 @pytest.fixture
 def text(tmp_path: Path) -> Path:
-    (tmp_path / "text.png").write_text("not a picture")
+    (tmp_path / "text.png").write_text("not an image")
     return tmp_path / "text.png"
 
 
@@ -85,25 +85,25 @@ def records(capsys) -> list[dict]:
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
-def test_every_file_is_answered_in_its_place(capsys, picture, text, shipped):
-    assert main(["predict", str(picture), str(text), "--json", "--device", "cpu"]) == 0
+def test_every_file_is_answered_in_its_place(capsys, image, text, shipped):
+    assert main(["predict", str(image), str(text), "--json", "--device", "cpu"]) == 0
     answered, refused = records(capsys)
     assert [list(refused), list(answered)] == [KEYS, KEYS]
     assert (refused["file"], refused["status"], refused["reason"]) == (str(text), "refused", "not_an_image")
     assert refused["probabilities"] is refused["cam"] is refused["model"] is None
-    assert (answered["file"], answered["status"], answered["reason"]) == (str(picture), "ok", None)
+    assert (answered["file"], answered["status"], answered["reason"]) == (str(image), "ok", None)
     assert answered["model"] == "tiny-1"
     assert answered["model_sha256"] == artifacts.read_header(shipped).sha256
     assert answered["withheld"] is False
     assert np.array(answered["cam"]["grids"]["normal"]).shape == (2, 2)
 
 
-def test_the_numbers_are_those_of_the_model_on_the_working_image(capsys, picture, shipped, tmp_path):
-    main(["predict", str(picture), "--json", "--no-cam", "--device", "cpu"])
+def test_the_numbers_are_those_of_the_model_on_the_working_image(capsys, image, shipped, tmp_path):
+    main(["predict", str(image), "--json", "--no-cam", "--device", "cpu"])
     (answered,) = records(capsys)
     assert answered["cam"] is None
     with ParsingHelper() as helper:
-        files = helper.parse(picture, tmp_path).files
+        files = helper.parse(image, tmp_path).files
     with torch.no_grad():
         working = to_input(read_working(tmp_path / files["working"]), SPEC)
         logits = load_artifact(shipped).network(working[None])
@@ -112,34 +112,34 @@ def test_the_numbers_are_those_of_the_model_on_the_working_image(capsys, picture
     assert answered["finding"] == max(expected, key=expected.get)
 
 
-def test_a_picture_without_a_model_for_it_waits(capsys, picture):
-    assert main(["predict", str(picture), "--json", "--modality", "ct"]) == 0
+def test_a_image_without_a_model_for_it_waits(capsys, image):
+    assert main(["predict", str(image), "--json", "--modality", "ct"]) == 0
     (answered,) = records(capsys)
     assert (answered["status"], answered["reason"]) == ("abstained", "no_model_for_modality")
     assert answered["probabilities"] is None
-    main(["predict", str(picture), "--modality", "ct"])
+    main(["predict", str(image), "--modality", "ct"])
     assert "--model" in capsys.readouterr().out
 
 
-def test_a_named_model_reads_plain_pictures_as_its_own_kind(capsys, picture, tmp_path):
+def test_a_named_model_reads_plain_images_as_its_own_kind(capsys, image, tmp_path):
     ct = save(tmp_path / "my.safetensors", replace(SPEC, slot=Slot.CT, hounsfield=(-1350.0, 150.0)))
-    assert main(["predict", str(picture), "--json", "--model", str(ct)]) == 0
-    assert main(["predict", str(picture), "--json", "--model", str(ct), "--modality", "cxr"]) == 0
+    assert main(["predict", str(image), "--json", "--model", str(ct)]) == 0
+    assert main(["predict", str(image), "--json", "--model", str(ct), "--modality", "cxr"]) == 0
     read_as_ct, read_as_cxr = records(capsys)
     assert read_as_ct["status"] == "ok"
     assert read_as_cxr["reason"] == "no_model_for_modality"
 
 
-def test_a_missing_file_is_a_usage_error_that_leaves_the_others_alone(capsys, picture):
-    assert main(["predict", "/no/such/file.png", str(picture), "--json"]) == 2
+def test_a_missing_file_is_a_usage_error_that_leaves_the_others_alone(capsys, image):
+    assert main(["predict", "/no/such/file.png", str(image), "--json"]) == 2
     captured = capsys.readouterr()
     assert [json.loads(line)["status"] for line in captured.out.splitlines()] == ["ok"]
     assert "/no/such/file.png" in captured.err
 
 
 @pytest.mark.parametrize("options", [["--model", "{text}"], ["--model", "/none"], ["--device", "cuda:99"]])
-def test_what_cannot_be_used_is_a_usage_error(capsys, picture, text, options):
-    assert main(["predict", str(picture), *(option.format(text=text) for option in options)]) == 2
+def test_what_cannot_be_used_is_a_usage_error(capsys, image, text, options):
+    assert main(["predict", str(image), *(option.format(text=text) for option in options)]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "Traceback" not in captured.err
@@ -149,7 +149,7 @@ def test_what_cannot_be_used_is_a_usage_error(capsys, picture, text, options):
 def test_folders_are_walked_in_order(capsys, tmp_path):
     for name in ("b.png", "a/z.png", ".hidden.png", ".git/x.png"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text("no picture")
+        (tmp_path / name).write_text("no image")
     assert main(["predict", str(tmp_path), "--json"]) == 0
     assert [record["file"] for record in records(capsys)] == [
         str(tmp_path / "b.png"),
@@ -157,19 +157,19 @@ def test_folders_are_walked_in_order(capsys, tmp_path):
     ]
 
 
-def test_people_get_sentences_and_the_disclaimer(capsys, picture, text):
-    assert main(["predict", str(picture), str(text)]) == 0
+def test_people_get_sentences_and_the_disclaimer(capsys, image, text):
+    assert main(["predict", str(image), str(text)]) == 0
     captured = capsys.readouterr()
     answered, refused = captured.out.splitlines()
-    assert answered.startswith(str(picture))
+    assert answered.startswith(str(image))
     assert all(finding in answered for finding in SPEC.findings)
     assert ADVICE["not_an_image"].remedy in refused
     assert DISCLAIMER in captured.err
 
 
-def test_explain_draws_the_map_with_its_legend(capsys, picture, tmp_path):
+def test_explain_draws_the_map_with_its_legend(capsys, image, tmp_path):
     out = tmp_path / "out.png"
-    assert main(["explain", str(picture), "--out", str(out), "--finding", "covid19"]) == 0
+    assert main(["explain", str(image), "--out", str(out), "--finding", "covid19"]) == 0
     with Image.open(out) as drawn:
         assert drawn.mode == "RGB"
         assert drawn.width == 100
@@ -178,17 +178,17 @@ def test_explain_draws_the_map_with_its_legend(capsys, picture, tmp_path):
         assert "full strength at 1 logits" in drawn.text["Description"]
 
 
-def test_another_explainer_is_called_relative(capsys, picture, tmp_path):
+def test_another_explainer_is_called_relative(capsys, image, tmp_path):
     pytest.importorskip("pytorch_grad_cam")
-    assert main(["explain", str(picture), "--out", str(tmp_path / "o.png"), "--method", "hirescam"]) == 0
+    assert main(["explain", str(image), "--out", str(tmp_path / "o.png"), "--method", "hirescam"]) == 0
     assert "hirescam: relative" in capsys.readouterr().out
 
 
-def test_what_got_no_prediction_cannot_be_explained(capsys, picture, text, tmp_path):
+def test_what_got_no_prediction_cannot_be_explained(capsys, image, text, tmp_path):
     out = tmp_path / "out.png"
     assert main(["explain", str(text), "--out", str(out)]) == 1
-    assert main(["explain", str(picture), "--out", str(out), "--modality", "ct"]) == 1
-    assert main(["explain", str(picture), "--out", str(out), "--finding", "gout"]) == 2
+    assert main(["explain", str(image), "--out", str(out), "--modality", "ct"]) == 1
+    assert main(["explain", str(image), "--out", str(out), "--finding", "gout"]) == 2
     assert main(["explain", "/no/such.png", "--out", str(out)]) == 2
     assert not out.exists()
     assert ADVICE["not_an_image"].seen in capsys.readouterr().err
@@ -234,8 +234,8 @@ def test_an_unknown_command_is_a_usage_error(capsys):
     assert caught.value.code == 2
 
 
-def test_an_archive_is_answered_picture_by_picture(capsys, picture, tmp_path):
-    good, text = picture.read_bytes(), b"not a picture"
+def test_an_archive_is_answered_image_by_image(capsys, image, tmp_path):
+    good, text = image.read_bytes(), b"not an image"
     inner = zipped({"c.png": good})
     zip_file, cut = tmp_path / "some.zip", tmp_path / "cut.zip"
     zip_file.write_bytes(
@@ -243,7 +243,7 @@ def test_an_archive_is_answered_picture_by_picture(capsys, picture, tmp_path):
     )
     cut.write_bytes(zip_file.read_bytes()[:-30])
     options = ["--json", "--no-cam", "--device", "cpu"]
-    assert main(["predict", str(zip_file), str(cut), str(picture), *options]) == 0
+    assert main(["predict", str(zip_file), str(cut), str(image), *options]) == 0
     captured = capsys.readouterr()
     told = [json.loads(line) for line in captured.out.splitlines()]
     assert [(record["file"], record["status"], record["reason"]) for record in told] == [
@@ -251,7 +251,7 @@ def test_an_archive_is_answered_picture_by_picture(capsys, picture, tmp_path):
         (f"{zip_file}/b.png", "refused", "not_an_image"),
         (f"{zip_file}/inner.zip/c.png", "ok", None),
         (str(cut), "refused", "undecodable"),
-        (str(picture), "ok", None),
+        (str(image), "ok", None),
     ]
     assert told[0]["probabilities"] == told[2]["probabilities"] == told[4]["probabilities"]
     assert f"{zip_file}: skipped (DICOMDIR): DICOMDIR" in captured.err
@@ -259,11 +259,11 @@ def test_an_archive_is_answered_picture_by_picture(capsys, picture, tmp_path):
     assert f"{cut}: The archive is damaged or incomplete." in captured.err
 
 
-def test_an_archive_of_more_than_a_batch_is_answered_in_order(capsys, picture, tmp_path):
+def test_an_archive_of_more_than_a_batch_is_answered_in_order(capsys, image, tmp_path):
     names = [f"{n:02}.png" for n in range(BATCH + 3)]
     for place in ("a.zip", "b.zip"):
-        (tmp_path / place).write_bytes(zipped(dict.fromkeys(names, picture.read_bytes())))
-    picture.unlink()
+        (tmp_path / place).write_bytes(zipped(dict.fromkeys(names, image.read_bytes())))
+    image.unlink()
     assert main(["predict", str(tmp_path), "--json", "--no-cam"]) == 0
     expected = [f"{tmp_path}/{place}/{name}" for place in ("a.zip", "b.zip") for name in names]
     told = records(capsys)

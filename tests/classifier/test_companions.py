@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 import torch
 
-from classifier.artifact import KEY_MISMATCH, ArtifactError
-from classifier.companions import Companions, Seen, lung_boxes
+from classifier.artifact.header import KEY_MISMATCH, ArtifactError
+from classifier.artifact.weights import Artifact, load_artifact, save_artifact
 from classifier.contract import AbstentionReason, ModelSpec, Slot
-from classifier.gate.network import KINDS, GateNetwork
-from classifier.networks import network_for, probabilities_of
-from classifier.predictor import Input, Predictor
-from classifier.preprocess import WHOLE, Box, to_input
-from classifier.segment import SIZE, LungSegmenter
-from classifier.weights import Artifact, load_artifact, save_artifact
+from classifier.inference.auxiliary import Companions, Seen, lung_boxes
+from classifier.inference.predictor import Input, Predictor
+from classifier.networks.input_check import KINDS, InputCheck
+from classifier.networks.lung_segmenter import SIZE, LungSegmenter
+from classifier.networks.preprocess import WHOLE, Box, to_input
+from classifier.networks.registry import network_for, probabilities_of
 
 SPEC = ModelSpec(
     name="tiny", slot=Slot.CXR, findings=("normal", "pneumonia"), layers=(1, 1, 1, 1), width=8, size=64,
@@ -25,8 +25,8 @@ SPEC = ModelSpec(
 )  # fmt: skip
 
 
-def gate_that_sees(kind: str) -> GateNetwork:
-    gate = GateNetwork()
+def gate_that_sees(kind: str) -> InputCheck:
+    gate = InputCheck()
     torch.nn.init.zeros_(gate.head.weight)
     with torch.no_grad():
         gate.head.bias.copy_(torch.tensor([9.0 if name == kind else 0.0 for name in KINDS]))
@@ -42,7 +42,7 @@ def artifact_with(folder: Path, **parts: torch.nn.Module) -> Artifact:
     return load_artifact(folder / "a")
 
 
-def pictures(count: int) -> list[Input]:
+def images(count: int) -> list[Input]:
     rng = np.random.default_rng(0)
     return [
         Input(rng.integers(0, 65536, (90 + i, 120), dtype=np.uint16), (900, 1200), 40.0) for i in range(count)
@@ -59,14 +59,14 @@ def pictures(count: int) -> list[Input]:
 )
 def test_what_the_gate_sees_decides_whether_the_answer_is_withheld(tmp_path, kind, reason):
     predictor = Predictor(artifact_with(tmp_path, gate=gate_that_sees(kind)), batch_size=2)
-    for answer in predictor.predict(pictures(3)):
+    for answer in predictor.predict(images(3)):
         assert answer.prediction.abstention is reason
         assert answer.prediction.withheld is (reason is not None)
         assert set(answer.prediction.probabilities) == {"normal", "pneumonia"}
 
 
 def test_the_gates_reason_comes_before_the_patients_age(tmp_path):
-    (item,) = pictures(1)
+    (item,) = images(1)
     child = Input(item.working, item.original, 3.0)
     stopped = Predictor(artifact_with(tmp_path, gate=gate_that_sees("lateral")))
     passed = Predictor(artifact_with(tmp_path, gate=gate_that_sees("frontal")))
@@ -83,12 +83,12 @@ def test_the_share_inside_the_lungs_is_that_of_the_map_that_is_shown(tmp_path):
     segmenter = LungSegmenter()
     torch.nn.init.zeros_(segmenter.head.weight)
     torch.nn.init.constant_(segmenter.head.bias, 5.0)
-    (answer,) = Predictor(artifact_with(tmp_path, segmenter=segmenter)).predict(pictures(1))
+    (answer,) = Predictor(artifact_with(tmp_path, segmenter=segmenter)).predict(images(1))
     assert answer.cam.inside_lungs == pytest.approx(1.0)
 
 
 def test_an_artifact_without_companions_stops_nothing(tmp_path):
-    (answer,) = Predictor(artifact_with(tmp_path)).predict(pictures(1))
+    (answer,) = Predictor(artifact_with(tmp_path)).predict(images(1))
     assert answer.prediction.abstention is None
     assert answer.cam.inside_lungs is None
 
@@ -101,8 +101,8 @@ def test_companions_of_another_make_are_refused_when_the_model_is_loaded(tmp_pat
 
 def test_the_gate_stays_the_same_to_the_bit_through_storing_and_loading(tmp_path):
     torch.manual_seed(3)
-    first = artifact_with(tmp_path, gate=GateNetwork()).gate
-    again = GateNetwork()
+    first = artifact_with(tmp_path, gate=InputCheck()).gate
+    again = InputCheck()
     again.load_state_dict(first)
     second = artifact_with(tmp_path, gate=again).gate
     assert all(torch.equal(first[name], second[name]) for name in first)
@@ -112,8 +112,8 @@ def lungs_in_the_middle() -> LungSegmenter:
     """Answers with two lungs, in rows and columns 32 to 96 of 128, whatever it is shown."""
 
     class Fixed(LungSegmenter):
-        def forward(self, pictures):
-            logits = torch.full((len(pictures), 2, SIZE, SIZE), -9.0)
+        def forward(self, images):
+            logits = torch.full((len(images), 2, SIZE, SIZE), -9.0)
             logits[:, 0, 32:96, 32:60], logits[:, 1, 32:96, 68:96] = 9.0, 9.0
             return logits
 
@@ -123,7 +123,7 @@ def lungs_in_the_middle() -> LungSegmenter:
 @pytest.fixture
 def cropping(tmp_path, monkeypatch):
     """A predictor of a model that reads the lungs' box, without a margin."""
-    monkeypatch.setattr("classifier.companions.load_segmenter", lambda *_: lungs_in_the_middle())
+    monkeypatch.setattr("classifier.inference.auxiliary.load_segmenter", lambda *_: lungs_in_the_middle())
     spec = replace(SPEC, crop="lungs", crop_margin=0.0, age_range=None)
     torch.manual_seed(0)
     state, lungs = network_for(spec).state_dict(), LungSegmenter().state_dict()
@@ -132,7 +132,7 @@ def cropping(tmp_path, monkeypatch):
 
 
 def test_a_model_of_lungs_reads_their_box_and_nothing_else(cropping):
-    (item,) = pictures(1)
+    (item,) = images(1)
     (answer,) = cropping.predict([item])
     assert answer.box == Box(0.25, 22 / 90, 0.75, 68 / 90)  # on the pixels of 90 rows
     beside = item.working.copy()
@@ -145,7 +145,7 @@ def test_a_model_of_lungs_reads_their_box_and_nothing_else(cropping):
 
 
 def test_the_map_of_a_box_lies_where_the_box_does(cropping):
-    (item,) = pictures(1)
+    (item,) = images(1)
     (answer,) = cropping.predict([item])
     a, _, left, _, e, top = answer.cam.affine
     columns, rows = 2, 2
@@ -153,10 +153,10 @@ def test_the_map_of_a_box_lies_where_the_box_does(cropping):
     assert edges == pytest.approx([300 - 0.5, 900 - 0.5, 220 - 0.5, 680 - 0.5])
 
 
-def test_a_picture_without_lungs_is_read_whole(cropping, monkeypatch):
+def test_a_image_without_lungs_is_read_whole(cropping, monkeypatch):
     empty = np.full((1, 2, SIZE, SIZE), 0.1, np.float32)
-    monkeypatch.setattr("classifier.companions.lung_mask", lambda *_: empty)
-    (answer,) = cropping.predict(pictures(1))
+    monkeypatch.setattr("classifier.inference.auxiliary.lung_mask", lambda *_: empty)
+    (answer,) = cropping.predict(images(1))
     assert answer.box == WHOLE
 
 
@@ -178,7 +178,7 @@ def test_a_model_of_lungs_without_a_segmenter_is_no_model(tmp_path):
 
 def test_what_is_cut_out_for_training_is_what_is_read_later(cropping, monkeypatch):
     boxes = lung_boxes(cropping.spec, LungSegmenter().state_dict())
-    (item,) = pictures(1)
+    (item,) = images(1)
     assert boxes["box_of"](item.working) == cropping.predict([item])[0].box
     assert lung_boxes(SPEC, None) == {}
     with pytest.raises(ValueError, match="--companions"):

@@ -1,4 +1,4 @@
-"""Two models on the same pictures."""
+"""Two models on the same images."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from classifier.__main__ import main
-from classifier.compare import Answers, by_chance, compare, paired
+from classifier.artifact.weights import save_artifact
 from classifier.contract import AbstentionReason
-from classifier.networks import network_for
-from classifier.weights import save_artifact
+from classifier.evaluation.compare import Answers, by_chance, compare, paired
+from classifier.networks.registry import network_for
 from tests.classifier.collection import write_collection
 from tests.classifier.made_up import FINDINGS, SPEC, cases_of, made_up
 
@@ -53,8 +53,8 @@ def test_the_same_patients_are_drawn_for_both_so_that_equal_models_differ_by_not
     assert found["changes"] == []
 
 
-def test_an_interval_is_of_patients_not_of_pictures(truth):
-    """Twelve patients, each easy or hard as a whole, are less evidence than as many pictures suggest."""
+def test_an_interval_is_of_patients_not_of_images(truth):
+    """Twelve patients, each easy or hard as a whole, are less evidence than as many images suggest."""
     p, t, _ = truth
     rank = np.argsort(np.argsort((p * t).sum(axis=1)))
     few = [f"p{i // 25}" for i in rank]
@@ -102,7 +102,7 @@ def test_abstaining_on_what_is_hard_moves_the_answered_scores_and_not_those_of_a
     assert all(change["to"]["withheld"] for change in found["changes"])
 
 
-def test_a_picture_that_one_model_could_not_answer_is_left_out_of_both_and_counted(truth):
+def test_a_image_that_one_model_could_not_answer_is_left_out_of_both_and_counted(truth):
     p, t, _ = truth
     candidate = Answers(SPEC, cases_of(p, t)[10:], {f"north{i}.png": "bad_image" for i in range(10)})
     found = compare(candidate, answers(p, t), draws=20)
@@ -124,7 +124,7 @@ def _of_two(case, spec):
     return predict_from(spec, {f: case.prediction.probabilities[f] for f in spec.findings})
 
 
-def test_the_pictures_whose_finding_changes_are_named_with_what_is_true(truth):
+def test_the_images_whose_finding_changes_are_named_with_what_is_true(truth):
     p, t, _ = truth
     found = compare(answers(sharpened(p, t, 2.0), t), answers(p, t), draws=20)
     assert found["compared"] == 300
@@ -161,9 +161,9 @@ def test_a_perfect_calibration_seems_worse_the_fewer_the_cases(truth):
     assert few > 1.5 * many > 0
 
 
-def test_models_without_a_picture_or_a_finding_in_common_are_refused_in_words(truth):
+def test_models_without_a_image_or_a_finding_in_common_are_refused_in_words(truth):
     p, t, _ = truth
-    with pytest.raises(ValueError, match="no picture with a known finding"):
+    with pytest.raises(ValueError, match="no image with a known finding"):
         compare(answers(p[:5], t[:5]), answers(p[:5], t[:5], source="south"))
     others = replace(SPEC, findings=("gout", "scurvy"), thresholds={})
     with pytest.raises(ValueError, match="share no finding"):
@@ -183,7 +183,7 @@ def models(tmp_path):
 
 def test_the_command_compares_two_artifacts_and_writes_the_whole(models, tmp_path, capsys):
     new, old = map(str, models)
-    manifest = write_collection(tmp_path / "pictures", patients=20)
+    manifest = write_collection(tmp_path / "images", patients=20)
     out = tmp_path / "comparison.json"
     given = ["compare", "--model", new, "--against", old, "--manifest", str(manifest), "--device", "cpu"]
     assert main([*given, "--part", "all", "--draws", "20", "--out", str(out), "--json"]) == 0
@@ -194,12 +194,12 @@ def test_the_command_compares_two_artifacts_and_writes_the_whole(models, tmp_pat
     assert found["shortcuts"] == {"candidate": None, "active": None}
     assert main([*given, "--part", "all", "--draws", "20"]) == 0
     said = capsys.readouterr().out
-    assert "new against old: 40 pictures of 20 patients" in said
+    assert "new against old: 40 images of 20 patients" in said
     assert "left AUC" in said
 
 
 def test_the_command_takes_the_frozen_test_part(models, tmp_path, capsys):
-    manifest = write_collection(tmp_path / "pictures", patients=40)
+    manifest = write_collection(tmp_path / "images", patients=40)
     assert main(["compare", "--model", str(models[0]), "--manifest", str(manifest), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["cases"] == 16
 

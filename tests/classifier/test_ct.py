@@ -1,4 +1,4 @@
-"""CT slices: one window in Hounsfield units, the same for a DICOM file and for an exported picture."""
+"""CT slices: one window in Hounsfield units, the same for a DICOM file and for an exported image."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from pydicom import dcmread
 from pydicom.data import get_testdata_file
 
 from classifier.__main__ import main
+from classifier.artifact.weights import load_artifact
 from classifier.contract import ModelSpec, Slot
-from classifier.data import picture_of, read_manifest
+from classifier.data.manifest import image_of, read_manifest
 from classifier.errors import Refused
 from classifier.images import reading
-from classifier.images.tone import level_of
-from classifier.preprocess import to_unit_square
-from classifier.weights import load_artifact
+from classifier.images.grayscale import level_of
+from classifier.networks.preprocess import to_unit_square
 from tests.classifier.collection import write_collection, write_manifest
 
 SPEC = ModelSpec(
@@ -67,9 +67,9 @@ def test_a_slice_is_no_radiograph_and_the_other_way_round(tmp_path):
     Image.fromarray(np.zeros((64, 64), np.uint8)).save(tmp_path / "x.png")
     lines = [{"image": get_testdata_file("CT_small.dcm"), "finding": "left", "patient": "a"}]
     row = read_manifest(write_manifest(tmp_path / "ct.csv", lines))[0]
-    assert picture_of(row, Slot.CT).slot is Slot.CT
+    assert image_of(row, Slot.CT).slot is Slot.CT
     with pytest.raises(Refused, match="a ct image for a cxr model"):
-        picture_of(row, Slot.CXR)
+        image_of(row, Slot.CXR)
 
 
 def test_a_manifest_of_slices_becomes_a_ct_model_and_predict_goes_by_it(tmp_path, capsys):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from classifier.contract import ModelSpec, Slot
-from classifier.data import Row, draw_weights, read_manifest, targets_of, with_split
+from classifier.data.manifest import Row, draw_weights, read_manifest, targets_of, with_split
 from tests.classifier.collection import write_collection, write_manifest
 
 SPEC = ModelSpec(name="tiny", slot=Slot.CXR, findings=("left", "right"), size=64)
@@ -15,7 +15,7 @@ SPEC = ModelSpec(name="tiny", slot=Slot.CXR, findings=("left", "right"), size=64
 
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory):
-    return read_manifest(write_collection(tmp_path_factory.mktemp("pictures"), patients=12, unknown=2))
+    return read_manifest(write_collection(tmp_path_factory.mktemp("images"), patients=12, unknown=2))
 
 
 @pytest.mark.parametrize(

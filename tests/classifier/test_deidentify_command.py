@@ -13,8 +13,8 @@ from PIL import Image
 
 from classifier.__main__ import main
 from classifier.cli import deidentify as command
-from classifier.images.burned_in import DECLARED
-from classifier.images.pseudonyms import Pseudonyms, key_of
+from classifier.images.burned_in_text import DECLARED
+from classifier.images.deidentify.pseudonyms import Pseudonyms, key_of
 from tests.classifier.images.samples import chest, dataset, write
 
 KEY = "0123456789abcdef0123456789abcdef"
@@ -27,7 +27,7 @@ def key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Two pictures of one patient, one of another, and one without a patient."""
+    """Two images of one patient, one of another, and one without a patient."""
     folder = tmp_path / "Secretova Anna"
     folder.mkdir()
     for name, pid, day in (
@@ -98,15 +98,15 @@ def test_characteristics_are_kept_only_where_asked_for(folder: Path, tmp_path: P
     assert pydicom.dcmread(kept["out"]).PatientAge == "090Y"
 
 
-def test_writing_in_the_picture_is_warned_of(tmp_path: Path, capsys) -> None:
+def test_writing_in_the_image_is_warned_of(tmp_path: Path, capsys) -> None:
     write(tmp_path / "x.dcm", dataset(chest(), bits=12, PatientID="1", BurnedInAnnotation="YES"))
     _, (record,), _ = answers(capsys, tmp_path / "x.dcm", "--out", tmp_path / "out")
     assert record["warnings"] == [f"burned_in_{DECLARED}"]
     main(["deidentify", str(tmp_path / "x.dcm"), "--out", str(tmp_path / "out")])
-    assert "declares writing in the picture" in capsys.readouterr().out
+    assert "declares writing in the image" in capsys.readouterr().out
 
 
-def test_a_file_that_is_no_picture_is_refused_and_the_others_go_on(
+def test_a_file_that_is_no_image_is_refused_and_the_others_go_on(
     folder: Path, tmp_path: Path, capsys
 ) -> None:
     (folder / "aa.txt").write_text("Secretova")

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from classifier import drift
+from classifier.drift import martingale
 
 NAMES = tuple(f"number_{k}" for k in range(12))
 
@@ -19,17 +19,17 @@ def sample(seed: int, count: int, numbers: int = len(NAMES)) -> np.ndarray:
     return np.exp(mixed / 4) * np.logspace(-3, 3, numbers)
 
 
-def course(seed: int, stream: np.ndarray, *, reference: np.ndarray | None = None) -> drift.Course:
+def course(seed: int, stream: np.ndarray, *, reference: np.ndarray | None = None) -> martingale.Course:
     reference = sample(1000 + seed, 400) if reference is None else reference
     names = NAMES[: reference.shape[1]]
     draws = np.random.default_rng(seed).random(len(stream))
-    return drift.watch(drift.fit(reference, names, seed=seed), stream, draws)
+    return martingale.watch(martingale.fit(reference, names, seed=seed), stream, draws)
 
 
 def test_p_values_are_uniform_and_independent_while_nothing_changes():
     ranks = np.concatenate(
         [
-            drift.p_values(
+            martingale.p_values(
                 sample(seed, 50, 1), sample(500 + seed, 200, 1), np.random.default_rng(seed).random(200)
             )
             for seed in range(100)
@@ -42,15 +42,15 @@ def test_p_values_are_uniform_and_independent_while_nothing_changes():
 
 def test_ties_are_broken_by_the_draws():
     calibration, stream = np.zeros((9, 1)), np.zeros((1, 1))
-    assert drift.p_values(calibration, stream, np.array([0.25]))[0, 0] == pytest.approx(0.25)
-    assert drift.p_values(calibration, stream + 1, np.array([0.5]))[0, 0] == pytest.approx(0.05)
+    assert martingale.p_values(calibration, stream, np.array([0.25]))[0, 0] == pytest.approx(0.25)
+    assert martingale.p_values(calibration, stream + 1, np.array([0.5]))[0, 0] == pytest.approx(0.05)
 
 
 def test_no_bet_can_be_expected_to_win():
     """By the substitution p = u^10, which the steepest bet is smooth after."""
     u = (np.arange(100_000) + 0.5) / 100_000
     ends = np.clip(u**10, 1e-9, 1), np.clip(1 - u**10, 0, 1 - 1e-9)
-    won = np.max([(drift._bets(ranks) * (10 * u**9)[:, None]).mean(axis=0) for ranks in ends], axis=0)
+    won = np.max([(martingale._bets(ranks) * (10 * u**9)[:, None]).mean(axis=0) for ranks in ends], axis=0)
     assert (won < 1.0001).all()
     np.testing.assert_allclose(won, 1, atol=0.02)
 
@@ -82,7 +82,7 @@ def test_cases_that_are_new_in_all_their_numbers_together_are_seen_by_their_dist
     line = rng.normal(size=(900, 1)) + rng.normal(scale=0.05, size=(900, 2))
     apart = rng.permuted(line[500:], axis=0)
     found = course(5, np.concatenate([line[400:500], apart]), reference=line[:400])
-    assert found.leading == drift.DISTANCE
+    assert found.leading == martingale.DISTANCE
     assert 100 <= found.alarm < 130
 
 
@@ -91,7 +91,7 @@ def test_a_rate_that_rises_or_falls_is_a_change(before, after):
     rng = np.random.default_rng(11)
     reference = (rng.random((500, 1)) < before).astype(float)
     stream = np.concatenate([rng.random((100, 1)) < before, rng.random((200, 1)) < after]).astype(float)
-    found = drift.watch(drift.fit(reference, ["abstained"]), stream, rng.random(300))
+    found = martingale.watch(martingale.fit(reference, ["abstained"]), stream, rng.random(300))
     assert found.alarm is not None
     assert found.alarm > 100
     assert found.leading == "abstained"
@@ -99,29 +99,32 @@ def test_a_rate_that_rises_or_falls_is_a_change(before, after):
 
 def test_the_same_cases_have_the_same_course_and_later_ones_change_nothing_of_it():
     stream, draws = sample(8, 120), np.random.default_rng(8).random(120)
-    reference = drift.fit(sample(9, 200), NAMES)
-    whole, part = drift.watch(reference, stream, draws), drift.watch(reference, stream[:70], draws[:70])
+    reference = martingale.fit(sample(9, 200), NAMES)
+    whole, part = (
+        martingale.watch(reference, stream, draws),
+        martingale.watch(reference, stream[:70], draws[:70]),
+    )
     np.testing.assert_allclose(whole.capital[:70], part.capital)
 
 
 def test_a_reference_goes_through_json():
-    reference = drift.fit(sample(1, 150), NAMES)
-    again = drift.Reference.from_dict(json.loads(json.dumps(reference.as_dict())))
+    reference = martingale.fit(sample(1, 150), NAMES)
+    again = martingale.Reference.from_dict(json.loads(json.dumps(reference.as_dict())))
     stream, draws = sample(2, 30), np.full(30, 0.5)
     np.testing.assert_allclose(
-        drift.watch(again, stream, draws).capital, drift.watch(reference, stream, draws).capital
+        martingale.watch(again, stream, draws).capital, martingale.watch(reference, stream, draws).capital
     )
-    alone = drift.fit(sample(1, 150, 1), NAMES[:1])
-    assert drift.Reference.from_dict(json.loads(json.dumps(alone.as_dict()))).score_names == NAMES[:1]
+    alone = martingale.fit(sample(1, 150, 1), NAMES[:1])
+    assert martingale.Reference.from_dict(json.loads(json.dumps(alone.as_dict()))).score_names == NAMES[:1]
 
 
 def test_a_reference_of_too_few_or_unknown_cases_is_refused():
     with pytest.raises(ValueError, match="at least 100"):
-        drift.fit(sample(1, 99), NAMES)
+        martingale.fit(sample(1, 99), NAMES)
     holes = sample(1, 150)
     holes[3, 3] = np.nan
     with pytest.raises(ValueError, match="every number"):
-        drift.fit(holes, NAMES)
+        martingale.fit(holes, NAMES)
 
 
 def test_a_number_that_never_varied_is_a_change_when_it_does():
@@ -133,5 +136,5 @@ def test_a_number_that_never_varied_is_a_change_when_it_does():
 
 
 def test_a_round_without_cases_has_won_nothing():
-    found = drift.watch(drift.fit(sample(1, 150), NAMES), np.empty((0, len(NAMES))), np.empty(0))
+    found = martingale.watch(martingale.fit(sample(1, 150), NAMES), np.empty((0, len(NAMES))), np.empty(0))
     assert (found.alarm, len(found.capital)) == (None, 0)

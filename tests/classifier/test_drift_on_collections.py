@@ -1,4 +1,4 @@
-"""Drift on real pictures: adults' normal ones are the reference and the stream, then children come in."""
+"""Drift on real images: adults' normal ones are the reference and the stream, then children come in."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from classifier import drift
-from classifier.traits import PIXEL_NAMES, pixel_statistics, project
+from classifier.drift import martingale
+from classifier.drift.descriptors import PIXEL_NAMES, pixel_statistics, project
 
 pytestmark = [pytest.mark.shared_data, pytest.mark.slow, pytest.mark.timeout(1200)]
 
@@ -48,27 +48,27 @@ def collection(shared_data, request) -> dict[str, dict[str, np.ndarray]]:
 def measured(folder: Path, images: list[str]) -> dict[str, np.ndarray]:
     import torch
 
+    from classifier.artifact.weights import load_artifact
     from classifier.images import reading
-    from classifier.predictor import Predictor
-    from classifier.preprocess import to_input
-    from classifier.weights import load_artifact
+    from classifier.inference.predictor import Predictor
+    from classifier.networks.preprocess import to_input
 
     predictor = Predictor(load_artifact(ARTIFACT))
     pixels, features, predictions = [], [], []
     for start in range(0, len(images), 16):
         working = [reading.read(folder / image).working for image in images[start : start + 16]]
         seen = zip(working, predictor.companions.look(working), strict=True)
-        inputs = torch.stack([to_input(picture, predictor.spec, found.box) for picture, found in seen])
+        inputs = torch.stack([to_input(decoded, predictor.spec, found.box) for decoded, found in seen])
         said, _, pooled = predictor.forward(inputs)
         sure = np.clip(said.astype(float), 1e-6, 1 - 1e-6)
-        pixels += [pixel_statistics(picture) for picture in working]
+        pixels += [pixel_statistics(decoded) for decoded in working]
         features.append(project(pooled))
         predictions.append(np.log(sure / (1 - sure)))
     numbers = (np.array(pixels), np.concatenate(features), np.concatenate(predictions))
     return {"images": np.array(images), **dict(zip(KINDS, numbers, strict=True))}
 
 
-def courses(collection, kind: str, *, orders: int, share: float | None = None) -> list[drift.Course]:
+def courses(collection, kind: str, *, orders: int, share: float | None = None) -> list[martingale.Course]:
     """Of several random orders: the reference, a stream of the same, then children in a share of 100."""
     normal, children = collection["normal"][kind], collection["children"][kind]
     names = PIXEL_NAMES if kind == "pixels" else [f"number {k}" for k in range(normal.shape[1])]
@@ -79,15 +79,15 @@ def courses(collection, kind: str, *, orders: int, share: float | None = None) -
         if share is not None:
             come = rng.random((LATER, 1)) < share
             stream = np.concatenate([stream, np.where(come, rng.permutation(children)[:LATER], rest[:LATER])])
-        held = drift.fit(reference, names, seed=seed)
-        found.append(drift.watch(held, stream, rng.random(len(stream))))
+        held = martingale.fit(reference, names, seed=seed)
+        found.append(martingale.watch(held, stream, rng.random(len(stream))))
     return found
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_alarms_on_more_of_the_same_are_no_more_frequent_than_stated(collection, kind):
     alarms = [course.alarm for course in courses(collection, kind, orders=ORDERS)]
-    assert sum(alarm is not None for alarm in alarms) / ORDERS <= drift.FALSE_ALARMS, alarms
+    assert sum(alarm is not None for alarm in alarms) / ORDERS <= martingale.FALSE_ALARMS, alarms
 
 
 def delays(collection, kind: str, share: float) -> list[float]:

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import torch
 
-from classifier.engine import Engine
-from classifier.train import engine_of
-from classifier.train_options import Config
-from classifier.weights import load_artifact
+from classifier.artifact.weights import load_artifact
+from classifier.training.config import Config
+from classifier.training.distributed import Engine
+from classifier.training.loop import engine_of
 from tests.classifier.collection import write_collection
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -48,7 +48,7 @@ def test_more_gpus_than_there_are_is_said_in_words():
 @pytest.mark.slow
 def test_two_processes_learn_together_and_speak_once(tmp_path):
     pytest.importorskip("lightning_fabric")
-    manifest, out = write_collection(tmp_path / "pictures"), tmp_path / "run"
+    manifest, out = write_collection(tmp_path / "images"), tmp_path / "run"
     command = [sys.executable, "-m", "classifier", "train", "--manifest", str(manifest), "--out", str(out)]
     command += [*TINY.split(), "--devices", "2", "--epochs", "5", "--epoch-images", "160"]
     command += ["--lr", "5e-3", "--ema", "0.9", "--shortcuts", "0"]

@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 from classifier.__main__ import main
+from classifier.artifact.weights import save_artifact
 from classifier.contract import ModelSpec, Slot
-from classifier.evaluate import summary
-from classifier.networks import network_for
-from classifier.weights import save_artifact
+from classifier.evaluation.evaluate import summary
+from classifier.networks.registry import network_for
 from tests.classifier.collection import write_collection
 
 
@@ -35,8 +35,8 @@ def evaluate(model):
 
 
 def test_the_command_scores_a_model_and_writes_every_answer(evaluate, tmp_path, capsys):
-    manifest = write_collection(tmp_path / "pictures", patients=8)
-    (tmp_path / "pictures" / "000-0.png").write_text("no picture")
+    manifest = write_collection(tmp_path / "images", patients=8)
+    (tmp_path / "images" / "000-0.png").write_text("no image")
     more = ["--predictions", str(tmp_path / "p.csv"), "--prevalence", "left=0.02"]
     assert evaluate(manifest, *more) == 0
     found = json.loads(capsys.readouterr().out)
@@ -58,20 +58,18 @@ def test_the_command_scores_a_model_and_writes_every_answer(evaluate, tmp_path, 
 
 
 def test_the_curves_are_drawn_where_they_are_asked_for(evaluate, tmp_path, capsys):
-    assert (
-        evaluate(write_collection(tmp_path / "pictures", patients=8), "--figures", str(tmp_path / "f")) == 0
-    )
+    assert evaluate(write_collection(tmp_path / "images", patients=8), "--figures", str(tmp_path / "f")) == 0
     names = {path.name for path in (tmp_path / "f").iterdir()}
     kinds = ("roc", "precision-recall", "reliability", "confusion")
     assert names == {f"{kind}.{end}" for kind in kinds for end in ("png", "svg")}
-    with Image.open(tmp_path / "f" / "roc.png") as picture:
-        assert min(picture.size) > 600
+    with Image.open(tmp_path / "f" / "roc.png") as image:
+        assert min(image.size) > 600
     assert "<svg" in (tmp_path / "f" / "roc.svg").read_text()
 
 
 @pytest.mark.parametrize("finding", ["", "gout"])
-def test_pictures_that_cannot_be_scored_are_refused_in_words(evaluate, tmp_path, capsys, finding):
-    manifest = write_collection(tmp_path / "pictures", patients=2)
+def test_images_that_cannot_be_scored_are_refused_in_words(evaluate, tmp_path, capsys, finding):
+    manifest = write_collection(tmp_path / "images", patients=2)
     manifest.write_text(
         manifest.read_text().replace(",left,", f",{finding},").replace(",right,", f",{finding},")
     )

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from classifier.images.heatmap import framed, inferno, overlay, sample, under_map
-from classifier.preprocess import grid_to_original
+from classifier.networks.preprocess import grid_to_original
 
 
-def test_a_cell_is_drawn_over_its_own_part_of_the_picture():
+def test_a_cell_is_drawn_over_its_own_part_of_the_image():
     grid = np.zeros((4, 5))
     grid[1, 3] = 1
     original, shape = (400, 1000), (100, 250)
@@ -38,34 +38,34 @@ def test_a_turned_map_is_turned_back():
 
 def test_what_the_model_was_shown_is_framed():
     affine = (10.0, 0.0, 50.0 + 4.5, 0.0, 10.0, 20.0 + 4.5)
-    picture = np.full((100, 100), 90, np.uint8)
-    drawn = under_map(picture, np.zeros((2, 3)), affine, (100, 100))
+    image = np.full((100, 100), 90, np.uint8)
+    drawn = under_map(image, np.zeros((2, 3)), affine, (100, 100))
     changed = (drawn != 90).any(axis=-1)
     expected = np.zeros((100, 100), bool)
     expected[20:40, 50:80] = True
     expected[21:39, 51:79] = False
     np.testing.assert_array_equal(changed, expected)
     assert {tuple(colour) for colour in drawn[changed].tolist()} == {(0, 0, 0), (187, 187, 187)}
-    assert (under_map(picture, np.zeros((2, 3)), affine, (100, 100), opacity=0) == 90).all()
+    assert (under_map(image, np.zeros((2, 3)), affine, (100, 100), opacity=0) == 90).all()
 
 
-def test_a_map_of_the_whole_picture_has_no_frame():
-    picture = np.full((30, 20, 3), 90, np.uint8)
+def test_a_map_of_the_whole_image_has_no_frame():
+    image = np.full((30, 20, 3), 90, np.uint8)
     for affine in (grid_to_original((3, 2), (300, 200)), (0.0, 100.0, 49.5, 100.0, 0.0, 49.5)):
         cells = (3, 2) if affine[0] else (2, 3)
-        assert framed(picture, cells, affine, (300, 200)) is picture
+        assert framed(image, cells, affine, (300, 200)) is image
 
 
-def test_no_evidence_leaves_the_picture_as_it_is():
-    picture = np.arange(256, dtype=np.uint8).reshape(16, 16)
+def test_no_evidence_leaves_the_image_as_it_is():
+    image = np.arange(256, dtype=np.uint8).reshape(16, 16)
     for strength in (0.0, -3.0):
-        drawn = overlay(picture, np.full((16, 16), strength))
-        np.testing.assert_array_equal(drawn, np.repeat(picture[..., None], 3, axis=2))
+        drawn = overlay(image, np.full((16, 16), strength))
+        np.testing.assert_array_equal(drawn, np.repeat(image[..., None], 3, axis=2))
 
 
-def test_weak_evidence_changes_the_picture_less_than_strong():
-    picture = np.full((8, 8), 128, np.uint8)
-    changes = [np.abs(overlay(picture, np.full((8, 8), s)).astype(int) - 128).max() for s in (0.05, 0.3, 1.0)]
+def test_weak_evidence_changes_the_image_less_than_strong():
+    image = np.full((8, 8), 128, np.uint8)
+    changes = [np.abs(overlay(image, np.full((8, 8), s)).astype(int) - 128).max() for s in (0.05, 0.3, 1.0)]
     assert changes[0] < changes[1] < changes[2]
     assert changes[0] < 10
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from classifier.cam import last_map_layer
 from classifier.contract import RELATIVE
-from classifier.explain import ExplainerMissing, contribution_of, relative_cam, relative_grids
-from classifier.predictor import Failure, Input, Predictor
+from classifier.inference.explain import ExplainerMissing, contribution_of, relative_cam, relative_grids
+from classifier.inference.predictor import Failure, Input, Predictor
+from classifier.networks.cam import last_map_layer
 from tests.classifier.test_cam import SPEC, network_of
 from tests.classifier.test_cli import save
 
@@ -26,23 +26,23 @@ THEIRS = {
 
 
 @pytest.fixture
-def picture() -> torch.Tensor:
+def decoded() -> torch.Tensor:
     torch.manual_seed(1)
     return torch.randn(1, 1, SPEC.size, SPEC.size)
 
 
 @pytest.mark.parametrize("method", RELATIVE)
-def test_a_map_is_the_packages_own_at_the_resolution_of_the_grid(method, picture):
+def test_a_map_is_the_packages_own_at_the_resolution_of_the_grid(method, decoded):
     from pytorch_grad_cam.utils.image import scale_cam_image
 
     network = network_of("resnetv2", seed=3)
-    grids = relative_grids(method, network, picture, SPEC, range(3))
+    grids = relative_grids(method, network, decoded, SPEC, range(3))
     assert grids.shape == (3, 3, 3)
     assert (grids.min(axis=(1, 2)) == 0).all()
     largest = 0.0
     for finding in range(3):
         explainer = THEIRS[method](model=network, target_layers=[last_map_layer(network)])
-        theirs = explainer(input_tensor=picture, targets=[contribution_of(finding, SPEC)])
+        theirs = explainer(input_tensor=decoded, targets=[contribution_of(finding, SPEC)])
         explainer.activations_and_grads.release()
         full = scale_cam_image(scale_cam_image(grids[finding][None], (SPEC.size, SPEC.size)))
         largest = max(largest, np.ptp(theirs))
@@ -52,7 +52,7 @@ def test_a_map_is_the_packages_own_at_the_resolution_of_the_grid(method, picture
 
 @pytest.fixture
 def predictor(tmp_path) -> Predictor:
-    from classifier.weights import load_artifact
+    from classifier.artifact.weights import load_artifact
 
     return Predictor(load_artifact(save(tmp_path / "tiny.safetensors")))
 
@@ -107,7 +107,7 @@ def test_no_memory_for_it_is_a_coded_failure(predictor, item, monkeypatch):
     assert found.code == "out_of_memory"
 
 
-def test_without_the_package_it_is_said_what_is_missing(picture, monkeypatch):
+def test_without_the_package_it_is_said_what_is_missing(decoded, monkeypatch):
     import sys
 
     real = builtins.__import__
@@ -117,7 +117,7 @@ def test_without_the_package_it_is_said_what_is_missing(picture, monkeypatch):
             raise ImportError(name)
         return real(name, *details)
 
-    monkeypatch.delitem(sys.modules, "classifier.explainers", raising=False)
+    monkeypatch.delitem(sys.modules, "classifier.inference.explainers", raising=False)
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(ExplainerMissing, match="pip install grad-cam"):
-        relative_grids("layercam", network_of("resnetv2", seed=0), picture, SPEC, [0])
+        relative_grids("layercam", network_of("resnetv2", seed=0), decoded, SPEC, [0])

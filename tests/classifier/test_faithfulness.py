@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from classifier.faithfulness import METHODS, RANDOM, road, spread
-from tests.classifier.test_shortcuts import CENTRE, SPEC, Looks, picture, row
+from classifier.evaluation.faithfulness import METHODS, RANDOM, road, spread
+from tests.classifier.test_shortcuts import CENTRE, SPEC, Looks, image, row
 
 pytest.importorskip("pytorch_grad_cam")
 
 
 def test_the_maps_that_readers_see_beat_a_random_one():
     rows = [row(number) for number in range(1, 25, 2)]
-    found = road(Looks(CENTRE), SPEC, rows, 4, working=picture, methods=METHODS[:1], draws=50)
-    assert found["pictures"] == 4
+    found = road(Looks(CENTRE), SPEC, rows, 4, working=image, methods=METHODS[:1], draws=50)
+    assert found["images"] == 4
     assert found["score"]["gradcam"]["value"] > 0.1
     assert found["lead_over_random"]["gradcam"]["low"] > 0
     assert set(found["score"]) == {"gradcam", RANDOM}
@@ -24,7 +24,7 @@ def test_the_maps_that_readers_see_beat_a_random_one():
 def test_the_same_seed_gives_the_same_scores_and_leaves_others_dice_alone():
     rows, network = [row(number) for number in range(6)], Looks(CENTRE)
     before = torch.get_rng_state()
-    one, two = (road(network, SPEC, rows, 1, working=picture, methods=METHODS[:1], draws=5) for _ in range(2))
+    one, two = (road(network, SPEC, rows, 1, working=image, methods=METHODS[:1], draws=5) for _ in range(2))
     assert one == two
     assert (torch.get_rng_state() == before).all()
 

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from classifier.__main__ import main
-from classifier.cases import write_predictions
+from classifier.artifact.weights import save_artifact
 from classifier.contract import ModelSpec, Slot
-from classifier.data import read_manifest
-from classifier.folds import pool, train_folds
-from classifier.networks import network_for
-from classifier.train_options import Config
-from classifier.weights import save_artifact
+from classifier.data.manifest import read_manifest
+from classifier.evaluation.predictions import write_predictions
+from classifier.networks.registry import network_for
+from classifier.training.config import Config
+from classifier.training.cross_validation import pool, train_folds
 from tests.classifier.collection import write_collection
 from tests.classifier.made_up import Case, predict_from
 
@@ -26,7 +26,7 @@ SPEC = ModelSpec(
 
 @pytest.fixture(scope="module")
 def manifest(tmp_path_factory):
-    return write_collection(tmp_path_factory.mktemp("pictures"), patients=24)
+    return write_collection(tmp_path_factory.mktemp("images"), patients=24)
 
 
 def finished(folder, rows, *, threshold=0.5, right=0.9, spec=SPEC):
@@ -57,11 +57,11 @@ def test_all_folds_are_reported_as_one_at_their_own_thresholds(manifest, tmp_pat
     assert found["overall"]["brier"]["value"] == pytest.approx(briers.mean())
 
 
-def test_a_picture_of_two_folds_is_refused(manifest, tmp_path, capsys):
+def test_a_image_of_two_folds_is_refused(manifest, tmp_path, capsys):
     rows = read_manifest(manifest)
     folders = [finished(tmp_path / name, part) for name, part in (("1", rows[:30]), ("2", rows[20:]))]
     assert main(["pool", *map(str, folders), "--manifest", str(manifest)]) == 1
-    assert "10 pictures were predicted by more than one fold" in capsys.readouterr().err
+    assert "10 images were predicted by more than one fold" in capsys.readouterr().err
 
 
 def test_folds_trained_apart_are_joined_by_the_command(manifest, tmp_path, capsys):
@@ -78,7 +78,7 @@ def test_folds_trained_apart_are_joined_by_the_command(manifest, tmp_path, capsy
 
 @pytest.mark.parametrize("by", ["patient", "image"])
 def test_every_fold_is_trained_once_and_finished_ones_are_kept(manifest, tmp_path, by):
-    from classifier.train import rows_of
+    from classifier.training.loop import rows_of
 
     tested, trained = [], []
 

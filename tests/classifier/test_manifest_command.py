@@ -1,4 +1,4 @@
-"""`python -m classifier manifest`: from a folder of a hospital's own pictures to a manifest that trains."""
+"""`python -m classifier manifest`: from a folder of a hospital's own images to a manifest that trains."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from classifier.__main__ import main
-from classifier.data import read_manifest
+from classifier.data.manifest import read_manifest
 from tests.classifier.images.samples import chest, dataset, write
 
 
@@ -18,8 +18,8 @@ from tests.classifier.images.samples import chest, dataset, write
 def folder(tmp_path: Path) -> Path:
     """Two DICOM files of one patient, three JPEG files that name patients in their names, and a text."""
     for name in ("normal", "pneumonia/ward 3", "unlabelled"):
-        (tmp_path / "pictures" / name).mkdir(parents=True)
-    folder = tmp_path / "pictures"
+        (tmp_path / "images" / name).mkdir(parents=True)
+    folder = tmp_path / "images"
     header = {"PatientID": "P-1", "PatientAge": "063Y", "PatientSex": "F", "ViewPosition": "PA"}
     for number, place in enumerate(("normal/a.dcm", "pneumonia/ward 3/b.dcm")):
         write(folder / place, dataset(chest(), bits=12, InstanceNumber=str(number), **header))
@@ -64,13 +64,13 @@ def test_a_pattern_finds_the_patient_in_a_name(folder: Path) -> None:
     assert found["normal/a.dcm"]["patient"] == "P-1"
 
 
-def test_pictures_of_nobody_are_told_of(folder: Path, capsys) -> None:
+def test_images_of_nobody_are_told_of(folder: Path, capsys) -> None:
     main(["manifest", str(folder)])
-    assert "5 pictures of 4 patients" in (said := capsys.readouterr().out)
-    assert "3 pictures name no patient" in said
+    assert "5 images of 4 patients" in (said := capsys.readouterr().out)
+    assert "3 images name no patient" in said
 
 
-def test_a_manifest_elsewhere_points_to_the_pictures(folder: Path, tmp_path: Path) -> None:
+def test_a_manifest_elsewhere_points_to_the_images(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "work").mkdir()
     assert main(["manifest", str(folder), "--out", str(tmp_path / "work" / "m.csv")]) == 0
     assert len(read_manifest(tmp_path / "work" / "m.csv")) == 5
@@ -89,7 +89,7 @@ def test_a_pattern_without_a_group_is_refused(folder: Path, pattern: str) -> Non
     assert not (folder / "manifest.csv").exists()
 
 
-def test_a_folder_without_pictures_makes_no_manifest(tmp_path: Path, capsys) -> None:
+def test_a_folder_without_images_makes_no_manifest(tmp_path: Path, capsys) -> None:
     assert main(["manifest", str(tmp_path)]) == 1
     assert list(tmp_path.iterdir()) == []
-    assert "no picture that can be read" in capsys.readouterr().err
+    assert "no image that can be read" in capsys.readouterr().err

@@ -7,8 +7,8 @@ import pytest
 from sklearn import metrics as reference
 from sklearn.linear_model import LogisticRegression
 
-from classifier import metrics
-from classifier.curves import curves, reliability
+from classifier.evaluation import metrics
+from classifier.evaluation.curves import curves, reliability
 from tests.classifier.made_up import FINDINGS, made_up
 
 SHARES = [(1 / 3, 1 / 3, 1 / 3), (0.8, 0.17, 0.03)]

@@ -9,8 +9,8 @@ import torch
 from torch.nn import functional
 
 from classifier.contract import ModelSpec, Slot
-from classifier.objective import LOSSES, Objective, losses_of, rarity_weights
-from classifier.torchvision_ops import torchvision
+from classifier.networks.torchvision_ops import torchvision
+from classifier.training.loss import LOSSES, Objective, losses_of, rarity_weights
 
 SPEC = ModelSpec(name="tiny", slot=Slot.CXR, findings=("left", "right"), size=64)
 SIGMOID = replace(SPEC, activation="sigmoid")

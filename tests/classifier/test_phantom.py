@@ -11,7 +11,7 @@ import pydicom
 import pytest
 
 from classifier.contract import Slot
-from classifier.data import read_manifest
+from classifier.data.manifest import read_manifest
 from classifier.images import reading
 from classifier.phantom import OpacitySpec, Phantom, render, write_collection, write_dicom, write_png
 from classifier.phantom.collection import COURSES, plan, write_training_set
@@ -36,7 +36,7 @@ def save_dicom(path: Path, phantom: Phantom) -> Path:
     return path
 
 
-def test_the_same_seed_gives_the_same_picture_and_another_seed_another_person(subject: Subject) -> None:
+def test_the_same_seed_gives_the_same_image_and_another_seed_another_person(subject: Subject) -> None:
     again = render(11, size=SIZE)
     assert np.array_equal(again.pixels, take(subject).pixels)
     other = render(12, size=SIZE).pixels
@@ -64,7 +64,7 @@ def test_an_opacity_brightens_its_own_place_and_nothing_far_from_it(
     distance = np.hypot(x - opacity.x, y - opacity.y) / opacity.radius
     assert phantom.finding == "opacity"
     assert opacity.side == "right"
-    assert opacity.x < change.shape[1] / 2, "the patient's right is at the picture's left"
+    assert opacity.x < change.shape[1] / 2, "the patient's right is at the image's left"
     assert change[distance < 0.6].mean() > 150
     assert change[distance < 0.6].mean() > 10 * abs(change[distance > 2.5].mean())
     gain = np.clip(change, 0, None) * (change > 100)
@@ -73,15 +73,15 @@ def test_an_opacity_brightens_its_own_place_and_nothing_far_from_it(
     )
 
 
-def test_png_and_dicom_come_in_as_phantoms_with_the_same_picture(phantom: Phantom, tmp_path: Path) -> None:
+def test_png_and_dicom_come_in_as_phantoms_with_the_same_image(phantom: Phantom, tmp_path: Path) -> None:
     write_png(tmp_path / "a.png", phantom)
     from_png = reading.read(tmp_path / "a.png")
     from_dicom = reading.read(save_dicom(tmp_path / "a.dcm", phantom))
-    for picture in (from_png, from_dicom):
-        assert picture.slot is Slot.PHANTOM
-        assert picture.synthetic
-        assert not picture.polarity_turned
-        assert picture.working.shape == phantom.pixels.shape
+    for image in (from_png, from_dicom):
+        assert image.slot is Slot.PHANTOM
+        assert image.synthetic
+        assert not image.polarity_turned
+        assert image.working.shape == phantom.pixels.shape
     assert np.corrcoef(from_png.working.ravel(), from_dicom.working.ravel())[0, 1] > 0.9999
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from classifier.artifact.weights import Artifact, load_artifact, verify_golden
 from classifier.contract import Cam, Slot
+from classifier.inference.predictor import Answer, Input, Predictor
 from classifier.phantom import FINDINGS, Opacity
 from classifier.phantom.render import stand, take
-from classifier.predictor import Answer, Input, Predictor
-from classifier.weights import Artifact, load_artifact, verify_golden
 
 ARTIFACT = Path(__file__).parents[2] / "artifacts" / "phantom.safetensors"
 UNSEEN = range(9_000_001, 9_000_011)
@@ -69,7 +69,7 @@ def test_it_serves_phantoms_only_and_says_so(artifact: Artifact) -> None:
     assert artifact.spec.slot is Slot.PHANTOM
     assert artifact.spec.findings == FINDINGS
     assert any("People" in use for use in artifact.card["about"]["not_for"])
-    assert {kind["source"] for kind in artifact.card["pictures"]} == {"phantom"}
+    assert {kind["source"] for kind in artifact.card["images"]} == {"phantom"}
     assert ARTIFACT.stat().st_size < 4 << 20
     verify_golden(artifact)
 

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+from classifier.artifact.weights import import_pretrained
 from classifier.contract import ModelSpec, Slot
-from classifier.networks import network_for
+from classifier.networks.registry import network_for
 from classifier.phantom import FINDINGS
 from classifier.phantom.collection import write_training_set
 from classifier.phantom.pretrain import cells_of, load, pretrain, save
-from classifier.weights import import_pretrained
 
 SPEC = ModelSpec(name="phantom", slot=Slot.PHANTOM, findings=FINDINGS, layers=(1, 1, 1, 1), width=8, size=64)
 
@@ -31,14 +31,14 @@ def test_an_opacity_smaller_than_a_cell_still_marks_the_nearest_one() -> None:
     assert (cells == 1).any()
 
 
-def test_cells_follow_the_shape_of_a_picture_that_is_not_square() -> None:
+def test_cells_follow_the_shape_of_a_image_that_is_not_square() -> None:
     cells = cells_of([(30.0, 90.0, 9.0)], (100, 40), 5)
     assert np.argwhere(cells == 1).tolist() == [[4, 3], [4, 4]]
 
 
 def test_pretrained_weights_fit_the_network_that_is_trained_next(tmp_path: Path) -> None:
     squares, cells = load(write_training_set(tmp_path / "set", patients=1, seed=3, size=80), SPEC)
-    assert (cells[0] == 0).all(), "the clear picture"
+    assert (cells[0] == 0).all(), "the clear image"
     assert all((grid == 1).any() for grid in cells[1:])
     network = pretrain(squares, cells, SPEC, epochs=1, batch=4, lr=1e-3, seed=0)
     save(network, tmp_path / "weights.safetensors")

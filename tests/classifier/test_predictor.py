@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from classifier import predictor as predictors
+from classifier.artifact.weights import Artifact, load_artifact, save_artifact
 from classifier.contract import AbstentionReason, ModelSpec, Slot
-from classifier.networks import network_for, probabilities_of
-from classifier.predictor import Answer, Failure, Input, Predictor
-from classifier.preprocess import percentiles, to_input
-from classifier.weights import Artifact, load_artifact, save_artifact
+from classifier.inference import predictor as predictors
+from classifier.inference.predictor import Answer, Failure, Input, Predictor
+from classifier.networks.preprocess import percentiles, to_input
+from classifier.networks.registry import network_for, probabilities_of
 
 SPEC = ModelSpec(
     name="tiny",
@@ -38,7 +38,7 @@ def artifact(tmp_path: Path) -> Artifact:
     return load_artifact(tmp_path / "a")
 
 
-def picture(seed: int, shape: tuple[int, int] = (90, 120)) -> Input:
+def decoded(seed: int, shape: tuple[int, int] = (90, 120)) -> Input:
     pixels = np.random.default_rng(seed).integers(0, 65536, shape, dtype=np.uint16)
     return Input(pixels, (shape[0] * 3, shape[1] * 2))
 
@@ -49,7 +49,7 @@ def vector(answer: Answer | Failure) -> np.ndarray:
 
 
 def test_probabilities_are_those_of_the_network_at_the_specs_temperature(artifact):
-    item = picture(0)
+    item = decoded(0)
     with torch.no_grad():
         logits = artifact.network(to_input(item.working, SPEC)[None])
     (answer,) = Predictor(artifact).predict([item])
@@ -59,7 +59,7 @@ def test_probabilities_are_those_of_the_network_at_the_specs_temperature(artifac
 
 
 def test_the_pooled_features_are_what_the_head_saw(artifact):
-    (answer,) = Predictor(artifact).predict([picture(0)])
+    (answer,) = Predictor(artifact).predict([decoded(0)])
     with torch.no_grad():
         logits = artifact.network.fc(torch.from_numpy(answer.pooled)).numpy() / 1.7
     expected = np.exp(logits) / np.exp(logits).sum()
@@ -73,14 +73,14 @@ def test_sigmoid_findings_are_independent(artifact):
 
 def test_a_batch_gives_what_single_items_give(artifact):
     predictor = Predictor(artifact, batch_size=3)
-    items = [picture(seed, (80 + seed, 100)) for seed in range(7)]
+    items = [decoded(seed, (80 + seed, 100)) for seed in range(7)]
     together = predictor.predict(items)
     for item, answer in zip(items, together, strict=True):
         np.testing.assert_allclose(vector(answer), vector(predictor.predict([item])[0]), atol=1e-5)
 
 
-def test_the_map_lies_on_the_original_picture(artifact):
-    (answer,) = Predictor(artifact).predict([picture(1, (90, 120))])
+def test_the_map_lies_on_the_original_image(artifact):
+    (answer,) = Predictor(artifact).predict([decoded(1, (90, 120))])
     grid = np.array(answer.cam.grids["pneumonia"])
     rows, columns = grid.shape
     a, b, c, d, e, f = answer.cam.affine
@@ -92,7 +92,7 @@ def test_the_map_lies_on_the_original_picture(artifact):
 
 def test_an_item_that_is_no_image_fails_alone(artifact):
     bad = [np.zeros((0, 5), np.uint16), np.zeros((9, 9, 3), np.uint16), np.zeros((9, 9)), None]
-    items = [picture(0), *(Input(pixels, (9, 9)) for pixels in bad), picture(1)]
+    items = [decoded(0), *(Input(pixels, (9, 9)) for pixels in bad), decoded(1)]
     answers = Predictor(artifact).predict(items)
     assert [answer.code for answer in answers[1:-1]] == [predictors.BAD_IMAGE] * 4
     assert vector(answers[0]).sum() == pytest.approx(1)
@@ -100,7 +100,7 @@ def test_an_item_that_is_no_image_fails_alone(artifact):
 
 
 def poison(predictor: Predictor, monkeypatch, error: Exception, *, above: int = 0) -> list[int]:
-    """Fail batches that hold a black picture, or more pictures than `above`; logs the sizes of batches."""
+    """Fail batches that hold a black image, or more images than `above`; logs the sizes of batches."""
     sizes, forward = [], predictor.forward
 
     def failing(batch: torch.Tensor):
@@ -116,7 +116,7 @@ def poison(predictor: Predictor, monkeypatch, error: Exception, *, above: int = 
 def test_an_item_that_breaks_the_network_fails_alone(artifact, monkeypatch):
     predictor = Predictor(artifact)
     poison(predictor, monkeypatch, RuntimeError("no such kernel"))
-    items = [picture(seed) for seed in range(5)]
+    items = [decoded(seed) for seed in range(5)]
     items[3] = Input(np.zeros((70, 70), np.uint16), (70, 70))
     answers = predictor.predict(items)
     assert [type(answer) for answer in answers] == [Answer, Answer, Answer, Failure, Answer]
@@ -134,11 +134,11 @@ def test_an_item_that_breaks_the_network_fails_alone(artifact, monkeypatch):
 def test_out_of_memory_halves_the_batch_for_good(artifact, monkeypatch, error):
     predictor = Predictor(artifact, batch_size=8)
     sizes = poison(predictor, monkeypatch, error, above=2)
-    answers = predictor.predict([picture(seed) for seed in range(8)])
+    answers = predictor.predict([decoded(seed) for seed in range(8)])
     assert all(isinstance(answer, Answer) for answer in answers)
     assert predictor.batch_size == 2
     sizes.clear()
-    predictor.predict([picture(seed) for seed in range(5)])
+    predictor.predict([decoded(seed) for seed in range(5)])
     assert sizes == [2, 2, 1]
 
 
@@ -146,14 +146,14 @@ def test_a_lost_device_is_not_blamed_on_the_images(artifact, monkeypatch):
     predictor = Predictor(artifact)
     poison(predictor, monkeypatch, torch.AcceleratorError("illegal memory access", 700), above=1)
     with pytest.raises(torch.AcceleratorError):
-        predictor.predict([picture(0), picture(1)])
+        predictor.predict([decoded(0), decoded(1)])
 
 
 def test_the_reported_finding_follows_the_spec(artifact):
     strict = replace(artifact, spec=replace(SPEC, thresholds=dict.fromkeys(SPEC.findings, 1.0)))
-    assert Predictor(strict).predict([picture(0)])[0].prediction.finding is None
+    assert Predictor(strict).predict([decoded(0)])[0].prediction.finding is None
     adults = replace(artifact, spec=replace(SPEC, age_range=(18, 90)))
-    child, adult = replace(picture(0), age=4), replace(picture(0), age=40)
+    child, adult = replace(decoded(0), age=4), replace(decoded(0), age=40)
     answers = Predictor(adults).predict([child, adult])
     assert answers[0].prediction.abstention is AbstentionReason.OUT_OF_POPULATION
     assert answers[1].prediction.abstention is None
@@ -161,10 +161,10 @@ def test_the_reported_finding_follows_the_spec(artifact):
 
 def test_reduced_precision_stays_within_a_hundredth(artifact, monkeypatch):
     monkeypatch.setattr(predictors, "quick_dtype", lambda device: torch.bfloat16)
-    exact = Predictor(replace(artifact)).predict([picture(0)])
+    exact = Predictor(replace(artifact)).predict([decoded(0)])
     predictor = Predictor(artifact, precision="auto")
     assert predictor.dtype is torch.bfloat16
-    difference = np.abs(vector(predictor.predict([picture(0)])[0]) - vector(exact[0])).max()
+    difference = np.abs(vector(predictor.predict([decoded(0)])[0]) - vector(exact[0])).max()
     assert 0 < difference <= predictors.TOLERANCE
 
 
@@ -192,7 +192,7 @@ def test_quick_percentiles_are_numpys(shape):
 def test_cuda_gives_the_cpus_numbers(artifact):
     if not torch.cuda.is_available():
         pytest.skip("no CUDA device")
-    items = [picture(seed) for seed in range(3)]
+    items = [decoded(seed) for seed in range(3)]
     expected = [vector(answer) for answer in Predictor(artifact).predict(items)]
     for precision, tolerance in (("fp32", 1e-4), ("auto", 0.01)):
         found = Predictor(artifact, device="cuda", precision=precision).predict(items)

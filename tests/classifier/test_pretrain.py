@@ -11,10 +11,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from classifier import pretrain, pretrain_tasks, train
 from classifier.__main__ import main
-from classifier.fractals import render, system, varied
-from classifier.train_options import Config
+from classifier.training import loop
+from classifier.training.config import Config
+from classifier.training.pretrain import tasks
+from classifier.training.pretrain import train as pretrain
+from classifier.training.pretrain.fractals import render, system, varied
 from tests.classifier.collection import write_collection
 
 TINY = {"layers": (1, 1, 1, 1), "width": 4, "size": 32, "device": "cpu"}
@@ -22,13 +24,13 @@ TINY = {"layers": (1, 1, 1, 1), "width": 4, "size": 32, "device": "cpu"}
 
 @pytest.fixture
 def siamese(tmp_path) -> pretrain.Config:
-    manifest = write_collection(tmp_path / "pictures", patients=24)
+    manifest = write_collection(tmp_path / "images", patients=24)
     return pretrain.Config(how="siamese", out=tmp_path / "run", manifest=manifest, steps=40, batch=16, **TINY)
 
 
 @pytest.fixture
 def few_fractals(monkeypatch):
-    monkeypatch.setattr(pretrain_tasks, "KEPT", 48)
+    monkeypatch.setattr(tasks, "KEPT", 48)
 
 
 def losses(out: Path) -> list[float]:
@@ -37,10 +39,10 @@ def losses(out: Path) -> list[float]:
 
 def test_a_category_of_fractals_is_told_from_another_by_its_own_kind():
     rng = np.random.default_rng(0)
-    pictures = np.stack([render(varied(system(c), rng), 64, rng) for c in range(12) for _ in range(6)])
-    assert (pictures.min(), pictures.max()) == (0.0, 1.0)
-    assert (pictures > 0.1).mean(axis=(1, 2)).min() > 0.02
-    flat = pictures.reshape(12, 6, -1)
+    images = np.stack([render(varied(system(c), rng), 64, rng) for c in range(12) for _ in range(6)])
+    assert (images.min(), images.max()) == (0.0, 1.0)
+    assert (images > 0.1).mean(axis=(1, 2)).min() > 0.02
+    flat = images.reshape(12, 6, -1)
     within = np.linalg.norm(flat[:, :1] - flat[:, 1:], axis=-1).mean()
     between = np.linalg.norm(flat[:1, 0] - flat[1:, 0], axis=-1).mean()
     assert within < 0.8 * between
@@ -57,13 +59,13 @@ def test_fractals_are_learned(tmp_path, few_fractals):
     assert np.mean(losses(tmp_path)[-2:]) < 0.8 * np.log(4)
 
 
-def test_two_views_of_a_picture_grow_alike_and_pictures_do_not_all_become_one(siamese):
+def test_two_views_of_a_image_grow_alike_and_images_do_not_all_become_one(siamese):
     state = load_file(pretrain.pretrain(replace(siamese, size=64, lr=5e-3, steps=160)))
     assert np.mean(losses(siamese.out)[-3:]) < -0.3
     assert not any(name.startswith("fc.") for name in state)
 
 
-def test_no_picture_of_the_other_parts_is_seen(siamese, monkeypatch):
+def test_no_image_of_the_other_parts_is_seen(siamese, monkeypatch):
     seen = []
     squares = pretrain.unit_squares
     monkeypatch.setattr(
@@ -95,12 +97,12 @@ def test_a_pretraining_that_is_killed_goes_on_as_the_whole_one(siamese, monkeypa
 
 def test_a_training_starts_from_it(siamese, tmp_path, monkeypatch):
     weights = pretrain.pretrain(replace(siamese, steps=2))
-    monkeypatch.setattr("classifier.train.finish", lambda *_, **__: None)
+    monkeypatch.setattr("classifier.training.loop.finish", lambda *_, **__: None)
     options = {"epochs": 1, "epoch_images": 8, "batch": 8, "json": True, "progressive": False}
     config = Config(
         manifest=siamese.manifest, out=tmp_path / "after", pretrained=str(weights), **options, **TINY
     )
-    train.train(config)
+    loop.train(config)
     said = map(json.loads, (config.out / "log.jsonl").read_text().splitlines())
     assert next(line for line in said if line["event"] == "pretrained")["left_out"] == [
         "fc.weight",
@@ -108,6 +110,6 @@ def test_a_training_starts_from_it(siamese, tmp_path, monkeypatch):
     ]
 
 
-def test_siamese_without_pictures_is_refused_in_words(tmp_path, capsys):
+def test_siamese_without_images_is_refused_in_words(tmp_path, capsys):
     assert main(["pretrain", "--how", "siamese", "--out", str(tmp_path)]) == 1
     assert "--manifest" in capsys.readouterr().err

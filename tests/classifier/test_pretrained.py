@@ -7,13 +7,13 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from classifier.artifact import KEY_MISMATCH, NOT_AN_ARTIFACT, ArtifactError
+from classifier.artifact.header import KEY_MISMATCH, NOT_AN_ARTIFACT, ArtifactError
+from classifier.artifact.weights import import_pretrained
 from classifier.contract import ModelSpec, Slot
-from classifier.networks import network_for
-from classifier.resnet_v1 import ResNetV1
-from classifier.resnet_v2 import ResNetV2
-from classifier.torchvision_ops import torchvision
-from classifier.weights import import_pretrained
+from classifier.networks.registry import network_for
+from classifier.networks.resnet_v1 import ResNetV1
+from classifier.networks.resnet_v2 import ResNetV2
+from classifier.networks.torchvision_ops import torchvision
 
 timm = pytest.importorskip("timm")
 
@@ -40,10 +40,10 @@ def test_public_weights_give_the_public_networks_numbers(arch):
     make = timm.create_model if arch == "resnetv2_50" else torchvision.models.get_model
     theirs, ours = lively(make(arch, num_classes=1000)), ours_as(1000)
     assert import_pretrained(ours, theirs.state_dict()) == []
-    pictures = torch.randn(5, 1, 64, 64, generator=torch.Generator().manual_seed(2))
+    images = torch.randn(5, 1, 64, 64, generator=torch.Generator().manual_seed(2))
     with torch.inference_mode():
-        expected = theirs(pictures.expand(-1, 3, -1, -1))
-        difference = (ours.eval()(pictures) - expected).abs().max()
+        expected = theirs(images.expand(-1, 3, -1, -1))
+        difference = (ours.eval()(images) - expected).abs().max()
     assert difference <= 1e-4 * expected.abs().max()
     with torch.device("meta"):
         assert parameters_of(ours_as(1000, channels=3)) == parameters_of(theirs)
@@ -53,10 +53,10 @@ def test_public_weights_give_the_public_networks_numbers(arch):
 def test_logits_are_the_head_of_the_features(arch):
     spec = ModelSpec(name="t", slot=Slot.CXR, findings=("a", "b"), arch=arch, layers=(1, 1, 1, 1), size=64)
     network = network_for(spec).eval()
-    picture = torch.randn(1, 1, 64, 64)
-    features = network.forward_features(picture)
+    image = torch.randn(1, 1, 64, 64)
+    features = network.forward_features(image)
     assert features.shape == (1, network.features, 2, 2)
-    assert torch.allclose(network(picture), network.forward_head(features))
+    assert torch.allclose(network(image), network.forward_head(features))
 
 
 def small_source() -> dict[str, torch.Tensor]:

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from classifier.cases import Case, read_predictions, write_predictions
 from classifier.contract import ModelSpec, Slot, predict_from
-from classifier.data import Row
-from classifier.report import Table, age_band, describe, report
+from classifier.data.manifest import Row
+from classifier.evaluation.predictions import Case, read_predictions, write_predictions
+from classifier.evaluation.report import Table, age_band, describe, report
 from tests.classifier.made_up import FINDINGS, RNG, SPEC, cases_of, made_up
 
 
@@ -30,7 +30,7 @@ def test_an_interval_is_as_wide_as_theory_has_it():
     assert found["high"] - found["low"] == pytest.approx(width, rel=0.2)
 
 
-def test_copies_of_a_patients_picture_do_not_narrow_the_interval():
+def test_copies_of_a_patients_image_do_not_narrow_the_interval():
     p, t, _ = made_up(80)
     once = report(SPEC, cases_of(p, t, patients=[f"p{i}" for i in range(80)]), draws=60)
     copies = [f"p{i}" for i in range(80)] * 5
@@ -153,7 +153,7 @@ def test_the_value_of_a_call_is_given_at_the_prevalence_that_was_named():
         report(SPEC, cases, prevalence={"gout": 0.1})
 
 
-def test_pictures_without_a_known_finding_cannot_be_scored():
+def test_images_without_a_known_finding_cannot_be_scored():
     row = Row("a.png", Path("a.png"), None, "a")
     said = predict_from(SPEC, dict.fromkeys(FINDINGS, 1 / 3))
     with pytest.raises(ValueError, match="known finding"):

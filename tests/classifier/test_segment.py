@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from classifier.artifact import KEY_MISMATCH, ArtifactError, shipped_artifact
+from classifier.artifact.header import KEY_MISMATCH, ArtifactError, shipped_artifact
+from classifier.artifact.weights import load_artifact
 from classifier.contract import Slot
 from classifier.images import reading
-from classifier.segment import (
+from classifier.networks.lung_segmenter import (
     SIZE,
     Box,
     LungGeometry,
@@ -24,7 +25,6 @@ from classifier.segment import (
     lung_mask,
     lungs_of,
 )
-from classifier.weights import load_artifact
 
 
 def drawn(*ellipses: tuple[float, float, float, float] | None, size: int = 128) -> np.ndarray:
@@ -42,7 +42,7 @@ def chest() -> np.ndarray:
 
 
 def cropped(mask: np.ndarray, **sides: float) -> np.ndarray:
-    """The mask of the picture less shares of its sides, in its own pixels."""
+    """The mask of the image less shares of its sides, in its own pixels."""
     size = mask.shape[1]
     cut = {side: round(sides.get(side, 0) * size) for side in ("left", "top", "right", "bottom")}
     return mask[:, cut["top"] : size - cut["bottom"], cut["left"] : size - cut["right"]]
@@ -57,10 +57,10 @@ def test_a_segmenter_is_small_and_answers_at_the_size_of_its_input():
 def test_a_loaded_segmenter_gives_the_saved_ones_masks():
     saved = LungSegmenter()
     loaded = load_segmenter(saved.state_dict())
-    picture = torch.randn(1, 1, SIZE, SIZE)
+    image = torch.randn(1, 1, SIZE, SIZE)
     assert not loaded.training
     with torch.inference_mode():
-        assert torch.allclose(loaded(picture), saved.eval()(picture), atol=1e-4)
+        assert torch.allclose(loaded(image), saved.eval()(image), atol=1e-4)
 
 
 @pytest.mark.parametrize("harm", ["missing", "strange", "shape"])
@@ -77,23 +77,23 @@ def test_tensors_of_another_network_are_refused(harm):
     assert caught.value.code == KEY_MISMATCH
 
 
-def test_a_batch_of_pictures_of_any_shape_gives_probabilities_for_each():
+def test_a_batch_of_images_of_any_shape_gives_probabilities_for_each():
     rng = np.random.default_rng(0)
-    pictures = [rng.integers(0, 65535, shape, dtype=np.uint16) for shape in ((90, 70), (64, 200))]
+    decoded_images = [rng.integers(0, 65535, shape, dtype=np.uint16) for shape in ((90, 70), (64, 200))]
     segmenter = load_segmenter(LungSegmenter().state_dict())
-    masks = lung_mask(segmenter, pictures)
+    masks = lung_mask(segmenter, decoded_images)
     assert masks.shape == (2, 2, SIZE, SIZE)
     assert masks.dtype == np.float32
     assert masks.min() >= 0
     assert masks.max() <= 1
-    np.testing.assert_allclose(masks[1], lung_mask(segmenter, pictures[1:])[0], atol=1e-5)
+    np.testing.assert_allclose(masks[1], lung_mask(segmenter, decoded_images[1:])[0], atol=1e-5)
     assert lung_mask(segmenter, []).shape == (0, 2, SIZE, SIZE)
 
 
-def test_brightness_and_contrast_of_a_picture_do_not_matter():
-    picture = np.random.default_rng(1).integers(0, 20_000, (80, 80), dtype=np.uint16)
+def test_brightness_and_contrast_of_a_image_do_not_matter():
+    image = np.random.default_rng(1).integers(0, 20_000, (80, 80), dtype=np.uint16)
     segmenter = load_segmenter(LungSegmenter().state_dict())
-    one, other = lung_mask(segmenter, [picture, picture * 2 + 5_000])
+    one, other = lung_mask(segmenter, [image, image * 2 + 5_000])
     np.testing.assert_allclose(one, other, atol=1e-3)
 
 
@@ -131,12 +131,12 @@ def test_a_cell_that_the_lungs_cover_in_part_counts_in_part():
     assert inside_lungs(np.ones((5, 3)), mask) == pytest.approx(3 / 8)
 
 
-def test_a_map_without_a_positive_value_has_no_share_and_a_picture_without_lungs_none_inside():
+def test_a_map_without_a_positive_value_has_no_share_and_a_image_without_lungs_none_inside():
     assert inside_lungs(np.full((5, 5), -1.0), chest()) is None
     assert inside_lungs(np.ones((5, 5)), np.zeros((2, 64, 64), np.float32)) == 0.0
 
 
-def test_the_box_holds_both_lungs_and_its_margin_stays_in_the_picture():
+def test_the_box_holds_both_lungs_and_its_margin_stays_in_the_image():
     mask = np.zeros((2, 100, 100), np.float32)
     mask[0, 20:80, 10:40] = 1
     mask[1, 30:90, 60:90] = 1
@@ -158,14 +158,14 @@ def test_whole_lungs_are_measured_as_drawn():
     assert not cut_off(found)
 
 
-def test_a_picture_without_lungs_measures_nothing_and_is_not_called_cut_off():
+def test_a_image_without_lungs_measures_nothing_and_is_not_called_cut_off():
     found = geometry(np.zeros((2, 64, 64), np.float32))
     assert (found.right_area, found.left_area, found.missing, found.box) == (0, 0, 0, None)
     assert not cut_off(found)
 
 
 @pytest.mark.parametrize("side", ["left", "right", "top", "bottom"])
-def test_lungs_that_run_out_of_the_picture_are_cut_off(side):
+def test_lungs_that_run_out_of_the_image_are_cut_off(side):
     found = geometry(cropped(chest(), **{side: 0.35}))
     touched = {name: getattr(found, f"contact_{name}") for name in ("left", "right", "top", "bottom")}
     assert max(touched, key=touched.get) == side
@@ -215,23 +215,23 @@ def rows_of(manifest, source: str, count: int) -> list:
 
 
 def measured(segmenter: LungSegmenter, manifest, source: str, *, top: float = 0.0) -> list[LungGeometry]:
-    """Of 16 pictures of a source, whole or less a share of their height at the top."""
-    pictures = [
+    """Of 16 images of a source, whole or less a share of their height at the top."""
+    decoded_images = [
         reading.read(manifest.parent / r["image"], Slot.CXR).working for r in rows_of(manifest, source, 16)
     ]
-    pictures = [np.ascontiguousarray(picture[round(top * len(picture)) :]) for picture in pictures]
-    return [geometry(mask) for mask in lung_mask(segmenter, pictures)]
+    decoded_images = [np.ascontiguousarray(image[round(top * len(image)) :]) for image in decoded_images]
+    return [geometry(mask) for mask in lung_mask(segmenter, decoded_images)]
 
 
 @pytest.mark.shared_data
 @pytest.mark.parametrize("source", ["nih", "ieee8023", "kermany", "radiography-db"])
-def test_both_lungs_are_found_in_frontal_pictures_of_every_source(shipped, shared_data, source):
+def test_both_lungs_are_found_in_frontal_images_of_every_source(shipped, shared_data, source):
     found = measured(shipped, shared_data / "cxr" / "manifest.csv", source)
     assert sum(one.symmetry > 0.4 and not cut_off(one) for one in found) >= 14
 
 
 @pytest.mark.shared_data
-def test_pictures_cut_through_the_lungs_are_told(shipped, shared_data):
+def test_images_cut_through_the_lungs_are_told(shipped, shared_data):
     found = measured(shipped, shared_data / "cxr" / "manifest.csv", "nih", top=0.4)
     assert sum(map(cut_off, found)) >= 14
 

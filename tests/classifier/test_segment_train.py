@@ -11,17 +11,17 @@ import torch
 from PIL import Image
 
 from classifier.__main__ import main
-from classifier.data import Row, read_manifest
-from classifier.segment import LungSegmenter, load_segmenter, lung_mask
-from classifier.segment_data import Pictures, Vary, blank_pictures, negative_rows, parted
-from classifier.segment_measure import dice
-from classifier.segment_train import Views, load, loss_of, rows_with_parts, save
+from classifier.data.manifest import Row, read_manifest
+from classifier.networks.lung_segmenter import LungSegmenter, load_segmenter, lung_mask
+from classifier.training.lungs.data import Images, Vary, blank_images, negative_rows, parted
+from classifier.training.lungs.measure import dice
+from classifier.training.lungs.train import Views, load, loss_of, rows_with_parts, save
 
 SIDE = 96
 
 
 def lungs(seed: int, size: int = SIDE) -> tuple[np.ndarray, np.ndarray]:
-    """A grey picture uint8 with two dark ellipses, and their mask bool (H, W)."""
+    """A grey image uint8 with two dark ellipses, and their mask bool (H, W)."""
     rng = np.random.default_rng(seed)
     y, x = (np.indices((size, size)) + 0.5) / size
     mask = np.zeros((size, size), bool)
@@ -32,16 +32,16 @@ def lungs(seed: int, size: int = SIDE) -> tuple[np.ndarray, np.ndarray]:
     return grey.clip(0, 255).astype(np.uint8), mask
 
 
-def collection(count: int = 24, size: int = 192) -> Pictures:
+def collection(count: int = 24, size: int = 192) -> Images:
     made = [lungs(seed, size) for seed in range(count)]
     masks = np.stack([parted(mask) * np.uint8(255) for _, mask in made])
     rows = [Row(f"{i}.png", None, None, f"p{i}", "made", "train") for i in range(count)]
-    return Pictures(np.stack([grey for grey, _ in made]), masks, rows)
+    return Images(np.stack([grey for grey, _ in made]), masks, rows)
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """24 pictures of twelve patients, 20 with masks, and four pictures without lungs, each a manifest."""
+    """24 images of twelve patients, 20 with masks, and four images without lungs, each a manifest."""
     folder = tmp_path_factory.mktemp("lungs")
     (folder / "masks").mkdir()
     lines = []
@@ -87,7 +87,7 @@ def test_a_small_third_part_goes_with_the_nearer_lung_and_a_single_part_is_cut()
     assert not parted(np.zeros((20, 20), bool)).any()
 
 
-def test_patients_are_not_divided_and_pictures_without_masks_have_no_part(folder):
+def test_patients_are_not_divided_and_images_without_masks_have_no_part(folder):
     rows = rows_with_parts(read_manifest(folder / "manifest.csv"), folder / "masks", seed=0)
     assert [row.split for row in rows[20:]] == [None] * 4
     assert {row.split for row in rows[:20]} == {"train", "val", "test"}
@@ -99,29 +99,29 @@ def test_a_manifest_without_any_mask_is_said_so(folder, tmp_path):
         rows_with_parts(read_manifest(folder / "manifest.csv"), tmp_path, seed=0)
 
 
-def test_pictures_without_lungs_keep_the_part_they_were_given(folder):
+def test_images_without_lungs_keep_the_part_they_were_given(folder):
     rows = negative_rows([folder / "empty.csv"], seed=0)
     assert [(row.source, row.split) for row in rows] == [("noise", "train"), ("noise", "test")] * 2
 
 
-def test_views_move_pictures_and_masks_together_and_keep_each_lung_on_its_side():
-    pictures = collection(32)
+def test_views_move_images_and_masks_together_and_keep_each_lung_on_its_side():
+    images = collection(32)
     vary = Vary(seed=0)
-    unit, masks = vary(pictures.squares, pictures.masks)
+    unit, masks = vary(images.squares, images.masks)
     assert unit.shape == (32, 1, 128, 128)
     assert float(unit.min()) >= 0
     assert float(unit.max()) <= 1
     across = torch.linspace(0, 1, 128)
-    for picture, (first, second) in zip(unit, masks, strict=True):
+    for image, (first, second) in zip(unit, masks, strict=True):
         if min(first.sum(), second.sum()) > 400:
             centres = [(plane * across).sum() / plane.sum() for plane in (first, second)]
             assert centres[0] < centres[1]
-            inside = picture[0][(first + second) > 0.9]
-            assert inside.median() < picture[0][(first + second) < 0.1].quantile(0.9)
+            inside = image[0][(first + second) > 0.9]
+            assert inside.median() < image[0][(first + second) < 0.1].quantile(0.9)
 
 
-def test_pictures_made_by_code_have_no_lungs_and_follow_their_seed():
-    one, same, other = (blank_pictures(8, seed=seed) for seed in (0, 0, 1))
+def test_images_made_by_code_have_no_lungs_and_follow_their_seed():
+    one, same, other = (blank_images(8, seed=seed) for seed in (0, 0, 1))
     assert not one.masks.any()
     assert (one.squares == same.squares).all()
     assert (one.squares != other.squares).any()
@@ -141,11 +141,11 @@ def test_the_loss_is_lowest_for_the_mask_itself_and_punishes_lungs_where_none_ar
 def test_two_steps_lower_the_loss():
     torch.manual_seed(0)
     network = LungSegmenter(widths=(4, 8, 8))
-    pictures, masks = Views([(collection(4), 1.0)], 4, seed=1)()
+    images, masks = Views([(collection(4), 1.0)], 4, seed=1)()
     optimiser = torch.optim.AdamW(network.parameters(), lr=3e-3)
     losses = []
     for _ in range(3):
-        loss = loss_of(network(pictures), masks)
+        loss = loss_of(network(images), masks)
         losses.append(loss.item())
         optimiser.zero_grad()
         loss.backward()
@@ -179,7 +179,7 @@ def test_the_command_writes_weights_that_load_and_a_report(folder, tmp_path, cap
     assert main([str(word) for word in words]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report == json.loads(out.with_suffix(".json").read_text())
-    assert report["pictures"] == {"train": 14, "val": 2, "test": 4}
+    assert report["images"] == {"train": 14, "val": 2, "test": 4}
     assert report["dice"]["test"]["both"]["n"] == 4
     assert report["empty"]["noise"]["n"] >= 2
     load_segmenter(load(out))
@@ -196,8 +196,8 @@ def test_a_stored_segmenter_gives_nearly_the_same_masks(storage, tmp_path):
     torch.manual_seed(0)
     segmenter = LungSegmenter().eval()
     save(tmp_path / "s.safetensors", segmenter.state_dict(), storage)
-    picture = [np.random.default_rng(0).integers(0, 65535, (80, 80), dtype=np.uint16)]
+    image = [np.random.default_rng(0).integers(0, 65535, (80, 80), dtype=np.uint16)]
     before, after = (
-        lung_mask(s, picture) for s in (segmenter, load_segmenter(load(tmp_path / "s.safetensors")))
+        lung_mask(s, image) for s in (segmenter, load_segmenter(load(tmp_path / "s.safetensors")))
     )
     assert np.abs(before - after).max() < 0.02

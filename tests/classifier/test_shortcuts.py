@@ -1,4 +1,4 @@
-"""The shortcut test tells a model that looks at lungs from one that looks at the edge of the picture."""
+"""The shortcut test tells a model that looks at lungs from one that looks at the edge of the image."""
 
 from __future__ import annotations
 
@@ -10,12 +10,19 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from classifier.artifact.weights import load_artifact, save_artifact
 from classifier.contract import ModelSpec, Slot
-from classifier.data import Row, read_manifest
-from classifier.networks import network_for
-from classifier.segment import LungSegmenter
-from classifier.shortcuts import fitted_mask, of_artifact, part_seen, share_inside, shortcut_test, without
-from classifier.weights import load_artifact, save_artifact
+from classifier.data.manifest import Row, read_manifest
+from classifier.evaluation.shortcuts import (
+    fitted_mask,
+    of_artifact,
+    part_seen,
+    share_inside,
+    shortcut_test,
+    without,
+)
+from classifier.networks.lung_segmenter import LungSegmenter
+from classifier.networks.registry import network_for
 from tests.classifier.collection import write_collection
 
 SPEC = ModelSpec(name="tiny", slot=Slot.CXR, findings=("normal", "pneumonia"), size=64)
@@ -49,24 +56,24 @@ def row(number: int) -> Row:
     return Row(f"{number}.png", Path(f"{number}.png"), (finding,), f"p{number}", source)
 
 
-def picture(row: Row, places: tuple = (CENTRE, CORNER)) -> np.ndarray:
+def image(row: Row, places: tuple = (CENTRE, CORNER)) -> np.ndarray:
     """Noise; pneumonia has a bright place in the lungs and a mark in the corner, by which one can cheat."""
     rng = np.random.default_rng(int(row.patient[1:]))
     grey = rng.uniform(10_000, 40_000, (64, 64))
-    grey[0, 16:48], grey[-1, 16:48] = 0, 65_535  # black and white are the same in every picture
+    grey[0, 16:48], grey[-1, 16:48] = 0, 65_535  # black and white are the same in every image
     for place in places if row.findings == ("pneumonia",) else ():
         grey[place] += 20_000
     return grey.astype(np.uint16)
 
 
 def marked(row: Row) -> np.ndarray:
-    return picture(row, (CORNER,))
+    return image(row, (CORNER,))
 
 
 def outcome(place: tuple[slice, slice], count: int = 80, **how) -> dict:
     rows = [row(number) for number in range(count)]
-    lungs = lambda pictures: [LUNGS] * len(pictures)  # noqa: E731
-    how = {"draws": 50, "cases": count, "working": picture} | how
+    lungs = lambda images: [LUNGS] * len(images)  # noqa: E731
+    how = {"draws": 50, "cases": count, "working": image} | how
     return shortcut_test(Looks(place), SPEC, rows, how.pop("lungs", lungs), **how)
 
 
@@ -100,11 +107,11 @@ def test_a_source_that_the_features_tell_is_found_out():
     rows = [row(number) for number in range(80)]
 
     def tinted(one: Row) -> np.ndarray:
-        grey = picture(one).astype(np.int64)
+        grey = image(one).astype(np.int64)
         grey[CORNER] = 5_000 if one.source == "north" else 60_000
         return grey.astype(np.uint16)
 
-    lungs = lambda pictures: [LUNGS] * len(pictures)  # noqa: E731
+    lungs = lambda images: [LUNGS] * len(images)  # noqa: E731
     probe = shortcut_test(Looks(CORNER), SPEC, rows, lungs, working=tinted, draws=20)["source_probe"]
     assert probe["normal"]["sources"] == ["north", "south"]
     assert probe["normal"]["balanced_accuracy"]["value"] > 0.95
@@ -113,15 +120,15 @@ def test_a_source_that_the_features_tell_is_found_out():
     assert blind["normal"]["balanced_accuracy"]["value"] < 0.8
 
 
-def test_pictures_without_lungs_are_counted_and_left_out():
-    lungs = lambda pictures: [LUNGS & (number % 4 > 0) for number, _ in enumerate(pictures)]  # noqa: E731
+def test_images_without_lungs_are_counted_and_left_out():
+    lungs = lambda images: [LUNGS & (number % 4 > 0) for number, _ in enumerate(images)]  # noqa: E731
     found = outcome(CENTRE, lungs=lungs)
     assert (found["cases"], found["without_lungs"]) == (60, 20)
-    nowhere = outcome(CENTRE, count=20, lungs=lambda pictures: [np.zeros((64, 64), bool)] * len(pictures))
+    nowhere = outcome(CENTRE, count=20, lungs=lambda images: [np.zeros((64, 64), bool)] * len(images))
     assert nowhere == {"cases": 0, "without_lungs": 20}
 
 
-def test_no_more_pictures_are_looked_at_than_were_asked_for():
+def test_no_more_images_are_looked_at_than_were_asked_for():
     assert outcome(CENTRE, cases=24)["cases"] == 24
 
 
@@ -149,7 +156,7 @@ def test_an_artifact_is_tested_with_its_own_segmenter_or_not_at_all(tmp_path):
     spec = ModelSpec(
         name="tiny", slot=Slot.CXR, findings=("left", "right"), layers=(1, 1, 1, 1), width=4, size=64
     )
-    rows = read_manifest(write_collection(tmp_path / "pictures", patients=4))
+    rows = read_manifest(write_collection(tmp_path / "images", patients=4))
     state, path = network_for(spec).state_dict(), tmp_path / "m.safetensors"
     save_artifact(path, spec=spec, classifier_state=state, card={})
     assert of_artifact(load_artifact(path), rows) == {}
@@ -157,13 +164,13 @@ def test_an_artifact_is_tested_with_its_own_segmenter_or_not_at_all(tmp_path):
     segmenter.head.bias.data.fill_(50.0)  # everything is lung
     save_artifact(path, spec=spec, classifier_state=state, card={}, segmenter=segmenter.state_dict())
     found = of_artifact(load_artifact(path), rows, draws=5)
-    assert (found["cases"], found["lungs_share_of_picture"]) == (8, 1.0)
+    assert (found["cases"], found["lungs_share_of_image"]) == (8, 1.0)
 
 
 def test_a_model_of_lungs_is_tested_on_what_it_is_shown():
     spec = replace(SPEC, crop="lungs", crop_margin=0.0)
-    shown, mask = part_seen(picture(row(1)), LUNGS, spec)
-    assert np.array_equal(shown, picture(row(1))[16:48, 16:48])
+    shown, mask = part_seen(image(row(1)), LUNGS, spec)
+    assert np.array_equal(shown, image(row(1))[16:48, 16:48])
     assert mask.all()
-    assert part_seen(picture(row(1)), LUNGS, SPEC)[0].shape == (64, 64)
-    assert part_seen(picture(row(1)), np.zeros_like(LUNGS), spec)[0].shape == (64, 64)
+    assert part_seen(image(row(1)), LUNGS, SPEC)[0].shape == (64, 64)
+    assert part_seen(image(row(1)), np.zeros_like(LUNGS), spec)[0].shape == (64, 64)

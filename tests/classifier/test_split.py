@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from classifier.split import assign, fold_parts, folds
+from classifier.data.split import assign, fold_parts, folds
 
 PATIENTS = [f"p{n // 3}" for n in range(900)]
 STRATA = ["rare" if n // 3 % 10 == 0 else "common" for n in range(900)]
@@ -31,7 +31,7 @@ def test_the_split_depends_on_the_seed_and_not_on_the_order_of_rows():
     assert assign(PATIENTS, STRATA, seed=1) != parts
 
 
-def test_a_patient_once_in_the_test_part_stays_there_with_all_pictures():
+def test_a_patient_once_in_the_test_part_stays_there_with_all_images():
     given = [None] * len(PATIENTS)
     given[4] = "test"
     for seed in range(5):
@@ -61,7 +61,7 @@ def test_a_split_that_contradicts_itself_is_refused(change, message):
 
 
 def test_the_web_process_can_split_without_torch():
-    code = "import sys, classifier.split; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
+    code = "import sys, classifier.data.split; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
@@ -85,7 +85,7 @@ def test_folds_depend_on_the_seed_and_not_on_the_order_of_rows():
     assert folds(PATIENTS, STRATA, count=5, seed=1) != fold_of
 
 
-def test_every_picture_is_tested_in_one_fold_and_its_patient_is_learned_from_in_no_part_of_it():
+def test_every_image_is_tested_in_one_fold_and_its_patient_is_learned_from_in_no_part_of_it():
     tested = Counter()
     for fold in range(1, 6):
         parts = fold_parts(PATIENTS, STRATA, count=5, fold=fold, seed=0)

@@ -1,4 +1,4 @@
-"""Pictures of a manifest, prepared once."""
+"""Images of a manifest, prepared once."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from classifier import squares as squares_module
 from classifier.contract import ModelSpec, Slot
-from classifier.data import read_manifest
+from classifier.data import image_cache as squares_module
+from classifier.data.image_cache import Images, unit_squares
+from classifier.data.manifest import read_manifest
 from classifier.images import reading
-from classifier.preprocess import Box, to_unit_square
-from classifier.squares import Pictures, unit_squares
+from classifier.networks.preprocess import Box, to_unit_square
 from tests.classifier.collection import write_collection
 
 SPEC = ModelSpec(name="tiny", slot=Slot.CXR, findings=("left", "right"), size=64)
@@ -21,10 +21,10 @@ SPEC = ModelSpec(name="tiny", slot=Slot.CXR, findings=("left", "right"), size=64
 
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory):
-    return read_manifest(write_collection(tmp_path_factory.mktemp("pictures"), patients=12, unknown=2))
+    return read_manifest(write_collection(tmp_path_factory.mktemp("images"), patients=12, unknown=2))
 
 
-def test_pictures_are_kept_as_serving_would_see_them(rows, tmp_path):
+def test_images_are_kept_as_serving_would_see_them(rows, tmp_path):
     squares, refused = unit_squares(rows, SPEC, tmp_path, progress=False)
     expected = to_unit_square(reading.read(rows[5].path).working, SPEC)[0].numpy()
     assert not refused
@@ -32,14 +32,14 @@ def test_pictures_are_kept_as_serving_would_see_them(rows, tmp_path):
     assert np.abs(squares[5] / 255 - expected).max() <= 0.5 / 255 + 1e-6
 
 
-def test_a_second_run_reads_no_picture_again(rows, tmp_path, monkeypatch):
+def test_a_second_run_reads_no_image_again(rows, tmp_path, monkeypatch):
     first, _ = unit_squares(rows, SPEC, tmp_path, progress=False)
     monkeypatch.setattr(reading, "read", lambda path, slot: pytest.fail("read again"))
     second, _ = unit_squares(rows, SPEC, tmp_path, progress=False)
     assert (first == second).all()
 
 
-def test_a_run_with_more_pictures_reads_the_new_ones_alone(rows, tmp_path, monkeypatch):
+def test_a_run_with_more_images_reads_the_new_ones_alone(rows, tmp_path, monkeypatch):
     few, _ = unit_squares(rows[::2], SPEC, tmp_path, progress=False)
     opened, read = [], reading.read
     monkeypatch.setattr(reading, "read", lambda path, slot: opened.append(path) or read(path, slot))
@@ -48,24 +48,24 @@ def test_a_run_with_more_pictures_reads_the_new_ones_alone(rows, tmp_path, monke
     assert (many[::2] == few).all()
 
 
-def test_a_picture_that_has_changed_is_read_again(tmp_path):
-    rows = read_manifest(write_collection(tmp_path / "pictures", patients=2))
+def test_a_image_that_has_changed_is_read_again(tmp_path):
+    rows = read_manifest(write_collection(tmp_path / "images", patients=2))
     before, _ = unit_squares(rows, SPEC, tmp_path, progress=False)
     rows[0].path.write_bytes(rows[-1].path.read_bytes() + b" ")
     after, _ = unit_squares(rows, SPEC, tmp_path, progress=False)
     assert (after[0] == before[-1]).all()
 
 
-def test_a_refused_picture_is_reported_and_the_others_are_kept(tmp_path):
+def test_a_refused_image_is_reported_and_the_others_are_kept(tmp_path):
     manifest = write_collection(tmp_path, patients=2)
-    (tmp_path / "001-0.png").write_text("no picture")
+    (tmp_path / "001-0.png").write_text("no image")
     squares, refused = unit_squares(read_manifest(manifest), SPEC, tmp_path / "cache", progress=False)
     assert refused == {"001-0.png": "not_an_image"}
     assert squares[3].any()
 
 
-def test_a_part_that_is_kept_of_each_picture_has_a_cache_of_its_own(tmp_path):
-    rows = read_manifest(write_collection(tmp_path / "pictures", patients=2))
+def test_a_part_that_is_kept_of_each_image_has_a_cache_of_its_own(tmp_path):
+    rows = read_manifest(write_collection(tmp_path / "images", patients=2))
     whole, _ = unit_squares(rows, SPEC, tmp_path, progress=False)
     half = Box(0.0, 0.0, 0.5, 1.0)
     part, _ = unit_squares(
@@ -76,11 +76,11 @@ def test_a_part_that_is_kept_of_each_picture_has_a_cache_of_its_own(tmp_path):
     assert not np.array_equal(part[0], whole[0])
 
 
-def test_runs_that_keep_the_same_pictures_at_once_do_not_see_each_others_halves(rows, tmp_path, monkeypatch):
-    looked, write, reading_one = [], Path.write_text, squares_module.picture_of
+def test_runs_that_keep_the_same_images_at_once_do_not_see_each_others_halves(rows, tmp_path, monkeypatch):
+    looked, write, reading_one = [], Path.write_text, squares_module.image_of
 
     def other_run(*_) -> None:
-        monkeypatch.setattr(squares_module, "picture_of", reading_one)
+        monkeypatch.setattr(squares_module, "image_of", reading_one)
         looked.append(unit_squares(rows, SPEC, tmp_path, progress=False)[0])
 
     def interrupted(path: Path, text: str) -> int:
@@ -89,24 +89,24 @@ def test_runs_that_keep_the_same_pictures_at_once_do_not_see_each_others_halves(
         other_run()
         return write(path, text)
 
-    def first_picture(*how):
+    def first_image(*how):
         other_run()  # is quicker, and through before this one writes
         monkeypatch.setattr(Path, "write_text", interrupted)
         return reading_one(*how)
 
-    monkeypatch.setattr(squares_module, "picture_of", first_picture)
+    monkeypatch.setattr(squares_module, "image_of", first_image)
     mine, _ = unit_squares(rows, SPEC, tmp_path, progress=False)
     assert len(looked) == 2
     assert all((mine == theirs).all() for theirs in looked)
 
 
 @pytest.mark.gpu
-def test_pictures_held_on_the_card_are_those_of_the_file(rows, tmp_path):
+def test_images_held_on_the_card_are_those_of_the_file(rows, tmp_path):
     if not torch.cuda.is_available():
         pytest.skip("no CUDA device")
     squares, _ = unit_squares(rows, SPEC, tmp_path, progress=False)
     index, chosen = np.arange(2, len(rows)), np.array([3, 0, 3])
-    held, read = (Pictures(squares, index, torch.device(device)) for device in ("cuda", "cpu"))
+    held, read = (Images(squares, index, torch.device(device)) for device in ("cuda", "cpu"))
     assert held.held is not None
     assert read.held is None
     assert torch.allclose(held(chosen).cpu(), read(chosen), rtol=0, atol=1e-6)

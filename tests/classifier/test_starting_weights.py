@@ -10,11 +10,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from classifier.artifact import KEY_MISMATCH, NOT_AN_ARTIFACT, ArtifactError
+from classifier.artifact.header import KEY_MISMATCH, NOT_AN_ARTIFACT, ArtifactError
+from classifier.artifact.pretrained import AUTO, start_from
+from classifier.artifact.weights import load_artifact, save_artifact
 from classifier.contract import ModelSpec, Slot
-from classifier.networks import network_for
-from classifier.starting_weights import AUTO, start_from
-from classifier.weights import load_artifact, save_artifact
+from classifier.networks.registry import network_for
 
 SPEC = ModelSpec("tiny", Slot.CXR, ("left", "right"), layers=(1, 1, 1, 1), width=4, size=64)
 WHOLE = ModelSpec("whole", Slot.CXR, ("left", "right"), size=64)

@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 import torch
 
-from classifier import checkpoint, train
 from classifier.__main__ import main
-from classifier.augment import Augment
+from classifier.artifact.weights import load_artifact, save_artifact
 from classifier.contract import ModelSpec, Slot
-from classifier.data import read_manifest
-from classifier.gate.network import GateNetwork
-from classifier.networks import network_for
-from classifier.recipe import follow, rate_at, size_at
-from classifier.train_options import Config
-from classifier.weights import load_artifact, save_artifact
+from classifier.data.augment import Augment
+from classifier.data.manifest import read_manifest
+from classifier.networks.input_check import InputCheck
+from classifier.networks.registry import network_for
+from classifier.training import checkpoint, loop
+from classifier.training.config import Config
+from classifier.training.optim import follow, rate_at, size_at
 from tests.classifier.collection import write_collection, write_manifest
 
 SPEC = ModelSpec(
@@ -28,7 +28,7 @@ TINY = {"layers": (1, 1, 1, 1), "width": 4, "size": 64, "progressive": False, "b
 
 @pytest.fixture(scope="module")
 def manifest(tmp_path_factory):
-    return write_collection(tmp_path_factory.mktemp("pictures"), unknown=3)
+    return write_collection(tmp_path_factory.mktemp("images"), unknown=3)
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def lines(config: Config, event: str) -> list[dict]:
 @pytest.fixture
 def without_report(monkeypatch):
     """Training alone: what would be finished is returned as the weights."""
-    monkeypatch.setattr("classifier.train.finish", lambda config, spec, state, **_: state)
+    monkeypatch.setattr("classifier.training.loop.finish", lambda config, spec, state, **_: state)
 
 
 def test_a_manifest_becomes_an_artifact_that_tells_the_findings_apart(manifest, tmp_path, capsys):
@@ -65,12 +65,12 @@ def test_a_manifest_becomes_an_artifact_that_tells_the_findings_apart(manifest, 
 
 
 def test_a_run_that_was_killed_goes_on_to_the_same_weights(config, without_report, monkeypatch):
-    whole = train.train(replace(config, out=config.out.with_name("whole")))
+    whole = loop.train(replace(config, out=config.out.with_name("whole")))
     with monkeypatch.context() as patch:
-        patch.setattr(train.Run, "judge", interrupted(train.Run.judge, at=2))
+        patch.setattr(loop.Run, "judge", interrupted(loop.Run.judge, at=2))
         with pytest.raises(KeyboardInterrupt):
-            train.train(config)
-    resumed = train.train(replace(config, resume=True))
+            loop.train(config)
+    resumed = loop.train(replace(config, resume=True))
     assert [line["epoch"] for line in lines(config, "epoch")] == [1, 2, 3]
     for name, tensor in whole.items():
         assert torch.allclose(tensor, resumed[name], atol=1e-4), name
@@ -90,19 +90,19 @@ def interrupted(method, *, at: int):
 
 
 def test_a_checkpoint_of_another_model_is_not_gone_on_with(config, without_report):
-    train.train(replace(config, epochs=1, epoch_images=8))
+    loop.train(replace(config, epochs=1, epoch_images=8))
     with pytest.raises(ValueError, match="another model"):
-        train.train(replace(config, width=8, resume=True))
+        loop.train(replace(config, width=8, resume=True))
 
 
 def test_a_run_ends_when_its_time_is_up(config, without_report):
-    train.train(replace(config, epochs=1000, epoch_images=8, max_minutes=1e-6))
+    loop.train(replace(config, epochs=1000, epoch_images=8, max_minutes=1e-6))
     assert len(lines(config, "epoch")) == 1
 
 
 def test_a_run_that_no_longer_improves_stops_early(config, without_report, monkeypatch):
-    monkeypatch.setattr(train.Run, "validate", lambda run, size: (1.0, 0.5))
-    train.train(replace(config, epochs=50, epoch_images=8, patience=2))
+    monkeypatch.setattr(loop.Run, "validate", lambda run, size: (1.0, 0.5))
+    loop.train(replace(config, epochs=50, epoch_images=8, patience=2))
     assert len(lines(config, "epoch")) == 3
 
 
@@ -114,19 +114,19 @@ def test_the_weights_that_did_best_on_validation_are_kept(config, without_report
         seen.append({name: tensor.clone() for name, tensor in run.average.state_dict().items()})
         return next(losses), 0.5
 
-    monkeypatch.setattr(train.Run, "validate", validate)
-    kept = train.train(replace(config, epoch_images=8))
+    monkeypatch.setattr(loop.Run, "validate", validate)
+    kept = loop.train(replace(config, epoch_images=8))
     assert torch.equal(kept["fc.weight"], seen[1]["fc.weight"])
     assert not torch.equal(kept["fc.weight"], seen[2]["fc.weight"])
 
 
 def test_the_averaged_weights_get_statistics_of_their_own(config, without_report, monkeypatch):
-    def spoiled(run, judge=train.Run.judge):
+    def spoiled(run, judge=loop.Run.judge):
         run.average.norm.running_mean.fill_(100)
         judge(run)
 
-    monkeypatch.setattr(train.Run, "judge", spoiled)
-    kept = train.train(replace(config, epochs=1, epoch_images=8))
+    monkeypatch.setattr(loop.Run, "judge", spoiled)
+    kept = loop.train(replace(config, epochs=1, epoch_images=8))
     assert kept["norm.running_mean"].abs().max() < 10
 
 
@@ -135,7 +135,7 @@ def test_training_starts_from_public_weights_when_it_is_given_them(config, witho
 
     state = network_for(SPEC).state_dict()
     save_file({**state, "fc.weight": state["fc.weight"] + 7}, tmp_path / "public.safetensors")
-    trained = train.train(
+    trained = loop.train(
         replace(config, pretrained=str(tmp_path / "public.safetensors"), epochs=1, epoch_images=8)
     )
     assert (trained["fc.weight"] > 6).all()
@@ -150,11 +150,11 @@ def test_only_the_last_layer_learns_while_the_rest_is_frozen(config, without_rep
     def restore(run):
         start.append({name: tensor.clone() for name, tensor in run.network.state_dict().items()})
 
-    monkeypatch.setattr(train.Run, "judge", judge)
-    monkeypatch.setattr(train.Run, "restore", restore)
+    monkeypatch.setattr(loop.Run, "judge", judge)
+    monkeypatch.setattr(loop.Run, "restore", restore)
     config.out.mkdir()
-    (config.out / train.CHECKPOINT).touch()
-    train.train(replace(config, epochs=2, epoch_images=16, freeze=0.5, resume=True))
+    (config.out / loop.CHECKPOINT).touch()
+    loop.train(replace(config, epochs=2, epoch_images=16, freeze=0.5, resume=True))
     frozen = {name for name in start[0] if torch.equal(start[0][name], learned[0][name])}
     assert frozen == {name for name in start[0] if not name.startswith("fc.")}
     deep = next(name for name in start[0] if name.endswith("conv3.weight"))
@@ -175,23 +175,23 @@ def test_only_the_last_layer_learns_while_the_rest_is_frozen(config, without_rep
 def test_every_way_to_train_learns_and_goes_on_after_a_stop(config, without_report, monkeypatch, how):
     config = replace(config, epochs=4, **how)
     with monkeypatch.context() as patch:
-        patch.setattr(train.Run, "judge", interrupted(train.Run.judge, at=2))
+        patch.setattr(loop.Run, "judge", interrupted(loop.Run.judge, at=2))
         with pytest.raises(KeyboardInterrupt):
-            train.train(config)
-    train.train(replace(config, resume=True))
+            loop.train(config)
+    loop.train(replace(config, resume=True))
     losses = [line["val_loss"] for line in lines(config, "epoch")]
     assert len(losses) == 4
     assert losses[-1] < losses[0]
 
 
 def test_a_new_model_takes_over_the_gate_of_an_earlier_one_to_the_bit(config, tmp_path):
-    gate, earlier = GateNetwork(), tmp_path / "earlier.safetensors"
+    gate, earlier = InputCheck(), tmp_path / "earlier.safetensors"
     card = {"gate": {"held_out": []}, "evaluation": {"of": "the earlier one"}}
     save_artifact(
         earlier, spec=SPEC, classifier_state=network_for(SPEC).state_dict(), card=card, gate=gate.state_dict()
     )
     model = load_artifact(
-        train.train(replace(config, companions=earlier, epochs=1, epoch_images=8)), device="cpu"
+        loop.train(replace(config, companions=earlier, epochs=1, epoch_images=8)), device="cpu"
     )
     kept = load_artifact(earlier).gate
     assert all(torch.equal(model.gate[name], kept[name]) for name in kept)
@@ -202,7 +202,7 @@ def test_a_new_model_takes_over_the_gate_of_an_earlier_one_to_the_bit(config, tm
 
 def test_companions_that_are_not_there_are_told_before_any_training(config):
     with pytest.raises(OSError, match="nowhere"):
-        train.train(replace(config, companions=Path("nowhere.safetensors")))
+        loop.train(replace(config, companions=Path("nowhere.safetensors")))
     assert not (config.out / "log.jsonl").exists()
 
 
@@ -211,7 +211,7 @@ def test_a_manifest_without_a_finding_in_some_part_is_refused_in_words(tmp_path,
     assert (
         main(["train", "--manifest", str(manifest), "--out", str(tmp_path / "run"), "--device", "cpu"]) == 1
     )
-    assert "has no picture with" in capsys.readouterr().err
+    assert "has no image with" in capsys.readouterr().err
 
 
 def test_a_held_out_hospital_need_not_have_every_finding(tmp_path, config):
@@ -227,7 +227,7 @@ def test_a_held_out_hospital_need_not_have_every_finding(tmp_path, config):
         for row in rows
     ]
     held = write_manifest(tmp_path / "held-out.csv", lines)
-    train.train(replace(config, manifest=held, epochs=1, epoch_images=8))
+    loop.train(replace(config, manifest=held, epochs=1, epoch_images=8))
     found = json.loads((config.out / "evaluation.json").read_text())
     assert found["present"] == {"left": 4, "right": 0}
     assert found["overall"]["accuracy"]["value"] is not None
@@ -242,7 +242,7 @@ def test_statements_that_no_card_has_are_refused_before_any_training(manifest, t
     assert "'colour'" in capsys.readouterr().err
 
 
-def test_pictures_with_several_findings_want_sigmoid_outputs(tmp_path, capsys):
+def test_images_with_several_findings_want_sigmoid_outputs(tmp_path, capsys):
     manifest = write_collection(tmp_path, patients=2)
     manifest.write_text(manifest.read_text().replace(",left,", ",left|right,"))
     assert main(["train", "--manifest", str(manifest), "--out", str(tmp_path / "run")]) == 1
@@ -274,7 +274,7 @@ def test_the_learning_rate_rises_then_falls_to_nearly_nothing():
     assert rates[-1] == pytest.approx(0.01)
 
 
-def test_pictures_grow_to_the_full_size_in_multiples_of_32():
+def test_images_grow_to_the_full_size_in_multiples_of_32():
     sizes = [size_at(progress, 160) for progress in np.linspace(0, 1, 101)]
     assert sorted(sizes) == sizes
     assert set(sizes) == {96, 128, 160}
@@ -294,7 +294,7 @@ def test_the_average_follows_weights_and_statistics():
     assert average.norm.num_batches_tracked == 1
 
 
-def test_augmentation_changes_pictures_and_keeps_shape_and_range():
+def test_augmentation_changes_images_and_keeps_shape_and_range():
     unit = torch.rand(6, 1, 64, 64)
     changed = Augment(seed=1)(unit)
     assert changed.shape == unit.shape
@@ -303,7 +303,7 @@ def test_augmentation_changes_pictures_and_keeps_shape_and_range():
     assert all((a - b).abs().mean() > 0.01 for a, b in zip(unit, changed, strict=True))
 
 
-def test_a_seed_fixes_every_augmented_picture():
+def test_a_seed_fixes_every_augmented_image():
     unit = torch.rand(4, 1, 64, 64)
     assert torch.equal(Augment(seed=3)(unit), Augment(seed=3)(unit))
     assert not torch.equal(Augment(seed=3)(unit), Augment(seed=4)(unit))
@@ -322,18 +322,18 @@ def test_left_stays_left_unless_a_flip_is_asked_for(flip, turned):
 def test_no_step_waits_for_the_card(config, without_report, monkeypatch):
     if not torch.cuda.is_available():
         pytest.skip("no CUDA device")
-    learn, steps = train.Run.learn, []
+    learn, steps = loop.Run.learn, []
 
     def watched(run, unit, chosen):
         torch.cuda.set_sync_debug_mode("error")
         try:
-            steps.append(learn(run, Augment(seed=0, device=run.device)(run.pictures(chosen)), chosen))
+            steps.append(learn(run, Augment(seed=0, device=run.device)(run.images(chosen)), chosen))
         finally:
             torch.cuda.set_sync_debug_mode("default")
         return steps[-1]
 
-    monkeypatch.setattr(train.Run, "learn", watched)
-    train.train(replace(config, device="cuda"))
+    monkeypatch.setattr(loop.Run, "learn", watched)
+    loop.train(replace(config, device="cuda"))
     losses = torch.stack(steps)
     assert len(losses) == 18
     assert losses[-6:].mean() < losses[:6].mean()

@@ -1,14 +1,14 @@
-"""The numbers that monitoring keeps of a picture."""
+"""The numbers that monitoring keeps of an image."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from classifier.traits import FEATURES, PIXEL_NAMES, pixel_statistics, project, traits_of
+from classifier.drift.descriptors import FEATURES, PIXEL_NAMES, pixel_statistics, project, traits_of
 
 
-def picture(seed: int = 0, shape: tuple[int, int] = (200, 160)) -> np.ndarray:
+def image(seed: int = 0, shape: tuple[int, int] = (200, 160)) -> np.ndarray:
     """Smooth light in the middle, with some grain."""
     rows, columns = np.meshgrid(*(np.linspace(-1, 1, side) for side in shape), indexing="ij")
     light = 20_000 + 20_000 * np.exp(-(rows**2) - columns**2)
@@ -20,7 +20,7 @@ def named(working: np.ndarray) -> dict[str, float]:
 
 
 def test_levels_and_layout_are_what_numpy_says():
-    working = picture()
+    working = image()
     told, grey = named(working), working / 65_535
     assert told["brightness"] == pytest.approx(grey.mean(), abs=1e-3)
     assert told["contrast"] == pytest.approx(grey.std(), abs=1e-3)
@@ -43,14 +43,14 @@ def test_levels_and_layout_are_what_numpy_says():
     ids=["darker", "blackened", "noisier", "cut", "enlarged", "one side dark"],
 )
 def test_what_scanners_change_moves_its_number(change, name, rises):
-    before, after = named(picture())[name], named(change(picture()))[name]
+    before, after = named(image())[name], named(change(image()))[name]
     assert abs(after - before) > 0.02
     assert (after > before) == rises
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 70), (3, 2), (64, 64), (1024, 700)])
 @pytest.mark.parametrize("level", [0, 65_535])
-def test_any_picture_has_every_number(shape, level):
+def test_any_image_has_every_number(shape, level):
     assert np.isfinite(pixel_statistics(np.full(shape, level, dtype=np.uint16))).all()
 
 
@@ -65,6 +65,6 @@ def test_features_keep_their_distances_and_are_the_same_for_ever():
 
 
 def test_traits_are_short():
-    traits = traits_of(picture(), np.random.default_rng(0).random(2048).astype(np.float32))
+    traits = traits_of(image(), np.random.default_rng(0).random(2048).astype(np.float32))
     assert (len(traits.pixels), len(traits.features)) == (len(PIXEL_NAMES), FEATURES)
     assert all(len(repr(abs(value))) <= 11 for value in (*traits.pixels, *traits.features))

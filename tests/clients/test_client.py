@@ -65,7 +65,7 @@ def test_it_knows_every_state_of_a_scan():
 
 def test_a_file_is_handed_in_and_waited_for(hilum, tmp_path):
     path = tmp_path / "chest.png"
-    path.write_bytes(b"\x89PNG picture")
+    path.write_bytes(b"\x89PNG image")
     scan = hilum.upload(path, patient_id="P-7")
     assert (scan.status, scan.finished, scan.answer["patient_id"]) == ("received", False, "P-7")
     answered(Upload.objects.get(pk=scan.id))
@@ -103,7 +103,7 @@ def test_lists_are_walked_to_their_end(hilum, site, wire):
 
 def test_a_lost_connection_is_tried_again_and_nothing_stored_twice(hilum, wire, tmp_path, no_pauses):
     path, lost = tmp_path / "chest.png", iter([True, True])
-    path.write_bytes(b"\x89PNG picture")
+    path.write_bytes(b"\x89PNG image")
 
     def cut(request):
         if next(lost, False):

@@ -136,8 +136,8 @@ def redis_url(tmp_path_factory) -> str:
 
 @pytest.fixture(scope="module")
 def deployment(tmp_path_factory, database_url, redis_url):
-    from classifier.networks import network_for
-    from classifier.weights import save_artifact
+    from classifier.artifact.weights import save_artifact
+    from classifier.networks.registry import network_for
 
     folder = tmp_path_factory.mktemp("deployment")
     deployment = Deployment(folder, database_url, redis_url)

@@ -16,8 +16,8 @@ from tests.faults.instance import Instance, free_port
 @pytest.fixture(scope="session")
 def slow_model(tmp_path_factory) -> Path:
     """A model that takes long enough over a batch to be killed at it."""
-    from classifier.networks import network_for
-    from classifier.weights import save_artifact
+    from classifier.artifact.weights import save_artifact
+    from classifier.networks.registry import network_for
 
     spec = spec_of("cxr", name="slow", layers=(2, 2, 2, 2), width=32, size=640)
     path = tmp_path_factory.mktemp("models") / "slow.safetensors"

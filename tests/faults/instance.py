@@ -72,7 +72,7 @@ class Instance:
             self._supervisor.wait(30)
 
     def upload(self, count: int) -> None:
-        """Hand in so many different pictures, through the service that page and API use."""
+        """Hand in so many different images, through the service that page and API use."""
         self.manage("shell", "-c", UPLOAD.format(first=self._uploaded, count=count))
         self._uploaded += count
 
@@ -129,7 +129,7 @@ class Instance:
 
 def promotion_of(model: Path) -> str:
     return f"""
-from classifier.artifact import read_header
+from classifier.artifact.header import read_header
 from webapp.accounts.models import User
 from webapp.registry.models import ModelVersion
 from webapp.registry.services import model_promote

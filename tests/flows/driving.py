@@ -63,8 +63,8 @@ def _finished(row: dict[str, str]) -> bool:
     return bool(row["outcome"] and not row["busy"] and (row["href"] or row["code"]))
 
 
-def picture_now(page) -> bytes:
-    """The picture with its heatmap as it is seen: other bytes when something else is seen."""
+def image_now(page) -> bytes:
+    """The image with its heatmap as it is seen: other bytes when something else is seen."""
     return page.locator("[data-viewer]").screenshot()
 
 

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.flows.driving import cam_of, drop, picture_now, rows, settled, wait_for
+from tests.flows.driving import cam_of, drop, image_now, rows, settled, wait_for
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="session")
 def phantoms(tmp_path_factory) -> Path:
-    """Pictures of two simulated patients with their manifest, as PNG and DICOM."""
+    """Images of two simulated patients with their manifest, as PNG and DICOM."""
     from classifier.phantom.collection import write_collection
 
     folder = tmp_path_factory.mktemp("phantoms")
@@ -25,8 +25,8 @@ def phantoms(tmp_path_factory) -> Path:
 
 
 def read_scan(page) -> None:
-    """On a scan's page: move opacity and class, and see the picture follow."""
-    wait_for(lambda: page.locator("[data-scan][data-shown]").count(), "the picture")
+    """On a scan's page: move opacity and class, and see the image follow."""
+    wait_for(lambda: page.locator("[data-scan][data-shown]").count(), "the image")
     wait_for(lambda: page.locator("[data-heatmap]").count(), "the heatmap's controls")
     assert page.locator(".bar-row").count() >= 2
     assert "not a medical device" in page.locator("footer").inner_text()
@@ -35,15 +35,15 @@ def read_scan(page) -> None:
     choose.select_option(strongest_first)
     opacity = page.get_by_label("Map opacity")
     opacity.fill("1")
-    strong = picture_now(page)
+    strong = image_now(page)
     opacity.fill("0")
-    wait_for(lambda: picture_now(page) != strong, "the map to go")
-    without = picture_now(page)
+    wait_for(lambda: image_now(page) != strong, "the map to go")
+    without = image_now(page)
     opacity.fill("0.8")
-    wait_for(lambda: picture_now(page) != without, "the map to come back")
-    of_one_class = picture_now(page)
+    wait_for(lambda: image_now(page) != without, "the map to come back")
+    of_one_class = image_now(page)
     page.locator("body").press("c")
-    wait_for(lambda: picture_now(page) != of_one_class, "the next class")
+    wait_for(lambda: image_now(page) != of_one_class, "the next class")
     page.locator("body").press("i")
     wait_for(lambda: "inverted" in page.locator("[data-read-out]").inner_text(), "the inversion")
 
@@ -68,7 +68,7 @@ def test_from_dropped_files_to_the_patients_history(page, phantoms):
     page.locator("body").press("j")
     page.locator("tr[data-href]:focus").press("Enter")
     page.wait_for_url("**/scans/**")
-    assert "Simulated picture" in page.locator(".banner").inner_text()
+    assert "Simulated image" in page.locator(".banner").inner_text()
     read_scan(page)
 
     assert page.locator("footer .end").inner_text() in names
@@ -90,7 +90,7 @@ def test_a_scans_page_fills_in_by_itself(page, tmp_path):
     assert answer.status == 201, answer.text()
     page.goto(f"/scans/{answer.json()['id']}/")
     wait_for(lambda: page.locator(".bar-row").count(), "the probabilities")
-    wait_for(lambda: page.locator("[data-scan][data-shown]").count(), "the picture")
+    wait_for(lambda: page.locator("[data-scan][data-shown]").count(), "the image")
     assert "threshold" in page.locator(".headline").inner_text()
 
 
@@ -154,7 +154,7 @@ def test_a_search_leaves_no_trace_in_the_address(page):
 
 
 @pytest.mark.shared_data
-def test_real_pictures_with_their_manifest(page, shared_data):
+def test_real_images_with_their_manifest(page, shared_data):
     originals = shared_data / "originals"
     named = list(csv.DictReader((originals / "manifest.csv").open()))
     film = shared_data / "dicom" / "RG1_J2KI.dcm"

@@ -152,7 +152,7 @@ def test_what_lies_below_the_threshold_is_not_drawn(run):
 @pytest.mark.parametrize(
     ("rows", "columns", "framed"), [(30, 20, None), (60, 80, [0, 0, 20, 30]), (30, 21.5, [0, 0, 20, 30])]
 )
-def test_a_map_of_a_part_of_the_picture_is_framed(run, rows, columns, framed):
+def test_a_map_of_a_part_of_the_image_is_framed(run, rows, columns, framed):
     cam = "{ grids: { a: [[0, 2], [0, 1], [0, 0]] }, affine: [10, 0, 4.5, 0, 10, 4.5], scale: 2 }"
     assert run("viewer/overlay.js", f"m.frame({cam}, {{ rows: {rows}, columns: {columns} }})") == framed
 

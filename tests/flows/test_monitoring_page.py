@@ -22,8 +22,8 @@ from tests import factories
 from webapp.accounts.models import Site
 from webapp.monitoring.kinds import Kind
 from webapp.registry.models import ModelVersion
-from worker.monitor import watch
-from worker.monitor_summary import summarise
+from worker.jobs.monitor import watch
+from worker.jobs.monitor_summary import summarise
 site = Site.objects.get(slug="demo")
 version = ModelVersion.objects.get(slot="cxr", status="active")
 factories.PatientFactory.reset_sequence(500_000)  # beside what other flows have uploaded
@@ -40,7 +40,7 @@ summarise(site, [version])
 
 @pytest.fixture
 def answered(hilum):
-    """Makes 214 answers at the demo site, of which the last 64 pictures but four have changed."""
+    """Makes 214 answers at the demo site, of which the last 64 images but four have changed."""
 
     def make() -> None:
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(("HILUM_", "DJANGO_"))}
@@ -63,7 +63,7 @@ def test_an_admin_sees_what_has_changed_and_closes_the_alarm(page, hilum, answer
 
     answered()
     page.reload()
-    alarm = page.get_by_role("link", name="The pictures have changed").first
+    alarm = page.get_by_role("link", name="The images have changed").first
     assert alarm.is_visible()
     assert page.get_by_text("nobody has acknowledged it").is_visible()
     assert page.locator("tr.alarmed polyline").count() == 1

@@ -1,4 +1,4 @@
-"""Whose a picture is: the upload page in Chromium, with a server that only writes down what it is sent."""
+"""Whose an image is: the upload page in Chromium, with a server that only writes down what it is sent."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class UploadPage:
         where = route.request.url.removeprefix(SOMEWHERE + "/")
         if where == "upload/":
             context = {"limit": 1 << 20, "archive_limit": 1 << 21, "recent": []}
-            route.fulfill(body=render_to_string("pages/upload.html", context), content_type="text/html")
+            route.fulfill(body=render_to_string("upload/upload.html", context), content_type="text/html")
         elif where == "upload/file/":
             claim = json.loads(unquote(route.request.headers["x-hilum-upload"]))
             self.sent[claim["filename"]] = (claim["patient_id"], claim["date"])
@@ -60,8 +60,8 @@ class UploadPage:
             }""",
             described,
         )
-        pictures = {path for path in files if not path.endswith(".csv")}
-        wait_for(lambda: pictures <= rows(self.page).keys(), "a row for every picture", seconds=20)
+        images = {path for path in files if not path.endswith(".csv")}
+        wait_for(lambda: images <= rows(self.page).keys(), "a row for every image", seconds=20)
         self.page.wait_for_timeout(200)
 
     def row(self, name: str):
@@ -72,7 +72,7 @@ class UploadPage:
 
     @property
     def waiting(self) -> set[str]:
-        """The pictures that wait for a press of the button."""
+        """The images that wait for a press of the button."""
         return {name for name, row in rows(self.page).items() if row["outcome"] == "ready to send"}
 
     def start(self) -> None:
@@ -157,7 +157,7 @@ def test_days_are_counted_from_a_day_0_that_can_be_set(upload):
     assert upload.sent == {"a.png": ("ANNA", "2026-03-01"), "b.png": ("ANNA", "2026-03-06")}
 
 
-def test_a_picture_that_waits_says_whom_it_joins(upload):
+def test_a_image_that_waits_says_whom_it_joins(upload):
     upload.drop(**{"a.png": "1"})
     upload.row("a.png").locator("[data-patient]").fill("P-42")
     joins = upload.row("a.png").locator("[data-joins]")
@@ -186,7 +186,7 @@ def test_an_archive_may_be_larger_than_a_single_file(upload):
     assert rows(upload.page)["large.png"]["code"] == "too_large"
 
 
-def test_the_pictures_of_an_archive_get_rows_that_follow_them(upload):
+def test_the_images_of_an_archive_get_rows_that_follow_them(upload):
     members = [{"id": "a", "name": "in/a.png"}, {"id": "b", "name": "<b>b</b>.png"}]
     upload.states = {
         "some.zip": {"text": "Archive: 2 images, 2 under way", "members": members, "finished": False},
@@ -202,7 +202,7 @@ def test_the_pictures_of_an_archive_get_rows_that_follow_them(upload):
     assert shown == ["some.zip", "in/a.png", "<b>b</b>.png"]
     assert rows(upload.page)["in/a.png"]["href"] == "/scans/a/"
     assert upload.page.locator("[data-tally]").inner_text() == "2 files · 1 with a result · 1 without"
-    upload.page.get_by_role("button", name="Hide the pictures of some.zip").click()
+    upload.page.get_by_role("button", name="Hide the images of some.zip").click()
     assert upload.row("in/a.png").is_hidden()
-    upload.page.get_by_role("button", name="Show the pictures of some.zip").click()
+    upload.page.get_by_role("button", name="Show the images of some.zip").click()
     assert upload.row("in/a.png").is_visible()

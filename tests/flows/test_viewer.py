@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from tests.flows.conftest import ROOT
-from tests.flows.driving import picture_now, wait_for
+from tests.flows.driving import image_now, wait_for
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -49,7 +49,7 @@ def scans(page, films) -> list[str]:
 
 def opened(page, address: str) -> None:
     page.goto(address)
-    wait_for(lambda: page.locator("[data-scan][data-shown]").count(), "the full picture")
+    wait_for(lambda: page.locator("[data-scan][data-shown]").count(), "the full image")
 
 
 def read_out(page, at: int = 0) -> str:
@@ -62,7 +62,7 @@ def press(page, *keys: str) -> None:
 
 
 def layer_of(page) -> np.ndarray:
-    """The heatmap's layer (H, W, 4) as it lies over the picture."""
+    """The heatmap's layer (H, W, 4) as it lies over the image."""
     url = page.evaluate("document.querySelector('canvas.heat').toDataURL('image/png')")
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))).convert("RGBA"))
 
@@ -109,10 +109,10 @@ def test_everything_is_done_by_keys(page, scans):
     press(page, "+", "ArrowLeft", "w", "3", "r")
     wait_for(lambda: read_out(page) == start, "all as at the start")
     for key, other in (("h", "h"), ("o", "o"), ("q", "q"), ("}", "{"), ("g", "v")):
-        before = picture_now(page)
+        before = image_now(page)
         press(page, key)
         if key != "g":
-            wait_for(lambda before=before: picture_now(page) != before, f"{key} to be seen")
+            wait_for(lambda before=before: image_now(page) != before, f"{key} to be seen")
         press(page, other)
     press(page, "?")
     assert page.get_by_role("dialog").get_by_text("full screen").is_visible()
@@ -144,11 +144,11 @@ def test_a_length_is_measured_by_keyboard_and_by_drag_in_millimetres(page, scans
     wait_for(lambda: not page.locator(".svg-layer text").count(), "both to go")
 
 
-def test_two_pictures_move_together_until_they_are_parted(page, scans):
+def test_two_images_move_together_until_they_are_parted(page, scans):
     opened(page, f"/scans/{scans[1]}/")
     press(page, "b")
     page.wait_for_url("**/beside/**")
-    wait_for(lambda: page.locator("[data-scan][data-shown]").count(), "both pictures")
+    wait_for(lambda: page.locator("[data-scan][data-shown]").count(), "both images")
     wait_for(lambda: "W " in read_out(page, 0) and "W " in read_out(page, 1), "both windows")
 
     def widths() -> list[int]:
@@ -158,7 +158,7 @@ def test_two_pictures_move_together_until_they_are_parted(page, scans):
     press(page, "t", "w", "x")
     wait_for(lambda: "mirrored" in read_out(page, 1), "the other one to follow")
     assert all("turned 90°" in read_out(page, at) for at in (0, 1))
-    # Pictures of other depths move by the same share of their own window.
+    # Images of other depths move by the same share of their own window.
     shares = [now / before for now, before in zip(widths(), filed, strict=True)]
     assert shares[0] == pytest.approx(shares[1], rel=0.01) != 1
     press(page, "n", "i")
@@ -169,7 +169,7 @@ def test_two_pictures_move_together_until_they_are_parted(page, scans):
     page.wait_for_url(f"**/scans/{scans[1]}/")
 
 
-def test_a_picture_that_does_not_come_leaves_the_preview_and_says_so(page, scans, expected):
+def test_a_image_that_does_not_come_leaves_the_preview_and_says_so(page, scans, expected):
     expected.append("ERR_FAILED")
     page.route("**/pixels/", lambda route: route.abort())
     page.goto(f"/scans/{scans[0]}/")
@@ -198,12 +198,12 @@ def test_the_worklist_fits_a_tablet_held_upright(tablet, scans, width):
     assert {"Patient", "Study", "Finding", "p", "Arrived"} <= set(shown)
 
 
-def test_a_tablet_shows_the_whole_picture_and_takes_two_fingers(tablet, scans):
+def test_a_tablet_shows_the_whole_image_and_takes_two_fingers(tablet, scans):
     opened(tablet, f"/scans/{scans[1]}/")
     press(tablet, "h")
-    start = picture_now(tablet)
+    start = image_now(tablet)
     press(tablet, "f")
-    assert picture_now(tablet) == start
+    assert image_now(tablet) == start
     box = tablet.locator("[data-viewport]").bounding_box()
     middle = (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     fitted = float(read_out(tablet).split()[-1])
@@ -227,10 +227,10 @@ def test_the_magnifier_follows_the_pointer_while_it_is_pressed(page, scans):
     press(page, "g")
     box = page.locator("[data-viewport]").bounding_box()
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    before = picture_now(page)
+    before = image_now(page)
     page.mouse.down()
     wait_for(lambda: page.locator(".lens.seen canvas.heat").count(), "the magnifier")
-    wait_for(lambda: picture_now(page) != before, "it to show something")
+    wait_for(lambda: image_now(page) != before, "it to show something")
     there = page.locator(".lens").bounding_box()
     page.mouse.move(box["x"] + box["width"] / 2 + 90, box["y"] + box["height"] / 2, steps=3)
     wait_for(
@@ -238,7 +238,7 @@ def test_the_magnifier_follows_the_pointer_while_it_is_pressed(page, scans):
         "it to follow",
     )
     page.mouse.up()
-    wait_for(lambda: picture_now(page) == before, "it to go, and the window as it was")
+    wait_for(lambda: image_now(page) == before, "it to go, and the window as it was")
 
 
 def test_another_explainers_map_is_made_on_demand_and_called_relative(page, scans):

@@ -20,7 +20,7 @@ def test_a_reader_gets_from_a_folder_to_the_report(chromium, hilum, tmp_path):
     spec = importlib.util.spec_from_file_location("tour", ROOT / "tools" / "tour.py")
     tour = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(tour)
-    folder, out = tmp_path / "films", tmp_path / "pictures"
+    folder, out = tmp_path / "films", tmp_path / "images"
     folder.mkdir()
     write_collection(folder, patients=2, seed=31, size=384)
     context = chromium.new_context(base_url=hilum.url)
@@ -28,6 +28,6 @@ def test_a_reader_gets_from_a_folder_to_the_report(chromium, hilum, tmp_path):
     session.run([folder], user="clinician", password=PASSWORD)
     context.close()
     assert (out / "report.pdf").read_bytes().startswith(b"%PDF")
-    pictures = list(out.glob("*-1366-light.png"))
-    assert len(pictures) == session.steps >= 18
-    assert all(picture.stat().st_size > 5_000 for picture in pictures)
+    images = list(out.glob("*-1366-light.png"))
+    assert len(images) == session.steps >= 18
+    assert all(image.stat().st_size > 5_000 for image in images)

@@ -13,7 +13,7 @@ from tests.flows.conftest import PASSWORD
 from tests.flows.driving import drop, settled, wait_for
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(900)]
-PICTURES = 3
+IMAGES = 3
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def phantoms(tmp_path_factory):
 
 @pytest.fixture
 def reader(hilum) -> str:
-    """Somebody who has signed nothing: a picture whose reading they have signed is not labelled blind."""
+    """Somebody who has signed nothing: an image whose reading they have signed is not labelled blind."""
     make = "from webapp.accounts.models import User; User.objects.create_user('labeller', password='%s')"
     hilum.manage("shell", "-c", make % PASSWORD)
     hilum.manage("create_member", "labeller", "demo", "clinician", "--default")
@@ -54,20 +54,20 @@ def make_queue(page, name: str) -> str:
     for box in page.locator("input[name=finding]").all():
         box.set_checked(box.get_attribute("value") == "normal")
     page.get_by_label("Others, separated by commas").fill("opacity")
-    page.get_by_label("Readers a picture").fill("2")
+    page.get_by_label("Readers an image").fill("2")
     page.get_by_label("Order").select_option("random")
     page.get_by_label("Kind").select_option("phantom")
-    page.get_by_label("At most").fill(str(PICTURES))
+    page.get_by_label("At most").fill(str(IMAGES))
     page.get_by_role("button", name="Make the queue").click()
     wait_for(
-        lambda: f"0 of {PICTURES}" in page.content() or f"{PICTURES} of {PICTURES}" in page.content(),
+        lambda: f"0 of {IMAGES}" in page.content() or f"{IMAGES} of {IMAGES}" in page.content(),
         "the queue",
     )
     return page.url
 
 
 def ready(page) -> None:
-    wait_for(lambda: page.locator("[data-case][data-shown]").count(), "the picture")
+    wait_for(lambda: page.locator("[data-case][data-shown]").count(), "the image")
 
 
 def label(page, *keys: str) -> None:
@@ -159,7 +159,7 @@ def test_two_readers_a_kappa_and_a_decision(page, admin, phantoms, expected, com
     assert "0.40" in admin.locator("[data-agreement]").inner_text()
     found += complaints(admin, "queue with agreement")
     admin.get_by_role("link", name="Decide").click()
-    wait_for(lambda: admin.locator("[data-decide][data-shown]").count(), "the picture")
+    wait_for(lambda: admin.locator("[data-decide][data-shown]").count(), "the image")
     found += complaints(admin, "decision")
     decide_all(admin)
     assert "Nothing is left to decide" in admin.content()

@@ -35,7 +35,7 @@ EXCEPT = {
     *("Accept", "Files", "Horizontal", "Vertical"),  # names in others' interfaces
     *("HTTP {}", "system-ui, sans-serif"),  # alike in every language
     *("chart-line second", "translate({}px, {}px)"),  # for style sheets
-    "the picture is incomplete",  # for the console
+    "the image is incomplete",  # for the console
 }
 
 

@@ -37,8 +37,8 @@ def stored_upload(db):
 def tiny_artifact(path: Path, *, slot: str = "cxr", seed: int = 0, gate=None, **changes: object) -> Path:
     import torch
 
-    from classifier.networks import network_for
-    from classifier.weights import save_artifact
+    from classifier.artifact.weights import save_artifact
+    from classifier.networks.registry import network_for
 
     spec = spec_of(slot, layers=(1, 1, 1, 1), width=8, size=64, **changes)
     with torch.random.fork_rng():

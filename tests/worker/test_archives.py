@@ -1,4 +1,4 @@
-"""An archive becomes the uploads of its pictures, once, and each goes its own way."""
+"""An archive becomes the uploads of its images, once, and each goes its own way."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from tests.classifier.images.archives import encrypted, zipped
 from tests.classifier.images.samples import chest, dataset, write
 from tests.factories import SiteFactory, UserFactory
 from webapp.audit.models import AuditEvent
-from webapp.core import ledger, storage
+from webapp.core import jobs, storage
 from webapp.core.errors import CodedError
 from webapp.scans import archives
 from webapp.scans.archives import archive_finish
-from webapp.scans.claims import Claim
 from webapp.scans.files import incoming_folder
 from webapp.scans.models import ArchiveMember, Scan, Upload
 from webapp.scans.services import upload_store
-from worker import ingest
-from worker.drain import LEASE
-from worker.ingest import IngestJob
-from worker.scratch import scratch_folder
+from webapp.scans.stated_metadata import Claim
+from worker.jobs import ingest
+from worker.jobs.ingest import IngestJob
+from worker.runner import LEASE
+from worker.support.scratch import scratch_folder
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -64,14 +64,14 @@ def ingested(hand_in, worker):
 
     def ingested(data: bytes, **claim) -> Upload:
         upload = hand_in(data, **claim)
-        drain(worker)
+        runner(worker)
         upload.refresh_from_db()
         return upload
 
     return ingested
 
 
-def drain(worker: IngestJob) -> None:
+def runner(worker: IngestJob) -> None:
     while worker.step():
         pass
 
@@ -85,7 +85,7 @@ def files_kept() -> int:
     return sum(path.is_file() for folder in folders for path in folder.rglob("*"))
 
 
-def test_the_pictures_of_an_archive_become_scans(ingested, owner, tmp_path):
+def test_the_images_of_an_archive_become_scans(ingested, owner, tmp_path):
     film = write(tmp_path / "film", dataset(chest(), PatientID="4711", StudyDate="20260301")).read_bytes()
     members = {"a/1.png": png(), "a/IM1": film, "README.txt": b"read me", "b/broken.png": b"none"}
     archive = ingested(zipped(members), patient_id="P-1", date=date(2026, 11, 2))
@@ -107,7 +107,7 @@ def test_the_archives_own_bytes_are_not_kept(ingested):
     data = zipped({"1.png": png()})
     archive = ingested(data)
     assert not storage.path_of(archive.stored_name).exists()
-    assert files_kept() == before + 4  # the picture's original, display, working image and preview
+    assert files_kept() == before + 4  # the image's original, display, working image and preview
     assert ingested(data) == archive
     assert files_kept() == before + 4
 
@@ -161,7 +161,7 @@ def test_a_worker_that_is_killed_while_unpacking_doubles_nothing(hand_in, worker
     assert Upload.objects.get(pk=archive.pk).status == "parsing"
     monkeypatch.setattr(ingest, "member_store", real)
     Upload.objects.filter(pk=archive.pk).update(lease_expires_at="2020-01-01T00:00Z")
-    drain(worker)
+    runner(worker)
     archive.refresh_from_db()
     assert (archive.status, archive.children.count(), archive.members.count()) == ("done", 4, 4)
     assert Scan.objects.count() == 4
@@ -169,8 +169,8 @@ def test_a_worker_that_is_killed_while_unpacking_doubles_nothing(hand_in, worker
 
 def test_an_attempt_that_lost_its_lease_changes_nothing(ingested, hand_in, worker):
     archive = hand_in(zipped({"1.png": png()}))
-    [late] = ledger.claim(Upload.objects.all(), n=1, lease=-LEASE)
-    drain(worker)
+    [late] = jobs.claim(Upload.objects.all(), n=1, lease=-LEASE)
+    runner(worker)
     assert not archive_finish(archive=late, token=late.attempt_token, members=[], skipped=[])
     assert archive.members.count() == 1
 
@@ -202,7 +202,7 @@ def test_trouble_on_our_side_while_a_member_is_stored_blames_no_file(hand_in, wo
 
     monkeypatch.setattr(archives, "take_in", full)
     archive = hand_in(zipped({"1.png": png()}))
-    drain(worker)
+    runner(worker)
     archive.refresh_from_db()
     assert (archive.status, archive.error_code) == ("failed", "internal")
     assert storage.path_of(archive.stored_name).exists()
@@ -220,7 +220,7 @@ def test_an_archive_has_the_time_that_thousands_of_members_take(hand_in, worker,
 
     monkeypatch.setattr(ingest, "Heartbeat", Heartbeat)
     hand_in(zipped({"1.png": png()}))
-    drain(worker)
+    runner(worker)
     assert limits == [ingest.ARCHIVE_LIMIT_SECONDS, ingest.LIMIT_SECONDS]
 
 

@@ -16,18 +16,18 @@ from django.apps import apps
 from django.conf import settings
 from PIL import Image
 
-from classifier.images.sandbox import ParsingHelper
+from classifier.images.sandbox.client import ParsingHelper
 from tests.classifier.images.samples import chest, dataset
 from tests.classifier.images.test_deidentify import as_bytes
 from tests.factories import SiteFactory, UserFactory
 from webapp.analysis.storage_check import check
 from webapp.core import storage
 from webapp.core.errors import CodedError
-from webapp.scans.claims import Claim
 from webapp.scans.models import Patient, Scan, Upload
 from webapp.scans.pseudonymity import known_as
 from webapp.scans.services import upload_store
-from worker.ingest import IngestJob
+from webapp.scans.stated_metadata import Claim
+from worker.jobs.ingest import IngestJob
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -153,7 +153,7 @@ def test_two_files_of_a_patient_stay_together(ingest) -> None:
     assert Scan.objects.count() == 3
 
 
-def test_a_picture_without_header_is_filed_to_the_claimed_pseudonym(ingest, site, caplog) -> None:
+def test_a_image_without_header_is_filed_to_the_claimed_pseudonym(ingest, site, caplog) -> None:
     upload, _ = ingest(png(), filename="Secretova.png", claim=CLAIM)
     assert upload.status == Upload.Status.DONE
     assert Patient.objects.get().patient_id == known_as(site, "SECRET-4711")
@@ -164,7 +164,7 @@ def test_the_names_in_an_archive_are_not_kept(ingest, caplog) -> None:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr("Secretova/a.dcm", radiograph())
-        archive.writestr("Secretova/letter.docx", b"no picture")
+        archive.writestr("Secretova/letter.docx", b"no image")
     upload, _ = ingest(buffer.getvalue(), filename="Secretova.zip", claim=CLAIM)
     assert upload.status == Upload.Status.DONE
     assert Scan.objects.count() == 1
@@ -172,7 +172,7 @@ def test_the_names_in_an_archive_are_not_kept(ingest, caplog) -> None:
 
 
 def test_what_is_refused_leaves_nothing_either(ingest, caplog) -> None:
-    upload, _ = ingest(b"Secretova is no picture", filename="Secretova.dcm", claim=CLAIM)
+    upload, _ = ingest(b"Secretova is no image", filename="Secretova.dcm", claim=CLAIM)
     assert upload.status == Upload.Status.REFUSED
     assert where_identity_is(caplog) == []
 

@@ -8,14 +8,14 @@ import pytest
 
 from classifier.contract import RELATIVE
 from tests.factories import UserFactory
-from tests.worker.test_infer import drain, queued  # noqa: F401 (a fixture)
+from tests.worker.test_infer import queued, runner  # noqa: F401 (a fixture)
 from webapp.analysis.explanations import explanation_request
 from webapp.analysis.models import Analysis, Explanation
 from webapp.core import storage
 from webapp.registry.selectors import artifact_path
-from worker import explain
-from worker.drain import Unavailable
-from worker.explain import InferAndExplainJob
+from worker.jobs import explain
+from worker.jobs.explain import InferAndExplainJob
+from worker.runner import Unavailable
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture
 def analysis(queued) -> Analysis:  # noqa: F811
     queued(1)
-    drain(InferAndExplainJob())
+    runner(InferAndExplainJob())
     return Analysis.objects.get()
 
 
@@ -39,7 +39,7 @@ def state() -> tuple[str, str]:
 @pytest.mark.parametrize("method", RELATIVE)
 def test_the_maps_that_were_asked_for_are_made(analysis, method):
     ask(analysis, method)
-    drain(InferAndExplainJob())
+    runner(InferAndExplainJob())
     explanation = Explanation.objects.get()
     assert (explanation.status, explanation.cam["scale"]) == ("done", 1.0)
     assert set(explanation.cam["grids"]) == set(analysis.probabilities)
@@ -49,9 +49,9 @@ def test_the_maps_that_were_asked_for_are_made(analysis, method):
 
 def test_a_second_run_does_nothing(analysis):
     ask(analysis)
-    job = drain(InferAndExplainJob())
+    job = runner(InferAndExplainJob())
     before = Explanation.objects.values().get()
-    drain(job)
+    runner(job)
     assert Explanation.objects.values().get() == before
 
 
@@ -82,28 +82,28 @@ def test_analyses_come_first_and_pass_a_slow_explanation(analysis, queued):  # n
 def test_one_that_takes_too_long_ends_with_its_reason(analysis, monkeypatch):
     monkeypatch.setattr(explain, "SOFT_SECONDS", -1.0)
     ask(analysis, "scorecam")
-    drain(InferAndExplainJob())
+    runner(InferAndExplainJob())
     assert state() == ("failed", "explainer_too_slow")
 
 
-def test_a_picture_that_is_gone_fails_it(analysis):
+def test_a_image_that_is_gone_fails_it(analysis):
     storage.delete_file(analysis.scan.working_name)
     ask(analysis)
-    drain(InferAndExplainJob())
+    runner(InferAndExplainJob())
     assert state() == ("failed", "image_missing")
 
 
 def test_a_model_that_is_gone_fails_it(analysis):
     artifact_path(analysis.model_version).unlink()
     ask(analysis)
-    drain(InferAndExplainJob())
+    runner(InferAndExplainJob())
     assert state() == ("failed", "model_unavailable")
 
 
 def test_without_the_package_it_says_so(analysis, monkeypatch):
-    monkeypatch.setitem(sys.modules, "classifier.explainers", None)
+    monkeypatch.setitem(sys.modules, "classifier.inference.explainers", None)
     ask(analysis)
-    drain(InferAndExplainJob())
+    runner(InferAndExplainJob())
     assert state() == ("failed", "explainer_missing")
 
 
@@ -115,19 +115,19 @@ def test_a_store_that_is_away_is_nobodys_attempt(analysis):
         job.step()
     assert (state()[0], Explanation.objects.get().attempts) == ("queued", 0)
     away.rename(storage.root())
-    drain(job)
+    runner(job)
     assert state()[0] == "done"
 
 
 def test_no_memory_for_it_fails_it_alone(analysis, monkeypatch):
     import torch
 
-    from classifier import explain as maps
+    from classifier.inference import explain as maps
 
     def full(*details, **more):
         raise torch.OutOfMemoryError("no room")
 
     monkeypatch.setattr(maps, "relative_grids", full)
     ask(analysis)
-    drain(InferAndExplainJob())
+    runner(InferAndExplainJob())
     assert state() == ("failed", "out_of_memory")

@@ -9,12 +9,12 @@ from tests.worker.conftest import tiny_artifact
 from webapp.analysis.models import Analysis, AnalysisCam, ShadowAnalysis
 from webapp.analysis.services import analyses_queue
 from webapp.analysis.shadow import shadows_queue
-from webapp.core import ledger, storage
+from webapp.core import jobs, storage
 from webapp.registry.models import ModelVersion
 from webapp.registry.selectors import artifact_path
 from webapp.registry.services import model_register, models_install
-from worker.drain import LEASE, Unavailable
-from worker.infer import InferJob, ModelUnavailable, WarmModels, fail, store
+from worker.jobs.infer import InferJob, ModelUnavailable, WarmModels, fail, store
+from worker.runner import LEASE, Unavailable
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -35,7 +35,7 @@ def queued(model):
     return make
 
 
-def drain(job: InferJob | None = None) -> InferJob:
+def runner(job: InferJob | None = None) -> InferJob:
     job = job or InferJob()
     while job.step():
         pass
@@ -49,7 +49,7 @@ def states(analyses: list[Analysis]) -> list[tuple[str, str]]:
 def test_every_queued_analysis_gets_its_answer_and_its_maps(queued, settings):
     settings.HILUM_BATCH = 2
     analyses = queued(3)
-    drain()
+    runner()
     assert states(analyses) == [("done", "")] * 3
     answer = Analysis.objects.get(pk=analyses[0].pk)
     assert sum(answer.probabilities.values()) == pytest.approx(1, abs=1e-5)
@@ -66,51 +66,51 @@ def test_a_candidate_in_the_shadow_waits_for_those_whom_somebody_waits_for(queue
     assert job.step()
     assert states(analyses) == [("done", ""), ("done", ""), ("failed", "image_missing")]
     assert set(ShadowAnalysis.objects.values_list("status", flat=True)) == {"queued"}
-    drain(job)
+    runner(job)
     shadows = ShadowAnalysis.objects.order_by("status")
     assert [(s.status, s.error_code) for s in shadows] == [("done", "")] * 2 + [("failed", "image_missing")]
     assert sum(shadows[0].probabilities.values()) == pytest.approx(1, abs=1e-5)
     assert AnalysisCam.objects.count() == 2, "no map of the candidate's is kept"
 
 
-def test_a_picture_that_cannot_be_read_fails_alone(queued):
+def test_a_image_that_cannot_be_read_fails_alone(queued):
     analyses = queued(3)
     storage.delete_file(analyses[1].scan.working_name)
-    drain()
+    runner()
     assert states(analyses) == [("done", ""), ("failed", "image_missing"), ("done", "")]
 
 
-def test_a_store_that_is_away_fails_neither_pictures_nor_models(queued, monkeypatch):
+def test_a_store_that_is_away_fails_neither_images_nor_models(queued, monkeypatch):
     analyses = queued(2)
     away = storage.root().rename(storage.root().with_name("away"))
     with pytest.raises(Unavailable):
-        drain()
+        runner()
     away.rename(storage.root())
     assert states(analyses) == [("queued", "")] * 2
     assert Analysis.objects.filter(attempts=0).count() == 2
-    drain()
+    runner()
     assert states(analyses) == [("done", "")] * 2
 
 
 def test_a_damaged_model_fails_its_analyses_with_a_code_and_stays_unused(queued, model):
     analyses = queued(2)
     artifact_path(model).write_bytes(b"not what was registered")
-    drain()
+    runner()
     assert states(analyses) == [("failed", "model_unavailable")] * 2
 
 
 def test_a_second_run_does_nothing(queued):
     analyses = queued(1)
-    job = drain()
+    job = runner()
     before = Analysis.objects.values().get(pk=analyses[0].pk)
-    drain(job)
+    runner(job)
     assert Analysis.objects.values().get(pk=analyses[0].pk) == before
 
 
 def test_an_attempt_that_lost_its_lease_stores_nothing(queued):
     queued(1)
-    [late] = ledger.claim(Analysis.objects.all(), n=1, lease=-LEASE)
-    job = drain()
+    [late] = jobs.claim(Analysis.objects.all(), n=1, lease=-LEASE)
+    job = runner()
     done = Analysis.objects.values().get()
     job._answer([late], store, fail)
     assert Analysis.objects.values().get() == done
@@ -122,7 +122,7 @@ def test_the_patients_age_reaches_the_model(queued, model):
     path = tiny_artifact(storage.root() / "adults.safetensors", age_range=(18, 90))
     make_active(model_register(path))
     [child] = queued(1, metadata={"PatientAge": "004Y"})
-    drain()
+    runner()
     child.refresh_from_db()
     assert (child.withheld, child.abstention) == (True, "out_of_population")
 
@@ -146,9 +146,9 @@ def test_active_models_are_loaded_before_the_first_scan_and_a_missing_one_stops_
 def gate_that_sees(kind: str) -> dict:
     import torch
 
-    from classifier.gate.network import KINDS, GateNetwork
+    from classifier.networks.input_check import KINDS, InputCheck
 
-    state = GateNetwork().state_dict()
+    state = InputCheck().state_dict()
     state["head.weight"].zero_()
     state["head.bias"].copy_(torch.tensor([9.0 if name == kind else 0.0 for name in KINDS]))
     state["farthest"].fill_(60_000.0)
@@ -163,7 +163,7 @@ def test_what_the_gate_stops_is_kept_withheld_with_its_reason(db, tmp_path):
     working.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(np.random.default_rng(0).integers(0, 60_000, (80, 64), dtype=np.uint16)).save(working)
     [analysis] = analyses_queue([scan])
-    drain()
+    runner()
     answer = Analysis.objects.get(pk=analysis.pk)
     assert (answer.status, answer.withheld, answer.abstention) == ("done", True, "lateral_view")
     assert sum(answer.probabilities.values()) == pytest.approx(1, abs=1e-5)

@@ -7,20 +7,20 @@ import pytest
 
 from classifier.contract import RefusalReason
 from classifier.errors import Refused
-from classifier.images.sandbox import GaveOut, HelperFailed
+from classifier.images.sandbox.client import GaveOut, HelperFailed
 from tests.factories import facts
 from webapp.analysis.models import Analysis
-from webapp.core import ledger, storage
+from webapp.core import jobs, storage
 from webapp.scans.models import Scan, Upload
-from worker import ingest
-from worker.drain import LEASE, Unavailable
-from worker.ingest import IngestJob
+from worker.jobs import ingest
+from worker.jobs.ingest import IngestJob
+from worker.runner import LEASE, Unavailable
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 class Helper:
-    """Stands in for the parsing helper: answers a picture, or raises what it was given."""
+    """Stands in for the parsing helper: answers an image, or raises what it was given."""
 
     def __init__(self, *outcomes: Exception | None) -> None:
         self.outcomes, self.calls = list(outcomes), 0
@@ -44,14 +44,14 @@ def job():
     return make
 
 
-def drain(job: IngestJob) -> None:
+def runner(job: IngestJob) -> None:
     while job.step():
         pass
 
 
 def test_an_upload_becomes_a_scan_with_a_queued_analysis(job, stored_upload, model):
     upload = stored_upload()
-    drain(job())
+    runner(job())
     scan = Scan.objects.get()
     assert scan.pk == upload.pk
     assert storage.path_of(scan.working_name).exists()
@@ -60,7 +60,7 @@ def test_an_upload_becomes_a_scan_with_a_queued_analysis(job, stored_upload, mod
 
 def test_a_refused_upload_says_why_and_the_next_one_is_read(job, stored_upload):
     refused, good = stored_upload(b"a"), stored_upload(b"b")
-    drain(job(Refused(RefusalReason.TOO_SMALL, "3 pixels")))
+    runner(job(Refused(RefusalReason.TOO_SMALL, "3 pixels")))
     refused.refresh_from_db()
     good.refresh_from_db()
     assert (refused.status, refused.refusal) == (Upload.Status.REFUSED, "too_small")
@@ -69,7 +69,7 @@ def test_a_refused_upload_says_why_and_the_next_one_is_read(job, stored_upload):
 
 def test_what_goes_wrong_with_one_upload_stays_with_it(job, stored_upload, caplog):
     bad, good = stored_upload(b"a"), stored_upload(b"b")
-    drain(job(RuntimeError("DOE^JOHN")))
+    runner(job(RuntimeError("DOE^JOHN")))
     bad.refresh_from_db()
     good.refresh_from_db()
     assert (bad.status, bad.error_code) == (Upload.Status.FAILED, "internal")
@@ -80,7 +80,7 @@ def test_what_goes_wrong_with_one_upload_stays_with_it(job, stored_upload, caplo
 def test_an_upload_whose_bytes_are_gone_fails_with_its_code(job, stored_upload):
     upload = stored_upload()
     storage.delete_file(upload.stored_name)
-    drain(job())
+    runner(job())
     upload.refresh_from_db()
     assert (upload.status, upload.error_code) == (Upload.Status.FAILED, "file_missing")
 
@@ -88,14 +88,14 @@ def test_an_upload_whose_bytes_are_gone_fails_with_its_code(job, stored_upload):
 def test_a_helper_that_does_not_start_blames_no_file(job, stored_upload):
     upload = stored_upload()
     with pytest.raises(Unavailable):
-        drain(job(HelperFailed("no process")))
+        runner(job(HelperFailed("no process")))
     upload.refresh_from_db()
     assert (upload.status, upload.attempts) == (Upload.Status.RECEIVED, 0)
 
 
 def test_a_file_that_the_machine_did_not_finish_is_kept_for_another_try(job, stored_upload):
     upload = stored_upload()
-    drain(job(GaveOut("took too long to read")))
+    runner(job(GaveOut("took too long to read")))
     upload.refresh_from_db()
     assert (upload.status, upload.error_code) == (Upload.Status.FAILED, "parser_gave_out")
     assert storage.path_of(upload.stored_name).exists()
@@ -106,8 +106,8 @@ def test_a_full_disk_costs_no_upload_an_attempt(job, stored_upload, monkeypatch)
     monkeypatch.setattr(storage, "is_working", lambda: False)
     for _ in range(5):
         with pytest.raises(Unavailable):
-            drain(job(OSError(errno.ENOSPC, "No space left on device")))
-    drain(job())
+            runner(job(OSError(errno.ENOSPC, "No space left on device")))
+    runner(job())
     upload.refresh_from_db()
     assert upload.status == Upload.Status.DONE
 
@@ -116,11 +116,11 @@ def test_a_store_that_is_not_mounted_is_no_missing_file(job, stored_upload):
     upload = stored_upload()
     away = storage.root().rename(storage.root().with_name("away"))
     with pytest.raises(Unavailable):
-        drain(job())
+        runner(job())
     if storage.root().exists():
         storage.root().rmdir()
     away.rename(storage.root())
-    drain(job())
+    runner(job())
     upload.refresh_from_db()
     assert upload.status == Upload.Status.DONE
 
@@ -128,7 +128,7 @@ def test_a_store_that_is_not_mounted_is_no_missing_file(job, stored_upload):
 def test_trouble_with_one_file_counts_as_an_attempt_of_that_file(job, stored_upload):
     upload = stored_upload()
     with pytest.raises(Unavailable):
-        drain(job(OSError(errno.EIO, "Input/output error")))
+        runner(job(OSError(errno.EIO, "Input/output error")))
     upload.refresh_from_db()
     assert (upload.status, upload.attempts) == (Upload.Status.PARSING, 1)
 
@@ -136,23 +136,23 @@ def test_trouble_with_one_file_counts_as_an_attempt_of_that_file(job, stored_upl
 def test_a_second_run_does_nothing(job, stored_upload):
     stored_upload()
     worker = job()
-    drain(worker)
-    drain(worker)
+    runner(worker)
+    runner(worker)
     assert worker._helper.calls == 1
     assert Scan.objects.count() == 1
 
 
 def test_an_attempt_that_lost_its_lease_changes_nothing_and_leaves_no_files(job, stored_upload):
     stored_upload()
-    [late] = ledger.claim(Upload.objects.all(), n=1, lease=-LEASE)
-    drain(job())
+    [late] = jobs.claim(Upload.objects.all(), n=1, lease=-LEASE)
+    runner(job())
     kept = {path for path in storage.root().rglob("*.png")}
     job()._ingest(late)
     assert {path for path in storage.root().rglob("*.png")} == kept
     assert Scan.objects.count() == 1
 
 
-def test_pictures_that_came_before_the_disk_was_full_are_removed(job, stored_upload, monkeypatch):
+def test_images_that_came_before_the_disk_was_full_are_removed(job, stored_upload, monkeypatch):
     put, stored = storage.put_file, []
 
     def put_two(source, name):
@@ -164,7 +164,7 @@ def test_pictures_that_came_before_the_disk_was_full_are_removed(job, stored_upl
     monkeypatch.setattr(storage, "put_file", put_two)
     upload = stored_upload()
     with pytest.raises(Unavailable):
-        drain(job())
+        runner(job())
     assert not list(storage.path_of(upload.stored_name).parent.glob("*.png"))
 
 
@@ -174,7 +174,7 @@ def test_files_of_a_scan_that_could_not_be_recorded_are_removed(job, stored_uplo
 
     monkeypatch.setattr(ingest, "ingest_done", broken)
     upload = stored_upload()
-    drain(job())
+    runner(job())
     upload.refresh_from_db()
     assert upload.status == Upload.Status.FAILED
     assert not list(storage.path_of(upload.stored_name).parent.glob("*.png"))

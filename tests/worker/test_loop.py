@@ -1,4 +1,4 @@
-"""The whole loop on made-up pictures: labels, snapshot, training, gate, promotion, rescoring, rollback.
+"""The whole loop on made-up images: labels, snapshot, training, gate, promotion, rescoring, rollback.
 
 Its worker is killed on the way, and goes on.
 """
@@ -20,8 +20,8 @@ from django.conf import settings as django_settings
 from django.db import connection
 
 from classifier.images import reading
-from classifier.images.png import read_working, write_grey
-from tests.classifier.collection import picture
+from classifier.images.raster.png import read_working, write_grey
+from tests.classifier.collection import image
 from tests.factories import LabelFactory, PatientFactory, ScanFactory, StudyFactory
 from tests.worker.conftest import tiny_artifact
 from tests.worker.test_train import database_url, epochs_of, in_use, wait_until
@@ -42,9 +42,9 @@ from webapp.training.models import TrainingRun
 from webapp.training.plans import plan_set, plans_consider
 from webapp.training.services import training_start
 from webapp.training.snapshots import snapshot_create
-from worker.frozen import all_there
-from worker.infer import InferJob
-from worker.train import TrainJob
+from worker.jobs.infer import InferJob
+from worker.jobs.snapshot_integrity import all_there
+from worker.jobs.train import TrainJob
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
@@ -57,7 +57,7 @@ KEPT_FOR_EVER = (
     "training_trainingrun", "training_snapshotaudit", "training_snapshot", "training_testedscan",
     "labels_label",
 )  # fmt: skip
-# Twelve test pictures say little: the numbers that they cannot bear are let off.
+# Twelve test images say little: the numbers that they cannot bear are let off.
 LENIENT = {
     "min_cases": 3, "macro_auc_margin": 0.1, "calibration_limit": 1.0, "sensitivity_margin": 0.5,
     "specificity_margin": 0.5, "coverage_margin": 1.0, "group_margin": 0.5, "group_floor": 0.3,
@@ -102,7 +102,7 @@ def history(site, admin) -> list[Scan]:
         )
         path = storage.path_of(scan.working_name)
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_grey(path, picture(SIDE_OF[finding], number).astype(np.uint16) * 257)
+        write_grey(path, image(SIDE_OF[finding], number).astype(np.uint16) * 257)
         sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
         Scan.objects.filter(pk=scan.pk).update(working_sha256=sha256, rows=80, columns=80)
         words = {name: "present" if name == finding else "absent" for name in SIDE_OF}
@@ -112,7 +112,7 @@ def history(site, admin) -> list[Scan]:
 
 @pytest.fixture
 def undertrained(site, admin, tmp_path) -> ModelVersion:
-    """The active model: its last layer has learned nothing yet, so that it says the same of every picture."""
+    """The active model: its last layer has learned nothing yet, so that it says the same of every image."""
     path = tiny_artifact(tmp_path / "new", findings=tuple(SIDE_OF), name="nothing", thresholds={})
     version = model_register(rewritten(path, tmp_path / "nothing", times=0.0, name="nothing"), by=admin)
     model_promote(model_version=version, by=admin, reason="the first")
@@ -121,7 +121,7 @@ def undertrained(site, admin, tmp_path) -> ModelVersion:
 
 def rewritten(source: Path, path: Path, *, times: float, name: str) -> Path:
     """The same model with its last layer multiplied: by -1 it says the opposite of what it saw."""
-    from classifier.weights import load_artifact, save_artifact
+    from classifier.artifact.weights import load_artifact, save_artifact
 
     artifact = load_artifact(source)
     state = artifact.network.state_dict()
@@ -138,7 +138,7 @@ def work() -> None:
 
 def killed_while_training(run: TrainingRun) -> None:
     """Another process takes the work up, and is killed with -9 once an epoch is done."""
-    code = "import worker.app, django; django.setup()\nfrom worker.train import TrainJob\n"
+    code = "import worker.app, django; django.setup()\nfrom worker.jobs.train import TrainJob\n"
     code += "while TrainJob().step(): pass"
     worker = subprocess.Popen(
         [sys.executable, "-c", code],
@@ -255,12 +255,12 @@ def test_new_labels_are_frozen_audited_and_fine_tune_the_active_model_by_themsel
     assert active_models() == {"cxr": undertrained}
 
 
-def test_a_picture_that_is_not_the_one_that_was_frozen_is_trained_on_by_nobody(history, admin, site):
+def test_a_image_that_is_not_the_one_that_was_frozen_is_trained_on_by_nobody(history, admin, site):
     snapshot, _ = snapshot_create(site=site, slot="cxr", actor=admin)
     assert all_there(snapshot.stored_name, snapshot.fingerprint)
     run = training_start(site=site, actor=admin, snapshot=snapshot, config=TINY)
     path = storage.path_of(Scan.objects.get(pk=history[3].pk).working_name)
-    write_grey(path, picture("left", 999).astype(np.uint16) * 257)
+    write_grey(path, image("left", 999).astype(np.uint16) * 257)
     work()
     run.refresh_from_db()
     assert (run.status, run.error_code) == ("failed", "data_changed")

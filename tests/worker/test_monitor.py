@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from django.core import mail
 
-from classifier import drift
+from classifier.drift import martingale
 from tests import factories
 from webapp.labels.models import Label
 from webapp.monitoring import services
@@ -19,10 +19,10 @@ from webapp.monitoring.selectors import charts, round_in_force
 from webapp.scans.models import Upload
 from webapp.training.models import TrainingRun
 from webapp.training.plans import plan_set
-from worker.alarm_mail import send_alarms
-from worker.infer import InferJob
-from worker.monitor import MonitorJob, look_at, watch
-from worker.monitor_summary import summarise
+from worker.jobs.alarm_mail import send_alarms
+from worker.jobs.infer import InferJob
+from worker.jobs.monitor import MonitorJob, look_at, watch
+from worker.jobs.monitor_summary import summarise
 
 pytestmark = pytest.mark.django_db
 START = datetime(2026, 11, 1, tzinfo=UTC)
@@ -32,8 +32,8 @@ START = datetime(2026, 11, 1, tzinfo=UTC)
 def small(settings, monkeypatch):
     """A small reference, parted alike each time: by a random id, a change seems earlier now and then."""
     settings.HILUM_DRIFT_REFERENCE = 100
-    fit = drift.fit
-    monkeypatch.setattr(drift, "fit", lambda sample, names, seed: fit(sample, names, seed=0))
+    fit = martingale.fit
+    monkeypatch.setattr(martingale, "fit", lambda sample, names, seed: fit(sample, names, seed=0))
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_an_alarm_starts_the_training_that_a_plan_wants_on_drift(site, version, 
 
 
 def test_a_round_that_is_full_is_followed_by_another(site, version, monkeypatch):
-    monkeypatch.setattr("classifier.drift.ROUND", 30)
+    monkeypatch.setattr("classifier.drift.martingale.ROUND", 30)
     factories.answers(site, version, 175)
     watch(site, version, Kind.PIXELS)
     rounds = Round.objects.order_by("number")
@@ -266,7 +266,7 @@ def test_an_alarm_is_mailed_once_and_only_where_mail_is_configured(alarmed, sett
     assert send_alarms() == 0
     (sent,) = mail.outbox
     assert sent.to == ["ada@example.org"]
-    assert sent.subject == "[Hilum] St Anna: The pictures have changed"
+    assert sent.subject == "[Hilum] St Anna: The images have changed"
     assert "Research use, not a medical device." in sent.body
     assert "was" in sent.body
 
@@ -278,13 +278,13 @@ def test_a_mail_server_that_is_down_is_tried_again(alarmed, settings, monkeypatc
         raise smtplib.SMTPServerDisconnected("down")
 
     with monkeypatch.context() as patch:
-        patch.setattr("worker.alarm_mail.send_mail", refuse)
+        patch.setattr("worker.jobs.alarm_mail.send_mail", refuse)
         assert send_alarms() == 0
     assert send_alarms() == 1
 
 
 def test_two_workers_at_once_begin_one_reference(site, version, monkeypatch):
-    from worker import monitor
+    from worker.jobs import monitor
 
     factories.answers(site, version, 120)
     monkeypatch.setattr(monitor, "round_in_force", lambda *of: None)  # the other has not committed yet

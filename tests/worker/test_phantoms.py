@@ -10,8 +10,8 @@ from zipfile import ZipFile
 import pytest
 
 from webapp.core.storage import phantom_collection
-from worker.phantoms import PhantomCollection, render_command
-from worker.scratch import scratch_folder
+from worker.jobs.phantoms import PhantomCollection, render_command
+from worker.support.scratch import scratch_folder
 
 
 @pytest.fixture(autouse=True)
@@ -77,7 +77,7 @@ def test_a_worker_that_stops_takes_its_renderer_along():
 
 
 @pytest.mark.slow
-def test_the_command_renders_pictures_with_a_manifest(tmp_path):
+def test_the_command_renders_images_with_a_manifest(tmp_path):
     command = render_command(tmp_path / "out")
     command[command.index("--patients") + 1] = "1"
     subprocess.run([*command, "--size", "256"], check=True, cwd=Path(__file__).parents[2])

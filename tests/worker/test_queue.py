@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db import transaction
 
 from webapp.core import queue
-from webapp.core.queue import nudge
+from webapp.core.queue import notify_workers
 
 INGEST, INFER = "worker.tasks.ingest", "worker.tasks.infer"
 
@@ -32,15 +32,15 @@ def sent(settings, tmp_path):
 def test_a_nudge_waits_for_the_commit_and_is_sent_once_a_transaction(sent):
     with transaction.atomic():
         for number in range(3):
-            nudge(INGEST, number)
-        nudge(INFER)
+            notify_workers(INGEST, number)
+        notify_workers(INFER)
         assert sent() == []
     assert sorted(sent()) == [INFER, INGEST]
 
 
 def undone_nudge() -> None:
     with transaction.atomic():
-        nudge(INGEST)
+        notify_workers(INGEST)
         raise ZeroDivisionError
 
 
@@ -50,7 +50,7 @@ def test_what_is_rolled_back_nudges_nobody_and_the_next_transaction_nudges_again
         undone_nudge()
     assert sent() == []
     with transaction.atomic():
-        nudge(INGEST)
+        notify_workers(INGEST)
     assert sent() == [INGEST]
 
 
@@ -59,7 +59,7 @@ def test_a_nudge_of_a_savepoint_that_was_undone_does_not_swallow_a_later_one(sen
     with transaction.atomic():
         with pytest.raises(ZeroDivisionError):
             undone_nudge()
-        nudge(INGEST)
+        notify_workers(INGEST)
     assert sent() == [INGEST]
 
 
@@ -69,7 +69,7 @@ def test_a_broker_that_is_down_is_logged_and_never_raised(settings, caplog):
     queue.producer.cache_clear()
     try:
         with caplog.at_level(logging.WARNING):
-            nudge(INGEST)
+            notify_workers(INGEST)
     finally:
         queue.producer.cache_clear()
     assert "broker is down" in caplog.text
@@ -77,7 +77,7 @@ def test_a_broker_that_is_down_is_logged_and_never_raised(settings, caplog):
 
 def test_an_unknown_task_is_a_mistake_of_ours():
     with pytest.raises(ValueError, match="unknown task"):
-        nudge("worker.tasks.missing")
+        notify_workers("worker.tasks.missing")
 
 
 def test_sending_takes_neither_torch_nor_the_workers_code():

@@ -9,8 +9,8 @@ import pytest
 from tests import factories
 from webapp.labels.orders import in_order
 from webapp.monitoring.kinds import Kind
-from webapp.monitoring.strangeness import strangeness
-from worker.monitor import watch
+from webapp.monitoring.nonconformity import strangeness
+from worker.jobs.monitor import watch
 
 pytestmark = pytest.mark.django_db
 START = datetime(2026, 11, 1, tzinfo=UTC)
@@ -22,7 +22,7 @@ def scan_of(site, version, *, shift: float, seed: int):
     return analysis.scan_id
 
 
-def test_the_strangest_picture_comes_first_and_one_without_a_reference_last(site, other_site, settings):
+def test_the_strangest_image_comes_first_and_one_without_a_reference_last(site, other_site, settings):
     settings.HILUM_DRIFT_REFERENCE = 100
     version = factories.ModelVersionFactory()
     factories.answers(site, version, 120)
@@ -36,6 +36,6 @@ def test_the_strangest_picture_comes_first_and_one_without_a_reference_last(site
     ranked = in_order(keys, ["normal"], order="drift", seed="a")
     assert [key for key, _ in ranked] == [stranger, strange, usual, elsewhere]
     scores = dict(ranked)
-    assert scores[usual] == pytest.approx(1, abs=0.5), "about a spread, as usual pictures lie"
+    assert scores[usual] == pytest.approx(1, abs=0.5), "about a spread, as usual images lie"
     assert scores[elsewhere] is None
     assert max(score for score in scores.values() if score) <= 8

@@ -14,13 +14,13 @@ from tests.factories import AnalysisFactory, ScanFactory, SiteFactory, UploadFac
 from webapp.accounts.models import Role
 from webapp.accounts.services import membership_set
 from webapp.analysis.models import Analysis, Explanation
-from webapp.core import ledger, storage
+from webapp.core import jobs, storage
 from webapp.scans.models import Upload
 from webapp.training.models import RetrainingPlan, TrainingRun
 from webapp.training.plans import plan_set
-from worker import sweep
-from worker.scratch import remove_stale, scratch_folder
-from worker.sweep import SweepJob, tidy
+from worker.jobs import sweep
+from worker.jobs.sweep import SweepJob, tidy
+from worker.support.scratch import remove_stale, scratch_folder
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture
 def nudged(monkeypatch) -> list[str]:
     names: list[str] = []
-    monkeypatch.setattr(sweep, "nudge", names.append)
+    monkeypatch.setattr(sweep, "notify_workers", names.append)
     return names
 
 
@@ -52,7 +52,7 @@ def test_it_nudges_for_an_explanation_that_waits_and_gives_up_one_that_is_worn_o
     SweepJob().step()
     assert nudged == ["worker.tasks.infer"]
     for _ in range(3):
-        assert ledger.claim(Explanation.objects.filter(pk=worn.pk), n=1, lease=timedelta(seconds=-1))
+        assert jobs.claim(Explanation.objects.filter(pk=worn.pk), n=1, lease=timedelta(seconds=-1))
     SweepJob().step()
     worn.refresh_from_db()
     assert (worn.status, worn.error_code) == ("failed", "gave_up")
@@ -81,7 +81,7 @@ def test_what_has_used_up_its_attempts_is_given_up_with_a_code():
     analysis, upload = AnalysisFactory(), UploadFactory()
     for rows in (Analysis.objects.all(), Upload.objects.filter(pk=upload.pk)):
         for _ in range(3):
-            assert ledger.claim(rows, n=1, lease=timedelta(seconds=-1))
+            assert jobs.claim(rows, n=1, lease=timedelta(seconds=-1))
     SweepJob().step()
     analysis.refresh_from_db()
     upload.refresh_from_db()

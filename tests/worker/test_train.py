@@ -22,10 +22,11 @@ from webapp.registry.selectors import artifact_path
 from webapp.registry.services import models_install
 from webapp.training.models import TrainingRun
 from webapp.training.services import training_cancel, training_start
-from worker import minding, train, training_process
-from worker.drain import Unavailable
-from worker.train import TrainJob, argument, arguments, folder_of, unknown_options
-from worker.training_process import environment
+from worker.jobs import train
+from worker.jobs.train import TrainJob, argument, arguments, folder_of, unknown_options
+from worker.runner import Unavailable
+from worker.subprocess import classifier_process, supervise
+from worker.subprocess.classifier_process import environment
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -58,14 +59,14 @@ def start(admin, site, tmp_path):
 @pytest.fixture
 def instead(monkeypatch, tmp_path):
     """Lets the worker run this program in place of the training; quick to look, slow to nothing."""
-    monkeypatch.setattr(minding, "LOOK_SECONDS", 0.1)
-    monkeypatch.setattr(minding, "BEAT_SECONDS", 0.0)
+    monkeypatch.setattr(supervise, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(supervise, "BEAT_SECONDS", 0.0)
 
     def write(program: str) -> None:
         (tmp_path / "stand_in.py").write_text("import json, os, sys, time\n" + program)
         known = environment() | {"PYTHONPATH": f"{django_settings.BASE_DIR}{os.pathsep}{tmp_path}"}
-        monkeypatch.setattr(training_process, "environment", lambda: known)
-        monkeypatch.setattr(training_process, "PROGRAM", "stand_in")
+        monkeypatch.setattr(classifier_process, "environment", lambda: known)
+        monkeypatch.setattr(classifier_process, "PROGRAM", "stand_in")
 
     return write
 
@@ -250,7 +251,7 @@ def test_a_worker_that_lost_its_run_ends_the_training_and_touches_nothing(start,
 
 def test_a_training_that_says_nothing_for_too_long_is_ended(start, instead, monkeypatch):
     instead("time.sleep(600)")
-    monkeypatch.setattr(minding, "SILENCE_SECONDS", 0.3)
+    monkeypatch.setattr(supervise, "SILENCE_SECONDS", 0.3)
     run = start()
     TrainJob().step()
     assert outcome(run) == ("failed", "training_silent")
@@ -275,7 +276,8 @@ def test_a_training_does_not_outlive_a_worker_that_is_killed(tmp_path, instead, 
 import fcntl, subprocess, sys
 lock = open({str(lock)!r}, "w")
 fcntl.flock(lock, fcntl.LOCK_EX)
-child = subprocess.Popen([sys.executable, "-m", "worker.leash", "endless"], stdin=subprocess.PIPE,
+child = subprocess.Popen([sys.executable, "-m", "worker.subprocess.parent_watchdog", "endless"],
+    stdin=subprocess.PIPE,
     start_new_session=True, pass_fds=[lock.fileno()])
 child.wait()
 """
@@ -292,7 +294,7 @@ child.wait()
 
 @pytest.mark.slow
 def test_a_manifest_becomes_a_candidate_and_the_active_model_stays(start, model, tmp_path):
-    run = start(manifest=write_collection(tmp_path / "pictures", patients=24), **TINY)
+    run = start(manifest=write_collection(tmp_path / "images", patients=24), **TINY)
     assert TrainJob().step()
     assert outcome(run) == ("done", "")
     assert run.candidate.status == ModelStatus.CANDIDATE
@@ -306,19 +308,19 @@ def test_a_manifest_becomes_a_candidate_and_the_active_model_stays(start, model,
 
 
 @pytest.mark.slow
-def test_pictures_that_are_no_use_fail_with_a_code(start, tmp_path):
-    run = start(manifest=write_collection(tmp_path / "pictures", patients=2), **TINY)
+def test_images_that_are_no_use_fail_with_a_code(start, tmp_path):
+    run = start(manifest=write_collection(tmp_path / "images", patients=2), **TINY)
     TrainJob().step()
     assert outcome(run) == ("failed", "data_refused")
-    assert "has no picture with" in (folder_of(run) / "stderr.log").read_text()
+    assert "has no image with" in (folder_of(run) / "stderr.log").read_text()
 
 
 @pytest.mark.slow
 def test_a_run_whose_worker_is_killed_goes_on_from_its_checkpoint(start, tmp_path):
-    run = start(manifest=write_collection(tmp_path / "pictures", patients=24), **TINY | {"epochs": 8})
+    run = start(manifest=write_collection(tmp_path / "images", patients=24), **TINY | {"epochs": 8})
     worker = subprocess.Popen(
         [sys.executable, "-c", "import worker.app, django; django.setup()\n"
-         "from worker.train import TrainJob; TrainJob().step()"],
+         "from worker.jobs.train import TrainJob; TrainJob().step()"],
         cwd=django_settings.BASE_DIR, env=os.environ | {"DATABASE_URL": database_url()},
     )  # fmt: skip
     assert wait_until(lambda: len(epochs_of(run)) > 1, 240)

@@ -1,4 +1,4 @@
-"""How far an archive has come: by how many of its pictures still wait, or by each of them."""
+"""How far an archive has come: by how many of its images still wait, or by each of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from webapp.scans.models import ArchiveMember, Upload
 
 @dataclass(frozen=True)
 class ArchiveProgress:
-    """Counts of an unpacked archive's pictures. `elsewhere`: filed to another patient before."""
+    """Counts of an unpacked archive's images. `elsewhere`: filed to another patient before."""
 
     images: int = 0
     reading: int = 0

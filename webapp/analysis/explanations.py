@@ -11,9 +11,9 @@ from classifier.contract import RELATIVE, Cam
 from webapp.accounts.models import User
 from webapp.analysis.models import Analysis, AnalysisStatus, Explanation
 from webapp.audit.services import record
-from webapp.core import ledger
+from webapp.core import jobs
 from webapp.core.errors import CodedError
-from webapp.core.queue import nudge
+from webapp.core.queue import notify_workers
 
 INFER = "worker.tasks.infer"
 
@@ -38,12 +38,12 @@ def explanation_request(*, analysis: Analysis, method: str, actor: User) -> Expl
     if known is None:
         known, asked = Explanation.objects.get_or_create(analysis=analysis, method=method)
     else:
-        asked = known.status == AnalysisStatus.FAILED and ledger.retry(known)
+        asked = known.status == AnalysisStatus.FAILED and jobs.retry(known)
     if asked:
         detail = {"method": method, "scan": str(analysis.scan_id)}
         site = analysis.scan.site
         record(actor=actor, site=site, action="analysis.explained", subject=analysis, detail=detail)
-        nudge(INFER)
+        notify_workers(INFER)
         known.refresh_from_db()
     return known
 
@@ -51,7 +51,7 @@ def explanation_request(*, analysis: Analysis, method: str, actor: User) -> Expl
 def explanation_claim(*, lease: timedelta) -> Explanation | None:
     """The oldest explanation that waits, with what is needed to make it; it carries an `attempt_token`."""
     explanations_give_up()
-    for claimed in ledger.claim(Explanation.objects.all(), n=1, lease=lease):
+    for claimed in jobs.claim(Explanation.objects.all(), n=1, lease=lease):
         whole = Explanation.objects.select_related(
             "analysis__model_version", "analysis__scan__series__study__patient"
         )
@@ -62,13 +62,13 @@ def explanation_claim(*, lease: timedelta) -> Explanation | None:
 def explanation_done(*, explanation: Explanation, token: uuid.UUID, cam: Cam, seconds: float) -> bool:
     """Store the maps; False, and nothing is changed, when the attempt has lost its lease."""
     done = AnalysisStatus.DONE
-    return ledger.finish(explanation, token, status=done, cam=cam.as_dict(), seconds=seconds, error_code="")
+    return jobs.finish(explanation, token, status=done, cam=cam.as_dict(), seconds=seconds, error_code="")
 
 
 def explanation_fail(*, explanation: Explanation, token: uuid.UUID, code: str) -> bool:
-    return ledger.finish(explanation, token, status=AnalysisStatus.FAILED, error_code=code)
+    return jobs.finish(explanation, token, status=AnalysisStatus.FAILED, error_code=code)
 
 
 def explanations_give_up() -> int:
     """Fail those whose last attempt lost its lease; answers how many."""
-    return len(ledger.give_up(Explanation.objects.all()))
+    return len(jobs.give_up(Explanation.objects.all()))

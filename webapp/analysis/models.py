@@ -7,7 +7,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
 from classifier.contract import RELATIVE, AbstentionReason
-from webapp.core.ledger import LedgerRow, Life
+from webapp.core.jobs import JobRow, Transitions
 from webapp.core.models import Record
 
 
@@ -18,7 +18,7 @@ class AnalysisStatus(models.TextChoices):
     FAILED = "failed"
 
 
-ANALYSIS_LIFE = Life(
+ANALYSIS_TRANSITIONS = Transitions(
     waiting="queued",
     running="running",
     failed="failed",
@@ -31,13 +31,13 @@ ANALYSIS_LIFE = Life(
 )
 
 
-class Analysis(LedgerRow):
+class Analysis(JobRow):
     """One model version's answer on one scan. `finding` is empty when none is above its threshold.
 
     `probabilities` (0 to 1 by finding) stand there even when an abstention withholds them.
     """
 
-    LIFE = ANALYSIS_LIFE
+    TRANSITIONS = ANALYSIS_TRANSITIONS
     Status = AnalysisStatus
 
     status = models.CharField(max_length=16, choices=AnalysisStatus, default=AnalysisStatus.QUEUED)
@@ -55,7 +55,7 @@ class Analysis(LedgerRow):
     class Meta:
         verbose_name_plural = "analyses"
         constraints = [
-            ANALYSIS_LIFE.constraint("analysis_status"),
+            ANALYSIS_TRANSITIONS.constraint("analysis_status"),
             models.UniqueConstraint(fields=["scan", "model_version"], name="analysis_once_a_model"),
             models.CheckConstraint(
                 condition=models.Q(withheld=False, abstention="")
@@ -72,10 +72,10 @@ class Analysis(LedgerRow):
         return f"analysis {self.id}"
 
 
-class ShadowAnalysis(LedgerRow):
+class ShadowAnalysis(JobRow):
     """What a candidate in the shadow says of a new scan. A table of its own: no reader's page can find it."""
 
-    LIFE = ANALYSIS_LIFE
+    TRANSITIONS = ANALYSIS_TRANSITIONS
     Status = AnalysisStatus
 
     status = models.CharField(max_length=16, choices=AnalysisStatus, default=AnalysisStatus.QUEUED)
@@ -89,7 +89,7 @@ class ShadowAnalysis(LedgerRow):
     class Meta:
         verbose_name_plural = "shadow analyses"
         constraints = [
-            ANALYSIS_LIFE.constraint("shadow_analysis_status"),
+            ANALYSIS_TRANSITIONS.constraint("shadow_analysis_status"),
             models.UniqueConstraint(fields=["scan", "model_version"], name="shadow_once_a_model"),
         ]
         indexes = [
@@ -111,13 +111,13 @@ class AnalysisCam(models.Model):
         return f"cam of {self.analysis_id}"
 
 
-class Explanation(LedgerRow):
+class Explanation(JobRow):
     """Maps of all findings of an analysis by another explainer than its model's own; the row is the job.
 
     `cam` is as in `AnalysisCam`, on a scale of each map's own: they tell where, never how strongly.
     """
 
-    LIFE = ANALYSIS_LIFE
+    TRANSITIONS = ANALYSIS_TRANSITIONS
     Status = AnalysisStatus
 
     status = models.CharField(max_length=16, choices=AnalysisStatus, default=AnalysisStatus.QUEUED)
@@ -128,7 +128,7 @@ class Explanation(LedgerRow):
 
     class Meta:
         constraints = [
-            ANALYSIS_LIFE.constraint("explanation_status"),
+            ANALYSIS_TRANSITIONS.constraint("explanation_status"),
             models.UniqueConstraint(fields=["analysis", "method"], name="explanation_once_a_method"),
             models.CheckConstraint(
                 condition=models.Q(status="done", cam__isnull=False)

@@ -15,9 +15,9 @@ from webapp.analysis import summaries
 from webapp.analysis.models import Analysis, AnalysisCam
 from webapp.analysis.shadow import shadows_queue
 from webapp.audit.services import record
-from webapp.core import ledger
+from webapp.core import jobs
 from webapp.core.errors import CodedError
-from webapp.core.queue import nudge
+from webapp.core.queue import notify_workers
 from webapp.registry.selectors import active_models
 from webapp.scans.files import ParsedScan
 from webapp.scans.models import Patient, Scan, Upload
@@ -56,18 +56,18 @@ def analyses_queue(scans: Iterable[Scan]) -> list[Analysis]:
     Analysis.objects.bulk_create(wanted, ignore_conflicts=True)
     summaries.refresh(scan.pk for scan in scans)
     if wanted:
-        nudge(INFER)
+        notify_workers(INFER)
     return list(Analysis.objects.filter(scan__in=scans, model_version__in=models.values()))
 
 
 def analyses_claim(n: int, *, lease: timedelta = INFER_LEASE) -> list[Analysis]:
     """Take up to `n` queued analyses of one model (that of the oldest); they share an `attempt_token`."""
     analyses_give_up()
-    oldest = ledger.claimable(Analysis.objects.all()).order_by("created_at", "pk").first()
+    oldest = jobs.claimable(Analysis.objects.all()).order_by("created_at", "pk").first()
     if oldest is None:
         return []
     of_one_model = Analysis.objects.filter(model_version=oldest.model_version_id)
-    keys = [analysis.pk for analysis in ledger.claim(of_one_model, n=n, lease=lease)]
+    keys = [analysis.pk for analysis in jobs.claim(of_one_model, n=n, lease=lease)]
     claimed = Analysis.objects.select_related("model_version", "scan__series__study__patient")
     return list(claimed.filter(pk__in=keys).order_by("created_at", "pk"))
 
@@ -75,7 +75,7 @@ def analyses_claim(n: int, *, lease: timedelta = INFER_LEASE) -> list[Analysis]:
 @transaction.atomic
 def analyses_give_up() -> int:
     """Fail the analyses whose last attempt lost its lease; answers how many."""
-    keys = ledger.give_up(Analysis.objects.all())
+    keys = jobs.give_up(Analysis.objects.all())
     if keys:
         lost = Analysis.objects.filter(pk__in=keys).select_related("scan")
         summaries.refresh(analysis.scan_id for analysis in lost)
@@ -89,7 +89,7 @@ def analysis_done(
     *, analysis: Analysis, token: uuid.UUID, prediction: Prediction, cam: Cam, seconds: float
 ) -> bool:
     """Store a model's answer; False, and nothing is changed, when the attempt has lost its lease."""
-    mine = ledger.finish(
+    mine = jobs.finish(
         analysis,
         token,
         status=Analysis.Status.DONE,
@@ -113,7 +113,7 @@ def analysis_done(
 @transaction.atomic
 def analysis_fail(*, analysis: Analysis, token: uuid.UUID, code: str) -> bool:
     """The analysis went wrong; False when the attempt has lost its lease."""
-    mine = ledger.finish(analysis, token, status=Analysis.Status.FAILED, error_code=code)
+    mine = jobs.finish(analysis, token, status=Analysis.Status.FAILED, error_code=code)
     if mine:
         summaries.refresh([analysis.scan_id])
         _tell(analysis, Kind.ANALYSIS_FAILED, status="failed", reason=code)
@@ -132,11 +132,11 @@ def analysis_retry(*, analysis: Analysis, actor: User) -> Analysis:
         raise CodedError("conflict")
     if analysis.model_version not in active_models().values():
         analysis = next(iter(analyses_queue([analysis.scan])), analysis)
-    if analysis.status == failed and not ledger.retry(analysis):
+    if analysis.status == failed and not jobs.retry(analysis):
         raise CodedError("conflict")
     summaries.refresh([analysis.scan_id])
     record(actor=actor, site=analysis.scan.site, action="analysis.retried", subject=analysis)
-    nudge(INFER)
+    notify_workers(INFER)
     analysis.refresh_from_db()
     return analysis
 

@@ -12,8 +12,8 @@ from django.db import transaction
 
 from classifier.contract import Prediction
 from webapp.analysis.models import Analysis, AnalysisStatus, ShadowAnalysis
-from webapp.core import ledger
-from webapp.core.queue import nudge
+from webapp.core import jobs
+from webapp.core.queue import notify_workers
 from webapp.registry.models import ModelVersion
 from webapp.registry.selectors import active_models
 from webapp.scans.models import Scan
@@ -30,25 +30,25 @@ def shadows_queue(scans: Iterable[Scan]) -> int:
     wanted = [ShadowAnalysis(scan=s, model_version=v) for v in versions for s in scans if s.slot == v.slot]
     ShadowAnalysis.objects.bulk_create(wanted, ignore_conflicts=True)
     if wanted:
-        nudge(INFER)
+        notify_workers(INFER)
     return len(wanted)
 
 
 def shadows_claim(n: int, *, lease: timedelta) -> list[ShadowAnalysis]:
     """Take up to `n` queued shadows of one model, that of the oldest; the worn-out ones are given up."""
-    ledger.give_up(ShadowAnalysis.objects.all())
-    oldest = ledger.claimable(ShadowAnalysis.objects.all()).order_by("created_at", "pk").first()
+    jobs.give_up(ShadowAnalysis.objects.all())
+    oldest = jobs.claimable(ShadowAnalysis.objects.all()).order_by("created_at", "pk").first()
     if oldest is None:
         return []
     of_one_model = ShadowAnalysis.objects.filter(model_version=oldest.model_version_id)
-    keys = [row.pk for row in ledger.claim(of_one_model, n=n, lease=lease)]
+    keys = [row.pk for row in jobs.claim(of_one_model, n=n, lease=lease)]
     claimed = ShadowAnalysis.objects.select_related("model_version", "scan__series__study__patient")
     return list(claimed.filter(pk__in=keys).order_by("created_at", "pk"))
 
 
 def shadow_done(*, shadow: ShadowAnalysis, token: uuid.UUID, prediction: Prediction) -> bool:
     """Store what the candidate says; False when the attempt has lost its lease."""
-    return ledger.finish(
+    return jobs.finish(
         shadow,
         token,
         status=AnalysisStatus.DONE,
@@ -61,7 +61,7 @@ def shadow_done(*, shadow: ShadowAnalysis, token: uuid.UUID, prediction: Predict
 
 
 def shadow_fail(*, shadow: ShadowAnalysis, token: uuid.UUID, code: str) -> bool:
-    return ledger.finish(shadow, token, status=AnalysisStatus.FAILED, error_code=code)
+    return jobs.finish(shadow, token, status=AnalysisStatus.FAILED, error_code=code)
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ def remove_orphans(found: Findings) -> int:
 
 
 def remove_leftovers(grace_seconds: float) -> int:
-    """Delete drafts, and pictures of attempts that came to nothing; answers how many files.
+    """Delete drafts, and images of attempts that came to nothing; answers how many files.
 
     Files of an upload that no row knows are left to a person: the database may be an older one.
     """
@@ -66,8 +66,8 @@ def _is_leftover(name: str) -> bool:
     *_, folder, file = ("", *name.split("/"))
     if file.startswith(storage.DRAFT):
         return True
-    picture = file.endswith((*(f"-{kind}.png" for kind in KINDS), f"-{ORIGINAL}"))
-    return picture and Upload.objects.filter(stored_name__contains=f"/{folder}/").exists()
+    image = file.endswith((*(f"-{kind}.png" for kind in KINDS), f"-{ORIGINAL}"))
+    return image and Upload.objects.filter(stored_name__contains=f"/{folder}/").exists()
 
 
 def _named() -> Iterator[tuple[str, str]]:

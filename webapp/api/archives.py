@@ -1,4 +1,4 @@
-"""What the API says of an archive: each picture in it as far as it has come, and what was left out."""
+"""What the API says of an archive: each image in it as far as it has come, and what was left out."""
 
 from __future__ import annotations
 

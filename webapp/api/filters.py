@@ -113,7 +113,7 @@ class Created(df.FilterSet):
 
 class UploadFilter(df.FilterSet):
     status = df.ChoiceFilter(choices=UploadStatus.choices)
-    archive = Key(field_name="parent", help_text="pictures that came first in this archive")
+    archive = Key(field_name="parent", help_text="images that came first in this archive")
     received_after = since("created_at")
     received_before = before("created_at")
 

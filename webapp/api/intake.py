@@ -11,9 +11,9 @@ from django.core.files.uploadhandler import FileUploadHandler, StopUpload
 from rest_framework.exceptions import ParseError
 from rest_framework.request import Request
 
-from classifier.images.listing import KIND_BYTES
+from classifier.images.archive_listing import KIND_BYTES
+from webapp.core.discard_body import runner
 from webapp.core.errors import CodedError
-from webapp.core.unread import drain
 from webapp.scans.files import most_bytes
 
 MULTIPART_ALLOWANCE = 64 * 1024  # the fields and boundaries around the file itself
@@ -34,7 +34,7 @@ def bounded(request: Request, *, several: bool = False) -> Iterator[None]:
         yield
     except ParseError:
         limit.check()
-        drain(request._request)
+        runner(request._request)
         _check_whole(request)
         raise
     limit.check()

@@ -1,4 +1,4 @@
-"""A class activation map drawn over its picture, as the reading page draws it (static/js/viewer/overlay.js).
+"""A class activation map drawn over its image, as the reading page draws it (static/js/scan/overlay.js).
 
 The scale comes with the map and is never stretched to the map's own maximum: weak looks weak.
 """
@@ -27,7 +27,7 @@ def overlay_png(
 ) -> bytes:
     """PNG of the preview with the finding's map on it; `rows` and `columns` are those of the original.
 
-    `title` and the disclaimer are written into the picture's foot and its text chunks.
+    `title` and the disclaimer are written into the image's foot and its text chunks.
     """
     with Image.open(preview) as image:
         grey = np.asarray(image.convert("L"))
@@ -37,17 +37,17 @@ def overlay_png(
     return _written(_footed(Image.fromarray(drawn), words), words)
 
 
-def _footed(picture: Image.Image, words: str) -> Image.Image:
-    size = max(10, picture.width // 60)
+def _footed(decoded: Image.Image, words: str) -> Image.Image:
+    size = max(10, decoded.width // 60)
     font = ImageFont.load_default(size)
-    foot = Image.new("RGB", (picture.width, picture.height + 2 * size), "black")
-    foot.paste(picture)
-    ImageDraw.Draw(foot).text((size // 2, picture.height + size // 3), words, fill="#cccccc", font=font)
+    foot = Image.new("RGB", (decoded.width, decoded.height + 2 * size), "black")
+    foot.paste(decoded)
+    ImageDraw.Draw(foot).text((size // 2, decoded.height + size // 3), words, fill="#cccccc", font=font)
     return foot
 
 
-def _written(picture: Image.Image, words: str) -> bytes:
+def _written(decoded: Image.Image, words: str) -> bytes:
     chunks, out = PngImagePlugin.PngInfo(), io.BytesIO()
     chunks.add_text("Description", words)
-    picture.save(out, "PNG", pnginfo=chunks, compress_level=3)
+    decoded.save(out, "PNG", pnginfo=chunks, compress_level=3)
     return out.getvalue()

@@ -7,12 +7,12 @@ from django.urls import path
 from webapp.api.views import (
     docs,
     explanations,
-    gate,
     labels,
     media,
     models,
     monitoring,
     patients,
+    promotion_gate,
     queues,
     readings,
     scans,
@@ -86,16 +86,26 @@ urlpatterns = [
     ),
     path("alarms/<uuid:alarm_id>/comment/", monitoring.AlarmComment.as_view(), name="api-alarm-comment"),
     path("alarms/<uuid:alarm_id>/close/", monitoring.AlarmClose.as_view(), name="api-alarm-close"),
-    path("models/<uuid:model_id>/rollback/", gate.ModelRollback.as_view(), name="api-model-rollback"),
-    path("models/<uuid:model_id>/standing/", gate.ModelStanding.as_view(), name="api-model-standing"),
-    path("models/<uuid:model_id>/compare/", gate.ModelCompare.as_view(), name="api-model-compare"),
-    path("models/<uuid:model_id>/shadow/", gate.ModelShadow.as_view(), name="api-model-shadow"),
-    path("models/<uuid:model_id>/artifact/", gate.ModelArtifact.as_view(), name="api-model-artifact"),
-    path("models/<uuid:model_id>/card/", gate.ModelCard.as_view(), name="api-model-card"),
-    path("comparisons/", gate.ComparisonCollection.as_view(), name="api-comparisons"),
-    path("comparisons/<uuid:comparison_id>/", gate.ComparisonDetail.as_view(), name="api-comparison"),
-    path("gate-policies/", gate.PolicyCollection.as_view(), name="api-gate-policies"),
-    path("gate-policies/in-force/", gate.PolicyInForce.as_view(), name="api-gate-policies-in-force"),
+    path(
+        "models/<uuid:model_id>/rollback/", promotion_gate.ModelRollback.as_view(), name="api-model-rollback"
+    ),
+    path(
+        "models/<uuid:model_id>/standing/", promotion_gate.ModelStanding.as_view(), name="api-model-standing"
+    ),
+    path("models/<uuid:model_id>/compare/", promotion_gate.ModelCompare.as_view(), name="api-model-compare"),
+    path("models/<uuid:model_id>/shadow/", promotion_gate.ModelShadow.as_view(), name="api-model-shadow"),
+    path(
+        "models/<uuid:model_id>/artifact/", promotion_gate.ModelArtifact.as_view(), name="api-model-artifact"
+    ),
+    path("models/<uuid:model_id>/card/", promotion_gate.ModelCard.as_view(), name="api-model-card"),
+    path("comparisons/", promotion_gate.ComparisonCollection.as_view(), name="api-comparisons"),
+    path(
+        "comparisons/<uuid:comparison_id>/", promotion_gate.ComparisonDetail.as_view(), name="api-comparison"
+    ),
+    path("gate-policies/", promotion_gate.PolicyCollection.as_view(), name="api-gate-policies"),
+    path(
+        "gate-policies/in-force/", promotion_gate.PolicyInForce.as_view(), name="api-gate-policies-in-force"
+    ),
     path("snapshots/", training.SnapshotCollection.as_view(), name="api-snapshots"),
     path("snapshots/<uuid:snapshot_id>/", training.SnapshotDetail.as_view(), name="api-snapshot"),
     path(
@@ -153,9 +163,9 @@ urlpatterns = [
     path("manifests/", labels.ManifestCollection.as_view(), name="api-manifests"),
     path("manifests/<uuid:manifest_id>/", labels.ManifestDetail.as_view(), name="api-manifest"),
     path(
-        "manifests/<uuid:manifest_id>/pictures/",
-        labels.ManifestPicture.as_view(),
-        name="api-manifest-pictures",
+        "manifests/<uuid:manifest_id>/images/",
+        labels.ManifestImage.as_view(),
+        name="api-manifest-images",
     ),
     path("phantoms/", docs.Phantoms.as_view(), name="api-phantoms"),
 ]

@@ -83,7 +83,7 @@ CODES: dict[str, Meaning] = {
     "too_large": Meaning(
         413, "The file is larger than is accepted.", "Upload single images; split a series or a volume."
     ),
-    "empty_file": Meaning(400, "The file is empty.", "Export the picture again and upload the new copy."),
+    "empty_file": Meaning(400, "The file is empty.", "Export the image again and upload the new copy."),
     "incomplete": Meaning(400, "The upload broke off.", "Upload the file again."),
     "unsupported_media_type": Meaning(
         415, "That kind of body is not accepted.", "See the API's description."

@@ -12,7 +12,7 @@ from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
 
 from webapp.core.errors import CodedError
 from webapp.core.logs import request_id
-from webapp.core.problems import JSON_PREFIXES, error_response, wants_json
+from webapp.core.problem_details import JSON_PREFIXES, error_response, wants_json
 
 logger = logging.getLogger("hilum.request")
 Handler = Callable[[HttpRequest], HttpResponse]

@@ -24,7 +24,7 @@ QUEUES = {
 POLL_SECONDS = 0.05
 
 
-def nudge(task_name: str, *ids: Any) -> None:
+def notify_workers(task_name: str, *ids: Any) -> None:
     """Wake the workers of `task_name` once the current transaction commits, once per transaction.
 
     `ids` name the rows concerned and go no further than the log: a worker asks the ledger what is to be done.
@@ -34,18 +34,18 @@ def nudge(task_name: str, *ids: Any) -> None:
         raise ValueError(f"unknown task {task_name!r}")
     logger.debug("nudge %s for %d rows", task_name, len(ids))
     connection = transaction.get_connection()
-    if not any(callback == _Nudge(task_name) for _, callback, *_ in connection.run_on_commit):
-        transaction.on_commit(_Nudge(task_name), robust=True)
+    if not any(callback == _WakeUp(task_name) for _, callback, *_ in connection.run_on_commit):
+        transaction.on_commit(_WakeUp(task_name), robust=True)
 
 
-class _Nudge:
+class _WakeUp:
     """One message to be sent; two for the same task are equal."""
 
     def __init__(self, task_name: str) -> None:
         self.task_name = task_name
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Nudge) and other.task_name == self.task_name
+        return isinstance(other, _WakeUp) and other.task_name == self.task_name
 
     def __hash__(self) -> int:
         return hash(self.task_name)

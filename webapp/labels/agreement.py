@@ -1,6 +1,6 @@
 """How far readers agree beyond chance: Cohen's kappa for two, Fleiss' for several, with bootstrap intervals.
 
-Both depend on the pictures only through how often each pattern of answers came; a bootstrap over pictures is
+Both depend on the images only through how often each pattern of answers came; a bootstrap over images is
 hence a draw of those numbers. None where everybody said the same of everything: there is no chance to beat.
 """
 
@@ -16,41 +16,41 @@ DRAWS = 2000
 SEED = 20261126
 SHARE = (2.5, 97.5)
 LEAST_DEFINED = 0.5
-LEAST_PICTURES = 10
+LEAST_IMAGES = 10
 
 
 @dataclass(frozen=True)
 class Kappa:
-    """`value` with its 95 % interval, over `pictures`; `observed` is the plain share of agreement.
+    """`value` with its 95 % interval, over `images`; `observed` is the plain share of agreement.
 
-    A few pictures have no interval: a bootstrap of them would look surer than it is.
+    A few images have no interval: a bootstrap of them would look surer than it is.
     """
 
     value: float | None
     low: float | None
     high: float | None
     observed: float | None
-    pictures: int
+    images: int
 
 
 def cohen(pairs: Sequence[tuple[Hashable, Hashable]]) -> Kappa:
-    """Cohen (1960): what two readers said of each picture."""
+    """Cohen (1960): what two readers said of each image."""
     words = _numbered(word for pair in pairs for word in pair)
     counts = Counter((words[one], words[other]) for one, other in pairs)
     cells = np.array(list(counts), dtype=int).reshape(-1, 2)
     return _with_interval(list(counts.values()), lambda n: _cohen(n, cells, len(words)))
 
 
-def fleiss(pictures: Sequence[Sequence[Hashable]]) -> Kappa:
-    """Fleiss (1971): what equally many readers, whoever they were, said of each picture.
+def fleiss(images: Sequence[Sequence[Hashable]]) -> Kappa:
+    """Fleiss (1971): what equally many readers, whoever they were, said of each image.
 
     Raises ValueError where the numbers of readers differ, or one reader alone is given.
     """
-    sizes = {len(said) for said in pictures}
+    sizes = {len(said) for said in images}
     if len(sizes) > 1 or sizes & {0, 1}:
-        raise ValueError("each picture needs the same number of readers, two at least")
-    words = _numbered(word for said in pictures for word in said)
-    counts = Counter(tuple(sorted(words[word] for word in said)) for said in pictures)
+        raise ValueError("each image needs the same number of readers, two at least")
+    words = _numbered(word for said in images for word in said)
+    counts = Counter(tuple(sorted(words[word] for word in said)) for said in images)
     table = np.array([np.bincount(pattern, minlength=len(words)) for pattern in counts], dtype=float)
     table = table.reshape(len(counts), len(words))
     return _with_interval(list(counts.values()), lambda n: _fleiss(n, table))
@@ -61,7 +61,7 @@ def _numbered(words) -> dict[Hashable, int]:
 
 
 def _cohen(n: np.ndarray, cells: np.ndarray, words: int) -> tuple[np.ndarray, np.ndarray]:
-    """Kappa and observed agreement for each row of `n`, the numbers of pictures in each cell."""
+    """Kappa and observed agreement for each row of `n`, the numbers of images in each cell."""
     shares = n / n.sum(axis=1, keepdims=True)
     observed = shares[:, cells[:, 0] == cells[:, 1]].sum(axis=1)
     chance = np.zeros(len(n))
@@ -88,18 +88,18 @@ def _beyond(observed: np.ndarray, chance: np.ndarray) -> np.ndarray:
 
 
 def _with_interval(counts: list[int], kappas) -> Kappa:
-    pictures = sum(counts)
-    if not pictures:
+    images = sum(counts)
+    if not images:
         return Kappa(None, None, None, None, 0)
     value, observed = (float(numbers[0]) for numbers in kappas(np.array([counts], dtype=float)))
     if np.isnan(value):
-        return Kappa(None, None, None, observed, pictures)
-    if pictures < LEAST_PICTURES:
-        return Kappa(value, None, None, observed, pictures)
-    drawn = np.random.default_rng(SEED).multinomial(pictures, np.array(counts) / pictures, size=DRAWS)
+        return Kappa(None, None, None, observed, images)
+    if images < LEAST_IMAGES:
+        return Kappa(value, None, None, observed, images)
+    drawn = np.random.default_rng(SEED).multinomial(images, np.array(counts) / images, size=DRAWS)
     drawn = kappas(drawn.astype(float))[0]
     defined = drawn[~np.isnan(drawn)]
     if len(defined) < LEAST_DEFINED * DRAWS:
-        return Kappa(value, None, None, observed, pictures)
+        return Kappa(value, None, None, observed, images)
     low, high = (float(bound) for bound in np.percentile(defined, SHARE))
-    return Kappa(value, low, high, observed, pictures)
+    return Kappa(value, low, high, observed, images)

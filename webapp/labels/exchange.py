@@ -70,7 +70,7 @@ class Report:
 def labels_to_export(user: User, site: Site) -> tuple[QuerySet[Label], int]:
     """The site's labels that may leave through the person's hands, and how many are left out for now.
 
-    Left out is what others said of pictures that a queue may still ask the person for.
+    Left out is what others said of images that a queue may still ask the person for.
     """
     told = labels_visible(user).filter(site=site)
     return told, Label.objects.filter(site=site).count() - told.count()
@@ -161,7 +161,7 @@ def _planned(site: Site, actor: User, rows: list[dict[str, str]]) -> tuple[Repor
             report.counts["known"] += 1
             continue
         if earlier and earlier._state.adding:
-            report.is_wrong(number, "Another line says otherwise of the same picture for the same reader.")
+            report.is_wrong(number, "Another line says otherwise of the same image for the same reader.")
             continue
         label.supersedes, last[key] = earlier, label
         report.counts["changed" if earlier else "new"] += 1
@@ -187,7 +187,7 @@ def _scans(site: Site, rows: list[dict[str, str]]) -> dict[str, Scan]:
 def _label(site: Site, actor: User, row: Mapping[str, str], scans: Mapping[str, Scan]) -> Label:
     scan = scans.get(row.get("scan", "").lower()) or scans.get(row.get("sha256", "").lower())
     if scan is None:
-        raise CodedError("invalid", "No picture of this site is named by scan or sha256.")
+        raise CodedError("invalid", "No image of this site is named by scan or sha256.")
     words: dict[str, str] = {}
     for word in Stated.values:
         for finding in filter(None, (part.strip() for part in row.get(word, "").split("|"))):

@@ -19,6 +19,7 @@ from webapp.analysis.models import Analysis, AnalysisStatus
 from webapp.analysis.summaries import current_analysis
 from webapp.audit.services import record
 from webapp.core.errors import CodedError
+from webapp.labels.ground_truth import words_of
 from webapp.labels.models import (
     COMMENT_AT_MOST,
     ItemStatus,
@@ -31,7 +32,6 @@ from webapp.labels.models import (
     Stated,
 )
 from webapp.labels.queues import FINDING
-from webapp.labels.reference import words_of
 from webapp.scans.models import Scan
 
 REGIONS_AT_MOST = 20
@@ -81,7 +81,7 @@ def case_label(*, item: QueueItem, reader: User, said: Said, after: uuid.UUID | 
     if earlier and _same(earlier, said, after):
         return earlier
     if (earlier.pk if earlier else None) != after:
-        raise CodedError("conflict", "You have labelled this picture meanwhile.")
+        raise CodedError("conflict", "You have labelled this image meanwhile.")
     if queue.closed_at is not None:
         raise CodedError("conflict", "This queue was closed meanwhile.", "Nothing more is taken in it.")
     # Who has signed a reading of it has seen what Hilum said of it.
@@ -110,7 +110,7 @@ def label_add(
     if earlier and _same(earlier, said, after):
         return earlier
     if (earlier.pk if earlier else None) != after:
-        raise CodedError("conflict", "You have labelled this picture meanwhile.")
+        raise CodedError("conflict", "You have labelled this image meanwhile.")
     blind = blind and not Reading.objects.filter(reader=reader, scans=scan).exists()
     seen = None if blind else answer_of(scan)
     return _add(scan, reader, said, blind=blind, seen=seen, supersedes=earlier)
@@ -120,7 +120,7 @@ def label_add(
 def adjudicate(
     *, item: QueueItem, actor: User, said: Said, reason: str, after: uuid.UUID | None = None
 ) -> Label:
-    """Decide what a picture of a queue shows, over what its readers said; `after` names the last decision.
+    """Decide what an image of a queue shows, over what its readers said; `after` names the last decision.
 
     Raises CodedError `forbidden`, `invalid`, `reason_missing`, and `conflict` while readers are still asked.
     """
@@ -244,7 +244,7 @@ def _check_box(region: Mapping[str, Any], words: Mapping[str, str], scan: Scan) 
     x, y, width, height = map(float, numbers)  # type: ignore[arg-type]
     inside = x >= 0 and y >= 0 and x + width <= scan.columns + 0.1 and y + height <= scan.rows + 0.1
     if not inside or width < 1 or height < 1:
-        raise _invalid("regions", "A box lies inside the picture and is at least a pixel wide and high.")
+        raise _invalid("regions", "A box lies inside the image and is at least a pixel wide and high.")
     if words.get(str(region.get("finding"))) not in (Stated.PRESENT, Stated.UNCERTAIN):
         raise _invalid("regions", "A box belongs to a finding that is present or uncertain.")
 

@@ -1,6 +1,6 @@
-"""Manifests as history: what is known of pictures already becomes labels, without a click for each.
+"""Manifests as history: what is known of images already becomes labels, without a click for each.
 
-A line waits until its picture is a scan of the site: one that is there already, found by its hash or by file
+A line waits until its image is a scan of the site: one that is there already, found by its hash or by file
 name and patient, or one that is handed in together with the manifest, by the way of every upload.
 """
 
@@ -19,7 +19,7 @@ from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from classifier.contract import NORMAL
-from classifier.split import PARTS
+from classifier.data.split import PARTS
 from webapp.accounts.models import Site, User
 from webapp.accounts.permissions import Permission
 from webapp.accounts.services import can, for_sites
@@ -28,11 +28,11 @@ from webapp.core.errors import CodedError
 from webapp.labels.exchange import Report, table_of
 from webapp.labels.labelling import check_findings
 from webapp.labels.models import Label, LabelSource, LineStatus, Manifest, ManifestLine, Stated
-from webapp.scans.claims import Claim
 from webapp.scans.dicom_values import parse_date
 from webapp.scans.models import Scan, Upload
 from webapp.scans.pseudonymity import known_as
 from webapp.scans.services import upload_store
+from webapp.scans.stated_metadata import Claim
 
 REQUIRED = ("image", "finding", "patient")
 FACTS = ("source", "modality", "view", "sex", "age", "offset_days", "split")
@@ -73,7 +73,7 @@ def manifest_read(data: bytes) -> tuple[list[dict[str, Any]], Report]:
 def manifest_take(
     *, site: Site, actor: User, name: str, data: bytes, day_zero: date | None = None
 ) -> Manifest:
-    """Take a manifest in; its lines wait for their pictures. The same again is the one that is there.
+    """Take a manifest in; its lines wait for their images. The same again is the one that is there.
 
     `day_zero` turns `offset_days` into study dates. Raises CodedError `forbidden`, and `invalid` where any
     line is wrong: `manifest_read` tells which.
@@ -106,7 +106,7 @@ def manifest_take(
 def line_upload(
     *, line: ManifestLine, actor: User, chunks: Iterable[bytes], filename: str = "", declared: int = 0
 ) -> Upload:
-    """Hand in the picture of a line, by the way of every upload; raises what `upload_store` raises.
+    """Hand in the image of a line, by the way of every upload; raises what `upload_store` raises.
 
     What will not be taken for this patient marks the line as wrong.
     """
@@ -128,7 +128,7 @@ def line_upload(
 
 
 def manifests_settle(manifests: QuerySet[Manifest] | None = None) -> int:
-    """Give the pictures that have come since the labels of their lines; answers how many lines were settled.
+    """Give the images that have come since the labels of their lines; answers how many lines were settled.
 
     The sweeper calls it; safe to repeat, and at the same time.
     """
@@ -147,7 +147,7 @@ def manifests_visible(user: User) -> QuerySet[Manifest]:
 
 
 def progress_of(manifests: Iterable[Manifest]) -> dict[Any, dict[str, int]]:
-    """For each manifest its lines by status, and how many of those that wait have no picture yet."""
+    """For each manifest its lines by status, and how many of those that wait have no image yet."""
     keys = [manifest.pk for manifest in manifests]
     progress = {key: dict.fromkeys([*LineStatus.values, "missing"], 0) for key in keys}
     unseen = Count("pk", filter=Q(status=LineStatus.WAITING, upload=None))
@@ -160,7 +160,7 @@ def progress_of(manifests: Iterable[Manifest]) -> dict[Any, dict[str, int]]:
 
 @transaction.atomic
 def _find_uploads(manifest: Manifest) -> None:
-    """Compare the lines without a picture with the uploads, if any have come since the last time."""
+    """Compare the lines without an image with the uploads, if any have come since the last time."""
     manifest = Manifest.objects.select_for_update(no_key=True).select_related("site").get(pk=manifest.pk)
     uploads = Upload.objects.filter(site=manifest.site)
     now = timezone.now()
@@ -237,7 +237,7 @@ def _settle(
         line.problem = line.upload.refusal or line.upload.error_code or "failed"
         return
     if len(scans) != 1:
-        line.problem = "several_pictures" if scans else "no_picture"
+        line.problem = "several_images" if scans else "no_image"
         return
     if not line.findings:
         line.status = LineStatus.SILENT

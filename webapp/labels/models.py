@@ -1,4 +1,4 @@
-"""What people say of pictures: signed readings of studies, labels of scans, and the queues of the latter.
+"""What people say of images: signed readings of studies, labels of scans, and the queues of the latter.
 
 Readings and labels are added, never changed or removed.
 """
@@ -49,7 +49,7 @@ class Reading(Record):
 
 
 class ReadScan(models.Model):
-    """A scan that a reading is about: where the picture is filed, the reading is shown."""
+    """A scan that a reading is about: where the image is filed, the reading is shown."""
 
     reading = models.ForeignKey(Reading, models.PROTECT, related_name="read_scans")
     scan = models.ForeignKey("scans.Scan", models.PROTECT, related_name="read_scans")
@@ -72,7 +72,7 @@ class Stated(models.TextChoices):
 
 
 class LabelSource(models.TextChoices):
-    """`reader`: a person on the picture. `import`: from a file. `adjudication`: decided over the readers."""
+    """`reader`: a person on the image. `import`: from a file. `adjudication`: decided over the readers."""
 
     READER = "reader"
     IMPORT = "import"
@@ -171,7 +171,7 @@ class Label(Record):
     """One reader's word on one scan; the one that it supersedes stays. Triggers keep the rows as they are.
 
     `findings`: code to one of `Stated`; a finding that is not in it was not asked. `confidence`: 1 low, 2
-    medium, 3 high. `regions`: [{"finding", "x", "y", "width", "height"}] in pixels of the original picture.
+    medium, 3 high. `regions`: [{"finding", "x", "y", "width", "height"}] in pixels of the original image.
     `blind`: given before the reader was shown what a model or other readers say; `seen` is the model's
     answer that was shown otherwise. `reader` is who gave it, or who imported it: then `signed_as` is whom
     the file names. `facts`: what a manifest says beside it (`source`, `split`, `age`, `sex`, `view`, ...).
@@ -244,7 +244,7 @@ class Label(Record):
 
 
 class Manifest(Record):
-    """A CSV that says what pictures show, taken in as history. The same bytes at the same site are one.
+    """A CSV that says what images show, taken in as history. The same bytes at the same site are one.
 
     `findings` are all that it names: where a line says something, what else of these it does not name is
     absent. `looked_at` is when its lines were last compared with the site's uploads.
@@ -266,7 +266,7 @@ class Manifest(Record):
 
 
 class LineStatus(models.TextChoices):
-    """`waiting` for its picture; `labelled`; `silent`: it says nothing; `wrong`: see the problem's code."""
+    """`waiting` for its image; `labelled`; `silent`: it says nothing; `wrong`: see the problem's code."""
 
     WAITING = "waiting"
     LABELLED = "labelled"
@@ -275,7 +275,7 @@ class LineStatus(models.TextChoices):
 
 
 class ManifestLine(models.Model):
-    """One picture of a manifest, and the upload and label that it became.
+    """One image of a manifest, and the upload and label that it became.
 
     At a site that keeps no identity, `image` is empty and `patient` a pseudonym.
     """

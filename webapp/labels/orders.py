@@ -11,8 +11,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from uuid import UUID
 
 from webapp.analysis.models import Analysis, AnalysisStatus
+from webapp.labels.ground_truth import voter_of, words_of
 from webapp.labels.models import Label, QueueOrder, Stated
-from webapp.labels.reference import voter_of, words_of
 
 Scores = Mapping[UUID, float]
 Score = Callable[[Collection[UUID], Sequence[str]], Scores]

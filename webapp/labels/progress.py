@@ -16,15 +16,15 @@ from webapp.accounts.models import User
 from webapp.accounts.services import for_sites
 from webapp.core.errors import CodedError
 from webapp.labels.agreement import Kappa, cohen, fleiss
+from webapp.labels.ground_truth import words_of
 from webapp.labels.models import ItemStatus, Label, LabelQueue, LabelSource, QueueItem, Stated
-from webapp.labels.reference import words_of
 
 PERMISSION = "scan.label"
 
 
 @dataclass(frozen=True)
 class ReaderProgress:
-    """A reader's part in a queue: pictures labelled, of those changed after the answer was shown."""
+    """A reader's part in a queue: images labelled, of those changed after the answer was shown."""
 
     reader: User
     labelled: int
@@ -42,9 +42,9 @@ class Agreement:
 
 
 def queues_visible(user: User) -> QuerySet[LabelQueue]:
-    """The queues of the sites where the user may label, newest first, each with its numbers of pictures."""
+    """The queues of the sites where the user may label, newest first, each with its numbers of images."""
     counts = {
-        "pictures": Count("items"),
+        "images": Count("items"),
         **{status: Count("items", filter=Q(items__status=status)) for status in ItemStatus.values},
     }
     visible = for_sites(LabelQueue.objects.select_related("site", "made_by"), user, PERMISSION)
@@ -93,10 +93,10 @@ def readers_of(queue: LabelQueue) -> list[ReaderProgress]:
 
 
 def agreement_of(queue: LabelQueue) -> list[Agreement]:
-    """Kappa for each finding from the blind labels of the pictures that have all their readers.
+    """Kappa for each finding from the blind labels of the images that have all their readers.
 
     Cohen's where two readers read everything; Fleiss' where they were more, over the first so many of each
-    picture. A picture that one of them has not read for the finding is left out.
+    image. An image that one of them has not read for the finding is left out.
     """
     by_scan = _blind_labels(queue)
     people = User.objects.in_bulk({label.reader_id for some in by_scan for label in some})
@@ -118,13 +118,13 @@ def labels_of(item: QueueItem) -> list[Label]:
 
 
 def decision_of(item: QueueItem) -> Label | None:
-    """The decision on the case's picture that is in force, in whichever queue it was made."""
+    """The decision on the case's image that is in force, in whichever queue it was made."""
     decided = Label.objects.filter(scan=item.scan_id, source=LabelSource.ADJUDICATION, superseded_by=None)
     return decided.select_related("reader").first()
 
 
 def _blind_labels(queue: LabelQueue) -> list[list[Label]]:
-    """The first labels of each complete picture, as many as it has readers."""
+    """The first labels of each complete image, as many as it has readers."""
     complete = queue.items.exclude(status=ItemStatus.WAITING).values("scan")
     first = Label.objects.filter(
         queue=queue, source=LabelSource.READER, supersedes=None, blind=True, scan__in=complete

@@ -45,7 +45,7 @@ def scans_to_label(
     received_after: datetime | None = None,
     received_before: datetime | None = None,
 ) -> QuerySet[Scan]:
-    """The site's pictures of this kind that a queue may ask for; of the same pixels only the first ones."""
+    """The site's images of this kind that a queue may ask for; of the same pixels only the first ones."""
     scans = Scan.objects.filter(site=site, slot=slot, duplicate_of=None)
     if received_after:
         scans = scans.filter(received_at__gte=received_after)
@@ -175,9 +175,9 @@ def _check_queue(
     if order not in offered_orders():
         wrong["order"] = f"The order is one of {', '.join(offered_orders())}."
     if not 1 <= readers <= READERS_AT_MOST:
-        wrong["readers"] = f"From 1 to {READERS_AT_MOST} readers a picture."
+        wrong["readers"] = f"From 1 to {READERS_AT_MOST} readers an image."
     if not 1 <= at_most <= SCANS_AT_MOST:
-        wrong["at_most"] = f"From 1 to {SCANS_AT_MOST} pictures."
+        wrong["at_most"] = f"From 1 to {SCANS_AT_MOST} images."
     if slot not in set(Slot):
         wrong["slot"] = "Unknown kind of image."
     if wrong:

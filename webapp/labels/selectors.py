@@ -12,8 +12,8 @@ from django.db.models import Q, QuerySet
 from classifier.contract import NORMAL
 from webapp.accounts.models import Site, User
 from webapp.analysis.models import Analysis
+from webapp.labels.ground_truth import reference_of
 from webapp.labels.models import Label, LabelQueue, LabelSource, Reading
-from webapp.labels.reference import reference_of
 from webapp.registry.selectors import active_models
 from webapp.scans.models import Study
 
@@ -22,7 +22,7 @@ ALONE = (NORMAL, INCONCLUSIVE)
 
 
 def readings_of(study: Study) -> QuerySet[Reading]:
-    """The readings of the study's pictures, newest first, wherever those were filed when they were read."""
+    """The readings of the study's images, newest first, wherever those were filed when they were read."""
     read = Reading.objects.filter(scans__series__study=study).distinct()
     return read.select_related("reader", "superseded_by").order_by("-created_at")
 

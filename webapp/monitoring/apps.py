@@ -8,6 +8,6 @@ class MonitoringConfig(AppConfig):
     def ready(self) -> None:
         from webapp.labels.orders import drift_is_scored_by
         from webapp.monitoring import checks  # noqa: F401 (registers them)
-        from webapp.monitoring.strangeness import strangeness
+        from webapp.monitoring.nonconformity import strangeness
 
         drift_is_scored_by(strangeness)

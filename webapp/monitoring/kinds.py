@@ -8,8 +8,8 @@ from django.db import models
 class Kind(models.TextChoices):
     """Once published, a kind keeps its name and its meaning."""
 
-    PIXELS = "pixels", "the pictures"
-    FEATURES = "features", "what the model sees in the pictures"
+    PIXELS = "pixels", "the images"
+    FEATURES = "features", "what the model sees in the images"
     PREDICTIONS = "predictions", "the model's probabilities"
     ABSTENTIONS = "abstentions", "how often the model gives no answer"
     REFUSALS = "refusals", "how often files are refused"

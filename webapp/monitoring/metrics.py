@@ -9,17 +9,17 @@ from django.db.models import Count, Min, QuerySet
 from django.utils import timezone
 
 from webapp.analysis.models import Analysis
-from webapp.core.ledger import LedgerRow
+from webapp.core.jobs import JobRow
 from webapp.monitoring.kinds import Kind
 from webapp.monitoring.models import Alarm, AlarmStatus, Round
 from webapp.scans.models import Upload
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-QUEUES: Mapping[str, type[LedgerRow]] = {"ingest": Upload, "infer": Analysis}
+QUEUES: Mapping[str, type[JobRow]] = {"ingest": Upload, "infer": Analysis}
 Sample = tuple[Mapping[str, str], float]
 
 
-def exposition(others: Mapping[str, type[LedgerRow]]) -> str:
+def exposition(others: Mapping[str, type[JobRow]]) -> str:
     """Every metric; `others` are further ledgers by the name of their queue."""
     queues = {**QUEUES, **others}
     parts = [
@@ -51,22 +51,26 @@ def _evidence() -> Iterable[Sample]:
         yield labels, round.capital
 
 
-def _waiting(queues: Mapping[str, type[LedgerRow]]) -> Iterable[Sample]:
-    return [({"queue": name}, _of(model, model.LIFE.waiting).count()) for name, model in queues.items()]
+def _waiting(queues: Mapping[str, type[JobRow]]) -> Iterable[Sample]:
+    return [
+        ({"queue": name}, _of(model, model.TRANSITIONS.waiting).count()) for name, model in queues.items()
+    ]
 
 
-def _running(queues: Mapping[str, type[LedgerRow]]) -> Iterable[Sample]:
-    return [({"queue": name}, _of(model, model.LIFE.running).count()) for name, model in queues.items()]
+def _running(queues: Mapping[str, type[JobRow]]) -> Iterable[Sample]:
+    return [
+        ({"queue": name}, _of(model, model.TRANSITIONS.running).count()) for name, model in queues.items()
+    ]
 
 
-def _oldest(queues: Mapping[str, type[LedgerRow]]) -> Iterable[Sample]:
+def _oldest(queues: Mapping[str, type[JobRow]]) -> Iterable[Sample]:
     now = timezone.now()
     for name, model in queues.items():
-        oldest = _of(model, model.LIFE.waiting).aggregate(at=Min("created_at"))["at"]
+        oldest = _of(model, model.TRANSITIONS.waiting).aggregate(at=Min("created_at"))["at"]
         yield {"queue": name}, (now - oldest).total_seconds() if oldest else 0.0
 
 
-def _of(model: type[LedgerRow], status: str) -> QuerySet:
+def _of(model: type[JobRow], status: str) -> QuerySet:
     return model._base_manager.filter(status=status)
 
 

@@ -1,4 +1,4 @@
-"""What monitoring keeps: traits of answered pictures, verdicts of people, references, rounds and alarms."""
+"""What monitoring keeps: traits of answered images, verdicts of people, references, rounds and alarms."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
-from webapp.core.ledger import Life, StatusRow
+from webapp.core.jobs import StatusRow, Transitions
 from webapp.core.models import Record
 from webapp.monitoring.kinds import Kind
 
@@ -14,10 +14,10 @@ COMMENT_AT_MOST = 1000
 
 
 class Observation(models.Model):
-    """What is kept of one answered analysis, in the order of `at`: numbers of which no picture can be made.
+    """What is kept of one answered analysis, in the order of `at`: numbers of which no image can be made.
 
-    `pixels` and `features` are `classifier.traits.Traits`; empty for what was answered before they were kept.
-    The groups are as they were then, empty where unknown.
+    `pixels` and `features` are `classifier.drift.descriptors.Traits`; empty for analyses made before
+    these were kept. The groups are as they were then, empty where unknown.
     """
 
     analysis = models.OneToOneField(
@@ -50,7 +50,7 @@ class VerdictSource(models.TextChoices):
 
 
 class Verdict(Record):
-    """What people said of a picture that a model had answered, held against the answer.
+    """What people said of an image that a model had answered, held against the answer.
 
     `at` is when monitoring first learned of it. `overrides`: it contradicts the finding that the model
     reported; None where the model reported none or what was said leaves it open. `truth`: finding to whether
@@ -98,8 +98,9 @@ class Looked(models.Model):
 class Baseline(Record):
     """The reference that a chart's stream is held against: the first cases after it was begun.
 
-    `data` is a `classifier.drift.Reference`. The stream goes on behind `until` and `until_key`. `begun_by`
-    None: the system began it with the version. An ended one is followed by another from `resumes` on.
+    `data` is a `classifier.drift.martingale.Reference`. The stream goes on behind `until` and
+    `until_key`. `begun_by` None: the system began it with the version. An ended one is followed by
+    another from `resumes` on.
     """
 
     site = models.ForeignKey("accounts.Site", models.CASCADE, related_name="+")
@@ -184,7 +185,7 @@ class AlarmStatus(models.TextChoices):
     CLOSED = "closed"
 
 
-ALARM_LIFE = Life(
+ALARM_TRANSITIONS = Transitions(
     moves={
         "open": frozenset({"acknowledged", "closed"}),
         "acknowledged": frozenset({"closed"}),
@@ -200,7 +201,7 @@ class Alarm(StatusRow):
     `capital`, `cases` (since the change).
     """
 
-    LIFE = ALARM_LIFE
+    TRANSITIONS = ALARM_TRANSITIONS
     Status = AlarmStatus
 
     site = models.ForeignKey("accounts.Site", models.PROTECT, related_name="alarms")
@@ -216,7 +217,7 @@ class Alarm(StatusRow):
     class Meta:
         ordering = ["-created_at"]
         constraints = [
-            ALARM_LIFE.constraint("alarm_status"),
+            ALARM_TRANSITIONS.constraint("alarm_status"),
             models.UniqueConstraint(
                 fields=["site", "model_version", "kind"],
                 condition=~Q(status="closed"),

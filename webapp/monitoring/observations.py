@@ -1,4 +1,4 @@
-"""Keeping what is watched: traits of answered pictures, and people's verdicts on the answers."""
+"""Keeping what is watched: traits of answered images, and people's verdicts on the answers."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from webapp.accounts.permissions import Permission
 from webapp.accounts.services import can
 from webapp.audit.services import record
 from webapp.core.errors import CodedError
-from webapp.core.queue import nudge
+from webapp.core.queue import notify_workers
 from webapp.monitoring.kinds import Kind
 from webapp.monitoring.models import (
     COMMENT_AT_MOST,
@@ -134,7 +134,7 @@ def alarm_close(*, alarm: Alarm, actor: User, outcome: str, comment: str) -> Ala
     _close(alarm, actor, outcome, comment)
     if alarm.round and alarm.round.ended_at is None and alarm.round.baseline.ended_at is None:
         _watch_again(alarm, alarm.round, outcome)
-    nudge(MONITOR)
+    notify_workers(MONITOR)
     return alarm
 
 
@@ -199,7 +199,7 @@ def _locked(alarm: Alarm, actor: User) -> Alarm:
 
 
 def _move(alarm: Alarm, target: AlarmStatus) -> None:
-    if not alarm.LIFE.allows(alarm.status, target):
+    if not alarm.TRANSITIONS.allows(alarm.status, target):
         raise CodedError("conflict", f"This alarm is {alarm.status} already.")
     alarm.status = target
     alarm.save()

@@ -4,27 +4,20 @@ from __future__ import annotations
 
 from django.urls import path
 
-from webapp.pages.views import (
-    catalogue,
-    explanation,
-    gate,
-    label_exchange,
-    labelling,
-    labels,
-    media,
-    merge,
-    models,
-    monitoring,
-    opening,
-    patient,
-    phantoms,
-    reading,
-    report,
-    scan,
-    training,
-    upload,
-    worklist,
-)
+from webapp.pages import script_texts
+from webapp.pages.labels import case_views, exchange_views, queue_views
+from webapp.pages.models import policy_views
+from webapp.pages.models import views as models
+from webapp.pages.monitoring import views as monitoring
+from webapp.pages.patients import merge_views, open_views
+from webapp.pages.patients import views as patient
+from webapp.pages.report import views as report
+from webapp.pages.scan import explanation_views, image_views, reading_views
+from webapp.pages.scan import views as scan
+from webapp.pages.training import views as training
+from webapp.pages.upload import phantom_views
+from webapp.pages.upload import views as upload
+from webapp.pages.worklist import views as worklist
 
 app_name = "pages"
 urlpatterns = [
@@ -35,15 +28,15 @@ urlpatterns = [
     path("worklist/views/save/", worklist.save_view, name="worklist_save_view"),
     path("worklist/views/open/", worklist.open_view, name="worklist_open_view"),
     path("worklist/views/delete/", worklist.delete_view, name="worklist_delete_view"),
-    path("catalogue.js", catalogue.script, name="catalogue"),
+    path("catalogue.js", script_texts.script, name="catalogue"),
     path("upload/", upload.page, name="upload"),
     path("upload/file/", upload.file, name="upload_file"),
     path("upload/patients/", upload.patients, name="upload_patients"),
     path("upload/states/", upload.states, name="upload_states"),
     path("upload/<uuid:upload_id>/retry/", upload.retry, name="upload_retry"),
-    path("phantoms/", phantoms.page, name="phantoms"),
-    path("phantoms/load/", phantoms.load, name="phantoms_load"),
-    path("phantoms/collection.zip", phantoms.collection, name="phantoms_collection"),
+    path("phantoms/", phantom_views.page, name="phantoms"),
+    path("phantoms/load/", phantom_views.load, name="phantoms_load"),
+    path("phantoms/collection.zip", phantom_views.collection, name="phantoms_collection"),
     path("scans/<uuid:scan_id>/", scan.page, name="scan"),
     path("scans/<uuid:scan_id>/state/", scan.state, name="scan_state"),
     path("scans/<uuid:scan_id>/reveal/", scan.reveal, name="scan_reveal"),
@@ -51,46 +44,50 @@ urlpatterns = [
     path("scans/<uuid:scan_id>/beside/<uuid:other_id>/state/", scan.state, name="scan_beside_state"),
     path("scans/<uuid:scan_id>/rescore/", scan.rescore, name="scan_rescore"),
     path("scans/<uuid:scan_id>/retry/", scan.retry, name="scan_retry"),
-    path("scans/<uuid:scan_id>/reading/", reading.sign, name="reading_sign"),
+    path("scans/<uuid:scan_id>/reading/", reading_views.sign, name="reading_sign"),
     path("scans/<uuid:scan_id>/report/", report.page, name="report"),
-    path("scans/<uuid:scan_id>/report/picture.png", report.picture, name="report_picture"),
+    path("scans/<uuid:scan_id>/report/image.png", report.image, name="report_image"),
     path("scans/<uuid:scan_id>/report.pdf", report.pdf, name="report_pdf"),
     path("scans/<uuid:scan_id>/patients/", scan.patients, name="scan_patients"),
     path("scans/<uuid:scan_id>/move/", scan.move, name="scan_move"),
     path(
-        "analyses/<uuid:analysis_id>/explanations/<str:method>/", explanation.explanation, name="explanation"
+        "analyses/<uuid:analysis_id>/explanations/<str:method>/",
+        explanation_views.explanation,
+        name="explanation",
     ),
-    path("media/<uuid:scan_id>/<str:kind>/", media.picture, name="media"),
+    path("media/<uuid:scan_id>/<str:kind>/", image_views.image, name="media"),
     path("patients/<uuid:patient_id>/", patient.page, name="patient"),
     path("patients/<uuid:patient_id>/rescore/", patient.rescore, name="patient_rescore"),
-    path("patients/<uuid:patient_id>/merge/", merge.choose, name="patient_merge"),
-    path("patients/<uuid:patient_id>/merge/<uuid:other_id>/", merge.confirm, name="patient_merge_confirm"),
-    path("merges/<uuid:merge_id>/part/", merge.part, name="patient_part"),
-    path("open/", opening.page, name="open"),
-    path("studies/<uuid:study_id>/", opening.study, name="study"),
-    path("label/", labels.page, name="labels"),
-    path("label/new/", labels.new, name="label_new"),
-    path("label/transfer/", label_exchange.transfer, name="label_transfer"),
-    path("label/export/", label_exchange.export, name="label_export"),
-    path("label/manifests/", label_exchange.manifests, name="label_manifests"),
-    path("label/manifests/<uuid:manifest_id>/", label_exchange.manifest, name="label_manifest"),
+    path("patients/<uuid:patient_id>/merge/", merge_views.choose, name="patient_merge"),
+    path(
+        "patients/<uuid:patient_id>/merge/<uuid:other_id>/", merge_views.confirm, name="patient_merge_confirm"
+    ),
+    path("merges/<uuid:merge_id>/part/", merge_views.part, name="patient_part"),
+    path("open/", open_views.page, name="open"),
+    path("studies/<uuid:study_id>/", open_views.study, name="study"),
+    path("label/", queue_views.page, name="labels"),
+    path("label/new/", queue_views.new, name="label_new"),
+    path("label/transfer/", exchange_views.transfer, name="label_transfer"),
+    path("label/export/", exchange_views.export, name="label_export"),
+    path("label/manifests/", exchange_views.manifests, name="label_manifests"),
+    path("label/manifests/<uuid:manifest_id>/", exchange_views.manifest, name="label_manifest"),
     path(
         "label/manifests/<uuid:manifest_id>/state/",
-        label_exchange.manifest_state,
+        exchange_views.manifest_state,
         name="label_manifest_state",
     ),
     path(
-        "label/manifests/<uuid:manifest_id>/file/", label_exchange.manifest_file, name="label_manifest_file"
+        "label/manifests/<uuid:manifest_id>/file/", exchange_views.manifest_file, name="label_manifest_file"
     ),
-    path("label/queues/<uuid:queue_id>/", labels.queue, name="label_queue"),
-    path("label/queues/<uuid:queue_id>/close/", labels.close, name="label_close"),
-    path("label/queues/<uuid:queue_id>/next/", labels.following, name="label_next"),
-    path("label/queues/<uuid:queue_id>/undecided/", labels.undecided, name="label_undecided"),
-    path("label/cases/<uuid:item_id>/", labelling.case, name="label_case"),
-    path("label/cases/<uuid:item_id>/commit/", labelling.commit, name="label_commit"),
-    path("label/cases/<uuid:item_id>/keep/", labelling.keep, name="label_keep"),
-    path("label/cases/<uuid:item_id>/decide/", labelling.decide, name="label_decide"),
-    path("label/cases/<uuid:item_id>/<str:kind>/", labelling.picture, name="label_picture"),
+    path("label/queues/<uuid:queue_id>/", queue_views.queue, name="label_queue"),
+    path("label/queues/<uuid:queue_id>/close/", queue_views.close, name="label_close"),
+    path("label/queues/<uuid:queue_id>/next/", queue_views.following, name="label_next"),
+    path("label/queues/<uuid:queue_id>/undecided/", queue_views.undecided, name="label_undecided"),
+    path("label/cases/<uuid:item_id>/", case_views.case, name="label_case"),
+    path("label/cases/<uuid:item_id>/commit/", case_views.commit, name="label_commit"),
+    path("label/cases/<uuid:item_id>/keep/", case_views.keep, name="label_keep"),
+    path("label/cases/<uuid:item_id>/decide/", case_views.decide, name="label_decide"),
+    path("label/cases/<uuid:item_id>/<str:kind>/", case_views.image, name="label_image"),
     path("models/", models.page, name="models"),
     path("models/import/", models.take_in, name="model_import"),
     path("models/<uuid:model_id>/", models.card, name="model"),
@@ -105,7 +102,7 @@ urlpatterns = [
     path("models/<uuid:model_id>/shadow/", models.shadow, name="model_shadow"),
     path("models/<uuid:model_id>/artifact/", models.artifact, name="model_artifact"),
     path("models/<uuid:model_id>/card.json", models.card_file, name="model_card"),
-    path("gate/", gate.page, name="gate"),
+    path("gate/", policy_views.page, name="gate"),
     path("training/", training.page, name="training"),
     path("training/start/", training.start, name="training_start"),
     path("training/plan/", training.plan_save, name="plan_save"),

@@ -12,11 +12,11 @@ from django.db import IntegrityError, transaction
 from webapp.accounts.models import Site, User
 from webapp.accounts.services import can_everywhere
 from webapp.audit.services import record
-from webapp.core import ledger
+from webapp.core import jobs
 from webapp.core.errors import CodedError
-from webapp.core.queue import nudge
-from webapp.registry.gate import Policy, judge
+from webapp.core.queue import notify_workers
 from webapp.registry.models import Comparison, ComparisonStatus, GatePolicy, ModelStatus, ModelVersion
+from webapp.registry.promotion_gate import Policy, judge
 from webapp.registry.selectors import policy_in_force
 
 TRAIN = "worker.tasks.train"
@@ -48,14 +48,14 @@ def comparison_request(
     row = Comparison.objects.create(**same, manifest_name=manifest_name, site=site, requested_by=by)
     detail = {"candidate": str(candidate.pk), "active": str(active.pk) if active else None}
     record(actor=by, site=site, action="comparison.requested", subject=row, detail=detail)
-    nudge(TRAIN, row.pk)
+    notify_workers(TRAIN, row.pk)
     return row
 
 
 def comparison_claim(*, lease: timedelta = COMPARE_LEASE) -> Comparison | None:
     """Take the oldest waiting comparison; the worn-out ones are given up."""
-    ledger.give_up(Comparison.objects.all())
-    keys = [row.pk for row in ledger.claim(Comparison.objects.all(), n=1, lease=lease)]
+    jobs.give_up(Comparison.objects.all())
+    keys = [row.pk for row in jobs.claim(Comparison.objects.all(), n=1, lease=lease)]
     return Comparison.objects.select_related("candidate", "active").filter(pk__in=keys).first()
 
 
@@ -67,7 +67,7 @@ def comparison_done(*, comparison: Comparison, token: uuid.UUID, report: Mapping
     found = dict(report)
     changes = found.pop("changes")
     found["changed"] = len(changes)
-    mine = ledger.finish(
+    mine = jobs.finish(
         comparison,
         token,
         status=ComparisonStatus.DONE,
@@ -89,7 +89,7 @@ def comparison_done(*, comparison: Comparison, token: uuid.UUID, report: Mapping
 @transaction.atomic
 def comparison_fail(*, comparison: Comparison, token: uuid.UUID, code: str) -> bool:
     """The comparison went wrong; False when the attempt has lost its lease."""
-    mine = ledger.finish(comparison, token, status=ComparisonStatus.FAILED, error_code=code)
+    mine = jobs.finish(comparison, token, status=ComparisonStatus.FAILED, error_code=code)
     if mine:
         detail = {"code": code, "candidate": str(comparison.candidate_id)}
         record(

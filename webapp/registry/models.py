@@ -9,7 +9,7 @@ from django.db import models
 from django.db.models import Q
 
 from classifier.contract import ModelSpec, Slot
-from webapp.core.ledger import LedgerRow, Life, StatusRow
+from webapp.core.jobs import JobRow, StatusRow, Transitions
 from webapp.core.models import Record
 
 
@@ -20,7 +20,7 @@ class ModelStatus(models.TextChoices):
     REJECTED = "rejected"
 
 
-MODEL_LIFE = Life(
+MODEL_TRANSITIONS = Transitions(
     moves={
         "candidate": frozenset({"active", "rejected"}),
         "active": frozenset({"retired"}),
@@ -37,7 +37,7 @@ class ModelVersion(StatusRow):
     `shadow`: a candidate that also scores new scans, where no reader sees it.
     """
 
-    LIFE = MODEL_LIFE
+    TRANSITIONS = MODEL_TRANSITIONS
     Status = ModelStatus
 
     slot = models.CharField(max_length=16, choices=[(slot.value, slot.value) for slot in Slot])
@@ -58,7 +58,7 @@ class ModelVersion(StatusRow):
 
     class Meta:
         constraints = [
-            MODEL_LIFE.constraint("model_status"),
+            MODEL_TRANSITIONS.constraint("model_status"),
             models.UniqueConstraint(fields=["sha256"], name="model_once"),
             models.UniqueConstraint(fields=["slot", "number"], name="model_number_once_a_slot"),
             models.UniqueConstraint(
@@ -100,7 +100,7 @@ class ComparisonStatus(models.TextChoices):
     FAILED = "failed"
 
 
-COMPARISON_LIFE = Life(
+COMPARISON_TRANSITIONS = Transitions(
     waiting="queued",
     running="running",
     failed="failed",
@@ -113,14 +113,14 @@ COMPARISON_LIFE = Life(
 )
 
 
-class Comparison(LedgerRow):
+class Comparison(JobRow):
     """A candidate and the model that was active then, on one frozen test part, and what the gate says of it.
 
     `manifest_name` is the stored manifest, `fingerprint` its hash. `report` is what `python -m classifier
     compare` says, less its `changes`. The policy is kept as it was (number 0: the one that comes with Hilum).
     """
 
-    LIFE = COMPARISON_LIFE
+    TRANSITIONS = COMPARISON_TRANSITIONS
     Status = ComparisonStatus
 
     status = models.CharField(max_length=16, choices=ComparisonStatus, default=ComparisonStatus.QUEUED)
@@ -143,7 +143,7 @@ class Comparison(LedgerRow):
     class Meta:
         ordering = ["-created_at"]
         constraints = [
-            COMPARISON_LIFE.constraint("comparison_status"),
+            COMPARISON_TRANSITIONS.constraint("comparison_status"),
             models.CheckConstraint(
                 condition=Q(status="done", passed__isnull=False) | ~Q(status="done") & Q(passed__isnull=True),
                 name="comparison_done_with_verdict",

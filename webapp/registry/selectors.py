@@ -12,8 +12,8 @@ from webapp.accounts.models import User
 from webapp.accounts.services import for_sites
 from webapp.core import storage
 from webapp.core.errors import CodedError
-from webapp.registry.gate import Policy
 from webapp.registry.models import Comparison, ComparisonStatus, GatePolicy, ModelStatus, ModelVersion
+from webapp.registry.promotion_gate import Policy
 
 
 def active_models() -> dict[str, ModelVersion]:

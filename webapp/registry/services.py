@@ -12,13 +12,13 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import Max
 
-from classifier.artifact import ArtifactError, Header, read_header
+from classifier.artifact.header import ArtifactError, Header, read_header
 from webapp.accounts.models import Site, User
 from webapp.accounts.services import can, can_everywhere
 from webapp.audit.services import record
 from webapp.core import storage
 from webapp.core.errors import CodedError
-from webapp.core.queue import nudge
+from webapp.core.queue import notify_workers
 from webapp.registry.models import Comparison, ModelStatus, ModelVersion, Promotion
 from webapp.registry.selectors import Standing, standing_of
 
@@ -90,7 +90,9 @@ def model_rollback(*, slot: str, by: User, reason: str = "") -> Promotion:
 
 def may_promote(user: User, version: ModelVersion) -> bool:
     """Whether `model_promote` may take this version from this person now, the gate's word left aside."""
-    return version.LIFE.allows(version.status, ModelStatus.ACTIVE) and can_everywhere(user, "model.promote")
+    return version.TRANSITIONS.allows(version.status, ModelStatus.ACTIVE) and can_everywhere(
+        user, "model.promote"
+    )
 
 
 @transaction.atomic
@@ -211,7 +213,7 @@ def _activate(
         if overridden:
             detail["overridden"] = True
         record(actor=by, site=version.site, action="model.promoted", subject=version, detail=detail)
-        nudge(SWEEP)
+        notify_workers(SWEEP)
     model_version.refresh_from_db()
     return promotion
 
@@ -235,7 +237,7 @@ def _pass_gate(
 
 
 def _allow(version: ModelVersion, target: str) -> None:
-    if not version.LIFE.allows(version.status, target):
+    if not version.TRANSITIONS.allows(version.status, target):
         raise CodedError(
             "conflict", f"A model version that is {version.status} cannot become {target}.", status=409
         )

@@ -1,4 +1,4 @@
-"""What becomes of an archive: an upload for each picture in it, each of which goes its own way."""
+"""What becomes of an archive: an upload for each image in it, each of which goes its own way."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from pathlib import Path
 
 from django.db import transaction
 
-from classifier.images.listing import Skipped
-from webapp.core import ledger, storage
+from classifier.images.archive_listing import Skipped
+from webapp.core import jobs, storage
 from webapp.core.errors import CodedError
-from webapp.scans.claims import Claim
 from webapp.scans.files import Received, file_sha256
 from webapp.scans.models import ArchiveMember, Upload
 from webapp.scans.services import take_in
+from webapp.scans.stated_metadata import Claim
 
 
 def member_store(*, archive: Upload, path: Path, name: str) -> Upload | None:
-    """Take in one unpacked picture, whose file is gone afterwards, with what was claimed of the archive.
+    """Take in one unpacked image, whose file is gone afterwards, with what was claimed of the archive.
 
     The same bytes at the site are the earlier upload; None when that one belongs to another patient.
     """
@@ -50,11 +50,11 @@ def archive_finish(
 ) -> bool:
     """The archive is unpacked and its own bytes are not kept; False when the attempt has lost its lease.
 
-    `members`: the name of each picture, and what `member_store` made of it.
+    `members`: the name of each image, and what `member_store` made of it.
     """
     named = not archive.site.deidentify_on_ingest
     said = [asdict(one if named else replace(one, names=())) for one in skipped]
-    if not ledger.finish(archive, token, status=Upload.Status.DONE, skipped=said):
+    if not jobs.finish(archive, token, status=Upload.Status.DONE, skipped=said):
         return False
     archive.members.all().delete()
     ArchiveMember.objects.bulk_create(

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 
+from classifier.images.archive_listing import KIND_BYTES, is_archive
 from classifier.images.limits import MAX_FILE_BYTES
-from classifier.images.listing import KIND_BYTES, is_archive
 from webapp.core import storage
 from webapp.core.errors import CodedError
 
 if TYPE_CHECKING:
-    from classifier.images.picture import ParseResult
+    from classifier.images.decoded_image import ParseResult
 
 KINDS = ("display", "working", "preview")
 ORIGINAL = "original"
@@ -40,7 +40,7 @@ class StoredFile:
 
 @dataclass(frozen=True)
 class ParsedScan:
-    """One picture of an upload: what the parsing helper found out, and where its files are kept now.
+    """One image of an upload: what the parsing helper found out, and where its files are kept now.
 
     `original` is the file without identity, which takes the place of the one that came.
     """
@@ -96,7 +96,7 @@ def original_name(upload_id: uuid.UUID) -> str:
 
 
 def store_parsed(*, scan_id: uuid.UUID, token: uuid.UUID, facts: ParseResult, folder: Path) -> ParsedScan:
-    """Move the pictures that the helper wrote into `folder` to the media store, under names of this attempt.
+    """Move the images that the helper wrote into `folder` to the media store, under names of this attempt.
 
     The attempt's token in the name keeps a late duplicate from overwriting what the rows already name.
     """
@@ -116,7 +116,7 @@ def store_parsed(*, scan_id: uuid.UUID, token: uuid.UUID, facts: ParseResult, fo
 
 
 def discard_parsed(parsed: ParsedScan) -> None:
-    """Remove the pictures of an attempt that no row will name."""
+    """Remove the images of an attempt that no row will name."""
     for file in parsed.files.values():
         storage.delete_file(file.name)
 

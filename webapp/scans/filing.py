@@ -14,17 +14,17 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from classifier.contract import Slot
-from webapp.scans.claims import is_uid
 from webapp.scans.dicom_values import parse_date, parse_datetime, parse_offset, parse_time, text
 from webapp.scans.files import KINDS, ParsedScan
 from webapp.scans.identity import demographics, lock_end, patient_named
 from webapp.scans.models import MergedScan, Patient, PatientMerge, Scan, Series, Study, Upload
+from webapp.scans.stated_metadata import is_uid
 
 OWN_UIDS = uuid.UUID("8a7c1f2e-6f0d-4e0a-9d0e-3d1b6b1c5a77")
 
 
 def file_scan(upload: Upload, parsed: ParsedScan) -> Scan:
-    """Create the scan of one parsed picture with its patient, study and series; call inside a transaction."""
+    """Create the scan of one parsed image with its patient, study and series; call inside a transaction."""
     facts, metadata = parsed.facts, clean(parsed.facts.metadata)
     patient, merges = _patient_for(upload, metadata, parsed.id)
     study = study_for(patient=patient, metadata=metadata, upload=upload, scan_id=parsed.id)

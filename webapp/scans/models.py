@@ -7,7 +7,7 @@ from django.db import models
 from django.db.models import Q
 
 from classifier.contract import RefusalReason, Slot
-from webapp.core.ledger import LedgerRow, Life
+from webapp.core.jobs import JobRow, Transitions
 from webapp.core.models import Record
 
 SLOTS = [(slot.value, slot.value) for slot in Slot]
@@ -21,7 +21,7 @@ class UploadStatus(models.TextChoices):
     FAILED = "failed"
 
 
-UPLOAD_LIFE = Life(
+UPLOAD_TRANSITIONS = Transitions(
     waiting="received",
     running="parsing",
     failed="failed",
@@ -36,16 +36,16 @@ UPLOAD_LIFE = Life(
 )
 
 
-class Upload(LedgerRow):
+class Upload(JobRow):
     """Bytes that somebody handed in to a site, with what they claimed of patient and study.
 
-    An archive (ZIP) becomes an upload for each picture in it, of which it is the `parent`. Once unpacked it
+    An archive (ZIP) becomes an upload for each image in it, of which it is the `parent`. Once unpacked it
     is done and its own bytes are gone; `skipped` then says what was left out: [{reason, count, names}].
     `stored_sha256` is set where a file without identity took the place of the one that came, whose `sha256`
     still tells the same bytes when they come again.
     """
 
-    LIFE = UPLOAD_LIFE
+    TRANSITIONS = UPLOAD_TRANSITIONS
     Status = UploadStatus
 
     status = models.CharField(max_length=16, choices=UploadStatus, default=UploadStatus.RECEIVED)
@@ -68,7 +68,7 @@ class Upload(LedgerRow):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["site", "sha256"], name="upload_once_a_site"),
-            UPLOAD_LIFE.constraint("upload_status"),
+            UPLOAD_TRANSITIONS.constraint("upload_status"),
             models.CheckConstraint(
                 condition=Q(status="refused") & ~Q(refusal="") | ~Q(status="refused") & Q(refusal=""),
                 name="upload_refused_with_reason",
@@ -94,7 +94,7 @@ class Upload(LedgerRow):
 
 
 class ArchiveMember(models.Model):
-    """A picture of an unpacked archive: its name there, and the upload that its bytes are at the site.
+    """An image of an unpacked archive: its name there, and the upload that its bytes are at the site.
 
     That upload may be an earlier one, the same one twice, or none: what is here already for another patient
     than the archive was claimed for is left alone.
@@ -116,7 +116,7 @@ class ArchiveMember(models.Model):
 class Patient(Record):
     """A person, as one site knows them by identifier and issuer.
 
-    `provisional`: nobody said whose picture it is; the row stands for one upload until the scan is moved.
+    `provisional`: nobody said whose image it is; the row stands for one upload until the scan is moved.
     """
 
     site = models.ForeignKey("accounts.Site", models.PROTECT, related_name="patients")

@@ -1,4 +1,4 @@
-"""Mending who a picture belongs to: a scan is moved, two patients are merged and parted again, with a trace.
+"""Mending who an image belongs to: a scan is moved, two patients are merged and parted again, with a trace.
 
 A merge leaves the source's row where it is, as another name of the target: `scans.identity` leads there.
 Studies go over whole; of a study that both have, the scans join the target's, and the source's row stays

@@ -28,9 +28,9 @@ class Spacing:
 def grey_levels(scan: Scan) -> bytes:
     """The display image: unsigned 16-bit little-endian grey levels, row by row, the modality LUT applied.
 
-    Raises FileNotFoundError when the file is missing, ValueError when it is not the scan's picture.
+    Raises FileNotFoundError when the file is missing, ValueError when it is not the scan's image.
     """
-    # A decoder and its arrays: loaded when a picture is first asked for, not with every process.
+    # A decoder and its arrays: loaded when an image is first asked for, not with every process.
     from imagecodecs import PngError, png_decode
 
     with storage.open_file(scan.display_name) as file:

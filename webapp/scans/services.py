@@ -13,16 +13,16 @@ from classifier.contract import RefusalReason
 from classifier.images.limits import MAX_FILE_BYTES
 from webapp.accounts.models import Site, User
 from webapp.audit.services import record
-from webapp.core import ledger, storage
+from webapp.core import jobs, storage
 from webapp.core.errors import CodedError
-from webapp.core.queue import nudge
-from webapp.scans.claims import Claim
+from webapp.core.queue import notify_workers
 from webapp.scans.dicom_values import text
 from webapp.scans.files import ParsedScan, Received, original_name, receive
 from webapp.scans.filing import file_scan
 from webapp.scans.identity import identifiers_of
 from webapp.scans.models import Scan, ScanMove, Upload
 from webapp.scans.pseudonymity import claim_at
+from webapp.scans.stated_metadata import Claim
 from webapp.webhooks.kinds import Kind
 from webapp.webhooks.services import announce
 
@@ -78,7 +78,7 @@ def take_in(
 def ingest_claim(n: int, *, lease: timedelta = INGEST_LEASE) -> list[Upload]:
     """Take up to `n` uploads to parse; they carry one `attempt_token`. The worn-out ones are given up."""
     uploads_give_up()
-    uploads = ledger.claim(Upload.objects.all(), n=n, lease=lease)
+    uploads = jobs.claim(Upload.objects.all(), n=n, lease=lease)
     return list(
         Upload.objects.select_related("site").filter(pk__in=[u.pk for u in uploads]).order_by("created_at")
     )
@@ -90,7 +90,7 @@ def ingest_finish(*, upload: Upload, token: uuid.UUID, results: Sequence[ParsedS
 
     Whoever calls this queues the analyses in the same transaction: `analysis.services.ingest_done` does both.
     """
-    if not ledger.finish(upload, token, status=Upload.Status.DONE):
+    if not jobs.finish(upload, token, status=Upload.Status.DONE):
         return None
     # The same bytes may have come once more with a claim while this attempt was parsing.
     upload.refresh_from_db(fields=list(Claim().columns))
@@ -114,8 +114,8 @@ def _forget_identity(upload: Upload, parsed: ParsedScan) -> None:
 
 @transaction.atomic
 def ingest_refuse(*, upload: Upload, token: uuid.UUID, reason: RefusalReason, detail: str = "") -> bool:
-    """The upload is no picture that can be read. Its bytes are not kept; handed in again they are retried."""
-    refused = ledger.finish(
+    """The upload is no image that can be read. Its bytes are not kept; handed in again they are retried."""
+    refused = jobs.finish(
         upload,
         token,
         status=Upload.Status.REFUSED,
@@ -131,7 +131,7 @@ def ingest_refuse(*, upload: Upload, token: uuid.UUID, reason: RefusalReason, de
 @transaction.atomic
 def ingest_fail(*, upload: Upload, token: uuid.UUID, code: str) -> bool:
     """Parsing went wrong on our side; a person, or the same file again, can retry it."""
-    failed = ledger.finish(upload, token, status=Upload.Status.FAILED, error_code=code)
+    failed = jobs.finish(upload, token, status=Upload.Status.FAILED, error_code=code)
     if failed:
         _tell(upload, Kind.UPLOAD_FAILED, code)
     return failed
@@ -140,7 +140,7 @@ def ingest_fail(*, upload: Upload, token: uuid.UUID, code: str) -> bool:
 @transaction.atomic
 def uploads_give_up() -> int:
     """Fail the uploads whose last attempt lost its lease; answers how many."""
-    keys = ledger.give_up(Upload.objects.all())
+    keys = jobs.give_up(Upload.objects.all())
     for upload in Upload.objects.filter(pk__in=keys):
         _tell(upload, Kind.UPLOAD_FAILED, upload.error_code)
     return len(keys)
@@ -150,10 +150,10 @@ def uploads_give_up() -> int:
 def upload_retry(*, upload: Upload, actor: User) -> Upload:
     """Try a failed upload again; raises CodedError `conflict` when it is not a failed one any more."""
     upload.refresh_from_db()
-    if upload.status != Upload.Status.FAILED or not ledger.retry(upload):
+    if upload.status != Upload.Status.FAILED or not jobs.retry(upload):
         raise CodedError("conflict")
     record(actor=actor, site=upload.site, action="upload.retried", subject=upload)
-    nudge(INGEST, upload.pk)
+    notify_workers(INGEST, upload.pk)
     upload.refresh_from_db()
     return upload
 
@@ -169,7 +169,7 @@ def _register(
         with transaction.atomic():
             upload.save(force_insert=True)
             record(actor=user, site=site, action="upload.received", subject=upload)
-            nudge(INGEST, upload.pk)
+            notify_workers(INGEST, upload.pk)
     except (IntegrityError, DataError):
         # After any other error (a lost connection, say) the row may be there all the same and need its file.
         storage.delete_file(upload.stored_name)
@@ -201,15 +201,15 @@ def _again(earlier: Upload, claim: Claim) -> Upload:
     upload = Upload.objects.select_for_update().get(pk=earlier.pk)
     status, claimed = upload.status, claim.patient_id
     if status in (Upload.Status.FAILED, Upload.Status.REFUSED):
-        ledger.retry(upload, refusal="", refusal_detail="", **(claim.columns if claimed else {}))
-        nudge(INGEST, upload.pk)
+        jobs.retry(upload, refusal="", refusal_detail="", **(claim.columns if claimed else {}))
+        notify_workers(INGEST, upload.pk)
     elif status != Upload.Status.DONE and claimed and not upload.claimed_patient_id:
         Upload.objects.filter(pk=upload.pk).update(**claim.columns)
     elif claimed and claimed not in _patient_ids(upload):
         raise CodedError("patient_conflict")
     elif _is_half_read(upload):
-        ledger.retry(upload, skipped=None)
-        nudge(INGEST, upload.pk)
+        jobs.retry(upload, skipped=None)
+        notify_workers(INGEST, upload.pk)
     upload.refresh_from_db()
     return upload
 

@@ -68,7 +68,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "webapp.core.unread.UnreadBody",
+    "webapp.core.discard_body.UnreadBody",
     "webapp.core.middleware.RequestLog",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -235,7 +235,7 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_SCHEMA_CLASS": "webapp.api.schema.HouseSchema",
     "URL_FORMAT_OVERRIDE": None,
-    "EXCEPTION_HANDLER": "webapp.core.problems.exception_handler",
+    "EXCEPTION_HANDLER": "webapp.core.problem_details.exception_handler",
     "DEFAULT_VERSIONING_CLASS": None,
     "NUM_PROXIES": HILUM_TRUSTED_PROXIES,
 }

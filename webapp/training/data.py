@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
-from classifier.split import PARTS, assign
+from classifier.data.split import PARTS, assign
 from webapp.accounts.models import Site
 from webapp.core import storage
 from webapp.labels.selectors import INCONCLUSIVE, OTHER, imported_facts, reference_labels
@@ -156,7 +156,7 @@ def _patients(rows: Sequence[Labelled]) -> tuple[dict[UUID, str], dict[UUID, str
 
 
 def as_csv(data: DataSet, folder: str) -> bytes:
-    """The manifest of `classifier.data`, its paths relative to `folder` (of the store)."""
+    """The manifest of `classifier.data.manifest`, its paths relative to `folder` (of the store)."""
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(COLUMNS)
@@ -185,18 +185,18 @@ def _line(row: Labelled, name: str, folder: str) -> list[str]:
 
 
 def counts_of(data: DataSet) -> dict[str, Any]:
-    """Pictures and patients on the whole, by part and by finding, and what was left out."""
+    """Images and patients on the whole, by part and by finding, and what was left out."""
     parts = {}
     for part in PARTS:
         rows = [row for row in data.rows if row.part == part]
         findings = Counter(finding for row in rows for finding in row.findings)
         parts[part] = {
-            "pictures": len(rows),
+            "images": len(rows),
             "patients": len({row.patient for row in rows}),
             "findings": {finding: findings[finding] for finding in data.findings},
         }
     return {
-        "pictures": len(data.rows),
+        "images": len(data.rows),
         "patients": len({row.patient for row in data.rows}),
         "parts": parts,
         "left_out": dict(data.left_out),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from webapp.core.ledger import GAVE_UP
+from webapp.core.jobs import GAVE_UP
 
 MANIFEST_MISSING, OPTIONS_INVALID, DATA_REFUSED = "manifest_missing", "options_invalid", "data_refused"
 OUT_OF_MEMORY, CRASHED, SILENT = "out_of_memory", "training_crashed", "training_silent"
@@ -35,7 +35,7 @@ FAILURES = {
             "See python -m classifier train --help.",
         ),
         Failure(DATA_REFUSED, "The training cannot use this manifest with these options.", IN_THE_LOG),
-        Failure(OUT_OF_MEMORY, "The training ran out of memory.", "Ask for smaller batches or pictures."),
+        Failure(OUT_OF_MEMORY, "The training ran out of memory.", "Ask for smaller batches or images."),
         Failure(CRASHED, "The training broke off.", IN_THE_LOG),
         Failure(SILENT, "The training said nothing for so long that it was ended.", IN_THE_LOG),
         Failure(ARTIFACT_REFUSED, "What the training made is no usable model.", IN_THE_LOG),
@@ -51,8 +51,8 @@ FAILURES = {
         ),
         Failure(
             DATA_CHANGED,
-            "A picture of the snapshot is missing or not the one that was frozen.",
-            "Restore the pictures from the backup, or make another snapshot.",
+            "An image of the snapshot is missing or not the one that was frozen.",
+            "Restore the images from the backup, or make another snapshot.",
         ),
         Failure(AUDIT_FAILED, "The data audit broke off.", IN_THE_LOG),
         Failure(COMPARISON_FAILED, "The comparison broke off.", IN_THE_LOG),

@@ -8,7 +8,7 @@ from django.db import models
 from django.db.models import Q
 
 from classifier.contract import Slot
-from webapp.core.ledger import LedgerRow, Life
+from webapp.core.jobs import JobRow, Transitions
 from webapp.core.models import Record
 from webapp.training.failures import Failure, failure_of
 
@@ -26,7 +26,7 @@ class RunStatus(models.TextChoices):
 
 
 # Five, not three: an attempt may last for days, goes on from the checkpoint, and dies with its machine.
-RUN_LIFE = Life(
+RUN_TRANSITIONS = Transitions(
     waiting="queued",
     running="running",
     failed="failed",
@@ -46,7 +46,7 @@ class Snapshot(Record):
     """A frozen data set: a stored manifest of working images, known by its hash. Triggers keep it as it is.
 
     `site` None: of all sites. `findings`: what it is labelled for, in the order of a model's outputs.
-    `counts`: pictures, patients, by part and finding, and what was left out why.
+    `counts`: images, patients, by part and finding, and what was left out why.
     """
 
     site = models.ForeignKey("accounts.Site", models.PROTECT, null=True, blank=True, related_name="snapshots")
@@ -80,7 +80,7 @@ class AuditStatus(models.TextChoices):
     FAILED = "failed"
 
 
-AUDIT_LIFE = Life(
+AUDIT_TRANSITIONS = Transitions(
     waiting="queued",
     running="running",
     failed="failed",
@@ -93,10 +93,10 @@ AUDIT_LIFE = Life(
 )
 
 
-class SnapshotAudit(LedgerRow):
+class SnapshotAudit(JobRow):
     """The data audit of a snapshot: [{severity, code, text, advice, numbers}], gravest first."""
 
-    LIFE = AUDIT_LIFE
+    TRANSITIONS = AUDIT_TRANSITIONS
     Status = AuditStatus
 
     status = models.CharField(max_length=16, choices=AuditStatus, default=AuditStatus.QUEUED)
@@ -104,7 +104,7 @@ class SnapshotAudit(LedgerRow):
     warnings = models.JSONField(default=list, editable=False)
 
     class Meta:
-        constraints = [AUDIT_LIFE.constraint("snapshot_audit_status")]
+        constraints = [AUDIT_TRANSITIONS.constraint("snapshot_audit_status")]
 
     def __str__(self) -> str:
         return f"audit of {self.snapshot_id}"
@@ -195,7 +195,7 @@ class Trigger(models.TextChoices):
     DRIFT = "drift"
 
 
-class TrainingRun(LedgerRow):
+class TrainingRun(JobRow):
     """One `python -m classifier train`. `site` owns it and its candidate; None means that it belongs to all.
 
     It trains on a `snapshot`, which the worker makes first where there is none yet, or on a `manifest`: the
@@ -205,7 +205,7 @@ class TrainingRun(LedgerRow):
     the numbers of each epoch, `log` its last lines. A skipped run found nothing new to train on.
     """
 
-    LIFE = RUN_LIFE
+    TRANSITIONS = RUN_TRANSITIONS
     Status = RunStatus
 
     status = models.CharField(max_length=16, choices=RunStatus, default=RunStatus.QUEUED)
@@ -240,7 +240,7 @@ class TrainingRun(LedgerRow):
 
     class Meta:
         constraints = [
-            RUN_LIFE.constraint("training_run_status"),
+            RUN_TRANSITIONS.constraint("training_run_status"),
             models.CheckConstraint(
                 condition=models.Q(status="done", candidate__isnull=False)
                 | ~models.Q(status="done") & models.Q(candidate__isnull=True),
@@ -257,7 +257,7 @@ class TrainingRun(LedgerRow):
 
     @property
     def finished(self) -> bool:
-        return not self.LIFE.moves[self.status]
+        return not self.TRANSITIONS.moves[self.status]
 
     @property
     def percent(self) -> int:

@@ -19,9 +19,9 @@ from classifier.contract import Slot
 from webapp.accounts.models import Site, User
 from webapp.accounts.services import can
 from webapp.audit.services import record
-from webapp.core import ledger
+from webapp.core import jobs
 from webapp.core.errors import CodedError
-from webapp.core.queue import nudge
+from webapp.core.queue import notify_workers
 from webapp.registry.comparisons import comparison_request
 from webapp.registry.models import ModelStatus, ModelVersion
 from webapp.registry.selectors import active_models
@@ -89,7 +89,7 @@ def training_start(
     run.save()
     detail = {"trigger": trigger, "start": start, "snapshot": str(snapshot.pk) if snapshot else None}
     record(actor=actor, site=site, action="training.started", subject=run, detail=detail)
-    nudge(TRAIN, run.pk)
+    notify_workers(TRAIN, run.pk)
     return run
 
 
@@ -122,7 +122,7 @@ def training_prepared(
 @transaction.atomic
 def training_skip(*, run: TrainingRun, token: uuid.UUID, snapshot: Snapshot | None, code: str) -> bool:
     """There is nothing new to train on; False when the attempt has lost its lease."""
-    mine = ledger.finish(run, token, status=RunStatus.SKIPPED, error_code=code, snapshot=snapshot)
+    mine = jobs.finish(run, token, status=RunStatus.SKIPPED, error_code=code, snapshot=snapshot)
     if mine:
         record(actor=None, site=run.site, action="training.skipped", subject=run, detail={"code": code})
     return mine
@@ -148,10 +148,10 @@ def training_claim(*, code_version: str = "", lease: timedelta = TRAIN_LEASE) ->
 
     A run on a snapshot whose audit has not ended waits for it: its warnings come first.
     """
-    ledger.give_up(TrainingRun.objects.all())
+    jobs.give_up(TrainingRun.objects.all())
     audited = Q(snapshot=None) | Q(snapshot__audit__status__in=(AuditStatus.DONE, AuditStatus.FAILED))
     with transaction.atomic():
-        keys = [run.pk for run in ledger.claim(TrainingRun.objects.filter(audited), n=1, lease=lease)]
+        keys = [run.pk for run in jobs.claim(TrainingRun.objects.filter(audited), n=1, lease=lease)]
         claimed = TrainingRun.objects.filter(pk__in=keys)
         claimed.update(code_version=code_version[:64])
         return claimed.select_related("site", "started_by", "snapshot", "base").first()
@@ -171,7 +171,7 @@ def training_progress(
     """
     held = TrainingRun.objects.filter(pk=run.pk, attempt_token=token)
     with transaction.atomic():
-        if not ledger.extend(TrainingRun, token, lease=lease):
+        if not jobs.extend(TrainingRun, token, lease=lease):
             return Order.LOST
         held.update(progress=dict(progress), **told)
         return Order.CANCEL if held.filter(cancel_requested=True).exists() else Order.GO_ON
@@ -183,7 +183,7 @@ def training_done(*, run: TrainingRun, token: uuid.UUID, artifact: Path) -> Mode
     None, and nothing is changed, when the attempt lost its lease. An artifact that the registry
     refuses fails the run.
     """
-    if not ledger.still_mine(run, token):
+    if not jobs.still_mine(run, token):
         return None
     try:
         version = model_register(artifact, by=run.started_by, site=run.site)
@@ -191,7 +191,7 @@ def training_done(*, run: TrainingRun, token: uuid.UUID, artifact: Path) -> Mode
         training_fail(run=run, token=token, code=ARTIFACT_REFUSED)
         return None
     with transaction.atomic():
-        if not ledger.finish(run, token, status=RunStatus.DONE, candidate=version, error_code=""):
+        if not jobs.finish(run, token, status=RunStatus.DONE, candidate=version, error_code=""):
             return None
         record(
             actor=None,
@@ -213,7 +213,7 @@ def training_done(*, run: TrainingRun, token: uuid.UUID, artifact: Path) -> Mode
 @transaction.atomic
 def training_fail(*, run: TrainingRun, token: uuid.UUID, code: str) -> bool:
     """The run failed with one of `failures.FAILURES`; False when the attempt has lost its lease."""
-    mine = ledger.finish(run, token, status=RunStatus.FAILED, error_code=code)
+    mine = jobs.finish(run, token, status=RunStatus.FAILED, error_code=code)
     if mine:
         record(actor=None, site=run.site, action="training.failed", subject=run, detail={"code": code})
     return mine
@@ -221,12 +221,12 @@ def training_fail(*, run: TrainingRun, token: uuid.UUID, code: str) -> bool:
 
 def training_cancelled(*, run: TrainingRun, token: uuid.UUID) -> bool:
     """The worker has ended a run that a person cancelled; False when the attempt has lost its lease."""
-    return ledger.finish(run, token, status=RunStatus.CANCELLED)
+    return jobs.finish(run, token, status=RunStatus.CANCELLED)
 
 
 def training_release(token: uuid.UUID) -> int:
     """Hand a run back to the queue (a worker that shuts down); the next one goes on from its checkpoint."""
-    return ledger.release(TrainingRun, token)
+    return jobs.release(TrainingRun, token)
 
 
 def options_wrong(options: Mapping[str, Any]) -> dict[str, list[str]]:

@@ -14,9 +14,9 @@ from django.db import IntegrityError, transaction
 from webapp.accounts.models import Site, User
 from webapp.accounts.services import can
 from webapp.audit.services import record
-from webapp.core import ledger, storage
+from webapp.core import jobs, storage
 from webapp.core.errors import CodedError
-from webapp.core.queue import nudge
+from webapp.core.queue import notify_workers
 from webapp.training.data import DataSet, as_csv, counts_of, data_set
 from webapp.training.models import AuditStatus, Snapshot, SnapshotAudit, SnapshotPatient, TestedScan
 
@@ -84,9 +84,9 @@ def _keep(snapshot: Snapshot, data: DataSet, actor: User) -> Snapshot:
     tested = [TestedScan(scan=row.scan) for row in data.rows if row.part == "test"]
     TestedScan.objects.bulk_create(tested, ignore_conflicts=True)
     SnapshotAudit.objects.create(snapshot=snapshot)
-    detail = {"fingerprint": snapshot.fingerprint, "pictures": len(data.rows)}
+    detail = {"fingerprint": snapshot.fingerprint, "images": len(data.rows)}
     record(actor=actor, site=snapshot.site, action="snapshot.created", subject=snapshot, detail=detail)
-    nudge(TRAIN, snapshot.pk)
+    notify_workers(TRAIN, snapshot.pk)
     return snapshot
 
 
@@ -95,15 +95,15 @@ def _keep(snapshot: Snapshot, data: DataSet, actor: User) -> Snapshot:
 
 def audit_claim(*, lease: timedelta = AUDIT_LEASE) -> SnapshotAudit | None:
     """Take the oldest audit that waits; the worn-out ones are given up."""
-    ledger.give_up(SnapshotAudit.objects.all())
-    keys = [row.pk for row in ledger.claim(SnapshotAudit.objects.all(), n=1, lease=lease)]
+    jobs.give_up(SnapshotAudit.objects.all())
+    keys = [row.pk for row in jobs.claim(SnapshotAudit.objects.all(), n=1, lease=lease)]
     return SnapshotAudit.objects.select_related("snapshot__site").filter(pk__in=keys).first()
 
 
 @transaction.atomic
 def audit_done(*, audit: SnapshotAudit, token: uuid.UUID, warnings: Sequence[dict[str, Any]]) -> bool:
     """Keep what the audit warned of; False when the attempt has lost its lease."""
-    mine = ledger.finish(audit, token, status=AuditStatus.DONE, warnings=list(warnings), error_code="")
+    mine = jobs.finish(audit, token, status=AuditStatus.DONE, warnings=list(warnings), error_code="")
     if mine:
         detail = {"warnings": [warning["code"] for warning in warnings]}
         site, subject = audit.snapshot.site, audit.snapshot
@@ -113,4 +113,4 @@ def audit_done(*, audit: SnapshotAudit, token: uuid.UUID, warnings: Sequence[dic
 
 def audit_fail(*, audit: SnapshotAudit, token: uuid.UUID, code: str) -> bool:
     """The audit broke off; a training on the snapshot goes on without it, and makes its own."""
-    return ledger.finish(audit, token, status=AuditStatus.FAILED, error_code=code)
+    return jobs.finish(audit, token, status=AuditStatus.FAILED, error_code=code)

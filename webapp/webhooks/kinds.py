@@ -8,7 +8,7 @@ from django.db import models
 class Kind(models.TextChoices):
     SCAN_CREATED = "scan.created", "a file was read and has become a scan"
     SCAN_MOVED = "scan.moved", "a scan was filed to another patient"
-    UPLOAD_REFUSED = "upload.refused", "a file is no picture that can be read"
+    UPLOAD_REFUSED = "upload.refused", "a file is no image that can be read"
     UPLOAD_FAILED = "upload.failed", "a file could not be read this time"
     ANALYSIS_DONE = "analysis.done", "a model has answered, or given its reason not to"
     ANALYSIS_FAILED = "analysis.failed", "an analysis went wrong"

@@ -8,7 +8,7 @@ from django.db import models
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from webapp.core.ledger import LedgerRow, Life
+from webapp.core.jobs import JobRow, Transitions
 from webapp.core.models import Record
 from webapp.webhooks.kinds import KINDS, SUBSCRIBABLE
 
@@ -22,7 +22,7 @@ class DeliveryStatus(models.TextChoices):
     FAILED = "failed"
 
 
-DELIVERY_LIFE = Life(
+DELIVERY_TRANSITIONS = Transitions(
     waiting="waiting",
     running="sending",
     failed="failed",
@@ -86,10 +86,10 @@ class Event(models.Model):
         return f"event {self.number}"
 
 
-class Delivery(LedgerRow):
+class Delivery(JobRow):
     """One event for one subscription. Its id is the message's: the same at every attempt."""
 
-    LIFE = DELIVERY_LIFE
+    TRANSITIONS = DELIVERY_TRANSITIONS
     Status = DeliveryStatus
 
     status = models.CharField(max_length=16, choices=DeliveryStatus, default=DeliveryStatus.WAITING)
@@ -101,7 +101,7 @@ class Delivery(LedgerRow):
     class Meta:
         verbose_name_plural = "deliveries"
         constraints = [
-            DELIVERY_LIFE.constraint("delivery_status"),
+            DELIVERY_TRANSITIONS.constraint("delivery_status"),
             models.UniqueConstraint(fields=["subscription", "event"], name="delivery_once"),
         ]
         indexes = [

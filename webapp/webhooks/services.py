@@ -14,9 +14,9 @@ from django.utils import timezone
 
 from webapp.accounts.models import Site, User
 from webapp.audit.services import record
-from webapp.core import ledger
+from webapp.core import jobs
 from webapp.core.errors import CodedError
-from webapp.core.queue import nudge
+from webapp.core.queue import notify_workers
 from webapp.webhooks.addresses import target_of
 from webapp.webhooks.kinds import Kind
 from webapp.webhooks.models import Attempt, Delivery, DeliveryStatus, Event, Subscription
@@ -72,7 +72,7 @@ def subscription_change(*, subscription: Subscription, actor: User, **changes: A
         subject=subscription,
         detail={"fields": sorted(changes)},
     )
-    nudge(NOTIFY)
+    notify_workers(NOTIFY)
     return subscription
 
 
@@ -106,9 +106,9 @@ def trial(*, subscription: Subscription) -> Delivery:
 @transaction.atomic
 def delivery_again(*, delivery: Delivery) -> Delivery:
     """Send once more what was delivered or given up; raises CodedError `conflict` for what is under way."""
-    if delivery.status in UNDER_WAY or not ledger.retry(delivery, next_at=Now()):
+    if delivery.status in UNDER_WAY or not jobs.retry(delivery, next_at=Now()):
         raise CodedError("conflict", "This delivery is still under way.", "Wait for its end.")
-    nudge(NOTIFY, delivery.pk)
+    notify_workers(NOTIFY, delivery.pk)
     delivery.refresh_from_db()
     return delivery
 
@@ -124,7 +124,7 @@ def delivery_claim(*, lease: timedelta = DELIVERY_LEASE) -> Delivery | None:
         status__in=UNDER_WAY,
     )
     due = Delivery.objects.filter(open_receivers, ~Exists(earlier), subscription__active=True)
-    claimed = ledger.claim(due.filter(next_at__lte=Now()), n=1, lease=lease)
+    claimed = jobs.claim(due.filter(next_at__lte=Now()), n=1, lease=lease)
     if not claimed:
         return None
     return Delivery.objects.select_related("subscription", "event").get(pk=claimed[0].pk)
@@ -133,7 +133,7 @@ def delivery_claim(*, lease: timedelta = DELIVERY_LEASE) -> Delivery | None:
 @transaction.atomic
 def delivery_done(*, delivery: Delivery, token: uuid.UUID, response_status: int, seconds: float) -> bool:
     """The receiver has it; False when the attempt has lost its lease."""
-    if not ledger.finish(delivery, token, status=DeliveryStatus.DELIVERED, error_code=""):
+    if not jobs.finish(delivery, token, status=DeliveryStatus.DELIVERED, error_code=""):
         return False
     Attempt.objects.create(delivery=delivery, response_status=response_status, seconds=seconds)
     Subscription.objects.filter(pk=delivery.subscription_id).update(failures=0, paused_until=None)
@@ -156,7 +156,7 @@ def delivery_failed(
     old = timezone.now() - delivery.event.created_at > TRIED_FOR
     status = DeliveryStatus.FAILED if old else DeliveryStatus.WAITING
     again = Now() + pause_after(delivery.attempts)
-    if not ledger.finish(delivery, token, status=status, error_code=code, next_at=again):
+    if not jobs.finish(delivery, token, status=status, error_code=code, next_at=again):
         return False
     Attempt.objects.create(
         delivery=delivery, response_status=response_status, error_code=code, seconds=seconds
@@ -179,7 +179,7 @@ def deliveries_tidy() -> int:
     """Give up what has waited for a week at a receiver that is switched off; forget what is a month old."""
     now = timezone.now()
     Delivery.objects.filter(status=DeliveryStatus.WAITING, event__created_at__lt=now - TRIED_FOR).update(
-        status=DeliveryStatus.FAILED, error_code=ledger.GAVE_UP
+        status=DeliveryStatus.FAILED, error_code=jobs.GAVE_UP
     )
     old = Event.objects.filter(created_at__lt=now - KEPT_FOR)
     return old.exclude(deliveries__status__in=UNDER_WAY).delete()[0]
@@ -189,5 +189,5 @@ def _deliver(subscriptions: list[Subscription], event: Event) -> list[Delivery]:
     event.save(force_insert=True)
     deliveries = [Delivery(subscription=one, event=event, subject=event.subject) for one in subscriptions]
     Delivery.objects.bulk_create(deliveries)
-    nudge(NOTIFY)
+    notify_workers(NOTIFY)
     return deliveries

@@ -1,4 +1,4 @@
-// A CSV dropped alongside the pictures: which file belongs to whom, and when it was taken.
+// A CSV dropped alongside the images: which file belongs to whom, and when it was taken.
 const COLUMNS = {
   file: ["image", "file", "filename", "path"],
   patient: ["patient", "patient_id", "patientid"],
@@ -38,7 +38,7 @@ export function addDays(date, days) {
 }
 
 /** The lines of a CSV as [{path, under, patient, date, offset}], for what lies in the CSV's folder (`under`) or below;
-    null when the text is no manifest of pictures. */
+    null when the text is no manifest of images. */
 export function readManifest(text, { csv = "" } = {}) {
   const [head, ...rows] = parseCsv(text);
   const names = (head ?? []).map((name) => name.toLowerCase());

@@ -4,10 +4,10 @@ import { bytes, dropped, isArchive, isCsv, isDicom, picked } from "./files.js";
 import { addDays, baseName, named, readManifest } from "./manifest.js";
 import { Row } from "./row.js";
 import { send } from "./send.js";
-import { gettext, interpolate, ngettext } from "../words.js";
+import { gettext, interpolate, ngettext } from "../gettext.js";
 
 const AT_ONCE = 3;
-const SHOWN_AT_FIRST = 40; // of the pictures of one archive
+const SHOWN_AT_FIRST = 40; // of the images of one archive
 const MOST_ASKED = 500; // as many as the server answers at once
 const WORTH_ANOTHER_TRY = new Set(["unauthenticated", "csrf", "rate_limited", "incomplete", "internal", "unavailable"]);
 const page = document.querySelector("[data-upload]");
@@ -70,7 +70,7 @@ function applyManifest(found) {
     row.offset = line.date ? null : line.offset;
     row.assign({ patient: line.patient, date: line.date });
   }
-  // The newest picture of the manifest is taken for today's until somebody says better.
+  // The newest image of the manifest is taken for today's until somebody says better.
   if (counted().length) zero.value ||= addDays(today(), -Math.max(0, ...counted().map((row) => row.offset)));
   countDays();
 }
@@ -116,15 +116,15 @@ function again(row) {
   pump();
 }
 
-/** What the server says of a row; the pictures of an archive get rows of their own below it. */
+/** What the server says of a row; the images of an archive get rows of their own below it. */
 function told(row, answer) {
   row.take(answer);
   const fresh = (answer.members ?? []).filter(({ id }) => !row.members.has(id));
   for (const { id, name } of fresh) {
-    const picture = Object.assign(new Row({ name, inside: row }), { onRetry: again, onEdit: edited });
-    rows.push(picture);
-    row.adopt(picture, id);
-    picture.take({ id, text: gettext("Waits to be read"), dot: "busy", finished: false });
+    const image = Object.assign(new Row({ name, inside: row }), { onRetry: again, onEdit: edited });
+    rows.push(image);
+    row.adopt(image, id);
+    image.take({ id, text: gettext("Waits to be read"), dot: "busy", finished: false });
   }
   if (fresh.length > SHOWN_AT_FIRST) row.fold(true);
 }
@@ -187,10 +187,10 @@ function showState() {
   part("day-zero-field").hidden = counted().length === 0;
   part("unnamed").textContent = [
     unnamed > 0 && counting(ngettext(
-      "%(number)s picture names no patient. Give one, or it is filed to a new patient.",
-      "%(number)s pictures name no patient. Give one, or each is filed to a new patient.", unnamed,
+      "%(number)s image names no patient. Give one, or it is filed to a new patient.",
+      "%(number)s images name no patient. Give one, or each is filed to a new patient.", unnamed,
     ), unnamed),
-    inArchives && gettext("Pictures in an archive that name no patient are filed to the one given here, or to new ones."),
+    inArchives && gettext("Images in an archive that name no patient are filed to the one given here, or to new ones."),
     doubtful > 0 && counting(ngettext(
       "The manifest contradicts what was typed for %(number)s file: what was typed is sent.",
       "The manifest contradicts what was typed for %(number)s files: what was typed is sent.", doubtful,
@@ -200,13 +200,13 @@ function showState() {
 }
 
 function tally() {
-  const pictures = rows.filter((row) => !row.answer?.members);
-  const finished = pictures.filter((row) => row.finished);
+  const images = rows.filter((row) => !row.answer?.members);
+  const finished = images.filter((row) => row.finished);
   const good = finished.filter((row) => row.answer.ok).length;
   const ready = staged().length;
-  const open = pictures.length - finished.length - ready;
+  const open = images.length - finished.length - ready;
   return [
-    counting(ngettext("%(number)s file", "%(number)s files", pictures.length), pictures.length),
+    counting(ngettext("%(number)s file", "%(number)s files", images.length), images.length),
     counting(gettext("%(number)s with a result"), good),
     finished.length > good && counting(gettext("%(number)s without"), finished.length - good),
     ready && counting(gettext("%(number)s ready to send"), ready),

@@ -1,6 +1,6 @@
 // One file on the upload page: what it is, whose it will be, how far it is, what became of it.
 import { bytes } from "./files.js";
-import { gettext, interpolate, ngettext } from "../words.js";
+import { gettext, interpolate, ngettext } from "../gettext.js";
 
 const uploading = (share) => interpolate(gettext("uploading %(share)s %"), { share: Math.floor(share * 100) });
 const template = document.querySelector("#upload-row");
@@ -13,10 +13,10 @@ export class Row {
   #said = {};
   #known = "";
 
-  members = new Map(); // an archive's pictures: their rows by the id of the upload
+  members = new Map(); // an archive's images: their rows by the id of the upload
   #folded = false;
 
-  /** `archive`: a ZIP that is still to be sent; `inside`: the row of the archive that this picture came in. */
+  /** `archive`: a ZIP that is still to be sent; `inside`: the row of the archive that this image came in. */
   constructor({ file = null, name, size, dicom = false, archive = false, inside = null }) {
     Object.assign(this, { file, name, size, dicom, archive, inside, claim: { patient: "", date: "" } });
     this.node = template.content.firstElementChild.cloneNode(true);
@@ -116,7 +116,7 @@ export class Row {
     this.show();
   }
 
-  /** Puts the row of a picture of this archive below it. */
+  /** Puts the row of an image of this archive below it. */
   adopt(row, id) {
     (([...this.members.values()].at(-1)) ?? this).node.after(row.node);
     this.members.set(id, row);
@@ -131,7 +131,7 @@ export class Row {
     fold.hidden = this.members.size === 0;
     fold.textContent = folded ? interpolate(gettext("Show %(number)s"), { number: this.members.size }) : gettext("Hide");
     fold.setAttribute("aria-expanded", String(!folded));
-    const words = folded ? gettext("Show the pictures of %(name)s") : gettext("Hide the pictures of %(name)s");
+    const words = folded ? gettext("Show the images of %(name)s") : gettext("Hide the images of %(name)s");
     fold.setAttribute("aria-label", interpolate(words, { name: this.name }));
   }
 

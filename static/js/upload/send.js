@@ -1,6 +1,6 @@
 // One file to the server: raw body, so that size and permission are judged before a byte of it is read.
 import { csrf } from "../http.js";
-import { gettext } from "../words.js";
+import { gettext } from "../gettext.js";
 
 export class NetworkFailure extends Error {}
 

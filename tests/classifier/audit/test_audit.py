@@ -11,11 +11,11 @@ import pytest
 from PIL import Image
 
 from classifier.__main__ import main
-from classifier.audit import copies
-from classifier.audit.pictures import facts_of, perceptual_hash
-from classifier.audit.run import as_text, audit
-from classifier.audit.warning import Severity, Warning_
-from classifier.data import read_manifest
+from classifier.data.manifest import read_manifest
+from classifier.data.validation import duplicates
+from classifier.data.validation.checks import as_text, audit
+from classifier.data.validation.image_statistics import facts_of, perceptual_hash
+from classifier.data.validation.warning import Severity, Warning_
 from classifier.images import reading
 from tests.classifier.collection import write_manifest
 
@@ -29,7 +29,7 @@ def film(seed: int, side: int = 80) -> np.ndarray:
 
 
 def collection(folder: Path, edit: Edit | None = None, count: int = 160) -> Path:
-    """Two findings from two sources in equal parts; `edit` changes a line and its picture."""
+    """Two findings from two sources in equal parts; `edit` changes a line and its image."""
     folder.mkdir(exist_ok=True)
     lines = []
     for n in range(count):
@@ -42,10 +42,10 @@ def collection(folder: Path, edit: Edit | None = None, count: int = 160) -> Path
             "age": str(20 + n % 60),
             "split": "",
         }
-        picture = film(n)
+        image = film(n)
         if edit:
-            picture = edit(n, line, picture)
-        Image.fromarray(picture).save(folder / line["image"])
+            image = edit(n, line, image)
+        Image.fromarray(image).save(folder / line["image"])
         lines.append(line)
     return write_manifest(folder / "manifest.csv", lines)
 
@@ -62,14 +62,14 @@ def test_a_sound_collection_raises_no_alarm(tmp_path):
 
 
 def test_a_source_that_gives_the_finding_away_is_told(tmp_path):
-    def edit(n, line, picture):
+    def edit(n, line, image):
         line["source"] = "north" if line["finding"] == "normal" else "south"
-        return picture
+        return image
 
     found = warnings_of(collection(tmp_path, edit))
     assert found["source_confounding"].numbers["cramers_v"] == pytest.approx(1, abs=0.03)
     assert found["source_confounding"].severity is Severity.HIGH
-    assert "right in 100% of the pictures" in found["source_confounding"].text
+    assert "right in 100% of the images" in found["source_confounding"].text
     assert "pneumonia comes from 1 source, south (80)" in found["finding_of_its_own_source"].text
     missing = found["finding_missing_in_source"]
     assert "none of which has more than a few normal" in missing.text
@@ -77,10 +77,10 @@ def test_a_source_that_gives_the_finding_away_is_told(tmp_path):
 
 
 def test_children_of_one_source_are_told(tmp_path):
-    def edit(n, line, picture):
+    def edit(n, line, image):
         if line["source"] == "south":
             line["age"] = "1-5"
-        return picture
+        return image
 
     told = warnings_of(collection(tmp_path, edit))["children_in_one_source"]
     assert told.numbers["children"] == 80
@@ -89,10 +89,10 @@ def test_children_of_one_source_are_told(tmp_path):
 
 
 def test_a_view_that_goes_with_the_finding_is_told_and_unknown_ones_are_named(tmp_path):
-    def edit(n, line, picture):
+    def edit(n, line, image):
         line["view"] = "AP" if line["finding"] == "pneumonia" else "PA"
         line["sex"] = "" if line["source"] == "south" else "F"
-        return picture
+        return image
 
     found = warnings_of(collection(tmp_path, edit))
     assert "pneumonia: AP 100%, PA 0%" in found["view_confounding"].text
@@ -101,17 +101,17 @@ def test_a_view_that_goes_with_the_finding_is_told_and_unknown_ones_are_named(tm
 
 
 def test_a_patient_in_two_parts_is_told(tmp_path):
-    def edit(n, line, picture):
+    def edit(n, line, image):
         line["split"] = "test" if n < 9 else "train"
-        return picture
+        return image
 
     told = warnings_of(collection(tmp_path, edit))["patient_in_two_parts"]
-    assert told.numbers == {"patients": 1, "pictures": 2}
+    assert told.numbers == {"patients": 1, "images": 2}
     assert told.severity is Severity.HIGH
 
 
 def test_copies_are_told_by_kind_and_only_under_other_names(tmp_path):
-    def edit(n, line, picture):
+    def edit(n, line, image):
         line["split"] = "test" if n in (40, 60) else "train"
         if n in (20, 40):  # the same bytes, in two parts
             return film(1000)
@@ -120,7 +120,7 @@ def test_copies_are_told_by_kind_and_only_under_other_names(tmp_path):
         if n in (100, 101):  # the same patient's
             line["patient"], line["finding"] = "same", "normal"
             return film(3000)
-        return picture
+        return image
 
     found = warnings_of(collection(tmp_path, edit))
     assert found["same_bytes"].numbers["in_different_parts"] == 1
@@ -130,39 +130,39 @@ def test_copies_are_told_by_kind_and_only_under_other_names(tmp_path):
 
 
 def test_the_same_pixels_in_another_file_are_found(tmp_path):
-    manifest = collection(tmp_path, lambda n, line, picture: film(7) if n in (3, 80) else picture)
+    manifest = collection(tmp_path, lambda n, line, image: film(7) if n in (3, 80) else image)
     Image.open(tmp_path / "080.png").save(tmp_path / "080.png", compress_level=0)
     assert warnings_of(manifest)["same_pixels"].numbers["pairs"] == 1
 
 
 @pytest.mark.parametrize("change", ["compressed", "scaled", "brighter"])
-def test_a_picture_is_recognised_after(change, tmp_path):
-    picture = Image.fromarray(film(5, 200))
+def test_a_image_is_recognised_after(change, tmp_path):
+    image = Image.fromarray(film(5, 200))
     changed = {
-        "compressed": lambda: picture,
-        "scaled": lambda: picture.resize((90, 90), Image.Resampling.BILINEAR),
-        "brighter": lambda: picture.point(lambda value: min(255, value + 15)),
+        "compressed": lambda: image,
+        "scaled": lambda: image.resize((90, 90), Image.Resampling.BILINEAR),
+        "brighter": lambda: image.point(lambda value: min(255, value + 15)),
     }[change]()
     changed.save(tmp_path / "changed.jpg", quality=40)
-    hashes = [perceptual_hash(one) for one in (picture, Image.open(tmp_path / "changed.jpg"))]
-    assert np.bitwise_count(hashes[0] ^ hashes[1]) <= copies.BITS_APART
+    hashes = [perceptual_hash(one) for one in (image, Image.open(tmp_path / "changed.jpg"))]
+    assert np.bitwise_count(hashes[0] ^ hashes[1]) <= duplicates.BITS_APART
 
 
 def test_what_tells_the_finding_from_outside_is_measured(tmp_path):
-    def edit(n, line, picture):
+    def edit(n, line, image):
         if line["finding"] == "pneumonia":
-            picture = picture.copy()
-            picture[:, :8] = picture[:, -8:] = 0
-        return picture
+            image = image.copy()
+            image[:, :8] = image[:, -8:] = 0
+        return image
 
     found = warnings_of(collection(tmp_path, edit))
     assert found["finding_told_from_outside"].numbers["auc"]["pneumonia"] > 0.95
     assert "AUC" in found["finding_told_from_outside"].text
 
 
-def test_a_source_is_told_by_the_habits_of_its_pictures(tmp_path):
-    def edit(n, line, picture):
-        return picture if line["source"] == "south" else picture[:64]
+def test_a_source_is_told_by_the_habits_of_its_images(tmp_path):
+    def edit(n, line, image):
+        return image if line["source"] == "south" else image[:64]
 
     told = warnings_of(collection(tmp_path, edit))["source_giveaway"]
     assert told.numbers["shares"]["exactly square"] == [1.0, 0.0]
@@ -170,28 +170,28 @@ def test_a_source_is_told_by_the_habits_of_its_pictures(tmp_path):
 
 
 def test_rare_findings_unknown_ones_and_unreadable_files_are_told(tmp_path):
-    def edit(n, line, picture):
+    def edit(n, line, image):
         if n < 12:
             line["finding"] = "covid19" if n < 8 else ""
-        return picture
+        return image
 
     manifest = collection(tmp_path, edit)
-    (tmp_path / "150.png").write_text("no picture")
+    (tmp_path / "150.png").write_text("no image")
     found = warnings_of(manifest)
     rows = read_manifest(manifest)
     tiny = {
-        w.numbers["finding"]: w.numbers["pictures"]
+        w.numbers["finding"]: w.numbers["images"]
         for w in audit(rows, progress=False)
         if w.code == "tiny_finding"
     }
     assert tiny["covid19"] == 8
-    assert found["finding_unknown"].numbers == {"pictures": 4}
+    assert found["finding_unknown"].numbers == {"images": 4}
     assert found["unreadable"].numbers == {"reasons": {"not_an_image": 1}}
     assert found["unreadable"].examples == ["150.png"]
 
 
 def test_a_second_look_reads_only_what_has_changed(tmp_path, monkeypatch):
-    rows = read_manifest(collection(tmp_path / "pictures", count=12))
+    rows = read_manifest(collection(tmp_path / "images", count=12))
     first = facts_of(rows, tmp_path / "cache", progress=False)
     Image.fromarray(film(77)).save(rows[3].path)
     read, looked = [], reading.read
@@ -203,12 +203,12 @@ def test_a_second_look_reads_only_what_has_changed(tmp_path, monkeypatch):
 
 
 def test_the_command_tells_people_and_machines(tmp_path, capsys):
-    manifest = collection(tmp_path, lambda n, line, picture: film(5000) if n in (2, 8) else picture)
+    manifest = collection(tmp_path, lambda n, line, image: film(5000) if n in (2, 8) else image)
     assert main(["audit", "--manifest", str(manifest)]) == 0
     assert "[medium] same_bytes: 1 pairs" in capsys.readouterr().out
     assert main(["audit", "--manifest", str(manifest), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert told["pictures"] == 160
+    assert told["images"] == 160
     (copy,) = (w for w in told["warnings"] if w["code"] == "same_bytes")
     assert copy["examples"] == ["002.png = 008.png"]
     assert main(["audit", "--manifest", str(tmp_path / "none.csv")]) == 1

@@ -1,4 +1,4 @@
-"""Views of a picture are of the kind that they are said to be, by construction."""
+"""Views of an image are of the kind that they are said to be, by construction."""
 
 from __future__ import annotations
 
@@ -6,8 +6,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from classifier.gate import data
-from classifier.gate.data import CUT_FROM, SIDE, WHOLE_UP_TO, Views, draw_shares, lost_share, read_strangers
+from classifier.training.input_check import data
+from classifier.training.input_check.data import (
+    CUT_FROM,
+    SIDE,
+    WHOLE_UP_TO,
+    Views,
+    draw_shares,
+    lost_share,
+    read_strangers,
+)
 
 LUNGS = np.zeros((64, 64), bool)
 LUNGS[8:56, 6:28] = LUNGS[8:56, 36:58] = True
@@ -21,7 +29,7 @@ def test_the_lost_share_is_what_lies_outside_the_window(window, lost):
     assert lost_share(LUNGS, np.array(window, float)) == pytest.approx(lost)
 
 
-def test_a_picture_without_lungs_has_none_to_lose():
+def test_a_image_without_lungs_has_none_to_lose():
     assert lost_share(np.zeros((8, 8), bool), np.array([0.5, 0.5, 0.6, 0.6])) == 0.0
 
 
@@ -69,7 +77,7 @@ def test_strangers_are_read_with_their_groups_and_what_cannot_be_read_is_named(t
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (90, 70), dtype=np.uint8)).save(
         tmp_path / "a.png"
     )
-    (tmp_path / "b.png").write_bytes(b"no picture at all")
+    (tmp_path / "b.png").write_bytes(b"no image at all")
     (tmp_path / "list.csv").write_text("image,group,part\na.png,photograph,test\nb.png,document,\n")
     items = read_strangers(tmp_path / "list.csv")
     assert [(item.group, item.part, item.kind) for item in items] == [

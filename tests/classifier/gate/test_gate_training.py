@@ -1,4 +1,4 @@
-"""A gate learns to tell kinds apart, and its limits are set by pictures that it has not learned from."""
+"""A gate learns to tell kinds apart, and its limits are set by images that it has not learned from."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from safetensors.numpy import load_file, save_file
 from scipy.stats import binomtest
 
 from classifier.__main__ import main
-from classifier.gate import report
-from classifier.gate.command import lungs_of
-from classifier.gate.data import SIDE, Item
-from classifier.gate.network import FRONTAL, KINDS, load_gate
-from classifier.gate.report import Absence, name_of, rates, wilson
-from classifier.gate.strangers import collection, stranger
-from classifier.gate.train import Batches, Material, measured, train_gate
-from classifier.segment import LungSegmenter
-from classifier.storage import restored, stored
+from classifier.artifact.quantise import restored, stored
+from classifier.cli.input_check import lungs_of
+from classifier.networks.input_check import FRONTAL, KINDS, load_input_check
+from classifier.networks.lung_segmenter import LungSegmenter
+from classifier.training.input_check import report
+from classifier.training.input_check.data import SIDE, Item
+from classifier.training.input_check.ood_negatives import collection, stranger
+from classifier.training.input_check.report import Absence, name_of, rates, wilson
+from classifier.training.input_check.train import Batches, Material, measured, train_input_check
 from tests.classifier.collection import write_collection
 
 
 def discs(rng: np.random.Generator) -> np.ndarray:
-    """A picture with two dark lungs in a bright body."""
+    """An image with two dark lungs in a bright body."""
     y, x = np.mgrid[:SIDE, :SIDE] / SIDE
-    picture = np.full((SIDE, SIDE), 200.0)
+    image = np.full((SIDE, SIDE), 200.0)
     for centre in (0.3, 0.7):
-        picture[((x - centre) / 0.16) ** 2 + ((y - 0.5) / 0.36) ** 2 < 1] = 60
-    return np.clip(picture + rng.normal(0, 10, picture.shape), 0, 255).astype(np.uint8)
+        image[((x - centre) / 0.16) ** 2 + ((y - 0.5) / 0.36) ** 2 < 1] = 60
+    return np.clip(image + rng.normal(0, 10, image.shape), 0, 255).astype(np.uint8)
 
 
 @pytest.fixture(scope="module")
@@ -47,17 +47,17 @@ def made(tmp_path_factory) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def gate(material, made):
-    return train_gate(material, made, steps=40, batch=20, quiet=True)
+    return train_input_check(material, made, steps=40, batch=20, quiet=True)
 
 
-def test_it_learns_to_tell_frontal_pictures_from_others(gate, material, made):
+def test_it_learns_to_tell_frontal_images_from_others(gate, material, made):
     unseen = material.where(lambda item: item.part == "test")
     strangers = Material([], np.stack([stranger(seed) for seed in range(1000, 1020)]), [])
     frontal, other = (measured(gate, m.unit())[0][:, KINDS.index(FRONTAL)] for m in (unseen, strangers))
     assert frontal.mean() > other.mean() + 0.3
 
 
-def test_its_limits_let_the_validation_pictures_of_every_source_pass(gate, material):
+def test_its_limits_let_the_validation_images_of_every_source_pass(gate, material):
     checked = material.where(lambda item: item.part == "val")
     _, distances = measured(gate, checked.unit())
     assert distances.max() == pytest.approx(1.0, abs=0.05)
@@ -65,7 +65,9 @@ def test_its_limits_let_the_validation_pictures_of_every_source_pass(gate, mater
 
 
 def test_the_same_seed_trains_the_same_gate(material, made):
-    one, two = (train_gate(material, made, steps=2, batch=8, quiet=True).state_dict() for _ in range(2))
+    one, two = (
+        train_input_check(material, made, steps=2, batch=8, quiet=True).state_dict() for _ in range(2)
+    )
     assert all((one[name] == two[name]).all() for name in one)
 
 
@@ -75,9 +77,9 @@ def test_a_batch_without_lateral_views_draws_the_other_kinds(material, made):
     assert set(targets.tolist()) == {KINDS.index(kind) for kind in KINDS if kind != "lateral"}
 
 
-def test_no_frontal_picture_is_no_gate(material, made):
+def test_no_frontal_image_is_no_gate(material, made):
     with pytest.raises(ValueError, match="frontal"):
-        train_gate(material.where(lambda item: item.part == "val"), made, steps=1, quiet=True)
+        train_input_check(material.where(lambda item: item.part == "val"), made, steps=1, quiet=True)
 
 
 @pytest.mark.parametrize(("part", "whole"), [(0, 20), (1, 37), (20, 20), (500, 1000)])
@@ -103,7 +105,7 @@ def test_what_a_run_leaves_out_is_neither_learned_from_nor_missed(material, made
     def train(given, *_, **__):
         learned.append({str(item.path) for item in given.items})
 
-    monkeypatch.setattr(report, "train_gate", train)
+    monkeypatch.setattr(report, "train_input_check", train)
     monkeypatch.setattr(report, "stops", lambda _, given: ["x"] * len(given.items))
     table = {row["group"]: row["n"] for row in report.held_out_rates(whole, made, steps=1)["held_out"]}
     assert table == {
@@ -137,10 +139,10 @@ def test_the_command_writes_a_gate_and_its_rates(tmp_path):
         f"photograph={tmp_path / 'data' / 'others.csv'}",
     ]
     assert main([*argv, "--out", str(tmp_path / "out"), "--steps", "2", "--made", "8"]) == 0
-    load_gate(restored(load_file(tmp_path / "out" / "gate.safetensors")))
+    load_input_check(restored(load_file(tmp_path / "out" / "gate.safetensors")))
     found = json.loads((tmp_path / "out" / "gate.json").read_text())
     assert "photograph" in {row["group"] for row in found["same_groups"]}
-    assert "turned, out of frontal pictures" in {row["group"] for row in found["made"]}
+    assert "turned, out of frontal images" in {row["group"] for row in found["made"]}
     assert found["steps"] == 2
 
 
@@ -149,7 +151,7 @@ def test_lungs_are_looked_for_once(tmp_path, monkeypatch):
     squares = np.random.default_rng(0).integers(0, 256, (3, SIDE, SIDE), dtype=np.uint8)
     first = lungs_of(squares, tmp_path / "lungs.safetensors", tmp_path)
     assert (first.shape, first.dtype) == ((3, 128, 128), bool)
-    monkeypatch.setattr("classifier.segment.lung_mask", None)
+    monkeypatch.setattr("classifier.networks.lung_segmenter.lung_mask", None)
     assert np.array_equal(lungs_of(squares, tmp_path / "lungs.safetensors", tmp_path), first)
     with pytest.raises(TypeError):
         lungs_of(squares[::-1].copy(), tmp_path / "lungs.safetensors", tmp_path)

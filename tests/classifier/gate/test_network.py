@@ -6,22 +6,22 @@ import numpy as np
 import pytest
 import torch
 
-from classifier.artifact import ArtifactError
+from classifier.artifact.header import ArtifactError
 from classifier.contract import AbstentionReason
-from classifier.gate.network import (
+from classifier.networks.input_check import (
     KINDS,
     SIZE,
     WIDTHS,
-    GateNetwork,
+    InputCheck,
     gate_input,
-    load_gate,
+    load_input_check,
     verdict_of,
 )
 
 FRONTAL = [0.9, 0.04, 0.03, 0.02, 0.01]
 
 
-def test_a_frontal_picture_passes():
+def test_a_frontal_image_passes():
     assert verdict_of(FRONTAL, 0.8, 0.5).reason is None
 
 
@@ -34,12 +34,12 @@ def test_a_frontal_picture_passes():
         ("stranger", AbstentionReason.NOT_A_CHEST_XRAY),
     ],
 )
-def test_the_likeliest_other_kind_says_why_a_picture_is_stopped(kind, reason):
+def test_the_likeliest_other_kind_says_why_a_image_is_stopped(kind, reason):
     probabilities = [0.4 if name == "frontal" else 0.45 if name == kind else 0.05 for name in KINDS]
     assert verdict_of(probabilities, 0.2, 0.5).reason is reason
 
 
-def test_a_picture_that_is_frontal_but_unlike_all_that_was_seen_is_stopped():
+def test_a_image_that_is_frontal_but_unlike_all_that_was_seen_is_stopped():
     assert verdict_of(FRONTAL, 1.01, 0.5).reason is AbstentionReason.OUT_OF_DISTRIBUTION
 
 
@@ -51,7 +51,7 @@ def test_figures_that_are_no_numbers_never_pass():
 
 def test_the_distance_is_that_of_mahalanobis():
     rng = np.random.default_rng(0)
-    gate = GateNetwork().eval()
+    gate = InputCheck().eval()
     spread = rng.normal(size=(WIDTHS[-1], WIDTHS[-1])) / 8 + np.eye(WIDTHS[-1])
     covariance, centre = spread @ spread.T, rng.normal(size=WIDTHS[-1])
     values, vectors = np.linalg.eigh(covariance)
@@ -66,9 +66,9 @@ def test_the_distance_is_that_of_mahalanobis():
 
 def test_a_gate_comes_back_from_its_tensors_and_judges_alike():
     torch.manual_seed(1)
-    gate = GateNetwork().eval()
+    gate = InputCheck().eval()
     gate.frontal_from.fill_(0.123)
-    again = load_gate(gate.state_dict())
+    again = load_input_check(gate.state_dict())
     unit = torch.rand(2, 1, SIZE, SIZE)
     assert float(again.frontal_from) == pytest.approx(0.123)
     assert [v.kinds for v in again.judge(unit)] == [v.kinds for v in gate.judge(unit)]
@@ -76,7 +76,7 @@ def test_a_gate_comes_back_from_its_tensors_and_judges_alike():
 
 @pytest.mark.parametrize("spoil", ["missing", "extra", "shape"])
 def test_tensors_that_are_no_gate_are_refused(spoil):
-    state = dict(GateNetwork().state_dict())
+    state = dict(InputCheck().state_dict())
     if spoil == "missing":
         state.pop("farthest")
     elif spoil == "extra":
@@ -84,10 +84,10 @@ def test_tensors_that_are_no_gate_are_refused(spoil):
     else:
         state["centre"] = torch.zeros(3)
     with pytest.raises(ArtifactError, match="key_mismatch"):
-        load_gate(state)
+        load_input_check(state)
 
 
-def test_the_input_is_a_unit_square_whatever_the_pictures_shape():
+def test_the_input_is_a_unit_square_whatever_the_images_shape():
     unit = gate_input(np.random.default_rng(0).integers(0, 65535, (300, 70)).astype(np.uint16))
     assert unit.shape == (1, SIZE, SIZE)
     assert unit.min() >= 0

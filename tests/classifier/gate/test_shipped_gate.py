@@ -1,4 +1,4 @@
-"""The gate of the shipped X-ray model, on real pictures of which some took part in its training."""
+"""The gate of the shipped X-ray model, on real images of which some took part in its training."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from classifier.artifact import shipped_artifact
+from classifier.artifact.header import shipped_artifact
+from classifier.artifact.weights import load_artifact
 from classifier.contract import AbstentionReason, Slot
-from classifier.gate.network import GateNetwork, gate_input, load_gate
 from classifier.images import reading
+from classifier.networks.input_check import InputCheck, gate_input, load_input_check
 from classifier.phantom.render import render
-from classifier.weights import load_artifact
 
 
 @pytest.fixture(scope="module")
-def gate() -> GateNetwork:
+def gate() -> InputCheck:
     artifact = load_artifact(shipped_artifact(Slot.CXR))
     assert artifact.gate, "the shipped X-ray model carries no gate"
-    return load_gate(artifact.gate)
+    return load_input_check(artifact.gate)
 
 
-def verdicts(gate: GateNetwork, pictures: Iterable[np.ndarray]) -> Counter:
+def verdicts(gate: InputCheck, decoded_images: Iterable[np.ndarray]) -> Counter:
     """How many of the working images got which reason, None: passed."""
     found: Counter = Counter()
-    for picture in pictures:
-        found[gate.judge(gate_input(picture)[None])[0].reason] += 1
+    for image in decoded_images:
+        found[gate.judge(gate_input(image)[None])[0].reason] += 1
     return found
 
 
-def pictures_of(manifest: Path, source: str, count: int, slot: Slot = Slot.CXR) -> Iterable[np.ndarray]:
+def images_of(manifest: Path, source: str, count: int, slot: Slot = Slot.CXR) -> Iterable[np.ndarray]:
     with manifest.open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["source"] == source]
     for row in rows[:: max(1, len(rows) // count)][:count]:
@@ -43,14 +43,14 @@ def pictures_of(manifest: Path, source: str, count: int, slot: Slot = Slot.CXR) 
 
 @pytest.mark.shared_data
 @pytest.mark.parametrize("source", ["nih", "ieee8023", "kermany", "radiography-db"])
-def test_frontal_pictures_of_every_source_pass(gate, shared_data, source):
-    found = verdicts(gate, pictures_of(shared_data / "cxr" / "manifest.csv", source, 50))
+def test_frontal_images_of_every_source_pass(gate, shared_data, source):
+    found = verdicts(gate, images_of(shared_data / "cxr" / "manifest.csv", source, 50))
     assert found[None] >= 48
 
 
 @pytest.mark.shared_data
 def test_lateral_views_are_told_from_frontal_ones(gate, shared_data):
-    found = verdicts(gate, pictures_of(shared_data / "lateral" / "manifest.csv", "ieee8023", 37))
+    found = verdicts(gate, images_of(shared_data / "lateral" / "manifest.csv", "ieee8023", 37))
     assert found[AbstentionReason.LATERAL_VIEW] >= 34
 
 
@@ -58,15 +58,15 @@ def test_lateral_views_are_told_from_frontal_ones(gate, shared_data):
 def test_ct_slices_are_no_chest_xrays(gate, shared_data):
     manifest = shared_data / "ct" / "manifest.csv"
     for source in ("medseg", "ieee8023"):
-        found = verdicts(gate, pictures_of(manifest, source, 40))
+        found = verdicts(gate, images_of(manifest, source, 40))
         assert found[AbstentionReason.NOT_A_CHEST_XRAY] >= 38
 
 
 @pytest.mark.shared_data
-def test_a_picture_that_lies_or_stands_on_its_head_is_out_of_the_ordinary(gate, shared_data):
+def test_a_image_that_lies_or_stands_on_its_head_is_out_of_the_ordinary(gate, shared_data):
     manifest = shared_data / "cxr" / "manifest.csv"
     for quarters in (1, 2, 3):
-        turned = (np.rot90(picture, quarters).copy() for picture in pictures_of(manifest, "nih", 20))
+        turned = (np.rot90(image, quarters).copy() for image in images_of(manifest, "nih", 20))
         assert verdicts(gate, turned)[AbstentionReason.OUT_OF_DISTRIBUTION] >= 18
 
 
@@ -89,6 +89,6 @@ def test_simulated_radiographs_without_their_mark_are_not_taken_for_real_ones(ga
 
 def test_the_cat_gets_no_probability_either(gate):
     skimage = pytest.importorskip("sklearn.datasets")
-    for picture in skimage.load_sample_images().images:
-        grey = np.asarray(Image.fromarray(picture).convert("L")).astype(np.uint16) * 257
+    for image in skimage.load_sample_images().images:
+        grey = np.asarray(Image.fromarray(image).convert("L")).astype(np.uint16) * 257
         assert verdicts(gate, [grey]) == {AbstentionReason.NOT_A_CHEST_XRAY: 1}

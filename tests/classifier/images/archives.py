@@ -13,9 +13,9 @@ from pathlib import Path
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
-def picture(number: int = 0, size: int = 200) -> bytes:
+def image(number: int = 0, size: int = 200) -> bytes:
     """Bytes that begin like a PNG file; each number gives other ones."""
-    return (PNG + f"picture {number} ".encode() * size)[:size]
+    return (PNG + f"image {number} ".encode() * size)[:size]
 
 
 def zipped(members: dict[str, bytes], *, method: int = zipfile.ZIP_DEFLATED) -> bytes:
@@ -70,7 +70,7 @@ def overlapping(names: Iterable[str], content: bytes) -> bytes:
 
 
 def zeros(path: Path, *, members: int, member_bytes: int) -> Path:
-    """An archive of black pictures, written as a stream: small on the disk, large when it is unpacked."""
+    """An archive of black images, written as a stream: small on the disk, large when it is unpacked."""
     block = bytes(1 << 20)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for number in range(members):

@@ -1,4 +1,4 @@
-"""Picture files made in code: a schematic chest, written as whatever a test needs."""
+"""Image files made in code: a schematic chest, written as whatever a test needs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Archives: what becomes a picture, what is skipped and why, and what is refused whole, whatever it says."""
+"""Archives: what becomes an image, what is skipped and why, and what is refused whole, whatever it says."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ import pytest
 
 from classifier.contract import RefusalReason
 from classifier.errors import Refused
-from classifier.images import listing
+from classifier.images import archive_listing
 from classifier.images.archive import unpack
+from classifier.images.archive_listing import ARCHIVE_ADVICE, Skip, Unpacked, is_archive
 from classifier.images.limits import MIB, ArchiveLimits, Limits
-from classifier.images.listing import ARCHIVE_ADVICE, Skip, Unpacked, is_archive
-from classifier.images.sandbox import ParsingHelper
+from classifier.images.sandbox.client import ParsingHelper
 from tests.classifier.images.archives import (
     encrypted,
+    image,
     overlapping,
-    picture,
     stating_size,
     with_link,
     zeros,
@@ -60,8 +60,8 @@ def skips(result: Unpacked) -> dict[str, tuple[str, ...]]:
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
-def test_pictures_come_out_whole_under_names_of_ours(unpacked: Unpack, tmp_path: Path, method: int) -> None:
-    members = {"day 1/frontal.png": picture(1), "day 2/frontal.png": picture(2)}
+def test_images_come_out_whole_under_names_of_ours(unpacked: Unpack, tmp_path: Path, method: int) -> None:
+    members = {"day 1/frontal.png": image(1), "day 2/frontal.png": image(2)}
     result = unpacked(zipped(members, method=method))
     assert names(result) == list(members)
     assert [(tmp_path / "out" / m.file).read_bytes() for m in result.members] == list(members.values())
@@ -77,20 +77,18 @@ def test_a_dicom_file_is_known_by_its_content(unpacked: Unpack, tmp_path: Path) 
     assert skips(result) == {Skip.NOT_AN_IMAGE: ("IMAGES/IM0002",)}
 
 
-def test_what_lies_beside_the_pictures_on_a_disc_is_skipped_by_reason(
-    unpacked: Unpack, tmp_path: Path
-) -> None:
+def test_what_lies_beside_the_images_on_a_disc_is_skipped_by_reason(unpacked: Unpack, tmp_path: Path) -> None:
     directory = dataset(chest(), SOPClassUID="1.2.840.10008.1.3.10")
     result = unpacked(
         zipped(
             {
-                "a.png": picture(),
+                "a.png": image(),
                 "DICOMDIR": b"by its name",
                 "index": write(tmp_path / "d", directory).read_bytes(),
                 "AUTORUN.INF": b"[autorun]",
                 "viewer/VIEWER.EXE": b"MZ",
                 "README.txt": b"read me",
-                "__MACOSX/._a.png": picture(1),
+                "__MACOSX/._a.png": image(1),
                 ".DS_Store": b"store",
                 "Thumbs.db": b"thumbs",
                 "empty.png": b"",
@@ -108,7 +106,7 @@ def test_what_lies_beside_the_pictures_on_a_disc_is_skipped_by_reason(
 
 
 def test_of_many_skipped_files_a_few_are_named_and_all_counted(unpacked: Unpack) -> None:
-    result = unpacked(zipped({"a.png": picture()} | {f"{n}.txt": b"text" for n in range(50)}))
+    result = unpacked(zipped({"a.png": image()} | {f"{n}.txt": b"text" for n in range(50)}))
     (skipped,) = result.skipped
     assert (skipped.count, len(skipped.names)) == (50, 5)
 
@@ -126,34 +124,34 @@ def test_of_many_skipped_files_a_few_are_named_and_all_counted(unpacked: Unpack)
     ],
 )
 def test_a_name_is_data_and_never_a_path(unpacked: Unpack, tmp_path: Path, name: str, shown: str) -> None:
-    data = zipped({name.replace("\0", "\x01"): picture()}).replace(b"png\x01.exe", b"png\0.exe")
+    data = zipped({name.replace("\0", "\x01"): image()}).replace(b"png\x01.exe", b"png\0.exe")
     assert names(unpacked(data)) == [shown]
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["1"]
 
 
-def test_a_picture_without_a_name_is_one_all_the_same(unpacked: Unpack) -> None:
-    data = zipped({"#nobody#": picture()}).replace(b"#nobody#", b"\0nobody#")
+def test_a_image_without_a_name_is_one_all_the_same(unpacked: Unpack) -> None:
+    data = zipped({"#nobody#": image()}).replace(b"#nobody#", b"\0nobody#")
     assert names(unpacked(data)) == ["unnamed"]
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 def test_two_members_of_one_name_are_both_kept(unpacked: Unpack, tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "twice.zip", "w") as archive:
-        archive.writestr("a.png", picture(1))
-        archive.writestr("a.png", picture(2))
+        archive.writestr("a.png", image(1))
+        archive.writestr("a.png", image(2))
     result = unpacked((tmp_path / "twice.zip").read_bytes())
     assert names(result) == ["a.png", "a.png"]
     assert (tmp_path / "out" / "1").read_bytes() != (tmp_path / "out" / "2").read_bytes()
 
 
 def test_a_link_leads_nowhere(unpacked: Unpack) -> None:
-    assert refusal(unpacked, with_link("a.png", "/etc/passwd")) == ("not_an_image", listing.NO_IMAGE)
+    assert refusal(unpacked, with_link("a.png", "/etc/passwd")) == ("not_an_image", archive_listing.NO_IMAGE)
 
 
 def test_an_archive_in_an_archive_is_opened_once(unpacked: Unpack, tmp_path: Path) -> None:
-    deep = zipped({"deep.png": picture(3)})
-    inner = zipped({"x/b.png": picture(2), "notes.txt": b"text", "deeper.zip": deep})
-    result = unpacked(zipped({"a.png": picture(1), "inner.zip": inner}))
+    deep = zipped({"deep.png": image(3)})
+    inner = zipped({"x/b.png": image(2), "notes.txt": b"text", "deeper.zip": deep})
+    result = unpacked(zipped({"a.png": image(1), "inner.zip": inner}))
     assert names(result) == ["a.png", "inner.zip/x/b.png"]
     assert skips(result) == {
         Skip.NOT_AN_IMAGE: ("inner.zip/notes.txt",),
@@ -163,28 +161,28 @@ def test_an_archive_in_an_archive_is_opened_once(unpacked: Unpack, tmp_path: Pat
 
 
 def test_a_broken_archive_within_or_a_document_is_skipped_alone(unpacked: Unpack) -> None:
-    inner = zipped({"b.png": picture(2)})
-    document = zipped({"[Content_Types].xml": b"<x/>", "word/media/image1.png": picture(3)})
-    result = unpacked(zipped({"a.png": picture(1), "cut.zip": inner[:-30], "letter.docx": document}))
+    inner = zipped({"b.png": image(2)})
+    document = zipped({"[Content_Types].xml": b"<x/>", "word/media/image1.png": image(3)})
+    result = unpacked(zipped({"a.png": image(1), "cut.zip": inner[:-30], "letter.docx": document}))
     assert names(result) == ["a.png"]
     assert skips(result) == {Skip.DAMAGED: ("cut.zip",), Skip.NOT_AN_IMAGE: ("letter.docx",)}
 
 
 def test_one_broken_member_leaves_the_others_alone(unpacked: Unpack, tmp_path: Path) -> None:
-    data = zipped({"a.png": picture(1), "b.png": picture(2)}, method=zipfile.ZIP_STORED)
-    result = unpacked(data.replace(b"picture 1 ", b"picture X ", 1))
+    data = zipped({"a.png": image(1), "b.png": image(2)}, method=zipfile.ZIP_STORED)
+    result = unpacked(data.replace(b"image 1 ", b"image X ", 1))
     assert (names(result), skips(result)) == (["b.png"], {Skip.DAMAGED: ("a.png",)})
     assert len(list((tmp_path / "out").iterdir())) == 1
 
 
 def test_one_member_too_large_leaves_the_others_alone(unpacked: Unpack, tmp_path: Path) -> None:
-    result = unpacked(zipped({"a.png": picture(1, 5001), "b.png": picture(2, 5000)}), SMALL)
+    result = unpacked(zipped({"a.png": image(1, 5001), "b.png": image(2, 5000)}), SMALL)
     assert (names(result), skips(result)) == (["b.png"], {Skip.TOO_LARGE: ("a.png",)})
     assert len(list((tmp_path / "out").iterdir())) == 1
 
 
 def test_what_is_put_before_an_archive_does_not_matter(unpacked: Unpack) -> None:
-    data = zipped({"old.png": picture(0)}) + zipped({"a.png": picture(1)})
+    data = zipped({"old.png": image(0)}) + zipped({"a.png": image(1)})
     assert names(unpacked(data)) == ["a.png"]
 
 
@@ -193,26 +191,34 @@ def test_the_large_form_of_the_format_is_read(unpacked: Unpack, tmp_path: Path) 
     assert names(unpacked(large.read_bytes())) == ["0.png"]
 
 
-GOOD = zipped({"a.png": picture(1), "b.png": picture(2)})
+GOOD = zipped({"a.png": image(1), "b.png": image(2)})
 
 
 @pytest.mark.parametrize(
     ("data", "reason", "detail"),
     [
-        (GOOD[:-10], "undecodable", listing.DAMAGED),
-        (GOOD[:100], "undecodable", listing.DAMAGED),
-        (b"PK\x03\x04" + b"\0" * 100, "undecodable", listing.DAMAGED),
-        (GOOD[:-6] + b"\xff\xff\xff\xff" + GOOD[-2:], "undecodable", listing.DAMAGED),
-        (GOOD.replace(b"PK\x01\x02", b"PK\x01\x07"), "undecodable", listing.DAMAGED),
-        (encrypted(GOOD), "undecodable", listing.ENCRYPTED),
-        (zipped({"a.png": picture()}, method=zipfile.ZIP_LZMA), "undecodable", listing.COMPRESSION),
-        (zipped({"a.png": picture()}, method=zipfile.ZIP_BZIP2), "undecodable", listing.COMPRESSION),
-        (stating_size(zipped({"a.png": picture()}), 100), "undecodable", listing.DAMAGED),
-        (overlapping(["a.png", "b.png"], picture()), "undecodable", listing.OVERLAPS),
-        (zipped({}), "not_an_image", listing.NO_IMAGE),
-        (zipped({"notes.txt": b"text"}), "not_an_image", listing.NO_IMAGE),
-        (zipped({"[Content_Types].xml": b"<x/>", "a.png": picture()}), "not_an_image", listing.A_DOCUMENT),
-        (zipped({"META-INF/MANIFEST.MF": b"1", "a.png": picture()}), "not_an_image", listing.A_DOCUMENT),
+        (GOOD[:-10], "undecodable", archive_listing.DAMAGED),
+        (GOOD[:100], "undecodable", archive_listing.DAMAGED),
+        (b"PK\x03\x04" + b"\0" * 100, "undecodable", archive_listing.DAMAGED),
+        (GOOD[:-6] + b"\xff\xff\xff\xff" + GOOD[-2:], "undecodable", archive_listing.DAMAGED),
+        (GOOD.replace(b"PK\x01\x02", b"PK\x01\x07"), "undecodable", archive_listing.DAMAGED),
+        (encrypted(GOOD), "undecodable", archive_listing.ENCRYPTED),
+        (zipped({"a.png": image()}, method=zipfile.ZIP_LZMA), "undecodable", archive_listing.COMPRESSION),
+        (zipped({"a.png": image()}, method=zipfile.ZIP_BZIP2), "undecodable", archive_listing.COMPRESSION),
+        (stating_size(zipped({"a.png": image()}), 100), "undecodable", archive_listing.DAMAGED),
+        (overlapping(["a.png", "b.png"], image()), "undecodable", archive_listing.OVERLAPS),
+        (zipped({}), "not_an_image", archive_listing.NO_IMAGE),
+        (zipped({"notes.txt": b"text"}), "not_an_image", archive_listing.NO_IMAGE),
+        (
+            zipped({"[Content_Types].xml": b"<x/>", "a.png": image()}),
+            "not_an_image",
+            archive_listing.A_DOCUMENT,
+        ),
+        (
+            zipped({"META-INF/MANIFEST.MF": b"1", "a.png": image()}),
+            "not_an_image",
+            archive_listing.A_DOCUMENT,
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -226,22 +232,22 @@ def test_an_archive_of_which_nothing_can_be_used_is_refused_and_says_why(
 @pytest.mark.parametrize(
     ("data", "limits"),
     [
-        (zipped({f"{n}.png": picture(n) for n in range(4)}), SMALL),
+        (zipped({f"{n}.png": image(n) for n in range(4)}), SMALL),
         (zipped({f"{n}.txt": b"text" for n in range(11)}), SMALL),
-        (zipped({f"{n}.png": picture(n, 5000) for n in range(3)}), replace(SMALL, total_bytes=14_999)),
-        (zipped({"a.png": picture(1), "in.zip": zipped({"b.png": picture(2, 5000)})}),
+        (zipped({f"{n}.png": image(n, 5000) for n in range(3)}), replace(SMALL, total_bytes=14_999)),
+        (zipped({"a.png": image(1), "in.zip": zipped({"b.png": image(2, 5000)})}),
          replace(SMALL, total_bytes=5000)),
-        (zipped({"a.png": picture(1, 3000), "b.png": picture(2, 3000)}),
+        (zipped({"a.png": image(1, 3000), "b.png": image(2, 3000)}),
          replace(SMALL, ratio=2, ratio_from=5000)),
-        (zipped({f"{'n' * 60}{n}.png": picture(n) for n in range(3)}), replace(SMALL, directory_bytes=300)),
-        (overlapping([f"{n}.png" for n in range(9)], picture(1, 5000)), SMALL),
+        (zipped({f"{'n' * 60}{n}.png": image(n) for n in range(3)}), replace(SMALL, directory_bytes=300)),
+        (overlapping([f"{n}.png" for n in range(9)], image(1, 5000)), SMALL),
     ],
     ids=["images", "entries", "total", "nested total", "ratio", "directory", "overlap"],
 )  # fmt: skip
 def test_an_archive_that_is_too_much_is_refused_whole(
     unpacked: Unpack, data: bytes, limits: ArchiveLimits
 ) -> None:
-    assert refusal(unpacked, data, limits) == ("too_large", listing.TOO_MUCH)
+    assert refusal(unpacked, data, limits) == ("too_large", archive_listing.TOO_MUCH)
 
 
 def test_what_comes_out_is_counted_whatever_the_directory_says(
@@ -249,19 +255,19 @@ def test_what_comes_out_is_counted_whatever_the_directory_says(
 ) -> None:
     """Should zipfile one day believe the data more than the directory."""
     monkeypatch.setattr("classifier.images.archive._Unpacking._judge", lambda *_: None)
-    data = zipped({f"{n}.png": picture(n, 5000) for n in range(3)})
+    data = zipped({f"{n}.png": image(n, 5000) for n in range(3)})
     assert refusal(unpacked, data, replace(SMALL, total_bytes=14_999))[0] == "too_large"
 
 
-def test_a_black_picture_passes_though_it_packs_a_thousand_to_one(unpacked: Unpack) -> None:
-    black = picture(0, 8) + bytes(40 * MIB)
+def test_a_black_image_passes_though_it_packs_a_thousand_to_one(unpacked: Unpack) -> None:
+    black = image(0, 8) + bytes(40 * MIB)
     data = zipped({"black.png": black})
     assert len(black) > 900 * len(data)
     assert unpacked(data).members[0].size == len(black)
 
 
 def test_the_advice_names_the_limits_that_hold() -> None:
-    limits, said = ArchiveLimits(), ARCHIVE_ADVICE[listing.TOO_MUCH].remedy
+    limits, said = ArchiveLimits(), ARCHIVE_ADVICE[archive_listing.TOO_MUCH].remedy
     assert f"{limits.images:,} images" in said
     assert f"{limits.total_bytes >> 30} GiB" in said
     assert f"{limits.member_bytes >> 20} MiB" in said
@@ -276,7 +282,7 @@ def helper() -> Iterator[ParsingHelper]:
 def test_the_helper_unpacks_as_the_library_does(
     helper: ParsingHelper, unpacked: Unpack, tmp_path: Path
 ) -> None:
-    direct = unpacked(zipped({"a.png": picture(1), "in.zip": GOOD, "notes.txt": b"text"}))
+    direct = unpacked(zipped({"a.png": image(1), "in.zip": GOOD, "notes.txt": b"text"}))
     (tmp_path / "theirs").mkdir()
     assert helper.unpack(tmp_path / "x.zip", tmp_path / "theirs") == direct
     assert sorted(p.name for p in (tmp_path / "theirs").iterdir()) == sorted(m.file for m in direct.members)

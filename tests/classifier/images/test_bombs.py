@@ -31,7 +31,7 @@ from tests.classifier.images.test_raster import png_declaring, tiff
 MIB = 1 << 20
 GREY = (chest() >> 4).astype(np.uint8)
 UNDECODABLE, TOO_LARGE, TOO_SMALL = "undecodable", "too_large", "too_small"
-# Measured: 1.2 s for the deflated data set, 1.1 s and 443 MiB for the largest picture that is let in,
+# Measured: 1.2 s for the deflated data set, 1.1 s and 443 MiB for the largest image that is let in,
 # 0.2 s and 300 MiB at most for all others, of which 60 MiB are the decoders.
 MAX_SECONDS, MAX_MEBIBYTES = 8.0, 600
 

@@ -1,4 +1,4 @@
-"""Writing in the picture: words are seen, a single marker is not."""
+"""Writing in the image: words are seen, a single marker is not."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from classifier.images.burned_in import burned_in, has_writing
+from classifier.images.burned_in_text import burned_in, has_writing
 from classifier.images.reading import read
 from tests.classifier.images.samples import chest, dataset, write
 
@@ -21,8 +21,8 @@ def film(rows: int = 800, columns: int = 700) -> np.ndarray:
     return np.clip((chest(rows, columns) >> 4) * 0.8 + 20 + noise, 0, 255).astype(np.uint8)
 
 
-def with_text(picture: np.ndarray, text: str, *, size: int, grey: int, at: tuple[int, int]) -> np.ndarray:
-    image = Image.fromarray(picture)
+def with_text(decoded: np.ndarray, text: str, *, size: int, grey: int, at: tuple[int, int]) -> np.ndarray:
+    image = Image.fromarray(decoded)
     ImageDraw.Draw(image).multiline_text(at, text, font=ImageFont.load_default(size), fill=grey)
     return np.asarray(image)
 
@@ -46,11 +46,11 @@ def test_a_side_marker_is_no_name(marker: str, size: int) -> None:
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 400), (400, 3), (64, 64)])
-def test_a_picture_of_any_shape_is_judged(shape: tuple[int, int]) -> None:
+def test_a_image_of_any_shape_is_judged(shape: tuple[int, int]) -> None:
     assert not has_writing(np.zeros(shape, np.uint8))
 
 
-def test_a_picture_of_nothing_but_marks_is_judged_in_time() -> None:
+def test_a_image_of_nothing_but_marks_is_judged_in_time() -> None:
     snow = np.random.default_rng(0).integers(0, 256, (1024, 1024)).astype(np.uint8)
     started = time.process_time()
     has_writing(snow)
@@ -84,10 +84,10 @@ def test_real_radiographs_are_rarely_suspected_and_names_on_them_nearly_always(s
     chosen = random.Random(0).sample(names, 200)
     for name in chosen:
         with Image.open(shared_data / "cxr" / name) as image:
-            picture = np.asarray(image.convert("L"))
-        plain += has_writing(picture)
-        written = with_text(picture, "DOE^JOHN\n1961-02-03", size=16, grey=255, at=(5, 5))
-        if np.median((written.astype(int) - picture)[written != picture]) >= 50:
+            decoded = np.asarray(image.convert("L"))
+        plain += has_writing(decoded)
+        written = with_text(decoded, "DOE^JOHN\n1961-02-03", size=16, grey=255, at=(5, 5))
+        if np.median((written.astype(int) - decoded)[written != decoded]) >= 50:
             drawn, caught = drawn + 1, caught + has_writing(written)
     assert plain <= 0.05 * len(chosen)
     assert caught >= 0.9 * drawn > 50

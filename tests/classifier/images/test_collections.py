@@ -17,7 +17,7 @@ from pydicom.pixels import pixel_array
 
 from classifier.contract import RefusalReason, Slot
 from classifier.errors import Refused
-from classifier.images.decode import stored_values
+from classifier.images.dicom.pixel_data import stored_values
 from classifier.images.reading import read
 
 LOSSLESS_CT = ("CT1_UNC", "CT1_RLE", "CT1_JPLL", "CT1_JLSL", "CT1_J2KR")
@@ -110,10 +110,10 @@ def test_every_original_as_it_came_is_read(shared_data: Path) -> None:
     for path in sorted((shared_data / "originals").glob("*.[pj]*")):
         with Image.open(path) as image:
             columns, rows = image.size
-        picture = read(path)
-        assert {picture.rows, picture.columns} == {rows, columns}
-        assert not picture.polarity_turned
-        assert picture.preview.std() > 10
+        decoded = read(path)
+        assert {decoded.rows, decoded.columns} == {rows, columns}
+        assert not decoded.polarity_turned
+        assert decoded.preview.std() > 10
 
 
 @pytest.mark.shared_data

@@ -14,8 +14,8 @@ from PIL import Image
 from pydicom import Dataset
 from pydicom.uid import SecondaryCaptureImageStorage
 
-from classifier.images.decode import stored_values
-from classifier.images.dicom import dataset_of
+from classifier.images.dicom.pixel_data import stored_values
+from classifier.images.dicom.reader import dataset_of
 from classifier.images.reading import read
 from tests.classifier.images.samples import chest, dataset, write
 
@@ -125,7 +125,7 @@ SHOWN = {
 @pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
 @pytest.mark.parametrize("signed", [False, True], ids=["unsigned", "signed"])
 @pytest.mark.parametrize("name", SHOWN)
-def test_a_picture_is_as_bright_as_dcmtk_shows_it(
+def test_a_image_is_as_bright_as_dcmtk_shows_it(
     tmp_path: Path, run: Run, name: str, signed: bool, photometric: str
 ) -> None:
     attributes, options = SHOWN[name]

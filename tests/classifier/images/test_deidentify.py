@@ -14,9 +14,9 @@ import pytest
 from pydicom import Dataset
 from pydicom.uid import ComputedRadiographyImageStorage
 
-from classifier.images.deidentify import deidentify, written
-from classifier.images.dicom import dataset_of, read_dicom
-from classifier.images.pseudonyms import Pseudonyms, key_of
+from classifier.images.deidentify.dicom import deidentify, written
+from classifier.images.deidentify.pseudonyms import Pseudonyms, key_of
+from classifier.images.dicom.reader import dataset_of, read_dicom
 from tests.classifier.images.samples import CT, LOSSLESS, LOSSY, RAW, chest, ct_slice, dataset
 
 KEY = b"a key of thirty-two random bytes"
@@ -204,7 +204,7 @@ def test_nothing_of_the_identity_is_left_in_the_bytes(outcome) -> None:
         assert word not in outcome[0], word
 
 
-def test_what_is_needed_to_read_the_picture_stays(outcome) -> None:
+def test_what_is_needed_to_read_the_image_stays(outcome) -> None:
     kept = outcome[1]
     assert (kept.Manufacturer, kept.BodyPartExamined, kept.ViewPosition) == ("Makers", "CHEST", "PA")
     assert kept.PixelData == full().PixelData
@@ -254,7 +254,7 @@ def test_a_patients_studies_stay_together_and_as_far_apart_as_they_were() -> Non
     assert len(one.StudyInstanceUID) <= 64
 
 
-def test_a_reference_still_leads_to_the_picture_it_named() -> None:
+def test_a_reference_still_leads_to_the_image_it_named() -> None:
     source = dataset(chest(), PatientID="7", SOPInstanceUID="1.2.3.9")
     assert cleaned(source)[1].SOPInstanceUID == (
         cleaned(full())[1].SourceImageSequence[0].ReferencedSOPInstanceUID

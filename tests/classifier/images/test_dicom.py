@@ -30,8 +30,8 @@ from pydicom.uid import (
 
 from classifier.contract import Slot
 from classifier.errors import Refused
-from classifier.images.metadata import age_in_years
-from classifier.images.picture import Picture
+from classifier.images.decoded_image import DecodedImage
+from classifier.images.dicom.metadata import age_in_years
 from classifier.images.reading import read
 from tests.classifier.images.samples import CT, LOSSLESS, LOSSY, RAW, chest, ct_slice, dataset, write
 
@@ -39,7 +39,7 @@ DEEP, SHALLOW = chest(), (chest() >> 4).astype(np.uint8)
 LUT_FIRST, LUT_TOP = 100, 1000
 
 
-def reading_of(tmp_path: Path, pixels: np.ndarray, **attributes: object) -> Picture:
+def reading_of(tmp_path: Path, pixels: np.ndarray, **attributes: object) -> DecodedImage:
     return read(write(tmp_path / "x.dcm", dataset(pixels, **attributes)))
 
 
@@ -55,16 +55,16 @@ def lut_item(keyword_bits: int = 16) -> Dataset:
 
 @pytest.mark.parametrize("syntax", RAW + LOSSLESS, ids=lambda s: s.name)
 def test_every_lossless_syntax_gives_the_very_pixels(tmp_path: Path, syntax: str) -> None:
-    picture = reading_of(tmp_path, DEEP, syntax=syntax, bits=12)
-    np.testing.assert_array_equal(picture.display, DEEP)
-    assert picture.metadata["TransferSyntaxUID"] == syntax
+    image = reading_of(tmp_path, DEEP, syntax=syntax, bits=12)
+    np.testing.assert_array_equal(image.display, DEEP)
+    assert image.metadata["TransferSyntaxUID"] == syntax
 
 
 @pytest.mark.parametrize("syntax", LOSSY, ids=lambda s: s.name)
 def test_every_lossy_syntax_comes_close(tmp_path: Path, syntax: str) -> None:
     pixels, bits = (SHALLOW, 8) if syntax == JPEGBaseline8Bit else (DEEP, 12)
-    picture = reading_of(tmp_path, pixels, syntax=syntax, bits=bits)
-    difference = np.abs(picture.display.astype(int) - pixels)
+    image = reading_of(tmp_path, pixels, syntax=syntax, bits=bits)
+    difference = np.abs(image.display.astype(int) - pixels)
     assert difference.mean() < 0.005 * (1 << bits)
 
 
@@ -84,11 +84,11 @@ def test_a_file_without_preamble_meta_information_or_extension_is_known_by_its_c
 
 
 def test_monochrome1_is_shown_turned_and_keeps_its_modality_values(tmp_path: Path) -> None:
-    picture = reading_of(tmp_path, 4095 - DEEP, bits=12, PhotometricInterpretation="MONOCHROME1")
-    np.testing.assert_array_equal(picture.display, DEEP)
-    np.testing.assert_array_equal(picture.display * picture.slope + picture.intercept, 4095 - DEEP)
-    assert picture.working[0, 0] < picture.working[90, 40]
-    assert not picture.polarity_turned
+    image = reading_of(tmp_path, 4095 - DEEP, bits=12, PhotometricInterpretation="MONOCHROME1")
+    np.testing.assert_array_equal(image.display, DEEP)
+    np.testing.assert_array_equal(image.display * image.slope + image.intercept, 4095 - DEEP)
+    assert image.working[0, 0] < image.working[90, 40]
+    assert not image.polarity_turned
 
 
 def test_a_wrong_monochrome1_is_recognised_and_turned_back(tmp_path: Path) -> None:
@@ -103,29 +103,29 @@ def test_a_wrong_monochrome1_is_recognised_and_turned_back(tmp_path: Path) -> No
 @pytest.mark.parametrize("slope", ["2.5", "-2"])
 def test_rescaled_values_can_be_had_back_from_the_display(tmp_path: Path, slope: str) -> None:
     stored = DEEP if float(slope) > 0 else 4095 - DEEP
-    picture = reading_of(tmp_path, stored, bits=12, RescaleSlope=slope, RescaleIntercept="-300")
-    values = picture.display * picture.slope + picture.intercept
+    image = reading_of(tmp_path, stored, bits=12, RescaleSlope=slope, RescaleIntercept="-300")
+    values = image.display * image.slope + image.intercept
     np.testing.assert_allclose(values, stored * float(slope) - 300)
-    assert picture.display[90, 40] > picture.display[0, 0]
-    assert not picture.polarity_turned
+    assert image.display[90, 40] > image.display[0, 0]
+    assert not image.polarity_turned
 
 
 def test_a_modality_lut_is_applied_as_pydicom_applies_it(tmp_path: Path) -> None:
     made = dataset(DEEP, bits=12)
     made.ModalityLUTSequence = [lut_item()]
     made.ModalityLUTSequence[0].ModalityLUTType = "US"
-    picture = read(write(tmp_path / "x.dcm", made))
-    np.testing.assert_array_equal(picture.display, apply_modality_lut(DEEP, made))
-    assert (picture.slope, picture.intercept) == (1, 0)
+    image = read(write(tmp_path / "x.dcm", made))
+    np.testing.assert_array_equal(image.display, apply_modality_lut(DEEP, made))
+    assert (image.slope, image.intercept) == (1, 0)
 
 
 @pytest.mark.parametrize("depth", [10, 12, 16])
 def test_a_voi_lut_is_applied_as_pydicom_applies_it(tmp_path: Path, depth: int) -> None:
     made = dataset(DEEP, bits=12)
     made.VOILUTSequence = [lut_item(depth)]
-    picture = read(write(tmp_path / "x.dcm", made))
+    image = read(write(tmp_path / "x.dcm", made))
     expected = apply_voi_lut(DEEP, made) / ((1 << depth) - 1)
-    np.testing.assert_allclose(picture.working / 65535, expected, atol=2e-5)
+    np.testing.assert_allclose(image.working / 65535, expected, atol=2e-5)
 
 
 @pytest.mark.parametrize("function", ["LINEAR", "LINEAR_EXACT", "SIGMOID"])
@@ -134,32 +134,32 @@ def test_a_window_is_applied_as_pydicom_applies_it(
     tmp_path: Path, function: str, center: int, width: int
 ) -> None:
     made = dataset(DEEP, bits=12, WindowCenter=center, WindowWidth=width, VOILUTFunction=function)
-    picture = read(write(tmp_path / "x.dcm", made))
-    np.testing.assert_allclose(picture.working / 65535, apply_voi_lut(DEEP, made) / 4095, atol=2e-5)
-    assert (picture.window_center, picture.window_width) == (center, width)
+    image = read(write(tmp_path / "x.dcm", made))
+    np.testing.assert_allclose(image.working / 65535, apply_voi_lut(DEEP, made) / 4095, atol=2e-5)
+    assert (image.window_center, image.window_width) == (center, width)
 
 
 def test_of_several_windows_the_first_counts(tmp_path: Path) -> None:
-    picture = reading_of(tmp_path, DEEP, bits=12, WindowCenter=[1500, 40], WindowWidth=[3000, 400])
-    assert (picture.window_center, picture.window_width) == (1500, 3000)
+    image = reading_of(tmp_path, DEEP, bits=12, WindowCenter=[1500, 40], WindowWidth=[3000, 400])
+    assert (image.window_center, image.window_width) == (1500, 3000)
 
 
 @pytest.mark.parametrize(("center", "width"), [(60_000, 10), (2000, 0), (2000, -5)])
 def test_a_window_that_shows_nothing_gives_way_to_the_content(
     tmp_path: Path, center: int, width: int
 ) -> None:
-    picture = reading_of(tmp_path, DEEP, bits=12, WindowCenter=center, WindowWidth=width)
-    assert picture.working.min() == 0
-    assert picture.working.max() == 65535
+    image = reading_of(tmp_path, DEEP, bits=12, WindowCenter=center, WindowWidth=width)
+    assert image.working.min() == 0
+    assert image.working.max() == 65535
 
 
 def test_padding_is_black_and_has_no_say_in_the_window(tmp_path: Path) -> None:
     padded = (DEEP // 4).astype(np.uint16)
     padded[:20] = 4095
-    picture = reading_of(tmp_path, padded, bits=12, PixelPaddingValue=4000, PixelPaddingRangeLimit=4095)
-    assert not picture.display[:20].any()
-    assert not picture.working[:20].any()
-    assert picture.window_center + picture.window_width / 2 < 1100
+    image = reading_of(tmp_path, padded, bits=12, PixelPaddingValue=4000, PixelPaddingRangeLimit=4095)
+    assert not image.display[:20].any()
+    assert not image.working[:20].any()
+    assert image.window_center + image.window_width / 2 < 1100
 
 
 @pytest.mark.parametrize("syntax", LOSSY[1:], ids=lambda s: s.name)
@@ -190,8 +190,8 @@ def test_overlays_in_the_unused_bits_of_lossless_data_are_masked(tmp_path: Path)
 @pytest.mark.parametrize("signed", [False, True])
 def test_values_at_the_top_of_their_words_are_moved_down(tmp_path: Path, signed: bool) -> None:
     pixels = (DEEP << 4).view(np.int16) if signed else DEEP << 4
-    picture = reading_of(tmp_path, pixels, bits=12, HighBit=15)
-    values = picture.display * picture.slope + picture.intercept
+    image = reading_of(tmp_path, pixels, bits=12, HighBit=15)
+    values = image.display * image.slope + image.intercept
     np.testing.assert_array_equal(values, pixels >> 4)
 
 
@@ -205,8 +205,8 @@ def test_signed_values_that_a_codec_took_for_unsigned_get_their_sign_back(
 ) -> None:
     signed = DEEP.astype(np.int16) - 2048
     made = dataset((signed & 0xFFF).astype(np.uint16), syntax=syntax, bits=12, PixelRepresentation=1)
-    picture = read(write(tmp_path / "x.dcm", made))
-    difference = picture.display * picture.slope + picture.intercept - signed
+    image = read(write(tmp_path / "x.dcm", made))
+    difference = image.display * image.slope + image.intercept - signed
     assert np.median(np.abs(difference)) <= (3 if syntax == JPEGExtended12Bit else 0)
 
 
@@ -294,9 +294,9 @@ def test_the_window_of_an_enhanced_object_lies_in_its_functional_groups(tmp_path
     stored = (ct_slice() + 1024).astype(np.uint16)
     made = dataset(stored, Modality="CT", SOPClassUID=EnhancedCTImageStorage, NumberOfFrames="1")
     made.SharedFunctionalGroupsSequence, made.PerFrameFunctionalGroupsSequence = [Dataset()], [frame]
-    picture = read(write(tmp_path / "x.dcm", made))
-    assert picture.window_center * picture.slope + picture.intercept == 40
-    assert (picture.window_width, picture.intercept) == (400, -1024)
+    image = read(write(tmp_path / "x.dcm", made))
+    assert image.window_center * image.slope + image.intercept == 40
+    assert (image.window_width, image.intercept) == (400, -1024)
 
 
 @pytest.mark.parametrize(("value", "signed"), [(63536, True), (-2000, True), (63536, False), (-2000, False)])
@@ -311,14 +311,14 @@ def test_padding_is_found_whatever_the_sign_of_its_type(tmp_path: Path, value: i
 def test_padding_is_black_in_a_negative_too(tmp_path: Path) -> None:
     padded = 4095 - DEEP
     padded[:20] = 0
-    picture = reading_of(
+    image = reading_of(
         tmp_path, padded, bits=12, PixelPaddingValue=0, PhotometricInterpretation="MONOCHROME1"
     )
-    assert not picture.display[:20].any()
-    assert not picture.working[:20].any()
+    assert not image.display[:20].any()
+    assert not image.working[:20].any()
 
 
-def test_a_raw_picture_linear_in_the_dose_is_shown_by_its_logarithm(tmp_path: Path) -> None:
+def test_a_raw_image_linear_in_the_dose_is_shown_by_its_logarithm(tmp_path: Path) -> None:
     dose = np.rint(16000 * np.exp(DEEP * (-4 / 4095))).astype(np.uint16)
     attributes = {
         "Modality": "DX",
@@ -337,8 +337,8 @@ def test_a_raw_picture_linear_in_the_dose_is_shown_by_its_logarithm(tmp_path: Pa
 def test_numbers_with_a_decimal_comma_are_read(tmp_path: Path) -> None:
     dots = write(tmp_path / "x.dcm", dataset(DEEP, bits=12, WindowCenter="1800.5", WindowWidth="2000.25"))
     dots.write_bytes(dots.read_bytes().replace(b"1800.5", b"1800,5").replace(b"2000.25", b"2000,25"))
-    picture = read(dots)
-    assert (picture.window_center, picture.window_width) == (1800.5, 2000.25)
+    image = read(dots)
+    assert (image.window_center, image.window_width) == (1800.5, 2000.25)
 
 
 def test_a_ct_slice_with_malformed_rescale_values_is_refused_and_a_radiograph_read(tmp_path: Path) -> None:
@@ -372,8 +372,8 @@ def test_what_trails_the_pixels_is_passed_over(tmp_path: Path, tail: bytes, synt
     ],
 )
 def test_names_in_other_scripts_are_kept(tmp_path: Path, charset: str | list[str], name: str) -> None:
-    picture = reading_of(tmp_path, DEEP, bits=12, SpecificCharacterSet=charset, PatientName=name)
-    assert picture.metadata["PatientName"] == name
+    image = reading_of(tmp_path, DEEP, bits=12, SpecificCharacterSet=charset, PatientName=name)
+    assert image.metadata["PatientName"] == name
 
 
 @pytest.mark.parametrize(
@@ -398,9 +398,9 @@ def test_odd_values_are_kept_as_far_as_they_make_sense(
 
 
 def test_24_bit_values_are_brought_to_16_bits(tmp_path: Path) -> None:
-    picture = reading_of(tmp_path, DEEP.astype(np.uint32) << 12, bits=24)
-    values = picture.display * picture.slope + picture.intercept
-    np.testing.assert_allclose(values, DEEP.astype(float) * 4096, atol=picture.slope)
+    image = reading_of(tmp_path, DEEP.astype(np.uint32) << 12, bits=24)
+    values = image.display * image.slope + image.intercept
+    np.testing.assert_allclose(values, DEEP.astype(float) * 4096, atol=image.slope)
 
 
 def test_colour_captures_are_read_as_grey(tmp_path: Path) -> None:
@@ -435,8 +435,8 @@ def test_a_palette_is_looked_up(
         stem = f"{colour}PaletteColorLookupTable"
         made.add_new(f"{stem}Descriptor", "SS" if first < 0 else "US", [256, first, 16 if scale > 1 else 8])
         made.add_new(f"{stem}Data", "OW", table.tobytes())
-    picture = read(write(tmp_path / "x.dcm", made))
-    np.testing.assert_array_equal(picture.display, SHALLOW.astype(int) * scale)
+    image = read(write(tmp_path / "x.dcm", made))
+    np.testing.assert_array_equal(image.display, SHALLOW.astype(int) * scale)
 
 
 @pytest.mark.parametrize("signed", [True, False])
@@ -444,18 +444,18 @@ def test_a_ct_slice_works_in_hounsfield_units(tmp_path: Path, signed: bool) -> N
     hounsfield = ct_slice()
     stored = hounsfield if signed else (hounsfield + 1024).astype(np.uint16)
     attributes = CT | {"RescaleIntercept": "0" if signed else "-1024"}
-    picture = reading_of(tmp_path, stored, bits=16 if signed else 12, **attributes)
-    assert picture.slot is Slot.CT
-    np.testing.assert_array_equal(picture.working, (hounsfield.astype(int) + 1024) * 16)
-    np.testing.assert_array_equal(picture.display * picture.slope + picture.intercept, hounsfield)
+    image = reading_of(tmp_path, stored, bits=16 if signed else 12, **attributes)
+    assert image.slot is Slot.CT
+    np.testing.assert_array_equal(image.working, (hounsfield.astype(int) + 1024) * 16)
+    np.testing.assert_array_equal(image.display * image.slope + image.intercept, hounsfield)
 
 
 def test_a_ct_slice_without_a_window_is_shown_in_the_lung_window(tmp_path: Path) -> None:
-    picture = reading_of(tmp_path, ct_slice(), **CT)
-    assert picture.window_center * picture.slope + picture.intercept == -600
-    assert picture.window_width == 1500
-    assert picture.preview[48, 40] == 236
-    assert picture.preview[48, 20] == 85
+    image = reading_of(tmp_path, ct_slice(), **CT)
+    assert image.window_center * image.slope + image.intercept == -600
+    assert image.window_width == 1500
+    assert image.preview[48, 40] == 236
+    assert image.preview[48, 20] == 85
 
 
 def test_the_kept_metadata_is_plain_and_short(tmp_path: Path) -> None:

@@ -28,14 +28,14 @@ DEEP, SHALLOW = chest(), (chest() >> 4).astype(np.uint8)
 @pytest.mark.parametrize("syntax", [*RAW, *LOSSLESS], ids=lambda s: s.name)
 @pytest.mark.parametrize("said", [8, 11])
 @pytest.mark.parametrize("signed", [False, True])
-def test_a_picture_that_goes_on_above_the_stored_bits_is_read_whole(
+def test_a_image_that_goes_on_above_the_stored_bits_is_read_whole(
     tmp_path: Path, syntax: str, said: int, signed: bool
 ) -> None:
     pixels = DEEP.astype(np.int16) - 2048 if signed else DEEP
     encoded = dataset(pixels.view(np.uint16), syntax=syntax)
     encoded.BitsStored, encoded.HighBit, encoded.PixelRepresentation = said, said - 1, int(signed)
-    picture = read(write(tmp_path / "x.dcm", encoded))
-    np.testing.assert_array_equal(picture.display * picture.slope + picture.intercept, pixels)
+    image = read(write(tmp_path / "x.dcm", encoded))
+    np.testing.assert_array_equal(image.display * image.slope + image.intercept, pixels)
 
 
 @pytest.mark.parametrize(("vr", "value"), [("US", [0, 1]), ("US", None), ("UN", b"\0\0\1\0"), ("LO", "none")])
@@ -52,8 +52,8 @@ def test_a_lookup_table_without_entries_is_passed_over(tmp_path: Path, keyword: 
     for name, value in left.items():
         setattr(item, name, value)
     made = dataset(DEEP, bits=12, WindowCenter="1000", WindowWidth="2000", **{keyword: [item]})
-    picture = read(write(tmp_path / "x.dcm", made))
-    assert (picture.window_center, picture.window_width) == (1000, 2000)
+    image = read(write(tmp_path / "x.dcm", made))
+    assert (image.window_center, image.window_width) == (1000, 2000)
 
 
 def test_colour_said_to_be_halved_that_is_whole_is_read_as_whole(tmp_path: Path) -> None:
@@ -78,8 +78,8 @@ def test_a_ct_slice_of_signed_values_without_rescale_is_taken_to_be_in_hounsfiel
 ) -> None:
     made = dataset(ct_slice(), **CT)
     del made.RescaleSlope, made.RescaleIntercept
-    picture = read(write(tmp_path / "x.dcm", made))
-    np.testing.assert_array_equal(picture.display * picture.slope + picture.intercept, ct_slice())
+    image = read(write(tmp_path / "x.dcm", made))
+    np.testing.assert_array_equal(image.display * image.slope + image.intercept, ct_slice())
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_a_number_beyond_all_measure_is_none(tmp_path: Path, keyword: str) -> No
     window = {"WindowCenter": "1000", "WindowWidth": "2000"}
     made = dataset(DEEP.astype(np.uint32) << 16, bits=32, **window | {keyword: "1.7e308"})
     made.save_as(tmp_path / "x.dcm", enforce_file_format=True)
-    picture = read(tmp_path / "x.dcm")
-    numbers = (picture.slope, picture.intercept, picture.window_center, picture.window_width)
+    image = read(tmp_path / "x.dcm")
+    numbers = (image.slope, image.intercept, image.window_center, image.window_width)
     assert np.isfinite(numbers).all()
-    assert json.loads(json.dumps(picture.facts(), allow_nan=False))["rows"] == DEEP.shape[0]
+    assert json.loads(json.dumps(image.facts(), allow_nan=False))["rows"] == DEEP.shape[0]

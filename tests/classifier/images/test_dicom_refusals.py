@@ -70,8 +70,8 @@ def test_a_dicom_header_knows_better_than_what_is_claimed(tmp_path: Path) -> Non
 
 
 def test_a_marked_phantom_is_a_phantom(tmp_path: Path) -> None:
-    picture = read(written(tmp_path, SyntheticData="YES", Modality="DX"))
-    assert (picture.slot, picture.synthetic) == (Slot.PHANTOM, True)
+    image = read(written(tmp_path, SyntheticData="YES", Modality="DX"))
+    assert (image.slot, image.synthetic) == (Slot.PHANTOM, True)
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_a_codestream_of_another_size_than_the_header_is_not_even_decoded(
     tmp_path: Path, syntax: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decoded: list[object] = []
-    monkeypatch.setattr("classifier.images.decode.pixel_array", lambda *a, **k: decoded.append(a))
+    monkeypatch.setattr("classifier.images.dicom.pixel_data.pixel_array", lambda *a, **k: decoded.append(a))
     made = dataset((PIXELS >> 4).astype(np.uint8), syntax=syntax, Columns=79)
     assert reason_of(write(tmp_path / "x.dcm", made)) is RefusalReason.UNDECODABLE
     assert not decoded
@@ -177,7 +177,7 @@ def test_a_codestream_that_breaks_off_is_refused_never_half_shown(
 
 
 def test_a_deflated_bomb_is_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("classifier.images.dicom.MAX_INFLATED_BYTES", 1 << 22)
+    monkeypatch.setattr("classifier.images.dicom.reader.MAX_INFLATED_BYTES", 1 << 22)
     plain = io.BytesIO()
     dcmwrite(plain, dataset(PIXELS, syntax=DeflatedExplicitVRLittleEndian, bits=12), enforce_file_format=True)
     compressor = zlib.compressobj(wbits=-zlib.MAX_WBITS)

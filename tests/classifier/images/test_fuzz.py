@@ -1,4 +1,4 @@
-"""Damaged files of every kind get a picture or a coded refusal, never a surprise, a dead helper or a hang.
+"""Damaged files of every kind get an image or a coded refusal, never a surprise, a dead helper or a hang.
 
 `python -m tests.classifier.images.fuzz` does the same for as long as one likes, with real files as well.
 """
@@ -15,7 +15,7 @@ import pytest
 from classifier.contract import RefusalReason
 from classifier.errors import Refused
 from classifier.images.limits import Limits
-from classifier.images.sandbox import GaveOut, HelperFailed
+from classifier.images.sandbox.client import GaveOut, HelperFailed
 from tests.classifier.images.fuzz.metered import Cost, MeteredHelper
 from tests.classifier.images.fuzz.mutants import Mutant, Mutants
 from tests.classifier.images.fuzz.seeds import Seed, made

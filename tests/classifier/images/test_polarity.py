@@ -1,4 +1,4 @@
-"""Negatives are recognised from the picture alone, and only when certain."""
+"""Negatives are recognised from the image alone, and only when certain."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ def test_a_chest_lying_on_its_side_is_not_taken_for_a_negative(quarter_turns: in
 def test_a_phantom_is_judged_like_a_chest(tmp_path: Path) -> None:
     made = phantom.render(3, size=320)
     phantom.write_png(tmp_path / "x.png", made)
-    picture = read(tmp_path / "x.png")
-    assert (picture.slot, picture.synthetic, picture.polarity_turned) == (Slot.PHANTOM, True, False)
-    assert is_negative(65535 - picture.working)
+    decoded = read(tmp_path / "x.png")
+    assert (decoded.slot, decoded.synthetic, decoded.polarity_turned) == (Slot.PHANTOM, True, False)
+    assert is_negative(65535 - decoded.working)
 
 
 def test_what_is_no_chest_is_left_alone() -> None:

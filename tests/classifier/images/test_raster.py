@@ -1,4 +1,4 @@
-"""Picture files become the same kind of picture, whatever their format, depth, colours and orientation."""
+"""Image files become the same kind of image, whatever their format, depth, colours and orientation."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def reason_of(path: Path) -> RefusalReason:
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "LA", "P"])
-def test_a_grey_picture_in_any_png_colour_type_keeps_its_values(tmp_path: Path, mode: str) -> None:
+def test_a_grey_image_in_any_png_colour_type_keeps_its_values(tmp_path: Path, mode: str) -> None:
     Image.fromarray(GREY).convert(mode).save(tmp_path / "x.png")
-    picture = read(tmp_path / "x.png")
-    np.testing.assert_array_equal(picture.display, GREY)
-    np.testing.assert_array_equal(picture.working, GREY.astype(np.uint16) * 257)
-    np.testing.assert_array_equal(picture.preview, GREY)
-    assert (picture.slot, picture.rows, picture.columns) == (Slot.CXR, 96, 80)
+    decoded = read(tmp_path / "x.png")
+    np.testing.assert_array_equal(decoded.display, GREY)
+    np.testing.assert_array_equal(decoded.working, GREY.astype(np.uint16) * 257)
+    np.testing.assert_array_equal(decoded.preview, GREY)
+    assert (decoded.slot, decoded.rows, decoded.columns) == (Slot.CXR, 96, 80)
 
 
 def test_a_one_bit_png_is_black_and_white(tmp_path: Path) -> None:
@@ -47,13 +47,13 @@ def test_a_one_bit_png_is_black_and_white(tmp_path: Path) -> None:
 def test_a_16_bit_png_keeps_its_depth_and_is_windowed_to_its_content(tmp_path: Path) -> None:
     deep = chest(top=4095)
     Image.fromarray(deep).save(tmp_path / "x.png")
-    picture = read(tmp_path / "x.png")
-    np.testing.assert_array_equal(picture.display, deep)
-    assert picture.working.max() == 65535
-    assert picture.preview.max() == 255
+    decoded = read(tmp_path / "x.png")
+    np.testing.assert_array_equal(decoded.display, deep)
+    assert decoded.working.max() == 65535
+    assert decoded.preview.max() == 255
 
 
-def test_the_same_picture_in_8_and_in_16_bits_works_the_same(tmp_path: Path) -> None:
+def test_the_same_image_in_8_and_in_16_bits_works_the_same(tmp_path: Path) -> None:
     Image.fromarray(GREY).save(tmp_path / "8.png")
     Image.fromarray(GREY.astype(np.uint16) * 257).save(tmp_path / "16.png")
     np.testing.assert_array_equal(read(tmp_path / "8.png").working, read(tmp_path / "16.png").working)
@@ -95,8 +95,8 @@ def test_a_jpeg_in_any_colour_space_is_read_as_grey(tmp_path: Path, mode: str) -
     assert np.abs(difference).max() <= 6
 
 
-def saved(tmp_path: Path, picture: Image.Image | np.ndarray, name: str, **options: object) -> Path:
-    image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
+def saved(tmp_path: Path, decoded: Image.Image | np.ndarray, name: str, **options: object) -> Path:
+    image = decoded if isinstance(decoded, Image.Image) else Image.fromarray(decoded)
     image.save(tmp_path / name, **options)
     return tmp_path / name
 
@@ -128,7 +128,7 @@ def tiff(
 
 @pytest.mark.parametrize("compression", [None, "tiff_lzw", "tiff_adobe_deflate", "packbits", "zstd"])
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "LA", "P", "CMYK"])
-def test_a_grey_picture_in_any_tiff_keeps_its_values(
+def test_a_grey_image_in_any_tiff_keeps_its_values(
     tmp_path: Path, mode: str, compression: str | None
 ) -> None:
     path = saved(tmp_path, Image.fromarray(GREY).convert(mode), "x.tif", compression=compression)
@@ -151,9 +151,9 @@ def test_16_bit_tiff_keeps_its_depth(tmp_path: Path, order: str, channels: int |
 @pytest.mark.parametrize("order", ["<", ">"])
 def test_a_tiff_whose_zero_is_white_is_turned(tmp_path: Path, pixels: np.ndarray, order: str) -> None:
     (tmp_path / "x.tif").write_bytes(tiff(pixels, photometric=0, order=order))
-    picture = read(tmp_path / "x.tif")
-    np.testing.assert_array_equal(picture.display, np.iinfo(pixels.dtype).max - pixels)
-    assert not picture.polarity_turned
+    decoded = read(tmp_path / "x.tif")
+    np.testing.assert_array_equal(decoded.display, np.iinfo(pixels.dtype).max - pixels)
+    assert not decoded.polarity_turned
 
 
 @pytest.mark.parametrize("kind", ["big", "tiled", "one-bit", "jpeg", "fraction", "signed"])
@@ -172,14 +172,14 @@ def test_less_common_tiffs_are_read(tmp_path: Path, kind: str) -> None:
         case "signed":
             path = tmp_path / "x.tif"
             path.write_bytes(tiff(chest().astype(np.int16) - 1000, sample_format=2))
-    picture = read(path)
+    decoded = read(path)
     expected = np.where(GREY > 128, 255, 0) if kind == "one-bit" else GREY
-    scale = 255 / np.iinfo(np.uint8).max if picture.display.max() < 256 else 255 / 65535
-    assert np.abs(picture.display * scale - expected).mean() < 1
+    scale = 255 / np.iinfo(np.uint8).max if decoded.display.max() < 256 else 255 / 65535
+    assert np.abs(decoded.display * scale - expected).mean() < 1
 
 
 @pytest.mark.parametrize(("name", "options"), [("x.tif", {}), ("x.webp", {}), ("x.png", {})])
-def test_a_file_of_several_pictures_is_refused(tmp_path: Path, name: str, options: dict) -> None:
+def test_a_file_of_several_images_is_refused(tmp_path: Path, name: str, options: dict) -> None:
     path = saved(tmp_path, GREY, name, save_all=True, append_images=[Image.fromarray(255 - GREY)], **options)
     assert reason_of(path) is RefusalReason.UNSUPPORTED_MODALITY
 
@@ -253,13 +253,13 @@ def test_ink_in_adobes_sense_is_read_as_light(tmp_path: Path, space: str) -> Non
     assert np.abs(read(tmp_path / "x.jpg").display.astype(int) - GREY).max() <= 8
 
 
-def test_a_large_picture_works_at_1024_and_displays_in_full(tmp_path: Path) -> None:
+def test_a_large_image_works_at_1024_and_displays_in_full(tmp_path: Path) -> None:
     large = (chest(1100, 880) >> 4).astype(np.uint8)
     Image.fromarray(large).save(tmp_path / "x.png")
-    picture = read(tmp_path / "x.png")
-    assert picture.display.shape == (1100, 880)
-    assert picture.working.shape == picture.preview.shape == (1024, 819)
-    assert abs(picture.working.mean() - large.mean() * 257) < 100
+    decoded = read(tmp_path / "x.png")
+    assert decoded.display.shape == (1100, 880)
+    assert decoded.working.shape == decoded.preview.shape == (1024, 819)
+    assert abs(decoded.working.mean() - large.mean() * 257) < 100
 
 
 def test_the_same_pixels_have_the_same_hash_in_any_file(tmp_path: Path) -> None:
@@ -277,11 +277,11 @@ def test_nothing_becomes_a_phantom_by_claim(tmp_path: Path) -> None:
 
 def test_a_slice_claimed_as_ct_is_taken_to_be_in_the_lung_window(tmp_path: Path) -> None:
     Image.fromarray(GREY).save(tmp_path / "x.png")
-    picture = read(tmp_path / "x.png", Slot.CT)
-    hounsfield = picture.display * picture.slope + picture.intercept
-    assert picture.slot is Slot.CT
+    decoded = read(tmp_path / "x.png", Slot.CT)
+    hounsfield = decoded.display * decoded.slope + decoded.intercept
+    assert decoded.slot is Slot.CT
     np.testing.assert_allclose(hounsfield, -1350 + GREY / 255 * 1500)
-    np.testing.assert_allclose(picture.working, (np.clip(hounsfield, -1024, 3071) + 1024) * 16, atol=0.51)
+    np.testing.assert_allclose(decoded.working, (np.clip(hounsfield, -1024, 3071) + 1024) * 16, atol=0.51)
 
 
 @pytest.mark.parametrize("claimed", [None, Slot.CXR, Slot.CT])
@@ -289,21 +289,21 @@ def test_a_marked_phantom_is_a_phantom_whatever_is_claimed(tmp_path: Path, claim
     mark = PngInfo()
     mark.add_text("Synthetic", "Hilum phantom")
     Image.fromarray(GREY).save(tmp_path / "x.png", pnginfo=mark)
-    picture = read(tmp_path / "x.png", claimed)
-    assert (picture.slot, picture.synthetic) == (Slot.PHANTOM, True)
+    decoded = read(tmp_path / "x.png", claimed)
+    assert (decoded.slot, decoded.synthetic) == (Slot.PHANTOM, True)
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"not a picture at all\n", b"GIF89a" + b"\0" * 200, b"PK\3\4" + b"\0" * 99]
+    "content", [b"", b"not an image at all\n", b"GIF89a" + b"\0" * 200, b"PK\3\4" + b"\0" * 99]
 )
-def test_what_is_no_picture_is_not_an_image_whatever_its_name(tmp_path: Path, content: bytes) -> None:
+def test_what_is_no_image_is_not_an_image_whatever_its_name(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "x.png").write_bytes(content)
     assert reason_of(tmp_path / "x.png") is RefusalReason.NOT_AN_IMAGE
 
 
 @pytest.mark.parametrize("name", ["x.png", "x.jpg"])
 @pytest.mark.parametrize("share", [0.05, 0.3, 0.9])
-def test_a_truncated_picture_is_undecodable(tmp_path: Path, name: str, share: float) -> None:
+def test_a_truncated_image_is_undecodable(tmp_path: Path, name: str, share: float) -> None:
     path = tmp_path / name
     Image.fromarray(GREY).save(path)
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
@@ -316,7 +316,7 @@ def test_a_thumbnail_is_too_small(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("deep", [False, True])
-def test_a_blank_picture_is_too_uniform(tmp_path: Path, deep: bool) -> None:
+def test_a_blank_image_is_too_uniform(tmp_path: Path, deep: bool) -> None:
     noise = np.random.default_rng(0).integers(100, 104, (80, 80))
     Image.fromarray(noise.astype(np.uint16 if deep else np.uint8)).save(tmp_path / "x.png")
     assert reason_of(tmp_path / "x.png") is RefusalReason.TOO_UNIFORM
@@ -332,7 +332,7 @@ def png_declaring(width: int, height: int) -> bytes:
 
 
 @pytest.mark.parametrize(("width", "height"), [(60_000, 60_000), (20_001, 64), (10_001, 10_000)])
-def test_a_picture_that_declares_too_much_is_too_large_before_it_is_decoded(
+def test_a_image_that_declares_too_much_is_too_large_before_it_is_decoded(
     tmp_path: Path, width: int, height: int
 ) -> None:
     (tmp_path / "x.png").write_bytes(png_declaring(width, height))

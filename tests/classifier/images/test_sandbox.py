@@ -18,11 +18,11 @@ from PIL import Image
 
 from classifier.contract import RefusalReason, Slot
 from classifier.errors import Refused
-from classifier.images import helper as helper_process
+from classifier.images.deidentify.pseudonyms import Pseudonyms, Removal
 from classifier.images.limits import MIB, Limits
-from classifier.images.pseudonyms import Pseudonyms, Removal
 from classifier.images.reading import read
-from classifier.images.sandbox import GaveOut, ParsingHelper, read_working
+from classifier.images.sandbox import helper as helper_process
+from classifier.images.sandbox.client import GaveOut, ParsingHelper, read_working
 from tests.classifier.images.samples import chest, dataset, write
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
@@ -75,7 +75,7 @@ def test_identity_is_removed_before_anything_is_read(helper: ParsingHelper, tmp_
 
 
 def test_a_refusal_comes_through_with_its_reason(helper: ParsingHelper, tmp_path: Path) -> None:
-    (tmp_path / "x.png").write_text("no picture")
+    (tmp_path / "x.png").write_text("no image")
     assert refusal(helper, tmp_path / "x.png").reason is RefusalReason.NOT_AN_IMAGE
     assert not (tmp_path / "display.png").exists()
 
@@ -147,7 +147,7 @@ def test_a_file_that_a_slow_machine_did_not_finish_is_told_from_a_bad_one(
     helper: ParsingHelper, scan: Path
 ) -> None:
     assert isinstance(refusal(helper, scan, Limits(wall_seconds=0.001)), GaveOut)
-    scan.write_text("no picture")
+    scan.write_text("no image")
     assert not isinstance(refusal(helper, scan), GaveOut)
 
 

@@ -1,4 +1,4 @@
-"""What a picture file says beside its picture goes; what is seen of it stays, bit by bit."""
+"""What an image file says beside its image goes; what is seen of it stays, bit by bit."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from PIL import Image, PngImagePlugin
 
 from classifier.contract import RefusalReason
 from classifier.errors import Refused
-from classifier.images.raster import SYNTHETIC_KEY, SYNTHETIC_TEXT, read_raster
-from classifier.images.strip import stripped
+from classifier.images.deidentify.raster import stripped
+from classifier.images.raster.reader import SYNTHETIC_KEY, SYNTHETIC_TEXT, read_raster
 from tests.classifier.images.samples import chest
 from tests.classifier.images.test_raster import png_declaring
 
@@ -36,7 +36,7 @@ def text(**more: str) -> PngImagePlugin.PngInfo:
     return info
 
 
-def picture(mode: str) -> Image.Image:
+def decoded(mode: str) -> Image.Image:
     grey = Image.fromarray((chest(90, 70) >> 4).astype(np.uint8))
     if mode == "I;16":
         return Image.fromarray(chest(90, 70))
@@ -54,7 +54,7 @@ def saved(mode: str, kind: str, *, orientation: int = 1, **options: object) -> b
     if kind in {"JPEG", "WEBP"}:
         options.setdefault("xmp", XMP)
     icc = b"St. Anna profile".ljust(200, b".")
-    picture(mode).save(buffer, kind, exif=exif_of(orientation), icc_profile=icc, **options)
+    decoded(mode).save(buffer, kind, exif=exif_of(orientation), icc_profile=icc, **options)
     return buffer.getvalue()
 
 
@@ -85,7 +85,7 @@ def test_texts_and_profiles_go_and_the_pixels_stay(kind: str, mode: str, options
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
 @pytest.mark.parametrize("orientation", [2, 6, 8])
-def test_a_turned_picture_stays_turned(kind: str, orientation: int) -> None:
+def test_a_turned_image_stays_turned(kind: str, orientation: int) -> None:
     out = stripped(saved("RGB", kind, orientation=orientation))
     with Image.open(io.BytesIO(out)) as image:
         assert dict(image.getexif()) == {0x0112: orientation}
@@ -128,12 +128,12 @@ def test_a_file_that_breaks_off_is_refused(kind: str, share: float) -> None:
 
 def test_another_format_is_refused() -> None:
     buffer = io.BytesIO()
-    picture("L").save(buffer, "BMP")
+    decoded("L").save(buffer, "BMP")
     with pytest.raises(Refused):
         stripped(buffer.getvalue())
 
 
-def test_a_picture_that_declares_too_much_is_too_large_here_as_well() -> None:
+def test_a_image_that_declares_too_much_is_too_large_here_as_well() -> None:
     with pytest.raises(Refused) as caught:
         stripped(png_declaring(60_000, 60_000))
     assert caught.value.reason is RefusalReason.TOO_LARGE

@@ -22,9 +22,9 @@ from webapp.analysis.models import Analysis, AnalysisCam, StudySummary
 from webapp.analysis.selectors import progress_of
 from webapp.core.errors import CodedError
 from webapp.registry.models import ModelStatus
-from webapp.scans.claims import Claim
 from webapp.scans.models import Scan
 from webapp.scans.services import ingest_claim, upload_store
+from webapp.scans.stated_metadata import Claim
 
 pytestmark = pytest.mark.django_db
 
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture(autouse=True)
 def nudged(monkeypatch):
     names = []
-    monkeypatch.setattr(services, "nudge", lambda name, *ids: names.append(name))
+    monkeypatch.setattr(services, "notify_workers", lambda name, *ids: names.append(name))
     return names
 
 
@@ -49,15 +49,13 @@ def lose_leases() -> None:
 def test_an_upload_becomes_a_scan_with_a_queued_analysis_at_once(owner, site, model, nudged):
     upload_store(user=owner, site=site, chunks=[b"bytes"], claim=Claim(patient_id="P1"))
     upload = ingest_claim(1)[0]
-    picture = parsed(upload, upload.attempt_token)
-    scan = services.ingest_done(upload=upload, token=upload.attempt_token, results=[picture])[0]
+    image = parsed(upload, upload.attempt_token)
+    scan = services.ingest_done(upload=upload, token=upload.attempt_token, results=[image])[0]
     analysis = scan.analyses.get()
     assert (analysis.status, analysis.model_version) == ("queued", model)
     assert summary_of(scan).status == "analysing"
     assert nudged == ["worker.tasks.infer"]
-    assert (
-        services.ingest_done(upload=upload, token=upload.attempt_token or scan.id, results=[picture]) is None
-    )
+    assert services.ingest_done(upload=upload, token=upload.attempt_token or scan.id, results=[image]) is None
 
 
 def test_queueing_again_makes_no_second_analysis(queued, model):

@@ -22,9 +22,9 @@ def scan(owner, site, settings, tmp_path):
     settings.HILUM_DATA.mkdir()
     upload_store(user=owner, site=site, chunks=[b"bytes"])
     upload = ingest_claim(1)[0]
-    picture = parsed(upload, upload.attempt_token)
+    image = parsed(upload, upload.attempt_token)
     model_register(artifact(tmp_path / "m.safetensors"))
-    return ingest_finish(upload=upload, token=upload.attempt_token, results=[picture])[0]
+    return ingest_finish(upload=upload, token=upload.attempt_token, results=[image])[0]
 
 
 def told(capsys, *arguments: str) -> tuple[bool, list[str]]:

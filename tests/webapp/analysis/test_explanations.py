@@ -11,7 +11,7 @@ from tests.factories import cam
 from webapp.analysis import explanations, services
 from webapp.analysis.models import Explanation
 from webapp.audit.models import AuditEvent
-from webapp.core import ledger
+from webapp.core import jobs
 from webapp.core.errors import CodedError
 
 pytestmark = pytest.mark.django_db
@@ -21,7 +21,7 @@ LEASE = timedelta(seconds=20)
 @pytest.fixture(autouse=True)
 def nudged(monkeypatch):
     names = []
-    monkeypatch.setattr(explanations, "nudge", lambda name, *ids: names.append(name))
+    monkeypatch.setattr(explanations, "notify_workers", lambda name, *ids: names.append(name))
     return names
 
 
@@ -118,4 +118,4 @@ def test_the_analysis_is_not_held_up_by_its_explanations(analysis, owner, queued
     ask(analysis, owner)
     queued()
     assert [claimed.status for claimed in services.analyses_claim(5)] == ["running"]
-    assert ledger.claimable(Explanation.objects.all()).count() == 1
+    assert jobs.claimable(Explanation.objects.all()).count() == 1

@@ -111,7 +111,7 @@ def labelled(scan, site, owner) -> dict:
 
 def trained(candidate, site, owner) -> dict:
     frozen = {"fingerprint": factories.digest("x"), "stored_name": f"snapshots/{uuid4()}.csv"}
-    facts = {"slot": "cxr", "findings": ["normal"], "counts": {"pictures": 1}, **frozen}
+    facts = {"slot": "cxr", "findings": ["normal"], "counts": {"images": 1}, **frozen}
     snapshot = Snapshot.objects.create(site=site, made_by=owner, **facts)
     SnapshotAudit.objects.create(snapshot=snapshot)
     return {

@@ -128,7 +128,7 @@ def test_whom_identifiers_name_is_told_before_a_file_is_sent(client, site, case)
     assert told["P-42"]["id"] == str(case.patient.pk)
 
 
-def test_a_study_tells_of_each_of_its_pictures(client, case):
+def test_a_study_tells_of_each_of_its_images(client, case):
     told = client.get(f"{V1}/studies/{case.study.pk}/").json()
     assert [image["id"] for image in told["images"]] == [str(case.scan.pk)]
     assert told["images"][0]["probabilities"]["pneumonia"] == 0.82

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
-from tests.classifier.images.archives import picture, zipped
+from tests.classifier.images.archives import image, zipped
 from tests.factories import AnalysisFactory, ModelVersionFactory, ScanFactory, UploadFactory
 from webapp.scans.files import incoming_folder
 from webapp.scans.models import ArchiveMember, Upload
@@ -25,7 +25,7 @@ def archive(site, owner):
 
 @pytest.fixture
 def member(archive):
-    """Adds a picture to the archive; without an upload, one that is filed to another patient."""
+    """Adds an image to the archive; without an upload, one that is filed to another patient."""
 
     def member(name: str, upload: Upload | None) -> Upload | None:
         position = archive.members.count()
@@ -47,7 +47,7 @@ def analysed(site):
 
 
 def test_an_archive_is_handed_in_like_an_image(client):
-    response = client.post(URL, {"file": file(zipped({"a.png": picture()})), "patient_id": "P-7"})
+    response = client.post(URL, {"file": file(zipped({"a.png": image()})), "patient_id": "P-7"})
     assert response.status_code == 201
     told = client.get(response["Location"]).json()
     assert (told["status"], told["members"], told["skipped"]) == ("received", [], [])
@@ -111,7 +111,7 @@ def test_owner_and_teammate_see_an_archive_and_a_stranger_does_not(
 
 
 def test_who_may_upload_but_not_read_is_told_of_no_member(client, client_of, teammate, site, member, archive):
-    data = zipped({"a.png": picture()})
+    data = zipped({"a.png": image()})
     key = client.post(URL, {"file": file(data)}).json()["id"]
     Upload.objects.filter(pk=key).update(status="done", skipped=SKIPPED)
     ArchiveMember.objects.create(archive_id=key, position=0, name="DOE.png", upload=None)
@@ -143,10 +143,10 @@ def small(monkeypatch, settings):
 @pytest.mark.parametrize(
     ("content", "status"),
     [
-        (picture(0, 1000), 201),
-        (picture(0, 1001), 413),
-        (zipped({"a.png": picture(0, 2000)}, method=0), 201),
-        (zipped({"a.png": picture(0, 2990)}, method=0), 413),
+        (image(0, 1000), 201),
+        (image(0, 1001), 413),
+        (zipped({"a.png": image(0, 2000)}, method=0), 201),
+        (zipped({"a.png": image(0, 2990)}, method=0), 413),
     ],
     ids=["image", "large image", "archive", "large archive"],
 )

@@ -153,7 +153,7 @@ def test_a_queues_findings_are_described_as_they_are_taken(schema):
     assert not re.search(said["items"]["pattern"], "Pleural effusion")
 
 
-@pytest.mark.parametrize("shape", ["LinePicture", "ManifestTable", "ModelFile", "ScanUpload", "Table"])
+@pytest.mark.parametrize("shape", ["LineImage", "ManifestTable", "ModelFile", "ScanUpload", "Table"])
 def test_a_file_that_is_taken_is_described_as_not_empty(schema, shape):
     assert schema["components"]["schemas"][f"{shape}Request"]["properties"]["file"]["minLength"] == 1
 

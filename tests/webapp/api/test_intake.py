@@ -21,12 +21,12 @@ from webapp.scans.models import ArchiveMember, Upload, UploadKey
 SCANS, UPLOADS, STATES = "/api/v1/scans/", "/api/v1/uploads/", "/api/v1/uploads/states/"
 
 
-def picture(content: bytes = b"\x89PNG picture", name: str = "chest.png") -> SimpleUploadedFile:
+def image(content: bytes = b"\x89PNG image", name: str = "chest.png") -> SimpleUploadedFile:
     return SimpleUploadedFile(name, content, content_type="image/png")
 
 
 def send(client, key: str = "key-1", **fields):
-    return client.post(SCANS, {"file": picture(), **fields}, headers={"idempotency-key": key})
+    return client.post(SCANS, {"file": image(), **fields}, headers={"idempotency-key": key})
 
 
 def kept_files() -> set:
@@ -48,7 +48,7 @@ def test_the_same_key_with_the_same_bytes_is_answered_as_the_first_time(client):
 
 
 @pytest.mark.parametrize(
-    "other", [{"file": picture(b"\x89PNG another")}, {"patient_id": "P-8"}, {"modality": "ct"}]
+    "other", [{"file": image(b"\x89PNG another")}, {"patient_id": "P-8"}, {"modality": "ct"}]
 )
 def test_the_same_key_with_another_file_or_claim_is_refused_and_stores_nothing(client, other):
     send(client, patient_id="P-7")
@@ -61,7 +61,7 @@ def test_the_same_key_with_another_file_or_claim_is_refused_and_stores_nothing(c
 def test_a_key_is_its_senders_own(client, client_of, teammate, site):
     send(client)
     answer = client_of(teammate, site).post(
-        SCANS, {"file": picture(b"\x89PNG another")}, headers={"idempotency-key": "key-1"}
+        SCANS, {"file": image(b"\x89PNG another")}, headers={"idempotency-key": "key-1"}
     )
     assert answer.status_code == 201
 
@@ -96,7 +96,7 @@ def test_whoever_was_cut_off_after_the_upload_is_told_that_it_was_new(client, mo
 
 
 def test_a_refused_upload_does_not_use_its_key_up(client):
-    client.post(SCANS, {"file": picture(), "patient_id": "P-1"})
+    client.post(SCANS, {"file": image(), "patient_id": "P-1"})
     assert send(client, patient_id="P-2").json()["code"] == "patient_conflict"
     assert not UploadKey.objects.exists()
     assert send(client, patient_id="P-1").status_code == 200
@@ -104,7 +104,7 @@ def test_a_refused_upload_does_not_use_its_key_up(client):
 
 @pytest.mark.parametrize("key", ["", "x" * 201, "a b", "ä"])
 def test_a_key_that_cannot_be_one_is_refused(client, key):
-    answer = client.post(SCANS, {"file": picture()}, HTTP_IDEMPOTENCY_KEY=key)
+    answer = client.post(SCANS, {"file": image()}, HTTP_IDEMPOTENCY_KEY=key)
     assert (answer.status_code, answer.json()["code"]) == (400, "idempotency_key_invalid")
 
 
@@ -134,12 +134,12 @@ def test_an_upload_that_breaks_off_leaves_nothing_behind(client, where, name, ca
 
 
 def test_many_files_are_each_taken_or_refused_by_themselves(client):
-    client.post(SCANS, {"file": picture(b"\x89PNG theirs"), "patient_id": "P-1"})
+    client.post(SCANS, {"file": image(b"\x89PNG theirs"), "patient_id": "P-1"})
     files = [
-        picture(name="1.png"),
-        picture(b"", name="2.png"),
-        picture(b"\x89PNG theirs", name="3.png"),
-        picture(name="4.png"),
+        image(name="1.png"),
+        image(b"", name="2.png"),
+        image(b"\x89PNG theirs", name="3.png"),
+        image(name="4.png"),
     ]
     answer = client.post(UPLOADS, {"files": files, "patient_id": "P-2"})
     assert answer.status_code == 200
@@ -164,7 +164,7 @@ def test_a_request_without_a_body_is_told_what_it_lacks(client, where, field):
 
 def test_a_heap_of_files_has_a_bound_and_at_least_one_file(client, settings):
     settings.DATA_UPLOAD_MAX_NUMBER_FILES = 200
-    for files in ([], [picture(bytes([n + 1])) for n in range(101)]):
+    for files in ([], [image(bytes([n + 1])) for n in range(101)]):
         answer = client.post(UPLOADS, {"files": files, "patient_id": "P"})
         assert (answer.status_code, list(answer.json()["errors"])) == (400, ["files"])
     assert not Upload.objects.exists()
@@ -172,7 +172,7 @@ def test_a_heap_of_files_has_a_bound_and_at_least_one_file(client, settings):
 
 def test_one_large_file_among_many_is_told_so(client, monkeypatch):
     monkeypatch.setattr("webapp.scans.files.most_bytes.__kwdefaults__", {"max_bytes": 1000})
-    answer = client.post(UPLOADS, {"files": [picture(), picture(bytes(2000))]})
+    answer = client.post(UPLOADS, {"files": [image(), image(bytes(2000))]})
     assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
 
 

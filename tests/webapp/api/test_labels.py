@@ -52,7 +52,7 @@ def handed(client, queue) -> dict:
 
 
 def test_a_queue_is_made_and_told_with_its_progress(admin, one, queue, scan):
-    assert queue["pictures"] == {"all": 1, "waiting": 1, "agreed": 0, "disputed": 0, "settled": 0}
+    assert queue["images"] == {"all": 1, "waiting": 1, "agreed": 0, "disputed": 0, "settled": 0}
     listed = one.get(f"{V1}/label-queues/", {"open": "true"}).json()["results"]
     assert [row["id"] for row in listed] == [queue["id"]]
     assert one.get(f"{V1}/label-queues/", {"open": "false"}).json()["results"] == []
@@ -126,7 +126,7 @@ def test_readers_who_differ_are_told_side_by_side_and_decided_over(one, two, adm
     where = f"{V1}/label-queues/{queue['id']}"
     (item,) = admin.get(f"{where}/disputed/").json()["results"]
     agreement = {row["finding"]: row for row in admin.get(f"{where}/agreement/").json()}
-    assert agreement["pneumonia"]["overall"]["pictures"] == 1
+    assert agreement["pneumonia"]["overall"]["images"] == 1
     assert len(agreement["pneumonia"]["pairs"][0]["readers"]) == 2
     decision = f"{V1}/label-cases/{item['id']}/decision/"
     told = admin.get(decision).json()
@@ -213,7 +213,7 @@ def test_a_dry_run_that_is_no_truth_value_takes_nothing_in(admin, scan, where, s
     assert not Label.objects.exists()
 
 
-def test_a_manifest_is_taken_in_and_its_pictures_handed_in(admin, client_of, owner, site):
+def test_a_manifest_is_taken_in_and_its_images_handed_in(admin, client_of, owner, site):
     rows = [
         {"image": "a.png", "finding": "pneumonia", "patient": "P1"},
         {"image": "b.png", "finding": "", "patient": "P2"},
@@ -224,12 +224,12 @@ def test_a_manifest_is_taken_in_and_its_pictures_handed_in(admin, client_of, own
     taken = admin.post(where, {"file": table(rows, "m.csv"), "day_zero": "2026-01-01"}, "multipart")
     assert (taken.status_code, taken.json()["name"], taken.json()["lines"]["missing"]) == (201, "m.csv", 2)
     mine = f"{where}{taken.json()['id']}/"
-    picture = SimpleUploadedFile("a.png", b"a picture")
-    handed_in = admin.post(f"{mine}pictures/", {"line": 2, "file": picture}, "multipart")
+    image = SimpleUploadedFile("a.png", b"an image")
+    handed_in = admin.post(f"{mine}images/", {"line": 2, "file": image}, "multipart")
     assert (handed_in.status_code, handed_in.json()["status"]) == (201, "received")
     told = admin.get(mine).json()
     assert (told["lines"]["missing"], [line["line"] for line in told["open_lines"]]) == (1, [3])
-    none = admin.post(f"{mine}pictures/", {"line": 9, "file": SimpleUploadedFile("c", b"c")}, "multipart")
+    none = admin.post(f"{mine}images/", {"line": 9, "file": SimpleUploadedFile("c", b"c")}, "multipart")
     assert none.status_code == 404
     wrong = admin.post(where, {"file": table([rows[0] | {"patient": ""}])}, "multipart")
     assert (wrong.status_code, wrong.json()["code"]) == (400, "invalid")

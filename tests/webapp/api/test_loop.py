@@ -48,7 +48,7 @@ def post(client, path: str, body=None):
 
 def test_a_snapshot_is_made_once_and_its_manifest_can_be_had(admin, labelled):
     made = post(admin, "/snapshots/")
-    assert (made.status_code, made.json()["counts"]["pictures"]) == (201, 8)
+    assert (made.status_code, made.json()["counts"]["images"]) == (201, 8)
     assert (made.json()["audit"], made.json()["warnings"]) == ("queued", None)
     again = post(admin, "/snapshots/", {"slot": "cxr"})
     assert (again.status_code, again.json()["id"]) == (200, made.json()["id"])

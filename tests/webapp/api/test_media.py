@@ -1,4 +1,4 @@
-"""Pictures and maps over the API."""
+"""Images and maps over the API."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def overlay(client, case, **query):
     return client.get(f"/api/v1/analyses/{case.analysis.pk}/overlay/", query)
 
 
-def test_a_picture_is_sent_once(client, case, preview):
+def test_a_image_is_sent_once(client, case, preview):
     where = f"/api/v1/scans/{case.scan.pk}/preview/"
     answer = client.get(where)
     assert b"".join(answer.streaming_content) == preview
@@ -35,7 +35,7 @@ def test_a_picture_is_sent_once(client, case, preview):
     assert client.get(where, headers={"accept": "image/png"}).status_code == 200
 
 
-def test_a_picture_that_is_missing_is_said_to_be_so(client, case):
+def test_a_image_that_is_missing_is_said_to_be_so(client, case):
     answer = client.get(f"/api/v1/scans/{case.scan.pk}/display/")
     assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
 
@@ -47,17 +47,17 @@ def test_the_map_is_told_as_numbers(client, case):
     assert (answer.status_code, answer.json()["code"]) == (409, "not_ready")
 
 
-def test_the_map_is_drawn_where_it_is_strong_and_the_picture_stays_where_it_is_not(client, case, preview):
+def test_the_map_is_drawn_where_it_is_strong_and_the_image_stays_where_it_is_not(client, case, preview):
     answer = overlay(client, case, finding="pneumonia")
     assert (answer.status_code, answer["Content-Type"]) == (200, "image/png")
-    picture = drawn(answer)
-    assert picture.shape[1] == 64
-    assert picture.shape[0] > 64, "the foot is there"
+    image = drawn(answer)
+    assert image.shape[1] == 64
+    assert image.shape[0] > 64, "the foot is there"
     # The grid is [[0, 1], [-1, 0.5]] at scale 2: nothing at the upper left, half strength at the upper right.
-    assert tuple(picture[2, 2]) == (90, 90, 90)
-    assert tuple(picture[62, 2]) == (90, 90, 90)
+    assert tuple(image[2, 2]) == (90, 90, 90)
+    assert tuple(image[62, 2]) == (90, 90, 90)
     half = np.rint(90 * 0.5 + INFERNO[16] * 0.5).astype(int)
-    assert np.abs(picture[2, 62] - half).max() <= 1
+    assert np.abs(image[2, 62] - half).max() <= 1
     faint = drawn(overlay(client, case, finding="pneumonia", opacity="0"))
     assert (faint[:64] == 90).all()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from classifier import drift
+from classifier.drift import martingale
 from tests import factories
 from webapp.api.views.monitoring import FALSE_ALARMS
 from webapp.monitoring.kinds import Kind
@@ -40,7 +40,7 @@ def watched(site, version):
 
 
 def test_the_stated_rate_is_the_statistics_own():
-    assert FALSE_ALARMS == drift.FALSE_ALARMS
+    assert FALSE_ALARMS == martingale.FALSE_ALARMS
 
 
 def test_the_summary_tells_how_every_chart_stands(ada, site, version, watched, settings):

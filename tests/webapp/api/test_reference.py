@@ -10,9 +10,9 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from webapp.api.reference import reference
+from webapp.api.api_docs import reference
+from webapp.api.schema_text import kind, prose
 from webapp.api.views.docs import _described
-from webapp.api.wording import kind, prose
 
 SHAPES = {
     "Scan": {"type": "object", "properties": {"id": {"type": "string", "format": "uuid"}}},

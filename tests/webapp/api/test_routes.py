@@ -44,7 +44,7 @@ PAGES = {
     # A report is a page of what these tell.
     "report": [("GET", "api-scan", "scan.view"), ("GET", "api-study-readings", "scan.view")],
     "report_pdf": [("GET", "api-scan", "scan.view"), ("GET", "api-study-readings", "scan.view")],
-    "report_picture": [("GET", "api-analysis-overlay", "scan.view")],
+    "report_image": [("GET", "api-analysis-overlay", "scan.view")],
     "open": [("POST", "api-studies-search", "scan.view")],
     "explanation": [
         ("GET", "api-analysis-explanation", "scan.view"),
@@ -69,7 +69,7 @@ PAGES = {
     "label_next": [("POST", "api-label-queue-next", "scan.label")],
     "label_undecided": [("GET", "api-label-queue-disputed", "label.adjudicate")],
     "label_case": [("GET", "api-label-case", "scan.label")],
-    "label_picture": [
+    "label_image": [
         ("GET", "api-label-case-preview", "scan.label"),
         ("GET", "api-label-case-display", "scan.label"),
     ],
@@ -85,7 +85,7 @@ PAGES = {
     "label_manifests": [("GET", "api-manifests", "label.manage"), ("POST", "api-manifests", "label.manage")],
     "label_manifest": [("GET", "api-manifest", "label.manage")],
     "label_manifest_state": [("GET", "api-manifest", "label.manage")],
-    "label_manifest_file": [("POST", "api-manifest-pictures", "label.manage")],
+    "label_manifest_file": [("POST", "api-manifest-images", "label.manage")],
     "models": [("GET", "api-models", "model.view"), ("GET", "api-training-runs", "model.view")],
     "model": [("GET", "api-model", "model.view"), ("GET", "api-promotions", "model.view")],
     "model_promote": [("POST", "api-model-promote", "model.promote")],
@@ -221,7 +221,7 @@ FILES = {
     *("api-model-artifact", "api-snapshot-manifest", "api-gate-policies", "api-gate-policies-in-force"),
 }
 OF_OBJECTS = [route for route in ROUTES if takes_an_object(route[1])]
-# Not here: what is nobody's in particular, and pictures, which test_media looks at.
+# Not here: what is nobody's in particular, and images, which test_media looks at.
 READ = [
     (method, name, permission)
     for method, name, permission in ROUTES

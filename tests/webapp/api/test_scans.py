@@ -19,7 +19,7 @@ from webapp.scans.models import Upload
 URL = "/api/v1/scans/"
 
 
-def picture(content: bytes = b"\x89PNG picture") -> SimpleUploadedFile:
+def image(content: bytes = b"\x89PNG image") -> SimpleUploadedFile:
     return SimpleUploadedFile("chest.png", content, content_type="image/png")
 
 
@@ -38,7 +38,7 @@ def code_of(response) -> str:
 
 
 def test_an_upload_is_known_by_its_id_from_then_on(client, site):
-    response = client.post(URL, {"file": picture(), "patient_id": "P-7", "study": "ACC-1"})
+    response = client.post(URL, {"file": image(), "patient_id": "P-7", "study": "ACC-1"})
     assert response.status_code == 201
     upload = Upload.objects.get(site=site)
     assert response.json()["id"] == str(upload.pk)
@@ -48,7 +48,7 @@ def test_an_upload_is_known_by_its_id_from_then_on(client, site):
     assert "not a medical device" in answer["disclaimer"]
 
 
-def test_what_is_no_scan_yet_has_no_picture_and_cannot_be_moved(client_of, person, site, other_site):
+def test_what_is_no_scan_yet_has_no_image_and_cannot_be_moved(client_of, person, site, other_site):
     scopes = (*SCOPES, "scan.move", "scan.label")
     admin = client_of(person("ada", role="admin", site=site), site, scopes)
     upload, theirs = UploadFactory(site=site), UploadFactory(site=other_site)
@@ -59,7 +59,7 @@ def test_what_is_no_scan_yet_has_no_picture_and_cannot_be_moved(client_of, perso
 
 
 def test_a_field_that_comes_twice_is_a_mistake(client):
-    said = client.post(URL, {"file": picture(), "patient_id": ["P-1", "P-2"]})
+    said = client.post(URL, {"file": image(), "patient_id": ["P-1", "P-2"]})
     assert (said.status_code, said.json()["code"], list(said.json()["errors"])) == (
         400,
         "invalid",
@@ -68,27 +68,27 @@ def test_a_field_that_comes_twice_is_a_mistake(client):
 
 
 def test_the_same_bytes_again_are_the_earlier_upload(client):
-    first = client.post(URL, {"file": picture()})
-    second = client.post(URL, {"file": picture()})
+    first = client.post(URL, {"file": image()})
+    second = client.post(URL, {"file": image()})
     assert (first.status_code, second.status_code) == (201, 200)
     assert first.json()["id"] == second.json()["id"]
     assert Upload.objects.count() == 1
 
 
 def test_the_same_bytes_for_another_patient_are_a_conflict(client):
-    client.post(URL, {"file": picture(), "patient_id": "P-1"})
-    response = client.post(URL, {"file": picture(), "patient_id": "P-2"})
+    client.post(URL, {"file": image(), "patient_id": "P-1"})
+    response = client.post(URL, {"file": image(), "patient_id": "P-2"})
     assert (response.status_code, code_of(response)) == (409, "patient_conflict")
 
 
 @pytest.mark.parametrize(
     ("fields", "status", "code"),
     [
-        ({"file": picture(b"")}, 400, "empty_file"),
+        ({"file": image(b"")}, 400, "empty_file"),
         ({}, 400, "invalid"),
-        ({"file": picture(), "modality": "mri"}, 400, "claim_invalid"),
-        ({"file": picture(), "patient_id": "x" * 65}, 400, "claim_invalid"),
-        ({"file": picture(), "date": "someday"}, 400, "claim_invalid"),
+        ({"file": image(), "modality": "mri"}, 400, "claim_invalid"),
+        ({"file": image(), "patient_id": "x" * 65}, 400, "claim_invalid"),
+        ({"file": image(), "date": "someday"}, 400, "claim_invalid"),
     ],
 )
 def test_a_bad_request_is_answered_by_its_code_and_keeps_nothing(client, fields, status, code):
@@ -137,26 +137,26 @@ def test_a_token_without_the_scope_is_told_which_it_lacks(client_of, owner, site
 
 
 def test_who_may_upload_but_not_read_is_told_of_no_patient_and_no_result(client, client_of, teammate, site):
-    upload = Upload.objects.get(pk=client.post(URL, {"file": picture(), "patient_id": "P-7"}).json()["id"])
+    upload = Upload.objects.get(pk=client.post(URL, {"file": image(), "patient_id": "P-7"}).json()["id"])
     Upload.objects.filter(pk=upload.pk).update(status="done")
     scan = ScanFactory(id=upload.pk, upload=upload, site=site, patient__patient_id="P-7")
     AnalysisFactory(scan=scan, status="done", finding="pneumonia", probabilities={"pneumonia": 0.9})
-    told = client_of(teammate, site, ("scan.upload",)).post(URL, {"file": picture()}).json()
+    told = client_of(teammate, site, ("scan.upload",)).post(URL, {"file": image()}).json()
     assert (told["id"], told["status"], told["analyses"]) == (str(scan.pk), "done", [])
     assert [told[name] for name in ("patient_id", "patient", "study")] == [None] * 3
-    told = client.post(URL, {"file": picture()}).json()
+    told = client.post(URL, {"file": image()}).json()
     assert (told["patient_id"], told["patient"], len(told["analyses"])) == ("P-7", str(scan.patient.pk), 1)
 
 
 def test_a_scope_does_not_widen_the_role(client_of, person, site):
     auditor = client_of(person("eve", role="auditor", site=site), site)
-    assert auditor.post(URL, {"file": picture()}).status_code == 403
+    assert auditor.post(URL, {"file": image()}).status_code == 403
 
 
 def test_owner_and_teammate_see_a_scan_and_a_stranger_does_not(
     client, client_of, teammate, stranger, site, other_site
 ):
-    location = client.post(URL, {"file": picture()})["Location"]
+    location = client.post(URL, {"file": image()})["Location"]
     assert client.get(location).status_code == 200
     assert client_of(teammate, site).get(location).status_code == 200
     response = client_of(stranger, other_site).get(location)

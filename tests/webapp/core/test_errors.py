@@ -13,7 +13,7 @@ from django.test import Client, RequestFactory
 from classifier.contract import ADVICE
 from webapp.core.errors import CODES, CodedError
 from webapp.core.middleware import CodedErrors
-from webapp.core.problems import coded
+from webapp.core.problem_details import coded
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.webapp.core.urls")]
 

@@ -26,7 +26,7 @@ def test_fleiss_is_that_of_the_published_table():
     said = [[word for word, n in enumerate(row) for _ in range(n)] for row in TABLE]
     kappa = fleiss(said)
     assert kappa.value == pytest.approx(0.20993, abs=1e-5)
-    assert kappa.pictures == 10
+    assert kappa.images == 10
     assert kappa.low < kappa.value < kappa.high
 
 
@@ -60,13 +60,13 @@ def test_cohens_interval_is_as_wide_as_its_large_sample_error():
     assert (kappa.high - kappa.low) / 2 == pytest.approx(1.96 * plain, rel=0.15)
 
 
-def test_more_pictures_make_the_interval_narrower():
+def test_more_images_make_the_interval_narrower():
     few, many = cohen(pairs_of(8, 1, 1, 10)), cohen(pairs_of(80, 10, 10, 100))
     assert few.value == pytest.approx(many.value)
     assert many.high - many.low < few.high - few.low
 
 
-def test_the_same_pictures_give_the_same_interval():
+def test_the_same_images_give_the_same_interval():
     assert cohen(pairs_of(8, 1, 1, 10)) == cohen(pairs_of(8, 1, 1, 10))
 
 
@@ -77,18 +77,18 @@ def test_agreement_no_better_than_chance_is_about_nought():
 def test_where_everybody_said_the_same_of_everything_there_is_no_kappa():
     for kappa in (cohen([("y", "y")] * 9), fleiss([["y", "y", "y"]] * 9)):
         assert (kappa.value, kappa.low, kappa.high) == (None, None, None)
-        assert (kappa.observed, kappa.pictures) == (1.0, 9)
+        assert (kappa.observed, kappa.images) == (1.0, 9)
 
 
-def test_a_few_pictures_have_a_kappa_and_no_interval():
+def test_a_few_images_have_a_kappa_and_no_interval():
     few, enough = cohen(pairs_of(4, 1, 1, 3)), cohen(pairs_of(4, 1, 1, 4))
     assert (few.value, few.low, few.high) == (pytest.approx(0.55), None, None)
     assert enough.low < enough.value < enough.high
 
 
-def test_without_pictures_nothing_is_told():
+def test_without_images_nothing_is_told():
     assert cohen([]).value is None
-    assert fleiss([]).pictures == 0
+    assert fleiss([]).images == 0
 
 
 @pytest.mark.parametrize("said", [[["y"]], [["y", "n"], ["y", "n", "n"]]])

@@ -126,7 +126,7 @@ def test_a_dry_run_says_per_line_what_is_wrong_and_does_nothing(scan, boss, site
         report = labels_import(site=site, actor=boss, data=csv_of(good, *wrong), dry_run=dry_run)
         assert [number for number, _ in report.wrong] == list(range(3, 13))
         assert (report.wrongs, report.counts["new"]) == (10, 1)
-    assert "No picture of this site" in report.wrong[0][1]
+    assert "No image of this site" in report.wrong[0][1]
     assert "pneumonia is said to be present and absent" in report.wrong[2][1]
     assert not Label.objects.exists(), "all or nothing"
     assert not AuditEvent.objects.filter(action="labels.imported").exists()

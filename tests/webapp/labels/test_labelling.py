@@ -126,7 +126,7 @@ def test_readers_who_agree_settle_a_case_and_who_do_not_wait_for_a_decision(queu
             case_label(item=item, reader=reader, said=said)
     assert list(disputed_items(queue)) == [disputed]
     told = queues_visible(boss).get()
-    assert (told.pictures, told.agreed, told.disputed, told.waiting, told.settled) == (3, 1, 1, 1, 0)
+    assert (told.images, told.agreed, told.disputed, told.waiting, told.settled) == (3, 1, 1, 1, 0)
     assert [(one.reader, one.labelled, one.changed) for one in readers_of(queue)] == [
         (owner, 3, 0),
         (teammate, 2, 0),
@@ -204,13 +204,13 @@ def test_agreement_is_that_of_the_blind_labels(queue, owner, teammate):
         if said is WELL:
             case_label(item=item, reader=teammate, said=SICK, after=label.pk)
     told = {one.finding: one for one in agreement_of(queue)}
-    assert (told["pneumonia"].overall.value, told["pneumonia"].overall.pictures) == (1.0, 3)
+    assert (told["pneumonia"].overall.value, told["pneumonia"].overall.images) == (1.0, 3)
     ((one, other, kappa),) = told["pneumonia"].pairs
     assert ({one, other}, kappa.value) == ({owner, teammate}, 1.0)
     assert QueueItem.objects.filter(status="disputed").count() == 1, "the last words differ"
 
 
-def test_a_queue_with_one_reader_a_picture_has_no_agreement_to_tell(scans, make_queue, owner):
+def test_a_queue_with_one_reader_a_image_has_no_agreement_to_tell(scans, make_queue, owner):
     queue = make_queue(readers=1)
     case_label(item=queue.items.get(position=1), reader=owner, said=SICK)
     assert agreement_of(queue)[0].overall.value is None

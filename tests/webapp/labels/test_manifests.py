@@ -1,4 +1,4 @@
-"""Manifests as history: pictures that are here, or come with it, get the labels of their lines."""
+"""Manifests as history: images that are here, or come with it, get the labels of their lines."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def read_what_waits() -> None:
         ingest_done(upload=upload, token=upload.attempt_token, results=[one])
 
 
-def test_pictures_that_are_here_are_found_by_name_and_patient(take, site):
+def test_images_that_are_here_are_found_by_name_and_patient(take, site):
     scan = factories.ScanFactory(site=site, patient__patient_id="P1", upload__filename="one.png")
     factories.ScanFactory(site=site, patient__patient_id="P9", upload__filename="two.png")
     manifest = take()
@@ -66,21 +66,21 @@ def test_pictures_that_are_here_are_found_by_name_and_patient(take, site):
     assert "P1" not in str([event.detail for event in events])
 
 
-def test_a_name_that_could_be_two_pictures_is_not_guessed(take, site):
+def test_a_name_that_could_be_two_images_is_not_guessed(take, site):
     patient = factories.PatientFactory(site=site, patient_id="P1")
     factories.ScanFactory.create_batch(2, site=site, patient=patient, upload__filename="one.png")
     take()
     assert manifests_settle() == 0
 
 
-def test_a_hash_names_its_picture_whatever_it_is_called(take, site):
+def test_a_hash_names_its_image_whatever_it_is_called(take, site):
     scan = factories.ScanFactory(site=site)
     take(f"image,finding,patient,sha256\nx.png,pneumonia,P7,{scan.upload.sha256.upper()}\n")
     assert manifests_settle() == 1
     assert Label.objects.get().scan == scan
 
 
-def test_pictures_that_come_with_it_go_the_way_of_every_upload(take, site, boss):
+def test_images_that_come_with_it_go_the_way_of_every_upload(take, site, boss):
     manifest = take(day_zero=date(2026, 1, 30))
     for line in manifest.lines.all():
         line_upload(line=line, actor=boss, chunks=[line.image.encode()], filename="x.png")
@@ -100,38 +100,38 @@ def test_pictures_that_come_with_it_go_the_way_of_every_upload(take, site, boss)
     assert Scan.objects.count() == 3
 
 
-def test_pictures_that_come_later_are_found_then(take, site, boss):
+def test_images_that_come_later_are_found_then(take, site, boss):
     take("image,finding,patient\nlate.png,pneumonia,P1\n")
     assert manifests_settle() == 0
-    from webapp.scans.claims import Claim
+    from webapp.scans.stated_metadata import Claim
 
     upload_store(user=boss, site=site, chunks=[b"late"], filename="late.png", claim=Claim(patient_id="P1"))
     read_what_waits()
     assert manifests_settle() == 1
 
 
-def test_what_is_no_picture_marks_its_line_until_another_one_comes(take, boss):
+def test_what_is_no_image_marks_its_line_until_another_one_comes(take, boss):
     manifest = take("image,finding,patient\na.png,pneumonia,P1\n")
     line = manifest.lines.get()
-    upload = line_upload(line=line, actor=boss, chunks=[b"no picture"])
+    upload = line_upload(line=line, actor=boss, chunks=[b"no image"])
     Upload.objects.filter(pk=upload.pk).update(status="refused", refusal="not_an_image")
     assert manifests_settle() == 1
     line.refresh_from_db()
     assert (line.status, line.problem, line.label) == ("wrong", "not_an_image", None)
-    line_upload(line=line, actor=boss, chunks=[b"a picture"])
+    line_upload(line=line, actor=boss, chunks=[b"an image"])
     read_what_waits()
     assert manifests_settle() == 1
     line.refresh_from_db()
     assert (line.status, line.problem, line.label) == ("labelled", "", Label.objects.get())
 
 
-def test_a_picture_of_another_patient_is_not_taken_for_this_one(take, boss):
+def test_a_image_of_another_patient_is_not_taken_for_this_one(take, boss):
     manifest = take("image,finding,patient\na.png,pneumonia,P1\nb.png,pneumonia,P2\n")
     first, second = manifest.lines.all()
-    line_upload(line=first, actor=boss, chunks=[b"one picture"])
+    line_upload(line=first, actor=boss, chunks=[b"one image"])
     read_what_waits()
     with pytest.raises(CodedError) as caught:
-        line_upload(line=second, actor=boss, chunks=[b"one picture"])
+        line_upload(line=second, actor=boss, chunks=[b"one image"])
     assert caught.value.code == "patient_conflict"
     manifests_settle()
     assert list(manifest.lines.values_list("status", "problem")) == [
@@ -209,7 +209,7 @@ def test_only_who_may_manage_labels_and_upload_takes_one_in(take, owner, site):
         assert caught.value.code == "forbidden"
 
 
-def test_the_command_hands_pictures_in_and_is_safe_to_repeat(tmp_path, site, boss, monkeypatch):
+def test_the_command_hands_images_in_and_is_safe_to_repeat(tmp_path, site, boss, monkeypatch):
     (tmp_path / "a").mkdir()
     for name in ("a/one.png", "a/two.png", "three.png"):
         (tmp_path / name).write_bytes(name.encode())

@@ -14,7 +14,7 @@ from webapp.labels.labelling import Said, case_label, queue_close
 from webapp.labels.models import LabelQueue, QueueClaim, QueueItem
 from webapp.labels.orders import drift_is_scored_by, in_order, offered_orders
 from webapp.labels.queues import case_kept, case_next, left_for
-from webapp.monitoring.strangeness import strangeness
+from webapp.monitoring.nonconformity import strangeness
 
 pytestmark = pytest.mark.django_db
 
@@ -37,7 +37,7 @@ def order_of(queue):
     return [item.scan for item in queue.items.order_by("position")]
 
 
-def test_a_queue_holds_the_site_s_unlabelled_pictures_of_its_kind_once_each(site, other_site, make_queue):
+def test_a_queue_holds_the_site_s_unlabelled_images_of_its_kind_once_each(site, other_site, make_queue):
     wanted = factories.ScanFactory(site=site)
     factories.ScanFactory(site=site, slot="ct")
     factories.ScanFactory(site=other_site)

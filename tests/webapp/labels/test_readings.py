@@ -126,7 +126,7 @@ def test_an_account_that_has_read_cannot_be_deleted(reading, owner):
         owner.delete()
 
 
-def test_a_reading_goes_where_its_pictures_are_filed(reading, scan, owner, site):
+def test_a_reading_goes_where_its_images_are_filed(reading, scan, owner, site):
     before = scan.study
     move = scan_refile(
         scan=scan, patient=factories.PatientFactory(site=site), actor=owner, reason="wrong label"
@@ -134,7 +134,7 @@ def test_a_reading_goes_where_its_pictures_are_filed(reading, scan, owner, site)
     assert list(readings_of(move.study)) == [reading]
     assert not readings_of(before).exists()
     assert StudySummary.objects.get(study=move.study).reader == owner
-    assert reading.study == before, "the study that was read stays, without pictures"
+    assert reading.study == before, "the study that was read stays, without images"
 
 
 def test_a_reading_outlives_a_merge_and_a_parting(reading, scan, person, site):

@@ -1,4 +1,4 @@
-"""A version that answers at the site, and an alarm that its pictures have raised."""
+"""A version that answers at the site, and an alarm that its images have raised."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ from webapp.monitoring.services import (
     round_store,
 )
 from webapp.monitoring.streams import cases
-from webapp.monitoring.words import sentence
+from webapp.monitoring.texts import sentence
 
 pytestmark = pytest.mark.django_db
 
@@ -50,8 +50,8 @@ def again(alarm: Alarm) -> Standing:
 def test_an_alarm_says_what_has_changed_since_when_and_leaves_a_trace(alarm, site, version):
     assert (alarm.site, alarm.model_version, alarm.kind, alarm.status) == (site, version, "pixels", "open")
     assert sentence(alarm) == (
-        f"The pictures have changed since 2026-11-01 05:30 UTC with model {version}. "
-        "Brightness was 0.41 in the reference and is 0.62; 7 pictures since then."
+        f"The images have changed since 2026-11-01 05:30 UTC with model {version}. "
+        "Brightness was 0.41 in the reference and is 0.62; 7 images since then."
     )
     assert trail(alarm) == [("opened", "", "")]
     event = AuditEvent.objects.get(action="alarm.opened")
@@ -95,7 +95,7 @@ def test_an_admin_acknowledges_comments_and_closes_and_all_of_it_is_kept(alarm, 
 def test_the_database_keeps_the_trail(alarm):
     event = AlarmEvent.objects.get()
     for act in (lambda: AlarmEvent.objects.update(comment="x"), event.delete):
-        with pytest.raises(Error, match="trail of an alarm"), transaction.atomic():
+        with pytest.raises(Error, match="history of an alarm"), transaction.atomic():
             act()
 
 

@@ -86,7 +86,7 @@ def renew(*scans: Scan) -> None:
 
 
 def store_preview(scan: Scan, settings) -> bytes:
-    """Put a picture where the scan's preview is said to be; answers its bytes."""
+    """Put an image where the scan's preview is said to be; answers its bytes."""
     buffer = io.BytesIO()
     Image.new("L", (64, 64), 90).save(buffer, "PNG")
     draft = settings.HILUM_DATA / "incoming" / f"{scan.pk}.png"

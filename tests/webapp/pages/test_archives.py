@@ -1,4 +1,4 @@
-"""Archives on the upload page: what the row says, which pictures get rows, what a size is judged by."""
+"""Archives on the upload page: what the row says, which images get rows, what a size is judged by."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from classifier.images.limits import MAX_FILE_BYTES
 from tests import factories
-from tests.classifier.images.archives import picture, zipped
+from tests.classifier.images.archives import image, zipped
 from webapp.scans.models import ArchiveMember, Upload
 
 pytestmark = pytest.mark.django_db
@@ -20,7 +20,7 @@ SKIPPED = [
 
 @pytest.fixture
 def archive(site, owner):
-    """An archive that was unpacked, with as many pictures as are asked for."""
+    """An archive that was unpacked, with as many images as are asked for."""
 
     def archive(*uploads: Upload | None, skipped=()) -> Upload:
         made = factories.UploadFactory(
@@ -62,7 +62,7 @@ def test_an_archives_row_says_what_is_in_it_and_what_was_skipped(archive, told, 
     ]
 
 
-def test_an_archive_is_under_way_until_each_of_its_pictures_is_finished(archive, told, site):
+def test_an_archive_is_under_way_until_each_of_its_images_is_finished(archive, told, site):
     scan = factories.ScanFactory(site=site)
     analysis = factories.AnalysisFactory(scan=scan)
     waiting = factories.UploadFactory(site=site)
@@ -82,7 +82,7 @@ def test_an_archive_that_is_refused_says_what_to_do(told, site, owner):
     assert "password" in row["remedy"]
 
 
-def test_pictures_that_came_in_an_archive_stand_below_it_only(archive, browser, owner, site):
+def test_images_that_came_in_an_archive_stand_below_it_only(archive, browser, owner, site):
     scan = factories.ScanFactory(site=site, upload__user=owner, upload__filename="in-it.png")
     made = archive(scan.upload)
     Upload.objects.filter(pk=scan.upload.pk).update(parent=made)
@@ -100,7 +100,7 @@ def test_teammates_see_an_archives_state_and_strangers_do_not(archive, told, cas
 def test_an_archives_own_address_says_what_became_of_it(archive, case, browser, owner, stranger):
     made = archive(case.upload)
     page = browser(owner).get(f"/scans/{made.pk}/")
-    assert "each picture in the archive is a scan of its own" in page.content.decode()
+    assert "each image in the archive is a scan of its own" in page.content.decode()
     assert browser(stranger).get(f"/scans/{made.pk}/").status_code == 404
 
 
@@ -122,7 +122,7 @@ def test_archives_cost_the_same_for_one_and_for_ten(
 
 @pytest.mark.parametrize(
     ("begins", "code"),
-    [(picture(0, 1000), "too_large"), (zipped({"a.png": picture()}), "incomplete")],
+    [(image(0, 1000), "too_large"), (zipped({"a.png": image()}), "incomplete")],
     ids=["image", "archive"],
 )
 def test_only_an_archive_may_be_as_large_as_one(begins, code, browser, owner):

@@ -42,8 +42,8 @@ def test_a_prior_stands_beside_with_both_numbers_and_their_change(case, prior, a
     assert '<td class="number">0.10</td><td class="number">0.60</td><td class="number">−0.50</td>' in page
     assert f"Both by {case.analysis.model_version}" in page
     assert 'id="cam-other"' in page
-    pictures = json.loads(page.split('id="pictures" type="application/json">')[1].split("</script>")[0])
-    assert [picture["id"] for picture in pictures] == [str(case.scan.pk), str(prior.pk)]
+    images = json.loads(page.split('id="images" type="application/json">')[1].split("</script>")[0])
+    assert [image["id"] for image in images] == [str(case.scan.pk), str(prior.pk)]
 
 
 def test_numbers_of_another_version_are_not_compared(case, prior, answer, older, browser, owner):

@@ -8,7 +8,7 @@ from django.urls import reverse
 from tests.factories import ScanFactory, cam
 from webapp.analysis.models import Explanation
 from webapp.audit.models import AuditEvent
-from webapp.pages.explanations import FAILURES, NAMES, SHOWS
+from webapp.pages.scan.explanations import FAILURES, NAMES, SHOWS
 
 pytestmark = pytest.mark.django_db
 

@@ -130,7 +130,7 @@ def test_without_any_answer_it_says_so(browser, site, boss, owner):
         site=site, actor=boss, name="N", findings=["pneumonia"], order="random", readers=1, at_most=9
     )
     shown = commit(browser(owner), queue.items.get(), {"findings": {"pneumonia": "absent"}}).json()["shown"]
-    assert "No model has answered this picture." in shown
+    assert "No model has answered this image." in shown
 
 
 def test_a_case_that_was_not_handed_out_leads_to_its_queue(browser, asked, owner):
@@ -149,9 +149,9 @@ def test_a_case_is_held_for_as_long_as_somebody_is_at_it(browser, asked, owner):
     assert client.post(where).json() == {"kept": False}
 
 
-def test_the_picture_of_a_case_comes_under_the_case_s_own_address(browser, asked, owner, stranger, settings):
+def test_the_image_of_a_case_comes_under_the_case_s_own_address(browser, asked, owner, stranger, settings):
     png = store_preview(asked.scan, settings)
-    where = reverse("pages:label_picture", args=[asked.item.pk, "preview"])
+    where = reverse("pages:label_image", args=[asked.item.pk, "preview"])
     answer = browser(owner).get(where)
     assert b"".join(answer.streaming_content) == png
     assert browser(owner).get(where, headers={"if-none-match": answer["ETag"]}).status_code == 304
@@ -169,7 +169,7 @@ def test_an_empty_queue_and_a_finished_one_say_so(browser, asked, owner, teammat
     commit(client, asked.item, SICK)
     assert "All done for you" in text_of(client, "label_queue", asked.queue.pk)
     commit(browser(teammate), asked.item, SICK)
-    assert "every picture has its readers" in text_of(client, "label_queue", asked.queue.pk)
+    assert "every image has its readers" in text_of(client, "label_queue", asked.queue.pk)
     assert "done for you" in text_of(client, "labels")
 
 
@@ -194,7 +194,7 @@ def test_an_admin_makes_a_queue_and_is_told_what_is_wrong(browser, boss, site, c
     }
     wrong = client.post(where, said | {"readers": "0", "finding": [], "others": "!"})
     assert wrong.status_code == 400
-    assert "From 1 to 9 readers a picture" in wrong.content.decode()
+    assert "From 1 to 9 readers an image" in wrong.content.decode()
     assert 'value="Day"' in wrong.content.decode(), "what was typed is still there"
     made = client.post(where, said)
     queue = LabelQueue.objects.exclude(pk=case.queue.pk).get()
@@ -258,7 +258,7 @@ def test_labels_are_checked_before_they_are_taken_in(browser, boss, case):
     assert "Taken in: 1 known" in send(good, take="1")
     assert client.post(where, {"take": "1"}).status_code == 400
     export = client.post(reverse("pages:label_export"))
-    assert "Dr A" not in b"".join(export.streaming_content).decode(), "a queue may still ask for this picture"
+    assert "Dr A" not in b"".join(export.streaming_content).decode(), "a queue may still ask for this image"
     assert "1 label is left out" in client.get(where).content.decode()
 
 
@@ -275,18 +275,16 @@ def test_a_manifest_is_checked_taken_in_and_followed(browser, boss, case):
     taken = send(text, take="1", name="History")
     manifest = Manifest.objects.get(name="History")
     assert taken.url == reverse("pages:label_manifest", args=[manifest.pk])
-    assert "Hand in its pictures" in client.get(taken.url).content.decode()
+    assert "Hand in its images" in client.get(taken.url).content.decode()
     hand_in = reverse("pages:label_manifest_file", args=[manifest.pk])
 
-    def picture(line: object):
+    def image(line: object):
         said = json.dumps({"line": line, "filename": "a.png"})
-        return client.post(
-            hand_in, b"a picture", "application/octet-stream", headers={"x-hilum-upload": said}
-        )
+        return client.post(hand_in, b"an image", "application/octet-stream", headers={"x-hilum-upload": said})
 
-    assert picture(2).status_code == 201
+    assert image(2).status_code == 201
     assert Upload.objects.get(filename="a.png").claimed_patient_id == "P1"
-    assert [picture(line).status_code for line in (9, "2", None)] == [404, 404, 404]
+    assert [image(line).status_code for line in (9, "2", None)] == [404, 404, 404]
     state = text_of(client, "label_manifest_state", manifest.pk)
     assert 'data-missing="3"' in state
     assert "History" in client.get(where).content.decode()

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from classifier.images.png import write_grey
+from classifier.images.raster.png import write_grey
 from tests.webapp.pages.conftest import store_preview
 from webapp.core import storage
 
 pytestmark = pytest.mark.django_db
 
 
-def test_a_picture_goes_to_members_of_its_site_only(case, browser, owner, teammate, stranger, settings):
+def test_a_image_goes_to_members_of_its_site_only(case, browser, owner, teammate, stranger, settings):
     content = store_preview(case.scan, settings)
     where = f"/media/{case.scan.pk}/preview/"
     for member in (owner, teammate):
@@ -23,7 +23,7 @@ def test_a_picture_goes_to_members_of_its_site_only(case, browser, owner, teamma
     assert browser(stranger).get(where).status_code == 404
 
 
-def test_a_picture_is_kept_by_the_readers_browser_alone_and_asked_for_anew(case, browser, owner, settings):
+def test_a_image_is_kept_by_the_readers_browser_alone_and_asked_for_anew(case, browser, owner, settings):
     store_preview(case.scan, settings)
     client, where = browser(owner), f"/media/{case.scan.pk}/preview/"
     first = client.get(where)
@@ -45,7 +45,7 @@ def test_only_what_is_meant_to_be_seen_is_served(kind, case, browser, owner):
     assert browser(owner).get(f"/media/{case.scan.pk}/{kind}/").status_code == 404
 
 
-def test_a_picture_missing_from_the_store_says_so(case, browser, owner):
+def test_a_image_missing_from_the_store_says_so(case, browser, owner):
     answer = browser(owner).get(f"/media/{case.scan.pk}/display/")
     assert answer.status_code == 503
     assert b"missing from the store" in answer.content
@@ -77,7 +77,7 @@ def test_a_thumbnail_of_a_preview_that_is_missing_or_damaged_says_so(case, brows
 
 
 def store_display(scan, settings) -> np.ndarray:
-    """Put a 16-bit picture where the scan's display image is said to be; answers its levels."""
+    """Put a 16-bit image where the scan's display image is said to be; answers its levels."""
     levels = np.arange(scan.rows * scan.columns, dtype=np.uint16).reshape(scan.rows, scan.columns) * 3
     draft = settings.HILUM_DATA / "incoming" / f"{scan.pk}-display.png"
     draft.parent.mkdir(exist_ok=True, parents=True)
@@ -117,7 +117,7 @@ def test_a_damaged_display_image_is_told_as_such(case, browser, owner, settings)
     assert b"damaged" in answer.content
 
 
-def test_a_picture_of_another_size_is_not_taken_for_the_scans(case, browser, owner, settings):
+def test_a_image_of_another_size_is_not_taken_for_the_scans(case, browser, owner, settings):
     store_display(case.scan, settings)
     type(case.scan).objects.filter(pk=case.scan.pk).update(rows=case.scan.rows // 2)
     assert browser(owner).get(f"/media/{case.scan.pk}/pixels/").status_code == 503

@@ -137,7 +137,7 @@ def test_the_old_page_leads_to_the_new_one_which_tells_what_happened(twins, merg
     assert answer.redirect_chain == [(f"/patients/{other.pk}/", 302)]
     page = text_of(answer)
     assert "was merged into this one" in page
-    assert "P-42 (DOE, Jane) was merged into Q-7 (Doe, Jane), with 1 picture" in page
+    assert "P-42 (DOE, Jane) was merged into Q-7 (Doe, Jane), with 1 image" in page
     assert f"boss: {WHY}" in page
     assert "Part them again" not in page, "a clinician sees the trace and cannot undo it"
 

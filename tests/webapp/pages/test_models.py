@@ -4,7 +4,7 @@ import pytest
 from django.urls import reverse
 
 from tests import factories
-from webapp.pages.card import sections
+from webapp.pages.models.card import sections
 from webapp.registry.models import ModelStatus
 from webapp.registry.services import model_register
 

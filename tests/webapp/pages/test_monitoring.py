@@ -12,9 +12,9 @@ from webapp.monitoring.kinds import Kind
 from webapp.monitoring.models import Alarm
 from webapp.monitoring.services import Standing, baseline_begin, round_store, summary_store
 from webapp.monitoring.streams import cases
-from webapp.pages import drawing
-from webapp.pages.monitoring import auc_in_words, in_percent
-from worker.monitor_summary import summarise
+from webapp.pages.monitoring import charts
+from webapp.pages.monitoring.display import auc_in_words, in_percent
+from worker.jobs.monitor_summary import summarise
 
 pytestmark = pytest.mark.django_db
 PAGE = "/monitoring/"
@@ -53,23 +53,23 @@ def test_too_few_cases_are_said_with_how_many_are_missing(browser, owner, site, 
     factories.answers(site, version, 20)
     shown = text(browser(owner).get(PAGE))
     assert "Nothing can be said yet" in shown
-    assert "The reference needs 480 more answered pictures" in shown
-    assert "Collecting the reference: 20 of 500 pictures." in shown
+    assert "The reference needs 480 more answered images" in shown
+    assert "Collecting the reference: 20 of 500 images." in shown
 
 
 def test_when_all_is_well_it_says_so(browser, owner, site, version):
     alarm_at(site, version, raised=False)
     shown = text(browser(owner).get(PAGE))
     assert "<h2>Nothing unusual</h2>" in shown
-    assert "Nothing unusual in 10 pictures." in shown
+    assert "Nothing unusual in 10 images." in shown
     assert "<polyline" in shown
 
 
 def test_an_alarm_comes_first_with_what_since_when_and_how_much(browser, owner, site, version):
     alarm = alarm_at(site, version)
     shown = text(browser(owner).get(PAGE))
-    assert shown.index("The pictures have changed") < shown.index("What is watched")
-    assert "Brightness was 0.41 in the reference and is 0.62; 7 pictures since then." in shown
+    assert shown.index("The images have changed") < shown.index("What is watched")
+    assert "Brightness was 0.41 in the reference and is 0.62; 7 images since then." in shown
     assert 'datetime="2026-11-01T06:30:00+01:00"' in shown
     assert "nobody has acknowledged it" in shown
     assert f"/monitoring/alarms/{alarm.pk}/" in shown
@@ -105,7 +105,7 @@ def test_a_clinician_reads_and_a_stranger_finds_nothing(
         assert browser(who).post(f"{address}{act}/", said).status_code == 403
     assert browser(stranger).get(address).status_code == 404
     assert browser(stranger).post(f"{address}{act}/", {"comment": "x"}).status_code == 404
-    assert "The pictures have changed" not in text(browser(stranger).get(PAGE))
+    assert "The images have changed" not in text(browser(stranger).get(PAGE))
     alarm.refresh_from_db()
     assert alarm.status == "open"
 
@@ -168,21 +168,21 @@ def test_numbers_in_words():
 
 def test_gaps_stay_gaps_in_a_drawing():
     told = [rate(1, 10), rate(2, 10), None, rate(0, 0), rate(5, 10), None]
-    drawn = drawing.share(told)
+    drawn = charts.share(told)
     assert (len(drawn.lines), len(drawn.dots), len(drawn.bands)) == (1, 3, 1)
     assert drawn.dots[0][1] > drawn.dots[2][1]
-    assert drawing.share([]).lines == []
+    assert charts.share([]).lines == []
 
 
 def test_evidence_stays_inside_its_drawing():
-    drawn = drawing.evidence([["a", -9.0], ["b", 0.0], ["c", 300.0]])
+    drawn = charts.evidence([["a", -9.0], ["b", 0.0], ["c", 300.0]])
     heights = [float(point.split(",")[1]) for point in drawn.lines[0].split()]
-    assert heights[0] > heights[1] > drawn.mark > heights[2] == drawing.MARGIN
+    assert heights[0] > heights[1] > drawn.mark > heights[2] == charts.MARGIN
 
 
 def test_summary_body_of_an_empty_site_is_shown(browser, owner, site, version):
     summarise(site, [version])
-    assert "No label of a picture" in text(browser(owner).get(PAGE))
+    assert "No label of an image" in text(browser(owner).get(PAGE))
     summary_store(site=site, version=version, body={**_body(site), "weeks": []})
     assert browser(owner).get(PAGE).status_code == 200
 

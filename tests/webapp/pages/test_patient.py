@@ -6,7 +6,7 @@ import pytest
 
 from tests import factories
 from webapp.analysis.services import scan_refile
-from webapp.pages.sparkline import sparklines
+from webapp.pages.scan.sparkline import sparklines
 
 pytestmark = pytest.mark.django_db
 
@@ -41,13 +41,13 @@ def test_files_that_disagree_about_the_patient_are_shown(browser, owner, site):
     ]
     page = patient_page(browser(owner), patient)
     assert "Two different sexes" in page
-    assert '<b>female</b> <span class="quiet">on record, in 1 picture:' in page
-    assert '<b>male</b> <span class="quiet">in 2 pictures:' in page
+    assert '<b>female</b> <span class="quiet">on record, in 1 image:' in page
+    assert '<b>male</b> <span class="quiet">in 2 images:' in page
     assert all(f'href="/scans/{scan.pk}/"' in page for scan in scans)
     assert "different names" not in page, "case and empty parts of a name do not matter"
 
 
-def test_a_disagreement_is_gone_when_the_picture_is_moved(browser, owner, site):
+def test_a_disagreement_is_gone_when_the_image_is_moved(browser, owner, site):
     patient, right = (factories.PatientFactory(site=site, sex=sex) for sex in "FM")
     factories.ScanFactory(site=site, patient=patient, metadata={"PatientSex": "F"})
     wrong = factories.ScanFactory(site=site, patient=patient, metadata={"PatientSex": "M"})
@@ -55,7 +55,7 @@ def test_a_disagreement_is_gone_when_the_picture_is_moved(browser, owner, site):
     scan_refile(scan=wrong, patient=right, actor=owner, reason="wrong wristband")
     page = patient_page(browser(owner), patient)
     assert "different sexes" not in page
-    assert "A picture was moved away to" in page
+    assert "An image was moved away to" in page
     assert "wrong wristband" in page
     assert "different sexes" not in patient_page(browser(owner), right)
 

@@ -32,7 +32,7 @@ def collection():
 
 def test_simulated_patients_are_handed_in_like_any_files(collection, browser, owner, site):
     client = browser(owner)
-    assert b"3 pictures of 2 simulated patients" in client.get("/phantoms/").content
+    assert b"3 images of 2 simulated patients" in client.get("/phantoms/").content
     client.post("/phantoms/load/", follow=True)
     uploads = Upload.objects.order_by("filename")
     assert [u.filename for u in uploads] == ["a.png", "b.dcm", "c.png"]
@@ -58,7 +58,7 @@ def test_one_that_was_moved_stays_and_the_others_are_loaded(collection, browser,
     other = factories.PatientFactory(site=site, patient_id="P-9")
     scan_refile(scan=scan, patient=other, actor=owner, reason="swapped")
     page = client.post("/phantoms/load/", follow=True).content
-    assert b"2 simulated pictures were handed in" in page
+    assert b"2 simulated images were handed in" in page
     assert Upload.objects.count() == 3
 
 

@@ -1,4 +1,4 @@
-"""The reading form, the report as page, picture and PDF, and the ways in from a PACS."""
+"""The reading form, the report as page, image and PDF, and the ways in from a PACS."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def text_of(response) -> str:
 
 
 @pytest.fixture
-def pictured(case, settings):
+def imaged(case, settings):
     """The case with a 16-bit display image whose left half is dark."""
     levels = np.zeros((512, 512), np.uint16)
     levels[:, 256:] = 4095
@@ -61,7 +61,7 @@ def test_a_page_out_of_date_signs_nothing_and_says_so(case, browser, owner):
 def test_a_stranger_finds_no_scan_to_read_or_to_report(case, browser, stranger):
     client = browser(stranger)
     assert client.post(reverse("pages:reading_sign", args=[case.scan.pk])).status_code == 404
-    for name in ("report", "report_pdf", "report_picture"):
+    for name in ("report", "report_pdf", "report_image"):
         assert client.get(reverse(f"pages:{name}", args=[case.scan.pk])).status_code == 404
     assert client.get(reverse("pages:study", args=[case.scan.study.pk])).status_code == 404
 
@@ -91,10 +91,10 @@ def test_a_withheld_answer_is_not_in_the_report(site, answer, browser, owner):
     assert "0.91" not in page
 
 
-def test_the_reports_picture_stands_beside_itself_under_its_map(pictured, browser, owner):
-    response = browser(owner).get(reverse("pages:report_picture", args=[pictured.scan.pk]))
-    with Image.open(io.BytesIO(response.content)) as picture:
-        pixels = np.asarray(picture).astype(int)
+def test_the_reports_image_stands_beside_itself_under_its_map(imaged, browser, owner):
+    response = browser(owner).get(reverse("pages:report_image", args=[imaged.scan.pk]))
+    with Image.open(io.BytesIO(response.content)) as image:
+        pixels = np.asarray(image).astype(int)
     alone, under = pixels[:, :512], pixels[:, 524:]
     assert alone[256, 100].tolist() == [0, 0, 0]
     assert alone[256, 400].tolist() == [255, 255, 255]
@@ -104,27 +104,27 @@ def test_the_reports_picture_stands_beside_itself_under_its_map(pictured, browse
     assert "no-store" in response["Cache-Control"]
 
 
-def test_a_report_frames_what_the_model_was_shown_and_says_so(pictured, browser, owner):
-    address = reverse("pages:report", args=[pictured.scan.pk])
+def test_a_report_frames_what_the_model_was_shown_and_says_so(imaged, browser, owner):
+    address = reverse("pages:report", args=[imaged.scan.pk])
     assert "The frame holds" not in text_of(browser(owner).get(address))
-    stored = pictured.analysis.stored_cam
+    stored = imaged.analysis.stored_cam
     stored.cam |= {"affine": [128.0, 0.0, 191.5, 0.0, 128.0, 191.5]}
     stored.save()
     assert "The frame holds what the model was shown." in text_of(browser(owner).get(address))
-    response = browser(owner).get(reverse("pages:report_picture", args=[pictured.scan.pk]))
-    with Image.open(io.BytesIO(response.content)) as picture:
-        under = np.asarray(picture)[:, 524:]
+    response = browser(owner).get(reverse("pages:report_image", args=[imaged.scan.pk]))
+    with Image.open(io.BytesIO(response.content)) as image:
+        under = np.asarray(image)[:, 524:]
     assert under[128, 128].tolist() == [187, 187, 187]
     assert under[127, 127].tolist() == [0, 0, 0]
 
 
-def test_a_pdf_is_made_with_text_that_can_be_found_and_letters_of_other_alphabets(pictured, browser, owner):
+def test_a_pdf_is_made_with_text_that_can_be_found_and_letters_of_other_alphabets(imaged, browser, owner):
     from pypdf import PdfReader
 
-    pictured.patient.name, pictured.patient.sex = "ĐORĐEVIĆ^Ωμέγα", "F"
-    pictured.patient.save()
-    reading_sign(study=pictured.scan.study, actor=owner, findings=["other"], comment="<Ж> & more\nline")
-    response = browser(owner).get(reverse("pages:report_pdf", args=[pictured.scan.pk]))
+    imaged.patient.name, imaged.patient.sex = "ĐORĐEVIĆ^Ωμέγα", "F"
+    imaged.patient.save()
+    reading_sign(study=imaged.scan.study, actor=owner, findings=["other"], comment="<Ж> & more\nline")
+    response = browser(owner).get(reverse("pages:report_pdf", args=[imaged.scan.pk]))
     assert response["Content-Type"] == "application/pdf"
     assert "ORĐEVIĆ" not in response["Content-Disposition"]
     pages = PdfReader(io.BytesIO(response.content)).pages
@@ -144,15 +144,15 @@ def test_a_pdf_is_made_with_text_that_can_be_found_and_letters_of_other_alphabet
     ],
 )
 def test_names_and_comments_of_east_asia_are_letters_not_boxes(
-    pictured, browser, owner, name, shown, comment, font
+    imaged, browser, owner, name, shown, comment, font
 ):
     from pypdf import PdfReader
 
-    pictured.patient.name, owner.first_name, owner.last_name = name, name[-2:], name[0]
-    pictured.patient.save()
+    imaged.patient.name, owner.first_name, owner.last_name = name, name[-2:], name[0]
+    imaged.patient.save()
     owner.save()
-    reading_sign(study=pictured.scan.study, actor=owner, findings=["other"], comment=f"{comment} * 30" * 30)
-    response = browser(owner).get(reverse("pages:report_pdf", args=[pictured.scan.pk]))
+    reading_sign(study=imaged.scan.study, actor=owner, findings=["other"], comment=f"{comment} * 30" * 30)
+    response = browser(owner).get(reverse("pages:report_pdf", args=[imaged.scan.pk]))
     pages = PdfReader(io.BytesIO(response.content)).pages
     text = "".join("".join(page.extract_text() for page in pages).split())
     assert shown.replace(" ", "") in text
@@ -162,7 +162,7 @@ def test_names_and_comments_of_east_asia_are_letters_not_boxes(
     assert any(font in one for one in fonts)
 
 
-def test_a_report_without_its_picture_says_what_is_missing(case, browser, owner):
+def test_a_report_without_its_image_says_what_is_missing(case, browser, owner):
     answer = browser(owner).get(reverse("pages:report_pdf", args=[case.scan.pk]))
     assert answer.status_code == 503
     assert b"missing from the store" in answer.content

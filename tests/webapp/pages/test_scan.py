@@ -115,7 +115,7 @@ def test_what_a_reader_should_know_of_the_file_is_said(browser, owner, site):
         notes={"claim_differs": {"PatientID": ["A-1", "B-2"]}},
     )
     page = scan_page(browser(owner), scan)
-    assert "Simulated picture" in page
+    assert "Simulated image" in page
     assert "came as a negative" in page
     assert "same pixels were uploaded before" in page
     assert "patient id: A-1 / B-2" in page
@@ -129,7 +129,7 @@ def test_earlier_answers_of_other_models_are_listed(case, answer, browser, owner
     assert f"/models/{candidate.pk}/" in page
 
 
-def test_priors_of_the_same_patient_stand_beside_the_picture(case, answer, browser, owner, site):
+def test_priors_of_the_same_patient_stand_beside_the_image(case, answer, browser, owner, site):
     prior = factories.ScanFactory(site=site, patient=case.patient)
     foreign = factories.ScanFactory(site=site)
     answer(prior, normal=0.8)
@@ -202,7 +202,7 @@ def test_a_page_with_many_priors_costs_as_many_queries_as_one_without(
     ("found", "said"),
     [("declared", "The file says that there is writing"), ("suspected", "There seems to be writing")],
 )
-def test_writing_in_the_picture_is_told(found, said, browser, owner, site):
+def test_writing_in_the_image_is_told(found, said, browser, owner, site):
     scan = factories.ScanFactory(site=site, notes={"burned_in": {"found": found}})
     assert said in scan_page(browser(owner), scan)
 

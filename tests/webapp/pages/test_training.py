@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 from django.urls import reverse
 
-from classifier.split import PARTS
+from classifier.data.split import PARTS
 from tests import factories
 from tests.webapp.registry.test_promotion_gate import WORSE, report
 from webapp.core import storage
@@ -40,8 +40,8 @@ def loop(site, boss, tmp_path, case):
     snapshot = Snapshot.objects.create(
         site=site, slot="cxr", made_by=boss, fingerprint=factories.digest("s"), findings=["normal"],
         stored_name=f"snapshots/{case.scan.pk}.csv",
-        counts={"pictures": 30, "patients": 20, "left_out": {"unsettled": 3}, "parts": {
-            part: {"pictures": 10, "patients": 7, "findings": {"normal": 10}} for part in PARTS
+        counts={"images": 30, "patients": 20, "left_out": {"unsettled": 3}, "parts": {
+            part: {"images": 10, "patients": 7, "findings": {"normal": 10}} for part in PARTS
         }},
     )  # fmt: skip
     warning = {

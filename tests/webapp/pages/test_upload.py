@@ -11,7 +11,7 @@ from django.test import Client, RequestFactory
 from tests import factories
 from webapp.accounts.models import Role
 from webapp.core.errors import CodedError
-from webapp.pages.views.upload import body
+from webapp.pages.upload.views import body
 from webapp.scans.identity import patient_find_or_create
 from webapp.scans.models import Upload
 from webapp.scans.pseudonymity import known_as

@@ -4,7 +4,7 @@ from datetime import date, time
 
 import pytest
 
-from webapp.pages.words import (
+from webapp.pages.display import (
     hue_of,
     lower_first,
     moment,

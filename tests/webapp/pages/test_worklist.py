@@ -106,7 +106,7 @@ def test_only_findings_of_the_own_site_are_offered_and_never_looked_up_by_the_po
 
 
 def test_pages_follow_one_another(site, answer, browser, owner, monkeypatch):
-    monkeypatch.setattr("webapp.pages.views.worklist.ROWS_A_PAGE", 2)
+    monkeypatch.setattr("webapp.pages.worklist.views.ROWS_A_PAGE", 2)
     now = timezone.now()
     for number in range(5):
         answer(

@@ -13,7 +13,7 @@ from tests import factories
 from webapp.analysis.models import Analysis, SavedView, StudyMark
 from webapp.audit.models import AuditEvent
 from webapp.core.spreadsheets import guarded
-from webapp.pages.worklist_export import COLUMNS
+from webapp.pages.worklist.export import COLUMNS
 
 pytestmark = pytest.mark.django_db
 BULK = "/worklist/bulk/"
@@ -186,7 +186,7 @@ def test_numbers_and_plain_words_stay_as_they_are():
 
 
 def test_an_export_ends_with_a_word_where_it_is_cut(case, failed, browser, owner, monkeypatch):
-    monkeypatch.setattr("webapp.pages.worklist_export.AT_MOST", 1)
+    monkeypatch.setattr("webapp.pages.worklist.export.AT_MOST", 1)
     found = table_of(browser(owner).post(reverse("pages:worklist_export")))
     assert len(found) == 2
     assert found[1]["patient_id"].startswith("Ends here")

@@ -6,7 +6,7 @@ from copy import deepcopy
 
 import pytest
 
-from webapp.registry.gate import Policy, judge
+from webapp.registry.promotion_gate import Policy, judge
 
 ENOUGH = {"present": 40, "absent": 40}
 
@@ -154,11 +154,11 @@ def test_a_model_that_needs_no_lungs_is_refused(found):
     assert "shortcut test could not be made" in verdict.notes[0]
 
 
-def test_a_finding_that_is_lost_or_a_picture_without_an_answer_speaks_against_it(found):
+def test_a_finding_that_is_lost_or_a_image_without_an_answer_speaks_against_it(found):
     found["lost_findings"] = ["covid19"]
     found["without_answer"]["candidate"] = 3
     first, second = reasons(found)
-    assert "no answer at all on 3 pictures" in first
+    assert "no answer at all on 3 images" in first
     assert second == "The candidate does not know COVID-19, which the active model reports."
 
 

@@ -15,8 +15,8 @@ from webapp.audit.models import AuditEvent
 from webapp.core.errors import CodedError
 from webapp.registry import comparisons
 from webapp.registry.comparisons import comparison_claim, comparison_done, comparison_request, policy_set
-from webapp.registry.gate import Policy
 from webapp.registry.models import Comparison, ModelVersion, Promotion
+from webapp.registry.promotion_gate import Policy
 from webapp.registry.selectors import Standing, policy_in_force, standing_of
 from webapp.registry.services import model_promote, model_register, model_rollback, shadow_set
 

@@ -15,7 +15,7 @@ from webapp.accounts.services import membership_set
 from webapp.audit.models import AuditEvent
 from webapp.core import storage
 from webapp.core.errors import CodedError
-from webapp.core.ledger import IllegalTransition
+from webapp.core.jobs import IllegalTransition
 from webapp.registry import selectors, services
 from webapp.registry.models import ModelStatus, ModelVersion, Promotion
 from webapp.registry.services import may_promote, model_promote, model_register
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture(autouse=True)
 def nudged(monkeypatch):
     names = []
-    monkeypatch.setattr(services, "nudge", lambda name, *ids: names.append(name))
+    monkeypatch.setattr(services, "notify_workers", lambda name, *ids: names.append(name))
     return names
 
 

@@ -1,4 +1,4 @@
-"""Whom an identifier names, with or without issuer, before and after merges; when a picture was taken."""
+"""Whom an identifier names, with or without issuer, before and after merges; when an image was taken."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import pytest
 
 from tests.factories import PatientFactory, ScanFactory, UploadFactory, parsed
 from webapp.core.errors import CodedError
-from webapp.scans.claims import Claim
 from webapp.scans.identity import comparable, patient_find_or_create, patients_meant
 from webapp.scans.models import Patient, PatientMerge, Scan
 from webapp.scans.services import ingest_claim, ingest_finish, upload_store
+from webapp.scans.stated_metadata import Claim
 
 pytestmark = pytest.mark.django_db
 JANE = {"name": "ROE^JANE", "sex": "F", "birth_date": date(1960, 2, 29)}
@@ -146,8 +146,8 @@ def test_a_files_own_time_zone_wins_over_the_sites(arrive):
 def test_the_time_zone_of_a_file_without_a_date_does_not_shift_the_claimed_day(site):
     UploadFactory(site=site, claimed_date=date(2026, 3, 1))
     upload = ingest_claim(1)[0]
-    picture = parsed(upload, upload.attempt_token, TimezoneOffsetFromUTC="+0900")
-    (scan,) = ingest_finish(upload=upload, token=upload.attempt_token, results=[picture])
+    image = parsed(upload, upload.attempt_token, TimezoneOffsetFromUTC="+0900")
+    (scan,) = ingest_finish(upload=upload, token=upload.attempt_token, results=[image])
     assert scan.study.study_at == datetime(2026, 2, 28, 23, tzinfo=UTC)
 
 

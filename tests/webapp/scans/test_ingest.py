@@ -11,7 +11,6 @@ from tests.factories import PatientFactory, StudyFactory, parsed
 from webapp.core import storage
 from webapp.core.errors import CodedError
 from webapp.scans import services
-from webapp.scans.claims import Claim
 from webapp.scans.files import file_sha256
 from webapp.scans.models import Patient, Scan, Study, Upload
 from webapp.scans.selectors import patient_age, scan_notes
@@ -23,6 +22,7 @@ from webapp.scans.services import (
     upload_retry,
     upload_store,
 )
+from webapp.scans.stated_metadata import Claim
 
 pytestmark = pytest.mark.django_db
 HEADER = {
@@ -57,7 +57,7 @@ def store(owner, site):
 
 @pytest.fixture
 def ingest(store):
-    """Hands in, claims and files one picture: `ingest({"PatientID": ...}, patient_id=claimed)`."""
+    """Hands in, claims and files one image: `ingest({"PatientID": ...}, patient_id=claimed)`."""
     shades = iter(range(100))
 
     def ingest(metadata: dict | None = None, *, shade: int | None = None, slot=Slot.CXR, **claim) -> Scan:
@@ -65,8 +65,8 @@ def ingest(store):
         upload = ingest_claim(1)[0]
         token = upload.attempt_token
         shade = next(shades) if shade is None else shade
-        picture = parsed(upload, token, shade=shade, slot=slot, **(metadata or {}))
-        return ingest_finish(upload=upload, token=token, results=[picture])[0]
+        image = parsed(upload, token, shade=shade, slot=slot, **(metadata or {}))
+        return ingest_finish(upload=upload, token=token, results=[image])[0]
 
     return ingest
 
@@ -87,7 +87,7 @@ def test_a_dicom_file_is_filed_by_its_header(ingest):
     assert patient_age(scan) == pytest.approx(66.7, abs=0.05)
 
 
-def test_the_pictures_are_kept_under_our_names_with_their_hashes(ingest):
+def test_the_images_are_kept_under_our_names_with_their_hashes(ingest):
     scan = ingest(HEADER)
     for kind in ("display", "working", "preview"):
         name = getattr(scan, f"{kind}_name")
@@ -102,7 +102,7 @@ def test_a_png_is_filed_by_its_claim(ingest):
     assert scan.sop_instance_uid == f"2.25.{scan.id.int}"
 
 
-def test_pictures_of_one_patient_and_day_are_one_study_and_without_a_day_each_its_own(ingest):
+def test_images_of_one_patient_and_day_are_one_study_and_without_a_day_each_its_own(ingest):
     first, second = (ingest(patient_id="P1", date=date(2026, 3, 1)) for _ in range(2))
     another_day = ingest(patient_id="P1", date=date(2026, 3, 2))
     undated, undated_too = (ingest(patient_id="P1") for _ in range(2))
@@ -139,7 +139,7 @@ def test_an_identifier_that_two_issuers_gave_joins_neither_without_an_issuer(ing
     assert (len(known), unsaid.pk in known, unsaid.issuer) == (2, False, "")
 
 
-def test_an_unclaimed_picture_gets_a_provisional_patient_of_its_own(ingest):
+def test_an_unclaimed_image_gets_a_provisional_patient_of_its_own(ingest):
     one, two = ingest(), ingest()
     assert one.patient.pk != two.patient.pk
     assert one.patient.provisional
@@ -207,9 +207,9 @@ def test_finishing_twice_files_nothing_the_second_time(store):
     store()
     upload = ingest_claim(1)[0]
     token = upload.attempt_token
-    picture = parsed(upload, token)
-    assert len(ingest_finish(upload=upload, token=token, results=[picture])) == 1
-    assert ingest_finish(upload=upload, token=token, results=[picture]) is None
+    image = parsed(upload, token)
+    assert len(ingest_finish(upload=upload, token=token, results=[image])) == 1
+    assert ingest_finish(upload=upload, token=token, results=[image]) is None
     assert Scan.objects.count() == 1
 
 

@@ -43,15 +43,15 @@ def people(site):
 
 @pytest.fixture
 def arrive(site):
-    """Files a picture that comes in now: `arrive(PatientID="A", ...)`."""
+    """Files an image that comes in now: `arrive(PatientID="A", ...)`."""
     shades = iter(range(100))
 
     def arrive(claimed: str = "", **metadata) -> Scan:
         UploadFactory(site=site, claimed_patient_id=claimed)
         upload = ingest_claim(1)[0]
         token = upload.attempt_token
-        picture = parsed(upload, token, shade=next(shades), slot=Slot.CXR, **metadata)
-        return ingest_finish(upload=upload, token=token, results=[picture])[0]
+        image = parsed(upload, token, shade=next(shades), slot=Slot.CXR, **metadata)
+        return ingest_finish(upload=upload, token=token, results=[image])[0]
 
     return arrive
 
@@ -146,7 +146,7 @@ def test_what_came_in_since_goes_back_with_the_identifier_that_it_came_under(peo
     assert {study.patient_id for study in Study.objects.filter(series__scans=None)} == set()
 
 
-def test_the_day_of_a_later_picture_is_a_study_of_the_source_after_the_parting(people, merge, part, arrive):
+def test_the_day_of_a_later_image_is_a_study_of_the_source_after_the_parting(people, merge, part, arrive):
     source, target, *_ = people
     trace = merge(source, target)
     later = arrive(PatientID="A", StudyDate="20260301")

@@ -83,4 +83,4 @@ def test_postgresql_finds_patients_by_the_beginning_of_their_identifier(db):
     found = Patient.objects.filter(selectors.patient_matches("P-1")).order_by()
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off")
-        assert "patient_by_beginning_of_number" in found.explain()
+        assert "patient_by_identifier_prefix" in found.explain()

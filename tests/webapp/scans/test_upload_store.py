@@ -15,20 +15,20 @@ from webapp.audit.models import AuditEvent
 from webapp.core import storage
 from webapp.core.errors import CodedError
 from webapp.scans import services
-from webapp.scans.claims import Claim
 from webapp.scans.files import incoming_folder
 from webapp.scans.models import Upload
 from webapp.scans.patients import scan_move
 from webapp.scans.services import upload_store
+from webapp.scans.stated_metadata import Claim
 
 pytestmark = pytest.mark.django_db
-BYTES = b"picture " * 100
+BYTES = b"image " * 100
 
 
 @pytest.fixture(autouse=True)
 def nudged(monkeypatch):
     names = []
-    monkeypatch.setattr(services, "nudge", lambda name, *ids: names.append(name))
+    monkeypatch.setattr(services, "notify_workers", lambda name, *ids: names.append(name))
     return names
 
 

@@ -90,7 +90,7 @@ def test_a_snapshot_holds_settled_scans_under_names_that_say_nothing(labelled, f
     snapshot, made = freeze()
     assert made
     assert snapshot.findings == ["normal", "pneumonia"]
-    assert (snapshot.counts["pictures"], snapshot.counts["left_out"]) == (24, {"unsettled": 1})
+    assert (snapshot.counts["images"], snapshot.counts["left_out"]) == (24, {"unsettled": 1})
     said = lines(snapshot)
     assert {line["sha256"] for line in said} == {scan.working_sha256 for scan in scans}
     assert {line["finding"] for line in said} == set(FINDINGS)
@@ -103,7 +103,7 @@ def test_a_snapshot_holds_settled_scans_under_names_that_say_nothing(labelled, f
     paths = {(folder / line["image"]).resolve() for line in said}
     assert paths == {storage.path_of(scan.working_name).resolve() for scan in scans}
     assert {line["source"] for line in said} == {site.slug}
-    assert all(snapshot.counts["parts"][part]["pictures"] for part in ("train", "val", "test"))
+    assert all(snapshot.counts["parts"][part]["images"] for part in ("train", "val", "test"))
 
 
 def test_the_same_labels_are_the_same_snapshot(labelled, freeze):
@@ -152,7 +152,7 @@ def test_a_split_that_an_imported_manifest_brings_is_kept(labelled, freeze):
     labelled(pneumonia=3, normal=3, facts={"split": "test", "source": "elsewhere", "age": 63, "sex": "F"})
     labelled(pneumonia=3, normal=3, facts={"split": "val"})
     snapshot, _ = freeze()
-    assert {name: part["pictures"] for name, part in snapshot.counts["parts"].items()} == {
+    assert {name: part["images"] for name, part in snapshot.counts["parts"].items()} == {
         "train": 0, "val": 6, "test": 6,
     }  # fmt: skip
     line = next(line for line in lines(snapshot) if line["split"] == "test")
@@ -167,7 +167,7 @@ def test_what_was_labelled_after_the_model_was_shown_tests_no_model(labelled, fr
     trained = labelled(pneumonia=3, normal=3, blind=False)
     snapshot, _ = freeze()
     assert snapshot.counts["left_out"] == {"not_blind": 1}
-    assert snapshot.counts["parts"]["test"]["pictures"] == first.counts["parts"]["test"]["pictures"]
+    assert snapshot.counts["parts"]["test"]["images"] == first.counts["parts"]["test"]["images"]
     learned = " ".join(line["image"] for line in lines(snapshot) if line["split"] == "train")
     assert all(str(scan.pk) in learned for scan in trained)
 

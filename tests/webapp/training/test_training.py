@@ -8,7 +8,7 @@ from django.db import IntegrityError, transaction
 
 from tests import factories
 from webapp.audit.models import AuditEvent
-from webapp.core import ledger
+from webapp.core import jobs
 from webapp.core.errors import CodedError
 from webapp.registry.models import ModelStatus, ModelVersion
 from webapp.training import selectors, services
@@ -29,7 +29,7 @@ from webapp.training.services import (
 
 pytestmark = pytest.mark.django_db
 
-MANIFEST = "/srv/pictures/manifest.csv"
+MANIFEST = "/srv/images/manifest.csv"
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def admin(person, site):
 @pytest.fixture
 def nudged(monkeypatch) -> list[str]:
     names: list[str] = []
-    monkeypatch.setattr(services, "nudge", lambda name, *ids: names.append(name))
+    monkeypatch.setattr(services, "notify_workers", lambda name, *ids: names.append(name))
     return names
 
 
@@ -93,7 +93,7 @@ def test_a_run_is_seen_at_its_site_and_a_global_one_by_everybody_but_outsiders(
 @pytest.mark.parametrize(
     ("field", "asked"),
     [
-        ("manifest", {"manifest": "pictures/manifest.csv"}),
+        ("manifest", {"manifest": "images/manifest.csv"}),
         ("manifest", {"manifest": "/srv/a\nb.csv"}),
         ("seed", {"seed": "7"}),
         ("seed", {"seed": -1}),
@@ -146,7 +146,7 @@ def test_a_run_that_lost_its_lease_tells_its_old_worker_so(start):
 
 def test_a_run_that_loses_every_worker_is_given_up_and_says_so(start):
     start()
-    for _ in range(TrainingRun.LIFE.max_attempts):
+    for _ in range(TrainingRun.TRANSITIONS.max_attempts):
         assert training_claim(lease=timedelta(seconds=-1))
     assert training_claim() is None
     run = TrainingRun.objects.get()
@@ -228,7 +228,7 @@ def test_the_database_wants_a_candidate_of_a_finished_run_and_of_no_other(start)
 def test_a_run_moves_only_as_its_table_says(start):
     run = start()
     run.status = "done"
-    with pytest.raises(ledger.IllegalTransition):
+    with pytest.raises(jobs.IllegalTransition):
         run.save()
 
 

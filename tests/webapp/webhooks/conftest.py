@@ -12,7 +12,7 @@ from django.db import transaction
 from webapp.webhooks.kinds import SUBSCRIBABLE, Kind
 from webapp.webhooks.models import Delivery, Subscription
 from webapp.webhooks.services import announce, subscription_create
-from worker.notify import NotifyJob
+from worker.jobs.notify import NotifyJob
 
 
 class Receiver:

@@ -9,8 +9,8 @@ import pytest
 from webapp.core.errors import CodedError
 from webapp.webhooks import addresses
 from webapp.webhooks.addresses import AddressRefused, resolve, target_of
-from worker import post as post_module
-from worker.post import post
+from worker.support import http_client as post_module
+from worker.support.http_client import post
 
 
 @pytest.fixture

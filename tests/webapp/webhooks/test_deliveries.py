@@ -15,7 +15,7 @@ from django.utils import timezone
 from tests.factories import AnalysisFactory, PatientFactory, UploadFactory, cam, prediction
 from webapp.analysis.patients import patient_merge, patient_part
 from webapp.analysis.services import analyses_claim, analysis_done, analysis_fail, ingest_done, scan_refile
-from webapp.core import ledger
+from webapp.core import jobs
 from webapp.core.errors import CodedError
 from webapp.scans.services import ingest_claim, ingest_fail, ingest_refuse
 from webapp.webhooks import services
@@ -218,7 +218,7 @@ def test_a_month_old_log_is_forgotten_and_what_waited_for_a_week_given_up(subscr
     tell(uuid.uuid4())
     Event.objects.update(created_at=timezone.now() - timedelta(days=8))
     services.deliveries_tidy()
-    assert (Delivery.objects.get().status, Delivery.objects.get().error_code) == ("failed", ledger.GAVE_UP)
+    assert (Delivery.objects.get().status, Delivery.objects.get().error_code) == ("failed", jobs.GAVE_UP)
     Event.objects.update(created_at=timezone.now() - timedelta(days=31))
     services.deliveries_tidy()
     assert not Event.objects.exists()

@@ -34,7 +34,7 @@ FIELDS = {
     "Comparison.policy_number": "number of that policy, 0: the one of Hilum; null: not judged yet",
     "Comparison.reasons": "what speaks against the candidate, as sentences; with one it does not pass",
     "Comparison.requested_by": "user name of who asked for it; null: it followed a training",
-    "ComparisonDetail.changes": "pictures that are reported or withheld differently, 2,000 at most",
+    "ComparisonDetail.changes": "images that are reported or withheld differently, 2,000 at most",
     "ComparisonDetail.report": "every measure of both models with its interval; empty until it is judged",
     "Change.after": "the candidate's answer",
     "Change.before": "the active model's answer",

@@ -31,7 +31,7 @@ PARAMETERS = {
     "limit": "how many rows a page has at most",
     "modality": "only this kind of image",
     "model": "only what is of this model version",
-    "opacity": "how strongly the map covers the picture, from 0 (not at all) to 1",
+    "opacity": "how strongly the map covers the image, from 0 (not at all) to 1",
     "open": "`true`: only queues that still ask; `false`: only closed ones",
     "patient": "only what is filed to this patient, by Hilum's own id",
     "provisional": "`true`: only patients whom nobody has named yet; `false`: only the others",
@@ -45,7 +45,7 @@ PARAMETERS = {
     "studies.finding": "only studies whose worst scan reports this finding, such as `pneumonia`",
     "study": "only scans of this study, by Hilum's own id",
     "subject": "only acts on this record, written app.model:uuid",
-    "synthetic": "`true`: only simulated pictures (phantoms); `false`: only the others",
+    "synthetic": "`true`: only simulated images (phantoms); `false`: only the others",
     "webhooks.subject": "only messages about the record with this id, such as a scan",
     "withheld": "`true`: only analyses whose answer is withheld; `false`: only the others",
 }

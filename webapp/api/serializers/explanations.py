@@ -25,7 +25,7 @@ class ExplanationSerializer(serializers.Serializer):
     status = serializers.ChoiceField(choices=STATES)
     reason = serializers.CharField(allow_null=True, help_text="why it failed")
     relative = serializers.BooleanField()
-    withheld = serializers.BooleanField(help_text="whether the model gave no answer on the picture")
+    withheld = serializers.BooleanField(help_text="whether the model gave no answer on the image")
     cam = CamSerializer(allow_null=True)
     seconds = serializers.FloatField(allow_null=True)
     created_at = serializers.DateTimeField()

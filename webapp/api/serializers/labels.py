@@ -32,7 +32,7 @@ SCANS_NAMED = 1000
 
 
 class RegionSerializer(serializers.Serializer):
-    """A box in pixels of the original picture, from its upper left corner."""
+    """A box in pixels of the original image, from its upper left corner."""
 
     finding = Text(max_length=64)
     x = serializers.FloatField(min_value=0)
@@ -127,18 +127,18 @@ class ScanLabelsSerializer(serializers.Serializer):
 
 
 class QueueSerializer(serializers.Serializer):
-    """`pictures` by how they stand; `left`: how many the caller could be asked now."""
+    """`images` by how they stand; `left`: how many the caller could be asked now."""
 
     id = serializers.UUIDField()
     name = serializers.CharField()
     findings = serializers.ListField(child=serializers.CharField())
     order = serializers.ChoiceField(choices=QueueOrder.choices)
-    readers = serializers.IntegerField(help_text="how many people label each picture")
-    contents = serializers.DictField(help_text="what was asked for when the pictures were chosen")
+    readers = serializers.IntegerField(help_text="how many people label each image")
+    contents = serializers.DictField(help_text="what was asked for when the images were chosen")
     made_by = serializers.CharField()
     created_at = serializers.DateTimeField()
     closed_at = serializers.DateTimeField(allow_null=True)
-    pictures = serializers.DictField(child=serializers.IntegerField())
+    images = serializers.DictField(child=serializers.IntegerField())
 
 
 def queue_answer(queue: LabelQueue) -> dict[str, Any]:
@@ -152,7 +152,7 @@ def queue_answer(queue: LabelQueue) -> dict[str, Any]:
         "made_by": queue.made_by.get_username(),
         "created_at": queue.created_at,
         "closed_at": queue.closed_at,
-        "pictures": {"all": queue.pictures, **{word: getattr(queue, word) for word in ItemStatus.values}},
+        "images": {"all": queue.images, **{word: getattr(queue, word) for word in ItemStatus.values}},
     }
 
 
@@ -167,7 +167,7 @@ class ReaderProgressSerializer(serializers.Serializer):
 
 
 class QueueProgressSerializer(QueueSerializer):
-    left = serializers.IntegerField(help_text="pictures that the caller could be asked now")
+    left = serializers.IntegerField(help_text="images that the caller could be asked now")
     progress = ReaderProgressSerializer(many=True)
 
 
@@ -197,7 +197,7 @@ class AskedFindings(serializers.ListField):
 
 
 class QueueCreateSerializer(serializers.Serializer):
-    """`scans` names the pictures; without it they are chosen by the rest."""
+    """`scans` names the images; without it they are chosen by the rest."""
 
     name = Text(max_length=100)
     findings = AskedFindings(min_length=1, max_length=FINDINGS_AT_MOST)
@@ -218,13 +218,13 @@ class KappaSerializer(serializers.Serializer):
 
     kappa = serializers.FloatField(allow_null=True)
     low = serializers.FloatField(
-        allow_null=True, help_text="lower end of the 95 % interval; null: no kappa, or too few pictures"
+        allow_null=True, help_text="lower end of the 95 % interval; null: no kappa, or too few images"
     )
     high = serializers.FloatField(allow_null=True)
     observed = serializers.FloatField(
         allow_null=True, help_text="share of the same answer, 0 to 1; null: nothing to compare"
     )
-    pictures = serializers.IntegerField()
+    images = serializers.IntegerField()
 
 
 def kappa_answer(kappa: Kappa) -> dict[str, Any]:
@@ -233,7 +233,7 @@ def kappa_answer(kappa: Kappa) -> dict[str, Any]:
         "low": kappa.low,
         "high": kappa.high,
         "observed": kappa.observed,
-        "pictures": kappa.pictures,
+        "images": kappa.images,
     }
 
 
@@ -255,7 +255,7 @@ def agreement_answer(one: Agreement) -> dict[str, Any]:
 
 
 class ItemSerializer(serializers.Serializer):
-    """A picture of a queue. It has an id of its own, so that it can be labelled without knowing the scan."""
+    """An image of a queue. It has an id of its own, so that it can be labelled without knowing the scan."""
 
     id = serializers.UUIDField()
     queue = serializers.UUIDField()
@@ -334,7 +334,7 @@ def report_answer(report: Report, *, dry_run: bool) -> dict[str, Any]:
 
 
 class ManifestSerializer(serializers.Serializer):
-    """`lines` by status; `missing` of those that wait have no picture yet."""
+    """`lines` by status; `missing` of those that wait have no image yet."""
 
     id = serializers.UUIDField()
     name = serializers.CharField()
@@ -362,12 +362,12 @@ class ProblemLineSerializer(serializers.Serializer):
 
 
 class ManifestDetailSerializer(ManifestSerializer):
-    """`open_lines`: those that are wrong or wait for their picture, the first thousand."""
+    """`open_lines`: those that are wrong or wait for their image, the first thousand."""
 
     open_lines = ProblemLineSerializer(many=True)
 
 
-class LinePictureSerializer(serializers.Serializer):
+class LineImageSerializer(serializers.Serializer):
     line = serializers.IntegerField(min_value=2, help_text="of the manifest's file; its heading is line 1")
     file = Bytes()
 

@@ -88,7 +88,7 @@ def promotion_answer(promotion: Promotion) -> dict[str, Any]:
 
 
 class ModelDetailSerializer(ModelRowSerializer):
-    spec = serializers.DictField(help_text="everything that reading a picture with it needs besides weights")
+    spec = serializers.DictField(help_text="everything that reading an image with it needs besides weights")
     card = serializers.DictField(help_text="the model card: data, measures, limits")
     promotions = PromotionSerializer(many=True)
     may_promote = serializers.BooleanField()

@@ -11,7 +11,7 @@ from webapp.monitoring.kinds import Kind
 from webapp.monitoring.models import COMMENT_AT_MOST, Act, Alarm, AlarmEvent, AlarmStatus, Round, Summary
 from webapp.monitoring.selectors import Chart
 from webapp.monitoring.services import OUTCOMES
-from webapp.monitoring.words import heading, sentence
+from webapp.monitoring.texts import heading, sentence
 from webapp.registry.models import ModelVersion
 
 KINDS = [(kind.value, kind.value) for kind in Kind]

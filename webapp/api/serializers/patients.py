@@ -19,7 +19,7 @@ from webapp.scans.records import Extent, Said
 
 
 class PatientSerializer(serializers.Serializer):
-    """`provisional`: nobody said whose picture it is. `merged_into`: who the patient is by now."""
+    """`provisional`: nobody said whose image it is. `merged_into`: who the patient is by now."""
 
     id = serializers.UUIDField()
     patient_id = serializers.CharField()

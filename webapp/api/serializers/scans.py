@@ -10,15 +10,15 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from classifier.contract import ADVICE, DISCLAIMER, Advice, Slot
-from classifier.images.listing import ARCHIVE_ADVICE, Skip
+from classifier.images.archive_listing import ARCHIVE_ADVICE, Skip
 from webapp.analysis.models import Analysis
 from webapp.analysis.selectors import progress_of
 from webapp.analysis.summaries import scan_state
 from webapp.api.fields import Bytes, Key, Text, Truth
 from webapp.registry.models import ModelVersion
-from webapp.scans.claims import LENGTH, LINE, MODALITIES
 from webapp.scans.models import Scan, Upload
 from webapp.scans.selectors import scan_notes
+from webapp.scans.stated_metadata import LENGTH, LINE, MODALITIES
 
 STAGES = [
     "received",
@@ -144,7 +144,7 @@ def _analysis_answer(analysis: Analysis, model: dict[str, Any], maps: bool) -> d
 
 
 class MemberSerializer(serializers.Serializer):
-    """A picture of an archive. `id` is null where the same file is already filed to another patient."""
+    """An image of an archive. `id` is null where the same file is already filed to another patient."""
 
     id = serializers.UUIDField(allow_null=True)
     file = serializers.CharField(help_text="its name in the archive")

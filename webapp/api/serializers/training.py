@@ -11,8 +11,8 @@ from rest_framework import serializers
 from webapp.analysis.shadow import Agreement
 from webapp.api.fields import Bytes, Key, Text, TimeOfDay, Truth, Whole
 from webapp.api.serializers.models import SLOTS, Options
-from webapp.registry.gate import Policy
 from webapp.registry.models import Comparison, ComparisonStatus, GatePolicy
+from webapp.registry.promotion_gate import Policy
 from webapp.registry.selectors import Standing
 from webapp.training.models import AuditStatus, Cadence, RetrainingPlan, Snapshot, Start
 
@@ -33,7 +33,7 @@ class SnapshotSerializer(serializers.Serializer):
     slot = serializers.ChoiceField(choices=SLOTS)
     fingerprint = serializers.CharField(help_text="sha256 of the manifest")
     findings = serializers.ListField(child=serializers.CharField())
-    counts = serializers.DictField(help_text="pictures and patients, by part and finding; what was left out")
+    counts = serializers.DictField(help_text="images and patients, by part and finding; what was left out")
     audit = serializers.ChoiceField(choices=AuditStatus.choices)
     warnings = WarningSerializer(many=True, allow_null=True)
     made_by = serializers.CharField()

@@ -27,7 +27,7 @@ class UploadSerializer(serializers.Serializer):
     size = serializers.IntegerField()
     sha256 = serializers.CharField()
     archive = serializers.UUIDField(allow_null=True)
-    unpacked = serializers.BooleanField(help_text="an archive that has become the uploads of its pictures")
+    unpacked = serializers.BooleanField(help_text="an archive that has become the uploads of its images")
     received_at = serializers.DateTimeField()
     finished_at = serializers.DateTimeField(allow_null=True)
 
@@ -67,7 +67,7 @@ class StatesSerializer(serializers.Serializer):
 
 
 def state_answer(key: UUID, progress: Progress, archive: ArchiveProgress | None) -> dict[str, Any]:
-    """Of an upload; `archive` tells of its pictures where it was one."""
+    """Of an upload; `archive` tells of its images where it was one."""
     stage, finished = progress.stage, progress.finished
     if archive:
         stage, finished = ("analysing", False) if archive.under_way else ("done", True)

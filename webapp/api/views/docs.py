@@ -20,7 +20,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from webapp.accounts.authentication import TokenAuthentication
-from webapp.api.reference import reference
+from webapp.api.api_docs import reference
 from webapp.api.resource import Resource
 from webapp.core.errors import CodedError
 from webapp.core.storage import phantom_collection
@@ -65,7 +65,7 @@ class Phantoms(Resource):
 
     @extend_schema(
         operation_id="phantoms_collection",
-        responses={(200, "application/zip"): OpenApiResponse(bytes, description="pictures and manifest.csv")},
+        responses={(200, "application/zip"): OpenApiResponse(bytes, description="images and manifest.csv")},
     )
     def get(self, request: Request) -> HttpResponse | Response:
         """Simulated patients to try Hilum with, as a ZIP that can be handed in as it is."""

@@ -160,7 +160,7 @@ class ManifestCollection(Listing):
         },
     )
     def post(self, request: Request) -> Response:
-        """Take a manifest in as history: pictures that are here, or come later, get their lines' labels."""
+        """Take a manifest in as history: images that are here, or come later, get their lines' labels."""
         fields = table_of(request, shapes.ManifestTableSerializer)
         data = fields["file"].read()
         if fields["dry_run"]:
@@ -180,7 +180,7 @@ class ManifestDetail(Resource):
 
     @extend_schema(operation_id="manifest_retrieve", responses=shapes.ManifestDetailSerializer)
     def get(self, request: Request, manifest_id: UUID) -> Response:
-        """How far a manifest has come, and which of its lines are wrong or wait for their picture."""
+        """How far a manifest has come, and which of its lines are wrong or wait for their image."""
         manifest = _manifest(request, manifest_id)
         missing = Q(status=LineStatus.WRONG) | Q(status=LineStatus.WAITING, upload=None)
         lines = manifest.lines.filter(missing).values_list("number", "status", "problem")[:OPEN_LINES]
@@ -190,20 +190,20 @@ class ManifestDetail(Resource):
         )
 
 
-class ManifestPicture(Resource):
+class ManifestImage(Resource):
     needs = {"POST": "label.manage"}
     parser_classes = [MultiPartParser]
 
     @extend_schema(
-        operation_id="manifest_picture",
-        request={"multipart/form-data": shapes.LinePictureSerializer},
+        operation_id="manifest_image",
+        request={"multipart/form-data": shapes.LineImageSerializer},
         responses={201: shapes.LineUploadSerializer},
     )
     def post(self, request: Request, manifest_id: UUID) -> Response:
-        """Hand in the picture of a line, as any upload of its patient; wants the scope scan.upload too."""
+        """Hand in the image of a line, as any upload of its patient; wants the scope scan.upload too."""
         manifest = _manifest(request, manifest_id)
         with bounded(request):
-            form = shapes.LinePictureSerializer(data=request.data)
+            form = shapes.LineImageSerializer(data=request.data)
         form.is_valid(raise_exception=True)
         line = manifest.lines.filter(number=form.validated_data["line"]).first()
         if line is None:

@@ -1,4 +1,4 @@
-"""Pictures of a scan, and the activation maps of an analysis as numbers and drawn over the picture."""
+"""Images of a scan, and the activation maps of an analysis as numbers and drawn over the image."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from webapp.core import storage
 from webapp.core.errors import CodedError
 from webapp.scans.models import Scan
 
-PICTURE = "The picture"
-PNG = {(200, "image/png"): OpenApiResponse(OpenApiTypes.BINARY, description="the picture")}
+IMAGE = "The image"
+PNG = {(200, "image/png"): OpenApiResponse(OpenApiTypes.BINARY, description="the image")}
 
 
 class PngRenderer(BaseRenderer):
@@ -39,33 +39,33 @@ class PngRenderer(BaseRenderer):
         return data
 
 
-class Picture(Resource):
+class Image(Resource):
     needs = {"GET": "scan.view"}
     renderer_classes = [PngRenderer, JSONRenderer]
     kind = ""
 
-    def picture(self, request: Request, scan_id: UUID) -> HttpResponse:
+    def image(self, request: Request, scan_id: UUID) -> HttpResponse:
         scan = scan_by_id(request.user, scan_id)
         name, sha256 = getattr(scan, f"{self.kind}_name"), getattr(scan, f"{self.kind}_sha256")
         return as_png(request, f'"{sha256}"', lambda: png_file(name))
 
 
-class Preview(Picture):
+class Preview(Image):
     kind = "preview"
 
     @extend_schema(operation_id="scan_preview", responses=PNG)
     def get(self, request: Request, scan_id: UUID) -> HttpResponse:
-        """The scan's picture, 8-bit grey, at most 1,024 pixels a side."""
-        return self.picture(request, scan_id)
+        """The scan's image, 8-bit grey, at most 1,024 pixels a side."""
+        return self.image(request, scan_id)
 
 
-class Display(Picture):
+class Display(Image):
     kind = "display"
 
     @extend_schema(operation_id="scan_display", responses=PNG)
     def get(self, request: Request, scan_id: UUID) -> HttpResponse:
-        """The scan's picture, 16-bit grey, in full resolution."""
-        return self.picture(request, scan_id)
+        """The scan's image, 16-bit grey, in full resolution."""
+        return self.image(request, scan_id)
 
 
 class AnalysisCollection(Listing):
@@ -130,7 +130,7 @@ class AnalysisOverlay(Resource):
         cam = cam_of(analysis)
         if analysis.withheld:
             raise CodedError(
-                "not_ready", "The model gave no answer on this picture.", "Read it without the model."
+                "not_ready", "The model gave no answer on this image.", "Read it without the model."
             )
         finding = request.query_params.get("finding") or worth_showing(
             analysis.finding, analysis.probabilities
@@ -163,7 +163,7 @@ def cam_of(analysis: Analysis) -> dict[str, Any]:
 
 
 def as_png(request: Request, etag: str, make: Any) -> HttpResponse:
-    """The picture, or 304 for a caller who has it."""
+    """The image, or 304 for a caller who has it."""
     response = HttpResponseNotModified() if etag in request.headers.get("If-None-Match", "") else make()
     response["ETag"] = etag
     patch_cache_control(response, private=True, no_cache=True)
@@ -171,7 +171,7 @@ def as_png(request: Request, etag: str, make: Any) -> HttpResponse:
 
 
 def png_file(name: str) -> FileResponse:
-    return FileResponse(storage.opened(name, PICTURE), content_type="image/png")
+    return FileResponse(storage.opened(name, IMAGE), content_type="image/png")
 
 
 def _drawn(analysis: Analysis, cam: dict[str, Any], finding: str, opacity: float) -> HttpResponse:
@@ -179,7 +179,7 @@ def _drawn(analysis: Analysis, cam: dict[str, Any], finding: str, opacity: float
 
     scan = analysis.scan
     title = f"{finding} {analysis.probabilities[finding]:.2f}, model {analysis.model_version}"
-    with storage.opened(scan.preview_name, PICTURE) as preview:
+    with storage.opened(scan.preview_name, IMAGE) as preview:
         png = overlay_png(
             preview, cam, finding, rows=scan.rows, columns=scan.columns, opacity=opacity, title=title
         )

@@ -16,7 +16,7 @@ from webapp.api.intake import bounded
 from webapp.api.resource import Listing, Resource
 from webapp.api.serializers import models as shapes
 from webapp.api.serializers.training import ModelFileSerializer, PromoteSerializer
-from webapp.api.views.gate import imported
+from webapp.api.views.promotion_gate import imported
 from webapp.audit.models import AuditEvent
 from webapp.registry.models import ModelVersion, Promotion
 from webapp.registry.selectors import model_or_404, models_visible

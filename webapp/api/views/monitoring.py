@@ -27,7 +27,9 @@ from webapp.monitoring.selectors import (
 )
 from webapp.registry.selectors import model_or_404
 
-FALSE_ALARMS = 0.01  # classifier.drift.FALSE_ALARMS, which only the worker may import; a test compares them
+FALSE_ALARMS = (
+    0.01  # classifier.drift.martingale.FALSE_ALARMS, which only the worker may import; a test compares them
+)
 
 
 class Monitoring(Resource):

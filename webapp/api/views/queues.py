@@ -46,7 +46,7 @@ class QueueCollection(Listing):
 
     @extend_schema(operation_id="label_queues_list", responses=shapes.QueueSerializer(many=True))
     def get(self, request: Request) -> Response:
-        """Label queues, newest first, with how their pictures stand."""
+        """Label queues, newest first, with how their images stand."""
         return self.listed(request)
 
     @extend_schema(
@@ -189,37 +189,37 @@ class CaseDecision(Resource):
         }
 
 
-class CasePicture(Resource):
+class CaseImage(Resource):
     needs = {"GET": "scan.label"}
     renderer_classes = [PngRenderer, JSONRenderer]
     kind = ""
 
-    def picture(self, request: Request, item_id: UUID) -> HttpResponse:
+    def image(self, request: Request, item_id: UUID) -> HttpResponse:
         scan = item_or_404(request.user, item_id).scan
         name, sha256 = getattr(scan, f"{self.kind}_name"), getattr(scan, f"{self.kind}_sha256")
         return as_png(request, f'"{sha256}"', lambda: png_file(name))
 
 
-class CasePreview(CasePicture):
+class CasePreview(CaseImage):
     kind = "preview"
 
     @extend_schema(operation_id="label_case_preview", responses=PNG)
     def get(self, request: Request, item_id: UUID) -> HttpResponse:
-        """The case's picture, 8-bit grey, at most 1,024 pixels a side."""
-        return self.picture(request, item_id)
+        """The case's image, 8-bit grey, at most 1,024 pixels a side."""
+        return self.image(request, item_id)
 
 
-class CaseDisplay(CasePicture):
+class CaseDisplay(CaseImage):
     kind = "display"
 
     @extend_schema(operation_id="label_case_display", responses=PNG)
     def get(self, request: Request, item_id: UUID) -> HttpResponse:
-        """The case's picture, 16-bit grey, in full resolution."""
-        return self.picture(request, item_id)
+        """The case's image, 16-bit grey, in full resolution."""
+        return self.image(request, item_id)
 
 
 def case_answer(request: Request, item: QueueItem) -> dict[str, Any]:
-    """Nothing of the scan but its picture's size, until the caller has committed a label."""
+    """Nothing of the scan but its image's size, until the caller has committed a label."""
     own = own_label(item, request.user)
     hidden = {"label": None, "scan": None, "answer": None}
     return shapes.item_answer(item) | (_revealed(own) if own else hidden)

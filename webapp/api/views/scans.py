@@ -31,7 +31,6 @@ from webapp.api.serializers.scans import (
 )
 from webapp.api.waiting import LONGEST, seconds_to_wait, wait_until_finished
 from webapp.core.errors import CodedError
-from webapp.scans.claims import Claim
 from webapp.scans.idempotency import upload_once
 from webapp.scans.identity import patient_find_or_create, patients_meant
 from webapp.scans.models import Patient, Scan, Upload
@@ -44,6 +43,7 @@ from webapp.scans.selectors import (
     upload_or_404,
 )
 from webapp.scans.services import upload_retry, upload_store
+from webapp.scans.stated_metadata import Claim
 
 KEY_HEADER = OpenApiParameter(
     "Idempotency-Key",

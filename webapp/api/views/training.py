@@ -88,7 +88,7 @@ class SnapshotManifest(Resource):
         responses={(200, "text/csv"): OpenApiResponse(OpenApiTypes.BINARY, description="the manifest")},
     )
     def get(self, request: Request, snapshot_id: UUID) -> HttpResponse:
-        """The frozen manifest: pseudonymous patients, findings, parts, and each picture's hash."""
+        """The frozen manifest: pseudonymous patients, findings, parts, and each image's hash."""
         snapshot = snapshot_or_404(request.user, snapshot_id)
         if snapshot.site_id not in (None, self.site.pk):
             raise CodedError("not_found")

@@ -28,11 +28,11 @@ from webapp.api.serializers.uploads import (
 )
 from webapp.api.views.scans import told
 from webapp.core.errors import CodedError
-from webapp.core.problems import problem
-from webapp.scans.claims import Claim
+from webapp.core.problem_details import problem
 from webapp.scans.models import Upload
 from webapp.scans.selectors import upload_or_404
 from webapp.scans.services import upload_retry, upload_store
+from webapp.scans.stated_metadata import Claim
 
 CLAIMS = ("patient_id", "study", "date", "modality")
 
@@ -52,7 +52,7 @@ class UploadCollection(Listing):
 
     @extend_schema(operation_id="uploads_list", responses=UploadSerializer(many=True))
     def get(self, request: Request) -> Response:
-        """What was handed in at the site, newest first; the pictures of archives among it."""
+        """What was handed in at the site, newest first; the images of archives among it."""
         return self.listed(request)
 
     @extend_schema(

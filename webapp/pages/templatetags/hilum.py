@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django import template
 
-from webapp.pages.words import hue_of, lower_first, name_of_finding, name_of_person, uncertainty_word
+from webapp.pages.display import hue_of, lower_first, name_of_finding, name_of_person, uncertainty_word
 
 register = template.Library()
 register.filter("finding", name_of_finding)
@@ -28,7 +28,7 @@ def percent(share: float) -> str:
     return f"{min(99, round(100 * share)) if share < 1 else 100} %"
 
 
-@register.inclusion_tag("pages/_probability.html")
+@register.inclusion_tag("scan/_probability.html")
 def probability_bar(finding: str, probability: float, threshold: float | None = None) -> dict[str, object]:
     """A thin bar in the finding's hue; the threshold, where there is one, is a tick on it."""
     return {

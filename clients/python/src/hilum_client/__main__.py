@@ -87,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("id")
     command.add_argument("--timeout", type=float, default=300.0)
     command.set_defaults(run=wait)
-    command = commands.add_parser("overlay", help="a map drawn over its picture, as PNG")
+    command = commands.add_parser("overlay", help="a map drawn over its image, as PNG")
     command.add_argument("analysis")
     command.add_argument("out")
     command.add_argument("--finding")

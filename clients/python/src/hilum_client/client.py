@@ -163,7 +163,7 @@ class Hilum:
         return found
 
     def preview(self, scan: str) -> bytes:
-        """The picture as PNG, at most 1,024 pixels a side."""
+        """The image as PNG, at most 1,024 pixels a side."""
         return self._request("GET", f"scans/{scan}/preview/").content
 
     def cam(self, analysis: str) -> dict[str, Any]:
@@ -171,7 +171,7 @@ class Hilum:
         return self._json("GET", f"analyses/{analysis}/cam/")
 
     def overlay(self, analysis: str, *, finding: str | None = None, opacity: float = 1.0) -> bytes:
-        """The map of a finding drawn over the picture, as PNG."""
+        """The map of a finding drawn over the image, as PNG."""
         params = {"opacity": str(opacity)} | ({"finding": finding} if finding else {})
         return self._request("GET", f"analyses/{analysis}/overlay/", params=params).content
 

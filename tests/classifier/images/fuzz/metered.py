@@ -6,8 +6,8 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
-from classifier.images import helper
-from classifier.images.sandbox import ParsingHelper
+from classifier.images.sandbox import helper
+from classifier.images.sandbox.client import ParsingHelper
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from tests.classifier.images.fuzz.blind import Damage, anyhow
 from tests.classifier.images.fuzz.dicom import dicom
-from tests.classifier.images.fuzz.pictures import jpeg, png, tiff, webp
+from tests.classifier.images.fuzz.rasters import jpeg, png, tiff, webp
 from tests.classifier.images.fuzz.seeds import Seed
 from tests.classifier.images.fuzz.zips import archive
 

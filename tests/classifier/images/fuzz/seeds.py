@@ -26,9 +26,9 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
 )
 
-from classifier.images.dicom import looks_like_dicom
-from classifier.images.listing import is_archive
-from classifier.images.raster import SYNTHETIC_KEY, SYNTHETIC_TEXT, format_of
+from classifier.images.archive_listing import is_archive
+from classifier.images.dicom.reader import looks_like_dicom
+from classifier.images.raster.reader import SYNTHETIC_KEY, SYNTHETIC_TEXT, format_of
 from tests.classifier.images.archives import encrypted, with_link, zipped
 from tests.classifier.images.fuzz.zips import Stream, zipped_into
 from tests.classifier.images.samples import CT, LOSSLESS, LOSSY, RAW, chest, ct_slice, dataset, write
@@ -61,10 +61,10 @@ def kind_of(data: bytes) -> str | None:
 @cache
 def made() -> tuple[Seed, ...]:
     """The seeds that are made by code, the same ones in every process."""
-    pictures = [Seed(name, kind_of(data) or "", data) for name, data in (*_dicom(), *_pictures())]
+    decoded_images = [Seed(name, kind_of(data) or "", data) for name, data in (*_dicom(), *_images())]
     return (
-        *pictures,
-        *(Seed(name, "zip", data) for name, data in _archives({s.name: s.data for s in pictures})),
+        *decoded_images,
+        *(Seed(name, "zip", data) for name, data in _archives({s.name: s.data for s in decoded_images})),
     )
 
 
@@ -164,7 +164,7 @@ def _odd_dicom() -> dict[str, Dataset]:
             "film": dataset(np.vstack([DEEP, DEEP]), bits=12, Rows=70, NumberOfFrames=2)}  # fmt: skip
 
 
-def _pictures() -> Iterator[tuple[str, bytes]]:
+def _images() -> Iterator[tuple[str, bytes]]:
     grey, colour, deep = (Image.fromarray(pixels) for pixels in (SHALLOW, COLOUR, DEEP))
     exif = Image.Exif()
     exif[EXIF_ORIENTATION] = 6
@@ -201,8 +201,8 @@ def _pictures() -> Iterator[tuple[str, bytes]]:
     yield "moving.webp", _saved(colour, "WEBP", save_all=True, append_images=[grey.convert("RGB")])
 
 
-def _archives(pictures: dict[str, bytes]) -> Iterator[tuple[str, bytes]]:
-    few = {name: pictures[name] for name in ("L.png", "RGB.jpg", "ct.dcm", "lossy.webp")}
+def _archives(decoded_images: dict[str, bytes]) -> Iterator[tuple[str, bytes]]:
+    few = {name: decoded_images[name] for name in ("L.png", "RGB.jpg", "ct.dcm", "lossy.webp")}
     yield "deflated.zip", zipped(few)
     yield (
         "stored.zip",

@@ -15,11 +15,11 @@ from typing import Any
 from PIL import Image
 
 from classifier.errors import Refused
+from classifier.images.archive_listing import HEAD_BYTES, Unpacked, is_archive
+from classifier.images.decoded_image import ParseResult
+from classifier.images.deidentify.pseudonyms import Removal
 from classifier.images.limits import MIB, UNPACK_LIMITS, Limits
-from classifier.images.listing import HEAD_BYTES, Unpacked, is_archive
-from classifier.images.picture import ParseResult
-from classifier.images.pseudonyms import Removal
-from classifier.images.sandbox import GaveOut
+from classifier.images.sandbox.client import GaveOut
 from tests.classifier.images.fuzz.metered import Cost, MeteredHelper
 from tests.classifier.images.fuzz.mutants import Mutant
 

@@ -1,4 +1,4 @@
-"""`manage.py import_manifest CSV --site S --by USER`: take a manifest and its pictures in as history."""
+"""`manage.py import_manifest CSV --site S --by USER`: take a manifest and its images in as history."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PATIENCE_SECONDS = 120.0
 
 class Command(BaseCommand):
     help = (
-        "Take a manifest (image,finding,patient; paths relative to it) in as history: pictures that are not "
+        "Take a manifest (image,finding,patient; paths relative to it) in as history: images that are not "
         "here yet are uploaded, and every line becomes a label. Safe to repeat."
     )
 
@@ -71,7 +71,7 @@ class Command(BaseCommand):
         self.stdout.write(f"{len(lines)} lines: {counts}.")
 
     def _upload(self, taken: Manifest, user, manifest: Path, data: bytes) -> None:
-        # The pictures' names as the file says them: a site without identity keeps none.
+        # The images' names as the file says them: a site without identity keeps none.
         paths = {line["number"]: manifest.parent / line["image"] for line in manifest_read(data)[0]}
         waiting = list(
             taken.lines.filter(label=None).exclude(status=LineStatus.SILENT).select_related("manifest__site")
@@ -86,7 +86,7 @@ class Command(BaseCommand):
                 self.stdout.write(f"{done} of {len(waiting)} handed in")
 
     def _wait(self, taken: Manifest) -> None:
-        """Until every picture is read, or nothing has moved for a while."""
+        """Until every image is read, or nothing has moved for a while."""
         moved = time.monotonic()
         while time.monotonic() - moved < PATIENCE_SECONDS:
             if manifests_settle(Manifest.objects.filter(pk=taken.pk)):
@@ -94,7 +94,7 @@ class Command(BaseCommand):
             if not taken.lines.filter(status=LineStatus.WAITING).exists():
                 return
             time.sleep(LOOK_SECONDS)
-        self.stderr.write("Some pictures still wait to be read; the running workers will label them.")
+        self.stderr.write("Some images still wait to be read; the running workers will label them.")
 
     def _tell(self, taken: Manifest) -> None:
         for line in taken.lines.filter(status=LineStatus.WRONG):

@@ -1,0 +1,121 @@
+"""The artifact file without torch: a safetensors file whose header carries ModelSpec and model card.
+
+The web process reads headers here; `classifier.artifact.weights` loads the tensors. Files are not trusted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+from classifier.contract import ARTIFACT_FORMAT_VERSION, ModelSpec, Slot
+
+FORMAT = "hilum"
+PARTS = ("classifier", "segmenter", "gate", "golden")
+SCALE_SUFFIX = "#scale"
+MAX_HEADER_BYTES = 4 * 2**20
+MAX_ARTIFACT_BYTES = 256 * 2**20
+LENGTH_BYTES = 8
+SHIPPED = Path(__file__).resolve().parents[2] / "artifacts"
+
+NOT_AN_ARTIFACT = "not_an_artifact"
+HASH_MISMATCH = "hash_mismatch"
+UNSUPPORTED_VERSION = "unsupported_version"
+KEY_MISMATCH = "key_mismatch"
+GOLDEN_MISMATCH = "golden_mismatch"
+
+
+class ArtifactError(Exception):
+    """An artifact that cannot be used; `code` is one of this module's constants, `message` is for people."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
+
+
+class Header(NamedTuple):
+    """What is known of a model before its tensors are loaded; `sha256` is that of the whole file, in hex."""
+
+    spec: ModelSpec
+    card: dict[str, Any]
+    sha256: str
+
+
+def read_header(path: str | Path) -> Header:
+    """ModelSpec, model card and sha256 of an artifact, read without torch.
+
+    Raises ArtifactError (not_an_artifact, unsupported_version, key_mismatch), OSError when it cannot be read.
+    """
+    with open(path, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        spec, card = parse_header(read_raw_header(file, size))
+        file.seek(0)
+        return Header(spec, card, hashlib.file_digest(file, "sha256").hexdigest())
+
+
+def read_raw_header(file: BinaryIO, size: int) -> dict[str, Any]:
+    """The JSON header of a safetensors stream of `size` bytes, bounded before it is read."""
+    if not LENGTH_BYTES < size <= MAX_ARTIFACT_BYTES:
+        raise ArtifactError(
+            NOT_AN_ARTIFACT, f"a file of {size} bytes is no model (at most {MAX_ARTIFACT_BYTES >> 20} MiB)"
+        )
+    length = int.from_bytes(file.read(LENGTH_BYTES), "little")
+    if length > min(MAX_HEADER_BYTES, size - LENGTH_BYTES):
+        raise ArtifactError(NOT_AN_ARTIFACT, "the file does not begin with a safetensors header")
+    try:
+        header = json.loads(file.read(length))
+    except (ValueError, RecursionError) as error:
+        raise ArtifactError(NOT_AN_ARTIFACT, "the safetensors header is not JSON") from error
+    if not isinstance(header, dict):
+        raise ArtifactError(NOT_AN_ARTIFACT, "the safetensors header is not an object")
+    return header
+
+
+def parse_header(header: dict[str, Any]) -> tuple[ModelSpec, dict[str, Any]]:
+    """ModelSpec and card of a raw header whose format, version and part names have been checked."""
+    metadata = header.get("__metadata__")
+    if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
+        raise ArtifactError(NOT_AN_ARTIFACT, "the file holds tensors, but not a Hilum model")
+    if metadata.get("format_version") != str(ARTIFACT_FORMAT_VERSION):
+        raise ArtifactError(
+            UNSUPPORTED_VERSION,
+            f"format version {metadata.get('format_version')!r} is unknown here; "
+            f"this program reads version {ARTIFACT_FORMAT_VERSION}",
+        )
+    strangers = [name for name in header if name != "__metadata__" and name.split(".")[0] not in PARTS]
+    if strangers:
+        raise ArtifactError(KEY_MISMATCH, f"tensors of no known part: {sorted(strangers)[:5]}")
+    try:
+        spec, card = ModelSpec.from_json(metadata["spec"]), json.loads(metadata["card"])
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise ArtifactError(NOT_AN_ARTIFACT, f"the model's description cannot be read: {error}") from error
+    if not isinstance(card, dict):
+        raise ArtifactError(NOT_AN_ARTIFACT, "the model card is not an object")
+    return spec, card
+
+
+def header_metadata(spec: ModelSpec, card: dict[str, Any]) -> dict[str, str]:
+    return {
+        "format": FORMAT,
+        "format_version": str(ARTIFACT_FORMAT_VERSION),
+        "spec": spec.to_json(),
+        "card": json.dumps(card, sort_keys=True),
+    }
+
+
+def with_sorted_header(data: bytes) -> bytes:
+    """The same safetensors file with its header's keys in order, so that equal contents have equal hashes."""
+    start = LENGTH_BYTES + int.from_bytes(data[:LENGTH_BYTES], "little")
+    text = json.dumps(json.loads(data[LENGTH_BYTES:start]), sort_keys=True, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % LENGTH_BYTES)
+    return len(text).to_bytes(LENGTH_BYTES, "little") + text + data[start:]
+
+
+def shipped_artifact(slot: Slot) -> Path | None:
+    """The model file that comes with Hilum for a slot, None where none does."""
+    path = SHIPPED / f"{slot.value}.safetensors"
+    return path if path.is_file() else None

@@ -1,1 +1,0 @@
-"""The data audit: what in a collection would let a model score without knowing lungs."""

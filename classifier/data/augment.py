@@ -1,0 +1,144 @@
+"""Augmentation of radiographs in batches, on the batch's own device.
+
+Each step undoes a habit of some hospital (collimation, markers, exposure, scanner, compression), because a
+network will otherwise learn where an image comes from instead of what it shows.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+ROTATION_DEGREES = 10.0
+SCALE = (0.9, 1.25)
+STRETCH = 0.1
+SHIFT = 0.06
+
+
+class Augment:
+    """Random changes of unit squares (N, 1, size, size) in 0..1; same shape and range out.
+
+    `flip` is the chance of a left-right mirror: 0 by default, since the heart's side carries meaning.
+    Drawn from its own generator, so that a seed fixes every image.
+    """
+
+    def __init__(self, *, seed: int, flip: float = 0.0, device: torch.device | str = "cpu") -> None:
+        self.flip = flip
+        self.device = torch.device(device)
+        self.generator = torch.Generator(self.device).manual_seed(seed)
+        self.basis = _cosine_basis().to(self.device)
+        self.host = torch.Generator().manual_seed(seed)
+
+    def __call__(self, unit: Tensor) -> Tensor:
+        unit = self.geometry(unit)
+        unit = self.exposure(unit)
+        unit = self.resolution(unit)
+        unit = self.compression(unit)
+        unit = self.noise(unit)
+        return self.borders(unit).clamp(0.0, 1.0)
+
+    def uniform(self, low: float, high: float, *shape: int) -> Tensor:
+        return low + (high - low) * torch.rand(*shape, generator=self.generator, device=self.device)
+
+    def chance(self, probability: float, *shape: int) -> Tensor:
+        return self.uniform(0, 1, *shape) < probability
+
+    def number(self, low: float, high: float) -> float:
+        """One number for the batch, drawn where Python can read it without waiting for the device."""
+        return low + (high - low) * float(torch.rand((), generator=self.host))
+
+    def geometry(self, unit: Tensor) -> Tensor:
+        count = len(unit)
+        angle = self.uniform(-ROTATION_DEGREES, ROTATION_DEGREES, count) * (math.pi / 180)
+        zoom = torch.exp(self.uniform(math.log(SCALE[0]), math.log(SCALE[1]), count))
+        stretch = torch.exp(self.uniform(-STRETCH, STRETCH, count))
+        mirror = 1 - 2 * self.chance(self.flip, count).float()
+        cos, sin = torch.cos(angle), torch.sin(angle)
+        shift = self.uniform(-SHIFT, SHIFT, count, 2) * 2
+        matrix = torch.stack(
+            [
+                torch.stack([mirror * cos / (zoom * stretch), -sin / zoom, shift[:, 0]], dim=1),
+                torch.stack([mirror * sin / (zoom * stretch), cos / zoom, shift[:, 1]], dim=1),
+            ],
+            dim=1,
+        )
+        grid = functional.affine_grid(matrix, list(unit.shape), align_corners=False)
+        return functional.grid_sample(unit, grid, align_corners=False)
+
+    def exposure(self, unit: Tensor) -> Tensor:
+        """Gamma, contrast, brightness, and a slope of illumination across the image."""
+        count = len(unit)
+        one = (count, 1, 1, 1)
+        unit = unit.clamp(1e-4, 1.0) ** torch.exp(self.uniform(-0.4, 0.4, *one))
+        unit = (unit - 0.5) * self.uniform(0.75, 1.25, *one) + 0.5 + self.uniform(-0.08, 0.08, *one)
+        ramp = torch.linspace(-1, 1, unit.shape[-1], device=self.device)
+        slope = self.uniform(-0.1, 0.1, count, 2)[:, :, None, None, None]
+        return (unit + slope[:, 0] * ramp + slope[:, 1] * ramp[:, None]).clamp(0.0, 1.0)
+
+    def resolution(self, unit: Tensor) -> Tensor:
+        """Part of the batch is shrunk and enlarged again, or blurred, or sharpened."""
+        size = unit.shape[-1]
+        small = max(8, round(size * self.number(0.35, 0.9)))
+        low = functional.interpolate(unit, size=(small, small), mode="bilinear", antialias=True)
+        low = functional.interpolate(low, size=(size, size), mode="bilinear")
+        unit = self.mix(unit, low, 0.4)
+        soft = functional.avg_pool2d(functional.pad(unit, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
+        return self.mix(unit, unit + self.number(-1.0, 1.5) * (unit - soft), 0.4)
+
+    def compression(self, unit: Tensor) -> Tensor:
+        """Rounds the cosine transform of 8 x 8 blocks, as a JPEG file does (ITU-T T.81 A.3.3)."""
+        size = unit.shape[-1]
+        if size % 8:
+            return unit
+        basis = self.basis
+        blocks = unit.reshape(len(unit), size // 8, 8, size // 8, 8).transpose(2, 3)
+        frequency = torch.arange(8, device=self.device)
+        step = self.number(0.01, 0.12) * (1 + frequency[:, None] + frequency) / 4
+        rounded = torch.round(basis @ blocks @ basis.T / step) * step
+        rounded = (basis.T @ rounded @ basis).transpose(2, 3).reshape(unit.shape)
+        return self.mix(unit, rounded, 0.3)
+
+    def noise(self, unit: Tensor) -> Tensor:
+        strength = 0.04 * self.uniform(0.0, 1.0, len(unit), 1, 1, 1) ** 2
+        grain = torch.randn(unit.shape, generator=self.generator, device=self.device)
+        return unit + strength * grain
+
+    def borders(self, unit: Tensor) -> Tensor:
+        """Paints out borders and corners, where markers and text stand, and paints such marks in."""
+        size, one = unit.shape[-1], (len(unit), 1, 1, 1)
+        top, bottom, left, right = self.uniform(0, 0.09, 4, *one)
+        framed = ~_between(size, top, 1 - bottom, left, 1 - right)
+        shade = torch.where(self.chance(0.8, *one), 0.0, self.uniform(0, 1, *one))
+        unit = torch.where(framed & self.chance(0.4, *one), shade, unit)
+        marks = self.uniform(0, 3, *one)  # none, one or two
+        for mark in range(2):
+            height, width = self.uniform(0.03, 0.2, 2, *one)
+            y = torch.where(self.chance(0.7, *one), self.uniform(0, 0.06, *one), 1 - height)
+            x = self.uniform(0, 0.1, *one)
+            x = torch.where(self.chance(0.5, *one), 1 - width - x, x)
+            shade = self.uniform(0, 1, *one)
+            shade = torch.where(shade < 0.4, 0.0, shade)
+            marked = _between(size, y, y + height, x, x + width) & (marks > mark + 1)
+            unit = torch.where(marked, shade, unit)
+        return unit
+
+    def mix(self, unit: Tensor, changed: Tensor, probability: float) -> Tensor:
+        return torch.where(self.chance(probability, len(unit), 1, 1, 1), changed, unit)
+
+
+def _between(size: int, top: Tensor, bottom: Tensor, left: Tensor, right: Tensor) -> Tensor:
+    """Where images lie inside rectangles, given in shares of their side: bool (N, 1, size, size)."""
+    across = (torch.arange(size, device=top.device) + 0.5) / size
+    down = across[:, None]
+    return (down >= top) & (down < bottom) & (across >= left) & (across < right)
+
+
+def _cosine_basis() -> Tensor:
+    """Orthonormal 8-point discrete cosine transform, shape (8, 8)."""
+    k = torch.arange(8, dtype=torch.float32)
+    basis = torch.cos(math.pi / 8 * (k[None] + 0.5) * k[:, None]) / 2
+    basis[0] /= math.sqrt(2)
+    return basis

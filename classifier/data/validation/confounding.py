@@ -1,0 +1,194 @@
+"""Where findings come from: sources that give them away, ages, views, sexes, rare findings, patients."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from classifier.data.validation.warning import Collection, Severity, Warning_, cramers_v, listed, table
+
+STRONG, WEAK = 0.5, 0.25  # Cramer's V
+ADULT = 18
+FEW_IMAGES, FEW_PATIENTS = 100, 30
+FEW_IN_SOURCE = 20
+MOSTLY = 0.8
+
+
+def confounding(data: Collection) -> Iterator[Warning_]:
+    """How far the source alone tells the finding, in all and for each finding."""
+    findings, sources, counts = table(data.finding, data.source)
+    if len(sources) < 2 or len(findings) < 2:
+        return
+    v, total = cramers_v(counts), counts.sum()
+    by_source, by_guess = counts.max(axis=0).sum() / total, counts.sum(axis=1).max() / total
+    if v >= WEAK:
+        yield Warning_(
+            "source_confounding",
+            Severity.HIGH if v >= STRONG else Severity.MEDIUM,
+            f"Source and finding are tangled (Cramer's V {v:.2f}): who only recognises the source and names "
+            f"its commonest finding is right in {by_source:.0%} of the images; always naming the commonest "
+            f"of all is right in {by_guess:.0%}.",
+            "Believe the rankings within a source, not the overall figures. Add images of every finding "
+            "from every source, or leave one source out of training and evaluate on it.",
+            {"cramers_v": v, "right_by_source": float(by_source), "right_by_guess": float(by_guess)},
+        )
+    for row, finding in enumerate(findings):
+        yield from _sources_of(finding, row, findings, sources, counts)
+
+
+def _sources_of(
+    finding: str, row: int, findings: list[str], sources: list[str], counts: np.ndarray
+) -> Iterator[Warning_]:
+    having = np.flatnonzero(counts[row])
+    others = [k for k in range(len(findings)) if k != row]
+    few = (counts < FEW_IN_SOURCE) & (counts < 0.1 * counts.sum(axis=0))
+    lacking = {findings[k]: {sources[s]: int(counts[k, s]) for s in having if few[k, s]} for k in others}
+    alone = [sources[s] for s in having if not counts[others][:, s].any()]
+    numbers = {"images": {sources[s]: int(counts[row, s]) for s in having}, "lacking": lacking}
+    named = listed([f"{sources[s]} ({counts[row, s]:,})" for s in having])
+    come = f"{finding} comes from {len(having)} source{'s' * (len(having) > 1)}, {named}"
+    if len(having) == 1 or alone:
+        yield Warning_(
+            "finding_of_its_own_source",
+            Severity.HIGH,
+            f"{come}; {listed(alone) or 'no other source'} has {'nothing else' if alone else 'it'}. "
+            "A model can score by recognising the source.",
+            f"Add {finding} from elsewhere and other findings from {listed([sources[s] for s in having])}.",
+            numbers,
+        )
+    missing = {name: few for name, few in lacking.items() if few}
+    if missing:
+        parts = [
+            f"{'none of which has more than a few' if len(few) == len(having) else _lacking(few)} {name}"
+            for name, few in missing.items()
+        ]
+        yield Warning_(
+            "finding_missing_in_source",
+            Severity.MEDIUM,
+            f"{come}: {'; '.join(parts)}. A model can score by recognising the source.",
+            f"Look at how {finding} is ranked within each source; add the findings that are missing.",
+            numbers,
+        )
+
+
+def _lacking(few: dict[str, int]) -> str:
+    return listed([f"{source} has {count or 'no'}" for source, count in few.items()])
+
+
+def ages(data: Collection) -> Iterator[Warning_]:
+    """Children from one source, ages that tell the finding, and ages that are not known."""
+    known, child = ~np.isnan(data.age), data.age < ADULT
+    if not known.any():
+        return
+    for source in sorted(set(data.source[child].tolist())):
+        here = (data.source == source) & known
+        share = float(child[here].sum() / child.sum())
+        if share < MOSTLY or child[here].mean() < MOSTLY or here.sum() == known.sum() == len(known):
+            continue
+        shares = {f: float(child[data.finding == f].mean()) for f in sorted(set(data.finding.tolist())) if f}
+        told = listed([f"{part:.0%} of {finding}" for finding, part in shares.items()])
+        yield Warning_(
+            "children_in_one_source",
+            Severity.HIGH,
+            f"{int(child[here].sum()):,} of the {int(child.sum()):,} images known to be of children (under "
+            f"{ADULT}) come from {source}, which has hardly any adults. Children are {told}. Age is a "
+            "shortcut to source and finding.",
+            "Leave the children out, or add children of every finding; look at the figures by age band.",
+            {"children": int(child.sum()), "source": source, "share_by_finding": shares},
+        )
+    unknown = {s: float((~known[data.source == s]).mean()) for s in sorted(set(data.source.tolist()))}
+    yield from _unknown("age", unknown, data)
+
+
+def balance(data: Collection) -> Iterator[Warning_]:
+    """Views and sexes that tell the finding, or that are not known."""
+    for name, values in (("view", data.view), ("sex", data.sex)):
+        if not (values != "").any():
+            continue
+        findings, kinds, counts = table(data.finding, values)
+        v = cramers_v(counts)
+        if v >= WEAK:
+            shares = counts / counts.sum(axis=1, keepdims=True)
+            told = [
+                f"{finding}: " + ", ".join(f"{kind} {s:.0%}" for kind, s in zip(kinds, line, strict=True))
+                for finding, line in zip(findings, shares, strict=True)
+            ]
+            yield Warning_(
+                f"{name}_confounding",
+                Severity.HIGH if v >= STRONG else Severity.MEDIUM,
+                f"Where the {name} is known it goes with the finding (V {v:.2f}): {'; '.join(told)}.",
+                f"Even out the {name}s, or look at the figures by {name}.",
+                {"cramers_v": v, "images": int(counts.sum())},
+            )
+        sources = sorted(set(data.source.tolist()))
+        yield from _unknown(name, {s: float((values[data.source == s] == "").mean()) for s in sources}, data)
+
+
+def _unknown(what: str, shares: dict[str, float], data: Collection) -> Iterator[Warning_]:
+    empty = [source or "the manifest" for source, share in shares.items() if share > 0.5]
+    if empty:
+        yield Warning_(
+            f"{what}_unknown",
+            Severity.LOW,
+            f"The {what} is unknown for most images of {listed(empty)}: "
+            f"nothing can be said of how the model does by {what} there.",
+            f"Fill in the manifest's column `{what}`.",
+            {"unknown": shares},
+        )
+
+
+def rare(data: Collection) -> Iterator[Warning_]:
+    """Findings of few images or patients, by part where parts are given, and images without a finding."""
+    for finding in sorted(set(data.finding.tolist()) - {""}):
+        index = data.finding == finding
+        images, patients = int(index.sum()), len(set(data.patient[index].tolist()))
+        tested = len(set(data.patient[index & (data.part == "test")].tolist()))
+        if images < FEW_IMAGES or patients < FEW_PATIENTS or (data.part.any() and tested < FEW_PATIENTS):
+            in_test = f", {tested:,} of them in the test part" if data.part.any() else ""
+            yield Warning_(
+                "tiny_finding",
+                Severity.HIGH if patients < FEW_PATIENTS else Severity.MEDIUM,
+                f"{finding} has {images:,} images of {patients:,} patients{in_test}: its figures will be "
+                "uncertain by several hundredths at least.",
+                "Collect more, pool predictions over folds (--folds), or leave the finding out.",
+                {"finding": finding, "images": images, "patients": patients, "test_patients": tested},
+            )
+    unknown = int((data.finding == "").sum())
+    if unknown:
+        yield Warning_(
+            "finding_unknown",
+            Severity.LOW,
+            f"{unknown:,} images have no known finding: they teach nothing and are scored nowhere.",
+            "Label them, if they matter.",
+            {"images": unknown},
+        )
+
+
+def patients(data: Collection) -> Iterator[Warning_]:
+    """Patients in two parts, and sources in which nobody seems to come twice."""
+    shared = data.part != ""
+    names, _, counts = table(data.patient[shared], data.part[shared])
+    leaking = [name for name, line in zip(names, counts > 0, strict=True) if line.sum() > 1]
+    if leaking:
+        images = int(np.isin(data.patient, leaking).sum())
+        yield Warning_(
+            "patient_in_two_parts",
+            Severity.HIGH,
+            f"{len(leaking):,} patients ({images:,} images) are in more than one part of the split: what "
+            "is learned of them is tested on them.",
+            "Split by patient (leave the `split` column empty, or fold by patient).",
+            {"patients": len(leaking), "images": images},
+        )
+    for source in sorted(set(data.source.tolist())):
+        index = data.source == source
+        if index.sum() >= FEW_IMAGES and len(set(data.patient[index].tolist())) == index.sum():
+            yield Warning_(
+                "patients_not_told_apart",
+                Severity.MEDIUM,
+                f"Each of the {int(index.sum()):,} images of {source or 'the manifest'} is said to be of "
+                "another patient. If that was assumed, one person may stand in two parts, and intervals are "
+                "too narrow.",
+                "Find out the patients, or keep the source in one part.",
+                {"source": source, "images": int(index.sum())},
+            )

@@ -1,0 +1,90 @@
+"""Images that are in the collection twice: same bytes, same pixels, or alike to the eye."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from classifier.data.validation.image_statistics import Facts
+from classifier.data.validation.warning import Collection, Severity, Warning_
+
+BITS_APART = 4  # of 64
+CORRELATION = 0.985  # of the thumbnails: confirms what the hash suspects; chest X-rays are alike by nature
+BLOCK = 256
+EXAMPLES = 20
+KINDS = {"bytes": "the same file", "pixels": "the same pixels", "near": "nearly the same image"}
+
+
+def copies(data: Collection) -> Iterator[Warning_]:
+    """Copies that bear another patient's name or lie in another part."""
+    readable = np.flatnonzero(data.facts.reason == "")
+    seen: set[tuple[int, int]] = set()
+    for kind, pairs in (
+        ("bytes", equal_pairs(data.facts.bytes, readable)),
+        ("pixels", equal_pairs(data.facts.pixels, readable)),
+        ("near", near_pairs(data.facts, readable)),
+    ):
+        new = [pair for pair in pairs if pair not in seen]
+        seen.update(new)
+        yield from _told(kind, new, data)
+
+
+def _told(kind: str, pairs: list[tuple[int, int]], data: Collection) -> Iterator[Warning_]:
+    if not pairs:
+        return
+    one, other = np.array(pairs).T
+    patients, parts, findings = (
+        values[one] != values[other] for values in (data.patient, data.part, data.finding)
+    )
+    parts &= (data.part[one] != "") & (data.part[other] != "")
+    told = patients | parts | findings
+    if not told.any():
+        return
+    numbers = {
+        "pairs": int(told.sum()),
+        "of_different_patients": int(patients.sum()),
+        "in_different_parts": int(parts.sum()),
+        "with_different_findings": int(findings.sum()),
+    }
+    yield Warning_(
+        f"same_{kind}" if kind != "near" else "near_duplicates",
+        Severity.HIGH if parts.any() or findings.any() else Severity.MEDIUM,
+        f"{numbers['pairs']:,} pairs of images are {KINDS[kind]}: {numbers['of_different_patients']:,} "
+        f"under two patients' names, {numbers['in_different_parts']:,} in two parts of the split, "
+        f"{numbers['with_different_findings']:,} with two different findings.",
+        "Keep one of each, or give both the same patient, so that they stay in one part.",
+        numbers,
+        [f"{a} = {b}" for a, b in zip(data.images(one[told]), data.images(other[told]), strict=True)][
+            :EXAMPLES
+        ],
+    )
+
+
+def equal_pairs(keys: np.ndarray, index: np.ndarray) -> list[tuple[int, int]]:
+    """Each image that equals an earlier one, with the first of its kind."""
+    first: dict[str, int] = {}
+    pairs = (
+        (first.setdefault(key, i), i) for i, key in zip(index.tolist(), keys[index].tolist(), strict=True)
+    )
+    return [pair for pair in pairs if pair[0] != pair[1]]
+
+
+def near_pairs(facts: Facts, index: np.ndarray) -> list[tuple[int, int]]:
+    """Pairs whose hashes differ by BITS_APART at most and whose thumbnails agree.
+
+    Finds what was scaled, compressed or brightened anew; not what was turned, cropped or mirrored.
+    """
+    hashes, thumbs = facts.perceptual[index], facts.thumbs[index].reshape(len(index), -1).astype(np.float32)
+    thumbs -= thumbs.mean(axis=1, keepdims=True)
+    thumbs /= np.maximum(np.linalg.norm(thumbs, axis=1, keepdims=True), 1e-6)
+    found = []
+    for start in range(0, len(index), BLOCK):
+        apart = np.bitwise_count(hashes[start : start + BLOCK, None] ^ hashes[None, start:])
+        one, other = np.nonzero(apart <= BITS_APART)
+        one, other = one[other > one] + start, other[other > one] + start
+        for some in np.array_split(np.arange(len(one)), len(one) // 20_000 + 1):
+            alike = np.einsum("nk,nk->n", thumbs[one[some]], thumbs[other[some]]) >= CORRELATION
+            pairs = zip(index[one[some][alike]], index[other[some][alike]], strict=True)
+            found += [(int(a), int(b)) for a, b in pairs]
+    return found

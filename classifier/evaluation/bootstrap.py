@@ -1,0 +1,51 @@
+"""Confidence intervals by drawing whole patients: images of one person are no independent evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import numpy as np
+
+BLOCK = 2_000_000  # weights held at once
+LEVEL = (2.5, 97.5)
+Measures = Callable[[np.ndarray], Mapping[str, np.ndarray | float]]
+Interval = dict[str, float | None]
+
+
+def intervals(measures: Measures, patients: Sequence, *, draws: int, seed: int) -> dict[str, Interval]:
+    """`{"value", "low", "high"}` (95 %, percentiles of the draws) of everything that `measures` gives.
+
+    `measures` takes weights (draws, N). A draw in which a measure is undefined is left out; where that is
+    more than half of them there is no interval.
+    """
+    found = {name: float(value[0]) for name, value in measures(np.ones((1, len(patients)))).items()}
+    drawn: dict[str, list] = {name: [] for name in found}
+    for weights in _weights(patients, draws, seed):
+        for name, values in measures(weights).items():
+            drawn[name].append(values)
+    return {
+        name: {"value": None if np.isnan(value) else value, **_bounds(drawn[name])}
+        for name, value in found.items()
+    }
+
+
+def _weights(patients: Sequence, draws: int, seed: int) -> Iterator[np.ndarray]:
+    """How often each image counts, (draws, N) in blocks: its patient's number of draws."""
+    names, patient = np.unique(np.asarray(patients), return_inverse=True)
+    rng, count = np.random.default_rng(seed), len(names)
+    block = max(1, BLOCK // max(len(patient), 1))
+    for start in range(0, draws, block):
+        rows = min(block, draws - start)
+        drawn = rng.integers(0, count, (rows, count)) + count * np.arange(rows)[:, None]
+        yield (
+            np.bincount(drawn.ravel(), minlength=rows * count).reshape(rows, count)[:, patient].astype(float)
+        )
+
+
+def _bounds(drawn: list) -> Interval:
+    values = np.concatenate(drawn) if drawn else np.empty(0)
+    known = values[~np.isnan(values)]
+    if len(known) * 2 <= len(values):
+        return {"low": None, "high": None}
+    low, high = np.percentile(known, LEVEL)
+    return {"low": float(low), "high": float(high)}

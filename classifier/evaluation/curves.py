@@ -1,0 +1,69 @@
+"""Points of ROC, precision-recall and reliability curves, thinned to what a figure can show."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from classifier.evaluation.metrics import BINS, bins_of, right
+
+FINENESS = 200  # points nearer than one part in so many of an axis are one
+
+
+def curves(
+    findings: Sequence[str], probabilities: np.ndarray, targets: np.ndarray, *, exclusive: bool
+) -> dict[str, Any]:
+    """`{"roc", "precision_recall", "reliability"}`, by finding; reliability also of the most probable one."""
+    found: dict[str, Any] = {"roc": {}, "precision_recall": {}, "reliability": {}}
+    for k, finding in enumerate(findings):
+        known = ~np.isnan(targets[:, k])
+        scores, positive = probabilities[known, k], targets[known, k] == 1
+        found["reliability"][finding] = reliability(scores, positive)
+        if 0 < positive.sum() < len(positive):
+            found["roc"][finding] = _thinned(*_roc(scores, positive))
+            found["precision_recall"][finding] = _thinned(*_precision_recall(scores, positive))
+    if exclusive:
+        top = reliability(probabilities.max(axis=1), right(probabilities, targets))
+        found["reliability"]["most probable"] = top
+    return found
+
+
+def reliability(scores: np.ndarray, positive: np.ndarray) -> list[dict[str, float]]:
+    """Of each of ten equal bins that holds cases: their number, mean probability and share of positives."""
+    index = bins_of(scores)
+    return [
+        {
+            "cases": int((index == b).sum()),
+            "mean": float(scores[index == b].mean()),
+            "observed": float(positive[index == b].mean()),
+        }
+        for b in range(BINS)
+        if (index == b).any()
+    ]
+
+
+def _steps(scores: np.ndarray, positive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """True and false positives at each distinct score as a threshold, falling."""
+    order = np.argsort(-scores, kind="stable")
+    last = np.r_[np.flatnonzero(np.diff(scores[order])), len(scores) - 1]
+    ups = np.cumsum(positive[order])[last]
+    return ups, last + 1 - ups
+
+
+def _roc(scores: np.ndarray, positive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    ups, downs = _steps(scores, positive)
+    return np.r_[0, downs / (~positive).sum()], np.r_[0, ups / positive.sum()]
+
+
+def _precision_recall(scores: np.ndarray, positive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    ups, downs = _steps(scores, positive)
+    return np.r_[0, ups / positive.sum()], np.r_[1, ups / (ups + downs)]
+
+
+def _thinned(x: np.ndarray, y: np.ndarray) -> list[list[float]]:
+    cell = np.round(x * FINENESS) * (FINENESS + 1) + np.round(y * FINENESS)
+    kept = np.r_[True, cell[1:] != cell[:-1]]
+    kept[-1] = True
+    return [[round(float(a), 4), round(float(b), 4)] for a, b in zip(x[kept], y[kept], strict=True)]

@@ -1,0 +1,105 @@
+"""Do maps show what the network used? ROAD (Rong et al. 2022, arXiv:2202.00449), by the grad-cam package.
+
+The cells that a map ranks highest are taken out of the image and filled smoothly, then those it ranks
+lowest. A faithful map makes the finding's probability fall more the first time than the second: the score is
+half the difference, 0 for a map that knows nothing. A random map as coarse as ours is measured beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from tqdm import tqdm
+
+from classifier.contract import CLOSED_FORM, ModelSpec
+from classifier.evaluation import bootstrap
+from classifier.inference.explain import ExplainerMissing, relative_grids
+from classifier.networks.cam import cam_of
+from classifier.networks.preprocess import to_input
+from classifier.networks.registry import probabilities_of
+
+if TYPE_CHECKING:
+    from classifier.data.manifest import Row
+
+PERCENTILES = (20, 40, 60, 80)
+METHODS = (CLOSED_FORM, "gradcam++", "layercam", "eigencam")  # scorecam needs a thousand times as long
+RANDOM = "random"
+
+
+def road(
+    network: nn.Module,
+    spec: ModelSpec,
+    rows: Sequence[Row],
+    count: int,
+    *,
+    working: Callable[[Row], np.ndarray],
+    methods: Sequence[str] = METHODS,
+    draws: int = 1000,
+    seed: int = 0,
+    progress: bool = False,
+) -> dict[str, Any]:
+    """Mean score of each method and of a random map, and each one's lead over it, on `count` images.
+
+    `working` gives what the network is shown of a row. Of each image the most probable finding is
+    explained; scores are in units of its probability. Raises ExplainerMissing where the grad-cam package is
+    not installed.
+    """
+    rng = np.random.default_rng(seed)
+    chosen = [rows[i] for i in sorted(rng.choice(len(rows), min(count, len(rows)), replace=False))]
+    names = [*methods, RANDOM]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)  # of the noise in the filling
+        bar = tqdm(chosen, desc="ROAD", unit="img", disable=None if progress else True)
+        scores = np.array([_scores(network, spec, working(row), names, rng) for row in bar])
+    patients = [row.patient for row in chosen]
+
+    def mean_of(values: np.ndarray) -> bootstrap.Interval:
+        def mean(w: np.ndarray) -> dict[str, np.ndarray]:
+            return {"mean": w @ values / w.sum(axis=-1)}
+
+        return bootstrap.intervals(mean, patients, draws=draws, seed=seed)["mean"]
+
+    lead = scores - scores[:, [-1]]
+    return {
+        "images": len(chosen),
+        "score": {name: mean_of(scores[:, k]) for k, name in enumerate(names)},
+        "lead_over_random": {name: mean_of(lead[:, k]) for k, name in enumerate(methods)},
+    }
+
+
+def _scores(
+    network: nn.Module, spec: ModelSpec, working: np.ndarray, names: Sequence[str], rng: np.random.Generator
+) -> list[float]:
+    try:
+        from pytorch_grad_cam.metrics.road import ROADCombined
+    except ImportError as error:
+        raise ExplainerMissing("ROAD needs the grad-cam package: pip install grad-cam") from error
+    batch = to_input(working, spec)[None].to(next(network.parameters()).device)
+    with torch.inference_mode():
+        features = network.forward_features(batch).float()
+        finding = int(network.forward_head(features).argmax())
+        grid = cam_of(features, network, spec)[0, finding]
+    measure = ROADCombined(percentiles=list(PERCENTILES))
+    target = [lambda logits: probabilities_of(logits[None], spec)[0, finding]]
+    found = []
+    for name in names:
+        if name == CLOSED_FORM:
+            drawn = spread(grid, spec.size)
+        elif name == RANDOM:
+            drawn = spread(torch.from_numpy(rng.random(tuple(grid.shape), dtype=np.float32)), spec.size)
+        else:
+            (relative,) = relative_grids(name, network, batch, spec, [finding])
+            drawn = spread(torch.from_numpy(relative), spec.size)
+        found.append(float(measure(batch, drawn[None], target, network)[0]))
+    return found
+
+
+def spread(grid: Tensor, size: int) -> np.ndarray:
+    """A map (h, w) at the input's size, from 0 to 1: ROAD looks at the order only."""
+    full = functional.interpolate(grid[None, None].cpu(), size=(size, size), mode="bilinear")[0, 0]
+    return ((full - full.min()) / (full.max() - full.min()).clamp(min=1e-9)).numpy()

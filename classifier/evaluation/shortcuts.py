@@ -1,0 +1,252 @@
+"""Does a model look at lungs? Its rankings with the lungs hidden and with nothing but lungs, the share of its
+maps inside them, and what its features tell of where an image comes from.
+
+Hiding is no perfect knife: the outline of what was hidden stays. The filling is the surrounding's own blur,
+for a black hole would be an image like no other (Maguolo and Nanni 2021 tested COVID-19 models so).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from scipy import ndimage
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from classifier.contract import ModelSpec, predict_from
+from classifier.evaluation import bootstrap, metrics
+from classifier.evaluation.predictions import Case
+from classifier.evaluation.report import FEWEST, Table, pairs
+from classifier.networks.cam import cam_of
+from classifier.networks.lung_segmenter import box_around, load_segmenter, lung_mask, lungs_of
+from classifier.networks.preprocess import WHOLE, cut, normalise, on_pixels, to_unit_square
+from classifier.networks.registry import probabilities_of
+
+if TYPE_CHECKING:
+    from classifier.artifact.weights import Artifact
+    from classifier.data.manifest import Row
+
+Lungs = Callable[[Sequence[np.ndarray]], Sequence[np.ndarray]]  # working images to bool (h, w), lungs True
+CASES = 500
+BATCH = 16
+MARGIN, BLUR = (
+    0.02,
+    0.10,
+)  # of the image's side: how far hiding reaches beyond the lungs, and the filling's blur
+FOLDS, FEWEST_IN_SOURCE = 3, 15
+VIEWS = ("whole", "lungs_hidden", "lungs_only")
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a network says of one image: probabilities (findings,) by view, maps, pooled features, lungs."""
+
+    row: Row
+    probabilities: dict[str, np.ndarray]
+    grids: np.ndarray
+    features: np.ndarray
+    lungs: np.ndarray
+
+
+def shortcut_test(
+    network: nn.Module,
+    spec: ModelSpec,
+    rows: Sequence[Row],
+    lungs: Lungs,
+    *,
+    working: Callable[[Row], np.ndarray] | None = None,
+    cases: int = CASES,
+    draws: int = 1000,
+    seed: int = 0,
+    progress: bool = False,
+) -> dict[str, Any]:
+    """Rankings by view, share of the maps inside the lungs, and how well sources are told from the features.
+
+    At most `cases` of the rows with a known finding are looked at, drawn by the seed; images without lungs
+    are counted and left out. `working` reads a row's working image.
+    """
+    known = [row for row in rows if row.findings]
+    if len(known) > cases:
+        known = [known[i] for i in sorted(np.random.default_rng(seed).choice(len(known), cases, False))]
+    looks = look(network, spec, known, lungs, working or _read)
+    quiet = None if progress else True
+    seen = list(tqdm(looks, desc="hiding lungs", total=len(known), unit="img", disable=quiet))
+    with_lungs = [one for one in seen if one.lungs.any()]
+    found: dict[str, Any] = {"cases": len(with_lungs), "without_lungs": len(seen) - len(with_lungs)}
+    if not with_lungs:
+        return found
+    found |= {view: _ranked(spec, with_lungs, view, draws, seed) for view in VIEWS}
+    found["maps_inside_lungs"] = _maps(spec, with_lungs, draws, seed)
+    found["lungs_share_of_image"] = float(np.mean([one.lungs.mean() for one in with_lungs]))
+    found["source_probe"] = source_probe(with_lungs, draws=draws, seed=seed)
+    return found
+
+
+def of_artifact(artifact: Artifact, rows: Sequence[Row], device: str = "cpu", **how: Any) -> dict[str, Any]:
+    """The test with the artifact's own lung segmenter; empty where it carries none."""
+    if not artifact.segmenter:
+        return {}
+    segmenter = load_segmenter(artifact.segmenter, device)
+    masks = lambda working: [lungs_of(mask).any(axis=0) for mask in lung_mask(segmenter, working)]  # noqa: E731
+    return shortcut_test(artifact.network.to(device), artifact.spec, rows, masks, **how)
+
+
+def look(
+    network: nn.Module, spec: ModelSpec, rows: Sequence[Row], lungs: Lungs, working: Callable
+) -> Iterator[Seen]:
+    """Three looks at each image: as it is, without its lungs, and at nothing else."""
+    for start in range(0, len(rows), BATCH):
+        chunk = rows[start : start + BATCH]
+        decoded_images = [working(row) for row in chunk]
+        found = (np.asarray(mask, dtype=bool) for mask in lungs(decoded_images))
+        parts = [part_seen(*pair, spec) for pair in zip(decoded_images, found, strict=True)]
+        decoded_images, masks = [image for image, _ in parts], [mask for _, mask in parts]
+        squares = [to_unit_square(image, spec)[0].numpy() for image in decoded_images]
+        fitted = [fitted_mask(mask, spec.size) for mask in masks]
+        hidden = [without(s, grown(m)) for s, m in zip(squares, fitted, strict=True)]
+        only = [without(s, ~grown(m)) for s, m in zip(squares, fitted, strict=True)]
+        whole, grids, features = _forward(network, spec, squares)
+        said = {"whole": whole}
+        said |= {
+            "lungs_hidden": _forward(network, spec, hidden)[0],
+            "lungs_only": _forward(network, spec, only)[0],
+        }
+        for i, row in enumerate(chunk):
+            yield Seen(row, {v: said[v][i] for v in VIEWS}, grids[i], features[i], masks[i])
+
+
+def part_seen(image: np.ndarray, mask: np.ndarray, spec: ModelSpec) -> tuple[np.ndarray, np.ndarray]:
+    """What the network is shown of an image (H, W), and the lungs' mask (h, w) of that part."""
+    box = box_around(mask, spec.crop_margin) if spec.crop == "lungs" else None
+    box = on_pixels(box, image.shape) if box else WHOLE
+    return cut(image, box), cut(mask, box)
+
+
+@torch.inference_mode()
+def _forward(
+    network: nn.Module, spec: ModelSpec, squares: Sequence[np.ndarray]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Probabilities (N, findings), maps (N, findings, h, w) and pooled features (N, C)."""
+    device = next(network.parameters()).device
+    unit: Tensor = torch.from_numpy(np.stack(squares).astype(np.float32))[:, None]
+    features = network.forward_features(normalise(unit, spec).to(device)).float()
+    probabilities = probabilities_of(network.forward_head(features), spec)
+    return tuple(
+        tensor.cpu().numpy()
+        for tensor in (probabilities, cam_of(features, network, spec), features.mean(dim=(2, 3)))
+    )
+
+
+def fitted_mask(mask: np.ndarray, size: int) -> np.ndarray:
+    """A mask (h, w) over the squashed image at the network's size."""
+    rows, columns = ((np.arange(size) + 0.5) * side // size for side in mask.shape)
+    return mask[rows.astype(int)[:, None], columns.astype(int)[None, :]]
+
+
+def grown(mask: np.ndarray) -> np.ndarray:
+    return ndimage.binary_dilation(mask, iterations=max(1, round(MARGIN * len(mask))))
+
+
+def without(square: np.ndarray, hidden: np.ndarray) -> np.ndarray:
+    """The square (size, size) with the hidden part filled by the blurred rest."""
+    kept, sigma = (~hidden).astype(np.float64), BLUR * len(square)
+    weight = ndimage.gaussian_filter(kept, sigma, mode="nearest")
+    blurred = ndimage.gaussian_filter(square * kept, sigma, mode="nearest")
+    mean = square[~hidden].mean() if kept.any() else 0.5
+    near = np.divide(blurred, weight, out=np.full(square.shape, mean), where=weight > 1e-3)
+    return np.where(hidden, near, square)
+
+
+def _ranked(spec: ModelSpec, seen: Sequence[Seen], view: str, draws: int, seed: int) -> dict[str, Any]:
+    cases = [
+        Case(
+            one.row,
+            predict_from(spec, dict(zip(spec.findings, one.probabilities[view].tolist(), strict=True))),
+        )
+        for one in seen
+    ]
+    table = Table.of(spec, cases, draws=draws, seed=seed)
+    sides = table.t.sum(axis=0)
+    enough = [k for k in range(len(spec.findings)) if min(sides[k], len(cases) - sides[k]) >= FEWEST]
+
+    def measures(w: np.ndarray) -> dict[str, Any]:
+        found = {spec.findings[k]: metrics.auc(table.p[:, k], table.t[:, k] == 1, w) for k in enough}
+        return {**found, "macro_auc": metrics.macro_auc(table.p, table.t, w, enough)}
+
+    of_source = {
+        s: pairs(table.only(table.groups["source"] == s)) for s in sorted(set(table.groups["source"]))
+    }
+    within = {
+        f"{s}: {pair}": value["auc"] for s, ranked in of_source.items() for pair, value in ranked.items()
+    }
+    return {"auc": table.intervals(measures), "within_source": within}
+
+
+def _maps(spec: ModelSpec, seen: Sequence[Seen], draws: int, seed: int) -> dict[str, Any]:
+    """Mean share of the positive map of each finding inside the lungs, over the images that have it."""
+    found = {}
+    for k, finding in enumerate(spec.findings):
+        shares = [(share_inside(one.grids[k], one.lungs), one) for one in seen if finding in one.row.findings]
+        shares = [(share, one.row.patient) for share, one in shares if share is not None]
+        if len(shares) >= FEWEST:
+            values, patients = np.array([share for share, _ in shares]), [patient for _, patient in shares]
+            mean = lambda w, v=values: {"mean": w @ v / w.sum(axis=-1)}  # noqa: E731
+            found[finding] = bootstrap.intervals(mean, patients, draws=draws, seed=seed)["mean"]
+    return found
+
+
+def share_inside(grid: np.ndarray, lungs: np.ndarray) -> float | None:
+    """Share of a map's (h, w) positive part on lungs (any size), or None where nothing is positive."""
+    positive = np.clip(grid, 0, None)
+    if not positive.sum() > 0:
+        return None
+    side = np.lcm(np.array(positive.shape), 32)
+    fine = np.kron(positive, np.ones(side // np.array(positive.shape)))
+    rows, columns = ((np.arange(n) + 0.5) * m / n for n, m in zip(fine.shape, lungs.shape, strict=True))
+    inside = lungs[rows.astype(int)[:, None], columns.astype(int)[None, :]]
+    return float((fine * inside).sum() / fine.sum())
+
+
+def source_probe(seen: Sequence[Seen], *, draws: int = 1000, seed: int = 0) -> dict[str, Any]:
+    """Within each finding, how often a linear probe on the features names the source, out of fold by patient.
+
+    The measure is balanced: `chance` is one over the number of sources.
+    """
+    found = {}
+    for finding in sorted({name for one in seen for name in one.row.findings}):
+        ours = [one for one in seen if one.row.findings == (finding,)]
+        counts = Counter(one.row.source for one in ours)
+        sources = sorted(s for s, n in counts.items() if s and n >= FEWEST_IN_SOURCE)
+        ours = [one for one in ours if one.row.source in sources]
+        if len(sources) > 1:
+            found[finding] = {"sources": sources, "cases": len(ours), "chance": 1 / len(sources)}
+            found[finding] |= {"balanced_accuracy": _probe(ours, sources, draws, seed)}
+    return found
+
+
+def _probe(seen: Sequence[Seen], sources: Sequence[str], draws: int, seed: int) -> bootstrap.Interval:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    probe = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, class_weight="balanced", max_iter=500))
+    features = np.stack([one.features for one in seen])
+    truth = np.array([sources.index(one.row.source) for one in seen])
+    patients = np.array([one.row.patient for one in seen])
+    folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
+    said = cross_val_predict(probe, features, truth, groups=patients, cv=folds)
+    p, t = np.eye(len(sources))[said], np.eye(len(sources))[truth]
+    measure = lambda w: {"accuracy": metrics.balanced_accuracy(p, t, w)}  # noqa: E731
+    return bootstrap.intervals(measure, patients, draws=draws, seed=seed)["accuracy"]
+
+
+def _read(row: Row) -> np.ndarray:
+    from classifier.images import reading
+
+    return reading.read(row.path).working

@@ -1,0 +1,314 @@
+"""De-identification of DICOM by the Basic Application Level Confidentiality Profile (PS3.15 Annex E).
+
+With it go two of its options: dates moved by a keyed number of days for each patient (E.3.6) and, where asked
+for, the patient's characteristics (E.3.7). The table of attributes is dicom-anonymizer's, edition 2026c; the
+pixel data is left as it is, byte by byte.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pydicom
+from dicomanonymizer.dicomfields_selector import dicom_anonymization_database_selector
+from dicomanonymizer.simpledicomanonymizer import empty_element, replace_element
+from pydicom import DataElement, Dataset
+from pydicom.datadict import dictionary_has_tag, repeater_has_tag
+from pydicom.dataset import FileMetaDataset
+from pydicom.multival import MultiValue
+from pydicom.uid import UID_dictionary
+
+from classifier.images.deidentify.pseudonyms import Pseudonyms
+from classifier.images.deidentify.values import age_of, moved_day, moved_moment, text_of, traces_of
+
+EDITION = "2026c"
+METHOD = (f"DICOM PS3.15 {EDITION} Annex E", "Basic Application Confidentiality Profile", "Hilum")
+# PS3.16 CID 7050.
+BASIC, MODIFIED_DATES, CHARACTERISTICS = "113100", "113107", "113108"
+CODES = {
+    BASIC: "Basic Application Confidentiality Profile",
+    MODIFIED_DATES: "Retain Longitudinal Temporal Information Modified Dates Option",
+    CHARACTERISTICS: "Retain Patient Characteristics Option",
+}
+IMPLEMENTATION = "HILUM"
+_DATES_SAID = "LongitudinalTemporalInformationModified"
+
+_TABLE = dicom_anonymization_database_selector(f"dicomfields_{EDITION}")
+_ACTIONS = {tag: group for group, tags in _TABLE.items() if group != "ALL_TAGS" for tag in tags}
+_REPEATING = [(tag, action) for tag, action in _ACTIONS.items() if len(tag) == 4]
+# Column "Rtn. Pat. Chars. Opt." of Table E.1-1, action K; what it says to clean is removed.
+_CHARACTERISTICS = frozenset(
+    ("PatientAge", "PatientSex", "PatientSize", "PatientWeight", "PatientSexNeutered", "EthnicGroup",
+     "SmokingStatus", "PregnancyStatus")
+)  # fmt: skip
+# No option keeps the day and hour of birth.
+_BIRTH = {"PatientBirthDate", "PatientBirthTime", "PatientBirthDateInAlternativeCalendar"}
+_CURVES, _OVERLAYS = 0x5000, 0x6000
+_GPS = 0x0016
+_REFERENCES = "X_Z_U_STAR_TAGS"
+# Free text that the table does not know may say anything.
+_FREE_TEXT = {"PN", "LT", "ST", "UT", "UC", "UR", "UN"}
+_SHORT_TEXT = {"LO", "SH", "AE", "CS"}
+# Numbers are read as whatever text stands in their place.
+_SHAPES = {
+    "DS": re.compile(r"\s*[+-]?[\d.]+(?:[eE][+-]?\d+)?\s*"),
+    "IS": re.compile(r"\s*[+-]?[\d.]+\s*"),
+    "AS": re.compile(r"\d{1,3}[DWMY]?\s*"),
+    "TM": re.compile(r"[\d:.]+\s*"),
+}
+# The identity itself, as an earlier de-identification may have encrypted it.
+_SEALED = "EncryptedAttributesSequence"
+_CODING_UIDS = {"CodingSchemeUID", "ContextUID", "MappingResourceUID"}
+
+
+@dataclass
+class Report:
+    """What was done: the options by their codes (CID 7050), and how many elements went or were changed."""
+
+    options: tuple[str, ...] = ()
+    patient: str = ""
+    removed: int = 0
+    changed: int = 0
+    traces: int = 0
+
+
+def deidentify(
+    dataset: Dataset, pseudonyms: Pseudonyms, *, keep_characteristics: bool = False
+) -> tuple[Dataset, Report]:
+    """`dataset` itself, without what identifies its patient, and what was done to it.
+
+    `file_meta` has to name the transfer syntax. Sex, age and the other characteristics are kept on request,
+    ages of 90 and more as 90.
+    """
+    with pydicom.config.disable_value_validation():
+        return _Deidentification(dataset, pseudonyms, keep_characteristics).run()
+
+
+def written(dataset: Dataset) -> bytes:
+    """The bytes of a de-identified data set, with a preamble of zeros and a file meta group of ours."""
+    buffer = io.BytesIO()
+    with pydicom.config.disable_value_validation():
+        pydicom.dcmwrite(buffer, dataset, enforce_file_format=True)
+    return buffer.getvalue()
+
+
+class _Deidentification:
+    def __init__(self, dataset: Dataset, pseudonyms: Pseudonyms, keep_characteristics: bool) -> None:
+        self._dataset, self._pseudonyms = dataset, pseudonyms
+        self._kept = _CHARACTERISTICS if keep_characteristics else frozenset()
+        codes = (BASIC, MODIFIED_DATES, *([CHARACTERISTICS] if keep_characteristics else []))
+        self._report = Report(options=codes)
+
+    def run(self) -> tuple[Dataset, Report]:
+        dataset = self._dataset
+        _drop_unreadable(dataset)
+        self._days = 0 if self._is_done() else self._pseudonyms.days(_owner(dataset))
+        identity = self._identity()
+        traces, age = traces_of(dataset), age_of(dataset)
+        self._enhanced = "SharedFunctionalGroupsSequence" in dataset
+        self._clean(dataset)
+        self._remove_traces(dataset, traces)
+        self._sign(dataset, identity, age)
+        return dataset, self._report
+
+    def _is_done(self) -> bool:
+        """Whether it comes from here, under the same key: its dates are then not moved once more."""
+        said = (text_of(self._dataset, key) for key in ("PatientIdentityRemoved", _DATES_SAID))
+        return tuple(said) == ("YES", "MODIFIED") and self._pseudonyms.is_patient(
+            text_of(self._dataset, "PatientID")
+        )
+
+    def _identity(self) -> dict[str, str]:
+        """What takes the place of the patient's name and identifiers, by keyword."""
+        dataset, pseudonyms = self._dataset, self._pseudonyms
+        self._report.patient = patient = pseudonyms.patient(text_of(dataset, "PatientID"))
+        issuer = pseudonyms.short("issuer", text_of(dataset, "IssuerOfPatientID")) if patient else ""
+        return {
+            "PatientID": patient,
+            "PatientName": patient,
+            "AccessionNumber": pseudonyms.short("accession", text_of(dataset, "AccessionNumber")),
+            **({"IssuerOfPatientID": issuer} if issuer else {}),
+        }
+
+    def _clean(self, dataset: Dataset) -> None:
+        for element in list(dataset):
+            self._act(dataset, element)
+        for element in dataset:
+            if element.VR == "SQ":
+                for item in element.value:
+                    self._clean(item)
+
+    def _act(self, dataset: Dataset, element: DataElement) -> None:
+        action = self._action(element)
+        if action is _remove:
+            self._report.removed += 1
+        elif action is not _keep:
+            self._report.changed += 1
+        action(dataset, element)
+
+    def _action(self, element: DataElement) -> Callable[[Dataset, DataElement], None]:
+        """What is to be done with an element; the last word of a compound action is for the types of ours.
+
+        An X-ray projection or a CT slice has none of the X/D and X/Z/D attributes as type 1 or 2 (PS3.3 A.2,
+        A.3, A.26), so these are removed; enhanced objects do need them, and get a dummy value.
+        """
+        group = _listed(element.tag)
+        if (
+            _is_foreign(element)
+            or _is_misshapen(element)
+            or (element.keyword in _BIRTH and element.VR != "DA")
+        ):
+            return _remove
+        if element.keyword in self._kept:
+            return _keep
+        if element.VR in {"DA", "DT", "TM"}:
+            return _empty if element.keyword in _BIRTH else self._move
+        if element.VR == "UI":
+            return self._exchange if group in {"U_TAGS", None} else _remove
+        if group is None:
+            return _remove if element.VR in _FREE_TEXT or element.keyword == _SEALED else _keep
+        if element.VR == "SQ":
+            return _of_sequence(group)
+        if group in {"Z_TAGS", "Z_D_TAGS"}:
+            return _empty
+        return _replace if group == "D_TAGS" or (self._enhanced and "D" in group.split("_")) else _remove
+
+    def _move(self, dataset: Dataset, element: DataElement) -> None:
+        """A date, or a moment, some days earlier; the time of day stays. What cannot be read is emptied."""
+        if element.VR != "TM":
+            self._each(element, moved_day if element.VR == "DA" else moved_moment, self._days)
+
+    def _exchange(self, dataset: Dataset, element: DataElement) -> None:
+        if element.keyword in _CODING_UIDS or element.keyword.endswith("SOPClassUID"):
+            return
+        self._each(element, lambda uid, _: uid if uid in UID_dictionary else self._pseudonyms.uid(uid), 0)
+
+    @staticmethod
+    def _each(element: DataElement, change: Callable[[str, int], str], by: int) -> None:
+        values = element.value if isinstance(element.value, MultiValue) else [element.value or ""]
+        changed = [change(str(value), by) for value in values]
+        element.value = changed if len(changed) > 1 else "".join(changed)
+
+    def _remove_traces(self, dataset: Dataset, traces: re.Pattern[str] | None) -> None:
+        """Remove short texts in which the patient's own name or an identifier of theirs has stayed."""
+        for element in list(dataset):
+            if element.VR == "SQ":
+                for item in element.value:
+                    self._remove_traces(item, traces)
+            elif traces and element.VR in _SHORT_TEXT and traces.search(str(element.value)):
+                self._report.traces += 1
+                del dataset[element.tag]
+
+    def _sign(self, dataset: Dataset, identity: dict[str, str], age: str) -> None:
+        """Put in what takes the place of the identity, and what says so (PS3.15 E.1.1)."""
+        for keyword, value in identity.items():
+            setattr(dataset, keyword, value)
+        if self._kept and age:
+            dataset.PatientAge = age
+        else:
+            dataset.pop("PatientAge", None)
+        if "SpecificCharacterSet" in dataset:
+            dataset.SpecificCharacterSet = "ISO_IR 192"
+        dataset.PatientIdentityRemoved = "YES"
+        dataset.DeidentificationMethod = list(METHOD)
+        dataset.DeidentificationMethodCodeSequence = [_code(code) for code in self._report.options]
+        dataset.LongitudinalTemporalInformationModified = "MODIFIED"
+        dataset.file_meta = _file_meta(dataset)
+        dataset.preamble = bytes(128)
+
+
+def _owner(dataset: Dataset) -> str:
+    """By whom dates are moved: without a patient's identifier, those of a study at least stay together."""
+    return text_of(dataset, "PatientID") or text_of(dataset, "StudyInstanceUID")
+
+
+def _listed(tag: pydicom.tag.BaseTag) -> str | None:
+    """The group of the library's table that an attribute is listed in, None where the standard keeps it."""
+    group = _ACTIONS.get((tag.group, tag.element))
+    if group is None:
+        for (wanted, number, group_mask, element_mask), action in _REPEATING:
+            of_group = tag.group & group_mask == wanted & group_mask
+            if of_group and tag.element & element_mask == number & element_mask:
+                return action
+    return group
+
+
+def _is_foreign(element: DataElement) -> bool:
+    """Private, unknown to the dictionary, or of a group that is removed as a whole."""
+    tag = element.tag
+    known = dictionary_has_tag(tag) or repeater_has_tag(tag)
+    whole = tag.group & 0xFF00 in {_CURVES, _OVERLAYS} or tag.group == _GPS
+    return tag.is_private or not known or whole
+
+
+def _is_misshapen(element: DataElement) -> bool:
+    shape = _SHAPES.get(element.VR)
+    values = element.value if isinstance(element.value, MultiValue) else [element.value]
+    return shape is not None and not all(
+        value in (None, "") or shape.fullmatch(str(value)) for value in values
+    )
+
+
+def _of_sequence(group: str) -> Callable[[Dataset, DataElement], None]:
+    if group == _REFERENCES:
+        return _keep
+    return _empty_sequence if "Z" in group.split("_") and "D" not in group.split("_") else _remove
+
+
+def _remove(dataset: Dataset, element: DataElement) -> None:
+    del dataset[element.tag]
+
+
+def _keep(dataset: Dataset, element: DataElement) -> None:
+    pass
+
+
+def _empty(dataset: Dataset, element: DataElement) -> None:
+    if element.VR == "DA":
+        element.value = ""
+    else:
+        empty_element(element)
+
+
+def _empty_sequence(dataset: Dataset, element: DataElement) -> None:
+    element.value = []
+
+
+def _replace(dataset: Dataset, element: DataElement) -> None:
+    try:
+        replace_element(element)
+    except NotImplementedError:
+        del dataset[element.tag]
+
+
+def _drop_unreadable(dataset: Dataset) -> None:
+    """Remove elements whose value cannot be read, hence not judged; the others are decoded for good."""
+    for tag in list(dataset.keys()):
+        try:
+            element = dataset[tag]
+        except Exception:  # a converter raises whatever its value provokes
+            del dataset._dict[tag]
+            continue
+        if element.VR == "SQ":
+            for item in element.value:
+                _drop_unreadable(item)
+
+
+def _code(code: str) -> Dataset:
+    item = Dataset()
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = code, "DCM", CODES[code]
+    return item
+
+
+def _file_meta(dataset: Dataset) -> FileMetaDataset:
+    meta = FileMetaDataset()
+    old = dataset.file_meta
+    meta.TransferSyntaxUID = old.TransferSyntaxUID
+    meta.MediaStorageSOPClassUID = dataset.get("SOPClassUID") or old.get("MediaStorageSOPClassUID", "")
+    meta.MediaStorageSOPInstanceUID = dataset.get("SOPInstanceUID") or pydicom.uid.generate_uid(None)
+    meta.ImplementationClassUID = pydicom.uid.PYDICOM_IMPLEMENTATION_UID
+    meta.ImplementationVersionName = IMPLEMENTATION
+    return meta

@@ -1,0 +1,163 @@
+"""Image files without what they say beside the image; its code itself stays as it is."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from collections.abc import Iterator
+
+import imagecodecs
+import numpy as np
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+from classifier.contract import RefusalReason
+from classifier.errors import Refused
+from classifier.images.raster.reader import SYNTHETIC_KEY, SYNTHETIC_TEXT, read_raster, refused_if_bad
+
+_PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
+_PNG_KEPT = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}
+_PNG_MARK = SYNTHETIC_KEY.encode() + b"\0" + SYNTHETIC_TEXT.encode()
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_WEBP_KEPT = {b"VP8 ", b"VP8L", b"ALPH"}
+_WEBP_ALPHA, _WEBP_EXIF = 0x10, 0x08
+_SOI, _EOI, _SOS, _COM = b"\xff\xd8", 0xD9, 0xDA, 0xFE
+_WITHOUT_LENGTH = {0x01, *range(0xD0, 0xD9)}
+_APP0, _APP14 = 0xE0, 0xEE
+# What a decoder needs to know of colour: JFIF less its thumbnail, Adobe's colour transform.
+_COLOUR_MARKS = {_APP0: (b"JFIF\0", 14), _APP14: (b"Adobe", 12)}
+_UPRIGHT = 1
+
+
+def stripped(data: bytes) -> bytes:
+    """The same image in the same format without text, EXIF, XMP, colour profiles, thumbnails and tails.
+
+    Kept are the effect of EXIF's orientation and the mark of a phantom. TIFF files, in which metadata may
+    lie anywhere, become PNG files of the grey levels that Hilum reads in them. Raises Refused(undecodable |
+    too_large), and Refused(not_an_image) for a format that is not stripped here.
+    """
+    with refused_if_bad():
+        orientation = _orientation(data)
+        if data.startswith(_PNG):
+            return _PNG + b"".join(_png_chunks(data, orientation))
+        if data.startswith(_JPEG):
+            return b"".join(_jpeg_segments(data, orientation))
+        if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+            return _webp(data, orientation)
+        if data.startswith(_TIFF):
+            return _as_png(data)
+    raise Refused(RefusalReason.NOT_AN_IMAGE, "a format whose metadata cannot be removed")
+
+
+def _orientation(data: bytes) -> int:
+    try:
+        with Image.open(io.BytesIO(data), formats=["PNG", "JPEG", "WEBP"]) as image:
+            found = image.getexif().get(ExifTags.Base.Orientation, _UPRIGHT)
+    except UnidentifiedImageError:
+        return _UPRIGHT  # as 12-bit, lossless and JPEG-LS files are read
+    return found if found in range(2, 9) else _UPRIGHT
+
+
+def _exif(orientation: int) -> bytes:
+    """A TIFF header and one entry: the orientation (Exif 2.32, 4.6.2)."""
+    return struct.pack("<2sHIHHHIHHI", b"II", 42, 8, 1, 0x0112, 3, 1, orientation, 0, 0)
+
+
+def _png_chunks(data: bytes, orientation: int) -> Iterator[bytes]:
+    at = len(_PNG)
+    while at < len(data):
+        length, kind = struct.unpack_from(">I4s", data, at)
+        chunk = data[at : at + 12 + length]
+        if len(chunk) != 12 + length:
+            raise ValueError("a chunk breaks off")
+        if kind in _PNG_KEPT or (kind == b"tEXt" and chunk[8:-4] == _PNG_MARK):
+            yield chunk
+        if kind == b"IHDR" and orientation != _UPRIGHT:
+            yield _png_chunk(b"eXIf", _exif(orientation))
+        if kind == b"IEND":
+            return
+        at += len(chunk)
+    raise ValueError("the end is missing")
+
+
+def _png_chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def _jpeg_segments(data: bytes, orientation: int) -> Iterator[bytes]:
+    """The segments up to the end of the image (ISO/IEC 10918-1 B.1.1), one EXIF of ours after the start."""
+    yield _SOI
+    if orientation != _UPRIGHT:
+        yield _segment(0xE1, b"Exif\0\0" + _exif(orientation))
+    at = len(_SOI)
+    while True:
+        if data[at] != 0xFF:
+            raise ValueError("a marker is missing")
+        marker = data[at + 1]
+        if marker == 0xFF:
+            at += 1
+            continue
+        if marker == _EOI:
+            yield bytes((0xFF, _EOI))
+            return
+        end = at + 2 if marker in _WITHOUT_LENGTH else at + 2 + struct.unpack_from(">H", data, at + 2)[0]
+        if marker == _SOS:
+            end = _end_of_scan(data, end)
+        if end > len(data):
+            raise ValueError("a segment breaks off")
+        yield _kept_segment(marker, data[at:end])
+        at = end
+
+
+def _kept_segment(marker: int, segment: bytes) -> bytes:
+    if marker != _COM and not 0xE0 <= marker <= 0xEF:
+        return segment
+    mark, length = _COLOUR_MARKS.get(marker, (b"\0", 0))
+    body = segment[4 : 4 + length]
+    if not body.startswith(mark) or len(body) < length:
+        return b""
+    return _segment(marker, body[:12] + b"\0\0" if marker == _APP0 else body)
+
+
+def _segment(marker: int, body: bytes) -> bytes:
+    return struct.pack(">2BH", 0xFF, marker, len(body) + 2) + body
+
+
+def _end_of_scan(data: bytes, at: int) -> int:
+    """Where the next marker stands that is neither a stuffed byte nor a restart."""
+    while True:
+        at = data.find(b"\xff", at)
+        if at < 0 or at + 1 >= len(data):
+            raise ValueError("the scan breaks off")
+        # JPEG-LS stuffs a bit, so that more than a zero may follow (ISO/IEC 14495-1 C.2.1).
+        if data[at + 1] >= 0x80 and not 0xD0 <= data[at + 1] <= 0xD7:
+            return at
+        at += 2
+
+
+def _webp(data: bytes, orientation: int) -> bytes:
+    """A RIFF container with the coded image alone (RFC 9649 2.7); animations are not stripped."""
+    chunks, at = [], 12
+    end = min(len(data), 8 + struct.unpack_from("<I", data, 4)[0])
+    while at + 8 <= end:
+        kind, length = struct.unpack_from("<4sI", data, at)
+        body = data[at + 8 : at + 8 + length]
+        if kind in {b"ANIM", b"ANMF"} or len(body) != length:
+            raise ValueError("an animation, or a chunk that breaks off")
+        if kind == b"VP8X":
+            flags = (body[0] & _WEBP_ALPHA) | (_WEBP_EXIF if orientation != _UPRIGHT else 0)
+            chunks.append((kind, bytes([flags]) + body[1:10]))
+        elif kind in _WEBP_KEPT:
+            chunks.append((kind, body))
+        at += 8 + length + length % 2
+    if orientation != _UPRIGHT:
+        chunks.append((b"EXIF", _exif(orientation)))
+    packed = b"".join(
+        struct.pack("<4sI", kind, len(body)) + body + bytes(len(body) % 2) for kind, body in chunks
+    )
+    return b"RIFF" + struct.pack("<I", len(packed) + 4) + b"WEBP" + packed
+
+
+def _as_png(data: bytes) -> bytes:
+    source = read_raster(data)
+    return imagecodecs.png_encode(source.levels if source.bits > 8 else source.levels.astype(np.uint8))

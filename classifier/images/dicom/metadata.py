@@ -1,0 +1,97 @@
+"""What Hilum keeps of a DICOM header: a fixed list of attributes as plain JSON values."""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import date
+from typing import Any
+
+from pydicom import Dataset
+from pydicom.datadict import dictionary_VR
+from pydicom.multival import MultiValue
+from pydicom.valuerep import IS, DSdecimal, DSfloat
+
+from classifier.images.decoded_image import Metadata
+
+KEYWORDS = (
+    "PatientID", "IssuerOfPatientID", "PatientName", "PatientSex", "PatientBirthDate", "PatientAge",
+    "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID", "AccessionNumber",
+    "StudyDate", "StudyTime", "SeriesDate", "SeriesTime", "AcquisitionDate", "AcquisitionTime",
+    "AcquisitionDateTime", "ContentDate", "ContentTime", "TimezoneOffsetFromUTC", "StudyDescription",
+    "SeriesDescription", "SeriesNumber", "InstanceNumber", "Modality", "BodyPartExamined",
+    "ViewPosition", "Laterality", "ImageLaterality", "PatientOrientation", "InstitutionName",
+    "Manufacturer", "ManufacturerModelName", "StationName", "PixelSpacing", "ImagerPixelSpacing",
+    "SliceThickness", "KVP", "PhotometricInterpretation", "LossyImageCompression", "BurnedInAnnotation",
+    "BitsStored", "Rows", "Columns", "SyntheticData",
+)  # fmt: skip
+_UNREADABLE = (ValueError, TypeError, NotImplementedError, ArithmeticError, LookupError, AttributeError)
+_NUMBERS = {"DS", "IS"}
+_MAX_TEXT, _MAX_VALUES = 256, 16
+_BEYOND_MEASURE = 1e15  # no header measures anything by it, and products of two would overflow
+# Many writers leave out the unit of years.
+_AGE = re.compile(r"(\d{1,3})([DWMY]?)", re.ASCII | re.IGNORECASE)
+_AGE_UNITS = {"": 1.0, "Y": 1.0, "M": 30.4375 / 365.25, "W": 7 / 365.25, "D": 1 / 365.25}
+
+
+def metadata_of(dataset: Dataset) -> Metadata:
+    """The kept attributes that are present; None where an attribute is empty or cannot be read."""
+    kept: Metadata = {}
+    for keyword in KEYWORDS:
+        if keyword in dataset:
+            value = _plain(_value(dataset, keyword))
+            kept[keyword] = _numeric(value) if dictionary_VR(keyword) in _NUMBERS else value
+    kept["TransferSyntaxUID"] = str(dataset.file_meta.get("TransferSyntaxUID", "")) or None
+    return kept
+
+
+def _value(dataset: Dataset, keyword: str) -> Any:
+    try:
+        return dataset.get(keyword)
+    except _UNREADABLE:
+        return None
+
+
+def _plain(value: Any) -> str | float | list | None:
+    if isinstance(value, MultiValue | list | tuple):
+        return [_plain(item) for item in list(value)[:_MAX_VALUES]]
+    if isinstance(value, IS | DSfloat | DSdecimal | int | float):
+        return float(value) if math.isfinite(value) else None
+    if value is None:
+        return None
+    text = "".join(c for c in str(value) if c.isprintable()).strip()
+    return text[:_MAX_TEXT] or None
+
+
+def number(value: Any) -> float | None:
+    """The first of DICOM's numbers in `value`, also with a decimal comma; None where there is none to use."""
+    if isinstance(value, MultiValue | list | tuple):
+        value = value[0] if value else None
+    try:
+        found = float(value.strip().replace(",", ".") if isinstance(value, str) else value)
+    except (TypeError, ValueError):
+        return None
+    return found if abs(found) < _BEYOND_MEASURE else None
+
+
+def _numeric(value: str | float | list | None) -> float | list | None:
+    return [number(item) for item in value] if isinstance(value, list) else number(value)
+
+
+def age_in_years(metadata: Metadata) -> float | None:
+    """Age at the study by PatientAge (PS3.5 6.2, AS), else from birth to study date; None if unknown."""
+    stated = metadata.get("PatientAge")
+    age = _AGE.fullmatch(stated) if isinstance(stated, str) else None
+    if age is not None:
+        return int(age[1]) * _AGE_UNITS[age[2].upper()]
+    born, seen = _date(metadata.get("PatientBirthDate")), _date(metadata.get("StudyDate"))
+    if born is None or seen is None or seen < born:
+        return None
+    return (seen - born).days / 365.25
+
+
+def _date(value: object) -> date | None:
+    try:
+        return date.fromisoformat(value.replace(".", "")) if isinstance(value, str) else None
+    except ValueError:
+        return None

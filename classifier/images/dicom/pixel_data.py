@@ -1,0 +1,237 @@
+"""DICOM pixel data to an array of stored values, for every transfer syntax that has a free decoder."""
+
+from __future__ import annotations
+
+import io
+import struct
+
+import imagecodecs
+import numpy as np
+from pydicom import Dataset
+from pydicom.encaps import encapsulate, generate_fragments
+from pydicom.pixels import get_decoder, pixel_array
+from pydicom.uid import (
+    HTJ2KLossless,
+    HTJ2KLosslessRPCL,
+    JPEG2000Lossless,
+    JPEG2000TransferSyntaxes,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    JPEGLSTransferSyntaxes,
+    RLELossless,
+)
+
+from classifier.contract import RefusalReason
+from classifier.errors import Refused, undecodable_if_broken
+from classifier.images.codestream import Declared, check_end, check_scans, declared, syntax_of, unboxed
+from classifier.images.dicom.palette_color import looked_up
+
+_LOSSY_JPEG = {JPEGBaseline8Bit, JPEGExtended12Bit}
+_LOSSLESS = {
+    RLELossless,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    JPEG2000Lossless,
+    HTJ2KLossless,
+    HTJ2KLosslessRPCL,
+}
+_FAMILIES = (
+    _LOSSY_JPEG,
+    {JPEGLossless, JPEGLosslessSV1},
+    set(JPEGLSTransferSyntaxes),
+    set(JPEG2000TransferSyntaxes),
+)
+_SMOOTH = 0.05
+_QUICKEST = {"pylibjpeg": 0, "pyjpegls": 1, "pillow": 2, "gdcm": 3}
+
+
+def stored_values(dataset: Dataset) -> np.ndarray:
+    """Stored values (rows, columns) of the only frame, or RGB (rows, columns, 3) for colour.
+
+    A lossy codec may overshoot the stored bits: values are clipped to them, never masked. `dataset` comes
+    to say what it lacked and what the codestream knows better. Raises Refused(undecodable).
+    """
+    with undecodable_if_broken():
+        _complete(dataset)
+        compressed = dataset.file_meta.TransferSyntaxUID.is_encapsulated
+        if compressed or dataset["PixelData"].is_undefined_length:
+            pixels = _decompressed(dataset)
+        else:
+            pixels = _raw(dataset)
+        if dataset.PhotometricInterpretation == "PALETTE COLOR":
+            if pixels.ndim != 2:
+                raise ValueError("a palette of several samples a pixel")
+            return looked_up(pixels, dataset)
+        return _clipped(pixels, dataset) if pixels.ndim == 2 else pixels
+
+
+def _complete(dataset: Dataset) -> None:
+    """Put in what some writers leave out, and take away what a single frame does not need.
+
+    Raises ValueError.
+    """
+    dataset.SamplesPerPixel = int(dataset.get("SamplesPerPixel") or 1)
+    dataset.PixelRepresentation = int(dataset.get("PixelRepresentation") or 0)
+    if not 1 <= int(dataset.BitsStored) <= 32:
+        raise ValueError("an impossible number of bits is stored")
+    stated = str(dataset.get("PhotometricInterpretation") or "").strip("\0 ").upper()
+    dataset.PhotometricInterpretation = stated or ("MONOCHROME2" if dataset.SamplesPerPixel == 1 else "")
+    if dataset.SamplesPerPixel > 1 and dataset.get("PlanarConfiguration") is None:
+        dataset.PlanarConfiguration = 0
+    for keyword in ("NumberOfFrames", "ExtendedOffsetTable", "ExtendedOffsetTableLengths"):
+        if keyword in dataset:
+            del dataset[keyword]
+
+
+def _raw(dataset: Dataset) -> np.ndarray:
+    if int(dataset.BitsAllocated) not in {1, 8, 16, 32}:
+        raise ValueError("an unusual number of bits is allocated")
+    whole = dataset.Rows * dataset.Columns * 3 * int(dataset.BitsAllocated) // 8
+    if dataset.PhotometricInterpretation == "YBR_FULL_422" and len(dataset.PixelData) >= whole:
+        dataset.PhotometricInterpretation = "YBR_FULL"  # the chroma is said to be halved, and is not
+    pixels = pixel_array(dataset, index=0, correct_unused_bits=False)
+    allocated, stored = 8 * pixels.dtype.itemsize, int(dataset.BitsStored)
+    if pixels.ndim != 2 or not 1 <= stored < allocated or int(dataset.BitsAllocated) == 1:
+        return pixels
+    spare = int(dataset.get("HighBit") or 0) + 1 - stored
+    # A high bit above the stored ones says that they lie at the top of the word; some writers only say so.
+    if 0 < spare <= allocated - stored and (pixels.astype(np.int64) & -(1 << stored)).any():
+        pixels = pixels >> spare
+    return _stored_bits(pixels, dataset)
+
+
+def _stored_bits(pixels: np.ndarray, dataset: Dataset) -> np.ndarray:
+    """Values less what lies in the bits above the stored ones: overlays (PS3.5 8.1.1).
+
+    Where the image goes on in those bits it is the header that is wrong: `dataset` comes to say how many
+    bits there are.
+    """
+    stored, top, bottom = int(dataset.BitsStored), int(pixels.max()), int(pixels.min())
+    alone = _sign_extended(pixels, stored)
+    within = bottom >= 0 and top >> stored == 0
+    if within or not _goes_on(pixels, alone, stored):
+        return alone
+    dataset.BitsStored = max(top, -1 - bottom).bit_length() + int(dataset.PixelRepresentation)
+    return pixels
+
+
+def _goes_on(pixels: np.ndarray, alone: np.ndarray, bits: int) -> bool:
+    """Whether `pixels` pass smoothly where the `bits` that they have `alone` overflow.
+
+    Overlays never do: of the steps between neighbours that they make, at most 3 % are small, and those by
+    chance; of those in an image cut at too few bits it is 9 % or more.
+    """
+    rows = slice(None, None, 1 + len(pixels) // 1000)
+    whole, less = (np.abs(np.diff(p[rows].astype(np.int64), axis=1)) for p in (pixels, alone))
+    told = whole[whole != less]
+    return told.size > 0 and (told < (1 << bits) / 4).mean() > _SMOOTH
+
+
+def _sign_extended(pixels: np.ndarray, bits: int) -> np.ndarray:
+    """The lowest `bits` of each value alone, as a number of the type that `pixels` has."""
+    spare = 8 * pixels.dtype.itemsize - bits
+    return pixels << spare >> spare if spare > 0 else pixels
+
+
+def _decompressed(dataset: Dataset) -> np.ndarray:
+    stream = _stream(dataset)
+    found = declared(stream)
+    _check(found, stream, dataset)
+    _settle_syntax(dataset, stream)
+    dataset.PixelData = encapsulate([stream], has_bot=False)
+    dataset["PixelData"].is_undefined_length = True
+    stored = int(dataset.BitsStored)
+    if found:
+        # Decoders trust the header, and go astray where the codestream is deeper.
+        dataset.BitsStored = max(stored, found.bits)
+    pixels = _decoded(dataset, stream)
+    dataset.BitsStored = stored
+    if pixels.ndim != 2:
+        return pixels
+    if dataset.file_meta.TransferSyntaxUID in _LOSSLESS:
+        return _stored_bits(pixels, dataset)
+    return _settled(pixels, dataset, found.bits if found else stored)
+
+
+def _settled(pixels: np.ndarray, dataset: Dataset, bits: int) -> np.ndarray:
+    """Lossy values with their sign; `bits` is the depth of the codestream."""
+    stored, signed = int(dataset.BitsStored), int(dataset.PixelRepresentation)
+    if signed:
+        pixels = _sign_extended(pixels, bits)
+        if pixels.min() >= 0 and int(pixels.max()) >> stored - 1 == 1:
+            pixels = _sign_extended(pixels, stored)
+    # A lossy codec overshoots a little; beyond twice the range it is the header that is wrong.
+    if max(int(pixels.max()), -1 - int(pixels.min())) >> stored + 1 - signed:
+        dataset.BitsStored = bits
+    return pixels
+
+
+def _stream(dataset: Dataset) -> bytes:
+    """The codestream of the only frame, from however many fragments, whatever their offset table says."""
+    buffer = io.BytesIO(dataset.PixelData)
+    if struct.unpack("<2H", buffer.read(4)) != (0xFFFE, 0xE000):
+        raise ValueError("the fragments do not begin with an offset table")
+    buffer.seek(struct.unpack("<L", buffer.read(4))[0], io.SEEK_CUR)
+    return unboxed(b"".join(generate_fragments(buffer)))
+
+
+def _check(found: Declared | None, stream: bytes, dataset: Dataset) -> None:
+    """Raise ValueError before decoding where the codestream is not the image that the header declares."""
+    if found is None:
+        return
+    if found.syntax in JPEGLSTransferSyntaxes:
+        check_end(stream)  # CharLS, behind every decoder of it, counts for seconds past an odd end
+    if found.syntax in _LOSSY_JPEG:
+        check_scans(stream)
+    if found[:3] != (dataset.Rows, dataset.Columns, dataset.SamplesPerPixel):
+        raise ValueError("the codestream is not of the declared size")
+    if found.bits > 16:
+        raise ValueError("more than 16 bits a sample are compressed")
+    if found.bits > dataset.BitsAllocated:
+        dataset.BitsAllocated, dataset.BitsStored = 16, found.bits
+
+
+def _settle_syntax(dataset: Dataset, stream: bytes) -> None:
+    """Let the codestream overrule a transfer syntax that it is not of."""
+    stated, actual = dataset.file_meta.TransferSyntaxUID, syntax_of(stream)
+    if actual is not None and not any({stated, actual} <= family for family in _FAMILIES):
+        dataset.file_meta.TransferSyntaxUID = actual
+
+
+def _decoded(dataset: Dataset, stream: bytes) -> np.ndarray:
+    syntax = dataset.file_meta.TransferSyntaxUID
+    refusal = Refused(RefusalReason.UNDECODABLE, "no decoder")
+    available = get_decoder(syntax).available_plugins
+    for plugin in sorted(available, key=lambda name: _QUICKEST.get(name, len(_QUICKEST))):
+        try:
+            with undecodable_if_broken():
+                return pixel_array(dataset, index=0, decoding_plugin=plugin, correct_unused_bits=False)
+        except Refused as refused:
+            refusal = refused
+    if syntax not in _LOSSY_JPEG or dataset.SamplesPerPixel != 1:
+        raise refusal
+    return _jpeg_of_any_kind(dataset, stream)
+
+
+def _jpeg_of_any_kind(dataset: Dataset, stream: bytes) -> np.ndarray:
+    """Progressive JPEG, and 12-bit JPEG with a scan header that no plugin of pydicom accepts."""
+    check_end(stream)  # this decoder fills up with grey what is missing of a stream
+    pixels = imagecodecs.jpeg_decode(stream)
+    if pixels.shape != (dataset.Rows, dataset.Columns):
+        raise ValueError("the codestream is not of the declared size")
+    return pixels.view(pixels.dtype.str.replace("u", "i")) if dataset.PixelRepresentation else pixels
+
+
+def _clipped(pixels: np.ndarray, dataset: Dataset) -> np.ndarray:
+    low, count = 0, 1 << dataset.BitsStored
+    if dataset.PixelRepresentation:
+        low = -count // 2
+    high = low + count - 1
+    info = np.iinfo(pixels.dtype)
+    if low <= info.min and high >= info.max:
+        return pixels
+    return np.clip(pixels, max(low, info.min), min(high, info.max))

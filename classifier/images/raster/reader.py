@@ -1,0 +1,223 @@
+"""PNG, JPEG, TIFF and WebP files."""
+
+from __future__ import annotations
+
+import io
+import struct
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import imagecodecs
+import numpy as np
+from PIL import ExifTags, Image, TiffImagePlugin
+from pydicom.uid import JPEGLossless, JPEGLSNearLossless
+
+from classifier.contract import RefusalReason, Slot
+from classifier.errors import Refused, undecodable_if_broken
+from classifier.images.codestream import Declared, check_end, check_scans, declared
+from classifier.images.limits import MAX_PIXELS
+from classifier.images.source import LUNG_WINDOW, Source, check_size, digest, luma
+
+SYNTHETIC_KEY, SYNTHETIC_TEXT = "Synthetic", "Hilum phantom"
+_PNG_DEPTH_AT = 24
+_TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_MINISWHITE, _REDUCED, _MAX_REDUCED = 0, 1, 16
+_WEBP_ANIMATED = 2
+_NOT_PILLOWS = {JPEGLossless, JPEGLSNearLossless}
+_DEEP = {"I;16", "I;16L", "I;16B", "I", "F"}
+
+Image.MAX_IMAGE_PIXELS = MAX_PIXELS
+# Pillow knows 16-bit grey whose zero is white in little endian only; either way it leaves the turning to us.
+TiffImagePlugin.OPEN_INFO[TiffImagePlugin.MM, _MINISWHITE, (1,), 1, (16,), ()] = ("I;16B", "I;16B")
+
+
+def format_of(data: bytes) -> str | None:
+    """The format that an image file is of by its first bytes, in Pillow's words; None for any other file."""
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "PNG"
+    if data.startswith(b"\xff\xd8\xff"):
+        return "JPEG"
+    if data.startswith(_TIFF_STARTS):
+        return "TIFF"
+    return "WEBP" if data[:4] == b"RIFF" and data[8:12] == b"WEBP" else None
+
+
+def read_raster(data: bytes, claimed: Slot | None = None) -> Source:
+    """Source of an image file; `claimed` says whether it is an X-ray (default) or a CT slice.
+
+    A CT slice without Hounsfield units is taken to have been exported in the lung window.
+    Raises Refused(undecodable | too_large | too_small), and unsupported_modality for several images.
+    """
+    with warnings.catch_warnings(), refused_if_bad():
+        warnings.simplefilter("ignore")
+        kind = format_of(data)
+        if kind == "WEBP":
+            _check_webp(data)
+        if kind == "JPEG":
+            check_scans(data)
+        unusual = _unusual(data) if kind == "JPEG" else None
+        if unusual:
+            levels, bits, synthetic = _unusual_jpeg(data, unusual), unusual.bits, False
+        else:
+            with Image.open(io.BytesIO(data), formats=[kind]) as image:
+                check_size(image.height, image.width)
+                _check_single(image)
+                levels, bits = _grey_levels(image, data)
+                levels = _turned(levels, image.getexif().get(ExifTags.Base.Orientation, 1))
+                synthetic = image.info.get(SYNTHETIC_KEY) == SYNTHETIC_TEXT
+    return _as_source(levels, bits, synthetic, claimed)
+
+
+@contextmanager
+def refused_if_bad() -> Iterator[None]:
+    """Turn whatever Pillow and its like raise into Refused(undecodable | too_large)."""
+    with undecodable_if_broken():
+        try:
+            yield
+        except Image.DecompressionBombError as error:
+            raise Refused(RefusalReason.TOO_LARGE, "declares too many pixels") from error
+
+
+def _check_webp(data: bytes) -> None:
+    """Judge a WebP file by its header (RFC 9649 2.5 to 2.7): Pillow takes memory for it on opening."""
+    chunk, body = data[12:16], data[20:30]
+    if chunk == b"VP8X":
+        columns, rows = (int.from_bytes(body[at : at + 3], "little") + 1 for at in (4, 7))
+        if body[0] & _WEBP_ANIMATED:
+            raise Refused(RefusalReason.UNSUPPORTED_MODALITY, "several images in one file")
+    elif chunk == b"VP8L":
+        packed = int.from_bytes(body[1:5], "little")
+        columns, rows = (packed & 0x3FFF) + 1, (packed >> 14 & 0x3FFF) + 1
+    else:
+        columns, rows = (side & 0x3FFF for side in struct.unpack("<2H", body[6:10]))
+    check_size(rows, columns)
+
+
+def _check_single(image: Image.Image) -> None:
+    """Raise Refused for a file of several images; smaller copies of the one (TIFF 6.0, 254) do not count.
+
+    Nor do the further images of a JPEG file, which cameras add: depth maps, gain maps, previews.
+    """
+    if image.format in {"JPEG", "MPO"} or not getattr(image, "is_animated", False):
+        return
+    if image.format == "TIFF":
+        for page in range(1, _MAX_REDUCED):
+            try:
+                image.seek(page)
+            except EOFError:
+                image.seek(0)
+                return
+            if not image.tag_v2.get(254, 0) & _REDUCED:
+                break
+    raise Refused(RefusalReason.UNSUPPORTED_MODALITY, "several images in one file")
+
+
+def _unusual(data: bytes) -> Declared | None:
+    """What a JPEG file declares that Pillow does not read: other than 8 bits, lossless, JPEG-LS."""
+    try:
+        found = declared(data)
+    except ValueError:
+        return None
+    return found if found and (found.bits != 8 or found.syntax in _NOT_PILLOWS) else None
+
+
+def _unusual_jpeg(data: bytes, found: Declared) -> np.ndarray:
+    check_size(found.rows, found.columns)
+    check_end(data)
+    if found.samples not in {1, 3}:
+        raise ValueError("an unusual number of colours")
+    decode = imagecodecs.jpegls_decode if found.syntax == JPEGLSNearLossless else imagecodecs.jpeg_decode
+    pixels = decode(data)
+    if pixels.shape[:2] != (found.rows, found.columns):
+        raise ValueError("the codestream is not of the declared size")
+    levels = luma(pixels) if pixels.ndim == 3 else pixels
+    return np.minimum(levels, (1 << found.bits) - 1).astype(np.uint16)
+
+
+def _as_source(levels: np.ndarray, bits: int, synthetic: bool, claimed: Slot | None) -> Source:
+    slot = Slot.PHANTOM if synthetic else Slot.CT if claimed is Slot.CT else Slot.CXR
+    slope, intercept, window = 1.0, 0.0, None
+    if slot is Slot.CT:
+        window = LUNG_WINDOW
+        slope, intercept = window[1] / ((1 << bits) - 1), window[0] - window[1] / 2
+    return Source(
+        levels=levels,
+        bits=bits,
+        slot=slot,
+        synthetic=synthetic,
+        pixel_sha256=digest(levels if bits > 8 else levels.astype(np.uint8)),
+        slope=slope,
+        intercept=intercept,
+        window=window,
+    )
+
+
+def _grey_levels(image: Image.Image, data: bytes) -> tuple[np.ndarray, int]:
+    """Levels (H, W) uint16 and their depth in bits; what is transparent lies over black."""
+    deep_colour = _deep_colour(image, data)
+    if deep_colour is not None:
+        return _over_black(deep_colour), 16
+    image.load()
+    if image.mode in _DEEP:
+        return _deep_grey(image), 16
+    if image.mode in {"La", "RGBa"}:
+        pixels = np.asarray(image)  # multiplied with its opacity, which is to lie over black
+        return (luma(pixels[..., :3]) if image.mode == "RGBa" else pixels[..., 0].astype(np.uint16)), 8
+    if "transparency" in image.info or image.mode in {"RGBA", "LA", "PA"}:
+        return _over_black(np.asarray(image.convert("RGBA"))), 8
+    if image.mode in {"L", "1"}:
+        return np.asarray(image.convert("L")).astype(np.uint16), 8
+    return luma(np.asarray(image.convert("RGB"))), 8
+
+
+def _deep_colour(image: Image.Image, data: bytes) -> np.ndarray | None:
+    """16-bit colours (H, W, 2..4): Pillow would cut them to 8 bits, which turns a 12-bit image black."""
+    if image.format == "PNG" and data[_PNG_DEPTH_AT] == 16 and image.mode not in _DEEP:
+        return imagecodecs.png_decode(data)
+    if image.format == "TIFF" and image.mode.startswith("RGB") and image.tag_v2.get(258, (8,))[0] == 16:
+        return imagecodecs.tiff_decode(data)[..., : 4 if image.mode == "RGBA" else 3]
+    return None
+
+
+def _deep_grey(image: Image.Image) -> np.ndarray:
+    """Levels 0..65535 of a grey image of 16 bits, or of signed, 32-bit or fractional values, scaled."""
+    pixels = np.asarray(image)
+    if image.mode in {"I", "F"}:
+        low, high = float(pixels.min()), float(pixels.max())
+        if not np.isfinite([low, high]).all():
+            raise ValueError("values that are no numbers")
+        pixels = np.rint((pixels.astype(np.float64) - low) * (65535 / ((high - low) or 1)))
+    levels = pixels.astype(np.uint16)
+    inverted = image.format == "TIFF" and image.tag_v2.get(262) == _MINISWHITE
+    return np.uint16(65535) - levels if inverted else levels
+
+
+def _over_black(pixels: np.ndarray) -> np.ndarray:
+    """Grey (H, W) uint16 of (H, W, 2..4) with or without alpha as the last channel."""
+    colours = pixels[..., :3] if pixels.shape[2] > 2 else pixels[..., [0, 0, 0]]
+    grey = luma(colours)
+    if pixels.shape[2] == 3:
+        return grey
+    opacity = pixels[..., -1] / np.float32(np.iinfo(pixels.dtype).max)
+    return np.rint(grey * opacity).astype(np.uint16)
+
+
+def _turned(levels: np.ndarray, orientation: int) -> np.ndarray:
+    """`levels` as the camera's EXIF orientation (1 to 8) wants them seen."""
+    match orientation:
+        case 2:
+            levels = levels[:, ::-1]
+        case 3:
+            levels = levels[::-1, ::-1]
+        case 4:
+            levels = levels[::-1]
+        case 5:
+            levels = levels.T
+        case 6:
+            levels = np.rot90(levels, -1)
+        case 7:
+            levels = levels[::-1, ::-1].T
+        case 8:
+            levels = np.rot90(levels)
+    return np.ascontiguousarray(levels)

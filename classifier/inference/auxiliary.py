@@ -1,0 +1,82 @@
+"""What an artifact carries besides its classifier: the gate, and the lung segmenter."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from classifier.artifact.weights import Artifact
+from classifier.contract import AbstentionReason, ModelSpec
+from classifier.networks.input_check import gate_input, load_input_check
+from classifier.networks.lung_segmenter import inside_lungs, load_segmenter, lung_box, lung_mask
+from classifier.networks.preprocess import WHOLE, Box, on_pixels
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Why an image is stopped (None: it passes), its lungs' mask (None: nobody looked), the part to read."""
+
+    stopped: AbstentionReason | None = None
+    lungs: np.ndarray | None = None
+    box: Box = WHOLE
+
+    def inside_lungs(self, grid: np.ndarray) -> float | None:
+        """Share of the positive part of a map (h, w) of the box inside the lungs; None: not to be said."""
+        return None if self.lungs is None else inside_lungs(grid, self.lungs, self.box)
+
+
+class Companions:
+    """An artifact's gate and segmenter on one device; one that it does not carry has nothing to say.
+
+    Raises ArtifactError (key_mismatch) where their tensors do not fit.
+    """
+
+    def __init__(self, artifact: Artifact, device: torch.device) -> None:
+        self.device = device
+        self.spec = artifact.spec
+        self.gate = load_input_check(artifact.gate).to(device) if artifact.gate else None
+        self.segmenter = load_segmenter(artifact.segmenter, device) if artifact.segmenter else None
+
+    def look(self, working: Sequence[np.ndarray]) -> list[Seen]:
+        """What there is to say of each working image (H, W) uint16."""
+        reasons: Sequence[AbstentionReason | None] = [None] * len(working)
+        masks: Sequence[np.ndarray | None] = [None] * len(working)
+        if self.gate is not None:
+            unit = torch.stack([gate_input(image) for image in working]).to(self.device)
+            reasons = [verdict.reason for verdict in self.gate.judge(unit)]
+        if self.segmenter is not None:
+            masks = lung_mask(self.segmenter, working)
+        boxes = [box_of(mask, image.shape, self.spec) for mask, image in zip(masks, working, strict=True)]
+        return [Seen(*seen) for seen in zip(reasons, masks, boxes, strict=True)]
+
+
+def box_of(mask: np.ndarray | None, shape: tuple[int, int], spec: ModelSpec) -> Box:
+    """The part of a working image of `shape` (rows, columns) that the spec wants classified."""
+    found = None
+    if spec.crop == "lungs" and mask is not None:
+        found = lung_box(mask, spec.crop_margin)
+    return on_pixels(found, shape) if found else WHOLE
+
+
+def lung_boxes(spec: ModelSpec, segmenter: Mapping[str, Tensor] | None) -> dict[str, Any]:
+    """What `squares.unit_squares` wants to know of the part that is kept of each image.
+
+    Raises ValueError where lungs are to be found and there is no segmenter.
+    """
+    if spec.crop == "whole":
+        return {}
+    if not segmenter:
+        raise ValueError("--crop lungs needs a lung segmenter: name a model that carries one (--companions)")
+    network = load_segmenter(segmenter)
+
+    def find(working: np.ndarray) -> Box:
+        return box_of(lung_mask(network, [working])[0], working.shape, spec)
+
+    digest = hashlib.sha256(b"".join(segmenter[name].numpy().tobytes() for name in sorted(segmenter)))
+    return {"box_of": find, "boxes": f"{spec.crop} {spec.crop_margin} {digest.hexdigest()}"}

@@ -1,0 +1,123 @@
+"""The gate: is this a whole frontal chest X-ray, of a kind that was seen in training?
+
+A small network of its own with a Gaussian over its features (Lee et al. 2018, arXiv:1807.03888). Everything
+that it decides by is a number in its state, no sample is stored: it travels in the artifact as `gate.*`,
+unchanged through retraining.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from classifier.artifact.header import KEY_MISMATCH, ArtifactError
+from classifier.contract import AbstentionReason
+from classifier.networks.preprocess import unit_square
+from classifier.networks.resnet_v2 import conv1x1
+from classifier.networks.torchvision_ops import torchvision
+
+BasicBlock = torchvision.models.resnet.BasicBlock
+
+SIZE = 112
+CLIP_PERCENTILES = (0.5, 99.5)
+STEM, WIDTHS = 16, (32, 64, 96, 128)
+FRONTAL, LATERAL, CUT_OFF, TURNED, STRANGER = KINDS = ("frontal", "lateral", "cut_off", "turned", "stranger")
+REASONS: Mapping[str, AbstentionReason] = {
+    LATERAL: AbstentionReason.LATERAL_VIEW,
+    CUT_OFF: AbstentionReason.LUNGS_CUT_OFF,
+    TURNED: AbstentionReason.OUT_OF_DISTRIBUTION,
+    STRANGER: AbstentionReason.NOT_A_CHEST_XRAY,
+}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`reason` is None where the image may pass.
+
+    `kinds` holds a probability per kind of KINDS; `distance` is the Mahalanobis distance of the image's
+    features from those of frontal chest X-rays, over the largest one that passes (above 1: unlike them).
+    """
+
+    reason: AbstentionReason | None
+    kinds: Mapping[str, float]
+    distance: float
+
+
+class InputCheck(nn.Module):
+    """A residual network of four basic blocks, and the numbers by which its output becomes a verdict."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        inputs = (STEM, *WIDTHS[:-1])
+        self.stem = nn.Sequential(
+            nn.Conv2d(1, STEM, 3, stride=2, padding=1, bias=False),
+            nn.BatchNorm2d(STEM),
+            nn.ReLU(inplace=True),
+        )
+        self.blocks = nn.Sequential(*(_block(i, o) for i, o in zip(inputs, WIDTHS, strict=True)))
+        self.dropout = nn.Dropout(0.1)
+        self.head = nn.Linear(WIDTHS[-1], len(KINDS))
+        self.register_buffer("frontal_from", torch.tensor(0.5))
+        self.register_buffer("centre", torch.zeros(WIDTHS[-1]))
+        self.register_buffer("whitening", torch.eye(WIDTHS[-1]))
+        self.register_buffer("farthest", torch.tensor(1.0))
+
+    def features(self, unit: Tensor) -> Tensor:
+        """Unit squares (N, 1, SIZE, SIZE) in 0..1 to pooled features (N, 128)."""
+        return self.blocks(self.stem((unit - 0.5) / 0.25)).mean(dim=(2, 3))
+
+    def forward(self, unit: Tensor) -> Tensor:
+        """Logits (N, kinds)."""
+        return self.head(self.dropout(self.features(unit)))
+
+    @torch.inference_mode()
+    def measure(self, unit: Tensor) -> tuple[Tensor, Tensor]:
+        """Probabilities (N, kinds) and distances (N,), for a network in evaluation mode."""
+        features = self.features(unit)
+        distance = ((features - self.centre) @ self.whitening).norm(dim=1) / self.farthest
+        return self.head(features).softmax(dim=1), distance
+
+    def judge(self, unit: Tensor) -> list[Verdict]:
+        """A verdict an image."""
+        probabilities, distances = self.measure(unit)
+        frontal_from = float(self.frontal_from)
+        return [
+            verdict_of(row, distance, frontal_from)
+            for row, distance in zip(probabilities.tolist(), distances.tolist(), strict=True)
+        ]
+
+
+def verdict_of(probabilities: Sequence[float], distance: float, frontal_from: float) -> Verdict:
+    """Not frontal enough: the likeliest other kind says why. Frontal, but far off: unlike the training."""
+    kinds = dict(zip(KINDS, probabilities, strict=True))
+    reason = None
+    if not kinds[FRONTAL] >= frontal_from:
+        reason = REASONS[max(REASONS, key=kinds.__getitem__)]
+    elif not distance <= 1:
+        reason = AbstentionReason.OUT_OF_DISTRIBUTION
+    return Verdict(reason, kinds, distance)
+
+
+def gate_input(working: np.ndarray) -> Tensor:
+    """Working image (H, W) uint16 to the gate's unit square (1, SIZE, SIZE)."""
+    return unit_square(working, SIZE, CLIP_PERCENTILES)
+
+
+def load_input_check(state: Mapping[str, Tensor]) -> InputCheck:
+    """The gate of an artifact's `gate.*` tensors; raises ArtifactError (key_mismatch)."""
+    gate = InputCheck()
+    own = gate.state_dict()
+    wrong = sorted(own.keys() ^ state.keys()) or [n for n in own if own[n].shape != state[n].shape]
+    if wrong:
+        raise ArtifactError(KEY_MISMATCH, f"the gate's tensors do not fit: {wrong[:3]}")
+    gate.load_state_dict(dict(state))
+    return gate.eval()
+
+
+def _block(inputs: int, outputs: int) -> nn.Module:
+    shortcut = nn.Sequential(conv1x1(inputs, outputs, 2), nn.BatchNorm2d(outputs))
+    return BasicBlock(inputs, outputs, stride=2, downsample=shortcut)

@@ -1,0 +1,38 @@
+"""torchvision's ResNet (v1.5) behind the interface of `ResNetV2`: the second architecture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from classifier.networks.torchvision_ops import torchvision
+
+resnet = torchvision.models.resnet
+
+
+class ResNetV1(resnet.ResNet):
+    """torchvision's bottleneck ResNet for images of shape (N, channels, H, W); returns logits (N, classes).
+
+    Parameters are named as torchvision names them; only the stem differs when `channels` is not 3.
+    """
+
+    def __init__(
+        self, classes: int, *, layers: Sequence[int] = (3, 4, 6, 3), channels: int = 1, dropout: float = 0.0
+    ) -> None:
+        super().__init__(resnet.Bottleneck, list(layers), num_classes=classes)
+        if channels != 3:
+            self.conv1 = nn.Conv2d(channels, 64, 7, stride=2, padding=3, bias=False)
+            nn.init.kaiming_normal_(self.conv1.weight, mode="fan_out", nonlinearity="relu")
+        self.dropout = nn.Dropout(dropout)
+        self.features = self.fc.in_features
+
+    def forward_features(self, x: Tensor) -> Tensor:
+        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
+        return self.layer4(self.layer3(self.layer2(self.layer1(x))))
+
+    def forward_head(self, features: Tensor) -> Tensor:
+        return self.fc(self.dropout(features.mean(dim=(2, 3))))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.forward_head(self.forward_features(x))

@@ -1,0 +1,167 @@
+"""The options of a training run: as a record for programs, as arguments for people."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from classifier.contract import Slot
+from classifier.training.loss import LOSSES
+
+
+@dataclass(frozen=True)
+class Config:
+    """What a training run is asked for; the command's options have the same names."""
+
+    manifest: Path
+    out: Path
+    where: tuple[str, ...] = ()
+    name: str = "cxr"
+    slot: str = "cxr"
+    findings: tuple[str, ...] | None = None
+    arch: str = "resnetv2"
+    layers: tuple[int, ...] = (3, 4, 6, 3)
+    width: int = 64
+    activation: str = "softmax"
+    size: int = 160
+    crop: str = "whole"
+    hounsfield: tuple[float, ...] | None = None
+    epochs: int = 30
+    epoch_images: int | None = None
+    max_minutes: float | None = None
+    patience: int = 8
+    batch: int = 32
+    optimiser: str = "adamw"
+    lr: float = 8e-4
+    weight_decay: float = 0.05
+    warmup: float = 0.04
+    freeze: float = 0.0
+    loss: str = "cross_entropy"
+    balance: str = "draw"
+    group_robust: float = 0.0
+    label_smoothing: float = 0.05
+    dropout: float = 0.2
+    clip: float = 1.0
+    ema: float = 0.998
+    source_balance: float = 0.75
+    flip: float = 0.0
+    progressive: bool = True
+    seed: int = 0
+    pretrained: str | None = None
+    companions: Path | None = None
+    cache: Path | None = None
+    about: Path | None = None
+    calibration: str = "bias"
+    shortcuts: int = 500
+    road: int = 0
+    folds: int | None = None
+    fold: int | None = None
+    fold_by: str = "patient"
+    storage: str = "int8"
+    device: str = "auto"
+    devices: int = 1
+    precision: str = "auto"
+    threads: int | None = None
+    resume: bool = False
+    json: bool = False
+
+
+def names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in names(text))
+
+
+def _floats(text: str) -> tuple[float, ...]:
+    return tuple(float(number) for number in names(text))
+
+
+SPLIT_NOTE = "the manifest's `split` column, or 70 / 10 / 20 %% by patient, even over sources and findings"
+OPTIONS = {  # name: (type or choices, what it does)
+    "where": (
+        names,
+        "only the manifest's rows for which all of these hold, as in source=nih,finding!=normal",
+    ),
+    "name": (str, "the model's name"),
+    "slot": ([slot.value for slot in Slot], "the kind of image that the model is for"),
+    "findings": (names, "comma-separated, in the order of the outputs (default: those of the manifest)"),
+    "arch": (["resnetv2", "resnet50"], "architecture"),
+    "layers": (numbers, "blocks of the four stages (default: 3,4,6,3, which is ResNet-50)"),
+    "width": (int, "channels of the first stage"),
+    "activation": (["softmax", "sigmoid"], "softmax: one finding an image; sigmoid: any number"),
+    "size": (int, "side of the square input in pixels, a multiple of 32"),
+    "crop": (["whole", "lungs"], "what the network sees; lungs: their box, by the segmenter of --companions"),
+    "hounsfield": (
+        _floats,
+        "ends of the window of a CT model (default with --slot ct: -1350,150)",
+    ),
+    "epochs": (int, "number of epochs at most"),
+    "epoch_images": (int, "images drawn an epoch (default: as many as the train part has)"),
+    "max_minutes": (float, "end by then: learning rate and image size follow the clock"),
+    "patience": (int, "stop after so many epochs at full size without a better validation loss"),
+    "batch": (int, "images a step"),
+    "optimiser": (["adamw", "sgd"], "AdamW, or SGD with Nesterov's momentum, which wants a larger --lr"),
+    "lr": (float, "peak learning rate"),
+    "weight_decay": (float, "of the weights; norms and biases are not decayed"),
+    "warmup": (float, "share of the training in which the learning rate rises"),
+    "freeze": (float, "share of the training in which only the last layer learns; with --pretrained"),
+    "loss": (list(LOSSES), "focal: cases that are right already count for little (Lin et al. 2017)"),
+    "balance": (
+        ["draw", "weight", "none"],
+        "findings count alike by being drawn alike, by weights in the loss, or not at all",
+    ),
+    "group_robust": (
+        float,
+        "above 0: step by which the worst group (finding in a source) gains weight (group DRO); try 0.01",
+    ),
+    "label_smoothing": (float, "share of each target that is spread over the findings"),
+    "dropout": (float, "before the last layer"),
+    "clip": (float, "largest norm of the gradient"),
+    "ema": (float, "decay of the moving average of the weights"),
+    "source_balance": (float, "0: sources as they come; 1: each source of a finding drawn alike"),
+    "flip": (float, "chance of a left-right mirror"),
+    "seed": (int, "of the split, the draws and the augmentation"),
+    "pretrained": (
+        str,
+        "weights to start from: a Hilum model, a safetensors file of timm's resnetv2_50 or of a resnet50, or "
+        "`auto`: public ImageNet weights, where the network allows",
+    ),
+    "companions": (Path, "model file whose gate and lung segmenter the new model takes over, unchanged"),
+    "cache": (Path, "folder for preprocessed images (default: in --out)"),
+    "about": (Path, "JSON file with statements for the model card: intended use, limits, licence, ..."),
+    "folds": (int, "cross-validation: a run a fold, in folders of --out, and a report of all predictions"),
+    "fold": (int, "train only this one of --folds, from 1; `pool` then joins the folders"),
+    "fold_by": (["patient", "image"], "what folds keep together (image: nothing, as many papers have it)"),
+    "shortcuts": (int, "test images whose lungs are hidden, where the model carries a lung segmenter"),
+    "road": (int, "test images on which the maps' faithfulness is measured; minutes each hundred"),
+    "calibration": (["bias", "temperature"], "fitted on validation: a temperature, with or without biases"),
+    "storage": (["int8", "fp16", "fp32"], "how the artifact stores weights"),
+    "device": (str, "auto, cpu or cuda"),
+    "devices": (int, "so many of them train together, each on its part of every batch"),
+    "precision": (["auto", "fp32", "bf16"], "arithmetic of the convolutions (auto: bf16 on CUDA, else fp32)"),
+    "threads": (int, "CPU threads (default: PyTorch's choice)"),
+}
+
+
+def declare(parser: argparse.ArgumentParser) -> None:
+    """The options as arguments, with the record's defaults."""
+    defaults = {field.name: field.default for field in fields(Config)}
+    parser.add_argument(
+        "--manifest", type=Path, required=True, metavar="CSV",
+        help=f"images with findings and patients; parts are {SPLIT_NOTE}",
+    )  # fmt: skip
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of this run")
+    for name, (kind, purpose) in OPTIONS.items():
+        default = defaults[name]
+        shown = "" if default in (None, ()) or "(default" in purpose else f" (default: {default})"
+        how = {"choices": kind} if isinstance(kind, list) else {"type": kind}
+        parser.add_argument(f"--{name.replace('_', '-')}", default=default, help=purpose + shown, **how)
+    parser.add_argument(
+        "--progressive", action=argparse.BooleanOptionalAction, default=True,
+        help="begin with small images, which teach quicker",
+    )  # fmt: skip
+    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
+    parser.add_argument("--json", action="store_true", help="JSON lines on standard output, no bars")

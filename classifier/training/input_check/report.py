@@ -1,0 +1,148 @@
+"""How often a gate stops what, by group, with Wilson's interval."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from classifier.networks.input_check import CUT_OFF, TURNED, InputCheck, verdict_of
+from classifier.training.input_check.data import CLOSE_UP, LATERAL_GROUP, Item, Views
+from classifier.training.input_check.train import BATCH, Material, measured, train_input_check
+
+Z = 1.959964
+FOLDS = 3  # of the patients with lateral views
+
+
+def wilson(part: int, whole: int) -> tuple[float, float]:
+    """95 % interval of a share (Wilson 1927); (0, 1) of nothing."""
+    if not whole:
+        return 0.0, 1.0
+    share, z2 = part / whole, Z**2
+    middle = (share + z2 / (2 * whole)) / (1 + z2 / whole)
+    half = Z / (1 + z2 / whole) * math.sqrt(share * (1 - share) / whole + z2 / (4 * whole**2))
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def stops(gate: InputCheck, material: Material) -> list[str]:
+    """The reason for which each image is stopped, empty where it passes."""
+    return reasons_of(gate, material.unit()) if material.items else []
+
+
+def reasons_of(gate: InputCheck, unit: Tensor) -> list[str]:
+    probabilities, distances = measured(gate, unit)
+    frontal_from = float(gate.frontal_from)
+    verdicts = (
+        verdict_of(p, d, frontal_from)
+        for p, d in zip(probabilities.tolist(), distances.tolist(), strict=True)
+    )
+    return [verdict.reason.value if verdict.reason else "" for verdict in verdicts]
+
+
+def rates(groups: Iterable[str], reasons: Iterable[str]) -> list[dict[str, Any]]:
+    """Of every group: how many images, how many stopped, the rate with its interval, and why."""
+    found: dict[str, Counter] = defaultdict(Counter)
+    for group, reason in zip(groups, reasons, strict=True):
+        found[group][reason] += 1
+    table = []
+    for group, counts in sorted(found.items()):
+        n, stopped = counts.total(), counts.total() - counts[""]
+        low, high = wilson(stopped, n)
+        why = {reason: count for reason, count in counts.most_common() if reason}
+        table.append(
+            {
+                "group": group,
+                "n": n,
+                "stopped": stopped,
+                "rate": stopped / n,
+                "low": low,
+                "high": high,
+                "reasons": why,
+            }
+        )
+    return table
+
+
+def overall_rates(gate: InputCheck, material: Material) -> dict[str, Any]:
+    """Rates on the `test` items: patients and origins that the gate has not seen, of groups that it has."""
+    unseen = material.where(lambda item: item.part == "test")
+    return {"same_groups": rates(map(name_of, unseen.items), stops(gate, unseen))}
+
+
+@dataclass(frozen=True)
+class Absence:
+    """What one run of `held_out_rates` does not get to see."""
+
+    group: str
+    source: str
+    fold: int | str
+
+    def of(self, item: Item) -> str:
+        """What is unseen of an item: its group, its source, its patient, or nothing (empty)."""
+        if not item.group:
+            return "source" if item.source == self.source else ""
+        if item.group == self.group:
+            return "group"
+        digest = hashlib.sha256(item.patient.encode()).digest()
+        return "patient" if item.group == LATERAL_GROUP and digest[0] % FOLDS == self.fold else ""
+
+
+def made_rates(gate: InputCheck, material: Material, *, seed: int = 0) -> dict[str, Any]:
+    """Rates on views of frontal `test` images: turned, with lungs cut off, close-ups beside the lungs."""
+    frontal = material.where(lambda item: item.part == "test" and not item.group)
+    views = Views(seed)
+    names, reasons = [], []
+    for kind in (TURNED, CUT_OFF, CLOSE_UP):
+        unit = views.placed(frontal.squares, [kind] * len(frontal.items), frontal.lungs)
+        names += [f"{kind}, out of frontal images"] * len(unit)
+        reasons += reasons_of(gate, unit)
+    return {"made": rates(names, reasons)}
+
+
+def held_out_rates(
+    material: Material, made: np.ndarray, *, steps: int, batch: int = BATCH, seed: int = 0
+) -> dict[str, Any]:
+    """Rates of gates that saw nothing of the group, source or patient on which they are measured.
+
+    Each run leaves out one group of strangers, one source of frontal images and, in as many runs as there
+    are folds, a part of the patients with lateral views.
+    """
+    names: list[str] = []
+    reasons: list[str] = []
+    for run, absence in enumerate(absences(material.items)):
+        seen = material.where(lambda item, a=absence: not a.of(item))
+        gate = train_input_check(seen, made, steps=steps, batch=batch, seed=seed + 1 + run)
+        unseen = material.where(lambda item, a=absence: bool(a.of(item)))
+        reasons += stops(gate, unseen)
+        names += [f"{name_of(item)}, unseen {absence.of(item)}" for item in unseen.items]
+    return {"held_out": rates(names, reasons)}
+
+
+def absences(items: Sequence[Item]) -> list[Absence]:
+    """The fewest runs that leave out each group, each source and each patient with a lateral view once.
+
+    A group of `test` items only is not learned from anyway.
+    """
+    groups = sorted({item.group for item in items if item.group and item.part == "train"} - {LATERAL_GROUP})
+    sources = sorted({item.source for item in items if not item.group})
+    laterals = any(item.group == LATERAL_GROUP for item in items)
+    runs = [
+        Absence(group, source, fold)
+        for group, source, fold in zip_longest(groups, sources, range(FOLDS if laterals else 0), fillvalue="")
+    ]
+    return runs + [Absence(LATERAL_GROUP, "", "")] * laterals
+
+
+def name_of(item: Item) -> str:
+    """The group that an image is counted in; bedside views are apart where the view is known."""
+    if item.group:
+        return item.group
+    view = {"": "", "PA": ", PA"}.get(item.view, ", AP")
+    return f"frontal, {item.source}{view}"

@@ -1,0 +1,296 @@
+"""The masks are 1-bit PNG files with the names of their images. Images without lungs (--negatives) teach
+emptiness; those without masks join in a second round with the segmenter's own, where its views agree. Beside
+FILE goes FILE.json: settings, counts, and the Dice of patients who took no part in the training.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import numpy as safetensors_numpy
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.optim.swa_utils import update_bn
+from tqdm import tqdm
+
+from classifier.artifact.quantise import restored, stored
+from classifier.data.manifest import Row, read_manifest
+from classifier.data.split import PARTS, assign
+from classifier.networks.lung_segmenter import MEAN, STD, LungSegmenter, load_segmenter, lungs_of
+from classifier.training.lungs.data import (
+    Images,
+    Vary,
+    blank_images,
+    mask_of,
+    negative_rows,
+    read_images,
+)
+from classifier.training.lungs.measure import dice, dice_of, emptiness, masks_of
+from classifier.training.optim import follow, optimiser_for, rate_at
+
+AGREEMENT = 0.93  # least Dice of either lung between two views, for a mask of the segmenter's own
+PLAUSIBLE = (0.04, 0.35)  # area of one lung, as a share of the image, for the same
+
+
+@dataclass(frozen=True)
+class Config:
+    """What the command is asked for; its options have the same names."""
+
+    manifest: Path
+    masks: Path
+    out: Path
+    negatives: Sequence[Path] = ()
+    per_source: int = 400
+    start: Path | None = None
+    made: int = 256
+    steps: int = 600
+    own_steps: int = 450
+    batch: int = 16
+    lr: float = 3e-3
+    ema: float = 0.99
+    seed: int = 0
+    threads: int | None = None
+    storage: str = "fp16"
+
+
+def train(config: Config) -> dict[str, Any]:
+    """Train, store and measure as configured; returns the report. Raises ValueError without masks."""
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    torch.manual_seed(config.seed)
+    started = time.monotonic()
+    rows = rows_with_parts(read_manifest(config.manifest), config.masks, seed=config.seed)
+    masked = read_images([row for row in rows if row.split], config.masks, title="images with masks")
+    empty = read_images(negative_rows(config.negatives, seed=config.seed), title="images without lungs")
+    made = blank_images(config.made, seed=config.seed)
+    masked_part, empty_part = masked.part("train"), empty.part("train") + made
+    if config.start:
+        average = load_segmenter(load(config.start))
+    else:
+        taught = [(masked_part, 0.8), (empty_part, 0.2)]
+        network = LungSegmenter().to(memory_format=torch.channels_last)
+        average = fit(network, taught, config, steps=config.steps, lr=config.lr, title="first round")
+    sources: Counter = Counter()
+    if config.own_steps:
+        own = own_masks(average, read_images(drawn(rows, config), title="images without masks"))
+        sources = Counter(row.source for row in own.rows)
+        taught = [(masked_part, 0.4), (empty_part, 0.18), (own, 0.42)]
+        average = fit(average, taught, config, steps=config.own_steps, lr=config.lr / 2, title="second round")
+    save(config.out, average.state_dict(), config.storage)
+    report = measured(config, masked, empty)
+    report |= {"own_masks": dict(sources), "seconds": round(time.monotonic() - started)}
+    config.out.with_suffix(".json").write_text(json.dumps(report, indent=1))
+    return report
+
+
+def measured(config: Config, masked: Images, empty: Images) -> dict[str, Any]:
+    """What the stored segmenter reaches on the images that it was not taught, and how many there were."""
+    segmenter = load_segmenter(load(config.out))
+    parts = {name: masked.part(name) for name in PARTS}
+    unseen = empty.part("test") + blank_images(config.made // 4, seed=config.seed + 1)
+    return {
+        "settings": {k: v for k, v in asdict(config).items() if not isinstance(v, Path) and k != "negatives"},
+        "parameters": sum(parameter.numel() for parameter in segmenter.parameters()),
+        "images": {name: len(part) for name, part in parts.items()},
+        "patients": {name: len({row.patient for row in part.rows}) for name, part in parts.items()},
+        "negatives": {name: dict(Counter(row.source for row in empty.part(name).rows)) for name in PARTS},
+        "dice": {
+            name: dice_of(segmenter, parts[name], config.masks, seed=config.seed) for name in ("val", "test")
+        },
+        "empty": emptiness(segmenter, unseen),
+    }
+
+
+def rows_with_parts(rows: Sequence[Row], masks: Path, *, seed: int) -> list[Row]:
+    """Rows whose images have a mask get a part of the split, by patient; the others have none."""
+    having = [row for row in rows if mask_of(row, masks).is_file()]
+    if not having:
+        raise ValueError(f"no image of the manifest has a mask in {masks}")
+    strata = [row.stratum for row in having]
+    parts = assign([row.patient for row in having], strata, seed=seed, given=[row.split for row in having])
+    part_of = {row.image: part for row, part in zip(having, parts, strict=True)}
+    return [replace(row, split=part_of.get(row.image)) for row in rows]
+
+
+def drawn(rows: Sequence[Row], config: Config) -> list[Row]:
+    """Up to `per_source` rows without a mask of every source and finding, none of a held-out patient."""
+    held = {row.patient for row in rows if row.split in {"val", "test"}}
+    rng = np.random.default_rng(config.seed)
+    free = [row for row in rows if not row.split and row.patient not in held]
+    chosen: list[Row] = []
+    for source in sorted({row.source for row in free}):
+        group = [row for row in free if row.source == source]
+        chosen += [group[i] for i in rng.permutation(len(group))[: config.per_source]]
+    return chosen
+
+
+def fit(
+    network: nn.Module,
+    taught: Sequence[tuple[Images, float]],
+    config: Config,
+    *,
+    steps: int,
+    lr: float,
+    title: str,
+) -> nn.Module:
+    """Train on draws from each kind in its share; returns the averaged network, in evaluation mode."""
+    network = copy.deepcopy(network).train()
+    average = copy.deepcopy(network).eval()
+    optimiser = optimiser_for(network, lr=lr, weight_decay=0.02)
+    views = Views(taught, config.batch, seed=config.seed + steps)
+    quick = bool(torch.cpu.get_capabilities().get("avx512_bf16"))
+    bar = tqdm(range(steps), desc=title, disable=None)
+    began = time.monotonic()
+    for step in bar:
+        images, masks = views()
+        with torch.autocast("cpu", torch.bfloat16, enabled=quick):
+            logits = network(images)
+        loss = loss_of(logits.float(), masks)
+        for group in optimiser.param_groups:
+            group["lr"] = lr * rate_at(step / steps, 0.08)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimiser.step()
+        follow(average, network, min(config.ema, (1 + step) / (10 + step)))
+        bar.set_postfix(loss=f"{loss.item():.3f}", refresh=False)
+        if bar.disable and step % 50 == 0:
+            note(
+                title,
+                step=step,
+                of=steps,
+                loss=round(loss.item(), 4),
+                seconds=round(time.monotonic() - began),
+            )
+    update_bn((views()[0] for _ in range(min(steps, 16))), average)
+    return average.eval()
+
+
+class Views:
+    """Endless batches: varied images (N, 1, SIZE, SIZE), normalised, and masks, each kind in its share."""
+
+    def __init__(self, taught: Sequence[tuple[Images, float]], batch: int, *, seed: int) -> None:
+        kinds = [(images, share) for images, share in taught if len(images)]
+        self.kinds = [images for images, _ in kinds]
+        self.shares = np.array([share for _, share in kinds]) / sum(share for _, share in kinds)
+        self.batch, self.rng, self.vary = batch, np.random.default_rng(seed), Vary(seed=seed)
+
+    def __call__(self) -> tuple[Tensor, Tensor]:
+        counts = np.bincount(
+            self.rng.choice(len(self.kinds), self.batch, p=self.shares), minlength=len(self.kinds)
+        )
+        chosen = [
+            kind.only(self.rng.integers(0, len(kind), n)) for kind, n in zip(self.kinds, counts, strict=True)
+        ]
+        squares, masks = (
+            np.concatenate([getattr(part, name) for part in chosen]) for name in ("squares", "masks")
+        )
+        unit, lungs = self.vary(squares, masks)
+        return ((unit - MEAN) / STD).contiguous(memory_format=torch.channels_last), lungs
+
+
+def loss_of(logits: Tensor, masks: Tensor) -> Tensor:
+    """Binary cross entropy and, of each lung of each image, 1 - Dice."""
+    found = logits.sigmoid()
+    overlap = 2 * (found * masks).sum(dim=(2, 3)) + 1
+    dice = overlap / (found.sum(dim=(2, 3)) + masks.sum(dim=(2, 3)) + 1)
+    return functional.binary_cross_entropy_with_logits(logits, masks) + (1 - dice).mean()
+
+
+def own_masks(segmenter: nn.Module, images: Images) -> Images:
+    """The images on which two views agree about two plausible lungs, their masks the views' mean."""
+    views = [masks_of(segmenter, images.squares, view=view) for view in ("plain", "mirrored")]
+    kept, masks = [], []
+    for index, (plain, mirrored) in enumerate(zip(*views, strict=True)):
+        one, other, mean = lungs_of(plain), lungs_of(mirrored), lungs_of((plain + mirrored) / 2)
+        areas = mean.mean(axis=(1, 2))
+        if (
+            min(map(dice, one, other)) >= AGREEMENT
+            and (areas > PLAUSIBLE[0]).all()
+            and (areas < PLAUSIBLE[1]).all()
+        ):
+            kept.append(index)
+            masks.append(_at(mean, images.squares.shape[1:]) * np.uint8(255))
+    chosen = images.only(kept)
+    return replace(chosen, masks=np.stack(masks) if masks else chosen.masks)
+
+
+def _at(planes: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Bool planes (2, h, w) at another size."""
+    wide = functional.interpolate(
+        torch.from_numpy(planes.astype(np.float32))[None], size=tuple(shape), mode="bilinear"
+    )
+    return wide[0].numpy() >= 0.5
+
+
+def save(path: Path, state: Mapping[str, Tensor], storage: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    safetensors_numpy.save_file(stored(state, storage), path)
+
+
+def load(path: str | Path) -> dict[str, Tensor]:
+    """The float32 state of a file that this command wrote, for `weights.save_artifact(segmenter=...)`."""
+    return restored(safetensors_numpy.load_file(path))
+
+
+def note(event: str, **facts: Any) -> None:
+    if not sys.stderr.isatty():
+        print(json.dumps({"event": event, **facts}), file=sys.stderr, flush=True)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--manifest", type=Path, required=True, metavar="CSV", help="images with their patients"
+    )
+    parser.add_argument(
+        "--masks", type=Path, required=True, metavar="DIR", help="lung masks, named as their images"
+    )
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="FILE", help="weights to write (safetensors)"
+    )
+    parser.add_argument(
+        "--negatives", type=Path, nargs="*", default=(), metavar="CSV", help="images without lungs"
+    )
+    parser.add_argument(
+        "--start",
+        type=Path,
+        metavar="FILE",
+        help="weights that this command wrote, instead of the first round",
+    )
+    helps = {
+        "per_source": "images of each source that are asked for a mask of the segmenter's own",
+        "made": "images without lungs that are made by code",
+        "steps": "steps of the first round",
+        "own_steps": "steps of the second round, with its own masks; 0 leaves it out",
+        "batch": "images a step",
+        "seed": "of split, weights and augmentation",
+        "threads": "threads to compute with",
+    }
+    defaults = {f.name: f.default for f in fields(Config)}
+    for name, text in helps.items():
+        default = defaults[name]
+        parser.add_argument(
+            f"--{name.replace('_', '-')}", type=int, default=default, help=f"{text} ({default})"
+        )
+
+
+def run(args: argparse.Namespace) -> int:
+    config = Config(**{f.name: getattr(args, f.name) for f in fields(Config) if hasattr(args, f.name)})
+    try:
+        report = train(config)
+    except (ValueError, OSError) as error:
+        print(f"training failed: {error}", file=sys.stderr)
+        return 1
+    print(json.dumps(report))
+    return 0

@@ -1,0 +1,49 @@
+// The hand on an image: window by drag, zoom by wheel, pan with Shift; and its keys.
+export function watchImage(image, boxes) {
+  const { canvas } = image;
+  let from = null;
+  const at = (event) => {
+    const box = canvas.getBoundingClientRect();
+    return [event.clientX - box.left, event.clientY - box.top];
+  };
+  canvas.addEventListener("pointerdown", (event) => {
+    canvas.focus();
+    canvas.setPointerCapture(event.pointerId);
+    from = { point: at(event), box: event.button === 0 && boxes.down(at(event)), pans: event.shiftKey || event.button === 2 };
+  });
+  canvas.addEventListener("pointermove", (event) => {
+    if (!from) return;
+    const point = at(event);
+    const [x, y] = [point[0] - from.point[0], point[1] - from.point[1]];
+    if (from.box) boxes.move(point);
+    else {
+      if (from.pans) image.pan(x, y);
+      else image.shiftWindow(x / 400, y / 400);
+      from.point = point;
+    }
+  });
+  for (const end of ["pointerup", "pointercancel"]) {
+    canvas.addEventListener(end, () => { if (from?.box) boxes.up(); from = null; });
+  }
+  canvas.addEventListener("contextmenu", (event) => event.preventDefault());
+  canvas.addEventListener("dblclick", () => image.fit());
+  canvas.addEventListener("wheel", (event) => {
+    event.preventDefault();
+    image.zoom(Math.exp(-event.deltaY / 400), at(event));
+  }, { passive: false });
+}
+
+/** Keys of the image; the arrows move the chosen box, else the image. */
+export function imageKeys(image, boxes) {
+  const arrow = (x, y) => (event) => {
+    if (boxes.chosen >= 0) boxes.nudge(x, y, { size: event.shiftKey });
+    else image.pan(-x * 40, -y * 40);
+  };
+  return {
+    ArrowLeft: arrow(-1, 0), ArrowRight: arrow(1, 0), ArrowUp: arrow(0, -1), ArrowDown: arrow(0, 1),
+    w: () => image.shiftWindow(0.06, 0), W: () => image.shiftWindow(-0.06, 0),
+    l: () => image.shiftWindow(0, 0.03), L: () => image.shiftWindow(0, -0.03),
+    i: () => image.invert(), r: () => image.reset(), f: () => image.fit(),
+    "+": () => image.zoom(1.25), "=": () => image.zoom(1.25), "-": () => image.zoom(0.8),
+  };
+}

@@ -1,0 +1,252 @@
+// One image on the screen: a Cornerstone stack viewport, its window and view, and a layer over it for the heatmap.
+import { Enums } from "@cornerstonejs/core";
+import { extremes, fetched } from "./images.js";
+
+const { CAMERA_MODIFIED, IMAGE_RENDERED, VOI_MODIFIED } = Enums.Events;
+const ZOOM_LIMITS = [0.2, 40];
+
+export class Pane {
+  #engine; #viewport; #layer; #seen = null;
+  ready = false;
+  heat = null;
+  choices = null;
+  onChange = () => {};
+  onView = () => {};
+
+  constructor(engine, element, image, id = image.id) {
+    Object.assign(this, { element, image, id });
+    this.#engine = engine;
+  }
+
+  /** Resolves when the image is on the screen in full; rejects when it could not be loaded. */
+  async open() {
+    const { element, image } = this;
+    const imageId = await fetched(image);
+    this.#engine.enableElement({ viewportId: this.id, element, type: Enums.ViewportType.STACK });
+    element.removeAttribute("tabindex"); // focused, it would swallow every key, Tab among them: its figure has the focus
+    this.#viewport = this.#engine.getViewport(this.id);
+    this.#mindScreenPixels();
+    const drawn = new Promise((done) => element.addEventListener(IMAGE_RENDERED, done, { once: true }));
+    await this.#viewport.setStack([imageId]);
+    this.window = this.filed;
+    this.#addLayer();
+    this.#sizeCanvas();
+    this.fit();
+    await drawn;
+    element.addEventListener(CAMERA_MODIFIED, () => { this.#drawLayer(); this.onView(this); this.onChange(this); });
+    element.addEventListener(VOI_MODIFIED, () => { this.onView(this); this.onChange(this); });
+    element.addEventListener(IMAGE_RENDERED, () => this.#drawLayer());
+    new ResizeObserver(() => this.#resize()).observe(element);
+    this.#seen = this.view;
+    this.ready = true;
+    requestAnimationFrame(() => this.#drawLayer()); // the image comes first
+    this.onChange(this);
+  }
+
+  get viewport() { return this.#viewport; }
+
+  // --- Window -----------------------------------------------------------------------------------------
+
+  get filed() { return { width: this.image.windowWidth, level: this.image.windowCenter }; }
+
+  get window() {
+    const { lower, upper } = this.#viewport.getProperties().voiRange;
+    return { width: upper - lower, level: (upper + lower) / 2 };
+  }
+
+  set window({ width, level }) {
+    const wide = Math.max(width, 1);
+    this.#viewport.setProperties({ voiRange: { lower: level - wide / 2, upper: level + wide / 2 } });
+    this.#viewport.render();
+  }
+
+  /** The window in terms of the file's own: what two images of different depth can share. */
+  get tone() {
+    const { width, level } = this.window;
+    return { width: width / this.filed.width, level: (level - this.filed.level) / this.filed.width, inverted: this.inverted };
+  }
+
+  set tone({ width, level, inverted }) {
+    this.inverted = inverted;
+    this.window = { width: width * this.filed.width, level: this.filed.level + level * this.filed.width };
+  }
+
+  get range() {
+    const [low, high] = extremes(this.#viewport.getCornerstoneImage());
+    return { width: high - low, level: (high + low) / 2 };
+  }
+
+  get inverted() { return Boolean(this.#viewport.getProperties().invert); }
+
+  set inverted(turned) {
+    if (turned === this.inverted) return;
+    this.#viewport.setProperties({ invert: turned });
+    this.#viewport.render();
+    this.onChange(this);
+  }
+
+  // --- View -------------------------------------------------------------------------------------------
+
+  get turned() { return (Math.round(this.#viewport.getRotation()) + 360) % 360; }
+
+  get mirrored() {
+    const { flipHorizontal = false, flipVertical = false } = this.#viewport.getCamera();
+    return { flipHorizontal, flipVertical };
+  }
+
+  turn(degrees) {
+    this.#viewport.setRotation((this.turned + degrees + 360) % 360);
+    this.#move({});
+  }
+
+  mirror(axis) {
+    const flip = `flip${axis}`;
+    this.#viewport.setCamera({ [flip]: !this.mirrored[flip] });
+    this.#move({});
+  }
+
+  fit() {
+    this.#move({ parallelScale: this.#fitted, focalPoint: this.#middle });
+  }
+
+  /** One pixel of the image on one of the screen, on its raster. */
+  actual() {
+    const { element } = this;
+    this.#move({ parallelScale: (element.clientHeight * devicePixelRatio * this.#spacing[0]) / 2, focalPoint: this.#middle });
+    const [x, y] = this.toScreen([0, 0]).map((at) => at * devicePixelRatio);
+    this.pan((Math.round(x) - x) / devicePixelRatio, (Math.round(y) - y) / devicePixelRatio);
+  }
+
+  pan(x, y) {
+    const [zero, there] = [this.#viewport.canvasToWorld([0, 0]), this.#viewport.canvasToWorld([x, y])];
+    this.#move({ focalPoint: this.#viewport.getCamera().focalPoint.map((at, axis) => at - there[axis] + zero[axis]) });
+  }
+
+  /** Zooms by `factor` about a point of the element, its middle unless told. */
+  zoom(factor, point = [this.element.clientWidth / 2, this.element.clientHeight / 2]) {
+    const { parallelScale, focalPoint } = this.#viewport.getCamera();
+    const bounds = ZOOM_LIMITS.map((limit) => this.#fitted / limit);
+    const scale = Math.min(Math.max(parallelScale / factor, bounds[1]), bounds[0]);
+    const fixed = this.#viewport.canvasToWorld(point);
+    this.#move({ parallelScale: scale, focalPoint: focalPoint.map((at, axis) => fixed[axis] + ((at - fixed[axis]) * scale) / parallelScale) });
+  }
+
+  /** Pixels of the screen for one of the image. */
+  get magnification() { return this.#magnified(this.#viewport.getCamera().parallelScale); }
+
+  /** Zoom against the fitted view, the middle in heights of it, rotation and flips: what two panes can share. */
+  get view() {
+    const { parallelScale, focalPoint } = this.#viewport.getCamera();
+    const offset = focalPoint.map((at, axis) => (at - this.#middle[axis]) / this.#fitted);
+    return { zoom: this.#fitted / parallelScale, offset, turned: this.turned, mirrored: this.mirrored };
+  }
+
+  set view({ zoom, offset, turned, mirrored }) {
+    if (turned !== this.turned) this.#viewport.setRotation(turned);
+    if (JSON.stringify(mirrored) !== JSON.stringify(this.mirrored)) this.#viewport.setCamera(mirrored);
+    this.#move({ parallelScale: this.#fitted / zoom, focalPoint: this.#middle.map((at, axis) => at + offset[axis] * this.#fitted) });
+  }
+
+  reset() {
+    this.inverted = false;
+    this.window = this.filed;
+    this.view = { zoom: 1, offset: [0, 0, 0], turned: 0, mirrored: { flipHorizontal: false, flipVertical: false } };
+  }
+
+  /** Where a place in the image (column and row, 0 at the outer edge of the first pixel) falls in the element. */
+  toScreen([column, row]) {
+    const [rowSpacing, columnSpacing] = this.#spacing;
+    return this.#viewport.worldToCanvas([column * columnSpacing, row * rowSpacing, 0]);
+  }
+
+  redraw() { this.#drawLayer(); }
+
+  /** Shows what `other` shows at a point of its element, larger by `factor`. */
+  magnify(other, point, factor) {
+    const { parallelScale } = other.viewport.getCamera();
+    Object.assign(this, { heat: other.heat, choices: other.choices });
+    if (other.turned !== this.turned) this.#viewport.setRotation(other.turned);
+    this.#viewport.setCamera(other.mirrored);
+    this.tone = other.tone;
+    this.#move({
+      parallelScale: (parallelScale * this.element.clientHeight) / other.element.clientHeight / factor,
+      focalPoint: other.viewport.canvasToWorld(point),
+    });
+  }
+
+  get #spacing() { return this.image.spacing ?? [1, 1]; }
+
+  get #middle() {
+    const { rows, columns } = this.image;
+    return [(columns / 2) * this.#spacing[1], (rows / 2) * this.#spacing[0], 0];
+  }
+
+  get #fitted() {
+    const { clientWidth, clientHeight } = this.element;
+    const sides = [this.image.columns * this.#spacing[1], this.image.rows * this.#spacing[0]];
+    const [wide, high] = this.turned % 180 ? sides.reverse() : sides;
+    return Math.max(high, (wide * clientHeight) / clientWidth) / 2;
+  }
+
+  #move({ parallelScale, focalPoint }) {
+    const camera = this.#viewport.getCamera();
+    const position = focalPoint && camera.position.map((at, axis) => at + focalPoint[axis] - camera.focalPoint[axis]);
+    this.#viewport.setCamera({ parallelScale: parallelScale ?? camera.parallelScale, ...(focalPoint && { focalPoint, position }) });
+    this.#viewport.render();
+  }
+
+  #resize() {
+    const { clientWidth, clientHeight } = this.element;
+    const { width, height } = this.#layer;
+    if (!clientWidth || (width === Math.round(clientWidth * devicePixelRatio) && height === Math.round(clientHeight * devicePixelRatio))) return;
+    const view = this.#seen;
+    this.#engine.resize(true, true);
+    this.#sizeCanvas();
+    this.view = view;
+  }
+
+  /** Cornerstone's CPU rendering sizes its canvas in CSS pixels, which is too coarse for a fine screen. */
+  #sizeCanvas() {
+    const { element } = this;
+    const canvas = element.querySelector("canvas.cornerstone-canvas");
+    [canvas.width, canvas.height] = [element.clientWidth, element.clientHeight].map((side) => Math.round(side * devicePixelRatio));
+    this.#viewport.setCamera({}); // where points fall is told for the former size until a camera is set
+  }
+
+  /** Cornerstone's CPU rendering tells a scale in pixels of the screen and takes it in those of CSS: settle it here. */
+  #mindScreenPixels() {
+    const viewport = this.#viewport;
+    const set = viewport.setCamera.bind(viewport);
+    viewport.setCamera = ({ parallelScale, ...camera }) => {
+      if (parallelScale) camera.scale = this.#magnified(parallelScale);
+      set(camera);
+    };
+  }
+
+  #magnified(parallelScale) { return (this.element.clientHeight * devicePixelRatio * this.#spacing[0]) / 2 / parallelScale; }
+
+  // --- The layer over it ------------------------------------------------------------------------------
+
+  #addLayer() {
+    this.#layer = document.createElement("canvas");
+    this.#layer.className = "heat";
+    this.element.querySelector("canvas.cornerstone-canvas").after(this.#layer);
+  }
+
+  #drawLayer() {
+    const { element, image } = this;
+    const [width, height] = [element.clientWidth, element.clientHeight].map((side) => Math.round(side * devicePixelRatio));
+    if (this.#layer.width !== width || this.#layer.height !== height) Object.assign(this.#layer, { width, height });
+    const context = this.#layer.getContext("2d");
+    context.setTransform(1, 0, 0, 1, 0, 0);
+    context.clearRect(0, 0, width, height);
+    this.#seen = this.view;
+    if (!this.heat || !this.choices?.opacity) return;
+    const [zero, right, below] = [[0, 0], [image.columns, 0], [0, image.rows]]
+      .map((place) => this.toScreen(place).map((at) => at * devicePixelRatio));
+    const across = [0, 1].map((axis) => (right[axis] - zero[axis]) / image.columns);
+    const down = [0, 1].map((axis) => (below[axis] - zero[axis]) / image.rows);
+    context.setTransform(...across, ...down, ...zero);
+    this.heat.draw(context, devicePixelRatio / Math.hypot(...across), this.choices);
+  }
+}

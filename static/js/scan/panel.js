@@ -1,0 +1,123 @@
+// The heatmap's controls in the evidence panel: what is chosen there is remembered while the browser is open.
+import { COLOURS } from "./colours.js";
+import { Explainers, OWN } from "./explainers.js";
+import { Heat } from "./heatmap.js";
+import { paintLegend, strongest } from "./overlay.js";
+import { gettext, interpolate } from "../gettext.js";
+
+const STORE = "heatmap";
+const START = { opacity: 0.6, threshold: 0, colours: COLOURS[0], outlines: false };
+
+function remembered() {
+  try {
+    return { ...START, ...JSON.parse(sessionStorage.getItem(STORE)) };
+  } catch {
+    return START;
+  }
+}
+
+export class Panel {
+  #choices = { ...remembered(), finding: null, shown: true, method: OWN };
+  #controls = null;
+  #panes = [];
+  #own = []; // the model's own map of each pane
+  #cam = null; // the map of the first pane that is drawn, null while one is waited for
+  #explained = "";
+  #explainers = new Explainers((answers) => this.#show(answers.map((answer) => answer?.cam)));
+  onChange = () => {};
+
+  /** Takes over the controls below `root`, which may be new ones; `others` are maps of the panes beside the first. */
+  attach(root, panes) {
+    this.#controls = root.querySelector("[data-heatmap]");
+    this.#panes = panes;
+    this.#own = ["#cam", "#cam-other"].map((id) => root.querySelector(id)).map((data) => data && JSON.parse(data.textContent));
+    if (!this.#controls || !this.#own[0]) {
+      this.#choices.method = OWN;
+      return this.#show(this.#own);
+    }
+    const finding = this.#part("finding");
+    if (this.#choices.finding in this.#own[0].grids) finding.value = this.#choices.finding;
+    for (const name of ["opacity", "threshold", "colours"]) this.#part(name).value = this.#choices[name];
+    this.#part("outlines").checked = this.#choices.outlines;
+    if (this.#explained !== this.#controls.dataset.explain) this.#choices.method = OWN; // another analysis speaks now
+    this.#explained = this.#controls.dataset.explain;
+    this.#part("method").value = this.#choices.method;
+    this.#controls.addEventListener("input", ({ target }) => (target === this.#part("method") ? this.#explain(target.value) : this.#read({ shown: true })));
+    this.#explainers.attach(this.#part("explained"));
+    return this.#explain(this.#choices.method);
+  }
+
+  toMethod() { this.#part("method")?.focus(); }
+
+  turn() { this.#read({ shown: !this.#choices.shown }); }
+
+  step(name, by) { this.#set(name, Math.round((Number(this.#part(name)?.value) + by) * 100) / 100); }
+
+  next(name) {
+    const choice = this.#part(name);
+    if (choice) this.#set(name, choice.options[(choice.selectedIndex + 1) % choice.options.length].value);
+  }
+
+  outline() {
+    const box = this.#part("outlines");
+    if (!box) return;
+    box.checked = !box.checked;
+    this.#read({ shown: true });
+  }
+
+  #part(name) { return this.#controls?.querySelector(`[data-${name}]`); }
+
+  /** Draws the maps by a method; until they are there, none: another one's would be taken for it. */
+  #explain(method) {
+    this.#choices.method = method;
+    this.#show(method === OWN ? this.#own : []);
+    const { explain, explainOther } = this.#controls.dataset;
+    this.#explainers.choose(method, this.#panes.map((_, at) => [explain, explainOther][at]));
+  }
+
+  #show(cams) {
+    [this.#cam = null] = cams;
+    const { method } = this.#choices;
+    const label = method === OWN ? "" : interpolate(gettext("%(method)s, relative"), { method: this.#part("method").selectedOptions[0].text });
+    this.#panes.forEach((pane, at) => { pane.heat = cams[at] ? new Heat(cams[at], pane.image, label) : null; });
+    if (this.#controls) this.#read({});
+    else this.onChange({ ...this.#choices, opacity: 0 });
+  }
+
+  #set(name, value) {
+    const part = this.#part(name);
+    if (!part) return;
+    part.value = value;
+    this.#read({ shown: true });
+  }
+
+  #read(changes) {
+    if (!this.#controls || !this.#own[0]) return;
+    const [opacity, threshold] = ["opacity", "threshold"].map((name) => Number(this.#part(name).value));
+    const [finding, colours] = ["finding", "colours"].map((name) => this.#part(name).value);
+    const kept = { opacity, threshold, colours, outlines: this.#part("outlines").checked };
+    sessionStorage.setItem(STORE, JSON.stringify(kept));
+    this.#choices = { ...this.#choices, ...kept, finding, ...changes };
+    this.#tell();
+    this.onChange({ ...this.#choices, opacity: this.#choices.shown && this.#cam ? opacity : 0 });
+  }
+
+  #tell() {
+    const { finding, opacity, threshold, colours } = this.#choices;
+    const relative = this.#choices.method !== OWN;
+    for (const part of this.#controls.querySelectorAll("[data-relative]")) part.hidden = !relative;
+    for (const part of this.#controls.querySelectorAll("[data-absolute]")) part.hidden = relative;
+    paintLegend(this.#part("legend"), { colours, threshold });
+    const scale = relative ? 1 : this.#own[0].scale;
+    this.#part("half").textContent = (scale / 2).toFixed(2);
+    this.#part("strongest").textContent = this.#cam ? strongest(this.#cam, finding).toFixed(2) : "";
+    const [inside, share] = [this.#part("inside"), this.#cam?.inside_lungs ?? null]; // known for one finding's map only
+    if (inside) {
+      inside.hidden = inside.dataset.inside !== finding || share === null;
+      this.#part("inside-share").textContent = Math.round(100 * share);
+    }
+    this.#part("framed").hidden = !this.#panes[0].heat?.frame;
+    this.#part("opacity-now").textContent = `${Math.round(opacity * 100)} %`;
+    this.#part("threshold-now").textContent = (threshold * scale).toFixed(2);
+  }
+}

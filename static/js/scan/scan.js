@@ -1,0 +1,155 @@
+// The reading page: images, tools, keys, and the evidence panel that fills in by itself.
+import { fragment, poll } from "../http.js";
+import { onKeys } from "../keys.js";
+import { showTimes } from "../times.js";
+import { watchMove } from "./move.js";
+import { Panel } from "./panel.js";
+import { readOut, windowOf } from "./presets.js";
+import { Viewer } from "./viewer.js";
+import { gettext, interpolate } from "../gettext.js";
+
+const page = document.querySelector("[data-scan]");
+const evidence = page.querySelector("[data-evidence]");
+const figures = [...page.querySelectorAll("[data-viewer]")];
+const panel = new Panel();
+const follow = (selector) => () => document.querySelector(selector)?.click();
+
+function say(words) {
+  page.querySelector("[data-said]").textContent = words;
+}
+
+function fullScreen() {
+  if (document.fullscreenElement) document.exitFullscreen();
+  else page.querySelector("[data-stage]").requestFullscreen?.();
+}
+
+function actionsOf(viewer) {
+  const { tools } = viewer;
+  const now = () => viewer.active;
+  const preset = (name) => () => {
+    now().window = windowOf(name, now());
+    say(interpolate(gettext("Window: %(name)s"), { name: page.querySelector(`[data-presets] [value=${name}]`).text }));
+  };
+  return {
+    ...Object.fromEntries(["window", "pan", "zoom", "length", "angle", "magnifier"].map((name) => [name, () => tools.choose(name)])),
+    ...Object.fromEntries(["filed", "whole", "lungs", "bones", "contrast"].map((name) => [name, preset(name)])),
+    fit: () => now().fit(), actual: () => now().actual(), in: () => now().zoom(1.25), out: () => now().zoom(0.8),
+    right: () => now().turn(90), left: () => now().turn(-90),
+    mirror: () => now().mirror("Horizontal"), upend: () => now().mirror("Vertical"),
+    invert: () => { now().inverted = !now().inverted; if (viewer.linked) viewer.link(true); },
+    reset: () => viewer.reset(), remove: () => { if (tools.remove()) say(gettext("Measurement removed")); },
+    heatmap: () => panel.turn(), outlines: () => panel.outline(), full: fullScreen,
+    link: () => { viewer.link(!viewer.linked); showLink(viewer); },
+  };
+}
+
+function showLink(viewer) {
+  page.querySelector("[data-act=link]")?.setAttribute("aria-pressed", String(viewer.linked));
+}
+
+function keysOf(viewer, act) {
+  const arrows = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+  return {
+    ...Object.fromEntries(Object.entries(arrows).map(([key, step]) => [key, (event) => viewer.arrow(...step, { fine: event.shiftKey })])),
+    v: act.window, p: act.pan, z: act.zoom, d: act.length, a: act.angle, g: act.magnifier,
+    1: act.filed, 2: act.whole, 3: act.lungs, 4: act.bones, 5: act.contrast,
+    f: act.fit, 0: act.actual, "+": act.in, "=": act.in, "-": act.out,
+    t: act.right, T: act.left, x: act.mirror, y: act.upend, i: act.invert, r: act.reset,
+    Delete: act.remove, Backspace: act.remove, s: act.full, n: act.link,
+    h: act.heatmap, o: act.outlines, c: () => panel.next("finding"), e: () => panel.toMethod(), q: () => panel.next("colours"),
+    "[": () => panel.step("opacity", -0.1), "]": () => panel.step("opacity", 0.1),
+    "{": () => panel.step("threshold", -0.05), "}": () => panel.step("threshold", 0.05),
+    w: () => viewer.shiftWindow(0.06, 0), W: () => viewer.shiftWindow(-0.06, 0),
+    l: () => viewer.shiftWindow(0, 0.03), L: () => viewer.shiftWindow(0, -0.03),
+  };
+}
+
+function toReading() {
+  const form = document.querySelector(".to-sign");
+  if (!form) return;
+  form.open = true;
+  form.querySelector("input[type=checkbox]").focus();
+}
+
+/** The same commands, deaf until there is an image that they could act on. */
+function whenReady(viewer, commands) {
+  return Object.fromEntries(Object.entries(commands).map(([name, run]) => [name, (event) => viewer.active.ready && run(event)]));
+}
+
+function listen(viewer) {
+  const act = whenReady(viewer, actionsOf(viewer));
+  for (const button of page.querySelectorAll("[data-act]")) button.addEventListener("click", () => act[button.dataset.act]());
+  const presets = page.querySelector("[data-presets]");
+  presets.addEventListener("change", () => act[presets.value]());
+  onKeys(whenReady(viewer, keysOf(viewer, act)));
+  viewer.tools.onChange = (chosen) => {
+    for (const button of page.querySelectorAll("[data-tool]")) button.setAttribute("aria-pressed", String(button.dataset.act === chosen));
+  };
+  viewer.tools.onMeasured = say;
+  for (const [at, figure] of figures.entries()) {
+    figure.addEventListener("keydown", (event) => {
+      if (event.target !== figure || !viewer.tools.measures || !["Enter", "Escape"].includes(event.key)) return;
+      event.preventDefault();
+      if (event.key === "Enter") viewer.tools.place(viewer.panes[at]);
+      else viewer.tools.stopPlacing();
+      if (viewer.tools.placing) say(gettext("Arrows move this end, Enter goes on to the next"));
+    });
+    figure.addEventListener("pointerup", () => {
+      const last = viewer.tools.measures && viewer.tools.measured.at(-1);
+      if (last) viewer.tools.tell(last);
+    });
+  }
+}
+
+const succeeds = (promise) => promise.then(() => true, () => false);
+
+async function show() {
+  const images = JSON.parse(page.querySelector("#images").textContent);
+  viewer = new Viewer(figures, images);
+  viewer.onChange = (pane) => { pane.element.closest("[data-viewer]").querySelector("[data-read-out]").textContent = readOut(pane); };
+  panel.onChange = (choices) => { viewer.heatChoices = choices; };
+  panel.attach(evidence, viewer.panes);
+  const shown = await succeeds(viewer.open());
+  if (shown) figures.forEach((figure) => figure.querySelector("[data-preview]").remove());
+  performance.mark("hilum:shown");
+  const equipped = await succeeds(viewer.equip());
+  if (equipped) listen(viewer);
+  page.querySelector("[data-no-image]").hidden = shown && equipped;
+  if (!(shown && equipped)) return;
+  page.dataset.shown = "1";
+  fetchAhead();
+}
+
+/** Has the next study's image in the browser's cache by the time that it is asked for. */
+function fetchAhead() {
+  const { ahead } = evidence.querySelector("[rel=next]")?.dataset ?? {};
+  if (!ahead || navigator.connection?.saveData) return;
+  const quietly = window.requestIdleCallback ?? ((run) => setTimeout(run, 1000));
+  quietly(() => fetch(ahead, { priority: "low" }).then((answer) => answer.arrayBuffer()).catch(() => {}));
+}
+
+let [lastSeen, viewer] = ["", null];
+async function refresh() {
+  const html = await fragment(page.dataset.state);
+  const fresh = new DOMParser().parseFromString(html, "text/html").body.firstElementChild;
+  if (fresh.dataset.image !== evidence.dataset.image) {
+    location.reload();
+    return false;
+  }
+  if (html !== lastSeen) {
+    evidence.replaceChildren(...fresh.childNodes);
+    lastSeen = html;
+    showTimes(evidence);
+    if (viewer) panel.attach(evidence, viewer.panes);
+  }
+  return fresh.dataset.pending === "1";
+}
+
+onKeys({
+  j: follow("[rel=next]"), k: follow("[rel=prev]"), u: follow("[data-worklist-link]"), b: follow("[data-beside]"),
+  m: () => document.querySelector("#move")?.showModal(), R: toReading,
+});
+const moving = document.querySelector("#move");
+if (moving) watchMove(moving);
+if (evidence.dataset.pending === "1") poll(refresh);
+if (figures.length) show();

@@ -1,0 +1,70 @@
+"""What is taken for true of an image, from what people said of it. Unknown is not absent."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from typing import Any
+
+from webapp.labels.models import Label, LabelSource, Stated
+
+Words = Mapping[str, str]
+SETTLING = {Stated.PRESENT, Stated.ABSENT}
+
+
+def words_of(label: Label) -> dict[str, str]:
+    """What the label says of each finding that it was asked for; nothing certain of an image that is bad."""
+    if label.cannot_tell or label.bad_image:
+        return dict.fromkeys(label.findings, Stated.UNCERTAIN.value)
+    return dict(label.findings)
+
+
+def agreed(words: Sequence[Words], decided: Words | None = None) -> dict[str, str | None]:
+    """Present, absent or None (unknown) for each finding that anybody was asked for.
+
+    What was `decided` wins; else it is what all readers asked for it say. One who has not read it, or is
+    uncertain, leaves it unknown, as does any disagreement.
+    """
+    decided = {f: word for f, word in (decided or {}).items() if word != Stated.UNREAD}
+    answer: dict[str, str | None] = {}
+    for finding in dict.fromkeys(f for said in (decided, *words) for f in said):
+        said = {decided[finding]} if finding in decided else {w[finding] for w in words if finding in w}
+        word = said.pop() if len(said) == 1 else None
+        answer[finding] = word if word in SETTLING else None
+    return answer
+
+
+def voter_of(label: Label) -> Hashable:
+    """Whose word the label is; of imported ones, whom the file names."""
+    if label.source == LabelSource.IMPORT:
+        return ("import", label.signed_as)
+    return label.reader_id
+
+
+def votes(labels: Iterable[Label]) -> list[dict[str, str]]:
+    """One reader's latest word on each finding, for each of these labels' readers."""
+    latest: dict[Hashable, dict[str, str]] = defaultdict(dict)
+    for label in sorted(labels, key=lambda one: one.created_at):
+        latest[voter_of(label)].update(words_of(label))
+    return list(latest.values())
+
+
+def complete(labels: Sequence[Label], queues: Mapping[Any, tuple[int, bool]]) -> list[Label]:
+    """The labels that count: those of a queue once it has all its readers for the scan, or is closed.
+
+    `queues`: id to (readers a scan, closed).
+    """
+    readers: dict[Any, set[Any]] = defaultdict(set)
+    for label in labels:
+        readers[label.queue_id].add(label.reader_id)
+    met = {key for key, (wanted, closed) in queues.items() if closed or len(readers[key]) >= wanted}
+    return [label for label in labels if label.queue_id is None or label.queue_id in met]
+
+
+def reference_of(labels: Iterable[Label], queues: Mapping[Any, tuple[int, bool]]) -> dict[str, str | None]:
+    """The reference of one scan from its labels in force."""
+    labels = list(labels)
+    decisions = [one for one in labels if one.source == LabelSource.ADJUDICATION]
+    latest = max(decisions, key=lambda one: one.created_at, default=None)
+    readers = complete([one for one in labels if one.source != LabelSource.ADJUDICATION], queues)
+    return agreed(votes(readers), words_of(latest) if latest else None)

@@ -1,0 +1,59 @@
+"""The gate's written policy: what it says now, what it said before, and how it is changed."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods
+
+from webapp.accounts.services import can_everywhere
+from webapp.core.errors import CodedError
+from webapp.pages.access import active_site, demand
+from webapp.registry.comparisons import policy_set
+from webapp.registry.models import GatePolicy
+from webapp.registry.promotion_gate import Policy
+from webapp.registry.selectors import policy_in_force
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def page(request: HttpRequest) -> HttpResponse:
+    """GET shows the policy; POST writes its next version: the rules by name, and a `reason`."""
+    demand(request, "model.view", active_site(request))
+    if request.method == "POST":
+        return _save(request)
+    number, policy = policy_in_force()
+    rules = [(one.name, one.metadata, getattr(policy, one.name)) for one in fields(Policy)]
+    context = {
+        "number": number,
+        "rules": rules,
+        "versions": GatePolicy.objects.select_related("by"),
+        "may_edit": can_everywhere(request.user, "gate.edit"),
+    }
+    return render(request, "models/policy.html", context)
+
+
+def _save(request: HttpRequest) -> HttpResponse:
+    demand(request, "gate.edit", active_site(request))
+    try:
+        rules = {
+            one.name: type(one.default)(request.POST[one.name])
+            for one in fields(Policy)
+            if request.POST.get(one.name)
+        }
+    except ValueError:
+        messages.error(request, _("Every rule is a number."))
+        return redirect("pages:gate")
+    try:
+        row = policy_set(rules=rules, by=request.user, reason=request.POST.get("reason", ""))
+    except CodedError as error:
+        if error.code == "forbidden":
+            raise
+        wrong = "; ".join(" ".join(said) for said in error.fields.values())
+        messages.error(request, f"{error.message} {wrong or error.remedy}")
+    else:
+        messages.success(request, _("Policy %(number)s is in force from now on.") % {"number": row.number})
+    return redirect("pages:gate")

@@ -1,0 +1,139 @@
+"""Merging two patients, after a look at both, and parting them again."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_POST
+
+from webapp.analysis.patients import patient_merge, patient_part
+from webapp.core.errors import CodedError
+from webapp.pages.access import demand
+from webapp.pages.display import moment, name_of_person
+from webapp.pages.patients.display import facts_of, label_of, sex_in_words
+from webapp.pages.patients.records import candidates_of, issuer_of, named
+from webapp.scans.identity import comparable, end_of
+from webapp.scans.models import Patient
+from webapp.scans.records import extent_of, merge_or_404, patients_found
+from webapp.scans.selectors import patient_or_404
+
+PERMISSION = "patient.merge"
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def choose(request: HttpRequest, patient_id: UUID) -> HttpResponse:
+    """Look for the other patient: POST `q`, an identifier or a name, which hence stands in no address."""
+    patient = _patient(request, patient_id)
+    words = request.POST.get("q", "").strip()[:64]
+    found = patients_found(patient.site, words, without=patient)
+    context = {
+        "patient": patient,
+        "label": label_of(patient),
+        "facts": facts_of(patient),
+        "q": words,
+        "searched": request.method == "POST",
+        "found": [_line(other) for other in found],
+        "candidates": candidates_of(patient),
+    }
+    return render(request, "patients/merge.html", context)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def confirm(request: HttpRequest, patient_id: UUID, other_id: UUID) -> HttpResponse:
+    """Both side by side; POST `keep` (the id of the one whose name and identifier stay) and `reason`."""
+    one, other = _patient(request, patient_id), _patient(request, other_id)
+    if one.pk == other.pk or one.site_id != other.site_id:
+        raise CodedError("not_found")
+    if end_of(one).pk == end_of(other).pk:
+        messages.info(request, _("These two are one patient already."))
+        return redirect("pages:patient", end_of(one).pk)
+    if (ends := [end_of(one).pk, end_of(other).pk]) != [one.pk, other.pk]:
+        return redirect("pages:patient_merge_confirm", *ends)
+    problem = ""
+    if request.method == "POST":
+        keep, reason = request.POST.get("keep"), request.POST.get("reason", "").strip()
+        kept = next((patient for patient in (one, other) if str(patient.pk) == keep), None)
+        problem = "" if kept else _("Say whose name and identifier stay.")
+        problem = problem or ("" if reason else _("Say in a few words why they are one person."))
+        if not problem:
+            gone = other if kept == one else one
+            patient_merge(source=gone, target=kept, actor=request.user, reason=reason)
+            messages.success(request, _("The two are one patient now. You can part them again below."))
+            return redirect("pages:patient", kept.pk)
+    context = _both(one, other) | {
+        "problem": problem,
+        "keep": request.POST.get("keep") or str(one.pk if other.provisional else other.pk),
+        "reason": request.POST.get("reason", ""),
+    }
+    return render(request, "patients/merge_confirm.html", context, status=400 if problem else 200)
+
+
+@require_POST
+def part(request: HttpRequest, merge_id: UUID) -> HttpResponse:
+    """Undo a merge: POST `reason`."""
+    merge = merge_or_404(request.user, merge_id)
+    demand(request, PERMISSION, merge.source.site)
+    reason = request.POST.get("reason", "").strip()
+    if not reason:
+        messages.error(request, _("Nothing was parted: a reason is needed."))
+        return redirect("pages:patient", end_of(merge.source).pk)
+    patient_part(merge=merge, actor=request.user, reason=reason)
+    messages.success(request, _("The two are separate patients again. This is the one who was merged."))
+    return redirect("pages:patient", merge.source_id)
+
+
+def _patient(request: HttpRequest, patient_id: UUID) -> Patient:
+    patient = patient_or_404(request.user, patient_id)
+    demand(request, PERMISSION, patient.site)
+    return patient
+
+
+def _line(patient: Patient) -> dict[str, Any]:
+    facts = " · ".join(filter(None, (facts_of(patient), issuer_of(patient))))
+    return {"pk": patient.pk, "label": label_of(patient), "facts": facts}
+
+
+def _both(one: Patient, other: Patient) -> dict[str, Any]:
+    """Columns of the two and rows to compare: {"label", "values": [two], "differs"}."""
+    facts = [_facts(one), _facts(other)]
+    rows = [
+        {"label": label, "values": values, "differs": _differ(*values) and label in COMPARED}
+        for label in facts[0]
+        if (values := [side[label] for side in facts])
+    ]
+    people = [
+        {
+            "pk": str(patient.pk),
+            "label": named(patient),
+            "href": reverse("pages:patient", args=[patient.pk]),
+            "can_stay": not patient.provisional,
+        }
+        for patient in (one, other)
+    ]
+    return {"people": people, "rows": rows, "differ": any(row["differs"] for row in rows)}
+
+
+COMPARED = {"Name", "Sex", "Birth date"}
+
+
+def _facts(patient: Patient) -> dict[str, str]:
+    extent = extent_of(patient)
+    return {
+        "Name": name_of_person(patient.name),
+        "Identifier": "" if patient.provisional else patient.patient_id,
+        "Issuer": patient.issuer,
+        "Sex": sex_in_words(patient.sex),
+        "Birth date": f"{patient.birth_date:%Y-%m-%d}" if patient.birth_date else "",
+        "Images": f"{extent.scans} in {extent.studies} stud{'y' if extent.studies == 1 else 'ies'}",
+        "Study dates": " to ".join(dict.fromkeys(moment(day) for day in (extent.first, extent.last))),
+    }
+
+
+def _differ(one: str, other: str) -> bool:
+    return bool(one and other) and comparable(one) != comparable(other)

@@ -1,0 +1,74 @@
+"""A patient's images in order of time, what does not fit together in them, and who filed them anew."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from django.views.decorators.http import require_POST, require_safe
+
+from webapp.accounts.services import can
+from webapp.analysis.selectors import history
+from webapp.analysis.services import patient_rescore
+from webapp.pages.access import demand
+from webapp.pages.patients.display import facts_of, label_of
+from webapp.pages.patients.records import candidates_of, conflicts_in, issuer_of, trace_of
+from webapp.pages.scan.comparison import course_of
+from webapp.pages.scan.timeline import entry_of
+from webapp.scans.identity import end_of
+from webapp.scans.models import Patient
+from webapp.scans.records import merges_of
+from webapp.scans.selectors import patient_or_404
+
+
+@require_safe
+def page(request: HttpRequest, patient_id: UUID) -> HttpResponse:
+    patient = patient_or_404(request.user, patient_id)
+    if (end := end_of(patient)).pk != patient.pk:
+        messages.info(
+            request, _("The patient you asked for was merged into this one; see below, Filed anew.")
+        )
+        return redirect("pages:patient", end.pk)
+    found = history(patient)
+    entries = [entry_of(entry) for entry in found]
+    merges = merges_of(patient)
+    may_merge = can(request.user, "patient.merge", patient.site)
+    context = {
+        "patient": patient,
+        "label": label_of(patient),
+        "facts": " · ".join(filter(None, (facts_of(patient), issuer_of(patient)))),
+        "entries": entries,
+        "findings": list(dict.fromkeys(f for entry in entries for f in entry.probabilities)),
+        "course": course_of(found, None),
+        "may_rescore": can(request.user, "scan.upload", patient.site),
+        "conflicts": conflicts_in(patient, found, merges),
+        "synthetic": any(entry.scan.synthetic for entry in found),
+        "may_merge": may_merge,
+        "candidates": candidates_of(patient) if may_merge else [],
+        "trace": trace_of(patient, merges),
+    }
+    return render(request, "patients/patient.html", context)
+
+
+@require_POST
+def rescore(request: HttpRequest, patient_id: UUID) -> HttpResponse:
+    """Have the active models score all of the patient's scans."""
+    patient = patient_or_404(request.user, patient_id)
+    score_anew(request, patient)
+    return redirect("pages:patient", patient.pk)
+
+
+def score_anew(request: HttpRequest, patient: Patient) -> None:
+    """Queue the patient's scans for the active models and say so; raises CodedError `forbidden`."""
+    demand(request, "scan.upload", patient.site)
+    waiting = patient_rescore(patient=patient, actor=request.user)
+    words = ngettext(
+        "%(number)d scan will be scored by the active model.",
+        "%(number)d scans will be scored by the active model.",
+        waiting,
+    )
+    messages.info(request, words % {"number": waiting})

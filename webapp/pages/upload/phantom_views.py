@@ -1,0 +1,56 @@
+"""Simulated patients for whoever has no X-ray at hand, and where real ones are to be had."""
+
+from __future__ import annotations
+
+from itertools import groupby
+
+from django.contrib import messages
+from django.http import FileResponse, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from django.views.decorators.http import require_POST, require_safe
+
+from webapp.core.errors import CodedError
+from webapp.core.storage import phantom_collection
+from webapp.pages.access import active_site, at_active_site
+from webapp.pages.upload import phantoms
+
+
+@require_safe
+@at_active_site("scan.upload")
+def page(request: HttpRequest) -> HttpResponse:
+    found = phantoms.images()
+    patients = [(patient, list(some)) for patient, some in groupby(found, key=lambda p: p.patient)]
+    return render(request, "upload/phantoms.html", {"patients": patients, "count": len(found)})
+
+
+@require_POST
+@at_active_site("scan.upload")
+def load(request: HttpRequest) -> HttpResponse:
+    if not phantoms.images():
+        said = _("The simulated patients are still being rendered. Try again in a minute.")
+        messages.error(request, said)
+        return redirect("pages:phantoms")
+    uploads = phantoms.load_into(site=active_site(request), user=request.user)
+    number = len(uploads)
+    said = ngettext(
+        "%(number)s simulated image was handed in, like any file.",
+        "%(number)s simulated images were handed in, like any files.",
+        number,
+    )
+    messages.success(request, said % {"number": number})
+    return redirect("pages:upload")
+
+
+@require_safe
+@at_active_site("scan.upload")
+def collection(request: HttpRequest) -> HttpResponse:
+    """The whole collection with its manifest, to be dropped on the upload page."""
+    try:
+        file = phantom_collection().open("rb")
+    except FileNotFoundError as error:
+        raise CodedError("not_found") from error
+    return FileResponse(
+        file, as_attachment=True, filename="hilum-phantoms.zip", content_type="application/zip"
+    )

@@ -1,0 +1,61 @@
+"""What the worklist's filters offer: only what occurs, and only to whom it is any use."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest
+from django.utils.translation import gettext as _
+
+from webapp.accounts.models import Membership, Site
+from webapp.analysis.worklist import occurring
+from webapp.pages.access import active_site
+from webapp.pages.display import UNCERTAINTIES, name_of_finding, person_in_words
+from webapp.pages.worklist.search import ARRIVALS, PROBABILITIES, READERS, SORTS, STATUSES, Search
+
+Choice = tuple[str, str]
+
+
+def choices(request: HttpRequest, search: Search) -> dict[str, Any]:
+    """Template values of the filters; a fixed number of queries for each of the reader's sites."""
+    memberships = request.user.memberships.select_related("site", "role")
+    own = [membership.site for membership in memberships if "scan.view" in membership.role.permissions]
+    sites = own if search.sites else [active_site(request)]
+    findings = occurring("finding", sites)
+    return {
+        "findings": findings,
+        "several_sites": len(own) > 1,
+        "views": list(request.user.worklist_views.all()),
+        "selects": {
+            "status": _select(_("Any status"), STATUSES),
+            "finding": _select(_("Any finding"), [(f, name_of_finding(f)) for f in findings]),
+            "probability": _select(_("Any p"), _words(PROBABILITIES)),
+            "arrived": _select(_("Arrived any time"), _words(ARRIVALS)),
+            "uncertainty": _select(_("Any uncertainty"), _uncertainties()),
+            "modality": _select(_("Any modality"), [(m, m) for m in occurring("modality", sites)]),
+            "reader": _select(_("Any reader"), [*READERS.items(), *_readers(sites)]),
+            "marked": _select(_("Marked or not"), [("me", _("Marked by me"))]),
+            "sites": _select(_("This site"), [("all", _("All my sites"))]),
+        },
+        "sorts": list(SORTS.items()),
+    }
+
+
+def _select(anything: str, offered: list[Choice]) -> list[Choice]:
+    return [("", anything), *offered]
+
+
+def _words(offered: dict[str, Any]) -> list[Choice]:
+    return [(key, words) for key, (_value, words) in offered.items()]
+
+
+def _uncertainties() -> list[Choice]:
+    words = {"low": _("Low uncertainty"), "medium": _("Medium uncertainty"), "high": _("High uncertainty")}
+    return [(key, words[key]) for key in UNCERTAINTIES]
+
+
+def _readers(sites: list[Site]) -> list[Choice]:
+    """The members of these sites who may sign a reading."""
+    members = Membership.objects.filter(site__in=sites).select_related("user", "role")
+    people = {m.user for m in members if "scan.label" in m.role.permissions}
+    return sorted(((str(user.pk), person_in_words(user)) for user in people), key=lambda choice: choice[1])

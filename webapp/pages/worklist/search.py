@@ -1,0 +1,177 @@
+"""What a reader asks of the worklist: kept in the session, so that no name gets into an address."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import date, datetime, time, timedelta
+from typing import Any, Self
+
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from webapp.accounts.models import Site, User
+from webapp.analysis.models import StudySummary
+from webapp.analysis.worklist import ORDERS, Filters, narrowed, visible
+from webapp.pages.display import UNCERTAINTIES
+
+_SESSION_KEY = "worklist"
+ANY = (None, None)
+STATUSES = [
+    (StudySummary.Status.DONE, _("Answered")),
+    (StudySummary.Status.ABSTAINED, _("No answer")),
+    (StudySummary.Status.ANALYSING, _("Analysing")),
+    (StudySummary.Status.WAITING, _("Waiting for a model")),
+    (StudySummary.Status.FAILED, _("Failed")),
+]
+# `p` is that of the finding shown.
+PROBABILITIES = {
+    "half": ((0.5, None), _("p ≥ 0.50")),
+    "most": ((0.8, None), _("p ≥ 0.80")),
+    "near": ((0.4, 0.6), _("p 0.40 to 0.60")),
+    "less": ((None, 0.5), _("p < 0.50")),
+}
+ARRIVALS = {
+    "today": (0, _("Arrived today")),
+    "two": (1, _("Since yesterday")),
+    "week": (6, _("Last 7 days")),
+    "month": (29, _("Last 30 days")),
+}
+READERS = {
+    "nobody": _("Not read"),
+    "anybody": _("Read"),
+    "me": _("Read by me"),
+}
+SORTS = {
+    "newest": _("Newest first"),
+    "oldest": _("Waiting longest"),
+    "worst": _("Worst first"),
+    "unsure": _("Least certain first"),
+    "study": _("Latest study date"),
+}
+HIDDEN_IN_VIEWS = ("q",)
+
+
+@dataclass(frozen=True)
+class Search:
+    """As it was typed and chosen. `q` is part of a patient's name or identifier or of an accession number."""
+
+    q: str = ""
+    status: str = ""
+    finding: str = ""
+    probability: str = ""
+    uncertainty: str = ""
+    modality: str = ""
+    arrived: str = ""
+    studied_from: str = ""
+    studied_to: str = ""
+    reader: str = ""
+    marked: str = ""
+    sites: str = ""
+    sort: str = "newest"
+
+    @classmethod
+    def of(cls, request: HttpRequest) -> Self:
+        return cls.read(request.session.get(_SESSION_KEY, {}))
+
+    @classmethod
+    def read(cls, said: Any) -> Self:
+        """What a form or a stored view says; what is not offered (any more) counts as not asked."""
+        values = {name: str(said.get(name, "")).strip()[:64] for name in cls.names()}
+        offered = {
+            "status": StudySummary.Status.values,
+            "probability": PROBABILITIES,
+            "uncertainty": UNCERTAINTIES,
+            "arrived": ARRIVALS,
+            "sites": ("all",),
+            "marked": ("me",),
+        }
+        for name, choices in offered.items():
+            if values[name] not in choices:
+                values[name] = ""
+        for name in ("studied_from", "studied_to"):
+            values[name] = values[name] if _day(values[name]) else ""
+        if values["reader"] not in READERS and not key_of(values["reader"]):
+            values["reader"] = ""
+        if values["sort"] not in ORDERS:
+            values["sort"] = "newest"
+        return cls(**values)
+
+    @classmethod
+    def take(cls, request: HttpRequest) -> Self:
+        """Read the posted search and remember it; what is cleared keeps its order."""
+        search = cls.read(request.POST)
+        if "clear" in request.POST:
+            search = cls(sort=search.sort)
+        return search.keep(request)
+
+    def keep(self, request: HttpRequest) -> Self:
+        request.session[_SESSION_KEY] = asdict(self)
+        return self
+
+    @classmethod
+    def names(cls) -> list[str]:
+        return [field.name for field in fields(cls)]
+
+    def __bool__(self) -> bool:
+        return replace(self, sort="newest") != type(self)()
+
+    @property
+    def beyond_the_first(self) -> bool:
+        """Whether a filter of the second line is set, which then stands open."""
+        first = replace(self, q="", status="", finding="", probability="", arrived="", sort="newest")
+        return bool(first)
+
+    def as_view(self) -> dict[str, str]:
+        """What a saved view keeps: never what was searched for, which may be a name."""
+        return {name: value for name, value in asdict(self).items() if name not in HIDDEN_IN_VIEWS and value}
+
+    def studies(self, user: User, site: Site) -> QuerySet[StudySummary]:
+        """The studies that match, in the chosen order: the site's, or those of all the reader's sites."""
+        return self.among(visible(user, None if self.sites else site), user)
+
+    def among(self, rows: QuerySet[StudySummary], user: User) -> QuerySet[StudySummary]:
+        """Those of the rows that match, in the chosen order."""
+        return narrowed(rows, self.filters(user), self.sort)
+
+    def filters(self, user: User) -> Filters:
+        before = _day(self.studied_to)
+        return Filters(
+            search=self.q,
+            status=self.status,
+            finding=self.finding,
+            modality=self.modality,
+            probability=PROBABILITIES[self.probability][0] if self.probability else ANY,
+            uncertainty=UNCERTAINTIES[self.uncertainty] if self.uncertainty else ANY,
+            reader=user.pk if self.reader == "me" else self.reader,
+            arrived=_start_of_day(ARRIVALS[self.arrived][0]) if self.arrived else None,
+            studied=(_at(_day(self.studied_from)), _at(before + timedelta(days=1) if before else None)),
+            marked_by=user if self.marked else None,
+        )
+
+
+def _start_of_day(days_ago: int) -> datetime:
+    return _at(timezone.localdate() - timedelta(days=days_ago))
+
+
+def _at(day: date | None) -> datetime | None:
+    """The day's beginning in the reader's zone."""
+    return timezone.make_aware(datetime.combine(day, time.min)) if day else None
+
+
+def _day(text: str) -> date | None:
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        return None
+    return day if 1900 <= day.year <= 2200 else None
+
+
+def key_of(text: str) -> uuid.UUID | None:
+    """A record's key as a form gives it, None for anything else."""
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        return None

@@ -1,0 +1,14 @@
+"""The database keeps snapshots and the list of tested scans; a patient in the test set never leaves it."""
+
+from webapp.core.triggers import Trigger, append_only, operations
+
+IMMUTABLE = "a snapshot is never changed or removed"
+LEFT_TEST = "OLD.part = 'test' AND NEW.part <> 'test'"
+
+create, drop = operations(
+    [
+        *append_only("training_snapshot", IMMUTABLE),
+        Trigger("training_testedscan_no_delete", "training_testedscan", "DELETE", IMMUTABLE),
+        Trigger("training_snapshotpatient_stays", "training_snapshotpatient", "UPDATE", IMMUTABLE, LEFT_TEST),
+    ]
+)

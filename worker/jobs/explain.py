@@ -1,0 +1,97 @@
+"""Explanations: made by the worker that infers, when no analysis waits; a slow one lets analyses pass."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+from classifier.contract import worth_showing
+from webapp.analysis.explanations import explanation_claim, explanation_done, explanation_fail
+from webapp.analysis.models import Explanation
+from webapp.core import jobs, storage
+from webapp.scans.models import Scan
+from webapp.scans.selectors import patient_age
+from worker.jobs.infer import IMAGE_MISSING, MODEL_UNAVAILABLE, InferJob, ModelUnavailable, blame_no_outage
+from worker.runner import LEASE, Heartbeat, Unavailable
+from worker.support.safe_errors import describe
+
+logger = logging.getLogger(__name__)
+
+TOO_SLOW, MISSING = "explainer_too_slow", "explainer_missing"
+SOFT_SECONDS = 240.0
+LIMIT_SECONDS = 1.5 * SOFT_SECONDS
+
+
+class TooSlow(Exception):
+    """An explanation has had its time."""
+
+
+class ImageMissing(Exception):
+    """The working image is missing or damaged."""
+
+
+class InferAndExplainJob(InferJob):
+    def step(self) -> bool:
+        return self._analyse() or self._explain_one() or self._shadow()
+
+    def _explain_one(self) -> bool:
+        explanation = explanation_claim(lease=LEASE)
+        if explanation is None:
+            return False
+        token = explanation.attempt_token
+        with Heartbeat(Explanation, token, limit=LIMIT_SECONDS):
+            try:
+                code = self._explain(explanation)
+            except Unavailable:
+                jobs.release(Explanation, token)
+                raise
+        if code:
+            explanation_fail(explanation=explanation, token=token, code=code)
+        return True
+
+    def _explain(self, explanation: Explanation) -> str:
+        """Make and store the maps; answers the code of what went wrong, or nothing."""
+        from classifier.inference.explain import ExplainerMissing, relative_cam
+        from classifier.inference.predictor import Failure
+
+        analysis, began = explanation.analysis, time.monotonic()
+        codes = {
+            ModelUnavailable: MODEL_UNAVAILABLE,
+            ImageMissing: IMAGE_MISSING,
+            ExplainerMissing: MISSING,
+            TooSlow: TOO_SLOW,
+        }
+        try:
+            predictor, item = self._models.predictor(analysis.model_version), image_of(analysis.scan)
+            shown = worth_showing(analysis.finding, analysis.probabilities)
+            cam = relative_cam(predictor, item, explanation.method, shown, between=self._breather(began))
+        except tuple(codes) as error:
+            logger.error("no explanation: %s", describe(error))
+            return codes[type(error)]
+        if isinstance(cam, Failure):
+            return cam.code
+        seconds = time.monotonic() - began
+        explanation_done(explanation=explanation, token=explanation.attempt_token, cam=cam, seconds=seconds)
+        return ""
+
+    def _breather(self, began: float) -> Callable[[], None]:
+        def between() -> None:
+            if time.monotonic() - began > SOFT_SECONDS:
+                raise TooSlow
+            self._analyse()
+
+        return between
+
+
+def image_of(scan: Scan):
+    """The scan's `classifier.inference.predictor.Input`; raises ImageMissing where it cannot be read."""
+    from classifier.images.raster.png import read_working
+    from classifier.inference.predictor import Input
+
+    try:
+        working = read_working(storage.path_of(scan.working_name))
+    except (OSError, ValueError) as error:
+        blame_no_outage(error)
+        raise ImageMissing from error
+    return Input(working, original=(scan.rows, scan.columns), age=patient_age(scan))

@@ -1,0 +1,187 @@
+"""Infer: queued analyses, a batch of one model version at a time, answered by a model that stays warm."""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+
+from webapp.analysis.models import Analysis, ShadowAnalysis
+from webapp.analysis.services import analyses_claim, analysis_done, analysis_fail
+from webapp.analysis.shadow import shadow_done, shadow_fail, shadows_claim
+from webapp.core import jobs, storage
+from webapp.monitoring.observations import observe
+from webapp.registry.models import ModelVersion
+from webapp.registry.selectors import active_models, artifact_path
+from webapp.scans.selectors import patient_age
+from worker.runner import LEASE, Heartbeat, Unavailable
+from worker.support.safe_errors import describe
+
+logger = logging.getLogger(__name__)
+
+IMAGE_MISSING, MODEL_UNAVAILABLE = "image_missing", "model_unavailable"
+KEPT_MODELS = 3
+LIMIT_SECONDS = 300.0
+Fail = Callable[[jobs.JobRow, str], object]
+
+
+class InferJob:
+    """Torch, and with it CUDA, is loaded by the drain's own thread: in `prepare`, not with this module."""
+
+    name = "infer"
+
+    def __init__(self) -> None:
+        self._models = WarmModels()
+
+    def prepare(self) -> None:
+        """Load the active models, so that the first upload does not wait for it."""
+        for version in active_models().values():
+            try:
+                self._models.predictor(version)
+            except ModelUnavailable as error:
+                logger.error("model %s is not warm: %s", version, describe(error))
+
+    def close(self) -> None:
+        self._models = WarmModels()
+
+    def step(self) -> bool:
+        return self._analyse() or self._shadow()
+
+    def _analyse(self) -> bool:
+        analyses = analyses_claim(settings.HILUM_BATCH, lease=LEASE)
+        if analyses:
+            self._held(Analysis, analyses, store, fail)
+        return bool(analyses)
+
+    def _shadow(self) -> bool:
+        """One at a time, and only while nobody waits for an answer."""
+        shadows = shadows_claim(1, lease=LEASE)
+        if shadows:
+            self._held(ShadowAnalysis, shadows, store_shadow, fail_shadow)
+        return bool(shadows)
+
+    def _held(self, model: type[jobs.JobRow], rows: Sequence[Any], done: Callable, failed: Fail) -> None:
+        with Heartbeat(model, rows[0].attempt_token, limit=LIMIT_SECONDS):
+            try:
+                self._answer(rows, done, failed)
+            except Unavailable:
+                jobs.release(model, rows[0].attempt_token)
+                raise
+
+    def _answer(self, analyses: Sequence[Any], done: Callable, failed: Fail) -> None:
+        from classifier.inference.predictor import Failure
+
+        try:
+            predictor = self._models.predictor(analyses[0].model_version)
+        except ModelUnavailable as error:
+            logger.error("model %s cannot be used: %s", analyses[0].model_version, describe(error))
+            for analysis in analyses:
+                failed(analysis, MODEL_UNAVAILABLE)
+            return
+        readable = list(inputs(analyses, failed))
+        results = predictor.predict([item for _, item in readable])
+        for (analysis, item), result in zip(readable, results, strict=True):
+            if isinstance(result, Failure):
+                failed(analysis, result.code)
+            else:
+                done(analysis, item, result)
+
+
+def inputs(analyses: Sequence[Any], failed: Fail) -> Iterator[tuple[Any, object]]:
+    """Each analysis with its `classifier.inference.predictor.Input`; an unreadable image fails alone."""
+    from classifier.images.raster.png import read_working
+    from classifier.inference.predictor import Input
+
+    for analysis in analyses:
+        scan = analysis.scan
+        try:
+            working = read_working(storage.path_of(scan.working_name))
+        except (OSError, ValueError) as error:
+            blame_no_outage(error)
+            logger.error("scan %s has no readable working image: %s", scan.id, describe(error))
+            failed(analysis, IMAGE_MISSING)
+            continue
+        yield analysis, Input(working, original=(scan.rows, scan.columns), age=patient_age(scan))
+
+
+def store(analysis: Analysis, item: Any, answer: Any) -> None:
+    """Store a `classifier.inference.predictor.Answer` on an Input, with what monitoring remembers of it."""
+    from classifier.drift.descriptors import traits_of
+
+    traits = traits_of(item.working, answer.pooled)
+    with transaction.atomic():
+        done = analysis_done(
+            analysis=analysis,
+            token=analysis.attempt_token,
+            prediction=answer.prediction,
+            cam=answer.cam,
+            seconds=answer.seconds,
+        )
+        if done:
+            analysis.refresh_from_db(fields=["finding", "withheld"])
+            observe(analysis, pixels=traits.pixels, features=traits.features)
+
+
+def fail(analysis: Analysis, code: str) -> None:
+    analysis_fail(analysis=analysis, token=analysis.attempt_token, code=code)
+
+
+def store_shadow(shadow: ShadowAnalysis, item: Any, answer: Any) -> None:
+    shadow_done(shadow=shadow, token=shadow.attempt_token, prediction=answer.prediction)
+
+
+def fail_shadow(shadow: ShadowAnalysis, code: str) -> None:
+    shadow_fail(shadow=shadow, token=shadow.attempt_token, code=code)
+
+
+def blame_no_outage(error: Exception) -> None:
+    """Raise Unavailable where the whole store is away: then neither image nor model is to blame."""
+    if isinstance(error, OSError) and not storage.is_working():
+        raise Unavailable from error
+
+
+class ModelUnavailable(Exception):
+    """The artifact is missing, damaged or of another format."""
+
+
+class WarmModels:
+    """The last few models that were used, ready on the device, by the hash of their artifact."""
+
+    def __init__(self, keep: int = KEPT_MODELS) -> None:
+        self._keep = keep
+        self._predictors: OrderedDict[str, object] = OrderedDict()
+
+    def predictor(self, version: ModelVersion):
+        """The version's `classifier.inference.predictor.Predictor`; raises ModelUnavailable."""
+        if version.sha256 not in self._predictors:
+            self._predictors[version.sha256] = load(version)
+        self._predictors.move_to_end(version.sha256)
+        while len(self._predictors) > self._keep:
+            self._predictors.popitem(last=False)
+        return self._predictors[version.sha256]
+
+
+def load(version: ModelVersion):
+    from classifier.artifact.header import ArtifactError
+    from classifier.artifact.weights import load_artifact
+    from classifier.inference.predictor import Predictor
+
+    try:
+        artifact = load_artifact(artifact_path(version), expected_sha256=version.sha256)
+        return Predictor(artifact, device(), settings.HILUM_PRECISION, batch_size=settings.HILUM_BATCH)
+    except (OSError, ArtifactError) as error:
+        blame_no_outage(error)
+        raise ModelUnavailable(str(version)) from error
+
+
+def device() -> str:
+    """HILUM_DEVICE, with `auto` meaning CUDA where there is one."""
+    import torch
+
+    if settings.HILUM_DEVICE != "auto":
+        return settings.HILUM_DEVICE
+    return "cuda" if torch.cuda.is_available() else "cpu"

@@ -1,0 +1,271 @@
+"""Train: freezes what is labelled, audits it, trains on it, and compares the candidate with the active model.
+
+Each is a row of the ledger, worked off one at a time; what needs the library runs as `python -m classifier`
+in a process group of its own, minded until it ends. Nothing here touches the active model: the artifact is
+registered as a candidate.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import subprocess
+import threading
+import tomllib
+from dataclasses import asdict
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+
+from classifier.training import config as train_options
+from webapp.core import storage
+from webapp.core.errors import CodedError
+from webapp.registry.selectors import active_models, artifact_path
+from webapp.training import failures
+from webapp.training.models import Start, TrainingRun, Trigger
+from webapp.training.services import (
+    Order,
+    trained_already,
+    training_cancelled,
+    training_claim,
+    training_done,
+    training_fail,
+    training_prepared,
+    training_progress,
+    training_release,
+    training_skip,
+)
+from webapp.training.snapshots import snapshot_create
+from worker.jobs.snapshot_integrity import all_there
+from worker.jobs.validation_and_comparison import audit_next, compare_next
+from worker.runner import Heartbeat, Unavailable
+from worker.subprocess.classifier_process import InUse, TrainingProcess
+from worker.subprocess.supervise import Ended, mind, steady
+
+logger = logging.getLogger(__name__)
+
+USAGE_ERROR, KILLED = 2, -9
+PREPARING_SECONDS = 60 * 60.0
+# The run's own columns and folder say these.
+OURS = {"manifest", "out", "cache", "seed", "resume", "json", "companions", "slot"}
+# A model that has learned already is to be moved gently, and its network stays as it is.
+FINE_TUNING = {"epochs": 10, "lr": 1e-4, "progressive": False}
+SHAPE = ("arch", "layers", "width", "activation", "size", "crop")
+
+
+class TrainJob:
+    """One thing at a time. `interrupt` hands it back to the queue, to go on later (from its checkpoint)."""
+
+    name = "train"
+
+    def __init__(self) -> None:
+        self._interrupted = threading.Event()
+
+    def prepare(self) -> None:
+        code_version()
+
+    def close(self) -> None:
+        self._interrupted.set()
+
+    def interrupt(self) -> None:
+        self._interrupted.set()
+
+    def step(self) -> bool:
+        # A training may last for days: what takes minutes goes first.
+        return audit_next(self._interrupted) or compare_next(self._interrupted) or self._train_next()
+
+    def _train_next(self) -> bool:
+        run = training_claim(code_version=code_version())
+        if run is None:
+            return False
+        token = run.attempt_token
+        if run.cancel_requested:
+            training_cancelled(run=run, token=token)
+        elif unknown_options(run.config):
+            fail(run, failures.OPTIONS_INVALID)
+        elif not run.manifest and run.snapshot is None:
+            freeze(run)
+        else:
+            with Heartbeat(TrainingRun, token, limit=PREPARING_SECONDS):
+                wrong = unfit(run)
+            if wrong:
+                fail(run, wrong)
+            else:
+                self._train(run)
+        return True
+
+    def _train(self, run: TrainingRun) -> None:
+        folder = folder_of(run)
+        given = options_of(run)
+        process = TrainingProcess(arguments(run, folder, given), folder)
+        try:
+            with process:
+                logger.info("training run %s, attempt %d", run.id, run.attempts)
+                ended = mind(process, partial(beat, run, process, effective(given)), self._interrupted)
+                conclude(run, process, ended)
+        except InUse as error:
+            training_release(run.attempt_token)
+            raise Unavailable from error
+        run.refresh_from_db()
+        if run.finished:
+            tidy(folder)
+
+
+def freeze(run: TrainingRun) -> None:
+    """Make the run's snapshot and hand the run back: its audit comes first. Nothing new: nothing to train."""
+    token = run.attempt_token
+    with Heartbeat(TrainingRun, token, limit=PREPARING_SECONDS):
+        try:
+            snapshot, _ = snapshot_create(site=run.site, slot=run.slot, actor=run.started_by)
+        except CodedError as error:
+            if run.trigger != Trigger.PERSON and error.code == failures.NOTHING_LABELLED:
+                training_skip(run=run, token=token, snapshot=None, code=error.code)
+            else:
+                fail(run, error.code)
+            return
+    if trained_already(run, snapshot):
+        training_skip(run=run, token=token, snapshot=snapshot, code=failures.UNCHANGED)
+    elif training_prepared(run=run, token=token, snapshot=snapshot, base=None):
+        training_release(token)
+
+
+def unfit(run: TrainingRun) -> str:
+    """Why the run cannot begin, one of `failures`; empty when its data and weights are there."""
+    if run.manifest:
+        return "" if os.path.isfile(run.manifest) else failures.MANIFEST_MISSING
+    if not all_there(run.snapshot.stored_name, run.snapshot.fingerprint):
+        return failures.DATA_CHANGED
+    if run.start == Start.ACTIVE and run.base is None and not run.curve:
+        base = active_models().get(run.slot)
+        training_prepared(run=run, token=run.attempt_token, snapshot=run.snapshot, base=base)
+    if run.base and not artifact_path(run.base).is_file():
+        return failures.MODEL_MISSING
+    return ""
+
+
+def beat(run: TrainingRun, process: TrainingProcess, options: dict[str, Any]) -> Order:
+    return training_progress(
+        run=run,
+        token=run.attempt_token,
+        progress=process.progress,
+        curve=process.curve,
+        log=process.log,
+        options=options,
+    )
+
+
+def conclude(run: TrainingRun, process: TrainingProcess, ended: int | Ended) -> None:
+    """A candidate, a coded failure, or what the reason for which it was ended asks for."""
+    token = run.attempt_token
+    if ended is Ended.INTERRUPTED:
+        training_release(token)
+    elif ended is Ended.CANCELLED:
+        training_cancelled(run=run, token=token)
+    elif ended is Ended.SILENT:
+        fail(run, failures.SILENT)
+    elif ended is Ended.LOST:
+        logger.warning("training run %s was lost to another worker", run.id)
+    elif code := failure_code(process, ended):
+        logger.warning("training run %s ended with status %d", run.id, ended)
+        fail(run, code)
+    else:
+        steady(partial(beat, run, process, run.options or effective(options_of(run))))
+        version = training_done(run=run, token=token, artifact=process.artifact)
+        logger.info("training run %s made %s", run.id, version)
+
+
+def failure_code(process: TrainingProcess, status: int) -> str:
+    """One of `webapp.training.failures`, empty when an artifact was made."""
+    if status == 0 and process.artifact:
+        return ""
+    if status == USAGE_ERROR:
+        return failures.OPTIONS_INVALID
+    last_words = process.last_words()
+    if status == KILLED or "OutOfMemoryError" in last_words:
+        return failures.OUT_OF_MEMORY
+    return failures.DATA_REFUSED if last_words.startswith("training failed:") else failures.CRASHED
+
+
+def fail(run: TrainingRun, code: str) -> None:
+    logger.error("training run %s failed: %s; its own words stand in its folder", run.id, code)
+    training_fail(run=run, token=run.attempt_token, code=code)
+
+
+def unknown_options(config: dict) -> set[str]:
+    return set(config) - (train_options.OPTIONS.keys() - OURS) - {"progressive"}
+
+
+def options_of(run: TrainingRun) -> dict[str, Any]:
+    """The options that the run gives, by name.
+
+    Gate and lung segmenter come from the active model: they outlive the classifiers that are trained here.
+    """
+    active = active_models().get(run.slot)
+    carried = {"companions": artifact_path(active)} if active else {}
+    options = {"device": settings.HILUM_DEVICE, "slot": run.slot, "name": run.slot, **carried}
+    if run.base:
+        spec = run.base.model_spec
+        shape = {name: getattr(spec, name) for name in SHAPE}
+        shape["layers"] = list(shape["layers"])
+        options |= {**FINE_TUNING, **run.config, **shape, "pretrained": artifact_path(run.base)}
+    else:
+        options |= run.config
+    if run.snapshot:
+        options["findings"] = list(run.snapshot.findings)
+    return {**options, "seed": run.seed}
+
+
+def effective(options: dict[str, Any]) -> dict[str, Any]:
+    """All options as they are used, defaults included, for the record; no paths."""
+    known = asdict(train_options.Config(manifest=Path(), out=Path())) | options
+    return {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in known.items()
+        if value is not None and not isinstance(value, Path) and name not in (OURS - {"seed", "slot"})
+    }
+
+
+def arguments(run: TrainingRun, folder: Path, options: dict[str, Any] | None = None) -> list[str]:
+    """Of `python -m classifier`; every value is bound to its option, so that none can pass for another."""
+    manifest = run.manifest or storage.path_of(run.snapshot.stored_name)
+    fixed = ["train", f"--manifest={manifest}", f"--out={folder}", "--json", "--resume"]
+    given = options_of(run) if options is None else options
+    return fixed + [argument(name, value) for name, value in given.items()]
+
+
+def argument(name: str, value: object) -> str:
+    option = name.replace("_", "-")
+    if isinstance(value, bool):
+        return f"--{option}" if value else f"--no-{option}"
+    text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
+    return f"--{option}={text}"
+
+
+def folder_of(run: TrainingRun) -> Path:
+    folder = settings.HILUM_DATA / "training" / str(run.id)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
+def tidy(folder: Path) -> None:
+    """Keep what a run reports; its images and checkpoint are needed no more."""
+    shutil.rmtree(folder / "cache", ignore_errors=True)
+    for name in ("checkpoint.safetensors", "checkpoint.partial"):
+        (folder / name).unlink(missing_ok=True)
+
+
+@cache
+def code_version() -> str:
+    """The git commit, with `-dirty` when the files differ from it; without git the program's version."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        said = subprocess.run(
+            command, cwd=settings.BASE_DIR, capture_output=True, text=True, timeout=30, check=True
+        )
+        return said.stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        project = tomllib.loads((settings.BASE_DIR / "pyproject.toml").read_text())["project"]
+        return project["version"]
