@@ -11,6 +11,7 @@ import os
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
+from classifier.artifact.training_set import TrainingSet
 from classifier.contract import ARTIFACT_FORMAT_VERSION, ModelSpec, Slot
 
 FORMAT = "hilum"
@@ -38,11 +39,15 @@ class ArtifactError(Exception):
 
 
 class Header(NamedTuple):
-    """What is known of a model before its tensors are loaded; `sha256` is that of the whole file, in hex."""
+    """What is known of a model before its tensors are loaded.
+
+    `sha256` is that of the whole file, in hex; `training_set` is None in a model that does not record it.
+    """
 
     spec: ModelSpec
     card: dict[str, Any]
     sha256: str
+    training_set: TrainingSet | None = None
 
 
 def read_header(path: str | Path) -> Header:
@@ -52,9 +57,9 @@ def read_header(path: str | Path) -> Header:
     """
     with open(path, "rb") as file:
         size = os.fstat(file.fileno()).st_size
-        spec, card = parse_header(read_raw_header(file, size))
+        raw = read_raw_header(file, size)
         file.seek(0)
-        return Header(spec, card, hashlib.file_digest(file, "sha256").hexdigest())
+        return parse_header(raw, hashlib.file_digest(file, "sha256").hexdigest())
 
 
 def read_raw_header(file: BinaryIO, size: int) -> dict[str, Any]:
@@ -75,8 +80,8 @@ def read_raw_header(file: BinaryIO, size: int) -> dict[str, Any]:
     return header
 
 
-def parse_header(header: dict[str, Any]) -> tuple[ModelSpec, dict[str, Any]]:
-    """ModelSpec and card of a raw header whose format, version and part names have been checked."""
+def parse_header(header: dict[str, Any], sha256: str) -> Header:
+    """The parsed form of a raw header, after a check of format, version and part names."""
     metadata = header.get("__metadata__")
     if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
         raise ArtifactError(NOT_AN_ARTIFACT, "the file holds tensors, but not a Hilum model")
@@ -86,24 +91,31 @@ def parse_header(header: dict[str, Any]) -> tuple[ModelSpec, dict[str, Any]]:
             f"format version {metadata.get('format_version')!r} is unknown here; "
             f"this program reads version {ARTIFACT_FORMAT_VERSION}",
         )
-    strangers = [name for name in header if name != "__metadata__" and name.split(".")[0] not in PARTS]
-    if strangers:
-        raise ArtifactError(KEY_MISMATCH, f"tensors of no known part: {sorted(strangers)[:5]}")
+    unknown = [name for name in header if name != "__metadata__" and name.split(".")[0] not in PARTS]
+    if unknown:
+        raise ArtifactError(KEY_MISMATCH, f"unknown tensors {sorted(unknown)[:5]}: parts are {PARTS}")
     try:
         spec, card = ModelSpec.from_json(metadata["spec"]), json.loads(metadata["card"])
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
-        raise ArtifactError(NOT_AN_ARTIFACT, f"the model's description cannot be read: {error}") from error
+        recorded = metadata.get("training_set")
+        training_set = None if recorded is None else TrainingSet.from_json(recorded)
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+        raise ArtifactError(
+            NOT_AN_ARTIFACT, f"the model description in the header is invalid: {error}"
+        ) from error
     if not isinstance(card, dict):
         raise ArtifactError(NOT_AN_ARTIFACT, "the model card is not an object")
-    return spec, card
+    return Header(spec, card, sha256, training_set)
 
 
-def header_metadata(spec: ModelSpec, card: dict[str, Any]) -> dict[str, str]:
+def header_metadata(
+    spec: ModelSpec, card: dict[str, Any], training_set: TrainingSet | None = None
+) -> dict[str, str]:
     return {
         "format": FORMAT,
         "format_version": str(ARTIFACT_FORMAT_VERSION),
         "spec": spec.to_json(),
         "card": json.dumps(card, sort_keys=True),
+        **({"training_set": training_set.to_json()} if training_set else {}),
     }
 
 

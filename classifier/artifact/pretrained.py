@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from classifier.artifact.header import NOT_AN_ARTIFACT, ArtifactError, read_header
+from classifier.artifact.training_set import TrainingSet
 from classifier.artifact.weights import import_pretrained, load_artifact
 from classifier.contract import ModelSpec
 
@@ -35,6 +36,16 @@ def start_from(network: nn.Module, spec: ModelSpec, given: str) -> dict[str, Any
     if earlier.findings != spec.findings:
         state = {name: tensor for name, tensor in state.items() if not name.startswith("fc.")}
     return {"weights": earlier.name, "left_out": import_pretrained(network, state)}
+
+
+def training_set_in(given: str | None) -> TrainingSet | None:
+    """What an earlier Hilum model `given` has learned from; None where that is not recorded."""
+    if given is None or given == AUTO:
+        return None
+    try:
+        return read_header(given).training_set
+    except ArtifactError:
+        return None
 
 
 def fetched(spec: ModelSpec) -> Path:

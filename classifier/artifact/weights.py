@@ -34,6 +34,7 @@ from classifier.artifact.header import (
     with_sorted_header,
 )
 from classifier.artifact.quantise import State, restored, storage_of, stored
+from classifier.artifact.training_set import TrainingSet
 from classifier.contract import ModelSpec
 from classifier.networks.preprocess import to_input
 from classifier.networks.registry import network_for, probabilities_of
@@ -59,6 +60,7 @@ class Artifact:
     gate: dict[str, Tensor] | None = None
     golden: Golden | None = None
     storage: str = "fp32"
+    training_set: TrainingSet | None = None
 
 
 def save_artifact(
@@ -71,6 +73,7 @@ def save_artifact(
     segmenter: State | None = None,
     gate: State | None = None,
     storage: str = "int8",
+    training_set: TrainingSet | None = None,
 ) -> str:
     """Write one artifact file atomically and return its sha256.
 
@@ -89,7 +92,9 @@ def save_artifact(
     if golden is not None:
         tensors["golden.working"] = np.ascontiguousarray(golden, dtype=np.uint16)
         tensors["golden.probabilities"] = golden_probabilities(network, spec, golden)
-    data = with_sorted_header(safetensors_numpy.save(tensors, header_metadata(spec, dict(card))))
+    data = with_sorted_header(
+        safetensors_numpy.save(tensors, header_metadata(spec, dict(card), training_set))
+    )
     _write_atomically(Path(path), data)
     return hashlib.sha256(data).hexdigest()
 
@@ -103,7 +108,7 @@ def load_artifact(path: str | Path, *, expected_sha256: str | None = None, devic
     sha256 = hashlib.sha256(data).hexdigest()
     if expected_sha256 is not None and sha256 != expected_sha256:
         raise ArtifactError(HASH_MISMATCH, "the model file is not the one that was registered")
-    spec, card = parse_header(header)
+    spec, card, _, training_set = parse_header(header, sha256)
     try:
         tensors = safetensors_numpy.load(data)
     except (SafetensorError, KeyError, ValueError) as error:
@@ -120,6 +125,7 @@ def load_artifact(path: str | Path, *, expected_sha256: str | None = None, devic
         gate=restored(_part(tensors, "gate")) or None,
         golden=_golden_of(_part(tensors, "golden"), spec),
         storage=storage_of(_part(tensors, "classifier")),
+        training_set=training_set,
     )
 
 
@@ -134,6 +140,7 @@ def resave(path: str | Path, artifact: Artifact) -> str:
         segmenter=artifact.segmenter,
         gate=artifact.gate,
         storage=artifact.storage,
+        training_set=artifact.training_set,
     )
 
 

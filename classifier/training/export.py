@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from classifier.artifact.pretrained import training_set_in
+from classifier.artifact.training_set import TrainingSet
 from classifier.artifact.weights import load_artifact, save_artifact, verify_golden
 from classifier.contract import ModelSpec, normalised_entropy
 from classifier.data.manifest import Row, targets_of
@@ -53,6 +55,7 @@ def finish(
     about: Mapping[str, Any] | None = None,
     warnings: Sequence[Mapping[str, Any]] = (),
     carried: Carried | None = None,
+    hashes: Mapping[str, str] | None = None,
 ) -> Path:
     """Store, load back, calibrate on validation, evaluate on test, store with the card; returns its path."""
     state = {name: tensor.detach().cpu() for name, tensor in state.items()}
@@ -80,11 +83,22 @@ def finish(
     )
     facts |= {"audit": list(warnings), **(carried.card if carried else {})}
     path = config.out / ARTIFACT
-    sha256 = save_artifact(path, spec=spec, card=facts, golden=smooth_noise(2, spec.size), **parts)
+    used = training_set_of(config, rows, hashes or {})
+    golden = smooth_noise(2, spec.size)
+    sha256 = save_artifact(path, spec=spec, card=facts, golden=golden, training_set=used, **parts)
     verify_golden(load_artifact(path, expected_sha256=sha256))
     (config.out / CARD).write_text(model_card.render(facts, spec))
     log.note("evaluated", sha256=sha256, overall=found["overall"])
     return path
+
+
+def training_set_of(config: Config, rows: Sequence[Row], hashes: Mapping[str, str]) -> TrainingSet:
+    """What the artifact records of its images (`hashes`: sha256 of each file, by image) and patients."""
+    used = {
+        part: [(hashes[row.image], row.patient) for row in rows if row.split == part and row.image in hashes]
+        for part in ("train", "val")
+    }
+    return TrainingSet.of(used, base=training_set_in(config.pretrained))
 
 
 @dataclass(frozen=True)

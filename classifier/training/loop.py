@@ -31,6 +31,7 @@ from classifier.data.image_cache import Images, unit_squares
 from classifier.data.manifest import Row, draw_weights, read_manifest, targets_of, with_folds, with_split
 from classifier.data.split import fingerprint
 from classifier.data.validation.checks import as_text, audit
+from classifier.data.validation.image_statistics import facts_of
 from classifier.inference.auxiliary import lung_boxes
 from classifier.networks.preprocess import normalise
 from classifier.networks.registry import network_for, probabilities_of
@@ -89,7 +90,9 @@ def train(config: Config) -> Path:
     if not engine.leads:
         return config.out / ARTIFACT
     rows = [row for row in rows if row.image not in refused]
-    told = {"about": about, "carried": carried, "warnings": warnings}
+    facts = facts_of(rows, cache, progress=False)  # from the cache that the data validation has filled
+    hashes = dict(zip((row.image for row in rows), facts.bytes.tolist(), strict=True))
+    told = {"about": about, "carried": carried, "warnings": warnings, "hashes": hashes}
     return finish(config, spec, run.chosen_state(), rows=rows, log=log, **told)
 
 

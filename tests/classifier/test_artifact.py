@@ -127,7 +127,7 @@ def test_a_model_without_golden_inputs_cannot_be_verified(tmp_path, network):
 def test_the_header_is_read_without_torch(tmp_path, network):
     path = tmp_path / "a.safetensors"
     digest = saved(path, network)
-    assert read_header(path) == (SPEC, CARD, digest)
+    assert read_header(path) == (SPEC, CARD, digest, None)
     program = "import sys; from classifier.artifact.header import read_header; read_header(sys.argv[1]); "
     program += "assert 'torch' not in sys.modules and 'numpy' not in sys.modules"
     root = Path(artifacts.__file__).parents[2]
