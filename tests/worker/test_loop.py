@@ -198,8 +198,8 @@ def test_labels_become_a_better_active_model_and_a_damaged_one_is_kept_out(
     acts = set(AuditEvent.objects.values_list("action", flat=True))
     assert acts >= {
         "snapshot.created", "snapshot.audited", "training.started", "training.done", "comparison.requested",
-        "comparison.done", "gate.policy_changed", "model.promoted", "model.registered", "patient.rescored",
-        "plan.changed", "training.skipped",
+        "comparison.done", "promotion_policy.changed", "model.promoted", "model.registered",
+        "patient.rescored", "plan.changed", "training.skipped",
     }  # fmt: skip
 
 
@@ -214,7 +214,7 @@ def refuse_the_damaged(run: TrainingRun, site, admin, folder: Path) -> None:
     refused = worse.comparisons.get()
     assert refused.passed is False
     assert refused.reasons[0].startswith("Macro AUC 0.")
-    with pytest.raises(CodedError, match="gate_refused"):
+    with pytest.raises(CodedError, match="promotion_gate_failed"):
         model_promote(model_version=worse, by=admin, reason="why not")
 
 

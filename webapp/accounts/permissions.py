@@ -16,7 +16,7 @@ class Permission(StrEnum):
     MODEL_VIEW = "model.view"
     MODEL_PROMOTE = "model.promote"
     MODEL_OVERRIDE = "model.override"
-    GATE_EDIT = "gate.edit"
+    PROMOTION_POLICY_EDIT = "promotion_policy.edit"
     TRAINING_START = "training.start"
     USERS_MANAGE = "users.manage"
     AUDIT_VIEW = "audit.view"

@@ -102,9 +102,11 @@ urlpatterns = [
     path(
         "comparisons/<uuid:comparison_id>/", promotion_gate.ComparisonDetail.as_view(), name="api-comparison"
     ),
-    path("gate-policies/", promotion_gate.PolicyCollection.as_view(), name="api-gate-policies"),
+    path("promotion-policies/", promotion_gate.PolicyCollection.as_view(), name="api-promotion-policies"),
     path(
-        "gate-policies/in-force/", promotion_gate.PolicyInForce.as_view(), name="api-gate-policies-in-force"
+        "promotion-policies/current/",
+        promotion_gate.PolicyCurrent.as_view(),
+        name="api-promotion-policies-current",
     ),
     path("snapshots/", training.SnapshotCollection.as_view(), name="api-snapshots"),
     path("snapshots/<uuid:snapshot_id>/", training.SnapshotDetail.as_view(), name="api-snapshot"),

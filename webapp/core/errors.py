@@ -47,7 +47,7 @@ CODES: dict[str, Meaning] = {
     "artifact_damaged": Meaning(
         409, "The model's file is missing or damaged.", "Register the model file again."
     ),
-    "gate_refused": Meaning(
+    "promotion_gate_failed": Meaning(
         409,
         "The gate does not let this candidate pass.",
         "Read its reasons; have it compared again, or override the gate, if you may, and say why.",

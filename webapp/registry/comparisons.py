@@ -15,9 +15,9 @@ from webapp.audit.services import record
 from webapp.core import jobs
 from webapp.core.errors import CodedError
 from webapp.core.queue import notify_workers
-from webapp.registry.models import Comparison, ComparisonStatus, GatePolicy, ModelStatus, ModelVersion
-from webapp.registry.promotion_gate import Policy, judge
-from webapp.registry.selectors import policy_in_force
+from webapp.registry.models import Comparison, ComparisonStatus, ModelStatus, ModelVersion, PromotionPolicy
+from webapp.registry.promotion_gate import PolicyRules, evaluate_gate
+from webapp.registry.selectors import current_policy
 
 TRAIN = "worker.tasks.train"
 COMPARE_LEASE = timedelta(seconds=60)
@@ -62,8 +62,8 @@ def comparison_claim(*, lease: timedelta = COMPARE_LEASE) -> Comparison | None:
 @transaction.atomic
 def comparison_done(*, comparison: Comparison, token: uuid.UUID, report: Mapping[str, Any]) -> bool:
     """Judge what was found by the policy in force and keep both; False when the attempt lost its lease."""
-    number, policy = policy_in_force()
-    verdict = judge(policy, report)
+    number, policy = current_policy()
+    verdict = evaluate_gate(policy, report)
     found = dict(report)
     changes = found.pop("changes")
     found["changed"] = len(changes)
@@ -98,21 +98,21 @@ def comparison_fail(*, comparison: Comparison, token: uuid.UUID, code: str) -> b
     return mine
 
 
-def policy_set(*, rules: Mapping[str, Any], by: User, reason: str) -> GatePolicy:
+def policy_set(*, rules: Mapping[str, Any], by: User, reason: str) -> PromotionPolicy:
     """Write the next version of the gate's policy; earlier verdicts keep theirs.
 
     Rules that are left out keep the value that is in force. Raises CodedError `forbidden`, `reason_missing`,
     `invalid` with the rules that will not do, `conflict`.
     """
-    if not can_everywhere(by, "gate.edit"):
+    if not can_everywhere(by, "promotion_policy.edit"):
         raise CodedError(
             "forbidden", "The gate stands for every site, and you may not edit it at each of them."
         )
     if not reason.strip():
         raise CodedError("reason_missing")
-    number, policy = policy_in_force()
+    number, policy = current_policy()
     try:
-        rules = Policy.of({**policy.as_dict(), **rules}).as_dict()
+        rules = PolicyRules.of({**policy.as_dict(), **rules}).as_dict()
     except ValueError as error:
         wrong = {name: [said] for name, said in error.args[0].items()}
         raise CodedError("invalid", fields=wrong) from error
@@ -123,9 +123,11 @@ def policy_set(*, rules: Mapping[str, Any], by: User, reason: str) -> GatePolicy
 
 
 @transaction.atomic
-def _write(number: int, rules: dict[str, Any], before: Policy, *, by: User, reason: str) -> GatePolicy:
-    row = GatePolicy.objects.create(number=number, rules=rules, by=by, reason=reason)
+def _write(
+    number: int, rules: dict[str, Any], before: PolicyRules, *, by: User, reason: str
+) -> PromotionPolicy:
+    row = PromotionPolicy.objects.create(number=number, rules=rules, by=by, reason=reason)
     changed = {name: value for name, value in rules.items() if value != before.as_dict()[name]}
     detail = {"number": number, "changed": changed}
-    record(actor=by, site=None, action="gate.policy_changed", subject=row, detail=detail)
+    record(actor=by, site=None, action="promotion_policy.changed", subject=row, detail=detail)
     return row

@@ -77,8 +77,8 @@ class ModelVersion(StatusRow):
         return ModelSpec.from_json(json.dumps(self.spec))
 
 
-class GatePolicy(Record):
-    """One version of the gate's written policy (`gate.Policy`); the highest number is in force."""
+class PromotionPolicy(Record):
+    """One version of the policy that the promotion gate applies; the highest number is current."""
 
     number = models.PositiveIntegerField(unique=True)
     rules = models.JSONField()
@@ -87,10 +87,10 @@ class GatePolicy(Record):
 
     class Meta:
         ordering = ["-number"]
-        verbose_name_plural = "gate policies"
+        verbose_name_plural = "promotion policies"
 
     def __str__(self) -> str:
-        return f"gate policy {self.number}"
+        return f"promotion policy {self.number}"
 
 
 class ComparisonStatus(models.TextChoices):

@@ -23,7 +23,7 @@ def rule(default: float, low: float, high: float, label: str, help_text: str) ->
 
 
 @dataclass(frozen=True)
-class Policy:
+class PolicyRules:
     """What a candidate has to keep to; `fields` carry each number's bounds and what it means."""
 
     macro_auc_margin: float = rule(
@@ -92,7 +92,7 @@ class Policy:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class GateResult:
     """`reasons` speak against the candidate: with one it does not pass. `notes` are worth knowing."""
 
     reasons: tuple[str, ...]
@@ -103,14 +103,14 @@ class Verdict:
         return not self.reasons
 
 
-def judge(policy: Policy, comparison: Mapping[str, Any]) -> Verdict:
+def evaluate_gate(policy: PolicyRules, comparison: Mapping[str, Any]) -> GateResult:
     """What the policy says of a comparison as `python -m classifier compare` writes it."""
     checks = (_data, _findings, _overall, _each_finding, _calibration, _coverage, _groups, _shortcuts)
     reasons = [reason for check in checks for reason in check(policy, comparison)]
-    return Verdict(tuple(reasons), (*_moved(policy, comparison), *_notes(comparison)))
+    return GateResult(tuple(reasons), (*_moved(policy, comparison), *_notes(comparison)))
 
 
-def _data(policy: Policy, found: Mapping[str, Any]) -> Iterator[str]:
+def _data(policy: PolicyRules, found: Mapping[str, Any]) -> Iterator[str]:
     for finding, values in found["all"]["findings"].items():
         if values["present"] < policy.min_cases:
             yield (
@@ -122,12 +122,12 @@ def _data(policy: Policy, found: Mapping[str, Any]) -> Iterator[str]:
         yield f"The candidate gave no answer at all on {mine} images, the active model on {others}."
 
 
-def _findings(policy: Policy, found: Mapping[str, Any]) -> Iterator[str]:
+def _findings(policy: PolicyRules, found: Mapping[str, Any]) -> Iterator[str]:
     for finding in found["lost_findings"]:
         yield f"The candidate does not know {_in(finding)}, which the active model reports."
 
 
-def _overall(policy: Policy, found: Mapping[str, Any]) -> Iterator[str]:
+def _overall(policy: PolicyRules, found: Mapping[str, Any]) -> Iterator[str]:
     macro = found["all"]["overall"]["macro_auc"]
     if macro["candidate"]["value"] is None:
         yield "The macro AUC cannot be computed on this test part."
@@ -144,7 +144,7 @@ def _overall(policy: Policy, found: Mapping[str, Any]) -> Iterator[str]:
         )
 
 
-def _each_finding(policy: Policy, found: Mapping[str, Any]) -> Iterator[str]:
+def _each_finding(policy: PolicyRules, found: Mapping[str, Any]) -> Iterator[str]:
     for finding, values in found["all"]["findings"].items():
         gap, margin = values["auc"]["difference"], policy.finding_auc_margin
         if gap and gap["value"] is not None and gap["value"] < -margin:
@@ -154,7 +154,7 @@ def _each_finding(policy: Policy, found: Mapping[str, Any]) -> Iterator[str]:
                 yield _worse(finding, values, name, margin)
 
 
-def _fallen(policy: Policy, values: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+def _fallen(policy: PolicyRules, values: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
     """Of sensitivity and specificity those that fell by more than the margin, and surely."""
     margins = {"sensitivity": policy.sensitivity_margin, "specificity": policy.specificity_margin}
     for name, margin in margins.items():
@@ -171,7 +171,7 @@ def _made_good(values: Mapping[str, Any], fallen: str) -> bool:
     return bool(risen) and (risen["low"] or 0) > 0 and risen["value"] > -lost["value"]
 
 
-def _moved(policy: Policy, found: Mapping[str, Any]) -> Iterator[str]:
+def _moved(policy: PolicyRules, found: Mapping[str, Any]) -> Iterator[str]:
     for finding, values in found["all"]["findings"].items():
         for name, _ in _fallen(policy, values):
             if _made_good(values, name):
@@ -190,7 +190,7 @@ def _worse(finding: str, values: Mapping[str, Any], name: str, margin: float) ->
     )
 
 
-def _calibration(policy: Policy, found: Mapping[str, Any]) -> Iterator[str]:
+def _calibration(policy: PolicyRules, found: Mapping[str, Any]) -> Iterator[str]:
     error = found["all"]["overall"]["calibration_error"]["candidate"]["value"]
     chance = found["calibration_by_chance"]
     if error is not None and error > max(policy.calibration_limit, chance):
@@ -200,7 +200,7 @@ def _calibration(policy: Policy, found: Mapping[str, Any]) -> Iterator[str]:
         )
 
 
-def _coverage(policy: Policy, found: Mapping[str, Any]) -> Iterator[str]:
+def _coverage(policy: PolicyRules, found: Mapping[str, Any]) -> Iterator[str]:
     ours, theirs = found["coverage"]["candidate"], found["coverage"].get("active")
     if theirs is not None and ours < theirs - policy.coverage_margin:
         yield (
@@ -209,7 +209,7 @@ def _coverage(policy: Policy, found: Mapping[str, Any]) -> Iterator[str]:
         )
 
 
-def _groups(policy: Policy, found: Mapping[str, Any]) -> Iterator[str]:
+def _groups(policy: PolicyRules, found: Mapping[str, Any]) -> Iterator[str]:
     for by, groups in found["groups"].items():
         for group, values in groups.items():
             for finding, within in values["findings"].items():
@@ -217,7 +217,7 @@ def _groups(policy: Policy, found: Mapping[str, Any]) -> Iterator[str]:
                     yield from _in_group(policy, f"{GROUPS[by]} {group}", finding, within.get("auc"))
 
 
-def _in_group(policy: Policy, group: str, finding: str, auc: Mapping[str, Any] | None) -> Iterator[str]:
+def _in_group(policy: PolicyRules, group: str, finding: str, auc: Mapping[str, Any] | None) -> Iterator[str]:
     if not auc or auc["candidate"]["value"] is None:
         return
     value, gap = auc["candidate"]["value"], auc["difference"]
@@ -233,7 +233,7 @@ def _in_group(policy: Policy, group: str, finding: str, auc: Mapping[str, Any] |
         )
 
 
-def _shortcuts(policy: Policy, found: Mapping[str, Any]) -> Iterator[str]:
+def _shortcuts(policy: PolicyRules, found: Mapping[str, Any]) -> Iterator[str]:
     hidden = {side: lungs_hidden(found, side) for side in ("candidate", "active")}
     ours, theirs = hidden["candidate"], hidden["active"]
     if ours is None:

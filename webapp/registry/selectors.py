@@ -12,8 +12,8 @@ from webapp.accounts.models import User
 from webapp.accounts.services import for_sites
 from webapp.core import storage
 from webapp.core.errors import CodedError
-from webapp.registry.models import Comparison, ComparisonStatus, GatePolicy, ModelStatus, ModelVersion
-from webapp.registry.promotion_gate import Policy
+from webapp.registry.models import Comparison, ComparisonStatus, ModelStatus, ModelVersion, PromotionPolicy
+from webapp.registry.promotion_gate import PolicyRules
 
 
 def active_models() -> dict[str, ModelVersion]:
@@ -40,35 +40,35 @@ def model_or_404(user: User, model_id: uuid.UUID) -> ModelVersion:
     return version
 
 
-class Standing(StrEnum):
-    """How a version stands with the gate. `free`: nothing is active, or it was active itself before."""
+class GateStatus(StrEnum):
+    """How a version stands with the gate. `exempt`: nothing is active, or it was active itself before."""
 
     PASSED = "passed"
-    REFUSED = "refused"
+    FAILED = "failed"
     UNJUDGED = "unjudged"
-    FREE = "free"
+    EXEMPT = "exempt"
 
 
-def standing_of(version: ModelVersion, active: ModelVersion | None) -> tuple[Standing, Comparison | None]:
+def gate_status(version: ModelVersion, active: ModelVersion | None) -> tuple[GateStatus, Comparison | None]:
     """What the gate says of the version beside the active model, and the comparison that it goes by.
 
     A verdict is of the model that was active then and of the policy that was in force then.
     """
     if version.status != ModelStatus.CANDIDATE:
-        return Standing.FREE, None
+        return GateStatus.EXEMPT, None
     judged = version.comparisons.filter(active=active, status=ComparisonStatus.DONE).defer("changes")
     latest = judged.order_by("-created_at").first()
-    if latest is not None and latest.policy_number != policy_in_force()[0]:
-        return Standing.UNJUDGED, latest
+    if latest is not None and latest.policy_number != current_policy()[0]:
+        return GateStatus.UNJUDGED, latest
     if latest is not None:
-        return Standing.PASSED if latest.passed else Standing.REFUSED, latest
-    return Standing.FREE if active is None else Standing.UNJUDGED, None
+        return GateStatus.PASSED if latest.passed else GateStatus.FAILED, latest
+    return GateStatus.EXEMPT if active is None else GateStatus.UNJUDGED, None
 
 
-def policy_in_force() -> tuple[int, Policy]:
+def current_policy() -> tuple[int, PolicyRules]:
     """Number and rules; number 0 is the policy that comes with Hilum."""
-    latest = GatePolicy.objects.order_by("-number").first()
-    return (latest.number, Policy.of(latest.rules)) if latest else (0, Policy())
+    latest = PromotionPolicy.objects.order_by("-number").first()
+    return (latest.number, PolicyRules.of(latest.rules)) if latest else (0, PolicyRules())
 
 
 def comparisons_visible(user: User) -> QuerySet[Comparison]:

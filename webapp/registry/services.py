@@ -20,7 +20,7 @@ from webapp.core import storage
 from webapp.core.errors import CodedError
 from webapp.core.queue import notify_workers
 from webapp.registry.models import Comparison, ModelStatus, ModelVersion, Promotion
-from webapp.registry.selectors import Standing, standing_of
+from webapp.registry.selectors import GateStatus, gate_status
 
 SWEEP = "worker.tasks.sweep"
 INSTALLED = "Installed with the program."
@@ -70,7 +70,7 @@ def model_promote(*, model_version: ModelVersion, by: User, reason: str, overrid
     version belongs to all from then on. A candidate has to have passed the gate against the model that is
     active now; `override` lets somebody with `model.override` decide otherwise, which the promotion tells.
     On commit the sweeper is nudged, which queues the scans that waited (`analysis.services.backfill`).
-    Raises CodedError `forbidden`, `reason_missing`, `gate_refused`, `conflict`, `artifact_damaged`.
+    Raises CodedError `forbidden`, `reason_missing`, `promotion_gate_failed`, `conflict`, `artifact_damaged`.
     """
     _demand_everywhere(by, "model.promote")
     if not reason.strip():
@@ -222,17 +222,17 @@ def _pass_gate(
     version: ModelVersion, active: ModelVersion | None, *, by: User | None, override: bool
 ) -> tuple[Comparison | None, bool]:
     """The comparison that speaks for the version, and whether the gate was overridden; raises."""
-    standing, comparison = standing_of(version, active)
-    if by is None or standing in (Standing.PASSED, Standing.FREE):
+    standing, comparison = gate_status(version, active)
+    if by is None or standing in (GateStatus.PASSED, GateStatus.EXEMPT):
         return comparison, False
     if override and can_everywhere(by, "model.override"):
         return comparison, True
-    if standing == Standing.REFUSED:
+    if standing == GateStatus.FAILED:
         message = "The gate has refused this candidate: " + " ".join(comparison.reasons)
     else:
         message = "The gate has not judged this candidate, by its policy now, beside the model active now."
     raise CodedError(
-        "gate_refused", message, "Have it compared; or override the gate, if you may, and say why."
+        "promotion_gate_failed", message, "Have it compared; or override the gate, if you may, and say why."
     )
 
 

@@ -132,7 +132,7 @@ def test_past_the_gate_leads_a_comparison_that_passes_and_back_leads_a_rollback(
 ):
     promote = f"/models/{candidate.pk}/promote/"
     refused = post(admin, promote, {"reason": "mine"})
-    assert (refused.status_code, refused.json()["code"]) == (409, "gate_refused")
+    assert (refused.status_code, refused.json()["code"]) == (409, "promotion_gate_failed")
     standing = f"{V1}/models/{candidate.pk}/standing/"
     assert admin.get(standing).json() == {"standing": "unjudged", "comparison": None}
     asked = post(admin, f"/models/{candidate.pk}/compare/", {"snapshot": str(case.snapshot.pk)})
@@ -159,7 +159,7 @@ def test_against_the_gate_only_with_the_scope_for_it(active, candidate, case, pe
     judge(**WORSE)
     body = {"reason": "the other one is broken", "override": True}
     refused = post(narrow, f"/models/{candidate.pk}/promote/", body)
-    assert refused.json()["code"] == "gate_refused"
+    assert refused.json()["code"] == "promotion_gate_failed"
     assert "Macro AUC 0.60 against 0.80" in refused.json()["detail"]
     done = post(wide, f"/models/{candidate.pk}/promote/", body)
     assert (done.status_code, done.json()["overridden"]) == (201, True)
@@ -182,15 +182,15 @@ def test_a_comparison_tells_its_numbers_and_the_scans_that_change(admin, candida
 
 
 def test_the_policy_is_read_and_its_next_version_written(admin, owner, client_of, site):
-    assert admin.get(f"{V1}/gate-policies/").json()["results"] == []
-    assert admin.get(f"{V1}/gate-policies/in-force/").json()["number"] == 0
-    made = post(admin, "/gate-policies/", {"rules": {"min_cases": 5}, "reason": "few cases"})
+    assert admin.get(f"{V1}/promotion-policies/").json()["results"] == []
+    assert admin.get(f"{V1}/promotion-policies/current/").json()["number"] == 0
+    made = post(admin, "/promotion-policies/", {"rules": {"min_cases": 5}, "reason": "few cases"})
     assert (made.status_code, made.json()["number"], made.json()["rules"]["min_cases"]) == (201, 1, 5)
-    wrong = post(admin, "/gate-policies/", {"rules": {"min_cases": 0}, "reason": "x"})
+    wrong = post(admin, "/promotion-policies/", {"rules": {"min_cases": 0}, "reason": "x"})
     assert (wrong.status_code, list(wrong.json()["errors"])) == (400, ["min_cases"])
-    clinician = client_of(owner, site, ("model.view", "gate.edit"))
-    assert post(clinician, "/gate-policies/", {"rules": {}, "reason": "x"}).status_code == 403
-    assert clinician.get(f"{V1}/gate-policies/in-force/").json()["reason"] == "few cases"
+    clinician = client_of(owner, site, ("model.view", "promotion_policy.edit"))
+    assert post(clinician, "/promotion-policies/", {"rules": {}, "reason": "x"}).status_code == 403
+    assert clinician.get(f"{V1}/promotion-policies/current/").json()["reason"] == "few cases"
 
 
 def test_a_model_file_goes_in_and_comes_out_as_it_is_with_its_card(admin, tmp_path, site):

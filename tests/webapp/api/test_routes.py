@@ -100,7 +100,10 @@ PAGES = {
     "model_artifact": [("GET", "api-model-artifact", "model.view")],
     "model_card": [("GET", "api-model-card", "model.view")],
     "model_import": [("POST", "api-models", "training.start")],
-    "gate": [("GET", "api-gate-policies", "model.view"), ("POST", "api-gate-policies", "gate.edit")],
+    "gate": [
+        ("GET", "api-promotion-policies", "model.view"),
+        ("POST", "api-promotion-policies", "promotion_policy.edit"),
+    ],
     "training": [
         ("GET", "api-training-runs", "model.view"),
         ("GET", "api-snapshots", "model.view"),
@@ -131,7 +134,7 @@ BEYOND = [
     ("GET", "api-model-shadow", "model.view"),
     ("GET", "api-comparisons", "model.view"),
     ("GET", "api-comparison", "model.view"),
-    ("GET", "api-gate-policies-in-force", "model.view"),
+    ("GET", "api-promotion-policies-current", "model.view"),
     ("GET", "api-training-schedule", "model.view"),
     ("GET", "api-audit-events", "audit.view"),
     ("GET", "api-labels", "scan.label"),
@@ -182,7 +185,7 @@ BODIES = {
     "api-label-case-label": {"findings": {"normal": "present"}},
     "api-model-compare": {"snapshot": "6f1f64f0-3d0a-4f8e-9d58-0a6a54a5b0d1"},
     "api-model-shadow": {"on": True},
-    "api-gate-policies": {"rules": {}, "reason": "because"},
+    "api-promotion-policies": {"rules": {}, "reason": "because"},
     "api-snapshots": {"slot": "cxr"},
 }
 
@@ -218,7 +221,12 @@ def ask(client, method: str, name: str, case):
 FILES = {
     *("api-phantoms", "api-scan-preview", "api-scan-display", "api-analysis-overlay"),
     *("api-label-case-preview", "api-label-case-display"),
-    *("api-model-artifact", "api-snapshot-manifest", "api-gate-policies", "api-gate-policies-in-force"),
+    *(
+        "api-model-artifact",
+        "api-snapshot-manifest",
+        "api-promotion-policies",
+        "api-promotion-policies-current",
+    ),
 }
 OF_OBJECTS = [route for route in ROUTES if takes_an_object(route[1])]
 # Not here: what is nobody's in particular, and images, which test_media looks at.

@@ -9,15 +9,15 @@ from django.db import DatabaseError, transaction
 
 from tests import factories
 from tests.architecture.source import files, module_name, tree
-from tests.webapp.registry.test_gate import measures, sides
+from tests.webapp.registry.test_gate_rules import measures, sides
 from webapp.accounts.models import Role
 from webapp.audit.models import AuditEvent
 from webapp.core.errors import CodedError
 from webapp.registry import comparisons
 from webapp.registry.comparisons import comparison_claim, comparison_done, comparison_request, policy_set
 from webapp.registry.models import Comparison, ModelVersion, Promotion
-from webapp.registry.promotion_gate import Policy
-from webapp.registry.selectors import Standing, policy_in_force, standing_of
+from webapp.registry.promotion_gate import PolicyRules
+from webapp.registry.selectors import GateStatus, current_policy, gate_status
 from webapp.registry.services import model_promote, model_register, model_rollback, shadow_set
 
 pytestmark = pytest.mark.django_db
@@ -66,13 +66,13 @@ def code_of(call, *args, **kwargs) -> str:
 
 def test_a_candidate_that_was_not_judged_or_was_refused_is_not_promoted(versions, admin):
     active, candidate = versions
-    assert standing_of(candidate, active) == (Standing.UNJUDGED, None)
-    assert code_of(model_promote, model_version=candidate, by=admin, reason="mine") == "gate_refused"
+    assert gate_status(candidate, active) == (GateStatus.UNJUDGED, None)
+    assert code_of(model_promote, model_version=candidate, by=admin, reason="mine") == "promotion_gate_failed"
     row = judged(candidate, **WORSE)
     assert (row.passed, row.status) == (False, "done")
     with pytest.raises(CodedError, match=r"Macro AUC 0\.60 against 0\.80") as caught:
         model_promote(model_version=candidate, by=admin, reason="mine")
-    assert caught.value.code == "gate_refused"
+    assert caught.value.code == "promotion_gate_failed"
     assert Promotion.objects.count() == 1
 
 
@@ -87,23 +87,23 @@ def test_a_verdict_is_of_the_model_that_was_active_then(versions, admin, tmp_pat
     assert judged(candidate).passed
     third = model_register(factories.artifact(tmp_path / "3", seed=3))
     model_promote(model_version=third, by=admin, reason="meanwhile", override=True)
-    assert standing_of(candidate, third)[0] == Standing.UNJUDGED
-    assert code_of(model_promote, model_version=candidate, by=admin, reason="mine") == "gate_refused"
+    assert gate_status(candidate, third)[0] == GateStatus.UNJUDGED
+    assert code_of(model_promote, model_version=candidate, by=admin, reason="mine") == "promotion_gate_failed"
 
 
 def test_the_latest_verdict_counts(versions, admin):
     active, candidate = versions
     judged(candidate)
     judged(candidate, **WORSE)
-    assert standing_of(candidate, active)[0] == Standing.REFUSED
+    assert gate_status(candidate, active)[0] == GateStatus.FAILED
 
 
 def test_a_verdict_is_of_the_policy_that_was_in_force_then(versions, admin):
     active, candidate = versions
     assert judged(candidate).passed
     policy_set(rules={"group_floor": 0.6}, by=admin, reason="stricter")
-    assert standing_of(candidate, active)[0] == Standing.UNJUDGED
-    assert code_of(model_promote, model_version=candidate, by=admin, reason="mine") == "gate_refused"
+    assert gate_status(candidate, active)[0] == GateStatus.UNJUDGED
+    assert code_of(model_promote, model_version=candidate, by=admin, reason="mine") == "promotion_gate_failed"
     assert judged(candidate).passed
     assert model_promote(model_version=candidate, by=admin, reason="mine").overridden is False
 
@@ -115,7 +115,7 @@ def test_only_who_may_override_decides_against_the_gate_and_the_trace_says_so(ve
     role = Role.objects.get(name="admin")
     role.permissions = [one for one in role.permissions if one != "model.override"]
     role.save()
-    assert code_of(model_promote, reason="I know better", **override) == "gate_refused"
+    assert code_of(model_promote, reason="I know better", **override) == "promotion_gate_failed"
     role.permissions.append("model.override")
     role.save()
     promotion = model_promote(reason="the other hospital needs it", **override)
@@ -150,9 +150,9 @@ def test_a_comparison_is_asked_for_once_and_keeps_the_policy_that_judged_it(vers
     assert "changes" not in row.report
     policy_set(rules={"macro_auc_margin": 0.0}, by=admin, reason="stricter")
     row.refresh_from_db()
-    assert (row.policy_number, policy_in_force()[0]) == (1, 2)
-    assert policy_in_force()[1] == Policy.of({"min_cases": 3, "macro_auc_margin": 0.0})
-    assert {e.action for e in AuditEvent.objects.all()} >= {"comparison.done", "gate.policy_changed"}
+    assert (row.policy_number, current_policy()[0]) == (1, 2)
+    assert current_policy()[1] == PolicyRules.of({"min_cases": 3, "macro_auc_margin": 0.0})
+    assert {e.action for e in AuditEvent.objects.all()} >= {"comparison.done", "promotion_policy.changed"}
 
 
 def test_a_comparison_whose_worker_is_lost_is_taken_up_again(versions):

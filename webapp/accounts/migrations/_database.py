@@ -1,7 +1,7 @@
 """The three roles that a new installation has; administrators may add others."""
 
 CLINICIAN = ["scan.upload", "scan.view", "scan.label", "scan.move", "model.view"]
-ADMIN = ["model.promote", "model.override", "gate.edit", "training.start", "label.manage", "label.adjudicate"]
+ADMIN = ["model.promote", "model.override", "promotion_policy.edit", "training.start", "label.manage", "label.adjudicate"]
 ADMIN += ["patient.merge", "webhook.manage", "alarm.manage", "users.manage", "audit.view"]
 ROLES = {"clinician": CLINICIAN, "admin": [*CLINICIAN, *ADMIN], "auditor": ["audit.view"]}
 

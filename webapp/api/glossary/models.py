@@ -47,8 +47,8 @@ FIELDS = {
     "Policy.created_at": "when it was put in force; null: it comes with Hilum",
     "Policy.number": "the highest is in force; 0: the one that comes with Hilum",
     "Policy.rules": "the limits that a candidate has to keep to",
-    "Standing.comparison": "the one that the standing goes by; null: none",
-    "Standing.standing": "what the gate says; `free`: nothing is active, or it is no candidate any more",
+    "GateStatus.comparison": "the one that the standing goes by; null: none",
+    "GateStatus.standing": "what the gate says; `exempt`: nothing is active, or it is no candidate any more",
     # The shadow.
     "Shadow.on": "true: the candidate scores new scans where no reader sees it; false: no more",
     "ShadowAgreement.compared": "how many of these scans the active model has answered too",

@@ -11,9 +11,9 @@ from rest_framework import serializers
 from webapp.analysis.shadow import Agreement
 from webapp.api.fields import Bytes, Key, Text, TimeOfDay, Truth, Whole
 from webapp.api.serializers.models import SLOTS, Options
-from webapp.registry.models import Comparison, ComparisonStatus, GatePolicy
-from webapp.registry.promotion_gate import Policy
-from webapp.registry.selectors import Standing
+from webapp.registry.models import Comparison, ComparisonStatus, PromotionPolicy
+from webapp.registry.promotion_gate import PolicyRules
+from webapp.registry.selectors import GateStatus
 from webapp.training.models import AuditStatus, Cadence, RetrainingPlan, Snapshot, Start
 
 
@@ -203,7 +203,7 @@ class RollbackSerializer(serializers.Serializer):
 class StandingSerializer(serializers.Serializer):
     """How a version stands with the gate beside the model that is active now."""
 
-    standing = serializers.ChoiceField(choices=[one.value for one in Standing])
+    standing = serializers.ChoiceField(choices=[one.value for one in GateStatus])
     comparison = ComparisonSerializer(allow_null=True)
 
 
@@ -213,17 +213,17 @@ def _schema_of_rules() -> dict[str, Any]:
         kind = "integer" if isinstance(one.default, int) else "number"
         return {"type": kind, "minimum": low, "maximum": high, "description": one.metadata["help"]}
 
-    rules = {one.name: rule(one) for one in fields(Policy)}
+    rules = {one.name: rule(one) for one in fields(PolicyRules)}
     return {"type": "object", "properties": rules, "additionalProperties": False}
 
 
 @extend_schema_field(_schema_of_rules())
 class Rules(serializers.DictField):
-    """Checked by `registry.gate.Policy`."""
+    """Checked by `registry.promotion_gate.PolicyRules`."""
 
     def to_internal_value(self, data: Any) -> dict[str, Any]:
         rules = super().to_internal_value(data)
-        whole = {one.name for one in fields(Policy) if isinstance(one.default, int)}
+        whole = {one.name for one in fields(PolicyRules) if isinstance(one.default, int)}
         return {
             name: int(value) if name in whole and isinstance(value, float) and value.is_integer() else value
             for name, value in rules.items()
@@ -240,9 +240,9 @@ class PolicySerializer(serializers.Serializer):
     created_at = serializers.DateTimeField(allow_null=True)
 
 
-def policy_answer(row: GatePolicy | None) -> dict[str, Any]:
+def policy_answer(row: PromotionPolicy | None) -> dict[str, Any]:
     if row is None:
-        rules = Policy().as_dict()
+        rules = PolicyRules().as_dict()
         return {"number": 0, "rules": rules, "by": None, "reason": "", "created_at": None}
     return {
         "number": row.number,

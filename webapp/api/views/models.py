@@ -89,8 +89,9 @@ class ModelPromote(Resource):
     def post(self, request: Request, model_id: UUID) -> Response:
         """Make the version the active one of its slot, at every site; a rollback is another promotion.
 
-        A candidate has to have passed the gate beside the model that is active now (409 `gate_refused`), or
-        `override` to be told, with the scope `model.override`. Honours If-Match with the ETag of the model.
+        A candidate has to have passed the gate beside the model that is active now (409
+        `promotion_gate_failed`), or `override` to be set,
+        with the scope `model.override`. Honours If-Match with the ETag of the model.
         """
         version = model_or_404(request.user, model_id)
         said = self.read(request, PromoteSerializer)

@@ -23,14 +23,14 @@ from webapp.api.serializers import training as forms
 from webapp.core import storage
 from webapp.core.errors import CodedError
 from webapp.registry.comparisons import comparison_request, policy_set
-from webapp.registry.models import Comparison, GatePolicy, ModelStatus
+from webapp.registry.models import Comparison, ModelStatus, PromotionPolicy
 from webapp.registry.promotion_gate import scan_in
 from webapp.registry.selectors import (
     active_models,
     comparison_or_404,
     comparisons_visible,
+    gate_status,
     model_or_404,
-    standing_of,
 )
 from webapp.registry.services import model_import, model_rollback, shadow_set
 from webapp.scans.files import receive
@@ -72,7 +72,7 @@ class ModelStanding(Resource):
     def get(self, request: Request, model_id: UUID) -> Response:
         """Whether the gate lets the version pass beside the model that is active now."""
         version = model_or_404(request.user, model_id)
-        standing, row = standing_of(version, active_models().get(version.slot))
+        standing, row = gate_status(version, active_models().get(version.slot))
         told = forms.comparison_answer(row) if row else None
         return Response({"standing": standing.value, "comparison": told})
 
@@ -194,22 +194,22 @@ def change_answer(change: Mapping[str, Any], seen: set[UUID]) -> dict[str, Any]:
 
 
 class PolicyCollection(Listing):
-    needs = {"GET": "model.view", "POST": "gate.edit"}
-    queryset = GatePolicy.objects.none()
+    needs = {"GET": "model.view", "POST": "promotion_policy.edit"}
+    queryset = PromotionPolicy.objects.none()
 
     def rows(self) -> Any:
-        return GatePolicy.objects.select_related("by")
+        return PromotionPolicy.objects.select_related("by")
 
-    def answer(self, rows: list[GatePolicy]) -> list[dict[str, Any]]:
+    def answer(self, rows: list[PromotionPolicy]) -> list[dict[str, Any]]:
         return [forms.policy_answer(row) for row in rows]
 
-    @extend_schema(operation_id="gate_policies_list", responses=forms.PolicySerializer(many=True))
+    @extend_schema(operation_id="promotion_policies_list", responses=forms.PolicySerializer(many=True))
     def get(self, request: Request) -> Response:
         """The gate's written policy in its versions, newest first; empty while that of Hilum is in force."""
         return self.listed(request)
 
     @extend_schema(
-        operation_id="gate_policy_write",
+        operation_id="promotion_policy_write",
         request=forms.PolicyWriteSerializer,
         responses={201: forms.PolicySerializer},
     )
@@ -220,13 +220,13 @@ class PolicyCollection(Listing):
         return Response(forms.policy_answer(row), status=201)
 
 
-class PolicyInForce(Resource):
+class PolicyCurrent(Resource):
     needs = {"GET": "model.view"}
 
-    @extend_schema(operation_id="gate_policy_in_force", responses=forms.PolicySerializer)
+    @extend_schema(operation_id="promotion_policy_current", responses=forms.PolicySerializer)
     def get(self, request: Request) -> Response:
         """The policy that the gate judges by now."""
-        return Response(forms.policy_answer(GatePolicy.objects.select_related("by").first()))
+        return Response(forms.policy_answer(PromotionPolicy.objects.select_related("by").first()))
 
 
 def imported(request: Request, site: Any) -> dict[str, Any]:

@@ -14,9 +14,9 @@ from webapp.accounts.services import can_everywhere
 from webapp.core.errors import CodedError
 from webapp.pages.access import active_site, demand
 from webapp.registry.comparisons import policy_set
-from webapp.registry.models import GatePolicy
-from webapp.registry.promotion_gate import Policy
-from webapp.registry.selectors import policy_in_force
+from webapp.registry.models import PromotionPolicy
+from webapp.registry.promotion_gate import PolicyRules
+from webapp.registry.selectors import current_policy
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -25,23 +25,23 @@ def page(request: HttpRequest) -> HttpResponse:
     demand(request, "model.view", active_site(request))
     if request.method == "POST":
         return _save(request)
-    number, policy = policy_in_force()
-    rules = [(one.name, one.metadata, getattr(policy, one.name)) for one in fields(Policy)]
+    number, policy = current_policy()
+    rules = [(one.name, one.metadata, getattr(policy, one.name)) for one in fields(PolicyRules)]
     context = {
         "number": number,
         "rules": rules,
-        "versions": GatePolicy.objects.select_related("by"),
-        "may_edit": can_everywhere(request.user, "gate.edit"),
+        "versions": PromotionPolicy.objects.select_related("by"),
+        "may_edit": can_everywhere(request.user, "promotion_policy.edit"),
     }
     return render(request, "models/policy.html", context)
 
 
 def _save(request: HttpRequest) -> HttpResponse:
-    demand(request, "gate.edit", active_site(request))
+    demand(request, "promotion_policy.edit", active_site(request))
     try:
         rules = {
             one.name: type(one.default)(request.POST[one.name])
-            for one in fields(Policy)
+            for one in fields(PolicyRules)
             if request.POST.get(one.name)
         }
     except ValueError:

@@ -24,7 +24,7 @@ from webapp.pages.models.comparison import changes_of, group_lines, lines, short
 from webapp.pages.upload.views import body, declared_size
 from webapp.registry.comparisons import comparison_request
 from webapp.registry.models import Comparison, ModelStatus, ModelVersion, Promotion
-from webapp.registry.selectors import Standing, active_models, model_or_404, models_visible, standing_of
+from webapp.registry.selectors import GateStatus, active_models, gate_status, model_or_404, models_visible
 from webapp.registry.services import (
     may_promote,
     model_import,
@@ -60,7 +60,7 @@ def page(request: HttpRequest) -> HttpResponse:
 def card(request: HttpRequest, model_id: UUID) -> HttpResponse:
     version = model_or_404(request.user, model_id)
     active = active_models().get(version.slot)
-    standing, judged = standing_of(version, active)
+    standing, judged = gate_status(version, active)
     latest = version.comparisons.select_related("active").order_by("-created_at").first()
     context = {
         "version": version,
@@ -75,7 +75,7 @@ def card(request: HttpRequest, model_id: UUID) -> HttpResponse:
         "may_compare": version.status == ModelStatus.CANDIDATE
         and can(request.user, "training.start", version.site),
         "standing": standing,
-        "needs_override": standing in (Standing.REFUSED, Standing.UNJUDGED),
+        "needs_override": standing in (GateStatus.FAILED, GateStatus.UNJUDGED),
         "active": active,
         "snapshots": snapshots_visible(request.user).filter(slot=version.slot)[:20],
         "rollback_to": _rollback_to(version),

@@ -14,7 +14,7 @@ from tests import factories
 from tests.webapp.registry.test_promotion_gate import WORSE, report
 from webapp.core import storage
 from webapp.registry.comparisons import comparison_claim, comparison_done, comparison_request
-from webapp.registry.models import GatePolicy, ModelVersion
+from webapp.registry.models import ModelVersion, PromotionPolicy
 from webapp.registry.selectors import active_models
 from webapp.registry.services import model_register, shadow_set
 from webapp.training.models import RetrainingPlan, Snapshot, SnapshotAudit, TrainingRun
@@ -273,7 +273,7 @@ def test_the_policy_is_shown_to_all_and_written_by_who_may_with_a_reason(loop, a
     page = admin.post(where, {"min_cases": "5", "reason": "few cases here"}, follow=True).content.decode()
     assert "Policy 1 is in force" in page
     assert "few cases here" in page
-    assert GatePolicy.objects.get().rules["min_cases"] == 5
+    assert PromotionPolicy.objects.get().rules["min_cases"] == 5
 
 
 def test_many_runs_and_snapshots_cost_as_many_queries_as_one(

@@ -6,7 +6,7 @@ from copy import deepcopy
 
 import pytest
 
-from webapp.registry.promotion_gate import Policy, judge
+from webapp.registry.promotion_gate import PolicyRules, evaluate_gate
 
 ENOUGH = {"present": 40, "absent": 40}
 
@@ -49,11 +49,11 @@ def found() -> dict:
 
 
 def reasons(found: dict, **rules: float) -> tuple[str, ...]:
-    return judge(Policy.of(rules), found).reasons
+    return evaluate_gate(PolicyRules.of(rules), found).reasons
 
 
 def test_a_better_candidate_passes(found):
-    verdict = judge(Policy(), found)
+    verdict = evaluate_gate(PolicyRules(), found)
     assert verdict.passed
     assert verdict.notes == ()
 
@@ -92,7 +92,7 @@ def test_a_decision_that_chance_explains_is_not_held_against_it(found):
 def test_another_operating_point_is_noted_and_held_against_it_only_where_it_is_no_better(found):
     values = found["all"]["findings"]["pneumonia"]
     values["sensitivity"], values["specificity"] = sides(0.5, 0.8), sides(0.6, 0.1)
-    verdict = judge(Policy(), found)
+    verdict = evaluate_gate(PolicyRules(), found)
     assert verdict.passed
     assert verdict.notes[0] == (
         "Pneumonia is decided at another point: sensitivity 0.50 against 0.80, specificity 0.60 against 0.10."
@@ -149,7 +149,7 @@ def test_a_model_that_needs_no_lungs_is_refused(found):
     macro["macro_auc"] = interval(0.85)
     assert "it decides by something else" in reasons(found)[0]
     found["shortcuts"] = {"candidate": None, "active": None}
-    verdict = judge(Policy(), found)
+    verdict = evaluate_gate(PolicyRules(), found)
     assert verdict.passed
     assert "shortcut test could not be made" in verdict.notes[0]
 
@@ -173,7 +173,7 @@ def test_where_nothing_was_active_the_candidate_has_to_be_better_than_chance(fou
     found["without_answer"] = {"candidate": 0}
     found["groups"]["source"]["north"]["findings"]["pneumonia"]["auc"] = alone
     found["shortcuts"] = {"candidate": None}
-    verdict = judge(Policy(), found)
+    verdict = evaluate_gate(PolicyRules(), found)
     assert verdict.passed
     assert "No model was active" in verdict.notes[0]
     found["all"]["overall"]["macro_auc"] = {**alone, "candidate": interval(0.45)}
@@ -182,7 +182,7 @@ def test_where_nothing_was_active_the_candidate_has_to_be_better_than_chance(fou
 
 def test_groups_that_are_too_small_are_named(found):
     found["groups"]["sex"]["F"] = {"cases": 3, "too_few": True, "findings": {}}
-    assert judge(Policy(), found).notes == ("Too few cases to judge by: sex F.",)
+    assert evaluate_gate(PolicyRules(), found).notes == ("Too few cases to judge by: sex F.",)
 
 
 @pytest.mark.parametrize(
@@ -197,10 +197,10 @@ def test_groups_that_are_too_small_are_named(found):
 )
 def test_a_rule_is_a_number_within_its_bounds(name, value):
     with pytest.raises(ValueError) as caught:  # noqa: PT011 - the reasons stand in it by name
-        Policy.of({name: value})
+        PolicyRules.of({name: value})
     assert list(caught.value.args[0]) == [name]
 
 
 def test_a_policy_survives_being_written_down():
-    policy = Policy.of({"min_cases": 5, "group_floor": 0.6})
-    assert Policy.of(policy.as_dict()) == policy
+    policy = PolicyRules.of({"min_cases": 5, "group_floor": 0.6})
+    assert PolicyRules.of(policy.as_dict()) == policy
