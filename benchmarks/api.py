@@ -141,7 +141,7 @@ def report(token: str, repeat: int) -> None:
     from django.db import connection
     from django.test.utils import CaptureQueriesContext
 
-    from webapp.core.warm import warm
+    from webapp.core.http.warm import warm
 
     found = {"scans_in_it": count_scans(), "database": connection.vendor}
     requests = requests_of(token)

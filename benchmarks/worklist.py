@@ -155,7 +155,7 @@ def measured(user) -> dict[str, dict[str, float]]:
     from django.conf import settings
     from django.test import Client
 
-    from webapp.core.warm import warm
+    from webapp.core.http.warm import warm
 
     settings.ALLOWED_HOSTS = ["testserver"]
     warm()

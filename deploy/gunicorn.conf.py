@@ -15,7 +15,7 @@ control_socket_disable = True
 
 
 def post_worker_init(worker) -> None:
-    from webapp.core.warm import warm
+    from webapp.core.http.warm import warm
 
     warm()
 

@@ -25,8 +25,8 @@ from webapp.analysis.models import Analysis
 from webapp.labels.models import Label, LabelQueue, QueueItem
 from webapp.monitoring.models import Observation
 from webapp.registry.models import ModelStatus, ModelVersion, Promotion
-from webapp.scans.files import ParsedScan, store_parsed
 from webapp.scans.models import Patient, Scan, Series, Study, Upload
+from webapp.scans.uploads.files import ParsedScan, store_parsed
 
 FINDINGS = ("covid19", "pneumonia", "normal")
 

@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.urls import include, path
 
 from webapp.api.views.metrics import metrics
-from webapp.core import views
+from webapp.core.http import views
 
 urlpatterns = [
     path("healthz", views.healthz, name="healthz"),
@@ -17,7 +17,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
 ]
 
-handler400 = "webapp.core.views.bad_request"
-handler403 = "webapp.core.views.permission_denied"
-handler404 = "webapp.core.views.page_not_found"
-handler500 = "webapp.core.views.server_error"
+handler400 = "webapp.core.http.views.bad_request"
+handler403 = "webapp.core.http.views.permission_denied"
+handler404 = "webapp.core.http.views.page_not_found"
+handler500 = "webapp.core.http.views.server_error"

@@ -14,7 +14,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.settings")
 from celery import Celery
 from celery.signals import worker_init, worker_shutdown, worker_shutting_down
 
-from webapp.core.queue import celery_settings
+from webapp.core.jobs.queues import celery_settings
 
 SWEEP_SECONDS = 15
 

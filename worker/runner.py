@@ -15,7 +15,7 @@ from uuid import UUID
 
 from django.db import InterfaceError, OperationalError, close_old_connections, connections
 
-from webapp.core import jobs
+from webapp.core.jobs import table as jobs
 from worker.support.readiness import Pulse
 from worker.support.safe_errors import describe
 

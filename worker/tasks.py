@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable
 
-from webapp.core.queue import QUEUES
+from webapp.core.jobs.queues import QUEUES
 from worker.app import SWEEP_SECONDS, app
 from worker.jobs.explain import InferAndExplainJob
 from worker.jobs.ingest import IngestJob

@@ -13,14 +13,15 @@ from tests.classifier.images.archives import encrypted, zipped
 from tests.classifier.images.samples import chest, dataset, write
 from tests.factories import SiteFactory, UserFactory
 from webapp.audit.models import AuditEvent
-from webapp.core import jobs, storage
+from webapp.core import storage
 from webapp.core.errors import CodedError
-from webapp.scans import archives
-from webapp.scans.archives import archive_finish
-from webapp.scans.files import incoming_folder
+from webapp.core.jobs import table as jobs
 from webapp.scans.models import ArchiveMember, Scan, Upload
 from webapp.scans.services import upload_store
-from webapp.scans.stated_metadata import Claim
+from webapp.scans.uploads import archives
+from webapp.scans.uploads.archives import archive_finish
+from webapp.scans.uploads.files import incoming_folder
+from webapp.scans.uploads.stated_metadata import Claim
 from worker.jobs import ingest
 from worker.jobs.ingest import IngestJob
 from worker.runner import LEASE

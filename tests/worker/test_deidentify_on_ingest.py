@@ -24,9 +24,9 @@ from webapp.analysis.storage_check import check
 from webapp.core import storage
 from webapp.core.errors import CodedError
 from webapp.scans.models import Patient, Scan, Upload
-from webapp.scans.pseudonymity import known_as
+from webapp.scans.patients.pseudonymity import known_as
 from webapp.scans.services import upload_store
-from webapp.scans.stated_metadata import Claim
+from webapp.scans.uploads.stated_metadata import Claim
 from worker.jobs.ingest import IngestJob
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -9,7 +9,8 @@ from tests.worker.conftest import tiny_artifact
 from webapp.analysis.models import Analysis, AnalysisCam, ShadowAnalysis
 from webapp.analysis.services import analyses_queue
 from webapp.analysis.shadow import shadows_queue
-from webapp.core import jobs, storage
+from webapp.core import storage
+from webapp.core.jobs import table as jobs
 from webapp.registry.models import ModelVersion
 from webapp.registry.selectors import artifact_path
 from webapp.registry.services import model_register, models_install

@@ -10,7 +10,8 @@ from classifier.errors import Refused
 from classifier.images.sandbox.client import GaveOut, HelperFailed
 from tests.factories import facts
 from webapp.analysis.models import Analysis
-from webapp.core import jobs, storage
+from webapp.core import storage
+from webapp.core.jobs import table as jobs
 from webapp.scans.models import Scan, Upload
 from worker.jobs import ingest
 from worker.jobs.ingest import IngestJob

@@ -9,8 +9,8 @@ import pytest
 from django.conf import settings
 from django.db import transaction
 
-from webapp.core import queue
-from webapp.core.queue import notify_workers
+from webapp.core.jobs import queues as queue
+from webapp.core.jobs.queues import notify_workers
 
 INGEST, INFER = "worker.tasks.ingest", "worker.tasks.infer"
 
@@ -82,7 +82,7 @@ def test_an_unknown_task_is_a_mistake_of_ours():
 
 def test_sending_takes_neither_torch_nor_the_workers_code():
     program = (
-        "import django, sys; django.setup(); from webapp.core.queue import producer; producer();"
+        "import django, sys; django.setup(); from webapp.core.jobs.queues import producer; producer();"
         "print([name for name in sys.modules if name.split('.')[0] in ('torch', 'worker')])"
     )
     env = {"DJANGO_SETTINGS_MODULE": "webapp.settings", "HILUM_ENV": "test"}

@@ -9,7 +9,7 @@ import pytest
 from django.db import OperationalError
 
 from tests.factories import UploadFactory
-from webapp.core import jobs
+from webapp.core.jobs import table as jobs
 from webapp.scans.models import Upload
 from worker import runner as runner_module
 from worker.runner import Heartbeat, JobRunner

@@ -14,7 +14,8 @@ from tests.factories import AnalysisFactory, ScanFactory, SiteFactory, UploadFac
 from webapp.accounts.models import Role
 from webapp.accounts.services import membership_set
 from webapp.analysis.models import Analysis, Explanation
-from webapp.core import jobs, storage
+from webapp.core import storage
+from webapp.core.jobs import table as jobs
 from webapp.scans.models import Upload
 from webapp.training.models import RetrainingPlan, TrainingRun
 from webapp.training.plans import plan_set

@@ -16,7 +16,7 @@ def connection(tmp_path):
     folders = dict.fromkeys(("data_folder_in", "data_folder_out", "control_folder"), str(tmp_path))
     with Connection(
         "filesystem://localhost/",
-        transport="webapp.core.transport:Transport",
+        transport="webapp.core.jobs.transport:Transport",
         transport_options=folders | {"polling_interval": 0.01},
     ) as connection:
         yield connection

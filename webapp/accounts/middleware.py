@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from webapp.accounts.services import active_membership, may_answer
 from webapp.core.errors import CodedError
-from webapp.core.problem_details import error_response, wants_json
+from webapp.core.http.problem_details import error_response, wants_json
 
 Handler = Callable[[HttpRequest], HttpResponse]
 

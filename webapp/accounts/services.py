@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from webapp.accounts.models import ApiToken, Membership, Role, Site, User
 from webapp.accounts.permissions import Permission, known_permissions
-from webapp.core.network import is_loopback
+from webapp.core.http.network import is_loopback
 
 TOKEN_PREFIX = "hlm_"  # noqa: S105 (a mark that secret scanners can look for, not a secret)
 DEFAULT_SCOPES = (Permission.SCAN_UPLOAD, Permission.SCAN_VIEW, Permission.MODEL_VIEW)

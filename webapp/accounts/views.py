@@ -10,7 +10,7 @@ from django.views.decorators.http import require_POST
 
 from webapp.accounts.services import membership_choose
 from webapp.core.errors import CodedError
-from webapp.core.problem_details import error_response
+from webapp.core.http.problem_details import error_response
 
 sign_in = LoginView.as_view(template_name="accounts/sign_in.html", redirect_authenticated_user=True)
 sign_out = LogoutView.as_view()

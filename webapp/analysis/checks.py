@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.core.checks import CheckMessage, Tags, Warning, register
 from django.db import Error, connection
 
-from webapp.analysis.search_index import names_are_indexed
+from webapp.analysis.worklist.search_index import names_are_indexed
 
 
 @register(Tags.database)

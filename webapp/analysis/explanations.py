@@ -11,9 +11,9 @@ from classifier.contract import RELATIVE, Cam
 from webapp.accounts.models import User
 from webapp.analysis.models import Analysis, AnalysisStatus, Explanation
 from webapp.audit.services import record
-from webapp.core import jobs
 from webapp.core.errors import CodedError
-from webapp.core.queue import notify_workers
+from webapp.core.jobs import table as jobs
+from webapp.core.jobs.queues import notify_workers
 
 INFER = "worker.tasks.infer"
 

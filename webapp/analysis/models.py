@@ -7,7 +7,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
 from classifier.contract import RELATIVE, AbstentionReason
-from webapp.core.jobs import JobRow, Transitions
+from webapp.core.jobs.table import JobRow, Transitions
 from webapp.core.models import Record
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from django.db import transaction
 
 from webapp.accounts.models import User
-from webapp.analysis import summaries
-from webapp.scans import patients
-from webapp.scans.identity import end_of
+from webapp.analysis.worklist import summaries
 from webapp.scans.models import Patient, PatientMerge
+from webapp.scans.patients import corrections as patients
+from webapp.scans.patients.identity import end_of
 from webapp.webhooks.kinds import Kind
 from webapp.webhooks.services import announce
 

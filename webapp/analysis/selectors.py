@@ -13,7 +13,7 @@ from django.db.models import F, Prefetch, QuerySet
 from webapp.accounts.models import User
 from webapp.accounts.services import for_sites
 from webapp.analysis.models import Analysis
-from webapp.analysis.summaries import State, scan_state
+from webapp.analysis.worklist.summaries import State, scan_state
 from webapp.core.errors import CodedError
 from webapp.registry.models import ModelVersion
 from webapp.scans.models import Patient, Scan, Study, Upload

@@ -11,18 +11,18 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from classifier.contract import Cam, Prediction
 from webapp.accounts.models import User
-from webapp.analysis import summaries
 from webapp.analysis.models import Analysis, AnalysisCam
 from webapp.analysis.shadow import shadows_queue
+from webapp.analysis.worklist import summaries
 from webapp.audit.services import record
-from webapp.core import jobs
 from webapp.core.errors import CodedError
-from webapp.core.queue import notify_workers
+from webapp.core.jobs import table as jobs
+from webapp.core.jobs.queues import notify_workers
 from webapp.registry.selectors import active_models
-from webapp.scans.files import ParsedScan
 from webapp.scans.models import Patient, Scan, Upload
-from webapp.scans.patients import Move, scan_move
+from webapp.scans.patients.corrections import Move, scan_move
 from webapp.scans.services import ingest_finish
+from webapp.scans.uploads.files import ParsedScan
 from webapp.webhooks.kinds import Kind
 from webapp.webhooks.services import announce
 

@@ -12,8 +12,8 @@ from django.db import transaction
 
 from classifier.contract import Prediction
 from webapp.analysis.models import Analysis, AnalysisStatus, ShadowAnalysis
-from webapp.core import jobs
-from webapp.core.queue import notify_workers
+from webapp.core.jobs import table as jobs
+from webapp.core.jobs.queues import notify_workers
 from webapp.registry.models import ModelVersion
 from webapp.registry.selectors import active_models
 from webapp.scans.models import Scan

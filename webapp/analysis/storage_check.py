@@ -9,8 +9,8 @@ from pathlib import Path
 
 from webapp.core import storage
 from webapp.registry.models import ModelVersion
-from webapp.scans.files import KINDS, ORIGINAL, file_sha256
 from webapp.scans.models import Scan, Upload
+from webapp.scans.uploads.files import KINDS, ORIGINAL, file_sha256
 
 # A file is stored before its row is committed: what is younger than this may still get one.
 GRACE_SECONDS = 60 * 60

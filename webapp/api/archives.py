@@ -6,7 +6,7 @@ from typing import Any
 
 from webapp.analysis.archives import archive_members, archives_progress
 from webapp.analysis.selectors import progress_of
-from webapp.analysis.summaries import current_analysis
+from webapp.analysis.worklist.summaries import current_analysis
 from webapp.api.serializers.scans import scan_answer
 from webapp.scans.models import ArchiveMember, Upload
 

@@ -12,9 +12,9 @@ from rest_framework.exceptions import ParseError
 from rest_framework.request import Request
 
 from classifier.images.archive_listing import KIND_BYTES
-from webapp.core.discard_body import runner
 from webapp.core.errors import CodedError
-from webapp.scans.files import most_bytes
+from webapp.core.http.discard_body import runner
+from webapp.scans.uploads.files import most_bytes
 
 MULTIPART_ALLOWANCE = 64 * 1024  # the fields and boundaries around the file itself
 KEY = re.compile(r"[\x21-\x7e]{1,200}")

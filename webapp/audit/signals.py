@@ -10,7 +10,7 @@ from django.http import HttpRequest
 
 from webapp.accounts.models import ApiToken, Membership
 from webapp.audit.services import record
-from webapp.core.network import client_ip
+from webapp.core.http.network import client_ip
 
 
 @receiver(user_logged_in)

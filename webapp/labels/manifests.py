@@ -30,9 +30,9 @@ from webapp.labels.labelling import check_findings
 from webapp.labels.models import Label, LabelSource, LineStatus, Manifest, ManifestLine, Stated
 from webapp.scans.dicom_values import parse_date
 from webapp.scans.models import Scan, Upload
-from webapp.scans.pseudonymity import known_as
+from webapp.scans.patients.pseudonymity import known_as
 from webapp.scans.services import upload_store
-from webapp.scans.stated_metadata import Claim
+from webapp.scans.uploads.stated_metadata import Claim
 
 REQUIRED = ("image", "finding", "patient")
 FACTS = ("source", "modality", "view", "sex", "age", "offset_days", "split")

@@ -9,7 +9,7 @@ from django.db.models import Count, Min, QuerySet
 from django.utils import timezone
 
 from webapp.analysis.models import Analysis
-from webapp.core.jobs import JobRow
+from webapp.core.jobs.table import JobRow
 from webapp.monitoring.kinds import Kind
 from webapp.monitoring.models import Alarm, AlarmStatus, Round
 from webapp.scans.models import Upload

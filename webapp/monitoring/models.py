@@ -6,7 +6,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
-from webapp.core.jobs import StatusRow, Transitions
+from webapp.core.jobs.table import StatusRow, Transitions
 from webapp.core.models import Record
 from webapp.monitoring.kinds import Kind
 

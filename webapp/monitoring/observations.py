@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from webapp.accounts.models import Site
 from webapp.analysis.models import Analysis
-from webapp.analysis.summaries import severity
+from webapp.analysis.worklist.summaries import severity
 from webapp.labels.models import Label, Reading
 from webapp.labels.selectors import INCONCLUSIVE, OTHER, reference_labels
 from webapp.monitoring.models import Looked, Observation, Verdict

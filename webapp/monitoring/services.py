@@ -16,7 +16,7 @@ from webapp.accounts.permissions import Permission
 from webapp.accounts.services import can
 from webapp.audit.services import record
 from webapp.core.errors import CodedError
-from webapp.core.queue import notify_workers
+from webapp.core.jobs.queues import notify_workers
 from webapp.monitoring.kinds import Kind
 from webapp.monitoring.models import (
     COMMENT_AT_MOST,

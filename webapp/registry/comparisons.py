@@ -12,9 +12,9 @@ from django.db import IntegrityError, transaction
 from webapp.accounts.models import Site, User
 from webapp.accounts.services import can_everywhere
 from webapp.audit.services import record
-from webapp.core import jobs
 from webapp.core.errors import CodedError
-from webapp.core.queue import notify_workers
+from webapp.core.jobs import table as jobs
+from webapp.core.jobs.queues import notify_workers
 from webapp.registry.models import Comparison, ComparisonStatus, ModelStatus, ModelVersion, PromotionPolicy
 from webapp.registry.promotion_gate import PolicyRules, evaluate_gate
 from webapp.registry.selectors import current_policy

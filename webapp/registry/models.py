@@ -9,7 +9,7 @@ from django.db import models
 from django.db.models import Q
 
 from classifier.contract import ModelSpec, Slot
-from webapp.core.jobs import JobRow, StatusRow, Transitions
+from webapp.core.jobs.table import JobRow, StatusRow, Transitions
 from webapp.core.models import Record
 
 

@@ -18,7 +18,7 @@ from webapp.accounts.services import can, can_everywhere
 from webapp.audit.services import record
 from webapp.core import storage
 from webapp.core.errors import CodedError
-from webapp.core.queue import notify_workers
+from webapp.core.jobs.queues import notify_workers
 from webapp.registry.models import Comparison, ModelStatus, ModelVersion, Promotion
 from webapp.registry.selectors import GateStatus, gate_status
 

@@ -15,10 +15,10 @@ from zoneinfo import ZoneInfo
 
 from classifier.contract import Slot
 from webapp.scans.dicom_values import parse_date, parse_datetime, parse_offset, parse_time, text
-from webapp.scans.files import KINDS, ParsedScan
-from webapp.scans.identity import demographics, lock_end, patient_named
 from webapp.scans.models import MergedScan, Patient, PatientMerge, Scan, Series, Study, Upload
-from webapp.scans.stated_metadata import is_uid
+from webapp.scans.patients.identity import demographics, lock_end, patient_named
+from webapp.scans.uploads.files import KINDS, ParsedScan
+from webapp.scans.uploads.stated_metadata import is_uid
 
 OWN_UIDS = uuid.UUID("8a7c1f2e-6f0d-4e0a-9d0e-3d1b6b1c5a77")
 

@@ -7,7 +7,7 @@ from django.db import models
 from django.db.models import Q
 
 from classifier.contract import RefusalReason, Slot
-from webapp.core.jobs import JobRow, Transitions
+from webapp.core.jobs.table import JobRow, Transitions
 from webapp.core.models import Record
 
 SLOTS = [(slot.value, slot.value) for slot in Slot]

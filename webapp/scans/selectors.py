@@ -11,8 +11,8 @@ from webapp.accounts.models import User
 from webapp.accounts.services import for_sites
 from webapp.core.errors import CodedError
 from webapp.scans.dicom_values import parse_age, parse_date
-from webapp.scans.identity import demographics, differences
 from webapp.scans.models import Patient, Scan, Study, Upload
+from webapp.scans.patients.identity import demographics, differences
 
 DAYS_A_YEAR = 365.25
 DERIVED_NOTES = {"demographics_differ", "study_elsewhere"}

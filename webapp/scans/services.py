@@ -13,16 +13,17 @@ from classifier.contract import RefusalReason
 from classifier.images.limits import MAX_FILE_BYTES
 from webapp.accounts.models import Site, User
 from webapp.audit.services import record
-from webapp.core import jobs, storage
+from webapp.core import storage
 from webapp.core.errors import CodedError
-from webapp.core.queue import notify_workers
+from webapp.core.jobs import table as jobs
+from webapp.core.jobs.queues import notify_workers
 from webapp.scans.dicom_values import text
-from webapp.scans.files import ParsedScan, Received, original_name, receive
 from webapp.scans.filing import file_scan
-from webapp.scans.identity import identifiers_of
 from webapp.scans.models import Scan, ScanMove, Upload
-from webapp.scans.pseudonymity import claim_at
-from webapp.scans.stated_metadata import Claim
+from webapp.scans.patients.identity import identifiers_of
+from webapp.scans.patients.pseudonymity import claim_at
+from webapp.scans.uploads.files import ParsedScan, Received, original_name, receive
+from webapp.scans.uploads.stated_metadata import Claim
 from webapp.webhooks.kinds import Kind
 from webapp.webhooks.services import announce
 

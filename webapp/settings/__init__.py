@@ -68,12 +68,12 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "webapp.core.discard_body.UnreadBody",
-    "webapp.core.middleware.RequestLog",
+    "webapp.core.http.discard_body.UnreadBody",
+    "webapp.core.http.middleware.RequestLog",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "webapp.core.middleware.SafetyHeaders",
-    "webapp.core.middleware.SmallForms",
+    "webapp.core.http.middleware.SafetyHeaders",
+    "webapp.core.http.middleware.SmallForms",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -84,7 +84,7 @@ MIDDLEWARE = [
     "webapp.accounts.middleware.ReadersTimezone",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "webapp.core.middleware.CodedErrors",
+    "webapp.core.http.middleware.CodedErrors",
     "axes.middleware.AxesMiddleware",
 ]
 
@@ -101,7 +101,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "webapp.core.context.house",
+                "webapp.core.http.context.house",
                 "webapp.accounts.context.person",
             ],
         },
@@ -157,13 +157,13 @@ AUTH_PASSWORD_VALIDATORS = [
 LOGIN_URL = "accounts:sign_in"
 LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "accounts:sign_in"
-CSRF_FAILURE_VIEW = "webapp.core.views.csrf_failure"
+CSRF_FAILURE_VIEW = "webapp.core.http.views.csrf_failure"
 
 AXES_FAILURE_LIMIT = 5
 AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_ON_SUCCESS = True
-AXES_CLIENT_IP_CALLABLE = "webapp.core.network.client_ip"
+AXES_CLIENT_IP_CALLABLE = "webapp.core.http.network.client_ip"
 AXES_LOCKOUT_CALLABLE = "webapp.accounts.views.locked_out"
 AXES_DISABLE_ACCESS_LOG = True
 AXES_ENABLE_ADMIN = False
@@ -215,7 +215,7 @@ WHITENOISE_ALLOW_ALL_ORIGINS = False
 WHITENOISE_USE_FINDERS = not PRODUCTION
 WHITENOISE_AUTOREFRESH = HILUM_ENV in (Mode.DEVELOPMENT, Mode.TEST)
 _STATIC_STORAGE = (
-    "webapp.core.statics.HashedStatics"
+    "webapp.core.http.statics.HashedStatics"
     if PRODUCTION
     else "django.contrib.staticfiles.storage.StaticFilesStorage"
 )
@@ -235,7 +235,7 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_SCHEMA_CLASS": "webapp.api.schema.HouseSchema",
     "URL_FORMAT_OVERRIDE": None,
-    "EXCEPTION_HANDLER": "webapp.core.problem_details.exception_handler",
+    "EXCEPTION_HANDLER": "webapp.core.http.problem_details.exception_handler",
     "DEFAULT_VERSIONING_CLASS": None,
     "NUM_PROXIES": HILUM_TRUSTED_PROXIES,
 }
@@ -306,7 +306,7 @@ LOGGING = {
     "root": {"handlers": ["stderr"], "level": env("HILUM_LOG_LEVEL")},
     "loggers": {
         "django": {"handlers": [], "level": "NOTSET", "propagate": True},
-        # Refusals are logged by webapp.core.middleware, by route: these two would name what was typed.
+        # Refusals are logged by webapp.core.http.middleware, by route: these two would name what was typed.
         "django.request": {"level": "ERROR"},
         "axes": {"level": "WARNING"},
     },

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from webapp.core.jobs import GAVE_UP
+from webapp.core.jobs.table import GAVE_UP
 
 MANIFEST_MISSING, OPTIONS_INVALID, DATA_REFUSED = "manifest_missing", "options_invalid", "data_refused"
 OUT_OF_MEMORY, CRASHED, SILENT = "out_of_memory", "training_crashed", "training_silent"

@@ -8,7 +8,7 @@ from django.db import models
 from django.db.models import Q
 
 from classifier.contract import Slot
-from webapp.core.jobs import JobRow, Transitions
+from webapp.core.jobs.table import JobRow, Transitions
 from webapp.core.models import Record
 from webapp.training.failures import Failure, failure_of
 

@@ -19,9 +19,9 @@ from classifier.contract import Slot
 from webapp.accounts.models import Site, User
 from webapp.accounts.services import can
 from webapp.audit.services import record
-from webapp.core import jobs
 from webapp.core.errors import CodedError
-from webapp.core.queue import notify_workers
+from webapp.core.jobs import table as jobs
+from webapp.core.jobs.queues import notify_workers
 from webapp.registry.comparisons import comparison_request
 from webapp.registry.models import ModelStatus, ModelVersion
 from webapp.registry.selectors import active_models

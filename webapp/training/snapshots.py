@@ -14,9 +14,10 @@ from django.db import IntegrityError, transaction
 from webapp.accounts.models import Site, User
 from webapp.accounts.services import can
 from webapp.audit.services import record
-from webapp.core import jobs, storage
+from webapp.core import storage
 from webapp.core.errors import CodedError
-from webapp.core.queue import notify_workers
+from webapp.core.jobs import table as jobs
+from webapp.core.jobs.queues import notify_workers
 from webapp.training.data import DataSet, as_csv, counts_of, data_set
 from webapp.training.models import AuditStatus, Snapshot, SnapshotAudit, SnapshotPatient, TestedScan
 

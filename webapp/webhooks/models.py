@@ -8,7 +8,7 @@ from django.db import models
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from webapp.core.jobs import JobRow, Transitions
+from webapp.core.jobs.table import JobRow, Transitions
 from webapp.core.models import Record
 from webapp.webhooks.kinds import KINDS, SUBSCRIBABLE
 

@@ -14,9 +14,9 @@ from django.utils import timezone
 
 from webapp.accounts.models import Site, User
 from webapp.audit.services import record
-from webapp.core import jobs
 from webapp.core.errors import CodedError
-from webapp.core.queue import notify_workers
+from webapp.core.jobs import table as jobs
+from webapp.core.jobs.queues import notify_workers
 from webapp.webhooks.addresses import target_of
 from webapp.webhooks.kinds import Kind
 from webapp.webhooks.models import Attempt, Delivery, DeliveryStatus, Event, Subscription

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from classifier.contract import worth_showing
 from webapp.analysis.explanations import explanation_claim, explanation_done, explanation_fail
 from webapp.analysis.models import Explanation
-from webapp.core import jobs, storage
+from webapp.core import storage
+from webapp.core.jobs import table as jobs
 from webapp.scans.models import Scan
 from webapp.scans.selectors import patient_age
 from worker.jobs.infer import IMAGE_MISSING, MODEL_UNAVAILABLE, InferJob, ModelUnavailable, blame_no_outage

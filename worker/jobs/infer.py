@@ -13,7 +13,8 @@ from django.db import transaction
 from webapp.analysis.models import Analysis, ShadowAnalysis
 from webapp.analysis.services import analyses_claim, analysis_done, analysis_fail
 from webapp.analysis.shadow import shadow_done, shadow_fail, shadows_claim
-from webapp.core import jobs, storage
+from webapp.core import storage
+from webapp.core.jobs import table as jobs
 from webapp.monitoring.observations import observe
 from webapp.registry.models import ModelVersion
 from webapp.registry.selectors import active_models, artifact_path

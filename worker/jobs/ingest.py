@@ -14,12 +14,13 @@ from classifier.images.archive_listing import head_of, is_archive
 from classifier.images.limits import UNPACK_LIMITS, Limits
 from classifier.images.sandbox.client import GaveOut, HelperFailed, ParsingHelper
 from webapp.analysis.services import ingest_done
-from webapp.core import jobs, storage
-from webapp.scans.archives import archive_finish, member_store
-from webapp.scans.files import ParsedScan, discard_parsed, store_parsed
+from webapp.core import storage
+from webapp.core.jobs import table as jobs
 from webapp.scans.models import Upload
-from webapp.scans.pseudonymity import removal_for
+from webapp.scans.patients.pseudonymity import removal_for
 from webapp.scans.services import ingest_claim, ingest_fail, ingest_refuse
+from webapp.scans.uploads.archives import archive_finish, member_store
+from webapp.scans.uploads.files import ParsedScan, discard_parsed, store_parsed
 from worker.runner import LEASE, TRANSIENT, Heartbeat, Unavailable
 from worker.support.safe_errors import describe
 from worker.support.scratch import scratch_folder

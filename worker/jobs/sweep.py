@@ -15,13 +15,13 @@ from webapp.analysis.explanations import explanations_give_up
 from webapp.analysis.models import Analysis, Explanation
 from webapp.analysis.services import analyses_give_up, backfill
 from webapp.analysis.storage_check import remove_leftovers
-from webapp.core import jobs
-from webapp.core.queue import notify_workers
+from webapp.core.jobs import table as jobs
+from webapp.core.jobs.queues import notify_workers
 from webapp.labels.manifests import manifests_settle
-from webapp.scans.files import incoming_folder
-from webapp.scans.idempotency import upload_keys_expire
 from webapp.scans.models import Upload
 from webapp.scans.services import uploads_give_up
+from webapp.scans.uploads.files import incoming_folder
+from webapp.scans.uploads.idempotency import upload_keys_expire
 from webapp.training.plans import plans_consider
 from webapp.webhooks.services import deliveries_tidy
 from worker.jobs.phantoms import PhantomCollection

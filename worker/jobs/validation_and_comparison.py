@@ -12,7 +12,8 @@ from typing import Any
 
 from django.conf import settings
 
-from webapp.core import jobs, storage
+from webapp.core import storage
+from webapp.core.jobs import table as jobs
 from webapp.registry.comparisons import (
     COMPARE_LEASE,
     comparison_claim,

@@ -24,7 +24,7 @@ from webapp.core.errors import CodedError
 from webapp.registry.models import ModelStatus
 from webapp.scans.models import Scan
 from webapp.scans.services import ingest_claim, upload_store
-from webapp.scans.stated_metadata import Claim
+from webapp.scans.uploads.stated_metadata import Claim
 
 pytestmark = pytest.mark.django_db
 

@@ -11,8 +11,8 @@ from tests.factories import cam
 from webapp.analysis import explanations, services
 from webapp.analysis.models import Explanation
 from webapp.audit.models import AuditEvent
-from webapp.core import jobs
 from webapp.core.errors import CodedError
+from webapp.core.jobs import table as jobs
 
 pytestmark = pytest.mark.django_db
 LEASE = timedelta(seconds=20)

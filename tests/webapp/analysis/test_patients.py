@@ -15,10 +15,10 @@ from webapp.analysis import services
 from webapp.analysis.models import StudySummary
 from webapp.analysis.patients import patient_merge, patient_part
 from webapp.analysis.selectors import history
-from webapp.analysis.worklist import Filters, worklist
+from webapp.analysis.worklist.query import Filters, worklist
 from webapp.core.errors import CodedError
-from webapp.scans.identity import end_of
 from webapp.scans.models import Patient, PatientMerge, Scan, Study
+from webapp.scans.patients.identity import end_of
 from webapp.scans.services import ingest_claim
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -7,12 +7,12 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 from tests.factories import PatientFactory, StudyFactory
-from webapp.analysis import search_index, summaries
 from webapp.analysis.checks import names_have_an_index
 from webapp.analysis.models import StudySummary
-from webapp.analysis.names import search_text
 from webapp.analysis.patients import patient_merge, patient_part
-from webapp.analysis.worklist import Filters, worklist
+from webapp.analysis.worklist import search_index, summaries
+from webapp.analysis.worklist.query import Filters, worklist
+from webapp.analysis.worklist.search_text import search_text
 
 pytestmark = pytest.mark.django_db
 

@@ -11,7 +11,7 @@ from webapp.analysis.selectors import progress_of, scan_analyses
 from webapp.analysis.shadow import agreement, kappa, shadow_done, shadow_fail, shadows_claim, shadows_queue
 from webapp.registry.models import ModelVersion
 from webapp.scans.services import ingest_claim, upload_store
-from webapp.scans.stated_metadata import Claim
+from webapp.scans.uploads.stated_metadata import Claim
 
 pytestmark = pytest.mark.django_db
 LEASE = services.INFER_LEASE

@@ -22,10 +22,10 @@ from tests.factories import (
     prediction,
 )
 from webapp.analysis import services
-from webapp.analysis import worklist as worklist_rows
 from webapp.analysis.models import Analysis, StudySummary
 from webapp.analysis.selectors import history, progress_of
-from webapp.analysis.worklist import Filters, neighbours, occurring, worklist, worklist_page
+from webapp.analysis.worklist import query as worklist_rows
+from webapp.analysis.worklist.query import Filters, neighbours, occurring, worklist, worklist_page
 from webapp.core.errors import CodedError
 
 pytestmark = pytest.mark.django_db

@@ -13,8 +13,8 @@ from rest_framework.test import APIClient
 from tests import factories
 from webapp.accounts.permissions import Permission
 from webapp.accounts.services import token_create
-from webapp.analysis import summaries
 from webapp.analysis.models import AnalysisCam, Explanation
+from webapp.analysis.worklist import summaries
 from webapp.labels.models import Manifest
 from webapp.monitoring.models import Alarm
 from webapp.registry.models import Comparison

@@ -7,8 +7,8 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 
 from tests.classifier.images.archives import image, zipped
 from tests.factories import AnalysisFactory, ModelVersionFactory, ScanFactory, UploadFactory
-from webapp.scans.files import incoming_folder
 from webapp.scans.models import ArchiveMember, Upload
+from webapp.scans.uploads.files import incoming_folder
 
 URL = "/api/v1/scans/"
 SKIPPED = [{"reason": "dicomdir", "count": 1, "names": ["DICOMDIR"]}]
@@ -135,7 +135,7 @@ def test_an_archive_that_is_refused_says_why_and_what_to_do(client, site):
 def small(monkeypatch, settings):
     """Images up to 1,000 bytes, archives up to 3,000."""
     settings.HILUM_MAX_ARCHIVE_BYTES = 3000
-    monkeypatch.setattr("webapp.scans.files.most_bytes.__kwdefaults__", {"max_bytes": 1000})
+    monkeypatch.setattr("webapp.scans.uploads.files.most_bytes.__kwdefaults__", {"max_bytes": 1000})
     monkeypatch.setattr("webapp.api.intake.MULTIPART_ALLOWANCE", 1000)
     settings.FILE_UPLOAD_MAX_MEMORY_SIZE = 0
 

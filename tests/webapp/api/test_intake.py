@@ -14,9 +14,9 @@ from tests.factories import AnalysisFactory, ScanFactory, UploadFactory
 from webapp.api import waiting
 from webapp.core import storage
 from webapp.core.errors import CodedError
-from webapp.scans import idempotency
-from webapp.scans.files import incoming_folder
 from webapp.scans.models import ArchiveMember, Upload, UploadKey
+from webapp.scans.uploads import idempotency
+from webapp.scans.uploads.files import incoming_folder
 
 SCANS, UPLOADS, STATES = "/api/v1/scans/", "/api/v1/uploads/", "/api/v1/uploads/states/"
 
@@ -171,7 +171,7 @@ def test_a_heap_of_files_has_a_bound_and_at_least_one_file(client, settings):
 
 
 def test_one_large_file_among_many_is_told_so(client, monkeypatch):
-    monkeypatch.setattr("webapp.scans.files.most_bytes.__kwdefaults__", {"max_bytes": 1000})
+    monkeypatch.setattr("webapp.scans.uploads.files.most_bytes.__kwdefaults__", {"max_bytes": 1000})
     answer = client.post(UPLOADS, {"files": [image(), image(bytes(2000))]})
     assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
 

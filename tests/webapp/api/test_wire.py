@@ -270,7 +270,7 @@ def everything(site) -> None:
     """Three rows or more of everything that is listed."""
     from django.db import transaction
 
-    from webapp.analysis import summaries
+    from webapp.analysis.worklist import summaries
     from webapp.audit.services import record
     from webapp.registry.models import Promotion
     from webapp.training.models import TrainingRun

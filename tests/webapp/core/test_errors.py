@@ -12,8 +12,8 @@ from django.test import Client, RequestFactory
 
 from classifier.contract import ADVICE
 from webapp.core.errors import CODES, CodedError
-from webapp.core.middleware import CodedErrors
-from webapp.core.problem_details import coded
+from webapp.core.http.middleware import CodedErrors
+from webapp.core.http.problem_details import coded
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.webapp.core.urls")]
 

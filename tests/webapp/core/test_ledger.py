@@ -11,8 +11,8 @@ from django.db.models import F
 
 from tests.factories import UploadFactory, UserFactory
 from tests.threads import in_threads
-from webapp.core import jobs
-from webapp.core.jobs import IllegalTransition
+from webapp.core.jobs import table as jobs
+from webapp.core.jobs.table import IllegalTransition
 from webapp.scans.models import Upload
 
 pytestmark = pytest.mark.django_db

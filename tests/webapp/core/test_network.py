@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from webapp.core.network import client_ip, is_loopback
+from webapp.core.http.network import client_ip, is_loopback
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import gc
 
-from webapp.core.warm import warm
+from webapp.core.http.warm import warm
 
 
 def test_what_a_web_process_has_loaded_is_no_longer_collected():

@@ -103,7 +103,7 @@ def test_images_that_come_with_it_go_the_way_of_every_upload(take, site, boss):
 def test_images_that_come_later_are_found_then(take, site, boss):
     take("image,finding,patient\nlate.png,pneumonia,P1\n")
     assert manifests_settle() == 0
-    from webapp.scans.stated_metadata import Claim
+    from webapp.scans.uploads.stated_metadata import Claim
 
     upload_store(user=boss, site=site, chunks=[b"late"], filename="late.png", claim=Claim(patient_id="P1"))
     read_what_waits()

@@ -12,8 +12,8 @@ from django.test import Client
 from PIL import Image
 
 from tests import factories
-from webapp.analysis import summaries
 from webapp.analysis.models import Analysis, AnalysisCam
+from webapp.analysis.worklist import summaries
 from webapp.core import storage
 from webapp.labels.models import Manifest
 from webapp.registry.models import ModelVersion

@@ -10,7 +10,7 @@ from tests import factories
 from tests.webapp.pages.conftest import renew
 from webapp.analysis.models import Analysis
 from webapp.scans.models import Patient, Upload
-from webapp.scans.pseudonymity import known_as
+from webapp.scans.patients.pseudonymity import known_as
 
 pytestmark = pytest.mark.django_db
 

@@ -12,9 +12,9 @@ from tests import factories
 from webapp.accounts.models import Role
 from webapp.core.errors import CodedError
 from webapp.pages.upload.views import body
-from webapp.scans.identity import patient_find_or_create
 from webapp.scans.models import Upload
-from webapp.scans.pseudonymity import known_as
+from webapp.scans.patients.identity import patient_find_or_create
+from webapp.scans.patients.pseudonymity import known_as
 
 pytestmark = pytest.mark.django_db
 RAW = "application/octet-stream"

@@ -15,7 +15,7 @@ from webapp.accounts.services import membership_set
 from webapp.audit.models import AuditEvent
 from webapp.core import storage
 from webapp.core.errors import CodedError
-from webapp.core.jobs import IllegalTransition
+from webapp.core.jobs.table import IllegalTransition
 from webapp.registry import selectors, services
 from webapp.registry.models import ModelStatus, ModelVersion, Promotion
 from webapp.registry.services import may_promote, model_promote, model_register

@@ -8,10 +8,10 @@ import pytest
 
 from tests.factories import PatientFactory, ScanFactory, UploadFactory, parsed
 from webapp.core.errors import CodedError
-from webapp.scans.identity import comparable, patient_find_or_create, patients_meant
 from webapp.scans.models import Patient, PatientMerge, Scan
+from webapp.scans.patients.identity import comparable, patient_find_or_create, patients_meant
 from webapp.scans.services import ingest_claim, ingest_finish, upload_store
-from webapp.scans.stated_metadata import Claim
+from webapp.scans.uploads.stated_metadata import Claim
 
 pytestmark = pytest.mark.django_db
 JANE = {"name": "ROE^JANE", "sex": "F", "birth_date": date(1960, 2, 29)}

@@ -11,7 +11,6 @@ from tests.factories import PatientFactory, StudyFactory, parsed
 from webapp.core import storage
 from webapp.core.errors import CodedError
 from webapp.scans import services
-from webapp.scans.files import file_sha256
 from webapp.scans.models import Patient, Scan, Study, Upload
 from webapp.scans.selectors import patient_age, scan_notes
 from webapp.scans.services import (
@@ -22,7 +21,8 @@ from webapp.scans.services import (
     upload_retry,
     upload_store,
 )
-from webapp.scans.stated_metadata import Claim
+from webapp.scans.uploads.files import file_sha256
+from webapp.scans.uploads.stated_metadata import Claim
 
 pytestmark = pytest.mark.django_db
 HEADER = {

@@ -11,9 +11,9 @@ from classifier.contract import Slot
 from tests.factories import PatientFactory, ScanFactory, SeriesFactory, StudyFactory, UploadFactory, parsed
 from webapp.audit.models import AuditEvent
 from webapp.core.errors import CodedError
-from webapp.scans.identity import end_of, patient_find_or_create
 from webapp.scans.models import MergedScan, PatientMerge, Scan, Series, Study
-from webapp.scans.patients import patient_merge, patient_part, scan_move
+from webapp.scans.patients.corrections import patient_merge, patient_part, scan_move
+from webapp.scans.patients.identity import end_of, patient_find_or_create
 from webapp.scans.services import ingest_claim, ingest_finish
 
 pytestmark = pytest.mark.django_db

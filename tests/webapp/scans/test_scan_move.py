@@ -10,7 +10,7 @@ from tests.factories import PatientFactory, ScanFactory, StudyFactory
 from webapp.audit.models import AuditEvent
 from webapp.core.errors import CodedError
 from webapp.scans.models import Patient, ScanMove, Study
-from webapp.scans.patients import scan_move
+from webapp.scans.patients.corrections import scan_move
 from webapp.scans.selectors import scan_notes
 
 pytestmark = pytest.mark.django_db

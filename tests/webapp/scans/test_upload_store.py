@@ -15,11 +15,11 @@ from webapp.audit.models import AuditEvent
 from webapp.core import storage
 from webapp.core.errors import CodedError
 from webapp.scans import services
-from webapp.scans.files import incoming_folder
 from webapp.scans.models import Upload
-from webapp.scans.patients import scan_move
+from webapp.scans.patients.corrections import scan_move
 from webapp.scans.services import upload_store
-from webapp.scans.stated_metadata import Claim
+from webapp.scans.uploads.files import incoming_folder
+from webapp.scans.uploads.stated_metadata import Claim
 
 pytestmark = pytest.mark.django_db
 BYTES = b"image " * 100

@@ -8,8 +8,8 @@ from django.db import IntegrityError, transaction
 
 from tests import factories
 from webapp.audit.models import AuditEvent
-from webapp.core import jobs
 from webapp.core.errors import CodedError
+from webapp.core.jobs import table as jobs
 from webapp.registry.models import ModelStatus, ModelVersion
 from webapp.training import selectors, services
 from webapp.training.failures import FAILURES

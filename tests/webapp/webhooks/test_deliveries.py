@@ -15,8 +15,8 @@ from django.utils import timezone
 from tests.factories import AnalysisFactory, PatientFactory, UploadFactory, cam, prediction
 from webapp.analysis.patients import patient_merge, patient_part
 from webapp.analysis.services import analyses_claim, analysis_done, analysis_fail, ingest_done, scan_refile
-from webapp.core import jobs
 from webapp.core.errors import CodedError
+from webapp.core.jobs import table as jobs
 from webapp.scans.services import ingest_claim, ingest_fail, ingest_refuse
 from webapp.webhooks import services
 from webapp.webhooks.kinds import Kind

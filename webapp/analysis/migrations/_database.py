@@ -1,6 +1,6 @@
 """Lets PostgreSQL find a part of a name, and the beginning of a number, in the worklist."""
 
-from webapp.analysis import search_index
+from webapp.analysis.worklist import search_index
 
 
 def create(apps, schema_editor):

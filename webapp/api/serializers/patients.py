@@ -15,7 +15,7 @@ from webapp.api.fields import Key, Text, Whole
 from webapp.api.pagination import CURSOR_SCHEMA, DEFAULT_LIMIT, MOST
 from webapp.api.serializers.scans import ScanRowSerializer, scan_row
 from webapp.scans.models import Patient, PatientMerge, ScanMove, Study
-from webapp.scans.records import Extent, Said
+from webapp.scans.patients.records import Extent, Said
 
 
 class PatientSerializer(serializers.Serializer):

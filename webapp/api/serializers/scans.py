@@ -13,12 +13,12 @@ from classifier.contract import ADVICE, DISCLAIMER, Advice, Slot
 from classifier.images.archive_listing import ARCHIVE_ADVICE, Skip
 from webapp.analysis.models import Analysis
 from webapp.analysis.selectors import progress_of
-from webapp.analysis.summaries import scan_state
+from webapp.analysis.worklist.summaries import scan_state
 from webapp.api.fields import Bytes, Key, Text, Truth
 from webapp.registry.models import ModelVersion
 from webapp.scans.models import Scan, Upload
 from webapp.scans.selectors import scan_notes
-from webapp.scans.stated_metadata import LENGTH, LINE, MODALITIES
+from webapp.scans.uploads.stated_metadata import LENGTH, LINE, MODALITIES
 
 STAGES = [
     "received",

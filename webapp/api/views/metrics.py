@@ -10,7 +10,7 @@ from django.contrib.auth.decorators import login_not_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
-from webapp.core.network import client_ip
+from webapp.core.http.network import client_ip
 from webapp.monitoring.metrics import CONTENT_TYPE, exposition
 from webapp.training.models import TrainingRun
 from webapp.webhooks.models import Delivery

@@ -14,17 +14,24 @@ from webapp.analysis.models import StudySummary
 from webapp.analysis.patients import patient_merge, patient_part
 from webapp.analysis.selectors import history, with_answers
 from webapp.analysis.services import patient_rescore
-from webapp.analysis.worklist import Filters, worklist
+from webapp.analysis.worklist.query import Filters, worklist
 from webapp.api.filters import PatientFilter, StudyFilter
 from webapp.api.pagination import cut
 from webapp.api.resource import Listing, Resource
 from webapp.api.serializers import patients as shapes
 from webapp.api.serializers.scans import scan_row
 from webapp.core.errors import CodedError
-from webapp.scans.identity import end_of, ends_of, patients_meant
 from webapp.scans.models import Patient, Scan
-from webapp.scans.pseudonymity import known_as
-from webapp.scans.records import disagreements, extent_of, may_be_same, merge_or_404, merges_of, moves_of
+from webapp.scans.patients.identity import end_of, ends_of, patients_meant
+from webapp.scans.patients.pseudonymity import known_as
+from webapp.scans.patients.records import (
+    disagreements,
+    extent_of,
+    may_be_same,
+    merge_or_404,
+    merges_of,
+    moves_of,
+)
 from webapp.scans.selectors import patient_matches, patient_or_404
 
 NEWEST = ("created_at", "pk")

@@ -33,8 +33,8 @@ from webapp.registry.selectors import (
     model_or_404,
 )
 from webapp.registry.services import model_import, model_rollback, shadow_set
-from webapp.scans.files import receive
 from webapp.scans.models import Scan
+from webapp.scans.uploads.files import receive
 from webapp.training.selectors import snapshot_or_404
 
 

@@ -12,7 +12,7 @@ from webapp.api.resource import Resource
 from webapp.api.serializers.readings import ReadingSerializer, SignSerializer, reading_answer
 from webapp.labels.selectors import readings_of
 from webapp.labels.services import reading_sign
-from webapp.scans.records import study_or_404
+from webapp.scans.patients.records import study_or_404
 
 
 class StudyReadings(Resource):

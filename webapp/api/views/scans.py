@@ -16,7 +16,7 @@ from webapp.accounts.models import User
 from webapp.accounts.services import can, for_sites
 from webapp.analysis.selectors import scan_analyses, with_answers
 from webapp.analysis.services import analysis_retry, scan_refile
-from webapp.analysis.summaries import current_analysis
+from webapp.analysis.worklist.summaries import current_analysis
 from webapp.api.archives import MOST_MEMBERS, archive_answer
 from webapp.api.filters import ScanFilter
 from webapp.api.intake import bounded, idempotency_key, said_once
@@ -31,10 +31,9 @@ from webapp.api.serializers.scans import (
 )
 from webapp.api.waiting import LONGEST, seconds_to_wait, wait_until_finished
 from webapp.core.errors import CodedError
-from webapp.scans.idempotency import upload_once
-from webapp.scans.identity import patient_find_or_create, patients_meant
 from webapp.scans.models import Patient, Scan, Upload
-from webapp.scans.pseudonymity import known_as
+from webapp.scans.patients.identity import patient_find_or_create, patients_meant
+from webapp.scans.patients.pseudonymity import known_as
 from webapp.scans.selectors import (
     patient_or_404,
     scan_or_404,
@@ -43,7 +42,8 @@ from webapp.scans.selectors import (
     upload_or_404,
 )
 from webapp.scans.services import upload_retry, upload_store
-from webapp.scans.stated_metadata import Claim
+from webapp.scans.uploads.idempotency import upload_once
+from webapp.scans.uploads.stated_metadata import Claim
 
 KEY_HEADER = OpenApiParameter(
     "Idempotency-Key",

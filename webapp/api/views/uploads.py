@@ -28,11 +28,11 @@ from webapp.api.serializers.uploads import (
 )
 from webapp.api.views.scans import told
 from webapp.core.errors import CodedError
-from webapp.core.problem_details import problem
+from webapp.core.http.problem_details import problem
 from webapp.scans.models import Upload
 from webapp.scans.selectors import upload_or_404
 from webapp.scans.services import upload_retry, upload_store
-from webapp.scans.stated_metadata import Claim
+from webapp.scans.uploads.stated_metadata import Claim
 
 CLAIMS = ("patient_id", "study", "date", "modality")
 

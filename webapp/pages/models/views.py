@@ -32,7 +32,7 @@ from webapp.registry.services import (
     model_rollback,
     shadow_set,
 )
-from webapp.scans.files import receive
+from webapp.scans.uploads.files import receive
 from webapp.training.selectors import runs_visible, snapshot_or_404, snapshots_visible
 
 SLOTS = {

@@ -12,9 +12,9 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from webapp.accounts.models import Site
 from webapp.pages.display import name_of_person
-from webapp.scans.identity import patients_meant
 from webapp.scans.models import Patient, Study
-from webapp.scans.pseudonymity import known_as
+from webapp.scans.patients.identity import patients_meant
+from webapp.scans.patients.pseudonymity import known_as
 
 SEXES = {"M": gettext_lazy("male"), "F": gettext_lazy("female"), "O": gettext_lazy("other sex")}
 

@@ -18,9 +18,9 @@ from webapp.pages.access import demand
 from webapp.pages.display import moment, name_of_person
 from webapp.pages.patients.display import facts_of, label_of, sex_in_words
 from webapp.pages.patients.records import candidates_of, issuer_of, named
-from webapp.scans.identity import comparable, end_of
 from webapp.scans.models import Patient
-from webapp.scans.records import extent_of, merge_or_404, patients_found
+from webapp.scans.patients.identity import comparable, end_of
+from webapp.scans.patients.records import extent_of, merge_or_404, patients_found
 from webapp.scans.selectors import patient_or_404
 
 PERMISSION = "patient.merge"

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from webapp.analysis.models import StudySummary
 from webapp.core.errors import CodedError
-from webapp.scans.records import studies_named, study_or_404
+from webapp.scans.patients.records import studies_named, study_or_404
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

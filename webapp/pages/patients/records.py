@@ -16,7 +16,7 @@ from webapp.analysis.selectors import HistoryEntry
 from webapp.pages.display import moment, name_of_person
 from webapp.pages.patients.display import facts_of, label_of, sex_in_words
 from webapp.scans.models import Patient, PatientMerge, ScanMove
-from webapp.scans.records import AT_MOST, Said, disagreements, may_be_same, moves_of
+from webapp.scans.patients.records import AT_MOST, Said, disagreements, may_be_same, moves_of
 
 FIELDS = {"name": "names", "sex": "sexes", "birth_date": "birth dates"}
 NUMBERS = {2: "Two", 3: "Three", 4: "Four", 5: "Five"}

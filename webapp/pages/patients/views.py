@@ -19,9 +19,9 @@ from webapp.pages.patients.display import facts_of, label_of
 from webapp.pages.patients.records import candidates_of, conflicts_in, issuer_of, trace_of
 from webapp.pages.scan.comparison import course_of
 from webapp.pages.scan.timeline import entry_of
-from webapp.scans.identity import end_of
 from webapp.scans.models import Patient
-from webapp.scans.records import merges_of
+from webapp.scans.patients.identity import end_of
+from webapp.scans.patients.records import merges_of
 from webapp.scans.selectors import patient_or_404
 
 

@@ -15,7 +15,7 @@ from classifier.contract import DISCLAIMER
 from classifier.images.heatmap import part_shown
 from webapp.analysis.models import Analysis
 from webapp.analysis.selectors import scan_analyses
-from webapp.analysis.summaries import current_analysis
+from webapp.analysis.worklist.summaries import current_analysis
 from webapp.labels.selectors import readings_of
 from webapp.pages.display import moment, name_of_finding, person_in_words, uncertainty_word
 from webapp.pages.patients.display import age_on, label_of, sex_in_words

@@ -16,8 +16,8 @@ from webapp.accounts.services import can
 from webapp.analysis.models import Analysis, AnalysisStatus
 from webapp.analysis.selectors import HistoryEntry, history, scan_analyses
 from webapp.analysis.services import analysis_retry, analysis_reveal, scan_refile
-from webapp.analysis.summaries import current_analysis
-from webapp.analysis.worklist import neighbours
+from webapp.analysis.worklist.query import neighbours
+from webapp.analysis.worklist.summaries import current_analysis
 from webapp.core.errors import CodedError
 from webapp.pages.access import active_site, demand
 from webapp.pages.display import moment
@@ -32,9 +32,9 @@ from webapp.pages.scan.timeline import entry_of
 from webapp.pages.scan.viewer import image_of
 from webapp.pages.upload.views import posted_ids
 from webapp.pages.worklist.search import Search
-from webapp.scans.identity import patient_find_or_create
 from webapp.scans.models import Scan, Upload
-from webapp.scans.pseudonymity import known_as
+from webapp.scans.patients.identity import patient_find_or_create
+from webapp.scans.patients.pseudonymity import known_as
 from webapp.scans.selectors import scan_or_404, scan_or_upload
 from webapp.scans.services import upload_retry
 

@@ -18,7 +18,7 @@ from webapp.core.errors import CodedError
 from webapp.core.storage import phantom_collection
 from webapp.scans.models import Upload
 from webapp.scans.services import upload_store
-from webapp.scans.stated_metadata import Claim
+from webapp.scans.uploads.stated_metadata import Claim
 
 
 @dataclass(frozen=True)

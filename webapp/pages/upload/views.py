@@ -22,7 +22,7 @@ from classifier.images.archive_listing import ARCHIVE_ADVICE, TOO_MUCH
 from classifier.images.limits import MAX_FILE_BYTES
 from webapp.accounts.models import User
 from webapp.accounts.services import can, for_sites
-from webapp.analysis.summaries import current_analysis
+from webapp.analysis.worklist.summaries import current_analysis
 from webapp.core.errors import CodedError
 from webapp.pages.access import active_site, at_active_site, demand
 from webapp.pages.display import moment
@@ -31,7 +31,7 @@ from webapp.pages.scan.outcome import outcome_of
 from webapp.pages.upload.archives import archive_answers
 from webapp.scans.models import Upload
 from webapp.scans.services import upload_retry, upload_store
-from webapp.scans.stated_metadata import Claim
+from webapp.scans.uploads.stated_metadata import Claim
 
 CHUNK = 1 << 18
 MOST_IDS = 500

@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
 from webapp.accounts.models import Membership, Site
-from webapp.analysis.worklist import occurring
+from webapp.analysis.worklist.query import occurring
 from webapp.pages.access import active_site
 from webapp.pages.display import UNCERTAINTIES, name_of_finding, person_in_words
 from webapp.pages.worklist.search import ARRIVALS, PROBABILITIES, READERS, SORTS, STATUSES, Search

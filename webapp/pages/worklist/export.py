@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 
 from classifier.contract import DISCLAIMER
 from webapp.analysis.models import StudySummary
-from webapp.analysis.worklist import whole
+from webapp.analysis.worklist.query import whole
 from webapp.core.spreadsheets import MARK, line
 from webapp.pages.display import moment, name_of_person, person_in_words, uncertainty_word
 

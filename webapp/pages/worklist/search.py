@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from webapp.accounts.models import Site, User
 from webapp.analysis.models import StudySummary
-from webapp.analysis.worklist import ORDERS, Filters, narrowed, visible
+from webapp.analysis.worklist.query import ORDERS, Filters, narrowed, visible
 from webapp.pages.display import UNCERTAINTIES
 
 _SESSION_KEY = "worklist"

@@ -12,9 +12,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from webapp.analysis import lists
 from webapp.analysis.models import SavedView
-from webapp.analysis.worklist import COUNTED_AT_MOST, count, count_of_all, visible, worklist_page
+from webapp.analysis.worklist import views_and_marks as lists
+from webapp.analysis.worklist.query import COUNTED_AT_MOST, count, count_of_all, visible, worklist_page
 from webapp.audit.services import record
 from webapp.core.errors import CodedError
 from webapp.pages.access import active_site, at_active_site

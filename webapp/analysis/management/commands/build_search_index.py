@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
 
-from webapp.analysis import search_index
+from webapp.analysis.worklist import search_index
 
 
 class Command(BaseCommand):

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from classifier.contract import NO_MODEL_FOR_MODALITY
 from webapp.analysis.models import Analysis, AnalysisStatus, StudyStatus, StudySummary
-from webapp.analysis.names import who_of
+from webapp.analysis.worklist.search_text import who_of
 from webapp.scans.models import Scan, Study
 
 NORMAL = "normal"

@@ -11,8 +11,8 @@ from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
 
 from webapp.core.errors import CodedError
+from webapp.core.http.problem_details import JSON_PREFIXES, error_response, wants_json
 from webapp.core.logs import request_id
-from webapp.core.problem_details import JSON_PREFIXES, error_response, wants_json
 
 logger = logging.getLogger("hilum.request")
 Handler = Callable[[HttpRequest], HttpResponse]

@@ -86,7 +86,7 @@ def celery_settings() -> dict[str, Any]:
     folder.mkdir(parents=True, exist_ok=True)
     return shared | {
         "broker_url": "filesystem://localhost/",
-        "broker_transport": "webapp.core.transport:Transport",
+        "broker_transport": "webapp.core.jobs.transport:Transport",
         "broker_transport_options": {
             "data_folder_in": str(folder),
             "data_folder_out": str(folder),

@@ -13,8 +13,8 @@ from django.db.models import Count, Max, Min, Q, QuerySet
 from webapp.accounts.models import Site, User
 from webapp.accounts.services import for_sites
 from webapp.core.errors import CodedError
-from webapp.scans.identity import DEMOGRAPHICS, comparable, demographics, ends_of
 from webapp.scans.models import Patient, PatientMerge, Scan, ScanMove, Study
+from webapp.scans.patients.identity import DEMOGRAPHICS, comparable, demographics, ends_of
 from webapp.scans.selectors import patient_matches
 
 AT_MOST = 20

@@ -10,7 +10,7 @@ from django.conf import settings
 from classifier.images.deidentify.pseudonyms import Pseudonyms, Removal, key_of
 from webapp.accounts.models import Site
 from webapp.core.errors import CodedError
-from webapp.scans.stated_metadata import Claim, is_uid
+from webapp.scans.uploads.stated_metadata import Claim, is_uid
 
 
 def removal_for(site: Site) -> Removal | None:

@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_safe
 
 from webapp.core.errors import CodedError
-from webapp.core.problem_details import error_response
+from webapp.core.http.problem_details import error_response
 
 
 @login_not_required

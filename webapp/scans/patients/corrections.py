@@ -21,8 +21,8 @@ from webapp.audit.services import record
 from webapp.core.errors import CodedError
 from webapp.scans.dicom_values import text
 from webapp.scans.filing import series_for, study_for
-from webapp.scans.identity import end_of, lock_patients, merges_from
 from webapp.scans.models import MergedScan, Patient, PatientMerge, Scan, ScanMove, Series, Study
+from webapp.scans.patients.identity import end_of, lock_patients, merges_from
 
 STUDY_COLUMNS = (
     "site_id",

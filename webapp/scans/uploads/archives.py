@@ -10,12 +10,13 @@ from pathlib import Path
 from django.db import transaction
 
 from classifier.images.archive_listing import Skipped
-from webapp.core import jobs, storage
+from webapp.core import storage
 from webapp.core.errors import CodedError
-from webapp.scans.files import Received, file_sha256
+from webapp.core.jobs import table as jobs
 from webapp.scans.models import ArchiveMember, Upload
 from webapp.scans.services import take_in
-from webapp.scans.stated_metadata import Claim
+from webapp.scans.uploads.files import Received, file_sha256
+from webapp.scans.uploads.stated_metadata import Claim
 
 
 def member_store(*, archive: Upload, path: Path, name: str) -> Upload | None:

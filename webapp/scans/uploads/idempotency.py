@@ -11,10 +11,10 @@ from django.utils import timezone
 
 from webapp.accounts.models import Site, User
 from webapp.core.errors import CodedError
-from webapp.scans.files import Received, receive
 from webapp.scans.models import Upload, UploadKey
 from webapp.scans.services import take_in
-from webapp.scans.stated_metadata import Claim
+from webapp.scans.uploads.files import Received, receive
+from webapp.scans.uploads.stated_metadata import Claim
 
 KEPT = timedelta(days=7)
 

@@ -15,7 +15,7 @@ from django.db.models.functions import Coalesce
 from webapp.accounts.models import Site, User
 from webapp.accounts.services import for_sites
 from webapp.analysis.models import StudySummary
-from webapp.analysis.names import matches
+from webapp.analysis.worklist.search_text import matches
 from webapp.core.errors import CodedError
 
 PAGE_SIZE = 50
