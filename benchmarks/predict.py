@@ -22,10 +22,10 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from classifier import phantom  # noqa: E402
-from classifier.cli.bench import artifact_to_measure, device_name  # noqa: E402
+from classifier.cli.inference.bench import artifact_to_measure, device_name  # noqa: E402
 from classifier.cli.inputs import read  # noqa: E402
-from classifier.cli.models import device_for  # noqa: E402
 from classifier.images.sandbox.client import ParsingHelper  # noqa: E402
+from classifier.inference.device import device_for  # noqa: E402
 from classifier.inference.explain import contribution_of  # noqa: E402
 from classifier.inference.predictor import Input, Predictor  # noqa: E402
 from classifier.networks.cam import last_map_layer  # noqa: E402

@@ -24,7 +24,7 @@ from torch.nn import functional
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from classifier.cli.bench import device_name  # noqa: E402
+from classifier.cli.inference.bench import device_name  # noqa: E402
 from classifier.contract import ModelSpec, Slot  # noqa: E402
 from classifier.data.augment import Augment  # noqa: E402
 from classifier.data.manifest import Row, targets_of  # noqa: E402

@@ -1,4 +1,4 @@
-"""`python -m classifier COMMAND`: only the module of the command that is asked for is imported."""
+"""`python -m classifier COMMAND`: imports the module of that command only."""
 
 from __future__ import annotations
 
@@ -9,30 +9,27 @@ import sys
 from collections.abc import Sequence
 
 from classifier.artifact.header import ArtifactError
+from classifier.cli.arguments import UsageError
 
 COMMANDS = {
-    "predict": (
-        "classifier.cli.predict",
-        "classify images: one answer a line, for people or as JSON",
-    ),
-    "explain": ("classifier.cli.explain", "draw what speaks for a finding over its image"),
-    "manifest": ("classifier.cli.manifest", "write the manifest of a folder of images, sorted by finding"),
-    "train": ("classifier.training.loop", "train a model on a manifest"),
-    "pretrain": (
-        "classifier.training.pretrain.train",
-        "make weights to start a training from, without labels",
-    ),
-    "segmenter": ("classifier.training.lungs.train", "train the lung segmenter on images with drawn lungs"),
-    "gate": ("classifier.cli.input_check", "train the gate that stops what is no frontal chest X-ray"),
-    "evaluate": ("classifier.evaluation.evaluate", "score a model on a manifest"),
-    "compare": ("classifier.cli.compare", "compare a model with the one in use on the same images"),
-    "audit": ("classifier.cli.validate", "warn of what in a manifest would mislead a model"),
-    "assemble": ("classifier.cli.assemble", "put a gate and a lung segmenter beside a model"),
-    "pool": ("classifier.training.cross_validation", "report on the predictions of several folds together"),
-    "verify": ("classifier.cli.verify", "check a model file against its own golden inputs"),
-    "deidentify": ("classifier.cli.deidentify", "remove the identity from images, under a key"),
-    "bench": ("classifier.cli.bench", "measure throughput on this machine"),
-    "phantom": ("classifier.cli.phantom", "make simulated radiographs of several patients"),
+    "predict": ("inference.predict", "Classify images; print one result per line, as text or JSON"),
+    "explain": ("inference.explain", "Draw the heatmap of a finding over its image"),
+    "verify": ("inference.verify", "Check that a model file reproduces its golden outputs on this machine"),
+    "bench": ("inference.bench", "Measure the throughput of a model on this machine"),
+    "manifest": ("data.manifest", "Write the manifest of a folder of images sorted by finding"),
+    "validate": ("data.validate", "Check a training data set for problems that would mislead a model"),
+    "deidentify": ("data.deidentify", "Remove patient identity from images, using a secret key"),
+    "phantom": ("data.phantom", "Generate simulated radiographs of several patients"),
+    "train": ("training.train", "Train a model on a manifest"),
+    "pretrain": ("training.pretrain", "Create initial weights for training, without labels"),
+    "pretrain-phantom": ("training.pretrain_phantom", "Create initial weights from phantoms"),
+    "lung-segmenter": ("training.lung_segmenter", "Train the lung segmenter on images with lung masks"),
+    "input-check": ("training.input_check", "Train the input check, which rejects non-frontal chest images"),
+    "assemble": ("training.assemble", "Add an input check and a lung segmenter to a model"),
+    "pool-folds": ("training.pool_folds", "Report on the predictions of several cross-validation folds"),
+    "evaluate": ("evaluation.evaluate", "Evaluate a model on a manifest"),
+    "compare": ("evaluation.compare", "Compare a candidate with the active model on the same images"),
+    "model-card": ("evaluation.model_card", "Print the model card of a model file as Markdown"),
 }
 FAILED, USAGE_ERROR = 1, 2
 INTERRUPTED = 130
@@ -45,22 +42,20 @@ def main(argv: Sequence[str]) -> int:
         return USAGE_ERROR if not argv else 0
     # Before torch loads: threads that spin while they wait crawl as soon as the cores are shared.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    module_name, purpose = COMMANDS[argv[0]]
-    module = importlib.import_module(module_name)
+    name, purpose = COMMANDS[argv[0]]
+    module = importlib.import_module(f"classifier.cli.{name}")
     parser = argparse.ArgumentParser(
-        prog=f"python -m classifier {argv[0]}",
-        description=purpose[0].upper() + purpose[1:] + ".",
-        epilog=module.__doc__,
+        prog=f"python -m classifier {argv[0]}", description=f"{purpose}.", epilog=module.__doc__
     )
     module.add_arguments(parser)
     try:
         return module.run(parser.parse_args(argv[1:]))
-    except ArtifactError as error:
+    except (ArtifactError, UsageError) as error:
         print(error, file=sys.stderr)
         return USAGE_ERROR
     except KeyboardInterrupt:
         return INTERRUPTED
-    except BrokenPipeError:  # the reader of our lines has gone: nothing is left to say, not even at exit
+    except BrokenPipeError:  # so that the interpreter does not fail once more when it flushes at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
 
@@ -70,11 +65,11 @@ def overview() -> argparse.ArgumentParser:
     lines = [f"  {name:<{width}}  {purpose}" for name, (_, purpose) in COMMANDS.items()]
     parser = argparse.ArgumentParser(
         prog="python -m classifier",
-        description="Reads chest images and says what it sees, with the evidence.",
-        epilog="commands:\n" + "\n".join(lines) + "\n\nEach command has its own --help.",
+        description="Classify chest images, and train and evaluate the models that do it.",
+        epilog="commands:\n" + "\n".join(lines) + "\n\nRun a command with --help for its options.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("command", choices=COMMANDS, metavar="COMMAND", help="one of those below")
+    parser.add_argument("command", choices=COMMANDS, metavar="COMMAND", help="one of the commands below")
     return parser
 
 

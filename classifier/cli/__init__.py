@@ -1,1 +1,1 @@
-"""The commands of `python -m classifier`: each has `add_arguments(parser)` and `run(args) -> exit status`."""
+"""Commands of `python -m classifier`: modules with `add_arguments(parser)` and `run(args) -> status`."""

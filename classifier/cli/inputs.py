@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from classifier.contract import Slot
+from classifier.data.manifest import Row, read_manifest, with_split
 from classifier.errors import Refused
 from classifier.images.archive_listing import Unpacked, head_of, is_archive, is_dicomdir
 from classifier.images.decoded_image import ParseResult
@@ -136,6 +137,12 @@ def read(helper: ParsingHelper, path: Path, claimed: Slot | None) -> Read | Refu
         except (Refused, HelperFailed, OSError) as error:
             return error
     return Read(facts, working, preview, age_in_years(facts.metadata))
+
+
+def manifest_rows(path: Path, part: str, *, seed: int, where: Sequence[str] = ()) -> list[Row]:
+    """The rows of one part of a manifest ("all": every row). Raises OSError, ValueError."""
+    rows = read_manifest(path, where=where)
+    return rows if part == "all" else [row for row in with_split(rows, seed=seed) if row.split == part]
 
 
 def read_alone(name: str, claimed: Slot | None) -> Read | Refused | HelperFailed:

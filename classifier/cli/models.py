@@ -1,26 +1,25 @@
-"""Which model answers an image: the one that was named, or the shipped one of the image's slot."""
+"""The model for an image: the one given by --model, or the shipped one for the slot of the image."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import torch
-
 from classifier.artifact.header import ArtifactError, shipped_artifact
 from classifier.artifact.weights import Artifact, load_artifact
+from classifier.cli.arguments import UsageError
 from classifier.contract import Slot
+from classifier.inference.device import device_for
 from classifier.inference.predictor import Predictor
 
 
-class Unusable(Exception):
-    """A model or device that was asked for cannot be used; the message is for people."""
-
-
 class Models:
-    """Warm predictors by slot, loaded when first needed; `path` names one that serves alone, its own slot."""
+    """Predictors by slot, loaded on first use; a model at `path` serves its own slot only.
+
+    Raises UsageError for a model or device that cannot be used, as `for_slot` does.
+    """
 
     def __init__(self, path: str | None, *, device: str, precision: str) -> None:
-        self.device, self.precision = device_for(device), precision
+        self.device, self.precision = usable_device(device), precision
         self._predictors: dict[Slot, Predictor | None] = {}
         self._only: Slot | None = None
         if path is not None:
@@ -29,14 +28,14 @@ class Models:
             self._predictors = dict.fromkeys(Slot) | {self._only: predictor}
 
     def for_slot(self, slot: Slot) -> Predictor | None:
-        """The slot's predictor, None where there is no model for it. Raises Unusable."""
+        """The predictor for the slot; None if there is no model for it."""
         if slot not in self._predictors:
             path = shipped_artifact(slot)
             self._predictors[slot] = self._load(path) if path else None
         return self._predictors[slot]
 
-    def claimed(self, modality: str) -> Slot | None:
-        """What an image without a modality of its own is read as; None leaves it to the reader."""
+    def stated_slot(self, modality: str) -> Slot | None:
+        """The slot of images without a DICOM header; None: the default."""
         if modality != "auto":
             return Slot(modality)
         return self._only if self._only in (Slot.CXR, Slot.CT) else None
@@ -45,23 +44,20 @@ class Models:
         try:
             return Predictor(usable_artifact(path), device=self.device, precision=self.precision)
         except ArtifactError as error:
-            raise Unusable(f"the model {path} cannot be used: {error}") from error
+            raise UsageError(f"Cannot use the model {path}: {error}") from error
 
 
 def usable_artifact(path: Path, *, device: str = "cpu") -> Artifact:
-    """The artifact of a file that somebody named. Raises Unusable."""
+    """The artifact in a file named on the command line. Raises UsageError."""
     try:
         return load_artifact(path, device=device)
     except (ArtifactError, OSError) as error:
-        raise Unusable(f"the model {path} cannot be used: {error}") from error
+        raise UsageError(f"Cannot use the model {path}: {error}") from error
 
 
-def device_for(name: str) -> str:
-    """`auto` is CUDA where there is such a device, else the CPU. Raises Unusable for an absent device."""
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
+def usable_device(name: str) -> str:
+    """The device of a --device option. Raises UsageError."""
     try:
-        torch.empty(1, device=name)
-    except (RuntimeError, AssertionError) as error:
-        raise Unusable(f"there is no device {name!r} here: {error}") from error
-    return name
+        return device_for(name)
+    except ValueError as error:
+        raise UsageError(str(error)) from error

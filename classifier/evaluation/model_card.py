@@ -1,18 +1,11 @@
-"""Model cards (Mitchell et al. 2019; CLAIM, Tejani et al. 2024): JSON in the artifact, Markdown for people.
-
-`python -m classifier.evaluation.model_card FILE` prints the Markdown of an artifact's card.
-"""
+"""Model cards (Mitchell 2019; CLAIM, Tejani 2024): JSON in the artifact; Markdown for people."""
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from classifier.artifact.header import read_header
 from classifier.contract import DISCLAIMER, ModelSpec
 from classifier.evaluation.model_card_measures import (
     calibration,
@@ -189,17 +182,3 @@ def _section(title: str, said: str | Sequence[str] | None) -> list[str]:
 
 def _table(title: str, names: Sequence[str], rows: Iterator[tuple[str, ...]]) -> list[str]:
     return [f"## {title}", "", *grid(names, list(rows))]
-
-
-def main(argv: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m classifier.evaluation.model_card", description=__doc__.splitlines()[0]
-    )
-    parser.add_argument("artifact", type=Path)
-    header = read_header(parser.parse_args(argv).artifact)
-    sys.stdout.write(render(header.card, header.spec, sha256=header.sha256))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -3,7 +3,6 @@
 Nobody was imaged: they show the way of an image through Hilum, and say nothing about people.
 """
 
-from classifier.cli.phantom import add_arguments, run
 from classifier.phantom.collection import write_collection
 from classifier.phantom.files import write_dicom, write_png
 from classifier.phantom.opacities import Opacity, OpacitySpec
@@ -14,9 +13,7 @@ __all__ = [
     "Opacity",
     "OpacitySpec",
     "Phantom",
-    "add_arguments",
     "render",
-    "run",
     "write_collection",
     "write_dicom",
     "write_png",

@@ -1,12 +1,10 @@
 """Weights for `classifier train --pretrained` that know where opacities are: every cell of the map is told.
 
 A whole image says only *somewhere*; phantoms know the place, which teaches a small network within minutes.
-`python -m classifier.phantom.pretrain --manifest CSV --out FILE`.
 """
 
 from __future__ import annotations
 
-import argparse
 import csv
 from pathlib import Path
 
@@ -17,12 +15,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 from tqdm import tqdm
 
-from classifier.contract import ModelSpec, Slot
+from classifier.contract import ModelSpec
 from classifier.data.augment import Augment
 from classifier.images import reading
 from classifier.networks.preprocess import normalise, to_unit_square
 from classifier.networks.registry import network_for
-from classifier.phantom.render import FINDINGS
 from classifier.training.optim import quiet_residuals, rate_at
 
 CELL = 32  # pixels of the input that one cell of the map stands for
@@ -95,31 +92,3 @@ def pretrain(
 
 def save(network: nn.Module, path: Path) -> None:
     save_file({name: tensor.contiguous() for name, tensor in network.state_dict().items()}, path)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m classifier.phantom.pretrain", description=__doc__)
-    parser.add_argument("--manifest", type=Path, required=True, help="of `classifier phantom --for-training`")
-    parser.add_argument(
-        "--out", type=Path, required=True, help="weights, for `classifier train --pretrained`"
-    )
-    for name, value in (("size", 224), ("width", 16), ("epochs", 10), ("batch", 16), ("seed", 0)):
-        parser.add_argument(f"--{name}", type=int, default=value)
-    parser.add_argument("--lr", type=float, default=2e-3)
-    args = parser.parse_args()
-    spec = ModelSpec(
-        name="phantom",
-        slot=Slot.PHANTOM,
-        findings=FINDINGS,
-        layers=(1, 1, 1, 1),
-        width=args.width,
-        size=args.size,
-    )
-    squares, cells = load(args.manifest, spec)
-    options = {"epochs": args.epochs, "batch": args.batch, "lr": args.lr, "seed": args.seed}
-    network = pretrain(squares, cells, spec, **options)
-    save(network, args.out)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,6 +1,6 @@
 """Cross-validation: a training run a fold, and one report on the predictions of all, each made out of fold.
 
-`python -m classifier pool --manifest CSV DIR...` joins folders of `train --fold` that were made apart.
+`python -m classifier pool-folds --manifest CSV DIR...` joins folders of `train --fold` that were made apart.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ from classifier.evaluation.calibrate import (
     fit_thresholds,
     recalibrated,
 )
-from classifier.evaluation.evaluate import looked_into
+from classifier.evaluation.evaluate import attention_tests
 from classifier.evaluation.figures import draw
 from classifier.evaluation.predictions import Case, predict_rows, probabilities_of_cases, write_predictions
 from classifier.evaluation.report import report
@@ -71,7 +71,9 @@ def finish(
     cases, without = answers(draft, config, test)
     found = report(spec, cases, seed=config.seed, without=len(without))
     wanted = {"shortcuts": config.shortcuts, "road": config.road, "seed": config.seed}
-    found |= looked_into(load_artifact(draft), test, device_of(config), progress=not config.json, **wanted)
+    found |= attention_tests(
+        load_artifact(draft), test, device_of(config), progress=not config.json, **wanted
+    )
     draft.unlink()
     write_predictions(config.out / PREDICTIONS, spec, test, cases, without)
     (config.out / REPORT).write_text(json.dumps(found, indent=1))

@@ -86,7 +86,7 @@ def test_only_the_settings_read_the_environment_of_the_site():
         and ast.unparse(node) in {"os.environ", "os.getenv"}
         and module_name(path) not in {"webapp.wsgi", "webapp.settings.environment"}
         and not module_name(path).startswith(
-            ("classifier.__main__", "classifier.cli.deidentify", "classifier.images.sandbox.client")
+            ("classifier.__main__", "classifier.cli.data.deidentify", "classifier.images.sandbox.client")
         )
     ]
     assert not wrong

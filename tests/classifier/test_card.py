@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from classifier.__main__ import main
 from classifier.artifact.header import read_header
 from classifier.artifact.weights import load_artifact, verify_golden
 from classifier.contract import DISCLAIMER, ModelSpec, Slot
 from classifier.data.manifest import Row
-from classifier.evaluation.model_card import ABOUT, build, check_about, counts, main, render
+from classifier.evaluation.model_card import ABOUT, build, check_about, counts, render
 
 ROOT = Path(__file__).resolve().parents[2]
 ARTIFACTS = ROOT / "artifacts"
@@ -121,7 +122,7 @@ def test_the_shipped_model_still_gives_its_golden_answers(shipped):
 def test_the_shipped_models_card_is_complete_and_is_the_one_in_the_documentation(shipped, capsys):
     header = read_header(shipped)
     assert set(header.card["about"]) >= set(ABOUT)
-    assert main([str(shipped)]) == 0
+    assert main(["model-card", str(shipped)]) == 0
     assert capsys.readouterr().out == (ROOT / "docs" / "model-card.md").read_text()
 
 

@@ -16,8 +16,8 @@ from PIL import Image
 from classifier.__main__ import COMMANDS, main
 from classifier.artifact import header as artifacts
 from classifier.artifact.weights import load_artifact, save_artifact
-from classifier.cli import bench
-from classifier.cli.predict import BATCH
+from classifier.cli.inference import bench
+from classifier.cli.inference.predict import BATCH
 from classifier.contract import ADVICE, DISCLAIMER, ModelSpec, Slot
 from classifier.images.raster.png import read_working, write_grey
 from classifier.images.sandbox.client import ParsingHelper

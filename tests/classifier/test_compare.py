@@ -207,4 +207,4 @@ def test_the_command_takes_the_frozen_test_part(models, tmp_path, capsys):
 def test_what_cannot_be_compared_is_refused_in_words(models, tmp_path, capsys):
     given = ["compare", "--model", str(models[0]), "--manifest", str(tmp_path / "gone.csv")]
     assert main(given) == 1
-    assert "comparison failed" in capsys.readouterr().err
+    assert "Comparison failed" in capsys.readouterr().err

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from classifier.__main__ import main
-from classifier.cli import deidentify as command
+from classifier.cli.data import deidentify as command
 from classifier.images.burned_in_text import DECLARED
 from classifier.images.deidentify.pseudonyms import Pseudonyms, key_of
 from tests.classifier.images.samples import chest, dataset, write

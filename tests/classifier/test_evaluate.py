@@ -74,7 +74,7 @@ def test_images_that_cannot_be_scored_are_refused_in_words(evaluate, tmp_path, c
         manifest.read_text().replace(",left,", f",{finding},").replace(",right,", f",{finding},")
     )
     assert evaluate(manifest) == 1
-    assert "evaluation failed" in capsys.readouterr().err
+    assert "Evaluation failed" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("given", ["left", "left=2", "left=x"])
@@ -88,4 +88,4 @@ def test_a_manifest_that_cannot_be_read_is_refused_in_words(tmp_path, capsys):
     (tmp_path / "manifest.csv").write_text("image,finding\n")
     code = main(["evaluate", "--model", str(tmp_path / "gone"), "--manifest", str(tmp_path / "manifest.csv")])
     assert code == 1
-    assert "evaluation failed" in capsys.readouterr().err
+    assert "Evaluation failed" in capsys.readouterr().err

@@ -60,7 +60,7 @@ def test_all_folds_are_reported_as_one_at_their_own_thresholds(manifest, tmp_pat
 def test_a_image_of_two_folds_is_refused(manifest, tmp_path, capsys):
     rows = read_manifest(manifest)
     folders = [finished(tmp_path / name, part) for name, part in (("1", rows[:30]), ("2", rows[20:]))]
-    assert main(["pool", *map(str, folders), "--manifest", str(manifest)]) == 1
+    assert main(["pool-folds", *map(str, folders), "--manifest", str(manifest)]) == 1
     assert "10 images were predicted by more than one fold" in capsys.readouterr().err
 
 
@@ -68,7 +68,7 @@ def test_folds_trained_apart_are_joined_by_the_command(manifest, tmp_path, capsy
     rows = read_manifest(manifest)
     folders = [finished(tmp_path / name, part) for name, part in (("1", rows[:24]), ("2", rows[24:]))]
     options = ["--manifest", str(manifest), "--draws", "10", "--out", str(tmp_path / "all"), "--json"]
-    assert main(["pool", *map(str, folders), *options]) == 0
+    assert main(["pool-folds", *map(str, folders), *options]) == 0
     assert json.loads(capsys.readouterr().out)["cases"] == 48
     lines = (tmp_path / "all" / "predictions.csv").read_text().splitlines()
     assert [line.split(",")[0] for line in lines] == ["image", *(row.image for row in rows)]

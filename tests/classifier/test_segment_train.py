@@ -163,7 +163,15 @@ def test_dice_counts_the_overlap_twice():
 
 def test_the_command_writes_weights_that_load_and_a_report(folder, tmp_path, capsys):
     out = tmp_path / "segmenter.safetensors"
-    words = ["segmenter", "--manifest", folder / "manifest.csv", "--masks", folder / "masks", "--out", out]
+    words = [
+        "lung-segmenter",
+        "--manifest",
+        folder / "manifest.csv",
+        "--masks",
+        folder / "masks",
+        "--out",
+        out,
+    ]
     words += [
         "--negatives",
         folder / "empty.csv",
@@ -186,7 +194,15 @@ def test_the_command_writes_weights_that_load_and_a_report(folder, tmp_path, cap
 
 
 def test_the_command_says_what_is_missing(folder, tmp_path, capsys):
-    words = ["segmenter", "--manifest", folder / "manifest.csv", "--masks", tmp_path, "--out", tmp_path / "x"]
+    words = [
+        "lung-segmenter",
+        "--manifest",
+        folder / "manifest.csv",
+        "--masks",
+        tmp_path,
+        "--out",
+        tmp_path / "x",
+    ]
     assert main([str(word) for word in words]) == 1
     assert "has a mask" in capsys.readouterr().err
 

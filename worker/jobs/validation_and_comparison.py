@@ -46,7 +46,7 @@ def audit_next(interrupted: threading.Event) -> bool:
         audit_fail(audit=audit, token=token, code=failures.DATA_CHANGED)
         return True
     manifest = storage.path_of(snapshot.stored_name)
-    process = TrainingProcess(["audit", f"--manifest={manifest}", "--json"], folder)
+    process = TrainingProcess(["validate", f"--manifest={manifest}", "--json"], folder)
     ended = minded(audit, process, folder, AUDIT_LEASE, interrupted)
     if ended == 0 and process.warnings is not None:
         audit_done(audit=audit, token=token, warnings=process.warnings)

@@ -204,11 +204,11 @@ def test_a_second_look_reads_only_what_has_changed(tmp_path, monkeypatch):
 
 def test_the_command_tells_people_and_machines(tmp_path, capsys):
     manifest = collection(tmp_path, lambda n, line, image: film(5000) if n in (2, 8) else image)
-    assert main(["audit", "--manifest", str(manifest)]) == 0
+    assert main(["validate", "--manifest", str(manifest)]) == 0
     assert "[medium] same_bytes: 1 pairs" in capsys.readouterr().out
-    assert main(["audit", "--manifest", str(manifest), "--json"]) == 0
+    assert main(["validate", "--manifest", str(manifest), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["images"] == 160
     (copy,) = (w for w in told["warnings"] if w["code"] == "same_bytes")
     assert copy["examples"] == ["002.png = 008.png"]
-    assert main(["audit", "--manifest", str(tmp_path / "none.csv")]) == 1
+    assert main(["validate", "--manifest", str(tmp_path / "none.csv")]) == 1

@@ -12,7 +12,7 @@ from scipy.stats import binomtest
 
 from classifier.__main__ import main
 from classifier.artifact.quantise import restored, stored
-from classifier.cli.input_check import lungs_of
+from classifier.cli.training.input_check import lungs_of
 from classifier.networks.input_check import FRONTAL, KINDS, load_input_check
 from classifier.networks.lung_segmenter import LungSegmenter
 from classifier.training.input_check import report
@@ -132,7 +132,7 @@ def test_the_command_writes_a_gate_and_its_rates(tmp_path):
     first = rows[1].split(",")[0]
     (tmp_path / "data" / "others.csv").write_text(f"image,part\n{first},test\n")
     argv = [
-        "gate",
+        "input-check",
         "--manifest",
         str(manifest),
         "--strangers",

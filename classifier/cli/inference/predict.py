@@ -16,7 +16,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from classifier.cli.arguments import add_model_arguments
+from classifier.cli.arguments import add_model_options
 from classifier.contract import ADVICE, DISCLAIMER, NO_MODEL_FOR_MODALITY
 
 if TYPE_CHECKING:
@@ -37,44 +37,40 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object a line")
     parser.add_argument("--no-cam", action="store_true", help="leave out the class activation maps")
-    add_model_arguments(parser)
+    add_model_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from classifier.cli.inputs import files_under
-    from classifier.cli.models import Models, Unusable
+    from classifier.cli.models import Models
     from classifier.images.sandbox.client import ParsingHelper
 
     files, missing = files_under(args.files, note=lambda said: print(said, file=sys.stderr))
     for name in missing:
         print(f"{name}: no such file, or it may not be read", file=sys.stderr)
     statuses = set()
-    try:
-        models = Models(args.model, device=args.device, precision=args.precision)
-        with ParsingHelper() as helper, tqdm(total=len(files), unit="file", leave=False, disable=None) as bar:
+    models = Models(args.model, device=args.device, precision=args.precision)
+    with ParsingHelper() as helper, tqdm(total=len(files), unit="file", leave=False, disable=None) as bar:
 
-            def unpacked(path: Path, found: Unpacked) -> None:
-                bar.total += len(found.members) - 1
-                for line in lines_of_skipped(path, found):
-                    bar.write(line, file=sys.stderr)
+        def unpacked(path: Path, found: Unpacked) -> None:
+            bar.total += len(found.members) - 1
+            for line in lines_of_skipped(path, found):
+                bar.write(line, file=sys.stderr)
 
-            for record in answer(
-                files,
-                helper,
-                models,
-                modality=args.modality,
-                with_cam=not args.no_cam,
-                unpacked=unpacked,
-            ):
-                statuses.add(record["status"])
-                bar.write(json.dumps(record) if args.json else line_of(record), file=sys.stdout)
-                sys.stdout.flush()
-                bar.update()
-    except Unusable as error:
-        print(error, file=sys.stderr)
-        return 2
+        for record in answer(
+            files,
+            helper,
+            models,
+            modality=args.modality,
+            with_cam=not args.no_cam,
+            unpacked=unpacked,
+        ):
+            statuses.add(record["status"])
+            bar.write(json.dumps(record) if args.json else line_of(record), file=sys.stdout)
+            sys.stdout.flush()
+            bar.update()
     print(DISCLAIMER, file=sys.stderr)
     return 2 if missing else int("failed" in statuses)
 
@@ -94,7 +90,7 @@ def answer(
     """
     from classifier.cli.inputs import read_all
 
-    sources = read_all(helper, files, models.claimed(modality), unpacked)
+    sources = read_all(helper, files, models.stated_slot(modality), unpacked)
     while batch := list(islice(sources, BATCH)):
         yield from _answer_batch(batch, models, with_cam)
 

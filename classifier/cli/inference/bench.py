@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -28,13 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from classifier.cli.models import Unusable, device_for
+    from classifier.cli.models import usable_device
 
-    try:
-        report = measure(args.model, device_for(args.device), rounds=max(args.rounds, 1))
-    except Unusable as error:
-        print(error, file=sys.stderr)
-        return 2
+    report = measure(args.model, usable_device(args.device), rounds=max(args.rounds, 1))
     print(json.dumps(report) if args.json else table_of(report))
     return 0
 

@@ -45,22 +45,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    import torch
-
     from classifier.artifact.weights import ArtifactError
-    from classifier.data.manifest import read_manifest, with_split
+    from classifier.cli.inputs import manifest_rows
+    from classifier.cli.models import usable_device
 
-    if args.device == "auto":
-        args.device = "cuda" if torch.cuda.is_available() else "cpu"
+    args.device = usable_device(args.device)
     try:
-        rows = read_manifest(args.manifest)
-        if args.part != "all":
-            rows = [row for row in with_split(rows, seed=args.seed) if row.split == args.part]
+        rows = manifest_rows(args.manifest, args.part, seed=args.seed)
         found = compared(rows, args)
         if args.out:
             write(args.out, found)
     except (ValueError, OSError, ArtifactError) as error:
-        print(f"comparison failed: {error}", file=sys.stderr)
+        print(f"Comparison failed: {error}", file=sys.stderr)
         return 1
     if not args.json:
         print(summary(found))
@@ -91,14 +87,14 @@ def answered(
     """A model's answers, its name and hash, and its shortcut test (None without a segmenter)."""
     from classifier.artifact.weights import load_artifact
     from classifier.evaluation.compare import Answers
-    from classifier.evaluation.evaluate import looked_into
+    from classifier.evaluation.evaluate import attention_tests
     from classifier.evaluation.predictions import predict_rows
     from classifier.inference.predictor import Predictor
 
     artifact = load_artifact(path)
     cases, without = predict_rows(Predictor(artifact, args.device), rows, quiet=args.json)
     ours = [row for row in rows if set(row.findings or ()) <= set(artifact.spec.findings)]
-    looked = looked_into(
+    looked = attention_tests(
         artifact, ours, args.device, shortcuts=args.shortcuts, road=0,
         draws=args.draws, seed=args.seed, progress=not args.json,
     )  # fmt: skip

@@ -9,7 +9,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from classifier.cli.arguments import add_model_arguments
+from classifier.cli.arguments import add_model_options
 from classifier.contract import ADVICE, CLOSED_FORM, EXPLAINERS, NO_MODEL_FOR_MODALITY
 
 if TYPE_CHECKING:
@@ -27,24 +27,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--finding", help="the finding to explain (default: the reported or most probable one)"
     )
     parser.add_argument("--opacity", type=float, default=0.6, help="of the map at full strength, 0 to 1")
-    add_model_arguments(parser)
+    add_model_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     from classifier.cli.inputs import Read, read_alone
-    from classifier.cli.models import Models, Unusable
+    from classifier.cli.models import Models
     from classifier.inference.explain import ExplainerMissing
 
     try:
         models = Models(args.model, device=args.device, precision="fp32")
-        found = read_alone(args.file, models.claimed(args.modality))
+        found = read_alone(args.file, models.stated_slot(args.modality))
         if not isinstance(found, Read):
             return _no_answer(args.file, getattr(found, "reason", str(found)))
         predictor = models.for_slot(found.facts.slot)
         if predictor is None:
             return _no_answer(args.file, NO_MODEL_FOR_MODALITY)
         return _explain(args, found, predictor)
-    except (Unusable, ExplainerMissing, OSError) as error:
+    except (ExplainerMissing, OSError) as error:
         print(error, file=sys.stderr)
         return 2
 

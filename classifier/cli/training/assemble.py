@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from classifier.artifact.weights import load_artifact, resave, verify_golden
-    from classifier.cli.models import Unusable, usable_artifact
+    from classifier.cli.models import usable_artifact
     from classifier.inference.auxiliary import Companions
 
     try:
@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
         Companions(artifact, "cpu")
         sha256 = resave(args.out, artifact)
         verify_golden(load_artifact(args.out, expected_sha256=sha256))
-    except (Unusable, OSError, ValueError) as error:
+    except (OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
     print(f"{args.out}: {sha256}")
