@@ -1,11 +1,12 @@
 # syntax=docker/dockerfile:1
 # One image for every part; docker-compose.yml gives each its command.
 FROM python:3.12-slim AS build
-# The CUDA build of PyTorch is PyPI's default; pass https://download.pytorch.org/whl/cpu for the small CPU build.
-ARG TORCH_INDEX=""
-COPY requirements.txt /tmp/requirements.txt
-RUN python -m venv /opt/venv \
-    && /opt/venv/bin/pip install --no-cache-dir ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} -r /tmp/requirements.txt
+# PyPI's build of PyTorch needs CUDA; pass TORCH=cpu for the small CPU build.
+ARG TORCH=""
+WORKDIR /srv/hilum
+COPY requirements*.txt ./
+COPY tools/bootstrap.py tools/bootstrap.py
+RUN HILUM_VENV=/opt/venv python tools/bootstrap.py
 
 FROM python:3.12-slim
 ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
@@ -21,7 +22,7 @@ COPY templates templates
 COPY static static
 COPY artifacts artifacts
 COPY deploy/gunicorn.conf.py deploy/gunicorn.conf.py
-# The production settings insist on their secrets; collecting static files uses none of them.
+# Production settings require their secrets; collecting static files uses none of them.
 RUN SECRET_KEY=none ALLOWED_HOSTS=none DATABASE_URL=sqlite:////tmp/none HILUM_DATA=/tmp/build \
     python manage.py collectstatic --noinput && rm -rf /tmp/build
 USER hilum
