@@ -77,7 +77,7 @@ class Tour:
 
     def _uploaded(self) -> bool:
         busy = ".upload-row .dot.busy, .upload-row [data-bar]:not([hidden])"
-        waiting = self.page.locator(".upload-row").filter(has_text="waits for its turn").count()
+        waiting = self.page.locator(".upload-row").filter(has_text="waiting to upload").count()
         return not (self.page.locator(busy).count() or waiting)
 
     def find_the_worst(self) -> None:
@@ -135,7 +135,7 @@ class Tour:
             if number == 0:
                 self.photograph("my reading")
             self.press("Enter")
-            self.wait(lambda: page.get_by_text("Your reading is signed.").count(), "the signature")
+            self.wait(lambda: page.get_by_text("Reading signed.").count(), "the signature")
             self.shown()
             if number == 0:
                 self.photograph("signed")

@@ -30,10 +30,10 @@ def read_scan(page) -> None:
     wait_for(lambda: page.locator("[data-heatmap]").count(), "the heatmap's controls")
     assert page.locator(".bar-row").count() >= 2
     assert "not a medical device" in page.locator("footer").inner_text()
-    choose = page.get_by_label("of", exact=True)
+    choose = page.get_by_label("Finding", exact=True)
     strongest_first = max(cam_of(page)["grids"], key=lambda f: max(map(max, cam_of(page)["grids"][f])))
     choose.select_option(strongest_first)
-    opacity = page.get_by_label("Map opacity")
+    opacity = page.get_by_label("Opacity")
     opacity.fill("1")
     strong = image_now(page)
     opacity.fill("0")
@@ -58,7 +58,7 @@ def test_from_dropped_files_to_the_patients_history(page, phantoms):
     for row in named:
         assert "threshold" in shown[row["image"]]["outcome"], shown[row["image"]]
         assert shown[row["image"]]["date"].startswith(row["study_date"])
-    page.get_by_role("button", name="Copy the summary").click()
+    page.get_by_role("button", name="Copy summary").click()
     wait_for(lambda: "Copied" in page.locator("[data-copied]").inner_text(), "the copy")
     assert f"{len(names)} with a result" in page.locator("[data-tally]").inner_text()
 
@@ -119,7 +119,7 @@ def test_what_cannot_be_read_says_why_and_hinders_nobody(page, expected, phantom
     for name, (content, _) in files.items():
         (tmp_path / name).write_bytes(content)
     page.goto("/upload/")
-    page.get_by_label("For what you drop: patient id").fill("P-1")
+    page.get_by_label("For dropped files: patient ID").fill("P-1")
     drop(page, sorted(tmp_path.iterdir()))
     wait_for(lambda: settled(page, files), "every reason")
     shown = rows(page)
@@ -140,7 +140,7 @@ def test_a_file_over_the_limit_is_told_before_it_is_sent(page):
     )
     wait_for(lambda: rows(page).get("huge.dcm"), "its row")
     assert rows(page)["huge.dcm"]["code"] == "too_large"
-    assert "200.0 MB is over the limit of 128.0 MB" in rows(page)["huge.dcm"]["outcome"]
+    assert "200.0 MB exceeds the limit of 128.0 MB" in rows(page)["huge.dcm"]["outcome"]
     assert not [url for url in sent if url.endswith("/upload/file/")]
 
 
@@ -161,7 +161,7 @@ def test_real_images_with_their_manifest(page, shared_data):
     page.goto("/upload/")
     # The manifest counts days: the page asks for day 0 before it sends.
     drop(page, [*sorted(originals.iterdir()), film])
-    page.get_by_label("Day 0 of the manifest").fill("2026-03-01")
+    page.get_by_label("Calendar date of day 0").fill("2026-03-01")
     page.get_by_role("button", name="Upload 39 files").click()
     names = [*(row["image"] for row in named), film.name]
     wait_for(lambda: settled(page, names), "every result", seconds=400)

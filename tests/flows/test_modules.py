@@ -103,9 +103,9 @@ DIALOG = """async (typed) => {
 
 def test_the_move_dialog_says_whom_the_identifier_is_and_asks_for_a_new_patient(run):
     assert run("viewer/move.js", f"await ({DIALOG})(['P-42', 'P-4Z', 'P-42'])") == [
-        ["", "This is DOE, Jane: f; 1 study.", False],
-        ["", "Nobody here has this id yet.", True],
-        ["", "This is DOE, Jane: f; 1 study.", False],
+        ["", "DOE, Jane: f; 1 study", False],
+        ["", "No patient at this site has this ID.", True],
+        ["", "DOE, Jane: f; 1 study", False],
     ]
 
 

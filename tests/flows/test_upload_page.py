@@ -73,7 +73,7 @@ class UploadPage:
     @property
     def waiting(self) -> set[str]:
         """The images that wait for a press of the button."""
-        return {name for name, row in rows(self.page).items() if row["outcome"] == "ready to send"}
+        return {name for name, row in rows(self.page).items() if row["outcome"] == "ready to upload"}
 
     def start(self) -> None:
         self.page.locator("[data-start]").click()
@@ -123,18 +123,18 @@ def test_a_manifest_is_forgotten_with_its_drop(upload):
 
 
 def test_an_empty_cell_takes_nothing_from_what_was_typed(upload):
-    upload.page.get_by_label("For what you drop: patient id").fill("P-1")
+    upload.page.get_by_label("For dropped files: patient ID").fill("P-1")
     upload.drop(**{"a.png": "1", "manifest.csv": "image,patient,study_date\na.png,,2026-03-01"})
     wait_for(lambda: upload.sent, "the file", seconds=15)
     assert upload.sent == {"a.png": ("P-1", "2026-03-01")}
 
 
 def test_a_manifest_that_contradicts_a_typed_patient_asks_first(upload):
-    upload.page.get_by_label("For what you drop: patient id").fill("P-1")
+    upload.page.get_by_label("For dropped files: patient ID").fill("P-1")
     upload.drop(**{"a.png": "1", "manifest.csv": "image,patient\na.png,ANNA"})
     assert upload.waiting == {"a.png"}
     assert upload.patient("a.png") == "P-1"
-    assert "the manifest says ANNA" in upload.row("a.png").locator(".whose").inner_text()
+    assert "manifest: ANNA" in upload.row("a.png").locator(".whose").inner_text()
     upload.start()
     assert upload.sent == {"a.png": ("P-1", "")}
 
@@ -152,7 +152,7 @@ def test_a_later_drop_sends_nothing_that_is_still_being_typed(upload):
 def test_days_are_counted_from_a_day_0_that_can_be_set(upload):
     manifest = "image,patient,offset_days\na.png,ANNA,0\nb.png,ANNA,5"
     upload.drop(**{"a.png": "1", "b.png": "2", "manifest.csv": manifest})
-    upload.page.get_by_label("Day 0 of the manifest").fill("2026-03-01")
+    upload.page.get_by_label("Calendar date of day 0").fill("2026-03-01")
     upload.start()
     assert upload.sent == {"a.png": ("ANNA", "2026-03-01"), "b.png": ("ANNA", "2026-03-06")}
 
@@ -161,7 +161,7 @@ def test_a_image_that_waits_says_whom_it_joins(upload):
     upload.drop(**{"a.png": "1"})
     upload.row("a.png").locator("[data-patient]").fill("P-42")
     joins = upload.row("a.png").locator("[data-joins]")
-    wait_for(lambda: joins.inner_text() == "joins DOE, Jane, 3 studies", "whose it is", seconds=15)
+    wait_for(lambda: joins.inner_text() == "adds to DOE, Jane (3 studies)", "whose it is", seconds=15)
     upload.row("a.png").locator("[data-patient]").fill("P-43")
     assert "DOE" not in joins.inner_text()
     wait_for(lambda: joins.inner_text() == "new patient", "that it is nobody's", seconds=15)
@@ -201,7 +201,9 @@ def test_the_images_of_an_archive_get_rows_that_follow_them(upload):
     shown = upload.page.locator(".upload-row [data-name]").all_inner_texts()
     assert shown == ["some.zip", "in/a.png", "<b>b</b>.png"]
     assert rows(upload.page)["in/a.png"]["href"] == "/scans/a/"
-    assert upload.page.locator("[data-tally]").inner_text() == "2 files · 1 with a result · 1 without"
+    assert (
+        upload.page.locator("[data-tally]").inner_text() == "2 files · 1 with a result · 1 without a result"
+    )
     upload.page.get_by_role("button", name="Hide the images of some.zip").click()
     assert upload.row("in/a.png").is_hidden()
     upload.page.get_by_role("button", name="Show the images of some.zip").click()

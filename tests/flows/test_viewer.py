@@ -69,8 +69,8 @@ def layer_of(page) -> np.ndarray:
 
 def test_the_heatmap_is_the_one_that_the_command_line_draws(page, films, scans, tmp_path):
     opened(page, f"/scans/{scans[1]}/")
-    page.get_by_label("of", exact=True).select_option("opacity")
-    page.get_by_label("Map opacity").fill("0.6")
+    page.get_by_label("Finding", exact=True).select_option("opacity")
+    page.get_by_label("Opacity").fill("0.6")
     press(page, "0")
     wait_for(lambda: "zoom 1.00" in read_out(page), "actual pixels")
     preview = np.asarray(Image.open(io.BytesIO(page.request.get(f"/media/{scans[1]}/preview/").body())))
@@ -98,10 +98,10 @@ def test_everything_is_done_by_keys(page, scans):
     start = read_out(page)
     assert re.fullmatch(r"W \d+ L -?\d+ +zoom \d\.\d\d", start)
     for keys, said in (
-        ("t", "turned 90°"),
+        ("t", "rotated 90°"),
         ("T", ""),
-        ("x", "mirrored"),
-        ("y", "upside down"),
+        ("x", "flipped horizontally"),
+        ("y", "flipped vertically"),
         ("i", "inverted"),
     ):
         press(page, keys)
@@ -156,8 +156,8 @@ def test_two_images_move_together_until_they_are_parted(page, scans):
 
     filed = widths()
     press(page, "t", "w", "x")
-    wait_for(lambda: "mirrored" in read_out(page, 1), "the other one to follow")
-    assert all("turned 90°" in read_out(page, at) for at in (0, 1))
+    wait_for(lambda: "flipped horizontally" in read_out(page, 1), "the other one to follow")
+    assert all("rotated 90°" in read_out(page, at) for at in (0, 1))
     # Images of other depths move by the same share of their own window.
     shares = [now / before for now, before in zip(widths(), filed, strict=True)]
     assert shares[0] == pytest.approx(shares[1], rel=0.01) != 1
@@ -173,7 +173,9 @@ def test_a_image_that_does_not_come_leaves_the_preview_and_says_so(page, scans, 
     expected.append("ERR_FAILED")
     page.route("**/pixels/", lambda route: route.abort())
     page.goto(f"/scans/{scans[0]}/")
-    wait_for(lambda: page.get_by_text("could not be loaded in full").is_visible(), "the message")
+    wait_for(
+        lambda: page.get_by_text("full-resolution image could not be loaded").is_visible(), "the message"
+    )
     assert page.locator("[data-preview]").is_visible()
     assert not page.locator("canvas.cornerstone-canvas").count()
     press(page, "f", "t", "1", "ArrowLeft", "+", "d", "Enter")
@@ -243,11 +245,11 @@ def test_the_magnifier_follows_the_pointer_while_it_is_pressed(page, scans):
 
 def test_another_explainers_map_is_made_on_demand_and_called_relative(page, scans):
     opened(page, f"/scans/{scans[1]}/")
-    page.get_by_label("of", exact=True).select_option("opacity")
-    own, method = layer_of(page), page.get_by_label("by", exact=True)
+    page.get_by_label("Finding", exact=True).select_option("opacity")
+    own, method = layer_of(page), page.get_by_label("Method", exact=True)
     method.select_option("layercam")
     wait_for(lambda: "LayerCAM, relative" in read_out(page), "the map to be made", seconds=120)
-    assert page.get_by_text("its own maximum", exact=True).is_visible()
+    assert page.get_by_text("map maximum", exact=True).is_visible()
     assert not page.get_by_text("logits").is_visible()
     wait_for(lambda: (layer_of(page) != own).any(), "another map to be drawn")
     assert layer_of(page)[..., 3].max() > 0
@@ -258,10 +260,14 @@ def test_another_explainers_map_is_made_on_demand_and_called_relative(page, scan
 
 def test_a_map_that_could_not_be_made_is_not_drawn_and_says_what_to_do(page, scans):
     opened(page, f"/scans/{scans[0]}/")
-    failed = {"status": "failed", "words": "No map by EigenCAM: it took too long.", "remedy": "Try later."}
+    failed = {
+        "status": "failed",
+        "words": "No EigenCAM heatmap: computation took too long.",
+        "remedy": "Try later.",
+    }
     page.route("**/explanations/**", lambda route: route.fulfill(json=failed))
-    page.get_by_label("by", exact=True).select_option("eigencam")
-    wait_for(lambda: page.get_by_text("it took too long.").is_visible(), "the reason")
+    page.get_by_label("Method", exact=True).select_option("eigencam")
+    wait_for(lambda: page.get_by_text("computation took too long.").is_visible(), "the reason")
     assert page.get_by_text("Try later.").is_visible()
     assert layer_of(page)[..., 3].max() == 0, "no other map stands in for it"
     page.unroute("**/explanations/**")

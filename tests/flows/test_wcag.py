@@ -54,7 +54,7 @@ def test_every_page_is_accessible_in_both_themes(page, phantoms, expected, compl
     found += complaints(page, "more filters")
     page.locator("#q").fill("nobody of that name")
     page.locator("#q").press("Enter")
-    wait_for(lambda: page.get_by_text("No study matches").is_visible(), "no match")
+    wait_for(lambda: page.get_by_text("No matching studies").is_visible(), "no match")
     found += complaints(page, "worklist without a match")
     page.get_by_role("button", name="Clear").click()
 
@@ -63,7 +63,7 @@ def test_every_page_is_accessible_in_both_themes(page, phantoms, expected, compl
     page.locator(".my-reading input[type=checkbox]").first.check()
     page.get_by_label("Comment", exact=True).fill("Nothing to add.")
     page.get_by_role("button", name="Sign", exact=True).click()
-    wait_for(lambda: page.get_by_text("Your reading is signed.").is_visible(), "the signature")
+    wait_for(lambda: page.get_by_text("Reading signed.").is_visible(), "the signature")
     found += complaints(page, "scan")
     scan, patient = page.url, page.locator(".patient-head a").get_attribute("href")
     page.keyboard.press("?")

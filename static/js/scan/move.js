@@ -21,13 +21,13 @@ export function watchMove(dialog) {
       const { patients } = await postJson(dialog.dataset.patients, { ids: [id] });
       if (field.value.trim() !== id) return; // typed on meanwhile
       const known = patients[id];
-      if (!known) show(gettext("Nobody here has this id yet."), { isNew: true });
+      if (!known) show(gettext("No patient at this site has this ID."), { isNew: true });
       else {
-        const words = ngettext("This is %(patient)s: %(facts)s; %(number)s study.", "This is %(patient)s: %(facts)s; %(number)s studies.", known.studies);
+        const words = ngettext("%(patient)s: %(facts)s; %(number)s study", "%(patient)s: %(facts)s; %(number)s studies", known.studies);
         show(interpolate(words, { patient: known.label, facts: known.facts, number: known.studies }));
       }
     } catch {
-      show(gettext("It cannot be told now whom this id is."));
+      show(gettext("The ID could not be checked. Try again."));
     }
   }
 

@@ -33,9 +33,9 @@ export function readOut(pane) {
       width: Math.round(width * Math.abs(image.slope)), level: Math.round(level * image.slope + image.intercept),
     }),
     interpolate(gettext("zoom %(zoom)s"), { zoom: pane.magnification.toFixed(2) }),
-    turned && interpolate(gettext("turned %(degrees)s°"), { degrees: turned }),
-    mirrored.flipHorizontal && gettext("mirrored"),
-    mirrored.flipVertical && gettext("upside down"),
+    turned && interpolate(gettext("rotated %(degrees)s°"), { degrees: turned }),
+    mirrored.flipHorizontal && gettext("flipped horizontally"),
+    mirrored.flipVertical && gettext("flipped vertically"),
     pane.inverted && gettext("inverted"),
     pane.choices?.opacity > 0 && pane.heat?.label,
   ];

@@ -37,7 +37,7 @@ function actionsOf(viewer) {
     right: () => now().turn(90), left: () => now().turn(-90),
     mirror: () => now().mirror("Horizontal"), upend: () => now().mirror("Vertical"),
     invert: () => { now().inverted = !now().inverted; if (viewer.linked) viewer.link(true); },
-    reset: () => viewer.reset(), remove: () => { if (tools.remove()) say(gettext("Measurement removed")); },
+    reset: () => viewer.reset(), remove: () => { if (tools.remove()) say(gettext("Measurement deleted")); },
     heatmap: () => panel.turn(), outlines: () => panel.outline(), full: fullScreen,
     link: () => { viewer.link(!viewer.linked); showLink(viewer); },
   };
@@ -92,7 +92,7 @@ function listen(viewer) {
       event.preventDefault();
       if (event.key === "Enter") viewer.tools.place(viewer.panes[at]);
       else viewer.tools.stopPlacing();
-      if (viewer.tools.placing) say(gettext("Arrows move this end, Enter goes on to the next"));
+      if (viewer.tools.placing) say(gettext("Arrow keys move this point, Enter goes to the next"));
     });
     figure.addEventListener("pointerup", () => {
       const last = viewer.tools.measures && viewer.tools.measured.at(-1);

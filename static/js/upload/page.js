@@ -54,12 +54,12 @@ async function takeManifests(tables) {
   const lines = named(read.flatMap((lines) => lines ?? []), waiting.map((row) => row.name));
   const found = waiting.map((row, at) => [row, lines[at]]).filter(([, line]) => line);
   applyManifest(found);
-  const words = foreign.map((name) => interpolate(gettext("%(name)s is no manifest: it needs a column “image” or “file” and a column “patient”."), { name }));
+  const words = foreign.map((name) => interpolate(gettext("%(name)s is not a manifest: the columns “image” (or “file”) and “patient” are required."), { name }));
   if (foreign.length < tables.length) {
-    const said = ngettext("The manifest names %(named)s of %(number)s file.", "The manifest names %(named)s of %(number)s files.", waiting.length);
+    const said = ngettext("The manifest matches %(named)s of %(number)s file.", "The manifest matches %(named)s of %(number)s files.", waiting.length);
     words.push(interpolate(said, { named: found.length, number: waiting.length }));
   }
-  if (found.length && found.length < waiting.length) words.push(gettext("The others fit no line of it, or more than one."));
+  if (found.length && found.length < waiting.length) words.push(gettext("The other files match no row, or more than one."));
   part("manifest-note").textContent = words.join(" ");
 }
 
@@ -100,7 +100,7 @@ async function stage({ file, path }) {
   if (file.size > limit) {
     row.stop({
       code: "too_large",
-      message: interpolate(gettext("Not sent: %(size)s is over the limit of %(limit)s."), { size: bytes(file.size), limit: bytes(limit) }),
+      message: interpolate(gettext("Not uploaded: %(size)s exceeds the limit of %(limit)s."), { size: bytes(file.size), limit: bytes(limit) }),
       remedy: archive ? page.dataset.tooMuch : page.dataset.tooLarge,
     });
   }
@@ -124,7 +124,7 @@ function told(row, answer) {
     const image = Object.assign(new Row({ name, inside: row }), { onRetry: again, onEdit: edited });
     rows.push(image);
     row.adopt(image, id);
-    image.take({ id, text: gettext("Waits to be read"), dot: "busy", finished: false });
+    image.take({ id, text: gettext("Queued"), dot: "busy", finished: false });
   }
   if (fresh.length > SHOWN_AT_FIRST) row.fold(true);
 }
@@ -143,7 +143,7 @@ async function carry(row) {
     else row.stop(answer, { again: WORTH_ANOTHER_TRY.has(answer.code) });
   } catch (failure) {
     row.stop({
-      code: "not_sent", message: interpolate(gettext("Not sent: %(reason)s."), { reason: failure.message }),
+      code: "not_sent", message: interpolate(gettext("Not uploaded: %(reason)s."), { reason: failure.message }),
       remedy: gettext("Check the connection and try again."),
     }, { again: true });
   }
@@ -187,13 +187,13 @@ function showState() {
   part("day-zero-field").hidden = counted().length === 0;
   part("unnamed").textContent = [
     unnamed > 0 && counting(ngettext(
-      "%(number)s image names no patient. Give one, or it is filed to a new patient.",
-      "%(number)s images name no patient. Give one, or each is filed to a new patient.", unnamed,
+      "%(number)s image has no patient ID. Enter one, or a new patient is created.",
+      "%(number)s images have no patient ID. Enter one, or a new patient is created for each.", unnamed,
     ), unnamed),
-    inArchives && gettext("Images in an archive that name no patient are filed to the one given here, or to new ones."),
+    inArchives && gettext("Images in an archive without a patient ID use the ID entered here, or a new patient is created for each."),
     doubtful > 0 && counting(ngettext(
-      "The manifest contradicts what was typed for %(number)s file: what was typed is sent.",
-      "The manifest contradicts what was typed for %(number)s files: what was typed is sent.", doubtful,
+      "For %(number)s file the entered values differ from the manifest. The entered values are used.",
+      "For %(number)s files the entered values differ from the manifest. The entered values are used.", doubtful,
     ), doubtful),
   ].filter(Boolean).join(" ");
   part("tally").textContent = tally();
@@ -208,9 +208,9 @@ function tally() {
   return [
     counting(ngettext("%(number)s file", "%(number)s files", images.length), images.length),
     counting(gettext("%(number)s with a result"), good),
-    finished.length > good && counting(gettext("%(number)s without"), finished.length - good),
-    ready && counting(gettext("%(number)s ready to send"), ready),
-    open && counting(gettext("%(number)s under way"), open),
+    finished.length > good && counting(gettext("%(number)s without a result"), finished.length - good),
+    ready && counting(gettext("%(number)s ready to upload"), ready),
+    open && counting(gettext("%(number)s in progress"), open),
   ].filter(Boolean).join(" · ");
 }
 

@@ -27,7 +27,7 @@ export class Row {
     this.part("fold").addEventListener("click", () => this.fold(!this.#folded));
     this.node.classList.toggle("member", Boolean(inside));
     for (const key of ["patient", "date"]) {
-      const words = key === "date" ? gettext("Study date of %(name)s") : gettext("Patient id of %(name)s");
+      const words = key === "date" ? gettext("Study date for %(name)s") : gettext("Patient ID for %(name)s");
       this.part(key).setAttribute("aria-label", interpolate(words, { name }));
       this.part(key).addEventListener("input", () => {
         this.claim[key] = this.part(key).value.trim();
@@ -82,7 +82,7 @@ export class Row {
 
   /** `known`: whom the site's patients with this identifier make it join (see pages/people.py), or nothing. */
   joins(known) {
-    const words = known && ngettext("joins %(patient)s, %(number)s study", "joins %(patient)s, %(number)s studies", known.studies);
+    const words = known && ngettext("adds to %(patient)s (%(number)s study)", "adds to %(patient)s (%(number)s studies)", known.studies);
     this.#known = known ? interpolate(words, { patient: known.label, number: known.studies }) : this.claim.patient && gettext("new patient");
     this.#showJoins();
   }
@@ -93,7 +93,7 @@ export class Row {
   }
 
   #showJoins() {
-    const doubt = this.#doubts.length && interpolate(gettext("the manifest says %(values)s"), { values: this.#doubts.join(", ") });
+    const doubt = this.#doubts.length && interpolate(gettext("manifest: %(values)s"), { values: this.#doubts.join(", ") });
     this.part("joins").textContent = [this.#known, doubt].filter(Boolean).join("; ");
   }
 
@@ -129,7 +129,7 @@ export class Row {
     for (const row of this.members.values()) row.node.hidden = folded;
     const fold = this.part("fold");
     fold.hidden = this.members.size === 0;
-    fold.textContent = folded ? interpolate(gettext("Show %(number)s"), { number: this.members.size }) : gettext("Hide");
+    fold.textContent = folded ? interpolate(gettext("Show %(number)s images"), { number: this.members.size }) : gettext("Hide");
     fold.setAttribute("aria-expanded", String(!folded));
     const words = folded ? gettext("Show the images of %(name)s") : gettext("Hide the images of %(name)s");
     fold.setAttribute("aria-label", interpolate(words, { name: this.name }));
@@ -152,7 +152,7 @@ export class Row {
   get #nobody() {
     if (this.isArchive) return gettext("from the files");
     if (this.inside || this.finished) return "";
-    return this.dicom ? gettext("from the file") : gettext("new patient");
+    return this.dicom ? gettext("from the header") : gettext("new patient");
   }
 
   #showWhose() {
@@ -165,7 +165,7 @@ export class Row {
   }
 
   #showOutcome() {
-    const plain = { staged: gettext("ready to send"), queued: gettext("waits for its turn"), sending: uploading(0) }[this.state];
+    const plain = { staged: gettext("ready to upload"), queued: gettext("waiting to upload"), sending: uploading(0) }[this.state];
     const answer = plain ? null : this.answer;
     const dot = this.part("dot");
     dot.className = `dot ${answer?.dot ?? (this.state === "sending" ? "busy" : "waiting")}`;

@@ -123,10 +123,10 @@ def test_without_a_reason_or_a_choice_nothing_is_merged_and_the_page_says_so(twi
     address = confirm(*twins)
     answer = browser(boss).post(address, {"keep": str(twins[0].pk), "reason": "  "})
     assert answer.status_code == 400
-    assert "Say in a few words why they are one person." in text_of(answer)
+    assert "Enter a reason for the merge." in text_of(answer)
     assert f'value="{twins[0].pk}" checked' in text_of(answer)
     answer = browser(boss).post(address, {"keep": "nobody", "reason": WHY})
-    assert "Say whose name and identifier stay." in text_of(answer)
+    assert "Select the name and ID to keep." in text_of(answer)
     assert WHY in text_of(answer)
     assert not PatientMerge.objects.exists()
 
@@ -139,7 +139,7 @@ def test_the_old_page_leads_to_the_new_one_which_tells_what_happened(twins, merg
     assert "was merged into this one" in page
     assert "P-42 (DOE, Jane) was merged into Q-7 (Doe, Jane), with 1 image" in page
     assert f"boss: {WHY}" in page
-    assert "Part them again" not in page, "a clinician sees the trace and cannot undo it"
+    assert "Undo merge" not in page, "a clinician sees the trace and cannot undo it"
 
 
 def test_the_worklist_finds_the_patient_by_the_old_identifier(twins, merged, browser, owner, case):
@@ -158,15 +158,15 @@ def test_the_scan_shows_the_history_of_both(twins, merged, browser, owner, case)
 def test_a_parting_needs_a_reason_and_leaves_its_trace(twins, merged, browser, boss):
     one, other = twins
     client = browser(boss)
-    assert "Part them again" in text_of(client.get(f"/patients/{other.pk}/"))
+    assert "Undo merge" in text_of(client.get(f"/patients/{other.pk}/"))
     refused = client.post(part(merged), {"reason": " "}, follow=True)
-    assert "Nothing was parted: a reason is needed." in text_of(refused)
+    assert "Merge not undone: enter a reason." in text_of(refused)
     page = text_of(client.post(part(merged), {"reason": "twins indeed"}, follow=True))
     assert "The two are separate patients again" in page
     assert "P-42 (DOE, Jane) was parted from Q-7 (Doe, Jane) again" in page
     assert "boss: twins indeed" in page
     assert f"boss: {WHY}" in page
-    assert "Part them again" not in page
+    assert "Undo merge" not in page
     assert client.get(f"/patients/{one.pk}/").status_code == 200
 
 
@@ -182,7 +182,7 @@ def test_whoever_may_be_the_same_is_named_to_who_may_merge_and_never_merged(
     assert f'href="{confirm(one, other_issuer)}"' in page
     assert "issued by ELSEWHERE · same identifier" in page
     assert str(namesake.pk) not in page
-    assert "May be the same person" not in text_of(browser(owner).get(f"/patients/{one.pk}/"))
+    assert "Possible duplicates" not in text_of(browser(owner).get(f"/patients/{one.pk}/"))
     assert not PatientMerge.objects.exists()
 
 
@@ -200,7 +200,7 @@ def test_what_the_merged_record_held_goes_on_being_shown(twins, merged, browser,
 
 
 def test_who_was_merged_is_no_candidate_any_more(twins, merged, browser, boss):
-    assert "May be the same person" not in text_of(browser(boss).get(f"/patients/{twins[1].pk}/"))
+    assert "Possible duplicates" not in text_of(browser(boss).get(f"/patients/{twins[1].pk}/"))
 
 
 def test_two_who_are_one_already_are_said_to_be(twins, merged, browser, boss):
@@ -216,7 +216,7 @@ def test_a_merged_patient_stands_for_who_they_are_now(twins, merged, site, brows
 def test_a_patient_whom_nobody_named_cannot_stay(twins, site, browser, boss):
     unnamed = factories.PatientFactory(site=site, provisional=True, patient_id="unassigned-9", name="")
     page = text_of(browser(boss).get(confirm(unnamed, twins[0])))
-    assert "has no identifier" in page
+    assert "no ID" in page
     assert "unassigned-9" not in page
     assert str(unnamed.pk) not in text_of(browser(boss).post(choose(twins[0]), {"q": "unassigned"}))
 

@@ -42,7 +42,7 @@ def sign(client, case, **said):
 
 def test_a_reading_is_signed_from_the_page_and_shown_on_it(case, browser, owner, teammate):
     page = text_of(sign(browser(owner), case, finding=["pneumonia"], comment="Right <b>base</b>."))
-    assert "Your reading is signed." in page
+    assert "Reading signed." in page
     assert "Right &lt;b&gt;base&lt;/b&gt;." in page
     assert "Correct my reading" in page
     seen = text_of(browser(teammate).get(f"/scans/{case.scan.pk}/"))
@@ -110,7 +110,7 @@ def test_a_report_frames_what_the_model_was_shown_and_says_so(imaged, browser, o
     stored = imaged.analysis.stored_cam
     stored.cam |= {"affine": [128.0, 0.0, 191.5, 0.0, 128.0, 191.5]}
     stored.save()
-    assert "The frame holds what the model was shown." in text_of(browser(owner).get(address))
+    assert "The frame marks the area the model analysed." in text_of(browser(owner).get(address))
     response = browser(owner).get(reverse("pages:report_image", args=[imaged.scan.pk]))
     with Image.open(io.BytesIO(response.content)) as image:
         under = np.asarray(image)[:, 524:]

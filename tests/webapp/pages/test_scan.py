@@ -79,7 +79,7 @@ def test_a_scan_without_a_model_waits_and_says_for_what(browser, owner, site):
 def test_a_file_that_is_being_read_has_its_page_already(browser, owner, site):
     upload = factories.UploadFactory(site=site, user=owner, status=Upload.Status.RECEIVED)
     page = scan_page(browser(owner), upload)
-    assert "Waits to be read" in page
+    assert "Queued" in page
     assert 'data-pending="1"' in page
 
 
@@ -96,7 +96,7 @@ def test_a_failed_analysis_is_tried_again_from_the_page(browser, owner, site, mo
     failed = factories.AnalysisFactory(scan=scan, model_version=model, status="failed", error_code="gave_up")
     client = browser(owner)
     page = scan_page(client, scan)
-    assert "The analysis failed" in page
+    assert "Analysis failed" in page
     assert "gave_up" in page
     assert f'action="/scans/{scan.pk}/retry/"' in page
     client.post(f"/scans/{scan.pk}/retry/")

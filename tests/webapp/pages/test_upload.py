@@ -187,7 +187,7 @@ def test_who_may_only_hand_in_learns_neither_patient_nor_result(case, browser, p
     asked = {"ids": [str(case.upload.pk)]}
     answer = browser(porter).post("/upload/states/", asked, content_type="application/json")
     (told,) = answer.json()["uploads"].values()
-    assert (told["text"], told["finished"], told["code"]) == ("Read and filed", True, "")
+    assert (told["text"], told["finished"], told["code"]) == ("Processed", True, "")
     assert not {"patient", "href", "date"} & told.keys()
 
 
@@ -196,7 +196,7 @@ def test_a_file_that_the_machine_gave_out_on_is_kept_and_can_be_tried_again(brow
     (told,) = browser(owner).get("/upload/").context["recent"]
     assert told["again"]
     assert "more time or memory than the machine had" in told["text"]
-    assert told["remedy"] == "The file is kept: try again when less is under way."
+    assert told["remedy"] == "The file is kept. Try again when the system is less busy."
 
 
 @pytest.mark.parametrize("nonsense", ["[]", "{}", '{"ids": 3}', "not json"])

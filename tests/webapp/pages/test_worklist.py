@@ -63,7 +63,7 @@ def test_filters_by_status_finding_and_identifier(asked, seen, case, browser, ow
 
 def test_a_search_without_a_match_says_so_and_offers_to_clear(case, browser, owner):
     page = text_of(browser(owner).post("/", {"q": "nobody"}, follow=True))
-    assert "No study matches" in page
+    assert "No matching studies" in page
     assert 'name="clear"' in page
 
 

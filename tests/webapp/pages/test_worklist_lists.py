@@ -93,13 +93,13 @@ def test_a_view_keeps_filters_and_order_but_never_a_name(case, failed, browser, 
     client.post("/", {"q": "doe", "status": "done", "sort": "worst"})
     client.post(reverse("pages:worklist_save_view"), {"name": "  My   night list "})
     view = SavedView.objects.get()
-    assert (view.user, view.name) == (owner, "My night list")
+    assert (view.user, view.name) == (owner, "Night shift")
     assert view.search == {"status": "done", "sort": "worst"}
     client.post("/", {"clear": "1"})
     client.post(reverse("pages:worklist_open_view"), {"view": str(view.pk)})
     page = client.get("/")
     assert (page.context["search"].status, page.context["search"].sort) == ("done", "worst")
-    assert "My night list" in text_of(page)
+    assert "Night shift" in text_of(page)
     client.post(reverse("pages:worklist_open_view"), {"view": ""})
     assert not client.get("/").context["filtered"]
 

@@ -51,7 +51,7 @@ def confirm(request: HttpRequest, patient_id: UUID, other_id: UUID) -> HttpRespo
     if one.pk == other.pk or one.site_id != other.site_id:
         raise CodedError("not_found")
     if end_of(one).pk == end_of(other).pk:
-        messages.info(request, _("These two are one patient already."))
+        messages.info(request, _("These patients are already merged."))
         return redirect("pages:patient", end_of(one).pk)
     if (ends := [end_of(one).pk, end_of(other).pk]) != [one.pk, other.pk]:
         return redirect("pages:patient_merge_confirm", *ends)
@@ -59,12 +59,12 @@ def confirm(request: HttpRequest, patient_id: UUID, other_id: UUID) -> HttpRespo
     if request.method == "POST":
         keep, reason = request.POST.get("keep"), request.POST.get("reason", "").strip()
         kept = next((patient for patient in (one, other) if str(patient.pk) == keep), None)
-        problem = "" if kept else _("Say whose name and identifier stay.")
-        problem = problem or ("" if reason else _("Say in a few words why they are one person."))
+        problem = "" if kept else _("Select the name and ID to keep.")
+        problem = problem or ("" if reason else _("Enter a reason for the merge."))
         if not problem:
             gone = other if kept == one else one
             patient_merge(source=gone, target=kept, actor=request.user, reason=reason)
-            messages.success(request, _("The two are one patient now. You can part them again below."))
+            messages.success(request, _("Patients merged. You can undo the merge below."))
             return redirect("pages:patient", kept.pk)
     context = _both(one, other) | {
         "problem": problem,
@@ -81,10 +81,10 @@ def part(request: HttpRequest, merge_id: UUID) -> HttpResponse:
     demand(request, PERMISSION, merge.source.site)
     reason = request.POST.get("reason", "").strip()
     if not reason:
-        messages.error(request, _("Nothing was parted: a reason is needed."))
+        messages.error(request, _("Merge not undone: enter a reason."))
         return redirect("pages:patient", end_of(merge.source).pk)
     patient_part(merge=merge, actor=request.user, reason=reason)
-    messages.success(request, _("The two are separate patients again. This is the one who was merged."))
+    messages.success(request, _("Merge undone. This is the patient who had been merged."))
     return redirect("pages:patient", merge.source_id)
 
 

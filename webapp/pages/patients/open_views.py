@@ -35,5 +35,5 @@ def study(request: HttpRequest, study_id: UUID) -> HttpResponse:
     found = study_or_404(request.user, study_id)
     summary = StudySummary.objects.filter(study=found).first()
     if summary is None or summary.worst_scan_id is None:
-        raise CodedError("not_found", _("The study holds no image any more."))
+        raise CodedError("not_found", _("This study no longer has any images."))
     return redirect("pages:scan", summary.worst_scan_id)

@@ -85,7 +85,7 @@ def candidates_of(patient: Patient) -> list[Candidate]:
             other,
             label_of(other),
             " · ".join(filter(None, (facts_of(other), issuer_of(other)))),
-            _("same identifier")
+            _("same ID")
             if other.patient_id.casefold() == patient.patient_id.casefold()
             else _("same name and birth date"),
         )
@@ -142,7 +142,7 @@ def _events_of_merge(merge: PatientMerge) -> list[Event]:
     what %= said
     if not merge.parted_at:
         return [Event(merge.created_at, what, _name(merge.actor), merge.reason, merge)]
-    parted = _("%(source)s was parted from %(target)s again") % said
+    parted = _("The merge of %(source)s into %(target)s was undone") % said
     return [
         Event(merge.parted_at, parted, _name(merge.parted_by), merge.parted_reason),
         Event(merge.created_at, what, _name(merge.actor), merge.reason),

@@ -30,7 +30,7 @@ def page(request: HttpRequest, patient_id: UUID) -> HttpResponse:
     patient = patient_or_404(request.user, patient_id)
     if (end := end_of(patient)).pk != patient.pk:
         messages.info(
-            request, _("The patient you asked for was merged into this one; see below, Filed anew.")
+            request, _("The requested patient was merged into this one. See “Merges and moves” below.")
         )
         return redirect("pages:patient", end.pk)
     found = history(patient)
@@ -67,8 +67,8 @@ def score_anew(request: HttpRequest, patient: Patient) -> None:
     demand(request, "scan.upload", patient.site)
     waiting = patient_rescore(patient=patient, actor=request.user)
     words = ngettext(
-        "%(number)d scan will be scored by the active model.",
-        "%(number)d scans will be scored by the active model.",
+        "%(number)d scan queued for the active model.",
+        "%(number)d scans queued for the active model.",
         waiting,
     )
     messages.info(request, words % {"number": waiting})

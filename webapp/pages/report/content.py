@@ -89,9 +89,9 @@ def _patient(scan: Scan) -> Facts:
     patient, study = scan.patient, scan.study
     facts = [(_("Patient"), label_of(patient))]
     if not patient.provisional:
-        facts.append((_("Patient id"), patient.patient_id))
+        facts.append((_("Patient ID"), patient.patient_id))
     if patient.issuer:
-        facts.append((_("Issued by"), patient.issuer))
+        facts.append((_("Issuer of ID"), patient.issuer))
     if patient.birth_date:
         age = f", {age_on(patient.birth_date, study.study_date)} years" if study.study_date else ""
         facts.append((_("Born"), f"{patient.birth_date:%Y-%m-%d}{age}"))
@@ -130,12 +130,12 @@ def _uncertainty(analysis: Analysis) -> str:
 
 
 def _legend(scan: Scan, cam: dict[str, Any], finding: str) -> str:
-    said = _("Heatmap of %(finding)s, full strength at %(scale).2f logits: an aid, not a contour.")
+    said = _("Heatmap: %(finding)s. Full intensity at %(scale).2f logits. Not a lesion outline.")
     inside = cam.get("inside_lungs")
-    lungs = _(" %d %% of it lie inside the lungs.") % round(100 * inside) if inside is not None else ""
+    lungs = _(" %d %% of it lies inside the lungs.") % round(100 * inside) if inside is not None else ""
     grid = next(iter(cam["grids"].values()))
     part = part_shown((len(grid), len(grid[0])), cam["affine"], (scan.rows, scan.columns))
-    frame = "" if part is None else _(" The frame holds what the model was shown.")
+    frame = "" if part is None else _(" The frame marks the area the model analysed.")
     return said % {"finding": name_of_finding(finding), "scale": cam["scale"]} + lungs + frame
 
 
@@ -145,8 +145,8 @@ def _others(scan: Scan) -> str:
         return ""
     return (
         ngettext(
-            "The study holds %d more image, which this report does not show.",
-            "The study holds %d more images, which this report does not show.",
+            "The study contains %d more image not shown in this report.",
+            "The study contains %d more images not shown in this report.",
             others,
         )
         % others

@@ -28,7 +28,7 @@ def plain(scan: Scan) -> np.ndarray:
             stored.load()
             levels = np.asarray(stored, dtype=np.float32)
     except (FileNotFoundError, UnidentifiedImageError) as error:
-        message = _("The image is missing from the store.")
+        message = _("The image file is missing from storage.")
         raise CodedError("unavailable", message, status=HTTPStatus.SERVICE_UNAVAILABLE) from error
     low = scan.window_center - scan.window_width / 2
     grey = np.rint(255 * np.clip((levels - low) / max(scan.window_width, 1e-6), 0, 1)).astype(np.uint8)

@@ -41,7 +41,7 @@ def pdf_of(report: Report, image: np.ndarray) -> bytes:
         rightMargin=MARGIN,
         topMargin=14 * mm,
         bottomMargin=18 * mm,
-        title=_("Hilum: report of a second reader"),
+        title=_("Hilum: AI second-reader report"),
         author="Hilum",
         lang="en",
     )
@@ -52,7 +52,7 @@ def pdf_of(report: Report, image: np.ndarray) -> bytes:
 
 def _story(report: Report, image: np.ndarray) -> Any:
     style = _styles()
-    yield paragraph(_("Report of a second reader"), style["title"])
+    yield paragraph(_("AI second-reader report"), style["title"])
     yield _notice(report, style)
     yield _facts([*_pairs(report.patient, report.study)], style)
     yield Spacer(1, 4 * mm)
@@ -71,11 +71,11 @@ def _story(report: Report, image: np.ndarray) -> Any:
     for reading in report.readings:
         yield _reading(reading, style)
     if not report.readings:
-        yield paragraph(_("Nobody has signed a reading of this study."), style["text"])
+        yield paragraph(_("No reading has been signed for this study."), style["text"])
     if report.model:
         rows = [[paragraph(k, style["fine"]), paragraph(v, style["mono"])] for k, v in report.model]
         yield KeepTogether(
-            [paragraph(_("Made with"), style["heading"]), _table(rows, [32 * mm, WIDTH - 32 * mm])]
+            [paragraph(_("Model and hashes"), style["heading"]), _table(rows, [32 * mm, WIDTH - 32 * mm])]
         )
 
 
@@ -103,8 +103,8 @@ def _facts(rows: list[list[str]], style: dict[str, ParagraphStyle]) -> Flowable:
 
 
 def _findings(report: Report, style: dict[str, ParagraphStyle]) -> Flowable:
-    calibrated = _("Calibrated probability") if report.calibrated else _("Score, not calibrated")
-    heads = [_("Finding"), calibrated, _("This model's threshold"), _("How the threshold did"), ""]
+    calibrated = _("Calibrated probability") if report.calibrated else _("Uncalibrated score")
+    heads = [_("Finding"), calibrated, _("Model threshold"), _("Validation performance"), ""]
     rows = [[paragraph(head, style["fine"]) for head in heads]]
     for bar in report.bars:
         name = style["strong" if bar.reported else "text"]
@@ -130,9 +130,9 @@ def _reading(reading: Shown, style: dict[str, ParagraphStyle]) -> Flowable:
     if reading.comment:
         lines.append(paragraph(reading.comment, style["text"]))
     lines.append(paragraph(_("Signed: %s") % signed, style["text"]))
-    lines.append(paragraph(_("Seal (SHA-256): %s") % reading.sha256, style["mono"]))
+    lines.append(paragraph(_("SHA-256: %s") % reading.sha256, style["mono"]))
     if reading.elsewhere:
-        words = _("These images were filed to another study when they were read.")
+        words = _("When this reading was signed, the images belonged to another study.")
         lines.append(paragraph(words, style["fine"]))
     return KeepTogether([*lines, Spacer(1, 2 * mm)])
 
@@ -161,7 +161,7 @@ def _table(rows: list[list[Any]], widths: list[float]) -> Table:
 
 
 def _foot_of(report: Report) -> Any:
-    made = _("Made by %(who)s on %(when)s with Hilum") % {
+    made = _("Generated with Hilum by %(who)s, %(when)s") % {
         "who": report.made_by,
         "when": f"{report.made_at:%Y-%m-%d %H:%M %Z}",
     }

@@ -20,21 +20,21 @@ from webapp.scans.selectors import scan_notes
 
 NOTES = {
     "claim_differs": gettext_lazy(
-        "The file says otherwise than what was claimed at the upload; the file was followed."
+        "The values entered at upload differ from the file header; the header was used."
     ),
     "demographics_differ": gettext_lazy(
-        "Name, sex or birth date in this file differ from what is known of the patient."
+        "Name, sex or birth date in this file differ from the patient record."
     ),
-    "study_elsewhere": gettext_lazy("Another patient of this site has a study with the same identifier."),
+    "study_elsewhere": gettext_lazy(
+        "Another patient at this site has a study with the same StudyInstanceUID."
+    ),
 }
 BURNED_IN = {
-    "declared": gettext_lazy(
-        "The file says that there is writing in the image itself: it may name the patient."
-    ),
-    "suspected": gettext_lazy("There seems to be writing in the image itself: it may name the patient."),
+    "declared": gettext_lazy("The DICOM header declares burned-in text; it may identify the patient."),
+    "suspected": gettext_lazy("Burned-in text detected; it may identify the patient."),
 }
 KEYWORDS = {
-    "PatientID": gettext_lazy("patient id"),
+    "PatientID": gettext_lazy("patient ID"),
     "StudyDate": gettext_lazy("study date"),
     "birth_date": gettext_lazy("birth date"),
 }
@@ -130,9 +130,9 @@ def notes_of(scan: Scan) -> list[str]:
     """What a reader should know of how the image came here, as sentences."""
     notes = []
     if scan.polarity_turned:
-        notes.append(_("The image came as a negative and was turned."))
+        notes.append(_("The image was stored as a negative; its polarity was corrected."))
     if scan.duplicate_of_id:
-        notes.append(_("The same pixels were uploaded before, in another file."))
+        notes.append(_("The same image was uploaded before in another file."))
     for code, detail in scan_notes(scan).items():
         if code == "burned_in":
             notes.append(str(BURNED_IN[detail["found"]]))

@@ -24,12 +24,14 @@ def explanation(request: HttpRequest, analysis_id: UUID, method: str) -> JsonRes
     analysis = analysis_or_404(request.user, analysis_id)
     if analysis.withheld and not is_revealed(request, analysis):
         raise CodedError(
-            "conflict", _("The model's numbers are withheld."), _("Show them on the scan's page first.")
+            "conflict", _("The probabilities are withheld."), _("Show them on the scan page first.")
         )
     if request.method == "POST":
         found = explanation_request(analysis=analysis, method=method, actor=request.user)
     else:
         found = explanation_of(analysis, method)
     if found is None:
-        raise CodedError("not_found", _("Nobody has asked for this map."), _("Choose it on the scan's page."))
+        raise CodedError(
+            "not_found", _("This heatmap has not been requested."), _("Select the method on the scan page.")
+        )
     return JsonResponse(told(found))

@@ -21,37 +21,37 @@ NAMES: Mapping[str, str] = {
 }
 # What each looks at, in a sentence for the reader.
 SHOWS = {
-    "gradcam++": gettext_lazy("Where features that raise this finding are, several places weighed evenly."),
-    "hirescam": gettext_lazy("Each place by what it adds to this finding."),
-    "layercam": gettext_lazy("Each place by how much a stronger feature there would raise this finding."),
-    "eigencam": gettext_lazy("What stands out in the image to the network, whatever the finding."),
-    "scorecam": gettext_lazy("What raises this finding when all else in the image is dimmed."),
+    "gradcam++": gettext_lazy("Regions that raise this finding; several regions are weighted evenly."),
+    "hirescam": gettext_lazy("Contribution of each region to this finding."),
+    "layercam": gettext_lazy("Regions where stronger features would raise this finding."),
+    "eigencam": gettext_lazy("Regions with the strongest network features, independent of the finding."),
+    "scorecam": gettext_lazy("Regions that raise this finding when the rest of the image is masked."),
 }
 FAILURES = {
     "explainer_too_slow": (
-        gettext_lazy("it took too long."),
-        gettext_lazy("Try again when less is under way, or choose another method."),
+        gettext_lazy("computation took too long."),
+        gettext_lazy("Try again when the system is less busy, or choose another method."),
     ),
     "explainer_missing": (
-        gettext_lazy("the worker lacks the package for it."),
-        gettext_lazy("Ask your administrator to install grad-cam beside the worker."),
+        gettext_lazy("a Python package is missing on the worker."),
+        gettext_lazy("Ask your administrator to install grad-cam on the worker."),
     ),
     "image_missing": (
-        gettext_lazy("the image is missing from the store or damaged."),
+        gettext_lazy("the stored image is missing or damaged."),
         gettext_lazy("Upload the file again."),
     ),
     "model_unavailable": (
-        gettext_lazy("the model's file is missing or damaged."),
+        gettext_lazy("the model file is missing or damaged."),
         gettext_lazy("Ask your administrator to register the model file again."),
     ),
     "out_of_memory": (
-        gettext_lazy("the machine had too little memory."),
-        gettext_lazy("Try again when less is under way."),
+        gettext_lazy("the worker ran out of memory."),
+        gettext_lazy("Try again when the system is less busy."),
     ),
 }
 ELSE = (
-    gettext_lazy("something went wrong."),
-    gettext_lazy("Try again; if it fails again, give the code to your administrator."),
+    gettext_lazy("unexpected error."),
+    gettext_lazy("Try again. If it fails again, give this code to your administrator."),
 )
 
 
@@ -65,8 +65,8 @@ def told(explanation: Explanation) -> dict[str, Any]:
         seen, remedy = FAILURES.get(code, ELSE)
         return (
             said
-            | {"words": _("No map by %(name)s: %(seen)s") % {"name": name, "seen": seen}}
+            | {"words": _("No %(name)s heatmap: %(seen)s") % {"name": name, "seen": seen}}
             | {"remedy": str(remedy)}
         )
-    words = _("%(name)s is being worked out; it may take a minute.") % {"name": name}
+    words = _("Computing %(name)s. This may take a minute.") % {"name": name}
     return said | {"words": words}

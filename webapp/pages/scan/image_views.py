@@ -54,8 +54,8 @@ def image_content(scan: Scan, kind: str) -> HttpResponse:
             return HttpResponse(thumbnail(scan.preview_name), content_type=PNG)
         return FileResponse(storage.open_file(getattr(scan, f"{kind}_name")), content_type=PNG)
     except FileNotFoundError as error:
-        message = _("The image is missing from the store.")
+        message = _("The image file is missing from storage.")
         raise CodedError("unavailable", message, status=HTTPStatus.SERVICE_UNAVAILABLE) from error
     except ValueError as error:
-        message = _("The image in the store is damaged.")
+        message = _("The stored image file is damaged.")
         raise CodedError("unavailable", message, status=HTTPStatus.SERVICE_UNAVAILABLE) from error

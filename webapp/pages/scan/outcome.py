@@ -13,12 +13,12 @@ from webapp.analysis.models import Analysis
 from webapp.pages.display import hue_of, lower_first, name_of_finding
 from webapp.scans.models import Scan, Upload
 
-FAILED_REMEDY = gettext_lazy("Try again; if it fails again, give the code to your administrator.")
+FAILED_REMEDY = gettext_lazy("Try again. If it fails again, give this code to your administrator.")
 # What failed for a reason that a person should know: what was seen, and what to do.
 FAILURES = {
     "parser_gave_out": (
-        gettext_lazy("Reading it took more time or memory than the machine had."),
-        gettext_lazy("The file is kept: try again when less is under way."),
+        gettext_lazy("Processing ran out of time or memory."),
+        gettext_lazy("The file is kept. Try again when the system is less busy."),
     ),
 }
 
@@ -69,11 +69,11 @@ def outcome_of(*, upload: Upload, scan: Scan | None, analysis: Analysis | None) 
 def of_analysis(analysis: Analysis) -> Outcome:
     status = Analysis.Status
     if analysis.status == status.FAILED:
-        return Outcome("failed", _("The analysis failed"), "", str(FAILED_REMEDY), analysis.error_code)
+        return Outcome("failed", _("Analysis failed"), "", str(FAILED_REMEDY), analysis.error_code)
     if analysis.status != status.DONE:
         return Outcome("analysing", _("Analysing"))
     if analysis.withheld:
-        return _reason("abstained", _("No answer"), analysis.abstention)
+        return _reason("abstained", _("No result"), analysis.abstention)
     return Outcome("answered", answer_in_words(analysis), hue=hue_of(analysis.finding))
 
 
@@ -100,12 +100,14 @@ def _before_scan(upload: Upload) -> Outcome:
         return _reason("refused", _("Refused"), upload.refusal, ARCHIVE_ADVICE.get(upload.refusal_detail))
     if upload.status == status.FAILED:
         seen, remedy = FAILURES.get(upload.error_code, ("", FAILED_REMEDY))
-        return Outcome("failed", _("The file could not be read"), str(seen), str(remedy), upload.error_code)
+        return Outcome(
+            "failed", _("The file could not be processed"), str(seen), str(remedy), upload.error_code
+        )
     if upload.is_unpacked:
-        return Outcome("filed", _("Unpacked: each image in the archive is a scan of its own"))
+        return Outcome("filed", _("Unpacked: each image is a separate scan"))
     if upload.status == status.DONE:
-        return Outcome("filed", _("Read and filed"))
-    return Outcome("reading", _("Reading") if upload.status == status.PARSING else _("Waits to be read"))
+        return Outcome("filed", _("Processed"))
+    return Outcome("reading", _("Processing") if upload.status == status.PARSING else _("Queued"))
 
 
 def _reason(kind: str, headline: str, code: str, advice: Advice | None = None) -> Outcome:

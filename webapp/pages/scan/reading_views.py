@@ -28,5 +28,5 @@ def sign(request: HttpRequest, scan_id: UUID) -> HttpResponse:
         comment=request.POST.get("comment", ""),
         after=key_of(request.POST.get("after", "")),
     )
-    messages.success(request, _("Your reading is signed."))
+    messages.success(request, _("Reading signed."))
     return redirect("pages:scan", scan_id)

@@ -62,7 +62,7 @@ def shown(reading: Reading, study: Study) -> Shown:
 
 def statement(code: str) -> str:
     """A finding as a reading states it."""
-    words = {OTHER: _("Other, see the comment"), INCONCLUSIVE: _("No statement is possible")}
+    words = {OTHER: _("Other (see comment)"), INCONCLUSIVE: _("Non-diagnostic")}
     return words.get(code) or name_of_finding(code)
 
 

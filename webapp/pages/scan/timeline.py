@@ -17,8 +17,8 @@ from webapp.pages.scan.outcome import Outcome, outcome_of
 from webapp.scans.models import Scan
 
 SHORT = {
-    "abstained": gettext_lazy("no answer"),
-    "waiting": gettext_lazy("waits"),
+    "abstained": gettext_lazy("no result"),
+    "waiting": gettext_lazy("waiting"),
     "failed": gettext_lazy("failed"),
     "analysing": gettext_lazy("analysing"),
 }

@@ -108,17 +108,15 @@ def move(request: HttpRequest, scan_id: UUID) -> HttpResponse:
     patient_id = request.POST.get("patient_id", "").strip()[:64]
     reason = request.POST.get("reason", "").strip()
     if not (patient_id and reason):
-        messages.error(request, _("Nothing was moved: a patient id and a reason are needed."))
+        messages.error(request, _("Scan not moved: enter a patient ID and a reason."))
         return redirect("pages:scan", scan_id)
     if not (request.POST.get("new") or whom_they_name([patient_id], site=scan.site)):
-        messages.error(
-            request,
-            _("Nothing was moved: no patient of this site has that id. Check it, or ask for a new patient."),
-        )
+        text = _("Scan not moved: no patient at this site has that ID. Correct it, or create a new patient.")
+        messages.error(request, text)
         return redirect("pages:scan", scan_id)
     patient = patient_find_or_create(site=scan.site, patient_id=known_as(scan.site, patient_id))
     scan_refile(scan=scan, patient=patient, actor=request.user, reason=reason)
-    messages.success(request, _("The scan is now filed to %(patient)s.") % {"patient": label_of(patient)})
+    messages.success(request, _("Scan moved to %(patient)s.") % {"patient": label_of(patient)})
     return redirect("pages:scan", scan_id)
 
 

@@ -39,10 +39,10 @@ def archive_answers(uploads: Iterable[Upload]) -> dict[UUID, dict[str, Any]]:
 def outcome_of_archive(progress: ArchiveProgress, skipped: list[dict[str, Any]]) -> Outcome:
     """How an archive stands: what is in it, what of it got no result, what was left out and why."""
     counts = [
-        (progress.under_way, _("%(number)s under way")),
+        (progress.under_way, _("%(number)s in progress")),
         (progress.refused, _("%(number)s refused")),
-        (progress.failed, _("%(number)s could not be read")),
-        (progress.elsewhere, _("%(number)s already here for another patient")),
+        (progress.failed, _("%(number)s failed")),
+        (progress.elsewhere, _("%(number)s already uploaded for another patient")),
     ]
     images = ngettext("%(number)s image", "%(number)s images", progress.images)
     said = [words % {"number": count} for count, words in [(progress.images, images), *counts] if count]

@@ -35,8 +35,8 @@ def load(request: HttpRequest) -> HttpResponse:
     uploads = phantoms.load_into(site=active_site(request), user=request.user)
     number = len(uploads)
     said = ngettext(
-        "%(number)s simulated image was handed in, like any file.",
-        "%(number)s simulated images were handed in, like any files.",
+        "%(number)s simulated image uploaded.",
+        "%(number)s simulated images uploaded.",
         number,
     )
     messages.success(request, said % {"number": number})

@@ -45,7 +45,12 @@ def lines(rows: QuerySet[StudySummary]) -> Iterator[str]:
     yield MARK + line(COLUMNS)
     for number, summary in enumerate(whole(rows)[: AT_MOST + 1].iterator(chunk_size=2000)):
         if number == AT_MOST:
-            yield line([_("Ends here: more than %(number)s studies. Narrow the list.") % {"number": AT_MOST}])
+            yield line(
+                [
+                    _("Truncated: more than %(number)s studies match. Narrow the filters.")
+                    % {"number": AT_MOST}
+                ]
+            )
             return
         yield line(_cells(summary, zone))
 

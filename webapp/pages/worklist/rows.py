@@ -94,9 +94,9 @@ def state_in_words(summary: StudySummary) -> str:
     status = StudySummary.Status
     if summary.status == status.ABSTAINED:
         seen = lower_first(ADVICE[summary.reason].seen).rstrip(".")
-        return _("no answer: %(seen)s") % {"seen": seen}
+        return _("no result: %(seen)s") % {"seen": seen}
     if summary.status == status.FAILED:
         return _("failed (%(code)s)") % {"code": summary.reason}
     if summary.status == status.WAITING:
-        return _("waits: no model is active for this kind of image")
-    return _("answered") if summary.status == status.DONE else _("analysing")
+        return _("waiting: no model is active for this kind of image")
+    return _("result available") if summary.status == status.DONE else _("analysing")

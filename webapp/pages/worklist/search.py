@@ -20,21 +20,21 @@ from webapp.pages.display import UNCERTAINTIES
 _SESSION_KEY = "worklist"
 ANY = (None, None)
 STATUSES = [
-    (StudySummary.Status.DONE, _("Answered")),
-    (StudySummary.Status.ABSTAINED, _("No answer")),
+    (StudySummary.Status.DONE, _("Result")),
+    (StudySummary.Status.ABSTAINED, _("Withheld")),
     (StudySummary.Status.ANALYSING, _("Analysing")),
     (StudySummary.Status.WAITING, _("Waiting for a model")),
     (StudySummary.Status.FAILED, _("Failed")),
 ]
 # `p` is that of the finding shown.
 PROBABILITIES = {
-    "half": ((0.5, None), _("p ≥ 0.50")),
-    "most": ((0.8, None), _("p ≥ 0.80")),
-    "near": ((0.4, 0.6), _("p 0.40 to 0.60")),
-    "less": ((None, 0.5), _("p < 0.50")),
+    "half": ((0.5, None), _("Probability ≥ 0.50")),
+    "most": ((0.8, None), _("Probability ≥ 0.80")),
+    "near": ((0.4, 0.6), _("Probability 0.40 to 0.60")),
+    "less": ((None, 0.5), _("Probability < 0.50")),
 }
 ARRIVALS = {
-    "today": (0, _("Arrived today")),
+    "today": (0, _("Received today")),
     "two": (1, _("Since yesterday")),
     "week": (6, _("Last 7 days")),
     "month": (29, _("Last 30 days")),
@@ -46,10 +46,10 @@ READERS = {
 }
 SORTS = {
     "newest": _("Newest first"),
-    "oldest": _("Waiting longest"),
+    "oldest": _("Oldest first"),
     "worst": _("Worst first"),
-    "unsure": _("Least certain first"),
-    "study": _("Latest study date"),
+    "unsure": _("Highest uncertainty first"),
+    "study": _("Study date, newest first"),
 }
 HIDDEN_IN_VIEWS = ("q",)
 

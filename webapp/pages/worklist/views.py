@@ -53,7 +53,7 @@ def save_view(request: HttpRequest) -> HttpResponse:
     view = lists.view_save(
         user=request.user, name=request.POST.get("name", ""), search=Search.of(request).as_view()
     )
-    messages.success(request, _("Saved as “%(name)s”.") % {"name": view.name})
+    messages.success(request, _("View “%(name)s” saved.") % {"name": view.name})
     return redirect("pages:worklist")
 
 
@@ -73,7 +73,7 @@ def open_view(request: HttpRequest) -> HttpResponse:
 def delete_view(request: HttpRequest) -> HttpResponse:
     view = _view(request, request.POST.get("view", ""))
     lists.view_delete(user=request.user, view_id=view.pk)
-    messages.success(request, _("The view “%(name)s” is removed.") % {"name": view.name})
+    messages.success(request, _("View “%(name)s” deleted.") % {"name": view.name})
     return redirect("pages:worklist")
 
 
@@ -88,8 +88,8 @@ def bulk(request: HttpRequest) -> HttpResponse:
         return _csv(request, chosen)
     if act == "retry":
         done = lists.studies_retry(user=request.user, studies=keys)
-        said = ngettext("%d analysis is queued again.", "%d analyses are queued again.", done) % done
-        messages.success(request, said if done else _("Nothing was queued: none of these failed."))
+        said = ngettext("%d analysis queued again.", "%d analyses queued again.", done) % done
+        messages.success(request, said if done else _("Nothing to retry: no selected study has failed."))
     elif act in ("mark", "unmark"):
         done = lists.studies_mark(user=request.user, studies=keys, marked=act == "mark")
         said = _("Marked: %d") if act == "mark" else _("Mark taken off: %d")
