@@ -189,7 +189,7 @@ def test_an_archive_may_be_larger_than_a_single_file(upload):
 def test_the_images_of_an_archive_get_rows_that_follow_them(upload):
     members = [{"id": "a", "name": "in/a.png"}, {"id": "b", "name": "<b>b</b>.png"}]
     upload.states = {
-        "some.zip": {"text": "Archive: 2 images, 2 under way", "members": members, "finished": False},
+        "some.zip": {"text": "Archive: 2 images, 2 in progress", "members": members, "finished": False},
         "1": {"id": "1", "text": "Archive: 2 images, 1 refused", "members": members, "finished": True},
         "a": {"id": "a", "text": "Normal 0.91", "finished": True, "ok": True, "href": "/scans/a/"},
         "b": {"id": "b", "text": "Refused", "finished": True, "code": "too_small"},

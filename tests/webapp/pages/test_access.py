@@ -187,13 +187,13 @@ def test_an_auditor_is_told_that_the_role_does_not_allow_it(name, browser, perso
     auditor = person("audrey", role="auditor", site=site)
     answer = browser(auditor).get(address(name))
     assert answer.status_code == 403
-    assert b"Your role does not allow this" in answer.content
+    assert b"Your role does not permit this" in answer.content
 
 
 def test_an_account_without_a_site_is_told_whom_to_ask(browser, person):
     answer = browser(person("lone")).get("/")
     assert answer.status_code == 403
-    assert b"belongs to no site" in answer.content
+    assert b"does not belong to a site" in answer.content
 
 
 def test_a_model_of_another_site_does_not_exist(browser, owner, stranger, site):
@@ -206,7 +206,7 @@ def test_what_was_never_there_is_not_found(browser, owner):
     for name in ("scan", "patient", "model"):
         answer = browser(owner).get(reverse(f"pages:{name}", args=[uuid.uuid4()]))
         assert answer.status_code == 404
-        assert b"There is nothing here" in answer.content
+        assert b"Not found." in answer.content
 
 
 def test_every_page_says_that_it_is_no_medical_device(case, browser, owner):

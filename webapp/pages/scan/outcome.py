@@ -17,7 +17,7 @@ FAILED_REMEDY = gettext_lazy("Try again. If it fails again, give this code to yo
 # What failed for a reason that a person should know: what was seen, and what to do.
 FAILURES = {
     "parser_gave_out": (
-        gettext_lazy("Processing ran out of time or memory."),
+        gettext_lazy("Out of time or memory."),
         gettext_lazy("The file is kept. Try again when the system is less busy."),
     ),
 }
@@ -100,9 +100,7 @@ def _before_scan(upload: Upload) -> Outcome:
         return _reason("refused", _("Refused"), upload.refusal, ARCHIVE_ADVICE.get(upload.refusal_detail))
     if upload.status == status.FAILED:
         seen, remedy = FAILURES.get(upload.error_code, ("", FAILED_REMEDY))
-        return Outcome(
-            "failed", _("The file could not be processed"), str(seen), str(remedy), upload.error_code
-        )
+        return Outcome("failed", _("Processing failed"), str(seen), str(remedy), upload.error_code)
     if upload.is_unpacked:
         return Outcome("filed", _("Unpacked: each image is a separate scan"))
     if upload.status == status.DONE:

@@ -120,7 +120,7 @@ def test_what_is_no_label_is_refused_in_words(browser, asked, owner, body):
 def test_a_withheld_answer_is_told_as_such_without_numbers(browser, asked, owner):
     asked.scan.analyses.update(withheld=True, abstention="lateral_view")
     shown = commit(browser(owner), asked.item, SICK).json()["shown"]
-    assert "No answer: this looks like a lateral view" in shown
+    assert "No result: this looks like a lateral view" in shown
     assert "0.81" not in shown
 
 

@@ -85,7 +85,7 @@ def test_an_admin_acknowledges_and_closes_and_the_page_tells_who_did(ada, site, 
     assert "New &lt;b&gt;tube&lt;/b&gt;." in shown
     assert "nobody has acknowledged" not in text(ada.get(PAGE))
     refused = ada.post(f"{address}close/", {"outcome": "passed", "comment": ""}, follow=True)
-    assert "A reason is needed." in text(refused)
+    assert "A reason is required." in text(refused)
     ada.post(f"{address}close/", {"outcome": "accepted", "comment": "We keep it."})
     assert "the change is accepted" in text(ada.get(address))
     assert "Acknowledge</button>" not in text(ada.get(address))

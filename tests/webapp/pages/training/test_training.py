@@ -109,7 +109,7 @@ def test_who_may_train_starts_and_cancels_and_nobody_else(loop, admin, browser, 
     again = admin.post(
         start, {"snapshot": loop.snapshot.pk, "start": "anew", "epochs": "2", "lr": "0.001"}, follow=True
     )
-    assert "Nothing has changed since the last training" in again.content.decode()
+    assert "The data have not changed since the last training" in again.content.decode()
     cancel = reverse("pages:run_cancel", args=[run.pk])
     assert clinician.post(cancel).status_code == 403
     admin.post(cancel)
@@ -151,7 +151,7 @@ def test_a_file_that_the_store_has_no_more_is_told_in_words(loop, admin):
     for name, key in (("snapshot_manifest", loop.snapshot.pk), ("model_artifact", loop.candidate.pk)):
         answer = admin.get(reverse(f"pages:{name}", args=[key]))
         assert answer.status_code == 503
-        assert "is missing from the store" in answer.content.decode()
+        assert "is missing from storage" in answer.content.decode()
 
 
 def test_a_schedule_is_written_and_deleted_on_the_page(loop, admin, browser, owner):
@@ -265,7 +265,7 @@ def test_the_policy_is_shown_to_all_and_written_by_who_may_with_a_reason(loop, a
     clinician, where = browser(owner), reverse("pages:gate")
     assert "Policy 0 is in force" in text(clinician, "gate")
     assert clinician.post(where, {"reason": "x"}).status_code == 403
-    assert "A reason is needed" in admin.post(where, {"min_cases": "5"}, follow=True).content.decode()
+    assert "A reason is required" in admin.post(where, {"min_cases": "5"}, follow=True).content.decode()
     wrong = admin.post(where, {"min_cases": "0", "reason": "x"}, follow=True).content.decode()
     assert "A whole number from 1" in wrong
     wrong = admin.post(where, {"min_cases": "a", "reason": "x"}, follow=True).content.decode()

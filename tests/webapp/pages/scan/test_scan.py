@@ -42,7 +42,7 @@ def test_the_page_says_whether_probabilities_are_calibrated(case, answer, browse
     raw = factories.ModelVersionFactory(slot="ct")
     scan = factories.ScanFactory(site=site, slot="ct")
     answer(scan, version=raw, pneumonia=0.9)
-    assert "Not calibrated" in scan_page(browser(owner), scan)
+    assert "Uncalibrated" in scan_page(browser(owner), scan)
 
 
 def test_the_reported_finding_tells_what_its_threshold_was_worth(case, model, browser, owner):
@@ -63,7 +63,7 @@ def test_an_abstention_takes_the_place_of_the_answer_and_shows_no_map(answer, br
     scan = factories.ScanFactory(site=site)
     answer(scan, abstention="lateral_view", pneumonia=0.9)
     page = scan_page(browser(owner), scan)
-    assert "No answer: this looks like a lateral view." in page
+    assert "No result: this looks like a lateral view." in page
     assert "Upload the frontal view, or label it by hand." in page
     assert "lateral_view" in page
     assert "above this model" not in page
@@ -116,9 +116,9 @@ def test_what_a_reader_should_know_of_the_file_is_said(browser, owner, site):
     )
     page = scan_page(browser(owner), scan)
     assert "Simulated image" in page
-    assert "came as a negative" in page
-    assert "same pixels were uploaded before" in page
-    assert "patient id: A-1 / B-2" in page
+    assert "stored as a negative" in page
+    assert "same image was uploaded before" in page
+    assert "patient ID: A-1 / B-2" in page
 
 
 def test_earlier_answers_of_other_models_are_listed(case, answer, browser, owner):
@@ -163,7 +163,7 @@ def test_a_scan_is_moved_to_another_patient_with_a_reason(case, browser, person,
         {"patient_id": "P-77", "reason": "swapped at the desk", "new": "1"},
         follow=True,
     )
-    assert "now filed to P-77" in text_of(answer)
+    assert "Scan moved to P-77" in text_of(answer)
     case.scan = type(case.scan).objects.get(pk=case.scan.pk)
     assert case.scan.patient.patient_id == "P-77"
 
@@ -172,7 +172,7 @@ def test_a_mistyped_patient_is_not_made(case, browser, person, site):
     client = browser(person("boss", role="admin", site=site))
     mistyped = {"patient_id": "P-4Z", "reason": "swapped at the desk"}
     answer = client.post(f"/scans/{case.scan.pk}/move/", mistyped, follow=True)
-    assert "no patient of this site has that id" in text_of(answer)
+    assert "no patient at this site has that ID" in text_of(answer)
     assert not Patient.objects.filter(patient_id="P-4Z").exists()
     meant = factories.PatientFactory(site=site, patient_id="P-43", name="ROE^R", issuer="north")
     client.post(f"/scans/{case.scan.pk}/move/", mistyped | {"patient_id": "P-43"})
@@ -200,7 +200,7 @@ def test_a_page_with_many_priors_costs_as_many_queries_as_one_without(
 
 @pytest.mark.parametrize(
     ("found", "said"),
-    [("declared", "The file says that there is writing"), ("suspected", "There seems to be writing")],
+    [("declared", "The DICOM header declares burned-in text"), ("suspected", "Burned-in text detected")],
 )
 def test_writing_in_the_image_is_told(found, said, browser, owner, site):
     scan = factories.ScanFactory(site=site, notes={"burned_in": {"found": found}})

@@ -71,18 +71,18 @@ def test_an_abstention_says_what_was_seen_in_place_of_a_finding(case, answer, br
     scan = factories.ScanFactory(site=site)
     answer(scan, abstention="lateral_view", pneumonia=0.9)
     page = text_of(browser(owner).get("/"))
-    assert "no answer: this looks like a lateral view" in page
+    assert "no result: this looks like a lateral view" in page
     assert ">0.90<" not in page
 
 
 def test_a_scan_without_a_model_waits(site, browser, owner):
     renew(factories.ScanFactory(site=site, slot="ct"))
-    assert "waits: no model is active" in text_of(browser(owner).get("/"))
+    assert "waiting: no model is active" in text_of(browser(owner).get("/"))
 
 
 def test_files_being_read_are_counted_above_the_studies(case, browser, owner, site):
     factories.UploadFactory(site=site, user=owner, status=Upload.Status.RECEIVED)
-    assert "1 file being read" in text_of(browser(owner).get("/worklist/rows/"))
+    assert "1 file is being processed" in text_of(browser(owner).get("/worklist/rows/"))
 
 
 def test_an_empty_worklist_sends_a_newcomer_on(browser, owner):

@@ -40,7 +40,7 @@ def test_a_prior_stands_beside_with_both_numbers_and_their_change(case, prior, a
     assert page.count("data-viewport") == 2
     assert '<td class="number">0.82</td><td class="number">0.31</td><td class="number">+0.51</td>' in page
     assert '<td class="number">0.10</td><td class="number">0.60</td><td class="number">−0.50</td>' in page
-    assert f"Both by {case.analysis.model_version}" in page
+    assert f"Both values from model {case.analysis.model_version}" in page
     assert 'id="cam-other"' in page
     images = json.loads(page.split('id="images" type="application/json">')[1].split("</script>")[0])
     assert [image["id"] for image in images] == [str(case.scan.pk), str(prior.pk)]
@@ -49,7 +49,7 @@ def test_a_prior_stands_beside_with_both_numbers_and_their_change(case, prior, a
 def test_numbers_of_another_version_are_not_compared(case, prior, answer, older, browser, owner):
     answer(prior, version=older, pneumonia=0.31)
     page = text_of(browser(owner).get(beside(case, prior)))
-    assert "0.31" not in page.split('aria-label="Beside it"')[1].split("</section>")[0]
+    assert "0.31" not in page.split('aria-label="Comparison"')[1].split("</section>")[0]
     assert "cannot be compared" in page
     assert 'id="cam-other"' not in page
 
@@ -84,11 +84,11 @@ def test_the_line_over_time_is_one_versions(case, prior, answer, older, browser,
     client = browser(owner)
     page = text_of(client.get(f"/scans/{case.scan.pk}/"))
     assert "0.12 →" not in page
-    assert "1 scan only other versions answered" in page
+    assert "1 scan has results from other model versions only" in page
     answer(prior, pneumonia=0.31, normal=0.6)
     page = text_of(client.get(f"/scans/{case.scan.pk}/"))
     assert "0.31 → 0.82" in page
-    assert f"By {case.analysis.model_version} alone" in page
+    assert f"All values from model {case.analysis.model_version}" in page
     assert "other versions" not in page
 
 
@@ -96,7 +96,7 @@ def test_the_patients_page_draws_one_versions_line_too(case, prior, answer, olde
     answer(prior, version=older, pneumonia=0.12)
     page = text_of(browser(owner).get(f"/patients/{case.patient.pk}/"))
     assert "0.12 →" not in page
-    assert "1 scan is left out: other versions answered" in page
+    assert "1 scan has results from other model versions only" in page
 
 
 @pytest.mark.parametrize("where", ["scans/{scan}", "patients/{patient}"])
@@ -108,7 +108,7 @@ def test_all_scans_are_scored_by_the_active_model_on_request(
     assert browser(stranger).post(f"{where}/rescore/").status_code == 404
     assert not AuditEvent.objects.filter(action="patient.rescored").exists()
     page = text_of(browser(owner).post(f"{where}/rescore/", follow=True))
-    assert "1 scan will be scored by the active model" in page
+    assert "1 scan queued for the active model" in page
     queued = Analysis.objects.get(status="queued")
     assert (queued.scan, queued.model_version) == (prior, case.analysis.model_version)
     assert AuditEvent.objects.get(action="patient.rescored").actor == owner

@@ -42,7 +42,7 @@ def test_a_map_is_asked_for_waited_for_and_shown(case, browser, owner, teammate)
 def test_what_went_wrong_is_said_with_what_to_do(case, browser, owner, code):
     Explanation.objects.create(analysis=case.analysis, method="scorecam", status="failed", error_code=code)
     told = browser(owner).get(where(case.analysis)).json()
-    assert told["words"].startswith("No map by ScoreCAM: ")
+    assert told["words"].startswith("No ScoreCAM heatmap: ")
     assert told["words"].endswith(".")
     assert (bool(told["remedy"]), told["code"]) == (True, code)
     assert browser(owner).post(where(case.analysis)).json()["status"] == "queued"

@@ -157,7 +157,7 @@ def test_names_and_comments_of_east_asia_are_letters_not_boxes(
     text = "".join("".join(page.extract_text() for page in pages).split())
     assert shown.replace(" ", "") in text
     assert comment.replace(" ", "") in text
-    assert f"Madeby{name[-2:]}{name[0]}on" in text, "the foot too"
+    assert f"GeneratedwithHilumby{name[-2:]}{name[0]}," in text, "the foot too"
     fonts = {str(f.get_object()["/BaseFont"]) for page in pages for f in page["/Resources"]["/Font"].values()}
     assert any(font in one for one in fonts)
 
@@ -165,7 +165,7 @@ def test_names_and_comments_of_east_asia_are_letters_not_boxes(
 def test_a_report_without_its_image_says_what_is_missing(case, browser, owner):
     answer = browser(owner).get(reverse("pages:report_pdf", args=[case.scan.pk]))
     assert answer.status_code == 503
-    assert b"missing from the store" in answer.content
+    assert b"missing from storage" in answer.content
 
 
 def test_a_waiting_scan_has_a_report_too(site, browser, owner):

@@ -48,7 +48,7 @@ def test_only_what_is_meant_to_be_seen_is_served(kind, case, browser, owner):
 def test_a_image_missing_from_the_store_says_so(case, browser, owner):
     answer = browser(owner).get(f"/media/{case.scan.pk}/display/")
     assert answer.status_code == 503
-    assert b"missing from the store" in answer.content
+    assert b"missing from storage" in answer.content
 
 
 def test_a_thumbnail_is_the_preview_made_small_for_members_only(case, browser, owner, stranger, settings):

@@ -93,7 +93,7 @@ def test_a_view_keeps_filters_and_order_but_never_a_name(case, failed, browser, 
     client.post("/", {"q": "doe", "status": "done", "sort": "worst"})
     client.post(reverse("pages:worklist_save_view"), {"name": "  My   night list "})
     view = SavedView.objects.get()
-    assert (view.user, view.name) == (owner, "Night shift")
+    assert (view.user, view.name) == (owner, "My night list")
     assert view.search == {"status": "done", "sort": "worst"}
     client.post("/", {"clear": "1"})
     client.post(reverse("pages:worklist_open_view"), {"view": str(view.pk)})
@@ -146,11 +146,11 @@ def test_a_stranger_marks_retries_and_exports_nothing(case, failed, browser, str
 def test_what_failed_is_tried_again_together_and_the_rest_is_left_alone(case, failed, browser, owner):
     keys = [str(case.scan.study.pk), str(failed.study.pk)]
     page = text_of(browser(owner).post(BULK, {"act": "retry", "study": keys}, follow=True))
-    assert "1 analysis is queued again" in page
+    assert "1 analysis queued again" in page
     assert failed.analyses.get().status == "queued"
     assert case.scan.analyses.get().status == "done"
     again = text_of(browser(owner).post(BULK, {"act": "retry", "study": keys}, follow=True))
-    assert "none of these failed" in again
+    assert "no selected study has failed" in again
 
 
 def test_an_act_that_nobody_knows_is_refused(browser, owner):
@@ -189,7 +189,7 @@ def test_an_export_ends_with_a_word_where_it_is_cut(case, failed, browser, owner
     monkeypatch.setattr("webapp.pages.worklist.export.AT_MOST", 1)
     found = table_of(browser(owner).post(reverse("pages:worklist_export")))
     assert len(found) == 2
-    assert found[1]["patient_id"].startswith("Ends here")
+    assert found[1]["patient_id"].startswith("Truncated")
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ def test_a_withheld_answer_shows_no_probability(answer, browser, owner, site):
     scan = factories.ScanFactory(site=site)
     answer(scan, abstention="out_of_distribution", pneumonia=0.93)
     page = patient_page(browser(owner), scan.patient)
-    assert "No answer" in page
+    assert "No result" in page
     assert "0.93" not in page
 
 

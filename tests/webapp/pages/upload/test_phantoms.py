@@ -58,7 +58,7 @@ def test_one_that_was_moved_stays_and_the_others_are_loaded(collection, browser,
     other = factories.PatientFactory(site=site, patient_id="P-9")
     scan_refile(scan=scan, patient=other, actor=owner, reason="swapped")
     page = client.post("/phantoms/load/", follow=True).content
-    assert b"2 simulated images were handed in" in page
+    assert b"2 simulated images uploaded" in page
     assert Upload.objects.count() == 3
 
 
@@ -70,6 +70,6 @@ def test_they_can_be_taken_home_as_a_zip(collection, browser, owner):
 
 def test_before_they_are_rendered_the_page_says_so(browser, owner):
     client = browser(owner)
-    assert b"They are being rendered" in client.get("/phantoms/").content
+    assert b"The images are being rendered" in client.get("/phantoms/").content
     assert b"still being rendered" in client.post("/phantoms/load/", follow=True).content
     assert client.get("/phantoms/collection.zip").status_code == 404

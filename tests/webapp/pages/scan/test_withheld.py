@@ -24,8 +24,8 @@ def page_of(client, scan) -> str:
 def test_withheld_numbers_are_not_in_the_page_at_all(withheld, browser, owner):
     page = page_of(browser(owner), withheld)
     assert "0.77" not in page
-    assert "numbers are withheld" in page
-    assert "recorded with your name" in page
+    assert "robabilities withheld" in page
+    assert "under your name" in page
 
 
 def test_a_reader_may_look_and_the_trail_says_so(withheld, browser, owner, teammate):
@@ -33,8 +33,8 @@ def test_a_reader_may_look_and_the_trail_says_so(withheld, browser, owner, teamm
     assert client.post(f"/scans/{withheld.pk}/reveal/").status_code == 302
     page = page_of(client, withheld)
     assert "0.77" in page
-    assert "Withheld by the model, shown at your request" in page
-    assert "No answer: this looks like a lateral view." in page
+    assert "Withheld probabilities, shown at your request" in page
+    assert "No result: this looks like a lateral view." in page
     assert "0.77" in client.get(f"/scans/{withheld.pk}/state/").content.decode()
     assert "0.77" not in page_of(colleague, withheld)
     event = AuditEvent.objects.get(action="analysis.revealed")

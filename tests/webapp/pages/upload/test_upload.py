@@ -195,7 +195,7 @@ def test_a_file_that_the_machine_gave_out_on_is_kept_and_can_be_tried_again(brow
     factories.UploadFactory(site=site, user=owner, status="failed", error_code="parser_gave_out")
     (told,) = browser(owner).get("/upload/").context["recent"]
     assert told["again"]
-    assert "more time or memory than the machine had" in told["text"]
+    assert "Processing failed: out of time or memory" in told["text"]
     assert told["remedy"] == "The file is kept. Try again when the system is less busy."
 
 
@@ -211,7 +211,7 @@ def test_a_site_without_identity_says_so_and_keeps_no_name(case, browser, owner,
     assert "removes identity" not in client.get("/upload/").content.decode()
     site.deidentify_on_ingest = True
     site.save()
-    assert "This site removes identity from files as they arrive" in client.get("/upload/").content.decode()
+    assert "This site de-identifies files on arrival" in client.get("/upload/").content.decode()
     said = hand_in(client, b"pixels", filename="Doe.png", patient_id="P-7", date="2026-11-02").json()
     upload = Upload.objects.get(pk=said["id"])
     assert (upload.filename, said["name"]) == ("", f"file {said['id'][:8]}")

@@ -51,7 +51,7 @@ def test_an_archives_row_says_what_is_in_it_and_what_was_skipped(archive, told, 
     made = archive(case.upload, refused, failed, None, skipped=SKIPPED)
     row = told(made)
     assert row["text"] == (
-        "Archive: 4 images, 1 refused, 1 could not be read, 1 already here for another patient; "
+        "Archive: 4 images, 1 refused, 1 failed, 1 already uploaded for another patient; "
         "8 skipped (1 DICOMDIR, 7 not an image)"
     )
     assert row["remedy"] == "Skipped: DICOMDIR, a.txt, b.txt, c.txt, d.txt, <b>e</b>.txt …"
@@ -67,7 +67,7 @@ def test_an_archive_is_under_way_until_each_of_its_images_is_finished(archive, t
     analysis = factories.AnalysisFactory(scan=scan)
     waiting = factories.UploadFactory(site=site)
     made = archive(scan.upload, waiting)
-    assert (told(made)["text"], told(made)["finished"]) == ("Archive: 2 images, 2 under way", False)
+    assert (told(made)["text"], told(made)["finished"]) == ("Archive: 2 images, 2 in progress", False)
     Upload.objects.filter(pk=waiting.pk).update(status="refused", refusal="too_small")
     type(analysis).objects.filter(pk=analysis.pk).update(status="failed", error_code="internal")
     assert (told(made)["text"], told(made)["finished"]) == ("Archive: 2 images, 1 refused", True)
@@ -100,7 +100,7 @@ def test_teammates_see_an_archives_state_and_strangers_do_not(archive, told, cas
 def test_an_archives_own_address_says_what_became_of_it(archive, case, browser, owner, stranger):
     made = archive(case.upload)
     page = browser(owner).get(f"/scans/{made.pk}/")
-    assert "each image in the archive is a scan of its own" in page.content.decode()
+    assert "each image is a separate scan" in page.content.decode()
     assert browser(stranger).get(f"/scans/{made.pk}/").status_code == 404
 
 

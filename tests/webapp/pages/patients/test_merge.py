@@ -93,7 +93,7 @@ def test_the_other_patient_is_found_without_a_name_in_an_address(twins, browser,
     found = browser(boss).post(choose(one), {"q": "Q-7"})
     assert f'href="{confirm(one, other)}"' in text_of(found)
     page = text_of(browser(boss).post(choose(one), {"q": "nobody"}))
-    assert "No other patient of this site" in page
+    assert "No other patient at this site" in page
 
 
 def test_both_sides_are_shown_before_anything_is_done(twins, browser, boss):
@@ -162,8 +162,8 @@ def test_a_parting_needs_a_reason_and_leaves_its_trace(twins, merged, browser, b
     refused = client.post(part(merged), {"reason": " "}, follow=True)
     assert "Merge not undone: enter a reason." in text_of(refused)
     page = text_of(client.post(part(merged), {"reason": "twins indeed"}, follow=True))
-    assert "The two are separate patients again" in page
-    assert "P-42 (DOE, Jane) was parted from Q-7 (Doe, Jane) again" in page
+    assert "Merge undone" in page
+    assert "The merge of P-42 (DOE, Jane) into Q-7 (Doe, Jane) was undone" in page
     assert "boss: twins indeed" in page
     assert f"boss: {WHY}" in page
     assert "Undo merge" not in page
@@ -180,7 +180,7 @@ def test_whoever_may_be_the_same_is_named_to_who_may_merge_and_never_merged(
     assert f'href="{confirm(one, other)}"' in page
     assert "same name and birth date" in page
     assert f'href="{confirm(one, other_issuer)}"' in page
-    assert "issued by ELSEWHERE · same identifier" in page
+    assert "issued by ELSEWHERE · same ID" in page
     assert str(namesake.pk) not in page
     assert "Possible duplicates" not in text_of(browser(owner).get(f"/patients/{one.pk}/"))
     assert not PatientMerge.objects.exists()
