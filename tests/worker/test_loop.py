@@ -39,7 +39,7 @@ from webapp.registry.selectors import active_models, artifact_path
 from webapp.registry.services import model_import, model_promote, model_register, model_rollback
 from webapp.scans.models import Scan
 from webapp.training.models import TrainingRun
-from webapp.training.plans import plan_set, plans_consider
+from webapp.training.schedules import schedule_set, schedules_run
 from webapp.training.services import training_start
 from webapp.training.snapshots import snapshot_create
 from worker.jobs.infer import InferJob
@@ -54,7 +54,7 @@ TINY = {
     "device": "cpu", "threads": 1, "name": "tiny",
 }  # fmt: skip
 KEPT_FOR_EVER = (
-    "training_trainingrun", "training_snapshotaudit", "training_snapshot", "training_testedscan",
+    "training_trainingrun", "training_datavalidation", "training_snapshot", "training_testsetscan",
     "labels_label",
 )  # fmt: skip
 # Twelve test images say little: the numbers that they cannot bear are let off.
@@ -164,7 +164,7 @@ def told_of(run: TrainingRun) -> None:
     assert [point["epoch"] for point in run.curve] == list(range(1, 9))
     assert run.options["size"] == 64
     assert run.log
-    audit = run.snapshot.audit
+    audit = run.snapshot.validation
     audit.refresh_from_db()
     assert audit.status == "done"
     assert "tiny_finding" in {warning["code"] for warning in audit.warnings}
@@ -190,16 +190,16 @@ def test_labels_become_a_better_active_model_and_a_damaged_one_is_kept_out(
     refuse_the_damaged(run, site, admin, tmp_path)
     promote_and_go_back(run, undertrained, history[0], admin)
 
-    plan = plan_set(site=site, slot="cxr", actor=admin, rules={"cadence": "daily", "start": "active"})
-    assert plans_consider(plan.next_at + timedelta(seconds=1)) == 1
+    schedule = schedule_set(site=site, slot="cxr", actor=admin, rules={"cadence": "daily", "start": "active"})
+    assert schedules_run(schedule.next_at + timedelta(seconds=1)) == 1
     work()
     by_clock = TrainingRun.objects.get(trigger="schedule")
     assert (by_clock.status, by_clock.error_code) == ("skipped", "data_unchanged")
     acts = set(AuditEvent.objects.values_list("action", flat=True))
     assert acts >= {
-        "snapshot.created", "snapshot.audited", "training.started", "training.done", "comparison.requested",
+        "snapshot.created", "snapshot.validated", "training.started", "training.done", "comparison.requested",
         "comparison.done", "promotion_policy.changed", "model.promoted", "model.registered",
-        "patient.rescored", "plan.changed", "training.skipped",
+        "patient.rescored", "training_schedule.changed", "training.skipped",
     }  # fmt: skip
 
 
@@ -245,7 +245,7 @@ def test_new_labels_are_frozen_audited_and_fine_tune_the_active_model_by_themsel
     run.refresh_from_db()
     assert (run.status, run.attempts, run.snapshot is not None) == ("queued", 0, True)
     assert job.step(), "audits it"
-    assert run.snapshot.audit.status == "done"
+    assert run.snapshot.validation.status == "done"
     assert job.step(), "trains"
     run.refresh_from_db()
     assert (run.status, run.error_code) == ("done", "")
@@ -264,5 +264,5 @@ def test_a_image_that_is_not_the_one_that_was_frozen_is_trained_on_by_nobody(his
     work()
     run.refresh_from_db()
     assert (run.status, run.error_code) == ("failed", "data_changed")
-    snapshot.audit.refresh_from_db()
-    assert (snapshot.audit.status, snapshot.audit.error_code) == ("failed", "data_changed")
+    snapshot.validation.refresh_from_db()
+    assert (snapshot.validation.status, snapshot.validation.error_code) == ("failed", "data_changed")

@@ -18,7 +18,7 @@ from webapp.monitoring.models import Alarm, Baseline, Observation, Round, Summar
 from webapp.monitoring.selectors import charts, round_in_force
 from webapp.scans.models import Upload
 from webapp.training.models import TrainingRun
-from webapp.training.plans import plan_set
+from webapp.training.schedules import schedule_set
 from worker.jobs.alarm_mail import send_alarms
 from worker.jobs.infer import InferJob
 from worker.jobs.monitor import MonitorJob, look_at, watch
@@ -87,7 +87,7 @@ def test_a_change_raises_one_alarm_that_says_what_and_since_when(site, version):
 
 def test_an_alarm_starts_the_training_that_a_plan_wants_on_drift(site, version, person):
     admin = person("ada", role="admin", site=site)
-    plan_set(site=site, slot=version.slot, actor=admin, rules={"on_drift": True})
+    schedule_set(site=site, slot=version.slot, actor=admin, rules={"on_drift": True})
     factories.answers(site, version, 160)
     factories.answers(site, version, 40, seed=1, shift=2.5, at=later(160))
     for _ in range(2):

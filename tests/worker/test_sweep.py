@@ -17,8 +17,8 @@ from webapp.analysis.models import Analysis, Explanation
 from webapp.core import storage
 from webapp.core.jobs import table as jobs
 from webapp.scans.models import Upload
-from webapp.training.models import RetrainingPlan, TrainingRun
-from webapp.training.plans import plan_set
+from webapp.training.models import TrainingRun, TrainingSchedule
+from webapp.training.schedules import schedule_set
 from worker.jobs import sweep
 from worker.jobs.sweep import SweepJob, tidy
 from worker.support.scratch import remove_stale, scratch_folder
@@ -71,11 +71,11 @@ def test_it_starts_the_trainings_that_are_due():
     actor = UserFactory()
     role, _ = Role.objects.get_or_create(name="trainer", defaults={"permissions": ["training.start"]})
     membership_set(user=actor, site=site, role=role)
-    plan = plan_set(site=site, slot="cxr", actor=actor, rules={"cadence": "daily"})
-    RetrainingPlan.objects.filter(pk=plan.pk).update(next_at=timezone.now())
+    schedule = schedule_set(site=site, slot="cxr", actor=actor, rules={"cadence": "daily"})
+    TrainingSchedule.objects.filter(pk=schedule.pk).update(next_at=timezone.now())
     for _ in range(2):
         SweepJob().step()
-    assert TrainingRun.objects.get().plan == plan
+    assert TrainingRun.objects.get().schedule == schedule
 
 
 def test_what_has_used_up_its_attempts_is_given_up_with_a_code():

@@ -243,7 +243,7 @@ def test_a_worker_that_shuts_down_hands_its_run_back(start, instead):
 def test_a_worker_that_lost_its_run_ends_the_training_and_touches_nothing(start, instead, monkeypatch):
     instead("time.sleep(600)")
     run = start()
-    monkeypatch.setattr(train, "beat", lambda run, process, options: train.Order.LOST)
+    monkeypatch.setattr(train, "beat", lambda run, process, options: train.HeartbeatReply.LEASE_LOST)
     TrainJob().step()
     assert outcome(run) == ("running", "")
     assert not in_use(run)

@@ -9,7 +9,7 @@ from webapp.core.jobs.table import GAVE_UP
 MANIFEST_MISSING, OPTIONS_INVALID, DATA_REFUSED = "manifest_missing", "options_invalid", "data_refused"
 OUT_OF_MEMORY, CRASHED, SILENT = "out_of_memory", "training_crashed", "training_silent"
 ARTIFACT_REFUSED, NOTHING_LABELLED, UNCHANGED = "artifact_refused", "nothing_labelled", "data_unchanged"
-DATA_CHANGED, COMPARISON_FAILED, AUDIT_FAILED = "data_changed", "comparison_failed", "audit_failed"
+DATA_CHANGED, COMPARISON_FAILED, VALIDATION_FAILED = "data_changed", "comparison_failed", "validation_failed"
 MODEL_MISSING = "model_missing"
 IN_THE_LOG = "The reason stands in stderr.log in the run's folder on the training machine."
 
@@ -54,7 +54,7 @@ FAILURES = {
             "An image of the snapshot is missing or not the one that was frozen.",
             "Restore the images from the backup, or make another snapshot.",
         ),
-        Failure(AUDIT_FAILED, "The data audit broke off.", IN_THE_LOG),
+        Failure(VALIDATION_FAILED, "The data audit broke off.", IN_THE_LOG),
         Failure(COMPARISON_FAILED, "The comparison broke off.", IN_THE_LOG),
         Failure(MODEL_MISSING, "The file of a model is missing or damaged.", "Register the file again."),
         Failure(

@@ -73,14 +73,14 @@ class Snapshot(Record):
         return f"snapshot {self.fingerprint[:10]}"
 
 
-class AuditStatus(models.TextChoices):
+class ValidationStatus(models.TextChoices):
     QUEUED = "queued"
     RUNNING = "running"
     DONE = "done"
     FAILED = "failed"
 
 
-AUDIT_TRANSITIONS = Transitions(
+VALIDATION_TRANSITIONS = Transitions(
     waiting="queued",
     running="running",
     failed="failed",
@@ -93,30 +93,30 @@ AUDIT_TRANSITIONS = Transitions(
 )
 
 
-class SnapshotAudit(JobRow):
+class DataValidation(JobRow):
     """The data audit of a snapshot: [{severity, code, text, advice, numbers}], gravest first."""
 
-    TRANSITIONS = AUDIT_TRANSITIONS
-    Status = AuditStatus
+    TRANSITIONS = VALIDATION_TRANSITIONS
+    Status = ValidationStatus
 
-    status = models.CharField(max_length=16, choices=AuditStatus, default=AuditStatus.QUEUED)
-    snapshot = models.OneToOneField(Snapshot, models.PROTECT, related_name="audit")
+    status = models.CharField(max_length=16, choices=ValidationStatus, default=ValidationStatus.QUEUED)
+    snapshot = models.OneToOneField(Snapshot, models.PROTECT, related_name="validation")
     warnings = models.JSONField(default=list, editable=False)
 
     class Meta:
-        constraints = [AUDIT_TRANSITIONS.constraint("snapshot_audit_status")]
+        constraints = [VALIDATION_TRANSITIONS.constraint("data_validation_status")]
 
     def __str__(self) -> str:
-        return f"audit of {self.snapshot_id}"
+        return f"validation of {self.snapshot_id}"
 
 
-class SnapshotPatient(Record):
+class PatientSplit(Record):
     """A patient's name in every snapshot, which says nothing of them, and their part of the split.
 
     A part stays, except that whoever comes into the test part is there for ever.
     """
 
-    patient = models.OneToOneField("scans.Patient", models.PROTECT, related_name="snapshot_name")
+    patient = models.OneToOneField("scans.Patient", models.PROTECT, related_name="split_assignment")
     pseudonym = models.CharField(max_length=32, unique=True)
     part = models.CharField(max_length=8, choices=PARTS)
 
@@ -124,10 +124,10 @@ class SnapshotPatient(Record):
         return self.pseudonym
 
 
-class TestedScan(models.Model):
+class TestSetScan(models.Model):
     """A scan that was once in a test part: whoever it is filed to is in the test part from then on."""
 
-    scan = models.OneToOneField("scans.Scan", models.PROTECT, primary_key=True, related_name="tested")
+    scan = models.OneToOneField("scans.Scan", models.PROTECT, primary_key=True, related_name="test_set_entry")
 
     def __str__(self) -> str:
         return f"tested scan {self.scan_id}"
@@ -144,10 +144,10 @@ class Start(models.TextChoices):
     """Where a training starts: the weights of the active model, or anew."""
 
     ACTIVE = "active"
-    ANEW = "anew"
+    SCRATCH = "scratch"
 
 
-class RetrainingPlan(Record):
+class TrainingSchedule(Record):
     """When a site's (None: all sites') data of a slot are trained on again: by the clock, or by a rule.
 
     `weekday` 0 is Monday; `at` is in the site's time zone; `next_at` is when the clock strikes next.
@@ -155,7 +155,7 @@ class RetrainingPlan(Record):
     an alarm. `made_by` is in whose name the runs start.
     """
 
-    site = models.ForeignKey("accounts.Site", models.PROTECT, null=True, blank=True, related_name="plans")
+    site = models.ForeignKey("accounts.Site", models.PROTECT, null=True, blank=True, related_name="schedules")
     slot = models.CharField(max_length=16, choices=SLOTS, default=Slot.CXR.value)
     enabled = models.BooleanField(default=True)
     cadence = models.CharField(max_length=8, choices=Cadence, default=Cadence.NEVER)
@@ -175,15 +175,15 @@ class RetrainingPlan(Record):
         ordering = ["-created_at"]
         constraints = [
             models.UniqueConstraint(
-                fields=["site", "slot"], condition=Q(site__isnull=False), name="plan_once_a_slot"
+                fields=["site", "slot"], condition=Q(site__isnull=False), name="schedule_once_a_slot"
             ),
             models.UniqueConstraint(
-                fields=["slot"], condition=Q(site=None), name="plan_once_a_slot_of_all_sites"
+                fields=["slot"], condition=Q(site=None), name="schedule_once_a_slot_of_all_sites"
             ),
         ]
 
     def __str__(self) -> str:
-        return f"retraining plan {self.id}"
+        return f"training schedule {self.id}"
 
 
 class Trigger(models.TextChoices):
@@ -214,15 +214,15 @@ class TrainingRun(JobRow):
     )
     started_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="training_runs")
     trigger = models.CharField(max_length=16, choices=Trigger, default=Trigger.PERSON)
-    plan = models.ForeignKey(
-        RetrainingPlan, models.SET_NULL, null=True, blank=True, related_name="training_runs"
+    schedule = models.ForeignKey(
+        TrainingSchedule, models.SET_NULL, null=True, blank=True, related_name="training_runs"
     )
     slot = models.CharField(max_length=16, choices=SLOTS, default=Slot.CXR.value)
     snapshot = models.ForeignKey(
         Snapshot, models.PROTECT, null=True, blank=True, related_name="training_runs"
     )
     manifest = models.CharField(max_length=1000, blank=True)
-    start = models.CharField(max_length=8, choices=Start, default=Start.ANEW)
+    start = models.CharField(max_length=8, choices=Start, default=Start.SCRATCH)
     base = models.ForeignKey(
         "registry.ModelVersion", models.PROTECT, null=True, blank=True, related_name="fine_tunings"
     )

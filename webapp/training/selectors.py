@@ -1,4 +1,4 @@
-"""Reading snapshots, training runs and plans."""
+"""Reading snapshots, training runs and schedules."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from webapp.accounts.models import User
 from webapp.accounts.services import for_sites
 from webapp.core.errors import CodedError
-from webapp.training.models import RetrainingPlan, Snapshot, TrainingRun
+from webapp.training.models import Snapshot, TrainingRun, TrainingSchedule
 
 
 def runs_visible(user: User) -> QuerySet[TrainingRun]:
@@ -32,7 +32,7 @@ def run_or_404(user: User, run_id: uuid.UUID) -> TrainingRun:
 def snapshots_visible(user: User) -> QuerySet[Snapshot]:
     """The snapshots that the user may see (their sites' and those of all sites), newest first."""
     visible = for_sites(Snapshot.objects.all(), user, "model.view", include_global=True)
-    return visible.select_related("site", "made_by", "audit").order_by("-created_at", "-pk")
+    return visible.select_related("site", "made_by", "validation").order_by("-created_at", "-pk")
 
 
 def snapshot_or_404(user: User, snapshot_id: uuid.UUID) -> Snapshot:
@@ -43,18 +43,18 @@ def snapshot_or_404(user: User, snapshot_id: uuid.UUID) -> Snapshot:
     return snapshot
 
 
-def plans_visible(user: User) -> QuerySet[RetrainingPlan]:
-    """The plans that the user may see, newest first."""
-    visible = for_sites(RetrainingPlan.objects.all(), user, "model.view", include_global=True)
+def schedules_visible(user: User) -> QuerySet[TrainingSchedule]:
+    """The schedules that the user may see, newest first."""
+    visible = for_sites(TrainingSchedule.objects.all(), user, "model.view", include_global=True)
     return visible.select_related("site", "made_by").order_by("-created_at", "-pk")
 
 
-def plan_or_404(user: User, plan_id: uuid.UUID) -> RetrainingPlan:
+def schedule_or_404(user: User, schedule_id: uuid.UUID) -> TrainingSchedule:
     """Raises CodedError `not_found` (404), for strangers as for what does not exist."""
-    plan = plans_visible(user).filter(pk=plan_id).first()
-    if plan is None:
+    schedule = schedules_visible(user).filter(pk=schedule_id).first()
+    if schedule is None:
         raise CodedError("not_found")
-    return plan
+    return schedule
 
 
 def named_files() -> Iterator[tuple[str, str]]:

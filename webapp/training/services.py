@@ -28,29 +28,29 @@ from webapp.registry.selectors import active_models
 from webapp.registry.services import model_register
 from webapp.training.failures import ARTIFACT_REFUSED
 from webapp.training.models import (
-    AuditStatus,
-    RetrainingPlan,
     RunStatus,
     Snapshot,
     Start,
     TrainingRun,
+    TrainingSchedule,
     Trigger,
+    ValidationStatus,
 )
 
 TRAIN = "worker.tasks.train"
 TRAIN_LEASE = timedelta(seconds=60)
 OPTION_NAME = re.compile(r"[a-z][a-z_]{0,39}")
 TEXT_LIMIT = 500
-NOT_IN_VAIN = (RunStatus.QUEUED, RunStatus.RUNNING, RunStatus.DONE)
+COUNTED_RUNS = (RunStatus.QUEUED, RunStatus.RUNNING, RunStatus.DONE)
 MAX_SEED = 2**31 - 1
 
 
-class Order(StrEnum):
+class HeartbeatReply(StrEnum):
     """What whoever holds a run is to do next."""
 
-    GO_ON = "go_on"
+    CONTINUE = "continue"
     CANCEL = "cancel"
-    LOST = "lost"
+    LEASE_LOST = "lease_lost"
 
 
 @transaction.atomic
@@ -62,9 +62,9 @@ def training_start(
     manifest: str = "",
     snapshot: Snapshot | None = None,
     slot: str = Slot.CXR,
-    start: str = Start.ANEW,
+    start: str = Start.SCRATCH,
     trigger: str = Trigger.PERSON,
-    plan: RetrainingPlan | None = None,
+    schedule: TrainingSchedule | None = None,
 ) -> TrainingRun:
     """Queue a training; `site=None` makes its candidate everybody's.
 
@@ -82,9 +82,9 @@ def training_start(
     seed = options.pop("seed", 0)
     run = TrainingRun(
         site=site, started_by=actor, manifest=manifest, snapshot=snapshot, slot=slot, start=start,
-        trigger=trigger, plan=plan, config=options, seed=seed,
+        trigger=trigger, schedule=schedule, config=options, seed=seed,
     )  # fmt: skip
-    if snapshot and trained_already(run, snapshot):
+    if snapshot and already_trained(run, snapshot):
         raise CodedError("data_unchanged")
     run.save()
     detail = {"trigger": trigger, "start": start, "snapshot": str(snapshot.pk) if snapshot else None}
@@ -93,13 +93,13 @@ def training_start(
     return run
 
 
-def trained_already(run: TrainingRun, snapshot: Snapshot) -> bool:
+def already_trained(run: TrainingRun, snapshot: Snapshot) -> bool:
     """Whether training on the snapshot would tell nothing new.
 
     For what starts by itself that is any run on it that has not failed; for a person, one with the same
     options from the same weights.
     """
-    others = TrainingRun.objects.filter(snapshot=snapshot, status__in=NOT_IN_VAIN).exclude(pk=run.pk)
+    others = TrainingRun.objects.filter(snapshot=snapshot, status__in=COUNTED_RUNS).exclude(pk=run.pk)
     if run.trigger != Trigger.PERSON:
         return others.exists()
     same = others.filter(config=run.config, seed=run.seed, start=run.start)
@@ -149,9 +149,11 @@ def training_claim(*, code_version: str = "", lease: timedelta = TRAIN_LEASE) ->
     A run on a snapshot whose audit has not ended waits for it: its warnings come first.
     """
     jobs.give_up(TrainingRun.objects.all())
-    audited = Q(snapshot=None) | Q(snapshot__audit__status__in=(AuditStatus.DONE, AuditStatus.FAILED))
+    validated = Q(snapshot=None) | Q(
+        snapshot__validation__status__in=(ValidationStatus.DONE, ValidationStatus.FAILED)
+    )
     with transaction.atomic():
-        keys = [run.pk for run in jobs.claim(TrainingRun.objects.filter(audited), n=1, lease=lease)]
+        keys = [run.pk for run in jobs.claim(TrainingRun.objects.filter(validated), n=1, lease=lease)]
         claimed = TrainingRun.objects.filter(pk__in=keys)
         claimed.update(code_version=code_version[:64])
         return claimed.select_related("site", "started_by", "snapshot", "base").first()
@@ -164,7 +166,7 @@ def training_progress(
     progress: Mapping[str, float],
     lease: timedelta = TRAIN_LEASE,
     **told: Any,
-) -> Order:
+) -> HeartbeatReply:
     """The heartbeat: prolongs the lease, keeps what the training said last, answers what to do next.
 
     `told` may be its `curve`, `log` and `options`.
@@ -172,9 +174,10 @@ def training_progress(
     held = TrainingRun.objects.filter(pk=run.pk, attempt_token=token)
     with transaction.atomic():
         if not jobs.extend(TrainingRun, token, lease=lease):
-            return Order.LOST
+            return HeartbeatReply.LEASE_LOST
         held.update(progress=dict(progress), **told)
-        return Order.CANCEL if held.filter(cancel_requested=True).exists() else Order.GO_ON
+        cancelled = held.filter(cancel_requested=True).exists()
+        return HeartbeatReply.CANCEL if cancelled else HeartbeatReply.CONTINUE
 
 
 def training_done(*, run: TrainingRun, token: uuid.UUID, artifact: Path) -> ModelVersion | None:

@@ -18,20 +18,20 @@ from webapp.core import storage
 from webapp.core.errors import CodedError
 from webapp.core.jobs import table as jobs
 from webapp.core.jobs.queues import notify_workers
-from webapp.training.data import DataSet, as_csv, counts_of, data_set
-from webapp.training.models import AuditStatus, Snapshot, SnapshotAudit, SnapshotPatient, TestedScan
+from webapp.training.data_set import DataSet, as_csv, counts_of, data_set
+from webapp.training.models import DataValidation, PatientSplit, Snapshot, TestSetScan, ValidationStatus
 
 TRAIN = "worker.tasks.train"
-AUDIT_LEASE = timedelta(seconds=60)
+VALIDATION_LEASE = timedelta(seconds=60)
 FOLDER = "snapshots"
 ATTEMPTS = 3
 
 
 def snapshot_create(*, site: Site | None, slot: str, actor: User) -> tuple[Snapshot, bool]:
-    """Freeze the labelled scans of the site (None: of all) and queue their audit; answers whether it is new.
+    """Freeze the labelled scans of the site (None: of all sites) and queue their validation.
 
-    The same labels give the earlier snapshot. A patient who was once in a test part stays there. Raises
-    CodedError `forbidden`, `nothing_labelled`.
+    Returns the snapshot and whether it is new: the same labels give the earlier one. A patient once in the
+    test set stays there. Raises CodedError `forbidden`, `nothing_labelled`.
     """
     if not can(actor, "training.start", site):
         raise CodedError("forbidden")
@@ -74,44 +74,48 @@ def _keep(snapshot: Snapshot, data: DataSet, actor: User) -> Snapshot:
     snapshot.save(force_insert=True)
     in_rows = {row.patient for row in data.rows}
     parts = {patient: data.parts[patient] for patient in in_rows}
-    known = dict(SnapshotPatient.objects.filter(patient__in=in_rows).values_list("patient", "part"))
-    SnapshotPatient.objects.bulk_create(
-        SnapshotPatient(patient_id=patient, pseudonym=data.names[patient], part=part)
+    known = dict(PatientSplit.objects.filter(patient__in=in_rows).values_list("patient", "part"))
+    PatientSplit.objects.bulk_create(
+        PatientSplit(patient_id=patient, pseudonym=data.names[patient], part=part)
         for patient, part in parts.items()
         if patient not in known
     )
     came_in = [patient for patient, part in parts.items() if part == "test" and known.get(patient) != "test"]
-    SnapshotPatient.objects.filter(patient__in=came_in).update(part="test")
-    tested = [TestedScan(scan=row.scan) for row in data.rows if row.part == "test"]
-    TestedScan.objects.bulk_create(tested, ignore_conflicts=True)
-    SnapshotAudit.objects.create(snapshot=snapshot)
+    PatientSplit.objects.filter(patient__in=came_in).update(part="test")
+    tested = [TestSetScan(scan=row.scan) for row in data.rows if row.part == "test"]
+    TestSetScan.objects.bulk_create(tested, ignore_conflicts=True)
+    DataValidation.objects.create(snapshot=snapshot)
     detail = {"fingerprint": snapshot.fingerprint, "images": len(data.rows)}
     record(actor=actor, site=snapshot.site, action="snapshot.created", subject=snapshot, detail=detail)
     notify_workers(TRAIN, snapshot.pk)
     return snapshot
 
 
-# --- The data audit ---------------------------------------------------------------------------------
+# --- The data validation ---------------------------------------------------------------------------------
 
 
-def audit_claim(*, lease: timedelta = AUDIT_LEASE) -> SnapshotAudit | None:
-    """Take the oldest audit that waits; the worn-out ones are given up."""
-    jobs.give_up(SnapshotAudit.objects.all())
-    keys = [row.pk for row in jobs.claim(SnapshotAudit.objects.all(), n=1, lease=lease)]
-    return SnapshotAudit.objects.select_related("snapshot__site").filter(pk__in=keys).first()
+def validation_claim(*, lease: timedelta = VALIDATION_LEASE) -> DataValidation | None:
+    """Take the oldest validation that waits; the worn-out ones are given up."""
+    jobs.give_up(DataValidation.objects.all())
+    keys = [row.pk for row in jobs.claim(DataValidation.objects.all(), n=1, lease=lease)]
+    return DataValidation.objects.select_related("snapshot__site").filter(pk__in=keys).first()
 
 
 @transaction.atomic
-def audit_done(*, audit: SnapshotAudit, token: uuid.UUID, warnings: Sequence[dict[str, Any]]) -> bool:
-    """Keep what the audit warned of; False when the attempt has lost its lease."""
-    mine = jobs.finish(audit, token, status=AuditStatus.DONE, warnings=list(warnings), error_code="")
+def validation_done(
+    *, validation: DataValidation, token: uuid.UUID, warnings: Sequence[dict[str, Any]]
+) -> bool:
+    """Keep what the validation warned of; False when the attempt has lost its lease."""
+    mine = jobs.finish(
+        validation, token, status=ValidationStatus.DONE, warnings=list(warnings), error_code=""
+    )
     if mine:
         detail = {"warnings": [warning["code"] for warning in warnings]}
-        site, subject = audit.snapshot.site, audit.snapshot
-        record(actor=None, site=site, action="snapshot.audited", subject=subject, detail=detail)
+        site, subject = validation.snapshot.site, validation.snapshot
+        record(actor=None, site=site, action="snapshot.validated", subject=subject, detail=detail)
     return mine
 
 
-def audit_fail(*, audit: SnapshotAudit, token: uuid.UUID, code: str) -> bool:
-    """The audit broke off; a training on the snapshot goes on without it, and makes its own."""
-    return jobs.finish(audit, token, status=AuditStatus.FAILED, error_code=code)
+def validation_fail(*, validation: DataValidation, token: uuid.UUID, code: str) -> bool:
+    """The validation broke off; a training on the snapshot goes on without it, and makes its own."""
+    return jobs.finish(validation, token, status=ValidationStatus.FAILED, error_code=code)

@@ -21,7 +21,7 @@ from webapp.monitoring.selectors import begin_of, round_in_force, watched_versio
 from webapp.monitoring.services import Standing
 from webapp.monitoring.streams import Case, Mark
 from webapp.registry.models import ModelVersion
-from webapp.training.plans import drift_alarm_raised
+from webapp.training.schedules import start_on_drift
 from worker.jobs.alarm_mail import send_alarms
 from worker.jobs.monitor_summary import summarise
 from worker.support.safe_errors import describe
@@ -94,7 +94,7 @@ def watch(site: Site, version: ModelVersion | None, kind: Kind) -> None:
             with transaction.atomic():
                 alarm = services.round_store(round=round, standing=standing)
                 if alarm and version:
-                    drift_alarm_raised(site=site, slot=version.slot)
+                    start_on_drift(site=site, slot=version.slot)
             if alarm:
                 logger.warning("alarm %s: %s at site %s", alarm.pk, kind, site.slug)
         if count < martingale.ROUND or services.is_alarmed(round):

@@ -22,7 +22,7 @@ from webapp.scans.models import Upload
 from webapp.scans.services import uploads_give_up
 from webapp.scans.uploads.files import incoming_folder
 from webapp.scans.uploads.idempotency import upload_keys_expire
-from webapp.training.plans import plans_consider
+from webapp.training.schedules import schedules_run
 from webapp.webhooks.services import deliveries_tidy
 from worker.jobs.phantoms import PhantomCollection
 from worker.support.scratch import remove_stale, scratch_folder
@@ -55,7 +55,7 @@ class SweepJob:
     def step(self) -> bool:
         given_up = uploads_give_up() + analyses_give_up() + explanations_give_up()
         done = {"given up": given_up, "queued": backfill(), "labels settled": manifests_settle()}
-        done["trainings"] = plans_consider()
+        done["trainings"] = schedules_run()
         if any(done.values()):
             logger.info("swept: %s", ", ".join(f"{count} {what}" for what, count in done.items() if count))
         if jobs.claimable(Upload.objects.all()).exists():

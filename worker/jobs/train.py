@@ -27,8 +27,8 @@ from webapp.registry.selectors import active_models, artifact_path
 from webapp.training import failures
 from webapp.training.models import Start, TrainingRun, Trigger
 from webapp.training.services import (
-    Order,
-    trained_already,
+    HeartbeatReply,
+    already_trained,
     training_cancelled,
     training_claim,
     training_done,
@@ -40,7 +40,7 @@ from webapp.training.services import (
 )
 from webapp.training.snapshots import snapshot_create
 from worker.jobs.snapshot_integrity import all_there
-from worker.jobs.validation_and_comparison import audit_next, compare_next
+from worker.jobs.validation_and_comparison import compare_next, validate_next
 from worker.runner import Heartbeat, Unavailable
 from worker.subprocess.classifier_process import InUse, TrainingProcess
 from worker.subprocess.supervise import Ended, mind, steady
@@ -75,7 +75,7 @@ class TrainJob:
 
     def step(self) -> bool:
         # A training may last for days: what takes minutes goes first.
-        return audit_next(self._interrupted) or compare_next(self._interrupted) or self._train_next()
+        return validate_next(self._interrupted) or compare_next(self._interrupted) or self._train_next()
 
     def _train_next(self) -> bool:
         run = training_claim(code_version=code_version())
@@ -126,7 +126,7 @@ def freeze(run: TrainingRun) -> None:
             else:
                 fail(run, error.code)
             return
-    if trained_already(run, snapshot):
+    if already_trained(run, snapshot):
         training_skip(run=run, token=token, snapshot=snapshot, code=failures.UNCHANGED)
     elif training_prepared(run=run, token=token, snapshot=snapshot, base=None):
         training_release(token)
@@ -146,7 +146,7 @@ def unfit(run: TrainingRun) -> str:
     return ""
 
 
-def beat(run: TrainingRun, process: TrainingProcess, options: dict[str, Any]) -> Order:
+def beat(run: TrainingRun, process: TrainingProcess, options: dict[str, Any]) -> HeartbeatReply:
     return training_progress(
         run=run,
         token=run.attempt_token,

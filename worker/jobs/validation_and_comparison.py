@@ -1,4 +1,4 @@
-"""What stands before and after a training: the data audit, and the comparison that the gate judges by."""
+"""Data validation before a training, and the comparison for the promotion gate after it."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from webapp.registry.comparisons import (
 from webapp.registry.models import Comparison
 from webapp.registry.selectors import artifact_path
 from webapp.training import failures
-from webapp.training.models import SnapshotAudit
-from webapp.training.services import Order
-from webapp.training.snapshots import AUDIT_LEASE, audit_claim, audit_done, audit_fail
+from webapp.training.models import DataValidation
+from webapp.training.services import HeartbeatReply
+from webapp.training.snapshots import VALIDATION_LEASE, validation_claim, validation_done, validation_fail
 from worker.jobs.snapshot_integrity import all_there
 from worker.runner import Heartbeat, Unavailable
 from worker.subprocess.classifier_process import InUse, TrainingProcess
@@ -36,23 +36,23 @@ logger = logging.getLogger(__name__)
 CHECKING_SECONDS = 60 * 60.0
 
 
-def audit_next(interrupted: threading.Event) -> bool:
+def validate_next(interrupted: threading.Event) -> bool:
     """Audit the next snapshot that waits for it; False when none does."""
-    audit = audit_claim()
-    if audit is None:
+    validation = validation_claim()
+    if validation is None:
         return False
-    token, snapshot, folder = audit.attempt_token, audit.snapshot, folder_for(audit)
-    if not checked(SnapshotAudit, token, snapshot.stored_name, snapshot.fingerprint):
-        audit_fail(audit=audit, token=token, code=failures.DATA_CHANGED)
+    token, snapshot, folder = validation.attempt_token, validation.snapshot, folder_for(validation)
+    if not checked(DataValidation, token, snapshot.stored_name, snapshot.fingerprint):
+        validation_fail(validation=validation, token=token, code=failures.DATA_CHANGED)
         return True
     manifest = storage.path_of(snapshot.stored_name)
     process = TrainingProcess(["validate", f"--manifest={manifest}", "--json"], folder)
-    ended = minded(audit, process, folder, AUDIT_LEASE, interrupted)
+    ended = minded(validation, process, folder, VALIDATION_LEASE, interrupted)
     if ended == 0 and process.warnings is not None:
-        audit_done(audit=audit, token=token, warnings=process.warnings)
+        validation_done(validation=validation, token=token, warnings=process.warnings)
     elif not isinstance(ended, Ended):
-        logger.error("the audit of snapshot %s ended with status %d", snapshot.pk, ended)
-        audit_fail(audit=audit, token=token, code=failures.AUDIT_FAILED)
+        logger.error("the validation of snapshot %s ended with status %d", snapshot.pk, ended)
+        validation_fail(validation=validation, token=token, code=failures.VALIDATION_FAILED)
     return True
 
 
@@ -122,8 +122,8 @@ def minded(
     return ended
 
 
-def held(model: type[jobs.JobRow], token: Any, lease: Any) -> Order:
-    return Order.GO_ON if jobs.extend(model, token, lease=lease) else Order.LOST
+def held(model: type[jobs.JobRow], token: Any, lease: Any) -> HeartbeatReply:
+    return HeartbeatReply.CONTINUE if jobs.extend(model, token, lease=lease) else HeartbeatReply.LEASE_LOST
 
 
 def folder_for(row: jobs.JobRow) -> Path:

@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from django.db import connections
 
-from webapp.training.services import Order
+from webapp.training.services import HeartbeatReply
 from worker.runner import TRANSIENT
 from worker.subprocess.classifier_process import TrainingProcess
 from worker.support.safe_errors import describe
@@ -31,7 +31,9 @@ class Ended(StrEnum):
     LOST = "lost"
 
 
-def mind(process: TrainingProcess, beat: Callable[[], Order], interrupted: threading.Event) -> int | Ended:
+def mind(
+    process: TrainingProcess, beat: Callable[[], HeartbeatReply], interrupted: threading.Event
+) -> int | Ended:
     """Its exit status, or why it was ended; `beat` keeps the lease, and says what is to be done."""
     beat_at = 0.0
     while (status := process.listen(LOOK_SECONDS)) is None:
@@ -42,19 +44,19 @@ def mind(process: TrainingProcess, beat: Callable[[], Order], interrupted: threa
         if time.monotonic() >= beat_at:
             beat_at = time.monotonic() + BEAT_SECONDS
             order = steady(beat)
-            if order is not Order.GO_ON:
-                return _end(process, Ended.CANCELLED if order is Order.CANCEL else Ended.LOST)
+            if order is not HeartbeatReply.CONTINUE:
+                return _end(process, Ended.CANCELLED if order is HeartbeatReply.CANCEL else Ended.LOST)
     return status
 
 
-def steady(beat: Callable[[], Order]) -> Order:
+def steady(beat: Callable[[], HeartbeatReply]) -> HeartbeatReply:
     """A database that is away for a moment does not end the work; a lease that is lost by then does."""
     try:
         return beat()
     except TRANSIENT as error:
         logger.warning("heartbeat: %s", describe(error))
         connections.close_all()
-        return Order.GO_ON
+        return HeartbeatReply.CONTINUE
 
 
 def _end(process: TrainingProcess, why: Ended) -> Ended:

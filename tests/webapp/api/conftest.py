@@ -19,7 +19,7 @@ from webapp.labels.models import Manifest
 from webapp.monitoring.models import Alarm
 from webapp.registry.models import Comparison
 from webapp.scans.models import PatientMerge
-from webapp.training.models import RetrainingPlan, Snapshot, SnapshotAudit, TrainingRun
+from webapp.training.models import DataValidation, Snapshot, TrainingRun, TrainingSchedule
 from webapp.webhooks.kinds import SUBSCRIBABLE
 from webapp.webhooks.services import subscription_create, trial
 
@@ -113,13 +113,13 @@ def trained(candidate, site, owner) -> dict:
     frozen = {"fingerprint": factories.digest("x"), "stored_name": f"snapshots/{uuid4()}.csv"}
     facts = {"slot": "cxr", "findings": ["normal"], "counts": {"images": 1}, **frozen}
     snapshot = Snapshot.objects.create(site=site, made_by=owner, **facts)
-    SnapshotAudit.objects.create(snapshot=snapshot)
+    DataValidation.objects.create(snapshot=snapshot)
     return {
         "run": TrainingRun.objects.create(
             site=site, started_by=owner, manifest="/d/m.csv", config={}, seed=0
         ),
         "snapshot": snapshot,
-        "plan": RetrainingPlan.objects.create(site=site, at=time(2, 0), made_by=owner),
+        "schedule": TrainingSchedule.objects.create(site=site, at=time(2, 0), made_by=owner),
         "comparison": Comparison.objects.create(
             candidate=candidate, site=site, manifest_name=snapshot.stored_name, fingerprint="x"
         ),

@@ -139,7 +139,7 @@ def test_what_may_be_null_says_so_beside_its_format(schema):
 
 
 def test_a_time_of_day_is_none_of_rfc_3339_for_it_has_no_zone(schema):
-    for shape in ("Plan", "PlanWriteRequest"):
+    for shape in ("Schedule", "ScheduleWriteRequest"):
         said = schema["components"]["schemas"][shape]["properties"]["at"]
         assert "format" not in said
         assert all(re.search(said["pattern"], text) for text in ("02:00", "23:59:59.999999"))

@@ -14,7 +14,7 @@ from webapp.registry.comparisons import comparison_claim, comparison_done
 from webapp.registry.models import Comparison, ModelVersion, Promotion
 from webapp.registry.selectors import active_models
 from webapp.registry.services import model_register
-from webapp.training.models import RetrainingPlan, Snapshot, SnapshotAudit, TrainingRun
+from webapp.training.models import DataValidation, Snapshot, TrainingRun, TrainingSchedule
 
 pytestmark = pytest.mark.django_db
 V1 = "/api/v1"
@@ -49,7 +49,7 @@ def post(client, path: str, body=None):
 def test_a_snapshot_is_made_once_and_its_manifest_can_be_had(admin, labelled):
     made = post(admin, "/snapshots/")
     assert (made.status_code, made.json()["counts"]["images"]) == (201, 8)
-    assert (made.json()["audit"], made.json()["warnings"]) == ("queued", None)
+    assert (made.json()["validation"], made.json()["warnings"]) == ("queued", None)
     again = post(admin, "/snapshots/", {"slot": "cxr"})
     assert (again.status_code, again.json()["id"]) == (200, made.json()["id"])
     manifest = admin.get(f"{V1}/snapshots/{made.json()['id']}/manifest/")
@@ -82,7 +82,7 @@ def test_a_run_on_a_snapshot_is_started_told_and_cancelled_and_the_same_one_not_
 
 def test_a_run_on_what_is_labelled_when_it_begins(admin, labelled):
     told = post(admin, "/training-runs/", {"slot": "cxr"}).json()
-    assert (told["snapshot"], told["slot"], told["start"]) == (None, "cxr", "anew")
+    assert (told["snapshot"], told["slot"], told["start"]) == (None, "cxr", "scratch")
 
 
 def test_another_sites_snapshot_is_nothing_to_train_on(admin, other_site, owner):
@@ -103,7 +103,7 @@ def test_a_schedule_is_written_read_and_deleted(admin, site):
     assert post(admin, "/training-schedules/", {"new_labels": None}).json()["cadence"] == "monthly"
     assert admin.get(f"{V1}/training-schedules/{told['id']}/").json()["new_labels"] is None
     assert admin.delete(f"{V1}/training-schedules/{told['id']}/").status_code == 204
-    assert not RetrainingPlan.objects.exists()
+    assert not TrainingSchedule.objects.exists()
     wrong = post(admin, "/training-schedules/", {"cadence": "hourly", "day": 31})
     assert set(wrong.json()["errors"]) == {"cadence", "day"}
 
@@ -124,7 +124,7 @@ def test_a_schedule_is_written_read_and_deleted(admin, site):
 def test_a_schedule_takes_each_value_in_its_own_type_and_no_zone_that_it_would_forget(admin, name, value):
     wrong = post(admin, "/training-schedules/", {name: value})
     assert (wrong.status_code, list(wrong.json()["errors"])) == (400, [name])
-    assert not RetrainingPlan.objects.exists()
+    assert not TrainingSchedule.objects.exists()
 
 
 def test_past_the_gate_leads_a_comparison_that_passes_and_back_leads_a_rollback(
@@ -228,12 +228,12 @@ def test_many_rows_cost_as_many_queries_as_one(name, admin, case, owner, site, d
         snapshot = Snapshot.objects.create(
             site=site, slot="cxr", made_by=owner, fingerprint=f"{number}", findings=[], stored_name="x"
         )
-        SnapshotAudit.objects.create(snapshot=snapshot)
+        DataValidation.objects.create(snapshot=snapshot)
         TrainingRun.objects.create(site=site, started_by=owner, snapshot=snapshot)
         Comparison.objects.create(
             candidate=case.model, site=site, manifest_name="x", fingerprint=f"{number}", requested_by=owner
         )
     for slot in ("ct", "phantom"):
-        RetrainingPlan.objects.create(site=site, slot=slot, at=case.plan.at, made_by=owner)
+        TrainingSchedule.objects.create(site=site, slot=slot, at=case.schedule.at, made_by=owner)
     with django_assert_num_queries(len(few)):
         admin.get(f"{V1}/{name}/")

@@ -32,7 +32,7 @@ ADMINS_PAGES = ["label_new", "label_transfer", "label_manifests"]
 OF_A_MODEL = [
     *("model_promote", "model_rollback", "model_compare", "model_shadow", "model_artifact", "model_card"),
 ]
-OF_A_TRAINING = ["run", "run_state", "run_cancel", "plan_remove", "snapshot", "snapshot_manifest"]
+OF_A_TRAINING = ["run", "run_state", "run_cancel", "schedule_remove", "snapshot", "snapshot_manifest"]
 OF_AN_ALARM = ["alarm", "alarm_acknowledge", "alarm_comment", "alarm_close"]
 POST_ONLY = [
     "worklist_bulk",
@@ -59,8 +59,8 @@ POST_ONLY = [
     "model_shadow",
     "model_import",
     "training_start",
-    "plan_save",
-    "plan_remove",
+    "schedule_save",
+    "schedule_remove",
     "run_cancel",
     "snapshot_freeze",
     "label_close",

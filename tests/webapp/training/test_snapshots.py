@@ -13,11 +13,11 @@ from webapp.audit.models import AuditEvent
 from webapp.core import storage
 from webapp.core.errors import CodedError
 from webapp.scans.models import Scan
-from webapp.training.data import settled
-from webapp.training.models import Snapshot, SnapshotAudit, SnapshotPatient
-from webapp.training.models import TestedScan as ScanOnceTested
+from webapp.training.data_set import settled
+from webapp.training.models import DataValidation, PatientSplit, Snapshot
+from webapp.training.models import TestSetScan as ScanOnceTested
 from webapp.training.selectors import snapshot_or_404, snapshots_visible
-from webapp.training.snapshots import audit_claim, audit_done, snapshot_create
+from webapp.training.snapshots import snapshot_create, validation_claim, validation_done
 
 pytestmark = pytest.mark.django_db
 FINDINGS = ("normal", "pneumonia")
@@ -111,7 +111,7 @@ def test_the_same_labels_are_the_same_snapshot(labelled, freeze):
     first, made = freeze()
     again, made_again = freeze()
     assert (first, made, made_again) == (again, True, False)
-    assert SnapshotAudit.objects.count() == AuditEvent.objects.filter(action="snapshot.created").count() == 1
+    assert DataValidation.objects.count() == AuditEvent.objects.filter(action="snapshot.created").count() == 1
 
 
 def test_a_patient_keeps_name_and_part_however_much_comes(labelled, freeze):
@@ -126,11 +126,11 @@ def test_a_patient_keeps_name_and_part_however_much_comes(labelled, freeze):
 def test_a_scan_of_the_test_part_takes_whoever_it_is_filed_to_with_it(labelled, freeze, site):
     scans = labelled(pneumonia=10, normal=10)
     freeze()
-    tested = Scan.objects.filter(tested__isnull=False).first()
-    learned = next(scan for scan in scans if scan.patient.snapshot_name.part == "train")
+    tested = Scan.objects.filter(test_set_entry__isnull=False).first()
+    learned = next(scan for scan in scans if scan.patient.split_assignment.part == "train")
     Scan.objects.filter(pk=tested.pk).update(series=learned.series)
     snapshot, _ = freeze()
-    name = SnapshotPatient.objects.get(patient=learned.patient)
+    name = PatientSplit.objects.get(patient=learned.patient)
     assert name.part == "test"
     assert [line["split"] for line in lines(snapshot) if line["patient"] == name.pseudonym] == ["test"] * 2
 
@@ -139,7 +139,7 @@ def test_nobody_leaves_the_test_part_and_no_snapshot_changes(labelled, freeze):
     labelled(pneumonia=10, normal=10)
     snapshot, _ = freeze()
     for change in (
-        lambda: SnapshotPatient.objects.filter(part="test").update(part="train"),
+        lambda: PatientSplit.objects.filter(part="test").update(part="train"),
         lambda: Snapshot.objects.filter(pk=snapshot.pk).update(fingerprint="x"),
         lambda: Snapshot.objects.filter(pk=snapshot.pk)._raw_delete("default"),
         lambda: ScanOnceTested.objects.all()._raw_delete("default"),
@@ -162,7 +162,7 @@ def test_a_split_that_an_imported_manifest_brings_is_kept(labelled, freeze):
 def test_what_was_labelled_after_the_model_was_shown_tests_no_model(labelled, freeze):
     labelled(pneumonia=10, normal=10)
     first, _ = freeze()
-    patient = Scan.objects.filter(tested__isnull=False).first().patient
+    patient = Scan.objects.filter(test_set_entry__isnull=False).first().patient
     labelled(patient=patient, pneumonia=1, blind=False)
     trained = labelled(pneumonia=3, normal=3, blind=False)
     snapshot, _ = freeze()
@@ -202,14 +202,14 @@ def test_one_of_all_sites_holds_all(labelled, freeze, other_site):
 def test_the_audits_warnings_are_kept_with_a_trace_and_the_store_knows_the_manifest(labelled, freeze):
     labelled(pneumonia=5, normal=5)
     snapshot, _ = freeze()
-    audit = audit_claim()
-    assert audit.snapshot == snapshot
+    validation = validation_claim()
+    assert validation.snapshot == snapshot
     warning = {"code": "tiny_finding", "severity": "high", "text": "t", "advice": "a", "numbers": {}}
-    assert audit_done(audit=audit, token=audit.attempt_token, warnings=[warning])
-    assert Snapshot.objects.get().audit.warnings == [warning]
-    event = AuditEvent.objects.get(action="snapshot.audited")
+    assert validation_done(validation=validation, token=validation.attempt_token, warnings=[warning])
+    assert Snapshot.objects.get().validation.warnings == [warning]
+    event = AuditEvent.objects.get(action="snapshot.validated")
     assert event.detail == {"warnings": ["tiny_finding"]}
-    assert audit_claim() is None
+    assert validation_claim() is None
     assert snapshot.stored_name not in check(grace_seconds=0).orphaned
     storage.path_of(snapshot.stored_name).write_text("other")
     assert snapshot.stored_name in check(deep=True).damaged

@@ -16,7 +16,7 @@ from webapp.training.failures import FAILURES
 from webapp.training.management.commands import train_model
 from webapp.training.models import TrainingRun
 from webapp.training.services import (
-    Order,
+    HeartbeatReply,
     training_cancel,
     training_cancelled,
     training_claim,
@@ -125,7 +125,7 @@ def test_the_heartbeat_keeps_the_progress_and_the_lease(start):
     lease = run.lease_expires_at
     order = training_progress(run=run, token=run.attempt_token, progress={"progress": 0.5, "loss": 0.7})
     run.refresh_from_db()
-    assert order is Order.GO_ON
+    assert order is HeartbeatReply.CONTINUE
     assert run.progress == {"progress": 0.5, "loss": 0.7}
     assert run.percent == 50
     assert run.lease_expires_at > lease + timedelta(seconds=30)
@@ -138,7 +138,7 @@ def test_a_run_that_lost_its_lease_tells_its_old_worker_so(start):
     assert again.pk == late.pk
     assert again.attempts == 2
     order = training_progress(run=late, token=late.attempt_token, progress={"progress": 0.9})
-    assert order is Order.LOST
+    assert order is HeartbeatReply.LEASE_LOST
     assert not training_fail(run=late, token=late.attempt_token, code="training_crashed")
     again.refresh_from_db()
     assert (again.status, again.progress) == ("running", {})
@@ -202,7 +202,7 @@ def test_a_waiting_run_is_cancelled_at_once_and_a_running_one_by_its_worker(star
     run = start() and training_claim()
     assert training_cancel(run=run, actor=admin).status == "running"
     token = run.attempt_token
-    assert training_progress(run=run, token=token, progress={}) is Order.CANCEL
+    assert training_progress(run=run, token=token, progress={}) is HeartbeatReply.CANCEL
     assert training_cancelled(run=run, token=token)
     run.refresh_from_db()
     assert run.status == "cancelled"
@@ -254,7 +254,7 @@ def test_the_command_queues_a_run_for_a_named_person(admin, site, tmp_path, caps
     ("changes", "said"),
     [
         ({"--by": "nobody"}, "no user"),
-        ({"--by": "owner"}, "does not allow"),
+        ({"--by": "owner"}, "does not permit"),
         ({"--manifest": "/nowhere.csv"}, "no file"),
         ({"--set": "epochs"}, "NAME=VALUE"),
         ({"--set": "Epochs=3"}, "small letters"),

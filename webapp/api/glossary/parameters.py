@@ -14,7 +14,7 @@ PARAMETERS = {
     "method": "the explainer that was asked for",
     "model_id": "Hilum's id of the model version",
     "patient_id": "Hilum's own id of the patient, never the hospital's identifier",
-    "plan_id": "Hilum's id of the training schedule",
+    "schedule_id": "Hilum's id of the training schedule",
     "queue_id": "Hilum's id of the label queue",
     "run_id": "Hilum's id of the training run",
     "scan_id": "Hilum's id of the scan, or of the upload that is to become it",

@@ -182,7 +182,7 @@ class RunStartSerializer(serializers.Serializer):
     )
     snapshot = Key(required=False, allow_null=True, default=None)
     slot = serializers.ChoiceField(choices=SLOTS, default="cxr")
-    start = serializers.ChoiceField(choices=Start.choices, default=Start.ANEW.value)
+    start = serializers.ChoiceField(choices=Start.choices, default=Start.SCRATCH.value)
     config = Options(required=False, default=dict, help_text="options of python -m classifier train, by name")
 
 

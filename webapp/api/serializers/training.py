@@ -1,4 +1,4 @@
-"""Snapshots, plans, comparisons and the gate's policy, as the API tells and takes them."""
+"""Snapshots, schedules, comparisons and the gate's policy, as the API tells and takes them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from webapp.api.serializers.models import SLOTS, Options
 from webapp.registry.models import Comparison, ComparisonStatus, PromotionPolicy
 from webapp.registry.promotion_gate import PolicyRules
 from webapp.registry.selectors import GateStatus
-from webapp.training.models import AuditStatus, Cadence, RetrainingPlan, Snapshot, Start
+from webapp.training.models import Cadence, Snapshot, Start, TrainingSchedule, ValidationStatus
 
 
 class WarningSerializer(serializers.Serializer):
@@ -26,7 +26,7 @@ class WarningSerializer(serializers.Serializer):
 
 
 class SnapshotSerializer(serializers.Serializer):
-    """`warnings` are the data audit's, null until it has been made."""
+    """`warnings` are the data of data validation; null until it has finished."""
 
     id = serializers.UUIDField()
     site = serializers.UUIDField(allow_null=True, help_text="null: of all sites")
@@ -34,14 +34,14 @@ class SnapshotSerializer(serializers.Serializer):
     fingerprint = serializers.CharField(help_text="sha256 of the manifest")
     findings = serializers.ListField(child=serializers.CharField())
     counts = serializers.DictField(help_text="images and patients, by part and finding; what was left out")
-    audit = serializers.ChoiceField(choices=AuditStatus.choices)
+    validation = serializers.ChoiceField(choices=ValidationStatus.choices)
     warnings = WarningSerializer(many=True, allow_null=True)
     made_by = serializers.CharField()
     created_at = serializers.DateTimeField()
 
 
 def snapshot_answer(snapshot: Snapshot) -> dict[str, Any]:
-    audit = snapshot.audit
+    validation = snapshot.validation
     return {
         "id": snapshot.pk,
         "site": snapshot.site_id,
@@ -49,8 +49,8 @@ def snapshot_answer(snapshot: Snapshot) -> dict[str, Any]:
         "fingerprint": snapshot.fingerprint,
         "findings": snapshot.findings,
         "counts": snapshot.counts,
-        "audit": audit.status,
-        "warnings": audit.warnings if audit.status == AuditStatus.DONE else None,
+        "validation": validation.status,
+        "warnings": validation.warnings if validation.status == ValidationStatus.DONE else None,
         "made_by": snapshot.made_by.get_username(),
         "created_at": snapshot.created_at,
     }
@@ -60,7 +60,7 @@ class SnapshotStartSerializer(serializers.Serializer):
     slot = serializers.ChoiceField(choices=SLOTS, default="cxr")
 
 
-class PlanSerializer(serializers.Serializer):
+class ScheduleSerializer(serializers.Serializer):
     """`weekday` 0 is Monday; `at` is in the site's time zone; `next_at` is when the clock strikes next."""
 
     id = serializers.UUIDField()
@@ -80,16 +80,16 @@ class PlanSerializer(serializers.Serializer):
     created_at = serializers.DateTimeField()
 
 
-def plan_answer(plan: RetrainingPlan) -> dict[str, Any]:
+def schedule_answer(schedule: TrainingSchedule) -> dict[str, Any]:
     names = (
         "slot", "enabled", "cadence", "weekday", "day", "at", "next_at", "new_labels", "on_drift", "start",
         "config", "created_at",
     )  # fmt: skip
-    said = {name: getattr(plan, name) for name in names}
-    return {"id": plan.pk, "site": plan.site_id, **said, "made_by": plan.made_by.get_username()}
+    said = {name: getattr(schedule, name) for name in names}
+    return {"id": schedule.pk, "site": schedule.site_id, **said, "made_by": schedule.made_by.get_username()}
 
 
-class PlanWriteSerializer(serializers.Serializer):
+class ScheduleWriteSerializer(serializers.Serializer):
     """What is left out keeps its value, or its default."""
 
     slot = serializers.ChoiceField(choices=SLOTS, default="cxr")

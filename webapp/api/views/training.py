@@ -18,13 +18,13 @@ from webapp.api.serializers import models as shapes
 from webapp.api.serializers import training as forms
 from webapp.core import storage
 from webapp.core.errors import CodedError
-from webapp.training.models import RetrainingPlan, Snapshot, TrainingRun
-from webapp.training.plans import plan_delete, plan_set
+from webapp.training.models import Snapshot, TrainingRun, TrainingSchedule
+from webapp.training.schedules import schedule_delete, schedule_set
 from webapp.training.selectors import (
-    plan_or_404,
-    plans_visible,
     run_or_404,
     runs_visible,
+    schedule_or_404,
+    schedules_visible,
     snapshot_or_404,
     snapshots_visible,
 )
@@ -165,43 +165,43 @@ class RunCancel(Resource):
         return Response(shapes.run_answer(run))
 
 
-class PlanCollection(Listing):
+class ScheduleCollection(Listing):
     needs = {"GET": "model.view", "POST": "training.start"}
-    queryset = RetrainingPlan.objects.none()
+    queryset = TrainingSchedule.objects.none()
 
     def rows(self) -> Any:
-        return plans_visible(self.request.user)
+        return schedules_visible(self.request.user)
 
-    def answer(self, rows: list[RetrainingPlan]) -> list[dict[str, Any]]:
-        return [forms.plan_answer(plan) for plan in rows]
+    def answer(self, rows: list[TrainingSchedule]) -> list[dict[str, Any]]:
+        return [forms.schedule_answer(schedule) for schedule in rows]
 
-    @extend_schema(operation_id="training_schedules_list", responses=forms.PlanSerializer(many=True))
+    @extend_schema(operation_id="training_schedules_list", responses=forms.ScheduleSerializer(many=True))
     def get(self, request: Request) -> Response:
         """When trainings start by themselves, newest first."""
         return self.listed(request)
 
     @extend_schema(
         operation_id="training_schedule_write",
-        request=forms.PlanWriteSerializer,
-        responses=forms.PlanSerializer,
+        request=forms.ScheduleWriteSerializer,
+        responses=forms.ScheduleSerializer,
     )
     def post(self, request: Request) -> Response:
         """Write the site's one schedule of a slot. Where nothing was labelled since, nothing is trained."""
-        rules = self.read(request, forms.PlanWriteSerializer)
-        plan = plan_set(site=self.site, slot=rules.pop("slot"), actor=request.user, rules=rules)
-        return Response(forms.plan_answer(plan))
+        rules = self.read(request, forms.ScheduleWriteSerializer)
+        schedule = schedule_set(site=self.site, slot=rules.pop("slot"), actor=request.user, rules=rules)
+        return Response(forms.schedule_answer(schedule))
 
 
-class PlanDetail(Resource):
+class ScheduleDetail(Resource):
     needs = {"GET": "model.view", "DELETE": "training.start"}
 
-    @extend_schema(operation_id="training_schedule_retrieve", responses=forms.PlanSerializer)
-    def get(self, request: Request, plan_id: UUID) -> Response:
+    @extend_schema(operation_id="training_schedule_retrieve", responses=forms.ScheduleSerializer)
+    def get(self, request: Request, schedule_id: UUID) -> Response:
         """When trainings of a slot start by themselves."""
-        return Response(forms.plan_answer(plan_or_404(request.user, plan_id)))
+        return Response(forms.schedule_answer(schedule_or_404(request.user, schedule_id)))
 
     @extend_schema(operation_id="training_schedule_delete", request=None, responses={204: None})
-    def delete(self, request: Request, plan_id: UUID) -> Response:
+    def delete(self, request: Request, schedule_id: UUID) -> Response:
         """Nothing starts by it any more; the runs that it started stay."""
-        plan_delete(plan=plan_or_404(request.user, plan_id), actor=request.user)
+        schedule_delete(schedule=schedule_or_404(request.user, schedule_id), actor=request.user)
         return Response(status=204)

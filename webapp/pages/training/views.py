@@ -19,13 +19,13 @@ from webapp.core.errors import CodedError
 from webapp.pages.access import active_site, at_active_site, demand
 from webapp.pages.models.views import SLOTS
 from webapp.registry.models import Comparison
-from webapp.training.models import Cadence, RetrainingPlan, RunStatus, Start, TrainingRun
-from webapp.training.plans import plan_delete, plan_set
+from webapp.training.models import Cadence, RunStatus, Start, TrainingRun, TrainingSchedule
+from webapp.training.schedules import schedule_delete, schedule_set
 from webapp.training.selectors import (
-    plan_or_404,
-    plans_visible,
     run_or_404,
     runs_visible,
+    schedule_or_404,
+    schedules_visible,
     snapshot_or_404,
     snapshots_visible,
 )
@@ -41,13 +41,15 @@ NUMBERS = {"epochs": int, "size": int, "batch": int, "lr": float, "seed": int}
 @at_active_site("model.view")
 def page(request: HttpRequest) -> HttpResponse:
     site = active_site(request)
-    plans = list(plans_visible(request.user))
-    mine = next((plan for plan in plans if plan.site_id == site.pk and plan.slot == "cxr"), None)
+    schedules = list(schedules_visible(request.user))
+    mine = next(
+        (schedule for schedule in schedules if schedule.site_id == site.pk and schedule.slot == "cxr"), None
+    )
     context = {
         "runs": runs_visible(request.user)[:SHOWN_RUNS],
         "snapshots": snapshots_visible(request.user)[:SHOWN_SNAPSHOTS],
-        "plans": plans,
-        "plan": mine or RetrainingPlan(site=site, at=time(2, 0)),
+        "schedules": schedules,
+        "schedule": mine or TrainingSchedule(site=site, at=time(2, 0)),
         "slots": SLOTS,
         "weekdays": list(enumerate(WEEKDAYS)),
         "cadences": Cadence.choices,
@@ -140,8 +142,8 @@ def run_cancel(request: HttpRequest, run_id: UUID) -> HttpResponse:
 
 @require_POST
 @at_active_site("training.start")
-def plan_save(request: HttpRequest) -> HttpResponse:
-    """Write the site's plan of a slot: POST its fields."""
+def schedule_save(request: HttpRequest) -> HttpResponse:
+    """Write the site's schedule of a slot: POST its fields."""
     said = request.POST
     rules = {
         "enabled": "enabled" in said,
@@ -154,7 +156,7 @@ def plan_save(request: HttpRequest) -> HttpResponse:
         "start": said.get("start", Start.ACTIVE),
     }
     try:
-        plan_set(
+        schedule_set(
             site=active_site(request), slot=said.get("slot", "cxr"), actor=request.user,
             rules={name: value for name, value in rules.items() if name == "new_labels" or value is not None},
         )  # fmt: skip
@@ -165,10 +167,10 @@ def plan_save(request: HttpRequest) -> HttpResponse:
 
 
 @require_POST
-def plan_remove(request: HttpRequest, plan_id: UUID) -> HttpResponse:
-    plan = plan_or_404(request.user, plan_id)
-    demand(request, "training.start", plan.site)
-    plan_delete(plan=plan, actor=request.user)
+def schedule_remove(request: HttpRequest, schedule_id: UUID) -> HttpResponse:
+    schedule = schedule_or_404(request.user, schedule_id)
+    demand(request, "training.start", schedule.site)
+    schedule_delete(schedule=schedule, actor=request.user)
     messages.success(request, _("Nothing starts by this schedule any more."))
     return redirect("pages:training")
 
@@ -181,7 +183,7 @@ def _run_context(request: HttpRequest, run_id: UUID) -> dict[str, Any]:
         comparison = comparisons.order_by("-created_at").first()
     return {
         "run": training,
-        "audit": getattr(training.snapshot, "audit", None) if training.snapshot else None,
+        "validation": getattr(training.snapshot, "validation", None) if training.snapshot else None,
         "comparison": comparison,
         "settled": is_settled(training, comparison),
         "may_cancel": not training.finished and can(request.user, "training.start", training.site),

@@ -8,7 +8,7 @@ LEFT_TEST = "OLD.part = 'test' AND NEW.part <> 'test'"
 create, drop = operations(
     [
         *append_only("training_snapshot", IMMUTABLE),
-        Trigger("training_testedscan_no_delete", "training_testedscan", "DELETE", IMMUTABLE),
-        Trigger("training_snapshotpatient_stays", "training_snapshotpatient", "UPDATE", IMMUTABLE, LEFT_TEST),
+        Trigger("training_testsetscan_no_delete", "training_testsetscan", "DELETE", IMMUTABLE),
+        Trigger("training_patientsplit_stays", "training_patientsplit", "UPDATE", IMMUTABLE, LEFT_TEST),
     ]
 )

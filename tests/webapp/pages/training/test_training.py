@@ -17,7 +17,7 @@ from webapp.registry.comparisons import comparison_claim, comparison_done, compa
 from webapp.registry.models import ModelVersion, PromotionPolicy
 from webapp.registry.selectors import active_models
 from webapp.registry.services import model_register, shadow_set
-from webapp.training.models import RetrainingPlan, Snapshot, SnapshotAudit, TrainingRun
+from webapp.training.models import DataValidation, Snapshot, TrainingRun, TrainingSchedule
 
 pytestmark = pytest.mark.django_db
 
@@ -50,7 +50,7 @@ def loop(site, boss, tmp_path, case):
         "text": "The source tells the finding.",
         "advice": "Mix them.",
     }
-    SnapshotAudit.objects.create(snapshot=snapshot, status="done", warnings=[warning])
+    DataValidation.objects.create(snapshot=snapshot, status="done", warnings=[warning])
     run = TrainingRun.objects.create(
         site=site, started_by=boss, snapshot=snapshot, status="queued", options={"epochs": 9},
         progress={"epoch": 3, "progress": 0.3, "minutes": 6.0, "loss": 0.5},
@@ -102,12 +102,14 @@ def test_who_may_train_starts_and_cancels_and_nobody_else(loop, admin, browser, 
     clinician = browser(owner)
     assert start not in text(clinician, "training")
     assert clinician.post(start).status_code == 403
-    answer = admin.post(start, {"snapshot": loop.snapshot.pk, "start": "anew", "epochs": "2", "lr": "0.001"})
+    answer = admin.post(
+        start, {"snapshot": loop.snapshot.pk, "start": "scratch", "epochs": "2", "lr": "0.001"}
+    )
     run = TrainingRun.objects.latest("created_at")
     assert answer.url == reverse("pages:run", args=[run.pk])
-    assert (run.snapshot, run.start, run.config) == (loop.snapshot, "anew", {"epochs": 2, "lr": 0.001})
+    assert (run.snapshot, run.start, run.config) == (loop.snapshot, "scratch", {"epochs": 2, "lr": 0.001})
     again = admin.post(
-        start, {"snapshot": loop.snapshot.pk, "start": "anew", "epochs": "2", "lr": "0.001"}, follow=True
+        start, {"snapshot": loop.snapshot.pk, "start": "scratch", "epochs": "2", "lr": "0.001"}, follow=True
     )
     assert "The data have not changed since the last training" in again.content.decode()
     cancel = reverse("pages:run_cancel", args=[run.pk])
@@ -138,7 +140,7 @@ def test_freezing_tells_when_nothing_is_labelled_and_shows_what_was_frozen(loop,
             factories.LabelFactory(scan=factories.ScanFactory(site=site), findings={finding: "present"})
     page = admin.post(freeze, {"slot": "cxr"}, follow=True).content.decode()
     assert "8 of 8 patients" in page
-    assert "nothing is trained before it" in page
+    assert "Training starts after it" in page
     again = admin.post(freeze, {"slot": "cxr"}, follow=True).content.decode()
     assert "have not changed" in again
     made = Snapshot.objects.latest("created_at")
@@ -157,17 +159,22 @@ def test_a_file_that_the_store_has_no_more_is_told_in_words(loop, admin):
 def test_a_schedule_is_written_and_deleted_on_the_page(loop, admin, browser, owner):
     said = {"slot": "cxr", "cadence": "weekly", "weekday": "2", "day": "1", "at": "03:30", "enabled": "on",
             "new_labels": "50", "start": "active"}  # fmt: skip
-    assert browser(owner).post(reverse("pages:plan_save"), said).status_code == 403
-    page = admin.post(reverse("pages:plan_save"), said, follow=True).content.decode()
-    plan = RetrainingPlan.objects.get()
-    assert (plan.cadence, plan.weekday, plan.at, plan.new_labels) == ("weekly", 2, time(3, 30), 50)
-    assert (plan.on_drift, plan.enabled) == (False, True)
+    assert browser(owner).post(reverse("pages:schedule_save"), said).status_code == 403
+    page = admin.post(reverse("pages:schedule_save"), said, follow=True).content.decode()
+    schedule = TrainingSchedule.objects.get()
+    assert (schedule.cadence, schedule.weekday, schedule.at, schedule.new_labels) == (
+        "weekly",
+        2,
+        time(3, 30),
+        50,
+    )
+    assert (schedule.on_drift, schedule.enabled) == (False, True)
     assert "weekly at 03:30" in page
-    admin.post(reverse("pages:plan_save"), said | {"new_labels": ""})
-    plan.refresh_from_db()
-    assert plan.new_labels is None
-    assert admin.post(reverse("pages:plan_remove", args=[plan.pk])).status_code == 302
-    assert not RetrainingPlan.objects.exists()
+    admin.post(reverse("pages:schedule_save"), said | {"new_labels": ""})
+    schedule.refresh_from_db()
+    assert schedule.new_labels is None
+    assert admin.post(reverse("pages:schedule_remove", args=[schedule.pk])).status_code == 302
+    assert not TrainingSchedule.objects.exists()
 
 
 def test_a_candidates_page_gives_the_verdict_in_sentences_before_the_button(loop, admin, browser, owner):
@@ -286,7 +293,7 @@ def test_many_runs_and_snapshots_cost_as_many_queries_as_one(
             site=site, slot="cxr", made_by=boss, fingerprint=f"{number}", findings=[], stored_name="x",
             counts=loop.snapshot.counts,
         )  # fmt: skip
-        SnapshotAudit.objects.create(snapshot=snapshot)
+        DataValidation.objects.create(snapshot=snapshot)
         TrainingRun.objects.create(site=site, started_by=boss, snapshot=snapshot)
     with django_assert_num_queries(len(few)):
         text(admin, "training")

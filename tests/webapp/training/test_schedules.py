@@ -11,9 +11,9 @@ from tests.factories import LabelFactory, ScanFactory
 from webapp.accounts.models import Membership
 from webapp.audit.models import AuditEvent
 from webapp.core.errors import CodedError
-from webapp.training.models import RetrainingPlan, TrainingRun
-from webapp.training.plans import drift_alarm_raised, next_time, plan_delete, plan_set, plans_consider
-from webapp.training.selectors import plan_or_404
+from webapp.training.models import TrainingRun, TrainingSchedule
+from webapp.training.schedules import next_time, schedule_delete, schedule_set, schedules_run, start_on_drift
+from webapp.training.selectors import schedule_or_404
 
 pytestmark = pytest.mark.django_db
 
@@ -24,9 +24,9 @@ def admin(person, site):
 
 
 @pytest.fixture
-def plan(admin, site):
-    def make(*, actor=admin, site=site, **rules) -> RetrainingPlan:
-        return plan_set(site=site, slot="cxr", actor=actor, rules=rules)
+def schedule(admin, site):
+    def make(*, actor=admin, site=site, **rules) -> TrainingSchedule:
+        return schedule_set(site=site, slot="cxr", actor=actor, rules=rules)
 
     return make
 
@@ -51,102 +51,102 @@ def finish_all() -> None:
     ],
 )
 def test_the_clock_is_that_of_the_site(site, rules, after, expected):
-    made = RetrainingPlan(site=site, at=time(2, 0), **rules)
+    made = TrainingSchedule(site=site, at=time(2, 0), **rules)
     moment = lambda text: datetime.fromisoformat(text).replace(tzinfo=UTC)  # noqa: E731
     assert next_time(made, moment(after)) == moment(expected)
 
 
-def test_a_plan_without_a_clock_never_strikes(plan):
-    assert plan(cadence="never").next_at is None
+def test_a_plan_without_a_clock_never_strikes(schedule):
+    assert schedule(cadence="never").next_at is None
 
 
-def test_what_is_due_starts_once_and_the_plan_moves_on(plan):
-    made = plan(cadence="daily", start="anew", config={"epochs": 2})
-    assert plans_consider() == 0
+def test_what_is_due_starts_once_and_the_plan_moves_on(schedule):
+    made = schedule(cadence="daily", start="scratch", config={"epochs": 2})
+    assert schedules_run() == 0
     later = made.next_at + timedelta(seconds=1)
-    assert plans_consider(later) == 1
-    assert plans_consider(later) == 0
+    assert schedules_run(later) == 1
+    assert schedules_run(later) == 0
     run = TrainingRun.objects.get()
-    assert (run.trigger, run.plan, run.start, run.config) == ("schedule", made, "anew", {"epochs": 2})
+    assert (run.trigger, run.schedule, run.start, run.config) == ("schedule", made, "scratch", {"epochs": 2})
     assert run.snapshot is None, "its worker freezes what is labelled then"
     made.refresh_from_db()
     assert made.next_at > later
 
 
-def test_while_a_run_waits_no_other_is_queued_and_one_that_is_off_starts_nothing(plan):
-    made = plan(cadence="daily")
+def test_while_a_run_waits_no_other_is_queued_and_one_that_is_off_starts_nothing(schedule):
+    made = schedule(cadence="daily")
     for days in range(3):
-        plans_consider(made.next_at + timedelta(days=days, seconds=1))
+        schedules_run(made.next_at + timedelta(days=days, seconds=1))
     assert started() == ["schedule"]
     finish_all()
-    plan(enabled=False)
-    assert plans_consider(timezone.now() + timedelta(days=40)) == 0
+    schedule(enabled=False)
+    assert schedules_run(timezone.now() + timedelta(days=40)) == 0
 
 
-def test_so_many_new_labels_start_a_run_and_the_same_ones_none_again(plan, site):
-    plan(new_labels=3)
+def test_so_many_new_labels_start_a_run_and_the_same_ones_none_again(schedule, site):
+    schedule(new_labels=3)
     scans = [ScanFactory(site=site) for _ in range(3)]
     for scan in scans[:2]:
         LabelFactory(scan=scan)
         LabelFactory(scan=scan)
-    assert plans_consider() == 0
+    assert schedules_run() == 0
     LabelFactory(scan=scans[2])
     LabelFactory(scan=ScanFactory())  # at another site
-    assert plans_consider() == 1
+    assert schedules_run() == 1
     finish_all()
-    assert plans_consider() == 0
+    assert schedules_run() == 0
     assert started() == ["labels"]
 
 
-def test_an_alarm_starts_the_plans_that_ask_for_it_once_a_day(plan, site, other_site):
-    plan(cadence="daily")
-    assert drift_alarm_raised(site=site) == []
-    plan(on_drift=True)
-    assert drift_alarm_raised(site=other_site) == []
-    [run] = drift_alarm_raised(site=site)
+def test_an_alarm_starts_the_plans_that_ask_for_it_once_a_day(schedule, site, other_site):
+    schedule(cadence="daily")
+    assert start_on_drift(site=site) == []
+    schedule(on_drift=True)
+    assert start_on_drift(site=other_site) == []
+    [run] = start_on_drift(site=site)
     assert run.trigger == "drift"
     finish_all()
-    assert drift_alarm_raised(site=site) == []
+    assert start_on_drift(site=site) == []
     TrainingRun.objects.update(created_at=timezone.now() - timedelta(days=2))
-    assert len(drift_alarm_raised(site=site)) == 1
+    assert len(start_on_drift(site=site)) == 1
 
 
-def test_nothing_starts_in_the_name_of_who_may_not_start_it_any_more(plan, admin):
-    made = plan(cadence="daily")
+def test_nothing_starts_in_the_name_of_who_may_not_start_it_any_more(schedule, admin):
+    made = schedule(cadence="daily")
     Membership.objects.filter(user=admin).delete()
-    assert plans_consider(made.next_at + timedelta(seconds=1)) == 0
+    assert schedules_run(made.next_at + timedelta(seconds=1)) == 0
 
 
 def test_only_who_may_train_writes_a_plan_within_its_bounds_and_leaves_a_trace(
-    plan, owner, person, other_site
+    schedule, owner, person, other_site
 ):
     for user in (owner, person("far", role="admin", site=other_site)):
         with pytest.raises(CodedError) as caught:
-            plan(actor=user)
+            schedule(actor=user)
         assert caught.value.code == "forbidden"
     with pytest.raises(CodedError) as caught:
-        plan(cadence="hourly", weekday=7, day=31, new_labels=0, at="02:00", start="nowhere")
+        schedule(cadence="hourly", weekday=7, day=31, new_labels=0, at="02:00", start="nowhere")
     assert set(caught.value.fields) == {"cadence", "weekday", "day", "new_labels", "at", "start"}
-    assert not RetrainingPlan.objects.exists()
+    assert not TrainingSchedule.objects.exists()
     for strange in ({"a": ["\x84"]}, {"arch": "é"}, {"--arch": "x"}, {"seed": -1}, {"seed": True}):
         with pytest.raises(CodedError) as caught:
-            plan(config=strange)
+            schedule(config=strange)
         assert list(caught.value.fields) == list(strange), "no training could be started with it"
-    plan(cadence="daily")
-    plan(new_labels=5)
-    kept = RetrainingPlan.objects.get()
+    schedule(cadence="daily")
+    schedule(new_labels=5)
+    kept = TrainingSchedule.objects.get()
     assert (kept.cadence, kept.new_labels) == ("daily", 5), "what is left out keeps its value"
-    assert AuditEvent.objects.filter(action="plan.changed").count() == 2
+    assert AuditEvent.objects.filter(action="training_schedule.changed").count() == 2
 
 
-def test_a_deleted_plan_leaves_its_runs(plan, admin, owner, stranger):
-    made = plan(cadence="daily")
-    plans_consider(made.next_at + timedelta(seconds=1))
-    assert plan_or_404(owner, made.pk) == made
+def test_a_deleted_plan_leaves_its_runs(schedule, admin, owner, stranger):
+    made = schedule(cadence="daily")
+    schedules_run(made.next_at + timedelta(seconds=1))
+    assert schedule_or_404(owner, made.pk) == made
     with pytest.raises(CodedError, match="not_found"):
-        plan_or_404(stranger, made.pk)
+        schedule_or_404(stranger, made.pk)
     with pytest.raises(CodedError, match="forbidden"):
-        plan_delete(plan=made, actor=owner)
-    plan_delete(plan=made, actor=admin)
+        schedule_delete(schedule=made, actor=owner)
+    schedule_delete(schedule=made, actor=admin)
     assert started() == ["schedule"]
-    assert AuditEvent.objects.filter(action="plan.deleted").exists()
+    assert AuditEvent.objects.filter(action="training_schedule.deleted").exists()

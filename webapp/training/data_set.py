@@ -19,7 +19,7 @@ from webapp.labels.selectors import INCONCLUSIVE, OTHER, imported_facts, referen
 from webapp.registry.selectors import active_models
 from webapp.scans.models import Scan
 from webapp.scans.selectors import patient_age
-from webapp.training.models import SnapshotPatient, TestedScan
+from webapp.training.models import PatientSplit, TestSetScan
 
 COLUMNS = (
     "image", "finding", "patient", "source", "modality", "view", "sex", "age", "split", "sha256",
@@ -131,10 +131,10 @@ def _in_part(row: Labelled, part: str, left_out: Counter[str]) -> Labelled | Non
 def _patients(rows: Sequence[Labelled]) -> tuple[dict[UUID, str], dict[UUID, str]]:
     """Pseudonym and part of each patient: as they have them, else a new name, and a part by stratum."""
     patients = {row.patient for row in rows}
-    known = {one.patient_id: one for one in SnapshotPatient.objects.filter(patient__in=patients)}
+    known = {one.patient_id: one for one in PatientSplit.objects.filter(patient__in=patients)}
     names = {p: known[p].pseudonym if p in known else f"p-{secrets.token_hex(10)}" for p in patients}
     tested = set(
-        TestedScan.objects.filter(scan__series__study__patient__in=patients).values_list(
+        TestSetScan.objects.filter(scan__series__study__patient__in=patients).values_list(
             "scan__series__study__patient", flat=True
         )
     )
