@@ -53,12 +53,12 @@ def make_queue(page, name: str) -> str:
     page.get_by_label("Name").fill(name)
     for box in page.locator("input[name=finding]").all():
         box.set_checked(box.get_attribute("value") == "normal")
-    page.get_by_label("Others, separated by commas").fill("opacity")
-    page.get_by_label("Readers an image").fill("2")
+    page.get_by_label("Other findings, separated by commas").fill("opacity")
+    page.get_by_label("Readers per image").fill("2")
     page.get_by_label("Order").select_option("random")
-    page.get_by_label("Kind").select_option("phantom")
-    page.get_by_label("At most").fill(str(IMAGES))
-    page.get_by_role("button", name="Make the queue").click()
+    page.get_by_label("Type").select_option("phantom")
+    page.get_by_label("Maximum number").fill(str(IMAGES))
+    page.get_by_role("button", name="Create queue").click()
     wait_for(
         lambda: f"0 of {IMAGES}" in page.content() or f"{IMAGES} of {IMAGES}" in page.content(),
         "the queue",
@@ -78,7 +78,7 @@ def label(page, *keys: str) -> None:
     for key in keys:
         page.keyboard.press(key)
     page.keyboard.press("Enter")
-    wait_for(lambda: page.locator("[data-answer] .headline").is_visible(), "Hilum's answer")
+    wait_for(lambda: page.locator("[data-result] .headline").is_visible(), "Hilum's answer")
 
 
 def following(page) -> None:
@@ -95,28 +95,30 @@ def first_case_offline_and_changed(page, complaints) -> list[str]:
     page.keyboard.press("Escape")
     page.context.set_offline(True)
     page.keyboard.press("Enter")
-    wait_for(lambda: "kept here" in page.locator("[data-trouble]").inner_text(), "the word that it is kept")
+    wait_for(lambda: "kept here" in page.locator("[data-error]").inner_text(), "the word that it is kept")
     assert not page.locator("[data-next]").is_visible()
     page.context.set_offline(False)
-    wait_for(lambda: page.locator("[data-answer] .headline").is_visible(), "Hilum's answer")
+    wait_for(lambda: page.locator("[data-result] .headline").is_visible(), "Hilum's answer")
     assert page.locator("[data-boxes] li").count() == 1
     found = complaints(page, "case, committed")
     page.reload()
     ready(page)
     assert page.get_by_label("Comment").input_value() == "left base", "it is all still there"
     page.keyboard.press("1")
-    page.get_by_role("button", name="Change my label").click()
-    wait_for(lambda: "was changed after this was shown" in page.content(), "the change of mind")
+    page.get_by_role("button", name="Update label").click()
+    wait_for(
+        lambda: "You changed your label after seeing the model result" in page.content(), "the change of mind"
+    )
     return found
 
 
 def decide_all(page) -> None:
-    while "/decide/" in page.url:
-        for fieldset in page.locator("fieldset.stated").all():
+    while "/adjudicate/" in page.url:
+        for fieldset in page.locator("fieldset.statement").all():
             fieldset.get_by_text("absent").click()
         page.get_by_label("Reason").fill("seen together")
         before = page.url
-        page.get_by_role("button", name="Decide").click()
+        page.get_by_role("button", name="Save decision").click()
         page.wait_for_url(lambda url, before=before: url != before)
 
 
@@ -133,8 +135,8 @@ def first_reader(page, complaints) -> list[str]:
         following(page)
         label(page, key)
     following(page)
-    wait_for(lambda: "All done for you" in page.content(), "the end of the queue")
-    assert "Agreement" not in page.content(), "who labels is not told how others did"
+    wait_for(lambda: "Nothing left for you" in page.content(), "the end of the queue")
+    assert "agreement" not in page.content(), "readers do not see how others labelled"
     return found
 
 
@@ -158,11 +160,11 @@ def test_two_readers_a_kappa_and_a_decision(page, admin, phantoms, expected, com
     # Blind: the first reader said 2, 1, 2 and the other 1, 1, 2; agreement 2 of 3, by chance 4 of 9.
     assert "0.40" in admin.locator("[data-agreement]").inner_text()
     found += complaints(admin, "queue with agreement")
-    admin.get_by_role("link", name="Decide").click()
-    wait_for(lambda: admin.locator("[data-decide][data-shown]").count(), "the image")
+    admin.get_by_role("link", name="Adjudicate").click()
+    wait_for(lambda: admin.locator("[data-adjudicate][data-shown]").count(), "the image")
     found += complaints(admin, "decision")
     decide_all(admin)
-    assert "Nothing is left to decide" in admin.content()
+    assert "No cases left to adjudicate" in admin.content()
     for name, address in (("new queue", "new"), ("labels as a file", "transfer"), ("manifests", "manifests")):
         admin.goto(f"/label/{address}/")
         found += complaints(admin, name)

@@ -6,9 +6,16 @@ from datetime import date, time
 from typing import Any
 from zlib import crc32
 
+from django.utils.translation import gettext_lazy
+
 FINDINGS = {"covid19": "COVID-19"}
 KNOWN_HUES = ("pneumonia", "covid19", "normal", "opacity")
 SPARE_HUES = 4
+SLOTS = {
+    "cxr": gettext_lazy("Chest X-rays"),
+    "ct": gettext_lazy("CT slices"),
+    "phantom": gettext_lazy("Phantoms (simulated images)"),
+}
 # Normalised entropy in words: (from, below).
 UNCERTAINTIES = {"low": (0.0, 0.4), "medium": (0.4, 0.75), "high": (0.75, 1.01)}
 
@@ -18,6 +25,11 @@ def name_of_finding(finding: str | None) -> str:
     if not finding:
         return "none"
     return FINDINGS.get(finding) or finding.replace("_", " ").capitalize()
+
+
+def name_of_slot(slot: str) -> str:
+    """The kind of image that a slot's models classify: `cxr` is Chest X-rays."""
+    return str(SLOTS.get(slot, slot))
 
 
 def hue_of(finding: str | None) -> str:

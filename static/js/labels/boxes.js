@@ -1,32 +1,32 @@
-// Boxes on an image, in its own pixels: drawn by a drag, or put up and moved by keys.
+// Boxes on an image, in image pixels: drawn by dragging, or placed and moved with the keyboard.
 const COLOURS = ["#7db7ff", "#e69f00", "#cc79a7", "#f0e442", "#56b4e9", "#d55e00"];
-const AT_MOST = 20;
-const STEP = 0.01; // of the image's longer side, for one key
+const MAX_BOXES = 20;
+const STEP = 0.01; // share of the image's longer side per key press
 
 export class Boxes {
   list = [];
-  chosen = -1;
+  selected = -1;
   drawing = false;
   #start = null; #draft = null;
   onChange = () => {};
 
-  /** `names` are the findings' names by code; with `fixed` nothing can be changed. */
-  constructor(image, names, { fixed = false } = {}) {
-    Object.assign(this, { image, names, fixed });
+  /** `names`: the findings' names by code. */
+  constructor(image, names) {
+    Object.assign(this, { image, names });
     image.paintOver = (context) => this.#paint(context);
   }
 
   set(list) {
     this.list = list.map((box) => ({ ...box }));
-    this.chosen = -1;
+    this.selected = -1;
     this.#changed();
   }
 
-  /** The next box belongs to `finding`; false where there may be no more. */
+  /** Start drawing a box for `finding`; false if the maximum is reached. */
   begin(finding) {
-    if (this.list.length >= AT_MOST) return false;
+    if (this.list.length >= MAX_BOXES) return false;
     this.drawing = finding;
-    this.chosen = -1;
+    this.selected = -1;
     this.#changed();
     return true;
   }
@@ -37,7 +37,7 @@ export class Boxes {
     this.#changed();
   }
 
-  /** Puts the box that is being drawn into the middle of what is seen, to be moved by keys. */
+  /** Places a new box in the centre of the visible part, to be moved with the keyboard. */
   place() {
     const [left, top] = this.image.toImage([0, 0]);
     const [right, bottom] = this.image.toImage(this.image.size);
@@ -45,41 +45,41 @@ export class Boxes {
     this.#add({ x: (left + right - wide) / 2, y: (top + bottom - high) / 2, width: wide, height: high });
   }
 
-  /** Moves the chosen box by steps, or with `size` its lower right corner. */
-  nudge(x, y, { size = false, fine = false } = {}) {
-    const box = this.list[this.chosen];
+  /** Moves the selected box by steps, or with `resize` its lower right corner. */
+  shift(x, y, { resize = false } = {}) {
+    const box = this.list[this.selected];
     if (!box) return;
-    const { rows, columns } = this.image.described;
-    const step = fine ? 1 : Math.max(1, Math.round(STEP * Math.max(rows, columns)));
-    if (size) Object.assign(box, { width: Math.max(1, box.width + x * step), height: Math.max(1, box.height + y * step) });
+    const { rows, columns } = this.image.metadata;
+    const step = Math.max(1, Math.round(STEP * Math.max(rows, columns)));
+    if (resize) Object.assign(box, { width: Math.max(1, box.width + x * step), height: Math.max(1, box.height + y * step) });
     else Object.assign(box, { x: box.x + x * step, y: box.y + y * step });
-    Object.assign(box, this.#inside(box, { keepSize: !size }));
+    Object.assign(box, this.#inside(box, { keepSize: !resize }));
     this.#changed();
   }
 
-  choose(at) {
-    this.chosen = at;
+  select(at) {
+    this.selected = at;
     this.#changed();
   }
 
-  /** On to the next box, after the last one to none. */
+  /** Selects the next box; after the last one, none. */
   next() {
-    this.choose(this.chosen + 1 < this.list.length ? this.chosen + 1 : -1);
+    this.select(this.selected + 1 < this.list.length ? this.selected + 1 : -1);
   }
 
-  remove(at = this.chosen) {
+  remove(at = this.selected) {
     if (!this.list[at]) return;
     this.list.splice(at, 1);
-    this.chosen = -1;
+    this.selected = -1;
     this.#changed();
   }
 
-  /** Drops the boxes of findings that are neither present nor uncertain any more. */
+  /** Removes the boxes of findings that are no longer present or uncertain. */
   keepOnly(findings) {
     const kept = this.list.filter(({ finding }) => findings.has(finding));
     if (kept.length === this.list.length) return;
     this.list = kept;
-    this.chosen = -1;
+    this.selected = -1;
     this.#changed();
   }
 
@@ -106,12 +106,12 @@ export class Boxes {
     if (!this.drawing) return;
     this.list.push({ finding: this.drawing, ...this.#inside(box) });
     this.drawing = false;
-    this.chosen = this.list.length - 1;
+    this.selected = this.list.length - 1;
     this.#changed();
   }
 
   #inside({ x, y, width, height }, { keepSize = false } = {}) {
-    const { rows, columns } = this.image.described;
+    const { rows, columns } = this.image.metadata;
     const tenth = (number) => Math.round(number * 10) / 10;
     if (keepSize) {
       return { x: tenth(Math.min(Math.max(x, 0), columns - width)), y: tenth(Math.min(Math.max(y, 0), rows - height)), width, height };
@@ -134,17 +134,17 @@ export class Boxes {
       const [x, y] = this.image.toScreen([box.x, box.y]);
       const { scale } = this.image.view;
       const colour = COLOURS[codes.indexOf(box.finding) % COLOURS.length] ?? COLOURS[0];
-      context.lineWidth = at === this.chosen ? 3 : 1.5;
+      context.lineWidth = at === this.selected ? 3 : 1.5;
       context.strokeStyle = colour;
-      context.setLineDash(at === this.chosen ? [6, 3] : []);
+      context.setLineDash(at === this.selected ? [6, 3] : []);
       context.strokeRect(x, y, box.width * scale, box.height * scale);
       context.setLineDash([]);
-      const words = `${box.by ? `${box.by} ` : ""}${this.names[box.finding] ?? box.finding}`;
-      const wide = context.measureText(words).width + 8;
+      const text = `${box.by ? `${box.by} ` : ""}${this.names[box.finding] ?? box.finding}`;
+      const wide = context.measureText(text).width + 8;
       context.fillStyle = "rgb(0 0 0 / 70%)";
       context.fillRect(x, y - 18, wide, 16);
       context.fillStyle = colour;
-      context.fillText(words, x + 4, y - 6);
+      context.fillText(text, x + 4, y - 6);
     });
   }
 }

@@ -1,64 +1,65 @@
-// A case of a label queue: what is said of the image, committed blind; then the model's answer, and the next case.
+// A case of a label queue: a label submitted blind, then the model result, and the next case.
+import { gettext, interpolate } from "../gettext.js";
 import { postJson } from "../http.js";
 import { onKeys } from "../keys.js";
 import { Boxes } from "./boxes.js";
+import { imageKeys, openImage } from "./controls.js";
 import { ImageCanvas } from "./image.js";
-import { Draft, deliver } from "./post.js";
-import { imageKeys, watchImage } from "./view.js";
-import { gettext, interpolate } from "../gettext.js";
+import { Draft, submit } from "./submit.js";
 
 const page = document.querySelector("[data-case]");
 const form = page.querySelector("[data-label]");
 const part = (name) => page.querySelector(`[data-${name}]`);
 const read = (id) => JSON.parse(document.getElementById(id).textContent);
-const KEEP_SECONDS = 240;
-const WORDS = ["present", "absent", "uncertain", "unread"];
+const CLAIM_SECONDS = 240;
+const STATEMENTS = ["present", "absent", "uncertain", "unread"];
 const BOXED = new Set(["present", "uncertain"]);
 
 const findings = read("findings");
-// Of this reader alone: whoever signs in after them in the same tab must not see it.
+const codes = findings.map(({ code }) => code);
+// Per reader: another one who signs in in the same tab must not see the draft.
 const draft = new Draft(`${page.dataset.reader}:${page.dataset.case}`);
 const image = new ImageCanvas(part("canvas"), read("image"));
 const boxes = new Boxes(image, Object.fromEntries(findings.map(({ code, name }) => [code, name])));
-let given = read("given");
-let current = findings[0].code;
+let submitted = read("submitted");
+let current = codes[0];
 let busy = false;
 
-const say = (words) => { part("said").textContent = words; };
-const stated = (code) => form.elements[`finding-${code}`].value;
+const announce = (text) => { part("announce").textContent = text; };
+const radio = (code) => form.elements[`finding-${code}`];
 
-function state(code, word) {
-  form.elements[`finding-${code}`].value = word;
-  if (BOXED.has(word)) current = code;
-  // Normal leaves no room for another finding, nor the other way round.
-  if (word === "present") {
-    for (const other of findings) {
-      if (other.code !== code && (code === "normal" || other.code === "normal")) form.elements[`finding-${other.code}`].value = "absent";
+function setStatement(code, value) {
+  radio(code).value = value;
+  if (BOXED.has(value)) current = code;
+  // Normal excludes every other finding, and the other way round.
+  if (value === "present") {
+    for (const other of codes) {
+      if (other !== code && (code === "normal" || other === "normal")) radio(other).value = "absent";
     }
   }
   changed();
 }
 
-function turn(code) {
-  state(code, WORDS[(WORDS.indexOf(stated(code)) + 1) % WORDS.length]);
-  say(`${findings.find((one) => one.code === code).name}: ${form.querySelector(`[name="finding-${code}"]:checked`).parentElement.textContent}`);
+function cycleStatement(code) {
+  setStatement(code, STATEMENTS[(STATEMENTS.indexOf(radio(code).value) + 1) % STATEMENTS.length]);
+  announce(`${boxes.names[code]}: ${form.querySelector(`[name="finding-${code}"]:checked`).parentElement.textContent}`);
 }
 
-function said() {
-  const confidence = form.elements.confidence.value;
+function content() {
+  const { confidence, comment, cannot_tell: indeterminate, bad_image: unusable } = form.elements;
   return {
-    findings: Object.fromEntries(findings.map(({ code }) => [code, stated(code)])),
-    confidence: confidence ? Number(confidence) : null,
+    findings: Object.fromEntries(codes.map((code) => [code, radio(code).value])),
+    confidence: confidence.value ? Number(confidence.value) : null,
     regions: boxes.list.map(({ finding, x, y, width, height }) => ({ finding, x, y, width, height })),
-    comment: form.elements.comment.value,
-    cannot_tell: form.elements.cannot_tell.checked,
-    bad_image: form.elements.bad_image.checked,
-    after: given?.id ?? null,
+    comment: comment.value,
+    cannot_tell: indeterminate.checked,
+    bad_image: unusable.checked,
+    after: submitted?.id ?? null,
   };
 }
 
-function put(label) {
-  for (const { code } of findings) form.elements[`finding-${code}`].value = label.findings[code] ?? "unread";
+function fill(label) {
+  for (const code of codes) radio(code).value = label.findings[code] ?? "unread";
   form.elements.confidence.value = label.confidence ?? "";
   form.elements.comment.value = label.comment;
   form.elements.cannot_tell.checked = label.cannot_tell;
@@ -67,32 +68,38 @@ function put(label) {
 }
 
 function changed() {
-  boxes.keepOnly(new Set(findings.map(({ code }) => code).filter((code) => BOXED.has(stated(code)))));
-  draft.keep(said());
+  boxes.keepOnly(new Set(codes.filter((code) => BOXED.has(radio(code).value))));
+  draft.save(content());
   showState();
 }
 
 function showState() {
-  const now = said();
-  const something = Object.values(now.findings).some((word) => word !== "unread") || now.cannot_tell || now.bad_image;
-  const same = given && JSON.stringify({ ...now, after: 0 }) === JSON.stringify({ ...given, id: undefined, after: 0 });
-  part("commit").disabled = busy || !something || Boolean(same);
-  part("commit").textContent = given ? gettext("Change my label") : gettext("Commit");
+  const now = content();
+  const complete = Object.values(now.findings).some((value) => value !== "unread") || now.cannot_tell || now.bad_image;
+  const same = submitted && JSON.stringify({ ...now, after: 0 }) === JSON.stringify({ ...submitted, id: undefined, after: 0 });
+  part("submit-button").disabled = busy || !complete || Boolean(same);
+  part("submit-button").textContent = submitted ? gettext("Update label") : gettext("Submit label");
   part("draw").setAttribute("aria-pressed", String(Boolean(boxes.drawing)));
   page.classList.toggle("drawing", Boolean(boxes.drawing));
   listBoxes();
 }
 
+function showError(text) {
+  part("error").textContent = text;
+  part("error").hidden = !text;
+}
+
 function listBoxes() {
+  const button = (textContent) => Object.assign(document.createElement("button"), { type: "button", className: "plain", textContent });
   const rows = boxes.list.map(({ finding }, at) => {
     const row = document.createElement("li");
-    const choose = Object.assign(document.createElement("button"), { type: "button", className: "plain", textContent: `${at + 1} ${boxes.names[finding]}` });
-    choose.setAttribute("aria-pressed", String(at === boxes.chosen));
-    choose.addEventListener("click", () => boxes.choose(at === boxes.chosen ? -1 : at));
-    const remove = Object.assign(document.createElement("button"), { type: "button", className: "plain", textContent: gettext("Remove") });
-    remove.setAttribute("aria-label", interpolate(gettext("Remove box %(number)s"), { number: at + 1 }));
+    const select = button(`${at + 1} ${boxes.names[finding]}`);
+    select.setAttribute("aria-pressed", String(at === boxes.selected));
+    select.addEventListener("click", () => boxes.select(at === boxes.selected ? -1 : at));
+    const remove = button(gettext("Delete"));
+    remove.setAttribute("aria-label", interpolate(gettext("Delete box %(number)s"), { number: at + 1 }));
     remove.addEventListener("click", () => boxes.remove(at));
-    row.append(choose, remove);
+    row.append(select, remove);
     return row;
   });
   part("boxes").replaceChildren(...rows);
@@ -100,42 +107,38 @@ function listBoxes() {
 
 function draw() {
   if (boxes.drawing) return boxes.stop();
-  const code = BOXED.has(stated(current)) ? current : findings.map((one) => one.code).find((one) => BOXED.has(stated(one)));
-  if (!code) return say(gettext("A box belongs to a finding: say first that it is present or uncertain."));
-  if (!boxes.begin(code)) return say(gettext("There are twenty boxes already."));
+  const code = [current, ...codes].find((one) => BOXED.has(radio(one).value));
+  if (!code) return announce(gettext("Set a finding to present or uncertain before you draw its box."));
+  if (!boxes.begin(code)) return announce(gettext("The maximum of 20 boxes is reached."));
   part("canvas").focus();
-  return say(interpolate(gettext("Draw a box for %(finding)s: drag, or Enter and then the arrows."), { finding: boxes.names[code] }));
+  return announce(interpolate(gettext("Draw a box for %(finding)s: drag, or press Enter and use the arrow keys."), { finding: boxes.names[code] }));
 }
 
-async function commit() {
-  if (part("commit").disabled) return;
+async function submitLabel() {
+  if (part("submit-button").disabled) return;
   busy = true;
-  const body = said();
-  draft.keep(body);
+  const body = content();
+  draft.save(body);
   showState();
   try {
-    const answer = await deliver(page.dataset.commit, body, (words) => {
-      part("trouble").textContent = words;
-      part("trouble").hidden = !words;
-    });
-    given = answer.given;
-    draft.drop();
-    put(given);
-    part("answer").innerHTML = answer.shown;
+    const { label, html } = await submit(page.dataset.submit, body, showError);
+    submitted = label;
+    draft.clear();
+    fill(submitted);
+    part("result").innerHTML = html;
     reveal();
-    say(gettext("Committed."));
+    announce(gettext("Label submitted."));
   } catch (refusal) {
-    part("trouble").textContent = `${refusal.message} ${refusal.remedy ?? ""}`;
-    part("trouble").hidden = false;
+    showError(`${refusal.message} ${refusal.remedy ?? ""}`);
   }
   busy = false;
   showState();
 }
 
 function reveal() {
-  page.classList.add("committed");
-  part("hidden-note").hidden = true;
-  part("answer").hidden = false;
+  page.classList.add("submitted");
+  part("blind-note").hidden = true;
+  part("result").hidden = false;
   part("next").hidden = false;
   part("next").querySelector("button").focus();
 }
@@ -146,69 +149,49 @@ function cycleConfidence() {
   changed();
 }
 
-function check(name) {
+function toggle(name) {
   form.elements[name].checked = !form.elements[name].checked;
   changed();
 }
 
-function enter(event) {
+function onEnter(event) {
   if (event.target.closest?.("button, a, summary")) return event.target.click();
   if (boxes.drawing) return boxes.place();
-  if (boxes.chosen >= 0) return boxes.choose(-1);
-  return commit();
+  if (boxes.selected >= 0) return boxes.select(-1);
+  return submitLabel();
 }
 
 function listen() {
-  watchImage(image, boxes);
   boxes.onChange = () => { if (!busy) changed(); };
   form.addEventListener("change", (event) => {
     const code = event.target.name.replace(/^finding-/, "");
-    if (code !== event.target.name) state(code, event.target.value);
+    if (code !== event.target.name) setStatement(code, event.target.value);
     else changed();
   });
   form.addEventListener("input", () => changed());
-  form.addEventListener("submit", (event) => { event.preventDefault(); commit(); });
+  form.addEventListener("submit", (event) => { event.preventDefault(); submitLabel(); });
   form.elements.comment.addEventListener("keydown", (event) => {
     if (event.key === "Escape") event.target.blur();
-    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) commit();
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) submitLabel();
   });
   part("draw").addEventListener("click", draw);
   onKeys({
     ...imageKeys(image, boxes),
-    ...Object.fromEntries(findings.map(({ code, key }) => [String(key), () => turn(code)])),
-    q: cycleConfidence, x: () => check("cannot_tell"), b: () => check("bad_image"),
+    ...Object.fromEntries(findings.map(({ code, key }) => [String(key), () => cycleStatement(code)])),
+    q: cycleConfidence, x: () => toggle("cannot_tell"), b: () => toggle("bad_image"),
     c: () => form.elements.comment.focus(),
     d: draw, e: () => boxes.next(), Delete: () => boxes.remove(), Backspace: () => boxes.remove(),
-    Escape: () => { if (boxes.drawing) boxes.stop(); else boxes.choose(-1); },
-    Enter: enter, n: () => { if (!part("next").hidden) part("next").requestSubmit(); },
+    Escape: () => { if (boxes.drawing) boxes.stop(); else boxes.select(-1); },
+    Enter: onEnter, n: () => { if (!part("next").hidden) part("next").requestSubmit(); },
   });
   addEventListener("beforeunload", (event) => { if (busy) event.preventDefault(); });
 }
 
-async function show() {
-  listen();
-  const kept = draft.get();
-  if (given) put(given);
-  if (kept && kept.after === (given?.id ?? null)) put(kept);
-  if (given) reveal();
-  showState();
-  try {
-    await image.open();
-    part("preview").remove();
-    page.dataset.shown = "1";
-  } catch {
-    part("no-image").hidden = false;
-  }
-  image.onChange = () => {
-    const { width, level } = image.window;
-    part("read-out").textContent = [
-      interpolate(gettext("W %(width)s L %(level)s"), { width: Math.round(width), level: Math.round(level) }),
-      interpolate(gettext("zoom %(zoom)s"), { zoom: image.view.scale.toFixed(2) }),
-      image.inverted && gettext("inverted"),
-    ].filter(Boolean).join("   ");
-  };
-  image.redraw();
-  if (!given) setInterval(() => { if (!given) postJson(page.dataset.keep, {}).catch(() => {}); }, KEEP_SECONDS * 1000);
-}
-
-show();
+listen();
+const saved = draft.get();
+if (submitted) fill(submitted);
+if (saved && saved.after === (submitted?.id ?? null)) fill(saved);
+if (submitted) reveal();
+else setInterval(() => { if (!submitted) postJson(page.dataset.claim, {}).catch(() => {}); }, CLAIM_SECONDS * 1000);
+showState();
+openImage(page, image, boxes);

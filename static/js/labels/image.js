@@ -1,29 +1,29 @@
-// An image on a canvas: raw 16-bit grey levels through a window, moved and zoomed, with boxes over it.
+// An image on a canvas: raw 16-bit grey levels through a window, with pan, zoom and an overlay.
 const ZOOM = [0.05, 20];
 const LEVELS = 65536;
 
 export class ImageCanvas {
-  #context; #grey; #greyAt; #pixels = null; #due = false; #looks = null;
+  #context; #grey; #greyAt; #pixels = null; #scheduled = false; #rendered = null;
   ready = false;
   inverted = false;
   view = { scale: 1, x: 0, y: 0 };
   onChange = () => {};
   paintOver = () => {};
 
-  /** `described` is what the page says of the image: rows, columns, window, where its pixels are. */
-  constructor(canvas, described) {
-    Object.assign(this, { canvas, described });
+  /** `metadata`: rows, columns, windowWidth, windowCenter, and `pixels`, the URL of the grey levels. */
+  constructor(canvas, metadata) {
+    Object.assign(this, { canvas, metadata });
     this.#context = canvas.getContext("2d", { alpha: false });
-    this.window = this.filed;
+    this.window = this.defaultWindow;
     new ResizeObserver(() => this.#resize()).observe(canvas.parentElement);
   }
 
   /** Resolves when the image is on the screen; rejects when it could not be loaded. */
   async open() {
-    const { pixels, rows, columns } = this.described;
-    const answer = await fetch(pixels);
-    if (!answer.ok) throw new Error(`HTTP ${answer.status}`);
-    this.#pixels = new Uint16Array(await answer.arrayBuffer());
+    const { pixels, rows, columns } = this.metadata;
+    const response = await fetch(pixels);
+    if (!response.ok) throw new Error(`HTTP ${response.status}`);
+    this.#pixels = new Uint16Array(await response.arrayBuffer());
     if (this.#pixels.length !== rows * columns) throw new Error("the image is incomplete");
     this.#grey = new OffscreenCanvas(columns, rows);
     this.#greyAt = this.#grey.getContext("2d");
@@ -32,16 +32,16 @@ export class ImageCanvas {
     this.fit();
   }
 
-  get filed() { return { width: this.described.windowWidth, level: this.described.windowCenter }; }
+  get defaultWindow() { return { width: this.metadata.windowWidth, level: this.metadata.windowCenter }; }
 
   setWindow({ width, level }) {
     this.window = { width: Math.max(width, 1), level };
     this.redraw();
   }
 
-  /** Shifts the window by shares of the file's own. */
+  /** Shifts the window by shares of the default width. */
   shiftWindow(width, level) {
-    this.setWindow({ width: this.window.width + width * this.filed.width, level: this.window.level + level * this.filed.width });
+    this.setWindow({ width: this.window.width + width * this.defaultWindow.width, level: this.window.level + level * this.defaultWindow.width });
   }
 
   invert() {
@@ -51,26 +51,26 @@ export class ImageCanvas {
 
   reset() {
     this.inverted = false;
-    this.window = this.filed;
+    this.window = this.defaultWindow;
     this.fit();
   }
 
   fit() {
-    const { rows, columns } = this.described;
+    const { rows, columns } = this.metadata;
     const [wide, high] = this.size;
     const scale = Math.min(wide / columns, high / rows);
-    this.#see({ scale, x: (wide - columns * scale) / 2, y: (high - rows * scale) / 2 });
+    this.#setView({ scale, x: (wide - columns * scale) / 2, y: (high - rows * scale) / 2 });
   }
 
   pan(x, y) {
-    this.#see({ ...this.view, x: this.view.x + x, y: this.view.y + y });
+    this.#setView({ ...this.view, x: this.view.x + x, y: this.view.y + y });
   }
 
-  /** Zooms about a point of the canvas, its middle unless told. */
+  /** Zooms about a point of the canvas, by default its centre. */
   zoom(factor, [x, y] = this.size.map((side) => side / 2)) {
     const scale = Math.min(Math.max(this.view.scale * factor, ZOOM[0]), ZOOM[1]);
     const grown = scale / this.view.scale;
-    this.#see({ scale, x: x - (x - this.view.x) * grown, y: y - (y - this.view.y) * grown });
+    this.#setView({ scale, x: x - (x - this.view.x) * grown, y: y - (y - this.view.y) * grown });
   }
 
   get size() { return [this.canvas.clientWidth, this.canvas.clientHeight]; }
@@ -79,14 +79,14 @@ export class ImageCanvas {
 
   toScreen([x, y]) { return [x * this.view.scale + this.view.x, y * this.view.scale + this.view.y]; }
 
-  /** Draws anew with the next frame, once however often it is asked for. */
+  /** Draws with the next animation frame, once for several calls. */
   redraw() {
-    if (this.#due) return;
-    this.#due = true;
-    requestAnimationFrame(() => { this.#due = false; this.#draw(); });
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    requestAnimationFrame(() => { this.#scheduled = false; this.#draw(); });
   }
 
-  #see(view) {
+  #setView(view) {
     this.view = view;
     this.redraw();
   }
@@ -100,7 +100,7 @@ export class ImageCanvas {
 
   #draw() {
     if (!this.ready) return;
-    this.#mindWindow();
+    this.#applyWindow();
     const { scale, x, y } = this.view;
     const context = this.#context;
     context.setTransform(1, 0, 0, 1, 0, 0);
@@ -115,22 +115,22 @@ export class ImageCanvas {
     this.onChange();
   }
 
-  /** Turns grey levels to what is seen, only when the window has changed. */
-  #mindWindow() {
+  /** Maps grey levels to display levels, if the window has changed. */
+  #applyWindow() {
     const { width, level } = this.window;
-    const looks = `${width} ${level} ${this.inverted}`;
-    if (looks === this.#looks) return;
-    this.#looks = looks;
-    const { rows, columns } = this.described;
-    const seen = new Uint8ClampedArray(LEVELS);
+    const key = `${width} ${level} ${this.inverted}`;
+    if (key === this.#rendered) return;
+    this.#rendered = key;
+    const { rows, columns } = this.metadata;
+    const lookup = new Uint8ClampedArray(LEVELS);
     for (let at = 0; at < LEVELS; at += 1) {
-      seen[at] = ((at - level) / width + 0.5) * 255;
-      if (this.inverted) seen[at] = 255 - seen[at];
+      lookup[at] = ((at - level) / width + 0.5) * 255;
+      if (this.inverted) lookup[at] = 255 - lookup[at];
     }
     const image = new ImageData(columns, rows);
     const out = new Uint32Array(image.data.buffer);
     for (let at = 0; at < out.length; at += 1) {
-      const grey = seen[this.#pixels[at]];
+      const grey = lookup[this.#pixels[at]];
       out[at] = 0xff000000 | (grey << 16) | (grey << 8) | grey;
     }
     this.#greyAt.putImageData(image, 0, 0);

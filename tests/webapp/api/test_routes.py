@@ -67,16 +67,16 @@ PAGES = {
     ],
     "label_close": [("POST", "api-label-queue-close", "label.manage")],
     "label_next": [("POST", "api-label-queue-next", "scan.label")],
-    "label_undecided": [("GET", "api-label-queue-disputed", "label.adjudicate")],
+    "label_disputed": [("GET", "api-label-queue-disputed", "label.adjudicate")],
     "label_case": [("GET", "api-label-case", "scan.label")],
     "label_image": [
         ("GET", "api-label-case-preview", "scan.label"),
         ("GET", "api-label-case-display", "scan.label"),
     ],
-    "label_commit": [("POST", "api-label-case-label", "scan.label")],
+    "label_submit": [("POST", "api-label-case-label", "scan.label")],
     # To be handed the case again holds it for longer.
-    "label_keep": [("POST", "api-label-queue-next", "scan.label")],
-    "label_decide": [
+    "label_claim": [("POST", "api-label-queue-next", "scan.label")],
+    "label_adjudicate": [
         ("GET", "api-label-case-decision", "label.adjudicate"),
         ("POST", "api-label-case-decision", "label.adjudicate"),
     ],

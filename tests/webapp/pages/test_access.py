@@ -14,7 +14,7 @@ from webapp.pages.urls import urlpatterns
 pytestmark = pytest.mark.django_db
 
 OBJECT_PAGES = ["scan", "scan_state", "patient", "report", "label_queue"]
-ADMINS_OBJECTS = ["label_undecided", "label_decide", "label_manifest", "label_manifest_state"]
+ADMINS_OBJECTS = ["label_disputed", "label_adjudicate", "label_manifest", "label_manifest_state"]
 PLAIN_PAGES = [
     "catalogue",
     "worklist",
@@ -65,8 +65,8 @@ POST_ONLY = [
     "snapshot_freeze",
     "label_close",
     "label_next",
-    "label_commit",
-    "label_keep",
+    "label_submit",
+    "label_claim",
     "label_export",
     "label_manifest_file",
     *("alarm_acknowledge", "alarm_comment", "alarm_close"),
@@ -98,9 +98,9 @@ def address(name: str, case=None, model=None) -> str:
         "patient_part": lambda: [uuid.uuid4()],
         "upload_retry": lambda: [case.upload.pk],
         **{name: lambda: [case.queue.pk] for name in ("label_queue", "label_close", "label_next")},
-        "label_undecided": lambda: [case.queue.pk],
-        **{name: lambda: [case.item.pk] for name in ("label_case", "label_commit", "label_keep")},
-        "label_decide": lambda: [case.item.pk],
+        "label_disputed": lambda: [case.queue.pk],
+        **{name: lambda: [case.item.pk] for name in ("label_case", "label_submit", "label_claim")},
+        "label_adjudicate": lambda: [case.item.pk],
         "label_image": lambda: [case.item.pk, "preview"],
         **{name: lambda: [case.manifest.pk] for name in ("label_manifest", "label_manifest_state")},
         "label_manifest_file": lambda: [case.manifest.pk],
@@ -146,9 +146,9 @@ def test_owner_and_teammate_see_a_case_and_a_stranger_finds_nothing(
         "explanation",
         "label_close",
         "label_next",
-        "label_commit",
-        "label_keep",
-        "label_decide",
+        "label_submit",
+        "label_claim",
+        "label_adjudicate",
         "label_manifest_file",
     ],
 )

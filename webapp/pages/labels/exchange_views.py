@@ -1,7 +1,8 @@
-"""Labels as files: out, in after a dry run; and manifests as history, with their images."""
+"""Labels as CSV: export, and import after validation; labelled data sets by manifest, with their images."""
 
 from __future__ import annotations
 
+from datetime import date
 from http import HTTPStatus
 from uuid import UUID
 
@@ -25,37 +26,39 @@ from webapp.labels.manifests import (
 )
 from webapp.labels.models import LineStatus, Manifest
 from webapp.pages.access import active_site, at_active_site, demand
+from webapp.pages.display import name_of_finding
 from webapp.pages.upload.views import body, declared_size, said_of_it
 
-SHOWN = 20
-WRONG_SHOWN = 100
+MAX_MANIFESTS = 20
+MAX_PROBLEMS = 100
 MANAGE = "label.manage"
 PROBLEMS = {
-    "patient_conflict": gettext_lazy("this very image is filed to another patient"),
-    "several_images": gettext_lazy("the file holds several images"),
-    "no_image": gettext_lazy("the upload became no image of its own"),
-    "said_twice": gettext_lazy("another line says otherwise of the same image"),
+    "patient_conflict": gettext_lazy("This image is already filed under another patient."),
+    "several_images": gettext_lazy("The file contains several images."),
+    "no_image": gettext_lazy("The upload contains no image of its own."),
+    "said_twice": gettext_lazy("Another line labels the same image differently."),
+}
+COUNTS = {
+    "passed over": gettext_lazy("skipped (superseded)"),
+    "known": gettext_lazy("unchanged"),
+    "silent": gettext_lazy("without a finding"),
 }
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @at_active_site(MANAGE)
 def transfer(request: HttpRequest) -> HttpResponse:
-    """Labels in: POST `table`; nothing is done unless `take` is sent and no line is wrong."""
+    """Import labels: POST `table`; only with `import`, and only if no line is wrong, is anything changed."""
     site, context = active_site(request), {"problem": "", "report": None}
     if request.method == "POST":
         try:
-            data, take = _file(request, "table"), "take" in request.POST
-            report = exchange.labels_import(site=site, actor=request.user, data=data, dry_run=not take)
-            context |= {
-                "report": report,
-                "taken": take and not report.wrongs,
-                "counts": report.counts.items(),
-            }
+            importing = "import" in request.POST
+            report = exchange.labels_import(
+                site=site, actor=request.user, data=_table(request), dry_run=not importing
+            )
+            context |= _report_context(report) | {"imported": importing and not report.wrongs}
         except CodedError as error:
-            if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR or error.code == "forbidden":
-                raise
-            context["problem"] = f"{error.message} {error.remedy}"
+            context["problem"] = _problem(error)
     context["left_out"] = exchange.labels_to_export(request.user, site)[1]
     return render(request, "labels/exchange.html", context, status=400 if context["problem"] else 200)
 
@@ -65,7 +68,7 @@ def transfer(request: HttpRequest) -> HttpResponse:
 def export(request: HttpRequest) -> StreamingHttpResponse:
     """The site's labels as CSV."""
     site = active_site(request)
-    labels, _trail = exchange.labels_to_export(request.user, site)
+    labels, _left_out = exchange.labels_to_export(request.user, site)
     exchange.export_recorded(actor=request.user, site=site, count=labels.count())
     response = StreamingHttpResponse(exchange.lines(labels), content_type="text/csv; charset=utf-8")
     name = f"hilum-labels-{timezone.localtime():%Y%m%d-%H%M}.csv"
@@ -76,54 +79,51 @@ def export(request: HttpRequest) -> StreamingHttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @at_active_site(MANAGE)
 def manifests(request: HttpRequest) -> HttpResponse:
-    """Take a manifest in: POST `table`, `name`, `day_zero`; without `take` only what is wrong is told."""
+    """Import a manifest: POST `table`, `name`, `day_zero`; without `import` it is only validated."""
     site, context = active_site(request), {"problem": "", "report": None}
     if request.method == "POST":
         try:
-            data = _file(request, "table")
-            if "take" not in request.POST:
-                lines, report = manifest_read(data)
-                context |= {"report": report, "counts": report.counts.items(), "lines": len(lines)}
-            else:
+            data = _table(request)
+            if "import" in request.POST:
                 manifest = manifest_take(
                     site=site,
                     actor=request.user,
                     name=request.POST.get("name", "").strip() or request.FILES["table"].name,
                     data=data,
-                    day_zero=_day(request.POST.get("day_zero", "")),
+                    day_zero=_date(request.POST.get("day_zero", "")),
                 )
-                messages.success(request, _("The manifest is taken in."))
+                messages.success(request, _("Manifest imported."))
                 return redirect("pages:label_manifest", manifest.pk)
+            context |= _report_context(manifest_read(data)[1])
         except CodedError as error:
-            if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR or error.code == "forbidden":
-                raise
-            context["problem"] = f"{error.message} {error.remedy}"
-    known = list(manifests_visible(request.user).filter(site=site)[:SHOWN])
-    counts = progress_of(known)
-    context["manifests"] = [(one, counts[one.pk]) for one in known]
-    return render(request, "labels/imports.html", context, status=400 if context["problem"] else 200)
+            context["problem"] = _problem(error)
+    imported = list(manifests_visible(request.user).filter(site=site)[:MAX_MANIFESTS])
+    counts = progress_of(imported)
+    context["manifests"] = [(one, counts[one.pk]) for one in imported]
+    return render(request, "labels/manifests.html", context, status=400 if context["problem"] else 200)
 
 
 @require_safe
 def manifest(request: HttpRequest, manifest_id: UUID) -> HttpResponse:
-    found = _manifest(request, manifest_id)
-    return render(request, "labels/import.html", _state(found))
+    context = _manifest_context(_manifest_or_404(request, manifest_id))
+    return render(request, "labels/manifest.html", context)
 
 
 @require_safe
 def manifest_state(request: HttpRequest, manifest_id: UUID) -> HttpResponse:
-    """How far the manifest has come, as the fragment that the page puts in place."""
-    return render(request, "labels/_import.html", _state(_manifest(request, manifest_id)))
+    """The manifest's progress, as the fragment that the page's script replaces."""
+    context = _manifest_context(_manifest_or_404(request, manifest_id))
+    return render(request, "labels/_manifest_progress.html", context)
 
 
 @require_POST
 def manifest_file(request: HttpRequest, manifest_id: UUID) -> JsonResponse:
-    """Take the image of a line as the raw body; `line` and `filename` come in X-Hilum-Upload."""
-    found = _manifest(request, manifest_id)
-    demand(request, "scan.upload", found.site)
-    size, said = declared_size(request), said_of_it(request)
-    number = said.get("line")
-    line = found.lines.filter(number=number).first() if isinstance(number, int) else None
+    """Upload the image of a line as the raw body; `line` and `filename` are in the X-Hilum-Upload header."""
+    manifest = _manifest_or_404(request, manifest_id)
+    demand(request, "scan.upload", manifest.site)
+    size, stated = declared_size(request), said_of_it(request)
+    number = stated.get("line")
+    line = manifest.lines.filter(number=number).first() if isinstance(number, int) else None
     if line is None:
         raise CodedError("not_found")
     upload = line_upload(
@@ -131,43 +131,56 @@ def manifest_file(request: HttpRequest, manifest_id: UUID) -> JsonResponse:
         actor=request.user,
         chunks=body(request, size),
         declared=size,
-        filename=str(said.get("filename") or "")[:255],
+        filename=str(stated.get("filename") or "")[:255],
     )
     return JsonResponse({"id": str(upload.pk), "status": upload.status}, status=HTTPStatus.CREATED)
 
 
-def _state(found: Manifest) -> dict:
-    counts = progress_of([found])[found.pk]
-    wrong = found.lines.filter(status=LineStatus.WRONG)[:WRONG_SHOWN]
-    waiting = found.lines.filter(status=LineStatus.WAITING, upload=None).values_list("number", flat=True)
+def _report_context(report: exchange.Report) -> dict:
+    counts = [(COUNTS.get(name, name), number) for name, number in report.counts.items()]
+    return {"report": report, "counts": counts}
+
+
+def _manifest_context(manifest: Manifest) -> dict:
+    counts = progress_of([manifest])[manifest.pk]
+    wrong = manifest.lines.filter(status=LineStatus.WRONG)[:MAX_PROBLEMS]
+    missing = manifest.lines.filter(status=LineStatus.WAITING, upload=None)
     return {
-        "manifest": found,
+        "manifest": manifest,
+        "findings": ", ".join(map(name_of_finding, manifest.findings)),
         "total": sum(counts[status] for status in LineStatus.values),
         "counts": counts,
-        "reading": counts["waiting"] - counts["missing"],
-        "missing_lines": list(waiting),
+        "processing": counts["waiting"] - counts["missing"],
+        "missing_lines": list(missing.values_list("number", flat=True)),
         "wrong": [(line.number, PROBLEMS.get(line.problem, line.problem)) for line in wrong],
     }
 
 
-def _manifest(request: HttpRequest, manifest_id: UUID) -> Manifest:
-    found = manifests_visible(request.user).filter(pk=manifest_id).first()
-    if found is None:
+def _manifest_or_404(request: HttpRequest, manifest_id: UUID) -> Manifest:
+    manifest = manifests_visible(request.user).filter(pk=manifest_id).first()
+    if manifest is None:
         raise CodedError("not_found")
-    return found
+    return manifest
 
 
-def _file(request: HttpRequest, name: str) -> bytes:
-    """The posted table's bytes; raises CodedError `too_large`, `empty_file`."""
-    if name not in request.FILES:
-        raise CodedError("empty_file", _("No table was chosen."), _("Choose a CSV file."))
-    file = request.FILES[name]
+def _table(request: HttpRequest) -> bytes:
+    """The posted CSV's bytes; raises CodedError `too_large`, `empty_file`."""
+    if "table" not in request.FILES:
+        raise CodedError("empty_file", _("No file selected."), _("Choose a CSV file."))
+    file = request.FILES["table"]
     if file.size > exchange.BYTES_AT_MOST:
-        raise CodedError("too_large", _("The table is larger than is accepted."), _("Split it."))
+        raise CodedError("too_large", _("The file is larger than 32 MiB."), _("Split it."))
     return file.read()
 
 
-def _day(text: str):
+def _problem(error: CodedError) -> str:
+    """The error as text for the page; raises it again where the page cannot help."""
+    if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR or error.code == "forbidden":
+        raise error
+    return f"{error.message} {error.remedy}"
+
+
+def _date(text: str) -> date | None:
     try:
         return parse_date(text)
     except ValueError:

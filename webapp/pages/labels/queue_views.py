@@ -1,4 +1,4 @@
-"""Label queues: the list, a new one, one queue with its progress and agreement."""
+"""Label queues: the list, a new queue, one queue with its progress and agreement."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from webapp.labels.labelling import queue_close
 from webapp.labels.progress import disputed_items, queue_or_404, queues_visible
 from webapp.labels.queues import case_next, queue_create
 from webapp.pages.access import active_site, at_active_site, demand
-from webapp.pages.labels.display import choices, findings_in, queue_lines, queue_page
+from webapp.pages.labels.context import parse_findings, queue_choices, queue_context, queue_rows
 
-SHOWN = 60
+MAX_QUEUES = 60
 
 
 @require_safe
 @at_active_site("scan.label")
 def page(request: HttpRequest) -> HttpResponse:
     site = active_site(request)
-    lines = queue_lines(list(queues_visible(request.user).filter(site=site)[:SHOWN]), request.user)
+    rows = queue_rows(list(queues_visible(request.user).filter(site=site)[:MAX_QUEUES]), request.user)
     context = {
-        "open": [line for line in lines if line["queue"].closed_at is None],
-        "closed": [line for line in lines if line["queue"].closed_at is not None],
+        "open": [row for row in rows if row["queue"].closed_at is None],
+        "closed": [row for row in rows if row["queue"].closed_at is not None],
         "may_manage": can(request.user, "label.manage", site),
-        "may_decide": can(request.user, "label.adjudicate", site),
+        "may_adjudicate": can(request.user, "label.adjudicate", site),
     }
     return render(request, "labels/queues.html", context)
 
@@ -41,34 +41,34 @@ def page(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @at_active_site("label.manage")
 def new(request: HttpRequest) -> HttpResponse:
-    """Make a queue: POST name, finding (several), others, order, readers, at_most, slot and what is in it."""
-    said, problem, fields = request.POST, "", {}
+    """Create a queue: POST name, finding (several), others, order, readers, at_most, slot, filters."""
+    form, problem, fields = request.POST, "", {}
     if request.method == "POST":
         try:
             queue = queue_create(
                 site=active_site(request),
                 actor=request.user,
-                name=said.get("name", ""),
-                findings=findings_in(said.getlist("finding"), said.get("others", "")),
-                order=said.get("order", ""),
-                readers=_number(said.get("readers", "")),
-                at_most=_number(said.get("at_most", "")),
-                slot=said.get("slot", ""),
-                unlabelled="unlabelled" in said,
-                received_after=_midnight(said.get("received_after", "")),
-                received_before=_midnight(said.get("received_before", "")),
+                name=form.get("name", ""),
+                findings=parse_findings(form.getlist("finding"), form.get("others", "")),
+                order=form.get("order", ""),
+                readers=_number(form.get("readers", "")),
+                at_most=_number(form.get("at_most", "")),
+                slot=form.get("slot", ""),
+                unlabelled="unlabelled" in form,
+                received_after=_midnight(form.get("received_after", "")),
+                received_before=_midnight(form.get("received_before", "")),
             )
         except CodedError as error:
             if error.code != "invalid":
                 raise
-            problem, fields = error.message, {name: words[0] for name, words in error.fields.items()}
+            problem, fields = error.message, {name: texts[0] for name, texts in error.fields.items()}
         else:
             if not queue.items.exists():
-                messages.info(request, _("No image fits: the queue is empty."))
+                messages.info(request, _("No image matches: the queue is empty."))
             return redirect("pages:label_queue", queue.pk)
-    context = choices() | {
-        "said": said,
-        "chosen": said.getlist("finding"),
+    context = queue_choices() | {
+        "form": form,
+        "selected": form.getlist("finding"),
         "posted": request.method == "POST",
         "problem": problem,
         "fields": fields,
@@ -79,7 +79,7 @@ def new(request: HttpRequest) -> HttpResponse:
 @require_safe
 def queue(request: HttpRequest, queue_id: UUID) -> HttpResponse:
     queue = queue_or_404(request.user, queue_id)
-    return render(request, "labels/queue.html", queue_page(request, queue))
+    return render(request, "labels/queue.html", queue_context(request, queue))
 
 
 @require_POST
@@ -87,13 +87,13 @@ def close(request: HttpRequest, queue_id: UUID) -> HttpResponse:
     queue = queue_or_404(request.user, queue_id)
     demand(request, "label.manage", queue.site)
     queue_close(queue=queue, actor=request.user)
-    messages.success(request, _("The queue is closed. What was said in it counts from now on."))
+    messages.success(request, _("Queue closed. Its labels now count towards the ground truth."))
     return redirect("pages:label_queue", queue_id)
 
 
 @require_POST
-def following(request: HttpRequest, queue_id: UUID) -> HttpResponse:
-    """On to the reader's next case; back to the queue where there is none (more)."""
+def next_case(request: HttpRequest, queue_id: UUID) -> HttpResponse:
+    """Redirect to the reader's next case, or to the queue where none is left."""
     queue = queue_or_404(request.user, queue_id)
     if queue.closed_at is not None:
         messages.info(request, _("This queue is closed."))
@@ -105,12 +105,12 @@ def following(request: HttpRequest, queue_id: UUID) -> HttpResponse:
 
 
 @require_safe
-def undecided(request: HttpRequest, queue_id: UUID) -> HttpResponse:
-    """To the first case that waits for a decision."""
+def disputed(request: HttpRequest, queue_id: UUID) -> HttpResponse:
+    """Redirect to the first case to adjudicate."""
     queue = queue_or_404(request.user, queue_id)
     demand(request, "label.adjudicate", queue.site)
     item = disputed_items(queue).first()
-    return redirect("pages:label_decide", item.pk) if item else redirect("pages:label_queue", queue_id)
+    return redirect("pages:label_adjudicate", item.pk) if item else redirect("pages:label_queue", queue_id)
 
 
 def _number(text: str) -> int:

@@ -2,16 +2,39 @@
 
 from __future__ import annotations
 
-from django import template
+from datetime import datetime
 
-from webapp.pages.display import hue_of, lower_first, name_of_finding, name_of_person, uncertainty_word
+from django import template
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from webapp.pages.display import (
+    hue_of,
+    lower_first,
+    name_of_finding,
+    name_of_person,
+    name_of_slot,
+    uncertainty_word,
+)
 
 register = template.Library()
 register.filter("finding", name_of_finding)
 register.filter("person", name_of_person)
+register.filter("slot", name_of_slot)
 register.filter("hue", hue_of)
 register.filter("uncertainty", uncertainty_word)
 register.filter("lower_first", lower_first)
+
+
+@register.filter
+def timestamp(value: datetime | None) -> SafeString | str:
+    """A date and time as a `time` element, which the script shows in the reader's own time zone."""
+    if value is None:
+        return "–"
+    local = timezone.localtime(value)
+    text = f"{local:%Y-%m-%d %H:%M}"
+    return format_html('<time datetime="{}" data-as="moment">{}</time>', local.isoformat(), text)
 
 
 @register.filter

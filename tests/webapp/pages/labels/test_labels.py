@@ -49,7 +49,7 @@ def start(browser, queue):
 
 
 def commit(browser, item, body):
-    return browser.post(reverse("pages:label_commit", args=[item.pk]), json.dumps(body), "application/json")
+    return browser.post(reverse("pages:label_submit", args=[item.pk]), json.dumps(body), "application/json")
 
 
 def text_of(browser, name, *keys) -> str:
@@ -68,13 +68,13 @@ def test_the_page_of_a_case_tells_nothing_until_the_label_is_committed(browser, 
     started = start(client, asked.queue)
     assert started.url == reverse("pages:label_case", args=[asked.item.pk])
     page = client.get(started.url).content.decode()
-    assert "stay hidden until you commit" in page
+    assert "stay hidden until you submit" in page
     assert not [trace for trace in (*traces(asked), "left base", "teammate") if trace in page]
     queue = text_of(client, "label_queue", asked.queue.pk) + text_of(client, "labels")
-    assert not [trace for trace in (*traces(asked), "left base", "Agreement") if trace in queue]
+    assert not [trace for trace in (*traces(asked), "left base", "Inter-reader agreement") if trace in queue]
     answer = commit(client, asked.item, SICK)
     assert answer.status_code == 201
-    shown = answer.json()["shown"]
+    shown = answer.json()["html"]
     assert "Pneumonia 0.81, above this model" in shown
     assert "left base" not in shown, "what others said stays theirs"
     again = text_of(client, "label_case", asked.item.pk)
@@ -85,11 +85,11 @@ def test_the_page_of_a_case_tells_nothing_until_the_label_is_committed(browser, 
 def test_a_change_of_mind_is_a_second_label(browser, asked, owner):
     client = browser(owner)
     start(client, asked.queue)
-    first = commit(client, asked.item, SICK).json()["given"]
+    first = commit(client, asked.item, SICK).json()["label"]
     second = commit(client, asked.item, WELL | {"after": first["id"]})
-    assert "was changed after this was shown" in second.json()["shown"]
+    assert "You changed your label after seeing the model result" in second.json()["html"]
     assert [label.blind for label in Label.objects.order_by("created_at")] == [True, False]
-    assert list(second.json()["given"]["findings"]) == ["normal", "pneumonia"]
+    assert list(second.json()["label"]["findings"]) == ["normal", "pneumonia"]
     late = commit(client, asked.item, SICK)
     assert (late.status_code, late.json()["code"]) == (409, "conflict")
 
@@ -111,7 +111,7 @@ def test_a_change_of_mind_is_a_second_label(browser, asked, owner):
 )
 def test_what_is_no_label_is_refused_in_words(browser, asked, owner, body):
     answer = browser(owner).post(
-        reverse("pages:label_commit", args=[asked.item.pk]), body, "application/json"
+        reverse("pages:label_submit", args=[asked.item.pk]), body, "application/json"
     )
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid")
     assert not Label.objects.exists()
@@ -119,7 +119,7 @@ def test_what_is_no_label_is_refused_in_words(browser, asked, owner, body):
 
 def test_a_withheld_answer_is_told_as_such_without_numbers(browser, asked, owner):
     asked.scan.analyses.update(withheld=True, abstention="lateral_view")
-    shown = commit(browser(owner), asked.item, SICK).json()["shown"]
+    shown = commit(browser(owner), asked.item, SICK).json()["html"]
     assert "No result: this looks like a lateral view" in shown
     assert "0.81" not in shown
 
@@ -129,8 +129,8 @@ def test_without_any_answer_it_says_so(browser, site, boss, owner):
     queue = queue_create(
         site=site, actor=boss, name="N", findings=["pneumonia"], order="random", readers=1, at_most=9
     )
-    shown = commit(browser(owner), queue.items.get(), {"findings": {"pneumonia": "absent"}}).json()["shown"]
-    assert "No model has answered this image." in shown
+    shown = commit(browser(owner), queue.items.get(), {"findings": {"pneumonia": "absent"}}).json()["html"]
+    assert "No model has analysed this image." in shown
 
 
 def test_a_case_that_was_not_handed_out_leads_to_its_queue(browser, asked, owner):
@@ -142,11 +142,11 @@ def test_a_case_is_held_for_as_long_as_somebody_is_at_it(browser, asked, owner):
     client = browser(owner)
     start(client, asked.queue)
     before = QueueClaim.objects.get().until
-    where = reverse("pages:label_keep", args=[asked.item.pk])
-    assert client.post(where).json() == {"kept": True}
+    where = reverse("pages:label_claim", args=[asked.item.pk])
+    assert client.post(where).json() == {"claimed": True}
     assert QueueClaim.objects.get().until > before
     QueueClaim.objects.all().delete()
-    assert client.post(where).json() == {"kept": False}
+    assert client.post(where).json() == {"claimed": False}
 
 
 def test_the_image_of_a_case_comes_under_the_case_s_own_address(browser, asked, owner, stranger, settings):
@@ -167,14 +167,14 @@ def test_an_empty_queue_and_a_finished_one_say_so(browser, asked, owner, teammat
     assert "This queue is empty" in text_of(client, "label_queue", empty.pk)
     assert start(client, empty).url == reverse("pages:label_queue", args=[empty.pk])
     commit(client, asked.item, SICK)
-    assert "All done for you" in text_of(client, "label_queue", asked.queue.pk)
+    assert "Nothing left for you" in text_of(client, "label_queue", asked.queue.pk)
     commit(browser(teammate), asked.item, SICK)
-    assert "every image has its readers" in text_of(client, "label_queue", asked.queue.pk)
-    assert "done for you" in text_of(client, "labels")
+    assert "every image has all its readers" in text_of(client, "label_queue", asked.queue.pk)
+    assert "nothing left for you" in text_of(client, "labels")
 
 
 def test_without_any_queue_the_page_says_whom_to_ask(browser, owner, boss):
-    assert "An administrator of your site makes queues" in text_of(browser(owner), "labels")
+    assert "An administrator of your site creates label queues" in text_of(browser(owner), "labels")
     assert "New queue" in text_of(browser(boss), "labels")
 
 
@@ -209,7 +209,7 @@ def test_an_admin_makes_a_queue_and_is_told_what_is_wrong(browser, boss, site, c
 
 
 def test_who_decides_sees_the_labels_side_by_side_and_not_the_model(browser, asked, owner, teammate, boss):
-    client, where = browser(boss), reverse("pages:label_decide", args=[asked.item.pk])
+    client, where = browser(boss), reverse("pages:label_adjudicate", args=[asked.item.pk])
     assert client.get(where).status_code == 302, "its readers are still asked"
     case_label(item=asked.item, reader=owner, said=Said(SICK["findings"], comment="left base"))
     case_label(item=asked.item, reader=teammate, said=Said(WELL["findings"]))
@@ -217,8 +217,8 @@ def test_who_decides_sees_the_labels_side_by_side_and_not_the_model(browser, ask
     assert "left base" in page
     assert not [trace for trace in traces(asked) if trace in page]
     queue = text_of(client, "label_queue", asked.queue.pk)
-    assert "Decide 1 disagreement" in queue
-    assert client.get(reverse("pages:label_undecided", args=[asked.queue.pk])).url == where
+    assert "Adjudicate 1 case" in queue
+    assert client.get(reverse("pages:label_disputed", args=[asked.queue.pk])).url == where
     for wrong in ({}, {"finding-normal": "absent", "reason": "x"}):
         assert client.post(where, wrong).status_code == 400
     said = {"finding-normal": "absent", "finding-pneumonia": "present"}
@@ -237,9 +237,9 @@ def test_the_queue_page_tells_kappa_to_who_may_decide(browser, asked, owner, tea
     for reader, said in ((owner, SICK), (teammate, WELL)):
         case_label(item=asked.item, reader=reader, said=Said(said["findings"]))
     page = text_of(browser(boss), "label_queue", asked.queue.pk)
-    assert "Agreement" in page
+    assert "Inter-reader agreement" in page
     assert "0.00" in page
-    assert "Agreement" not in text_of(browser(owner), "label_queue", asked.queue.pk)
+    assert "Inter-reader agreement" not in text_of(browser(owner), "label_queue", asked.queue.pk)
 
 
 def test_labels_are_checked_before_they_are_taken_in(browser, boss, case):
@@ -251,12 +251,12 @@ def test_labels_are_checked_before_they_are_taken_in(browser, boss, case):
         ).content.decode()
 
     good = f"sha256,reader,present\n{case.upload.sha256},Dr A,pneumonia\n"
-    assert "To be taken in: 1 new" in send(good)
+    assert "To be imported: 1 new" in send(good)
     assert not Label.objects.exists()
-    assert "1 line is wrong" in send(good.replace("pneumonia", "Lungs!"), take="1")
-    assert "Taken in: 1 new" in send(good, take="1")
-    assert "Taken in: 1 known" in send(good, take="1")
-    assert client.post(where, {"take": "1"}).status_code == 400
+    assert "1 line is invalid" in send(good.replace("pneumonia", "Lungs!"), **{"import": "1"})
+    assert "Imported: 1 new" in send(good, **{"import": "1"})
+    assert "Imported: 1 unchanged" in send(good, **{"import": "1"})
+    assert client.post(where, {"import": "1"}).status_code == 400
     export = client.post(reverse("pages:label_export"))
     assert "Dr A" not in b"".join(export.streaming_content).decode(), "a queue may still ask for this image"
     assert "1 label is left out" in client.get(where).content.decode()
@@ -269,13 +269,13 @@ def test_a_manifest_is_checked_taken_in_and_followed(browser, boss, case):
     def send(text: str, **more):
         return client.post(where, {"table": SimpleUploadedFile("h.csv", text.encode()), **more})
 
-    assert "1 with findings, 1 silent" in send(text).content.decode()
-    assert "1 line is wrong" in send(text.replace("P2", "")).content.decode()
-    assert send(text.replace("P2", ""), take="1").status_code == 400
-    taken = send(text, take="1", name="History")
+    assert "1 with findings, 1 without a finding" in send(text).content.decode()
+    assert "1 line is invalid" in send(text.replace("P2", "")).content.decode()
+    assert send(text.replace("P2", ""), **{"import": "1"}).status_code == 400
+    taken = send(text, **{"import": "1"}, name="History")
     manifest = Manifest.objects.get(name="History")
     assert taken.url == reverse("pages:label_manifest", args=[manifest.pk])
-    assert "Hand in its images" in client.get(taken.url).content.decode()
+    assert "Upload the images" in client.get(taken.url).content.decode()
     hand_in = reverse("pages:label_manifest_file", args=[manifest.pk])
 
     def image(line: object):

@@ -1,5 +1,29 @@
-// The hand on an image: window by drag, zoom by wheel, pan with Shift; and its keys.
-export function watchImage(image, boxes) {
+// Pointer and keyboard control of an image: drag for window, wheel for zoom, Shift+drag for pan.
+import { gettext, interpolate } from "../gettext.js";
+
+/** Lets the pointer control the image, shows its window and zoom, and loads it into `page`. */
+export async function openImage(page, image, boxes) {
+  watchPointer(image, boxes);
+  const readOut = page.querySelector("[data-read-out]");
+  try {
+    await image.open();
+    page.querySelector("[data-preview]").remove();
+    page.dataset.shown = "1";
+  } catch {
+    page.querySelector("[data-no-image]").hidden = false;
+  }
+  image.onChange = () => {
+    const { width, level } = image.window;
+    readOut.textContent = [
+      interpolate(gettext("W %(width)s L %(level)s"), { width: Math.round(width), level: Math.round(level) }),
+      interpolate(gettext("zoom %(zoom)s"), { zoom: image.view.scale.toFixed(2) }),
+      image.inverted && gettext("inverted"),
+    ].filter(Boolean).join("   ");
+  };
+  image.redraw();
+}
+
+function watchPointer(image, boxes) {
   const { canvas } = image;
   let from = null;
   const at = (event) => {
@@ -33,10 +57,10 @@ export function watchImage(image, boxes) {
   }, { passive: false });
 }
 
-/** Keys of the image; the arrows move the chosen box, else the image. */
+/** Keyboard shortcuts of the image; the arrow keys move the selected box, else they pan. */
 export function imageKeys(image, boxes) {
   const arrow = (x, y) => (event) => {
-    if (boxes.chosen >= 0) boxes.nudge(x, y, { size: event.shiftKey });
+    if (boxes.selected >= 0) boxes.shift(x, y, { resize: event.shiftKey });
     else image.pan(-x * 40, -y * 40);
   };
   return {

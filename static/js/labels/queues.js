@@ -1,4 +1,4 @@
-// The list of queues: Enter goes on with the first that has something for the reader.
+// The list of queues: Enter continues with the first one that has images left for the reader.
 import { onKeys } from "../keys.js";
 
 onKeys({

@@ -1,4 +1,4 @@
-"""What the label pages show: queues and their progress, agreement, a case and what may be said of it."""
+"""Template values of the label pages: queues and their progress, agreement, a case, a label."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from classifier.contract import NORMAL, Slot
+from classifier.contract import NORMAL
 from webapp.accounts.models import User
 from webapp.accounts.services import can
 from webapp.core.errors import CodedError
@@ -21,12 +21,12 @@ from webapp.labels.models import Label, LabelQueue, QueueItem, QueueOrder, State
 from webapp.labels.orders import offered_orders
 from webapp.labels.progress import agreement_of, readers_of
 from webapp.labels.queues import FINDINGS_AT_MOST, left_for
-from webapp.pages.display import name_of_finding, person_in_words
+from webapp.pages.display import SLOTS, name_of_finding, person_in_words
 from webapp.pages.scan.evidence import evidence_of
 from webapp.pages.scan.outcome import of_analysis
 from webapp.registry.selectors import active_models
 
-STATED = {
+STATEMENTS = {
     Stated.UNREAD: gettext_lazy("not read"),
     Stated.PRESENT: gettext_lazy("present"),
     Stated.ABSENT: gettext_lazy("absent"),
@@ -34,29 +34,24 @@ STATED = {
 }
 CONFIDENCES = {1: gettext_lazy("low"), 2: gettext_lazy("medium"), 3: gettext_lazy("high")}
 ORDERS = {
-    QueueOrder.UNCERTAINTY: gettext_lazy("the model's uncertainty, most first"),
-    QueueOrder.DISAGREEMENT: gettext_lazy("disagreement of models and readers, widest first"),
-    QueueOrder.DRIFT: gettext_lazy("drift, most unlike first"),
-    QueueOrder.RANDOM: gettext_lazy("chance, for unbiased estimates"),
-}
-SLOTS = {
-    Slot.CXR: gettext_lazy("Chest X-rays"),
-    Slot.CT: gettext_lazy("CT slices"),
-    Slot.PHANTOM: gettext_lazy("Phantoms (simulated images)"),
+    QueueOrder.UNCERTAINTY: gettext_lazy("highest model uncertainty first"),
+    QueueOrder.DISAGREEMENT: gettext_lazy("widest disagreement of models and readers first"),
+    QueueOrder.DRIFT: gettext_lazy("largest drift score first"),
+    QueueOrder.RANDOM: gettext_lazy("random, for unbiased estimates"),
 }
 
 
-def queue_lines(queues: Sequence[LabelQueue], reader: User) -> list[dict[str, Any]]:
-    """The queues of a list, each with what it has for the reader."""
+def queue_rows(queues: Sequence[LabelQueue], reader: User) -> list[dict[str, Any]]:
+    """The rows of a list of queues, each with how many images are left for the reader."""
     left = left_for(queues=queues, reader=reader)
-    return [_queue_line(queue, left.get(queue.pk, 0)) for queue in queues]
+    return [_queue_row(queue, left.get(queue.pk, 0)) for queue in queues]
 
 
-def _queue_line(queue: LabelQueue, left: int) -> dict[str, Any]:
+def _queue_row(queue: LabelQueue, left: int) -> dict[str, Any]:
     done = queue.images - queue.waiting
     return {
         "queue": queue,
-        "findings": ", ".join(name_of_finding(finding) for finding in queue.findings),
+        "findings": ", ".join(map(name_of_finding, queue.findings)),
         "order": ORDERS[QueueOrder(queue.order)],
         "done": done,
         "share": round(100 * done / queue.images) if queue.images else 0,
@@ -64,35 +59,34 @@ def _queue_line(queue: LabelQueue, left: int) -> dict[str, Any]:
     }
 
 
-def queue_page(request: HttpRequest, queue: LabelQueue) -> dict[str, Any]:
-    """Template values of a queue's page. How readers agree is told to who may decide over them."""
-    may_decide = can(request.user, "label.adjudicate", queue.site)
-    agreement = agreement_of(queue) if may_decide and queue.readers > 1 else []
-    (line,) = queue_lines([queue], request.user)
-    return line | {
+def queue_context(request: HttpRequest, queue: LabelQueue) -> dict[str, Any]:
+    """Template values of a queue's page. Only members who may adjudicate see the readers' agreement."""
+    may_adjudicate = can(request.user, "label.adjudicate", queue.site)
+    agreement = agreement_of(queue) if may_adjudicate and queue.readers > 1 else []
+    (row,) = queue_rows([queue], request.user)
+    return row | {
         "readers": readers_of(queue),
         "agreement": [
             {
                 "finding": one.finding,
-                "overall": kappa_in_words(one.overall),
+                "overall": kappa_cells(one.overall),
                 "pairs": [
-                    (person_in_words(first), person_in_words(other), kappa_in_words(kappa))
+                    (person_in_words(first), person_in_words(other), kappa_cells(kappa))
                     for first, other, kappa in one.pairs
                 ],
             }
             for one in agreement
         ],
-        "may_decide": may_decide,
+        "may_adjudicate": may_adjudicate,
         "may_manage": can(request.user, "label.manage", queue.site),
     }
 
 
-def kappa_in_words(kappa: Kappa) -> dict[str, Any]:
-    """Kappa with its interval, as far as there is one, and why not."""
+def kappa_cells(kappa: Kappa) -> dict[str, Any]:
+    """Kappa with its interval and observed agreement as text; `why` where it is undefined."""
     if kappa.value is None:
-        alike, none = _("all said the same of every image"), _("no image has all its readers yet")
-        why = alike if kappa.images else none
-        return {"value": None, "why": why, "images": kappa.images}
+        constant, none = _("undefined: all labels are the same"), _("no image has all its readers yet")
+        return {"value": None, "why": constant if kappa.images else none, "images": kappa.images}
     interval = _("too few images")
     if kappa.low is not None:
         interval = _("%(low)s to %(high)s") % {"low": f"{kappa.low:.2f}", "high": f"{kappa.high:.2f}"}
@@ -104,8 +98,8 @@ def kappa_in_words(kappa: Kappa) -> dict[str, Any]:
     }
 
 
-def choices() -> dict[str, Any]:
-    """What the form of a new queue offers."""
+def queue_choices() -> dict[str, Any]:
+    """The options of the form for a new queue."""
     known = {f for version in active_models().values() for f in version.model_spec.findings} - {NORMAL}
     return {
         "findings": [(code, name_of_finding(code)) for code in (NORMAL, *sorted(known))],
@@ -114,10 +108,10 @@ def choices() -> dict[str, Any]:
     }
 
 
-def case_page(request: HttpRequest, item: QueueItem) -> dict[str, Any]:
-    """Template values of a case: nothing of the scan but its image until the reader has committed.
+def case_context(request: HttpRequest, item: QueueItem) -> dict[str, Any]:
+    """Template values of a case: of the scan only its image until the reader has submitted a label.
 
-    The case has an id of its own, so that the page does not name the scan either.
+    The case has an id of its own, so that the page does not identify the scan either.
     """
     own = own_label(item, request.user)
     queue, scan = item.queue, item.scan
@@ -136,53 +130,48 @@ def case_page(request: HttpRequest, item: QueueItem) -> dict[str, Any]:
             {"code": code, "name": name_of_finding(code), "key": key}
             for key, code in enumerate(queue.findings, 1)
         ],
-        "stated": [(word.value, words) for word, words in STATED.items()],
+        "statements": [(code.value, name) for code, name in STATEMENTS.items()],
         "confidences": list(CONFIDENCES.items()),
         "left": left_for(queues=[queue], reader=request.user).get(queue.pk, 0),
-        "given": given(own) if own else None,
-    } | (revealed(own) if own else {})
+        "submitted": label_json(own) if own else None,
+    } | (model_result(own) if own else {})
 
 
-def revealed(own: Label) -> dict[str, Any]:
-    """What is shown once the reader has committed: their word, and what a model says."""
+def model_result(own: Label) -> dict[str, Any]:
+    """What is revealed once the reader has submitted `own`: the model's result."""
     analysis = answer_of(own.scan)
-    shown = evidence_of([analysis]) if analysis else {}
+    evidence = evidence_of([analysis]) if analysis else {}
     return {
-        "own": said_of(own),
+        "own": own,
         "outcome": of_analysis(analysis) if analysis else None,
-        "bars": shown.get("bars", []),
-        "calibrated": shown.get("calibrated"),
+        "bars": evidence.get("bars", []),
+        "calibrated": evidence.get("calibrated"),
         "version": analysis.model_version if analysis else None,
     }
 
 
-def said_of(label: Label) -> dict[str, Any]:
-    """A label as it is shown."""
-    possible = ((label.cannot_tell, _("cannot tell")), (label.bad_image, _("bad image")))
-    marks = [words for on, words in possible if on]
+def label_cells(label: Label) -> dict[str, Any]:
+    """A label as a column of the adjudication table."""
+    marks = ((label.cannot_tell, _("indeterminate")), (label.bad_image, _("unusable image")))
     return {
         "label": label,
-        "findings": [
-            {"code": code, "name": name_of_finding(code), "word": word, "words": STATED[Stated(word)]}
-            for code, word in in_order(label)
-        ],
+        "statements": {code: (word, STATEMENTS[Stated(word)]) for code, word in _in_queue_order(label)},
         "confidence": CONFIDENCES.get(label.confidence or 0, ""),
-        "marks": marks,
-        "boxes": len(label.regions),
+        "marks": [name for on, name in marks if on],
     }
 
 
-def in_order(label: Label) -> list[tuple[str, str]]:
-    """What a label says of each finding, in its queue's order; a database may keep another one."""
+def _in_queue_order(label: Label) -> list[tuple[str, str]]:
+    """The label's statements in the order of its queue's findings: JSON columns may not keep one."""
     order = label.queue.findings if label.queue else sorted(label.findings)
     return [(code, label.findings[code]) for code in order if code in label.findings]
 
 
-def given(label: Label) -> dict[str, Any]:
-    """A label as the page's script takes it up again."""
+def label_json(label: Label) -> dict[str, Any]:
+    """A submitted label, for the script to fill its form with."""
     return {
         "id": str(label.pk),
-        "findings": dict(in_order(label)),
+        "findings": dict(_in_queue_order(label)),
         "confidence": label.confidence,
         "regions": [{"finding": box["finding"]} | {side: box[side] for side in BOX} for box in label.regions],
         "comment": label.comment,
@@ -191,8 +180,8 @@ def given(label: Label) -> dict[str, Any]:
     }
 
 
-def said_in(body: Mapping[str, Any]) -> Said:
-    """What a JSON body states; raises CodedError `invalid` for what has not even the shape of it."""
+def parse_label(body: Mapping[str, Any]) -> Said:
+    """The label in a JSON body; raises CodedError `invalid` for fields of the wrong type."""
     findings, regions = body.get("findings"), body.get("regions") or []
     shaped = isinstance(findings, dict) and isinstance(regions, list)
     if not shaped or not all(isinstance(region, dict) for region in regions):
@@ -210,7 +199,7 @@ def said_in(body: Mapping[str, Any]) -> Said:
     )
 
 
-def findings_in(chosen: Iterable[str], typed: str) -> list[str]:
-    """Codes that were ticked, then those that were typed: `Pleural effusion, mass` becomes two codes."""
-    words = [re.sub(r"[\s-]+", "_", word.strip().lower()) for word in re.split(r"[,;\n]", typed)]
-    return list(dict.fromkeys([*chosen, *filter(None, words)]))[: FINDINGS_AT_MOST + 1]
+def parse_findings(selected: Iterable[str], typed: str) -> list[str]:
+    """Selected codes, then typed names as codes: `Pleural effusion, mass` becomes two."""
+    codes = [re.sub(r"[\s-]+", "_", name.strip().lower()) for name in re.split(r"[,;\n]", typed)]
+    return list(dict.fromkeys([*selected, *filter(None, codes)]))[: FINDINGS_AT_MOST + 1]
