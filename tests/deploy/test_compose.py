@@ -5,19 +5,27 @@ from __future__ import annotations
 import re
 import runpy
 import secrets
+import shutil
+import subprocess
 from pathlib import Path
 
 import compose_spec
 import pytest
+import redis
 import yaml
 
+from webapp.settings.environment import env, redis_url
+
 ROOT = Path(__file__).resolve().parents[2]
+# Read by docker-compose.yml itself, or set inside the image.
+COMPOSE_ONLY = {"HILUM_HOST", "HILUM_TLS", "HILUM_VERSION", "TORCH", "POSTGRES_PASSWORD", "REDIS_PASSWORD"}
+BUILT_IN = {"HILUM_STATIC_ROOT", "HILUM_DEMO_PASSWORD", "HILUM_BIND"}
 PARTS = {"web", "worker-ingest", "worker-infer", "worker-train", "worker-notify", "beat"}
 ENVIRONMENT = {
     "HILUM_HOST": "hilum.example.org",
     "SECRET_KEY": secrets.token_urlsafe(64),
-    "POSTGRES_PASSWORD": "p",
-    "REDIS_PASSWORD": "r",
+    "POSTGRES_PASSWORD": "p/%a@b",
+    "REDIS_PASSWORD": "r/%a@b",
 }
 
 
@@ -116,3 +124,46 @@ def test_the_image_holds_every_file_that_its_commands_name(compose: dict) -> Non
             top = word.split("/")[0]
             if (ROOT / word).is_file():
                 assert top in shipped or word in shipped, f"{name}: {word} is not in the image"
+
+
+def test_every_setting_can_be_set_in_env_and_is_listed_in_the_example(compose: dict) -> None:
+    example = re.findall(r"^#?([A-Z][A-Z_]+)=", (ROOT / "deploy" / "env.example").read_text(), re.MULTILINE)
+    fixed = set(compose["services"]["web"]["environment"]) | BUILT_IN
+    gunicorn = set(re.findall(r'"([A-Z_]+)"', (ROOT / "deploy" / "gunicorn.conf.py").read_text()))
+    assert set(example) == (set(env.scheme) | gunicorn | COMPOSE_ONLY) - (
+        fixed - COMPOSE_ONLY - {"SECRET_KEY"}
+    )
+    for name in PARTS:
+        assert compose["services"][name]["env_file"] == ".env"
+
+
+@pytest.mark.parametrize("password", ["plain", "p/w", "50%", "a@b:c#d"])
+def test_any_password_works_in_the_urls(
+    password: str, monkeypatch: pytest.MonkeyPatch, compose: dict
+) -> None:
+    assert "@" not in compose["services"]["web"]["environment"]["REDIS_URL"]
+    assert compose["services"]["web"]["environment"]["PGPASSWORD"] == ENVIRONMENT["POSTGRES_PASSWORD"]
+    monkeypatch.setenv("REDIS_URL", compose["services"]["web"]["environment"]["REDIS_URL"])
+    monkeypatch.setenv("REDIS_PASSWORD", password)
+    assert redis.ConnectionPool.from_url(redis_url()).connection_kwargs["password"] == password
+
+
+def test_a_password_in_the_url_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDIS_URL", "redis://:own@redis:6379/0")
+    monkeypatch.setenv("REDIS_PASSWORD", "other")
+    assert redis_url() == "redis://:own@redis:6379/0"
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not installed")
+def test_the_systemd_units_are_valid_and_run_the_same_commands(compose: dict, tmp_path: Path) -> None:
+    for unit in (ROOT / "deploy" / "systemd").iterdir():
+        text = unit.read_text().replace("/srv/hilum/.venv/bin/python", "/bin/true")
+        (tmp_path / unit.name.replace("@", "@ingest")).write_text(text.replace("User=hilum", "User=root"))
+    units = [str(path) for path in sorted(tmp_path.iterdir())]
+    done = subprocess.run(["systemd-analyze", "verify", *units], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    web = (ROOT / "deploy" / "systemd" / "hilum-web.service").read_text()
+    assert "-m " + " ".join(compose["services"]["web"]["command"]) in web
+    kinds = {compose["services"][name]["command"][-1] for name in PARTS - {"web"}}
+    named = (ROOT / "deploy" / "systemd" / "hilum-worker@.service").read_text().splitlines()[0]
+    assert set(re.findall(r"@(\w+)", named)) == kinds

@@ -14,6 +14,7 @@ from webapp.settings.environment import (
     deidentify_key,
     env,
     mode,
+    redis_url,
     required,
     secret_key,
 )
@@ -125,7 +126,7 @@ else:
     DATABASES["default"]["CONN_MAX_AGE"] = 60
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 
-REDIS_URL = env("REDIS_URL")
+REDIS_URL = redis_url()
 if REDIS_URL:
     CACHES = {
         "default": {

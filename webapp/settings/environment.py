@@ -8,6 +8,7 @@ import tempfile
 from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
+from urllib.parse import quote, urlsplit, urlunsplit
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
@@ -50,6 +51,7 @@ env = environ.Env(
     CSRF_TRUSTED_ORIGINS=(list, []),
     DATABASE_URL=(str, ""),
     REDIS_URL=(str, ""),
+    REDIS_PASSWORD=(str, ""),
 )
 
 
@@ -75,6 +77,17 @@ def required(name: str, mode: Mode) -> str:
     if not value and mode is Mode.PRODUCTION:
         raise ImproperlyConfigured(f"{name} must be set in production (HILUM_ENV={mode})")
     return value
+
+
+def redis_url() -> str:
+    """REDIS_URL, with REDIS_PASSWORD quoted into it unless it has a password of its own."""
+    url, password = env("REDIS_URL"), env("REDIS_PASSWORD")
+    parts = urlsplit(url)
+    if not url or not password or parts.password:
+        return url
+    user = parts.username or ""
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{user}:{quote(password, safe='')}@{host}"))
 
 
 def secret_key(mode: Mode, data: Path) -> str:
