@@ -58,9 +58,9 @@ def test_every_address_that_it_asks_exists_in_the_description():
 def test_it_knows_every_state_of_a_scan():
     from hilum_client.scans import FINISHED
 
-    from webapp.api.serializers.scans import STAGES
+    from webapp.analysis.state import ScanStatus
 
-    assert set(STAGES) - FINISHED == {"received", "parsing", "analysing"}
+    assert set(ScanStatus) - FINISHED == {"received", "parsing", "analysing"}
 
 
 def test_a_file_is_handed_in_and_waited_for(hilum, tmp_path):

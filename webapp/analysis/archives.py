@@ -28,9 +28,9 @@ class ArchiveProgress:
         return self.reading + self.analysing
 
 
-def archives_progress(archives: Iterable[Upload]) -> dict[uuid.UUID, ArchiveProgress]:
-    """The progress of each unpacked archive among the uploads, by its key; one query."""
-    keys = [archive.pk for archive in archives if archive.is_unpacked]
+def archives_progress(archives: Iterable[uuid.UUID]) -> dict[uuid.UUID, ArchiveProgress]:
+    """The progress of each of these unpacked archives by its key; one query."""
+    keys = list(archives)
     if not keys:
         return {}
     counted = ArchiveMember.objects.filter(archive__in=keys).order_by().values("archive")

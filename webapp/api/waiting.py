@@ -6,15 +6,13 @@ import threading
 import time
 from uuid import UUID
 
-from webapp.analysis.models import Analysis, AnalysisStatus
+from webapp.analysis.state import states_of_uploads
 from webapp.core.errors import CodedError
-from webapp.scans.models import ArchiveMember, Upload
+from webapp.scans.models import Upload
 
 LONGEST, FIRST_LOOK, SLOWEST_LOOK, GROWTH = 30, 0.2, 1.0, 1.4
 # Of a process' eight threads; who finds all of these taken is answered at once and asks again.
 _places = threading.BoundedSemaphore(3)
-UNREAD = (Upload.Status.RECEIVED, Upload.Status.PARSING)
-UNANSWERED = (AnalysisStatus.QUEUED, AnalysisStatus.RUNNING)
 
 
 def seconds_to_wait(text: str | None) -> int:
@@ -39,18 +37,5 @@ def wait_until_finished(upload_id: UUID, seconds: int) -> None:
 
 
 def is_under_way(upload_id: UUID) -> bool:
-    uploads = Upload.objects.filter(pk=upload_id)
-    if uploads.filter(status__in=UNREAD).exists():
-        return True
-    if Analysis.objects.filter(scan__upload=upload_id, status__in=UNANSWERED).exists():
-        return not _answered(upload_id)
-    members = ArchiveMember.objects.filter(archive=upload_id)
-    return (
-        members.filter(upload__status__in=UNREAD).exists()
-        or members.filter(upload__scans__analyses__status__in=UNANSWERED).exists()
-    )
-
-
-def _answered(upload_id: UUID) -> bool:
-    """Whether an earlier model's answer speaks for the scan while a newer one is under way."""
-    return Analysis.objects.filter(scan__upload=upload_id, status=AnalysisStatus.DONE).exists()
+    state = states_of_uploads(Upload.objects.filter(pk=upload_id)).get(upload_id)
+    return state is not None and not state.finished

@@ -16,7 +16,7 @@ from webapp.accounts.models import Site, User
 from webapp.accounts.permissions import Permission
 from webapp.accounts.services import can
 from webapp.analysis.models import Analysis, AnalysisStatus
-from webapp.analysis.worklist.summaries import current_analysis
+from webapp.analysis.state import current_analysis
 from webapp.audit.services import record
 from webapp.core.errors import CodedError
 from webapp.labels.ground_truth import words_of

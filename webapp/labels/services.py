@@ -14,8 +14,8 @@ from django.utils import timezone
 from webapp.accounts.models import User
 from webapp.accounts.permissions import Permission
 from webapp.accounts.services import can
+from webapp.analysis.state import current_analysis
 from webapp.analysis.worklist import summaries
-from webapp.analysis.worklist.summaries import current_analysis
 from webapp.audit.services import record
 from webapp.core.errors import CodedError
 from webapp.labels.models import Reading, ReadScan

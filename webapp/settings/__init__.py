@@ -249,7 +249,7 @@ SPECTACULAR_SETTINGS = {
     "SERVE_PERMISSIONS": ["rest_framework.permissions.IsAuthenticated"],
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_NAME_OVERRIDES": {
-        "Stage": "webapp.api.serializers.scans.STAGES",
+        "ScanStatus": "webapp.analysis.state.ScanStatus",
         "AnalysisState": "webapp.api.serializers.scans.ANALYSIS_STATES",
         "UploadState": "webapp.scans.models.UploadStatus",
         "StudyState": "webapp.analysis.models.StudyStatus",

@@ -19,7 +19,7 @@ from tests.factories import (
 )
 from webapp.analysis import services
 from webapp.analysis.models import Analysis, AnalysisCam, StudySummary
-from webapp.analysis.selectors import progress_of
+from webapp.analysis.state import state_of
 from webapp.core.errors import CodedError
 from webapp.registry.models import ModelStatus
 from webapp.scans.models import Scan
@@ -153,7 +153,7 @@ def test_a_failed_analysis_says_why_and_is_tried_again(queued, fail, answer, own
     with pytest.raises(CodedError, match="conflict"):
         services.analysis_retry(analysis=analysis, actor=owner)
     answer(normal=0.9)
-    assert progress_of(scan).stage == "done"
+    assert state_of(scan).status == "done"
 
 
 @pytest.fixture

@@ -7,8 +7,9 @@ import pytest
 from tests.factories import ModelVersionFactory, ScanFactory, parsed, prediction
 from webapp.analysis import services
 from webapp.analysis.models import Analysis, ShadowAnalysis
-from webapp.analysis.selectors import progress_of, scan_analyses
+from webapp.analysis.selectors import scan_analyses
 from webapp.analysis.shadow import agreement, kappa, shadow_done, shadow_fail, shadows_claim, shadows_queue
+from webapp.analysis.state import state_of
 from webapp.registry.models import ModelVersion
 from webapp.scans.services import ingest_claim, upload_store
 from webapp.scans.uploads.stated_metadata import Claim
@@ -43,7 +44,7 @@ def test_a_new_scan_is_queued_for_both_and_the_reader_sees_the_active_models_ans
     say(pneumonia=0.9)
     scan.refresh_from_db()
     assert [analysis.model_version for analysis in scan_analyses(scan)] == [model]
-    assert progress_of(scan).stage == "done"
+    assert state_of(scan).status == "done"
     assert scan.study.summary.finding == "normal"
 
 

@@ -23,7 +23,8 @@ from tests.factories import (
 )
 from webapp.analysis import services
 from webapp.analysis.models import Analysis, StudySummary
-from webapp.analysis.selectors import history, progress_of
+from webapp.analysis.selectors import history
+from webapp.analysis.state import state_of
 from webapp.analysis.worklist import query as worklist_rows
 from webapp.analysis.worklist.query import Filters, neighbours, occurring, worklist, worklist_page
 from webapp.core.errors import CodedError
@@ -198,15 +199,15 @@ def test_a_history_tells_each_scans_answer_in_order_of_time(site, queued, answer
 
 def test_progress_is_told_from_upload_to_answer(site, queued, answer):
     upload = UploadFactory(site=site)
-    assert (progress_of(upload).stage, progress_of(upload).finished) == ("received", False)
+    assert (state_of(upload).status, state_of(upload).finished) == ("received", False)
     refused = UploadFactory(site=site, status="refused", refusal="too_small")
-    assert (progress_of(refused).stage, progress_of(refused).code) == ("refused", "too_small")
+    assert (state_of(refused).status, state_of(refused).reason) == ("refused", "too_small")
     failed = UploadFactory(site=site, status="failed", error_code="gave_up")
-    assert (progress_of(failed).stage, progress_of(failed).code) == ("upload_failed", "gave_up")
+    assert (state_of(failed).status, state_of(failed).reason) == ("upload_failed", "gave_up")
     scan = queued()
-    assert (progress_of(scan.upload).stage, progress_of(scan.upload).finished) == ("analysing", False)
+    assert (state_of(scan.upload).status, state_of(scan.upload).finished) == ("analysing", False)
     answer(normal=0.9)
-    assert (progress_of(scan.upload).stage, progress_of(scan.upload).finished) == ("done", True)
+    assert (state_of(scan.upload).status, state_of(scan.upload).finished) == ("done", True)
 
 
 def test_a_lease_that_runs_out_does_not_change_what_the_worklist_shows(study, queued):

@@ -1,54 +1,22 @@
 """The worklist's row of a study, made from its scans and their analyses in the transaction that changes them.
 
-A scan's current analysis is its newest finished one, else its newest: an answer is never taken away by a
-later attempt. The study's status is the least finished of its scans': analysing, failed, waiting (no model
-for it), and only then finished. An abstention is finished: the study abstains when none of its scans got
-an answer. Worst is the scan whose reported finding is abnormal, with the highest probability; after those
-the scans on which nothing reached its threshold, then the normal ones, by their likeliest abnormal finding.
+The study's status is the least finished of its scans' (`analysis.state`): analysing, failed, waiting for a
+model, and only then finished. A study abstains when none of its scans has a result. Its worst scan is the one
+with an abnormal finding of the highest probability; then come the scans on which no finding reached its
+threshold, then the normal ones, by their likeliest abnormal finding.
 """
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable
-from dataclasses import dataclass
 
-from classifier.contract import NO_MODEL_FOR_MODALITY
-from webapp.analysis.models import Analysis, AnalysisStatus, StudyStatus, StudySummary
+from webapp.analysis.models import Analysis, StudyStatus, StudySummary
+from webapp.analysis.state import State, state_of
 from webapp.analysis.worklist.search_text import who_of
 from webapp.scans.models import Scan, Study
 
 NORMAL = "normal"
-
-
-@dataclass(frozen=True)
-class State:
-    """Where one scan stands: its status on the worklist's scale, the code behind it, its current analysis."""
-
-    status: StudyStatus
-    reason: str = ""
-    analysis: Analysis | None = None
-
-
-def current_analysis(analyses: Iterable[Analysis]) -> Analysis | None:
-    """The analysis that speaks for a scan: the newest finished one, else the newest."""
-    newest = sorted(analyses, key=lambda a: a.created_at, reverse=True)
-    done = (a for a in newest if a.status == AnalysisStatus.DONE)
-    return next(done, newest[0] if newest else None)
-
-
-def scan_state(analyses: Iterable[Analysis]) -> State:
-    """Where a scan with these analyses stands."""
-    analysis = current_analysis(analyses)
-    if analysis is None:
-        return State(StudyStatus.WAITING, NO_MODEL_FOR_MODALITY)
-    if analysis.status == AnalysisStatus.FAILED:
-        return State(StudyStatus.FAILED, analysis.error_code, analysis)
-    if analysis.status != AnalysisStatus.DONE:
-        return State(StudyStatus.ANALYSING, "", analysis)
-    if analysis.withheld:
-        return State(StudyStatus.ABSTAINED, analysis.abstention, analysis)
-    return State(StudyStatus.DONE, "", analysis)
 
 
 def severity(analysis: Analysis) -> tuple[int, float]:
@@ -105,7 +73,7 @@ def severity_of(worst: Analysis | None) -> float:
 
 
 def _values(study: Study, scans: list[Scan]) -> dict[str, object]:
-    states = [(scan_state(scan.analyses.all()), scan) for scan in scans]
+    states = [(state_of(scan), scan) for scan in scans]
     answered = [(s.analysis, scan) for s, scan in states if s.status == StudyStatus.DONE and s.analysis]
     worst, worst_scan = max(answered, key=lambda pair: severity(pair[0]), default=(None, None))
     least = min((state for state, _ in states), key=lambda s: _order(s, bool(answered)))
@@ -116,7 +84,7 @@ def _values(study: Study, scans: list[Scan]) -> dict[str, object]:
     reader, read_at = read.first() or (None, None)
     return {
         "site_id": study.site_id,
-        "status": least.status,
+        "status": StudyStatus(least.status),
         "finding": finding,
         "probability": probability,
         "uncertainty": worst.uncertainty if worst else None,
@@ -135,5 +103,5 @@ def _values(study: Study, scans: list[Scan]) -> dict[str, object]:
 
 
 def _order(state: State, answered: bool) -> tuple[bool, int]:
-    order = list(StudyStatus).index(state.status)
+    order = StudyStatus.values.index(state.status)
     return (answered and state.status == StudyStatus.ABSTAINED, order)

@@ -12,7 +12,7 @@ from webapp.accounts.models import User
 from webapp.accounts.services import for_sites
 from webapp.analysis.models import Analysis, SavedView, StudyMark, StudyStatus, StudySummary
 from webapp.analysis.services import analysis_retry
-from webapp.analysis.worklist.summaries import current_analysis
+from webapp.analysis.state import current_analysis
 from webapp.core.errors import CodedError
 from webapp.scans.models import Scan, Study
 

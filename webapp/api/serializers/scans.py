@@ -9,28 +9,16 @@ from uuid import UUID
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from classifier.contract import ADVICE, DISCLAIMER, Advice, Slot
-from classifier.images.archive_listing import ARCHIVE_ADVICE, Skip
+from classifier.contract import DISCLAIMER, Advice, Slot
+from classifier.images.archive_listing import Skip
 from webapp.analysis.models import Analysis
-from webapp.analysis.selectors import progress_of
-from webapp.analysis.worklist.summaries import scan_state
+from webapp.analysis.state import ScanStatus, state_of
 from webapp.api.fields import Bytes, Key, Text, Truth
 from webapp.registry.models import ModelVersion
 from webapp.scans.models import Scan, Upload
 from webapp.scans.selectors import scan_notes
 from webapp.scans.uploads.stated_metadata import LENGTH, LINE, MODALITIES
 
-STAGES = [
-    "received",
-    "parsing",
-    "refused",
-    "upload_failed",
-    "analysing",
-    "failed",
-    "waiting",
-    "abstained",
-    "done",
-]
 ANALYSIS_STATES = ["queued", "running", "failed", "done", "abstained"]
 FAILURES = {
     "upload_failed": Advice(
@@ -148,7 +136,7 @@ class MemberSerializer(serializers.Serializer):
 
     id = serializers.UUIDField(allow_null=True)
     file = serializers.CharField(help_text="its name in the archive")
-    status = serializers.ChoiceField(choices=STAGES)
+    status = serializers.ChoiceField(choices=ScanStatus.choices)
     reason = serializers.CharField(allow_null=True)
     finding = serializers.CharField(allow_null=True)
 
@@ -168,7 +156,7 @@ class ScanSerializer(serializers.Serializer):
     """
 
     id = serializers.UUIDField()
-    status = serializers.ChoiceField(choices=STAGES)
+    status = serializers.ChoiceField(choices=ScanStatus.choices)
     reason = serializers.CharField(allow_null=True)
     detail = serializers.CharField(allow_null=True)
     remedy = serializers.CharField(allow_null=True)
@@ -195,15 +183,13 @@ class ScanSerializer(serializers.Serializer):
 def scan_answer(record: Scan | Upload, analyses: list[Analysis]) -> dict[str, Any]:
     """The API's form of a scan or of an upload that has none yet."""
     scan = record if isinstance(record, Scan) else None
-    progress = progress_of(record, analyses if scan else None)
+    state = state_of(record, analyses if scan else None)
     upload = scan.upload if scan else record
-    advice = ADVICE.get(progress.code) or FAILURES.get(progress.stage)
-    if progress.stage == "refused":
-        advice = ARCHIVE_ADVICE.get(upload.refusal_detail, advice)
+    advice = state.advice or FAILURES.get(state.status)
     return {
         "id": record.pk,
-        "status": progress.stage,
-        "reason": progress.code or None,
+        "status": state.status.value,
+        "reason": state.reason or None,
         "detail": advice.seen if advice else None,
         "remedy": advice.remedy if advice else None,
         "patient_id": scan.patient.patient_id if scan else upload.claimed_patient_id or None,
@@ -231,7 +217,7 @@ class ScanRowSerializer(serializers.Serializer):
     """A scan in a list, with the answer that speaks for it: its newest finished analysis."""
 
     id = serializers.UUIDField()
-    status = serializers.ChoiceField(choices=STAGES)
+    status = serializers.ChoiceField(choices=ScanStatus.choices)
     reason = serializers.CharField(allow_null=True)
     finding = serializers.CharField(allow_null=True, help_text="null: none is above its threshold")
     probabilities = serializers.DictField(child=serializers.FloatField(), allow_null=True)
@@ -250,7 +236,7 @@ class ScanRowSerializer(serializers.Serializer):
 
 def scan_row(scan: Scan) -> dict[str, Any]:
     """A scan of `analysis.selectors.with_answers` as lists tell it."""
-    state = scan_state(scan.analyses.all())
+    state = state_of(scan)
     analysis = state.analysis
     return {
         "id": scan.pk,

@@ -7,11 +7,10 @@ from uuid import UUID
 
 from rest_framework import serializers
 
-from webapp.analysis.archives import ArchiveProgress
-from webapp.analysis.selectors import Progress
+from webapp.analysis.state import ScanStatus, State
 from webapp.api.fields import Key
 from webapp.api.serializers.problems import ProblemSerializer
-from webapp.api.serializers.scans import STAGES, Said, SaidDate, SaidModality, ScanSerializer
+from webapp.api.serializers.scans import Said, SaidDate, SaidModality, ScanSerializer
 from webapp.scans.models import Upload, UploadStatus
 
 MOST_IDS, MOST_FILES = 500, 100
@@ -55,7 +54,7 @@ class StateSerializer(serializers.Serializer):
     """How far one upload has come; `finished` when nothing more will happen by itself."""
 
     id = serializers.UUIDField()
-    status = serializers.ChoiceField(choices=STAGES)
+    status = serializers.ChoiceField(choices=ScanStatus.choices)
     reason = serializers.CharField(allow_null=True)
     finished = serializers.BooleanField()
 
@@ -66,12 +65,13 @@ class StatesSerializer(serializers.Serializer):
     results = StateSerializer(many=True)
 
 
-def state_answer(key: UUID, progress: Progress, archive: ArchiveProgress | None) -> dict[str, Any]:
-    """Of an upload; `archive` tells of its images where it was one."""
-    stage, finished = progress.stage, progress.finished
-    if archive:
-        stage, finished = ("analysing", False) if archive.under_way else ("done", True)
-    return {"id": key, "status": stage, "reason": progress.code or None, "finished": finished}
+def state_answer(key: UUID, state: State) -> dict[str, Any]:
+    return {
+        "id": key,
+        "status": state.status.value,
+        "reason": state.reason or None,
+        "finished": state.finished,
+    }
 
 
 class BulkSerializer(serializers.Serializer):

@@ -16,7 +16,7 @@ from webapp.accounts.models import User
 from webapp.accounts.services import can, for_sites
 from webapp.analysis.selectors import scan_analyses, with_answers
 from webapp.analysis.services import analysis_retry, scan_refile
-from webapp.analysis.worklist.summaries import current_analysis
+from webapp.analysis.state import current_analysis
 from webapp.api.archives import MOST_MEMBERS, archive_answer
 from webapp.api.filters import ScanFilter
 from webapp.api.intake import bounded, idempotency_key, said_once

@@ -12,8 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from webapp.accounts.services import can, for_sites
-from webapp.analysis.archives import archives_progress
-from webapp.analysis.selectors import progress_of_uploads
+from webapp.analysis.state import states_of_uploads
 from webapp.api.filters import UploadFilter
 from webapp.api.intake import bounded, said_once
 from webapp.api.resource import Listing, Resource
@@ -115,9 +114,8 @@ class UploadStates(Resource):
         """How up to 500 uploads stand: one question for a whole folder, in a fixed number of queries."""
         ids = self.read(request, IdsSerializer)["ids"]
         uploads = for_sites(Upload.objects.filter(pk__in=ids), request.user, "scan.upload")
-        archives = archives_progress(uploads.filter(skipped__isnull=False))
-        found = progress_of_uploads(uploads)
-        return Response({"results": [state_answer(key, p, archives.get(key)) for key, p in found.items()]})
+        states = states_of_uploads(uploads)
+        return Response({"results": [state_answer(key, state) for key, state in states.items()]})
 
 
 def answer_of(request: Request, upload: Upload) -> dict[str, Any]:

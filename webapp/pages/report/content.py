@@ -15,7 +15,7 @@ from classifier.contract import DISCLAIMER
 from classifier.images.heatmap import part_shown
 from webapp.analysis.models import Analysis
 from webapp.analysis.selectors import scan_analyses
-from webapp.analysis.worklist.summaries import current_analysis
+from webapp.analysis.state import state_of
 from webapp.labels.selectors import readings_of
 from webapp.pages.display import moment, name_of_finding, person_in_words, uncertainty_word
 from webapp.pages.patients.display import age_on, label_of, sex_in_words
@@ -54,8 +54,8 @@ class Report:
 
 def report_of(request: HttpRequest, scan: Scan) -> Report:
     analyses = scan_analyses(scan)
-    analysis = current_analysis(analyses)
-    outcome = outcome_of(upload=scan.upload, scan=scan, analysis=analysis)
+    state = state_of(scan, analyses)
+    analysis, outcome = state.analysis, outcome_of(state)
     evidence = evidence_of(analyses)
     cam = evidence.get("cam")
     finding = evidence.get("cam_finding") or ""

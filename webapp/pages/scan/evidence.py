@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy
 
 from classifier.contract import worth_showing
 from webapp.analysis.models import Analysis, AnalysisStatus
-from webapp.analysis.worklist.summaries import current_analysis
+from webapp.analysis.state import current_analysis
 from webapp.pages.scan.explanations import NAMES
 from webapp.pages.scan.outcome import of_analysis
 from webapp.scans.models import Scan

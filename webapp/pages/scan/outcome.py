@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from classifier.contract import ADVICE, NO_MODEL_FOR_MODALITY, Advice, worth_showing
-from classifier.images.archive_listing import ARCHIVE_ADVICE
+from classifier.contract import worth_showing
 from webapp.analysis.models import Analysis
+from webapp.analysis.state import ScanStatus, State, state_of_scan
 from webapp.pages.display import hue_of, lower_first, name_of_finding
-from webapp.scans.models import Scan, Upload
 
 FAILED_REMEDY = gettext_lazy("Try again. If it fails again, give this code to your administrator.")
 # What failed for a reason that a person should know: what was seen, and what to do.
@@ -57,24 +56,24 @@ class Outcome:
         return states.get(self.kind, "failed" if self.kind in {"refused", "failed"} else self.hue)
 
 
-def outcome_of(*, upload: Upload, scan: Scan | None, analysis: Analysis | None) -> Outcome:
-    """How an upload stands; `analysis` is the scan's by the active model, or its latest."""
-    if scan is None:
-        return _before_scan(upload)
-    if analysis is None:
-        return _reason("waiting", _("Waiting"), NO_MODEL_FOR_MODALITY)
-    return of_analysis(analysis)
+def outcome_of(state: State) -> Outcome:
+    """The state of a scan or an upload in words."""
+    return _of_analysis(state) if state.analysis else _before_analysis(state)
 
 
 def of_analysis(analysis: Analysis) -> Outcome:
-    status = Analysis.Status
-    if analysis.status == status.FAILED:
-        return Outcome("failed", _("Analysis failed"), "", str(FAILED_REMEDY), analysis.error_code)
-    if analysis.status != status.DONE:
+    """The state of this very analysis in words, whichever is its scan's current one."""
+    return outcome_of(state_of_scan([analysis]))
+
+
+def _of_analysis(state: State) -> Outcome:
+    if state.status == ScanStatus.FAILED:
+        return Outcome("failed", _("Analysis failed"), "", str(FAILED_REMEDY), state.reason)
+    if state.status == ScanStatus.ANALYSING:
         return Outcome("analysing", _("Analysing"))
-    if analysis.withheld:
-        return _reason("abstained", _("No result"), analysis.abstention)
-    return Outcome("answered", answer_in_words(analysis), hue=hue_of(analysis.finding))
+    if state.status == ScanStatus.ABSTAINED:
+        return _reason("abstained", _("No result"), state)
+    return Outcome("answered", answer_in_words(state.analysis), hue=hue_of(state.analysis.finding))
 
 
 def answer_in_words(analysis: Analysis) -> str:
@@ -94,22 +93,23 @@ def answer_in_words(analysis: Analysis) -> str:
     return words % told
 
 
-def _before_scan(upload: Upload) -> Outcome:
-    status = Upload.Status
-    if upload.status == status.REFUSED:
-        return _reason("refused", _("Refused"), upload.refusal, ARCHIVE_ADVICE.get(upload.refusal_detail))
-    if upload.status == status.FAILED:
-        seen, remedy = FAILURES.get(upload.error_code, ("", FAILED_REMEDY))
-        return Outcome("failed", _("Processing failed"), str(seen), str(remedy), upload.error_code)
-    if upload.is_unpacked:
+def _before_analysis(state: State) -> Outcome:
+    if state.status == ScanStatus.WAITING:
+        return _reason("waiting", _("Waiting"), state)
+    if state.status == ScanStatus.REFUSED:
+        return _reason("refused", _("Refused"), state)
+    if state.status == ScanStatus.UPLOAD_FAILED:
+        seen, remedy = FAILURES.get(state.reason, ("", FAILED_REMEDY))
+        return Outcome("failed", _("Processing failed"), str(seen), str(remedy), state.reason)
+    if state.archive:
         return Outcome("filed", _("Unpacked: each image is a separate scan"))
-    if upload.status == status.DONE:
+    if state.status == ScanStatus.DONE:
         return Outcome("filed", _("Processed"))
-    return Outcome("reading", _("Processing") if upload.status == status.PARSING else _("Queued"))
+    parsing = state.status == ScanStatus.PARSING
+    return Outcome("reading", _("Processing") if parsing else _("Queued"))
 
 
-def _reason(kind: str, headline: str, code: str, advice: Advice | None = None) -> Outcome:
-    advice = advice or ADVICE.get(code)
-    if advice is None:
-        return Outcome(kind, headline, code=code)
-    return Outcome(kind, headline, advice.seen, advice.remedy, code)
+def _reason(kind: str, headline: str, state: State) -> Outcome:
+    if state.advice is None:
+        return Outcome(kind, headline, code=state.reason)
+    return Outcome(kind, headline, state.advice.seen, state.advice.remedy, state.reason)

@@ -45,7 +45,7 @@ class Entry:
 
 def entry_of(entry: HistoryEntry, *, current: Scan | None = None) -> Entry:
     scan, study, analysis = entry.scan, entry.study, entry.state.analysis
-    outcome = outcome_of(upload=None, scan=scan, analysis=analysis)
+    outcome = outcome_of(entry.state)
     answered = analysis if outcome.kind == "answered" else None
     return Entry(
         id=scan.pk,

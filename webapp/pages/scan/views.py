@@ -16,8 +16,8 @@ from webapp.accounts.services import can
 from webapp.analysis.models import Analysis, AnalysisStatus
 from webapp.analysis.selectors import HistoryEntry, history, scan_analyses
 from webapp.analysis.services import analysis_retry, analysis_reveal, scan_refile
+from webapp.analysis.state import current_analysis, state_of
 from webapp.analysis.worklist.query import neighbours
-from webapp.analysis.worklist.summaries import current_analysis
 from webapp.core.errors import CodedError
 from webapp.pages.access import active_site, demand
 from webapp.pages.display import moment
@@ -125,11 +125,12 @@ def _evidence(request: HttpRequest, found: Scan | Upload, other_id: UUID | None 
     other = _beside(request, scan, other_id) if other_id else None
     upload = scan.upload if scan else found
     analyses = scan_analyses(scan) if scan else []
-    current = current_analysis(analyses)
+    state = state_of(found, analyses if scan else None)
+    current = state.analysis
     return {
         "scan": scan,
         "upload": upload,
-        "outcome": outcome_of(upload=upload, scan=scan, analysis=current),
+        "outcome": outcome_of(state),
         "newer_under_way": any(a.status in UNFINISHED for a in analyses if a != current),
         "notes": notes_of(scan) if scan else [],
         "may_retry": can(request.user, "scan.upload", found.site),

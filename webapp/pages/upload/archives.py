@@ -22,7 +22,7 @@ MOST_NAMES = 6
 def archive_answers(uploads: Iterable[Upload]) -> dict[UUID, dict[str, Any]]:
     """For each unpacked archive among the uploads what its row shows beyond any other's; two queries."""
     archives = [upload for upload in uploads if upload.is_unpacked]
-    progress, members = archives_progress(archives), _members(archives)
+    progress, members = archives_progress(archive.pk for archive in archives), _members(archives)
     answers = {}
     for archive in archives:
         outcome = outcome_of_archive(progress[archive.pk], archive.skipped)

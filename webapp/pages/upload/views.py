@@ -22,7 +22,7 @@ from classifier.images.archive_listing import ARCHIVE_ADVICE, TOO_MUCH
 from classifier.images.limits import MAX_FILE_BYTES
 from webapp.accounts.models import User
 from webapp.accounts.services import can, for_sites
-from webapp.analysis.worklist.summaries import current_analysis
+from webapp.analysis.state import state_of_scan, state_of_upload
 from webapp.core.errors import CodedError
 from webapp.pages.access import active_site, at_active_site, demand
 from webapp.pages.display import moment
@@ -172,9 +172,7 @@ def answers(uploads: QuerySet[Upload], user: User) -> list[dict[str, Any]]:
 def answer(upload: Upload, *, in_full: bool) -> dict[str, Any]:
     """One upload's row; a result is given for its first scan."""
     scan = next(iter(upload.scans.all()), None) if in_full else None
-    outcome = outcome_of(
-        upload=upload, scan=scan, analysis=current_analysis(scan.analyses.all()) if scan else None
-    )
+    outcome = outcome_of(state_of_scan(scan.analyses.all()) if scan else state_of_upload(upload))
     found = {
         "id": str(upload.pk),
         "name": upload.called,
