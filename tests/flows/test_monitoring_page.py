@@ -47,7 +47,7 @@ def answered(hilum):
         environment = inherited | {
             "HILUM_ENV": "demo",
             "HILUM_DATA": str(hilum.data),
-            "HILUM_DRIFT_REFERENCE": "100",
+            "HILUM_DRIFT_BASELINE": "100",
             "DJANGO_SETTINGS_MODULE": "webapp.settings",
             "PYTHONPATH": str(ROOT),
         }

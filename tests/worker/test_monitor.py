@@ -14,8 +14,15 @@ from tests import factories
 from webapp.labels.models import Label
 from webapp.monitoring import services
 from webapp.monitoring.kinds import Kind
-from webapp.monitoring.models import Alarm, Baseline, Observation, Round, Summary, Verdict
-from webapp.monitoring.selectors import charts, round_in_force
+from webapp.monitoring.models import (
+    Alarm,
+    Baseline,
+    MonitoringRun,
+    MonitoringSummary,
+    Observation,
+    ReaderFeedback,
+)
+from webapp.monitoring.selectors import charts, current_run
 from webapp.scans.models import Upload
 from webapp.training.models import TrainingRun
 from webapp.training.schedules import schedule_set
@@ -31,7 +38,7 @@ START = datetime(2026, 11, 1, tzinfo=UTC)
 @pytest.fixture(autouse=True)
 def small(settings, monkeypatch):
     """A small reference, parted alike each time: by a random id, a change seems earlier now and then."""
-    settings.HILUM_DRIFT_REFERENCE = 100
+    settings.HILUM_DRIFT_BASELINE = 100
     fit = martingale.fit
     monkeypatch.setattr(martingale, "fit", lambda sample, names, seed: fit(sample, names, seed=0))
 
@@ -51,26 +58,26 @@ def test_the_first_cases_are_the_reference_and_what_follows_is_watched(site, ver
     assert not Baseline.objects.exists()
     factories.answers(site, version, 41, seed=1, at=later(99))
     watch(site, version, Kind.PIXELS)
-    baseline, round = Baseline.objects.get(), Round.objects.get()
+    baseline, run = Baseline.objects.get(), MonitoringRun.objects.get()
     assert (baseline.cases, baseline.since, baseline.until) == (100, START, later(99))
-    assert (round.number, round.cases, round.latest) == (1, 40, later(139))
-    assert 0 < round.capital <= round.highest < 100
-    assert len(round.points) == 40
-    assert set(round.by_score) >= {"distance", "brightness", "grain"}
+    assert (run.number, run.cases, run.latest) == (1, 40, later(139))
+    assert 0 < run.martingale <= run.max_martingale < 100
+    assert len(run.points) == 40
+    assert set(run.by_score) >= {"distance", "brightness", "grain"}
     assert not Alarm.objects.exists()
 
 
 def test_looking_again_changes_nothing_and_later_cases_go_on_with_the_round(site, version):
     factories.answers(site, version, 140)
     watch(site, version, Kind.FEATURES)
-    before = Round.objects.values().get()
+    before = MonitoringRun.objects.values().get()
     watch(site, version, Kind.FEATURES)
-    assert Round.objects.values().get() == before
+    assert MonitoringRun.objects.values().get() == before
     factories.answers(site, version, 10, seed=1, at=later(140))
     watch(site, version, Kind.FEATURES)
-    round = Round.objects.get()
-    assert (round.cases, round.number) == (50, 1)
-    assert round.points[0] == before["points"][0]
+    run = MonitoringRun.objects.get()
+    assert (run.cases, run.number) == (50, 1)
+    assert run.points[0] == before["points"][0]
 
 
 def test_a_change_raises_one_alarm_that_says_what_and_since_when(site, version):
@@ -82,7 +89,7 @@ def test_a_change_raises_one_alarm_that_says_what_and_since_when(site, version):
     assert abs(alarm.since - later(160)) < timedelta(minutes=60)
     assert alarm.detail["is"] > alarm.detail["was"] + 1
     assert 35 <= alarm.detail["cases"] <= 45
-    assert (alarm.kind, alarm.model_version, alarm.round) == ("pixels", version, Round.objects.get())
+    assert (alarm.kind, alarm.model_version, alarm.run) == ("pixels", version, MonitoringRun.objects.get())
 
 
 def test_an_alarm_starts_the_training_that_a_plan_wants_on_drift(site, version, person):
@@ -100,8 +107,8 @@ def test_a_round_that_is_full_is_followed_by_another(site, version, monkeypatch)
     monkeypatch.setattr("classifier.drift.martingale.ROUND", 30)
     factories.answers(site, version, 175)
     watch(site, version, Kind.PIXELS)
-    rounds = Round.objects.order_by("number")
-    assert [(r.number, r.cases, r.ended_at is None) for r in rounds] == [
+    runs = MonitoringRun.objects.order_by("number")
+    assert [(r.number, r.cases, r.ended_at is None) for r in runs] == [
         (1, 30, False),
         (2, 30, False),
         (3, 15, True),
@@ -115,11 +122,11 @@ def test_after_a_change_was_accepted_the_new_cases_become_the_reference(site, ve
     watch(site, version, Kind.PIXELS)
     services.alarm_close(alarm=Alarm.objects.get(), actor=ada, outcome="accepted", comment="New scanner.")
     watch(site, version, Kind.PIXELS)
-    round = round_in_force(site, version, Kind.PIXELS)
-    assert abs(round.baseline.since - later(150)) < timedelta(hours=1)
-    assert round.cases > 20
+    run = current_run(site, version, Kind.PIXELS)
+    assert abs(run.baseline.since - later(150)) < timedelta(hours=1)
+    assert run.cases > 20
     assert Alarm.objects.count() == 1
-    assert round.capital < 100
+    assert run.martingale < 100
 
 
 @pytest.mark.parametrize("kind", [Kind.PREDICTIONS, Kind.ABSTENTIONS])
@@ -172,14 +179,14 @@ def test_labels_that_come_later_become_verdicts_and_performance(site, version, o
     uncertain = factories.answers(site, version, 1, seed=4)[0]
     label(uncertain, owner, pneumonia="uncertain")
     MonitorJob().step()
-    verdicts = Verdict.objects.filter(source="label")
-    assert verdicts.count() == 60
-    one = verdicts.get(analysis=made[1])
+    reader_feedback = ReaderFeedback.objects.filter(source="label")
+    assert reader_feedback.count() == 60
+    one = reader_feedback.get(analysis=made[1])
     assert one.truth == {f: f == made[1].finding for f in factories.FINDINGS}
     expected = np.mean([(p - (f == made[1].finding)) ** 2 for f, p in made[1].probabilities.items()])
     assert one.loss == pytest.approx(expected)
     assert one.overrides is False
-    body = Summary.objects.get(site=site).body
+    body = MonitoringSummary.objects.get(site=site).body
     assert body["labelled"] == 60
     found = body["performance"]["pneumonia"]
     assert found["present"] + found["absent"] == 60
@@ -191,7 +198,7 @@ def test_a_label_that_is_corrected_corrects_the_verdict_in_its_place(site, versi
     (analysis,) = factories.answers(site, version, 1)
     first = label(analysis, owner, **{analysis.finding: "present"})
     MonitorJob().step()
-    before = Verdict.objects.get()
+    before = ReaderFeedback.objects.get()
     assert before.overrides is False
     Label.objects.create(
         site=site,
@@ -203,7 +210,7 @@ def test_a_label_that_is_corrected_corrects_the_verdict_in_its_place(site, versi
         created_at=START + timedelta(days=21),
     )
     MonitorJob().step()
-    after = Verdict.objects.get()
+    after = ReaderFeedback.objects.get()
     assert (after.overrides, after.at) == (True, before.at)
 
 
@@ -239,7 +246,7 @@ def test_groups_and_weeks_add_up(site, version, settings):
     factories.answers(site, version, 30, at=now, manufacturer="Acme", withheld=0.5)
     factories.answers(site, version, 12, at=now + timedelta(days=14), manufacturer="Umbra", seed=2)
     summarise(site, [version])
-    body = Summary.objects.get().body
+    body = MonitoringSummary.objects.get().body
     assert body["cases"] == 42
     assert [(g["name"], g["cases"]) for g in body["groups"]["manufacturer"]] == [("Acme", 30), ("Umbra", 12)]
     assert sum(week["cases"] for week in body["weeks"]) == 42
@@ -287,7 +294,7 @@ def test_two_workers_at_once_begin_one_reference(site, version, monkeypatch):
     from worker.jobs import monitor
 
     factories.answers(site, version, 120)
-    monkeypatch.setattr(monitor, "round_in_force", lambda *of: None)  # the other has not committed yet
+    monkeypatch.setattr(monitor, "current_run", lambda *of: None)  # the other has not committed yet
     monitor.look_at(site, [version])
     before = set(Baseline.objects.values_list("kind", flat=True))
     monitor.look_at(site, [version])

@@ -1,6 +1,6 @@
 """In which order a queue asks: what a scan scores. The highest score comes first, what has none comes last.
 
-Drift: whoever measures it says so with `drift_is_scored_by`; until then that order is not offered.
+Drift: whoever measures it says so with `register_drift_score`; until then that order is not offered.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def by_chance(scans: Collection[UUID], findings: Sequence[str], *, seed: str) ->
 _SCORES: dict[str, Score] = {QueueOrder.UNCERTAINTY: uncertainty, QueueOrder.DISAGREEMENT: disagreement}
 
 
-def drift_is_scored_by(score: Score | None) -> None:
+def register_drift_score(score: Score | None) -> None:
     """Offer the order by drift: `score(scan ids, findings)` gives scan id to how unlike the usual it is.
 
     To be called when the app that measures drift is ready. None takes the order away again.

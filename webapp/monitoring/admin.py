@@ -3,7 +3,7 @@ from __future__ import annotations
 from django.contrib import admin
 
 from webapp.core.readonly_admin import ReadOnlyAdmin
-from webapp.monitoring.models import Alarm, AlarmEvent, Baseline, Round
+from webapp.monitoring.models import Alarm, AlarmEvent, Baseline, MonitoringRun
 
 
 @admin.register(Alarm)
@@ -15,8 +15,8 @@ class AlarmAdmin(ReadOnlyAdmin):
 
 @admin.register(AlarmEvent)
 class AlarmEventAdmin(ReadOnlyAdmin):
-    list_display = ["created_at", "alarm", "act", "by", "outcome"]
-    list_filter = ["act"]
+    list_display = ["created_at", "alarm", "action", "by", "outcome"]
+    list_filter = ["action"]
     list_select_related = ["alarm", "by"]
 
 
@@ -28,8 +28,8 @@ class BaselineAdmin(ReadOnlyAdmin):
     exclude = ["data"]
 
 
-@admin.register(Round)
+@admin.register(MonitoringRun)
 class RoundAdmin(ReadOnlyAdmin):
-    list_display = ["baseline", "number", "cases", "capital", "highest", "latest", "ended_at"]
+    list_display = ["baseline", "number", "cases", "martingale", "max_martingale", "latest", "ended_at"]
     list_select_related = ["baseline"]
     exclude = ["points"]

@@ -6,8 +6,8 @@ class MonitoringConfig(AppConfig):
     label = "monitoring"
 
     def ready(self) -> None:
-        from webapp.labels.orders import drift_is_scored_by
+        from webapp.labels.orders import register_drift_score
         from webapp.monitoring import checks  # noqa: F401 (registers them)
-        from webapp.monitoring.nonconformity import strangeness
+        from webapp.monitoring.nonconformity import nonconformity_scores
 
-        drift_is_scored_by(strangeness)
+        register_drift_score(nonconformity_scores)

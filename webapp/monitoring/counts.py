@@ -1,4 +1,4 @@
-"""What there is to count of a site's answers, in the database: by week, by group, by reason."""
+"""Counts of a site's results by week, group and reason."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from django.db.models.functions import TruncWeek
 from django.utils import timezone
 
 from webapp.accounts.models import Site
-from webapp.monitoring.models import Observation, Verdict
+from webapp.monitoring.models import Observation, ReaderFeedback
 from webapp.registry.models import ModelVersion
 from webapp.scans.models import Upload
 
@@ -26,7 +26,7 @@ LABELLED_AT_MOST = 5000
 
 @dataclass
 class Tally:
-    """Counts of one week or group. `reported`: finding to how many answers reported it."""
+    """Counts of one week or group. `reported`: finding to how many results reported it."""
 
     cases: int = 0
     abstained: int = 0
@@ -36,8 +36,8 @@ class Tally:
 
 
 @dataclass(frozen=True)
-class Labelled:
-    """An answer whose truth is known: a verdict with what it is grouped by."""
+class LabelledResult:
+    """A result with known ground truth, and the groups it belongs to."""
 
     patient: UUID
     probabilities: Mapping[str, float]
@@ -47,15 +47,15 @@ class Labelled:
 
 
 def begin() -> datetime:
-    """The first moment that is told of: the Monday, in UTC, some weeks ago."""
+    """Start of the reported period: a Monday, in UTC."""
     today = timezone.now().replace(hour=0, minute=0, second=0, microsecond=0)
     return today - timedelta(days=today.weekday(), weeks=WEEKS - 1)
 
 
 def tallies(site: Site, version: ModelVersion, by: str) -> dict[Any, Tally]:
-    """Counts of the answers since `begin`, by a group's name or by `week`; three queries."""
+    """Counts of the results since `begin`, by a group's name or by `week`; three queries."""
     rows = Observation.objects.filter(site=site, model_version=version, at__gte=begin())
-    judged = Verdict.objects.filter(site=site, model_version=version, overrides__isnull=False)
+    judged = ReaderFeedback.objects.filter(site=site, model_version=version, overrides__isnull=False)
     judged = judged.filter(analysis__observation__at__gte=begin())
     if by == "week":
         rows = rows.annotate(key=TruncWeek("at"))
@@ -77,14 +77,14 @@ def tallies(site: Site, version: ModelVersion, by: str) -> dict[Any, Tally]:
 
 
 def reasons(site: Site, version: ModelVersion) -> dict[str, int]:
-    """Abstention's reasons to how many answers had them since `begin`."""
+    """Number of withheld results since `begin`, by reason."""
     rows = Observation.objects.filter(site=site, model_version=version, at__gte=begin(), withheld=True)
     counted = rows.order_by().values("analysis__abstention").annotate(n=Count("pk"))
     return {row["analysis__abstention"]: row["n"] for row in counted}
 
 
 def files(site: Site) -> tuple[dict[datetime, tuple[int, int]], dict[str, int]]:
-    """Week to (files that were read, those of them that were refused); and the refusals' reasons."""
+    """Week to (files processed, files refused); and the number of refusals by reason."""
     read = Q(status=Upload.Status.REFUSED) | Q(status=Upload.Status.DONE, skipped__isnull=True)
     rows = Upload.objects.filter(read, site=site, created_at__gte=begin()).order_by()
     refused = Count("pk", filter=Q(status=Upload.Status.REFUSED))
@@ -96,14 +96,14 @@ def files(site: Site) -> tuple[dict[datetime, tuple[int, int]], dict[str, int]]:
     )
 
 
-def labelled(site: Site, version: ModelVersion) -> list[Labelled]:
-    """The latest answers whose truth is known, since `begin`; one query."""
-    rows = Verdict.objects.filter(site=site, model_version=version, source=Verdict.Source.LABEL)
+def labelled(site: Site, version: ModelVersion) -> list[LabelledResult]:
+    """The latest results with known ground truth since `begin`; one query."""
+    rows = ReaderFeedback.objects.filter(site=site, model_version=version, source=ReaderFeedback.Source.LABEL)
     rows = rows.filter(loss__isnull=False, analysis__observation__at__gte=begin())
     named = [f"analysis__observation__{group}" for group in GROUPS]
     columns = ("analysis__scan__series__study__patient", "analysis__probabilities", "truth")
     told = rows.order_by("-at").values_list(*columns, "analysis__observation__at", *named)
     return [
-        Labelled(patient, probabilities, truth, at, dict(zip(GROUPS, groups, strict=True)))
+        LabelledResult(patient, probabilities, truth, at, dict(zip(GROUPS, groups, strict=True)))
         for patient, probabilities, truth, at, *groups in told[:LABELLED_AT_MOST]
     ]

@@ -18,4 +18,4 @@ class Kind(models.TextChoices):
 
 
 # Refusals are decided without any model.
-OF_MODELS = tuple(kind for kind in Kind if kind is not Kind.REFUSALS)
+MODEL_KINDS = tuple(kind for kind in Kind if kind is not Kind.REFUSALS)

@@ -11,7 +11,7 @@ from django.utils import timezone
 from webapp.analysis.models import Analysis
 from webapp.core.jobs.table import JobRow
 from webapp.monitoring.kinds import Kind
-from webapp.monitoring.models import Alarm, AlarmStatus, Round
+from webapp.monitoring.models import Alarm, AlarmStatus, MonitoringRun
 from webapp.scans.models import Upload
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -41,14 +41,14 @@ def _alarms() -> Iterable[Sample]:
 
 
 def _evidence() -> Iterable[Sample]:
-    rounds = Round.objects.filter(ended_at=None, baseline__ended_at=None).select_related(
+    runs = MonitoringRun.objects.filter(ended_at=None, baseline__ended_at=None).select_related(
         "baseline__site", "baseline__model_version"
     )
-    for round in rounds.defer("baseline__data", "points", "by_score"):
-        baseline = round.baseline
+    for run in runs.defer("baseline__data", "points", "by_score"):
+        baseline = run.baseline
         model = str(baseline.model_version) if baseline.model_version else ""
         labels = {"site": baseline.site.slug, "model": model, "kind": Kind(baseline.kind).value}
-        yield labels, round.capital
+        yield labels, run.martingale
 
 
 def _waiting(queues: Mapping[str, type[JobRow]]) -> Iterable[Sample]:

@@ -1,4 +1,4 @@
-"""What monitoring keeps: traits of answered images, verdicts of people, references, rounds and alarms."""
+"""Observations of analysed images, reader feedback on them, baselines, monitoring runs and alarms."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ COMMENT_AT_MOST = 1000
 
 
 class Observation(models.Model):
-    """What is kept of one answered analysis, in the order of `at`: numbers of which no image can be made.
+    """Descriptors of one finished analysis, ordered by `at`; no image can be reconstructed from them.
 
-    `pixels` and `features` are `classifier.drift.descriptors.Traits`; empty for analyses made before
-    these were kept. The groups are as they were then, empty where unknown.
+    `pixels` and `features` are empty for analyses made before these were kept. The groups are as they were
+    then, empty if unknown.
     """
 
     analysis = models.OneToOneField(
@@ -44,63 +44,60 @@ class Observation(models.Model):
         return f"observation of {self.analysis_id}"
 
 
-class VerdictSource(models.TextChoices):
+class FeedbackSource(models.TextChoices):
     READING = "reading"
     LABEL = "label"
 
 
-class Verdict(Record):
-    """What people said of an image that a model had answered, held against the answer.
+class ReaderFeedback(Record):
+    """A reading or label of an analysed image, compared with the model's result.
 
-    `at` is when monitoring first learned of it. `overrides`: it contradicts the finding that the model
-    reported; None where the model reported none or what was said leaves it open. `truth`: finding to whether
-    it is there, of labels alone, without the unknown ones; `loss` is the mean squared distance of the
-    probabilities from it.
+    `at` is when monitoring first saw it. `overrides`: it contradicts the finding that the model reported;
+    None if the model reported none or the reader left it open. `truth` (labels only): finding to whether it
+    is present, without the unknown ones; `loss` is the Brier score against it.
     """
 
-    Source = VerdictSource
+    Source = FeedbackSource
 
-    analysis = models.ForeignKey("analysis.Analysis", models.CASCADE, related_name="verdicts")
+    analysis = models.ForeignKey("analysis.Analysis", models.CASCADE, related_name="reader_feedback")
     site = models.ForeignKey("accounts.Site", models.CASCADE, related_name="+")
     model_version = models.ForeignKey("registry.ModelVersion", models.CASCADE, related_name="+")
-    source = models.CharField(max_length=16, choices=VerdictSource)
+    source = models.CharField(max_length=16, choices=FeedbackSource)
     at = models.DateTimeField()
     overrides = models.BooleanField(null=True)
     truth = models.JSONField(default=dict)
     loss = models.FloatField(null=True)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["analysis", "source"], name="verdict_once_a_source")]
+        constraints = [models.UniqueConstraint(fields=["analysis", "source"], name="feedback_once_a_source")]
         indexes = [
-            models.Index(fields=["site", "model_version", "source", "at", "id"], name="verdict_stream")
+            models.Index(fields=["site", "model_version", "source", "at", "id"], name="feedback_stream")
         ]
 
     def __str__(self) -> str:
         return f"verdict {self.id}"
 
 
-class Looked(models.Model):
-    """How far a site's readings or labels have been turned into verdicts: up to this one."""
+class FeedbackCursor(models.Model):
+    """The last reading or label of a site that was turned into reader feedback."""
 
     site = models.ForeignKey("accounts.Site", models.CASCADE, related_name="+")
-    source = models.CharField(max_length=16, choices=VerdictSource)
+    source = models.CharField(max_length=16, choices=FeedbackSource)
     at = models.DateTimeField()
     key = models.UUIDField()
 
     class Meta:
-        verbose_name_plural = "looked"
-        constraints = [models.UniqueConstraint(fields=["site", "source"], name="looked_once_a_source")]
+        constraints = [models.UniqueConstraint(fields=["site", "source"], name="feedback_cursor_once")]
 
     def __str__(self) -> str:
         return f"{self.source}s of {self.site_id} up to {self.at}"
 
 
 class Baseline(Record):
-    """The reference that a chart's stream is held against: the first cases after it was begun.
+    """The first cases of a signal at a site, which later cases are compared with.
 
-    `data` is a `classifier.drift.martingale.Reference`. The stream goes on behind `until` and
-    `until_key`. `begun_by` None: the system began it with the version. An ended one is followed by
-    another from `resumes` on.
+    `data` is what `classifier.drift.martingale` fitted. Monitoring continues after `until` and
+    `until_key`. After an accepted change the next baseline starts at `resumes`.
     """
 
     site = models.ForeignKey("accounts.Site", models.CASCADE, related_name="+")
@@ -111,7 +108,6 @@ class Baseline(Record):
     since = models.DateTimeField()
     until = models.DateTimeField()
     until_key = models.UUIDField()
-    begun_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
     ended_at = models.DateTimeField(null=True)
     resumes = models.DateTimeField(null=True)
 
@@ -120,7 +116,7 @@ class Baseline(Record):
             models.UniqueConstraint(
                 fields=["site", "model_version", "kind"],
                 condition=Q(ended_at=None),
-                name="baseline_one_in_force",
+                name="baseline_one_current",
             ),
             # Two unknown versions are not the same to a database.
             models.UniqueConstraint(
@@ -134,35 +130,37 @@ class Baseline(Record):
         return f"baseline {self.id}"
 
 
-class Round(Record):
-    """A stretch of a chart's stream, behind `after` and `after_key`, in which one capital is at stake.
+class MonitoringRun(Record):
+    """One run of the conformal test martingale over the cases after `after` and `after_key`.
 
-    `capital` is how much the bets against "nothing has changed" have made of 1, `highest` the most so far,
-    `points` [[moment, log10 of the capital], ...] a drawing of it, `by_score` what each score made.
+    `martingale` starts at 1; `max_martingale` is its maximum so far, `points` [[time, log10 value], ...] its
+    course, `by_score` the value of each score's martingale.
     """
 
-    baseline = models.ForeignKey(Baseline, models.CASCADE, related_name="rounds")
+    baseline = models.ForeignKey(Baseline, models.CASCADE, related_name="runs")
     number = models.PositiveIntegerField()
     after = models.DateTimeField()
     after_key = models.UUIDField()
     cases = models.PositiveIntegerField(default=0)
     latest = models.DateTimeField(null=True)
     latest_key = models.UUIDField(null=True)
-    capital = models.FloatField(default=1.0)
-    highest = models.FloatField(default=1.0)
+    martingale = models.FloatField(default=1.0)
+    max_martingale = models.FloatField(default=1.0)
     points = models.JSONField(default=list)
     by_score = models.JSONField(default=dict)
     ended_at = models.DateTimeField(null=True)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["baseline", "number"], name="round_once_a_number")]
+        constraints = [
+            models.UniqueConstraint(fields=["baseline", "number"], name="monitoring_run_once_a_number")
+        ]
 
     def __str__(self) -> str:
-        return f"round {self.number} of baseline {self.baseline_id}"
+        return f"run {self.number} of baseline {self.baseline_id}"
 
 
-class Summary(models.Model):
-    """The numbers of the page for one site and model version, as they were last computed."""
+class MonitoringSummary(models.Model):
+    """The figures of the monitoring page for one site and model version, as last computed."""
 
     site = models.ForeignKey("accounts.Site", models.CASCADE, related_name="+")
     model_version = models.ForeignKey("registry.ModelVersion", models.CASCADE, related_name="+")
@@ -172,7 +170,7 @@ class Summary(models.Model):
     class Meta:
         verbose_name_plural = "summaries"
         constraints = [
-            models.UniqueConstraint(fields=["site", "model_version"], name="summary_once_a_version")
+            models.UniqueConstraint(fields=["site", "model_version"], name="monitoring_summary_once")
         ]
 
     def __str__(self) -> str:
@@ -195,10 +193,10 @@ ALARM_TRANSITIONS = Transitions(
 
 
 class Alarm(StatusRow):
-    """A chart's capital reached the limit. `since`: the moment from which on cases seem to be different.
+    """A martingale reached the alarm limit. `since`: the estimated time of the change.
 
-    `detail`: `score` (which number leads), `was` and `is` (its mean in the reference, and since the change),
-    `capital`, `cases` (since the change).
+    `detail`: `score` (which changed most), `was` and `is` (its mean in the baseline and since the change),
+    `martingale`, `cases` (since the change).
     """
 
     TRANSITIONS = ALARM_TRANSITIONS
@@ -207,7 +205,7 @@ class Alarm(StatusRow):
     site = models.ForeignKey("accounts.Site", models.PROTECT, related_name="alarms")
     model_version = models.ForeignKey("registry.ModelVersion", models.PROTECT, null=True, related_name="+")
     kind = models.CharField(max_length=16, choices=Kind)
-    round = models.OneToOneField(Round, models.SET_NULL, null=True, related_name="alarm")
+    run = models.OneToOneField(MonitoringRun, models.SET_NULL, null=True, related_name="alarm")
     status = models.CharField(max_length=16, choices=AlarmStatus, default=AlarmStatus.OPEN)
     since = models.DateTimeField()
     detail = models.JSONField(default=dict)
@@ -235,7 +233,7 @@ class Alarm(StatusRow):
         return f"alarm {self.id}"
 
 
-class Act(models.TextChoices):
+class AlarmAction(models.TextChoices):
     OPENED = "opened"
     ACKNOWLEDGED = "acknowledged"
     COMMENTED = "commented"
@@ -243,15 +241,13 @@ class Act(models.TextChoices):
 
 
 class AlarmEvent(Record):
-    """A line of an alarm's trail, which triggers of the database keep. `by` None: the system.
+    """One entry of an alarm's history, made append-only by database triggers. `by` None: the system.
 
-    `outcome` says how it was closed: `passed`, `accepted` (the change is the new reference), `retired`.
+    `outcome` of a closed alarm: `passed`, `accepted` (the change is the new baseline) or `retired`.
     """
 
-    Act = Act
-
-    alarm = models.ForeignKey(Alarm, models.PROTECT, related_name="trail")
-    act = models.CharField(max_length=16, choices=Act)
+    alarm = models.ForeignKey(Alarm, models.PROTECT, related_name="history")
+    action = models.CharField(max_length=16, choices=AlarmAction)
     by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
     comment = models.CharField(max_length=COMMENT_AT_MOST, blank=True)
     outcome = models.CharField(max_length=16, blank=True)
@@ -261,4 +257,4 @@ class AlarmEvent(Record):
         default_permissions = ("view",)
 
     def __str__(self) -> str:
-        return f"{self.act} alarm {self.alarm_id}"
+        return f"{self.action} alarm {self.alarm_id}"

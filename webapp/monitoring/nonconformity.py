@@ -1,4 +1,4 @@
-"""How unlike its reference an image is: the label queue's order by drift."""
+"""Nonconformity score of an image against its baseline: orders label queues by drift."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from uuid import UUID
 from webapp.monitoring.kinds import Kind
 from webapp.monitoring.models import Baseline, Observation
 
-FAR = 8.0  # spreads beyond which one number counts no more, as in `classifier.drift.martingale`
+FAR = 8.0  # in spreads, as in `classifier.drift.martingale`
 KINDS = (Kind.PIXELS, Kind.FEATURES)
 
 Ends = tuple[Sequence[float], Sequence[float]]
 
 
-def strangeness(scans: Collection[UUID], findings: Sequence[str]) -> dict[UUID, float]:
-    """Scan id to its distance from the middle of the reference in force, in spreads, by the stranger chart.
+def nonconformity_scores(scans: Collection[UUID], findings: Sequence[str]) -> dict[UUID, float]:
+    """Scan id to its distance from the centre of the current baselinein spreads, by the larger signal.
 
-    Of the newest answer on each scan; a scan whose site and model have no reference yet is left out.
+    Uses the newest result of each scan; scans without a baseline are left out.
     """
     references: dict[tuple[UUID, UUID], dict[str, Ends]] = {}
     for held in Baseline.objects.filter(kind__in=KINDS, ended_at=None):

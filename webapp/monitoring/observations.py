@@ -1,4 +1,4 @@
-"""Keeping what is watched: traits of answered images, and people's verdicts on the answers."""
+"""Collecting what is monitored: descriptors of analysed images, and reader feedback on the results."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from webapp.analysis.models import Analysis
 from webapp.analysis.worklist.summaries import severity
 from webapp.labels.models import Label, Reading
 from webapp.labels.selectors import INCONCLUSIVE, OTHER, reference_labels
-from webapp.monitoring.models import Looked, Observation, Verdict
+from webapp.monitoring.models import FeedbackCursor, Observation, ReaderFeedback
 from webapp.monitoring.streams import SETTLED
 from webapp.scans.selectors import patient_age
 
@@ -32,14 +32,14 @@ def observe(
     features: Sequence[float] = (),
     at: datetime | None = None,
 ) -> None:
-    """Keep an answered analysis for monitoring, in the transaction that stored the answer; once."""
+    """Record a finished analysis for monitoring, once, in the transaction that stored its result."""
     row = _observation(analysis, at or timezone.now())
     row.pixels, row.features = list(pixels), list(features)
     Observation.objects.bulk_create([row], ignore_conflicts=True)
 
 
-def observe_earlier() -> int:
-    """Keep, without traits, analyses that were answered before monitoring came; answers how many."""
+def observe_backfill() -> int:
+    """Record, without descriptors, analyses finished before monitoring existed; returns how many."""
     missing = Analysis.objects.filter(status=Analysis.Status.DONE, observation=None)
     rows = missing.select_related("scan__series__study__patient").order_by("created_at")[:BATCH]
     made = [_observation(analysis, analysis.finished_at or analysis.created_at) for analysis in rows]
@@ -47,15 +47,15 @@ def observe_earlier() -> int:
     return len(made)
 
 
-def judge(site: Site) -> int:
-    """Turn what people have said since the last time into verdicts; answers how many readings and labels."""
+def collect_feedback(site: Site) -> int:
+    """Process the readings and labels added since the last call; returns how many."""
     return _judge_readings(site) + _judge_labels(site)
 
 
-def judge_again(site: Site) -> int:
-    """Verdicts that are known without a new label: a queue was closed, or a model has answered late."""
+def update_feedback(site: Site) -> int:
+    """Feedback that becomes known without a new label: a closed queue, or a late analysis."""
     unjudged = Analysis.objects.filter(status=Analysis.Status.DONE, scan__labels__site=site)
-    unjudged = unjudged.exclude(verdicts__source=Verdict.Source.LABEL)
+    unjudged = unjudged.exclude(reader_feedback__source=ReaderFeedback.Source.LABEL)
     scans = list(dict.fromkeys(unjudged.values_list("scan_id", flat=True)))
     return sum(_judge_scans(site, scans[start : start + BATCH]) for start in range(0, len(scans), BATCH))
 
@@ -77,7 +77,7 @@ def _observation(analysis: Analysis, at: datetime) -> Observation:
 
 
 def age_band(age: float | None) -> str:
-    """Band of an age in years, empty when it is unknown; the same bands as in model reports."""
+    """Band of an age in years, empty if unknown; the same bands as in evaluation reports."""
     return "" if age is None else next(name for below, name in AGES if age < below)
 
 
@@ -87,8 +87,8 @@ def _text(value: Any) -> str:
 
 @transaction.atomic
 def _judge_readings(site: Site) -> int:
-    """Each reading holds against the worst answer that stood on the page when it was signed."""
-    readings = _fresh(Reading.objects.filter(site=site), site, Verdict.Source.READING)
+    """Compare each reading with the most severe result that was shown when it was signed."""
+    readings = _fresh(Reading.objects.filter(site=site), site, ReaderFeedback.Source.READING)
     seen = {r.pk: [line["analysis"] for line in r.evidence if line.get("analysis")] for r in readings}
     wanted = {key for keys in seen.values() for key in keys}
     known = Analysis.objects.filter(pk__in=wanted, status=Analysis.Status.DONE, withheld=False).in_bulk()
@@ -96,13 +96,13 @@ def _judge_readings(site: Site) -> int:
         answered = [known[UUID(key)] for key in seen[reading.pk] if UUID(key) in known]
         if answered:
             worst = max(answered, key=severity)
-            _keep(worst, site, Verdict.Source.READING, overrides=_against(worst, reading.findings))
+            _keep(worst, site, ReaderFeedback.Source.READING, overrides=_against(worst, reading.findings))
     return len(readings)
 
 
 def _fresh(rows: QuerySet, site: Site, source: str) -> list[Any]:
-    """The next rows that were not looked at, and the mark set behind them."""
-    mark = Looked.objects.filter(site=site, source=source).first()
+    """The next unprocessed rows; moves the cursor past them."""
+    mark = FeedbackCursor.objects.filter(site=site, source=source).first()
     rows = rows.filter(created_at__lt=timezone.now() - SETTLED).order_by("created_at", "pk")
     if mark:
         later = Q(created_at__gt=mark.at) | Q(created_at=mark.at, pk__gt=mark.key)
@@ -110,7 +110,7 @@ def _fresh(rows: QuerySet, site: Site, source: str) -> list[Any]:
     found = list(rows[:BATCH])
     if found:
         last = {"at": found[-1].created_at, "key": found[-1].pk}
-        Looked.objects.update_or_create(site=site, source=source, defaults=last)
+        FeedbackCursor.objects.update_or_create(site=site, source=source, defaults=last)
     return found
 
 
@@ -123,13 +123,13 @@ def _against(analysis: Analysis, findings: Sequence[str]) -> bool | None:
 
 @transaction.atomic
 def _judge_labels(site: Site) -> int:
-    labels = _fresh(Label.objects.filter(site=site), site, Verdict.Source.LABEL)
+    labels = _fresh(Label.objects.filter(site=site), site, ReaderFeedback.Source.LABEL)
     _judge_scans(site, {label.scan_id for label in labels})
     return len(labels)
 
 
 def _judge_scans(site: Site, scans: Iterable[UUID]) -> int:
-    """Hold every answer on these scans against their reference labels; answers how many there are."""
+    """Compare every result on these scans with their ground truth; returns how many."""
     scans = list(scans)
     truths = reference_labels(site=site, scans=scans, blind_only=True)
     kept = 0
@@ -139,20 +139,20 @@ def _judge_scans(site: Site, scans: Iterable[UUID]) -> int:
         if truth:
             contradicts = not truth[analysis.finding] if analysis.finding in truth else None
             loss = sum((probabilities[f] - there) ** 2 for f, there in truth.items()) / len(truth)
-            _keep(analysis, site, Verdict.Source.LABEL, overrides=contradicts, truth=truth, loss=loss)
+            _keep(analysis, site, ReaderFeedback.Source.LABEL, overrides=contradicts, truth=truth, loss=loss)
             kept += 1
     return kept
 
 
 def known_of(said: Mapping[str, str | None], probabilities: Iterable[str]) -> dict[str, bool]:
-    """Finding to whether it is there, for the model's findings of which that is known."""
+    """Finding to whether it is present, for the model's findings with a known ground truth."""
     return {f: said[f] == "present" for f in probabilities if said.get(f) in ("present", "absent")}
 
 
 def _keep(analysis: Analysis, site: Site, source: str, **said: Any) -> None:
-    """A verdict keeps its place in the stream, whatever is said later."""
+    """Feedback keeps its place in the stream, even if it changes later."""
     version = analysis.model_version_id
-    Verdict.objects.update_or_create(
+    ReaderFeedback.objects.update_or_create(
         analysis=analysis,
         source=source,
         defaults=said,

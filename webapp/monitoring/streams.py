@@ -1,4 +1,4 @@
-"""The streams that charts watch: for each kind, the cases of one site and model version in their order."""
+"""The cases of each monitored signal at one site and model version, in order."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from django.utils import timezone
 
 from webapp.accounts.models import Site
 from webapp.monitoring.kinds import Kind
-from webapp.monitoring.models import Observation, Verdict
+from webapp.monitoring.models import Observation, ReaderFeedback
 from webapp.registry.models import ModelVersion
 from webapp.scans.models import Upload
 
-# So long after its moment a case can no longer come in before one that was looked at.
+# After this time no case can be inserted before one that was already processed.
 SETTLED = timedelta(seconds=20)
 SETTLED_UPLOAD = timedelta(minutes=10)
 LEAST, MOST = 1e-6, 1 - 1e-6
@@ -24,7 +24,7 @@ LEAST, MOST = 1e-6, 1 - 1e-6
 
 @dataclass(frozen=True)
 class Case:
-    """One case of a stream; its key orders those of one moment and breaks ties of rank."""
+    """One case of a stream; its key orders cases of the same time and breaks ties of rank."""
 
     key: uuid.UUID
     at: datetime
@@ -32,25 +32,25 @@ class Case:
 
     @property
     def draw(self) -> float:
-        """A number in 0..1 that is this case's for ever: keys are random (UUID4)."""
+        """A number in 0..1 that never changes for this case: keys are random (UUID4)."""
         return (self.key.int % 2**53) / 2**53
 
 
 @dataclass(frozen=True)
-class Mark:
-    """A place in a stream: behind the case with this key at this moment, or at the moment's beginning."""
+class StreamPosition:
+    """After the case with this key at this time; without a key: from this time on."""
 
     at: datetime
     key: uuid.UUID | None = None
 
 
 def cases(
-    site: Site, version: ModelVersion | None, kind: Kind, *, behind: Mark | None, most: int
+    site: Site, version: ModelVersion | None, kind: Kind, *, after: StreamPosition | None, most: int
 ) -> list[Case]:
-    """Up to `most` cases of a stream behind a mark (None: from its beginning)."""
+    """Up to `most` cases of a stream after a position (None: from its first case)."""
     moment, key, rows = _stream(site, version, kind)
-    if behind is not None:
-        rows = rows.filter(_behind(moment, key, behind))
+    if after is not None:
+        rows = rows.filter(_behind(moment, key, after))
     rows = rows.order_by(moment, key)[:most]
     read = {
         Kind.PIXELS: lambda row: row.pixels,
@@ -64,16 +64,18 @@ def cases(
     return [Case(row.pk, getattr(row, moment), tuple(map(float, read(row)))) for row in rows]
 
 
-def count(site: Site, version: ModelVersion | None, kind: Kind, *, behind: Mark | None, most: int) -> int:
-    """How many cases a stream has behind a mark; `most` where there are that many."""
+def count(
+    site: Site, version: ModelVersion | None, kind: Kind, *, after: StreamPosition | None, most: int
+) -> int:
+    """The number of cases in a stream after a position, at most `most`."""
     moment, key, rows = _stream(site, version, kind)
-    if behind is not None:
-        rows = rows.filter(_behind(moment, key, behind))
+    if after is not None:
+        rows = rows.filter(_behind(moment, key, after))
     return rows.order_by()[:most].count()
 
 
 def _stream(site: Site, version: ModelVersion | None, kind: Kind) -> tuple[str, str, QuerySet]:
-    """The names of the moment and of the key, and the rows."""
+    """The names of the time and key columns, and the rows."""
     now = timezone.now()
     if kind == Kind.REFUSALS:
         read = Q(status=Upload.Status.REFUSED) | Q(status=Upload.Status.DONE, skipped__isnull=True)
@@ -81,9 +83,13 @@ def _stream(site: Site, version: ModelVersion | None, kind: Kind) -> tuple[str, 
         return "created_at", "pk", uploads.only("pk", "status", "created_at")
     of = {"site": site, "model_version": version, "at__lt": now - SETTLED}
     if kind == Kind.OVERRIDES:
-        return "at", "pk", Verdict.objects.filter(**of, overrides__isnull=False)
+        return "at", "pk", ReaderFeedback.objects.filter(**of, overrides__isnull=False)
     if kind == Kind.PERFORMANCE:
-        return "at", "pk", Verdict.objects.filter(**of, source=Verdict.Source.LABEL, loss__isnull=False)
+        return (
+            "at",
+            "pk",
+            ReaderFeedback.objects.filter(**of, source=ReaderFeedback.Source.LABEL, loss__isnull=False),
+        )
     rows = Observation.objects.filter(**of)
     if kind == Kind.PREDICTIONS:
         rows = rows.select_related("analysis").only("at", "analysis__probabilities")
@@ -94,11 +100,11 @@ def _stream(site: Site, version: ModelVersion | None, kind: Kind) -> tuple[str, 
     return "at", "pk", rows
 
 
-def _behind(moment: str, key: str, mark: Mark) -> Q:
+def _behind(moment: str, key: str, mark: StreamPosition) -> Q:
     if mark.key is None:
         return Q(**{f"{moment}__gte": mark.at})
     later = Q(**{f"{moment}__gt": mark.at}) | Q(**{moment: mark.at, f"{key}__gt": mark.key})
-    # The plain bound is there for the index to follow.
+    # The redundant bound lets the database use the index.
     return later & Q(**{f"{moment}__gte": mark.at})
 
 

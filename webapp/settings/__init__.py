@@ -264,7 +264,7 @@ SPECTACULAR_SETTINGS = {
         "EventKind": "webapp.webhooks.kinds.KINDS",
         "Slot": "webapp.scans.models.SLOTS",
         "AlarmState": "webapp.monitoring.models.AlarmStatus",
-        "AlarmAct": "webapp.monitoring.models.Act",
+        "AlarmAction": "webapp.monitoring.models.AlarmAction",
         "AlarmEnd": "webapp.api.serializers.monitoring.ENDS",
         "Watched": "webapp.api.serializers.monitoring.KINDS",
     },
@@ -280,7 +280,7 @@ HILUM_WEBHOOK_NETWORKS = env("HILUM_WEBHOOK_NETWORKS")
 
 # --- Monitoring -------------------------------------------------------------------------------------
 
-HILUM_DRIFT_REFERENCE = max(100, env("HILUM_DRIFT_REFERENCE"))
+HILUM_DRIFT_BASELINE = max(100, env("HILUM_DRIFT_BASELINE"))
 HILUM_METRICS_TOKEN = env("HILUM_METRICS_TOKEN")
 HILUM_METRICS_NETWORKS = env("HILUM_METRICS_NETWORKS")
 # Without EMAIL_URL nothing is ever sent.

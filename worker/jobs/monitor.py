@@ -1,4 +1,4 @@
-"""Monitor: holds what came in against its reference, opens alarms, and sums up what the page shows."""
+"""Monitoring: compares new cases with their baseline, opens alarms, and updates the summaries."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from django.db import IntegrityError, transaction
 
 from webapp.accounts.models import Site
 from webapp.monitoring import observations, services, streams
-from webapp.monitoring.kinds import OF_MODELS, Kind
-from webapp.monitoring.models import Round
-from webapp.monitoring.selectors import begin_of, round_in_force, watched_versions
-from webapp.monitoring.services import Standing
-from webapp.monitoring.streams import Case, Mark
+from webapp.monitoring.kinds import MODEL_KINDS, Kind
+from webapp.monitoring.models import MonitoringRun
+from webapp.monitoring.selectors import baseline_start, current_run, monitored_versions
+from webapp.monitoring.services import RunState
+from webapp.monitoring.streams import Case, StreamPosition
 from webapp.registry.models import ModelVersion
 from webapp.training.schedules import start_on_drift
 from worker.jobs.alarm_mail import send_alarms
@@ -35,7 +35,7 @@ POINTS = 120
 
 
 class MonitorJob:
-    """Looks at every site's streams each minute, sums up every ten, looks for late verdicts once a day."""
+    """Updates every signal each minute, the summaries every ten, and late feedback once a day."""
 
     name = "monitor"
 
@@ -49,16 +49,16 @@ class MonitorJob:
         pass
 
     def step(self) -> bool:
-        now, versions, sites = time.monotonic(), watched_versions(), list(Site.objects.all())
+        now, versions, sites = time.monotonic(), monitored_versions(), list(Site.objects.all())
         late = now >= self._next_late
-        while late and observations.observe_earlier():
+        while late and observations.observe_backfill():
             pass
         services.alarms_retire()
         for site in sites:
-            while observations.judge(site):
+            while observations.collect_feedback(site):
                 pass
             if late:
-                observations.judge_again(site)
+                observations.update_feedback(site)
             look_at(site, versions)
         if now >= self._next_summary:
             self._next_summary = now + SUMMARY_SECONDS
@@ -70,8 +70,8 @@ class MonitorJob:
 
 
 def look_at(site: Site, versions: Sequence[ModelVersion]) -> None:
-    """Bring every chart of the site up to date."""
-    charts = [(version, kind) for version in versions for kind in OF_MODELS]
+    """Update every signal of the site."""
+    charts = [(version, kind) for version in versions for kind in MODEL_KINDS]
     for version, kind in [*charts, (None, Kind.REFUSALS)]:
         try:
             watch(site, version, kind)
@@ -82,32 +82,32 @@ def look_at(site: Site, versions: Sequence[ModelVersion]) -> None:
 
 
 def watch(site: Site, version: ModelVersion | None, kind: Kind) -> None:
-    """Bring one chart up to date: begin its reference, or go on with its round, as far as there are cases."""
+    """Update one signal: store its baseline, or continue its run with the new cases."""
     from classifier.drift import martingale
 
-    round = round_in_force(site, version, kind) or begin(site, version, kind)
-    while round is not None:
-        here = {"behind": Mark(round.after, round.after_key), "most": martingale.ROUND}
+    run = current_run(site, version, kind) or begin(site, version, kind)
+    while run is not None:
+        here = {"after": StreamPosition(run.after, run.after_key), "most": martingale.ROUND}
         count = streams.count(site, version, kind, **here)
-        if count > round.cases:
-            standing = standing_of(round, streams.cases(site, version, kind, **here))
+        if count > run.cases:
+            state = run_state(run, streams.cases(site, version, kind, **here))
             with transaction.atomic():
-                alarm = services.round_store(round=round, standing=standing)
+                alarm = services.run_store(run=run, state=state)
                 if alarm and version:
                     start_on_drift(site=site, slot=version.slot)
             if alarm:
                 logger.warning("alarm %s: %s at site %s", alarm.pk, kind, site.slug)
-        if count < martingale.ROUND or services.is_alarmed(round):
+        if count < martingale.ROUND or services.has_open_alarm(run):
             return
-        round = services.round_next(round=round)
+        run = services.run_next(run=run)
 
 
-def begin(site: Site, version: ModelVersion | None, kind: Kind) -> Round | None:
-    """The first round of a new reference, None as long as there are too few cases for one."""
+def begin(site: Site, version: ModelVersion | None, kind: Kind) -> MonitoringRun | None:
+    """The first run of a new baseline; None while there are too few cases for one."""
     from classifier.drift import martingale
 
-    here = {"behind": begin_of(site, version, kind), "most": settings.HILUM_DRIFT_REFERENCE}
-    if streams.count(site, version, kind, **here) < settings.HILUM_DRIFT_REFERENCE:
+    here = {"after": baseline_start(site, version, kind), "most": settings.HILUM_DRIFT_BASELINE}
+    if streams.count(site, version, kind, **here) < settings.HILUM_DRIFT_BASELINE:
         return None
     cases = streams.cases(site, version, kind, **here)
     sample = np.array([case.numbers for case in cases])
@@ -120,7 +120,7 @@ def begin(site: Site, version: ModelVersion | None, kind: Kind) -> Round | None:
 
 
 def names_of(kind: Kind, version: ModelVersion | None, numbers: int) -> list[str]:
-    """What the numbers of a kind's cases are called."""
+    """The names of the numbers of a signal's cases."""
     from classifier.drift.descriptors import PIXEL_NAMES
 
     if kind == Kind.PIXELS:
@@ -130,24 +130,24 @@ def names_of(kind: Kind, version: ModelVersion | None, numbers: int) -> list[str
     return [str(kind)] if numbers == 1 else [f"axis {index + 1}" for index in range(numbers)]
 
 
-def standing_of(round: Round, cases: Sequence[Case]) -> Standing:
-    """How the round stands after these cases, all that it has by now."""
+def run_state(run: MonitoringRun, cases: Sequence[Case]) -> RunState:
+    """The state of the run after all of its cases."""
     from classifier.drift import martingale
 
-    reference = martingale.Reference.from_dict(round.baseline.data)
+    reference = martingale.Reference.from_dict(run.baseline.data)
     stream = np.array([case.numbers for case in cases])
     course = martingale.watch(reference, stream, np.array([case.draw for case in cases]))
-    capital = np.nan_to_num(course.capital, posinf=1e300)
-    standing = {
+    values = np.nan_to_num(course.capital, posinf=1e300)
+    state = {
         "cases": len(cases),
         "latest": cases[-1],
-        "capital": float(capital[-1]),
-        "highest": float(capital.max()),
-        "points": points_of(cases, capital),
+        "martingale": float(values[-1]),
+        "max_martingale": float(values.max()),
+        "points": points_of(cases, values),
         "by_score": {name: min(value, 1e300) for name, value in course.by_score.items()},
     }
     if course.alarm is None:
-        return Standing(**standing)
+        return RunState(**state)
     column = reference.score_names.index(course.leading)
     changed = reference.scores(stream)[course.since :, column]
     detail = {
@@ -155,13 +155,13 @@ def standing_of(round: Round, cases: Sequence[Case]) -> Standing:
         "was": float(reference.calibration[:, column].mean()),
         "is": float(changed.mean()),
         "cases": len(changed),
-        "capital": float(capital[course.alarm]),
+        "martingale": float(values[course.alarm]),
     }
-    return Standing(**standing, since=cases[course.since].at, detail=detail)
+    return RunState(**state, since=cases[course.since].at, detail=detail)
 
 
-def points_of(cases: Sequence[Case], capital: np.ndarray) -> list[list[Any]]:
-    """[[moment, log10 of the capital], ...], the highest of each stretch where there are many."""
+def points_of(cases: Sequence[Case], values: np.ndarray) -> list[list[Any]]:
+    """[[time, log10 of the martingale], ...], thinned to the maximum of each stretch."""
     edges = np.linspace(0, len(cases), min(len(cases), POINTS) + 1).astype(int)
-    told = [first + int(capital[first:last].argmax()) for first, last in pairwise(edges)]
-    return [[cases[k].at.isoformat(), round(math.log10(max(capital[k], 1e-9)), 3)] for k in told]
+    kept = [first + int(values[first:last].argmax()) for first, last in pairwise(edges)]
+    return [[cases[k].at.isoformat(), round(math.log10(max(values[k], 1e-9)), 3)] for k in kept]

@@ -10,7 +10,7 @@ import numpy as np
 
 from webapp.accounts.models import Site
 from webapp.monitoring import counts
-from webapp.monitoring.counts import GROUPS, Labelled, Tally
+from webapp.monitoring.counts import GROUPS, LabelledResult, Tally
 from webapp.monitoring.intervals import rate
 from webapp.monitoring.services import summary_store
 from webapp.registry.models import ModelVersion
@@ -63,7 +63,7 @@ def summed(tallies: Iterable[Tally]) -> Tally:
 def by_week(
     tallies: Mapping[datetime, Tally],
     files: Mapping[datetime, tuple[int, int]],
-    truths: Sequence[Labelled],
+    truths: Sequence[LabelledResult],
     version: ModelVersion,
 ) -> list[dict[str, Any]]:
     """Every week from the first one with anything to tell, empty ones too; performance over ROLLING."""
@@ -90,7 +90,7 @@ def by_week(
 
 
 def by_group(
-    site: Site, version: ModelVersion, name: str, truths: Sequence[Labelled]
+    site: Site, version: ModelVersion, name: str, truths: Sequence[LabelledResult]
 ) -> list[dict[str, Any]]:
     """The largest groups first; the rest of a long list is put together as one, `others`."""
     tallies = counts.tallies(site, version, name)
@@ -107,7 +107,12 @@ def by_group(
 
 
 def _group(
-    label: str, tally: Tally, version: ModelVersion, truths: Sequence[Labelled], mine: Callable, name: str
+    label: str,
+    tally: Tally,
+    version: ModelVersion,
+    truths: Sequence[LabelledResult],
+    mine: Callable,
+    name: str,
 ) -> dict[str, Any]:
     of_group = [one for one in truths if mine(one.groups[name])]
     return {
@@ -118,7 +123,7 @@ def _group(
     }
 
 
-def performance(truths: Sequence[Labelled], version: ModelVersion) -> dict[str, Any]:
+def performance(truths: Sequence[LabelledResult], version: ModelVersion) -> dict[str, Any]:
     """By finding, of the cases in which it is known: how many there are, AUC, sensitivity, specificity."""
     spec = version.model_spec
     told = {}

@@ -29,13 +29,13 @@ def ada(person, client_of, site):
 @pytest.fixture
 def watched(site, version):
     factories.answers(site, version, 30)
-    stream = cases(site, version, Kind.PIXELS, behind=None, most=20)
-    round = baseline_begin(site=site, version=version, kind=Kind.PIXELS, cases=stream, data={})
-    round.points, round.cases = [["2026-11-01T02:00:00+00:00", 0.25]], 10
-    round.save()
+    stream = cases(site, version, Kind.PIXELS, after=None, most=20)
+    run = baseline_begin(site=site, version=version, kind=Kind.PIXELS, cases=stream, data={})
+    run.points, run.cases = [["2026-11-01T02:00:00+00:00", 0.25]], 10
+    run.save()
     summary_store(site=site, version=version, body={"cases": 30})
     return Alarm.objects.create(
-        site=site, model_version=version, kind=Kind.PIXELS, round=round, since=stream[-1].at
+        site=site, model_version=version, kind=Kind.PIXELS, run=run, since=stream[-1].at
     )
 
 
@@ -53,19 +53,19 @@ def test_the_summary_tells_how_every_chart_stands(ada, site, version, watched, s
     assert charts["pixels"] == {
         "kind": "pixels",
         "missing": 0,
-        "reference": 20,
-        "round": 1,
+        "baseline": 20,
+        "run": 1,
         "cases": 10,
-        "capital": 1.0,
+        "martingale": 1.0,
         "alarm": str(watched.pk),
     }
-    assert charts["features"]["missing"] == settings.HILUM_DRIFT_REFERENCE - 30
+    assert charts["features"]["missing"] == settings.HILUM_DRIFT_BASELINE - 30
 
 
 def test_the_course_of_a_chart(ada, version, watched):
     (told,) = ada.get(f"/api/v1/models/{version.pk}/monitoring/?kind=pixels").json()
-    assert (told["kind"], told["round"], told["cases"]) == ("pixels", 1, 10)
-    assert told["points"] == [{"at": "2026-11-01T02:00:00+00:00", "log10_capital": 0.25}]
+    assert (told["kind"], told["run"], told["cases"]) == ("pixels", 1, 10)
+    assert told["points"] == [{"at": "2026-11-01T02:00:00+00:00", "log10_martingale": 0.25}]
     assert ada.get(f"/api/v1/models/{version.pk}/monitoring/?kind=refusals").json() == []
     unknown = ada.get(f"/api/v1/models/{version.pk}/monitoring/?kind=pixel")
     assert (unknown.status_code, list(unknown.json()["errors"])) == (400, ["kind"])
@@ -82,7 +82,7 @@ def test_an_alarm_is_acknowledged_commented_and_closed(ada, watched):
         assert answer.status_code == 200, answer.content
     told = ada.get(address).json()
     assert (told["status"], told["closed_at"] is not None) == ("closed", True)
-    assert [(e["act"], e["by"], e["comment"]) for e in told["trail"]] == [
+    assert [(e["action"], e["by"], e["comment"]) for e in told["history"]] == [
         ("acknowledged", "ada", ""),
         ("commented", "ada", "New detector."),
         ("closed", "ada", "We keep it."),
@@ -95,7 +95,7 @@ def test_an_alarm_is_acknowledged_commented_and_closed(ada, watched):
 def test_a_comment_says_something(ada, watched, body):
     answer = ada.post(f"/api/v1/alarms/{watched.pk}/comment/", body, "json")
     assert (answer.status_code, list(answer.json()["errors"])) == (400, ["comment"])
-    assert not watched.trail.exists()
+    assert not watched.history.exists()
 
 
 def test_alarms_are_listed_by_state_and_kind_in_so_many_queries(

@@ -12,9 +12,9 @@ from webapp.audit.models import AuditEvent
 from webapp.core.errors import CodedError
 from webapp.labels.labelling import Said, case_label, queue_close
 from webapp.labels.models import LabelQueue, QueueClaim, QueueItem
-from webapp.labels.orders import drift_is_scored_by, in_order, offered_orders
+from webapp.labels.orders import in_order, offered_orders, register_drift_score
 from webapp.labels.queues import case_kept, case_next, left_for
-from webapp.monitoring.nonconformity import strangeness
+from webapp.monitoring.nonconformity import nonconformity_scores
 
 pytestmark = pytest.mark.django_db
 
@@ -86,17 +86,17 @@ def test_chance_depends_on_the_seed_and_nothing_else(scans):
 
 
 def test_drift_is_offered_once_something_measures_it(make_queue, scans):
-    drift_is_scored_by(None)
+    register_drift_score(None)
     try:
         assert "drift" not in offered_orders()
         with pytest.raises(CodedError) as caught:
             make_queue(order="drift")
         assert caught.value.fields.keys() == {"order"}
-        drift_is_scored_by(lambda keys, findings: {scans[1].pk: 3.0, scans[2].pk: 7.0})
+        register_drift_score(lambda keys, findings: {scans[1].pk: 3.0, scans[2].pk: 7.0})
         assert offered_orders() == ["uncertainty", "disagreement", "drift", "random"]
         assert order_of(make_queue(order="drift")) == [scans[2], scans[1], scans[0]]
     finally:
-        drift_is_scored_by(strangeness)
+        register_drift_score(nonconformity_scores)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from tests import factories
 from webapp.monitoring.kinds import Kind
 from webapp.monitoring.models import Alarm
-from webapp.monitoring.services import Standing, baseline_begin, round_store
+from webapp.monitoring.services import RunState, baseline_begin, run_store
 from webapp.monitoring.streams import cases
 from webapp.registry.models import ModelVersion
 
@@ -30,18 +30,16 @@ def admin(person, site):
 def alarm(site, version) -> Alarm:
     """Thirty answers were the reference; the next ten raised an alarm from the fourth on."""
     factories.answers(site, version, 40)
-    stream = cases(site, version, Kind.PIXELS, behind=None, most=100)
-    round = baseline_begin(
-        site=site, version=version, kind=Kind.PIXELS, cases=stream[:30], data={"names": []}
-    )
-    standing = Standing(
+    stream = cases(site, version, Kind.PIXELS, after=None, most=100)
+    run = baseline_begin(site=site, version=version, kind=Kind.PIXELS, cases=stream[:30], data={"names": []})
+    state = RunState(
         cases=10,
         latest=stream[-1],
-        capital=250.0,
-        highest=250.0,
+        martingale=250.0,
+        max_martingale=250.0,
         points=[[stream[-1].at.isoformat(), 2.398]],
         by_score={"brightness": 4000.0},
         since=stream[33].at,
-        detail={"score": "brightness", "was": 0.41, "is": 0.62, "cases": 7, "capital": 120.0},
+        detail={"score": "brightness", "was": 0.41, "is": 0.62, "cases": 7, "martingale": 120.0},
     )
-    return round_store(round=round, standing=standing)
+    return run_store(run=run, state=state)

@@ -12,24 +12,24 @@ from tests import factories
 from webapp.audit.models import AuditEvent
 from webapp.core.errors import CodedError
 from webapp.monitoring.kinds import Kind
-from webapp.monitoring.models import Alarm, AlarmEvent, Baseline, Round
+from webapp.monitoring.models import Alarm, AlarmEvent, Baseline, MonitoringRun
 from webapp.monitoring.selectors import (
     alarm_or_404,
     alarms_visible,
-    begin_of,
+    baseline_start,
     charts,
+    current_run,
     open_alarms,
     recipients,
-    round_in_force,
 )
 from webapp.monitoring.services import (
-    Standing,
+    RunState,
     alarm_acknowledge,
     alarm_close,
     alarm_comment,
     alarms_retire,
-    round_next,
-    round_store,
+    run_next,
+    run_store,
 )
 from webapp.monitoring.streams import cases
 from webapp.monitoring.texts import sentence
@@ -38,13 +38,13 @@ pytestmark = pytest.mark.django_db
 
 
 def trail(alarm: Alarm) -> list[tuple[str, str, str]]:
-    return [(e.act, e.by.username if e.by else "", e.comment) for e in alarm.trail.select_related("by")]
+    return [(e.action, e.by.username if e.by else "", e.comment) for e in alarm.history.select_related("by")]
 
 
-def again(alarm: Alarm) -> Standing:
-    round = alarm.round
-    latest = cases(alarm.site, alarm.model_version, Kind.PIXELS, behind=None, most=100)[-1]
-    return Standing(10, latest, 300.0, 300.0, round.points, round.by_score, alarm.since, alarm.detail)
+def again(alarm: Alarm) -> RunState:
+    run = alarm.run
+    latest = cases(alarm.site, alarm.model_version, Kind.PIXELS, after=None, most=100)[-1]
+    return RunState(10, latest, 300.0, 300.0, run.points, run.by_score, alarm.since, alarm.detail)
 
 
 def test_an_alarm_says_what_has_changed_since_when_and_leaves_a_trace(alarm, site, version):
@@ -59,16 +59,16 @@ def test_an_alarm_says_what_has_changed_since_when_and_leaves_a_trace(alarm, sit
 
 
 def test_a_round_opens_one_alarm_however_often_it_is_looked_at(alarm):
-    assert round_store(round=alarm.round, standing=again(alarm)) is None
+    assert run_store(run=alarm.run, state=again(alarm)) is None
     assert Alarm.objects.count() == 1
 
 
 def test_while_an_alarm_is_not_closed_no_other_of_its_kind_is_opened(alarm, admin):
     alarm_acknowledge(alarm=alarm, actor=admin)
-    later = round_next(round=alarm.round)
-    assert round_store(round=later, standing=again(alarm)) is None
+    later = run_next(run=alarm.run)
+    assert run_store(run=later, state=again(alarm)) is None
     alarm_close(alarm=alarm, actor=admin, outcome="passed", comment="The tube was replaced.")
-    assert round_store(round=later, standing=again(alarm)) is not None
+    assert run_store(run=later, state=again(alarm)) is not None
 
 
 def test_an_admin_acknowledges_comments_and_closes_and_all_of_it_is_kept(alarm, admin):
@@ -149,19 +149,19 @@ def test_after_a_change_that_passed_the_same_reference_is_held_against_what_come
     alarm, admin, site, version
 ):
     alarm_close(alarm=alarm, actor=admin, outcome="passed", comment="x")
-    round = round_in_force(site, version, Kind.PIXELS)
-    assert (round.number, round.baseline_id) == (2, alarm.round.baseline_id)
-    assert timezone.now() - round.after < timedelta(minutes=1)
+    run = current_run(site, version, Kind.PIXELS)
+    assert (run.number, run.baseline_id) == (2, alarm.run.baseline_id)
+    assert timezone.now() - run.after < timedelta(minutes=1)
 
 
 def test_a_change_that_is_accepted_begins_the_next_reference(alarm, admin, site, version):
     alarm_close(alarm=alarm, actor=admin, outcome="accepted", comment="We have a new scanner.")
-    assert round_in_force(site, version, Kind.PIXELS) is None
-    assert begin_of(site, version, Kind.PIXELS).at == alarm.since
-    stream = cases(site, version, Kind.PIXELS, behind=begin_of(site, version, Kind.PIXELS), most=100)
+    assert current_run(site, version, Kind.PIXELS) is None
+    assert baseline_start(site, version, Kind.PIXELS).at == alarm.since
+    stream = cases(site, version, Kind.PIXELS, after=baseline_start(site, version, Kind.PIXELS), most=100)
     assert (len(stream), stream[0].at) == (7, alarm.since)
     assert Baseline.objects.get().ended_at
-    assert Round.objects.get().ended_at
+    assert MonitoringRun.objects.get().ended_at
 
 
 def test_alarms_of_a_version_that_is_retired_are_closed_by_the_system(alarm, version):
@@ -170,7 +170,7 @@ def test_alarms_of_a_version_that_is_retired_are_closed_by_the_system(alarm, ver
     assert alarms_retire() == 1
     alarm.refresh_from_db()
     assert alarm.status == "closed"
-    assert [(e.act, e.by, e.outcome) for e in alarm.trail.all()][-1] == ("closed", None, "retired")
+    assert [(e.action, e.by, e.outcome) for e in alarm.history.all()][-1] == ("closed", None, "retired")
 
 
 def test_training_rules_can_ask_for_what_is_open(alarm, admin, site, other_site):
@@ -191,11 +191,11 @@ def test_mail_goes_to_those_who_answer_for_the_site(site, other_site, person):
 
 
 def test_charts_say_what_they_lack(alarm, site, version, settings, django_assert_max_num_queries):
-    settings.HILUM_DRIFT_REFERENCE = 100
+    settings.HILUM_DRIFT_BASELINE = 100
     factories.answers(site, version, 5, seed=1)
     with django_assert_max_num_queries(20):
         found = {chart.kind: chart for chart in charts(site, version)}
     assert (found[Kind.PIXELS].alarm, found[Kind.PIXELS].missing) == (alarm, 0)
-    assert (found[Kind.FEATURES].round, found[Kind.FEATURES].missing) == (None, 55)
+    assert (found[Kind.FEATURES].run, found[Kind.FEATURES].missing) == (None, 55)
     assert (found[Kind.REFUSALS].version, found[Kind.REFUSALS].alarm) == (None, None)
     assert found[Kind.PERFORMANCE].missing == 100

@@ -8,7 +8,15 @@ from rest_framework import serializers
 
 from webapp.api.fields import Text
 from webapp.monitoring.kinds import Kind
-from webapp.monitoring.models import COMMENT_AT_MOST, Act, Alarm, AlarmEvent, AlarmStatus, Round, Summary
+from webapp.monitoring.models import (
+    COMMENT_AT_MOST,
+    Alarm,
+    AlarmAction,
+    AlarmEvent,
+    AlarmStatus,
+    MonitoringRun,
+    MonitoringSummary,
+)
 from webapp.monitoring.selectors import Chart
 from webapp.monitoring.services import OUTCOMES
 from webapp.monitoring.texts import heading, sentence
@@ -22,7 +30,7 @@ class AlarmEventSerializer(serializers.Serializer):
     """`by` null: the system. `outcome` stands where the alarm was closed."""
 
     at = serializers.DateTimeField()
-    act = serializers.ChoiceField(choices=Act.choices)
+    action = serializers.ChoiceField(choices=AlarmAction.choices)
     by = serializers.CharField(allow_null=True)
     comment = serializers.CharField()
     outcome = serializers.ChoiceField(choices=ENDS, allow_null=True)
@@ -39,10 +47,10 @@ class AlarmSerializer(serializers.Serializer):
     heading = serializers.CharField()
     sentence = serializers.CharField()
     since = serializers.DateTimeField()
-    detail = serializers.DictField(help_text="score, was, is, cases since the change, capital")
+    detail = serializers.DictField(help_text="score, was, is, cases since the change, martingale")
     created_at = serializers.DateTimeField()
     closed_at = serializers.DateTimeField(allow_null=True)
-    trail = AlarmEventSerializer(many=True)
+    history = AlarmEventSerializer(many=True)
 
 
 def alarm_answer(alarm: Alarm) -> dict[str, Any]:
@@ -58,14 +66,14 @@ def alarm_answer(alarm: Alarm) -> dict[str, Any]:
         "detail": alarm.detail,
         "created_at": alarm.created_at,
         "closed_at": alarm.closed_at,
-        "trail": [_event(event) for event in alarm.trail.all()],
+        "history": [_event(event) for event in alarm.history.all()],
     }
 
 
 def _event(event: AlarmEvent) -> dict[str, Any]:
     return {
         "at": event.created_at,
-        "act": event.act,
+        "action": event.action,
         "by": event.by.get_username() if event.by else None,
         "comment": event.comment,
         "outcome": event.outcome or None,
@@ -73,14 +81,14 @@ def _event(event: AlarmEvent) -> dict[str, Any]:
 
 
 class ChartSerializer(serializers.Serializer):
-    """How one kind stands. `missing`: cases that the reference lacks; `capital` above 100 is an alarm."""
+    """How one kind stands. `missing`: cases the baseline lacks; an alarm opens at `martingale` 100."""
 
     kind = serializers.ChoiceField(choices=KINDS)
     missing = serializers.IntegerField()
-    reference = serializers.IntegerField(allow_null=True, help_text="cases in the reference")
-    round = serializers.IntegerField(allow_null=True)
-    cases = serializers.IntegerField(allow_null=True, help_text="in the round so far")
-    capital = serializers.FloatField(allow_null=True)
+    baseline = serializers.IntegerField(allow_null=True, help_text="cases in the baseline")
+    run = serializers.IntegerField(allow_null=True)
+    cases = serializers.IntegerField(allow_null=True, help_text="in the run so far")
+    martingale = serializers.FloatField(allow_null=True)
     alarm = serializers.UUIDField(allow_null=True)
 
 
@@ -98,26 +106,28 @@ class MonitoringSerializer(serializers.Serializer):
 
     site = serializers.UUIDField()
     false_alarms = serializers.FloatField(
-        help_text="how likely, at most, a chart raises one in a round while nothing changes, 0 to 1"
+        help_text="how likely, at most, a chart raises one in a run while nothing changes, 0 to 1"
     )
     open_alarms = serializers.IntegerField()
     models = MonitoringRowSerializer(many=True)
 
 
 def chart_answer(chart: Chart) -> dict[str, Any]:
-    round = chart.round
+    run = chart.run
     return {
         "kind": chart.kind.value,
         "missing": chart.missing,
-        "reference": round.baseline.cases if round else None,
-        "round": round.number if round else None,
-        "cases": round.cases if round else None,
-        "capital": round.capital if round else None,
+        "baseline": run.baseline.cases if run else None,
+        "run": run.number if run else None,
+        "cases": run.cases if run else None,
+        "martingale": run.martingale if run else None,
         "alarm": chart.alarm.pk if chart.alarm else None,
     }
 
 
-def version_answer(version: ModelVersion, charts: list[Chart], summary: Summary | None) -> dict[str, Any]:
+def version_answer(
+    version: ModelVersion, charts: list[Chart], summary: MonitoringSummary | None
+) -> dict[str, Any]:
     return {
         "model": version.pk,
         "name": str(version),
@@ -130,28 +140,28 @@ def version_answer(version: ModelVersion, charts: list[Chart], summary: Summary 
 
 class PointSerializer(serializers.Serializer):
     at = serializers.DateTimeField()
-    log10_capital = serializers.FloatField()
+    log10_martingale = serializers.FloatField()
 
 
 class SeriesSerializer(serializers.Serializer):
-    """The course of one chart's rounds, oldest first; each begins with a capital of 1."""
+    """The course of one chart's runs, oldest first; each begins with a martingale of 1."""
 
     kind = serializers.ChoiceField(choices=KINDS)
-    round = serializers.IntegerField()
+    run = serializers.IntegerField()
     cases = serializers.IntegerField()
-    highest = serializers.FloatField()
+    max_martingale = serializers.FloatField()
     ended_at = serializers.DateTimeField(allow_null=True)
     points = PointSerializer(many=True)
 
 
-def series_answer(kind: str, round: Round) -> dict[str, Any]:
+def series_answer(kind: str, run: MonitoringRun) -> dict[str, Any]:
     return {
         "kind": kind,
-        "round": round.number,
-        "cases": round.cases,
-        "highest": round.highest,
-        "ended_at": round.ended_at,
-        "points": [{"at": at, "log10_capital": value} for at, value in round.points],
+        "run": run.number,
+        "cases": run.cases,
+        "max_martingale": run.max_martingale,
+        "ended_at": run.ended_at,
+        "points": [{"at": at, "log10_martingale": value} for at, value in run.points],
     }
 
 

@@ -20,10 +20,10 @@ from webapp.monitoring.selectors import (
     alarm_or_404,
     alarms_visible,
     charts,
-    earlier_rounds,
+    earlier_runs,
+    monitored_versions,
     open_alarms,
     summaries,
-    watched_versions,
 )
 from webapp.registry.selectors import model_or_404
 
@@ -39,7 +39,7 @@ class Monitoring(Resource):
     def get(self, request: Request) -> Response:
         """How everything that is watched at the site stands, with rates by week and by group."""
         told = []
-        for version in watched_versions():
+        for version in monitored_versions():
             summary = next(iter(summaries([self.site], version)), None)
             told.append(shapes.version_answer(version, charts(self.site, version), summary))
         alarms = open_alarms(self.site).count()
@@ -57,18 +57,18 @@ class MonitoringSeries(Resource):
         responses=shapes.SeriesSerializer(many=True),
     )
     def get(self, request: Request, model_id: UUID) -> Response:
-        """The course of a version's charts at the site: the round in force and up to three before it."""
+        """The course of a version's charts at the site: the run in force and up to three before it."""
         version = model_or_404(request.user, model_id)
         wanted = request.query_params.get("kind")
         if wanted is not None and wanted not in set(Kind):
             raise CodedError("invalid", fields={"kind": [f"One of {', '.join(Kind)} is needed."]})
-        shown = [c for c in charts(self.site, version) if c.round and wanted in (None, c.kind.value)]
-        earlier = earlier_rounds([chart.round for chart in shown])
+        shown = [c for c in charts(self.site, version) if c.run and wanted in (None, c.kind.value)]
+        earlier = earlier_runs([chart.run for chart in shown])
         return Response(
             [
-                shapes.series_answer(chart.kind.value, round)
+                shapes.series_answer(chart.kind.value, run)
                 for chart in shown
-                for round in (*earlier[chart.round.baseline_id], chart.round)
+                for run in (*earlier[chart.run.baseline_id], chart.run)
             ]
         )
 
@@ -95,7 +95,7 @@ class AlarmDetail(Resource):
 
     @extend_schema(operation_id="alarm_retrieve", responses=shapes.AlarmSerializer)
     def get(self, request: Request, alarm_id: UUID) -> Response:
-        """One alarm with its trail."""
+        """One alarm with its history."""
         return Response(shapes.alarm_answer(alarm_or_404(request.user, alarm_id)))
 
 
@@ -123,7 +123,7 @@ class AlarmComment(_Act):
         operation_id="alarm_comment", request=shapes.SaySomethingSerializer, responses=shapes.AlarmSerializer
     )
     def post(self, request: Request, alarm_id: UUID) -> Response:
-        """Add a line to an alarm's trail."""
+        """Add a line to an alarm's history."""
         alarm = alarm_or_404(request.user, alarm_id, "alarm.manage")
         fields = self.read(request, shapes.SaySomethingSerializer)
         services.alarm_comment(alarm=alarm, actor=request.user, **fields)

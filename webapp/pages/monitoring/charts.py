@@ -24,7 +24,7 @@ class Drawing:
 
 
 def evidence(points: Sequence[Sequence]) -> Drawing:
-    """The log10 of a capital over the cases of a round, below a mark where the alarm is."""
+    """The log10 of a capital over the cases of a run, below a mark where the alarm is."""
     heights = [_height(min(max(value, LOWEST), HIGHEST), LOWEST, HIGHEST) for _, value in points]
     line = " ".join(f"{_across(k, max(len(heights), 2))},{y}" for k, y in enumerate(heights))
     return Drawing(lines=[line] if line else [], mark=_height(LIMIT, LOWEST, HIGHEST))

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy
 
 from webapp.monitoring.intervals import SMALL
 from webapp.monitoring.kinds import Kind
-from webapp.monitoring.models import Alarm, Round, Summary
+from webapp.monitoring.models import Alarm, MonitoringRun, MonitoringSummary
 from webapp.monitoring.selectors import Chart
 from webapp.monitoring.texts import CHARTS, UNITS, WATCHED, measure, score_name
 from webapp.pages.display import hue_of, name_of_finding
@@ -65,7 +65,7 @@ def rows_of(charts: Sequence[Chart]) -> list[Row]:
             watched=WATCHED[chart.kind],
             state=_state(chart),
             alarm=chart.alarm,
-            drawing=evidence(chart.round.points) if chart.round and chart.round.points else None,
+            drawing=evidence(chart.run.points) if chart.run and chart.run.points else None,
             leading=_leading(chart),
         )
         for chart in charts
@@ -135,7 +135,7 @@ def groups_of(body: dict[str, Any]) -> list[tuple[str, list[dict[str, Any]]]]:
     ]
 
 
-def sites_of(summaries: Sequence[Summary]) -> list[dict[str, Any]]:
+def sites_of(summaries: Sequence[MonitoringSummary]) -> list[dict[str, Any]]:
     """One line a site, of the same version; nothing for a single one."""
     if len(summaries) < 2:
         return []
@@ -170,26 +170,26 @@ def _state(chart: Chart) -> str:
     unit = UNITS[chart.kind]
     if chart.alarm:
         return f"{measure(chart.alarm)}."
-    if chart.round is None and not chart.missing:
+    if chart.run is None and not chart.missing:
         return _("The reference is being made.")
-    if chart.round is None:
-        there = settings.HILUM_DRIFT_REFERENCE - chart.missing
+    if chart.run is None:
+        there = settings.HILUM_DRIFT_BASELINE - chart.missing
         return _("Collecting the reference: %(there)s of %(wanted)s %(unit)s.") % {
             "there": there,
-            "wanted": settings.HILUM_DRIFT_REFERENCE,
+            "wanted": settings.HILUM_DRIFT_BASELINE,
             "unit": unit,
         }
-    if not chart.round.cases:
+    if not chart.run.cases:
         return _("No %(unit)s yet after the reference.") % {"unit": unit}
-    return _("Nothing unusual in %(number)s %(unit)s.") % {"number": f"{chart.round.cases:,}", "unit": unit}
+    return _("Nothing unusual in %(number)s %(unit)s.") % {"number": f"{chart.run.cases:,}", "unit": unit}
 
 
 def _leading(chart: Chart) -> str:
     """What the bets have won most on, where they have won anything to speak of."""
-    round: Round | None = chart.round
-    if round is None or chart.alarm or round.capital < 10 or not round.by_score:
+    run: MonitoringRun | None = chart.run
+    if run is None or chart.alarm or run.martingale < 10 or not run.by_score:
         return ""
-    return score_name(chart.kind, max(round.by_score, key=round.by_score.__getitem__))
+    return score_name(chart.kind, max(run.by_score, key=run.by_score.__getitem__))
 
 
 def _group(name: str, row: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
@@ -222,6 +222,6 @@ def _few(rate: dict[str, Any]) -> str:
 
 
 def _top(rates: Sequence[dict[str, Any]]) -> float:
-    """A round share that all of the values stay below: 10, 25, 50 or 100 per cent."""
-    highest = max((rate["value"] or 0.0 for rate in rates), default=0.0)
-    return next(top for top in (0.1, 0.25, 0.5, 1.0) if highest < top or top == 1.0)
+    """A run share that all of the values stay below: 10, 25, 50 or 100 per cent."""
+    max_martingale = max((rate["value"] or 0.0 for rate in rates), default=0.0)
+    return next(top for top in (0.1, 0.25, 0.5, 1.0) if max_martingale < top or top == 1.0)

@@ -15,7 +15,7 @@ from webapp.accounts.services import can, for_sites
 from webapp.core.errors import CodedError
 from webapp.monitoring import services
 from webapp.monitoring.models import Alarm, AlarmStatus
-from webapp.monitoring.selectors import alarm_or_404, alarms_visible, charts, summaries, watched_versions
+from webapp.monitoring.selectors import alarm_or_404, alarms_visible, charts, monitored_versions, summaries
 from webapp.monitoring.texts import OUTCOMES, cases, heading, measure
 from webapp.pages.access import active_site, at_active_site
 from webapp.pages.models.views import SLOTS
@@ -28,7 +28,7 @@ ALARMS_AT_MOST = 20
 @require_safe
 @at_active_site("model.view")
 def page(request: HttpRequest) -> HttpResponse:
-    site, versions = active_site(request), watched_versions()
+    site, versions = active_site(request), monitored_versions()
     version = _chosen(versions, request.GET.get("slot", ""))
     alarms = list(alarms_visible(request.user).filter(site=site).order_by("-created_at")[:ALARMS_AT_MOST])
     context = {
@@ -114,7 +114,7 @@ def _told(alarm: Alarm) -> dict[str, object]:
         "heading": heading(alarm),
         "measure": measure(alarm),
         "cases": cases(alarm),
-        "trail": [
-            {"event": event, "outcome": OUTCOMES.get(event.outcome, "")} for event in alarm.trail.all()
+        "history": [
+            {"event": event, "outcome": OUTCOMES.get(event.outcome, "")} for event in alarm.history.all()
         ],
     }

@@ -10,7 +10,7 @@ from tests import factories
 from webapp.monitoring.intervals import rate
 from webapp.monitoring.kinds import Kind
 from webapp.monitoring.models import Alarm
-from webapp.monitoring.services import Standing, baseline_begin, round_store, summary_store
+from webapp.monitoring.services import RunState, baseline_begin, run_store, summary_store
 from webapp.monitoring.streams import cases
 from webapp.pages.monitoring import charts
 from webapp.pages.monitoring.display import auc_in_words, in_percent
@@ -36,12 +36,12 @@ def text(answer) -> str:
 
 def alarm_at(site, version, *, raised: bool = True) -> Alarm | None:
     factories.answers(site, version, 40)
-    stream = cases(site, version, Kind.PIXELS, behind=None, most=100)
-    round = baseline_begin(site=site, version=version, kind=Kind.PIXELS, cases=stream[:30], data={})
+    stream = cases(site, version, Kind.PIXELS, after=None, most=100)
+    run = baseline_begin(site=site, version=version, kind=Kind.PIXELS, cases=stream[:30], data={})
     points = [[case.at.isoformat(), 0.1 * k] for k, case in enumerate(stream[30:])]
-    detail = {"score": "brightness", "was": 0.41, "is": 0.62, "cases": 7, "capital": 120.0}
+    detail = {"score": "brightness", "was": 0.41, "is": 0.62, "cases": 7, "martingale": 120.0}
     since = {"since": stream[33].at, "detail": detail} if raised else {}
-    return round_store(round=round, standing=Standing(10, stream[-1], 250, 250, points, {}, **since))
+    return run_store(run=run, state=RunState(10, stream[-1], 250, 250, points, {}, **since))
 
 
 def test_without_a_model_there_is_nothing_to_watch(browser, owner):
@@ -49,7 +49,7 @@ def test_without_a_model_there_is_nothing_to_watch(browser, owner):
 
 
 def test_too_few_cases_are_said_with_how_many_are_missing(browser, owner, site, version, settings):
-    settings.HILUM_DRIFT_REFERENCE = 500
+    settings.HILUM_DRIFT_BASELINE = 500
     factories.answers(site, version, 20)
     shown = text(browser(owner).get(PAGE))
     assert "Nothing can be said yet" in shown
@@ -188,6 +188,6 @@ def test_summary_body_of_an_empty_site_is_shown(browser, owner, site, version):
 
 
 def _body(site):
-    from webapp.monitoring.models import Summary
+    from webapp.monitoring.models import MonitoringSummary
 
-    return Summary.objects.get(site=site).body
+    return MonitoringSummary.objects.get(site=site).body

@@ -9,7 +9,7 @@ import pytest
 from tests import factories
 from webapp.labels.orders import in_order
 from webapp.monitoring.kinds import Kind
-from webapp.monitoring.nonconformity import strangeness
+from webapp.monitoring.nonconformity import nonconformity_scores
 from worker.jobs.monitor import watch
 
 pytestmark = pytest.mark.django_db
@@ -23,11 +23,11 @@ def scan_of(site, version, *, shift: float, seed: int):
 
 
 def test_the_strangest_image_comes_first_and_one_without_a_reference_last(site, other_site, settings):
-    settings.HILUM_DRIFT_REFERENCE = 100
+    settings.HILUM_DRIFT_BASELINE = 100
     version = factories.ModelVersionFactory()
     factories.answers(site, version, 120)
     usual = scan_of(site, version, shift=0.0, seed=1)
-    assert strangeness([usual], ["normal"]) == {}, "there is no reference yet"
+    assert nonconformity_scores([usual], ["normal"]) == {}, "there is no reference yet"
     for kind in (Kind.PIXELS, Kind.FEATURES):
         watch(site, version, kind)
     strange, stranger = (scan_of(site, version, shift=shift, seed=2) for shift in (2.0, 5.0))
