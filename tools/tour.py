@@ -21,7 +21,7 @@ SIZES = {"1366": (1366, 768), "1920": (1920, 1080)}
 THEMES = ("dark", "light")
 READ_BY_KEYS = 5
 TABS_AT_MOST = 12
-ABNORMAL = ".to-sign input[name=finding]:not([value=normal])"
+ABNORMAL = ".sign-reading input[name=finding]:not([value=normal])"
 SETTLE_MS = 250
 
 
@@ -100,7 +100,9 @@ class Tour:
         self.press("d")
         self.page.locator("[data-viewer]").first.focus()
         self.press("Enter", "Enter", *["Shift+ArrowRight"] * 3, "Enter")
-        self.wait(lambda: self.page.locator("[data-said]").inner_text().startswith("Length"), "the length")
+        self.wait(
+            lambda: self.page.locator("[data-announce]").inner_text().startswith("Length"), "the length"
+        )
         self.photograph("measured")
         self.press("Delete", "v")
 
@@ -158,7 +160,7 @@ class Tour:
             page.get_by_role("button", name="Clear").click()
         self.press("j", "Enter")
         self.shown()
-        while not page.locator("[data-beside]").count():
+        while not page.locator("[data-compare]").count():
             if not page.locator("[rel=next]").count():
                 raise TourFailed("no scan has a prior")
             self.next_case()

@@ -1,29 +1,24 @@
-// Same-origin requests with Django's CSRF token; nothing of a patient ever goes into an address.
+// Same-origin requests with Django's CSRF token; patient data never goes into an address.
 export const csrf = () => document.querySelector("meta[name=csrf-token]")?.content ?? "";
 
 export async function fragment(url) {
-  const answer = await fetch(url, { headers: { "X-Requested-With": "fetch" } });
-  if (!answer.ok) throw new Error(`HTTP ${answer.status}`);
-  return answer.text();
+  const response = await fetch(url, { headers: { "X-Requested-With": "fetch" } });
+  if (!response.ok) throw new Error(`HTTP ${response.status}`);
+  return response.text();
 }
 
-export async function postJson(url, body) {
-  const headers = { "Content-Type": "application/json", Accept: "application/json", "X-CSRFToken": csrf() };
-  const answer = await fetch(url, { method: "POST", headers, body: JSON.stringify(body) });
-  if (!answer.ok) throw new Error(`HTTP ${answer.status}`);
-  return answer.json();
+/** JSON from the server; rejects with its message and remedy where it refuses. `body`, if any, is sent as JSON. */
+export async function requestJson(url, method, body) {
+  const headers = { Accept: "application/json", "X-CSRFToken": csrf(), ...(body && { "Content-Type": "application/json" }) };
+  const response = await fetch(url, { method, headers, body: body && JSON.stringify(body) });
+  if (response.ok) return response.json();
+  const problem = await response.json().catch(() => ({}));
+  throw new Error(problem.detail ? `${problem.detail} ${problem.remedy ?? ""}` : `HTTP ${response.status}`);
 }
 
-/** GET or POST without a body; rejects with the server's own words where it refuses. */
-export async function askJson(url, method) {
-  const headers = { Accept: "application/json", "X-CSRFToken": csrf() };
-  const answer = await fetch(url, { method, headers });
-  if (answer.ok) return answer.json();
-  const problem = await answer.json().catch(() => ({}));
-  throw new Error(problem.detail ? `${problem.detail} ${problem.remedy ?? ""}` : `HTTP ${answer.status}`);
-}
+export const postJson = (url, body) => requestJson(url, "POST", body);
 
-/** Calls `look` until it answers false: quickly at first, calmly later, and rarely while nobody watches. */
+/** Calls `look` until it returns false: often at first, then less, and rarely in a hidden tab. */
 export function poll(look, { first = 400, slowest = 3000 } = {}) {
   let wait = first;
   let timer = 0;

@@ -1,4 +1,4 @@
-// One place for single-key commands; silent while somebody types or a dialog is open.
+// Single-key commands; ignored while a person types or a dialog is open.
 const commands = new Map();
 
 export function onKeys(table) {

@@ -1,42 +1,31 @@
-// What every page has: theme, help sheet, site choice, times.
+// Shared by all pages: theme, keyboard help, dialogs, forms that submit on change, times.
 import { onKeys } from "./keys.js";
 import { showTimes } from "./times.js";
 
 const YEAR = 365 * 24 * 3600;
+const each = (selector, event, run) => {
+  for (const element of document.querySelectorAll(selector)) element.addEventListener(event, () => run(element));
+};
 
-function turnTheme() {
+function toggleTheme() {
   const theme = document.documentElement.dataset.theme === "light" ? "dark" : "light";
   document.documentElement.dataset.theme = theme;
   document.cookie = `theme=${theme}; path=/; max-age=${YEAR}; samesite=lax`;
 }
 
-function openHelp() {
-  document.querySelector("#help")?.showModal();
-}
+const openHelp = () => document.querySelector("#help")?.showModal();
 
-document.querySelector("[data-theme-turn]")?.addEventListener("click", turnTheme);
-document.querySelector("[data-help]")?.addEventListener("click", openHelp);
-for (const choice of document.querySelectorAll("[data-send-on-change]")) {
-  choice.addEventListener("change", () => choice.form.requestSubmit());
-}
-document.querySelector("[data-reload]")?.addEventListener("click", () => location.reload());
-for (const button of document.querySelectorAll("[data-opens]")) {
-  button.addEventListener("click", () => document.getElementById(button.dataset.opens).showModal());
-}
-for (const button of document.querySelectorAll("[data-closes]")) {
-  button.addEventListener("click", () => button.closest("dialog").close());
-}
-
-for (const dialog of document.querySelectorAll("dialog")) {
-  // Focus must not stay behind in a closed dialog, or the keys would type into it.
-  dialog.addEventListener("close", () => { if (dialog.contains(document.activeElement)) document.activeElement.blur(); });
-}
+each("[data-toggle-theme]", "click", toggleTheme);
+each("[data-help]", "click", openHelp);
+each("[data-submit-on-change]", "change", (field) => field.form.requestSubmit());
+each("[data-reload]", "click", () => location.reload());
+each("[data-open-dialog]", "click", (button) => document.getElementById(button.dataset.openDialog).showModal());
+each("[data-close-dialog]", "click", (button) => button.closest("dialog").close());
+// Focus must not stay in a closed dialog, or its fields would receive the keys.
+each("dialog", "close", (dialog) => { if (dialog.contains(document.activeElement)) document.activeElement.blur(); });
 
 const search = document.querySelector("[data-search]");
-onKeys({
-  "?": openHelp,
-  ...(search && { "/": () => search.focus() }),
-});
+onKeys({ "?": openHelp, ...(search && { "/": () => search.focus() }) });
 
 showTimes();
 setInterval(showTimes, 30_000);

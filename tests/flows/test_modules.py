@@ -82,8 +82,8 @@ def test_days_are_counted_across_months_and_summer_time(run):
 
 
 DIALOG = """async (typed) => {
-    document.body.innerHTML = `<div data-patients="/whom/"><input name="patient_id"><p data-whom></p>
-        <label data-new hidden><input type="checkbox"></label></div>`;
+    document.body.innerHTML = `<div data-patients="/whom/"><input name="patient_id"><p data-match></p>
+        <label data-create hidden><input type="checkbox"></label></div>`;
     const known = { "P-42": { label: "DOE, Jane", facts: "f", studies: 1 } };
     window.fetch = async () => new Response(JSON.stringify({ patients: known }));
     const [dialog, field] = [document.querySelector("div"), document.querySelector("[name=patient_id]")];
@@ -92,17 +92,17 @@ DIALOG = """async (typed) => {
     for (const id of typed) {
         field.value = id;
         field.dispatchEvent(new Event("input"));
-        const before = dialog.querySelector("[data-whom]").textContent;
+        const before = dialog.querySelector("[data-match]").textContent;
         await new Promise((done) => setTimeout(done, 600));
-        const box = dialog.querySelector("[data-new] input");
-        said.push([before, dialog.querySelector("[data-whom]").textContent, box.required]);
+        const box = dialog.querySelector("[data-create] input");
+        said.push([before, dialog.querySelector("[data-match]").textContent, box.required]);
     }
     return said;
 }"""
 
 
 def test_the_move_dialog_says_whom_the_identifier_is_and_asks_for_a_new_patient(run):
-    assert run("viewer/move.js", f"await ({DIALOG})(['P-42', 'P-4Z', 'P-42'])") == [
+    assert run("scan/move.js", f"await ({DIALOG})(['P-42', 'P-4Z', 'P-42'])") == [
         ["", "DOE, Jane: f; 1 study", False],
         ["", "No patient at this site has this ID.", True],
         ["", "DOE, Jane: f; 1 study", False],
@@ -112,17 +112,17 @@ def test_the_move_dialog_says_whom_the_identifier_is_and_asks_for_a_new_patient(
 def test_the_map_is_bilinear_inside_and_nothing_outside(run):
     grid = "[[0, 2], [4, 6]]"
     places = "[[0, 0], [1, 0], [0.5, 0], [0.5, 0.5], [-0.4, 0], [-0.6, 0], [1.6, 1]]"
-    values = run("viewer/overlay.js", f"{places}.map(([x, y]) => m.sampler({grid})(x, y))")
+    values = run("scan/overlay.js", f"{places}.map(([x, y]) => m.sampler({grid})(x, y))")
     assert values == [0, 2, 1, 3, 0, 0, 0]
 
 
 def test_a_grid_of_one_row_is_drawn_too(run):
-    assert run("viewer/overlay.js", "m.sampler([[1, 3]])(0.5, 0)") == 2
+    assert run("scan/overlay.js", "m.sampler([[1, 3]])(0.5, 0)") == 2
 
 
 def test_an_affine_is_turned_round(run):
     x, y = 10 * 3 + 2 * 4 + 5, -3 * 3 + 20 * 4 + 7
-    a, b, c, d, e, f = run("viewer/overlay.js", "m.inverse([10, 2, 5, -3, 20, 7])")
+    a, b, c, d, e, f = run("scan/overlay.js", "m.inverse([10, 2, 5, -3, 20, 7])")
     assert [a * x + b * y + c, d * x + e * y + f] == pytest.approx([3, 4])
 
 
@@ -134,9 +134,9 @@ PAINTED = """(() => {
 
 
 def test_a_weak_map_looks_weak_and_a_negative_one_is_not_drawn(run):
-    *_, strong = run("viewer/overlay.js", PAINTED % 2)
-    *_, weak = run("viewer/overlay.js", PAINTED % 0.2)
-    *_, against = run("viewer/overlay.js", PAINTED % -2)
+    *_, strong = run("scan/overlay.js", PAINTED % 2)
+    *_, weak = run("scan/overlay.js", PAINTED % 0.2)
+    *_, against = run("scan/overlay.js", PAINTED % -2)
     assert strong == 255
     assert weak == pytest.approx(25, abs=2)
     assert against == 0
@@ -146,7 +146,7 @@ def test_what_lies_below_the_threshold_is_not_drawn(run):
     below = (PAINTED % 0.8).replace(
         "{ rows: 10, columns: 10 }", "{ rows: 10, columns: 10 }, { threshold: 0.5 }"
     )
-    assert run("viewer/overlay.js", below) == [0, 0, 0, 0]
+    assert run("scan/overlay.js", below) == [0, 0, 0, 0]
 
 
 @pytest.mark.parametrize(
@@ -154,12 +154,12 @@ def test_what_lies_below_the_threshold_is_not_drawn(run):
 )
 def test_a_map_of_a_part_of_the_image_is_framed(run, rows, columns, framed):
     cam = "{ grids: { a: [[0, 2], [0, 1], [0, 0]] }, affine: [10, 0, 4.5, 0, 10, 4.5], scale: 2 }"
-    assert run("viewer/overlay.js", f"m.frame({cam}, {{ rows: {rows}, columns: {columns} }})") == framed
+    assert run("scan/overlay.js", f"m.frame({cam}, {{ rows: {rows}, columns: {columns} }})") == framed
 
 
 def test_the_frame_of_a_turned_map_is_turned_too(run):
     cam = "{ grids: { a: [[0, 2, 1]] }, affine: [0, 10, 4.5, 10, 0, 4.5], scale: 2 }"
-    assert run("viewer/overlay.js", f"m.frame({cam}, {{ rows: 60, columns: 60 }})") == [0, 0, 10, 30]
+    assert run("scan/overlay.js", f"m.frame({cam}, {{ rows: 60, columns: 60 }})") == [0, 0, 10, 30]
 
 
 OUTLINED = """(() => {
@@ -173,7 +173,7 @@ OUTLINED = """(() => {
 
 
 def test_an_outline_goes_round_where_the_map_is_strong(run):
-    assert run("viewer/overlay.js", OUTLINED) == [True, True, True, True, False, False]
+    assert run("scan/overlay.js", OUTLINED) == [True, True, True, True, False, False]
 
 
 @pytest.mark.parametrize(
@@ -182,14 +182,14 @@ def test_an_outline_goes_round_where_the_map_is_strong(run):
 )
 def test_colours_run_from_dark_to_pale_yellow(run, name, first, last):
     values = f"[-1, 0, 1, 9].map((value) => m.colourOf(value, '{name}'))"
-    assert run("viewer/colours.js", values) == [first, first, last, last]
+    assert run("scan/colours.js", values) == [first, first, last, last]
 
 
 def test_both_sides_colour_a_map_alike(run):
     from classifier.images.heatmap import inferno
 
     values = [step / 50 for step in range(51)]
-    ours = run("viewer/colours.js", f"{values}.map((value) => m.colourOf(value, 'inferno'))")
+    ours = run("scan/colours.js", f"{values}.map((value) => m.colourOf(value, 'inferno'))")
     np.testing.assert_allclose(ours, 255 * inferno(values), atol=1e-9)
 
 
@@ -199,10 +199,10 @@ def test_ages_are_told_in_one_unit(run):
 
 def test_words_stand_as_they_are_where_no_catalogue_is_loaded(run):
     said = "[0, 1, 2].map((n) => m.interpolate(m.ngettext('%(n)s file', '%(n)s files', n), { n }))"
-    assert run("words.js", said) == ["0 files", "1 file", "2 files"]
-    assert run("words.js", "m.interpolate(m.gettext('%(a)s of %(b)s'), { a: '$&' })") == "$& of %(b)s"
+    assert run("gettext.js", said) == ["0 files", "1 file", "2 files"]
+    assert run("gettext.js", "m.interpolate(m.gettext('%(a)s of %(b)s'), { a: '$&' })") == "$& of %(b)s"
 
 
 def test_words_are_the_catalogues_where_one_is_loaded(run):
     django = "globalThis.django = { gettext: (text) => `G ${text}`, ngettext: (one, many, n) => `N ${many}` }"
-    assert run("words.js", f"({django}, [m.gettext('a'), m.ngettext('a', 'b', 1)])") == ["G a", "N b"]
+    assert run("gettext.js", f"({django}, [m.gettext('a'), m.ngettext('a', 'b', 1)])") == ["G a", "N b"]

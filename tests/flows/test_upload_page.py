@@ -134,7 +134,7 @@ def test_a_manifest_that_contradicts_a_typed_patient_asks_first(upload):
     upload.drop(**{"a.png": "1", "manifest.csv": "image,patient\na.png,ANNA"})
     assert upload.waiting == {"a.png"}
     assert upload.patient("a.png") == "P-1"
-    assert "manifest: ANNA" in upload.row("a.png").locator(".whose").inner_text()
+    assert "manifest: ANNA" in upload.row("a.png").locator(".patient-cell").inner_text()
     upload.start()
     assert upload.sent == {"a.png": ("P-1", "")}
 
@@ -160,7 +160,7 @@ def test_days_are_counted_from_a_day_0_that_can_be_set(upload):
 def test_a_image_that_waits_says_whom_it_joins(upload):
     upload.drop(**{"a.png": "1"})
     upload.row("a.png").locator("[data-patient]").fill("P-42")
-    joins = upload.row("a.png").locator("[data-joins]")
+    joins = upload.row("a.png").locator("[data-match]")
     wait_for(lambda: joins.inner_text() == "adds to DOE, Jane (3 studies)", "whose it is", seconds=15)
     upload.row("a.png").locator("[data-patient]").fill("P-43")
     assert "DOE" not in joins.inner_text()
@@ -173,7 +173,7 @@ ZIP = "PK\x03\x04 and so on"
 def test_an_archive_is_asked_of_once_and_sent_with_its_patient(upload):
     upload.drop(**{"some.zip": ZIP})
     assert upload.waiting == {"some.zip"}
-    assert "archive" in upload.page.locator("[data-unnamed]").inner_text()
+    assert "archive" in upload.page.locator("[data-warnings]").inner_text()
     assert upload.row("some.zip").locator("[data-patient]").get_attribute("placeholder") == "from the files"
     upload.row("some.zip").locator("[data-patient]").fill("P-42")
     upload.start()

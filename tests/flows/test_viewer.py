@@ -124,7 +124,7 @@ def test_everything_is_done_by_keys(page, scans):
 
 def test_a_length_is_measured_by_keyboard_and_by_drag_in_millimetres(page, scans):
     opened(page, f"/scans/{scans[0]}/")
-    said = page.locator("[data-said]")
+    said = page.locator("[data-announce]")
     press(page, "d")
     page.locator("[data-viewer]").focus()
     press(page, "Enter", "Enter", "Enter")
@@ -231,12 +231,12 @@ def test_the_magnifier_follows_the_pointer_while_it_is_pressed(page, scans):
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     before = image_now(page)
     page.mouse.down()
-    wait_for(lambda: page.locator(".lens.seen canvas.heat").count(), "the magnifier")
+    wait_for(lambda: page.locator(".magnifier.visible canvas.heat").count(), "the magnifier")
     wait_for(lambda: image_now(page) != before, "it to show something")
-    there = page.locator(".lens").bounding_box()
+    there = page.locator(".magnifier").bounding_box()
     page.mouse.move(box["x"] + box["width"] / 2 + 90, box["y"] + box["height"] / 2, steps=3)
     wait_for(
-        lambda: page.locator(".lens").bounding_box()["x"] == pytest.approx(there["x"] + 90, abs=2),
+        lambda: page.locator(".magnifier").bounding_box()["x"] == pytest.approx(there["x"] + 90, abs=2),
         "it to follow",
     )
     page.mouse.up()

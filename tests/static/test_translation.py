@@ -25,7 +25,7 @@ WORD = re.compile(r"^[^\W\d_]{3,}[.!?]?$")
 # What goes to a person; a single word is said only there.
 SAYS = re.compile(
     r"(?:textContent|placeholder|title|text|words|parts|message|remedy|label)\s*[=:][^;{},(]*$"
-    r"|\b(?:say|show|tell|told|push|NetworkFailure)\([^(]*$|\"aria-label\", [^(]*$|&& $"
+    r"|\b(?:announce|show|say|tell|push|NetworkFailure)\([^(]*$|\"aria-label\", [^(]*$|&& $"
 )
 CODE = re.compile(r"(?:[!=]== |className = |\.font = |(?:closest|matches|querySelector(?:All)?)(?:\?\.)?\()$")
 CALL = re.compile(r"\b(?:gettext\(|ngettext\(\s*(?:\"(?:[^\"\\]|\\.)*\",\s*)?)$")

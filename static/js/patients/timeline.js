@@ -1,4 +1,4 @@
-// The patient page: from scan to scan by key.
+// The patient page: j and k move between scans.
 import { onKeys } from "../keys.js";
 
 const entries = [...document.querySelectorAll("[data-entry]")];

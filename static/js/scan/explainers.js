@@ -1,90 +1,88 @@
-// Heatmaps by other explainers: asked for when they are chosen, made by the worker, drawn when they are there.
-import { askJson, poll } from "../http.js";
+// Heatmaps by other explanation methods: requested when selected, computed by the worker, drawn when done.
+import { poll, requestJson } from "../http.js";
 
-export const OWN = "gradcam"; // the model's own map, which lies in the page
-const PATIENCE = 500; // who walks through the list by arrow keys asks for nothing on the way
+export const OWN = "gradcam"; // the model's own heatmap, which is part of the page
+const DEBOUNCE = 500; // stepping through the list by arrow keys requests nothing on the way
 
 export class Explainers {
-  #said; #answers = new Map(); #stop = () => {}; #timer = 0;
+  #status; #results = new Map(); #stop = () => {}; #timer = 0;
 
-  /** `said` is where words go; `onMaps` is told an array of {words, cam} or nulls, one a pane, once they are there. */
+  /** `onMaps` receives an array of {text, cam} or null, one a pane, once all are done. */
   constructor(onMaps) {
     this.onMaps = onMaps;
   }
 
-  attach(said) {
-    this.#said = said;
+  attach(status) {
+    this.#status = status;
   }
 
-  /** `addresses` are those of the panes' analyses, "" where there is none, with `-` in the method's place. */
+  /** `addresses`: of the panes' analyses, "" where there is none, with `-` in place of the method. */
   choose(method, addresses) {
     this.#stop();
     clearTimeout(this.#timer);
-    this.#tell();
+    this.#show();
     if (method === OWN) return;
     const urls = addresses.map((address) => address && address.replace("/-/", `/${encodeURIComponent(method)}/`));
-    if (this.#known(urls)) this.#deliver(urls);
-    else this.#timer = setTimeout(() => this.#ask(urls), PATIENCE);
+    if (this.#done(urls)) this.#deliver(urls);
+    else this.#timer = setTimeout(() => this.#request(urls), DEBOUNCE);
   }
 
-  #known(urls) { return urls.every((url) => !url || this.#answers.get(url)?.status === "done"); }
+  #done(urls) { return urls.every((url) => !url || this.#results.get(url)?.status === "done"); }
 
   #deliver(urls) {
-    this.onMaps(urls.map((url) => (url ? this.#answers.get(url) : null)));
-    this.#tell([this.#answers.get(urls[0])?.words]);
+    this.onMaps(urls.map((url) => (url ? this.#results.get(url) : null)));
+    this.#show([this.#results.get(urls[0])?.text]);
   }
 
-  async #ask(urls) {
+  async #request(urls) {
     let stopped = false;
     this.#stop = () => { stopped = true; };
-    this.#tell(["…"]);
+    this.#show(["…"]);
     const look = async (method) => {
-      for (const url of urls.filter((one) => one && this.#answers.get(one)?.status !== "done")) {
-        const answer = await askJson(url, method);
+      for (const url of urls.filter((one) => one && this.#results.get(one)?.status !== "done")) {
+        const result = await requestJson(url, method);
         if (stopped) return false;
-        this.#answers.set(url, answer);
+        this.#results.set(url, result);
       }
       return this.#report(urls);
     };
     try {
       if (!(await look("POST")) || stopped) return;
     } catch (error) {
-      if (!stopped) this.#tell([error.message], () => this.#ask(urls));
+      if (!stopped) this.#show([error.message], () => this.#request(urls));
       return;
     }
     const end = poll(() => !stopped && look("GET"), { first: 300, slowest: 1500 });
     this.#stop = () => { stopped = true; end(); };
   }
 
-  /** Says how they stand; answers whether there is something to wait for. */
+  /** Shows the state of the requests; returns whether there is something to wait for. */
   #report(urls) {
-    const answers = urls.filter(Boolean).map((url) => this.#answers.get(url));
-    const failed = answers.find((answer) => answer.status === "failed");
+    const results = urls.filter(Boolean).map((url) => this.#results.get(url));
+    const failed = results.find((result) => result.status === "failed");
     if (failed) {
-      this.#tell([failed.words, failed.remedy, failed.code], () => this.#ask(urls));
+      this.#show([failed.text, failed.remedy, failed.code], () => this.#request(urls));
       return false;
     }
-    if (this.#known(urls)) {
+    if (this.#done(urls)) {
       this.#deliver(urls);
       return false;
     }
-    this.#tell([answers.find((answer) => answer.status !== "done").words]);
+    this.#show([results.find((result) => result.status !== "done").text]);
     return true;
   }
 
-  #tell(words = [], again = null) {
-    if (!this.#said) return;
-    this.#said.replaceChildren(...words.filter(Boolean).map((text) => {
-      const line = document.createElement("p");
-      line.className = "quiet fine";
-      line.textContent = text;
-      return line;
+  #show(lines = [], retry = null) {
+    if (!this.#status) return;
+    this.#status.replaceChildren(...lines.filter(Boolean).map((line) => {
+      const paragraph = document.createElement("p");
+      paragraph.className = "quiet fine";
+      paragraph.textContent = line;
+      return paragraph;
     }));
-    if (!again) return;
-    const button = document.createElement("button");
-    button.type = "button";
-    button.textContent = this.#said.dataset.again;
-    button.addEventListener("click", again);
-    this.#said.append(button);
+    if (!retry) return;
+    const button = Object.assign(document.createElement("button"), { type: "button", textContent: this.#status.dataset.retryText });
+    button.addEventListener("click", retry);
+    this.#status.append(button);
   }
 }

@@ -1,4 +1,4 @@
-// Images as the server describes them, for Cornerstone: raw 16-bit grey levels, so no codec, worker or WASM is needed.
+// Image loader and metadata for Cornerstone: raw 16-bit grey levels, so no codec, worker or WASM is needed.
 import { Enums, imageLoader, metaData, utilities } from "@cornerstonejs/core";
 
 const SCHEME = "hilum";
@@ -6,7 +6,7 @@ const { MetadataModules } = Enums;
 const described = new Map();
 const images = new Map();
 
-/** Fetches what webapp/pages/scan/viewer.py describes, once, and answers its image id. Rejects when it does not come. */
+/** Fetches an image that webapp/pages/scan/images.py describes, once; resolves to its image id. */
 export async function fetched(image) {
   const imageId = `${SCHEME}:${image.id}`;
   described.set(imageId, image);
@@ -18,9 +18,9 @@ export async function fetched(image) {
 export const imageOf = (targetId) => described.get(targetId.replace(/^imageId:/, ""));
 
 const pixelsOf = async (image) => {
-  const answer = await fetch(image.pixels);
-  if (!answer.ok) throw new Error(`HTTP ${answer.status}`);
-  const pixels = new Uint16Array(await answer.arrayBuffer());
+  const response = await fetch(image.pixels);
+  if (!response.ok) throw new Error(`HTTP ${response.status}`);
+  const pixels = new Uint16Array(await response.arrayBuffer());
   if (pixels.length !== image.rows * image.columns) throw new Error("the image is incomplete");
   return pixels;
 };
@@ -48,7 +48,7 @@ function createImage(imageId, pixels) {
     imageId, rows, columns, height: rows, width: columns, color: false, rgba: false, numberOfComponents: 1,
     // The server has applied the modality LUT: GPU and CPU rendering disagree about it.
     slope: 1, intercept: 0, windowCenter: image.windowCenter, windowWidth: image.windowWidth,
-    minPixelValue: 0, maxPixelValue: 65535, // what may occur: what does is looked for when it is asked for
+    minPixelValue: 0, maxPixelValue: 65535, // possible values; `extremes` finds the actual ones
     invert: false, dataType: "Uint16Array",
     rowPixelSpacing, columnPixelSpacing, sizeInBytes: pixels.byteLength, voxelManager,
     getPixelData: () => pixels, getCanvas: undefined,
@@ -61,7 +61,7 @@ function plane({ rows, columns, spacing }) {
     rows, columns, rowPixelSpacing, columnPixelSpacing, pixelSpacing: [rowPixelSpacing, columnPixelSpacing],
     imageOrientationPatient: [1, 0, 0, 0, 1, 0], rowCosines: [1, 0, 0], columnCosines: [0, 1, 0],
     imagePositionPatient: [0, 0, 0], frameOfReferenceUID: "",
-    usingDefaultValues: spacing === null, // else lengths would be told in false millimetres
+    usingDefaultValues: spacing === null, // else lengths would be shown in millimetres
   };
 }
 

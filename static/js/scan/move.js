@@ -1,17 +1,17 @@
-// The move dialog: says whom the typed identifier is, and makes a new patient only when it is asked to.
+// The move dialog: shows which patient the entered ID belongs to, and creates a patient only on request.
 import { postJson } from "../http.js";
 import { gettext, interpolate, ngettext } from "../gettext.js";
 
 export function watchMove(dialog) {
-  const [field, whom, offer] = ["[name=patient_id]", "[data-whom]", "[data-new]"].map((part) => dialog.querySelector(part));
-  const fresh = offer.querySelector("input");
+  const [field, match, create] = ["[name=patient_id]", "[data-match]", "[data-create]"].map((part) => dialog.querySelector(part));
+  const checkbox = create.querySelector("input");
   let timer = 0;
 
-  const show = (words, { isNew = false } = {}) => {
-    whom.textContent = words;
-    offer.hidden = !isNew;
-    fresh.required = isNew;
-    fresh.checked = false;
+  const show = (text, { unknown = false } = {}) => {
+    match.textContent = text;
+    create.hidden = !unknown;
+    checkbox.required = unknown;
+    checkbox.checked = false;
   };
 
   async function look() {
@@ -19,12 +19,12 @@ export function watchMove(dialog) {
     if (!id) return;
     try {
       const { patients } = await postJson(dialog.dataset.patients, { ids: [id] });
-      if (field.value.trim() !== id) return; // typed on meanwhile
+      if (field.value.trim() !== id) return; // changed in the meantime
       const known = patients[id];
-      if (!known) show(gettext("No patient at this site has this ID."), { isNew: true });
+      if (!known) show(gettext("No patient at this site has this ID."), { unknown: true });
       else {
-        const words = ngettext("%(patient)s: %(facts)s; %(number)s study", "%(patient)s: %(facts)s; %(number)s studies", known.studies);
-        show(interpolate(words, { patient: known.label, facts: known.facts, number: known.studies }));
+        const text = ngettext("%(patient)s: %(facts)s; %(number)s study", "%(patient)s: %(facts)s; %(number)s studies", known.studies);
+        show(interpolate(text, { patient: known.label, facts: known.facts, number: known.studies }));
       }
     } catch {
       show(gettext("The ID could not be checked. Try again."));

@@ -1,8 +1,8 @@
-// A class activation map as an image: bilinear between grid cells, colour and alpha by the value itself.
-// The value's scale comes with the map and is never stretched to the map's own maximum: weak looks weak.
+// A class activation map as an image: bilinear between grid cells, colour and alpha by value.
+// The scale comes with the map and is never stretched to its maximum, so that a weak map looks weak.
 import { colourOf } from "./colours.js";
 
-const LONGER_SIDE = 512; // a grid has a dozen cells a side: more would show nothing more
+const LONGER_SIDE = 512; // enough for a grid of a dozen cells a side
 const SHADES = 1024;
 const OUTLINED = 160;
 
@@ -23,13 +23,13 @@ export function sampler(grid) {
   };
 }
 
-/** Inverse of an affine (a, b, c, d, e, f), as one: original pixel (x, y) to grid (column, row). */
+/** Inverse of an affine (a, b, c, d, e, f): original pixel (x, y) to grid (column, row). */
 export function inverse([a, b, c, d, e, f]) {
   const determinant = a * e - b * d;
   return [e, -b, b * f - e * c, -d, a, d * c - a * f].map((part) => part / determinant);
 }
 
-/** What the cells of a map cover of the original, in its pixels: [x, y, width, height]; null where that is all of it. */
+/** The area of the original that the map covers, in pixels: [x, y, width, height]; null for all of it. */
 export function frame({ affine: [a, b, c, d, e, f], grids }, { rows, columns }) {
   const [grid] = Object.values(grids);
   const corners = [[-0.5, -0.5], [grid[0].length - 0.5, grid.length - 0.5]];
@@ -80,7 +80,7 @@ export function outline(cam, finding, size, level) {
   const path = new Path2D();
   const [stepX, stepY] = [size.columns / width, size.rows / height];
   const value = (x, y) => (x < 0 || y < 0 || x >= width || y >= height ? 0 : values[y * width + x]);
-  // Marching squares; beyond the image the map is 0, so that every outline closes.
+  // Contours by linear interpolation. Outside the image the map is 0, so that every outline closes.
   for (let y = -1; y < height; y += 1) {
     for (let x = -1; x < width; x += 1) {
       const corners = [[x, y], [x + 1, y], [x + 1, y + 1], [x, y + 1]];

@@ -1,4 +1,4 @@
-// One image on the screen: a Cornerstone stack viewport, its window and view, and a layer over it for the heatmap.
+// One image on the screen: a Cornerstone stack viewport with window, view and a heatmap layer.
 import { Enums } from "@cornerstonejs/core";
 import { extremes, fetched } from "./images.js";
 
@@ -6,7 +6,7 @@ const { CAMERA_MODIFIED, IMAGE_RENDERED, VOI_MODIFIED } = Enums.Events;
 const ZOOM_LIMITS = [0.2, 40];
 
 export class Pane {
-  #engine; #viewport; #layer; #seen = null;
+  #engine; #viewport; #layer; #lastView = null;
   ready = false;
   heat = null;
   choices = null;
@@ -23,12 +23,12 @@ export class Pane {
     const { element, image } = this;
     const imageId = await fetched(image);
     this.#engine.enableElement({ viewportId: this.id, element, type: Enums.ViewportType.STACK });
-    element.removeAttribute("tabindex"); // focused, it would swallow every key, Tab among them: its figure has the focus
+    element.removeAttribute("tabindex"); // focused, it would swallow every key: its figure has the focus instead
     this.#viewport = this.#engine.getViewport(this.id);
-    this.#mindScreenPixels();
+    this.#convertScale();
     const drawn = new Promise((done) => element.addEventListener(IMAGE_RENDERED, done, { once: true }));
     await this.#viewport.setStack([imageId]);
-    this.window = this.filed;
+    this.window = this.defaultWindow;
     this.#addLayer();
     this.#sizeCanvas();
     this.fit();
@@ -37,9 +37,9 @@ export class Pane {
     element.addEventListener(VOI_MODIFIED, () => { this.onView(this); this.onChange(this); });
     element.addEventListener(IMAGE_RENDERED, () => this.#drawLayer());
     new ResizeObserver(() => this.#resize()).observe(element);
-    this.#seen = this.view;
+    this.#lastView = this.view;
     this.ready = true;
-    requestAnimationFrame(() => this.#drawLayer()); // the image comes first
+    requestAnimationFrame(() => this.#drawLayer()); // after the image
     this.onChange(this);
   }
 
@@ -47,7 +47,7 @@ export class Pane {
 
   // --- Window -----------------------------------------------------------------------------------------
 
-  get filed() { return { width: this.image.windowWidth, level: this.image.windowCenter }; }
+  get defaultWindow() { return { width: this.image.windowWidth, level: this.image.windowCenter }; }
 
   get window() {
     const { lower, upper } = this.#viewport.getProperties().voiRange;
@@ -60,15 +60,15 @@ export class Pane {
     this.#viewport.render();
   }
 
-  /** The window in terms of the file's own: what two images of different depth can share. */
-  get tone() {
+  /** The window relative to the file's own: comparable between images of different depth. */
+  get relativeWindow() {
     const { width, level } = this.window;
-    return { width: width / this.filed.width, level: (level - this.filed.level) / this.filed.width, inverted: this.inverted };
+    return { width: width / this.defaultWindow.width, level: (level - this.defaultWindow.level) / this.defaultWindow.width, inverted: this.inverted };
   }
 
-  set tone({ width, level, inverted }) {
+  set relativeWindow({ width, level, inverted }) {
     this.inverted = inverted;
-    this.window = { width: width * this.filed.width, level: this.filed.level + level * this.filed.width };
+    this.window = { width: width * this.defaultWindow.width, level: this.defaultWindow.level + level * this.defaultWindow.width };
   }
 
   get range() {
@@ -78,41 +78,41 @@ export class Pane {
 
   get inverted() { return Boolean(this.#viewport.getProperties().invert); }
 
-  set inverted(turned) {
-    if (turned === this.inverted) return;
-    this.#viewport.setProperties({ invert: turned });
+  set inverted(on) {
+    if (on === this.inverted) return;
+    this.#viewport.setProperties({ invert: on });
     this.#viewport.render();
     this.onChange(this);
   }
 
   // --- View -------------------------------------------------------------------------------------------
 
-  get turned() { return (Math.round(this.#viewport.getRotation()) + 360) % 360; }
+  get rotation() { return (Math.round(this.#viewport.getRotation()) + 360) % 360; }
 
-  get mirrored() {
+  get flips() {
     const { flipHorizontal = false, flipVertical = false } = this.#viewport.getCamera();
     return { flipHorizontal, flipVertical };
   }
 
-  turn(degrees) {
-    this.#viewport.setRotation((this.turned + degrees + 360) % 360);
+  rotate(degrees) {
+    this.#viewport.setRotation((this.rotation + degrees + 360) % 360);
     this.#move({});
   }
 
-  mirror(axis) {
-    const flip = `flip${axis}`;
-    this.#viewport.setCamera({ [flip]: !this.mirrored[flip] });
+  flip(axis) {
+    const key = `flip${axis}`;
+    this.#viewport.setCamera({ [key]: !this.flips[key] });
     this.#move({});
   }
 
   fit() {
-    this.#move({ parallelScale: this.#fitted, focalPoint: this.#middle });
+    this.#move({ parallelScale: this.#fitted, focalPoint: this.#center });
   }
 
-  /** One pixel of the image on one of the screen, on its raster. */
+  /** One image pixel per screen pixel, aligned to the screen's grid. */
   actual() {
     const { element } = this;
-    this.#move({ parallelScale: (element.clientHeight * devicePixelRatio * this.#spacing[0]) / 2, focalPoint: this.#middle });
+    this.#move({ parallelScale: (element.clientHeight * devicePixelRatio * this.#spacing[0]) / 2, focalPoint: this.#center });
     const [x, y] = this.toScreen([0, 0]).map((at) => at * devicePixelRatio);
     this.pan((Math.round(x) - x) / devicePixelRatio, (Math.round(y) - y) / devicePixelRatio);
   }
@@ -122,7 +122,7 @@ export class Pane {
     this.#move({ focalPoint: this.#viewport.getCamera().focalPoint.map((at, axis) => at - there[axis] + zero[axis]) });
   }
 
-  /** Zooms by `factor` about a point of the element, its middle unless told. */
+  /** Zooms by `factor` about a point of the element, by default its centre. */
   zoom(factor, point = [this.element.clientWidth / 2, this.element.clientHeight / 2]) {
     const { parallelScale, focalPoint } = this.#viewport.getCamera();
     const bounds = ZOOM_LIMITS.map((limit) => this.#fitted / limit);
@@ -131,29 +131,29 @@ export class Pane {
     this.#move({ parallelScale: scale, focalPoint: focalPoint.map((at, axis) => fixed[axis] + ((at - fixed[axis]) * scale) / parallelScale) });
   }
 
-  /** Pixels of the screen for one of the image. */
+  /** Screen pixels per image pixel. */
   get magnification() { return this.#magnified(this.#viewport.getCamera().parallelScale); }
 
-  /** Zoom against the fitted view, the middle in heights of it, rotation and flips: what two panes can share. */
+  /** Zoom relative to the fitted view, centre in heights of it, rotation and flips: comparable between panes. */
   get view() {
     const { parallelScale, focalPoint } = this.#viewport.getCamera();
-    const offset = focalPoint.map((at, axis) => (at - this.#middle[axis]) / this.#fitted);
-    return { zoom: this.#fitted / parallelScale, offset, turned: this.turned, mirrored: this.mirrored };
+    const offset = focalPoint.map((at, axis) => (at - this.#center[axis]) / this.#fitted);
+    return { zoom: this.#fitted / parallelScale, offset, rotation: this.rotation, flips: this.flips };
   }
 
-  set view({ zoom, offset, turned, mirrored }) {
-    if (turned !== this.turned) this.#viewport.setRotation(turned);
-    if (JSON.stringify(mirrored) !== JSON.stringify(this.mirrored)) this.#viewport.setCamera(mirrored);
-    this.#move({ parallelScale: this.#fitted / zoom, focalPoint: this.#middle.map((at, axis) => at + offset[axis] * this.#fitted) });
+  set view({ zoom, offset, rotation, flips }) {
+    if (rotation !== this.rotation) this.#viewport.setRotation(rotation);
+    if (JSON.stringify(flips) !== JSON.stringify(this.flips)) this.#viewport.setCamera(flips);
+    this.#move({ parallelScale: this.#fitted / zoom, focalPoint: this.#center.map((at, axis) => at + offset[axis] * this.#fitted) });
   }
 
   reset() {
     this.inverted = false;
-    this.window = this.filed;
-    this.view = { zoom: 1, offset: [0, 0, 0], turned: 0, mirrored: { flipHorizontal: false, flipVertical: false } };
+    this.window = this.defaultWindow;
+    this.view = { zoom: 1, offset: [0, 0, 0], rotation: 0, flips: { flipHorizontal: false, flipVertical: false } };
   }
 
-  /** Where a place in the image (column and row, 0 at the outer edge of the first pixel) falls in the element. */
+  /** Position in the element of an image position (column and row, 0 at the outer edge of the first pixel). */
   toScreen([column, row]) {
     const [rowSpacing, columnSpacing] = this.#spacing;
     return this.#viewport.worldToCanvas([column * columnSpacing, row * rowSpacing, 0]);
@@ -161,13 +161,13 @@ export class Pane {
 
   redraw() { this.#drawLayer(); }
 
-  /** Shows what `other` shows at a point of its element, larger by `factor`. */
+  /** Shows the area around a point of the element of `other`, enlarged by `factor`. */
   magnify(other, point, factor) {
     const { parallelScale } = other.viewport.getCamera();
     Object.assign(this, { heat: other.heat, choices: other.choices });
-    if (other.turned !== this.turned) this.#viewport.setRotation(other.turned);
-    this.#viewport.setCamera(other.mirrored);
-    this.tone = other.tone;
+    if (other.rotation !== this.rotation) this.#viewport.setRotation(other.rotation);
+    this.#viewport.setCamera(other.flips);
+    this.relativeWindow = other.relativeWindow;
     this.#move({
       parallelScale: (parallelScale * this.element.clientHeight) / other.element.clientHeight / factor,
       focalPoint: other.viewport.canvasToWorld(point),
@@ -176,7 +176,7 @@ export class Pane {
 
   get #spacing() { return this.image.spacing ?? [1, 1]; }
 
-  get #middle() {
+  get #center() {
     const { rows, columns } = this.image;
     return [(columns / 2) * this.#spacing[1], (rows / 2) * this.#spacing[0], 0];
   }
@@ -184,7 +184,7 @@ export class Pane {
   get #fitted() {
     const { clientWidth, clientHeight } = this.element;
     const sides = [this.image.columns * this.#spacing[1], this.image.rows * this.#spacing[0]];
-    const [wide, high] = this.turned % 180 ? sides.reverse() : sides;
+    const [wide, high] = this.rotation % 180 ? sides.reverse() : sides;
     return Math.max(high, (wide * clientHeight) / clientWidth) / 2;
   }
 
@@ -199,22 +199,22 @@ export class Pane {
     const { clientWidth, clientHeight } = this.element;
     const { width, height } = this.#layer;
     if (!clientWidth || (width === Math.round(clientWidth * devicePixelRatio) && height === Math.round(clientHeight * devicePixelRatio))) return;
-    const view = this.#seen;
+    const view = this.#lastView;
     this.#engine.resize(true, true);
     this.#sizeCanvas();
     this.view = view;
   }
 
-  /** Cornerstone's CPU rendering sizes its canvas in CSS pixels, which is too coarse for a fine screen. */
+  /** Cornerstone's CPU rendering sizes its canvas in CSS pixels: too coarse for a high-density screen. */
   #sizeCanvas() {
     const { element } = this;
     const canvas = element.querySelector("canvas.cornerstone-canvas");
     [canvas.width, canvas.height] = [element.clientWidth, element.clientHeight].map((side) => Math.round(side * devicePixelRatio));
-    this.#viewport.setCamera({}); // where points fall is told for the former size until a camera is set
+    this.#viewport.setCamera({}); // until a camera is set, positions refer to the former size
   }
 
-  /** Cornerstone's CPU rendering tells a scale in pixels of the screen and takes it in those of CSS: settle it here. */
-  #mindScreenPixels() {
+  /** Cornerstone's CPU rendering returns the scale in screen pixels but takes it in CSS pixels: convert here. */
+  #convertScale() {
     const viewport = this.#viewport;
     const set = viewport.setCamera.bind(viewport);
     viewport.setCamera = ({ parallelScale, ...camera }) => {
@@ -240,7 +240,7 @@ export class Pane {
     const context = this.#layer.getContext("2d");
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.clearRect(0, 0, width, height);
-    this.#seen = this.view;
+    this.#lastView = this.view;
     if (!this.heat || !this.choices?.opacity) return;
     const [zero, right, below] = [[0, 0], [image.columns, 0], [0, image.rows]]
       .map((place) => this.toScreen(place).map((at) => at * devicePixelRatio));

@@ -1,7 +1,7 @@
-// The heatmap's controls in the evidence panel: what is chosen there is remembered while the browser is open.
+// The heatmap controls of the evidence panel; choices are kept for the browser session.
 import { COLOURS } from "./colours.js";
 import { Explainers, OWN } from "./explainers.js";
-import { Heat } from "./heatmap.js";
+import { Heatmap } from "./heatmap.js";
 import { paintLegend, strongest } from "./overlay.js";
 import { gettext, interpolate } from "../gettext.js";
 
@@ -21,12 +21,12 @@ export class Panel {
   #controls = null;
   #panes = [];
   #own = []; // the model's own map of each pane
-  #cam = null; // the map of the first pane that is drawn, null while one is waited for
+  #cam = null; // the drawn map of the first pane; null while it is computed
   #explained = "";
-  #explainers = new Explainers((answers) => this.#show(answers.map((answer) => answer?.cam)));
+  #explainers = new Explainers((results) => this.#show(results.map((result) => result?.cam)));
   onChange = () => {};
 
-  /** Takes over the controls below `root`, which may be new ones; `others` are maps of the panes beside the first. */
+  /** Connects to the controls in `root`, which may have been replaced. */
   attach(root, panes) {
     this.#controls = root.querySelector("[data-heatmap]");
     this.#panes = panes;
@@ -39,17 +39,17 @@ export class Panel {
     if (this.#choices.finding in this.#own[0].grids) finding.value = this.#choices.finding;
     for (const name of ["opacity", "threshold", "colours"]) this.#part(name).value = this.#choices[name];
     this.#part("outlines").checked = this.#choices.outlines;
-    if (this.#explained !== this.#controls.dataset.explain) this.#choices.method = OWN; // another analysis speaks now
+    if (this.#explained !== this.#controls.dataset.explain) this.#choices.method = OWN; // another analysis is shown now
     this.#explained = this.#controls.dataset.explain;
     this.#part("method").value = this.#choices.method;
     this.#controls.addEventListener("input", ({ target }) => (target === this.#part("method") ? this.#explain(target.value) : this.#read({ shown: true })));
-    this.#explainers.attach(this.#part("explained"));
+    this.#explainers.attach(this.#part("explanation"));
     return this.#explain(this.#choices.method);
   }
 
-  toMethod() { this.#part("method")?.focus(); }
+  focusMethod() { this.#part("method")?.focus(); }
 
-  turn() { this.#read({ shown: !this.#choices.shown }); }
+  toggle() { this.#read({ shown: !this.#choices.shown }); }
 
   step(name, by) { this.#set(name, Math.round((Number(this.#part(name)?.value) + by) * 100) / 100); }
 
@@ -58,7 +58,7 @@ export class Panel {
     if (choice) this.#set(name, choice.options[(choice.selectedIndex + 1) % choice.options.length].value);
   }
 
-  outline() {
+  toggleOutlines() {
     const box = this.#part("outlines");
     if (!box) return;
     box.checked = !box.checked;
@@ -67,7 +67,7 @@ export class Panel {
 
   #part(name) { return this.#controls?.querySelector(`[data-${name}]`); }
 
-  /** Draws the maps by a method; until they are there, none: another one's would be taken for it. */
+  /** Draws the maps of a method; none until they are computed, to avoid confusion with another method's. */
   #explain(method) {
     this.#choices.method = method;
     this.#show(method === OWN ? this.#own : []);
@@ -79,7 +79,7 @@ export class Panel {
     [this.#cam = null] = cams;
     const { method } = this.#choices;
     const label = method === OWN ? "" : interpolate(gettext("%(method)s, relative"), { method: this.#part("method").selectedOptions[0].text });
-    this.#panes.forEach((pane, at) => { pane.heat = cams[at] ? new Heat(cams[at], pane.image, label) : null; });
+    this.#panes.forEach((pane, at) => { pane.heat = cams[at] ? new Heatmap(cams[at], pane.image, label) : null; });
     if (this.#controls) this.#read({});
     else this.onChange({ ...this.#choices, opacity: 0 });
   }
@@ -98,11 +98,11 @@ export class Panel {
     const kept = { opacity, threshold, colours, outlines: this.#part("outlines").checked };
     sessionStorage.setItem(STORE, JSON.stringify(kept));
     this.#choices = { ...this.#choices, ...kept, finding, ...changes };
-    this.#tell();
+    this.#describe();
     this.onChange({ ...this.#choices, opacity: this.#choices.shown && this.#cam ? opacity : 0 });
   }
 
-  #tell() {
+  #describe() {
     const { finding, opacity, threshold, colours } = this.#choices;
     const relative = this.#choices.method !== OWN;
     for (const part of this.#controls.querySelectorAll("[data-relative]")) part.hidden = !relative;
@@ -111,13 +111,13 @@ export class Panel {
     const scale = relative ? 1 : this.#own[0].scale;
     this.#part("half").textContent = (scale / 2).toFixed(2);
     this.#part("strongest").textContent = this.#cam ? strongest(this.#cam, finding).toFixed(2) : "";
-    const [inside, share] = [this.#part("inside"), this.#cam?.inside_lungs ?? null]; // known for one finding's map only
+    const [inside, share] = [this.#part("inside"), this.#cam?.inside_lungs ?? null]; // measured for one finding only
     if (inside) {
       inside.hidden = inside.dataset.inside !== finding || share === null;
       this.#part("inside-share").textContent = Math.round(100 * share);
     }
     this.#part("framed").hidden = !this.#panes[0].heat?.frame;
-    this.#part("opacity-now").textContent = `${Math.round(opacity * 100)} %`;
-    this.#part("threshold-now").textContent = (threshold * scale).toFixed(2);
+    this.#part("opacity-value").textContent = `${Math.round(opacity * 100)} %`;
+    this.#part("threshold-value").textContent = (threshold * scale).toFixed(2);
   }
 }

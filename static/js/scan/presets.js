@@ -1,7 +1,7 @@
-// Windows that a reader picks by name. X-rays have no common unit: theirs are told in terms of the file's own window.
+// Window presets. X-rays have no common unit: their presets are relative to the file's own window.
 import { gettext, interpolate } from "../gettext.js";
 
-const BY_TONE = {
+const RELATIVE = {
   lungs: { width: 0.7, level: -0.12 },
   bones: { width: 0.7, level: 0.15 },
   contrast: { width: 0.5, level: 0 },
@@ -12,30 +12,30 @@ const HOUNSFIELD = {
   contrast: { width: 400, level: 40 },
 };
 
-/** The window {width, level} in display units of a preset for a pane. */
+/** The window {width, level} of a preset for a pane, in display units. */
 export function windowOf(name, pane) {
-  const { filed, image } = pane;
-  if (name === "filed") return filed;
-  if (name === "whole") return pane.range;
+  const { defaultWindow, image } = pane;
+  if (name === "default") return defaultWindow;
+  if (name === "full-range") return pane.range;
   if (image.modality === "CT") {
     const { width, level } = HOUNSFIELD[name];
     return { width: width / Math.abs(image.slope), level: (level - image.intercept) / image.slope };
   }
-  const { width, level } = BY_TONE[name];
-  return { width: width * filed.width, level: filed.level + level * filed.width };
+  const { width, level } = RELATIVE[name];
+  return { width: width * defaultWindow.width, level: defaultWindow.level + level * defaultWindow.width };
 }
 
-/** Window and zoom of a pane as a line: in the file's own units, zoom 1.0 being one pixel of the screen for one of the image. */
+/** Window and zoom of a pane in one line: in the file's own units; zoom 1.00 is one screen pixel per image pixel. */
 export function readOut(pane) {
-  const { image, window: { width, level }, mirrored, turned } = pane;
+  const { image, window: { width, level }, flips, rotation } = pane;
   const parts = [
     interpolate(gettext("W %(width)s L %(level)s"), {
       width: Math.round(width * Math.abs(image.slope)), level: Math.round(level * image.slope + image.intercept),
     }),
     interpolate(gettext("zoom %(zoom)s"), { zoom: pane.magnification.toFixed(2) }),
-    turned && interpolate(gettext("rotated %(degrees)s°"), { degrees: turned }),
-    mirrored.flipHorizontal && gettext("flipped horizontally"),
-    mirrored.flipVertical && gettext("flipped vertically"),
+    rotation && interpolate(gettext("rotated %(degrees)s°"), { degrees: rotation }),
+    flips.flipHorizontal && gettext("flipped horizontally"),
+    flips.flipVertical && gettext("flipped vertically"),
     pane.inverted && gettext("inverted"),
     pane.choices?.opacity > 0 && pane.heat?.label,
   ];

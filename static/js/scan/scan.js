@@ -1,4 +1,4 @@
-// The reading page: images, tools, keys, and the evidence panel that fills in by itself.
+// The reading page: images, tools, keys, and the evidence panel, which refreshes until the result is there.
 import { fragment, poll } from "../http.js";
 import { onKeys } from "../keys.js";
 import { showTimes } from "../times.js";
@@ -14,8 +14,8 @@ const figures = [...page.querySelectorAll("[data-viewer]")];
 const panel = new Panel();
 const follow = (selector) => () => document.querySelector(selector)?.click();
 
-function say(words) {
-  page.querySelector("[data-said]").textContent = words;
+function announce(text) {
+  page.querySelector("[data-announce]").textContent = text;
 }
 
 function fullScreen() {
@@ -28,23 +28,23 @@ function actionsOf(viewer) {
   const now = () => viewer.active;
   const preset = (name) => () => {
     now().window = windowOf(name, now());
-    say(interpolate(gettext("Window: %(name)s"), { name: page.querySelector(`[data-presets] [value=${name}]`).text }));
+    announce(interpolate(gettext("Window: %(name)s"), { name: page.querySelector(`[data-presets] [value=${name}]`).text }));
   };
   return {
     ...Object.fromEntries(["window", "pan", "zoom", "length", "angle", "magnifier"].map((name) => [name, () => tools.choose(name)])),
-    ...Object.fromEntries(["filed", "whole", "lungs", "bones", "contrast"].map((name) => [name, preset(name)])),
+    ...Object.fromEntries(["default", "full-range", "lungs", "bones", "contrast"].map((name) => [name, preset(name)])),
     fit: () => now().fit(), actual: () => now().actual(), in: () => now().zoom(1.25), out: () => now().zoom(0.8),
-    right: () => now().turn(90), left: () => now().turn(-90),
-    mirror: () => now().mirror("Horizontal"), upend: () => now().mirror("Vertical"),
+    right: () => now().rotate(90), left: () => now().rotate(-90),
+    "flip-horizontal": () => now().flip("Horizontal"), "flip-vertical": () => now().flip("Vertical"),
     invert: () => { now().inverted = !now().inverted; if (viewer.linked) viewer.link(true); },
-    reset: () => viewer.reset(), remove: () => { if (tools.remove()) say(gettext("Measurement deleted")); },
-    heatmap: () => panel.turn(), outlines: () => panel.outline(), full: fullScreen,
+    reset: () => viewer.reset(), remove: () => { if (tools.remove()) announce(gettext("Measurement deleted")); },
+    heatmap: () => panel.toggle(), outlines: () => panel.toggleOutlines(), "full-screen": fullScreen,
     link: () => { viewer.link(!viewer.linked); showLink(viewer); },
   };
 }
 
 function showLink(viewer) {
-  page.querySelector("[data-act=link]")?.setAttribute("aria-pressed", String(viewer.linked));
+  page.querySelector("[data-action=link]")?.setAttribute("aria-pressed", String(viewer.linked));
 }
 
 function keysOf(viewer, act) {
@@ -52,11 +52,11 @@ function keysOf(viewer, act) {
   return {
     ...Object.fromEntries(Object.entries(arrows).map(([key, step]) => [key, (event) => viewer.arrow(...step, { fine: event.shiftKey })])),
     v: act.window, p: act.pan, z: act.zoom, d: act.length, a: act.angle, g: act.magnifier,
-    1: act.filed, 2: act.whole, 3: act.lungs, 4: act.bones, 5: act.contrast,
+    1: act.default, 2: act["full-range"], 3: act.lungs, 4: act.bones, 5: act.contrast,
     f: act.fit, 0: act.actual, "+": act.in, "=": act.in, "-": act.out,
-    t: act.right, T: act.left, x: act.mirror, y: act.upend, i: act.invert, r: act.reset,
-    Delete: act.remove, Backspace: act.remove, s: act.full, n: act.link,
-    h: act.heatmap, o: act.outlines, c: () => panel.next("finding"), e: () => panel.toMethod(), q: () => panel.next("colours"),
+    t: act.right, T: act.left, x: act["flip-horizontal"], y: act["flip-vertical"], i: act.invert, r: act.reset,
+    Delete: act.remove, Backspace: act.remove, s: act["full-screen"], n: act.link,
+    h: act.heatmap, o: act.outlines, c: () => panel.next("finding"), e: () => panel.focusMethod(), q: () => panel.next("colours"),
     "[": () => panel.step("opacity", -0.1), "]": () => panel.step("opacity", 0.1),
     "{": () => panel.step("threshold", -0.05), "}": () => panel.step("threshold", 0.05),
     w: () => viewer.shiftWindow(0.06, 0), W: () => viewer.shiftWindow(-0.06, 0),
@@ -64,39 +64,39 @@ function keysOf(viewer, act) {
   };
 }
 
-function toReading() {
-  const form = document.querySelector(".to-sign");
+function focusReading() {
+  const form = document.querySelector(".sign-reading");
   if (!form) return;
   form.open = true;
   form.querySelector("input[type=checkbox]").focus();
 }
 
-/** The same commands, deaf until there is an image that they could act on. */
+/** The same commands, ignored until the image is shown. */
 function whenReady(viewer, commands) {
   return Object.fromEntries(Object.entries(commands).map(([name, run]) => [name, (event) => viewer.active.ready && run(event)]));
 }
 
 function listen(viewer) {
   const act = whenReady(viewer, actionsOf(viewer));
-  for (const button of page.querySelectorAll("[data-act]")) button.addEventListener("click", () => act[button.dataset.act]());
+  for (const button of page.querySelectorAll("[data-action]")) button.addEventListener("click", () => act[button.dataset.action]());
   const presets = page.querySelector("[data-presets]");
   presets.addEventListener("change", () => act[presets.value]());
   onKeys(whenReady(viewer, keysOf(viewer, act)));
   viewer.tools.onChange = (chosen) => {
-    for (const button of page.querySelectorAll("[data-tool]")) button.setAttribute("aria-pressed", String(button.dataset.act === chosen));
+    for (const button of page.querySelectorAll("[data-tool]")) button.setAttribute("aria-pressed", String(button.dataset.action === chosen));
   };
-  viewer.tools.onMeasured = say;
+  viewer.tools.onMeasured = announce;
   for (const [at, figure] of figures.entries()) {
     figure.addEventListener("keydown", (event) => {
       if (event.target !== figure || !viewer.tools.measures || !["Enter", "Escape"].includes(event.key)) return;
       event.preventDefault();
       if (event.key === "Enter") viewer.tools.place(viewer.panes[at]);
       else viewer.tools.stopPlacing();
-      if (viewer.tools.placing) say(gettext("Arrow keys move this point, Enter goes to the next"));
+      if (viewer.tools.placing) announce(gettext("Arrow keys move this point, Enter goes to the next"));
     });
     figure.addEventListener("pointerup", () => {
       const last = viewer.tools.measures && viewer.tools.measured.at(-1);
-      if (last) viewer.tools.tell(last);
+      if (last) viewer.tools.report(last);
     });
   }
 }
@@ -112,23 +112,23 @@ async function show() {
   const shown = await succeeds(viewer.open());
   if (shown) figures.forEach((figure) => figure.querySelector("[data-preview]").remove());
   performance.mark("hilum:shown");
-  const equipped = await succeeds(viewer.equip());
+  const equipped = await succeeds(viewer.loadTools());
   if (equipped) listen(viewer);
   page.querySelector("[data-no-image]").hidden = shown && equipped;
   if (!(shown && equipped)) return;
   page.dataset.shown = "1";
-  fetchAhead();
+  prefetch();
 }
 
-/** Has the next study's image in the browser's cache by the time that it is asked for. */
-function fetchAhead() {
-  const { ahead } = evidence.querySelector("[rel=next]")?.dataset ?? {};
-  if (!ahead || navigator.connection?.saveData) return;
-  const quietly = window.requestIdleCallback ?? ((run) => setTimeout(run, 1000));
-  quietly(() => fetch(ahead, { priority: "low" }).then((answer) => answer.arrayBuffer()).catch(() => {}));
+/** Loads the next study's image into the browser's cache. */
+function prefetch() {
+  const { prefetch: next } = evidence.querySelector("[rel=next]")?.dataset ?? {};
+  if (!next || navigator.connection?.saveData) return;
+  const whenIdle = window.requestIdleCallback ?? ((run) => setTimeout(run, 1000));
+  whenIdle(() => fetch(next, { priority: "low" }).then((response) => response.arrayBuffer()).catch(() => {}));
 }
 
-let [lastSeen, viewer] = ["", null];
+let [lastHtml, viewer] = ["", null];
 async function refresh() {
   const html = await fragment(page.dataset.state);
   const fresh = new DOMParser().parseFromString(html, "text/html").body.firstElementChild;
@@ -136,9 +136,9 @@ async function refresh() {
     location.reload();
     return false;
   }
-  if (html !== lastSeen) {
+  if (html !== lastHtml) {
     evidence.replaceChildren(...fresh.childNodes);
-    lastSeen = html;
+    lastHtml = html;
     showTimes(evidence);
     if (viewer) panel.attach(evidence, viewer.panes);
   }
@@ -146,8 +146,8 @@ async function refresh() {
 }
 
 onKeys({
-  j: follow("[rel=next]"), k: follow("[rel=prev]"), u: follow("[data-worklist-link]"), b: follow("[data-beside]"),
-  m: () => document.querySelector("#move")?.showModal(), R: toReading,
+  j: follow("[rel=next]"), k: follow("[rel=prev]"), u: follow("[data-worklist-link]"), b: follow("[data-compare]"),
+  m: () => document.querySelector("#move")?.showModal(), R: focusReading,
 });
 const moving = document.querySelector("#move");
 if (moving) watchMove(moving);

@@ -1,5 +1,5 @@
-// What a drag does: one tool at a time on the first button or one finger; panning and zooming always on the others.
-// The magnifier is none of Cornerstone's: theirs cannot do with CPU rendering (see lens.js).
+// Drag tools: the selected one on the first button or one finger; pan and zoom always on the others.
+// Cornerstone's magnifier does not work with CPU rendering: see magnifier.js.
 import {
   AngleTool, Enums, LengthTool, PanTool, ToolGroupManager, WindowLevelTool, ZoomTool, addTool, annotation, init,
 } from "@cornerstonejs/tools";
@@ -23,20 +23,20 @@ const STYLE = {
 
 const statsOf = ({ cachedStats }, targetId) => cachedStats?.[targetId] ?? {};
 const withUnit = ({ length, unit }) => `${length.toFixed(unit === "mm" ? 1 : 0)} ${unit}`;
-const lengthInWords = (data, targetId) => {
+const lengthLabel = (data, targetId) => {
   const stats = statsOf(data, targetId);
   if (!Number.isFinite(stats.length)) return [];
   const atDetector = imageOf(targetId)?.spacingAt === "detector"; // longer than in the patient
   const length = withUnit(stats);
   return [atDetector ? interpolate(gettext("%(length)s at the detector"), { length }) : length];
 };
-const angleInWords = (data, targetId) => {
+const angleLabel = (data, targetId) => {
   const { angle } = statsOf(data, targetId);
   return Number.isFinite(angle) ? [`${angle.toFixed(1)}°`] : [];
 };
 
 export class Tools {
-  #group; #now = "window"; #placing = null; #unsaid = null;
+  #group; #now = "window"; #placing = null; #unreported = null;
   onChange = () => {};
   onMeasured = () => {};
 
@@ -47,19 +47,19 @@ export class Tools {
     style.setDefaultToolStyles({ global: { ...style.getDefaultToolStyles().global, ...STYLE } });
     this.panes = panes;
     this.#group = ToolGroupManager.createToolGroup(GROUP);
-    const settings = { length: { getTextLines: lengthInWords }, angle: { getTextLines: angleInWords } };
+    const settings = { length: { getTextLines: lengthLabel }, angle: { getTextLines: angleLabel } };
     for (const [name, tool] of Object.entries(TOOLS)) this.#group.addTool(tool.toolName, settings[name]);
     eventTarget.addEventListener(Events.ANNOTATION_MODIFIED, ({ detail: { annotation: measured, changeType } }) => {
-      if (measured !== this.#unsaid || changeType !== Change.StatsUpdated) return;
-      this.#unsaid = null;
-      this.onMeasured(inWords(measured));
-      this.#render(); // its label was drawn before its figures were worked out
+      if (measured !== this.#unreported || changeType !== Change.StatsUpdated) return;
+      this.#unreported = null;
+      this.onMeasured(describe(measured));
+      this.#render(); // its label was drawn before its values were computed
     });
   }
 
-  take(pane) {
+  addPane(pane) {
     const { id: viewportId, renderingEngineId, element } = pane.viewport;
-    triggerEvent(eventTarget, Core.Events.ELEMENT_ENABLED, { element, viewportId, renderingEngineId }); // it was, before there were tools to listen
+    triggerEvent(eventTarget, Core.Events.ELEMENT_ENABLED, { element, viewportId, renderingEngineId }); // again: the tools were not listening yet
     this.#group.addViewport(viewportId, renderingEngineId);
     this.choose(this.#now);
   }
@@ -69,7 +69,7 @@ export class Tools {
   choose(name) {
     this.stopPlacing();
     for (const [other, tool] of Object.entries(TOOLS)) {
-      // A measuring tool that is not chosen still lets what was measured be moved.
+      // Passive measuring tools still let their measurements be moved.
       this.#group.setToolPassive(tool.toolName, { removeAllBindings: true });
       const bindings = [...(ALWAYS[other] ?? []), ...(other === name ? CHOSEN : [])];
       if (bindings.length) this.#group.setToolActive(tool.toolName, { bindings });
@@ -85,14 +85,14 @@ export class Tools {
     return annotation.state.getAllAnnotations().filter(({ metadata }) => [LengthTool.toolName, AngleTool.toolName].includes(metadata.toolName));
   }
 
-  /** Takes the selected measurement away, else the last one. */
+  /** Deletes the selected measurements, else the last one. */
   remove() {
     this.stopPlacing();
     const selected = this.measured.filter(({ annotationUID }) => annotation.selection.isAnnotationSelected(annotationUID));
-    const doomed = selected.length ? selected : this.measured.slice(-1);
-    doomed.forEach(({ annotationUID }) => annotation.state.removeAnnotation(annotationUID));
+    const removed = selected.length ? selected : this.measured.slice(-1);
+    removed.forEach(({ annotationUID }) => annotation.state.removeAnnotation(annotationUID));
     this.#render();
-    return doomed.length;
+    return removed.length;
   }
 
   clear() {
@@ -103,7 +103,7 @@ export class Tools {
 
   #render() { this.panes.filter((pane) => pane.ready).forEach((pane) => pane.viewport.render()); }
 
-  // --- Measuring by keyboard: Enter sets a measurement into the middle, arrows move its ends one after another ----------
+  // --- Measuring by keyboard: Enter places a measurement in the centre, arrow keys move its points in turn ----------
 
   get placing() { return this.#placing; }
 
@@ -144,13 +144,13 @@ export class Tools {
     placed.highlighted = false;
     placed.data.handles.activeHandleIndex = null;
     this.#placing = null;
-    this.tell(placed);
+    this.report(placed);
     return placed;
   }
 
-  /** Reports a measurement through onMeasured once its figures fit its ends: they are worked out later, when it is drawn. */
-  tell(measured) {
-    this.#unsaid = measured;
+  /** Reports a measurement through onMeasured once its values are up to date: they are computed when it is drawn. */
+  report(measured) {
+    this.#unreported = measured;
     measured.invalidated = true;
     this.#render();
   }
@@ -163,8 +163,8 @@ export class Tools {
   }
 }
 
-/** A finished measurement in words, for those who do not see it. */
-function inWords({ data, metadata }) {
+/** A finished measurement as text for screen readers. */
+function describe({ data, metadata }) {
   const stats = Object.values(data.cachedStats ?? {})[0] ?? {};
   if (metadata.toolName === AngleTool.toolName) {
     return Number.isFinite(stats.angle) ? interpolate(gettext("Angle %(degrees)s degrees"), { degrees: stats.angle.toFixed(1) }) : "";

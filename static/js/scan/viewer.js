@@ -1,21 +1,21 @@
-// The panes of the page together: rendering, tools, and what two images share when they stand side by side.
+// The panes of the page: rendering, tools, and linked view and window of two images.
 import { RenderingEngine, setUseCPURendering } from "@cornerstonejs/core";
-import { Lens } from "./magnifier.js";
+import { Magnifier } from "./magnifier.js";
 import { Pane } from "./pane.js";
 import { serve } from "./images.js";
 
 const ENGINE = "hilum";
-const KEYS_PAN = 40;
+const PAN_STEP = 40;
 
 export class Viewer {
-  #active; #echo = false;
+  #active; #following = false;
   linked = true;
-  tools = null; // until `equip` has brought them
+  tools = null; // until `loadTools`
   onChange = () => {};
 
   /** `figures` are the elements that hold [data-viewport]; `images` describe what each shows, in order. */
   constructor(figures, images) {
-    // Grey levels are looked up by the processor: the same image on every machine, and seen sooner than with WebGL.
+    // CPU rendering: the same image on every machine, and shown sooner than with WebGL.
     setUseCPURendering(true, false);
     serve();
     const engine = new RenderingEngine(ENGINE);
@@ -23,11 +23,11 @@ export class Viewer {
     this.#active = this.panes[0];
     figures.forEach((figure, at) => {
       this.#listen(figure, this.panes[at]);
-      new Lens(engine, this.panes[at]).listen(figure, () => this.tools?.now === "magnifier");
+      new Magnifier(engine, this.panes[at]).listen(figure, () => this.tools?.now === "magnifier");
     });
   }
 
-  /** Opens every pane; when one could not be, the others stay usable, and the first reason is thrown at the end. */
+  /** Opens every pane. If one fails, the others stay usable, and its error is thrown at the end. */
   async open() {
     const opened = await Promise.allSettled(this.panes.map(async (pane) => {
       await pane.open();
@@ -39,11 +39,11 @@ export class Viewer {
     if (failed) throw failed.reason;
   }
 
-  /** Brings the tools, which no image has to wait for, to the panes that are open. */
-  async equip() {
+  /** Loads the tools after the images, and adds them to the open panes. */
+  async loadTools() {
     const { Tools } = await import("./tools.js");
     this.tools = new Tools(this.panes);
-    this.panes.filter((pane) => pane.ready).forEach((pane) => this.tools.take(pane));
+    this.panes.filter((pane) => pane.ready).forEach((pane) => this.tools.addPane(pane));
   }
 
   get active() { return this.#active; }
@@ -69,23 +69,23 @@ export class Viewer {
 
   arrow(x, y, { fine = false } = {}) {
     if (this.tools.placing) this.tools.moveHandle(x * (fine ? 1 : 8), y * (fine ? 1 : 8));
-    else this.#active.pan(-x * KEYS_PAN, -y * KEYS_PAN);
+    else this.#active.pan(-x * PAN_STEP, -y * PAN_STEP);
   }
 
   shiftWindow(width, level) {
-    const { window, filed } = this.#active;
-    this.#active.window = { width: window.width + width * filed.width, level: window.level + level * filed.width };
+    const { window, defaultWindow } = this.#active;
+    this.#active.window = { width: window.width + width * defaultWindow.width, level: window.level + level * defaultWindow.width };
   }
 
   #follow(changed) {
-    if (!this.linked || this.#echo) return;
-    this.#echo = true;
+    if (!this.linked || this.#following) return;
+    this.#following = true;
     const others = this.panes.filter((pane) => pane !== changed && pane.ready);
     for (const pane of others) {
       pane.view = changed.view;
-      pane.tone = changed.tone;
+      pane.relativeWindow = changed.relativeWindow;
     }
-    this.#echo = false;
+    this.#following = false;
   }
 
   #listen(figure, pane) {

@@ -1,4 +1,4 @@
-// What was dropped or picked, folders included.
+// Files that were dropped or picked, folders included.
 const IGNORED = /(^|\/)(\.[^/]*|thumbs\.db|desktop\.ini|dicomdir)$/i;
 
 export async function dropped(transfer) {
@@ -19,14 +19,14 @@ async function walk(entry) {
   if (entry.isFile) return [{ file: await new Promise((done, fail) => entry.file(done, fail)), path }];
   const reader = entry.createReader();
   const inside = [];
-  // A reader answers at most a hundred entries at a time, and none when it is through.
+  // A reader returns at most a hundred entries at a time, and none at the end.
   for (let some = await read(reader); some.length; some = await read(reader)) inside.push(...some);
   return (await Promise.all(inside.map(walk))).flat();
 }
 
 const read = (reader) => new Promise((done, fail) => reader.readEntries(done, fail));
 
-/** DICOM names its own patient: PS3.10 puts "DICM" after a preamble of 128 bytes. */
+/** PS3.10: "DICM" after a preamble of 128 bytes. */
 export async function isDicom(file) {
   return (await file.slice(128, 132).text()) === "DICM";
 }

@@ -1,4 +1,4 @@
-// A CSV dropped alongside the images: which file belongs to whom, and when it was taken.
+// A CSV dropped with the images: patient and date of each file.
 const COLUMNS = {
   file: ["image", "file", "filename", "path"],
   patient: ["patient", "patient_id", "patientid"],
@@ -32,13 +32,13 @@ export function isoDate(text) {
 }
 
 export function addDays(date, days) {
-  const moment = new Date(`${date}T00:00:00Z`);
-  moment.setUTCDate(moment.getUTCDate() + days);
-  return moment.toISOString().slice(0, 10);
+  const day = new Date(`${date}T00:00:00Z`);
+  day.setUTCDate(day.getUTCDate() + days);
+  return day.toISOString().slice(0, 10);
 }
 
-/** The lines of a CSV as [{path, under, patient, date, offset}], for what lies in the CSV's folder (`under`) or below;
-    null when the text is no manifest of images. */
+/** The lines of a CSV as [{path, under, patient, date, offset}], for files in the CSV's folder (`under`) or below;
+    null when the text is not a manifest. */
 export function readManifest(text, { csv = "" } = {}) {
   const [head, ...rows] = parseCsv(text);
   const names = (head ?? []).map((name) => name.toLowerCase());
@@ -59,14 +59,14 @@ export function readManifest(text, { csv = "" } = {}) {
   return lines.filter(({ path }) => path);
 }
 
-/** For each path the line that names it, else null. A line that fits two files, or a file that two lines fit, could
-    be anybody's: names like frontal.png come once a patient, so nothing is guessed. */
+/** For each path the line that names it, else null. Names like frontal.png occur once a patient, so a line that
+    matches two files, or a file that matches two lines, is left out. */
 export function named(lines, paths) {
   const different = [...new Map(lines.map((line) => [JSON.stringify(line), line])).values()];
-  const hits = paths.map(plain).map((path) => different.filter((line) => fits(line, path)));
-  const times = new Map();
-  for (const line of hits.flat()) times.set(line, (times.get(line) ?? 0) + 1);
-  return hits.map((lines) => (lines.length === 1 && times.get(lines[0]) === 1 ? lines[0] : null));
+  const matches = paths.map(plain).map((path) => different.filter((line) => fits(line, path)));
+  const uses = new Map();
+  for (const line of matches.flat()) uses.set(line, (uses.get(line) ?? 0) + 1);
+  return matches.map((lines) => (lines.length === 1 && uses.get(lines[0]) === 1 ? lines[0] : null));
 }
 
 function fits({ path, under }, file) {

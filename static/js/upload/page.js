@@ -1,4 +1,4 @@
-// The upload page: collects files, asks what has to be asked, sends three at a time, follows each to its result.
+// The upload page: collects files, asks for missing patients, uploads three at a time, follows each to its result.
 import { poll, postJson } from "../http.js";
 import { bytes, dropped, isArchive, isCsv, isDicom, picked } from "./files.js";
 import { addDays, baseName, named, readManifest } from "./manifest.js";
@@ -6,90 +6,95 @@ import { Row } from "./row.js";
 import { send } from "./send.js";
 import { gettext, interpolate, ngettext } from "../gettext.js";
 
-const AT_ONCE = 3;
-const SHOWN_AT_FIRST = 40; // of the images of one archive
-const MOST_ASKED = 500; // as many as the server answers at once
-const WORTH_ANOTHER_TRY = new Set(["unauthenticated", "csrf", "rate_limited", "incomplete", "internal", "unavailable"]);
+const CONCURRENT = 3;
+const MEMBERS_UNFOLDED = 40; // images of one archive
+const MAX_IDS = 500; // in one request; the server's limit
+const RETRYABLE = new Set(["unauthenticated", "csrf", "rate_limited", "incomplete", "internal", "unavailable"]);
 const page = document.querySelector("[data-upload]");
 const part = (name) => page.querySelector(`[data-${name}]`);
 const rows = [];
 let following = false;
-let lookUp = 0;
+let lookUpTimer = 0;
 
-const counting = (words, number) => interpolate(words, { number });
-const today = () => new Date().toISOString().slice(0, 10);
-const staged = () => rows.filter((row) => row.state === "staged");
-const sending = () => rows.filter((row) => row.state === "sending");
-const counted = () => staged().filter((row) => row.offset !== null);
+const counting = (text, number) => interpolate(text, { number });
+const inState = (state) => rows.filter((row) => row.state === state);
+const staged = () => inState("staged");
+const withOffset = () => staged().filter((row) => row.offset !== null);
+const unfinished = () => inState("sent").filter((row) => !row.finished);
 
-function add(row, { earlier = false } = {}) {
-  Object.assign(row, { onRetry: again, onEdit: edited });
-  rows.push(row);
-  if (earlier) part("rows").append(row.node);
-  else part("earlier").before(row.node);
+function register(row) {
+  rows.push(Object.assign(row, { onRetry: retry, onEdit: edited }));
   return row;
 }
 
-async function take(files) {
+function add(row, { earlier = false } = {}) {
+  if (earlier) part("rows").append(row.node);
+  else part("earlier").before(row.node);
+  return register(row);
+}
+
+async function addFiles(files) {
   if (!files.length) return;
   const tables = files.filter(({ file }) => isCsv(file));
-  const fresh = await Promise.all(files.filter((one) => !tables.includes(one)).map(stage));
+  const added = await Promise.all(files.filter((one) => !tables.includes(one)).map(stage));
   part("manifest-note").hidden = !tables.length;
-  if (tables.length) await takeManifests(tables);
-  const asks = fresh.some((row) => row.state === "staged" && (row.asks || row.offset !== null));
-  if (!asks) for (const row of fresh.filter((row) => row.state === "staged")) row.become("queued");
+  if (tables.length) await readManifests(tables);
+  const waiting = added.filter((row) => row.state === "staged");
+  const review = waiting.some((row) => row.needsReview || row.offset !== null);
+  if (!review) for (const row of waiting) row.become("queued");
   showState();
-  if (asks) part("start").focus();
+  if (review) part("start").focus();
   if (staged().length) lookUpSoon();
-  fresh[0]?.node.scrollIntoView({ block: "nearest" });
-  pump();
+  added[0]?.node.scrollIntoView({ block: "nearest" });
+  startUploads();
 }
 
-/** Applied once, to what waits now: a later drop may hold other files of the same names. */
-async function takeManifests(tables) {
+/** Applied once, to the files staged now: a later drop may contain other files of the same names. */
+async function readManifests(tables) {
   const texts = await Promise.all(tables.map(({ file }) => file.text()));
   const read = tables.map(({ path }, at) => readManifest(texts[at], { csv: path }));
-  const foreign = tables.filter((_, at) => !read[at]).map(({ file }) => file.name);
+  const invalid = tables.filter((_, at) => !read[at]).map(({ file }) => file.name);
   const waiting = staged();
   const lines = named(read.flatMap((lines) => lines ?? []), waiting.map((row) => row.name));
-  const found = waiting.map((row, at) => [row, lines[at]]).filter(([, line]) => line);
-  applyManifest(found);
-  const words = foreign.map((name) => interpolate(gettext("%(name)s is not a manifest: the columns “image” (or “file”) and “patient” are required."), { name }));
-  if (foreign.length < tables.length) {
-    const said = ngettext("The manifest matches %(named)s of %(number)s file.", "The manifest matches %(named)s of %(number)s files.", waiting.length);
-    words.push(interpolate(said, { named: found.length, number: waiting.length }));
+  const matched = waiting.map((row, at) => [row, lines[at]]).filter(([, line]) => line);
+  applyManifest(matched);
+  const notes = invalid.map((name) => interpolate(gettext("%(name)s is not a manifest: the columns “image” (or “file”) and “patient” are required."), { name }));
+  if (invalid.length < tables.length) {
+    const text = ngettext("The manifest matches %(named)s of %(number)s file.", "The manifest matches %(named)s of %(number)s files.", waiting.length);
+    notes.push(interpolate(text, { named: matched.length, number: waiting.length }));
   }
-  if (found.length && found.length < waiting.length) words.push(gettext("The other files match no row, or more than one."));
-  part("manifest-note").textContent = words.join(" ");
+  if (matched.length && matched.length < waiting.length) notes.push(gettext("The other files match no row, or more than one."));
+  part("manifest-note").textContent = notes.join(" ");
 }
 
-function applyManifest(found) {
+function applyManifest(matched) {
   const zero = part("day-zero");
-  if (!counted().length) zero.value = "";
-  for (const [row, line] of found) {
+  if (!withOffset().length) zero.value = "";
+  for (const [row, line] of matched) {
     row.offset = line.date ? null : line.offset;
     row.assign({ patient: line.patient, date: line.date });
   }
-  // The newest image of the manifest is taken for today's until somebody says better.
-  if (counted().length) zero.value ||= addDays(today(), -Math.max(0, ...counted().map((row) => row.offset)));
-  countDays();
+  // By default the newest image of the manifest is dated today.
+  const today = new Date().toISOString().slice(0, 10);
+  if (withOffset().length) zero.value ||= addDays(today, -Math.max(0, ...withOffset().map((row) => row.offset)));
+  applyOffsets();
 }
 
-function countDays() {
+function applyOffsets() {
   const zero = part("day-zero").value;
-  if (zero) for (const row of counted()) row.assign({ date: addDays(zero, row.offset) });
+  if (zero) for (const row of withOffset()) row.assign({ date: addDays(zero, row.offset) });
 }
 
-/** Tells each file that waits for a go whom it would join. */
+/** Shows for each staged file which patient it would be added to. */
 async function lookUpPatients() {
-  const ids = [...new Set(staged().map((row) => row.claim.patient).filter(Boolean))].slice(0, MOST_ASKED);
+  const ids = [...new Set(staged().map((row) => row.claim.patient).filter(Boolean))].slice(0, MAX_IDS);
   const { patients } = ids.length ? await postJson(page.dataset.patients, { ids }) : { patients: {} };
-  for (const row of staged().filter((row) => ids.includes(row.claim.patient))) row.joins(patients[row.claim.patient]);
+  for (const row of staged().filter((row) => ids.includes(row.claim.patient))) row.showPatient(patients[row.claim.patient]);
 }
 
 function lookUpSoon() {
-  clearTimeout(lookUp);
-  lookUp = setTimeout(() => lookUpPatients().catch(() => staged().forEach((row) => row.forgetJoins())), 300);
+  clearTimeout(lookUpTimer);
+  lookUpTimer = setTimeout(() => lookUpPatients().catch(() => staged().forEach((row) => row.clearMatch())), 300);
 }
 
 async function stage({ file, path }) {
@@ -107,47 +112,46 @@ async function stage({ file, path }) {
   return row;
 }
 
-function again(row) {
-  if (!row.answer.id) row.become("queued");
-  else postJson(`/upload/${row.answer.id}/retry/`, {}).then(
-    (answer) => { told(row, answer); follow(); },
-    () => row.stop({ ...row.answer }, { again: true }),
+function retry(row) {
+  if (!row.result.id) row.become("queued");
+  else postJson(`/upload/${row.result.id}/retry/`, {}).then(
+    (result) => { update(row, result); follow(); },
+    () => row.stop({ ...row.result }, { retry: true }),
   );
-  pump();
+  startUploads();
 }
 
-/** What the server says of a row; the images of an archive get rows of their own below it. */
-function told(row, answer) {
-  row.take(answer);
-  const fresh = (answer.members ?? []).filter(({ id }) => !row.members.has(id));
-  for (const { id, name } of fresh) {
-    const image = Object.assign(new Row({ name, inside: row }), { onRetry: again, onEdit: edited });
-    rows.push(image);
-    row.adopt(image, id);
-    image.take({ id, text: gettext("Queued"), dot: "busy", finished: false });
+/** Shows the server's state of a row; each image of an archive gets a row below it. */
+function update(row, result) {
+  row.update(result);
+  const added = (result.members ?? []).filter(({ id }) => !row.members.has(id));
+  for (const { id, name } of added) {
+    const image = register(new Row({ name, inside: row }));
+    row.addMember(image, id);
+    image.update({ id, text: gettext("Queued"), dot: "busy", finished: false });
   }
-  if (fresh.length > SHOWN_AT_FIRST) row.fold(true);
+  if (added.length > MEMBERS_UNFOLDED) row.fold(true);
 }
 
-function pump() {
-  for (const row of rows.filter((row) => row.state === "queued").slice(0, AT_ONCE - sending().length)) carry(row);
+function startUploads() {
+  for (const row of inState("queued").slice(0, CONCURRENT - inState("sending").length)) upload(row);
   showState();
 }
 
-async function carry(row) {
+async function upload(row) {
   row.become("sending");
   const claim = { filename: baseName(row.name), patient_id: row.claim.patient, date: row.claim.date };
   try {
-    const answer = await send(page.dataset.url, row.file, claim, (share) => row.progress(share));
-    if (answer.id) told(row, answer);
-    else row.stop(answer, { again: WORTH_ANOTHER_TRY.has(answer.code) });
+    const result = await send(page.dataset.url, row.file, claim, (share) => row.progress(share));
+    if (result.id) update(row, result);
+    else row.stop(result, { retry: RETRYABLE.has(result.code) });
   } catch (failure) {
     row.stop({
       code: "not_sent", message: interpolate(gettext("Not uploaded: %(reason)s."), { reason: failure.message }),
       remedy: gettext("Check the connection and try again."),
-    }, { again: true });
+    }, { retry: true });
   }
-  pump();
+  startUploads();
   follow();
 }
 
@@ -155,16 +159,13 @@ function follow() {
   if (following) return;
   following = true;
   poll(async () => {
-    const open = rows.filter((row) => row.state === "sent" && !row.finished).slice(0, MOST_ASKED);
+    const open = unfinished().slice(0, MAX_IDS);
     if (open.length) {
-      const { uploads } = await postJson(page.dataset.states, { ids: open.map((row) => row.answer.id) });
-      for (const row of open) {
-        const answer = uploads[row.answer.id];
-        if (answer) told(row, answer);
-      }
+      const { uploads } = await postJson(page.dataset.states, { ids: open.map((row) => row.result.id) });
+      for (const row of open) if (uploads[row.result.id]) update(row, uploads[row.result.id]);
       showState();
     }
-    following = rows.some((row) => row.state === "sent" && !row.finished) || sending().length > 0;
+    following = unfinished().length + inState("sending").length > 0;
     return following;
   }, { first: 250, slowest: 2000 });
 }
@@ -178,37 +179,40 @@ function showState() {
   const waiting = staged();
   part("list").hidden = rows.length === 0;
   part("empty").hidden = rows.length > 0;
-  part("ask").hidden = waiting.length === 0;
-  const nobodys = waiting.filter((row) => row.asksForPatient);
-  const unnamed = nobodys.filter((row) => !row.archive).length;
-  const inArchives = nobodys.length > unnamed;
+  part("review").hidden = waiting.length === 0;
   part("start").textContent = counting(ngettext("Upload %(number)s file", "Upload %(number)s files", waiting.length), waiting.length);
-  const doubtful = waiting.filter((row) => row.asks).length - nobodys.length;
-  part("day-zero-field").hidden = counted().length === 0;
-  part("unnamed").textContent = [
-    unnamed > 0 && counting(ngettext(
-      "%(number)s image has no patient ID. Enter one, or a new patient is created.",
-      "%(number)s images have no patient ID. Enter one, or a new patient is created for each.", unnamed,
-    ), unnamed),
-    inArchives && gettext("Images in an archive without a patient ID use the ID entered here, or a new patient is created for each."),
-    doubtful > 0 && counting(ngettext(
-      "For %(number)s file the entered values differ from the manifest. The entered values are used.",
-      "For %(number)s files the entered values differ from the manifest. The entered values are used.", doubtful,
-    ), doubtful),
-  ].filter(Boolean).join(" ");
+  part("day-zero-field").hidden = withOffset().length === 0;
+  part("warnings").textContent = warnings(waiting);
   part("tally").textContent = tally();
 }
 
+function warnings(waiting) {
+  const lacking = waiting.filter((row) => row.lacksPatient);
+  const images = lacking.filter((row) => !row.archive).length;
+  const conflicts = waiting.filter((row) => row.needsReview).length - lacking.length;
+  return [
+    images > 0 && counting(ngettext(
+      "%(number)s image has no patient ID. Enter one, or a new patient is created.",
+      "%(number)s images have no patient ID. Enter one, or a new patient is created for each.", images,
+    ), images),
+    lacking.length > images && gettext("Images in an archive without a patient ID use the ID entered here, or a new patient is created for each."),
+    conflicts > 0 && counting(ngettext(
+      "For %(number)s file the entered values differ from the manifest. The entered values are used.",
+      "For %(number)s files the entered values differ from the manifest. The entered values are used.", conflicts,
+    ), conflicts),
+  ].filter(Boolean).join(" ");
+}
+
 function tally() {
-  const images = rows.filter((row) => !row.answer?.members);
+  const images = rows.filter((row) => !row.result?.members);
   const finished = images.filter((row) => row.finished);
-  const good = finished.filter((row) => row.answer.ok).length;
+  const successful = finished.filter((row) => row.result.ok).length;
   const ready = staged().length;
   const open = images.length - finished.length - ready;
   return [
     counting(ngettext("%(number)s file", "%(number)s files", images.length), images.length),
-    counting(gettext("%(number)s with a result"), good),
-    finished.length > good && counting(gettext("%(number)s without a result"), finished.length - good),
+    counting(gettext("%(number)s with a result"), successful),
+    finished.length > successful && counting(gettext("%(number)s without a result"), finished.length - successful),
     ready && counting(gettext("%(number)s ready to upload"), ready),
     open && counting(gettext("%(number)s in progress"), open),
   ].filter(Boolean).join(" · ");
@@ -220,47 +224,46 @@ async function copySummary() {
   part("copied").textContent = gettext("Copied");
 }
 
-function applyToPicked() {
+function applyToSelected() {
   const claim = { patient: part("group-patient").value.trim(), date: part("group-date").value };
-  const chosen = staged().some((row) => row.picked) ? staged().filter((row) => row.picked) : staged();
-  for (const row of chosen) row.type(claim);
+  const selected = staged().filter((row) => row.selected);
+  for (const row of selected.length ? selected : staged()) row.type(claim);
   edited();
 }
 
-function listen() {
+function listenForDrops() {
   let depth = 0;
-  const veil = document.querySelector("[data-veil]");
-  const carriesFiles = (event) => event.dataTransfer?.types.includes("Files");
-  const enter = (step) => (event) => {
-    if (!carriesFiles(event)) return;
+  const overlay = document.querySelector("[data-drop-overlay]");
+  const on = (type, run) => document.addEventListener(type, (event) => {
+    if (!event.dataTransfer?.types.includes("Files")) return;
     event.preventDefault();
-    depth = Math.max(0, depth + step);
-    veil.hidden = depth === 0;
-  };
-  document.addEventListener("dragenter", enter(1));
-  document.addEventListener("dragleave", enter(-1));
-  document.addEventListener("dragover", (event) => carriesFiles(event) && event.preventDefault());
-  document.addEventListener("drop", async (event) => {
-    if (!carriesFiles(event)) return;
-    event.preventDefault();
-    depth = 0;
-    veil.hidden = true;
-    await take(await dropped(event.dataTransfer));
+    run?.(event);
   });
-  for (const input of page.querySelectorAll("input[type=file]")) {
-    input.addEventListener("change", async () => { await take(picked(input.files)); input.value = ""; });
-  }
-  part("start").addEventListener("click", () => { staged().forEach((row) => row.become("queued")); pump(); });
-  part("apply").addEventListener("click", applyToPicked);
-  part("day-zero").addEventListener("change", countDays);
-  part("copy").addEventListener("click", copySummary);
-  addEventListener("beforeunload", (event) => { if (sending().length) event.preventDefault(); });
+  const enter = (step) => () => {
+    depth = Math.max(0, depth + step);
+    overlay.hidden = depth === 0;
+  };
+  on("dragenter", enter(1));
+  on("dragleave", enter(-1));
+  on("dragover");
+  on("drop", async (event) => {
+    enter(-depth)();
+    await addFiles(await dropped(event.dataTransfer));
+  });
 }
 
-for (const answer of JSON.parse(document.querySelector("#recent").textContent)) {
-  told(add(new Row({ name: answer.name, size: answer.size }), { earlier: true }), answer);
+for (const input of page.querySelectorAll("input[type=file]")) {
+  input.addEventListener("change", async () => { await addFiles(picked(input.files)); input.value = ""; });
+}
+part("start").addEventListener("click", () => { staged().forEach((row) => row.become("queued")); startUploads(); });
+part("apply").addEventListener("click", applyToSelected);
+part("day-zero").addEventListener("change", applyOffsets);
+part("copy").addEventListener("click", copySummary);
+addEventListener("beforeunload", (event) => { if (inState("sending").length) event.preventDefault(); });
+listenForDrops();
+for (const result of JSON.parse(document.querySelector("#recent").textContent)) {
+  update(add(new Row({ name: result.name, size: result.size }), { earlier: true }), result);
   part("earlier").hidden = false;
 }
-listen();
 showState();
 follow();

@@ -1,4 +1,4 @@
-// Looks whether the simulated patients are there, and loads the page anew only then.
+// Reloads the page once the simulated patients are rendered.
 import { fragment, poll } from "../http.js";
 
 if (document.querySelector("[data-rendering]")) {

@@ -1,10 +1,10 @@
-// One file to the server: raw body, so that size and permission are judged before a byte of it is read.
+// Uploads one file as a raw body, so that size and permission are checked before a byte of it is read.
 import { csrf } from "../http.js";
 import { gettext } from "../gettext.js";
 
 export class NetworkFailure extends Error {}
 
-/** Resolves to the server's JSON answer with `http`, its status; rejects with NetworkFailure. */
+/** Resolves to the server's JSON with `http`, its status; rejects with NetworkFailure. */
 export function send(url, file, claim, onProgress) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();

@@ -80,20 +80,23 @@ def delete_view(request: HttpRequest) -> HttpResponse:
 @require_POST
 @at_active_site("scan.view")
 def bulk(request: HttpRequest) -> HttpResponse:
-    """Do POST `act` (retry, mark, unmark, export) to the studies at POST `study`."""
+    """Do POST `action` (retry, mark, unmark, export) to the studies at POST `study`."""
     keys = [key for text in request.POST.getlist("study")[:CHOSEN_AT_MOST] if (key := key_of(text))]
-    act = request.POST.get("act", "")
-    if act == "export":
+    action = request.POST.get("action", "")
+    if action == "export":
         chosen = Search.of(request).studies(request.user, active_site(request)).filter(study__in=keys)
         return _csv(request, chosen)
-    if act == "retry":
+    if action == "retry":
         done = lists.studies_retry(user=request.user, studies=keys)
         said = ngettext("%d analysis queued again.", "%d analyses queued again.", done) % done
         messages.success(request, said if done else _("Nothing to retry: no selected study has failed."))
-    elif act in ("mark", "unmark"):
-        done = lists.studies_mark(user=request.user, studies=keys, marked=act == "mark")
-        said = _("Marked: %d") if act == "mark" else _("Mark taken off: %d")
-        messages.success(request, said % done)
+    elif action in ("mark", "unmark"):
+        done = lists.studies_mark(user=request.user, studies=keys, marked=action == "mark")
+        if action == "mark":
+            text = ngettext("%d study marked.", "%d studies marked.", done)
+        else:
+            text = ngettext("%d study unmarked.", "%d studies unmarked.", done)
+        messages.success(request, text % done)
     else:
         raise CodedError("invalid")
     return redirect("pages:worklist")

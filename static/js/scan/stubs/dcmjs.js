@@ -1,9 +1,9 @@
-// Takes the place of dcmjs, DICOM's dictionary and file reader, which Cornerstone loads for metadata that our own provider answers.
+// Takes the place of dcmjs, DICOM's dictionary and file reader, which Cornerstone loads for metadata that our own provider returns.
 class Unused {}
 const silent = () => {};
 
-/** Cornerstone gives each of its loggers a `getLogger` of its own, so each is an object of its own. */
-const getLogger = () => ({ trace: silent, debug: silent, info: silent, warn: silent, error: (...said) => console.error(...said), setLevel: silent });
+/** Cornerstone assigns its own `getLogger` to each logger, so each is a separate object. */
+const getLogger = () => ({ trace: silent, debug: silent, info: silent, warn: silent, error: (...details) => console.error(...details), setLevel: silent });
 
 /** Any capitalised name passes for a keyword: Cornerstone checks its rules about display sets against the dictionary as it loads. */
 const found = (target, name) => (/^[A-Z]/.test(String(name)) ? { tag: "(0000,0000)" } : undefined);

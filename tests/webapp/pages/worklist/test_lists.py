@@ -122,14 +122,14 @@ def test_somebody_elses_view_does_not_exist(address, browser, owner, teammate):
 
 def test_a_mark_is_the_persons_own_and_finds_the_study_again(case, failed, browser, owner, teammate):
     client, study = browser(owner), case.scan.study
-    client.post(BULK, {"act": "mark", "study": [str(study.pk), "x"]})
-    client.post(BULK, {"act": "mark", "study": str(study.pk)})
+    client.post(BULK, {"action": "mark", "study": [str(study.pk), "x"]})
+    client.post(BULK, {"action": "mark", "study": str(study.pk)})
     assert list(StudyMark.objects.values_list("user", "study")) == [(owner.pk, study.pk)]
     page = text_of(client.post("/", {"marked": "me"}, follow=True))
     assert "DOE, Jane" in page
     assert "data-count>1 of 2" in page
     assert "Marked by you" not in text_of(browser(teammate).get("/"))
-    client.post(BULK, {"act": "unmark", "study": str(study.pk)})
+    client.post(BULK, {"action": "unmark", "study": str(study.pk)})
     assert not StudyMark.objects.exists()
 
 
@@ -137,24 +137,24 @@ def test_a_stranger_marks_retries_and_exports_nothing(case, failed, browser, str
     client = browser(stranger)
     keys = [str(case.scan.study.pk), str(failed.study.pk)]
     for act in ("mark", "retry"):
-        client.post(BULK, {"act": act, "study": keys})
+        client.post(BULK, {"action": act, "study": keys})
     assert not StudyMark.objects.exists()
     assert not Analysis.objects.filter(status="queued").exists()
-    assert table_of(client.post(BULK, {"act": "export", "study": keys})) == []
+    assert table_of(client.post(BULK, {"action": "export", "study": keys})) == []
 
 
 def test_what_failed_is_tried_again_together_and_the_rest_is_left_alone(case, failed, browser, owner):
     keys = [str(case.scan.study.pk), str(failed.study.pk)]
-    page = text_of(browser(owner).post(BULK, {"act": "retry", "study": keys}, follow=True))
+    page = text_of(browser(owner).post(BULK, {"action": "retry", "study": keys}, follow=True))
     assert "1 analysis queued again" in page
     assert failed.analyses.get().status == "queued"
     assert case.scan.analyses.get().status == "done"
-    again = text_of(browser(owner).post(BULK, {"act": "retry", "study": keys}, follow=True))
+    again = text_of(browser(owner).post(BULK, {"action": "retry", "study": keys}, follow=True))
     assert "no selected study has failed" in again
 
 
 def test_an_act_that_nobody_knows_is_refused(browser, owner):
-    assert browser(owner).post(BULK, {"act": "explode"}).status_code == 400
+    assert browser(owner).post(BULK, {"action": "explode"}).status_code == 400
 
 
 def test_a_filtered_list_leaves_as_csv_and_the_trail_knows_it(case, failed, browser, owner, site):
@@ -172,7 +172,7 @@ def test_a_filtered_list_leaves_as_csv_and_the_trail_knows_it(case, failed, brow
 
 
 def test_an_export_of_chosen_studies_holds_only_those(case, failed, browser, owner):
-    found = table_of(browser(owner).post(BULK, {"act": "export", "study": str(failed.study.pk)}))
+    found = table_of(browser(owner).post(BULK, {"action": "export", "study": str(failed.study.pk)}))
     assert [(row["status"], row["finding"], row["probability"]) for row in found] == [("failed", "", "")]
 
 
