@@ -34,7 +34,7 @@ def timestamp(value: datetime | None) -> SafeString | str:
         return "–"
     local = timezone.localtime(value)
     text = f"{local:%Y-%m-%d %H:%M}"
-    return format_html('<time datetime="{}" data-as="moment">{}</time>', local.isoformat(), text)
+    return format_html('<time datetime="{}" data-format="time">{}</time>', local.isoformat(), text)
 
 
 @register.filter

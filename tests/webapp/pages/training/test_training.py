@@ -153,7 +153,7 @@ def test_a_file_that_the_store_has_no_more_is_told_in_words(loop, admin):
     for name, key in (("snapshot_manifest", loop.snapshot.pk), ("model_artifact", loop.candidate.pk)):
         answer = admin.get(reverse(f"pages:{name}", args=[key]))
         assert answer.status_code == 503
-        assert "is missing from storage" in answer.content.decode()
+        assert "is missing from the store" in answer.content.decode()
 
 
 def test_a_schedule_is_written_and_deleted_on_the_page(loop, admin, browser, owner):
