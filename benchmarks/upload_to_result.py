@@ -142,7 +142,7 @@ def in_process(source: Path, count: int) -> list[float]:
         predictor = None
         for _ in range(count + WARM_UP):
             began = time.perf_counter()
-            facts = helper.parse(source, folder, claimed="cxr")
+            facts = helper.parse(source, folder, stated_slot="cxr")
             working = read_working(Path(folder) / facts.files["working"])
             if predictor is None:
                 predictor = Predictor(load_artifact(artifact_path(active_models()[facts.slot])))

@@ -1,4 +1,4 @@
-"""What the library raises when it will not read an image."""
+"""Exceptions of the image reader."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from classifier.contract import RefusalReason
 
 
 class Refused(Exception):
-    """A file that is not read: `reason` is the coded answer, `detail` says more, without patient data."""
+    """The file is refused, for a coded reason; `detail` explains it without patient data."""
 
     def __init__(self, reason: RefusalReason, detail: str = "") -> None:
         super().__init__(f"{reason.value}: {detail}" if detail else reason.value)
@@ -18,11 +18,11 @@ class Refused(Exception):
 
 
 @contextmanager
-def undecodable_if_broken() -> Iterator[None]:
-    """Turn whatever a parser raises on broken bytes into Refused(undecodable)."""
+def refuse_broken_bytes() -> Iterator[None]:
+    """Raise Refused(undecodable) for whatever a parser raises on broken bytes."""
     try:
         yield
     except (Refused, MemoryError, KeyboardInterrupt, SystemExit):
         raise
-    except BaseException as error:  # parsers raise anything, and a panic of Rust code is no Exception
+    except BaseException as error:  # a panic in Rust code is not an Exception
         raise Refused(RefusalReason.UNDECODABLE, type(error).__name__) from error

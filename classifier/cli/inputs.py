@@ -15,7 +15,7 @@ from PIL import Image
 from classifier.contract import Slot
 from classifier.data.manifest import Row, read_manifest, with_split
 from classifier.errors import Refused
-from classifier.images.archive_listing import Unpacked, head_of, is_archive, is_dicomdir
+from classifier.images.archive.listing import Unpacked, head_of, is_archive, is_dicomdir
 from classifier.images.decoded_image import ParseResult
 from classifier.images.dicom.metadata import age_in_years
 from classifier.images.raster.png import read_working
@@ -84,7 +84,7 @@ def _head(path: Path) -> bytes:
 def read_all(
     helper: ParsingHelper,
     files: Iterable[Path],
-    claimed: Slot | None,
+    stated_slot: Slot | None,
     unpacked: Callable[[Path, Unpacked], None] = lambda path, found: None,
 ) -> Iterator[Source]:
     """Every file, in order; an archive is read as the images in it, under `archive.zip/name`.
@@ -94,7 +94,7 @@ def read_all(
     started = time.perf_counter()
     for name, found in opened(helper, files, unpacked):
         if isinstance(found, Path):
-            yield _source(helper, found, name, claimed)
+            yield _source(helper, found, name, stated_slot)
         else:
             yield Source(name, found, time.perf_counter() - started)
         started = time.perf_counter()
@@ -121,16 +121,18 @@ def opened(
                 yield f"{path}/{member.name}", Path(folder, member.file)
 
 
-def _source(helper: ParsingHelper, path: Path, name: str, claimed: Slot | None) -> Source:
+def _source(helper: ParsingHelper, path: Path, name: str, stated_slot: Slot | None) -> Source:
     started = time.perf_counter()
-    return Source(name, read(helper, path, claimed), time.perf_counter() - started)
+    return Source(name, read(helper, path, stated_slot), time.perf_counter() - started)
 
 
-def read(helper: ParsingHelper, path: Path, claimed: Slot | None) -> Read | Refused | HelperFailed | OSError:
+def read(
+    helper: ParsingHelper, path: Path, stated_slot: Slot | None
+) -> Read | Refused | HelperFailed | OSError:
     """One file through the helper; what went wrong comes back as a value, so that its neighbours go on."""
     with tempfile.TemporaryDirectory(prefix="hilum-") as folder:
         try:
-            facts = helper.parse(path, folder, claimed=claimed)
+            facts = helper.parse(path, folder, stated_slot=stated_slot)
             working = read_working(Path(folder, facts.files["working"]))
             with Image.open(Path(folder, facts.files["preview"]), formats=["PNG"]) as image:
                 preview = np.asarray(image.convert("L"))
@@ -145,10 +147,10 @@ def manifest_rows(path: Path, part: str, *, seed: int, where: Sequence[str] = ()
     return rows if part == "all" else [row for row in with_split(rows, seed=seed) if row.split == part]
 
 
-def read_alone(name: str, claimed: Slot | None) -> Read | Refused | HelperFailed:
+def read_alone(name: str, stated_slot: Slot | None) -> Read | Refused | HelperFailed:
     """One file through a helper of its own. Raises OSError where there is no such file."""
     with ParsingHelper() as helper:
-        found = read(helper, Path(name), claimed)
+        found = read(helper, Path(name), stated_slot)
     if isinstance(found, OSError):
         raise found
     return found

@@ -79,7 +79,7 @@ class Augment:
         return (unit + slope[:, 0] * ramp + slope[:, 1] * ramp[:, None]).clamp(0.0, 1.0)
 
     def resolution(self, unit: Tensor) -> Tensor:
-        """Part of the batch is shrunk and enlarged again, or blurred, or sharpened."""
+        """Part of the batch is shrink and enlarged again, or blurred, or sharpened."""
         size = unit.shape[-1]
         small = max(8, round(size * self.number(0.35, 0.9)))
         low = functional.interpolate(unit, size=(small, small), mode="bilinear", antialias=True)

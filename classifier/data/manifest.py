@@ -14,8 +14,8 @@ import numpy as np
 from classifier.contract import RefusalReason, Slot
 from classifier.data.split import FRACTIONS, assign, fold_parts
 from classifier.errors import Refused
-from classifier.images import reading
 from classifier.images.decoded_image import DecodedImage
+from classifier.images.read import read_image
 
 REQUIRED = ("image", "finding", "patient")
 AGE = re.compile(r"(\d+(?:\.\d+)?)(?:\s*-\s*(\d+(?:\.\d+)?))?\s*([DWMY]?)", re.IGNORECASE)
@@ -103,7 +103,7 @@ def _row(record: Mapping[str, str | None], manifest: Path, line: int) -> Row:
 
 def image_of(row: Row, slot: Slot) -> DecodedImage:
     """The row's image, as a model of `slot` reads it; raises Refused, a CT for an X-ray model included."""
-    decoded = reading.read(row.path, slot)
+    decoded = read_image(row.path, slot)
     if (decoded.slot is Slot.CT) is not (slot is Slot.CT):
         raise Refused(RefusalReason.UNSUPPORTED_MODALITY, f"a {decoded.slot} image for a {slot} model")
     return decoded

@@ -247,6 +247,6 @@ def _probe(seen: Sequence[Seen], sources: Sequence[str], draws: int, seed: int) 
 
 
 def _read(row: Row) -> np.ndarray:
-    from classifier.images import reading
+    from classifier.images.read import read_image
 
-    return reading.read(row.path).working
+    return read_image(row.path).working

@@ -1,4 +1,4 @@
-"""Is something written in the image? Found by the shapes of letters in a row, without any trained model."""
+"""Detects burned-in text by rows of letter-like shapes, without a trained model."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from scipy import ndimage
 from classifier.images.decoded_image import Metadata
 
 DECLARED, SUSPECTED = "declared", "suspected"
-# Brightness (0..255) by which a stroke stands out from what lies around it.
+# Brightness (0..255) by which a stroke differs from its surroundings.
 _CONTRAST = 40
-# Window of the opening: what is wider than this is no stroke. In pixels, a power of two.
+# Widest stroke in pixels: the window of the opening, a power of two.
 _WIDEST = 8
 _HEIGHTS = (5, 40)
 _LONGEST_ROW, _FEWEST_LETTERS = 4, 6
@@ -20,16 +20,17 @@ _NEIGHBOURS = np.ones((3, 3), bool)
 
 
 def burned_in(preview: np.ndarray, metadata: Metadata) -> str:
-    """`declared` where the header says so (PS3.3 C.7.6.1.1), `suspected` where writing is seen, or empty."""
+    """`declared` by the header (PS3.3 C.7.6.1.1), `suspected` from the pixels, or empty."""
     if str(metadata.get("BurnedInAnnotation") or "").upper() == "YES":
         return DECLARED
-    return SUSPECTED if has_writing(preview) else ""
+    return SUSPECTED if has_text(preview) else ""
 
 
-def has_writing(image: np.ndarray) -> bool:
-    """Whether `image` uint8 (h, w), at most some 1,024 px a side, shows at least a word of several letters.
+def has_text(image: np.ndarray) -> bool:
+    """Whether `image` uint8 (h, w), at most about 1,024 px a side, shows at least one word of several
+    letters.
 
-    A single R or L does not count, nor do two letters; PORTABLE and ERECT do, since a name looks like them.
+    A single R or L and pairs of letters do not count; PORTABLE and ERECT do, since names look alike.
     """
     letters = 0
     longest = 0
@@ -39,7 +40,7 @@ def has_writing(image: np.ndarray) -> bool:
 
 
 def _rows_of_letters(image: np.ndarray) -> list[int]:
-    """How many letters each row has, of bright and of dark ones, small and (in the halved image) large."""
+    """The number of letters in each row: bright and dark, small and (in the halved image) large ones."""
     rows = []
     for level in (image, _halved(image)) if max(image.shape) >= _COARSE_FROM else (image,):
         bright, dark = _strokes(level)
@@ -48,14 +49,14 @@ def _rows_of_letters(image: np.ndarray) -> list[int]:
 
 
 def _strokes(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """How far thin bright marks and thin dark ones stand out: what an opening and a closing take away."""
-    opened = _slid(_slid(image, np.minimum, 1), np.maximum, -1)
-    closed = _slid(_slid(image, np.maximum, 1), np.minimum, -1)
+    """Contrast of thin bright and thin dark marks: what an opening and a closing remove."""
+    opened = _sliding_extreme(_sliding_extreme(image, np.minimum, 1), np.maximum, -1)
+    closed = _sliding_extreme(_sliding_extreme(image, np.maximum, 1), np.minimum, -1)
     return image - np.minimum(opened, image), np.maximum(closed, image) - image
 
 
-def _slid(image: np.ndarray, extreme: np.ufunc, towards: int) -> np.ndarray:
-    """The extreme over a square window that begins (`towards` 1) or ends (-1) at each pixel, by doubling."""
+def _sliding_extreme(image: np.ndarray, extreme: np.ufunc, towards: int) -> np.ndarray:
+    """The extreme over a square window that starts (`towards` 1) or ends (-1) at each pixel, by doubling."""
     for axis in (0, 1):
         step = 1
         while step < _WIDEST:
@@ -75,7 +76,7 @@ def _halved(image: np.ndarray) -> np.ndarray:
 
 
 def _letters(mask: np.ndarray) -> np.ndarray:
-    """Boxes (top, bottom, left, right), from left to right, of connected marks with the shape of a letter."""
+    """Boxes (top, bottom, left, right), from left to right, of connected marks shaped like letters."""
     labels, count = ndimage.label(mask, _NEIGHBOURS)
     if not 0 < count <= _MOST_MARKS:
         return np.empty((0, 4), int)
@@ -88,7 +89,7 @@ def _letters(mask: np.ndarray) -> np.ndarray:
 
 
 def _rows(boxes: np.ndarray) -> list[int]:
-    """The lengths of runs of letters that stand beside each other, alike in height and foot."""
+    """The lengths of runs of adjacent letters of similar height and baseline."""
     if not 1 < len(boxes) <= _MOST_LETTERS:
         return []
     tops, feet, lefts, rights = boxes.T

@@ -1,4 +1,4 @@
-"""What a compressed image itself declares, read without decoding it."""
+"""Headers of JPEG, JPEG-LS and JPEG 2000 codestreams, read without decoding."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _HIGH_THROUGHPUT, _MAX_RLE_SEGMENTS, _RLE_HEADER = 0x4000, 15, 64
 
 
 class Declared(NamedTuple):
-    """Size in pixels, samples a pixel, bits a sample, and a transfer syntax that such a stream is of."""
+    """Size in pixels, samples per pixel, bits per sample, and a matching transfer syntax."""
 
     rows: int
     columns: int
@@ -39,9 +39,9 @@ class Declared(NamedTuple):
 
 
 def declared(stream: bytes) -> Declared | None:
-    """What a JPEG, JPEG-LS, JPEG 2000 or HTJ2K codestream declares; None where it is none of these.
+    """The header of a JPEG, JPEG-LS, JPEG 2000 or HTJ2K codestream; None for other data.
 
-    ISO/IEC 10918-1 B.2.2, 14495-1 C.2.2, 15444-1 A.5.1. Raises ValueError where the header is broken.
+    ISO/IEC 10918-1 B.2.2, 14495-1 C.2.2, 15444-1 A.5.1. Raises ValueError for a broken header.
     """
     try:
         if stream.startswith(_J2K_START):
@@ -49,12 +49,12 @@ def declared(stream: bytes) -> Declared | None:
         if stream.startswith(_JPEG_START):
             return _jpeg(stream)
     except (struct.error, IndexError) as error:
-        raise ValueError("the codestream ends in its header") from error
+        raise ValueError("the codestream ends within its header") from error
     return None
 
 
 def unboxed(stream: bytes) -> bytes:
-    """A JPEG 2000 codestream out of the boxes of a file; pydicom trusts their lengths, and loops for ever."""
+    """The codestream in a boxed JPEG 2000 file; pydicom trusts box lengths and may loop endlessly."""
     return stream[max(stream.find(_J2K_START), 0) :] if stream.startswith(_JP2_BOX) else stream
 
 
@@ -62,17 +62,17 @@ def check_end(stream: bytes) -> None:
     """Raise ValueError for a JPEG or JPEG-LS codestream without its end."""
     # A padding byte that is not zero may follow the marker.
     if _END_OF_IMAGE not in stream.rstrip(b"\0")[-4:]:
-        raise ValueError("the codestream breaks off")
+        raise ValueError("the codestream is truncated")
 
 
 def check_scans(stream: bytes) -> None:
-    """Raise ValueError for a JPEG of so many scans that their number is the aim: each costs a full pass."""
+    """Raise ValueError for a JPEG with excessively many scans: each costs a full pass over the image."""
     if stream.count(_SCAN_START) > _MAX_SCANS:
-        raise ValueError("an absurd number of scans")
+        raise ValueError("the codestream has too many scans")
 
 
 def syntax_of(stream: bytes) -> UID | None:
-    """A transfer syntax that a lone codestream is of, for data sets that do not say theirs (PS3.5 A.4)."""
+    """The transfer syntax of a codestream, for data sets that do not state it (PS3.5 A.4)."""
     found = declared(stream)
     if found is not None:
         return found.syntax
@@ -92,7 +92,7 @@ def _jpeg2000(stream: bytes) -> Declared:
 
 
 def _check_tiles(stream: bytes) -> None:
-    """Raise ValueError for a JPEG 2000 codestream that lacks tiles: decoders leave their places black."""
+    """Raise ValueError for a JPEG 2000 codestream with missing tiles, which decoders would leave black."""
     right, bottom, _, _, wide, high, left, top = struct.unpack_from(">8I", stream, 8)
     count = -(-(right - left) // wide) * -(-(bottom - top) // high) if wide and high else 0
     if count == 1:

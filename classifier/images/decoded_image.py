@@ -1,4 +1,4 @@
-"""What reading a file yields: the facts about an image, and its arrays."""
+"""The result of reading an image file: facts and pixels."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ Metadata = dict[str, str | float | list | None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Facts:
-    """Everything known of one image but its pixels.
+class ImageFacts:
+    """Everything known about an image except its pixels.
 
     Modality value (Hounsfield units for CT) = display * `slope` + `intercept`; `slope` is negative where
     the stored values were inverted for display. The window is in display units (PS3.3 C.11.2.1.2).
     `metadata` goes by DICOM keyword. `pixel_sha256` is that of the decoded stored pixels with their shape.
-    `burned_in` is `declared` or `suspected` where something is written in the image itself.
+    `burned_in` is `declared` or `suspected` where text is burned into the image, else empty.
     """
 
     rows: int
@@ -35,14 +35,14 @@ class Facts:
     burned_in: str = ""
     metadata: Metadata = field(default_factory=dict)
 
-    def facts(self) -> dict[str, Any]:
-        """The facts alone, as plain JSON values."""
-        return {f.name: getattr(self, f.name) for f in fields(Facts)}
+    def as_json(self) -> dict[str, Any]:
+        """The facts as plain JSON values, without pixels."""
+        return {f.name: getattr(self, f.name) for f in fields(ImageFacts)}
 
 
 @dataclass(frozen=True, kw_only=True)
-class DecodedImage(Facts):
-    """Facts with pixels, all in MONOCHROME2 sense (a higher value is brighter).
+class DecodedImage(ImageFacts):
+    """Facts with pixels; all pixels follow MONOCHROME2 (a higher value is brighter).
 
     `display` uint16 (rows, columns); `working` uint16, longer side <= 1024: X-rays windowed to 0..65535,
     CT as (clip(HU, -1024, 3071) + 1024) * 16; `preview` uint8, the windowed image, same size as `working`.
@@ -54,10 +54,10 @@ class DecodedImage(Facts):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ParseResult(Facts):
-    """Facts with the names of the PNG files that hold the pixels: `display`, `working`, `preview`.
+class ParseResult(ImageFacts):
+    """Facts with the names of the PNG files of the pixels: `display`, `working`, `preview`.
 
-    Where identity was removed, `original` is the file itself without it, which the facts are of.
+    After de-identification, `original` is the de-identified file, and the facts describe that file.
     """
 
     files: dict[str, str]

@@ -1,4 +1,4 @@
-"""Grey levels to the three images that Hilum keeps: display, working and preview."""
+"""Grayscale rendering: the display, working and preview images of a decoded file."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from classifier.contract import WORKING_MAX_SIDE, RefusalReason, Slot
 from classifier.errors import Refused
 from classifier.images.burned_in_text import burned_in
 from classifier.images.decoded_image import DecodedImage
-from classifier.images.dicom.voi_lut import nearest_window, windowed
+from classifier.images.dicom.voi_lut import apply_window, nearest_window
 from classifier.images.polarity import is_negative
-from classifier.images.source import LUNG_WINDOW, Source
+from classifier.images.raw_image import LUNG_WINDOW, RawImage
 
 HU_LOW, HU_HIGH, HU_STEP = -1024, 3071, 16
 _FULL = 65535
@@ -23,126 +23,135 @@ _MIN_SHARE, _MIN_REFERENCE_LEVELS, _MIN_SHOWN = 0.02, 800, 0.05
 
 
 @dataclass(frozen=True)
-class _Tone:
-    """Brightness 0..1 of each level, and the window (center, width) in levels that says the same."""
+class _Rendering:
+    """Brightness 0..1 of each level, and the equivalent or nearest window (center, width) in levels."""
 
-    shown: np.ndarray
+    brightness: np.ndarray
     window: tuple[float, float]
 
 
-def image_of(source: Source) -> DecodedImage:
-    """Display, working image and preview of `source`. Raises Refused(too_uniform)."""
-    low, high = _bulk(source)
-    if high - low < _MIN_SHARE * min(source.top, _MIN_REFERENCE_LEVELS):
-        raise Refused(RefusalReason.TOO_UNIFORM, f"{high - low} grey levels between the outer half per cents")
-    tone = _tone(source, low, high)
-    inverted = source.inverted
-    working = _working(source, tone, inverted)
-    turned = source.slot is not Slot.CT and is_negative(working)
+def render_grayscale(raw: RawImage) -> DecodedImage:
+    """The display, working and preview images. Raises Refused(too_uniform)."""
+    low, high = _level_range(raw)
+    if high - low < _MIN_SHARE * min(raw.top, _MIN_REFERENCE_LEVELS):
+        raise Refused(RefusalReason.TOO_UNIFORM, f"spans only {high - low} grey levels, extremes left out")
+    rendering = _rendering(raw, low, high)
+    inverted = raw.inverted
+    working = _working(raw, rendering, inverted)
+    turned = raw.slot is not Slot.CT and is_negative(working)
     if turned:
         inverted = not inverted
-        working = _working(source, tone, inverted)
-    preview = _preview(source, tone, working)
-    return _assembled(source, tone, working, preview, inverted, turned)
+        working = _working(raw, rendering, inverted)
+    preview = _preview(raw, rendering, working)
+    return _assemble(raw, rendering, working, preview, inverted, turned)
 
 
-def _assembled(
-    source: Source, tone: _Tone, working: np.ndarray, preview: np.ndarray, inverted: bool, turned: bool
+def _assemble(
+    raw: RawImage,
+    rendering: _Rendering,
+    working: np.ndarray,
+    preview: np.ndarray,
+    inverted: bool,
+    turned: bool,
 ) -> DecodedImage:
-    flipped = inverted != (source.slope < 0)
-    center, width = tone.window
-    slope, intercept = source.slope, source.intercept
-    display = source.levels
+    flipped = inverted != (raw.slope < 0)
+    center, width = rendering.window
+    slope, intercept = raw.slope, raw.intercept
+    display = raw.levels
     if flipped:
-        display = np.uint16(source.top) - display
-        center, slope, intercept = source.top - center, -slope, intercept + slope * source.top
-    if source.padding is not None:
-        display = np.where(source.padding, np.uint16(0), display)
+        display = np.uint16(raw.top) - display
+        center, slope, intercept = raw.top - center, -slope, intercept + slope * raw.top
+    if raw.padding is not None:
+        display = np.where(raw.padding, np.uint16(0), display)
     return DecodedImage(
         rows=display.shape[0],
         columns=display.shape[1],
-        slot=source.slot,
-        synthetic=source.synthetic,
+        slot=raw.slot,
+        synthetic=raw.synthetic,
         polarity_turned=turned,
         slope=slope,
         intercept=intercept,
         window_center=center,
         window_width=width,
-        pixel_sha256=source.pixel_sha256,
-        burned_in=burned_in(preview, source.metadata),
-        metadata=source.metadata,
+        pixel_sha256=raw.pixel_sha256,
+        burned_in=burned_in(preview, raw.metadata),
+        metadata=raw.metadata,
         display=display,
         working=working,
         preview=preview,
     )
 
 
-def _bulk(source: Source) -> tuple[int, int]:
-    """The levels that bound the inner 99 % of the image, from at most some four million pixels."""
-    stride = max(1, int(np.sqrt(source.levels.size / _SAMPLE)))
-    sample = source.levels[::stride, ::stride]
-    if source.padding is not None:
-        sample = sample[~source.padding[::stride, ::stride]]
+def _level_range(raw: RawImage) -> tuple[int, int]:
+    """The levels that bound the inner 99 % of the image, from a sample of about four million pixels."""
+    stride = max(1, int(np.sqrt(raw.levels.size / _SAMPLE)))
+    sample = raw.levels[::stride, ::stride]
+    if raw.padding is not None:
+        sample = sample[~raw.padding[::stride, ::stride]]
     if sample.size == 0:
         return 0, 0
-    share = np.cumsum(np.bincount(sample.ravel(), minlength=source.top + 1)) / sample.size
+    share = np.cumsum(np.bincount(sample.ravel(), minlength=raw.top + 1)) / sample.size
     return int(np.searchsorted(share, _ROBUST[0])), int(np.searchsorted(share, _ROBUST[1]))
 
 
-def _tone(source: Source, low: int, high: int) -> _Tone:
-    """The file's own brightness where it shows anything; else the range that is used, or a robust window."""
-    levels = np.arange(source.top + 1, dtype=np.float64)
-    window = source.window
-    shown = source.shown
-    if source.slot is Slot.CT and window is None:
+def _rendering(raw: RawImage, low: int, high: int) -> _Rendering:
+    """The VOI transformation of the file if it shows anything, else the used range, or a robust window."""
+    levels = np.arange(raw.top + 1, dtype=np.float64)
+    window = raw.window
+    brightness = raw.voi
+    if raw.slot is Slot.CT and window is None:
         window = LUNG_WINDOW
-    if shown is None and window is not None:
-        shown = windowed(levels * source.slope + source.intercept, window)
-    if shown is not None and window is not None and abs(shown[high] - shown[low]) >= _MIN_SHOWN:
+    if brightness is None and window is not None:
+        brightness = apply_window(levels * raw.slope + raw.intercept, window)
+    if (
+        brightness is not None
+        and window is not None
+        and abs(brightness[high] - brightness[low]) >= _MIN_SHOWN
+    ):
         center, width = window
-        return _Tone(shown, ((center - source.intercept) / source.slope, width / abs(source.slope)))
-    if source.exposure:
-        return _logarithmic(levels, max(low, 1), high, source.slope)
-    if source.bits <= 8 or high - low > source.top // 2:
-        low, high = 0, source.top
-    shown = np.clip((levels - low) / (high - low), 0.0, 1.0)
-    return _Tone(shown if source.slope > 0 else 1 - shown, ((low + high) / 2, float(high - low)))
+        return _Rendering(brightness, ((center - raw.intercept) / raw.slope, width / abs(raw.slope)))
+    if raw.exposure:
+        return _logarithmic(levels, max(low, 1), high, raw.slope)
+    if raw.bits <= 8 or high - low > raw.top // 2:
+        low, high = 0, raw.top
+    brightness = np.clip((levels - low) / (high - low), 0.0, 1.0)
+    return _Rendering(brightness if raw.slope > 0 else 1 - brightness, ((low + high) / 2, float(high - low)))
 
 
-def _logarithmic(levels: np.ndarray, low: int, high: int, slope: float) -> _Tone:
-    """As film shows a dose: its logarithm from `low` to `high`, and the nearest linear window."""
-    shown = np.clip(np.log(np.maximum(levels, 1) / low) / np.log(max(high, low + 1) / low), 0.0, 1.0)
-    window = nearest_window(levels, shown)
-    return _Tone(shown if slope > 0 else 1 - shown, window)
+def _logarithmic(levels: np.ndarray, low: int, high: int, slope: float) -> _Rendering:
+    """Film-like rendering of a dose: its logarithm from `low` to `high`, and the nearest linear window."""
+    brightness = np.clip(np.log(np.maximum(levels, 1) / low) / np.log(max(high, low + 1) / low), 0.0, 1.0)
+    window = nearest_window(levels, brightness)
+    return _Rendering(brightness if slope > 0 else 1 - brightness, window)
 
 
-def _working(source: Source, tone: _Tone, inverted: bool) -> np.ndarray:
-    if source.slot is Slot.CT:
-        hounsfield = np.arange(source.top + 1) * source.slope + source.intercept
-        table = level_of(np.clip(hounsfield, HU_LOW, HU_HIGH))
+def _working(raw: RawImage, rendering: _Rendering, inverted: bool) -> np.ndarray:
+    if raw.slot is Slot.CT:
+        hounsfield = np.arange(raw.top + 1) * raw.slope + raw.intercept
+        table = hounsfield_to_level(np.clip(hounsfield, HU_LOW, HU_HIGH))
     else:
-        table = (1 - tone.shown if inverted else tone.shown) * _FULL
-    full = np.rint(table).astype(np.uint16)[source.levels]
-    if source.padding is not None:
-        full[source.padding] = 0
-    return shrunk(full)
+        table = (1 - rendering.brightness if inverted else rendering.brightness) * _FULL
+    full = np.rint(table).astype(np.uint16)[raw.levels]
+    if raw.padding is not None:
+        full[raw.padding] = 0
+    return shrink(full)
 
 
-def _preview(source: Source, tone: _Tone, working: np.ndarray) -> np.ndarray:
-    if source.slot is not Slot.CT:
+def _preview(raw: RawImage, rendering: _Rendering, working: np.ndarray) -> np.ndarray:
+    if raw.slot is not Slot.CT:
         return (working >> 8).astype(np.uint8)
-    center, width = tone.window
+    center, width = rendering.window
     hounsfield = np.arange(_FULL + 1) / HU_STEP + HU_LOW
-    window = (center * source.slope + source.intercept, width * abs(source.slope))
-    return np.rint(windowed(hounsfield, window) * 255).astype(np.uint8)[working]
+    window = (center * raw.slope + raw.intercept, width * abs(raw.slope))
+    return np.rint(apply_window(hounsfield, window) * 255).astype(np.uint8)[working]
 
 
-def level_of(hounsfield):
-    """The level that so many Hounsfield units, or an array of them, have in a CT slice's working image."""
+def hounsfield_to_level(hounsfield):
+    """The level of a value, or an array, of Hounsfield units in the working image of a CT slice."""
     return (hounsfield - HU_LOW) * HU_STEP
 
 
-def shrunk(pixels: np.ndarray, longest: int = WORKING_MAX_SIDE) -> np.ndarray:
+def shrink(pixels: np.ndarray, longest: int = WORKING_MAX_SIDE) -> np.ndarray:
     """`pixels` uint16 with the longer side at most `longest`, area-filtered; unchanged if it already is."""
     rows, columns = pixels.shape
     ratio = longest / max(rows, columns)

@@ -1,7 +1,4 @@
-"""A map drawn over its image: values of a grid at the pixels, coloured, the opacity following the value.
-
-Without torch, so that the site draws a report's image as `python -m classifier explain` does.
-"""
+"""Draws heatmaps over images; without torch, so that the web process can use it for reports."""
 
 from __future__ import annotations
 
@@ -9,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-# Inferno (S. van der Walt, N. Smith, CC0) at 33 stops; the viewer's colours.js has the same ones.
+# Inferno (S. van der Walt, N. Smith, CC0) at 33 stops, as in colours.js of the viewer.
 INFERNO = np.frombuffer(
     bytes.fromhex(
         "000004 040312 0b0724 150b37 210c4a 2f0a5b 3d0965 4a0c6b 57106e 64156e 71196e "
@@ -23,12 +20,12 @@ DASH, LIGHT = 6, 0xBB  # as in the viewer's heat.js: pixels, grey
 
 
 def inferno(values: np.ndarray) -> np.ndarray:
-    """Values in 0..1 of any shape to RGB in 0..1, one axis more."""
+    """RGB in 0..1 of values in 0..1, in one more axis."""
     places = np.linspace(0, 1, len(INFERNO))
     return np.stack([np.interp(values, places, channel) for channel in INFERNO.T], axis=-1) / 255
 
 
-def under_map(
+def draw_heatmap(
     preview: np.ndarray,
     grid: np.ndarray,
     affine: Sequence[float],
@@ -36,20 +33,20 @@ def under_map(
     *,
     opacity: float = 0.6,
 ) -> np.ndarray:
-    """Grey preview (h, w) uint8 of a whole `original` (rows, columns) under a map, as RGB.
+    """The preview (h, w) uint8 of an `original` (rows, columns) with the heatmap over it, as RGB.
 
-    `grid` is in shares of full strength, `affine` that of `contract.Cam`.
+    `grid` is relative to full strength; `affine` is that of `contract.Cam`.
     """
-    drawn = overlay(preview, sample(grid, affine, original, preview.shape), opacity=opacity)
-    return framed(drawn, grid.shape, affine, original) if opacity else drawn
+    drawn = overlay(preview, sample_grid(grid, affine, original, preview.shape), opacity=opacity)
+    return draw_frame(drawn, grid.shape, affine, original) if opacity else drawn
 
 
-def sample(
+def sample_grid(
     grid: np.ndarray, affine: Sequence[float], original: tuple[int, int], shape: tuple[int, int]
 ) -> np.ndarray:
-    """A grid, bilinear, at the pixels of an image of `shape` that shows a whole `original` (rows, columns).
+    """The grid, interpolated at the pixels of an image of `shape` that shows the whole `original`.
 
-    `affine` is that of `contract.Cam`. Half a cell beyond the outermost centres the map ends, and is 0.
+    The map ends half a cell beyond the outermost cell centres; it is 0 outside.
     """
     to_grid = np.linalg.inv(np.array([affine[:3], affine[3:], (0, 0, 1)]))
     y, x = ((np.arange(n) + 0.5) * full / n - 0.5 for n, full in zip(shape, original, strict=True))
@@ -60,29 +57,29 @@ def sample(
 
 
 def overlay(preview: np.ndarray, strength: np.ndarray, *, opacity: float = 0.6) -> np.ndarray:
-    """Grey preview (h, w) uint8 under a map (h, w), drawn from 0 to 1; the opacity follows the value."""
+    """The preview (h, w) uint8 under a map (h, w) of values 0..1, which also set the opacity; RGB uint8."""
     strength = np.clip(strength, 0, 1)
     alpha = (opacity * strength)[..., None]
     grey = preview[..., None] / 255
     return np.rint(255 * ((1 - alpha) * grey + alpha * inferno(strength))).astype(np.uint8)
 
 
-def part_shown(
+def analysed_area(
     cells: tuple[int, int], affine: Sequence[float], original: tuple[int, int]
 ) -> np.ndarray | None:
-    """What a map of `cells` (rows, columns) covers of an `original`, and the model was shown: (top, left) and
-    (bottom, right) in its pixels, from edge to edge. None where that is all of it.
+    """The area of the `original` that the model analysed, from a map of `cells` (rows, columns): (top, left)
+    and (bottom, right) pixel edges. None if it is the whole image.
     """
     corners = np.array([(-0.5, -0.5, 1), (cells[1] - 0.5, cells[0] - 0.5, 1)])
     part = np.sort(corners @ np.array([affine[:3], affine[3:]]).T + 0.5, axis=0)[:, ::-1]
     return None if (part[1] - part[0] > np.array(original) - 1).all() else part
 
 
-def framed(
+def draw_frame(
     drawn: np.ndarray, cells: tuple[int, int], affine: Sequence[float], original: tuple[int, int]
 ) -> np.ndarray:
-    """The image (h, w, 3) uint8 of a whole `original`, with a dashed frame where a part of it was shown."""
-    part = part_shown(cells, affine, original)
+    """The image (h, w, 3) uint8 with a dashed frame around the analysed area, if that is not all of it."""
+    part = analysed_area(cells, affine, original)
     if part is None:
         return drawn
     shown = np.array(drawn.shape[:2])
@@ -98,7 +95,7 @@ def framed(
 
 
 def _bilinear(grid: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """The grid at (column, row); beyond the outermost centres the value of the nearest cell."""
+    """The grid at (column, row); the value of the nearest cell beyond the outermost centres."""
     x, y = np.clip(x, 0, grid.shape[1] - 1), np.clip(y, 0, grid.shape[0] - 1)
     left, top = np.floor(x).astype(int), np.floor(y).astype(int)
     right, low = np.minimum(left + 1, grid.shape[1] - 1), np.minimum(top + 1, grid.shape[0] - 1)

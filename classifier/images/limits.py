@@ -1,4 +1,4 @@
-"""The limits that decide, before anything is decoded, whether a file is read at all."""
+"""Limits for files and for the parsing helper, checked before anything is decoded."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MAX_INFLATED_BYTES = 512 * MIB
 
 @dataclass(frozen=True)
 class Limits:
-    """What one file may cost the parsing helper: bytes of address space and of one output file, seconds."""
+    """Resources of the parsing helper for one file: address space, output file size, times, open files."""
 
     memory_bytes: int = 2048 * MIB
     output_bytes: int = 512 * MIB
@@ -24,16 +24,16 @@ class Limits:
     open_files: int = 64
 
 
-# Unpacking writes more than parsing does, and decodes nothing.
+# Unpacking writes more than parsing, and decodes nothing.
 UNPACK_LIMITS = Limits(memory_bytes=1024 * MIB, cpu_seconds=90, wall_seconds=240.0)
 
 
 @dataclass(frozen=True)
 class ArchiveLimits:
-    """What one archive may hold: counts, bytes, and how many times its own size it may unpack to.
+    """Limits of an archive: entries, bytes, and the ratio of its unpacked to its packed size.
 
-    Deflate packs black 1,000 to one, so a single black image may pass any ratio: the ratio counts for the
-    whole, and only from `ratio_from` bytes on.
+    Deflate compresses black 1,000 to one, so that a single black image exceeds any sensible ratio: the ratio
+    applies to the whole archive, and only above `ratio_from` bytes.
     """
 
     images: int = 2_000

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from classifier.contract import ModelSpec
-from classifier.images.grayscale import level_of
+from classifier.images.grayscale import hounsfield_to_level
 
 Affine = tuple[float, float, float, float, float, float]
 LEAST_SIDE = 32  # pixels: of less no network is shown a part
@@ -58,7 +58,7 @@ def to_unit_square(working: np.ndarray, spec: ModelSpec) -> Tensor:
     if spec.resize != "squash":
         raise ValueError(f"unknown resize {spec.resize!r}")
     if spec.hounsfield:
-        return _square(working, spec.size, *(level_of(value) for value in spec.hounsfield))
+        return _square(working, spec.size, *(hounsfield_to_level(value) for value in spec.hounsfield))
     return unit_square(working, spec.size, spec.clip_percentiles)
 
 

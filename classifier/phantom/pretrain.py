@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from classifier.contract import ModelSpec
 from classifier.data.augment import Augment
-from classifier.images import reading
+from classifier.images.read import read_image
 from classifier.networks.preprocess import normalise, to_unit_square
 from classifier.networks.registry import network_for
 from classifier.training.optim import quiet_residuals, rate_at
@@ -35,7 +35,7 @@ def load(manifest: Path, spec: ModelSpec) -> tuple[Tensor, Tensor]:
         rows = [row for row in csv.DictReader(file) if row.get("split") not in {"val", "test"}]
     squares, cells = [], []
     for row in tqdm(rows, desc="reading phantoms", unit="img", disable=None):
-        image = reading.read(manifest.parent / row["image"])
+        image = read_image(manifest.parent / row["image"])
         squares.append(to_unit_square(image.working, spec).half())
         circles = [tuple(map(float, text.split())) for text in row["centres"].split("|") if text]
         cells.append(cells_of(circles, (image.rows, image.columns), spec.size // CELL))

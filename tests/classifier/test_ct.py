@@ -16,8 +16,8 @@ from classifier.artifact.weights import load_artifact
 from classifier.contract import ModelSpec, Slot
 from classifier.data.manifest import image_of, read_manifest
 from classifier.errors import Refused
-from classifier.images import reading
-from classifier.images.grayscale import level_of
+from classifier.images.grayscale import hounsfield_to_level
+from classifier.images.read import read_image
 from classifier.networks.preprocess import to_unit_square
 from tests.classifier.collection import write_collection, write_manifest
 
@@ -29,12 +29,12 @@ TINY = "--slot ct --layers 1,1,1,1 --width 4 --size 64 --no-progressive --batch 
 
 
 def test_black_and_white_are_the_windows_ends_whatever_else_is_in_the_slice():
-    slice_ = np.full((64, 64), level_of(-600), dtype=np.uint16)
-    slice_[:8], slice_[-8:] = level_of(-1024), level_of(2000)
+    slice_ = np.full((64, 64), hounsfield_to_level(-600), dtype=np.uint16)
+    slice_[:8], slice_[-8:] = hounsfield_to_level(-1024), hounsfield_to_level(2000)
     unit = to_unit_square(slice_, SPEC)[0]
     assert unit[32, 32] == pytest.approx(0.5, abs=1e-4)
     assert (unit[0, 0], unit[-1, 0]) == (pytest.approx((1350 - 1024) / 1500, abs=1e-4), 1.0)
-    slice_[20:40] = level_of(3000)
+    slice_[20:40] = hounsfield_to_level(3000)
     assert to_unit_square(slice_, SPEC)[0, 16, 0] == pytest.approx(0.5, abs=1e-4)
 
 
@@ -45,7 +45,7 @@ def test_a_dicom_slice_is_seen_as_its_export_in_the_same_window(tmp_path):
     grey = np.rint((hounsfield.clip(-1350, 150) + 1350) / 1500 * 255).astype(np.uint8)
     Image.fromarray(grey).save(tmp_path / "export.png")
     seen = [
-        to_unit_square(reading.read(path, Slot.CT).working, SPEC) for path in (file, tmp_path / "export.png")
+        to_unit_square(read_image(path, Slot.CT).working, SPEC) for path in (file, tmp_path / "export.png")
     ]
     assert (seen[0] - seen[1]).abs().max() <= 1 / 255
 

@@ -14,7 +14,7 @@ from PIL import Image
 from classifier.__main__ import main
 from classifier.cli.data import deidentify as command
 from classifier.images.burned_in_text import DECLARED
-from classifier.images.deidentify.pseudonyms import Pseudonyms, key_of
+from classifier.images.deidentify.pseudonyms import Pseudonyms, derive_key
 from tests.classifier.images.samples import chest, dataset, write
 
 KEY = "0123456789abcdef0123456789abcdef"
@@ -58,7 +58,7 @@ def test_every_file_of_a_folder_comes_out_without_identity(folder: Path, tmp_pat
     for path in (tmp_path / "out").rglob("*"):
         assert "ecret" not in str(path.relative_to(tmp_path))
         assert not path.is_file() or b"ecret" not in path.read_bytes()
-    expected = Pseudonyms(key_of(KEY.encode(), "")).patient("SECRET-1")
+    expected = Pseudonyms(derive_key(KEY.encode(), "")).patient("SECRET-1")
     assert records[0]["patient"] == one.parent.name == pydicom.dcmread(one).PatientID == expected
 
 
@@ -77,7 +77,7 @@ def test_another_namespace_gives_other_names(folder: Path, tmp_path: Path, capsy
     _, one, _ = answers(capsys, folder / "a.dcm", "--out", tmp_path / "out")
     _, two, _ = answers(capsys, folder / "a.dcm", "--out", tmp_path / "out", "--namespace", "harbour")
     assert one[0]["patient"] != two[0]["patient"]
-    assert two[0]["patient"] == Pseudonyms(key_of(KEY.encode(), "harbour")).patient("SECRET-1")
+    assert two[0]["patient"] == Pseudonyms(derive_key(KEY.encode(), "harbour")).patient("SECRET-1")
 
 
 def test_what_is_there_already_is_never_overwritten(folder: Path, tmp_path: Path, capsys) -> None:

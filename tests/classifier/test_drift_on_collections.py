@@ -49,14 +49,14 @@ def measured(folder: Path, images: list[str]) -> dict[str, np.ndarray]:
     import torch
 
     from classifier.artifact.weights import load_artifact
-    from classifier.images import reading
+    from classifier.images.read import read_image
     from classifier.inference.predictor import Predictor
     from classifier.networks.preprocess import to_input
 
     predictor = Predictor(load_artifact(ARTIFACT))
     pixels, features, predictions = [], [], []
     for start in range(0, len(images), 16):
-        working = [reading.read(folder / image).working for image in images[start : start + 16]]
+        working = [read_image(folder / image).working for image in images[start : start + 16]]
         seen = zip(working, predictor.companions.look(working), strict=True)
         inputs = torch.stack([to_input(decoded, predictor.spec, found.box) for decoded, found in seen])
         said, _, pooled = predictor.forward(inputs)

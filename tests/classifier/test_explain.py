@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from classifier.images.heatmap import framed, inferno, overlay, sample, under_map
+from classifier.images.heatmap import draw_frame, draw_heatmap, inferno, overlay, sample_grid
 from classifier.networks.preprocess import grid_to_original
 
 
@@ -13,7 +13,7 @@ def test_a_cell_is_drawn_over_its_own_part_of_the_image():
     grid = np.zeros((4, 5))
     grid[1, 3] = 1
     original, shape = (400, 1000), (100, 250)
-    drawn = sample(grid, grid_to_original(grid.shape, original), original, shape)
+    drawn = sample_grid(grid, grid_to_original(grid.shape, original), original, shape)
     assert drawn.shape == shape
     assert np.unravel_index(drawn.argmax(), shape)[0] in range(25, 50)
     assert np.unravel_index(drawn.argmax(), shape)[1] in range(150, 200)
@@ -22,7 +22,7 @@ def test_a_cell_is_drawn_over_its_own_part_of_the_image():
 
 def test_a_map_of_a_part_ends_where_it_ends():
     affine = (10.0, 0.0, 50.0 + 4.5, 0.0, 10.0, 20.0 + 4.5)
-    drawn = sample(np.ones((2, 3)), affine, (100, 100), (100, 100))
+    drawn = sample_grid(np.ones((2, 3)), affine, (100, 100), (100, 100))
     expected = np.zeros((100, 100))
     expected[20:40, 50:80] = 1
     np.testing.assert_allclose(drawn, expected)
@@ -31,7 +31,7 @@ def test_a_map_of_a_part_ends_where_it_ends():
 def test_a_turned_map_is_turned_back():
     turned = (0.0, 10.0, 4.5, 10.0, 0.0, 4.5)
     grid = np.arange(6.0).reshape(2, 3)
-    drawn = sample(grid, turned, (30, 20), (30, 20))
+    drawn = sample_grid(grid, turned, (30, 20), (30, 20))
     assert drawn[25, 5] == pytest.approx(grid[0, 2], abs=0.6)
     assert drawn[5, 15] == pytest.approx(grid[1, 0], abs=0.6)
 
@@ -39,21 +39,21 @@ def test_a_turned_map_is_turned_back():
 def test_what_the_model_was_shown_is_framed():
     affine = (10.0, 0.0, 50.0 + 4.5, 0.0, 10.0, 20.0 + 4.5)
     image = np.full((100, 100), 90, np.uint8)
-    drawn = under_map(image, np.zeros((2, 3)), affine, (100, 100))
+    drawn = draw_heatmap(image, np.zeros((2, 3)), affine, (100, 100))
     changed = (drawn != 90).any(axis=-1)
     expected = np.zeros((100, 100), bool)
     expected[20:40, 50:80] = True
     expected[21:39, 51:79] = False
     np.testing.assert_array_equal(changed, expected)
     assert {tuple(colour) for colour in drawn[changed].tolist()} == {(0, 0, 0), (187, 187, 187)}
-    assert (under_map(image, np.zeros((2, 3)), affine, (100, 100), opacity=0) == 90).all()
+    assert (draw_heatmap(image, np.zeros((2, 3)), affine, (100, 100), opacity=0) == 90).all()
 
 
 def test_a_map_of_the_whole_image_has_no_frame():
     image = np.full((30, 20, 3), 90, np.uint8)
     for affine in (grid_to_original((3, 2), (300, 200)), (0.0, 100.0, 49.5, 100.0, 0.0, 49.5)):
         cells = (3, 2) if affine[0] else (2, 3)
-        assert framed(image, cells, affine, (300, 200)) is image
+        assert draw_frame(image, cells, affine, (300, 200)) is image
 
 
 def test_no_evidence_leaves_the_image_as_it_is():

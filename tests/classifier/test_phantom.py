@@ -12,7 +12,7 @@ import pytest
 
 from classifier.contract import Slot
 from classifier.data.manifest import read_manifest
-from classifier.images import reading
+from classifier.images.read import read_image
 from classifier.phantom import OpacitySpec, Phantom, render, write_collection, write_dicom, write_png
 from classifier.phantom.collection import COURSES, plan, write_training_set
 from classifier.phantom.render import Subject, stand, take
@@ -75,8 +75,8 @@ def test_an_opacity_brightens_its_own_place_and_nothing_far_from_it(
 
 def test_png_and_dicom_come_in_as_phantoms_with_the_same_image(phantom: Phantom, tmp_path: Path) -> None:
     write_png(tmp_path / "a.png", phantom)
-    from_png = reading.read(tmp_path / "a.png")
-    from_dicom = reading.read(save_dicom(tmp_path / "a.dcm", phantom))
+    from_png = read_image(tmp_path / "a.png")
+    from_dicom = read_image(save_dicom(tmp_path / "a.dcm", phantom))
     for image in (from_png, from_dicom):
         assert image.slot is Slot.PHANTOM
         assert image.synthetic
@@ -109,7 +109,7 @@ def test_a_collection_follows_its_patients_through_their_courses(tmp_path: Path)
     assert sorted(set(dates)) == dates
     assert [int(row["offset_days"]) for row in rows] == [(day - dates[0]).days for day in dates]
     assert [row.patient for row in read_manifest(manifest)] == ["PHANTOM-001"] * len(course)
-    assert {reading.read(tmp_path / row["image"]).slot for row in rows} == {Slot.PHANTOM}
+    assert {read_image(tmp_path / row["image"]).slot for row in rows} == {Slot.PHANTOM}
 
 
 def test_an_opacity_keeps_its_place_while_it_grows() -> None:

@@ -11,7 +11,7 @@ import torch
 from classifier.artifact.header import KEY_MISMATCH, ArtifactError, shipped_artifact
 from classifier.artifact.weights import load_artifact
 from classifier.contract import Slot
-from classifier.images import reading
+from classifier.images.read import read_image
 from classifier.networks.lung_segmenter import (
     SIZE,
     Box,
@@ -217,7 +217,7 @@ def rows_of(manifest, source: str, count: int) -> list:
 def measured(segmenter: LungSegmenter, manifest, source: str, *, top: float = 0.0) -> list[LungGeometry]:
     """Of 16 images of a source, whole or less a share of their height at the top."""
     decoded_images = [
-        reading.read(manifest.parent / r["image"], Slot.CXR).working for r in rows_of(manifest, source, 16)
+        read_image(manifest.parent / r["image"], Slot.CXR).working for r in rows_of(manifest, source, 16)
     ]
     decoded_images = [np.ascontiguousarray(image[round(top * len(image)) :]) for image in decoded_images]
     return [geometry(mask) for mask in lung_mask(segmenter, decoded_images)]

@@ -12,7 +12,7 @@ from classifier.contract import ModelSpec, Slot
 from classifier.data import image_cache as squares_module
 from classifier.data.image_cache import Images, unit_squares
 from classifier.data.manifest import read_manifest
-from classifier.images import reading
+from classifier.images.read import read_image
 from classifier.networks.preprocess import Box, to_unit_square
 from tests.classifier.collection import write_collection
 
@@ -26,7 +26,7 @@ def rows(tmp_path_factory):
 
 def test_images_are_kept_as_serving_would_see_them(rows, tmp_path):
     squares, refused = unit_squares(rows, SPEC, tmp_path, progress=False)
-    expected = to_unit_square(reading.read(rows[5].path).working, SPEC)[0].numpy()
+    expected = to_unit_square(read_image(rows[5].path).working, SPEC)[0].numpy()
     assert not refused
     assert squares.shape == (len(rows), 64, 64)
     assert np.abs(squares[5] / 255 - expected).max() <= 0.5 / 255 + 1e-6
@@ -34,15 +34,17 @@ def test_images_are_kept_as_serving_would_see_them(rows, tmp_path):
 
 def test_a_second_run_reads_no_image_again(rows, tmp_path, monkeypatch):
     first, _ = unit_squares(rows, SPEC, tmp_path, progress=False)
-    monkeypatch.setattr(reading, "read", lambda path, slot: pytest.fail("read again"))
+    monkeypatch.setattr("classifier.data.manifest.read_image", lambda path, slot: pytest.fail("read again"))
     second, _ = unit_squares(rows, SPEC, tmp_path, progress=False)
     assert (first == second).all()
 
 
 def test_a_run_with_more_images_reads_the_new_ones_alone(rows, tmp_path, monkeypatch):
     few, _ = unit_squares(rows[::2], SPEC, tmp_path, progress=False)
-    opened, read = [], reading.read
-    monkeypatch.setattr(reading, "read", lambda path, slot: opened.append(path) or read(path, slot))
+    opened, read = [], read_image
+    monkeypatch.setattr(
+        "classifier.data.manifest.read_image", lambda path, slot: opened.append(path) or read(path, slot)
+    )
     many, _ = unit_squares(rows, SPEC, tmp_path, progress=False)
     assert opened == [row.path for row in rows[1::2]]
     assert (many[::2] == few).all()
@@ -71,7 +73,7 @@ def test_a_part_that_is_kept_of_each_image_has_a_cache_of_its_own(tmp_path):
     part, _ = unit_squares(
         rows, SPEC, tmp_path, progress=False, box_of=lambda working: half, boxes="left half"
     )
-    expected = to_unit_square(reading.read(rows[0].path).working[:, :40], SPEC)[0].numpy()
+    expected = to_unit_square(read_image(rows[0].path).working[:, :40], SPEC)[0].numpy()
     assert np.abs(part[0] / 255 - expected).max() < 0.003
     assert not np.array_equal(part[0], whole[0])
 

@@ -7,7 +7,7 @@ import pytest
 
 from classifier.contract import RefusalReason
 from classifier.errors import Refused
-from classifier.images.sandbox.client import GaveOut, HelperFailed
+from classifier.images.sandbox.client import HelperFailed, ResourcesExhausted
 from tests.factories import facts
 from webapp.analysis.models import Analysis
 from webapp.core import storage
@@ -26,7 +26,7 @@ class Helper:
     def __init__(self, *outcomes: Exception | None) -> None:
         self.outcomes, self.calls = list(outcomes), 0
 
-    def parse(self, path, folder, *, claimed=None, removal=None):
+    def parse(self, path, folder, *, stated_slot=None, deidentify=None):
         self.calls += 1
         Path(path).stat()
         outcome = self.outcomes.pop(0) if self.outcomes else None
@@ -96,7 +96,7 @@ def test_a_helper_that_does_not_start_blames_no_file(job, stored_upload):
 
 def test_a_file_that_the_machine_did_not_finish_is_kept_for_another_try(job, stored_upload):
     upload = stored_upload()
-    runner(job(GaveOut("took too long to read")))
+    runner(job(ResourcesExhausted("took too long to read")))
     upload.refresh_from_db()
     assert (upload.status, upload.error_code) == (Upload.Status.FAILED, "parser_gave_out")
     assert storage.path_of(upload.stored_name).exists()

@@ -19,8 +19,8 @@ import pytest
 from django.conf import settings as django_settings
 from django.db import connection
 
-from classifier.images import reading
 from classifier.images.raster.png import read_working, write_grey
+from classifier.images.read import read_image
 from tests.classifier.collection import image
 from tests.factories import LabelFactory, PatientFactory, ScanFactory, StudyFactory
 from tests.worker.conftest import tiny_artifact
@@ -175,7 +175,7 @@ def test_labels_become_a_better_active_model_and_a_damaged_one_is_kept_out(
     history, undertrained, admin, site, tmp_path
 ):
     path = storage.path_of(Scan.objects.get(pk=history[0].pk).working_name)
-    assert np.array_equal(reading.read(path).working, read_working(path)), "training reads what serving reads"
+    assert np.array_equal(read_image(path).working, read_working(path)), "training reads what serving reads"
     policy_set(rules=LENIENT, by=admin, reason="a made-up collection")
     snapshot, _ = snapshot_create(site=site, slot="cxr", actor=admin)
     run = training_start(site=site, actor=admin, snapshot=snapshot, config=TINY)

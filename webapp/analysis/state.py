@@ -15,7 +15,7 @@ from typing import Any
 from django.db.models import QuerySet, TextChoices
 
 from classifier.contract import ADVICE, NO_MODEL_FOR_MODALITY, Advice
-from classifier.images.archive_listing import ARCHIVE_ADVICE
+from classifier.images.archive.listing import ARCHIVE_ADVICE
 from webapp.analysis.archives import ArchiveProgress, archives_progress
 from webapp.analysis.models import Analysis, AnalysisStatus
 from webapp.scans.models import Scan, Upload, UploadStatus

@@ -11,7 +11,7 @@ from django.core.files.uploadhandler import FileUploadHandler, StopUpload
 from rest_framework.exceptions import ParseError
 from rest_framework.request import Request
 
-from classifier.images.archive_listing import KIND_BYTES
+from classifier.images.archive.listing import KIND_BYTES
 from webapp.core.errors import CodedError
 from webapp.core.http.discard_body import runner
 from webapp.scans.uploads.files import most_bytes

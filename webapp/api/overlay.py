@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 
 from classifier.contract import DISCLAIMER
-from classifier.images.heatmap import under_map
+from classifier.images.heatmap import draw_heatmap
 
 
 def overlay_png(
@@ -32,7 +32,7 @@ def overlay_png(
     with Image.open(preview) as image:
         grey = np.asarray(image.convert("L"))
     grid = np.array(cam["grids"][finding]) / cam["scale"]
-    drawn = under_map(grey, grid, cam["affine"], (rows, columns), opacity=opacity)
+    drawn = draw_heatmap(grey, grid, cam["affine"], (rows, columns), opacity=opacity)
     words = f"{title}. {DISCLAIMER}"
     return _written(_footed(Image.fromarray(drawn), words), words)
 

@@ -10,9 +10,9 @@ import tempfile
 from pathlib import Path
 
 from classifier.errors import Refused
-from classifier.images.archive_listing import head_of, is_archive
+from classifier.images.archive.listing import head_of, is_archive
 from classifier.images.limits import UNPACK_LIMITS, Limits
-from classifier.images.sandbox.client import GaveOut, HelperFailed, ParsingHelper
+from classifier.images.sandbox.client import HelperFailed, ParsingHelper, ResourcesExhausted
 from webapp.analysis.services import ingest_done
 from webapp.core import storage
 from webapp.core.jobs import table as jobs
@@ -65,8 +65,8 @@ class IngestJob:
                 self._unpack(upload)
             else:
                 finish(upload, self._parse(upload))
-        except GaveOut as gave_out:
-            logger.warning("upload %s: %s", upload.id, gave_out.detail)
+        except ResourcesExhausted as exhausted:
+            logger.warning("upload %s: %s", upload.id, exhausted.detail)
             ingest_fail(upload=upload, token=token, code=GAVE_OUT)
         except Refused as refused:
             ingest_refuse(upload=upload, token=token, reason=refused.reason, detail=refused.detail)
@@ -96,8 +96,8 @@ class IngestJob:
             facts = self._helper.parse(
                 storage.path_of(upload.stored_name),
                 folder,
-                claimed=upload.claimed_modality or None,
-                removal=removal_for(upload.site),
+                stated_slot=upload.claimed_modality or None,
+                deidentify=removal_for(upload.site),
             )
             return store_parsed(
                 scan_id=upload.id, token=upload.attempt_token, facts=facts, folder=Path(folder)

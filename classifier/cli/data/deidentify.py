@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from classifier.contract import ADVICE
 from classifier.errors import Refused
-from classifier.images.deidentify.pseudonyms import Removal, key_of
+from classifier.images.deidentify.pseudonyms import DeidentifyOptions, derive_key
 
 if TYPE_CHECKING:
     from classifier.images.decoded_image import ParseResult
@@ -69,13 +69,13 @@ def run(args: argparse.Namespace) -> int:
         print(f"{name}: no such file, or it may not be read", file=sys.stderr)
     statuses = set()
     try:
-        removal = Removal(key_of(_key(args), args.namespace), args.keep_characteristics)
+        options = DeidentifyOptions(derive_key(_key(args), args.namespace), args.keep_characteristics)
         Path(args.out).mkdir(mode=0o700, parents=True, exist_ok=True)
     except (NoKey, OSError) as error:
         print(error, file=sys.stderr)
         return 2
     with ParsingHelper() as helper, tqdm(total=len(files), unit="file", leave=False, disable=None) as bar:
-        for record in deidentified(files, helper, removal, Path(args.out)):
+        for record in deidentified(files, helper, options, Path(args.out)):
             statuses.add(record["status"])
             bar.write(json.dumps(record) if args.json else line_of(record), file=sys.stdout)
             sys.stdout.flush()
@@ -83,25 +83,27 @@ def run(args: argparse.Namespace) -> int:
     return 2 if missing else int("failed" in statuses)
 
 
-def deidentified(files: list[Path], helper: ParsingHelper, removal: Removal, out: Path) -> Iterator[Record]:
+def deidentified(
+    files: list[Path], helper: ParsingHelper, options: DeidentifyOptions, out: Path
+) -> Iterator[Record]:
     """One record a file, in order, in the form that `--json` prints; archives as the images in them."""
     from classifier.cli.inputs import opened
 
     for name, found in opened(helper, files):
         started = time.perf_counter()
-        record = _one(found, helper, removal, out)
+        record = _one(found, helper, options, out)
         yield {"file": name, **record, "seconds": round(time.perf_counter() - started, 4)}
 
 
-def _one(found: Path | Exception, helper: ParsingHelper, removal: Removal, out: Path) -> Record:
+def _one(found: Path | Exception, helper: ParsingHelper, options: DeidentifyOptions, out: Path) -> Record:
     from classifier.images.sandbox.client import HelperFailed
 
     try:
         if isinstance(found, Exception):
             raise found
         with tempfile.TemporaryDirectory(prefix="hilum-") as folder:
-            facts = helper.parse(found, folder, removal=removal)
-            return _kept(found, facts, Path(folder, facts.files["original"]), removal, out)
+            facts = helper.parse(found, folder, deidentify=options)
+            return _kept(found, facts, Path(folder, facts.files["original"]), options, out)
     except Refused as refused:
         return _record("refused", reason=refused.reason.value)
     except HelperFailed as error:
@@ -112,7 +114,7 @@ def _one(found: Path | Exception, helper: ParsingHelper, removal: Removal, out: 
         return _record("failed", reason=FILE_TROUBLE)
 
 
-def _kept(source: Path, facts: ParseResult, original: Path, removal: Removal, out: Path) -> Record:
+def _kept(source: Path, facts: ParseResult, original: Path, options: DeidentifyOptions, out: Path) -> Record:
     """Put a file under its pseudonymous name: the patient's folder, and a keyed digest of what came in."""
     from classifier.images.deidentify.pseudonyms import Pseudonyms
 
@@ -120,7 +122,7 @@ def _kept(source: Path, facts: ParseResult, original: Path, removal: Removal, ou
     with source.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     patient = str(facts.metadata.get("PatientID") or NO_PATIENT)
-    name = Pseudonyms(removal.key).short("file", digest) + suffix_of(data)
+    name = Pseudonyms(options.key).short("file", digest) + suffix_of(data)
     target = out / patient / name
     _put(data, target)
     if target.read_bytes() != data:

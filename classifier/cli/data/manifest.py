@@ -81,7 +81,7 @@ def lines_of(files, args: argparse.Namespace, helper: ParsingHelper, beside: Pat
     for path in files:
         try:
             with tempfile.TemporaryDirectory(prefix="hilum-") as scratch:
-                facts = helper.parse(path, scratch, claimed=args.slot)
+                facts = helper.parse(path, scratch, stated_slot=args.slot)
         except (Refused, HelperFailed, OSError) as error:
             why = ADVICE[error.reason].seen if isinstance(error, Refused) else str(error)
             print(f"{path}: left out: {why}", file=sys.stderr)

@@ -92,7 +92,7 @@ def _drawn(
         (grid,) = relative_grids(args.method, predictor.network, batch, spec, [spec.findings.index(finding)])
         affine = grid_to_original(grid.shape, original, answer.box)
         legend = "relative, drawn to its own maximum"
-    return heatmap.under_map(read.preview, grid, affine, original, opacity=args.opacity), legend
+    return heatmap.draw_heatmap(read.preview, grid, affine, original, opacity=args.opacity), legend
 
 
 def _no_answer(file: str, reason: str) -> int:

@@ -22,7 +22,7 @@ from classifier.contract import ADVICE, DISCLAIMER, NO_MODEL_FOR_MODALITY
 if TYPE_CHECKING:
     from classifier.cli.inputs import Read, Source
     from classifier.cli.models import Models
-    from classifier.images.archive_listing import Unpacked
+    from classifier.images.archive.listing import Unpacked
     from classifier.images.sandbox.client import ParsingHelper
     from classifier.inference.predictor import Answer, Failure, Predictor
 
@@ -125,7 +125,7 @@ def _predict(predictor: Predictor, group: list[tuple[int, Read, float]]) -> list
 
 def _unread(name: str, error: Exception, seconds: float) -> Record:
     from classifier.errors import Refused
-    from classifier.images.archive_listing import ARCHIVE_ADVICE
+    from classifier.images.archive.listing import ARCHIVE_ADVICE
 
     if isinstance(error, Refused):
         if error.detail in ARCHIVE_ADVICE:
@@ -175,13 +175,13 @@ def _record(name: str, status: str, reason: str | None, seconds: float) -> Recor
 
 def lines_of_skipped(path: Path, unpacked: Unpacked) -> Iterator[str]:
     """What was left out of an archive, a line for each reason."""
-    from classifier.images.archive_listing import SKIPS
+    from classifier.images.archive.listing import SKIP_LABELS
 
     for skipped in unpacked.skipped:
         more = (
             f" and {skipped.count - len(skipped.names):,} more" if skipped.count > len(skipped.names) else ""
         )
-        yield f"{path}: skipped ({SKIPS[skipped.reason]}): {', '.join(skipped.names)}{more}"
+        yield f"{path}: skipped ({SKIP_LABELS[skipped.reason]}): {', '.join(skipped.names)}{more}"
 
 
 def line_of(record: Record) -> str:

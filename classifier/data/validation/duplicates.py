@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from classifier.data.validation.image_statistics import Facts
+from classifier.data.validation.image_statistics import ImageFacts
 from classifier.data.validation.warning import Collection, Severity, Warning_
 
 BITS_APART = 4  # of 64
@@ -70,7 +70,7 @@ def equal_pairs(keys: np.ndarray, index: np.ndarray) -> list[tuple[int, int]]:
     return [pair for pair in pairs if pair[0] != pair[1]]
 
 
-def near_pairs(facts: Facts, index: np.ndarray) -> list[tuple[int, int]]:
+def near_pairs(facts: ImageFacts, index: np.ndarray) -> list[tuple[int, int]]:
     """Pairs whose hashes differ by BITS_APART at most and whose thumbnails agree.
 
     Finds what was scaled, compressed or brightened anew; not what was turned, cropped or mirrored.

@@ -14,7 +14,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from classifier.errors import Refused
-from classifier.images import reading
+from classifier.images.read import read_image
 
 if TYPE_CHECKING:
     from classifier.data.manifest import Row
@@ -27,7 +27,7 @@ VERSION = 1  # of this file's facts: another one is computed anew
 
 
 @dataclass(frozen=True)
-class Facts:
+class ImageFacts:
     """Of each image: a reason where it cannot be read, hashes, NUMBERS (N, 7), thumbnails (N, 32, 32).
 
     `bytes` is the file's SHA-256, `pixels` that of the decoded pixels, `perceptual` a 64-bit dHash of the
@@ -44,12 +44,12 @@ class Facts:
     def number(self, name: str) -> np.ndarray:
         return self.numbers[:, NUMBERS.index(name)]
 
-    def at(self, index: np.ndarray) -> Facts:
-        return Facts(**{name: values[index] for name, values in vars(self).items()})
+    def at(self, index: np.ndarray) -> ImageFacts:
+        return ImageFacts(**{name: values[index] for name, values in vars(self).items()})
 
 
-def facts_of(rows: Sequence[Row], cache: str | Path | None = None, *, progress: bool = True) -> Facts:
-    """Facts of the rows' images; those of files that have not changed come from the folder `cache`."""
+def facts_of(rows: Sequence[Row], cache: str | Path | None = None, *, progress: bool = True) -> ImageFacts:
+    """ImageFacts of the rows' images; those of files that have not changed come from the folder `cache`."""
     keys = [_key(row) for row in rows]
     store = Path(cache) / "audit.npz" if cache else None
     known, old = _load(store) if store and store.exists() else ({}, None)
@@ -57,11 +57,11 @@ def facts_of(rows: Sequence[Row], cache: str | Path | None = None, *, progress: 
     bar = tqdm(missing, desc="looking at images", unit="img", disable=None if progress else True)
     new = {index: _look(rows[index].path) for index in bar}
     columns = {}
-    for name in Facts.__dataclass_fields__:
+    for name in ImageFacts.__dataclass_fields__:
         columns[name] = np.array(
             [new[i][name] if i in new else getattr(old, name)[known[key]] for i, key in enumerate(keys)]
         )
-    facts = Facts(**columns)
+    facts = ImageFacts(**columns)
     if store and missing:
         _save(store, keys, facts)
     return facts
@@ -72,13 +72,13 @@ def _key(row: Row) -> str:
     return f"{VERSION} {row.image} {stat.st_size} {stat.st_mtime_ns}"
 
 
-def _load(store: Path) -> tuple[dict[str, int], Facts]:
+def _load(store: Path) -> tuple[dict[str, int], ImageFacts]:
     with np.load(store, allow_pickle=False) as arrays:
-        facts = Facts(**{name: arrays[name] for name in Facts.__dataclass_fields__})
+        facts = ImageFacts(**{name: arrays[name] for name in ImageFacts.__dataclass_fields__})
         return {key: index for index, key in enumerate(arrays["keys"].tolist())}, facts
 
 
-def _save(store: Path, keys: Sequence[str], facts: Facts) -> None:
+def _save(store: Path, keys: Sequence[str], facts: ImageFacts) -> None:
     store.parent.mkdir(parents=True, exist_ok=True)
     temporary = store.with_suffix(f".{os.getpid()}.tmp")
     with temporary.open("wb") as file:
@@ -96,7 +96,7 @@ def _look(path: Path) -> dict[str, object]:
         "thumbs": np.zeros((THUMB, THUMB), dtype=np.uint8),
     }
     try:
-        image = reading.read(path)
+        image = read_image(path)
     except Refused as refusal:
         return empty | {"reason": str(refusal.reason)}
     grey = image.working.astype(np.float32) / 65535

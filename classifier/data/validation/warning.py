@@ -11,7 +11,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from classifier.data.manifest import Row
-    from classifier.data.validation.image_statistics import Facts
+    from classifier.data.validation.image_statistics import ImageFacts
 
 
 class Severity(StrEnum):
@@ -44,7 +44,7 @@ class Collection:
     """A manifest's rows with their images' facts, as arrays; empty strings where something is unknown."""
 
     rows: Sequence[Row]
-    facts: Facts
+    facts: ImageFacts
     finding: np.ndarray
     source: np.ndarray
     patient: np.ndarray
@@ -54,7 +54,7 @@ class Collection:
     age: np.ndarray
 
     @classmethod
-    def of(cls, rows: Sequence[Row], facts: Facts) -> Collection:
+    def of(cls, rows: Sequence[Row], facts: ImageFacts) -> Collection:
         def column(value: Any) -> np.ndarray:
             return np.array([value(row) for row in rows])
 

@@ -1,8 +1,8 @@
 """De-identification of DICOM by the Basic Application Level Confidentiality Profile (PS3.15 Annex E).
 
-With it go two of its options: dates moved by a keyed number of days for each patient (E.3.6) and, where asked
-for, the patient's characteristics (E.3.7). The table of attributes is dicom-anonymizer's, edition 2026c; the
-pixel data is left as it is, byte by byte.
+With the options Retain Longitudinal Temporal Information with Modified Dates (E.3.6), dates moved by a keyed
+number of days per patient, and optionally Retain Patient Characteristics (E.3.7). The table of attributes is
+that of dicom-anonymizer, edition 2026c. Pixel data is not changed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pydicom.multival import MultiValue
 from pydicom.uid import UID_dictionary
 
 from classifier.images.deidentify.pseudonyms import Pseudonyms
-from classifier.images.deidentify.values import age_of, moved_day, moved_moment, text_of, traces_of
+from classifier.images.deidentify.values import age_of, identity_pattern, shift_date, shift_datetime, text_of
 
 EDITION = "2026c"
 METHOD = (f"DICOM PS3.15 {EDITION} Annex E", "Basic Application Confidentiality Profile", "Hilum")
@@ -34,39 +34,39 @@ CODES = {
     CHARACTERISTICS: "Retain Patient Characteristics Option",
 }
 IMPLEMENTATION = "HILUM"
-_DATES_SAID = "LongitudinalTemporalInformationModified"
+_DATES_KEYWORD = "LongitudinalTemporalInformationModified"
 
 _TABLE = dicom_anonymization_database_selector(f"dicomfields_{EDITION}")
 _ACTIONS = {tag: group for group, tags in _TABLE.items() if group != "ALL_TAGS" for tag in tags}
 _REPEATING = [(tag, action) for tag, action in _ACTIONS.items() if len(tag) == 4]
-# Column "Rtn. Pat. Chars. Opt." of Table E.1-1, action K; what it says to clean is removed.
+# Column "Rtn. Pat. Chars. Opt." of Table E.1-1, action K; attributes with action C are removed.
 _CHARACTERISTICS = frozenset(
     ("PatientAge", "PatientSex", "PatientSize", "PatientWeight", "PatientSexNeutered", "EthnicGroup",
      "SmokingStatus", "PregnancyStatus")
 )  # fmt: skip
-# No option keeps the day and hour of birth.
+# No option keeps date and time of birth.
 _BIRTH = {"PatientBirthDate", "PatientBirthTime", "PatientBirthDateInAlternativeCalendar"}
 _CURVES, _OVERLAYS = 0x5000, 0x6000
 _GPS = 0x0016
 _REFERENCES = "X_Z_U_STAR_TAGS"
-# Free text that the table does not know may say anything.
+# Free text outside the table may contain anything.
 _FREE_TEXT = {"PN", "LT", "ST", "UT", "UC", "UR", "UN"}
 _SHORT_TEXT = {"LO", "SH", "AE", "CS"}
-# Numbers are read as whatever text stands in their place.
+# Values of these types are decoded without validation, so any text may be in them.
 _SHAPES = {
     "DS": re.compile(r"\s*[+-]?[\d.]+(?:[eE][+-]?\d+)?\s*"),
     "IS": re.compile(r"\s*[+-]?[\d.]+\s*"),
     "AS": re.compile(r"\d{1,3}[DWMY]?\s*"),
     "TM": re.compile(r"[\d:.]+\s*"),
 }
-# The identity itself, as an earlier de-identification may have encrypted it.
-_SEALED = "EncryptedAttributesSequence"
+# The original identity, encrypted by an earlier de-identification.
+_ENCRYPTED = "EncryptedAttributesSequence"
 _CODING_UIDS = {"CodingSchemeUID", "ContextUID", "MappingResourceUID"}
 
 
 @dataclass
-class Report:
-    """What was done: the options by their codes (CID 7050), and how many elements went or were changed."""
+class DeidentifyReport:
+    """The options by their codes (CID 7050), and the numbers of elements removed and changed."""
 
     options: tuple[str, ...] = ()
     patient: str = ""
@@ -77,18 +77,17 @@ class Report:
 
 def deidentify(
     dataset: Dataset, pseudonyms: Pseudonyms, *, keep_characteristics: bool = False
-) -> tuple[Dataset, Report]:
-    """`dataset` itself, without what identifies its patient, and what was done to it.
+) -> tuple[Dataset, DeidentifyReport]:
+    """`dataset`, de-identified in place, with a report.
 
-    `file_meta` has to name the transfer syntax. Sex, age and the other characteristics are kept on request,
-    ages of 90 and more as 90.
+    `file_meta` must contain the transfer syntax. Ages of 90 and more are kept as 90.
     """
     with pydicom.config.disable_value_validation():
         return _Deidentification(dataset, pseudonyms, keep_characteristics).run()
 
 
-def written(dataset: Dataset) -> bytes:
-    """The bytes of a de-identified data set, with a preamble of zeros and a file meta group of ours."""
+def to_bytes(dataset: Dataset) -> bytes:
+    """The file of a de-identified data set, with a preamble of zeros and new file meta information."""
     buffer = io.BytesIO()
     with pydicom.config.disable_value_validation():
         pydicom.dcmwrite(buffer, dataset, enforce_file_format=True)
@@ -100,14 +99,14 @@ class _Deidentification:
         self._dataset, self._pseudonyms = dataset, pseudonyms
         self._kept = _CHARACTERISTICS if keep_characteristics else frozenset()
         codes = (BASIC, MODIFIED_DATES, *([CHARACTERISTICS] if keep_characteristics else []))
-        self._report = Report(options=codes)
+        self._report = DeidentifyReport(options=codes)
 
-    def run(self) -> tuple[Dataset, Report]:
+    def run(self) -> tuple[Dataset, DeidentifyReport]:
         dataset = self._dataset
         _drop_unreadable(dataset)
         self._days = 0 if self._is_done() else self._pseudonyms.days(_owner(dataset))
         identity = self._identity()
-        traces, age = traces_of(dataset), age_of(dataset)
+        traces, age = identity_pattern(dataset), age_of(dataset)
         self._enhanced = "SharedFunctionalGroupsSequence" in dataset
         self._clean(dataset)
         self._remove_traces(dataset, traces)
@@ -115,14 +114,14 @@ class _Deidentification:
         return dataset, self._report
 
     def _is_done(self) -> bool:
-        """Whether it comes from here, under the same key: its dates are then not moved once more."""
-        said = (text_of(self._dataset, key) for key in ("PatientIdentityRemoved", _DATES_SAID))
-        return tuple(said) == ("YES", "MODIFIED") and self._pseudonyms.is_patient(
+        """Whether Hilum already de-identified it with this key; its dates are then not moved again."""
+        stated = (text_of(self._dataset, key) for key in ("PatientIdentityRemoved", _DATES_KEYWORD))
+        return tuple(stated) == ("YES", "MODIFIED") and self._pseudonyms.is_patient(
             text_of(self._dataset, "PatientID")
         )
 
     def _identity(self) -> dict[str, str]:
-        """What takes the place of the patient's name and identifiers, by keyword."""
+        """Replacements of the patient's name and identifiers, by keyword."""
         dataset, pseudonyms = self._dataset, self._pseudonyms
         self._report.patient = patient = pseudonyms.patient(text_of(dataset, "PatientID"))
         issuer = pseudonyms.short("issuer", text_of(dataset, "IssuerOfPatientID")) if patient else ""
@@ -150,10 +149,10 @@ class _Deidentification:
         action(dataset, element)
 
     def _action(self, element: DataElement) -> Callable[[Dataset, DataElement], None]:
-        """What is to be done with an element; the last word of a compound action is for the types of ours.
+        """The action for an element.
 
-        An X-ray projection or a CT slice has none of the X/D and X/Z/D attributes as type 1 or 2 (PS3.3 A.2,
-        A.3, A.26), so these are removed; enhanced objects do need them, and get a dummy value.
+        Of compound actions: X/D and X/Z/D attributes are not type 1 or 2 in X-ray and CT images (PS3.3 A.2,
+        A.3, A.26) and are removed; enhanced objects need them and get a dummy value.
         """
         group = _listed(element.tag)
         if (
@@ -167,9 +166,9 @@ class _Deidentification:
         if element.VR in {"DA", "DT", "TM"}:
             return _empty if element.keyword in _BIRTH else self._move
         if element.VR == "UI":
-            return self._exchange if group in {"U_TAGS", None} else _remove
+            return self._replace_uid if group in {"U_TAGS", None} else _remove
         if group is None:
-            return _remove if element.VR in _FREE_TEXT or element.keyword == _SEALED else _keep
+            return _remove if element.VR in _FREE_TEXT or element.keyword == _ENCRYPTED else _keep
         if element.VR == "SQ":
             return _of_sequence(group)
         if group in {"Z_TAGS", "Z_D_TAGS"}:
@@ -177,11 +176,11 @@ class _Deidentification:
         return _replace if group == "D_TAGS" or (self._enhanced and "D" in group.split("_")) else _remove
 
     def _move(self, dataset: Dataset, element: DataElement) -> None:
-        """A date, or a moment, some days earlier; the time of day stays. What cannot be read is emptied."""
+        """Move a date back; the time of day is kept. Unreadable values are emptied."""
         if element.VR != "TM":
-            self._each(element, moved_day if element.VR == "DA" else moved_moment, self._days)
+            self._each(element, shift_date if element.VR == "DA" else shift_datetime, self._days)
 
-    def _exchange(self, dataset: Dataset, element: DataElement) -> None:
+    def _replace_uid(self, dataset: Dataset, element: DataElement) -> None:
         if element.keyword in _CODING_UIDS or element.keyword.endswith("SOPClassUID"):
             return
         self._each(element, lambda uid, _: uid if uid in UID_dictionary else self._pseudonyms.uid(uid), 0)
@@ -193,7 +192,7 @@ class _Deidentification:
         element.value = changed if len(changed) > 1 else "".join(changed)
 
     def _remove_traces(self, dataset: Dataset, traces: re.Pattern[str] | None) -> None:
-        """Remove short texts in which the patient's own name or an identifier of theirs has stayed."""
+        """Remove short texts that contain the patient's name or an identifier."""
         for element in list(dataset):
             if element.VR == "SQ":
                 for item in element.value:
@@ -203,7 +202,7 @@ class _Deidentification:
                 del dataset[element.tag]
 
     def _sign(self, dataset: Dataset, identity: dict[str, str], age: str) -> None:
-        """Put in what takes the place of the identity, and what says so (PS3.15 E.1.1)."""
+        """Insert the pseudonyms and the record of the de-identification (PS3.15 E.1.1)."""
         for keyword, value in identity.items():
             setattr(dataset, keyword, value)
         if self._kept and age:
@@ -221,12 +220,12 @@ class _Deidentification:
 
 
 def _owner(dataset: Dataset) -> str:
-    """By whom dates are moved: without a patient's identifier, those of a study at least stay together."""
+    """The identifier that determines the date shift; without a patient ID, dates agree within a study."""
     return text_of(dataset, "PatientID") or text_of(dataset, "StudyInstanceUID")
 
 
 def _listed(tag: pydicom.tag.BaseTag) -> str | None:
-    """The group of the library's table that an attribute is listed in, None where the standard keeps it."""
+    """The group of the library's table with the attribute; None if the standard keeps it."""
     group = _ACTIONS.get((tag.group, tag.element))
     if group is None:
         for (wanted, number, group_mask, element_mask), action in _REPEATING:
@@ -237,7 +236,7 @@ def _listed(tag: pydicom.tag.BaseTag) -> str | None:
 
 
 def _is_foreign(element: DataElement) -> bool:
-    """Private, unknown to the dictionary, or of a group that is removed as a whole."""
+    """Private, not in the dictionary, or of a group that is removed entirely."""
     tag = element.tag
     known = dictionary_has_tag(tag) or repeater_has_tag(tag)
     whole = tag.group & 0xFF00 in {_CURVES, _OVERLAYS} or tag.group == _GPS
@@ -285,11 +284,11 @@ def _replace(dataset: Dataset, element: DataElement) -> None:
 
 
 def _drop_unreadable(dataset: Dataset) -> None:
-    """Remove elements whose value cannot be read, hence not judged; the others are decoded for good."""
+    """Remove elements with unreadable values; all others are decoded here."""
     for tag in list(dataset.keys()):
         try:
             element = dataset[tag]
-        except Exception:  # a converter raises whatever its value provokes
+        except Exception:  # converters raise any exception
             del dataset._dict[tag]
             continue
         if element.VR == "SQ":

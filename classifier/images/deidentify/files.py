@@ -1,32 +1,27 @@
-"""An image file of any kind, without the identity of its patient."""
+"""De-identification of an image file of any supported format."""
 
 from __future__ import annotations
 
 import warnings
 from pathlib import Path
 
-from classifier.contract import RefusalReason
-from classifier.errors import Refused, undecodable_if_broken
-from classifier.images.deidentify.dicom import deidentify, written
-from classifier.images.deidentify.pseudonyms import Pseudonyms, Removal
-from classifier.images.deidentify.raster import stripped
-from classifier.images.dicom.reader import dataset_of, looks_like_dicom
-from classifier.images.limits import MAX_FILE_BYTES
+from classifier.errors import refuse_broken_bytes
+from classifier.images.deidentify.dicom import deidentify, to_bytes
+from classifier.images.deidentify.pseudonyms import DeidentifyOptions, Pseudonyms
+from classifier.images.deidentify.raster import strip_metadata
+from classifier.images.dicom.header import is_dicom, read_dataset
+from classifier.images.read import read_bytes
 
 
-def without_identity(path: Path | str, removal: Removal) -> bytes:
-    """A DICOM file (PS3.15 Annex E) or an image file without identity, its pixels the same.
+def deidentify_file(path: Path | str, options: DeidentifyOptions) -> bytes:
+    """The file without identifying data, its pixels unchanged (DICOM: PS3.15 Annex E).
 
-    Raises Refused(undecodable | too_large | not_an_image), OSError where the file cannot be read.
+    Raises Refused(undecodable | too_large | not_an_image), OSError.
     """
-    if Path(path).stat().st_size > MAX_FILE_BYTES:
-        raise Refused(RefusalReason.TOO_LARGE, f"more than {MAX_FILE_BYTES >> 20} MiB")
-    data = Path(path).read_bytes()
-    if not looks_like_dicom(data):
-        return stripped(data)
-    with warnings.catch_warnings(), undecodable_if_broken():
+    data = read_bytes(path)
+    if not is_dicom(data):
+        return strip_metadata(data)
+    with warnings.catch_warnings(), refuse_broken_bytes():
         warnings.simplefilter("ignore")
-        dataset, _ = deidentify(
-            dataset_of(data), Pseudonyms(removal.key), keep_characteristics=removal.keep_characteristics
-        )
-        return written(dataset)
+        pseudonyms, keep = Pseudonyms(options.key), options.keep_characteristics
+        return to_bytes(deidentify(read_dataset(data), pseudonyms, keep_characteristics=keep)[0])

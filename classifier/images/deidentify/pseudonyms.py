@@ -1,4 +1,4 @@
-"""Keyed pseudonyms: the same for the same person, object or day, and no way back without the key."""
+"""Keyed pseudonyms: stable for the same patient or object, and irreversible without the key."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ _UUID_ROOT = "2.25."
 _DAYS_LEAST, _DAYS_SPAN = 366, 3285
 
 
-def key_of(secret: bytes, namespace: str) -> bytes:
-    """The key of one namespace, such as a site: nothing that it makes is found again in another's.
+def derive_key(secret: bytes, namespace: str) -> bytes:
+    """The key of one namespace, such as a site; pseudonyms of different namespaces cannot be linked.
 
-    Raises ValueError for a secret of less than 16 bytes.
+    Raises ValueError for a secret shorter than 16 bytes.
     """
     return hmac.digest(_checked(secret), f"hilum de-identification\0{namespace}".encode(), hashlib.sha256)
 
 
 @dataclass(frozen=True)
-class Removal:
-    """How identity is removed: under which key, and whether age, sex and the like are kept."""
+class DeidentifyOptions:
+    """The key of the pseudonyms, and whether patient characteristics (age, sex, …) are kept."""
 
     key: bytes
     keep_characteristics: bool = False
@@ -37,21 +37,21 @@ class Removal:
         return {"key": self.key.hex(), "keep_characteristics": self.keep_characteristics}
 
     @classmethod
-    def from_json(cls, said: dict[str, Any]) -> Self:
-        return cls(**{**said, "key": bytes.fromhex(said["key"])})
+    def from_json(cls, raw: dict[str, Any]) -> Self:
+        return cls(**{**raw, "key": bytes.fromhex(raw["key"])})
 
 
 class Pseudonyms:
-    """HMAC-SHA256 under `key`, of at least 16 bytes; raises ValueError for a shorter one.
+    """HMAC-SHA256 pseudonyms with `key`; raises ValueError for one shorter than 16 bytes.
 
-    A pseudonym carries a check that the key alone can make: in the place of one of ours stands itself.
+    Pseudonyms contain a keyed checksum, so that applying the same key again leaves them unchanged.
     """
 
     def __init__(self, key: bytes) -> None:
         self._key = _checked(key)
 
     def patient(self, patient_id: str) -> str:
-        """`anon-` and 16 letters and digits in the place of an identifier; an empty one stays empty."""
+        """`anon-` and 16 letters and digits for a patient ID; empty for an empty one."""
         patient_id = patient_id.strip()
         bare = patient_id.removeprefix(PREFIX)
         if bare != patient_id and self.is_short(bare):
@@ -59,11 +59,11 @@ class Pseudonyms:
         return PREFIX + self.short("patient", patient_id) if patient_id else ""
 
     def is_patient(self, patient_id: str) -> bool:
-        """Whether it is a patient's pseudonym under this key."""
+        """Whether the value is a patient pseudonym of this key."""
         return bool(patient_id) and self.patient(patient_id) == patient_id
 
     def short(self, kind: str, value: str) -> str:
-        """60 bits and a check, 16 letters and digits, in the place of an identifier; an empty one stays."""
+        """16 letters and digits (60 bits and a checksum) for an identifier; empty for an empty one."""
         value = value.strip()
         if not value or self.is_short(value):
             return value
@@ -74,7 +74,7 @@ class Pseudonyms:
         return len(value) == 16 and hmac.compare_digest(self._check(value[:12]).encode(), value[12:].encode())
 
     def uid(self, uid: str) -> str:
-        """A UID below 2.25 (PS3.5 B.2) in the place of this one; an empty one stays empty."""
+        """A UID below 2.25 (PS3.5 B.2) for a UID; empty for an empty one."""
         if not uid or self._is_uid(uid):
             return uid
         body = uuid.UUID(bytes=self._digest("uid", uid)[:16], version=5).bytes[:12]
@@ -88,7 +88,7 @@ class Pseudonyms:
         return hmac.compare_digest(self._digest("check", whole[:12].hex())[:4], whole[12:])
 
     def days(self, patient_id: str) -> int:
-        """By how many days this patient's dates lie earlier: 366 to 3,650."""
+        """The number of days, 366 to 3,650, by which dates of this patient are moved back."""
         number = int.from_bytes(self._digest("days", patient_id.strip())[:8], "big")
         return _DAYS_LEAST + number % _DAYS_SPAN
 
@@ -96,7 +96,7 @@ class Pseudonyms:
         return _letters(self._digest("check", body))[:4]
 
     def _digest(self, *parts: str) -> bytes:
-        # Lengths in front: no two lists of parts run together to the same text.
+        # Length-prefixed, so that different lists of parts never give the same message.
         message = b"".join(len(p := part.encode()).to_bytes(4, "big") + p for part in parts)
         return hmac.digest(self._key, message, hashlib.sha256)
 
@@ -107,5 +107,5 @@ def _letters(digest: bytes) -> str:
 
 def _checked(key: bytes) -> bytes:
     if len(key) < MIN_KEY_BYTES:
-        raise ValueError(f"a key has at least {MIN_KEY_BYTES} bytes")
+        raise ValueError(f"the key must have at least {MIN_KEY_BYTES} bytes")
     return key

@@ -1,4 +1,4 @@
-"""Image files without what they say beside the image; its code itself stays as it is."""
+"""Removes metadata from image files without re-encoding the image."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from classifier.contract import RefusalReason
 from classifier.errors import Refused
-from classifier.images.raster.reader import SYNTHETIC_KEY, SYNTHETIC_TEXT, read_raster, refused_if_bad
+from classifier.images.raster.reader import SYNTHETIC_KEY, SYNTHETIC_TEXT, read_raster, refuse_broken
 
 _PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
 _PNG_KEPT = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}
@@ -24,19 +24,19 @@ _WEBP_ALPHA, _WEBP_EXIF = 0x10, 0x08
 _SOI, _EOI, _SOS, _COM = b"\xff\xd8", 0xD9, 0xDA, 0xFE
 _WITHOUT_LENGTH = {0x01, *range(0xD0, 0xD9)}
 _APP0, _APP14 = 0xE0, 0xEE
-# What a decoder needs to know of colour: JFIF less its thumbnail, Adobe's colour transform.
+# Segments that decoders need for colour: JFIF without its thumbnail, the Adobe colour transform.
 _COLOUR_MARKS = {_APP0: (b"JFIF\0", 14), _APP14: (b"Adobe", 12)}
 _UPRIGHT = 1
 
 
-def stripped(data: bytes) -> bytes:
-    """The same image in the same format without text, EXIF, XMP, colour profiles, thumbnails and tails.
+def strip_metadata(data: bytes) -> bytes:
+    """The same image in the same format without text, EXIF, XMP, colour profile, thumbnail and trailing data.
 
-    Kept are the effect of EXIF's orientation and the mark of a phantom. TIFF files, in which metadata may
-    lie anywhere, become PNG files of the grey levels that Hilum reads in them. Raises Refused(undecodable |
-    too_large), and Refused(not_an_image) for a format that is not stripped here.
+    EXIF orientation and the phantom mark are kept. TIFF files, which may hold metadata anywhere, become PNG
+    files of the grey levels that Hilum reads. Raises Refused(undecodable | too_large), and
+    Refused(not_an_image) for an unsupported format.
     """
-    with refused_if_bad():
+    with refuse_broken():
         orientation = _orientation(data)
         if data.startswith(_PNG):
             return _PNG + b"".join(_png_chunks(data, orientation))
@@ -46,7 +46,7 @@ def stripped(data: bytes) -> bytes:
             return _webp(data, orientation)
         if data.startswith(_TIFF):
             return _as_png(data)
-    raise Refused(RefusalReason.NOT_AN_IMAGE, "a format whose metadata cannot be removed")
+    raise Refused(RefusalReason.NOT_AN_IMAGE, "metadata cannot be removed from this format")
 
 
 def _orientation(data: bytes) -> int:
@@ -54,7 +54,7 @@ def _orientation(data: bytes) -> int:
         with Image.open(io.BytesIO(data), formats=["PNG", "JPEG", "WEBP"]) as image:
             found = image.getexif().get(ExifTags.Base.Orientation, _UPRIGHT)
     except UnidentifiedImageError:
-        return _UPRIGHT  # as 12-bit, lossless and JPEG-LS files are read
+        return _UPRIGHT  # 12-bit, lossless and JPEG-LS files are read without orientation
     return found if found in range(2, 9) else _UPRIGHT
 
 
@@ -69,7 +69,7 @@ def _png_chunks(data: bytes, orientation: int) -> Iterator[bytes]:
         length, kind = struct.unpack_from(">I4s", data, at)
         chunk = data[at : at + 12 + length]
         if len(chunk) != 12 + length:
-            raise ValueError("a chunk breaks off")
+            raise ValueError("a chunk is truncated")
         if kind in _PNG_KEPT or (kind == b"tEXt" and chunk[8:-4] == _PNG_MARK):
             yield chunk
         if kind == b"IHDR" and orientation != _UPRIGHT:
@@ -77,7 +77,7 @@ def _png_chunks(data: bytes, orientation: int) -> Iterator[bytes]:
         if kind == b"IEND":
             return
         at += len(chunk)
-    raise ValueError("the end is missing")
+    raise ValueError("the end chunk is missing")
 
 
 def _png_chunk(kind: bytes, body: bytes) -> bytes:
@@ -85,7 +85,7 @@ def _png_chunk(kind: bytes, body: bytes) -> bytes:
 
 
 def _jpeg_segments(data: bytes, orientation: int) -> Iterator[bytes]:
-    """The segments up to the end of the image (ISO/IEC 10918-1 B.1.1), one EXIF of ours after the start."""
+    """The segments up to the end of the image (ISO/IEC 10918-1 B.1.1), with a new EXIF segment if needed."""
     yield _SOI
     if orientation != _UPRIGHT:
         yield _segment(0xE1, b"Exif\0\0" + _exif(orientation))
@@ -104,7 +104,7 @@ def _jpeg_segments(data: bytes, orientation: int) -> Iterator[bytes]:
         if marker == _SOS:
             end = _end_of_scan(data, end)
         if end > len(data):
-            raise ValueError("a segment breaks off")
+            raise ValueError("a segment is truncated")
         yield _kept_segment(marker, data[at:end])
         at = end
 
@@ -124,26 +124,26 @@ def _segment(marker: int, body: bytes) -> bytes:
 
 
 def _end_of_scan(data: bytes, at: int) -> int:
-    """Where the next marker stands that is neither a stuffed byte nor a restart."""
+    """The position of the next marker that is neither a stuffed byte nor a restart marker."""
     while True:
         at = data.find(b"\xff", at)
         if at < 0 or at + 1 >= len(data):
-            raise ValueError("the scan breaks off")
-        # JPEG-LS stuffs a bit, so that more than a zero may follow (ISO/IEC 14495-1 C.2.1).
+            raise ValueError("the scan is truncated")
+        # JPEG-LS stuffs bits, so that other values than zero may follow (ISO/IEC 14495-1 C.2.1).
         if data[at + 1] >= 0x80 and not 0xD0 <= data[at + 1] <= 0xD7:
             return at
         at += 2
 
 
 def _webp(data: bytes, orientation: int) -> bytes:
-    """A RIFF container with the coded image alone (RFC 9649 2.7); animations are not stripped."""
+    """A RIFF container with the coded image only (RFC 9649 2.7). Raises ValueError for animations."""
     chunks, at = [], 12
     end = min(len(data), 8 + struct.unpack_from("<I", data, 4)[0])
     while at + 8 <= end:
         kind, length = struct.unpack_from("<4sI", data, at)
         body = data[at + 8 : at + 8 + length]
         if kind in {b"ANIM", b"ANMF"} or len(body) != length:
-            raise ValueError("an animation, or a chunk that breaks off")
+            raise ValueError("an animation, or a truncated chunk")
         if kind == b"VP8X":
             flags = (body[0] & _WEBP_ALPHA) | (_WEBP_EXIF if orientation != _UPRIGHT else 0)
             chunks.append((kind, bytes([flags]) + body[1:10]))

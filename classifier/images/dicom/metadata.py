@@ -1,4 +1,4 @@
-"""What Hilum keeps of a DICOM header: a fixed list of attributes as plain JSON values."""
+"""The attributes of a DICOM header that Hilum keeps, as plain JSON values."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ KEYWORDS = (
 _UNREADABLE = (ValueError, TypeError, NotImplementedError, ArithmeticError, LookupError, AttributeError)
 _NUMBERS = {"DS", "IS"}
 _MAX_TEXT, _MAX_VALUES = 256, 16
-_BEYOND_MEASURE = 1e15  # no header measures anything by it, and products of two would overflow
-# Many writers leave out the unit of years.
+_BEYOND_MEASURE = 1e15  # beyond any real measurement; products of larger values would overflow
+# Many writers omit the unit of years.
 _AGE = re.compile(r"(\d{1,3})([DWMY]?)", re.ASCII | re.IGNORECASE)
 _AGE_UNITS = {"": 1.0, "Y": 1.0, "M": 30.4375 / 365.25, "W": 7 / 365.25, "D": 1 / 365.25}
 
 
-def metadata_of(dataset: Dataset) -> Metadata:
-    """The kept attributes that are present; None where an attribute is empty or cannot be read."""
+def read_metadata(dataset: Dataset) -> Metadata:
+    """The kept attributes that are present; None for an empty or unreadable one."""
     kept: Metadata = {}
     for keyword in KEYWORDS:
         if keyword in dataset:
@@ -64,7 +64,7 @@ def _plain(value: Any) -> str | float | list | None:
 
 
 def number(value: Any) -> float | None:
-    """The first of DICOM's numbers in `value`, also with a decimal comma; None where there is none to use."""
+    """The first number in a DICOM value, also with a decimal comma; None if there is no usable one."""
     if isinstance(value, MultiValue | list | tuple):
         value = value[0] if value else None
     try:
@@ -79,7 +79,7 @@ def _numeric(value: str | float | list | None) -> float | list | None:
 
 
 def age_in_years(metadata: Metadata) -> float | None:
-    """Age at the study by PatientAge (PS3.5 6.2, AS), else from birth to study date; None if unknown."""
+    """Age at the study from PatientAge (PS3.5 6.2, AS), else from birth and study date; None if unknown."""
     stated = metadata.get("PatientAge")
     age = _AGE.fullmatch(stated) if isinstance(stated, str) else None
     if age is not None:

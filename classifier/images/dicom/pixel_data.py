@@ -1,4 +1,4 @@
-"""DICOM pixel data to an array of stored values, for every transfer syntax that has a free decoder."""
+"""Decodes DICOM pixel data to stored values, for every transfer syntax with a free decoder."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from pydicom.uid import (
 )
 
 from classifier.contract import RefusalReason
-from classifier.errors import Refused, undecodable_if_broken
+from classifier.errors import Refused, refuse_broken_bytes
 from classifier.images.codestream import Declared, check_end, check_scans, declared, syntax_of, unboxed
-from classifier.images.dicom.palette_color import looked_up
+from classifier.images.dicom.palette_color import apply_palette
 
 _LOSSY_JPEG = {JPEGBaseline8Bit, JPEGExtended12Bit}
 _LOSSLESS = {
@@ -46,16 +46,16 @@ _FAMILIES = (
     set(JPEG2000TransferSyntaxes),
 )
 _SMOOTH = 0.05
-_QUICKEST = {"pylibjpeg": 0, "pyjpegls": 1, "pillow": 2, "gdcm": 3}
+_FASTEST = {"pylibjpeg": 0, "pyjpegls": 1, "pillow": 2, "gdcm": 3}
 
 
 def stored_values(dataset: Dataset) -> np.ndarray:
     """Stored values (rows, columns) of the only frame, or RGB (rows, columns, 3) for colour.
 
-    A lossy codec may overshoot the stored bits: values are clipped to them, never masked. `dataset` comes
-    to say what it lacked and what the codestream knows better. Raises Refused(undecodable).
+    A lossy codec may overshoot the stored bits: values are clipped to them, never masked. Missing and wrong
+    attributes of `dataset` are corrected in place. Raises Refused(undecodable).
     """
-    with undecodable_if_broken():
+    with refuse_broken_bytes():
         _complete(dataset)
         compressed = dataset.file_meta.TransferSyntaxUID.is_encapsulated
         if compressed or dataset["PixelData"].is_undefined_length:
@@ -64,20 +64,20 @@ def stored_values(dataset: Dataset) -> np.ndarray:
             pixels = _raw(dataset)
         if dataset.PhotometricInterpretation == "PALETTE COLOR":
             if pixels.ndim != 2:
-                raise ValueError("a palette of several samples a pixel")
-            return looked_up(pixels, dataset)
+                raise ValueError("a palette with several samples per pixel")
+            return apply_palette(pixels, dataset)
         return _clipped(pixels, dataset) if pixels.ndim == 2 else pixels
 
 
 def _complete(dataset: Dataset) -> None:
-    """Put in what some writers leave out, and take away what a single frame does not need.
+    """Add attributes that some writers omit, and remove those that a single frame does not need.
 
     Raises ValueError.
     """
     dataset.SamplesPerPixel = int(dataset.get("SamplesPerPixel") or 1)
     dataset.PixelRepresentation = int(dataset.get("PixelRepresentation") or 0)
     if not 1 <= int(dataset.BitsStored) <= 32:
-        raise ValueError("an impossible number of bits is stored")
+        raise ValueError("BitsStored is not between 1 and 32")
     stated = str(dataset.get("PhotometricInterpretation") or "").strip("\0 ").upper()
     dataset.PhotometricInterpretation = stated or ("MONOCHROME2" if dataset.SamplesPerPixel == 1 else "")
     if dataset.SamplesPerPixel > 1 and dataset.get("PlanarConfiguration") is None:
@@ -89,50 +89,49 @@ def _complete(dataset: Dataset) -> None:
 
 def _raw(dataset: Dataset) -> np.ndarray:
     if int(dataset.BitsAllocated) not in {1, 8, 16, 32}:
-        raise ValueError("an unusual number of bits is allocated")
+        raise ValueError("BitsAllocated is not 1, 8, 16 or 32")
     whole = dataset.Rows * dataset.Columns * 3 * int(dataset.BitsAllocated) // 8
     if dataset.PhotometricInterpretation == "YBR_FULL_422" and len(dataset.PixelData) >= whole:
-        dataset.PhotometricInterpretation = "YBR_FULL"  # the chroma is said to be halved, and is not
+        dataset.PhotometricInterpretation = "YBR_FULL"  # the chroma is not subsampled, despite the header
     pixels = pixel_array(dataset, index=0, correct_unused_bits=False)
     allocated, stored = 8 * pixels.dtype.itemsize, int(dataset.BitsStored)
     if pixels.ndim != 2 or not 1 <= stored < allocated or int(dataset.BitsAllocated) == 1:
         return pixels
     spare = int(dataset.get("HighBit") or 0) + 1 - stored
-    # A high bit above the stored ones says that they lie at the top of the word; some writers only say so.
+    # By HighBit, the stored bits are the upper ones of the word; with some writers they are not.
     if 0 < spare <= allocated - stored and (pixels.astype(np.int64) & -(1 << stored)).any():
         pixels = pixels >> spare
     return _stored_bits(pixels, dataset)
 
 
 def _stored_bits(pixels: np.ndarray, dataset: Dataset) -> np.ndarray:
-    """Values less what lies in the bits above the stored ones: overlays (PS3.5 8.1.1).
+    """Values without overlays in the bits above the stored ones (PS3.5 8.1.1).
 
-    Where the image goes on in those bits it is the header that is wrong: `dataset` comes to say how many
-    bits there are.
+    Where the image itself uses those bits, the header is wrong, and BitsStored is corrected.
     """
     stored, top, bottom = int(dataset.BitsStored), int(pixels.max()), int(pixels.min())
     alone = _sign_extended(pixels, stored)
     within = bottom >= 0 and top >> stored == 0
-    if within or not _goes_on(pixels, alone, stored):
+    if within or not _uses_upper_bits(pixels, alone, stored):
         return alone
     dataset.BitsStored = max(top, -1 - bottom).bit_length() + int(dataset.PixelRepresentation)
     return pixels
 
 
-def _goes_on(pixels: np.ndarray, alone: np.ndarray, bits: int) -> bool:
-    """Whether `pixels` pass smoothly where the `bits` that they have `alone` overflow.
+def _uses_upper_bits(pixels: np.ndarray, alone: np.ndarray, bits: int) -> bool:
+    """Whether `pixels` are smooth where their lowest `bits`, `alone`, overflow.
 
-    Overlays never do: of the steps between neighbours that they make, at most 3 % are small, and those by
-    chance; of those in an image cut at too few bits it is 9 % or more.
+    With overlays at most 3 % of the differing steps between neighbours are small, by chance; in an image
+    that was cut at too few bits it is 9 % or more.
     """
     rows = slice(None, None, 1 + len(pixels) // 1000)
     whole, less = (np.abs(np.diff(p[rows].astype(np.int64), axis=1)) for p in (pixels, alone))
-    told = whole[whole != less]
-    return told.size > 0 and (told < (1 << bits) / 4).mean() > _SMOOTH
+    differing = whole[whole != less]
+    return differing.size > 0 and (differing < (1 << bits) / 4).mean() > _SMOOTH
 
 
 def _sign_extended(pixels: np.ndarray, bits: int) -> np.ndarray:
-    """The lowest `bits` of each value alone, as a number of the type that `pixels` has."""
+    """The lowest `bits` of each value, sign-extended, in the type of `pixels`."""
     spare = 8 * pixels.dtype.itemsize - bits
     return pixels << spare >> spare if spare > 0 else pixels
 
@@ -141,12 +140,12 @@ def _decompressed(dataset: Dataset) -> np.ndarray:
     stream = _stream(dataset)
     found = declared(stream)
     _check(found, stream, dataset)
-    _settle_syntax(dataset, stream)
+    _correct_syntax(dataset, stream)
     dataset.PixelData = encapsulate([stream], has_bot=False)
     dataset["PixelData"].is_undefined_length = True
     stored = int(dataset.BitsStored)
     if found:
-        # Decoders trust the header, and go astray where the codestream is deeper.
+        # Decoders trust the header and fail where the codestream has more bits.
         dataset.BitsStored = max(stored, found.bits)
     pixels = _decoded(dataset, stream)
     dataset.BitsStored = stored
@@ -154,49 +153,49 @@ def _decompressed(dataset: Dataset) -> np.ndarray:
         return pixels
     if dataset.file_meta.TransferSyntaxUID in _LOSSLESS:
         return _stored_bits(pixels, dataset)
-    return _settled(pixels, dataset, found.bits if found else stored)
+    return _signed_lossy(pixels, dataset, found.bits if found else stored)
 
 
-def _settled(pixels: np.ndarray, dataset: Dataset, bits: int) -> np.ndarray:
-    """Lossy values with their sign; `bits` is the depth of the codestream."""
+def _signed_lossy(pixels: np.ndarray, dataset: Dataset, bits: int) -> np.ndarray:
+    """Lossy values with their sign; `bits` is the bit depth of the codestream."""
     stored, signed = int(dataset.BitsStored), int(dataset.PixelRepresentation)
     if signed:
         pixels = _sign_extended(pixels, bits)
         if pixels.min() >= 0 and int(pixels.max()) >> stored - 1 == 1:
             pixels = _sign_extended(pixels, stored)
-    # A lossy codec overshoots a little; beyond twice the range it is the header that is wrong.
+    # A lossy codec overshoots a little; beyond twice the range, the header is wrong.
     if max(int(pixels.max()), -1 - int(pixels.min())) >> stored + 1 - signed:
         dataset.BitsStored = bits
     return pixels
 
 
 def _stream(dataset: Dataset) -> bytes:
-    """The codestream of the only frame, from however many fragments, whatever their offset table says."""
+    """The codestream of the only frame, from all fragments; the offset table is ignored."""
     buffer = io.BytesIO(dataset.PixelData)
     if struct.unpack("<2H", buffer.read(4)) != (0xFFFE, 0xE000):
-        raise ValueError("the fragments do not begin with an offset table")
+        raise ValueError("the fragments do not start with an offset table")
     buffer.seek(struct.unpack("<L", buffer.read(4))[0], io.SEEK_CUR)
     return unboxed(b"".join(generate_fragments(buffer)))
 
 
 def _check(found: Declared | None, stream: bytes, dataset: Dataset) -> None:
-    """Raise ValueError before decoding where the codestream is not the image that the header declares."""
+    """Raise ValueError, before decoding, for a codestream that contradicts the header."""
     if found is None:
         return
     if found.syntax in JPEGLSTransferSyntaxes:
-        check_end(stream)  # CharLS, behind every decoder of it, counts for seconds past an odd end
+        check_end(stream)  # CharLS, used by all JPEG-LS decoders, runs for seconds past a missing end
     if found.syntax in _LOSSY_JPEG:
         check_scans(stream)
     if found[:3] != (dataset.Rows, dataset.Columns, dataset.SamplesPerPixel):
-        raise ValueError("the codestream is not of the declared size")
+        raise ValueError("the codestream does not have the declared size")
     if found.bits > 16:
-        raise ValueError("more than 16 bits a sample are compressed")
+        raise ValueError("the codestream has more than 16 bits per sample")
     if found.bits > dataset.BitsAllocated:
         dataset.BitsAllocated, dataset.BitsStored = 16, found.bits
 
 
-def _settle_syntax(dataset: Dataset, stream: bytes) -> None:
-    """Let the codestream overrule a transfer syntax that it is not of."""
+def _correct_syntax(dataset: Dataset, stream: bytes) -> None:
+    """Replace a transfer syntax that contradicts the codestream."""
     stated, actual = dataset.file_meta.TransferSyntaxUID, syntax_of(stream)
     if actual is not None and not any({stated, actual} <= family for family in _FAMILIES):
         dataset.file_meta.TransferSyntaxUID = actual
@@ -204,25 +203,25 @@ def _settle_syntax(dataset: Dataset, stream: bytes) -> None:
 
 def _decoded(dataset: Dataset, stream: bytes) -> np.ndarray:
     syntax = dataset.file_meta.TransferSyntaxUID
-    refusal = Refused(RefusalReason.UNDECODABLE, "no decoder")
+    refusal = Refused(RefusalReason.UNDECODABLE, "no decoder for this transfer syntax")
     available = get_decoder(syntax).available_plugins
-    for plugin in sorted(available, key=lambda name: _QUICKEST.get(name, len(_QUICKEST))):
+    for plugin in sorted(available, key=lambda name: _FASTEST.get(name, len(_FASTEST))):
         try:
-            with undecodable_if_broken():
+            with refuse_broken_bytes():
                 return pixel_array(dataset, index=0, decoding_plugin=plugin, correct_unused_bits=False)
         except Refused as refused:
             refusal = refused
     if syntax not in _LOSSY_JPEG or dataset.SamplesPerPixel != 1:
         raise refusal
-    return _jpeg_of_any_kind(dataset, stream)
+    return _unusual_jpeg(dataset, stream)
 
 
-def _jpeg_of_any_kind(dataset: Dataset, stream: bytes) -> np.ndarray:
-    """Progressive JPEG, and 12-bit JPEG with a scan header that no plugin of pydicom accepts."""
-    check_end(stream)  # this decoder fills up with grey what is missing of a stream
+def _unusual_jpeg(dataset: Dataset, stream: bytes) -> np.ndarray:
+    """Progressive JPEG, and 12-bit JPEG with a scan header that no pydicom plugin accepts."""
+    check_end(stream)  # this decoder fills missing data with grey
     pixels = imagecodecs.jpeg_decode(stream)
     if pixels.shape != (dataset.Rows, dataset.Columns):
-        raise ValueError("the codestream is not of the declared size")
+        raise ValueError("the codestream does not have the declared size")
     return pixels.view(pixels.dtype.str.replace("u", "i")) if dataset.PixelRepresentation else pixels
 
 

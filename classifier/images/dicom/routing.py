@@ -1,4 +1,4 @@
-"""Which slot a DICOM object belongs to, by its SOP class and its modality (PS3.3 C.7.3.1.1.1)."""
+"""The model slot of a DICOM object, by its SOP class and modality (PS3.3 C.7.3.1.1.1)."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _CAPTURES = {
 }
 _STANDARD = "1.2.840.10008."
 _RADIOGRAPHY = {"CR", "DX", "DR", "RG", "XR"}
-# The terms that exist: a broken header may hold anything in their place, the patient's name among it.
+# The defined terms: a broken header may hold anything instead, even the patient's name.
 _MODALITIES = {
     "ANN", "AR", "ASMT", "AU", "BDUS", "BI", "BMD", "CFM", "CR", "CT", "CTPROTOCOL", "DG", "DMS", "DOC",
     "DX", "ECG", "EEG", "EMG", "EOG", "EPS", "ES", "FID", "GM", "HC", "HD", "IO", "IOL", "IVOCT", "IVUS",
@@ -46,8 +46,8 @@ _MODALITIES = {
     "RTDOSE", "RTIMAGE", "RTINTENT", "RTPLAN", "RTRAD", "RTRECORD", "RTSEGANN", "RTSTRUCT", "RWV", "SEG",
     "SM", "SMR", "SR", "SRF", "STAIN", "TEXTUREMAP", "TG", "US", "VA", "XA", "XAPROTOCOL", "XC",
 }  # fmt: skip
-# A secondary capture often does not say of what; it then counts as what most of them are here.
-_UNTOLD = {"", "OT", "SC", "HC", "FD"}
+# Secondary captures often lack the modality; most of them are radiographs here.
+_UNSPECIFIED = {"", "OT", "SC", "HC", "FD"}
 
 
 def slot_of(dataset: Dataset) -> Slot:
@@ -57,8 +57,8 @@ def slot_of(dataset: Dataset) -> Slot:
         raise Refused(RefusalReason.NOT_AN_IMAGE, "a DICOMDIR")
     slot = _slot(sop_class, modality)
     if slot is None:
-        told = modality if modality in _MODALITIES else "unknown"
-        raise Refused(RefusalReason.UNSUPPORTED_MODALITY, f"modality {told}")
+        term = modality if modality in _MODALITIES else "unknown"
+        raise Refused(RefusalReason.UNSUPPORTED_MODALITY, f"modality {term}")
     if slot is Slot.CT and "LOCALIZER" in {str(v).upper() for v in dataset.get("ImageType") or ()}:
         raise Refused(RefusalReason.UNSUPPORTED_MODALITY, "a CT localizer")
     if int(dataset.get("NumberOfFrames") or 1) != 1:
@@ -73,13 +73,13 @@ def _identity(dataset: Dataset) -> tuple[UID, str]:
 
 
 def _slot(sop_class: UID, modality: str) -> Slot | None:
-    # Makers' own classes of radiographs say by the modality alone what they are.
+    # Private SOP classes of radiographs are recognised by the modality alone.
     if modality in _RADIOGRAPHY and sop_class and not sop_class.startswith(_STANDARD):
         return Slot.CXR
-    untold = sop_class == "" or sop_class in _CAPTURES
-    if modality in _RADIOGRAPHY | _UNTOLD and (untold or sop_class in _RADIOGRAPHS):
+    unspecified = sop_class == "" or sop_class in _CAPTURES
+    if modality in _RADIOGRAPHY | _UNSPECIFIED and (unspecified or sop_class in _RADIOGRAPHS):
         return Slot.CXR
-    # A capture of a CT slice has lost its Hounsfield units.
+    # Secondary captures of CT slices have no Hounsfield units.
     if modality in {"CT", ""} and sop_class in _CT_SLICES:
         return Slot.CT
     return Slot.CT if modality == "CT" and sop_class == "" else None

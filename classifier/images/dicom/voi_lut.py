@@ -1,4 +1,4 @@
-"""The file's own idea of brightness: VOI LUT and window (PS3.3 C.11.2)."""
+"""VOI LUT and window (PS3.3 C.11.2)."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ Window = tuple[float, float]
 _BYTES_PER_ENTRY = 2
 
 
-def voi_of(dataset: Dataset, modality: np.ndarray) -> tuple[np.ndarray | None, Window | None]:
-    """Brightness 0..1 of each modality value, and the nearest window (center, width); None, None if none.
+def read_voi(dataset: Dataset, modality: np.ndarray) -> tuple[np.ndarray | None, Window | None]:
+    """Brightness 0..1 of each modality value, and the (nearest) window (center, width); None, None if absent.
 
-    A VOI LUT goes before a window; of several the first counts.
+    A VOI LUT takes precedence over a window; of several the first is used.
     """
     holder = functional_group(dataset, "FrameVOILUTSequence")
     item = table_item(holder, "VOILUTSequence")
@@ -26,10 +26,12 @@ def voi_of(dataset: Dataset, modality: np.ndarray) -> tuple[np.ndarray | None, W
     window = _window(holder)
     if window is None:
         return None, None
-    return windowed(modality, window, str(holder.get("VOILUTFunction") or "LINEAR").strip().upper()), window
+    return apply_window(
+        modality, window, str(holder.get("VOILUTFunction") or "LINEAR").strip().upper()
+    ), window
 
 
-def windowed(values: np.ndarray, window: Window, function: str = "LINEAR") -> np.ndarray:
+def apply_window(values: np.ndarray, window: Window, function: str = "LINEAR") -> np.ndarray:
     """Brightness 0..1 of `values` by PS3.3 C.11.2.1.2 (LINEAR, LINEAR_EXACT) and C.11.2.1.3.1 (SIGMOID)."""
     center, width = window
     if function == "SIGMOID":
@@ -42,7 +44,7 @@ def windowed(values: np.ndarray, window: Window, function: str = "LINEAR") -> np
 
 
 def table_item(holder: Dataset, keyword: str) -> Dataset | None:
-    """The first item of a sequence of lookup tables; None where there is none, or none with entries."""
+    """The first item of a sequence of lookup tables; None if there is none, or it is empty."""
     items = holder.get(keyword)
     return items[0] if items and items[0].get("LUTDescriptor") and items[0].get("LUTData") else None
 
@@ -53,17 +55,17 @@ def lookup_table(item: Dataset, dataset: Dataset, inputs: np.ndarray) -> tuple[i
     Raises ValueError.
     """
     count, first, depth = (int(v) for v in item.LUTDescriptor)
-    # The descriptor may be read as unsigned where the values that are mapped are signed.
+    # The descriptor may have been read as unsigned although the mapped values are signed.
     if first > inputs.max() and first - (1 << 16) <= inputs.max():
         first -= 1 << 16
-    table = entries_of(item.LUTData, count or 1 << 16, dataset)
+    table = lut_entries(item.LUTData, count or 1 << 16, dataset)
     if not 1 <= depth <= 16 or len(table) == 0:
         raise ValueError("a lookup table is malformed")
-    # Some writers state 16 bits and use fewer; what the entries reach is then full brightness.
+    # Some writers state 16 bits and use fewer; the largest entry is then full brightness.
     return first, table, min(depth, max(int(table.max()).bit_length(), 1))
 
 
-def entries_of(data: object, count: int, dataset: Dataset) -> np.ndarray:
+def lut_entries(data: object, count: int, dataset: Dataset) -> np.ndarray:
     """At most `count` unsigned entries int64 of a lookup table that is bytes or numbers."""
     if isinstance(data, bytes):
         order = "<" if dataset.original_encoding[1] is not False else ">"

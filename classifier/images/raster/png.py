@@ -1,4 +1,4 @@
-"""Grey PNG files, 8 and 16 bits deep: the only image files that Hilum itself writes."""
+"""Grey 8- and 16-bit PNG files, the only image files that Hilum writes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _FAST, _RUN_LENGTH, _UP = 1, 3, 32
 
 
 def write_grey(path: Path, pixels: np.ndarray) -> None:
-    """Write `pixels` (H, W) uint8 or uint16; three times as quick as Pillow at the same size."""
+    """Write `pixels` (H, W) uint8 or uint16; three times as fast as Pillow at the same file size."""
     encoded = imagecodecs.png_encode(
         np.ascontiguousarray(pixels), level=_FAST, strategy=_RUN_LENGTH, filter=_UP
     )
@@ -20,8 +20,8 @@ def write_grey(path: Path, pixels: np.ndarray) -> None:
 
 
 def read_working(path: Path) -> np.ndarray:
-    """Working image (H, W) uint16 of a PNG that `write_grey` wrote; raises OSError, ValueError otherwise."""
+    """The working image (H, W) uint16 in a PNG file by `write_grey`. Raises OSError, ValueError."""
     with Image.open(path, formats=["PNG"]) as image:
         if image.mode not in {"I;16", "I;16B"}:
-            raise ValueError(f"a working image is 16-bit grey, not {image.mode}")
+            raise ValueError(f"working images must be 16-bit grey, not {image.mode}")
         return np.asarray(image).astype(np.uint16, copy=False)

@@ -1,4 +1,4 @@
-"""PNG, JPEG, TIFF and WebP files."""
+"""Reads PNG, JPEG, TIFF and WebP files."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from PIL import ExifTags, Image, TiffImagePlugin
 from pydicom.uid import JPEGLossless, JPEGLSNearLossless
 
 from classifier.contract import RefusalReason, Slot
-from classifier.errors import Refused, undecodable_if_broken
+from classifier.errors import Refused, refuse_broken_bytes
 from classifier.images.codestream import Declared, check_end, check_scans, declared
 from classifier.images.limits import MAX_PIXELS
-from classifier.images.source import LUNG_WINDOW, Source, check_size, digest, luma
+from classifier.images.raw_image import LUNG_WINDOW, RawImage, check_size, digest, luma
 
 SYNTHETIC_KEY, SYNTHETIC_TEXT = "Synthetic", "Hilum phantom"
 _PNG_DEPTH_AT = 24
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _MINISWHITE, _REDUCED, _MAX_REDUCED = 0, 1, 16
 _WEBP_ANIMATED = 2
-_NOT_PILLOWS = {JPEGLossless, JPEGLSNearLossless}
+_UNKNOWN_TO_PILLOW = {JPEGLossless, JPEGLSNearLossless}
 _DEEP = {"I;16", "I;16L", "I;16B", "I", "F"}
 
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS
-# Pillow knows 16-bit grey whose zero is white in little endian only; either way it leaves the turning to us.
+# Pillow knows 16-bit white-is-zero grey in little endian only, and never inverts it itself.
 TiffImagePlugin.OPEN_INFO[TiffImagePlugin.MM, _MINISWHITE, (1,), 1, (16,), ()] = ("I;16B", "I;16B")
 
 
 def format_of(data: bytes) -> str | None:
-    """The format that an image file is of by its first bytes, in Pillow's words; None for any other file."""
+    """Pillow's name of the format of an image file, by its first bytes; None for other files."""
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
         return "PNG"
     if data.startswith(b"\xff\xd8\xff"):
@@ -43,13 +43,13 @@ def format_of(data: bytes) -> str | None:
     return "WEBP" if data[:4] == b"RIFF" and data[8:12] == b"WEBP" else None
 
 
-def read_raster(data: bytes, claimed: Slot | None = None) -> Source:
-    """Source of an image file; `claimed` says whether it is an X-ray (default) or a CT slice.
+def read_raster(data: bytes, stated_slot: Slot | None = None) -> RawImage:
+    """RawImage of an image file; an X-ray by default, or what `stated_slot` is.
 
-    A CT slice without Hounsfield units is taken to have been exported in the lung window.
+    A CT slice without Hounsfield units is assumed to have been exported in the lung window.
     Raises Refused(undecodable | too_large | too_small), and unsupported_modality for several images.
     """
-    with warnings.catch_warnings(), refused_if_bad():
+    with warnings.catch_warnings(), refuse_broken():
         warnings.simplefilter("ignore")
         kind = format_of(data)
         if kind == "WEBP":
@@ -66,26 +66,26 @@ def read_raster(data: bytes, claimed: Slot | None = None) -> Source:
                 levels, bits = _grey_levels(image, data)
                 levels = _turned(levels, image.getexif().get(ExifTags.Base.Orientation, 1))
                 synthetic = image.info.get(SYNTHETIC_KEY) == SYNTHETIC_TEXT
-    return _as_source(levels, bits, synthetic, claimed)
+    return _as_source(levels, bits, synthetic, stated_slot)
 
 
 @contextmanager
-def refused_if_bad() -> Iterator[None]:
-    """Turn whatever Pillow and its like raise into Refused(undecodable | too_large)."""
-    with undecodable_if_broken():
+def refuse_broken() -> Iterator[None]:
+    """Raise Refused(undecodable | too_large) for whatever Pillow and other decoders raise."""
+    with refuse_broken_bytes():
         try:
             yield
         except Image.DecompressionBombError as error:
-            raise Refused(RefusalReason.TOO_LARGE, "declares too many pixels") from error
+            raise Refused(RefusalReason.TOO_LARGE, "too many pixels") from error
 
 
 def _check_webp(data: bytes) -> None:
-    """Judge a WebP file by its header (RFC 9649 2.5 to 2.7): Pillow takes memory for it on opening."""
+    """Check the header of a WebP file (RFC 9649 2.5 to 2.7), since Pillow allocates memory on opening."""
     chunk, body = data[12:16], data[20:30]
     if chunk == b"VP8X":
         columns, rows = (int.from_bytes(body[at : at + 3], "little") + 1 for at in (4, 7))
         if body[0] & _WEBP_ANIMATED:
-            raise Refused(RefusalReason.UNSUPPORTED_MODALITY, "several images in one file")
+            raise Refused(RefusalReason.UNSUPPORTED_MODALITY, "the file contains several images")
     elif chunk == b"VP8L":
         packed = int.from_bytes(body[1:5], "little")
         columns, rows = (packed & 0x3FFF) + 1, (packed >> 14 & 0x3FFF) + 1
@@ -95,9 +95,9 @@ def _check_webp(data: bytes) -> None:
 
 
 def _check_single(image: Image.Image) -> None:
-    """Raise Refused for a file of several images; smaller copies of the one (TIFF 6.0, 254) do not count.
+    """Raise Refused for a file of several images, except for reduced copies in TIFF (TIFF 6.0, 254).
 
-    Nor do the further images of a JPEG file, which cameras add: depth maps, gain maps, previews.
+    Extra images in JPEG files are ignored: cameras add depth maps, gain maps and previews.
     """
     if image.format in {"JPEG", "MPO"} or not getattr(image, "is_animated", False):
         return
@@ -110,38 +110,38 @@ def _check_single(image: Image.Image) -> None:
                 return
             if not image.tag_v2.get(254, 0) & _REDUCED:
                 break
-    raise Refused(RefusalReason.UNSUPPORTED_MODALITY, "several images in one file")
+    raise Refused(RefusalReason.UNSUPPORTED_MODALITY, "the file contains several images")
 
 
 def _unusual(data: bytes) -> Declared | None:
-    """What a JPEG file declares that Pillow does not read: other than 8 bits, lossless, JPEG-LS."""
+    """The header of a JPEG file that Pillow does not read: other than 8 bits, lossless, JPEG-LS."""
     try:
         found = declared(data)
     except ValueError:
         return None
-    return found if found and (found.bits != 8 or found.syntax in _NOT_PILLOWS) else None
+    return found if found and (found.bits != 8 or found.syntax in _UNKNOWN_TO_PILLOW) else None
 
 
 def _unusual_jpeg(data: bytes, found: Declared) -> np.ndarray:
     check_size(found.rows, found.columns)
     check_end(data)
     if found.samples not in {1, 3}:
-        raise ValueError("an unusual number of colours")
+        raise ValueError("the codestream has neither 1 nor 3 colour components")
     decode = imagecodecs.jpegls_decode if found.syntax == JPEGLSNearLossless else imagecodecs.jpeg_decode
     pixels = decode(data)
     if pixels.shape[:2] != (found.rows, found.columns):
-        raise ValueError("the codestream is not of the declared size")
+        raise ValueError("the codestream does not have the declared size")
     levels = luma(pixels) if pixels.ndim == 3 else pixels
     return np.minimum(levels, (1 << found.bits) - 1).astype(np.uint16)
 
 
-def _as_source(levels: np.ndarray, bits: int, synthetic: bool, claimed: Slot | None) -> Source:
-    slot = Slot.PHANTOM if synthetic else Slot.CT if claimed is Slot.CT else Slot.CXR
+def _as_source(levels: np.ndarray, bits: int, synthetic: bool, stated_slot: Slot | None) -> RawImage:
+    slot = Slot.PHANTOM if synthetic else Slot.CT if stated_slot is Slot.CT else Slot.CXR
     slope, intercept, window = 1.0, 0.0, None
     if slot is Slot.CT:
         window = LUNG_WINDOW
         slope, intercept = window[1] / ((1 << bits) - 1), window[0] - window[1] / 2
-    return Source(
+    return RawImage(
         levels=levels,
         bits=bits,
         slot=slot,
@@ -154,7 +154,7 @@ def _as_source(levels: np.ndarray, bits: int, synthetic: bool, claimed: Slot | N
 
 
 def _grey_levels(image: Image.Image, data: bytes) -> tuple[np.ndarray, int]:
-    """Levels (H, W) uint16 and their depth in bits; what is transparent lies over black."""
+    """Levels (H, W) uint16 and their bit depth; transparency is composited over black."""
     deep_colour = _deep_colour(image, data)
     if deep_colour is not None:
         return _over_black(deep_colour), 16
@@ -162,7 +162,7 @@ def _grey_levels(image: Image.Image, data: bytes) -> tuple[np.ndarray, int]:
     if image.mode in _DEEP:
         return _deep_grey(image), 16
     if image.mode in {"La", "RGBa"}:
-        pixels = np.asarray(image)  # multiplied with its opacity, which is to lie over black
+        pixels = np.asarray(image)  # premultiplied with opacity, hence already over black
         return (luma(pixels[..., :3]) if image.mode == "RGBa" else pixels[..., 0].astype(np.uint16)), 8
     if "transparency" in image.info or image.mode in {"RGBA", "LA", "PA"}:
         return _over_black(np.asarray(image.convert("RGBA"))), 8
@@ -172,7 +172,7 @@ def _grey_levels(image: Image.Image, data: bytes) -> tuple[np.ndarray, int]:
 
 
 def _deep_colour(image: Image.Image, data: bytes) -> np.ndarray | None:
-    """16-bit colours (H, W, 2..4): Pillow would cut them to 8 bits, which turns a 12-bit image black."""
+    """16-bit colours (H, W, 2..4); Pillow would cut them to 8 bits, which turns a 12-bit image black."""
     if image.format == "PNG" and data[_PNG_DEPTH_AT] == 16 and image.mode not in _DEEP:
         return imagecodecs.png_decode(data)
     if image.format == "TIFF" and image.mode.startswith("RGB") and image.tag_v2.get(258, (8,))[0] == 16:
@@ -186,7 +186,7 @@ def _deep_grey(image: Image.Image) -> np.ndarray:
     if image.mode in {"I", "F"}:
         low, high = float(pixels.min()), float(pixels.max())
         if not np.isfinite([low, high]).all():
-            raise ValueError("values that are no numbers")
+            raise ValueError("the image contains non-finite values")
         pixels = np.rint((pixels.astype(np.float64) - low) * (65535 / ((high - low) or 1)))
     levels = pixels.astype(np.uint16)
     inverted = image.format == "TIFF" and image.tag_v2.get(262) == _MINISWHITE

@@ -1,4 +1,4 @@
-"""The client of the parsing helper: untrusted bytes are parsed in a limited process, never in ours."""
+"""Client of the parsing helper, the confined process that parses untrusted bytes."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from typing import Any
 
 from classifier.contract import RefusalReason, Slot
 from classifier.errors import Refused
-from classifier.images.archive_listing import Unpacked
+from classifier.images.archive.listing import Unpacked
 from classifier.images.decoded_image import ParseResult
-from classifier.images.deidentify.pseudonyms import Removal
+from classifier.images.deidentify.pseudonyms import DeidentifyOptions
 from classifier.images.limits import MAX_FILE_BYTES, UNPACK_LIMITS, ArchiveLimits, Limits
 from classifier.images.raster.png import read_working
 
-__all__ = ["GaveOut", "HelperFailed", "ParsingHelper", "read_working"]
+__all__ = ["HelperFailed", "ParsingHelper", "ResourcesExhausted", "read_working"]
 
 _ROOT = Path(__file__).resolve().parents[3]
 _START_SECONDS, _GRACE_SECONDS = 60.0, 5.0
@@ -31,21 +31,21 @@ _SINGLE_THREADED = dict.fromkeys(
 
 
 class HelperFailed(RuntimeError):
-    """The helper could not be started; try again later."""
+    """The helper could not be started; a later attempt may succeed."""
 
 
-class GaveOut(Refused):
-    """No answer in the time and memory that there were: undecodable here and now, perhaps not elsewhere."""
+class ResourcesExhausted(Refused):
+    """Time or memory ran out: undecodable here and now, but another attempt may succeed."""
 
     def __init__(self, detail: str) -> None:
         super().__init__(RefusalReason.UNDECODABLE, detail)
 
 
 class ParsingHelper:
-    """A preloaded process that parses one file at a time, each in a fork with fresh limits.
+    """A preloaded process that parses one file at a time, each in a child with fresh limits.
 
-    Starts on first use, again after it died, and again in a process that was forked from its owner's.
-    Safe to call from several threads; requests wait for each other.
+    It starts on first use, and again after it died or when its owner forked. Threads may share it; their
+    requests run one after another.
     """
 
     module = "classifier.images.sandbox.helper"
@@ -54,7 +54,7 @@ class ParsingHelper:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._owner = 0
-        self._heard = b""
+        self._received = b""
 
     def __enter__(self) -> ParsingHelper:
         self.start()
@@ -64,9 +64,9 @@ class ParsingHelper:
         self.close()
 
     def start(self) -> None:
-        """Start the helper now, so that the first file does not wait for it. Raises HelperFailed."""
+        """Start the helper now, so that the first file need not wait. Raises HelperFailed."""
         with self._lock:
-            self._ensure()
+            self._ensure_running()
 
     def close(self) -> None:
         with self._lock:
@@ -78,22 +78,21 @@ class ParsingHelper:
         out_dir: Path | str,
         limits: Limits | None = None,
         *,
-        claimed: Slot | str | None = None,
-        removal: Removal | None = None,
+        stated_slot: Slot | str | None = None,
+        deidentify: DeidentifyOptions | None = None,
     ) -> ParseResult:
-        """Parse `path`; `display.png`, `working.png` and `preview.png` come to lie in `out_dir`.
+        """Parse `path`, and write `display.png`, `working.png` and `preview.png` to `out_dir`.
 
-        `claimed` (cxr or ct) routes PNG and JPEG files. With `removal` identity is removed before anything
-        is read: the file without it comes to lie there too, as `original`. Raises Refused, as GaveOut
-        where the machine may be to blame; OSError where the file cannot be read or `out_dir` written;
-        HelperFailed.
+        `stated_slot` (cxr or ct) applies to files without a DICOM header. With `deidentify` the file is
+        de-identified first, and the result written as `original`. Raises Refused (ResourcesExhausted where
+        the machine may be the cause), HelperFailed, and OSError where the file or `out_dir` is not usable.
         """
         if Path(path).stat().st_size > MAX_FILE_BYTES:
             raise Refused(RefusalReason.TOO_LARGE, f"more than {MAX_FILE_BYTES >> 20} MiB")
-        said = {"claimed": Slot(claimed).value if claimed else None}
-        if removal is not None:
-            said["removal"] = removal.as_json()
-        return ParseResult.from_json(self._answer(path, out_dir, limits or Limits(), **said))
+        options = {"stated_slot": Slot(stated_slot).value if stated_slot else None}
+        if deidentify is not None:
+            options["deidentify"] = deidentify.as_json()
+        return ParseResult.from_json(self._request(path, out_dir, limits or Limits(), **options))
 
     def unpack(
         self,
@@ -103,57 +102,56 @@ class ParsingHelper:
         *,
         within: ArchiveLimits | None = None,
     ) -> Unpacked:
-        """Unpack the images of a ZIP archive into `out_dir`, an empty folder, which stays so on any error.
+        """Unpack the images of a ZIP archive into `out_dir`, an empty folder; it stays empty on any error.
 
         Raises Refused with a key of `listing.ARCHIVE_ADVICE` as its detail, and otherwise as `parse` does.
         """
         try:
             within = asdict(within or ArchiveLimits())
-            return Unpacked.from_json(self._answer(path, out_dir, limits, within=within))
+            return Unpacked.from_json(self._request(path, out_dir, limits, within=within))
         except BaseException:
-            for left in Path(out_dir).glob("*"):
-                left.unlink()
+            for file in Path(out_dir).glob("*"):
+                file.unlink()
             raise
 
-    def _answer(
-        self, path: Path | str, out_dir: Path | str, limits: Limits, **said: object
+    def _request(
+        self, path: Path | str, out_dir: Path | str, limits: Limits, **options: object
     ) -> dict[str, Any]:
-        """What the helper says of one file; raises what `parse` raises."""
+        """The helper's result for one file; raises as `parse` does."""
         paths = {"path": str(Path(path).resolve()), "out_dir": str(Path(out_dir).resolve())}
+        request = {**paths, **options, "limits": asdict(limits)}
         with self._lock:
-            answer = self._ask(
-                {**paths, **said, "limits": asdict(limits)}, limits.wall_seconds + _GRACE_SECONDS
-            )
-        if "failed" in answer:
-            raise OSError(*answer["failed"])
-        if "gave_out" in answer:
-            raise GaveOut(answer["gave_out"])
-        if "refused" in answer:
-            raise Refused(RefusalReason(answer["refused"]), answer["detail"])
-        return answer["ok"]
+            response = self._exchange(request, limits.wall_seconds + _GRACE_SECONDS)
+        if "failed" in response:
+            raise OSError(*response["failed"])
+        if "exhausted" in response:
+            raise ResourcesExhausted(response["exhausted"])
+        if "refused" in response:
+            raise Refused(RefusalReason(response["refused"]), response["detail"])
+        return response["ok"]
 
-    def _ask(self, request: dict[str, Any], seconds: float) -> dict[str, Any]:
-        """One request; a helper that died between two files is replaced, once."""
+    def _exchange(self, request: dict[str, Any], seconds: float) -> dict[str, Any]:
+        """Send a request and receive the response; a helper that died between two files is replaced once."""
         for attempt in (1, 2):
-            self._ensure()
+            self._ensure_running()
             try:
                 self._process.stdin.write(json.dumps(request).encode() + b"\n")
                 self._process.stdin.flush()
-                return self._hear(seconds)
+                return self._receive(seconds)
             except TimeoutError:
                 self._stop()
-                raise GaveOut("took too long to read") from None
+                raise ResourcesExhausted("parsing took too long") from None
             except (BrokenPipeError, EOFError, ValueError) as error:
                 self._stop()
                 if attempt == 2:
-                    raise GaveOut("the parsing helper died of it") from error
+                    raise ResourcesExhausted("the parsing helper crashed on this file") from error
         raise AssertionError("unreachable")
 
-    def _ensure(self) -> None:
+    def _ensure_running(self) -> None:
         if self._owner == os.getpid() and self._process is not None and self._process.poll() is None:
             return
         self._stop()
-        self._heard = b""
+        self._received = b""
         self._owner = os.getpid()
         self._process = subprocess.Popen(
             [sys.executable, "-m", self.module],
@@ -165,23 +163,23 @@ class ParsingHelper:
             start_new_session=True,
         )
         try:
-            self._hear(_START_SECONDS)
+            self._receive(_START_SECONDS)
         except (EOFError, TimeoutError, ValueError) as error:
             self._stop()
             raise HelperFailed("the parsing helper does not start") from error
 
-    def _hear(self, seconds: float) -> dict[str, Any]:
-        """The next line of the helper. Raises TimeoutError, EOFError when it has died."""
+    def _receive(self, seconds: float) -> dict[str, Any]:
+        """The next line from the helper. Raises TimeoutError, and EOFError when it has died."""
         pipe, deadline = self._process.stdout.fileno(), time.monotonic() + seconds
-        while b"\n" not in self._heard:
+        while b"\n" not in self._received:
             left = deadline - time.monotonic()
             if left <= 0 or not select.select([pipe], [], [], left)[0]:
                 raise TimeoutError
             chunk = os.read(pipe, 1 << 16)
             if not chunk:
                 raise EOFError
-            self._heard += chunk
-        line, _, self._heard = self._heard.partition(b"\n")
+            self._received += chunk
+        line, _, self._received = self._received.partition(b"\n")
         return json.loads(line)
 
     def _stop(self) -> None:

@@ -1,4 +1,4 @@
-"""Limits that a process lays on itself before it parses untrusted bytes; what the system lacks is skipped."""
+"""Limits that a process sets for itself before it parses untrusted bytes; unsupported ones are skipped."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def forbid_network_and_privileges() -> None:
 
 
 def limit(limits: Limits) -> None:
-    """Bound this process's memory, processor time, output files and descriptors; die with the parent."""
+    """Limit memory, CPU time, output size and open files of this process; end it with its parent."""
     libc = _libc()
     if libc is not None:
         libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    # The hard limit kills without a word; the soft one, a second earlier, says that time was the reason.
+    # The soft limit, a second before the hard one, ends the process with SIGXCPU: the reason is then known.
     _bound("RLIMIT_CPU", limits.cpu_seconds, limits.cpu_seconds + 1)
     _bound("RLIMIT_AS", limits.memory_bytes)
     _bound("RLIMIT_FSIZE", limits.output_bytes)

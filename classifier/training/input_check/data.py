@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from classifier.data.augment import Augment
 from classifier.errors import Refused
-from classifier.images import reading
+from classifier.images.read import read_image
 from classifier.networks.input_check import (
     CLIP_PERCENTILES,
     CUT_OFF,
@@ -84,7 +84,7 @@ def squares_of(items: Sequence[Item], folder: Path) -> tuple[np.ndarray, list[st
         squares, refused = np.zeros((len(items), SIDE, SIDE), np.uint8), []
         for index, item in enumerate(tqdm(items, desc="reading images", unit="img", disable=None)):
             try:
-                unit = unit_square(reading.read(item.path).working, SIDE, CLIP_PERCENTILES)
+                unit = unit_square(read_image(item.path).working, SIDE, CLIP_PERCENTILES)
             except Refused as refusal:
                 refused.append(refusal.reason.value)
             else:

@@ -21,7 +21,7 @@ from classifier.data.augment import Augment
 from classifier.data.manifest import Row
 from classifier.data.split import assign
 from classifier.errors import Refused
-from classifier.images import reading
+from classifier.images.read import read_image
 from classifier.networks.lung_segmenter import CLIP_PERCENTILES, SIZE
 from classifier.networks.preprocess import unit_square
 
@@ -61,7 +61,7 @@ def read_images(rows: Sequence[Row], masks: Path | None = None, *, title: str = 
     squares, drawn, kept = [], [], []
     for row in tqdm(rows, desc=title, unit="img", disable=None):
         try:
-            working = reading.read(row.path, Slot.CXR).working
+            working = read_image(row.path, Slot.CXR).working
         except Refused:
             continue
         square = unit_square(working, SOURCE_SIZE, CLIP_PERCENTILES)[0]

@@ -16,7 +16,7 @@ from classifier.data.validation import duplicates
 from classifier.data.validation.checks import as_text, audit
 from classifier.data.validation.image_statistics import facts_of, perceptual_hash
 from classifier.data.validation.warning import Severity, Warning_
-from classifier.images import reading
+from classifier.images.read import read_image
 from tests.classifier.collection import write_manifest
 
 Edit = Callable[[int, dict, np.ndarray], np.ndarray]
@@ -194,8 +194,11 @@ def test_a_second_look_reads_only_what_has_changed(tmp_path, monkeypatch):
     rows = read_manifest(collection(tmp_path / "images", count=12))
     first = facts_of(rows, tmp_path / "cache", progress=False)
     Image.fromarray(film(77)).save(rows[3].path)
-    read, looked = [], reading.read
-    monkeypatch.setattr(reading, "read", lambda path: read.append(path) or looked(path))
+    read, looked = [], read_image
+    monkeypatch.setattr(
+        "classifier.data.validation.image_statistics.read_image",
+        lambda path: read.append(path) or looked(path),
+    )
     second = facts_of(rows, tmp_path / "cache", progress=False)
     assert read == [rows[3].path]
     assert (first.bytes != second.bytes).sum() == 1

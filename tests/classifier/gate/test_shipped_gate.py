@@ -14,7 +14,7 @@ from PIL import Image
 from classifier.artifact.header import shipped_artifact
 from classifier.artifact.weights import load_artifact
 from classifier.contract import AbstentionReason, Slot
-from classifier.images import reading
+from classifier.images.read import read_image
 from classifier.networks.input_check import InputCheck, gate_input, load_input_check
 from classifier.phantom.render import render
 
@@ -38,7 +38,7 @@ def images_of(manifest: Path, source: str, count: int, slot: Slot = Slot.CXR) ->
     with manifest.open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["source"] == source]
     for row in rows[:: max(1, len(rows) // count)][:count]:
-        yield reading.read(manifest.parent / row["image"], slot).working
+        yield read_image(manifest.parent / row["image"], slot).working
 
 
 @pytest.mark.shared_data

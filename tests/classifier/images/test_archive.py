@@ -13,9 +13,9 @@ import pytest
 
 from classifier.contract import RefusalReason
 from classifier.errors import Refused
-from classifier.images import archive_listing
-from classifier.images.archive import unpack
-from classifier.images.archive_listing import ARCHIVE_ADVICE, Skip, Unpacked, is_archive
+from classifier.images.archive import listing as archive_listing
+from classifier.images.archive.listing import ARCHIVE_ADVICE, Skip, Unpacked, is_archive
+from classifier.images.archive.unpack import unpack
 from classifier.images.limits import MIB, ArchiveLimits, Limits
 from classifier.images.sandbox.client import ParsingHelper
 from tests.classifier.images.archives import (
@@ -254,7 +254,7 @@ def test_what_comes_out_is_counted_whatever_the_directory_says(
     unpacked: Unpack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Should zipfile one day believe the data more than the directory."""
-    monkeypatch.setattr("classifier.images.archive._Unpacking._judge", lambda *_: None)
+    monkeypatch.setattr("classifier.images.archive.unpack._Unpacking._check_directory", lambda *_: None)
     data = zipped({f"{n}.png": image(n, 5000) for n in range(3)})
     assert refusal(unpacked, data, replace(SMALL, total_bytes=14_999))[0] == "too_large"
 

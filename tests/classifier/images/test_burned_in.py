@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from classifier.images.burned_in_text import burned_in, has_writing
-from classifier.images.reading import read
+from classifier.images.burned_in_text import burned_in, has_text
+from classifier.images.read import read_image
 from tests.classifier.images.samples import chest, dataset, write
 
 
@@ -28,7 +28,7 @@ def with_text(decoded: np.ndarray, text: str, *, size: int, grey: int, at: tuple
 
 
 def test_a_radiograph_without_writing_is_not_suspected() -> None:
-    assert not has_writing(film())
+    assert not has_text(film())
 
 
 @pytest.mark.parametrize("size", [16, 24, 48])
@@ -36,24 +36,24 @@ def test_a_radiograph_without_writing_is_not_suspected() -> None:
     ("grey", "at"), [(255, (10, 10)), (255, (120, 300)), (0, (300, 40)), (230, (10, 600))]
 )
 def test_a_name_and_a_date_are_seen(size: int, grey: int, at: tuple[int, int]) -> None:
-    assert has_writing(with_text(film(), "MUSTERMANN\n03.02.1961", size=size, grey=grey, at=at))
+    assert has_text(with_text(film(), "MUSTERMANN\n03.02.1961", size=size, grey=grey, at=at))
 
 
 @pytest.mark.parametrize("marker", ["R", "L", "AP", "R  PA"])
 @pytest.mark.parametrize("size", [16, 48])
 def test_a_side_marker_is_no_name(marker: str, size: int) -> None:
-    assert not has_writing(with_text(film(), marker, size=size, grey=255, at=(20, 20)))
+    assert not has_text(with_text(film(), marker, size=size, grey=255, at=(20, 20)))
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 400), (400, 3), (64, 64)])
 def test_a_image_of_any_shape_is_judged(shape: tuple[int, int]) -> None:
-    assert not has_writing(np.zeros(shape, np.uint8))
+    assert not has_text(np.zeros(shape, np.uint8))
 
 
 def test_a_image_of_nothing_but_marks_is_judged_in_time() -> None:
     snow = np.random.default_rng(0).integers(0, 256, (1024, 1024)).astype(np.uint8)
     started = time.process_time()
-    has_writing(snow)
+    has_text(snow)
     assert time.process_time() - started < 2
 
 
@@ -69,10 +69,10 @@ def test_the_header_is_not_believed_where_it_denies_what_is_seen() -> None:
 
 def test_reading_a_file_tells_of_it(tmp_path: Path) -> None:
     pixels = with_text(film(), "MUSTERMANN\n03.02.1961", size=24, grey=255, at=(10, 10))
-    assert read(write(tmp_path / "x.dcm", dataset(pixels))).burned_in == "suspected"
-    assert read(write(tmp_path / "y.dcm", dataset(film()))).burned_in == ""
+    assert read_image(write(tmp_path / "x.dcm", dataset(pixels))).burned_in == "suspected"
+    assert read_image(write(tmp_path / "y.dcm", dataset(film()))).burned_in == ""
     declared = dataset(film(), BurnedInAnnotation="YES")
-    assert read(write(tmp_path / "z.dcm", declared)).burned_in == "declared"
+    assert read_image(write(tmp_path / "z.dcm", declared)).burned_in == "declared"
 
 
 @pytest.mark.slow
@@ -85,9 +85,9 @@ def test_real_radiographs_are_rarely_suspected_and_names_on_them_nearly_always(s
     for name in chosen:
         with Image.open(shared_data / "cxr" / name) as image:
             decoded = np.asarray(image.convert("L"))
-        plain += has_writing(decoded)
+        plain += has_text(decoded)
         written = with_text(decoded, "DOE^JOHN\n1961-02-03", size=16, grey=255, at=(5, 5))
         if np.median((written.astype(int) - decoded)[written != decoded]) >= 50:
-            drawn, caught = drawn + 1, caught + has_writing(written)
+            drawn, caught = drawn + 1, caught + has_text(written)
     assert plain <= 0.05 * len(chosen)
     assert caught >= 0.9 * drawn > 50

@@ -18,7 +18,7 @@ from pydicom.pixels import pixel_array
 from classifier.contract import RefusalReason, Slot
 from classifier.errors import Refused
 from classifier.images.dicom.pixel_data import stored_values
-from classifier.images.reading import read
+from classifier.images.read import read_image
 
 LOSSLESS_CT = ("CT1_UNC", "CT1_RLE", "CT1_JPLL", "CT1_JLSL", "CT1_J2KR")
 
@@ -29,7 +29,7 @@ def test_every_test_file_of_pydicom_gets_a_sensible_answer() -> None:
     answers: dict[str, str] = {}
     for path in filter(Path.is_file, map(Path, get_testdata_files())):
         try:
-            answers[path.name] = read(path).slot
+            answers[path.name] = read_image(path).slot
         except Refused as refused:
             answers[path.name] = refused.reason
     assert answers["CT_small.dcm"] is Slot.CT
@@ -44,7 +44,7 @@ def test_every_test_file_of_pydicom_gets_a_sensible_answer() -> None:
 @pytest.mark.shared_data
 @pytest.mark.parametrize("name", LOSSLESS_CT)
 def test_a_lossless_ct_slice_has_the_pixels_of_the_raw_one(shared_data: Path, name: str) -> None:
-    raw, other = (read(shared_data / "dicom" / f"{n}.dcm") for n in ("CT1_UNC", name))
+    raw, other = (read_image(shared_data / "dicom" / f"{n}.dcm") for n in ("CT1_UNC", name))
     assert other.pixel_sha256 == raw.pixel_sha256
     np.testing.assert_array_equal(other.working, raw.working)
 
@@ -54,7 +54,7 @@ def test_a_lossless_ct_slice_has_the_pixels_of_the_raw_one(shared_data: Path, na
 def test_a_lossy_ct_slice_is_off_by_what_its_codec_lost(
     shared_data: Path, name: str, mean: float, most: float
 ) -> None:
-    raw, other = (read(shared_data / "dicom" / f"{n}.dcm") for n in ("CT1_UNC", name))
+    raw, other = (read_image(shared_data / "dicom" / f"{n}.dcm") for n in ("CT1_UNC", name))
     hounsfield = np.abs(other.working.astype(int) - raw.working) / 16
     assert hounsfield.mean() <= mean
     assert hounsfield.max() <= most
@@ -85,14 +85,14 @@ def test_one_radiograph_in_two_wrappings_gets_one_answer(shared_data: Path, name
 
 @pytest.mark.shared_data
 def test_the_two_encodings_of_one_radiograph_agree(shared_data: Path) -> None:
-    a, b = (read(shared_data / "dicom" / f"RG1_{n}.dcm") for n in ("J2KI", "JLSN"))
+    a, b = (read_image(shared_data / "dicom" / f"RG1_{n}.dcm") for n in ("J2KI", "JLSN"))
     assert (a.slot, a.display.shape, a.polarity_turned) == (Slot.CXR, (1955, 1841), False)
     assert np.corrcoef(a.working.ravel(), b.working.ravel())[0, 1] > 0.999
 
 
 @pytest.mark.shared_data
 def test_a_radiograph_wrongly_tagged_monochrome1_is_turned_back(shared_data: Path) -> None:
-    right, wrong = (read(shared_data / "dicom" / f"rsna_{n}.dcm") for n in ("pneumonia", "monochrome1"))
+    right, wrong = (read_image(shared_data / "dicom" / f"rsna_{n}.dcm") for n in ("pneumonia", "monochrome1"))
     assert (right.polarity_turned, wrong.polarity_turned) == (False, True)
     np.testing.assert_array_equal(wrong.working, right.working)
     np.testing.assert_array_equal(wrong.display, right.display)
@@ -101,7 +101,7 @@ def test_a_radiograph_wrongly_tagged_monochrome1_is_turned_back(shared_data: Pat
 @pytest.mark.shared_data
 def test_a_ct_slice_that_its_header_calls_nuclear_medicine_is_refused(shared_data: Path) -> None:
     with pytest.raises(Refused) as caught:
-        read(shared_data / "dicom" / "ct_labelled_nm.dcm")
+        read_image(shared_data / "dicom" / "ct_labelled_nm.dcm")
     assert caught.value.reason is RefusalReason.UNSUPPORTED_MODALITY
 
 
@@ -110,7 +110,7 @@ def test_every_original_as_it_came_is_read(shared_data: Path) -> None:
     for path in sorted((shared_data / "originals").glob("*.[pj]*")):
         with Image.open(path) as image:
             columns, rows = image.size
-        decoded = read(path)
+        decoded = read_image(path)
         assert {decoded.rows, decoded.columns} == {rows, columns}
         assert not decoded.polarity_turned
         assert decoded.preview.std() > 10
@@ -135,7 +135,7 @@ def test_our_decoders_agree_with_those_of_dcmtk(
         pytest.skip(f"{tool} of dcmtk is not installed")
     source, target = shared_data / "dicom" / f"{name}.dcm", tmp_path / "theirs.dcm"
     subprocess.run([tool, str(source), str(target)], check=True, capture_output=True)
-    theirs, ours = pydicom.dcmread(target), read(source)
+    theirs, ours = pydicom.dcmread(target), read_image(source)
     stored = ours.display.astype(int)
     if ours.slope < 0:
         stored = (1 << theirs.BitsStored) - 1 - stored

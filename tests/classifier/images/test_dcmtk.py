@@ -14,9 +14,9 @@ from PIL import Image
 from pydicom import Dataset
 from pydicom.uid import SecondaryCaptureImageStorage
 
+from classifier.images.dicom.header import read_dataset
 from classifier.images.dicom.pixel_data import stored_values
-from classifier.images.dicom.reader import dataset_of
-from classifier.images.reading import read
+from classifier.images.read import read_image
 from tests.classifier.images.samples import chest, dataset, write
 
 pytestmark = pytest.mark.skipif(shutil.which("dcmcjpeg") is None, reason="dcmtk is not installed")
@@ -73,7 +73,7 @@ def test_what_dcmtk_wrote_has_the_stored_values_that_dcmtk_reads(
     path, pixels = plain(tmp_path, bits, allocated, signed)
     encoder, decoder = ENCODERS[name]
     encoded = run(encoder, path, "encoded.dcm", skip=True)
-    ours = stored_values(dataset_of(encoded.read_bytes()))
+    ours = stored_values(read_dataset(encoded.read_bytes()))
     if not name.endswith(LOSSY):
         np.testing.assert_array_equal(ours, pixels)
         return
@@ -138,7 +138,7 @@ def test_a_image_is_as_bright_as_dcmtk_shows_it(
     source = write(tmp_path / "x.dcm", made)
     with Image.open(run(["dcmj2pnm", *options, "+ob"], source, "theirs.pgm")) as image:
         theirs = np.asarray(image).astype(int)
-    ours = read(source)
+    ours = read_image(source)
     preview = 255 - ours.preview if ours.polarity_turned else ours.preview
     assert np.abs(preview - theirs).max() <= 2
 
@@ -173,5 +173,5 @@ def test_a_colour_capture_has_the_colours_that_dcmtk_reads(
     decoded = run(["dcmdjpls"], encoded, "decoded.dcm") if name.startswith("jpeg-ls") else encoded
     with Image.open(run(["dcmj2pnm", "+op"], decoded, "theirs.ppm")) as image:
         theirs = np.asarray(image).astype(int)
-    ours = stored_values(dataset_of(encoded.read_bytes())).astype(int)
+    ours = stored_values(read_dataset(encoded.read_bytes())).astype(int)
     assert np.abs(ours - theirs).max() <= 2

@@ -14,9 +14,10 @@ import pytest
 from pydicom import Dataset
 from pydicom.uid import ComputedRadiographyImageStorage
 
-from classifier.images.deidentify.dicom import deidentify, written
-from classifier.images.deidentify.pseudonyms import Pseudonyms, key_of
-from classifier.images.dicom.reader import dataset_of, read_dicom
+from classifier.images.deidentify.dicom import deidentify, to_bytes
+from classifier.images.deidentify.pseudonyms import Pseudonyms, derive_key
+from classifier.images.dicom.header import read_dataset
+from classifier.images.dicom.reader import read_dicom
 from tests.classifier.images.samples import CT, LOSSLESS, LOSSY, RAW, chest, ct_slice, dataset
 
 KEY = b"a key of thirty-two random bytes"
@@ -155,8 +156,8 @@ def reference() -> Dataset:
 
 
 def cleaned(made: Dataset, key: bytes = KEY, **options: bool) -> tuple[bytes, pydicom.FileDataset]:
-    out, _ = deidentify(dataset_of(as_bytes(made)), Pseudonyms(key), **options)
-    data = written(out)
+    out, _ = deidentify(read_dataset(as_bytes(made)), Pseudonyms(key), **options)
+    data = to_bytes(out)
     return data, pydicom.dcmread(io.BytesIO(data))
 
 
@@ -329,8 +330,8 @@ def test_a_text_in_the_place_of_a_number_is_not_passed_on(keyword: str) -> None:
         value.get(keyword, "20260305").encode(), b"MissDoe8" if keyword == "StudyDate" else b"JDoe"
     )
     assert tampered != data
-    out, _ = deidentify(dataset_of(tampered), Pseudonyms(KEY), keep_characteristics=True)
-    assert b"Doe" not in written(out)
+    out, _ = deidentify(read_dataset(tampered), Pseudonyms(KEY), keep_characteristics=True)
+    assert b"Doe" not in to_bytes(out)
 
 
 @pytest.mark.parametrize("charset", ["ISO_IR 100", "ISO_IR 192", "ISO_IR 13", "GB18030", "nonsense"])
@@ -341,8 +342,8 @@ def test_texts_in_any_character_set_come_out_whole(charset: str) -> None:
     data = as_bytes(made)
     if charset == "nonsense":
         data = data.replace(b"ISO_IR 100", b"ISO_IR ???")
-    out, _ = deidentify(dataset_of(data), Pseudonyms(KEY))
-    assert pydicom.dcmread(io.BytesIO(written(out))).Manufacturer == made.Manufacturer
+    out, _ = deidentify(read_dataset(data), Pseudonyms(KEY))
+    assert pydicom.dcmread(io.BytesIO(to_bytes(out))).Manufacturer == made.Manufacturer
 
 
 @pytest.mark.parametrize("syntax", [*RAW, *LOSSLESS, *LOSSY], ids=lambda syntax: syntax.name)
@@ -406,7 +407,7 @@ def test_what_only_looks_like_a_pseudonym_is_replaced(value: str) -> None:
 
 
 def test_namespaces_have_names_of_their_own() -> None:
-    one, two = (Pseudonyms(key_of(KEY, site)) for site in ("st-anna", "harbour"))
+    one, two = (Pseudonyms(derive_key(KEY, site)) for site in ("st-anna", "harbour"))
     assert one.patient("7") != two.patient("7")
     assert one.uid("1.2") != two.uid("1.2")
 
@@ -426,7 +427,7 @@ def test_real_files_keep_their_pixels(shared_data: Path) -> None:
     assert len(files) >= 10
     for path in files:
         before = pydicom.dcmread(path, force=True)
-        out, _ = deidentify(dataset_of(path.read_bytes()), Pseudonyms(KEY))
-        after = pydicom.dcmread(io.BytesIO(written(out)))
+        out, _ = deidentify(read_dataset(path.read_bytes()), Pseudonyms(KEY))
+        after = pydicom.dcmread(io.BytesIO(to_bytes(out)))
         assert after.PixelData == before.PixelData, path.name
         np.testing.assert_array_equal(after.pixel_array, before.pixel_array)

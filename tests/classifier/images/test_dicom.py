@@ -32,7 +32,7 @@ from classifier.contract import Slot
 from classifier.errors import Refused
 from classifier.images.decoded_image import DecodedImage
 from classifier.images.dicom.metadata import age_in_years
-from classifier.images.reading import read
+from classifier.images.read import read_image
 from tests.classifier.images.samples import CT, LOSSLESS, LOSSY, RAW, chest, ct_slice, dataset, write
 
 DEEP, SHALLOW = chest(), (chest() >> 4).astype(np.uint8)
@@ -40,7 +40,7 @@ LUT_FIRST, LUT_TOP = 100, 1000
 
 
 def reading_of(tmp_path: Path, pixels: np.ndarray, **attributes: object) -> DecodedImage:
-    return read(write(tmp_path / "x.dcm", dataset(pixels, **attributes)))
+    return read_image(write(tmp_path / "x.dcm", dataset(pixels, **attributes)))
 
 
 def lut_item(keyword_bits: int = 16) -> Dataset:
@@ -80,7 +80,7 @@ def test_a_file_without_preamble_meta_information_or_extension_is_known_by_its_c
         little_endian=syntax.is_little_endian,
         enforce_file_format=False,
     )
-    np.testing.assert_array_equal(read(tmp_path / "bare").display, DEEP)
+    np.testing.assert_array_equal(read_image(tmp_path / "bare").display, DEEP)
 
 
 def test_monochrome1_is_shown_turned_and_keeps_its_modality_values(tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_a_modality_lut_is_applied_as_pydicom_applies_it(tmp_path: Path) -> None
     made = dataset(DEEP, bits=12)
     made.ModalityLUTSequence = [lut_item()]
     made.ModalityLUTSequence[0].ModalityLUTType = "US"
-    image = read(write(tmp_path / "x.dcm", made))
+    image = read_image(write(tmp_path / "x.dcm", made))
     np.testing.assert_array_equal(image.display, apply_modality_lut(DEEP, made))
     assert (image.slope, image.intercept) == (1, 0)
 
@@ -123,7 +123,7 @@ def test_a_modality_lut_is_applied_as_pydicom_applies_it(tmp_path: Path) -> None
 def test_a_voi_lut_is_applied_as_pydicom_applies_it(tmp_path: Path, depth: int) -> None:
     made = dataset(DEEP, bits=12)
     made.VOILUTSequence = [lut_item(depth)]
-    image = read(write(tmp_path / "x.dcm", made))
+    image = read_image(write(tmp_path / "x.dcm", made))
     expected = apply_voi_lut(DEEP, made) / ((1 << depth) - 1)
     np.testing.assert_allclose(image.working / 65535, expected, atol=2e-5)
 
@@ -134,7 +134,7 @@ def test_a_window_is_applied_as_pydicom_applies_it(
     tmp_path: Path, function: str, center: int, width: int
 ) -> None:
     made = dataset(DEEP, bits=12, WindowCenter=center, WindowWidth=width, VOILUTFunction=function)
-    image = read(write(tmp_path / "x.dcm", made))
+    image = read_image(write(tmp_path / "x.dcm", made))
     np.testing.assert_allclose(image.working / 65535, apply_voi_lut(DEEP, made) / 4095, atol=2e-5)
     assert (image.window_center, image.window_width) == (center, width)
 
@@ -166,7 +166,7 @@ def test_padding_is_black_and_has_no_say_in_the_window(tmp_path: Path) -> None:
 def test_what_a_lossy_codec_overshoots_is_clipped_not_wrapped(tmp_path: Path, syntax: str) -> None:
     made = dataset(chest(top=1100), syntax=syntax, bits=12)
     made.BitsStored, made.HighBit = 10, 9
-    display = read(write(tmp_path / "x.dcm", made)).display
+    display = read_image(write(tmp_path / "x.dcm", made)).display
     assert display.max() == 1023
     assert (display[chest(top=1100) > 1030] == 1023).all()
 
@@ -175,7 +175,7 @@ def test_what_a_lossy_codec_overshoots_is_clipped_not_wrapped(tmp_path: Path, sy
 def test_a_codestream_far_deeper_than_the_header_says_is_believed(tmp_path: Path, syntax: str) -> None:
     made = dataset(DEEP, syntax=syntax, bits=12)
     made.BitsStored, made.HighBit = 8, 7
-    difference = read(write(tmp_path / "x.dcm", made)).display.astype(int) - DEEP
+    difference = read_image(write(tmp_path / "x.dcm", made)).display.astype(int) - DEEP
     assert np.abs(difference).mean() < 20
 
 
@@ -184,7 +184,7 @@ def test_overlays_in_the_unused_bits_of_lossless_data_are_masked(tmp_path: Path)
     for syntax in (*RAW, *LOSSLESS):
         made = dataset(overlaid, syntax=syntax)
         made.BitsStored, made.HighBit = 12, 11
-        np.testing.assert_array_equal(read(write(tmp_path / "x.dcm", made)).display, DEEP)
+        np.testing.assert_array_equal(read_image(write(tmp_path / "x.dcm", made)).display, DEEP)
 
 
 @pytest.mark.parametrize("signed", [False, True])
@@ -205,7 +205,7 @@ def test_signed_values_that_a_codec_took_for_unsigned_get_their_sign_back(
 ) -> None:
     signed = DEEP.astype(np.int16) - 2048
     made = dataset((signed & 0xFFF).astype(np.uint16), syntax=syntax, bits=12, PixelRepresentation=1)
-    image = read(write(tmp_path / "x.dcm", made))
+    image = read_image(write(tmp_path / "x.dcm", made))
     difference = image.display * image.slope + image.intercept - signed
     assert np.median(np.abs(difference)) <= (3 if syntax == JPEGExtended12Bit else 0)
 
@@ -217,7 +217,7 @@ def test_12_bit_jpeg_with_an_odd_scan_header_is_read(tmp_path: Path, spectral_en
     scan = stream.index(b"\xff\xda")
     stream[scan + 8] = spectral_end
     made.PixelData = encapsulate([bytes(stream)])
-    difference = read(write(tmp_path / "x.dcm", made)).display.astype(int) - DEEP
+    difference = read_image(write(tmp_path / "x.dcm", made)).display.astype(int) - DEEP
     assert np.abs(difference).mean() < 20
 
 
@@ -228,14 +228,14 @@ def test_a_codestream_of_another_syntax_than_is_stated_is_read_as_what_it_is(
 ) -> None:
     made = dataset(SHALLOW, syntax=actual)
     made.file_meta.TransferSyntaxUID = stated
-    assert np.abs(read(write(tmp_path / "x.dcm", made)).display.astype(int) - SHALLOW).mean() < 1
+    assert np.abs(read_image(write(tmp_path / "x.dcm", made)).display.astype(int) - SHALLOW).mean() < 1
 
 
 @pytest.mark.parametrize("syntax", [*LOSSLESS, JPEGBaseline8Bit, HTJ2K], ids=lambda s: s.name)
 def test_a_compressed_file_without_meta_information_is_read(tmp_path: Path, syntax: str) -> None:
     bare = Dataset(dataset(SHALLOW, syntax=syntax))
     bare.save_as(tmp_path / "bare", implicit_vr=False, little_endian=True, enforce_file_format=False)
-    assert np.abs(read(tmp_path / "bare").display.astype(int) - SHALLOW).mean() < 1
+    assert np.abs(read_image(tmp_path / "bare").display.astype(int) - SHALLOW).mean() < 1
 
 
 @pytest.mark.parametrize(("tile", "missing"), [(32, 0), (64, 0), (32, 1), (64, 3)])
@@ -251,9 +251,9 @@ def test_jpeg_2000_in_tiles_is_read_when_all_of_them_are_there(
     path = write(tmp_path / "x.dcm", made)
     if missing:
         with pytest.raises(Refused):
-            read(path)
+            read_image(path)
     else:
-        np.testing.assert_array_equal(read(path).display, SHALLOW)
+        np.testing.assert_array_equal(read_image(path).display, SHALLOW)
 
 
 @pytest.mark.parametrize("offsets", [[0], [0, 40], [12], [99_999]])
@@ -265,7 +265,7 @@ def test_fragments_are_joined_whatever_their_offset_table_says(tmp_path: Path, o
         b"\xfe\xff\x00\xe0" + struct.pack(f"<{1 + len(offsets)}L", 4 * len(offsets), *offsets) + whole[8:]
     )
     made.ExtendedOffsetTable, made.ExtendedOffsetTableLengths = struct.pack("<Q", 7), struct.pack("<Q", 1)
-    np.testing.assert_array_equal(read(write(tmp_path / "x.dcm", made)).display, DEEP)
+    np.testing.assert_array_equal(read_image(write(tmp_path / "x.dcm", made)).display, DEEP)
 
 
 @pytest.mark.parametrize("count", ["0", "1", " ", "", "1 "])
@@ -274,7 +274,7 @@ def test_however_one_frame_is_counted_it_is_read(tmp_path: Path, count: str) -> 
     made.add_new("NumberOfFrames", "LO", count)
     path = write(tmp_path / "x.dcm", made)
     path.write_bytes(path.read_bytes().replace(b"\x28\0\x08\0LO", b"\x28\0\x08\0IS"))
-    np.testing.assert_array_equal(read(path).display, DEEP)
+    np.testing.assert_array_equal(read_image(path).display, DEEP)
 
 
 @pytest.mark.parametrize(
@@ -283,7 +283,7 @@ def test_however_one_frame_is_counted_it_is_read(tmp_path: Path, count: str) -> 
 def test_what_a_header_leaves_out_is_put_in_where_it_has_one_meaning(tmp_path: Path, keyword: str) -> None:
     made = dataset(DEEP, bits=12)
     delattr(made, keyword)
-    np.testing.assert_array_equal(read(write(tmp_path / "x.dcm", made)).display, DEEP)
+    np.testing.assert_array_equal(read_image(write(tmp_path / "x.dcm", made)).display, DEEP)
 
 
 def test_the_window_of_an_enhanced_object_lies_in_its_functional_groups(tmp_path: Path) -> None:
@@ -294,7 +294,7 @@ def test_the_window_of_an_enhanced_object_lies_in_its_functional_groups(tmp_path
     stored = (ct_slice() + 1024).astype(np.uint16)
     made = dataset(stored, Modality="CT", SOPClassUID=EnhancedCTImageStorage, NumberOfFrames="1")
     made.SharedFunctionalGroupsSequence, made.PerFrameFunctionalGroupsSequence = [Dataset()], [frame]
-    image = read(write(tmp_path / "x.dcm", made))
+    image = read_image(write(tmp_path / "x.dcm", made))
     assert image.window_center * image.slope + image.intercept == 40
     assert (image.window_width, image.intercept) == (400, -1024)
 
@@ -305,7 +305,7 @@ def test_padding_is_found_whatever_the_sign_of_its_type(tmp_path: Path, value: i
     pixels[:20] = -2000 if signed else 63536
     made = dataset(pixels)
     made.add_new("PixelPaddingValue", "SS" if value < 0 else "US", value)
-    assert not read(write(tmp_path / "x.dcm", made)).working[:20].any()
+    assert not read_image(write(tmp_path / "x.dcm", made)).working[:20].any()
 
 
 def test_padding_is_black_in_a_negative_too(tmp_path: Path) -> None:
@@ -337,7 +337,7 @@ def test_a_raw_image_linear_in_the_dose_is_shown_by_its_logarithm(tmp_path: Path
 def test_numbers_with_a_decimal_comma_are_read(tmp_path: Path) -> None:
     dots = write(tmp_path / "x.dcm", dataset(DEEP, bits=12, WindowCenter="1800.5", WindowWidth="2000.25"))
     dots.write_bytes(dots.read_bytes().replace(b"1800.5", b"1800,5").replace(b"2000.25", b"2000,25"))
-    image = read(dots)
+    image = read_image(dots)
     assert (image.window_center, image.window_width) == (1800.5, 2000.25)
 
 
@@ -347,9 +347,9 @@ def test_a_ct_slice_with_malformed_rescale_values_is_refused_and_a_radiograph_re
         path = write(tmp_path / f"{modality}.dcm", made)
         slope = b"\x28\0\x53\x10DS\x02\0"
         path.write_bytes(path.read_bytes().replace(slope + b"1 ", slope + b"x "))
-    assert read(tmp_path / "CR.dcm").slope == 1
+    assert read_image(tmp_path / "CR.dcm").slope == 1
     with pytest.raises(Refused, match="undecodable"):
-        read(tmp_path / "CT.dcm")
+        read_image(tmp_path / "CT.dcm")
 
 
 @pytest.mark.parametrize(
@@ -359,7 +359,7 @@ def test_a_ct_slice_with_malformed_rescale_values_is_refused_and_a_radiograph_re
 def test_what_trails_the_pixels_is_passed_over(tmp_path: Path, tail: bytes, syntax: str) -> None:
     path = write(tmp_path / "x.dcm", dataset(DEEP, syntax=syntax, bits=12))
     path.write_bytes(path.read_bytes() + tail)
-    np.testing.assert_array_equal(read(path).display, DEEP)
+    np.testing.assert_array_equal(read_image(path).display, DEEP)
 
 
 @pytest.mark.parametrize(
@@ -394,7 +394,7 @@ def test_odd_values_are_kept_as_far_as_they_make_sense(
     made = dataset(DEEP, syntax=ImplicitVRLittleEndian, bits=12)
     written += b" " * (len(written) % 2)
     made.add_new(keyword, "OB", written)
-    assert read(write(tmp_path / "x.dcm", made)).metadata[keyword] == kept
+    assert read_image(write(tmp_path / "x.dcm", made)).metadata[keyword] == kept
 
 
 def test_24_bit_values_are_brought_to_16_bits(tmp_path: Path) -> None:
@@ -435,7 +435,7 @@ def test_a_palette_is_looked_up(
         stem = f"{colour}PaletteColorLookupTable"
         made.add_new(f"{stem}Descriptor", "SS" if first < 0 else "US", [256, first, 16 if scale > 1 else 8])
         made.add_new(f"{stem}Data", "OW", table.tobytes())
-    image = read(write(tmp_path / "x.dcm", made))
+    image = read_image(write(tmp_path / "x.dcm", made))
     np.testing.assert_array_equal(image.display, SHALLOW.astype(int) * scale)
 
 
@@ -462,7 +462,7 @@ def test_the_kept_metadata_is_plain_and_short(tmp_path: Path) -> None:
     made = dataset(DEEP, bits=12, PatientName="Doe^Jane", PatientID="7\n7", PixelSpacing=[0.1, 0.2])
     made.PatientComments = "not kept"
     made.StudyDescription = ""
-    metadata = read(write(tmp_path / "x.dcm", made)).metadata
+    metadata = read_image(write(tmp_path / "x.dcm", made)).metadata
     assert metadata["PatientName"] == "Doe^Jane"
     assert metadata["PatientID"] == "77"
     assert metadata["PixelSpacing"] == [0.1, 0.2]

@@ -19,7 +19,7 @@ from pydicom.uid import (
 
 from classifier.contract import RefusalReason
 from classifier.errors import Refused
-from classifier.images.reading import read
+from classifier.images.read import read_image
 from tests.classifier.images.samples import CT, LOSSLESS, RAW, chest, ct_slice, dataset, write
 
 DEEP, SHALLOW = chest(), (chest() >> 4).astype(np.uint8)
@@ -34,7 +34,7 @@ def test_a_image_that_goes_on_above_the_stored_bits_is_read_whole(
     pixels = DEEP.astype(np.int16) - 2048 if signed else DEEP
     encoded = dataset(pixels.view(np.uint16), syntax=syntax)
     encoded.BitsStored, encoded.HighBit, encoded.PixelRepresentation = said, said - 1, int(signed)
-    image = read(write(tmp_path / "x.dcm", encoded))
+    image = read_image(write(tmp_path / "x.dcm", encoded))
     np.testing.assert_array_equal(image.display * image.slope + image.intercept, pixels)
 
 
@@ -42,7 +42,7 @@ def test_a_image_that_goes_on_above_the_stored_bits_is_read_whole(
 def test_a_padding_value_that_is_no_number_is_passed_over(tmp_path: Path, vr: str, value: object) -> None:
     made = dataset(DEEP, bits=12)
     made.add_new("PixelPaddingValue", vr, value)
-    np.testing.assert_array_equal(read(write(tmp_path / "x.dcm", made)).display, DEEP)
+    np.testing.assert_array_equal(read_image(write(tmp_path / "x.dcm", made)).display, DEEP)
 
 
 @pytest.mark.parametrize("keyword", ["VOILUTSequence", "ModalityLUTSequence"])
@@ -52,7 +52,7 @@ def test_a_lookup_table_without_entries_is_passed_over(tmp_path: Path, keyword: 
     for name, value in left.items():
         setattr(item, name, value)
     made = dataset(DEEP, bits=12, WindowCenter="1000", WindowWidth="2000", **{keyword: [item]})
-    image = read(write(tmp_path / "x.dcm", made))
+    image = read_image(write(tmp_path / "x.dcm", made))
     assert (image.window_center, image.window_width) == (1000, 2000)
 
 
@@ -60,7 +60,7 @@ def test_colour_said_to_be_halved_that_is_whole_is_read_as_whole(tmp_path: Path)
     grey = np.full_like(SHALLOW, 128)
     made = dataset(np.dstack([SHALLOW, grey, grey]), PhotometricInterpretation="YBR_FULL_422", Modality="OT")
     made.SOPClassUID = SecondaryCaptureImageStorage
-    np.testing.assert_array_equal(read(write(tmp_path / "x.dcm", made)).display, SHALLOW)
+    np.testing.assert_array_equal(read_image(write(tmp_path / "x.dcm", made)).display, SHALLOW)
 
 
 def test_a_ct_slice_of_unsigned_values_without_rescale_has_no_hounsfield_units(tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ def test_a_ct_slice_of_unsigned_values_without_rescale_has_no_hounsfield_units(t
     made = dataset(unsigned, **CT)
     del made.RescaleSlope, made.RescaleIntercept
     with pytest.raises(Refused) as caught:
-        read(write(tmp_path / "x.dcm", made))
+        read_image(write(tmp_path / "x.dcm", made))
     assert caught.value.reason is RefusalReason.UNDECODABLE
     assert "Hounsfield" in caught.value.detail
 
@@ -78,7 +78,7 @@ def test_a_ct_slice_of_signed_values_without_rescale_is_taken_to_be_in_hounsfiel
 ) -> None:
     made = dataset(ct_slice(), **CT)
     del made.RescaleSlope, made.RescaleIntercept
-    image = read(write(tmp_path / "x.dcm", made))
+    image = read_image(write(tmp_path / "x.dcm", made))
     np.testing.assert_array_equal(image.display * image.slope + image.intercept, ct_slice())
 
 
@@ -99,7 +99,7 @@ def test_a_data_set_in_another_plain_syntax_than_is_stated_is_read(
     meta = as_stated[: 144 + int.from_bytes(as_stated[140:144], "little")]
     body = as_is[144 + int.from_bytes(as_is[140:144], "little") :]
     (tmp_path / "y.dcm").write_bytes(meta + body)
-    np.testing.assert_array_equal(read(tmp_path / "y.dcm").display, DEEP)
+    np.testing.assert_array_equal(read_image(tmp_path / "y.dcm").display, DEEP)
 
 
 @pytest.mark.timeout(20)
@@ -112,7 +112,7 @@ def test_jpeg_2000_in_boxes_is_read_whatever_they_say_of_their_length(
     if length is not None:
         stream[12:16] = length.to_bytes(4, "big")
     made.PixelData = encapsulate([bytes(stream)])
-    np.testing.assert_array_equal(read(write(tmp_path / "x.dcm", made)).display, DEEP)
+    np.testing.assert_array_equal(read_image(write(tmp_path / "x.dcm", made)).display, DEEP)
 
 
 @pytest.mark.parametrize("wrong", [{"PhotometricInterpretation": "PALETTE COLOR"}, {"BitsStored": 0}])
@@ -126,7 +126,7 @@ def test_colour_that_cannot_be_what_its_header_says_is_undecodable(tmp_path: Pat
     for keyword, value in wrong.items():
         setattr(made, keyword, value)
     with pytest.raises(Refused) as caught:
-        read(write(tmp_path / "x.dcm", made))
+        read_image(write(tmp_path / "x.dcm", made))
     assert caught.value.reason is RefusalReason.UNDECODABLE
 
 
@@ -135,7 +135,7 @@ def test_a_number_beyond_all_measure_is_none(tmp_path: Path, keyword: str) -> No
     window = {"WindowCenter": "1000", "WindowWidth": "2000"}
     made = dataset(DEEP.astype(np.uint32) << 16, bits=32, **window | {keyword: "1.7e308"})
     made.save_as(tmp_path / "x.dcm", enforce_file_format=True)
-    image = read(tmp_path / "x.dcm")
+    image = read_image(tmp_path / "x.dcm")
     numbers = (image.slope, image.intercept, image.window_center, image.window_width)
     assert np.isfinite(numbers).all()
-    assert json.loads(json.dumps(image.facts(), allow_nan=False))["rows"] == DEEP.shape[0]
+    assert json.loads(json.dumps(image.as_json(), allow_nan=False))["rows"] == DEEP.shape[0]

@@ -27,7 +27,7 @@ from pydicom.uid import (
 
 from classifier.contract import RefusalReason, Slot
 from classifier.errors import Refused
-from classifier.images.reading import read
+from classifier.images.read import read_image
 from tests.classifier.images.samples import LOSSLESS, LOSSY, chest, dataset, write
 
 PIXELS = chest()
@@ -37,7 +37,7 @@ DICOMDIR = "1.2.840.10008.1.3.10"
 
 def reason_of(path: Path) -> RefusalReason:
     with pytest.raises(Refused) as caught:
-        read(path)
+        read_image(path)
     return caught.value.reason
 
 
@@ -62,15 +62,15 @@ def written(tmp_path: Path, **attributes: object) -> Path:
 def test_a_radiograph_or_ct_slice_goes_to_its_slot(
     tmp_path: Path, modality: str, sop_class: str, slot: Slot
 ) -> None:
-    assert read(written(tmp_path, Modality=modality, SOPClassUID=sop_class)).slot is slot
+    assert read_image(written(tmp_path, Modality=modality, SOPClassUID=sop_class)).slot is slot
 
 
 def test_a_dicom_header_knows_better_than_what_is_claimed(tmp_path: Path) -> None:
-    assert read(written(tmp_path), Slot.CT).slot is Slot.CXR
+    assert read_image(written(tmp_path), Slot.CT).slot is Slot.CXR
 
 
 def test_a_marked_phantom_is_a_phantom(tmp_path: Path) -> None:
-    image = read(written(tmp_path, SyntheticData="YES", Modality="DX"))
+    image = read_image(written(tmp_path, SyntheticData="YES", Modality="DX"))
     assert (image.slot, image.synthetic) == (Slot.PHANTOM, True)
 
 
@@ -112,7 +112,7 @@ def test_a_ct_localizer_is_no_slice(tmp_path: Path) -> None:
 
 
 def test_a_single_frame_is_read_and_several_are_refused(tmp_path: Path) -> None:
-    assert read(written(tmp_path, NumberOfFrames=1)).rows == 96
+    assert read_image(written(tmp_path, NumberOfFrames=1)).rows == 96
     made = dataset(np.concatenate([PIXELS, PIXELS]), bits=12, NumberOfFrames=2, Rows=96)
     assert reason_of(write(tmp_path / "y.dcm", made)) is RefusalReason.UNSUPPORTED_MODALITY
 
@@ -177,7 +177,7 @@ def test_a_codestream_that_breaks_off_is_refused_never_half_shown(
 
 
 def test_a_deflated_bomb_is_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("classifier.images.dicom.reader.MAX_INFLATED_BYTES", 1 << 22)
+    monkeypatch.setattr("classifier.images.dicom.header.MAX_INFLATED_BYTES", 1 << 22)
     plain = io.BytesIO()
     dcmwrite(plain, dataset(PIXELS, syntax=DeflatedExplicitVRLittleEndian, bits=12), enforce_file_format=True)
     compressor = zlib.compressobj(wbits=-zlib.MAX_WBITS)
@@ -191,6 +191,6 @@ def test_a_deflated_bomb_is_too_large(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_a_refusal_tells_nothing_of_the_patient(tmp_path: Path, modality: str) -> None:
     path = written(tmp_path, Modality=modality, PatientName="Doe^Jane", PatientID="4711")
     with pytest.raises(Refused) as caught:
-        read(path)
+        read_image(path)
     assert "DOE" not in str(caught.value).upper()
     assert "4711" not in str(caught.value)

@@ -15,7 +15,7 @@ import pytest
 from classifier.contract import RefusalReason
 from classifier.errors import Refused
 from classifier.images.limits import Limits
-from classifier.images.sandbox.client import GaveOut, HelperFailed
+from classifier.images.sandbox.client import HelperFailed, ResourcesExhausted
 from tests.classifier.images.fuzz.metered import Cost, MeteredHelper
 from tests.classifier.images.fuzz.mutants import Mutant, Mutants
 from tests.classifier.images.fuzz.seeds import Seed, made
@@ -87,7 +87,7 @@ class Misbehaving(MeteredHelper):
         (Refused(RefusalReason.UNDECODABLE, "the decoder crashed"), Cost(), False),
         (Refused(RefusalReason.UNDECODABLE, "unexpected KeyError"), Cost(), True),
         (Refused(RefusalReason.TOO_LARGE, ""), Cost(1.0, Limits().memory_bytes + 1), True),
-        (GaveOut("took too long to read"), Cost(), True),
+        (ResourcesExhausted("took too long to read"), Cost(), True),
         (HelperFailed("does not start"), Cost(), True),
         (OSError(5, "input/output error"), Cost(), True),
         (ValueError(), Cost(), True),

@@ -12,7 +12,7 @@ from PIL import Image
 from classifier import phantom
 from classifier.contract import Slot
 from classifier.images.polarity import is_negative
-from classifier.images.reading import read
+from classifier.images.read import read_image
 from tests.classifier.images.samples import chest
 
 CHEST = chest(200, 180, top=65535)
@@ -41,7 +41,7 @@ def test_a_chest_lying_on_its_side_is_not_taken_for_a_negative(quarter_turns: in
 def test_a_phantom_is_judged_like_a_chest(tmp_path: Path) -> None:
     made = phantom.render(3, size=320)
     phantom.write_png(tmp_path / "x.png", made)
-    decoded = read(tmp_path / "x.png")
+    decoded = read_image(tmp_path / "x.png")
     assert (decoded.slot, decoded.synthetic, decoded.polarity_turned) == (Slot.PHANTOM, True, False)
     assert is_negative(65535 - decoded.working)
 

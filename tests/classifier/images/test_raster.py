@@ -16,7 +16,7 @@ from PIL.PngImagePlugin import PngInfo
 from classifier.contract import RefusalReason, Slot
 from classifier.errors import Refused
 from classifier.images.limits import MAX_FILE_BYTES
-from classifier.images.reading import read
+from classifier.images.read import read_image
 from tests.classifier.images.samples import chest, dataset, write
 
 GREY = (chest() >> 4).astype(np.uint8)
@@ -25,14 +25,14 @@ EXIF_ORIENTATION = 0x0112
 
 def reason_of(path: Path) -> RefusalReason:
     with pytest.raises(Refused) as caught:
-        read(path)
+        read_image(path)
     return caught.value.reason
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "LA", "P"])
 def test_a_grey_image_in_any_png_colour_type_keeps_its_values(tmp_path: Path, mode: str) -> None:
     Image.fromarray(GREY).convert(mode).save(tmp_path / "x.png")
-    decoded = read(tmp_path / "x.png")
+    decoded = read_image(tmp_path / "x.png")
     np.testing.assert_array_equal(decoded.display, GREY)
     np.testing.assert_array_equal(decoded.working, GREY.astype(np.uint16) * 257)
     np.testing.assert_array_equal(decoded.preview, GREY)
@@ -41,13 +41,13 @@ def test_a_grey_image_in_any_png_colour_type_keeps_its_values(tmp_path: Path, mo
 
 def test_a_one_bit_png_is_black_and_white(tmp_path: Path) -> None:
     Image.fromarray(GREY > 128).save(tmp_path / "x.png", bits=1)
-    np.testing.assert_array_equal(read(tmp_path / "x.png").display, np.where(GREY > 128, 255, 0))
+    np.testing.assert_array_equal(read_image(tmp_path / "x.png").display, np.where(GREY > 128, 255, 0))
 
 
 def test_a_16_bit_png_keeps_its_depth_and_is_windowed_to_its_content(tmp_path: Path) -> None:
     deep = chest(top=4095)
     Image.fromarray(deep).save(tmp_path / "x.png")
-    decoded = read(tmp_path / "x.png")
+    decoded = read_image(tmp_path / "x.png")
     np.testing.assert_array_equal(decoded.display, deep)
     assert decoded.working.max() == 65535
     assert decoded.preview.max() == 255
@@ -56,7 +56,9 @@ def test_a_16_bit_png_keeps_its_depth_and_is_windowed_to_its_content(tmp_path: P
 def test_the_same_image_in_8_and_in_16_bits_works_the_same(tmp_path: Path) -> None:
     Image.fromarray(GREY).save(tmp_path / "8.png")
     Image.fromarray(GREY.astype(np.uint16) * 257).save(tmp_path / "16.png")
-    np.testing.assert_array_equal(read(tmp_path / "8.png").working, read(tmp_path / "16.png").working)
+    np.testing.assert_array_equal(
+        read_image(tmp_path / "8.png").working, read_image(tmp_path / "16.png").working
+    )
 
 
 @pytest.mark.parametrize("channels", [2, 3, 4])
@@ -65,14 +67,14 @@ def test_16_bit_colour_is_not_cut_down_to_8_bits(tmp_path: Path, channels: int) 
     if channels != 3:
         deep[..., -1] = 65535
     (tmp_path / "x.png").write_bytes(imagecodecs.png_encode(deep))
-    np.testing.assert_array_equal(read(tmp_path / "x.png").display, deep[..., 0])
+    np.testing.assert_array_equal(read_image(tmp_path / "x.png").display, deep[..., 0])
 
 
 def test_what_is_transparent_is_black(tmp_path: Path) -> None:
     pixels = np.dstack([GREY, GREY, GREY, np.full_like(GREY, 255)])
     pixels[:, :40, 3] = 0
     Image.fromarray(pixels).save(tmp_path / "x.png")
-    display = read(tmp_path / "x.png").display
+    display = read_image(tmp_path / "x.png").display
     assert not display[:, :40].any()
     np.testing.assert_array_equal(display[:, 40:], GREY[:, 40:])
 
@@ -85,13 +87,13 @@ def test_a_photograph_is_turned_as_the_camera_was_held(tmp_path: Path, orientati
     image.save(tmp_path / "x.jpg", exif=exif, quality=100)
     with Image.open(tmp_path / "x.jpg") as saved:
         expected = np.asarray(ImageOps.exif_transpose(saved))
-    np.testing.assert_array_equal(read(tmp_path / "x.jpg").display, expected)
+    np.testing.assert_array_equal(read_image(tmp_path / "x.jpg").display, expected)
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
 def test_a_jpeg_in_any_colour_space_is_read_as_grey(tmp_path: Path, mode: str) -> None:
     Image.fromarray(GREY).convert(mode).save(tmp_path / "x.jpg", quality=100, subsampling=0)
-    difference = read(tmp_path / "x.jpg").display.astype(int) - GREY
+    difference = read_image(tmp_path / "x.jpg").display.astype(int) - GREY
     assert np.abs(difference).max() <= 6
 
 
@@ -132,7 +134,7 @@ def test_a_grey_image_in_any_tiff_keeps_its_values(
     tmp_path: Path, mode: str, compression: str | None
 ) -> None:
     path = saved(tmp_path, Image.fromarray(GREY).convert(mode), "x.tif", compression=compression)
-    np.testing.assert_array_equal(read(path).display, GREY)
+    np.testing.assert_array_equal(read_image(path).display, GREY)
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
@@ -144,14 +146,14 @@ def test_16_bit_tiff_keeps_its_depth(tmp_path: Path, order: str, channels: int |
         deep[..., :channels] if channels else deep, order=order, photometric=2 if channels else 1, **extra
     )
     (tmp_path / "x.tif").write_bytes(data)
-    np.testing.assert_array_equal(read(tmp_path / "x.tif").display, chest())
+    np.testing.assert_array_equal(read_image(tmp_path / "x.tif").display, chest())
 
 
 @pytest.mark.parametrize("pixels", [255 - GREY, 65535 - chest(top=65535)], ids=["8-bit", "16-bit"])
 @pytest.mark.parametrize("order", ["<", ">"])
 def test_a_tiff_whose_zero_is_white_is_turned(tmp_path: Path, pixels: np.ndarray, order: str) -> None:
     (tmp_path / "x.tif").write_bytes(tiff(pixels, photometric=0, order=order))
-    decoded = read(tmp_path / "x.tif")
+    decoded = read_image(tmp_path / "x.tif")
     np.testing.assert_array_equal(decoded.display, np.iinfo(pixels.dtype).max - pixels)
     assert not decoded.polarity_turned
 
@@ -172,7 +174,7 @@ def test_less_common_tiffs_are_read(tmp_path: Path, kind: str) -> None:
         case "signed":
             path = tmp_path / "x.tif"
             path.write_bytes(tiff(chest().astype(np.int16) - 1000, sample_format=2))
-    decoded = read(path)
+    decoded = read_image(path)
     expected = np.where(GREY > 128, 255, 0) if kind == "one-bit" else GREY
     scale = 255 / np.iinfo(np.uint8).max if decoded.display.max() < 256 else 255 / 65535
     assert np.abs(decoded.display * scale - expected).mean() < 1
@@ -188,14 +190,14 @@ def test_a_smaller_copy_in_a_tiff_does_not_count(tmp_path: Path) -> None:
     small = Image.fromarray(GREY[::2, ::2])
     small.encoderinfo = {"tiffinfo": {254: 1}}
     path = saved(tmp_path, GREY, "x.tif", save_all=True, append_images=[small])
-    np.testing.assert_array_equal(read(path).display, GREY)
+    np.testing.assert_array_equal(read_image(path).display, GREY)
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
 @pytest.mark.parametrize("lossless", [True, False])
 def test_webp_is_read(tmp_path: Path, mode: str, lossless: bool) -> None:
     path = saved(tmp_path, Image.fromarray(GREY).convert(mode), "x.webp", lossless=lossless, quality=95)
-    assert np.abs(read(path).display.astype(int) - GREY).max() <= (0 if lossless else 8)
+    assert np.abs(read_image(path).display.astype(int) - GREY).max() <= (0 if lossless else 8)
 
 
 @pytest.mark.parametrize("name", ["x.tif", "x.webp"])
@@ -215,14 +217,14 @@ def test_a_tiff_is_turned_as_it_says(tmp_path: Path, orientation: int, deep: boo
     exif[EXIF_ORIENTATION] = orientation
     with Image.open(saved(tmp_path, GREY, "x.png", exif=exif)) as image:
         expected = np.asarray(ImageOps.exif_transpose(image))
-    display = read(tmp_path / "x.tif").display
+    display = read_image(tmp_path / "x.tif").display
     np.testing.assert_array_equal(display >> 4 if deep else display, expected)
 
 
 def test_a_dicom_file_that_is_a_tiff_too_is_a_dicom_file(tmp_path: Path) -> None:
     made = dataset(chest(), bits=12, PatientID="4711")
     made.preamble = tiff(GREY)[:8].ljust(128, b"\0")
-    assert read(write(tmp_path / "x.tif", made)).metadata["PatientID"] == "4711"
+    assert read_image(write(tmp_path / "x.tif", made)).metadata["PatientID"] == "4711"
 
 
 @pytest.mark.parametrize(
@@ -238,7 +240,7 @@ def test_a_dicom_file_that_is_a_tiff_too_is_a_dicom_file(tmp_path: Path) -> None
 def test_a_deep_jpeg_keeps_its_depth_and_needs_its_end(tmp_path: Path, encode: Callable) -> None:
     data = bytes(encode(chest()))
     (tmp_path / "x.jpg").write_bytes(data)
-    assert np.abs(read(tmp_path / "x.jpg").display.astype(int) - chest()).max() <= 8
+    assert np.abs(read_image(tmp_path / "x.jpg").display.astype(int) - chest()).max() <= 8
     (tmp_path / "x.jpg").write_bytes(data[: len(data) * 9 // 10])
     assert reason_of(tmp_path / "x.jpg") is RefusalReason.UNDECODABLE
 
@@ -250,13 +252,13 @@ def test_ink_in_adobes_sense_is_read_as_light(tmp_path: Path, space: str) -> Non
     (tmp_path / "x.jpg").write_bytes(
         imagecodecs.jpeg_encode(ink, level=98, colorspace="CMYK", outcolorspace=space)
     )
-    assert np.abs(read(tmp_path / "x.jpg").display.astype(int) - GREY).max() <= 8
+    assert np.abs(read_image(tmp_path / "x.jpg").display.astype(int) - GREY).max() <= 8
 
 
 def test_a_large_image_works_at_1024_and_displays_in_full(tmp_path: Path) -> None:
     large = (chest(1100, 880) >> 4).astype(np.uint8)
     Image.fromarray(large).save(tmp_path / "x.png")
-    decoded = read(tmp_path / "x.png")
+    decoded = read_image(tmp_path / "x.png")
     assert decoded.display.shape == (1100, 880)
     assert decoded.working.shape == decoded.preview.shape == (1024, 819)
     assert abs(decoded.working.mean() - large.mean() * 257) < 100
@@ -266,18 +268,18 @@ def test_the_same_pixels_have_the_same_hash_in_any_file(tmp_path: Path) -> None:
     Image.fromarray(GREY).save(tmp_path / "a.png")
     Image.fromarray(GREY).convert("RGB").save(tmp_path / "b.png")
     Image.fromarray(GREY.T.copy()).save(tmp_path / "c.png")
-    a, b, c = (read(tmp_path / f"{name}.png").pixel_sha256 for name in "abc")
+    a, b, c = (read_image(tmp_path / f"{name}.png").pixel_sha256 for name in "abc")
     assert a == b != c
 
 
 def test_nothing_becomes_a_phantom_by_claim(tmp_path: Path) -> None:
     Image.fromarray(GREY).save(tmp_path / "x.png")
-    assert read(tmp_path / "x.png", Slot.PHANTOM).slot is Slot.CXR
+    assert read_image(tmp_path / "x.png", Slot.PHANTOM).slot is Slot.CXR
 
 
 def test_a_slice_claimed_as_ct_is_taken_to_be_in_the_lung_window(tmp_path: Path) -> None:
     Image.fromarray(GREY).save(tmp_path / "x.png")
-    decoded = read(tmp_path / "x.png", Slot.CT)
+    decoded = read_image(tmp_path / "x.png", Slot.CT)
     hounsfield = decoded.display * decoded.slope + decoded.intercept
     assert decoded.slot is Slot.CT
     np.testing.assert_allclose(hounsfield, -1350 + GREY / 255 * 1500)
@@ -289,7 +291,7 @@ def test_a_marked_phantom_is_a_phantom_whatever_is_claimed(tmp_path: Path, claim
     mark = PngInfo()
     mark.add_text("Synthetic", "Hilum phantom")
     Image.fromarray(GREY).save(tmp_path / "x.png", pnginfo=mark)
-    decoded = read(tmp_path / "x.png", claimed)
+    decoded = read_image(tmp_path / "x.png", claimed)
     assert (decoded.slot, decoded.synthetic) == (Slot.PHANTOM, True)
 
 

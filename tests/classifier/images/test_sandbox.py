@@ -18,11 +18,11 @@ from PIL import Image
 
 from classifier.contract import RefusalReason, Slot
 from classifier.errors import Refused
-from classifier.images.deidentify.pseudonyms import Pseudonyms, Removal
+from classifier.images.deidentify.pseudonyms import DeidentifyOptions, Pseudonyms
 from classifier.images.limits import MIB, Limits
-from classifier.images.reading import read
+from classifier.images.read import read_image
 from classifier.images.sandbox import helper as helper_process
-from classifier.images.sandbox.client import GaveOut, ParsingHelper, read_working
+from classifier.images.sandbox.client import ParsingHelper, ResourcesExhausted, read_working
 from tests.classifier.images.samples import chest, dataset, write
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
@@ -46,8 +46,8 @@ def refusal(helper: ParsingHelper, path: Path, limits: Limits | None = None) -> 
 
 
 def test_the_helper_answers_what_reading_directly_gives(helper: ParsingHelper, scan: Path) -> None:
-    result, direct = helper.parse(scan, scan.parent), read(scan)
-    assert result.facts() == direct.facts()
+    result, direct = helper.parse(scan, scan.parent), read_image(scan)
+    assert result.as_json() == direct.as_json()
     np.testing.assert_array_equal(read_working(scan.parent / result.files["working"]), direct.working)
     for name in ("display", "preview"):
         with Image.open(scan.parent / result.files[name]) as image:
@@ -57,7 +57,7 @@ def test_the_helper_answers_what_reading_directly_gives(helper: ParsingHelper, s
 def test_what_is_claimed_reaches_the_reading(helper: ParsingHelper, tmp_path: Path) -> None:
     Image.fromarray((chest() >> 4).astype(np.uint8)).save(tmp_path / "x.png")
     assert helper.parse(tmp_path / "x.png", tmp_path).slot is Slot.CXR
-    assert helper.parse(tmp_path / "x.png", tmp_path, claimed="ct").slot is Slot.CT
+    assert helper.parse(tmp_path / "x.png", tmp_path, stated_slot="ct").slot is Slot.CT
 
 
 def test_identity_is_removed_before_anything_is_read(helper: ParsingHelper, tmp_path: Path) -> None:
@@ -65,8 +65,8 @@ def test_identity_is_removed_before_anything_is_read(helper: ParsingHelper, tmp_
         chest(), bits=12, PatientID="4711", PatientName="Secretova^Anna", InstitutionName="St Anna"
     )
     path = write(tmp_path / "x.dcm", made)
-    removal = Removal(b"a key of thirty-two random bytes")
-    result, plain = helper.parse(path, tmp_path, removal=removal), helper.parse(path, tmp_path)
+    removal = DeidentifyOptions(b"a key of thirty-two random bytes")
+    result, plain = helper.parse(path, tmp_path, deidentify=removal), helper.parse(path, tmp_path)
     assert result.metadata["PatientID"] == Pseudonyms(removal.key).patient("4711")
     assert "InstitutionName" not in result.metadata
     assert b"Secretova" not in (tmp_path / result.files["original"]).read_bytes()
@@ -130,25 +130,25 @@ def misbehave_by_raising(request: dict) -> dict:
     ("misbehave", "limits", "answer"),
     [
         (misbehave_by_crashing, Limits(), {"refused": "undecodable", "detail": "the decoder crashed"}),
-        (misbehave_by_raising, Limits(), {"gave_out": "was ended before it was read"}),
-        (misbehave_by_being_killed, Limits(), {"gave_out": "was ended before it was read"}),
-        (misbehave_by_spinning, Limits(cpu_seconds=1), {"gave_out": "took too long to read"}),
-        (misbehave_by_sleeping, Limits(wall_seconds=0.2), {"gave_out": "took too long to read"}),
+        (misbehave_by_raising, Limits(), {"exhausted": "parsing was killed"}),
+        (misbehave_by_being_killed, Limits(), {"exhausted": "parsing was killed"}),
+        (misbehave_by_spinning, Limits(cpu_seconds=1), {"exhausted": "parsing took too long"}),
+        (misbehave_by_sleeping, Limits(wall_seconds=0.2), {"exhausted": "parsing took too long"}),
     ],
 )
 def test_only_a_crash_is_surely_the_files_own_fault(
     monkeypatch: pytest.MonkeyPatch, misbehave: object, limits: Limits, answer: dict
 ) -> None:
-    monkeypatch.setattr(helper_process, "_parsed", misbehave)
-    assert helper_process._answer({"limits": asdict(limits)}) == answer
+    monkeypatch.setattr(helper_process, "_parse", misbehave)
+    assert helper_process._handle({"limits": asdict(limits)}) == answer
 
 
 def test_a_file_that_a_slow_machine_did_not_finish_is_told_from_a_bad_one(
     helper: ParsingHelper, scan: Path
 ) -> None:
-    assert isinstance(refusal(helper, scan, Limits(wall_seconds=0.001)), GaveOut)
+    assert isinstance(refusal(helper, scan, Limits(wall_seconds=0.001)), ResourcesExhausted)
     scan.write_text("no image")
-    assert not isinstance(refusal(helper, scan), GaveOut)
+    assert not isinstance(refusal(helper, scan), ResourcesExhausted)
 
 
 def test_a_helper_that_was_killed_is_started_again(scan: Path) -> None:

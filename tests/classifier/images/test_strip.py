@@ -11,7 +11,7 @@ from PIL import Image, PngImagePlugin
 
 from classifier.contract import RefusalReason
 from classifier.errors import Refused
-from classifier.images.deidentify.raster import stripped
+from classifier.images.deidentify.raster import strip_metadata
 from classifier.images.raster.reader import SYNTHETIC_KEY, SYNTHETIC_TEXT, read_raster
 from tests.classifier.images.samples import chest
 from tests.classifier.images.test_raster import png_declaring
@@ -75,7 +75,7 @@ CASES = [
 def test_texts_and_profiles_go_and_the_pixels_stay(kind: str, mode: str, options: dict) -> None:
     data = saved(mode, kind, **options)
     assert b"Mustermann" in data
-    out = stripped(data + b"Mustermann behind the end")
+    out = strip_metadata(data + b"Mustermann behind the end")
     assert not any(secret in out for secret in SECRETS)
     np.testing.assert_array_equal(seen(out), seen(data))
     with Image.open(io.BytesIO(out)) as image:
@@ -86,7 +86,7 @@ def test_texts_and_profiles_go_and_the_pixels_stay(kind: str, mode: str, options
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
 @pytest.mark.parametrize("orientation", [2, 6, 8])
 def test_a_turned_image_stays_turned(kind: str, orientation: int) -> None:
-    out = stripped(saved("RGB", kind, orientation=orientation))
+    out = strip_metadata(saved("RGB", kind, orientation=orientation))
     with Image.open(io.BytesIO(out)) as image:
         assert dict(image.getexif()) == {0x0112: orientation}
     assert not any(secret in out for secret in SECRETS)
@@ -94,17 +94,17 @@ def test_a_turned_image_stays_turned(kind: str, orientation: int) -> None:
 
 def test_a_turned_file_is_read_as_before(tmp_path: Path) -> None:
     data = saved("L", "JPEG", orientation=6)
-    before, after = read_raster(data), read_raster(stripped(data))
+    before, after = read_raster(data), read_raster(strip_metadata(data))
     np.testing.assert_array_equal(after.levels, before.levels)
     assert after.pixel_sha256 == before.pixel_sha256
 
 
 def test_the_mark_of_a_phantom_stays_and_nothing_beside_it() -> None:
     data = saved("L", "PNG", pnginfo=text(**{SYNTHETIC_KEY: SYNTHETIC_TEXT}))
-    out = stripped(data)
+    out = strip_metadata(data)
     assert read_raster(out).synthetic
     assert not any(secret in out for secret in SECRETS)
-    assert not read_raster(stripped(saved("L", "PNG", pnginfo=text(Synthetic="Mustermann")))).synthetic
+    assert not read_raster(strip_metadata(saved("L", "PNG", pnginfo=text(Synthetic="Mustermann")))).synthetic
 
 
 def test_a_thumbnail_in_the_jfif_header_goes() -> None:
@@ -113,7 +113,7 @@ def test_a_thumbnail_in_the_jfif_header_goes() -> None:
     thumbnail = b"Mustermann^Erika".ljust(27, b".")
     body = data[at : at + 12] + bytes((3, 3)) + thumbnail
     made = data[: at - 4] + b"\xff\xe0" + (len(body) + 2).to_bytes(2, "big") + body + data[at + 14 :]
-    out = stripped(made)
+    out = strip_metadata(made)
     assert b"Mustermann" not in out
     np.testing.assert_array_equal(seen(out), seen(data))
 
@@ -123,17 +123,17 @@ def test_a_thumbnail_in_the_jfif_header_goes() -> None:
 def test_a_file_that_breaks_off_is_refused(kind: str, share: float) -> None:
     data = saved("L" if kind != "WEBP" else "RGB", kind)
     with pytest.raises(Refused):
-        stripped(data[: int(len(data) * share)])
+        strip_metadata(data[: int(len(data) * share)])
 
 
 def test_another_format_is_refused() -> None:
     buffer = io.BytesIO()
     decoded("L").save(buffer, "BMP")
     with pytest.raises(Refused):
-        stripped(buffer.getvalue())
+        strip_metadata(buffer.getvalue())
 
 
 def test_a_image_that_declares_too_much_is_too_large_here_as_well() -> None:
     with pytest.raises(Refused) as caught:
-        stripped(png_declaring(60_000, 60_000))
+        strip_metadata(png_declaring(60_000, 60_000))
     assert caught.value.reason is RefusalReason.TOO_LARGE

@@ -10,7 +10,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from classifier.contract import DISCLAIMER, Advice, Slot
-from classifier.images.archive_listing import Skip
+from classifier.images.archive.listing import Skip
 from webapp.analysis.models import Analysis
 from webapp.analysis.state import ScanStatus, state_of
 from webapp.api.fields import Bytes, Key, Text, Truth

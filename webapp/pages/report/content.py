@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from classifier.contract import DISCLAIMER
-from classifier.images.heatmap import part_shown
+from classifier.images.heatmap import analysed_area
 from webapp.analysis.models import Analysis
 from webapp.analysis.selectors import scan_analyses
 from webapp.analysis.state import state_of
@@ -134,7 +134,7 @@ def _legend(scan: Scan, cam: dict[str, Any], finding: str) -> str:
     inside = cam.get("inside_lungs")
     lungs = _(" %d %% of it lies inside the lungs.") % round(100 * inside) if inside is not None else ""
     grid = next(iter(cam["grids"].values()))
-    part = part_shown((len(grid), len(grid[0])), cam["affine"], (scan.rows, scan.columns))
+    part = analysed_area((len(grid), len(grid[0])), cam["affine"], (scan.rows, scan.columns))
     frame = "" if part is None else _(" The frame marks the area the model analysed.")
     return said % {"finding": name_of_finding(finding), "scale": cam["scale"]} + lungs + frame
 

@@ -37,10 +37,10 @@ def plain(scan: Scan) -> np.ndarray:
     return np.asarray(image)
 
 
-def under_map(grey: np.ndarray, scan: Scan, cam: dict[str, Any], finding: str) -> np.ndarray:
+def draw_heatmap(grey: np.ndarray, scan: Scan, cam: dict[str, Any], finding: str) -> np.ndarray:
     """The same image in RGB with the finding's map over it, on the scale that travels with the map."""
     grid = np.array(cam["grids"][finding]) / cam["scale"]
-    return heatmap.under_map(grey, grid, cam["affine"], (scan.rows, scan.columns))
+    return heatmap.draw_heatmap(grey, grid, cam["affine"], (scan.rows, scan.columns))
 
 
 def side_by_side(scan: Scan, cam: dict[str, Any] | None, finding: str) -> np.ndarray:
@@ -50,7 +50,7 @@ def side_by_side(scan: Scan, cam: dict[str, Any] | None, finding: str) -> np.nda
     if not cam or finding not in cam["grids"]:
         return alone
     gap = np.full((grey.shape[0], 12, 3), 255, np.uint8)
-    return np.concatenate([alone, gap, under_map(grey, scan, cam, finding)], axis=1)
+    return np.concatenate([alone, gap, draw_heatmap(grey, scan, cam, finding)], axis=1)
 
 
 def as_png(image: np.ndarray) -> bytes:

@@ -10,7 +10,7 @@ from uuid import UUID
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from classifier.images.archive_listing import SKIPS
+from classifier.images.archive.listing import SKIP_LABELS
 from webapp.analysis.archives import ArchiveProgress, archives_progress
 from webapp.pages.scan.outcome import Outcome
 from webapp.scans.models import ArchiveMember, Upload
@@ -50,7 +50,7 @@ def outcome_of_archive(progress: ArchiveProgress, skipped: list[dict[str, Any]])
     names = [name for one in skipped for name in one["names"]][:MOST_NAMES]
     remedy = ""
     if skipped:
-        reasons = [f"{one['count']} {SKIPS[one['reason']]}" for one in skipped]
+        reasons = [f"{one['count']} {SKIP_LABELS[one['reason']]}" for one in skipped]
         count = sum(one["count"] for one in skipped)
         left_out = {"number": count, "reasons": ", ".join(reasons)}
         headline += "; " + _("%(number)s skipped (%(reasons)s)") % left_out

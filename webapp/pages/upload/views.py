@@ -18,7 +18,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
 from classifier.contract import ADVICE, RefusalReason
-from classifier.images.archive_listing import ARCHIVE_ADVICE, TOO_MUCH
+from classifier.images.archive.listing import ARCHIVE_ADVICE, TOO_MUCH
 from classifier.images.limits import MAX_FILE_BYTES
 from webapp.accounts.models import User
 from webapp.accounts.services import can, for_sites

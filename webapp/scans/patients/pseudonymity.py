@@ -7,13 +7,13 @@ from datetime import timedelta
 
 from django.conf import settings
 
-from classifier.images.deidentify.pseudonyms import Pseudonyms, Removal, key_of
+from classifier.images.deidentify.pseudonyms import DeidentifyOptions, Pseudonyms, derive_key
 from webapp.accounts.models import Site
 from webapp.core.errors import CodedError
 from webapp.scans.uploads.stated_metadata import Claim, is_uid
 
 
-def removal_for(site: Site) -> Removal | None:
+def removal_for(site: Site) -> DeidentifyOptions | None:
     """How identity is removed from what comes to the site; None where it is kept.
 
     Sex and age stay: whether a model may answer depends on the age. Raises CodedError `unavailable` where
@@ -22,14 +22,14 @@ def removal_for(site: Site) -> Removal | None:
     if not site.deidentify_on_ingest:
         return None
     try:
-        key = key_of(settings.DEIDENTIFY_KEY.encode(), str(site.pk))
+        key = derive_key(settings.DEIDENTIFY_KEY.encode(), str(site.pk))
     except ValueError as error:
         raise CodedError(
             "unavailable",
             "This site removes identity from what comes in, and has no key for it.",
             "Ask an administrator to set DEIDENTIFY_KEY.",
         ) from error
-    return Removal(key, keep_characteristics=True)
+    return DeidentifyOptions(key, keep_characteristics=True)
 
 
 def known_as(site: Site, patient_id: str) -> str:

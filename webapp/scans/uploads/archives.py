@@ -9,7 +9,7 @@ from pathlib import Path
 
 from django.db import transaction
 
-from classifier.images.archive_listing import Skipped
+from classifier.images.archive.listing import Skipped
 from webapp.core import storage
 from webapp.core.errors import CodedError
 from webapp.core.jobs import table as jobs

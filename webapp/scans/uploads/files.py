@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 
-from classifier.images.archive_listing import KIND_BYTES, is_archive
+from classifier.images.archive.listing import KIND_BYTES, is_archive
 from classifier.images.limits import MAX_FILE_BYTES
 from webapp.core import storage
 from webapp.core.errors import CodedError

@@ -19,23 +19,23 @@ class Cost:
 
 
 class MeteredHelper(ParsingHelper):
-    """`cost` is that of the last file, none where it got no answer; `died`: a helper had to be replaced."""
+    """`cost` is that of the last file, zero without a response; `died`: a helper had to be replaced."""
 
     module = __name__
     cost, died = Cost(), False
 
-    def _ask(self, request: dict[str, Any], seconds: float) -> dict[str, Any]:
+    def _exchange(self, request: dict[str, Any], seconds: float) -> dict[str, Any]:
         self.cost, before = Cost(), self._process
         try:
-            answer = super()._ask(request, seconds)
+            response = super()._exchange(request, seconds)
         finally:
             self.died = before is not None and self._process is not before
-        self.cost = Cost(**answer.pop("cost"))
-        return answer
+        self.cost = Cost(**response.pop("cost"))
+        return response
 
 
 def main() -> None:
-    answered, cost = helper._answer, {}
+    handle, cost = helper._handle, {}
 
     def waited(pid: int, options: int) -> tuple[int, int]:
         _, status, usage = os.wait4(pid, options)
@@ -43,7 +43,7 @@ def main() -> None:
         return pid, status
 
     os.waitpid = waited
-    helper._answer = lambda request: {**answered(request), "cost": cost}
+    helper._handle = lambda request: {**handle(request), "cost": cost}
     helper.main()
 
 

@@ -26,8 +26,8 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
 )
 
-from classifier.images.archive_listing import is_archive
-from classifier.images.dicom.reader import looks_like_dicom
+from classifier.images.archive.listing import is_archive
+from classifier.images.dicom.header import is_dicom
 from classifier.images.raster.reader import SYNTHETIC_KEY, SYNTHETIC_TEXT, format_of
 from tests.classifier.images.archives import encrypted, with_link, zipped
 from tests.classifier.images.fuzz.zips import Stream, zipped_into
@@ -55,7 +55,7 @@ class Seed:
 def kind_of(data: bytes) -> str | None:
     if is_archive(data[:1024]):
         return "zip"
-    return "dicom" if looks_like_dicom(data) else (format_of(data) or "").lower() or None
+    return "dicom" if is_dicom(data) else (format_of(data) or "").lower() or None
 
 
 @cache

@@ -15,11 +15,11 @@ from typing import Any
 from PIL import Image
 
 from classifier.errors import Refused
-from classifier.images.archive_listing import HEAD_BYTES, Unpacked, is_archive
+from classifier.images.archive.listing import HEAD_BYTES, Unpacked, is_archive
 from classifier.images.decoded_image import ParseResult
-from classifier.images.deidentify.pseudonyms import Removal
+from classifier.images.deidentify.pseudonyms import DeidentifyOptions
 from classifier.images.limits import MIB, UNPACK_LIMITS, Limits
-from classifier.images.sandbox.client import GaveOut
+from classifier.images.sandbox.client import ResourcesExhausted
 from tests.classifier.images.fuzz.metered import Cost, MeteredHelper
 from tests.classifier.images.fuzz.mutants import Mutant
 
@@ -30,8 +30,8 @@ _NUMBER = re.compile(r"\d+")
 _WAYS: tuple[dict[str, Any], ...] = (
     {},
     {},
-    {"claimed": "ct"},
-    {"claimed": "cxr", "removal": Removal(b"a key of thirty-two random bytes")},
+    {"stated_slot": "ct"},
+    {"stated_slot": "cxr", "deidentify": DeidentifyOptions(b"a key of thirty-two random bytes")},
 )
 
 
@@ -122,7 +122,7 @@ class Trial:
             found = ask()
         except Refused as refused:
             code, detail = refused.reason.value, refused.detail
-            if isinstance(refused, GaveOut) or detail.startswith("unexpected"):
+            if isinstance(refused, ResourcesExhausted) or detail.startswith("unexpected"):
                 surprise = detail
         except Exception as error:
             code, detail, surprise = "", type(error).__name__, repr(error)

@@ -1,6 +1,6 @@
-"""What is said of archives: what was in one, what was skipped and why, and why a whole one is refused.
+"""The result of unpacking an archive: its images, the skipped members, and advice for refused archives.
 
-Standard library only; unpacking itself is in `archive`.
+Standard library only; `unpack` does the work.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from classifier.contract import Advice
 _MAGICS = (b"PK\x03\x04", b"PK\x05\x06")
 _DICOMDIR_CLASS = b"1.2.840.10008.1.3.10"
 HEAD_BYTES = 1024
-KIND_BYTES = 132  # by which an archive is told from a DICOM file
+KIND_BYTES = 132  # enough to distinguish an archive from a DICOM file
 
 
 class Skip(StrEnum):
@@ -33,7 +33,7 @@ class Skip(StrEnum):
     NESTED_TOO_DEEP = "nested_too_deep"
 
 
-SKIPS = {
+SKIP_LABELS = {
     Skip.SYSTEM_FILE: "system file",
     Skip.DICOMDIR: "DICOMDIR",
     Skip.NOT_AN_IMAGE: "not an image",
@@ -46,45 +46,41 @@ SKIPS = {
     Skip.NESTED_TOO_DEEP: "nested too deep",
 }
 
-NO_IMAGE, A_DOCUMENT = "no image in the archive", "a document or a program"
-DAMAGED, OVERLAPS = "a damaged archive", "an archive whose files overlap"
-ENCRYPTED, COMPRESSION = "an encrypted archive", "an archive in an unsupported compression"
-TOO_MUCH = "more than one archive may hold"
+NO_IMAGE, A_DOCUMENT = "archive contains no image", "document or program, not an archive of images"
+DAMAGED, OVERLAPS = "archive is damaged", "files in the archive overlap"
+ENCRYPTED, COMPRESSION = "archive is encrypted", "archive uses an unsupported compression method"
+TOO_MUCH = "archive exceeds the limits"
 
-# What a person is told of an archive that is refused, by the detail of the refusal.
+# Advice for people, by the detail of the refusal.
 ARCHIVE_ADVICE = {
     NO_IMAGE: Advice(
-        "No image was found in the archive.",
-        "Upload a ZIP of DICOM, PNG, JPEG, TIFF or WebP files, or the files.",
+        "The archive contains no image.",
+        "Upload a ZIP archive of DICOM, PNG, JPEG, TIFF or WebP files, or the files themselves.",
     ),
     A_DOCUMENT: Advice(
-        "This is a document or a program, not an archive of images.",
-        "Export the images from the PACS as DICOM (or PNG, JPEG, TIFF, WebP) and upload those.",
+        "The file is a document or a program, not an archive of images.",
+        "Export the images from the PACS as DICOM (or PNG, JPEG, TIFF, WebP) and upload them.",
     ),
-    DAMAGED: Advice(
-        "The archive is damaged or incomplete.", "Make the ZIP again from the files and upload the new copy."
-    ),
+    DAMAGED: Advice("The archive is damaged or incomplete.", "Create the ZIP again and upload the new copy."),
     OVERLAPS: Advice(
-        "The files in the archive overlap: it is damaged, or made to do harm.",
-        "Make the ZIP again from the files themselves.",
+        "Files in the archive overlap: it is damaged or malicious.",
+        "Create the ZIP again from the original files.",
     ),
-    ENCRYPTED: Advice(
-        "The files in the archive are encrypted.", "Unpack it with its password and upload what is inside."
-    ),
+    ENCRYPTED: Advice("The archive is encrypted.", "Unpack it with its password and upload the files."),
     COMPRESSION: Advice(
-        "The archive is compressed in a way that is not read.",
-        "Make a plain ZIP (deflate) of the files.",
+        "The archive uses an unsupported compression method.",
+        "Create a ZIP with standard (deflate) compression.",
     ),
     TOO_MUCH: Advice(
-        "The archive unpacks to more than is accepted.",
-        "Split it: an archive may hold 2,000 images and unpack to 2 GiB, one image to 128 MiB.",
+        "The archive exceeds the limits.",
+        "Split it: at most 2,000 images, 2 GiB unpacked, and 128 MiB per image.",
     ),
 }
 
 
 @dataclass(frozen=True)
 class Member:
-    """One unpacked file: its name in the archive (data, never a path), where it lies now, its bytes."""
+    """An unpacked file: its name in the archive (data, never a path), its file name now, its size."""
 
     name: str
     file: str
@@ -93,7 +89,7 @@ class Member:
 
 @dataclass(frozen=True)
 class Skipped:
-    """How many members were left out for one reason (a `Skip`), with the first few names."""
+    """The number of members skipped for one reason (a `Skip`), and the first few names."""
 
     reason: str
     count: int
@@ -110,21 +106,21 @@ class Unpacked:
 
     @classmethod
     def from_json(cls, raw: dict[str, Any]) -> Unpacked:
-        """What the helper said; raises ValueError for a file that it could not have named so."""
+        """The response of the parsing helper; raises ValueError for a file name that is not a number."""
         members = tuple(Member(**member) for member in raw["members"])
         if not all(member.file.isdecimal() for member in members):
-            raise ValueError("a member lies under a foreign name")
+            raise ValueError("unexpected file name in the response of the parsing helper")
         skipped = (Skipped(s["reason"], s["count"], tuple(s["names"])) for s in raw["skipped"])
         return cls(members, tuple(skipped))
 
 
 def is_archive(head: bytes) -> bool:
-    """Whether a file that begins so is a ZIP archive; a DICOM preamble may look like one (PS3.10 7.1)."""
+    """Whether a file with these first bytes is a ZIP archive, not DICOM with a ZIP preamble (PS3.10 7.1)."""
     return head.startswith(_MAGICS) and head[128:132] != b"DICM"
 
 
 def is_dicomdir(head: bytes) -> bool:
-    """Whether a file that begins so is a DICOMDIR (PS3.10 8.6): a directory of images, itself none."""
+    """Whether a file with these first bytes is a DICOMDIR (PS3.10 8.6), which lists images and is none."""
     return head[128:132] == b"DICM" and _DICOMDIR_CLASS in head[:HEAD_BYTES]
 
 

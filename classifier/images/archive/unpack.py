@@ -1,7 +1,7 @@
-"""A ZIP archive to files of images; untrusted ones are unpacked in the parsing helper's child only.
+"""Unpacks the images of a ZIP archive; untrusted archives are unpacked in the parsing helper only.
 
-Names of members are data: what is unpacked lies under numbers of ours. What a header says of sizes is
-believed where it speaks against the archive; what comes out is counted all the same.
+Member names are data, never paths: unpacked files get numbers as names. Declared sizes may only serve to
+refuse an archive; the bytes that are unpacked are counted in any case.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from classifier.contract import RefusalReason
 from classifier.errors import Refused
-from classifier.images.archive_listing import (
+from classifier.images.archive.listing import (
     A_DOCUMENT,
     COMPRESSION,
     DAMAGED,
@@ -47,25 +47,25 @@ _DOCUMENTS = {"[Content_Types].xml", "mimetype", "META-INF/MANIFEST.MF"}
 
 
 def unpack(path: Path | str, folder: Path | str, limits: ArchiveLimits | None = None) -> Unpacked:
-    """Unpack the images of an archive into `folder`; archives in it are opened once.
+    """Unpack the images of an archive into `folder`; archives inside it are unpacked one level deep.
 
-    Raises Refused(not_an_image | undecodable | too_large) for the archive as a whole, with a key of
-    ARCHIVE_ADVICE as its detail; OSError where it cannot be read or `folder` written.
+    Raises Refused(not_an_image | undecodable | too_large) for the whole archive, with a key of ARCHIVE_ADVICE
+    as its detail, and OSError where the archive or `folder` is not usable.
     """
     path, limits = Path(path), limits or ArchiveLimits()
     work = _Unpacking(Path(folder), limits, limits.allowed_bytes(path.stat().st_size))
     work.open(path)
     if not work.members:
-        raise _nothing_in_it({skip for skip, _ in work.skipped})
+        raise _no_image({skip for skip, _ in work.skipped})
     return Unpacked(tuple(work.members), tuple(_by_reason(work.skipped)))
 
 
 class _Damaged(Exception):
-    """A member cannot be read to its end."""
+    """A member cannot be decompressed completely."""
 
 
 class _Unpacking:
-    """`allowed`: the bytes that may come out of the archive and of those inside it together."""
+    """`allowed`: bytes that the archive, with those inside it, may unpack to."""
 
     def __init__(self, folder: Path, limits: ArchiveLimits, allowed: int) -> None:
         self.folder, self.limits, self.allowed = folder, limits, allowed
@@ -76,17 +76,17 @@ class _Unpacking:
     def open(self, path: Path, prefix: str = "") -> None:
         with _Bounded(io.FileIO(path), self.limits.directory_bytes) as file:
             archive = _opened(file)
-            self._judge(archive.infolist())
+            self._check_directory(archive.infolist())
             for entry in archive.infolist():
                 if entry.filename.endswith("/"):
                     continue
                 name = _shown(prefix + printable(entry.filename))
-                skip = _skip_by_entry(entry) or self._take(archive, entry, name, nested=bool(prefix))
+                skip = _skip_by_entry(entry) or self._extract(archive, entry, name, nested=bool(prefix))
                 if skip:
                     self.skipped.append((skip, name))
 
-    def _judge(self, entries: list[zipfile.ZipInfo]) -> None:
-        """Refuse by the directory alone what need not be tried."""
+    def _check_directory(self, entries: list[zipfile.ZipInfo]) -> None:
+        """Refuse what the directory alone shows to be unacceptable."""
         if len(entries) > self.limits.entries:
             raise Refused(RefusalReason.TOO_LARGE, TOO_MUCH)
         if self.written + sum(entry.file_size for entry in entries) > self.allowed:
@@ -98,7 +98,7 @@ class _Unpacking:
         if any(entry.filename in _DOCUMENTS for entry in entries):
             raise Refused(RefusalReason.NOT_AN_IMAGE, A_DOCUMENT)
 
-    def _take(
+    def _extract(
         self, archive: zipfile.ZipFile, entry: zipfile.ZipInfo, name: str, *, nested: bool
     ) -> Skip | None:
         pieces = self._pieces(archive, entry)
@@ -106,13 +106,13 @@ class _Unpacking:
             head = next(pieces, b"")
             if is_archive(head):
                 whole = chain([head], pieces)
-                return Skip.NESTED_TOO_DEEP if nested else self._take_archive(whole, f"{name}/")
+                return Skip.NESTED_TOO_DEEP if nested else self._extract_archive(whole, f"{name}/")
             skip = _skip_by_content(head, name)
-            return skip or self._take_image(chain([head], pieces), name)
+            return skip or self._extract_image(chain([head], pieces), name)
         except _Damaged:
             return Skip.DAMAGED
 
-    def _take_image(self, pieces: Iterable[bytes], name: str) -> Skip | None:
+    def _extract_image(self, pieces: Iterable[bytes], name: str) -> Skip | None:
         path = self._next_path()
         try:
             size = _write(path, pieces, self.limits.member_bytes)
@@ -126,7 +126,7 @@ class _Unpacking:
         self.members.append(Member(name, path.name, size))
         return None
 
-    def _take_archive(self, pieces: Iterable[bytes], prefix: str) -> Skip | None:
+    def _extract_archive(self, pieces: Iterable[bytes], prefix: str) -> Skip | None:
         path = self._next_path()
         try:
             _write(path, pieces, self.allowed)
@@ -144,7 +144,7 @@ class _Unpacking:
         return self.folder / str(self._files)
 
     def _pieces(self, archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Iterator[bytes]:
-        """A member's bytes, each one counted; raises _Damaged, and Refused when they become too many."""
+        """The bytes of a member, counted. Raises _Damaged, and Refused when they exceed the limit."""
         try:
             with archive.open(entry) as source:
                 while piece := source.read(PIECE):
@@ -160,7 +160,7 @@ class _Unpacking:
 
 
 class _Bounded(io.BufferedReader):
-    """A file that gives out no more at once than a directory may have: zipfile reads that in one piece."""
+    """Limits a single read to the size of a directory, which zipfile reads in one piece."""
 
     def __init__(self, raw: io.FileIO, most: int) -> None:
         super().__init__(raw)
@@ -185,13 +185,13 @@ def _opened(file: io.BufferedReader) -> zipfile.ZipFile:
 
 
 def raise_if_disk(error: Exception) -> None:
-    """Let a disk's error through; a seek to where no file can have bytes is the archive's own fault."""
+    """Re-raise an error of the disk; EINVAL comes from an impossible offset in the archive."""
     if isinstance(error, OSError) and error.errno != errno.EINVAL:
         raise error
 
 
 def _write(path: Path, pieces: Iterable[bytes], most: int) -> int | None:
-    """Write the pieces to a new file; answers its size, or None, without the file, when it passes `most`."""
+    """Write the pieces to a new file and return its size; more than `most` bytes: no file, and None."""
     size = 0
     with path.open("xb") as file:
         for piece in pieces:
@@ -222,19 +222,19 @@ def _skip_by_entry(entry: zipfile.ZipInfo) -> Skip | None:
 
 
 def _skip_by_content(head: bytes, name: str) -> Skip | None:
-    """What goes by the name of an image is kept as well: the reading of it says what is wrong with it."""
-    from classifier.images.dicom.reader import looks_like_dicom
+    """Files with the name of an image are kept too: reading them yields a specific refusal."""
+    from classifier.images.dicom.header import is_dicom
 
     if is_dicomdir(head):
         return Skip.DICOMDIR
     image = head.startswith(_IMAGES) or (head[:4], head[8:12]) == (b"RIFF", b"WEBP")
-    if image or looks_like_dicom(head) or name.lower().endswith(_IMAGE_ENDINGS):
+    if image or is_dicom(head) or name.lower().endswith(_IMAGE_ENDINGS):
         return None
     return Skip.NOT_AN_IMAGE
 
 
-def _nothing_in_it(skips: set[Skip]) -> Refused:
-    """The refusal of an archive of which nothing is left, by the reason that a person can do most about."""
+def _no_image(skips: set[Skip]) -> Refused:
+    """The refusal of an archive without usable images, by the most actionable of the reasons."""
     for skip, reason, detail in (
         (Skip.ENCRYPTED, RefusalReason.UNDECODABLE, ENCRYPTED),
         (Skip.UNSUPPORTED_COMPRESSION, RefusalReason.UNDECODABLE, COMPRESSION),
@@ -254,7 +254,7 @@ def _by_reason(skipped: list[tuple[Skip, str]]) -> Iterator[Skipped]:
 
 
 def printable(name: str) -> str:
-    """A member's name as it can be shown: one line, no way up or to a root, no turning of the text."""
+    """A member name that is safe to display: one line, no parent or root paths, no text direction marks."""
     parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".", "..")]
     return "".join(c if c.isprintable() else "\ufffd" for c in "/".join(parts)) or "unnamed"
 

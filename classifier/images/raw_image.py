@@ -1,4 +1,4 @@
-"""The common form that every file format is brought to before it is toned."""
+"""The common form of all file formats before grayscale rendering."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _LUMA = (0.299, 0.587, 0.114)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source:
-    """Grey levels with what the file says of their meaning.
+class RawImage:
+    """Grey levels, with their meaning as stated by the file.
 
     `levels` uint16 (H, W) in 0..2**bits-1; modality value = level * slope + intercept (slope not 0).
-    `shown` float (2**bits,) is the file's own brightness 0..1 of each level (VOI), None if it has none;
+    `voi` float (2**bits,) is the brightness 0..1 of each level by the file's VOI LUT or window, or None;
     `window` (center, width) in modality units. `inverted`: a higher modality value is darker (MONOCHROME1).
-    `padding` bool (H, W): pixels that are no part of the image. `exposure`: levels grow with the dose that
-    reached the detector, not with its logarithm, which is what is looked at (PS3.3 C.8.11.3.1.2).
+    `padding` bool (H, W): pixels that are no part of the image. `exposure`: levels are linear in the dose at
+    the detector; film and processed images show its logarithm (PS3.3 C.8.11.3.1.2).
     """
 
     levels: np.ndarray
@@ -34,7 +34,7 @@ class Source:
     pixel_sha256: str
     slope: float = 1.0
     intercept: float = 0.0
-    shown: np.ndarray | None = None
+    voi: np.ndarray | None = None
     window: tuple[float, float] | None = None
     inverted: bool = False
     padding: np.ndarray | None = None
@@ -49,7 +49,7 @@ class Source:
 def check_size(rows: int, columns: int) -> None:
     """Raise Refused(too_large | too_small) from the declared size alone."""
     if rows > MAX_SIDE or columns > MAX_SIDE or rows * columns > MAX_PIXELS:
-        raise Refused(RefusalReason.TOO_LARGE, f"declares {columns} x {rows} pixels")
+        raise Refused(RefusalReason.TOO_LARGE, f"{columns} x {rows} pixels, too many")
     if min(rows, columns) < MIN_SIDE:
         raise Refused(RefusalReason.TOO_SMALL, f"{columns} x {rows} pixels")
 
@@ -63,7 +63,7 @@ def luma(rgb: np.ndarray) -> np.ndarray:
 
 
 def digest(pixels: np.ndarray) -> str:
-    """sha256 of the values in little-endian order after shape and type."""
+    """SHA-256 of type and shape, then the values in little-endian order."""
     little = np.ascontiguousarray(pixels, dtype=pixels.dtype.newbyteorder("<"))
     sha256 = hashlib.sha256(f"{little.dtype.str}{little.shape}\n".encode())
     sha256.update(little)
