@@ -175,7 +175,7 @@ class LabelQueueFactory(DjangoModelFactory):
     findings = ["normal", "pneumonia"]
     order = "random"
     readers = 2
-    made_by = factory.SubFactory(UserFactory)
+    created_by = factory.SubFactory(UserFactory)
 
 
 class QueueItemFactory(DjangoModelFactory):

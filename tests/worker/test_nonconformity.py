@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests import factories
-from webapp.labels.orders import in_order
+from webapp.labels.queue_order import in_order
 from webapp.monitoring.kinds import Kind
 from webapp.monitoring.nonconformity import nonconformity_scores
 from worker.jobs.monitor import watch

@@ -189,7 +189,7 @@ class LabelFilter(df.FilterSet):
     queue = Key()
     reader = Key()
     source = df.ChoiceFilter(choices=LabelSource.choices)
-    in_force = Flag(field_name="superseded_by", lookup_expr="isnull", help_text="no later one supersedes it")
+    current = Flag(field_name="superseded_by", lookup_expr="isnull", help_text="no later one supersedes it")
     given_after = since("created_at")
     given_before = before("created_at")
 

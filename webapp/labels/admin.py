@@ -18,9 +18,9 @@ class ReadingAdmin(ReadOnlyAdmin):
 class LabelQueueAdmin(ReadOnlyAdmin):
     """Labels are not registered: whoever still has to label blind would find them here."""
 
-    list_display = ["created_at", "site", "name", "order", "readers", "made_by", "closed_at"]
+    list_display = ["created_at", "site", "name", "order", "readers", "created_by", "closed_at"]
     list_filter = ["site", "order"]
-    list_select_related = ["site", "made_by"]
+    list_select_related = ["site", "created_by"]
 
 
 @admin.register(Manifest)

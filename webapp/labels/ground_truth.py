@@ -6,16 +6,16 @@ from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
-from webapp.labels.models import Label, LabelSource, Stated
+from webapp.labels.models import Assessment, Label, LabelSource
 
 Words = Mapping[str, str]
-SETTLING = {Stated.PRESENT, Stated.ABSENT}
+SETTLING = {Assessment.PRESENT, Assessment.ABSENT}
 
 
-def words_of(label: Label) -> dict[str, str]:
+def assessments_of(label: Label) -> dict[str, str]:
     """What the label says of each finding that it was asked for; nothing certain of an image that is bad."""
-    if label.cannot_tell or label.bad_image:
-        return dict.fromkeys(label.findings, Stated.UNCERTAIN.value)
+    if label.indeterminate or label.unusable:
+        return dict.fromkeys(label.findings, Assessment.UNCERTAIN.value)
     return dict(label.findings)
 
 
@@ -25,7 +25,7 @@ def agreed(words: Sequence[Words], decided: Words | None = None) -> dict[str, st
     What was `decided` wins; else it is what all readers asked for it say. One who has not read it, or is
     uncertain, leaves it unknown, as does any disagreement.
     """
-    decided = {f: word for f, word in (decided or {}).items() if word != Stated.UNREAD}
+    decided = {f: word for f, word in (decided or {}).items() if word != Assessment.UNREAD}
     answer: dict[str, str | None] = {}
     for finding in dict.fromkeys(f for said in (decided, *words) for f in said):
         said = {decided[finding]} if finding in decided else {w[finding] for w in words if finding in w}
@@ -34,7 +34,7 @@ def agreed(words: Sequence[Words], decided: Words | None = None) -> dict[str, st
     return answer
 
 
-def voter_of(label: Label) -> Hashable:
+def rater_of(label: Label) -> Hashable:
     """Whose word the label is; of imported ones, whom the file names."""
     if label.source == LabelSource.IMPORT:
         return ("import", label.signed_as)
@@ -45,7 +45,7 @@ def votes(labels: Iterable[Label]) -> list[dict[str, str]]:
     """One reader's latest word on each finding, for each of these labels' readers."""
     latest: dict[Hashable, dict[str, str]] = defaultdict(dict)
     for label in sorted(labels, key=lambda one: one.created_at):
-        latest[voter_of(label)].update(words_of(label))
+        latest[rater_of(label)].update(assessments_of(label))
     return list(latest.values())
 
 
@@ -61,10 +61,10 @@ def complete(labels: Sequence[Label], queues: Mapping[Any, tuple[int, bool]]) ->
     return [label for label in labels if label.queue_id is None or label.queue_id in met]
 
 
-def reference_of(labels: Iterable[Label], queues: Mapping[Any, tuple[int, bool]]) -> dict[str, str | None]:
+def ground_truth_of(labels: Iterable[Label], queues: Mapping[Any, tuple[int, bool]]) -> dict[str, str | None]:
     """The reference of one scan from its labels in force."""
     labels = list(labels)
     decisions = [one for one in labels if one.source == LabelSource.ADJUDICATION]
     latest = max(decisions, key=lambda one: one.created_at, default=None)
     readers = complete([one for one in labels if one.source != LabelSource.ADJUDICATION], queues)
-    return agreed(votes(readers), words_of(latest) if latest else None)
+    return agreed(votes(readers), assessments_of(latest) if latest else None)

@@ -25,9 +25,9 @@ from webapp.accounts.permissions import Permission
 from webapp.accounts.services import can, for_sites
 from webapp.audit.services import record
 from webapp.core.errors import CodedError
-from webapp.labels.exchange import Report, table_of
-from webapp.labels.labelling import check_findings
-from webapp.labels.models import Label, LabelSource, LineStatus, Manifest, ManifestLine, Stated
+from webapp.labels.annotation import check_findings
+from webapp.labels.import_export import ImportReport, table_of
+from webapp.labels.models import Assessment, Label, LabelSource, LineStatus, Manifest, ManifestLine
 from webapp.scans.dicom_values import parse_date
 from webapp.scans.models import Scan, Upload
 from webapp.scans.patients.pseudonymity import known_as
@@ -37,21 +37,21 @@ from webapp.scans.uploads.stated_metadata import Claim
 REQUIRED = ("image", "finding", "patient")
 FACTS = ("source", "modality", "view", "sex", "age", "offset_days", "split")
 SHA256 = re.compile(r"[0-9a-f]{64}")
-LINES_AT_MOST = 50_000
+MAX_LINES = 50_000
 AT_ONCE = 500
 UNFIT = (Upload.Status.REFUSED, Upload.Status.FAILED)
 
 
-def manifest_read(data: bytes) -> tuple[list[dict[str, Any]], Report]:
+def manifest_parse(data: bytes) -> tuple[list[dict[str, Any]], ImportReport]:
     """The manifest's lines as `ManifestLine` has them, and what is wrong with which.
 
     Raises CodedError `invalid` for what is no manifest: a CSV with `image,finding,patient`, and optionally
     `sha256`, `study_date` and what `FACTS` names.
     """
     rows = table_of(data, REQUIRED)
-    if not 0 < len(rows) <= LINES_AT_MOST:
-        raise CodedError("invalid", f"A manifest has 1 to {LINES_AT_MOST} lines.", "Split it.")
-    report, lines, images, parts = Report(), [], set(), {}
+    if not 0 < len(rows) <= MAX_LINES:
+        raise CodedError("invalid", f"A manifest has 1 to {MAX_LINES} lines.", "Split it.")
+    report, lines, images, parts = ImportReport(), [], set(), {}
     for number, row in enumerate(rows, 2):
         try:
             found = _line(number, row)
@@ -61,32 +61,34 @@ def manifest_read(data: bytes) -> tuple[list[dict[str, Any]], Report]:
             if part and parts.setdefault(found["patient"], part) != part:
                 raise CodedError("invalid", "Its patient is in another part of the split in an earlier line.")
         except CodedError as error:
-            report.is_wrong(number, error.message)
+            report.add_error(number, error.message)
             continue
         images.add(found["image"])
         lines.append(found)
-        report.counts["with findings" if found["findings"] else "silent"] += 1
+        report.counts["with_findings" if found["findings"] else "no_finding"] += 1
     return lines, report
 
 
 @transaction.atomic
-def manifest_take(
+def manifest_import(
     *, site: Site, actor: User, name: str, data: bytes, day_zero: date | None = None
 ) -> Manifest:
     """Take a manifest in; its lines wait for their images. The same again is the one that is there.
 
     `day_zero` turns `offset_days` into study dates. Raises CodedError `forbidden`, and `invalid` where any
-    line is wrong: `manifest_read` tells which.
+    line is wrong: `manifest_parse` tells which.
     """
     if not all(can(actor, p, site) for p in (Permission.LABEL_MANAGE, Permission.SCAN_UPLOAD)):
         raise CodedError("forbidden")
     sha256 = hashlib.sha256(data).hexdigest()
     if earlier := Manifest.objects.filter(site=site, sha256=sha256).first():
         return earlier
-    lines, report = manifest_read(data)
-    if report.wrongs:
-        number, words = report.wrong[0]
-        raise CodedError("invalid", f"{report.wrongs} lines are wrong; line {number}: {words}", "Correct it.")
+    lines, report = manifest_parse(data)
+    if report.error_count:
+        number, words = report.errors[0]
+        raise CodedError(
+            "invalid", f"{report.error_count} lines are wrong; line {number}: {words}", "Correct it."
+        )
     vocabulary = sorted({finding for one in lines for finding in one["findings"]})
     manifest = Manifest.objects.create(
         site=site,
@@ -99,7 +101,7 @@ def manifest_take(
         (ManifestLine(manifest=manifest, **_kept(site, one, day_zero)) for one in lines), batch_size=500
     )
     detail = {"lines": len(lines), "findings": vocabulary}
-    record(actor=actor, site=site, action="manifest.taken", subject=manifest, detail=detail)
+    record(actor=actor, site=site, action="manifest.imported", subject=manifest, detail=detail)
     return manifest
 
 
@@ -127,7 +129,7 @@ def line_upload(
     return upload
 
 
-def manifests_settle(manifests: QuerySet[Manifest] | None = None) -> int:
+def manifests_process(manifests: QuerySet[Manifest] | None = None) -> int:
     """Give the images that have come since the labels of their lines; answers how many lines were settled.
 
     The sweeper calls it; safe to repeat, and at the same time.
@@ -232,7 +234,7 @@ def _settle(
     manifest: Manifest, line: ManifestLine, scans: list[Scan], last: dict[Any, Label], fresh: list[Label]
 ) -> None:
     """What becomes of a line whose upload is finished; a label to be added goes to `fresh`."""
-    line.status = LineStatus.WRONG
+    line.status = LineStatus.FAILED
     if line.upload and line.upload.status in UNFIT:
         line.problem = line.upload.refusal or line.upload.error_code or "failed"
         return
@@ -240,18 +242,18 @@ def _settle(
         line.problem = "several_images" if scans else "no_image"
         return
     if not line.findings:
-        line.status = LineStatus.SILENT
+        line.status = LineStatus.NO_FINDING
         return
     scan = scans[0]
     words = {
-        finding: (Stated.PRESENT if finding in line.findings else Stated.ABSENT).value
+        finding: (Assessment.PRESENT if finding in line.findings else Assessment.ABSENT).value
         for finding in manifest.findings
     }
     earlier = last.get(scan.pk)
     line.status, line.label = LineStatus.LABELLED, earlier
     if earlier is None or (earlier.findings, earlier.facts) != (words, line.facts):
         if earlier is not None and earlier._state.adding:
-            line.status, line.label, line.problem = LineStatus.WRONG, None, "said_twice"
+            line.status, line.label, line.problem = LineStatus.FAILED, None, "conflicting_lines"
             return
         label = Label(
             site=manifest.site,
@@ -275,7 +277,7 @@ def _line(number: int, row: Mapping[str, str]) -> dict[str, Any]:
         raise CodedError("invalid", "image has at most 255 and patient 64 characters, all printable.")
     findings = sorted({part.strip() for part in row["finding"].split("|")} - {""})
     if findings:
-        check_findings(dict.fromkeys(findings, Stated.PRESENT.value))
+        check_findings(dict.fromkeys(findings, Assessment.PRESENT.value))
     if NORMAL in findings and len(findings) > 1:
         raise CodedError("invalid", "normal and another finding contradict each other.")
     sha256 = row.get("sha256", "").lower()
@@ -310,4 +312,4 @@ def _kept(site: Site, line: dict[str, Any], day_zero: date | None) -> dict[str, 
 
 
 def _is_wrong(line: ManifestLine, code: str) -> None:
-    ManifestLine.objects.filter(pk=line.pk, label=None).update(status=LineStatus.WRONG, problem=code)
+    ManifestLine.objects.filter(pk=line.pk, label=None).update(status=LineStatus.FAILED, problem=code)

@@ -14,8 +14,8 @@ from classifier.contract import Slot
 from webapp.core.models import Record
 
 SLOTS = [(slot.value, slot.value) for slot in Slot]
-COMMENT_AT_MOST = 2000
-READERS_AT_MOST = 9
+MAX_COMMENT_LENGTH = 2000
+MAX_READERS = 9
 
 
 class Reading(Record):
@@ -62,7 +62,7 @@ class ReadScan(models.Model):
         return f"scan {self.scan_id} of reading {self.reading_id}"
 
 
-class Stated(models.TextChoices):
+class Assessment(models.TextChoices):
     """What a label says of one finding. `unread`: asked, and not looked at; unknown is not absent."""
 
     PRESENT = "present"
@@ -99,10 +99,10 @@ class LabelQueue(Record):
     findings = models.JSONField()
     order = models.CharField(max_length=16, choices=QueueOrder)
     readers = models.PositiveSmallIntegerField(
-        default=1, validators=[MinValueValidator(1), MaxValueValidator(READERS_AT_MOST)]
+        default=1, validators=[MinValueValidator(1), MaxValueValidator(MAX_READERS)]
     )
     contents = models.JSONField(default=dict)
-    made_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
     closed_at = models.DateTimeField(null=True, blank=True)
     scans = models.ManyToManyField("scans.Scan", through="QueueItem", related_name="label_queues")
 
@@ -111,7 +111,7 @@ class LabelQueue(Record):
         constraints = [
             models.UniqueConstraint(fields=["site", "name"], name="queue_once_a_name"),
             models.CheckConstraint(
-                condition=Q(readers__gte=1, readers__lte=READERS_AT_MOST), name="queue_has_readers"
+                condition=Q(readers__gte=1, readers__lte=MAX_READERS), name="queue_has_readers"
             ),
         ]
         indexes = [models.Index(fields=["site", "-created_at"], name="queue_newest")]
@@ -170,7 +170,7 @@ class QueueClaim(models.Model):
 class Label(Record):
     """One reader's word on one scan; the one that it supersedes stays. Triggers keep the rows as they are.
 
-    `findings`: code to one of `Stated`; a finding that is not in it was not asked. `confidence`: 1 low, 2
+    `findings`: code to one of `Assessment`; a finding that is not in it was not asked. `confidence`: 1 low, 2
     medium, 3 high. `regions`: [{"finding", "x", "y", "width", "height"}] in pixels of the original image.
     `blind`: given before the reader was shown what a model or other readers say; `seen` is the model's
     answer that was shown otherwise. `reader` is who gave it, or who imported it: then `signed_as` is whom
@@ -188,11 +188,13 @@ class Label(Record):
     findings = models.JSONField()
     confidence = models.PositiveSmallIntegerField(null=True, blank=True)
     regions = models.JSONField(default=list)
-    comment = models.TextField(max_length=COMMENT_AT_MOST, blank=True)
-    cannot_tell = models.BooleanField(default=False)
-    bad_image = models.BooleanField(default=False)
+    comment = models.TextField(max_length=MAX_COMMENT_LENGTH, blank=True)
+    indeterminate = models.BooleanField(default=False)
+    unusable = models.BooleanField(default=False)
     blind = models.BooleanField(default=True)
-    seen = models.ForeignKey("analysis.Analysis", models.PROTECT, null=True, blank=True, related_name="+")
+    shown_analysis = models.ForeignKey(
+        "analysis.Analysis", models.PROTECT, null=True, blank=True, related_name="+"
+    )
     facts = models.JSONField(default=dict)
     reason = models.CharField(max_length=500, blank=True)
     supersedes = models.OneToOneField(
@@ -270,8 +272,8 @@ class LineStatus(models.TextChoices):
 
     WAITING = "waiting"
     LABELLED = "labelled"
-    SILENT = "silent"
-    WRONG = "wrong"
+    NO_FINDING = "no_finding"
+    FAILED = "failed"
 
 
 class ManifestLine(models.Model):

@@ -20,7 +20,7 @@ from webapp.accounts.services import can
 from webapp.audit.services import record
 from webapp.core.errors import CodedError
 from webapp.labels.models import (
-    READERS_AT_MOST,
+    MAX_READERS,
     ItemStatus,
     Label,
     LabelQueue,
@@ -28,11 +28,11 @@ from webapp.labels.models import (
     QueueClaim,
     QueueItem,
 )
-from webapp.labels.orders import in_order, offered_orders
+from webapp.labels.queue_order import in_order, offered_orders
 from webapp.scans.models import Scan
 
-FINDINGS_AT_MOST = 9  # one key each
-SCANS_AT_MOST = 5000
+MAX_FINDINGS = 9  # one key each
+MAX_SCANS = 5000
 CLAIM = timedelta(minutes=15)
 FINDING = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
@@ -84,7 +84,9 @@ def queue_create(
         else Scan.objects.filter(site=site, pk__in=scans)
     )
     keys, seed = list(chosen.order_by("pk").values_list("pk", flat=True)), secrets.token_hex(8)
-    queue = LabelQueue(site=site, name=name, findings=findings, order=order, readers=readers, made_by=actor)
+    queue = LabelQueue(
+        site=site, name=name, findings=findings, order=order, readers=readers, created_by=actor
+    )
     asked = {key: value for key, value in contents.items() if value is not None}
     if scans is not None:
         asked = {"named": len(keys)}
@@ -105,7 +107,7 @@ def queue_create(
         batch_size=500,
     )
     detail = {"order": order, "readers": readers, "scans": len(ranked), "findings": findings}
-    record(actor=actor, site=site, action="label_queue.made", subject=queue, detail=detail)
+    record(actor=actor, site=site, action="label_queue.created", subject=queue, detail=detail)
     return queue
 
 
@@ -130,13 +132,13 @@ def case_next(*, queue: LabelQueue, reader: User) -> QueueItem | None:
     return item
 
 
-def case_kept(*, item: QueueItem, reader: User) -> bool:
+def case_extend(*, item: QueueItem, reader: User) -> bool:
     """Hold the reader's open case for longer; False when it is not theirs any more."""
     held = QueueClaim.objects.filter(item=item, reader=reader, until__gt=timezone.now())
     return bool(held.update(until=timezone.now() + CLAIM))
 
 
-def left_for(*, queues: Iterable[LabelQueue], reader: User) -> dict[uuid.UUID, int]:
+def remaining_for(*, queues: Iterable[LabelQueue], reader: User) -> dict[uuid.UUID, int]:
     """How many cases of each of these queues the reader could be asked now, by the queue's id."""
     asking = [queue.pk for queue in queues if queue.closed_at is None]
     items = _open_to(asking, reader, timezone.now()).values("pk")
@@ -168,16 +170,16 @@ def _check_queue(
         wrong["name"] = "A queue needs a name of at most 100 characters."
     elif LabelQueue.objects.filter(site=site, name=name).exists():
         wrong["name"] = "There is a queue of that name already."
-    if not 0 < len(findings) <= FINDINGS_AT_MOST or len(set(findings)) != len(findings):
-        wrong["findings"] = f"Name 1 to {FINDINGS_AT_MOST} different findings."
+    if not 0 < len(findings) <= MAX_FINDINGS or len(set(findings)) != len(findings):
+        wrong["findings"] = f"Name 1 to {MAX_FINDINGS} different findings."
     elif not all(FINDING.fullmatch(finding) for finding in findings):
         wrong["findings"] = "A finding is written in small letters, digits and _, such as pleural_effusion."
     if order not in offered_orders():
         wrong["order"] = f"The order is one of {', '.join(offered_orders())}."
-    if not 1 <= readers <= READERS_AT_MOST:
-        wrong["readers"] = f"From 1 to {READERS_AT_MOST} readers an image."
-    if not 1 <= at_most <= SCANS_AT_MOST:
-        wrong["at_most"] = f"From 1 to {SCANS_AT_MOST} images."
+    if not 1 <= readers <= MAX_READERS:
+        wrong["readers"] = f"From 1 to {MAX_READERS} readers an image."
+    if not 1 <= at_most <= MAX_SCANS:
+        wrong["at_most"] = f"From 1 to {MAX_SCANS} images."
     if slot not in set(Slot):
         wrong["slot"] = "Unknown kind of image."
     if wrong:

@@ -12,7 +12,7 @@ from django.db.models import Q, QuerySet
 from classifier.contract import NORMAL
 from webapp.accounts.models import Site, User
 from webapp.analysis.models import Analysis
-from webapp.labels.ground_truth import reference_of
+from webapp.labels.ground_truth import ground_truth_of
 from webapp.labels.models import Label, LabelQueue, LabelSource, Reading
 from webapp.registry.selectors import active_models
 from webapp.scans.models import Study
@@ -45,7 +45,7 @@ def analyses_of(study: Study) -> QuerySet[Analysis]:
     return analyses.select_related("model_version", "scan").order_by("scan__received_at", "scan")
 
 
-def labels_in_force(*, site: Site, blind_only: bool = False) -> QuerySet[Label]:
+def current_labels(*, site: Site, blind_only: bool = False) -> QuerySet[Label]:
     """The labels that no later one supersedes; `blind_only`: of readers, what they said before being shown.
 
     Answers of others come in by import and adjudication; those are blind to the model as far as is known.
@@ -57,7 +57,7 @@ def labels_in_force(*, site: Site, blind_only: bool = False) -> QuerySet[Label]:
     return labels.filter(shown_since, blind=True)
 
 
-def reference_labels(
+def ground_truth(
     *, site: Site, scans: Iterable[UUID] | QuerySet | None = None, blind_only: bool = False
 ) -> dict[UUID, dict[str, str | None]]:
     """The reference of each labelled scan of the site: scan id to {finding: "present", "absent" or None}.
@@ -67,7 +67,7 @@ def reference_labels(
     there at all. Unknown is not negative. `blind_only` leaves out what readers said after they were shown the
     model's answer, as an estimate of its performance has to.
     """
-    labels = labels_in_force(site=site, blind_only=blind_only)
+    labels = current_labels(site=site, blind_only=blind_only)
     if scans is not None:
         labels = labels.filter(scan__in=scans)
     by_scan: dict[UUID, list[Label]] = defaultdict(list)
@@ -75,10 +75,10 @@ def reference_labels(
         by_scan[label.scan_id].append(label)
     queues = LabelQueue.objects.filter(site=site).values_list("pk", "readers", "closed_at")
     wanted = {key: (readers, closed is not None) for key, readers, closed in queues}
-    return {scan: reference_of(some, wanted) for scan, some in by_scan.items()}
+    return {scan: ground_truth_of(some, wanted) for scan, some in by_scan.items()}
 
 
 def imported_facts(*, site: Site) -> dict[UUID, dict[str, Any]]:
     """What manifests said of scans beside the findings (`source`, `split`, `age`, `sex`, `view`), by scan."""
-    imported = labels_in_force(site=site).filter(source=LabelSource.IMPORT).order_by("created_at")
+    imported = current_labels(site=site).filter(source=LabelSource.IMPORT).order_by("created_at")
     return {scan: facts for scan, facts in imported.values_list("scan_id", "facts") if facts}

@@ -6,7 +6,7 @@ class MonitoringConfig(AppConfig):
     label = "monitoring"
 
     def ready(self) -> None:
-        from webapp.labels.orders import register_drift_score
+        from webapp.labels.queue_order import register_drift_score
         from webapp.monitoring import checks  # noqa: F401 (registers them)
         from webapp.monitoring.nonconformity import nonconformity_scores
 

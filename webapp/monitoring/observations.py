@@ -15,7 +15,7 @@ from webapp.accounts.models import Site
 from webapp.analysis.models import Analysis
 from webapp.analysis.worklist.summaries import severity
 from webapp.labels.models import Label, Reading
-from webapp.labels.selectors import INCONCLUSIVE, OTHER, reference_labels
+from webapp.labels.selectors import INCONCLUSIVE, OTHER, ground_truth
 from webapp.monitoring.models import FeedbackCursor, Observation, ReaderFeedback
 from webapp.monitoring.streams import SETTLED
 from webapp.scans.selectors import patient_age
@@ -131,7 +131,7 @@ def _judge_labels(site: Site) -> int:
 def _judge_scans(site: Site, scans: Iterable[UUID]) -> int:
     """Compare every result on these scans with their ground truth; returns how many."""
     scans = list(scans)
-    truths = reference_labels(site=site, scans=scans, blind_only=True)
+    truths = ground_truth(site=site, scans=scans, blind_only=True)
     kept = 0
     for analysis in Analysis.objects.filter(scan__in=scans, status=Analysis.Status.DONE):
         probabilities = analysis.probabilities

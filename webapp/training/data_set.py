@@ -15,7 +15,7 @@ from uuid import UUID
 from classifier.data.split import PARTS, assign
 from webapp.accounts.models import Site
 from webapp.core import storage
-from webapp.labels.selectors import INCONCLUSIVE, OTHER, imported_facts, reference_labels
+from webapp.labels.selectors import INCONCLUSIVE, OTHER, ground_truth, imported_facts
 from webapp.registry.selectors import active_models
 from webapp.scans.models import Scan
 from webapp.scans.selectors import patient_age
@@ -61,7 +61,7 @@ class DataSet:
 def data_set(*, site: Site | None, slot: str) -> DataSet:
     """What a snapshot made now would hold; writes nothing."""
     sites = [site] if site else list(Site.objects.order_by("pk"))
-    said = {one: reference_labels(site=one) for one in sites}
+    said = {one: ground_truth(site=one) for one in sites}
     findings = findings_for(slot, said.values())
     left_out: Counter[str] = Counter()
     rows = [row for one in sites for row in _labelled(one, slot, findings, said[one], left_out)]
@@ -105,7 +105,7 @@ def _labelled(
     references: Mapping[UUID, Mapping[str, str | None]],
     left_out: Counter[str],
 ) -> Iterable[Labelled]:
-    blind, facts = reference_labels(site=site, blind_only=True), imported_facts(site=site)
+    blind, facts = ground_truth(site=site, blind_only=True), imported_facts(site=site)
     scans = Scan.objects.filter(site=site, slot=slot, labels__isnull=False).distinct()
     for scan in scans.select_related("site", "series__study__patient").iterator():
         if scan.pk not in references:

@@ -51,7 +51,7 @@ class Snapshot(Record):
 
     site = models.ForeignKey("accounts.Site", models.PROTECT, null=True, blank=True, related_name="snapshots")
     slot = models.CharField(max_length=16, choices=SLOTS)
-    made_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="snapshots")
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="snapshots")
     fingerprint = models.CharField(max_length=64)
     stored_name = models.CharField(max_length=120)
     findings = models.JSONField()
@@ -152,7 +152,7 @@ class TrainingSchedule(Record):
 
     `weekday` 0 is Monday; `at` is in the site's time zone; `next_at` is when the clock strikes next.
     `new_labels`: so many labelled scans more than in the latest snapshot. `on_drift`: when monitoring raises
-    an alarm. `made_by` is in whose name the runs start.
+    an alarm. `created_by` is in whose name the runs start.
     """
 
     site = models.ForeignKey("accounts.Site", models.PROTECT, null=True, blank=True, related_name="schedules")
@@ -169,7 +169,7 @@ class TrainingSchedule(Record):
     on_drift = models.BooleanField(default=False)
     start = models.CharField(max_length=8, choices=Start, default=Start.ACTIVE)
     config = models.JSONField(default=dict, blank=True)
-    made_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
 
     class Meta:
         ordering = ["-created_at"]

@@ -43,7 +43,7 @@ def schedule_set(*, site: Site | None, slot: str, actor: User, rules: Mapping[st
     for name in FIELDS:
         if name in rules:
             setattr(schedule, name, rules[name])
-    schedule.made_by = actor
+    schedule.created_by = actor
     _check(schedule)
     schedule.next_at = next_time(schedule, timezone.now())
     schedule.save()
@@ -106,7 +106,7 @@ def next_time(schedule: TrainingSchedule, after: datetime) -> datetime | None:
 
 @transaction.atomic
 def _fire(key: Any, now: datetime) -> TrainingRun | None:
-    schedule = TrainingSchedule.objects.select_for_update(of=("self",)).select_related("site", "made_by")
+    schedule = TrainingSchedule.objects.select_for_update(of=("self",)).select_related("site", "created_by")
     schedule = schedule.filter(pk=key, enabled=True).first()
     if schedule is None:
         return None
@@ -122,12 +122,12 @@ def _fire(key: Any, now: datetime) -> TrainingRun | None:
 
 def still_permitted(schedule: TrainingSchedule) -> bool:
     """A schedule starts nothing in the name of somebody who may not start it any more."""
-    return can(schedule.made_by, "training.start", schedule.site)
+    return can(schedule.created_by, "training.start", schedule.site)
 
 
 def _start(schedule: TrainingSchedule, trigger: str) -> TrainingRun:
     return training_start(
-        site=schedule.site, actor=schedule.made_by, config=schedule.config, slot=schedule.slot,
+        site=schedule.site, actor=schedule.created_by, config=schedule.config, slot=schedule.slot,
         start=schedule.start, trigger=trigger, schedule=schedule,
     )  # fmt: skip
 

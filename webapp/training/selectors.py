@@ -32,7 +32,7 @@ def run_or_404(user: User, run_id: uuid.UUID) -> TrainingRun:
 def snapshots_visible(user: User) -> QuerySet[Snapshot]:
     """The snapshots that the user may see (their sites' and those of all sites), newest first."""
     visible = for_sites(Snapshot.objects.all(), user, "model.view", include_global=True)
-    return visible.select_related("site", "made_by", "validation").order_by("-created_at", "-pk")
+    return visible.select_related("site", "created_by", "validation").order_by("-created_at", "-pk")
 
 
 def snapshot_or_404(user: User, snapshot_id: uuid.UUID) -> Snapshot:
@@ -46,7 +46,7 @@ def snapshot_or_404(user: User, snapshot_id: uuid.UUID) -> Snapshot:
 def schedules_visible(user: User) -> QuerySet[TrainingSchedule]:
     """The schedules that the user may see, newest first."""
     visible = for_sites(TrainingSchedule.objects.all(), user, "model.view", include_global=True)
-    return visible.select_related("site", "made_by").order_by("-created_at", "-pk")
+    return visible.select_related("site", "created_by").order_by("-created_at", "-pk")
 
 
 def schedule_or_404(user: User, schedule_id: uuid.UUID) -> TrainingSchedule:

@@ -47,7 +47,7 @@ def snapshot_create(*, site: Site | None, slot: str, actor: User) -> tuple[Snaps
         snapshot = Snapshot(
             site=site,
             slot=slot,
-            made_by=actor,
+            created_by=actor,
             fingerprint=fingerprint,
             findings=list(data.findings),
             counts=counts_of(data),

@@ -17,7 +17,7 @@ from webapp.analysis.services import analyses_give_up, backfill
 from webapp.analysis.storage_check import remove_leftovers
 from webapp.core.jobs import table as jobs
 from webapp.core.jobs.queues import notify_workers
-from webapp.labels.manifests import manifests_settle
+from webapp.labels.manifests import manifests_process
 from webapp.scans.models import Upload
 from webapp.scans.services import uploads_give_up
 from webapp.scans.uploads.files import incoming_folder
@@ -54,7 +54,7 @@ class SweepJob:
 
     def step(self) -> bool:
         given_up = uploads_give_up() + analyses_give_up() + explanations_give_up()
-        done = {"given up": given_up, "queued": backfill(), "labels settled": manifests_settle()}
+        done = {"given up": given_up, "queued": backfill(), "labels settled": manifests_process()}
         done["trainings"] = schedules_run()
         if any(done.values()):
             logger.info("swept: %s", ", ".join(f"{count} {what}" for what, count in done.items() if count))

@@ -46,14 +46,14 @@ function cycleStatement(code) {
 }
 
 function content() {
-  const { confidence, comment, cannot_tell: indeterminate, bad_image: unusable } = form.elements;
+  const { confidence, comment, indeterminate: indeterminate, unusable: unusable } = form.elements;
   return {
     findings: Object.fromEntries(codes.map((code) => [code, radio(code).value])),
     confidence: confidence.value ? Number(confidence.value) : null,
     regions: boxes.list.map(({ finding, x, y, width, height }) => ({ finding, x, y, width, height })),
     comment: comment.value,
-    cannot_tell: indeterminate.checked,
-    bad_image: unusable.checked,
+    indeterminate: indeterminate.checked,
+    unusable: unusable.checked,
     after: submitted?.id ?? null,
   };
 }
@@ -62,8 +62,8 @@ function fill(label) {
   for (const code of codes) radio(code).value = label.findings[code] ?? "unread";
   form.elements.confidence.value = label.confidence ?? "";
   form.elements.comment.value = label.comment;
-  form.elements.cannot_tell.checked = label.cannot_tell;
-  form.elements.bad_image.checked = label.bad_image;
+  form.elements.indeterminate.checked = label.indeterminate;
+  form.elements.unusable.checked = label.unusable;
   boxes.set(label.regions);
 }
 
@@ -75,7 +75,7 @@ function changed() {
 
 function showState() {
   const now = content();
-  const complete = Object.values(now.findings).some((value) => value !== "unread") || now.cannot_tell || now.bad_image;
+  const complete = Object.values(now.findings).some((value) => value !== "unread") || now.indeterminate || now.unusable;
   const same = submitted && JSON.stringify({ ...now, after: 0 }) === JSON.stringify({ ...submitted, id: undefined, after: 0 });
   part("submit-button").disabled = busy || !complete || Boolean(same);
   part("submit-button").textContent = submitted ? gettext("Update label") : gettext("Submit label");
@@ -178,7 +178,7 @@ function listen() {
   onKeys({
     ...imageKeys(image, boxes),
     ...Object.fromEntries(findings.map(({ code, key }) => [String(key), () => cycleStatement(code)])),
-    q: cycleConfidence, x: () => toggle("cannot_tell"), b: () => toggle("bad_image"),
+    q: cycleConfidence, x: () => toggle("indeterminate"), b: () => toggle("unusable"),
     c: () => form.elements.comment.focus(),
     d: draw, e: () => boxes.next(), Delete: () => boxes.remove(), Backspace: () => boxes.remove(),
     Escape: () => { if (boxes.drawing) boxes.stop(); else boxes.select(-1); },

@@ -89,7 +89,7 @@ def test_the_command_prints_a_token_that_works(owner, capsys):
 
 
 def test_the_command_makes_no_token_for_a_site_of_others(owner, other_site):
-    with pytest.raises(CommandError, match="no member"):
+    with pytest.raises(CommandError, match="not a member"):
         call_command("create_token", "owner", "--site", other_site.slug)
 
 

@@ -99,7 +99,7 @@ def an_answer(scan, site):
 
 
 def labelled(scan, site, owner) -> dict:
-    queue = factories.LabelQueueFactory(site=site, made_by=owner)
+    queue = factories.LabelQueueFactory(site=site, created_by=owner)
     facts = {"name": "m.csv", "sha256": "0" * 64, "findings": ["normal"]}
     return {
         "queue": queue,
@@ -112,14 +112,14 @@ def labelled(scan, site, owner) -> dict:
 def trained(candidate, site, owner) -> dict:
     frozen = {"fingerprint": factories.digest("x"), "stored_name": f"snapshots/{uuid4()}.csv"}
     facts = {"slot": "cxr", "findings": ["normal"], "counts": {"images": 1}, **frozen}
-    snapshot = Snapshot.objects.create(site=site, made_by=owner, **facts)
+    snapshot = Snapshot.objects.create(site=site, created_by=owner, **facts)
     DataValidation.objects.create(snapshot=snapshot)
     return {
         "run": TrainingRun.objects.create(
             site=site, started_by=owner, manifest="/d/m.csv", config={}, seed=0
         ),
         "snapshot": snapshot,
-        "schedule": TrainingSchedule.objects.create(site=site, at=time(2, 0), made_by=owner),
+        "schedule": TrainingSchedule.objects.create(site=site, at=time(2, 0), created_by=owner),
         "comparison": Comparison.objects.create(
             candidate=candidate, site=site, manifest_name=snapshot.stored_name, fingerprint="x"
         ),

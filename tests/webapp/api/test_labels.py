@@ -10,7 +10,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 
 from tests import factories
 from webapp.labels.models import Label, QueueItem
-from webapp.labels.progress import queue_or_404
+from webapp.labels.queue_progress import queue_or_404
 
 pytestmark = pytest.mark.django_db
 
@@ -152,7 +152,7 @@ def test_a_scan_is_labelled_outside_of_queues(one, two, scan, stranger, client_o
     first = one.post(f"{V1}/labels/", body, "json")
     assert (first.status_code, first.json()["blind"], first.json()["queue"]) == (201, True, None)
     assert one.post(f"{V1}/labels/", body | {"findings": {"pneumonia": "absent"}}, "json").status_code == 409
-    listed = two.get(f"{V1}/labels/", {"scan": str(scan.pk), "in_force": "true"}).json()["results"]
+    listed = two.get(f"{V1}/labels/", {"scan": str(scan.pk), "current": "true"}).json()["results"]
     assert [row["id"] for row in listed] == [first.json()["id"]]
     theirs = client_of(stranger, other_site, SCOPES)
     assert theirs.post(f"{V1}/labels/", body, "json").status_code == 404
@@ -167,7 +167,7 @@ def test_a_scan_is_labelled_outside_of_queues(one, two, scan, stranger, client_o
         {"findings": {"pneumonia": "present"}, "confidence": 4},
         {"findings": {"pneumonia": "present"}, "confidence": "2"},
         {"findings": {"pneumonia": "present"}, "regions": [{"finding": "pneumonia", "x": 1}]},
-        {"findings": {"pneumonia": "present"}, "cannot_tell": "yes"},
+        {"findings": {"pneumonia": "present"}, "indeterminate": "yes"},
         {"findings": {"pneumonia": "present"}, "after": "x"},
         {"findings": {"pneumonia": "present"}, "comment": "x" * 2001},
         {"findings": {"gout": "present"}},
@@ -192,11 +192,11 @@ def test_labels_come_in_after_a_dry_run_and_go_out_again(admin, scan):
     rows = [{"sha256": scan.upload.sha256, "reader": "Dr A", "present": "pneumonia"}]
     where = f"{V1}/labels/import/"
     dry = admin.post(where, {"file": table(rows), "dry_run": "true"}, "multipart").json()
-    assert dry == {"dry_run": True, "counts": {"new": 1}, "wrong": 0, "lines": []}
+    assert dry == {"dry_run": True, "counts": {"new": 1}, "error_count": 0, "lines": []}
     assert not Label.objects.exists()
     assert admin.post(where, {"file": table(rows)}, "multipart").json()["counts"] == {"new": 1}
     wrong = admin.post(where, {"file": table([rows[0] | {"sha256": "0"}])}, "multipart").json()
-    assert (wrong["wrong"], wrong["lines"][0]["line"]) == (1, 2)
+    assert (wrong["error_count"], wrong["lines"][0]["line"]) == (1, 2)
     answer = admin.get(f"{V1}/labels/export/")
     text = b"".join(answer.streaming_content).decode()
     assert answer["Content-Type"].startswith("text/csv")
@@ -220,7 +220,7 @@ def test_a_manifest_is_taken_in_and_its_images_handed_in(admin, client_of, owner
     ]
     where = f"{V1}/manifests/"
     dry = admin.post(where, {"file": table(rows), "dry_run": "true"}, "multipart")
-    assert (dry.status_code, dry.json()["counts"]) == (200, {"with findings": 1, "silent": 1})
+    assert (dry.status_code, dry.json()["counts"]) == (200, {"with_findings": 1, "no_finding": 1})
     taken = admin.post(where, {"file": table(rows, "m.csv"), "day_zero": "2026-01-01"}, "multipart")
     assert (taken.status_code, taken.json()["name"], taken.json()["lines"]["missing"]) == (201, "m.csv", 2)
     mine = f"{where}{taken.json()['id']}/"

@@ -87,7 +87,7 @@ def test_a_run_on_what_is_labelled_when_it_begins(admin, labelled):
 
 def test_another_sites_snapshot_is_nothing_to_train_on(admin, other_site, owner):
     far = Snapshot.objects.create(
-        site=other_site, slot="cxr", made_by=owner, fingerprint="x", findings=[], stored_name="x"
+        site=other_site, slot="cxr", created_by=owner, fingerprint="x", findings=[], stored_name="x"
     )
     assert post(admin, "/training-runs/", {"snapshot": str(far.pk)}).status_code == 404
     assert admin.get(f"{V1}/snapshots/{far.pk}/manifest/").status_code == 404
@@ -226,7 +226,7 @@ def test_many_rows_cost_as_many_queries_as_one(name, admin, case, owner, site, d
         admin.get(f"{V1}/{name}/")
     for number in range(4):
         snapshot = Snapshot.objects.create(
-            site=site, slot="cxr", made_by=owner, fingerprint=f"{number}", findings=[], stored_name="x"
+            site=site, slot="cxr", created_by=owner, fingerprint=f"{number}", findings=[], stored_name="x"
         )
         DataValidation.objects.create(snapshot=snapshot)
         TrainingRun.objects.create(site=site, started_by=owner, snapshot=snapshot)
@@ -234,6 +234,6 @@ def test_many_rows_cost_as_many_queries_as_one(name, admin, case, owner, site, d
             candidate=case.model, site=site, manifest_name="x", fingerprint=f"{number}", requested_by=owner
         )
     for slot in ("ct", "phantom"):
-        TrainingSchedule.objects.create(site=site, slot=slot, at=case.schedule.at, made_by=owner)
+        TrainingSchedule.objects.create(site=site, slot=slot, at=case.schedule.at, created_by=owner)
     with django_assert_num_queries(len(few)):
         admin.get(f"{V1}/{name}/")

@@ -13,9 +13,15 @@ from tests import factories
 from webapp.analysis.services import ingest_done
 from webapp.audit.models import AuditEvent
 from webapp.core.errors import CodedError
-from webapp.labels.manifests import line_upload, manifest_read, manifest_take, manifests_settle, progress_of
+from webapp.labels.manifests import (
+    line_upload,
+    manifest_import,
+    manifest_parse,
+    manifests_process,
+    progress_of,
+)
 from webapp.labels.models import Label, Manifest, ManifestLine
-from webapp.labels.selectors import imported_facts, reference_labels
+from webapp.labels.selectors import ground_truth, imported_facts
 from webapp.scans.models import Scan, Upload
 from webapp.scans.services import ingest_claim, upload_store
 
@@ -31,7 +37,7 @@ CSV = (
 @pytest.fixture
 def take(site, boss):
     def make(text=CSV, **options):
-        return manifest_take(site=site, actor=boss, name="history.csv", data=text.encode(), **options)
+        return manifest_import(site=site, actor=boss, name="history.csv", data=text.encode(), **options)
 
     return make
 
@@ -48,21 +54,21 @@ def test_images_that_are_here_are_found_by_name_and_patient(take, site):
     scan = factories.ScanFactory(site=site, patient__patient_id="P1", upload__filename="one.png")
     factories.ScanFactory(site=site, patient__patient_id="P9", upload__filename="two.png")
     manifest = take()
-    assert manifests_settle() == 1
+    assert manifests_process() == 1
     label = Label.objects.get()
     assert (label.scan, label.signed_as, label.source, label.blind) == (scan, "history.csv", "import", True)
     assert label.findings == {"mass": "present", "normal": "absent", "pneumonia": "present"}
     assert imported_facts(site=site) == {scan.pk: {"source": "east", "split": "train", "offset_days": "0"}}
-    assert reference_labels(site=site)[scan.pk]["normal"] == "absent"
+    assert ground_truth(site=site)[scan.pk]["normal"] == "absent"
     assert progress_of([manifest])[manifest.pk] == {
         "waiting": 2,
         "labelled": 1,
-        "silent": 0,
-        "wrong": 0,
+        "no_finding": 0,
+        "failed": 0,
         "missing": 2,
     }
     events = AuditEvent.objects.filter(subject=f"labels.manifest:{manifest.pk}").order_by("created_at")
-    assert [event.action for event in events] == ["manifest.taken", "labels.imported"]
+    assert [event.action for event in events] == ["manifest.imported", "labels.imported"]
     assert "P1" not in str([event.detail for event in events])
 
 
@@ -70,13 +76,13 @@ def test_a_name_that_could_be_two_images_is_not_guessed(take, site):
     patient = factories.PatientFactory(site=site, patient_id="P1")
     factories.ScanFactory.create_batch(2, site=site, patient=patient, upload__filename="one.png")
     take()
-    assert manifests_settle() == 0
+    assert manifests_process() == 0
 
 
 def test_a_hash_names_its_image_whatever_it_is_called(take, site):
     scan = factories.ScanFactory(site=site)
     take(f"image,finding,patient,sha256\nx.png,pneumonia,P7,{scan.upload.sha256.upper()}\n")
-    assert manifests_settle() == 1
+    assert manifests_process() == 1
     assert Label.objects.get().scan == scan
 
 
@@ -84,30 +90,30 @@ def test_images_that_come_with_it_go_the_way_of_every_upload(take, site, boss):
     manifest = take(day_zero=date(2026, 1, 30))
     for line in manifest.lines.all():
         line_upload(line=line, actor=boss, chunks=[line.image.encode()], filename="x.png")
-    assert manifests_settle() == 0, "they are not read yet"
+    assert manifests_process() == 0, "they are not read yet"
     read_what_waits()
-    assert manifests_settle() == 3
+    assert manifests_process() == 3
     assert progress_of([manifest])[manifest.pk] == {
         "waiting": 0,
         "labelled": 2,
-        "silent": 1,
-        "wrong": 0,
+        "no_finding": 1,
+        "failed": 0,
         "missing": 0,
     }
     two = Label.objects.get(findings__normal="present")
     assert (two.scan.patient.patient_id, two.scan.study.study_date) == ("P1", date(2026, 2, 2))
-    assert manifests_settle() == 0
+    assert manifests_process() == 0
     assert Scan.objects.count() == 3
 
 
 def test_images_that_come_later_are_found_then(take, site, boss):
     take("image,finding,patient\nlate.png,pneumonia,P1\n")
-    assert manifests_settle() == 0
+    assert manifests_process() == 0
     from webapp.scans.uploads.stated_metadata import Claim
 
     upload_store(user=boss, site=site, chunks=[b"late"], filename="late.png", claim=Claim(patient_id="P1"))
     read_what_waits()
-    assert manifests_settle() == 1
+    assert manifests_process() == 1
 
 
 def test_what_is_no_image_marks_its_line_until_another_one_comes(take, boss):
@@ -115,12 +121,12 @@ def test_what_is_no_image_marks_its_line_until_another_one_comes(take, boss):
     line = manifest.lines.get()
     upload = line_upload(line=line, actor=boss, chunks=[b"no image"])
     Upload.objects.filter(pk=upload.pk).update(status="refused", refusal="not_an_image")
-    assert manifests_settle() == 1
+    assert manifests_process() == 1
     line.refresh_from_db()
-    assert (line.status, line.problem, line.label) == ("wrong", "not_an_image", None)
+    assert (line.status, line.problem, line.label) == ("failed", "not_an_image", None)
     line_upload(line=line, actor=boss, chunks=[b"an image"])
     read_what_waits()
-    assert manifests_settle() == 1
+    assert manifests_process() == 1
     line.refresh_from_db()
     assert (line.status, line.problem, line.label) == ("labelled", "", Label.objects.get())
 
@@ -133,23 +139,23 @@ def test_a_image_of_another_patient_is_not_taken_for_this_one(take, boss):
     with pytest.raises(CodedError) as caught:
         line_upload(line=second, actor=boss, chunks=[b"one image"])
     assert caught.value.code == "patient_conflict"
-    manifests_settle()
+    manifests_process()
     assert list(manifest.lines.values_list("status", "problem")) == [
         ("labelled", ""),
-        ("wrong", "patient_conflict"),
+        ("failed", "patient_conflict"),
     ]
 
 
 def test_the_same_manifest_is_taken_once_and_a_corrected_one_supersedes(take, site):
     factories.ScanFactory(site=site, patient__patient_id="P1", upload__filename="one.png")
     assert take() == take()
-    manifests_settle()
+    manifests_process()
     take(CSV.replace("pneumonia|mass", "mass"))
-    manifests_settle()
+    manifests_process()
     first, second = Label.objects.order_by("created_at")
     assert (second.supersedes, second.findings) == (first, {"mass": "present", "normal": "absent"})
     take(CSV.replace("pneumonia|mass", "mass") + "\n")
-    manifests_settle()
+    manifests_process()
     assert Label.objects.count() == 2, "what is known already is not said twice"
 
 
@@ -168,8 +174,8 @@ def test_the_same_manifest_is_taken_once_and_a_corrected_one_supersedes(take, si
 )
 def test_what_is_wrong_is_told_by_line_and_nothing_is_taken(take, line, words):
     text = HEAD + "a.png,pneumonia,P1,,train,\n" + line + "\n"
-    _, report = manifest_read(text.encode())
-    ((number, said),) = report.wrong
+    _, report = manifest_parse(text.encode())
+    ((number, said),) = report.errors
     assert number == 3
     assert words in said
     with pytest.raises(CodedError) as caught:
@@ -201,7 +207,7 @@ def test_only_who_may_manage_labels_and_upload_takes_one_in(take, owner, site):
     manifest = take()
     line = manifest.lines.first()
     for act in (
-        lambda: manifest_take(site=site, actor=owner, name="x", data=CSV.encode()),
+        lambda: manifest_import(site=site, actor=owner, name="x", data=CSV.encode()),
         lambda: line_upload(line=line, actor=owner, chunks=[b"x"]),
     ):
         with pytest.raises(CodedError) as caught:
@@ -222,7 +228,7 @@ def test_the_command_hands_images_in_and_is_safe_to_repeat(tmp_path, site, boss,
     for _ in range(2):
         out = StringIO()
         call_command("import_manifest", str(table), "--site", site.slug, "--by", "boss", stdout=out)
-        assert "2 labelled, 1 without a finding, 0 wrong, 0 waiting." in out.getvalue()
+        assert "2 labelled, 1 without a finding, 0 failed, 0 waiting." in out.getvalue()
     assert (Label.objects.count(), Upload.objects.count(), ManifestLine.objects.count()) == (2, 3, 3)
 
 
@@ -230,16 +236,26 @@ def test_the_command_says_what_is_wrong_before_it_does_anything(tmp_path, site, 
     table = tmp_path / "history.csv"
     table.write_text(CSV)
     errors = StringIO()
-    with pytest.raises(CommandError, match="3 of 3 lines are wrong"):
+    with pytest.raises(CommandError, match="3 invalid lines"):
         call_command("import_manifest", str(table), "--by", "boss", stderr=errors, stdout=StringIO())
-    assert "line 2: there is no file a/one.png" in errors.getvalue()
+    assert "line 2: file not found: a/one.png" in errors.getvalue()
     assert not Manifest.objects.exists()
+
+
+def test_the_command_acts_for_the_only_user_who_may_import(tmp_path, site, boss, person):
+    table = tmp_path / "history.csv"
+    table.write_text(CSV)
+    with pytest.raises(CommandError, match="3 invalid lines"):
+        call_command("import_manifest", str(table), stderr=StringIO(), stdout=StringIO())
+    person("chief", role="admin", site=site)
+    with pytest.raises(CommandError, match="boss, chief"):
+        call_command("import_manifest", str(table), stderr=StringIO(), stdout=StringIO())
 
 
 def test_six_hundred_lines_cost_few_questions(site, boss, django_assert_max_num_queries):
     scans = factories.ScanFactory.create_batch(60, site=site)
     rows = [f"x{n}.png,pneumonia,P{n},{scan.upload.sha256}" for n, scan in enumerate(scans)]
     data = ("image,finding,patient,sha256\n" + "\n".join(rows)).encode()
-    manifest_take(site=site, actor=boss, name="m", data=data)
+    manifest_import(site=site, actor=boss, name="m", data=data)
     with django_assert_max_num_queries(40):
-        assert manifests_settle() == 60
+        assert manifests_process() == 60

@@ -10,15 +10,15 @@ from django.utils import timezone
 from tests import factories
 from webapp.audit.models import AuditEvent
 from webapp.core.errors import CodedError
-from webapp.labels.labelling import Said, case_label, queue_close
+from webapp.labels.annotation import LabelContent, case_label, queue_close
 from webapp.labels.models import LabelQueue, QueueClaim, QueueItem
-from webapp.labels.orders import in_order, offered_orders, register_drift_score
-from webapp.labels.queues import case_kept, case_next, left_for
+from webapp.labels.queue_order import in_order, offered_orders, register_drift_score
+from webapp.labels.queues import case_extend, case_next, remaining_for
 from webapp.monitoring.nonconformity import nonconformity_scores
 
 pytestmark = pytest.mark.django_db
 
-NORMAL = Said({"normal": "present", "pneumonia": "absent"})
+NORMAL = LabelContent({"normal": "present", "pneumonia": "absent"})
 
 
 def answer(scan, **probabilities):
@@ -47,7 +47,7 @@ def test_a_queue_holds_the_site_s_unlabelled_images_of_its_kind_once_each(site, 
     assert order_of(queue) == [wanted]
     assert {one.pk for one in order_of(make_queue(name="All", unlabelled=False))} == {wanted.pk, labelled.pk}
     event = AuditEvent.objects.get(subject=f"labels.labelqueue:{queue.pk}")
-    assert (event.action, event.detail["scans"], event.detail["readers"]) == ("label_queue.made", 1, 2)
+    assert (event.action, event.detail["scans"], event.detail["readers"]) == ("label_queue.created", 1, 2)
 
 
 def test_named_scans_are_taken_from_the_own_site_only(site, other_site, make_queue):
@@ -146,7 +146,7 @@ def test_a_case_with_one_place_is_handed_to_one_reader(scans, make_queue, owner,
     handed = [case_next(queue=queue, reader=reader) for reader in (owner, teammate, third)]
     assert len({item.pk for item in handed}) == 3
     assert case_next(queue=queue, reader=owner) == handed[0], "the own open case comes first"
-    assert left_for(queues=[queue], reader=owner)[queue.pk] == 1
+    assert remaining_for(queues=[queue], reader=owner)[queue.pk] == 1
 
 
 def test_a_case_with_two_places_is_handed_to_two_readers(queue, owner, teammate, third):
@@ -162,8 +162,8 @@ def test_a_claim_that_ran_out_gives_its_place_away_and_the_late_label_is_kept(
     item = case_next(queue=queue, reader=owner)
     QueueClaim.objects.update(until=timezone.now() - timedelta(seconds=1))
     assert case_next(queue=queue, reader=teammate) == item
-    assert not case_kept(item=item, reader=owner)
-    assert case_kept(item=item, reader=teammate)
+    assert not case_extend(item=item, reader=owner)
+    assert case_extend(item=item, reader=teammate)
     case_label(item=item, reader=owner, said=NORMAL)
     case_label(item=item, reader=teammate, said=NORMAL)
     item.refresh_from_db()
@@ -176,7 +176,7 @@ def test_a_reader_is_asked_each_case_once_and_then_told_that_all_is_done(queue, 
         seen.append(item.scan)
         case_label(item=item, reader=owner, said=NORMAL)
     assert {scan.pk for scan in seen} == {scan.pk for scan in scans}
-    assert not left_for(queues=[queue], reader=owner)
+    assert not remaining_for(queues=[queue], reader=owner)
     assert QueueItem.objects.filter(queue=queue, status="waiting", done=1).count() == 3
     assert not QueueClaim.objects.exists()
 
@@ -195,7 +195,7 @@ def test_a_closed_queue_asks_nobody_and_what_was_begun_counts(queue, owner, boss
         with pytest.raises(CodedError) as caught:
             act()
         assert caught.value.code == "conflict"
-    assert not left_for(queues=[queue], reader=owner)
+    assert not remaining_for(queues=[queue], reader=owner)
     assert AuditEvent.objects.filter(action="label_queue.closed", actor=boss).count() == 1
 
 

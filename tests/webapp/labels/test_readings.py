@@ -13,8 +13,8 @@ from webapp.analysis.services import scan_refile
 from webapp.audit.models import AuditEvent
 from webapp.core.errors import CodedError
 from webapp.labels.models import Reading, ReadScan
+from webapp.labels.readings import reading_sign, seal
 from webapp.labels.selectors import offered, own_reading, readings_of
-from webapp.labels.services import reading_sign, seal
 
 pytestmark = pytest.mark.django_db
 

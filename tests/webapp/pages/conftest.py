@@ -67,7 +67,7 @@ def case(site, owner, answer) -> SimpleNamespace:
     patient = factories.PatientFactory(site=site, name="DOE^Jane", patient_id="P-42")
     scan = factories.ScanFactory(site=site, patient=patient, upload__user=owner)
     analysis = answer(scan, pneumonia=0.82, normal=0.1)
-    item = factories.QueueItemFactory(queue__site=site, queue__made_by=owner, scan=scan)
+    item = factories.QueueItemFactory(queue__site=site, queue__created_by=owner, scan=scan)
     manifest = Manifest.objects.create(site=site, by=owner, name="m.csv", sha256="0" * 64, findings=[])
     return SimpleNamespace(
         patient=patient,

@@ -100,7 +100,7 @@ FIELDS = {
     "Schedule.config": "options of python -m classifier train for its runs, by name",
     "Schedule.day": "day of the month for `monthly`",
     "Schedule.enabled": "whether it starts anything",
-    "Schedule.made_by": "user name of who wrote it last, in whose name its runs start",
+    "Schedule.created_by": "user name of who wrote it last, in whose name its runs start",
     "Schedule.new_labels": "train once so many scans were labelled since its last run; null: no such rule",
     "Schedule.next_at": "when the clock strikes next; null: never",
     "Schedule.on_drift": "train when monitoring raises an alarm, once a day at most",

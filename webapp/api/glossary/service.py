@@ -10,7 +10,7 @@ FIELDS = {
     "disclaimer": "says that this is for research and no medical device; show it with the result",
     "id": "Hilum's own id: a random UUID, by which addresses know it",
     "limit": "how many rows a page has at most",
-    "made_by": "user name of who made it",
+    "created_by": "user name of who made it",
     "reason": "why, in the words of who does it",
     "remedy": "what to do about it, as a sentence for people",
     "request_id": "the request's id in the server's log, and in the header X-Request-ID of its answer",

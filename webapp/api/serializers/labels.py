@@ -10,11 +10,12 @@ from rest_framework import serializers
 from classifier.contract import Slot
 from webapp.api.fields import Bytes, FormTruth, Key, Moment, Text, Truth, Whole
 from webapp.labels.agreement import Kappa
-from webapp.labels.exchange import Report
-from webapp.labels.labelling import FINDINGS_IN_A_LABEL, REGIONS_AT_MOST, Said
+from webapp.labels.annotation import MAX_LABEL_FINDINGS, MAX_REGIONS, LabelContent
+from webapp.labels.import_export import ImportReport
 from webapp.labels.models import (
-    COMMENT_AT_MOST,
-    READERS_AT_MOST,
+    MAX_COMMENT_LENGTH,
+    MAX_READERS,
+    Assessment,
     ItemStatus,
     Label,
     LabelQueue,
@@ -22,10 +23,9 @@ from webapp.labels.models import (
     Manifest,
     QueueItem,
     QueueOrder,
-    Stated,
 )
-from webapp.labels.progress import Agreement, ReaderProgress
-from webapp.labels.queues import FINDING, FINDINGS_AT_MOST, SCANS_AT_MOST
+from webapp.labels.queue_progress import Agreement, ReaderProgress
+from webapp.labels.queues import FINDING, MAX_FINDINGS, MAX_SCANS
 
 SLOTS = [(slot.value, slot.value) for slot in Slot]
 SCANS_NAMED = 1000
@@ -44,7 +44,7 @@ class RegionSerializer(serializers.Serializer):
 class Words(serializers.DictField):
     """Findings and what is said of each."""
 
-    child = serializers.ChoiceField(choices=Stated.choices)
+    child = serializers.ChoiceField(choices=Assessment.choices)
 
 
 class LabelSerializer(serializers.Serializer):
@@ -60,18 +60,18 @@ class LabelSerializer(serializers.Serializer):
     confidence = serializers.IntegerField(allow_null=True, help_text="1 low, 2 medium, 3 high")
     regions = RegionSerializer(many=True)
     comment = serializers.CharField()
-    cannot_tell = serializers.BooleanField()
-    bad_image = serializers.BooleanField()
+    indeterminate = serializers.BooleanField()
+    unusable = serializers.BooleanField()
     blind = serializers.BooleanField(help_text="given before the model's answer was shown")
     reason = serializers.CharField(help_text="why an adjudication decided so; else empty")
-    given_at = serializers.DateTimeField()
+    created_at = serializers.DateTimeField()
     supersedes = serializers.UUIDField(allow_null=True)
     superseded_by = serializers.UUIDField(allow_null=True)
 
 
 def label_answer(label: Label) -> dict[str, Any]:
     later = getattr(label, "superseded_by", None)
-    same = ("findings", "confidence", "regions", "comment", "cannot_tell", "bad_image", "blind", "reason")
+    same = ("findings", "confidence", "regions", "comment", "indeterminate", "unusable", "blind", "reason")
     return {
         "id": label.pk,
         "scan": label.scan_id,
@@ -80,7 +80,7 @@ def label_answer(label: Label) -> dict[str, Any]:
         "source": label.source,
         "queue": label.queue_id,
         **{name: getattr(label, name) for name in same},
-        "given_at": label.created_at,
+        "created_at": label.created_at,
         "supersedes": label.supersedes_id,
         "superseded_by": later.pk if later else None,
     }
@@ -89,12 +89,12 @@ def label_answer(label: Label) -> dict[str, Any]:
 class SaySerializer(serializers.Serializer):
     """What a label states. `after` names the own label that this supersedes; without one it is left out."""
 
-    findings = Words(help_text=f"what is said of each finding, at most {FINDINGS_IN_A_LABEL}")
+    findings = Words(help_text=f"what is said of each finding, at most {MAX_LABEL_FINDINGS}")
     confidence = Whole(required=False, allow_null=True, min_value=1, max_value=3, default=None)
-    regions = RegionSerializer(many=True, required=False, default=list, max_length=REGIONS_AT_MOST)
-    comment = Text(max_length=COMMENT_AT_MOST, allow_blank=True, default="")
-    cannot_tell = Truth(default=False)
-    bad_image = Truth(default=False)
+    regions = RegionSerializer(many=True, required=False, default=list, max_length=MAX_REGIONS)
+    comment = Text(max_length=MAX_COMMENT_LENGTH, allow_blank=True, default="")
+    indeterminate = Truth(default=False)
+    unusable = Truth(default=False)
     after = Key(required=False, allow_null=True, default=None)
 
 
@@ -109,9 +109,9 @@ class DecideSerializer(SaySerializer):
     reason = Text(max_length=500)
 
 
-def said_of(fields: dict[str, Any]) -> Said:
-    names = ("findings", "confidence", "regions", "comment", "cannot_tell", "bad_image")
-    return Said(**{name: fields[name] for name in names})
+def said_of(fields: dict[str, Any]) -> LabelContent:
+    names = ("findings", "confidence", "regions", "comment", "indeterminate", "unusable")
+    return LabelContent(**{name: fields[name] for name in names})
 
 
 class ScanLabelsSerializer(serializers.Serializer):
@@ -135,7 +135,7 @@ class QueueSerializer(serializers.Serializer):
     order = serializers.ChoiceField(choices=QueueOrder.choices)
     readers = serializers.IntegerField(help_text="how many people label each image")
     contents = serializers.DictField(help_text="what was asked for when the images were chosen")
-    made_by = serializers.CharField()
+    created_by = serializers.CharField()
     created_at = serializers.DateTimeField()
     closed_at = serializers.DateTimeField(allow_null=True)
     images = serializers.DictField(child=serializers.IntegerField())
@@ -149,7 +149,7 @@ def queue_answer(queue: LabelQueue) -> dict[str, Any]:
         "order": queue.order,
         "readers": queue.readers,
         "contents": queue.contents,
-        "made_by": queue.made_by.get_username(),
+        "created_by": queue.created_by.get_username(),
         "created_at": queue.created_at,
         "closed_at": queue.closed_at,
         "images": {"all": queue.images, **{word: getattr(queue, word) for word in ItemStatus.values}},
@@ -186,7 +186,7 @@ def reader_answer(one: ReaderProgress) -> dict[str, Any]:
         "type": "array",
         "items": {"type": "string", "pattern": f"^{FINDING.pattern}$", "maxLength": 64},
         "minItems": 1,
-        "maxItems": FINDINGS_AT_MOST,
+        "maxItems": MAX_FINDINGS,
         "uniqueItems": True,
     }
 )
@@ -200,10 +200,10 @@ class QueueCreateSerializer(serializers.Serializer):
     """`scans` names the images; without it they are chosen by the rest."""
 
     name = Text(max_length=100)
-    findings = AskedFindings(min_length=1, max_length=FINDINGS_AT_MOST)
+    findings = AskedFindings(min_length=1, max_length=MAX_FINDINGS)
     order = serializers.ChoiceField(choices=QueueOrder.choices, default=QueueOrder.RANDOM.value)
-    readers = Whole(min_value=1, max_value=READERS_AT_MOST, default=1)
-    at_most = Whole(min_value=1, max_value=SCANS_AT_MOST, default=100)
+    readers = Whole(min_value=1, max_value=MAX_READERS, default=1)
+    at_most = Whole(min_value=1, max_value=MAX_SCANS, default=100)
     slot = serializers.ChoiceField(choices=SLOTS, default=Slot.CXR.value)
     unlabelled = Truth(default=True, help_text="only what nobody has labelled")
     received_after = Moment(required=False, allow_null=True, default=None)
@@ -320,17 +320,22 @@ class WrongLineSerializer(serializers.Serializer):
 
 
 class ReportSerializer(serializers.Serializer):
-    """`counts`: lines by what comes of them; with a wrong one nothing is taken. The first 200 are told."""
+    """`counts`: lines by outcome. One invalid line stops the import; `lines` lists the first 200."""
 
     dry_run = serializers.BooleanField()
     counts = serializers.DictField(child=serializers.IntegerField())
-    wrong = serializers.IntegerField()
+    error_count = serializers.IntegerField()
     lines = WrongLineSerializer(many=True)
 
 
-def report_answer(report: Report, *, dry_run: bool) -> dict[str, Any]:
-    lines = [{"line": number, "detail": words} for number, words in report.wrong]
-    return {"dry_run": dry_run, "counts": dict(report.counts), "wrong": report.wrongs, "lines": lines}
+def report_answer(report: ImportReport, *, dry_run: bool) -> dict[str, Any]:
+    lines = [{"line": number, "detail": words} for number, words in report.errors]
+    return {
+        "dry_run": dry_run,
+        "counts": dict(report.counts),
+        "error_count": report.error_count,
+        "lines": lines,
+    }
 
 
 class ManifestSerializer(serializers.Serializer):

@@ -8,7 +8,7 @@ from rest_framework import serializers
 
 from webapp.api.fields import Key, Text
 from webapp.labels.models import Reading
-from webapp.labels.services import COMMENT_AT_MOST
+from webapp.labels.readings import MAX_COMMENT_LENGTH
 
 
 class ReadingSerializer(serializers.Serializer):
@@ -32,7 +32,7 @@ class SignSerializer(serializers.Serializer):
     """`after` names the own reading that this one corrects; without one it is left out."""
 
     findings = serializers.ListField(child=Text(max_length=64), min_length=1, max_length=20)
-    comment = Text(max_length=COMMENT_AT_MOST, allow_blank=True, default="")
+    comment = Text(max_length=MAX_COMMENT_LENGTH, allow_blank=True, default="")
     after = Key(required=False, allow_null=True, default=None)
 
 

@@ -36,7 +36,7 @@ class SnapshotSerializer(serializers.Serializer):
     counts = serializers.DictField(help_text="images and patients, by part and finding; what was left out")
     validation = serializers.ChoiceField(choices=ValidationStatus.choices)
     warnings = WarningSerializer(many=True, allow_null=True)
-    made_by = serializers.CharField()
+    created_by = serializers.CharField()
     created_at = serializers.DateTimeField()
 
 
@@ -51,7 +51,7 @@ def snapshot_answer(snapshot: Snapshot) -> dict[str, Any]:
         "counts": snapshot.counts,
         "validation": validation.status,
         "warnings": validation.warnings if validation.status == ValidationStatus.DONE else None,
-        "made_by": snapshot.made_by.get_username(),
+        "created_by": snapshot.created_by.get_username(),
         "created_at": snapshot.created_at,
     }
 
@@ -76,7 +76,7 @@ class ScheduleSerializer(serializers.Serializer):
     on_drift = serializers.BooleanField()
     start = serializers.ChoiceField(choices=Start.choices)
     config = serializers.DictField()
-    made_by = serializers.CharField()
+    created_by = serializers.CharField()
     created_at = serializers.DateTimeField()
 
 
@@ -86,7 +86,12 @@ def schedule_answer(schedule: TrainingSchedule) -> dict[str, Any]:
         "config", "created_at",
     )  # fmt: skip
     said = {name: getattr(schedule, name) for name in names}
-    return {"id": schedule.pk, "site": schedule.site_id, **said, "made_by": schedule.made_by.get_username()}
+    return {
+        "id": schedule.pk,
+        "site": schedule.site_id,
+        **said,
+        "created_by": schedule.created_by.get_username(),
+    }
 
 
 class ScheduleWriteSerializer(serializers.Serializer):

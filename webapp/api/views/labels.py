@@ -20,18 +20,18 @@ from webapp.api.resource import Listing, Resource
 from webapp.api.serializers import labels as shapes
 from webapp.api.views.scans import scan_by_id
 from webapp.core.errors import CodedError
-from webapp.labels import exchange
-from webapp.labels.labelling import label_add
+from webapp.labels import import_export
+from webapp.labels.annotation import label_add
 from webapp.labels.manifests import (
     line_upload,
-    manifest_read,
-    manifest_take,
+    manifest_import,
+    manifest_parse,
     manifests_visible,
     progress_of,
 )
 from webapp.labels.models import Label, LineStatus, Manifest
-from webapp.labels.progress import labels_visible
-from webapp.labels.selectors import reference_labels
+from webapp.labels.queue_progress import labels_visible
+from webapp.labels.selectors import ground_truth
 from webapp.scans.selectors import scan_or_404
 
 OPEN_LINES = 1000
@@ -93,7 +93,7 @@ class ScanLabels(Resource):
         scan = scan_by_id(request.user, scan_id, "scan.label")
         labels = list(labels_visible(request.user).filter(scan=scan))
         whole = len(labels) == scan.labels.count()
-        reference = reference_labels(site=scan.site, scans=[scan.pk]).get(scan.pk, {}) if whole else None
+        reference = ground_truth(site=scan.site, scans=[scan.pk]).get(scan.pk, {}) if whole else None
         return Response({"reference": reference, "results": [shapes.label_answer(one) for one in labels]})
 
 
@@ -110,9 +110,9 @@ class LabelExport(Resource):
 
         The header X-Hilum-Left-Out tells how many are left out, since a queue may still ask the caller.
         """
-        labels, left_out = exchange.labels_to_export(request.user, self.site)
-        exchange.export_recorded(actor=request.user, site=self.site, count=labels.count())
-        response = StreamingHttpResponse(exchange.lines(labels), content_type="text/csv; charset=utf-8")
+        labels, left_out = import_export.labels_to_export(request.user, self.site)
+        import_export.export_recorded(actor=request.user, site=self.site, count=labels.count())
+        response = StreamingHttpResponse(import_export.lines(labels), content_type="text/csv; charset=utf-8")
         response["X-Hilum-Left-Out"] = str(left_out)
         return response
 
@@ -130,7 +130,7 @@ class LabelImport(Resource):
         """Take labels in, all or none; what is known already changes nothing. Columns as in the export."""
         fields = table_of(request, shapes.TableSerializer)
         dry_run, data = fields["dry_run"], fields["file"].read()
-        report = exchange.labels_import(site=self.site, actor=request.user, data=data, dry_run=dry_run)
+        report = import_export.labels_import(site=self.site, actor=request.user, data=data, dry_run=dry_run)
         return Response(shapes.report_answer(report, dry_run=dry_run))
 
 
@@ -152,7 +152,7 @@ class ManifestCollection(Listing):
         return self.listed(request)
 
     @extend_schema(
-        operation_id="manifest_take",
+        operation_id="manifest_import",
         request={"multipart/form-data": shapes.ManifestTableSerializer},
         responses={
             201: shapes.ManifestSerializer,
@@ -164,8 +164,8 @@ class ManifestCollection(Listing):
         fields = table_of(request, shapes.ManifestTableSerializer)
         data = fields["file"].read()
         if fields["dry_run"]:
-            return Response(shapes.report_answer(manifest_read(data)[1], dry_run=True))
-        manifest = manifest_take(
+            return Response(shapes.report_answer(manifest_parse(data)[1], dry_run=True))
+        manifest = manifest_import(
             site=self.site,
             actor=request.user,
             name=fields["name"] or fields["file"].name,
@@ -182,7 +182,7 @@ class ManifestDetail(Resource):
     def get(self, request: Request, manifest_id: UUID) -> Response:
         """How far a manifest has come, and which of its lines are wrong or wait for their image."""
         manifest = _manifest(request, manifest_id)
-        missing = Q(status=LineStatus.WRONG) | Q(status=LineStatus.WAITING, upload=None)
+        missing = Q(status=LineStatus.FAILED) | Q(status=LineStatus.WAITING, upload=None)
         lines = manifest.lines.filter(missing).values_list("number", "status", "problem")[:OPEN_LINES]
         told = [{"line": n, "status": status, "problem": problem or None} for n, status, problem in lines]
         return Response(
@@ -218,7 +218,7 @@ def table_of(request: Request, serializer: type) -> dict[str, Any]:
     with bounded(request):
         form = serializer(data=request.data)
     form.is_valid(raise_exception=True)
-    if form.validated_data["file"].size > exchange.BYTES_AT_MOST:
+    if form.validated_data["file"].size > import_export.MAX_BYTES:
         raise CodedError("too_large", "The table is larger than is accepted.", "Split it.")
     return form.validated_data
 

@@ -16,9 +16,9 @@ from webapp.api.resource import Listing, Resource
 from webapp.api.serializers import labels as shapes
 from webapp.api.views.media import PNG, PngRenderer, as_png, png_file
 from webapp.core.errors import CodedError
-from webapp.labels.labelling import adjudicate, answer_of, case_label, own_label, queue_close
+from webapp.labels.annotation import adjudicate, case_label, finished_analysis, own_label, queue_close
 from webapp.labels.models import ItemStatus, Label, LabelQueue, QueueItem
-from webapp.labels.progress import (
+from webapp.labels.queue_progress import (
     agreement_of,
     decision_of,
     disputed_items,
@@ -28,7 +28,7 @@ from webapp.labels.progress import (
     queues_visible,
     readers_of,
 )
-from webapp.labels.queues import case_next, left_for, queue_create
+from webapp.labels.queues import case_next, queue_create, remaining_for
 
 DECIDE = "label.adjudicate"
 
@@ -69,7 +69,7 @@ class QueueDetail(Resource):
         """A queue with the progress of each reader, and how much it has for the caller."""
         queue = queue_or_404(request.user, queue_id)
         told = {
-            "left": left_for(queues=[queue], reader=request.user).get(queue.pk, 0),
+            "left": remaining_for(queues=[queue], reader=request.user).get(queue.pk, 0),
             "progress": [shapes.reader_answer(one) for one in readers_of(queue)],
         }
         return Response(shapes.queue_answer(queue) | told)
@@ -226,7 +226,7 @@ def case_answer(request: Request, item: QueueItem) -> dict[str, Any]:
 
 
 def _revealed(own: Label) -> dict[str, Any]:
-    analysis = answer_of(own.scan)
+    analysis = finished_analysis(own.scan)
     answer = analysis and {
         "analysis": analysis.pk,
         "model": str(analysis.model_version),

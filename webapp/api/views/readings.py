@@ -10,8 +10,8 @@ from rest_framework.response import Response
 
 from webapp.api.resource import Resource
 from webapp.api.serializers.readings import ReadingSerializer, SignSerializer, reading_answer
+from webapp.labels.readings import reading_sign
 from webapp.labels.selectors import readings_of
-from webapp.labels.services import reading_sign
 from webapp.scans.patients.records import study_or_404
 
 

@@ -16,11 +16,11 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from webapp.core.errors import CodedError
-from webapp.labels import labelling
-from webapp.labels.labelling import Said, case_label, own_label
-from webapp.labels.models import ItemStatus, QueueClaim, QueueItem, Stated
-from webapp.labels.progress import decision_of, disputed_items, item_or_404, labels_of
-from webapp.labels.queues import case_kept
+from webapp.labels import annotation
+from webapp.labels.annotation import LabelContent, case_label, own_label
+from webapp.labels.models import Assessment, ItemStatus, QueueClaim, QueueItem
+from webapp.labels.queue_progress import decision_of, disputed_items, item_or_404, labels_of
+from webapp.labels.queues import case_extend
 from webapp.pages.access import demand
 from webapp.pages.display import name_of_finding
 from webapp.pages.labels.context import case_context, label_cells, label_json, model_result, parse_label
@@ -29,9 +29,9 @@ from webapp.pages.worklist.search import key_of
 
 IMAGE_KINDS = ("preview", PIXELS)
 DECISIONS = (
-    (Stated.PRESENT.value, gettext_lazy("present")),
-    (Stated.ABSENT.value, gettext_lazy("absent")),
-    (Stated.UNCERTAIN.value, gettext_lazy("indeterminate")),
+    (Assessment.PRESENT.value, gettext_lazy("present")),
+    (Assessment.ABSENT.value, gettext_lazy("absent")),
+    (Assessment.UNCERTAIN.value, gettext_lazy("indeterminate")),
 )
 
 
@@ -74,12 +74,12 @@ def submit(request: HttpRequest, item_id: UUID) -> JsonResponse:
 def extend_claim(request: HttpRequest, item_id: UUID) -> JsonResponse:
     """Extend the reader's claim on the case."""
     item = item_or_404(request.user, item_id)
-    return JsonResponse({"claimed": case_kept(item=item, reader=request.user)})
+    return JsonResponse({"claimed": case_extend(item=item, reader=request.user)})
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def adjudicate(request: HttpRequest, item_id: UUID) -> HttpResponse:
-    """The readers' labels side by side; POST `finding-CODE` for each, `reason`, `after`, `bad_image`."""
+    """The readers' labels side by side; POST `finding-CODE` for each, `reason`, `after`, `unusable`."""
     item = item_or_404(request.user, item_id)
     demand(request, "label.adjudicate", item.queue.site)
     if item.status == ItemStatus.WAITING:
@@ -88,7 +88,7 @@ def adjudicate(request: HttpRequest, item_id: UUID) -> HttpResponse:
     problem = ""
     if request.method == "POST":
         try:
-            labelling.adjudicate(
+            annotation.adjudicate(
                 item=item,
                 actor=request.user,
                 said=_decision(request, item),
@@ -129,7 +129,7 @@ def _adjudication_context(request: HttpRequest, item: QueueItem) -> dict:
                 "name": name_of_finding(code),
                 "statements": [name for _value, name in statements],
                 "differs": len(values) > 1,
-                "chosen": decided or (common if common != Stated.UNREAD else ""),
+                "chosen": decided or (common if common != Assessment.UNREAD else ""),
             }
         )
     boxes = [box | {"by": n} for n, label in enumerate(labels, 1) for box in label["label"].regions]
@@ -148,13 +148,13 @@ def _adjudication_context(request: HttpRequest, item: QueueItem) -> dict:
     }
 
 
-def _decision(request: HttpRequest, item: QueueItem) -> Said:
+def _decision(request: HttpRequest, item: QueueItem) -> LabelContent:
     findings = {code: request.POST.get(f"finding-{code}", "") for code in item.queue.findings}
     if not all(findings.values()):
         text = _("Decide each finding; choose indeterminate where the image does not show it clearly.")
         raise CodedError("invalid", text, fields={"findings": [text]})
-    comment, bad_image = request.POST.get("comment", ""), "bad_image" in request.POST
-    return Said(findings, comment=comment, bad_image=bad_image)
+    comment, unusable = request.POST.get("comment", ""), "unusable" in request.POST
+    return LabelContent(findings, comment=comment, unusable=unusable)
 
 
 def _json_object(request: HttpRequest) -> dict:

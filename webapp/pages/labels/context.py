@@ -16,21 +16,21 @@ from webapp.accounts.models import User
 from webapp.accounts.services import can
 from webapp.core.errors import CodedError
 from webapp.labels.agreement import Kappa
-from webapp.labels.labelling import BOX, Said, answer_of, own_label
-from webapp.labels.models import Label, LabelQueue, QueueItem, QueueOrder, Stated
-from webapp.labels.orders import offered_orders
-from webapp.labels.progress import agreement_of, readers_of
-from webapp.labels.queues import FINDINGS_AT_MOST, left_for
+from webapp.labels.annotation import BOX, LabelContent, finished_analysis, own_label
+from webapp.labels.models import Assessment, Label, LabelQueue, QueueItem, QueueOrder
+from webapp.labels.queue_order import offered_orders
+from webapp.labels.queue_progress import agreement_of, readers_of
+from webapp.labels.queues import MAX_FINDINGS, remaining_for
 from webapp.pages.display import SLOTS, name_of_finding, person_in_words
 from webapp.pages.scan.evidence import evidence_of
 from webapp.pages.scan.outcome import of_analysis
 from webapp.registry.selectors import active_models
 
 STATEMENTS = {
-    Stated.UNREAD: gettext_lazy("not read"),
-    Stated.PRESENT: gettext_lazy("present"),
-    Stated.ABSENT: gettext_lazy("absent"),
-    Stated.UNCERTAIN: gettext_lazy("uncertain"),
+    Assessment.UNREAD: gettext_lazy("not read"),
+    Assessment.PRESENT: gettext_lazy("present"),
+    Assessment.ABSENT: gettext_lazy("absent"),
+    Assessment.UNCERTAIN: gettext_lazy("uncertain"),
 }
 CONFIDENCES = {1: gettext_lazy("low"), 2: gettext_lazy("medium"), 3: gettext_lazy("high")}
 ORDERS = {
@@ -43,7 +43,7 @@ ORDERS = {
 
 def queue_rows(queues: Sequence[LabelQueue], reader: User) -> list[dict[str, Any]]:
     """The rows of a list of queues, each with how many images are left for the reader."""
-    left = left_for(queues=queues, reader=reader)
+    left = remaining_for(queues=queues, reader=reader)
     return [_queue_row(queue, left.get(queue.pk, 0)) for queue in queues]
 
 
@@ -132,14 +132,14 @@ def case_context(request: HttpRequest, item: QueueItem) -> dict[str, Any]:
         ],
         "statements": [(code.value, name) for code, name in STATEMENTS.items()],
         "confidences": list(CONFIDENCES.items()),
-        "left": left_for(queues=[queue], reader=request.user).get(queue.pk, 0),
+        "left": remaining_for(queues=[queue], reader=request.user).get(queue.pk, 0),
         "submitted": label_json(own) if own else None,
     } | (model_result(own) if own else {})
 
 
 def model_result(own: Label) -> dict[str, Any]:
     """What is revealed once the reader has submitted `own`: the model's result."""
-    analysis = answer_of(own.scan)
+    analysis = finished_analysis(own.scan)
     evidence = evidence_of([analysis]) if analysis else {}
     return {
         "own": own,
@@ -152,10 +152,10 @@ def model_result(own: Label) -> dict[str, Any]:
 
 def label_cells(label: Label) -> dict[str, Any]:
     """A label as a column of the adjudication table."""
-    marks = ((label.cannot_tell, _("indeterminate")), (label.bad_image, _("unusable image")))
+    marks = ((label.indeterminate, _("indeterminate")), (label.unusable, _("unusable image")))
     return {
         "label": label,
-        "statements": {code: (word, STATEMENTS[Stated(word)]) for code, word in _in_queue_order(label)},
+        "statements": {code: (word, STATEMENTS[Assessment(word)]) for code, word in _in_queue_order(label)},
         "confidence": CONFIDENCES.get(label.confidence or 0, ""),
         "marks": [name for on, name in marks if on],
     }
@@ -175,12 +175,12 @@ def label_json(label: Label) -> dict[str, Any]:
         "confidence": label.confidence,
         "regions": [{"finding": box["finding"]} | {side: box[side] for side in BOX} for box in label.regions],
         "comment": label.comment,
-        "cannot_tell": label.cannot_tell,
-        "bad_image": label.bad_image,
+        "indeterminate": label.indeterminate,
+        "unusable": label.unusable,
     }
 
 
-def parse_label(body: Mapping[str, Any]) -> Said:
+def parse_label(body: Mapping[str, Any]) -> LabelContent:
     """The label in a JSON body; raises CodedError `invalid` for fields of the wrong type."""
     findings, regions = body.get("findings"), body.get("regions") or []
     shaped = isinstance(findings, dict) and isinstance(regions, list)
@@ -189,17 +189,17 @@ def parse_label(body: Mapping[str, Any]) -> Said:
     confidence, comment = body.get("confidence"), body.get("comment") or ""
     if not (confidence is None or type(confidence) is int) or not isinstance(comment, str):
         raise CodedError("invalid")
-    return Said(
+    return LabelContent(
         findings=findings,
         confidence=confidence,
         regions=regions,
         comment=comment,
-        cannot_tell=body.get("cannot_tell") is True,
-        bad_image=body.get("bad_image") is True,
+        indeterminate=body.get("indeterminate") is True,
+        unusable=body.get("unusable") is True,
     )
 
 
 def parse_findings(selected: Iterable[str], typed: str) -> list[str]:
     """Selected codes, then typed names as codes: `Pleural effusion, mass` becomes two."""
     codes = [re.sub(r"[\s-]+", "_", name.strip().lower()) for name in re.split(r"[,;\n]", typed)]
-    return list(dict.fromkeys([*selected, *filter(None, codes)]))[: FINDINGS_AT_MOST + 1]
+    return list(dict.fromkeys([*selected, *filter(None, codes)]))[: MAX_FINDINGS + 1]

@@ -16,11 +16,11 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from webapp.core.errors import CodedError
-from webapp.labels import exchange
+from webapp.labels import import_export
 from webapp.labels.manifests import (
     line_upload,
-    manifest_read,
-    manifest_take,
+    manifest_import,
+    manifest_parse,
     manifests_visible,
     progress_of,
 )
@@ -36,12 +36,12 @@ PROBLEMS = {
     "patient_conflict": gettext_lazy("This image is already filed under another patient."),
     "several_images": gettext_lazy("The file contains several images."),
     "no_image": gettext_lazy("The upload contains no image of its own."),
-    "said_twice": gettext_lazy("Another line labels the same image differently."),
+    "conflicting_lines": gettext_lazy("Another line labels the same image differently."),
 }
 COUNTS = {
-    "passed over": gettext_lazy("skipped (superseded)"),
-    "known": gettext_lazy("unchanged"),
-    "silent": gettext_lazy("without a finding"),
+    "skipped": gettext_lazy("skipped (superseded)"),
+    "with_findings": gettext_lazy("with findings"),
+    "no_finding": gettext_lazy("without a finding"),
 }
 
 
@@ -53,13 +53,13 @@ def transfer(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         try:
             importing = "import" in request.POST
-            report = exchange.labels_import(
+            report = import_export.labels_import(
                 site=site, actor=request.user, data=_table(request), dry_run=not importing
             )
-            context |= _report_context(report) | {"imported": importing and not report.wrongs}
+            context |= _report_context(report) | {"imported": importing and not report.error_count}
         except CodedError as error:
             context["problem"] = _problem(error)
-    context["left_out"] = exchange.labels_to_export(request.user, site)[1]
+    context["left_out"] = import_export.labels_to_export(request.user, site)[1]
     return render(request, "labels/exchange.html", context, status=400 if context["problem"] else 200)
 
 
@@ -68,9 +68,9 @@ def transfer(request: HttpRequest) -> HttpResponse:
 def export(request: HttpRequest) -> StreamingHttpResponse:
     """The site's labels as CSV."""
     site = active_site(request)
-    labels, _left_out = exchange.labels_to_export(request.user, site)
-    exchange.export_recorded(actor=request.user, site=site, count=labels.count())
-    response = StreamingHttpResponse(exchange.lines(labels), content_type="text/csv; charset=utf-8")
+    labels, _left_out = import_export.labels_to_export(request.user, site)
+    import_export.export_recorded(actor=request.user, site=site, count=labels.count())
+    response = StreamingHttpResponse(import_export.lines(labels), content_type="text/csv; charset=utf-8")
     name = f"hilum-labels-{timezone.localtime():%Y%m%d-%H%M}.csv"
     response["Content-Disposition"] = f'attachment; filename="{name}"'
     return response
@@ -85,7 +85,7 @@ def manifests(request: HttpRequest) -> HttpResponse:
         try:
             data = _table(request)
             if "import" in request.POST:
-                manifest = manifest_take(
+                manifest = manifest_import(
                     site=site,
                     actor=request.user,
                     name=request.POST.get("name", "").strip() or request.FILES["table"].name,
@@ -94,7 +94,7 @@ def manifests(request: HttpRequest) -> HttpResponse:
                 )
                 messages.success(request, _("Manifest imported."))
                 return redirect("pages:label_manifest", manifest.pk)
-            context |= _report_context(manifest_read(data)[1])
+            context |= _report_context(manifest_parse(data)[1])
         except CodedError as error:
             context["problem"] = _problem(error)
     imported = list(manifests_visible(request.user).filter(site=site)[:MAX_MANIFESTS])
@@ -136,14 +136,14 @@ def manifest_file(request: HttpRequest, manifest_id: UUID) -> JsonResponse:
     return JsonResponse({"id": str(upload.pk), "status": upload.status}, status=HTTPStatus.CREATED)
 
 
-def _report_context(report: exchange.Report) -> dict:
+def _report_context(report: import_export.ImportReport) -> dict:
     counts = [(COUNTS.get(name, name), number) for name, number in report.counts.items()]
     return {"report": report, "counts": counts}
 
 
 def _manifest_context(manifest: Manifest) -> dict:
     counts = progress_of([manifest])[manifest.pk]
-    wrong = manifest.lines.filter(status=LineStatus.WRONG)[:MAX_PROBLEMS]
+    wrong = manifest.lines.filter(status=LineStatus.FAILED)[:MAX_PROBLEMS]
     missing = manifest.lines.filter(status=LineStatus.WAITING, upload=None)
     return {
         "manifest": manifest,
@@ -168,7 +168,7 @@ def _table(request: HttpRequest) -> bytes:
     if "table" not in request.FILES:
         raise CodedError("empty_file", _("No file selected."), _("Choose a CSV file."))
     file = request.FILES["table"]
-    if file.size > exchange.BYTES_AT_MOST:
+    if file.size > import_export.MAX_BYTES:
         raise CodedError("too_large", _("The file is larger than 32 MiB."), _("Split it."))
     return file.read()
 

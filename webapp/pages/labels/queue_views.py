@@ -15,8 +15,8 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from webapp.accounts.services import can
 from webapp.core.errors import CodedError
-from webapp.labels.labelling import queue_close
-from webapp.labels.progress import disputed_items, queue_or_404, queues_visible
+from webapp.labels.annotation import queue_close
+from webapp.labels.queue_progress import disputed_items, queue_or_404, queues_visible
 from webapp.labels.queues import case_next, queue_create
 from webapp.pages.access import active_site, at_active_site, demand
 from webapp.pages.labels.context import parse_findings, queue_choices, queue_context, queue_rows

@@ -42,7 +42,7 @@ class Report:
     readings: list[Shown]
     others: str
     made_at: datetime
-    made_by: str
+    created_by: str
     synthetic: bool
     cam: dict[str, Any] | None
     cam_finding: str
@@ -74,7 +74,7 @@ def report_of(request: HttpRequest, scan: Scan) -> Report:
         readings=[r for r in _readings(scan) if not r.superseded],
         others=_others(scan),
         made_at=timezone.localtime(),
-        made_by=person_in_words(request.user),
+        created_by=person_in_words(request.user),
         synthetic=scan.synthetic,
         cam=cam,
         cam_finding=finding,

@@ -162,7 +162,7 @@ def _table(rows: list[list[Any]], widths: list[float]) -> Table:
 
 def _foot_of(report: Report) -> Any:
     made = _("Generated with Hilum by %(who)s, %(when)s") % {
-        "who": report.made_by,
+        "who": report.created_by,
         "when": f"{report.made_at:%Y-%m-%d %H:%M %Z}",
     }
 

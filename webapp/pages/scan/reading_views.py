@@ -10,7 +10,7 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
-from webapp.labels.services import reading_sign
+from webapp.labels.readings import reading_sign
 from webapp.pages.access import demand
 from webapp.pages.worklist.search import key_of
 from webapp.scans.selectors import scan_or_404

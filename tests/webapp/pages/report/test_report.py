@@ -15,7 +15,7 @@ from tests.webapp.pages.conftest import renew
 from webapp.audit.models import AuditEvent
 from webapp.core import storage
 from webapp.labels.models import Reading
-from webapp.labels.services import reading_sign
+from webapp.labels.readings import reading_sign
 
 pytestmark = pytest.mark.django_db
 

@@ -38,7 +38,7 @@ def loop(site, boss, tmp_path, case):
     active = factories.make_active(model_register(factories.artifact(tmp_path / "a", seed=1), by=boss))
     candidate = model_register(factories.artifact(tmp_path / "b", seed=2), by=boss, site=site)
     snapshot = Snapshot.objects.create(
-        site=site, slot="cxr", made_by=boss, fingerprint=factories.digest("s"), findings=["normal"],
+        site=site, slot="cxr", created_by=boss, fingerprint=factories.digest("s"), findings=["normal"],
         stored_name=f"snapshots/{case.scan.pk}.csv",
         counts={"images": 30, "patients": 20, "left_out": {"unsettled": 3}, "parts": {
             part: {"images": 10, "patients": 7, "findings": {"normal": 10}} for part in PARTS
@@ -290,7 +290,7 @@ def test_many_runs_and_snapshots_cost_as_many_queries_as_one(
         text(admin, "training")
     for number in range(5):
         snapshot = Snapshot.objects.create(
-            site=site, slot="cxr", made_by=boss, fingerprint=f"{number}", findings=[], stored_name="x",
+            site=site, slot="cxr", created_by=boss, fingerprint=f"{number}", findings=[], stored_name="x",
             counts=loop.snapshot.counts,
         )  # fmt: skip
         DataValidation.objects.create(snapshot=snapshot)

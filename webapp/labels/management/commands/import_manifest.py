@@ -1,4 +1,4 @@
-"""`manage.py import_manifest CSV --site S --by USER`: take a manifest and its images in as history."""
+"""`manage.py import_manifest CSV`: import images and labels listed in a manifest."""
 
 from __future__ import annotations
 
@@ -9,40 +9,47 @@ from pathlib import Path
 
 from django.core.management.base import BaseCommand, CommandError
 
-from webapp.accounts.management.lookup import site_of, user_named
+from webapp.accounts.management.lookup import acting_user, site_of
+from webapp.accounts.models import User
 from webapp.core.errors import CodedError
-from webapp.labels.manifests import line_upload, manifest_read, manifest_take, manifests_settle, progress_of
+from webapp.labels.manifests import (
+    line_upload,
+    manifest_import,
+    manifest_parse,
+    manifests_process,
+    progress_of,
+)
 from webapp.labels.models import LineStatus, Manifest
 
 CHUNK = 1 << 20
-LOOK_SECONDS = 1.0
-PATIENCE_SECONDS = 120.0
+POLL_SECONDS = 1.0
+TIMEOUT_SECONDS = 120.0
 
 
 class Command(BaseCommand):
     help = (
-        "Take a manifest (image,finding,patient; paths relative to it) in as history: images that are not "
-        "here yet are uploaded, and every line becomes a label. Safe to repeat."
+        "Import a manifest (CSV with image,finding,patient; image paths relative to it): uploads missing "
+        "images and creates a label for every line. Running it again changes nothing."
     )
 
-    def add_arguments(self, parser):
+    def add_arguments(self, parser) -> None:
         parser.add_argument("manifest", type=Path)
-        parser.add_argument("--site", help="slug of the site; else the user's default one")
-        parser.add_argument("--by", required=True, help="user name of the person who answers for it")
-        parser.add_argument("--name", default="", help="what the labels are signed as; else the file's name")
-        parser.add_argument("--day-zero", type=date.fromisoformat, help="date of offset_days 0")
-        parser.add_argument("--dry-run", action="store_true", help="only say what is wrong with which line")
-        parser.add_argument("--no-wait", action="store_true", help="leave the labels to the running workers")
+        parser.add_argument("--site", help="slug of the site (default: the user's default site)")
+        parser.add_argument("--by", help="user name of the importing person (default: the only one who may)")
+        parser.add_argument("--name", default="", help="name that signs the labels (default: the file's)")
+        parser.add_argument("--day-zero", type=date.fromisoformat, help="calendar date of offset_days 0")
+        parser.add_argument("--dry-run", action="store_true", help="only check the manifest")
+        parser.add_argument("--no-wait", action="store_true", help="do not wait for the images")
 
-    def handle(self, *args, manifest: Path, **options):
-        user = user_named(options["by"])
+    def handle(self, *args, manifest: Path, **options) -> None:
+        user = acting_user(options["by"], "label.manage")
         site = site_of(user, options["site"])
         try:
             data = manifest.read_bytes()
-            self._check(manifest, data)
+            lines = self._check(manifest, data)
             if options["dry_run"]:
                 return
-            taken = manifest_take(
+            imported = manifest_import(
                 site=site,
                 actor=user,
                 name=options["name"] or manifest.name,
@@ -50,32 +57,31 @@ class Command(BaseCommand):
                 day_zero=options["day_zero"],
             )
         except OSError as error:
-            raise CommandError(f"{manifest} cannot be read: {error.strerror}.") from error
+            raise CommandError(f"Cannot read {manifest}: {error.strerror}.") from error
         except CodedError as error:
             raise CommandError(f"{error.message} {error.remedy}") from error
-        self._upload(taken, user, manifest, data)
+        # A site that keeps no identity does not store the paths.
+        self._upload(imported, user, {line["number"]: manifest.parent / line["image"] for line in lines})
         if not options["no_wait"]:
-            self._wait(taken)
-        self._tell(taken)
+            self._wait(imported)
+        self._report(imported)
 
-    def _check(self, manifest: Path, data: bytes) -> None:
-        lines, report = manifest_read(data)
+    def _check(self, manifest: Path, data: bytes) -> list[dict]:
+        lines, report = manifest_parse(data)
         for line in lines:
             if not (manifest.parent / line["image"]).is_file():
-                report.is_wrong(line["number"], f"there is no file {line['image']}")
-        for number, words in report.wrong:
-            self.stderr.write(f"line {number}: {words}")
-        if report.wrongs:
-            raise CommandError(f"{report.wrongs} of {len(lines)} lines are wrong; nothing was done.")
-        counts = ", ".join(f"{n} {what}" for what, n in report.counts.items())
+                report.add_error(line["number"], f"file not found: {line['image']}")
+        for number, message in report.errors:
+            self.stderr.write(f"line {number}: {message}")
+        if report.error_count:
+            raise CommandError(f"{report.error_count} invalid lines; nothing was imported.")
+        counts = ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in report.counts.items())
         self.stdout.write(f"{len(lines)} lines: {counts}.")
+        return lines
 
-    def _upload(self, taken: Manifest, user, manifest: Path, data: bytes) -> None:
-        # The images' names as the file says them: a site without identity keeps none.
-        paths = {line["number"]: manifest.parent / line["image"] for line in manifest_read(data)[0]}
-        waiting = list(
-            taken.lines.filter(label=None).exclude(status=LineStatus.SILENT).select_related("manifest__site")
-        )
+    def _upload(self, imported: Manifest, user: User, paths: dict[int, Path]) -> None:
+        missing = imported.lines.filter(label=None).exclude(status=LineStatus.NO_FINDING)
+        waiting = list(missing.select_related("manifest__site"))
         for done, line in enumerate(waiting, 1):
             path = paths[line.number]
             try:
@@ -83,26 +89,26 @@ class Command(BaseCommand):
             except CodedError as error:
                 self.stderr.write(f"line {line.number}: {error.message}")
             if done % 100 == 0 or done == len(waiting):
-                self.stdout.write(f"{done} of {len(waiting)} handed in")
+                self.stdout.write(f"{done} of {len(waiting)} images uploaded")
 
-    def _wait(self, taken: Manifest) -> None:
-        """Until every image is read, or nothing has moved for a while."""
-        moved = time.monotonic()
-        while time.monotonic() - moved < PATIENCE_SECONDS:
-            if manifests_settle(Manifest.objects.filter(pk=taken.pk)):
-                moved = time.monotonic()
-            if not taken.lines.filter(status=LineStatus.WAITING).exists():
+    def _wait(self, imported: Manifest) -> None:
+        """Until every image is processed, or nothing has changed for a while."""
+        changed = time.monotonic()
+        while time.monotonic() - changed < TIMEOUT_SECONDS:
+            if manifests_process(Manifest.objects.filter(pk=imported.pk)):
+                changed = time.monotonic()
+            if not imported.lines.filter(status=LineStatus.WAITING).exists():
                 return
-            time.sleep(LOOK_SECONDS)
-        self.stderr.write("Some images still wait to be read; the running workers will label them.")
+            time.sleep(POLL_SECONDS)
+        self.stderr.write("Some images are still queued; they are labelled once they are processed.")
 
-    def _tell(self, taken: Manifest) -> None:
-        for line in taken.lines.filter(status=LineStatus.WRONG):
+    def _report(self, imported: Manifest) -> None:
+        for line in imported.lines.filter(status=LineStatus.FAILED):
             self.stderr.write(f"line {line.number}: {line.problem}")
-        counts = progress_of([taken])[taken.pk]
+        counts = progress_of([imported])[imported.pk]
         self.stdout.write(
-            f"{counts['labelled']} labelled, {counts['silent']} without a finding, {counts['wrong']} wrong, "
-            f"{counts['waiting']} waiting."
+            f"{counts['labelled']} labelled, {counts['no_finding']} without a finding, "
+            f"{counts['failed']} failed, {counts['waiting']} waiting."
         )
 
 

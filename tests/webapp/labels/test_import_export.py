@@ -10,10 +10,10 @@ import pytest
 from tests import factories
 from webapp.audit.models import AuditEvent
 from webapp.core.errors import CodedError
-from webapp.labels.exchange import COLUMNS, labels_import, labels_to_export, lines
-from webapp.labels.labelling import Said, case_label, label_add
+from webapp.labels.annotation import LabelContent, case_label, label_add
+from webapp.labels.import_export import COLUMNS, labels_import, labels_to_export, lines
 from webapp.labels.models import Label
-from webapp.labels.selectors import reference_labels
+from webapp.labels.selectors import ground_truth
 
 pytestmark = pytest.mark.django_db
 
@@ -42,7 +42,7 @@ def csv_of(*rows: dict[str, object], head=("sha256", "reader", "present", "absen
 
 def test_a_label_is_one_line_without_a_patients_name(scan, owner, boss, site):
     box = {"finding": "pneumonia", "x": 1, "y": 2, "width": 30, "height": 40}
-    said = Said(
+    said = LabelContent(
         {"pneumonia": "present", "normal": "absent", "covid19": "absent"}, 2, [box], '=HYPERLINK("x")'
     )
     label = label_add(scan=scan, reader=owner, said=said, blind=True)
@@ -66,10 +66,10 @@ def test_what_a_queue_may_still_ask_the_person_for_is_left_out_and_counted(
     queue, owner, teammate, boss, site
 ):
     item = queue.items.get(position=1)
-    case_label(item=item, reader=owner, said=Said({"pneumonia": "present"}))
+    case_label(item=item, reader=owner, said=LabelContent({"pneumonia": "present"}))
     told, left = labels_to_export(boss, site)
     assert (told.count(), left) == (0, 1)
-    case_label(item=item, reader=teammate, said=Said({"pneumonia": "present"}))
+    case_label(item=item, reader=teammate, said=LabelContent({"pneumonia": "present"}))
     told, left = labels_to_export(boss, site)
     assert (told.count(), left) == (2, 0)
 
@@ -78,22 +78,25 @@ def test_what_was_exported_comes_in_elsewhere_and_again_without_change(
     scan, owner, boss, site, other_site, person
 ):
     box = {"finding": "pneumonia", "x": 1.5, "y": 2, "width": 30, "height": 40}
-    first = label_add(scan=scan, reader=owner, said=Said({"pneumonia": "absent"}, comment="-1"))
+    first = label_add(scan=scan, reader=owner, said=LabelContent({"pneumonia": "absent"}, comment="-1"))
     label_add(
-        scan=scan, reader=owner, said=Said({"pneumonia": "present"}, 3, [box], "+ left"), after=first.pk
+        scan=scan,
+        reader=owner,
+        said=LabelContent({"pneumonia": "present"}, 3, [box], "+ left"),
+        after=first.pk,
     )
     data = exported(boss, site).encode()
-    assert labels_import(site=site, actor=boss, data=data).counts == {"known": 2}
+    assert labels_import(site=site, actor=boss, data=data).counts == {"unchanged": 2}
     assert Label.objects.count() == 2
 
     same = factories.ScanFactory(site=other_site, upload__sha256=scan.upload.sha256)
     chief = person("chief", role="admin", site=other_site)
-    assert labels_import(site=other_site, actor=chief, data=data).counts == {"passed over": 1, "new": 1}
+    assert labels_import(site=other_site, actor=chief, data=data).counts == {"skipped": 1, "new": 1}
     label = Label.objects.get(site=other_site)
     assert (label.scan, label.source, label.signed_as, label.reader) == (same, "import", "owner", chief)
     assert (label.comment, label.confidence, label.regions[0]["x"]) == ("+ left", 3, 1.5)
-    assert labels_import(site=other_site, actor=chief, data=data).counts == {"passed over": 1, "known": 1}
-    assert reference_labels(site=other_site) == {same.pk: {"pneumonia": "present"}}
+    assert labels_import(site=other_site, actor=chief, data=data).counts == {"skipped": 1, "unchanged": 1}
+    assert ground_truth(site=other_site) == {same.pk: {"pneumonia": "present"}}
 
 
 def test_another_word_of_the_same_reader_supersedes_the_earlier_one(scan, boss, site):
@@ -118,16 +121,16 @@ def test_a_dry_run_says_per_line_what_is_wrong_and_does_nothing(scan, boss, site
         good | {"reader": "E", "present": "normal|pneumonia"},
         good | {"reader": "F", "confidence": "9"},
         good | {"reader": "G", "regions": "[1]"},
-        good | {"reader": "H", "bad_image": "perhaps"},
+        good | {"reader": "H", "unusable": "perhaps"},
         good | {"reader": "I", "present": ""},
         good | {"present": "", "absent": "pneumonia"},
     ]
     for dry_run in (True, False):
         report = labels_import(site=site, actor=boss, data=csv_of(good, *wrong), dry_run=dry_run)
-        assert [number for number, _ in report.wrong] == list(range(3, 13))
-        assert (report.wrongs, report.counts["new"]) == (10, 1)
-    assert "No image of this site" in report.wrong[0][1]
-    assert "pneumonia is said to be present and absent" in report.wrong[2][1]
+        assert [number for number, _ in report.errors] == list(range(3, 13))
+        assert (report.error_count, report.counts["new"]) == (10, 1)
+    assert "No image of this site" in report.errors[0][1]
+    assert "pneumonia is said to be present and absent" in report.errors[2][1]
     assert not Label.objects.exists(), "all or nothing"
     assert not AuditEvent.objects.filter(action="labels.imported").exists()
     assert labels_import(site=site, actor=boss, data=csv_of(good), dry_run=True).counts == {"new": 1}

@@ -19,9 +19,10 @@ from webapp.analysis.models import Analysis, AnalysisStatus
 from webapp.analysis.state import current_analysis
 from webapp.audit.services import record
 from webapp.core.errors import CodedError
-from webapp.labels.ground_truth import words_of
+from webapp.labels.ground_truth import assessments_of
 from webapp.labels.models import (
-    COMMENT_AT_MOST,
+    MAX_COMMENT_LENGTH,
+    Assessment,
     ItemStatus,
     Label,
     LabelQueue,
@@ -29,26 +30,25 @@ from webapp.labels.models import (
     QueueClaim,
     QueueItem,
     Reading,
-    Stated,
 )
 from webapp.labels.queues import FINDING
 from webapp.scans.models import Scan
 
-REGIONS_AT_MOST = 20
-FINDINGS_IN_A_LABEL = 40
+MAX_REGIONS = 20
+MAX_LABEL_FINDINGS = 40
 BOX = ("x", "y", "width", "height")
 
 
 @dataclass(frozen=True)
-class Said:
+class LabelContent:
     """What a label states; see `models.Label` for the fields."""
 
     findings: Mapping[str, str]
     confidence: int | None = None
     regions: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
     comment: str = ""
-    cannot_tell: bool = False
-    bad_image: bool = False
+    indeterminate: bool = False
+    unusable: bool = False
 
     @property
     def columns(self) -> dict[str, Any]:
@@ -59,7 +59,7 @@ class Said:
 
 
 @transaction.atomic
-def case_label(*, item: QueueItem, reader: User, said: Said, after: uuid.UUID | None = None) -> Label:
+def case_label(*, item: QueueItem, reader: User, said: LabelContent, after: uuid.UUID | None = None) -> Label:
     """Commit the reader's label of a case: first blind; then, `after` naming it, the one given in knowledge.
 
     The same sent again is the label that is there already, so a lost answer can be asked for anew. Raises
@@ -72,10 +72,10 @@ def case_label(*, item: QueueItem, reader: User, said: Said, after: uuid.UUID | 
     )
     queue = item.queue
     _demand(reader, Permission.SCAN_LABEL, queue.site)
-    asked = {finding: said.findings.get(finding, Stated.UNREAD.value) for finding in queue.findings}
+    asked = {finding: said.findings.get(finding, Assessment.UNREAD.value) for finding in queue.findings}
     if strange := set(said.findings) - set(asked):
         raise _invalid("findings", f"This queue does not ask for {', '.join(sorted(map(str, strange)))}.")
-    said = Said(**{**asdict(said), "findings": asked})
+    said = LabelContent(**{**asdict(said), "findings": asked})
     check(said, item.scan)
     earlier = own_label(item, reader)
     if earlier and _same(earlier, said, after):
@@ -86,8 +86,8 @@ def case_label(*, item: QueueItem, reader: User, said: Said, after: uuid.UUID | 
         raise CodedError("conflict", "This queue was closed meanwhile.", "Nothing more is taken in it.")
     # Who has signed a reading of it has seen what Hilum said of it.
     blind = earlier is None and not Reading.objects.filter(reader=reader, scans=item.scan).exists()
-    seen = None if blind else answer_of(item.scan)
-    label = _add(item.scan, reader, said, queue=queue, blind=blind, seen=seen, supersedes=earlier)
+    shown = None if blind else finished_analysis(item.scan)
+    label = _add(item.scan, reader, said, queue=queue, blind=blind, shown_analysis=shown, supersedes=earlier)
     QueueClaim.objects.filter(item=item, reader=reader).delete()
     renew(item)
     return label
@@ -95,7 +95,7 @@ def case_label(*, item: QueueItem, reader: User, said: Said, after: uuid.UUID | 
 
 @transaction.atomic
 def label_add(
-    *, scan: Scan, reader: User, said: Said, blind: bool = False, after: uuid.UUID | None = None
+    *, scan: Scan, reader: User, said: LabelContent, blind: bool = False, after: uuid.UUID | None = None
 ) -> Label:
     """Label a scan outside of any queue; `after` names the reader's own one that this supersedes.
 
@@ -112,13 +112,13 @@ def label_add(
     if (earlier.pk if earlier else None) != after:
         raise CodedError("conflict", "You have labelled this image meanwhile.")
     blind = blind and not Reading.objects.filter(reader=reader, scans=scan).exists()
-    seen = None if blind else answer_of(scan)
-    return _add(scan, reader, said, blind=blind, seen=seen, supersedes=earlier)
+    shown = None if blind else finished_analysis(scan)
+    return _add(scan, reader, said, blind=blind, shown_analysis=shown, supersedes=earlier)
 
 
 @transaction.atomic
 def adjudicate(
-    *, item: QueueItem, actor: User, said: Said, reason: str, after: uuid.UUID | None = None
+    *, item: QueueItem, actor: User, said: LabelContent, reason: str, after: uuid.UUID | None = None
 ) -> Label:
     """Decide what an image of a queue shows, over what its readers said; `after` names the last decision.
 
@@ -139,7 +139,7 @@ def adjudicate(
         raise _invalid("reason", "A reason has at most 500 characters.")
     if set(said.findings) != set(queue.findings):
         raise _invalid("findings", "Decide each finding of the queue; what cannot be told is uncertain.")
-    if Stated.UNREAD in said.findings.values():
+    if Assessment.UNREAD in said.findings.values():
         raise _invalid("findings", "A decision leaves no finding unread.")
     check(said, item.scan)
     if item.status == ItemStatus.WAITING and queue.closed_at is None:
@@ -186,7 +186,7 @@ def own_label(item: QueueItem, reader: User) -> Label | None:
     return mine.filter(source=LabelSource.READER, superseded_by=None).first()
 
 
-def answer_of(scan: Scan) -> Analysis | None:
+def finished_analysis(scan: Scan) -> Analysis | None:
     """What a model says of the scan now, None without a finished answer."""
     analysis = current_analysis(scan.analyses.select_related("model_version"))
     return analysis if analysis and analysis.status == AnalysisStatus.DONE else None
@@ -202,37 +202,37 @@ def renew(item: QueueItem) -> None:
     item.done = len({label.reader_id for label in labels})
     enough = 1 if item.queue.closed_at else item.queue.readers
     if item.done >= enough and item.status != ItemStatus.SETTLED:
-        different = {tuple(sorted(words_of(label).items())) for label in labels}
+        different = {tuple(sorted(assessments_of(label).items())) for label in labels}
         item.status = ItemStatus.AGREED if len(different) == 1 else ItemStatus.DISPUTED
     item.save(update_fields=["done", "status"])
 
 
-def check(said: Said, scan: Scan) -> None:
+def check(said: LabelContent, scan: Scan) -> None:
     """Raise CodedError `invalid`, naming the field, for what a label of the scan cannot state."""
     words = dict(said.findings)
     check_findings(words)
-    if set(words.values()) == {Stated.UNREAD} and not (said.cannot_tell or said.bad_image):
+    if set(words.values()) == {Assessment.UNREAD} and not (said.indeterminate or said.unusable):
         raise _invalid("findings", "Nothing is stated: say it of a finding, or cannot tell, or bad image.")
     if said.confidence not in (None, 1, 2, 3):
         raise _invalid("confidence", "Confidence is 1 (low), 2 or 3 (high).")
-    if len(said.comment) > COMMENT_AT_MOST or "\x00" in said.comment:
-        raise _invalid("comment", f"A comment has at most {COMMENT_AT_MOST} characters.")
-    if len(said.regions) > REGIONS_AT_MOST:
-        raise _invalid("regions", f"At most {REGIONS_AT_MOST} boxes.")
+    if len(said.comment) > MAX_COMMENT_LENGTH or "\x00" in said.comment:
+        raise _invalid("comment", f"A comment has at most {MAX_COMMENT_LENGTH} characters.")
+    if len(said.regions) > MAX_REGIONS:
+        raise _invalid("regions", f"At most {MAX_REGIONS} boxes.")
     for region in said.regions:
         _check_box(region, words, scan)
 
 
 def check_findings(words: Mapping[str, str]) -> None:
     """Raise CodedError `invalid` for findings that no label can state, or that contradict each other."""
-    if not 0 < len(words) <= FINDINGS_IN_A_LABEL:
+    if not 0 < len(words) <= MAX_LABEL_FINDINGS:
         raise _invalid("findings", "A label states something of at least one finding.")
     for finding, word in words.items():
         if not isinstance(finding, str) or not FINDING.fullmatch(finding):
             raise _invalid("findings", "A finding is written in small letters, digits and _.")
-        if word not in Stated.values:
-            raise _invalid("findings", f"{finding} is one of {', '.join(Stated)}.")
-    present = {finding for finding, word in words.items() if word == Stated.PRESENT}
+        if word not in Assessment.values:
+            raise _invalid("findings", f"{finding} is one of {', '.join(Assessment)}.")
+    present = {finding for finding, word in words.items() if word == Assessment.PRESENT}
     if NORMAL in present and len(present) > 1:
         raise _invalid("findings", "Normal and another finding contradict each other.")
 
@@ -245,11 +245,11 @@ def _check_box(region: Mapping[str, Any], words: Mapping[str, str], scan: Scan) 
     inside = x >= 0 and y >= 0 and x + width <= scan.columns + 0.1 and y + height <= scan.rows + 0.1
     if not inside or width < 1 or height < 1:
         raise _invalid("regions", "A box lies inside the image and is at least a pixel wide and high.")
-    if words.get(str(region.get("finding"))) not in (Stated.PRESENT, Stated.UNCERTAIN):
+    if words.get(str(region.get("finding"))) not in (Assessment.PRESENT, Assessment.UNCERTAIN):
         raise _invalid("regions", "A box belongs to a finding that is present or uncertain.")
 
 
-def _add(scan: Scan, reader: User, said: Said, *, blind: bool = True, **columns: Any) -> Label:
+def _add(scan: Scan, reader: User, said: LabelContent, *, blind: bool = True, **columns: Any) -> Label:
     label = Label(
         site=scan.site,
         scan=scan,
@@ -267,12 +267,12 @@ def _add(scan: Scan, reader: User, said: Said, *, blind: bool = True, **columns:
         "blind": blind,
         "supersedes": str(label.supersedes_id) if label.supersedes_id else None,
     }
-    action = "label.adjudicated" if decided else "label.given"
+    action = "label.adjudicated" if decided else "label.created"
     record(actor=reader, site=scan.site, action=action, subject=label, detail=detail)
     return label
 
 
-def _same(earlier: Label, said: Said, after: uuid.UUID | None) -> bool:
+def _same(earlier: Label, said: LabelContent, after: uuid.UUID | None) -> bool:
     """Whether this is what was committed last, sent once more."""
     return earlier.supersedes_id == after and all(
         getattr(earlier, name) == value for name, value in said.columns.items()

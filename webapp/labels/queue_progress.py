@@ -16,8 +16,8 @@ from webapp.accounts.models import User
 from webapp.accounts.services import for_sites
 from webapp.core.errors import CodedError
 from webapp.labels.agreement import Kappa, cohen, fleiss
-from webapp.labels.ground_truth import words_of
-from webapp.labels.models import ItemStatus, Label, LabelQueue, LabelSource, QueueItem, Stated
+from webapp.labels.ground_truth import assessments_of
+from webapp.labels.models import Assessment, ItemStatus, Label, LabelQueue, LabelSource, QueueItem
 
 PERMISSION = "scan.label"
 
@@ -47,7 +47,7 @@ def queues_visible(user: User) -> QuerySet[LabelQueue]:
         "images": Count("items"),
         **{status: Count("items", filter=Q(items__status=status)) for status in ItemStatus.values},
     }
-    visible = for_sites(LabelQueue.objects.select_related("site", "made_by"), user, PERMISSION)
+    visible = for_sites(LabelQueue.objects.select_related("site", "created_by"), user, PERMISSION)
     return visible.annotate(**counts).order_by("-created_at", "-pk")
 
 
@@ -160,8 +160,8 @@ def _pairs(
 
 def _words(finding: str, labels: Iterable[Label]) -> dict[Any, str]:
     """What each reader said of the finding, where they read it."""
-    said = {label.reader_id: words_of(label).get(finding, Stated.UNREAD) for label in labels}
-    return {reader: word for reader, word in said.items() if word != Stated.UNREAD}
+    said = {label.reader_id: assessments_of(label).get(finding, Assessment.UNREAD) for label in labels}
+    return {reader: word for reader, word in said.items() if word != Assessment.UNREAD}
 
 
 def _or_404(rows: QuerySet) -> Any:

@@ -7,7 +7,7 @@ from django.db import DatabaseError, IntegrityError, connection, transaction
 
 from tests import factories
 from webapp.labels.models import Label, LabelSource
-from webapp.labels.selectors import imported_facts, reference_labels
+from webapp.labels.selectors import ground_truth, imported_facts
 
 pytestmark = pytest.mark.django_db
 
@@ -25,7 +25,7 @@ def say(scan):
 
     def label(reader, *, over=None, queue=None, source="reader", **rest):
         columns = {
-            k: rest.pop(k) for k in ("cannot_tell", "bad_image", "blind", "facts", "signed_as") if k in rest
+            k: rest.pop(k) for k in ("indeterminate", "unusable", "blind", "facts", "signed_as") if k in rest
         }
         return factories.LabelFactory(
             scan=scan,
@@ -42,7 +42,7 @@ def say(scan):
 
 
 def reference(scan, **options):
-    return reference_labels(site=scan.site, **options).get(scan.pk)
+    return ground_truth(site=scan.site, **options).get(scan.pk)
 
 
 def test_what_all_readers_say_is_the_reference(scan, say, owner, teammate):
@@ -65,7 +65,7 @@ def test_what_nobody_was_asked_for_is_not_there_and_not_absent(scan, say, owner,
     assert "normal" not in reference(scan)
 
 
-@pytest.mark.parametrize("mark", ["cannot_tell", "bad_image"])
+@pytest.mark.parametrize("mark", ["indeterminate", "unusable"])
 def test_a_reader_who_cannot_tell_leaves_it_unknown(scan, say, owner, teammate, mark):
     say(owner, pneumonia=PRESENT)
     say(teammate, pneumonia=PRESENT, **{mark: True})
@@ -118,16 +118,16 @@ def test_an_imported_label_is_that_of_whom_the_file_names(scan, say, owner):
 def test_only_the_site_s_own_and_the_named_scans_are_told(scan, say, owner, other_site):
     say(owner, pneumonia=PRESENT)
     elsewhere = factories.LabelFactory(scan__site=other_site)
-    assert set(reference_labels(site=scan.site)) == {scan.pk}
-    assert set(reference_labels(site=other_site)) == {elsewhere.scan_id}
-    assert reference_labels(site=scan.site, scans=[elsewhere.scan_id]) == {}
+    assert set(ground_truth(site=scan.site)) == {scan.pk}
+    assert set(ground_truth(site=other_site)) == {elsewhere.scan_id}
+    assert ground_truth(site=scan.site, scans=[elsewhere.scan_id]) == {}
 
 
 def test_a_hundred_scans_cost_two_questions(site, owner, django_assert_num_queries):
     for scan in factories.ScanFactory.create_batch(5, site=site):
         factories.LabelFactory(scan=scan, reader=owner)
     with django_assert_num_queries(2):
-        assert len(reference_labels(site=site)) == 5
+        assert len(ground_truth(site=site)) == 5
 
 
 @pytest.mark.parametrize("act", ["UPDATE labels_label SET comment = 'other'", "DELETE FROM labels_label"])

@@ -21,9 +21,9 @@ from webapp.accounts.services import can
 from webapp.audit.services import record
 from webapp.core.errors import CodedError
 from webapp.core.spreadsheets import MARK, line, unguarded
-from webapp.labels.labelling import Said, check, name_of
-from webapp.labels.models import Label, LabelSource, Stated
-from webapp.labels.progress import labels_visible
+from webapp.labels.annotation import LabelContent, check, name_of
+from webapp.labels.models import Assessment, Label, LabelSource
+from webapp.labels.queue_progress import labels_visible
 from webapp.scans.models import Scan
 
 COLUMNS = (
@@ -33,38 +33,38 @@ COLUMNS = (
     "reader",
     "source",
     "queue",
-    "given_at",
+    "created_at",
     "blind",
-    *Stated.values,
+    *Assessment.values,
     "confidence",
-    "cannot_tell",
-    "bad_image",
+    "indeterminate",
+    "unusable",
     "regions",
     "comment",
     "reason",
-    "in_force",
+    "current",
     "notice",
 )
-BYTES_AT_MOST = 32 * 1024 * 1024
-TOLD_AT_MOST = 200
+MAX_BYTES = 32 * 1024 * 1024
+MAX_REPORTED = 200
 TRUTHS = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False, "": False}
 
 
 @dataclass
-class Report:
+class ImportReport:
     """What an import does, or would do: how many lines are new, changed, known, passed over; what is wrong.
 
-    `wrong`: (line of the file, what is wrong with it), the first of them; `wrongs` counts all.
+    `wrong`: (line of the file, what is wrong with it), the first of them; `error_count` counts all.
     """
 
     counts: Counter[str] = field(default_factory=Counter)
-    wrong: list[tuple[int, str]] = field(default_factory=list)
-    wrongs: int = 0
+    errors: list[tuple[int, str]] = field(default_factory=list)
+    error_count: int = 0
 
-    def is_wrong(self, number: int, words: str) -> None:
-        self.wrongs += 1
-        if len(self.wrong) < TOLD_AT_MOST:
-            self.wrong.append((number, words))
+    def add_error(self, number: int, words: str) -> None:
+        self.error_count += 1
+        if len(self.errors) < MAX_REPORTED:
+            self.errors.append((number, words))
 
 
 def labels_to_export(user: User, site: Site) -> tuple[QuerySet[Label], int]:
@@ -91,7 +91,7 @@ def export_recorded(*, actor: User, site: Site, count: int) -> None:
 
 def table_of(data: bytes, required: Iterable[str]) -> list[dict[str, str]]:
     """The lines of a CSV (comma or semicolon) by column; raises CodedError `invalid` for what is none."""
-    if len(data) > BYTES_AT_MOST:
+    if len(data) > MAX_BYTES:
         raise CodedError("too_large", "The table is larger than is accepted.", "Split it.")
     try:
         text = data.decode("utf-8-sig")
@@ -118,7 +118,7 @@ def table_of(data: bytes, required: Iterable[str]) -> list[dict[str, str]]:
     ]
 
 
-def labels_import(*, site: Site, actor: User, data: bytes, dry_run: bool = False) -> Report:
+def labels_import(*, site: Site, actor: User, data: bytes, dry_run: bool = False) -> ImportReport:
     """Take labels in, all or none; a line names its scan by `scan` or `sha256` (of the uploaded file).
 
     A line that says what is known already changes nothing; another word of the same `reader` supersedes
@@ -129,7 +129,7 @@ def labels_import(*, site: Site, actor: User, data: bytes, dry_run: bool = False
     rows = table_of(data, ())
     with transaction.atomic():
         report, fresh = _planned(site, actor, rows)
-        if dry_run or report.wrongs or not fresh:
+        if dry_run or report.error_count or not fresh:
             return report
         Label.objects.bulk_create(fresh, batch_size=500)
         detail = {"new": report.counts["new"], "changed": report.counts["changed"]}
@@ -137,9 +137,9 @@ def labels_import(*, site: Site, actor: User, data: bytes, dry_run: bool = False
     return report
 
 
-def _planned(site: Site, actor: User, rows: list[dict[str, str]]) -> tuple[Report, list[Label]]:
+def _planned(site: Site, actor: User, rows: list[dict[str, str]]) -> tuple[ImportReport, list[Label]]:
     """What the lines come to, and the labels to be added."""
-    report, scans, fresh = Report(), _scans(site, rows), []
+    report, scans, fresh = ImportReport(), _scans(site, rows), []
     inside = Label.objects.filter(site=site, scan__in={scan.pk for scan in scans.values()})
     known = set(map(str, inside.values_list("pk", flat=True)))
     last = {
@@ -147,21 +147,21 @@ def _planned(site: Site, actor: User, rows: list[dict[str, str]]) -> tuple[Repor
         for label in inside.filter(source=LabelSource.IMPORT, superseded_by=None)
     }
     for number, row in enumerate(rows, 2):
-        if row.get("label") in known or row.get("in_force", "yes") == "no":
-            report.counts["known" if row.get("label") in known else "passed over"] += 1
+        if row.get("label") in known or row.get("current", "yes") == "no":
+            report.counts["unchanged" if row.get("label") in known else "skipped"] += 1
             continue
         try:
             label = _label(site, actor, row, scans)
         except CodedError as error:
-            report.is_wrong(number, error.message)
+            report.add_error(number, error.message)
             continue
         key = (label.scan_id, label.signed_as)
         earlier = last.get(key)
         if earlier and _said(earlier) == _said(label):
-            report.counts["known"] += 1
+            report.counts["unchanged"] += 1
             continue
         if earlier and earlier._state.adding:
-            report.is_wrong(number, "Another line says otherwise of the same image for the same reader.")
+            report.add_error(number, "Another line says otherwise of the same image for the same reader.")
             continue
         label.supersedes, last[key] = earlier, label
         report.counts["changed" if earlier else "new"] += 1
@@ -189,18 +189,18 @@ def _label(site: Site, actor: User, row: Mapping[str, str], scans: Mapping[str, 
     if scan is None:
         raise CodedError("invalid", "No image of this site is named by scan or sha256.")
     words: dict[str, str] = {}
-    for word in Stated.values:
+    for word in Assessment.values:
         for finding in filter(None, (part.strip() for part in row.get(word, "").split("|"))):
             if finding in words:
                 raise CodedError("invalid", f"{finding} is said to be {words[finding]} and {word}.")
             words[finding] = word
-    said = Said(
+    said = LabelContent(
         findings=words,
         confidence=_confidence(row.get("confidence", "")),
         regions=_regions(row.get("regions", "")),
         comment=row.get("comment", ""),
-        cannot_tell=_truth(row, "cannot_tell"),
-        bad_image=_truth(row, "bad_image"),
+        indeterminate=_truth(row, "indeterminate"),
+        unusable=_truth(row, "unusable"),
     )
     check(said, scan)
     signed_as = " ".join(row.get("reader", "").split()) or name_of(actor)
@@ -223,8 +223,8 @@ def _said(label: Label) -> tuple[Any, ...]:
         label.confidence,
         label.regions,
         label.comment,
-        label.cannot_tell,
-        label.bad_image,
+        label.indeterminate,
+        label.unusable,
     )
 
 
@@ -253,7 +253,8 @@ def _truth(row: Mapping[str, str], name: str, *, default: bool = False) -> bool:
 
 def _cells(label: Label) -> Iterable[object]:
     by_word = {
-        word: "|".join(sorted(f for f, w in label.findings.items() if w == word)) for word in Stated.values
+        word: "|".join(sorted(f for f, w in label.findings.items() if w == word))
+        for word in Assessment.values
     }
     return (
         label.pk,
@@ -266,8 +267,8 @@ def _cells(label: Label) -> Iterable[object]:
         "yes" if label.blind else "no",
         *by_word.values(),
         label.confidence,
-        "yes" if label.cannot_tell else "no",
-        "yes" if label.bad_image else "no",
+        "yes" if label.indeterminate else "no",
+        "yes" if label.unusable else "no",
         json.dumps(label.regions) if label.regions else "",
         label.comment,
         label.reason,

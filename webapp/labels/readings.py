@@ -22,7 +22,7 @@ from webapp.labels.models import Reading, ReadScan
 from webapp.labels.selectors import ALONE, OTHER, analyses_of, offered, own_reading
 from webapp.scans.models import Scan, Study
 
-COMMENT_AT_MOST = 2000
+MAX_COMMENT_LENGTH = 2000
 
 
 @transaction.atomic
@@ -95,8 +95,8 @@ def _check(findings: Sequence[str], comment: str, may_be: Sequence[str]) -> None
         )
     if OTHER in chosen and not comment:
         raise CodedError("invalid", "What else was found is not said.", "Say it in the comment.")
-    if len(comment) > COMMENT_AT_MOST or "\x00" in comment:
-        raise CodedError("invalid", f"A comment has at most {COMMENT_AT_MOST} characters.", "Shorten it.")
+    if len(comment) > MAX_COMMENT_LENGTH or "\x00" in comment:
+        raise CodedError("invalid", f"A comment has at most {MAX_COMMENT_LENGTH} characters.", "Shorten it.")
 
 
 def _seen(scan: Scan, analyses: Sequence[Any]) -> dict[str, Any]:

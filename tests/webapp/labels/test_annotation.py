@@ -7,17 +7,23 @@ import pytest
 from tests import factories
 from webapp.audit.models import AuditEvent
 from webapp.core.errors import CodedError
-from webapp.labels.labelling import Said, adjudicate, case_label, label_add, own_label
+from webapp.labels.annotation import LabelContent, adjudicate, case_label, label_add, own_label
 from webapp.labels.models import Label, QueueItem
-from webapp.labels.progress import agreement_of, disputed_items, labels_visible, queues_visible, readers_of
+from webapp.labels.queue_progress import (
+    agreement_of,
+    disputed_items,
+    labels_visible,
+    queues_visible,
+    readers_of,
+)
 from webapp.labels.queues import case_next
-from webapp.labels.selectors import reference_labels
-from webapp.labels.services import reading_sign
+from webapp.labels.readings import reading_sign
+from webapp.labels.selectors import ground_truth
 
 pytestmark = pytest.mark.django_db
 
-SICK = Said({"normal": "absent", "pneumonia": "present"}, confidence=2)
-WELL = Said({"normal": "present", "pneumonia": "absent"}, confidence=3)
+SICK = LabelContent({"normal": "absent", "pneumonia": "present"}, confidence=2)
+WELL = LabelContent({"normal": "present", "pneumonia": "absent"}, confidence=3)
 
 
 @pytest.fixture
@@ -32,11 +38,11 @@ def analysis(item):
 
 def test_the_first_label_is_blind_and_the_change_of_mind_names_what_was_shown(item, owner, analysis):
     first = case_label(item=item, reader=owner, said=WELL)
-    assert (first.blind, first.seen, first.supersedes) == (True, None, None)
+    assert (first.blind, first.shown_analysis, first.supersedes) == (True, None, None)
     second = case_label(item=item, reader=owner, said=SICK, after=first.pk)
-    assert (second.blind, second.seen, second.supersedes) == (False, analysis, first)
+    assert (second.blind, second.shown_analysis, second.supersedes) == (False, analysis, first)
     assert own_label(item, owner) == second
-    events = AuditEvent.objects.filter(action="label.given").order_by("created_at")
+    events = AuditEvent.objects.filter(action="label.created").order_by("created_at")
     assert [event.detail["blind"] for event in events] == [True, False]
     assert events[0].detail["scan"] == str(item.scan_id)
 
@@ -54,26 +60,26 @@ def test_a_lost_answer_is_asked_for_again_and_nothing_is_given_twice(item, owner
 def test_who_signed_a_reading_of_it_is_not_blind(item, owner, analysis):
     reading_sign(study=item.scan.study, actor=owner, findings=["normal"])
     label = case_label(item=item, reader=owner, said=SICK)
-    assert (label.blind, label.seen) == (False, analysis)
+    assert (label.blind, label.shown_analysis) == (False, analysis)
 
 
 def test_what_was_asked_and_not_said_is_unread(item, owner):
-    label = case_label(item=item, reader=owner, said=Said({"pneumonia": "present"}))
+    label = case_label(item=item, reader=owner, said=LabelContent({"pneumonia": "present"}))
     assert label.findings == {"normal": "unread", "pneumonia": "present"}
 
 
 def test_boxes_comment_and_marks_are_kept(item, owner):
     box = {"finding": "pneumonia", "x": 10.04, "y": 20, "width": 100, "height": 60}
-    said = Said(
+    said = LabelContent(
         {"normal": "absent", "pneumonia": "uncertain"},
         regions=[box],
         comment=" left\r\nbase ",
-        bad_image=True,
+        unusable=True,
     )
     label = case_label(item=item, reader=owner, said=said)
     label.refresh_from_db()
     assert label.regions == [{"finding": "pneumonia", "x": 10.0, "y": 20.0, "width": 100.0, "height": 60.0}]
-    assert (label.comment, label.bad_image, label.cannot_tell) == ("left\nbase", True, False)
+    assert (label.comment, label.unusable, label.indeterminate) == ("left\nbase", True, False)
     assert case_label(item=item, reader=owner, said=said) == label, "sent again it is the same"
 
 
@@ -103,7 +109,7 @@ def test_boxes_comment_and_marks_are_kept(item, owner):
 def test_what_cannot_be_stated_is_refused_by_field(item, owner, field, changes):
     said = {"findings": {"normal": "absent", "pneumonia": "present"}} | changes
     with pytest.raises(CodedError) as caught:
-        case_label(item=item, reader=owner, said=Said(**said))
+        case_label(item=item, reader=owner, said=LabelContent(**said))
     assert (caught.value.code, list(caught.value.fields)) == ("invalid", [field])
     assert not Label.objects.exists()
 
@@ -137,7 +143,7 @@ def test_readers_who_agree_settle_a_case_and_who_do_not_wait_for_a_decision(queu
     decision = adjudicate(item=disputed, actor=boss, said=SICK, reason="follow-up CT")
     disputed.refresh_from_db()
     assert (disputed.status, decision.source, decision.reason) == ("settled", "adjudication", "follow-up CT")
-    assert reference_labels(site=queue.site) == {
+    assert ground_truth(site=queue.site) == {
         agreed.scan_id: SICK.findings,
         disputed.scan_id: SICK.findings,
         waiting.scan_id: {},
@@ -153,8 +159,8 @@ def test_a_decision_needs_a_reason_every_finding_and_the_last_decision(queue, ow
     for said, reason, code in (
         (SICK, " ", "reason_missing"),
         (SICK, "x" * 501, "invalid"),
-        (Said({"pneumonia": "present"}), "x", "invalid"),
-        (Said({"pneumonia": "present", "normal": "unread"}), "x", "invalid"),
+        (LabelContent({"pneumonia": "present"}), "x", "invalid"),
+        (LabelContent({"pneumonia": "present", "normal": "unread"}), "x", "invalid"),
     ):
         with pytest.raises(CodedError) as caught:
             adjudicate(item=item, actor=boss, said=said, reason=reason)
@@ -184,16 +190,16 @@ def test_others_labels_are_told_only_to_who_will_not_be_asked(queue, owner, team
 
 def test_a_label_outside_of_queues_supersedes_the_own_one_only(owner, teammate, scans, analysis):
     scan = scans[0]
-    first = label_add(scan=scan, reader=owner, said=Said({"covid19": "present"}), blind=True)
+    first = label_add(scan=scan, reader=owner, said=LabelContent({"covid19": "present"}), blind=True)
     assert (first.blind, first.queue) == (True, None)
-    assert label_add(scan=scan, reader=owner, said=Said({"covid19": "present"}), blind=True) == first
+    assert label_add(scan=scan, reader=owner, said=LabelContent({"covid19": "present"}), blind=True) == first
     with pytest.raises(CodedError) as caught:
-        label_add(scan=scan, reader=owner, said=Said({"covid19": "absent"}))
+        label_add(scan=scan, reader=owner, said=LabelContent({"covid19": "absent"}))
     assert caught.value.code == "conflict"
-    second = label_add(scan=scan, reader=owner, said=Said({"covid19": "absent"}), after=first.pk)
+    second = label_add(scan=scan, reader=owner, said=LabelContent({"covid19": "absent"}), after=first.pk)
     assert (second.supersedes, second.blind) == (first, False)
-    label_add(scan=scan, reader=teammate, said=Said({"covid19": "absent"}))
-    assert reference_labels(site=scan.site)[scan.pk] == {"covid19": "absent"}
+    label_add(scan=scan, reader=teammate, said=LabelContent({"covid19": "absent"}))
+    assert ground_truth(site=scan.site)[scan.pk] == {"covid19": "absent"}
 
 
 def test_agreement_is_that_of_the_blind_labels(queue, owner, teammate):

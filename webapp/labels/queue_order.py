@@ -11,12 +11,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from uuid import UUID
 
 from webapp.analysis.models import Analysis, AnalysisStatus
-from webapp.labels.ground_truth import voter_of, words_of
-from webapp.labels.models import Label, QueueOrder, Stated
+from webapp.labels.ground_truth import assessments_of, rater_of
+from webapp.labels.models import Assessment, Label, QueueOrder
 
 Scores = Mapping[UUID, float]
 Score = Callable[[Collection[UUID], Sequence[str]], Scores]
-AS_NUMBER = {Stated.PRESENT.value: 1.0, Stated.ABSENT.value: 0.0}
+AS_NUMBER = {Assessment.PRESENT.value: 1.0, Assessment.ABSENT.value: 0.0}
 
 
 def uncertainty(scans: Collection[UUID], findings: Sequence[str]) -> Scores:
@@ -38,9 +38,9 @@ def disagreement(scans: Collection[UUID], findings: Sequence[str]) -> Scores:
             if finding in probabilities:
                 said[scan, finding][version] = probabilities[finding]
     for label in Label.objects.filter(scan__in=scans, superseded_by=None).order_by("created_at"):
-        for finding, word in words_of(label).items():
+        for finding, word in assessments_of(label).items():
             if finding in findings and word in AS_NUMBER:
-                said[label.scan_id, finding][voter_of(label)] = AS_NUMBER[word]
+                said[label.scan_id, finding][rater_of(label)] = AS_NUMBER[word]
     gaps: dict[UUID, float] = {}
     for (scan, _), numbers in said.items():
         if len(numbers) > 1:
