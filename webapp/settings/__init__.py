@@ -17,6 +17,7 @@ from webapp.settings.environment import (
     redis_url,
     required,
     secret_key,
+    version,
 )
 
 HILUM_ENV = mode()
@@ -243,7 +244,7 @@ REST_FRAMEWORK = {
 SPECTACULAR_SETTINGS = {
     "TITLE": "Hilum",
     "DESCRIPTION": "A second reader for chest imaging. Research use, not a medical device.",
-    "VERSION": "1.0.0",
+    "VERSION": version(),
     "OAS_VERSION": "3.1.1",
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["rest_framework.permissions.IsAuthenticated"],

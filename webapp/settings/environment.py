@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import tempfile
+import tomllib
 from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
@@ -53,6 +54,11 @@ env = environ.Env(
     REDIS_URL=(str, ""),
     REDIS_PASSWORD=(str, ""),
 )
+
+
+def version() -> str:
+    """The program's version, which stands in pyproject.toml only."""
+    return tomllib.loads((BASE_DIR / "pyproject.toml").read_text())["project"]["version"]
 
 
 def mode() -> Mode:

@@ -12,7 +12,6 @@ import os
 import shutil
 import subprocess
 import threading
-import tomllib
 from dataclasses import asdict
 from functools import cache, partial
 from pathlib import Path
@@ -24,6 +23,7 @@ from classifier.training import config as train_options
 from webapp.core import storage
 from webapp.core.errors import CodedError
 from webapp.registry.selectors import active_models, artifact_path
+from webapp.settings.environment import version
 from webapp.training import failures
 from webapp.training.models import Start, TrainingRun, Trigger
 from webapp.training.services import (
@@ -267,5 +267,4 @@ def code_version() -> str:
         )
         return said.stdout.strip()
     except (OSError, subprocess.SubprocessError):
-        project = tomllib.loads((settings.BASE_DIR / "pyproject.toml").read_text())["project"]
-        return project["version"]
+        return version()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from webapp.settings.environment import env, kept_secret
+from webapp.settings.environment import env, kept_secret, version
 
 ROOT = Path(__file__).resolve().parents[3]
 FULL = {
@@ -133,3 +133,9 @@ def test_processes_that_start_at_once_agree_on_the_secret(tmp_path):
 def test_every_variable_is_explained():
     page = (ROOT / "docs" / "settings.md").read_text()
     assert [name for name in env.scheme if f"| `{name}` |" not in page] == []
+
+
+def test_site_schema_and_client_have_the_version_of_the_project(settings):
+    assert settings.SPECTACULAR_SETTINGS["VERSION"] == version()
+    client = (ROOT / "clients" / "python" / "src" / "hilum_client" / "version.py").read_text()
+    assert f'VERSION = "{version()}"' in client

@@ -13,6 +13,7 @@ import httpx
 
 from hilum_client.errors import HilumError, Unreachable
 from hilum_client.scans import Scan
+from hilum_client.version import VERSION
 
 TRIES, FIRST_PAUSE, LONGEST_PAUSE = 6, 0.5, 30.0
 LONGEST_WAIT = 20  # seconds that one long poll asks for
@@ -38,7 +39,7 @@ class Hilum:
     ) -> None:
         self._http = httpx.Client(
             base_url=url.rstrip("/") + "/api/v1/",
-            headers={"Authorization": f"Bearer {token}", "User-Agent": "hilum-client/1.0.0"},
+            headers={"Authorization": f"Bearer {token}", "User-Agent": f"hilum-client/{VERSION}"},
             timeout=timeout,
             verify=verify,
             transport=transport,
