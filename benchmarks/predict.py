@@ -23,10 +23,10 @@ sys.path.insert(0, str(ROOT))
 
 from classifier import phantom  # noqa: E402
 from classifier.cli.inference.bench import artifact_to_measure, device_name  # noqa: E402
-from classifier.cli.inputs import read  # noqa: E402
+from classifier.cli.inputs import load_image  # noqa: E402
 from classifier.images.sandbox.client import ParsingHelper  # noqa: E402
 from classifier.inference.device import device_for  # noqa: E402
-from classifier.inference.explain import contribution_of  # noqa: E402
+from classifier.inference.explain import contribution  # noqa: E402
 from classifier.inference.predictor import Input, Predictor  # noqa: E402
 from classifier.networks.cam import last_map_layer  # noqa: E402
 from classifier.networks.preprocess import to_input  # noqa: E402
@@ -49,7 +49,7 @@ def grad_cam_of_every_finding(predictor: Predictor, item: Input) -> None:
     batch = to_input(item.working, predictor.spec)[None].to(predictor.device)
     with GradCAM(model=predictor.network, target_layers=[last_map_layer(predictor.network)]) as explainer:
         for index in range(len(predictor.spec.findings)):
-            explainer(input_tensor=batch, targets=[contribution_of(index, predictor.spec)])
+            explainer(input_tensor=batch, targets=[contribution(index, predictor.spec)])
 
 
 def measure(model: str | None, device: str, *, count: int) -> dict[str, object]:
@@ -58,8 +58,8 @@ def measure(model: str | None, device: str, *, count: int) -> dict[str, object]:
         files = [Path(folder, f"{seed}.png") for seed in range(count)]
         for seed, path in enumerate(files):
             phantom.write_png(path, phantom.render(seed))
-        parsed = [read(helper, path, None) for path in files]
-        reading = median_ms(lambda path: read(helper, path, None), files)
+        parsed = [load_image(helper, path, None) for path in files]
+        reading = median_ms(lambda path: load_image(helper, path, None), files)
     items = [Input(one.working, (one.facts.rows, one.facts.columns)) for one in parsed]
     alone = median_ms(lambda item: predictor.predict([item]), items)
     together = median_ms(lambda _: predictor.predict(items), range(3)) / count

@@ -1,4 +1,4 @@
-"""The words that every part of Hilum shares: findings, slots, reasons, ModelSpec, Prediction.
+"""The types and constants that all parts of Hilum share: slots, reasons, findings, ModelSpec, Prediction.
 
 Standard library only: the web process imports this module and must never import torch.
 """
@@ -17,10 +17,16 @@ ARTIFACT_FORMAT_VERSION = 1
 WORKING_MAX_SIDE = 1024
 NORMAL = "normal"
 NO_MODEL_FOR_MODALITY = "no_model_for_modality"
+FINDING_NAMES = {"covid19": "COVID-19"}
+
+
+def finding_name(finding: str) -> str:
+    """The display name of a finding: `covid19` is COVID-19, `pleural_effusion` is Pleural effusion."""
+    return FINDING_NAMES.get(finding) or finding.replace("_", " ").capitalize()
 
 
 class Slot(StrEnum):
-    """The place in the registry that one active model fills; a scan is routed to exactly one."""
+    """A kind of image; each slot has one active model, and each scan belongs to one slot."""
 
     CXR = "cxr"
     CT = "ct"
@@ -28,7 +34,7 @@ class Slot(StrEnum):
 
 
 class RefusalReason(StrEnum):
-    """Why a scan was refused: decided without any model, and final."""
+    """Why a scan was refused; decided without a model, and final."""
 
     NOT_AN_IMAGE = "not_an_image"
     UNDECODABLE = "undecodable"
@@ -39,7 +45,7 @@ class RefusalReason(StrEnum):
 
 
 class AbstentionReason(StrEnum):
-    """Why one model version gives no answer on a scan; its probabilities are stored, marked withheld."""
+    """Why one model version withholds its result for a scan; the probabilities are stored and marked."""
 
     NOT_A_CHEST_XRAY = "not_a_chest_xray"
     LATERAL_VIEW = "lateral_view"
@@ -51,9 +57,9 @@ class AbstentionReason(StrEnum):
 
 @dataclass(frozen=True)
 class Advice:
-    """What a person is told about a reason: what was seen, and what to do about it."""
+    """A reason in words: the problem, and what to do about it."""
 
-    seen: str
+    problem: str
     remedy: str
 
 
@@ -63,61 +69,60 @@ ADVICE: Mapping[str, Advice] = {
         "Export the image from the PACS as DICOM (or PNG, JPEG, TIFF, WebP) and upload that.",
     ),
     RefusalReason.UNDECODABLE: Advice(
-        "The image is damaged, incomplete or in an encoding that cannot be read.",
+        "The image is damaged, incomplete or in an unsupported encoding.",
         "Export the file again, uncompressed if possible, and upload the new copy.",
     ),
     RefusalReason.UNSUPPORTED_MODALITY: Advice(
         "The file is not a single X-ray projection or CT slice.",
-        "Upload a frontal chest X-ray (CR, DX) or a single CT slice, one image a file.",
+        "Upload a frontal chest X-ray (CR, DX) or a single CT slice, one image per file.",
     ),
     RefusalReason.TOO_SMALL: Advice(
-        "The image has too few pixels to be read.",
+        "The image has too few pixels.",
         "Upload the original, not a thumbnail; each side needs at least 64 pixels.",
     ),
     RefusalReason.TOO_UNIFORM: Advice(
         "The image is blank or nearly so.",
-        "Check the export: the image carries no visible structure.",
+        "Check the export: the image has no visible structure.",
     ),
     RefusalReason.TOO_LARGE: Advice(
-        "The file, or the image that it declares, is larger than is accepted.",
-        "Upload single images within the limits; a series or a volume has to be split.",
+        "The file or its image is too large.",
+        "Upload single images within the limits; split a series or volume.",
     ),
     AbstentionReason.NOT_A_CHEST_XRAY: Advice(
-        "This does not look like a chest X-ray.", "Upload a frontal chest X-ray, or label it by hand."
+        "This does not look like a chest X-ray.", "Upload a frontal chest X-ray, or label it manually."
     ),
     AbstentionReason.LATERAL_VIEW: Advice(
-        "This looks like a lateral view.", "Upload the frontal view, or label it by hand."
+        "This looks like a lateral view.", "Upload the frontal view, or label it manually."
     ),
     AbstentionReason.LUNGS_CUT_OFF: Advice(
-        "Part of the lungs lies outside the image.", "Upload the whole view, or label it by hand."
+        "Part of the lungs lies outside the image.", "Upload the whole view, or label it manually."
     ),
     AbstentionReason.OUT_OF_DISTRIBUTION: Advice(
-        "This image is unlike those the model was trained on.", "Read it without the model."
+        "The image differs from the training data of the model.", "Read it without the model."
     ),
     AbstentionReason.OUT_OF_POPULATION: Advice(
-        "The patient's age lies outside the model's training data.", "Read it without the model."
+        "The patient's age is outside the training data of the model.", "Read it without the model."
     ),
     AbstentionReason.LOW_CONFIDENCE: Advice(
-        "The model cannot tell the findings apart here.", "Read it without the model."
+        "The model is uncertain between findings.", "Read it without the model."
     ),
     NO_MODEL_FOR_MODALITY: Advice(
         "No model is active for this kind of image.",
-        "The scan waits; it is analysed as soon as an admin promotes a model for it.",
+        "The scan is analysed as soon as an administrator promotes a model for it.",
     ),
 }
 
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """Everything that reading an image with one model needs besides its weights; travels in the artifact.
+    """Everything that inference needs besides the weights; stored in the artifact.
 
-    `layers` and `width` describe the ResNet (50 layers: (3, 4, 6, 3) at width 64). `size` is the square
-    input in pixels; with `crop` "lungs" it holds the box around both lungs as the carried segmenter finds
-    them, wider by `crop_margin` of itself on each side, else the whole image. Black and white are two of
-    its percentiles or, in a CT slice, the ends of the `hounsfield` window. `cam_scale` is the grid
-    value, in logits, that is drawn at full strength, fixed on validation data. `temperature` divides the
-    logits, to which `bias` is then added (0 where a finding has none); a temperature of None means that
-    probabilities are uncalibrated.
+    `layers` and `width` describe the ResNet (50 layers: (3, 4, 6, 3) at width 64). `size` is the side of the
+    square input in pixels. With `crop` "lungs" the input is the box around both lungs found by the artifact's
+    segmenter, extended by `crop_margin` of its size on each side, else the whole image. Black and white are
+    `clip_percentiles` of the input or, in a CT slice, the ends of the `hounsfield` window. `cam_scale` is the
+    grid value, in logits, drawn at full strength; it is fixed on validation data. Logits are divided by
+    `temperature`, then `bias` is added (default 0); a temperature of None means uncalibrated probabilities.
     """
 
     name: str
@@ -153,27 +158,27 @@ class ModelSpec:
         if len(set(self.findings)) != len(self.findings) or len(self.findings) < 2:
             raise ValueError("a model needs at least two distinct findings")
         if not all(isinstance(finding, str) and finding for finding in self.findings):
-            raise ValueError("findings have names")
+            raise ValueError("findings must be non-empty strings")
         self._check_input()
         if min(self.std, self.cam_scale, 1.0 if self.temperature is None else self.temperature) <= 0:
-            raise ValueError("std, cam_scale and temperature are above 0")
+            raise ValueError("std, cam_scale and temperature must be positive")
         unknown = (set(self.thresholds) | set(self.bias)) - set(self.findings)
         if unknown:
             raise ValueError(f"thresholds or biases name unknown findings: {sorted(unknown)}")
         if not all(math.isfinite(value) for value in dict(self.bias).values()):
-            raise ValueError("biases are numbers")
+            raise ValueError("biases must be finite numbers")
 
     def _check_input(self) -> None:
         if not 32 <= self.size <= 2048:
-            raise ValueError(f"an input of {self.size} pixels is not supported")
+            raise ValueError(f"an input size of {self.size} pixels is not supported (32 to 2048)")
         if self.crop not in {"whole", "lungs"} or not 0 <= self.crop_margin <= 1:
-            raise ValueError(f"unknown crop {self.crop!r}, or a margin outside 0 to 1")
+            raise ValueError(f"unknown crop {self.crop!r}, or crop_margin {self.crop_margin} outside 0 to 1")
         if (self.hounsfield is not None) is not (self.slot is Slot.CT):
-            raise ValueError("a model for CT slices, and no other, names a window in Hounsfield units")
+            raise ValueError("models for CT slices need a hounsfield window; other models must not have one")
         if self.hounsfield and not self.hounsfield[0] < self.hounsfield[1]:
-            raise ValueError(f"the window {self.hounsfield} is not in order")
+            raise ValueError(f"hounsfield {self.hounsfield} is not in ascending order")
         if not 0 <= self.clip_percentiles[0] < self.clip_percentiles[1] <= 100:
-            raise ValueError(f"clip_percentiles {self.clip_percentiles} are not in order")
+            raise ValueError(f"clip_percentiles {self.clip_percentiles} are not in ascending order")
 
     @property
     def calibrated(self) -> bool:
@@ -187,7 +192,7 @@ class ModelSpec:
 
     @classmethod
     def from_json(cls, text: str) -> ModelSpec:
-        """Read a spec; raises ValueError when it is malformed or of another format version."""
+        """Parse a spec. Raises ValueError for a malformed one or another format version."""
         try:
             raw = dict(json.loads(text))
             unknown = set(raw) - {f.name for f in fields(cls)}
@@ -206,8 +211,8 @@ class ModelSpec:
 class Prediction:
     """A probability per finding, the reported finding (None: none above its threshold) and the uncertainty.
 
-    Uncertainty is the entropy of the calibrated probabilities over its maximum: 0 (sure) to 1 (no idea);
-    with sigmoid outputs, the mean over the findings of each one's binary entropy.
+    Uncertainty is the entropy of the calibrated probabilities relative to its maximum, 0 (certain) to 1; with
+    sigmoid outputs, the mean binary entropy of the findings.
     """
 
     probabilities: Mapping[str, float]
@@ -225,11 +230,11 @@ def predict_from(
     probabilities: Mapping[str, float],
     *,
     age: float | None = None,
-    stopped: AbstentionReason | None = None,
+    abstention: AbstentionReason | None = None,
 ) -> Prediction:
-    """The one definition of what a model version reports for a scan, given its calibrated probabilities.
+    """The prediction of a model version for a scan, from its calibrated probabilities.
 
-    `age` is the patient's, in years, None when unknown; `stopped` is the gate's reason, if it has one.
+    `age` is the patient's age in years, if known; `abstention` the reason of the input check, if any.
     """
     above = [f for f in spec.findings if probabilities[f] >= spec.threshold(f)]
     uncertainty = normalised_entropy(spec, probabilities)
@@ -237,7 +242,7 @@ def predict_from(
         probabilities=dict(probabilities),
         finding=max(above, key=lambda f: probabilities[f], default=None),
         uncertainty=uncertainty,
-        abstention=stopped or _abstention(spec, uncertainty, age),
+        abstention=abstention or _abstention(spec, uncertainty, age),
     )
 
 
@@ -249,8 +254,8 @@ def _abstention(spec: ModelSpec, uncertainty: float, age: float | None) -> Abste
     return None
 
 
-def worth_showing(finding: str | None, probabilities: Mapping[str, float]) -> str:
-    """The finding to speak of: the reported one, else the likeliest that is not `normal`."""
+def leading_finding(finding: str | None, probabilities: Mapping[str, float]) -> str:
+    """The reported finding, else the most probable one other than `normal`."""
     if finding:
         return finding
     abnormal = {name: value for name, value in probabilities.items() if name != NORMAL}
@@ -268,7 +273,7 @@ def _entropy(values: list[float]) -> float:
     return -sum(p * math.log(p) for p in values if p > 0)
 
 
-# How a map is made. The closed form's is on its model's own scale; the others know only their own maximum.
+# Explanation methods. Closed-form maps have a fixed scale; relative maps are scaled to their own maximum.
 CLOSED_FORM = "gradcam"
 RELATIVE = ("gradcam++", "hirescam", "layercam", "eigencam", "scorecam")
 EXPLAINERS = (CLOSED_FORM, *RELATIVE)
@@ -278,12 +283,11 @@ EXPLAINERS = (CLOSED_FORM, *RELATIVE)
 class Cam:
     """Class activation maps of one scan with their geometry and scale.
 
-    `grids[finding][row][col]` is that cell's contribution in logits (mean over cells = the class's logit
-    less its bias; softmax: less the classes' mean). `affine` (a, b, c, d, e, f) takes the grid point
-    (col, row), where cell centres have whole numbers, to pixels of the original image, where pixel centres
-    have whole numbers: x = a*col + b*row + c, y = d*col + e*row + f. `scale` is the value drawn at full
-    strength. `inside_lungs` is the share inside the lungs of the positive map of the finding that is
-    `worth_showing`, None without a segmenter.
+    `grids[finding][row][col]` is the contribution of a cell in logits; the mean over cells is the logit
+    without its bias (softmax: minus the mean of the classes). `affine` (a, b, c, d, e, f) maps the grid point
+    (col, row) to the pixel (x, y) of the original image, x = a*col + b*row + c, y = d*col + e*row + f;
+    integers are cell and pixel centres. `scale` is the value drawn at full strength. `inside_lungs` is the
+    share of the positive map of the `leading_finding` inside the lungs, None without a segmenter.
     """
 
     grids: Mapping[str, list[list[float]]]
@@ -293,7 +297,7 @@ class Cam:
 
     def as_dict(self) -> dict[str, Any]:
         return {
-            "grids": {name: grid for name, grid in self.grids.items()},
+            "grids": dict(self.grids),
             "affine": list(self.affine),
             "scale": self.scale,
             "inside_lungs": self.inside_lungs,

@@ -1,8 +1,9 @@
-"""From names on the command line to images, through the same parsing helper as the worker."""
+"""Finds and reads the image files named on the command line, through the parsing helper."""
 
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -23,8 +24,8 @@ from classifier.images.sandbox.client import HelperFailed, ParsingHelper
 
 
 @dataclass(frozen=True)
-class Read:
-    """One parsed file: facts, working image (H, W) uint16, preview (h, w) uint8, age in years or None."""
+class LoadedImage:
+    """A parsed file: facts, working image (H, W) uint16, preview (h, w) uint8, age in years or None."""
 
     facts: ParseResult
     working: np.ndarray
@@ -33,20 +34,18 @@ class Read:
 
 
 @dataclass(frozen=True)
-class Source:
-    """A file under the name that it is answered by, read or with what went wrong; and the seconds it took."""
+class InputFile:
+    """A file or archive member by its display name, with its image or the error, and the time to read it."""
 
     name: str
-    found: Read | Refused | HelperFailed | OSError
+    image: LoadedImage | Refused | HelperFailed | OSError
     seconds: float
 
 
-def files_under(
-    names: Iterable[str], note: Callable[[str], None] = lambda said: None
-) -> tuple[list[Path], list[str]]:
-    """The files named and those below folders, hidden ones aside; and the names that cannot be opened.
+def find_files(names: Iterable[str]) -> tuple[list[Path], list[str]]:
+    """The named files and those in named folders, without hidden ones; and the names that cannot be opened.
 
-    A DICOMDIR below a folder is left out with a note: it is a list of the images that lie beside it.
+    Names that cannot be opened, and DICOMDIR files in folders, are reported on standard error.
     """
     files, missing = [], []
     for name in names:
@@ -54,13 +53,14 @@ def files_under(
         if path.is_dir():
             for found in walk(path):
                 if _is_dicomdir(found):
-                    note(f"{found}: skipped: a DICOMDIR lists images and is none")
+                    print(f"{found}: skipped (DICOMDIR)", file=sys.stderr)
                 else:
                     files.append(found)
         elif path.is_file() and os.access(path, os.R_OK):
             files.append(path)
         else:
             missing.append(name)
+            print(f"{name}: file not found or not readable", file=sys.stderr)
     return files, missing
 
 
@@ -78,34 +78,34 @@ def _head(path: Path) -> bytes:
     try:
         return head_of(path) if path.is_file() else b""
     except OSError:
-        return b""  # reading it says why
+        return b""  # reported when it is read
 
 
-def read_all(
+def load_all(
     helper: ParsingHelper,
     files: Iterable[Path],
     stated_slot: Slot | None,
     unpacked: Callable[[Path, Unpacked], None] = lambda path, found: None,
-) -> Iterator[Source]:
-    """Every file, in order; an archive is read as the images in it, under `archive.zip/name`.
+) -> Iterator[InputFile]:
+    """Every file, in order; the images of an archive are returned as `archive.zip/name`.
 
-    `unpacked` is told of each archive what was in it. One that is refused is answered as one file.
+    `unpacked` is called for each archive. A refused archive is returned as one file.
     """
     started = time.perf_counter()
-    for name, found in opened(helper, files, unpacked):
+    for name, found in expand(helper, files, unpacked):
         if isinstance(found, Path):
-            yield _source(helper, found, name, stated_slot)
+            yield _timed(helper, found, name, stated_slot)
         else:
-            yield Source(name, found, time.perf_counter() - started)
+            yield InputFile(name, found, time.perf_counter() - started)
         started = time.perf_counter()
 
 
-def opened(
+def expand(
     helper: ParsingHelper,
     files: Iterable[Path],
     unpacked: Callable[[Path, Unpacked], None] = lambda path, found: None,
 ) -> Iterator[tuple[str, Path | Refused | HelperFailed | OSError]]:
-    """Every file with the name that it is answered by; what is in an archive lies there until the next."""
+    """Every file with its display name; unpacked archive members exist until the next iteration."""
     for path in files:
         if not is_archive(_head(path)):
             yield str(path), path
@@ -121,15 +121,15 @@ def opened(
                 yield f"{path}/{member.name}", Path(folder, member.file)
 
 
-def _source(helper: ParsingHelper, path: Path, name: str, stated_slot: Slot | None) -> Source:
+def _timed(helper: ParsingHelper, path: Path, name: str, stated_slot: Slot | None) -> InputFile:
     started = time.perf_counter()
-    return Source(name, read(helper, path, stated_slot), time.perf_counter() - started)
+    return InputFile(name, load_image(helper, path, stated_slot), time.perf_counter() - started)
 
 
-def read(
+def load_image(
     helper: ParsingHelper, path: Path, stated_slot: Slot | None
-) -> Read | Refused | HelperFailed | OSError:
-    """One file through the helper; what went wrong comes back as a value, so that its neighbours go on."""
+) -> LoadedImage | Refused | HelperFailed | OSError:
+    """Parse one file; errors are returned, so that processing can continue with the next file."""
     with tempfile.TemporaryDirectory(prefix="hilum-") as folder:
         try:
             facts = helper.parse(path, folder, stated_slot=stated_slot)
@@ -138,7 +138,7 @@ def read(
                 preview = np.asarray(image.convert("L"))
         except (Refused, HelperFailed, OSError) as error:
             return error
-    return Read(facts, working, preview, age_in_years(facts.metadata))
+    return LoadedImage(facts, working, preview, age_in_years(facts.metadata))
 
 
 def manifest_rows(path: Path, part: str, *, seed: int, where: Sequence[str] = ()) -> list[Row]:
@@ -147,10 +147,10 @@ def manifest_rows(path: Path, part: str, *, seed: int, where: Sequence[str] = ()
     return rows if part == "all" else [row for row in with_split(rows, seed=seed) if row.split == part]
 
 
-def read_alone(name: str, stated_slot: Slot | None) -> Read | Refused | HelperFailed:
-    """One file through a helper of its own. Raises OSError where there is no such file."""
+def load_single(name: str, stated_slot: Slot | None) -> LoadedImage | Refused | HelperFailed:
+    """Parse one file with a new helper. Raises OSError if the file does not exist."""
     with ParsingHelper() as helper:
-        found = read(helper, Path(name), stated_slot)
+        found = load_image(helper, Path(name), stated_slot)
     if isinstance(found, OSError):
         raise found
     return found

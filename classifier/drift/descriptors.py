@@ -1,6 +1,6 @@
-"""What monitoring remembers of an image that was read: a few numbers, from which no image can be made.
+"""Descriptors of an image for drift monitoring, from which the image cannot be reconstructed.
 
-Pixel statistics of the working image, and the classifier's pooled features on a fixed random projection.
+Pixel statistics of the working image, and a random projection of the pooled features of the classifier.
 """
 
 from __future__ import annotations
@@ -42,22 +42,22 @@ DIGITS = 5
 
 
 @dataclass(frozen=True)
-class Traits:
-    """`pixels` in the order of PIXEL_NAMES; `features` FEATURES numbers, meaningful for one model alone."""
+class Descriptors:
+    """`pixels` in the order of PIXEL_NAMES; `features`: FEATURES numbers, comparable for one model only."""
 
     pixels: tuple[float, ...]
     features: tuple[float, ...]
 
 
-def traits_of(working: np.ndarray, pooled: np.ndarray) -> Traits:
-    """Traits of a working image (H, W) uint16 whose pooled features are `pooled` (C,), finite."""
-    return Traits(_short(pixel_statistics(working)), _short(project(pooled)))
+def describe(working: np.ndarray, pooled: np.ndarray) -> Descriptors:
+    """Descriptors of a working image (H, W) uint16 with finite pooled features (C,)."""
+    return Descriptors(_short(pixel_statistics(working)), _short(project(pooled)))
 
 
 def pixel_statistics(working: np.ndarray) -> np.ndarray:
-    """Float64 numbers of an image (H, W) uint16, as PIXEL_NAMES calls them; constant images have them too.
+    """The PIXEL_NAMES of an image (H, W) uint16, float64; finite for constant images too.
 
-    Levels are shares of the full range; detail is measured in units of the contrast, on every fourth row.
+    Levels are relative to the full range; detail is relative to the contrast, on every fourth row.
     """
     shares = np.bincount(working.ravel() >> 4, minlength=BINS) / working.size
     middles = (np.arange(BINS) + 0.5) / BINS
@@ -90,22 +90,22 @@ def pixel_statistics(working: np.ndarray) -> np.ndarray:
 
 
 def project(pooled: np.ndarray) -> np.ndarray:
-    """Pooled features (C,) or (N, C) on FEATURES fixed random axes: distances are kept, roughly.
+    """Projection of features (C,) or (N, C) on FEATURES fixed random axes, which roughly keeps distances.
 
-    Random signs (Achlioptas 2003), the same for every model of that width.
+    Random signs (Achlioptas 2003), the same for all models with C features.
     """
     return np.asarray(pooled, dtype=np.float64) @ _signs(pooled.shape[-1])
 
 
 @cache
 def _signs(channels: int) -> np.ndarray:
-    # The legacy generator: its stream is frozen, so that numbers of last year can be compared.
+    # The legacy generator guarantees a stable stream, so that stored numbers remain comparable.
     draws = np.random.RandomState(channels).randint(0, 2, size=(channels, FEATURES))
     return (2.0 * draws - 1.0) / np.sqrt(FEATURES)
 
 
 def _blocks(working: np.ndarray) -> np.ndarray:
-    """The image, 0 to 1, as means of at most COARSE_SIDE blocks a side."""
+    """The image, 0 to 1, as means of at most COARSE_SIDE blocks per side."""
     rows, columns = (np.linspace(0, side, min(side, COARSE_SIDE) + 1).astype(int) for side in working.shape)
     sums = np.add.reduceat(
         np.add.reduceat(working, rows[:-1], axis=0, dtype=np.float32), columns[:-1], axis=1

@@ -1,4 +1,4 @@
-"""Confidence intervals by drawing whole patients: images of one person are no independent evidence."""
+"""Bootstrap confidence intervals over patients, since images of one patient are not independent."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-BLOCK = 2_000_000  # weights held at once
+BLOCK = 2_000_000  # weights in memory at a time
 LEVEL = (2.5, 97.5)
 Measures = Callable[[np.ndarray], Mapping[str, np.ndarray | float]]
 Interval = dict[str, float | None]
 
 
 def intervals(measures: Measures, patients: Sequence, *, draws: int, seed: int) -> dict[str, Interval]:
-    """`{"value", "low", "high"}` (95 %, percentiles of the draws) of everything that `measures` gives.
+    """`{"value", "low", "high"}` (95 %, percentiles of the draws) of each of the `measures`.
 
-    `measures` takes weights (draws, N). A draw in which a measure is undefined is left out; where that is
-    more than half of them there is no interval.
+    `measures` takes weights (draws, N). Draws with an undefined measure are ignored; if these are half of the
+    draws or more, there is no interval.
     """
     found = {name: float(value[0]) for name, value in measures(np.ones((1, len(patients)))).items()}
     drawn: dict[str, list] = {name: [] for name in found}
@@ -30,7 +30,7 @@ def intervals(measures: Measures, patients: Sequence, *, draws: int, seed: int) 
 
 
 def _weights(patients: Sequence, draws: int, seed: int) -> Iterator[np.ndarray]:
-    """How often each image counts, (draws, N) in blocks: its patient's number of draws."""
+    """Weights of the images, (draws, N) in blocks: how often the patient was drawn."""
     names, patient = np.unique(np.asarray(patients), return_inverse=True)
     rng, count = np.random.default_rng(seed), len(names)
     block = max(1, BLOCK // max(len(patient), 1))

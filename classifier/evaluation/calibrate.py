@@ -1,4 +1,4 @@
-"""What is fitted on validation after training: temperature, biases, thresholds and the scale of the maps."""
+"""Fits temperature, biases, thresholds, uncertainty limit and heatmap scale on the validation part."""
 
 from __future__ import annotations
 
@@ -12,28 +12,27 @@ from classifier.evaluation.metrics import decisions
 
 TEMPERATURES = (0.1, 10.0)
 TINY = 1e-7
-LEASH = 1e-4  # on the biases: a finding that validation lacks does not drift away
+L2_PENALTY = 1e-4  # bounds the bias of a finding without validation cases
 METHODS = ("bias", "temperature")
 
 
 def fit_calibration(
     probabilities: np.ndarray, targets: np.ndarray, activation: str, *, method: str = "bias"
 ) -> tuple[float, np.ndarray]:
-    """Temperature in 0.1..10 and biases (findings,) with the least log loss, from uncalibrated probabilities.
+    """Temperature in 0.1..10 and biases (findings,) with minimal log loss, from uncalibrated probabilities.
 
-    `temperature` (Guo et al. 2017) leaves the biases at 0; `bias` (Alexandari et al. 2020) also undoes that
-    findings are drawn alike in training. Targets are smoothed as by Platt (1999), so that a few cases which
-    are told apart make nothing certain. `probabilities`, `targets`: (N, findings). The probabilities stand in
-    for the logits, which they give up to a constant that softmax ignores. Raises ValueError without cases.
+    Method `temperature` (Guo et al. 2017) keeps the biases at 0; `bias` (Alexandari et al. 2020) also
+    corrects for balanced sampling in training. Targets are smoothed (Platt 1999), so that few separable cases
+    do not give certainty. `probabilities`, `targets`: (N, findings). Raises ValueError without cases.
     """
     if not len(probabilities):
         raise ValueError("no cases to calibrate on")
     count = probabilities.shape[1]
-    believed = _smoothed(targets, activation)
+    smoothed = _smoothed(targets, activation)
 
     def loss(x: np.ndarray) -> float:
         fitted = recalibrated(probabilities, 1 / x[0], x[1:], activation)
-        return _log_loss(fitted, believed, activation) + LEASH * (x[1:] ** 2).sum()
+        return _log_loss(fitted, smoothed, activation) + L2_PENALTY * (x[1:] ** 2).sum()
 
     free = None if method == "bias" else 0.0
     bounds = [(1 / TEMPERATURES[1], 1 / TEMPERATURES[0]), *[(free, free)] * count]
@@ -44,7 +43,7 @@ def fit_calibration(
 def recalibrated(
     probabilities: np.ndarray, temperature: float, bias: np.ndarray | float, activation: str
 ) -> np.ndarray:
-    """Uncalibrated probabilities (N, findings), their logits divided by `temperature` and moved by `bias`."""
+    """Probabilities (N, findings) with logits divided by `temperature` and shifted by `bias`."""
     sure = np.clip(probabilities.astype(np.float64), TINY, 1 - TINY)
     if activation == "sigmoid":
         return expit(np.log(sure / (1 - sure)) / temperature + bias)
@@ -52,7 +51,7 @@ def recalibrated(
 
 
 def _smoothed(targets: np.ndarray, activation: str) -> np.ndarray:
-    """Targets (N, findings) of 0 and 1 as what one more case of each kind leaves to believe."""
+    """Targets (N, findings) of 0 and 1, smoothed by one additional case of each kind."""
     there = targets.sum(axis=0)
     if activation == "sigmoid":
         return np.where(targets > 0, (there + 1) / (there + 2), 1 / (len(targets) - there + 2))
@@ -71,10 +70,10 @@ def _log_loss(probabilities: np.ndarray, targets: np.ndarray, activation: str) -
 def fit_thresholds(
     probabilities: np.ndarray, targets: np.ndarray, findings: Sequence[str]
 ) -> dict[str, dict[str, float]]:
-    """Per finding the threshold with the greatest sensitivity + specificity (Youden 1950), and what it gave.
+    """For each finding the threshold of maximal sensitivity + specificity (Youden 1950), and both measures.
 
-    A threshold lies midway between two neighbouring probabilities. Raises ValueError for a finding that all
-    cases have, or none.
+    Thresholds lie midway between neighbouring probabilities. Raises ValueError for a finding of all cases or
+    none.
     """
     return {
         finding: _youden(probabilities[:, column], targets[:, column] == 1, finding)
@@ -85,7 +84,7 @@ def fit_thresholds(
 def _youden(scores: np.ndarray, positive: np.ndarray, finding: str) -> dict[str, float]:
     if positive.all() or not positive.any():
         raise ValueError(
-            f"no threshold can be fitted for {finding!r}: validation needs cases with and without it"
+            f"Cannot fit a threshold for {finding!r}: the validation part needs images with and without it"
         )
     values = np.unique(scores)
     candidates = (values[1:] + values[:-1]) / 2 if len(values) > 1 else values
@@ -107,11 +106,11 @@ def fit_cam_scale(grids: Sequence[Mapping[str, Sequence]], shown: Sequence[str])
 def fit_low_confidence(
     uncertainty: np.ndarray, right: np.ndarray, *, most: float = 0.1, least: int = 20
 ) -> dict[str, float] | None:
-    """The uncertainty from which on an answer is no better than a coin's, and what lies above it.
+    """The uncertainty above which at most half of the predictions are right, and the shares above it.
 
-    `uncertainty` (N,) in 0..1; `right` (N,): the likeliest finding was the true one. Of the limits with
-    at least `least` cases above, at most the share `most`, and at most half of them right, it is the one with
-    the most above; None where there is none: then every answer is worth giving.
+    `uncertainty` (N,) in 0..1; `right` (N,): the most probable finding is the true one. At least `least`
+    cases and at most the share `most` of all are above the limit, as many as possible; None if there is no
+    such limit.
     """
     order = np.argsort(-uncertainty, kind="stable")
     share_right = np.cumsum(right[order]) / np.arange(1, len(order) + 1)

@@ -1,8 +1,7 @@
-"""Two models on the same images: every measure of each, and the difference, under the same bootstrap draws.
+"""Compares two models on the same images: all measures of both and their difference, by paired bootstrap.
 
-All cases count. What a model withholds is scored like the rest; beside it stand the coverage and, under
-`answered`, the same measures on what each model answered, so that abstaining improves no score that a
-decision rests on.
+All cases count, including withheld ones, so that abstaining improves no measure used for a decision. The
+coverage and the measures without withheld cases (`not_withheld`) are reported as well.
 """
 
 from __future__ import annotations
@@ -25,8 +24,8 @@ Measure = Callable[[int, np.ndarray], Mapping[str, metrics.Measured]]
 
 
 @dataclass(frozen=True)
-class Answers:
-    """A model's answers on a manifest's images, and the images that got none, with their reasons."""
+class ModelPredictions:
+    """The predictions of a model on a manifest, and the images without one, with the reasons."""
 
     spec: ModelSpec
     cases: Sequence[Case]
@@ -35,7 +34,7 @@ class Answers:
 
 @dataclass(frozen=True)
 class Pair:
-    """The images that every side answered, by the findings that every side knows.
+    """The images with predictions of all sides, and the findings that all sides have.
 
     `p` (sides, N, findings), `t` (N, findings), `thresholds` (sides, findings); `shown` (sides, N) is the
     column of the reported finding, -1 for none or one that is not shared; `kept` (sides, N): not withheld.
@@ -59,7 +58,7 @@ class Pair:
     def sides(self) -> range:
         return range(len(self.p))
 
-    def only(self, index: np.ndarray) -> Pair:
+    def subset(self, index: np.ndarray) -> Pair:
         return replace(
             self,
             p=self.p[:, index],
@@ -71,16 +70,20 @@ class Pair:
         )
 
     def measured(self, measure: Measure) -> dict[str, dict[str, Any]]:
-        """Every measure by side and as `difference` (candidate less active), with 95 % intervals.
+        """Each measure by side and as `difference` (candidate - active), with 95 % intervals.
 
         `measure` takes a side and weights (draws, N).
         """
 
         def both(w: np.ndarray) -> dict[str, metrics.Measured]:
-            said = [measure(side, w) for side in self.sides]
-            found = {(SIDES[side], name): value for side in self.sides for name, value in said[side].items()}
-            if len(said) == 2:
-                found |= {("difference", name): value - said[1][name] for name, value in said[0].items()}
+            by_side = [measure(side, w) for side in self.sides]
+            found = {
+                (SIDES[side], name): value for side in self.sides for name, value in by_side[side].items()
+            }
+            if len(by_side) == 2:
+                found |= {
+                    ("difference", name): value - by_side[1][name] for name, value in by_side[0].items()
+                }
             return found
 
         found: dict[str, dict[str, Any]] = {}
@@ -91,11 +94,11 @@ class Pair:
 
 
 def compare(
-    candidate: Answers, active: Answers | None = None, *, draws: int = 1000, seed: int = 0
+    candidate: ModelPredictions, active: ModelPredictions | None = None, *, draws: int = 1000, seed: int = 0
 ) -> dict[str, Any]:
-    """The comparison as JSON; without an active model its columns are None.
+    """The comparison as JSON; the values of `active` are None without an active model.
 
-    Raises ValueError where no image with a known finding was answered by both, or no finding is shared.
+    Raises ValueError if the models share no finding, or no labelled image with predictions of both.
     """
     sides = [candidate] if active is None else [candidate, active]
     pair = paired(sides, draws=draws, seed=seed)
@@ -106,34 +109,34 @@ def compare(
         "new_findings": [] if active is None else _missing(candidate.spec, active.spec),
         "cases": len(pair),
         "patients": len(set(pair.patients.tolist())),
-        "without_answer": counts,
+        "no_result": counts,
         "all": _measures(pair, np.ones_like(pair.kept)),
         "coverage": {SIDES[i]: float(pair.kept[i].mean()) for i in pair.sides},
-        "answered": _measures(pair, pair.kept),
+        "not_withheld": _measures(pair, pair.kept),
         "calibration_by_chance": by_chance(pair),
         "groups": {by: dict(_groups(pair, by)) for by in GROUPS},
         **_changes(candidate, active),
     }
 
 
-def paired(sides: Sequence[Answers], *, draws: int = 1000, seed: int = 0) -> Pair:
+def paired(sides: Sequence[ModelPredictions], *, draws: int = 1000, seed: int = 0) -> Pair:
     findings = tuple(f for f in sides[0].spec.findings if all(f in side.spec.findings for side in sides))
     if not findings:
-        raise ValueError("the two models share no finding")
+        raise ValueError("the models share no finding")
     by_image = [{case.row.image: case for case in side.cases if case.row.findings} for side in sides]
     images = [image for image in by_image[0] if all(image in cases for cases in by_image)]
     if not images:
-        raise ValueError("no image with a known finding got an answer from both models")
+        raise ValueError("no image with a known finding has a prediction of both models")
     rows = [by_image[0][image].row for image in images]
-    said = [[cases[image].prediction for image in images] for cases in by_image]
+    predictions = [[cases[image].prediction for image in images] for cases in by_image]
     column = {finding: k for k, finding in enumerate(findings)}
     return Pair(
         findings=findings,
-        p=np.array([[[one.probabilities[f] for f in findings] for one in side] for side in said]),
+        p=np.array([[[one.probabilities[f] for f in findings] for one in side] for side in predictions]),
         t=np.array([[float(f in row.findings) for f in findings] for row in rows]),
         thresholds=np.array([[side.spec.threshold(f) for f in findings] for side in sides]),
-        shown=np.array([[column.get(one.finding, -1) for one in side] for side in said]),
-        kept=np.array([[not one.withheld for one in side] for side in said]),
+        shown=np.array([[column.get(one.finding, -1) for one in side] for side in predictions]),
+        kept=np.array([[not one.withheld for one in side] for side in predictions]),
         patients=np.array([row.patient for row in rows]),
         groups={
             "source": np.array([row.source for row in rows]),
@@ -147,13 +150,13 @@ def paired(sides: Sequence[Answers], *, draws: int = 1000, seed: int = 0) -> Pai
 
 
 def _measures(pair: Pair, counted: np.ndarray) -> dict[str, Any]:
-    """Overall and by finding, over the cases that are `counted` (sides, N) for each side."""
+    """Overall and by finding, over the `counted` (sides, N) cases of each side."""
     rankable = [k for k in range(pair.t.shape[1]) if 0 < pair.t[:, k].sum() < len(pair)]
 
     def overall(side: int, w: np.ndarray) -> dict[str, metrics.Measured]:
         w, p = w * counted[side], pair.p[side]
         right = pair.t[np.arange(len(pair)), pair.shown[side]] * (pair.shown[side] >= 0)
-        errors = [_calibration(p[:, k], pair.t[:, k], w) for k in range(p.shape[1])]
+        errors = [metrics.calibration_error(p[:, k], pair.t[:, k], w) for k in range(p.shape[1])]
         return {
             "macro_auc": metrics.macro_auc(p, pair.t, w, rankable),
             "brier": metrics.brier(p, pair.t, w),
@@ -178,7 +181,7 @@ def _of_finding(pair: Pair, k: int, counted: np.ndarray) -> dict[str, Any]:
             "sensitivity": decided["sensitivity"],
             "specificity": decided["specificity"],
             "brier": metrics.brier(scores[:, None], pair.t[:, [k]], w),
-            "calibration_error": _calibration(scores, pair.t[:, k], w),
+            "calibration_error": metrics.calibration_error(scores, pair.t[:, k], w),
         }
 
     own = {SIDES[i]: float(pair.thresholds[i, k]) for i in pair.sides}
@@ -190,26 +193,22 @@ def _share(right: np.ndarray, w: np.ndarray) -> metrics.Measured:
     return np.divide(w @ right, whole, out=np.full(whole.shape, np.nan), where=whole > 0)[()]
 
 
-def _calibration(scores: np.ndarray, truth: np.ndarray, w: np.ndarray) -> metrics.Measured:
-    return metrics.calibration_error(scores, truth, w)
-
-
 def by_chance(pair: Pair) -> float:
-    """The calibration error that a perfectly calibrated candidate stays below in 95 of 100 such test parts.
+    """The 95th percentile of the calibration error of a perfectly calibrated model on this test part.
 
-    On few cases it is far from 0: a limit below it would refuse models for the smallness of the test part.
+    With few cases it is far from 0; a lower limit would reject models because the test part is small.
     """
     rng, p, ones = np.random.default_rng(pair.seed), pair.p[0], np.ones(len(pair))
     drawn = [
-        np.mean([_calibration(p[:, k], truth[:, k], ones) for k in range(p.shape[1])])
-        for truth in (rng.random((CHANCE_DRAWS, *p.shape)) < p).astype(float)
+        np.mean([metrics.calibration_error(p[:, k], labels[:, k], ones) for k in range(p.shape[1])])
+        for labels in (rng.random((CHANCE_DRAWS, *p.shape)) < p).astype(float)
     ]
     return float(np.percentile(drawn, 95))
 
 
 def _groups(pair: Pair, by: str):
     for name in np.unique(pair.groups[by]):
-        part = pair.only(pair.groups[by] == name)
+        part = pair.subset(pair.groups[by] == name)
         if not name or not len(part):
             continue
         facts = {"cases": len(part), "patients": len(set(part.patients.tolist()))}
@@ -229,8 +228,8 @@ def _within(part: Pair, k: int) -> dict[str, Any]:
     return {"present": present, "absent": absent, **ranked}
 
 
-def _changes(candidate: Answers, active: Answers | None) -> dict[str, Any]:
-    """The images, labelled or not, on which the reported finding or the withholding differs."""
+def _changes(candidate: ModelPredictions, active: ModelPredictions | None) -> dict[str, Any]:
+    """The images, labelled or not, for which the reported finding or the withholding differs."""
     before = {case.row.image: case.prediction for case in active.cases} if active else {}
     changes = []
     for case in candidate.cases:

@@ -1,4 +1,4 @@
-"""Points of ROC, precision-recall and reliability curves, thinned to what a figure can show."""
+"""Points of ROC, precision-recall and reliability curves, thinned to the resolution of a figure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from classifier.evaluation.metrics import BINS, bins_of, right
 
-FINENESS = 200  # points nearer than one part in so many of an axis are one
+FINENESS = 200  # resolution: distinct positions along an axis
 
 
 def curves(
@@ -31,7 +31,7 @@ def curves(
 
 
 def reliability(scores: np.ndarray, positive: np.ndarray) -> list[dict[str, float]]:
-    """Of each of ten equal bins that holds cases: their number, mean probability and share of positives."""
+    """The cases, mean probability and share of positives of each non-empty one of ten equal bins."""
     index = bins_of(scores)
     return [
         {

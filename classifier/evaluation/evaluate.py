@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from classifier.evaluation.model_card_measures import as_text
+from classifier.contract import finding_name
+from classifier.evaluation.model_card_measures import as_text, pair_name
 from classifier.evaluation.predictions import predict_rows, write_predictions
 from classifier.evaluation.report import report
 
@@ -49,7 +50,7 @@ def evaluate(
     found = report(spec, cases, draws=draws, seed=seed, prevalence=prevalence, without=missing)
     options = {"draws": draws, "seed": seed, "progress": progress}
     found |= attention_tests(artifact, rows, device, shortcuts=shortcuts, road=road, **options)
-    found |= {"model": spec.name, "model_sha256": artifact.sha256, "without_answer": without}
+    found |= {"model": spec.name, "model_sha256": artifact.sha256, "no_result": without}
     if figures:
         from classifier.evaluation.figures import draw
 
@@ -66,38 +67,40 @@ def attention_tests(
     from classifier.data.manifest import image_of
     from classifier.evaluation import faithfulness
     from classifier.evaluation.shortcuts import of_artifact
-    from classifier.inference.auxiliary import Companions
+    from classifier.inference.auxiliary import AuxiliaryNetworks
     from classifier.networks.preprocess import cut
 
     found: dict[str, Any] = {}
     if shortcuts and artifact.segmenter:
         found["shortcuts"] = of_artifact(artifact, rows, device, cases=shortcuts, **options)
     if road:
-        network, look = artifact.network.to(device), Companions(artifact, torch.device(device)).look
+        network, auxiliary = artifact.network.to(device), AuxiliaryNetworks(artifact, torch.device(device))
 
         def working(row: Row) -> np.ndarray:
             decoded = image_of(row, artifact.spec.slot).working
-            return cut(decoded, look([decoded])[0].box)
+            return cut(decoded, auxiliary.run([decoded])[0].box)
 
         found["road"] = faithfulness.road(network, artifact.spec, rows, road, working=working, **options)
     return found
 
 
 def summary(found: Mapping[str, Any]) -> str:
-    """A few lines for people."""
+    """The report as a few lines of text."""
     lines = [f"{found['model']}: {found['cases']} images of {found['patients']} patients"]
     lines += [f"{name:20} {as_text(value)}" for name, value in found["overall"].items()]
     for finding, values in found["findings"].items():
         chosen = (f"{key} {as_text(values[key])}" for key in ("auc", "sensitivity", "specificity"))
-        lines.append(f"{finding:20} " + ", ".join(chosen))
-    answered = found["answered"]
-    if answered["coverage"] < 1:
-        lines.append(f"answered             {answered['coverage']:.3f} of the images")
-    lines += [f"  of these {name:11} {as_text(v)}" for name, v in answered.get("overall", {}).items()]
+        lines.append(f"{finding_name(finding):20} " + ", ".join(chosen))
+    accepted = found["not_withheld"]
+    if accepted["coverage"] < 1:
+        lines.append(f"coverage             {accepted['coverage']:.3f}")
+    lines += [f"  of these {name:11} {as_text(v)}" for name, v in accepted.get("overall", {}).items()]
     for view in ("whole", "lungs_hidden", "lungs_only") if "whole" in found.get("shortcuts", {}) else ():
         auc = found["shortcuts"][view]["auc"]["macro_auc"]
         lines.append(f"{view.replace('_', ' '):20} macro AUC {as_text(auc)}")
     for source, values in found["sources"].items():
         for pair, measure in values["pairs"].items():
-            lines.append(f"within {source}: {pair}: AUC {as_text(measure['auc'])} ({measure['cases']} cases)")
+            lines.append(
+                f"{source}: {pair_name(pair)}: AUC {as_text(measure['auc'])} ({measure['cases']} images)"
+            )
     return "\n".join(lines)

@@ -1,8 +1,8 @@
-"""Do maps show what the network used? ROAD (Rong et al. 2022, arXiv:2202.00449), by the grad-cam package.
+"""Faithfulness of heatmaps: ROAD (Rong et al. 2022, arXiv:2202.00449), by the grad-cam package.
 
-The cells that a map ranks highest are taken out of the image and filled smoothly, then those it ranks
-lowest. A faithful map makes the finding's probability fall more the first time than the second: the score is
-half the difference, 0 for a map that knows nothing. A random map as coarse as ours is measured beside it.
+The cells ranked highest by a map are removed from the image and filled smoothly, then those ranked lowest.
+With a faithful map, the probability of the finding falls more in the first case; the score is half the
+difference, 0 for an uninformative map. A random map of the same resolution is measured for comparison.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from classifier.data.manifest import Row
 
 PERCENTILES = (20, 40, 60, 80)
-METHODS = (CLOSED_FORM, "gradcam++", "layercam", "eigencam")  # scorecam needs a thousand times as long
+METHODS = (CLOSED_FORM, "gradcam++", "layercam", "eigencam")  # scorecam takes a thousand times as long
 RANDOM = "random"
 
 
@@ -43,17 +43,16 @@ def road(
     seed: int = 0,
     progress: bool = False,
 ) -> dict[str, Any]:
-    """Mean score of each method and of a random map, and each one's lead over it, on `count` images.
+    """Mean score of each method and of a random map, and the lead of each over it, on `count` images.
 
-    `working` gives what the network is shown of a row. Of each image the most probable finding is
-    explained; scores are in units of its probability. Raises ExplainerMissing where the grad-cam package is
-    not installed.
+    `working` returns the input part of a row. The most probable finding of each image is explained; scores
+    are in units of its probability. Raises ExplainerMissing if the grad-cam package is not installed.
     """
     rng = np.random.default_rng(seed)
     chosen = [rows[i] for i in sorted(rng.choice(len(rows), min(count, len(rows)), replace=False))]
     names = [*methods, RANDOM]
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)  # of the noise in the filling
+        torch.manual_seed(seed)  # for the noise in the filling
         bar = tqdm(chosen, desc="ROAD", unit="img", disable=None if progress else True)
         scores = np.array([_scores(network, spec, working(row), names, rng) for row in bar])
     patients = [row.patient for row in chosen]
@@ -89,17 +88,17 @@ def _scores(
     found = []
     for name in names:
         if name == CLOSED_FORM:
-            drawn = spread(grid, spec.size)
+            drawn = upsample(grid, spec.size)
         elif name == RANDOM:
-            drawn = spread(torch.from_numpy(rng.random(tuple(grid.shape), dtype=np.float32)), spec.size)
+            drawn = upsample(torch.from_numpy(rng.random(tuple(grid.shape), dtype=np.float32)), spec.size)
         else:
             (relative,) = relative_grids(name, network, batch, spec, [finding])
-            drawn = spread(torch.from_numpy(relative), spec.size)
+            drawn = upsample(torch.from_numpy(relative), spec.size)
         found.append(float(measure(batch, drawn[None], target, network)[0]))
     return found
 
 
-def spread(grid: Tensor, size: int) -> np.ndarray:
-    """A map (h, w) at the input's size, from 0 to 1: ROAD looks at the order only."""
+def upsample(grid: Tensor, size: int) -> np.ndarray:
+    """A map (h, w) at input size, from 0 to 1; ROAD uses only the order of its values."""
     full = functional.interpolate(grid[None, None].cpu(), size=(size, size), mode="bilinear")[0, 0]
     return ((full - full.min()) / (full.max() - full.min()).clamp(min=1e-9)).numpy()

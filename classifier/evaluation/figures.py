@@ -1,4 +1,4 @@
-"""Curves of an evaluation as PNG and SVG: ROC, precision-recall, reliability and the confusion matrix."""
+"""Draws the ROC, precision-recall and reliability curves and the confusion matrix as PNG and SVG."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from classifier.contract import DISCLAIMER
+from classifier.contract import DISCLAIMER, finding_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# The site's hues (Okabe-Ito) as its light theme has them: dark enough for white paper.
+# The hues of the light theme of the web application (Okabe-Ito).
 HUES = {"pneumonia": "#b37b00", "covid19": "#b05a88", "normal": "#008a64", "opacity": "#d55e00"}
 OTHERS = ("#2a86bd", "#d55e00", "#0072b2", "#8f8700")
 GREY, INK = "#8a8a8a", "#1a1a1a"
@@ -29,7 +29,7 @@ DASHES = ("-", "--", "-.", ":")
 
 
 def draw(found: Mapping[str, Any], folder: Path) -> list[Path]:
-    """Draw a report's curves into `folder`, each as .png and .svg; returns the paths.
+    """Draw the curves of a report into `folder`, each as .png and .svg; returns the paths.
 
     The same report gives the same bytes.
     """
@@ -65,7 +65,7 @@ def roc(axes: Axes, found: Mapping[str, Any]) -> None:
     axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, linestyle=":")
     for finding, points, look in _lines(found, "roc"):
         axes.plot(*zip(*points, strict=True), label=_with(finding, found, "auc", "AUC"), **look)
-    _square(axes, "1 - specificity", "sensitivity", "Receiver operating characteristic", "lower right")
+    _square(axes, "1 - specificity", "Sensitivity", "Receiver operating characteristic", "lower right")
 
 
 def precision_recall(axes: Axes, found: Mapping[str, Any]) -> None:
@@ -74,8 +74,8 @@ def precision_recall(axes: Axes, found: Mapping[str, Any]) -> None:
         axes.step(*zip(*points, strict=True), where="post", label=label, **look)
         share = found["findings"][finding]["present"] / found["cases"]
         axes.axhline(share, color=look["color"], linewidth=0.6, linestyle=":")
-    _square(axes, "recall (sensitivity)", "precision (PPV)", "Precision and recall", "best")
-    axes.annotate("dotted: share of the cases", (0.01, 0.01), fontsize=7, color=INK)
+    _square(axes, "Recall (sensitivity)", "Precision (PPV)", "Precision and recall", "best")
+    axes.annotate("Dotted: prevalence", (0.01, 0.01), fontsize=7, color=INK)
 
 
 def reliability(axes: Axes, found: Mapping[str, Any]) -> None:
@@ -83,16 +83,17 @@ def reliability(axes: Axes, found: Mapping[str, Any]) -> None:
     for finding, bins, look in _lines(found, "reliability"):
         points = [(b["mean"], b["observed"]) for b in bins]
         sizes = [8 + 72 * b["cases"] / found["cases"] for b in bins]
-        label = finding
+        label = finding_name(finding)
         if finding in found["findings"]:
             label = _with(finding, found, "calibration_error", "ECE")
         axes.plot(*zip(*points, strict=True), label=label, **look)
         axes.scatter(*zip(*points, strict=True), s=sizes, color=look["color"], linewidths=0)
-    _square(axes, "predicted probability", "share that has it", "Reliability, ten bins", "upper left")
+    _square(axes, "Predicted probability", "Observed frequency", "Reliability, ten bins", "upper left")
 
 
 def confusion(axes: Axes, found: Mapping[str, Any]) -> None:
-    names, counts = found["confusion"]["findings"], found["confusion"]["counts"]
+    counts = found["confusion"]["counts"]
+    names = [finding_name(name) for name in found["confusion"]["findings"]]
     shares = [[n / max(sum(line), 1) for n in line] for line in counts]
     axes.imshow(shares, cmap="cividis", vmin=0, vmax=1)
     for row, line in enumerate(counts):
@@ -105,7 +106,7 @@ def confusion(axes: Axes, found: Mapping[str, Any]) -> None:
     axes.set_yticks(range(len(names)), names, rotation=90, va="center")
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    axes.set(xlabel="most probable finding", ylabel="truth", title="Confusion matrix")
+    axes.set(xlabel="Most probable finding", ylabel="True finding", title="Confusion matrix")
 
 
 def _lines(found: Mapping[str, Any], kind: str) -> Iterator[tuple[str, Any, dict[str, Any]]]:
@@ -118,7 +119,8 @@ def _lines(found: Mapping[str, Any], kind: str) -> Iterator[tuple[str, Any, dict
 
 def _with(finding: str, found: Mapping[str, Any], measure: str, short: str) -> str:
     value = found["findings"][finding][measure]["value"]
-    return finding if value is None else f"{finding} ({short} {value:.2f})"
+    name = finding_name(finding)
+    return name if value is None else f"{name} ({short} {value:.2f})"
 
 
 def _square(axes: Axes, x: str, y: str, title: str, legend: str) -> None:

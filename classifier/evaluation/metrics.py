@@ -1,7 +1,7 @@
-"""Measures of a classifier on weighted cases, in numpy; scikit-learn's are the yardstick in the tests.
+"""Classification metrics on weighted cases, in numpy; the tests compare them with scikit-learn.
 
-Everywhere: `probabilities` float (N, findings), `targets` (N, findings) of 0 and 1, and `weights` (N,) or,
-for many draws of a bootstrap at once, (draws, N). The answer is one number or one a draw, or NaN.
+Arguments: `probabilities` float (N, findings), `targets` (N, findings) of 0 and 1, `weights` (N,) or, for
+several bootstrap draws at once, (draws, N). Results are a number, or one per draw; NaN where undefined.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Measured = np.ndarray | float
 
 
 def auc(scores: np.ndarray, positive: np.ndarray, weights: np.ndarray) -> Measured:
-    """Area under the ROC curve, ties counted half; NaN when one of the two sides has no weight."""
+    """Area under the ROC curve, ties counted half; NaN without weight on one side."""
     ups, downs = _by_score(scores, positive, weights)
     below = np.cumsum(downs, axis=-1) - downs
     pairs = ups.sum(axis=-1) * downs.sum(axis=-1)
@@ -45,9 +45,9 @@ def macro_auc(
 def decisions(
     scores: np.ndarray, positive: np.ndarray, weights: np.ndarray, threshold: np.ndarray | float
 ) -> dict[str, Measured]:
-    """What `score >= threshold` is worth; sensitivity is also called recall, PPV precision."""
-    said, positive = scores >= threshold, positive.astype(bool)
-    cells = np.stack([said & positive, said & ~positive, ~said & positive, ~said & ~positive], axis=1)
+    """Measures of the decision `score >= threshold`; sensitivity is also called recall, PPV precision."""
+    called, positive = scores >= threshold, positive.astype(bool)
+    cells = np.stack([called & positive, called & ~positive, ~called & positive, ~called & ~positive], axis=1)
     tp, fp, fn, tn = np.moveaxis(weights @ cells.astype(float), -1, 0)
     sensitivity, specificity = _ratio(tp, tp + fn), _ratio(tn, tn + fp)
     return {
@@ -62,25 +62,25 @@ def decisions(
 
 
 def at_prevalence(sensitivity: Measured, specificity: Measured, prevalence: float) -> dict[str, Measured]:
-    """PPV and NPV where a share `prevalence` of the cases has the finding (Bayes)."""
+    """PPV and NPV at a prevalence of the finding (Bayes)."""
     true_up, false_up = sensitivity * prevalence, (1 - specificity) * (1 - prevalence)
     true_down, false_down = specificity * (1 - prevalence), (1 - sensitivity) * prevalence
     return {"ppv": _ratio(true_up, true_up + false_up), "npv": _ratio(true_down, true_down + false_down)}
 
 
 def accuracy(probabilities: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> Measured:
-    """Share of cases whose most probable finding is theirs."""
+    """Share of cases whose most probable finding is the true one."""
     return _ratio(weights @ right(probabilities, targets).astype(float), weights.sum(axis=-1))
 
 
 def balanced_accuracy(probabilities: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> Measured:
-    """Mean over the findings that occur of the share of their cases for which they are the most probable."""
+    """Mean recall of naming the most probable finding, over the findings that occur."""
     true, _, present = _named(probabilities, targets, weights)
     return _mean_of_known(_ratio(true, present))
 
 
 def macro_f1(probabilities: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> Measured:
-    """Mean over the findings that occur or are named of the F1 of naming the most probable one."""
+    """Mean F1 of naming the most probable finding, over the findings that occur or are named."""
     true, named, present = _named(probabilities, targets, weights)
     return _mean_of_known(_ratio(2 * true, named + present))
 
@@ -93,7 +93,7 @@ def confusion(probabilities: np.ndarray, targets: np.ndarray) -> list[list[int]]
 
 
 def brier(probabilities: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> Measured:
-    """Mean squared distance between probabilities and truth, summed over the findings: 0 (best) to 2."""
+    """Mean squared distance between probabilities and targets, summed over the findings: 0 (best) to 2."""
     return _ratio(weights @ ((probabilities - targets) ** 2).sum(axis=1), weights.sum(axis=-1))
 
 
@@ -115,9 +115,9 @@ def bins_of(scores: np.ndarray) -> np.ndarray:
 def recalibration(
     scores: np.ndarray, positive: np.ndarray, weights: np.ndarray, *, steps: int = 30
 ) -> tuple[Measured, Measured]:
-    """Slope and intercept of the logistic regression of the truth on the log-odds of `scores` (Cox 1958).
+    """Slope and intercept of the logistic regression of the targets on the log-odds of `scores` (Cox 1958).
 
-    (1, 0) is perfect, a slope below 1 too sure. By Newton's method; NaN where the two sides do not overlap.
+    (1, 0) is perfect; a slope below 1 means overconfidence. NaN where the two sides do not overlap.
     """
     sure = np.clip(scores.astype(float), TINY, 1 - TINY)
     x, y, w = np.log(sure / (1 - sure)), positive.astype(float), np.atleast_2d(weights)
@@ -139,7 +139,7 @@ def recalibration(
 
 
 def right(probabilities: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """Which cases' most probable finding is theirs."""
+    """Whether the most probable finding of each case is the true one."""
     return probabilities.argmax(axis=1) == targets.argmax(axis=1)
 
 
@@ -153,10 +153,10 @@ def _by_score(scores: np.ndarray, positive: np.ndarray, weights: np.ndarray) -> 
 
 
 def _named(probabilities: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, ...]:
-    """By finding, the weight of cases rightly named so, of those named so, and of those that are so."""
+    """By finding, the weights of true positives, of all cases named so, and of all cases with it."""
     eye = np.eye(targets.shape[1])
-    named, truth = eye[probabilities.argmax(axis=1)], eye[targets.argmax(axis=1)]
-    return weights @ (named * truth), weights @ named, weights @ truth
+    named, true = eye[probabilities.argmax(axis=1)], eye[targets.argmax(axis=1)]
+    return weights @ (named * true), weights @ named, weights @ true
 
 
 def _mean_of_known(values: np.ndarray) -> Measured:

@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from classifier.contract import DISCLAIMER, ModelSpec
+from classifier.contract import DISCLAIMER, ModelSpec, finding_name
 from classifier.evaluation.model_card_measures import (
     calibration,
     evaluation,
-    gate,
     grid,
+    input_check,
     option,
     segmenter,
     shortcuts,
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 PARTS = ("train", "val", "test")
 COLUMNS = ("source", "finding", "patients", *PARTS)
-REFERENCE = "The findings are the manifest's, taken as they came; how they were made is not recorded."
-NOT_MEASURED = "Not measured: no hospital was left out of training and tested on."
-ABOUT = {  # what only the people who train a model can say; `--about` fills it in
+REFERENCE = "The findings are those of the manifest; how they were established is not recorded."
+NOT_MEASURED = "Not measured: the model was not tested on a hospital left out of its training."
+ABOUT = {  # statements by the authors of a model (`--about`)
     "title": str,
     "summary": str,
     "intended_use": str,
@@ -37,7 +37,9 @@ ABOUT = {  # what only the people who train a model can say; `--about` fills it 
     "licence": str,
     "reproduce": str,
 }
-MORE = {"reference_standard": list, "external_validity": list}  # likewise, for those who can say
+MORE = {"reference_standard": list, "external_validity": list}  # the same, optional
+# Sections of cards that were stored under earlier names (format version 1).
+EARLIER = {"answered": "not_withheld", "without_answer": "no_result"}
 
 
 def build(
@@ -49,7 +51,7 @@ def build(
     found: Mapping[str, Any],
     about: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The card: what was told (`about`), what was counted (`rows`), what was done, and what was measured."""
+    """The card: statements of the authors (`about`), image counts, training, calibration and evaluation."""
     return {
         "about": {"title": spec.name, **(about or {})},
         "disclaimer": DISCLAIMER,
@@ -61,12 +63,12 @@ def build(
 
 
 def check_about(about: Any) -> dict[str, Any]:
-    """The statements of an `--about` file; raises ValueError for unknown names and wrong types."""
+    """The statements of an `--about` file. Raises ValueError for unknown names and wrong types."""
     if not isinstance(about, dict):
-        raise ValueError("the statements about a model are a JSON object")
+        raise ValueError("the statements must be a JSON object")
     for name, value in about.items():
         if not isinstance(value, (ABOUT | MORE).get(name, ())):
-            raise ValueError(f"{name!r} is not a statement about a model, or not of its type")
+            raise ValueError(f"unknown statement {name!r}, or wrong type")
     return about
 
 
@@ -85,7 +87,7 @@ def counts(rows: Sequence[Row]) -> list[dict[str, Any]]:
 
 
 def render(card: Mapping[str, Any], spec: ModelSpec, *, sha256: str | None = None) -> str:
-    """The card as Markdown; a card that lacks a part is rendered without it."""
+    """The card as Markdown, without the parts that it lacks."""
     about = card.get("about", {})
     lines = [f"# Model card: {about.get('title', spec.name)}", "", card.get("disclaimer", DISCLAIMER), ""]
     lines += [about["summary"], ""] if "summary" in about else []
@@ -100,24 +102,32 @@ def render(card: Mapping[str, Any], spec: ModelSpec, *, sha256: str | None = Non
     lines += warnings(card.get("audit"))
     lines += _training(card.get("training"))
     lines += calibration(card.get("calibration"))
-    found = card.get("evaluation") or {}
+    found = _current(card.get("evaluation") or {})
     lines += evaluation(found) + subgroups(found)
     lines += _section("External validity", about.get("external_validity", NOT_MEASURED))
-    lines += shortcuts(found) + gate(card.get("gate")) + segmenter(card.get("segmenter"))
-    lines += _section("Shortcuts and biases that are known", about.get("shortcuts"))
+    lines += shortcuts(found) + input_check(card.get("gate")) + segmenter(card.get("segmenter"))
+    lines += _section("Known shortcuts and biases", about.get("shortcuts"))
     lines += _section("Limits", about.get("limits"))
     lines += _section("Licence", about.get("licence"))
     if "reproduce" in about:
-        lines += ["## How to reproduce it", "", "```", about["reproduce"], "```", ""]
+        commands, _, remarks = about["reproduce"].partition("\n\n")
+        lines += ["## Reproduction", "", "```", commands, "```", "", *([remarks, ""] if remarks else [])]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _current(stored: Any) -> Any:
+    """A stored evaluation with the current names of its entries."""
+    if isinstance(stored, Mapping):
+        return {EARLIER.get(name, name): _current(value) for name, value in stored.items()}
+    return stored
 
 
 def _model_rows(spec: ModelSpec, sha256: str | None) -> Iterator[tuple[str, str]]:
     yield "name", spec.name
     if sha256:
         yield "sha256", f"`{sha256}`"
-    yield "for", f"{spec.slot.value} images"
-    yield "findings", ", ".join(spec.findings)
+    yield "images", {"cxr": "frontal chest X-rays", "ct": "CT slices"}.get(spec.slot, "phantoms")
+    yield "findings", ", ".join(finding_name(finding) for finding in spec.findings)
     yield (
         "network",
         f"{spec.arch}, layers {', '.join(map(str, spec.layers))}, width {spec.width}, {spec.activation}",
@@ -126,23 +136,29 @@ def _model_rows(spec: ModelSpec, sha256: str | None) -> Iterator[tuple[str, str]
     ends = f"{low:g} to {high:g} Hounsfield units" if spec.hounsfield else f"percentiles {low:g} to {high:g}"
     part = "the box around the lungs" if spec.crop == "lungs" else "the whole image"
     yield "input", f"{part}, {spec.size} x {spec.size} grey, {spec.resize}, clipped to {ends}"
-    ages = f"{spec.age_range[0]:g} to {spec.age_range[1]:g} years" if spec.age_range else "not restricted"
-    yield "ages", ages
+    ages = f"{spec.age_range[0]:g} to {spec.age_range[1]:g} years" if spec.age_range else "all"
+    yield "patient age", ages
 
 
 def _count_rows(images: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, ...]]:
     for line in images:
-        yield tuple(str(line[name]) for name in COLUMNS)
+        named = {**line, "finding": " and ".join(map(finding_name, line["finding"].split("|")))}
+        yield tuple(str(named[name]) for name in COLUMNS)
     yield ("all", "", "", *(str(sum(line[part] for line in images)) for part in PARTS))
 
 
 def _training(training: Mapping[str, Any] | None) -> list[str]:
     if not training:
         return []
-    start = "given weights (--pretrained)" if training["pretrained"] else "random weights"
+    start = "pretrained weights" if training["pretrained"] else "random weights"
     given = sorted((key, option(value)) for key, value in training["options"].items())
     options = "; ".join(f"{key} {value}" for key, value in given if value)
-    lines = ["## Training", "", f"From {start}, with PyTorch {training['torch']}. Options: {options}.", ""]
+    lines = [
+        "## Training",
+        "",
+        f"Started from {start}, with PyTorch {training['torch']}. Options: {options}.",
+        "",
+    ]
     history = [
         (
             str(e["epoch"]),
@@ -158,25 +174,21 @@ def _training(training: Mapping[str, Any] | None) -> list[str]:
 
 
 def _split(card: Mapping[str, Any]) -> str:
-    """How images came into their parts, as far as the options tell."""
+    """How the images were split, from the training options."""
     options = (card.get("training") or {}).get("options", {})
     seed = f"seed {options.get('seed', 0)}"
     if not options.get("folds"):
-        return (
-            f"Parts are by patient: nobody is in two. Those that the manifest does not give come from {seed}."
-        )
+        return f"Split by patient; parts that are not in the manifest were drawn with {seed}."
     by = (
-        "patient"
-        if options.get("fold_by") != "image"
-        else "image, so that a patient may stand in several parts"
+        "patient" if options.get("fold_by") != "image" else "image, so that a patient may be in several parts"
     )
-    return f"Fold {options.get('fold')} of {options['folds']}, by {by} ({seed}); the fold is the test part."
+    return f"Fold {options.get('fold')} of {options['folds']}, by {by} ({seed}), is the test part."
 
 
-def _section(title: str, said: str | Sequence[str] | None) -> list[str]:
-    if not said:
+def _section(title: str, text: str | Sequence[str] | None) -> list[str]:
+    if not text:
         return []
-    body = [said] if isinstance(said, str) else [f"- {line}" for line in said]
+    body = [text] if isinstance(text, str) else [f"- {line}" for line in text]
     return [f"## {title}", "", *body, ""]
 
 

@@ -1,9 +1,11 @@
-"""The measured parts of a model card as Markdown; each takes its JSON and leaves out what that lacks."""
+"""The measurements of a model card as Markdown; each function takes its JSON, which may lack parts."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from classifier.contract import finding_name
 
 Lines = list[str]
 MEASURES = ("auc", "average_precision", "sensitivity", "specificity", "ppv", "npv", "f1")
@@ -40,32 +42,36 @@ def option(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
-def name_of(measure: str) -> str:
+def measure_name(measure: str) -> str:
     return NAMES.get(measure, measure.replace("_", " "))
 
 
+def pair_name(pair: str) -> str:
+    """A pair of findings, `covid19 against pneumonia`, by their display names."""
+    return " vs. ".join(finding_name(finding) for finding in pair.split(" against "))
+
+
 def warnings(found: Sequence[Mapping[str, Any]] | None) -> Lines:
-    """What the data audit warned of before training."""
+    """The warnings of the data validation before training."""
     if not found:
         return []
-    return ["## What the data audit warned of", "", *(f"- {w['severity']}: {w['text']}" for w in found), ""]
+    return ["## Data validation warnings", "", *(f"- {w['severity']}: {w['text']}" for w in found), ""]
 
 
 def calibration(fitted: Mapping[str, Any] | None) -> Lines:
     if not fitted:
         return []
-    moved = ", ".join(f"{name} {value:+.3f}" for name, value in fitted.get("bias", {}).items())
+    bias = ", ".join(f"{finding_name(name)} {value:+.3f}" for name, value in fitted.get("bias", {}).items())
     lines = [
         "## Calibration and thresholds",
         "",
-        f"Fitted on {fitted['cases']} validation images, on the weights as they are stored: temperature "
-        f"{fitted['temperature']:.3f}{f', biases {moved}' * bool(moved)}; maps are at full strength from "
-        f"{fitted['cam_scale']:.3f} logits. "
-        "Thresholds maximise sensitivity + specificity there (Youden's index):",
+        f"Fitted on {fitted['cases']} validation images, with the stored weights: temperature "
+        f"{fitted['temperature']:.3f}{f', biases {bias}' * bool(bias)}. Heatmaps reach full strength at "
+        f"{fitted['cam_scale']:.3f} logits. Thresholds maximise sensitivity + specificity (Youden's index):",
         "",
     ]
     rows = [
-        (name, f"{v['threshold']:.3f}", f"{v['sensitivity']:.3f}", f"{v['specificity']:.3f}")
+        (finding_name(name), f"{v['threshold']:.3f}", f"{v['sensitivity']:.3f}", f"{v['specificity']:.3f}")
         for name, v in fitted["thresholds"].items()
     ]
     return lines + grid(("finding", "threshold", "sensitivity", "specificity"), rows)
@@ -76,15 +82,15 @@ def evaluation(found: Mapping[str, Any]) -> Lines:
     if not found:
         return []
     lines = [
-        "## Evaluation on the held-out test part",
+        "## Evaluation on the test part",
         "",
-        f"{found['cases']} images of {found['patients']} patients who are in no other part. "
-        "In brackets: 95 % interval, bootstrap by patient.",
+        f"{found['cases']} images of {found['patients']} patients, none of them in another part. "
+        "In brackets: 95 % confidence interval, bootstrap by patient.",
         "",
     ]
-    rows = [(name_of(name), as_text(value)) for name, value in found["overall"].items()]
-    rows.append(("finding shown to the reader is right", f"{found['reported']['right']:.3f}"))
-    rows.append(("no finding reaches its threshold", f"{found['reported']['none']:.3f}"))
+    rows = [(measure_name(name), as_text(value)) for name, value in found["overall"].items()]
+    rows.append(("reported finding is right", f"{found['reported']['right']:.3f}"))
+    rows.append(("no finding reported", f"{found['reported']['none']:.3f}"))
     lines += grid(("measure", "value"), rows)
     lines += [
         "Each finding against the rest, at its threshold:",
@@ -92,72 +98,75 @@ def evaluation(found: Mapping[str, Any]) -> Lines:
         *_by_finding(found["findings"], MEASURES),
     ]
     lines += _calibrated(found["findings"]) + _at_prevalence(found["findings"])
-    return lines + _confusion(found.get("confusion")) + _answered(found.get("answered"))
+    return lines + _confusion(found.get("confusion")) + _without_withheld(found)
 
 
 def _by_finding(findings: Mapping[str, Any], measures: Sequence[str]) -> Lines:
     present = [m for m in measures if all(m in values for values in findings.values())]
     rows = [
-        (name, str(values["present"]), *(as_text(values[m]) for m in present))
+        (finding_name(name), str(values["present"]), *(as_text(values[m]) for m in present))
         for name, values in findings.items()
     ]
-    return grid(("finding", "cases", *map(name_of, present)), rows)
+    return grid(("finding", "cases", *map(measure_name, present)), rows)
 
 
 def _calibrated(findings: Mapping[str, Any]) -> Lines:
     if not all("calibration_slope" in values for values in findings.values()):
         return []
-    told = "Calibration of each finding (a slope of 1 and an intercept of 0 are perfect; ten bins):"
-    return [told, "", *_by_finding(findings, CALIBRATION)]
+    text = "Calibration by finding (ten bins; slope 1 and intercept 0 are perfect):"
+    return [text, "", *_by_finding(findings, CALIBRATION)]
 
 
 def _at_prevalence(findings: Mapping[str, Any]) -> Lines:
     rows = [
-        (name, f"{v['prevalence']:.3g}", as_text(v["ppv_at_prevalence"]), as_text(v["npv_at_prevalence"]))
+        (
+            finding_name(name),
+            f"{v['prevalence']:.3g}",
+            as_text(v["ppv_at_prevalence"]),
+            as_text(v["npv_at_prevalence"]),
+        )
         for name, v in findings.items()
         if "prevalence" in v
     ]
     if not rows:
         return []
-    told = "Where that share of patients has the finding:"
-    return [told, "", *grid(("finding", "prevalence", "PPV", "NPV"), rows)]
+    text = "Predictive values at other prevalences:"
+    return [text, "", *grid(("finding", "prevalence", "PPV", "NPV"), rows)]
 
 
 def _confusion(confusion: Mapping[str, Any] | None) -> Lines:
     if not confusion:
         return []
-    names = confusion["findings"]
+    names = [finding_name(name) for name in confusion["findings"]]
     rows = [(name, *map(str, line)) for name, line in zip(names, confusion["counts"], strict=True)]
-    return ["Truth (rows) and most probable finding (columns):", "", *grid(("", *names), rows)]
+    return ["True finding (rows) and most probable finding (columns):", "", *grid(("", *names), rows)]
 
 
-def _answered(answered: Mapping[str, Any] | None) -> Lines:
-    if not answered or "overall" not in answered:
+def _without_withheld(found: Mapping[str, Any]) -> Lines:
+    accepted = found.get("not_withheld")
+    if not accepted or "overall" not in accepted:
         return []
-    reasons = ", ".join(f"{reason.replace('_', ' ')} {n}" for reason, n in answered["reasons"].items())
+    reasons = ", ".join(f"{reason.replace('_', ' ')} {n}" for reason, n in accepted["reasons"].items())
     lines = [
-        f"The model answers {answered['coverage']:.1%} of the images (withheld: {reasons}; without any "
-        f"answer: {answered['without_answer']}). On those {answered['cases']} alone:",
+        f"Coverage {accepted['coverage']:.1%} (withheld: {reasons}; no result: {accepted['no_result']}). "
+        f"Without the withheld results, {accepted['cases']} images:",
         "",
     ]
-    return lines + grid(
-        ("measure", "value"), [(name_of(k), as_text(v)) for k, v in answered["overall"].items()]
-    )
+    rows = [(measure_name(name), as_text(value)) for name, value in accepted["overall"].items()]
+    return lines + grid(("measure", "value"), rows)
 
 
 def subgroups(found: Mapping[str, Any]) -> Lines:
     """By source, with the rankings within each, and by view, sex and age."""
     lines = _groups("source", found.get("sources") or {})
     ranked = [
-        (name, pair, str(m["cases"]), as_text(m["auc"]))
+        (name, pair_name(pair), str(m["cases"]), as_text(m["auc"]))
         for name, values in (found.get("sources") or {}).items()
         for pair, m in values["pairs"].items()
     ]
     if ranked:
-        told = (
-            "Two findings of the same source ranked against each other, so that the source itself is no help:"
-        )
-        lines += [told, "", *grid(("source", "findings", "images", "AUC"), ranked)]
+        text = "Pairs of findings within one source, where recognising the source does not help:"
+        lines += [text, "", *grid(("source", "findings", "images", "AUC"), ranked)]
     for by, groups in (found.get("groups") or {}).items():
         lines += _groups(by, groups)
     return lines
@@ -169,7 +178,12 @@ def _groups(by: str, groups: Mapping[str, Any]) -> Lines:
     rows = [(name, str(v["cases"]), str(v["patients"]), _accuracy(v)) for name, v in groups.items()]
     lines = [f"### By {by}", "", *grid((by, "images", "patients", "accuracy"), rows)]
     rows = [
-        (name, finding, str(v["present"]), *(as_text(v[m]) for m in ("auc", "sensitivity", "specificity")))
+        (
+            name,
+            finding_name(finding),
+            str(v["present"]),
+            *(as_text(v[m]) for m in ("auc", "sensitivity", "specificity")),
+        )
         for name, values in groups.items()
         for finding, v in values.get("findings", {}).items()
         if v["present"]
@@ -193,25 +207,22 @@ def _shortcut_test(tested: Mapping[str, Any] | None) -> Lines:
     lines = [
         "## Shortcut test",
         "",
-        f"On {tested['cases']} test images. With the lungs hidden a model that reads lungs should rank no "
-        "better than chance (0.5); what remains is what it takes from elsewhere.",
+        f"AUC on {tested['cases']} test images. With the lungs hidden, it should be near chance (0.5); "
+        "anything above comes from outside the lungs.",
         "",
     ]
     for part, title in (("auc", "finding"), ("within_source", "within one source")):
         names = [name for name in tested["whole"][part] if all(name in tested[v][part] for v in views)]
-        rows = [(name_of(name), *(as_text(tested[v][part][name]) for v in views)) for name in names]
+        rows = [(_shortcut_row(name), *(as_text(tested[v][part][name]) for v in views)) for name in names]
         lines += grid((title, *views.values()), rows) if rows else []
     share = tested["lungs_share_of_image"]
-    told = [f"{name} {as_text(value)}" for name, value in tested["maps_inside_lungs"].items()]
-    if told:
-        lines += [
-            f"Share of a map that lies inside the lungs (they are {share:.2f} of the image): "
-            f"{'; '.join(told)}.",
-            "",
-        ]
+    inside = [f"{finding_name(name)} {as_text(value)}" for name, value in tested["maps_inside_lungs"].items()]
+    if inside:
+        text = f"Share of the heatmap inside the lungs, which cover {share:.2f} of the image: "
+        lines += [f"{text}{'; '.join(inside)}.", ""]
     rows = [
         (
-            name,
+            finding_name(name),
             ", ".join(v["sources"]),
             str(v["cases"]),
             as_text(v["balanced_accuracy"]),
@@ -220,9 +231,17 @@ def _shortcut_test(tested: Mapping[str, Any] | None) -> Lines:
         for name, v in tested["source_probe"].items()
     ]
     if rows:
-        told = "How often a linear probe on the model's features names the source, within one finding:"
-        lines += [told, "", *grid(("finding", "sources", "images", "balanced accuracy", "chance"), rows)]
+        text = "Source predicted from the features by a linear probe, within one finding:"
+        lines += [text, "", *grid(("finding", "sources", "images", "balanced accuracy", "chance"), rows)]
     return lines
+
+
+def _shortcut_row(name: str) -> str:
+    """`macro_auc`, a finding, or `source: pair`."""
+    if name in NAMES:
+        return NAMES[name]
+    source, _, pair = name.rpartition(": ")
+    return f"{source}: {pair_name(pair)}" if source else finding_name(name)
 
 
 def _road(road: Mapping[str, Any] | None) -> Lines:
@@ -237,47 +256,47 @@ def _road(road: Mapping[str, Any] | None) -> Lines:
         for name, score in road["score"].items()
     ]
     return [
-        "## Faithfulness of the maps",
+        "## Heatmap faithfulness",
         "",
-        f"ROAD (Rong et al. 2022), combined, on {road['images']} test images, in units of the finding's "
-        "probability: 0 is a map that knows nothing. `gradcam` is the map that readers see.",
+        f"ROAD (Rong et al. 2022), combined, on {road['images']} test images, in units of the probability of "
+        "the finding. An uninformative heatmap scores 0. `gradcam` is the default heatmap.",
         "",
-        *grid(("map", "score", "lead over a random map"), rows),
+        *grid(("heatmap", "score", "lead over a random map"), rows),
     ]
 
 
-GATE_TABLES = {
-    "held_out": "By gates that saw nothing of the group, the source or the patient that they are measured on",
-    "same_groups": "By the gate that is carried, on unseen origins and patients of groups that it knows",
-    "made": "By the gate that is carried, on views made out of frontal test images",
+INPUT_CHECK_TABLES = {
+    "held_out": "Input checks trained without the group, source or patients that they are measured on",
+    "same_groups": "This input check, on held-out origins and patients of the groups that it was trained on",
+    "made": "This input check, on altered copies of frontal test images",
 }
 
 
-def gate(rates: Mapping[str, Any] | None) -> Lines:
-    """How often the gate stops what it should and what it should not."""
+def input_check(rates: Mapping[str, Any] | None) -> Lines:
+    """The rejection rates of the input check by kind of image."""
     lines: Lines = []
-    for name, how in GATE_TABLES.items():
-        rows = [_gate_row(line) for line in (rates or {}).get(name, ())]
+    for name, title in INPUT_CHECK_TABLES.items():
+        rows = [_input_check_row(line) for line in (rates or {}).get(name, ())]
         if rows:
-            names = ("group", "images", "stopped", "rate (95 % interval)", "reasons")
-            lines += [f"{how}:", "", *grid(names, rows)]
+            names = ("group", "images", "rejected", "rate (95 % interval)", "reasons")
+            lines += [f"{title}:", "", *grid(names, rows)]
     if not lines:
         return []
-    told = "How many images the gate stops. It should stop none of the frontal ones, and all others."
+    text = "Images rejected by the input check, which should accept all frontal images and reject all others."
     if "measured_steps" in rates:
-        told += f" It had {rates['steps']} training steps, "
-        told += f"each gate that was only measured {rates['measured_steps']}."
-    return ["## The gate", "", told, "", *lines]
+        text += f" It was trained for {rates['steps']} steps, "
+        text += f"the held-out input checks for {rates['measured_steps']}."
+    return ["## Input check", "", text, "", *lines]
 
 
-def _gate_row(line: Mapping[str, Any]) -> tuple[str, ...]:
+def _input_check_row(line: Mapping[str, Any]) -> tuple[str, ...]:
     why = ", ".join(f"{reason.replace('_', ' ')} {n}" for reason, n in line["reasons"].items())
     rate = f"{line['rate']:.3f} ({line['low']:.3f} to {line['high']:.3f})"
     return (line["group"], str(line["n"]), str(line["stopped"]), rate, why)
 
 
 def segmenter(report: Mapping[str, Any] | None) -> Lines:
-    """How well the carried segmenter finds lungs, and where it should find none."""
+    """The Dice scores of the lung segmenter, and its results on images without lungs."""
     if not report:
         return []
     parts = {"val": "validation", "test": "test"}
@@ -293,15 +312,13 @@ def segmenter(report: Mapping[str, Any] | None) -> Lines:
         for lung, d in lungs.items()
     ]
     empty = ", ".join(f"{name} {n['empty']} of {n['n']}" for name, n in report["empty"].items())
-    learned = (
-        f"Learned from {report['images']['train']} drawn masks of {report['patients']['train']} patients; "
-    )
+    masks, patients = report["images"]["train"], report["patients"]["train"]
     return [
-        "## The lung segmenter",
+        "## Lung segmenter",
         "",
-        f"{learned}Dice with the drawn masks of patients it has not seen:",
+        f"Trained on {masks} manual masks of {patients} patients. Dice scores on masks of other patients:",
         "",
         *grid(("part", "lung", "images", "mean Dice (95 % interval)", "worst"), rows),
-        f"Images without lungs in which it finds none: {empty}.",
+        f"Images without lungs with an empty result: {empty}.",
         "",
     ]

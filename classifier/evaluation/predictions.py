@@ -1,4 +1,4 @@
-"""Images of a manifest with what a model said of them: predicted, written to a CSV, read back."""
+"""Predictions for the images of a manifest, and their CSV file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HEAD = ["image", "finding", "status", "reason"]
 
 @dataclass(frozen=True)
 class Case:
-    """One image that got an answer."""
+    """An image with its prediction."""
 
     row: Row
     prediction: Prediction
@@ -32,7 +32,7 @@ class Case:
 def predict_rows(
     predictor: Predictor, rows: Sequence[Row], *, quiet: bool = False
 ) -> tuple[list[Case], dict[str, str]]:
-    """Answers for the rows' images, and the images without one, with their reasons."""
+    """ModelPredictions for the rows' images, and the images without one, with their reasons."""
     from tqdm import tqdm
 
     from classifier.data.manifest import image_of
@@ -52,11 +52,11 @@ def predict_rows(
                 else:
                     chunk.append(row)
                     items.append(Input(decoded.working, decoded.display.shape, row.age))
-            for row, answer in zip(chunk, predictor.predict(items), strict=True):
-                if isinstance(answer, Failure):
-                    without[row.image] = answer.code
+            for row, result in zip(chunk, predictor.predict(items), strict=True):
+                if isinstance(result, Failure):
+                    without[row.image] = result.code
                 else:
-                    cases.append(Case(row, answer.prediction, dict(answer.cam.grids)))
+                    cases.append(Case(row, result.prediction, dict(result.cam.grids)))
             bar.update(min(CHUNK, len(rows) - start))
     return cases, without
 
@@ -75,37 +75,41 @@ def write_predictions(
     cases: Sequence[Case],
     without: Mapping[str, str] | None = None,
 ) -> None:
-    """`image,finding,status,reason,p_<finding>...`, a line for every row; `finding` is the manifest's.
+    """Write `image,finding,status,reason,p_<finding>...` for every row; `finding` is that of the manifest.
 
-    `status` is ok, abstained (the probabilities are withheld from readers), refused, or failed; the last two
-    have no probabilities.
+    `status` is ok, abstained (the result is withheld), refused or failed; the latter two have no
+    probabilities.
     """
-    answers = {case.row.image: case.prediction for case in cases}
+    predictions = {case.row.image: case.prediction for case in cases}
     with path.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(HEAD + [f"p_{finding}" for finding in spec.findings])
         for row in rows:
-            said = answers.get(row.image)
-            if said is None:
+            prediction = predictions.get(row.image)
+            if prediction is None:
                 reason = (without or {}).get(row.image, "")
                 status = "refused" if reason in set(RefusalReason) else "failed"
                 values = [""] * len(spec.findings)
             else:
-                status, reason = ("abstained", str(said.abstention)) if said.withheld else ("ok", "")
-                values = [f"{said.probabilities[finding]:.6f}" for finding in spec.findings]
+                status, reason = (
+                    ("abstained", str(prediction.abstention)) if prediction.withheld else ("ok", "")
+                )
+                values = [f"{prediction.probabilities[finding]:.6f}" for finding in spec.findings]
             table.writerow([row.image, "|".join(row.findings or ()), status, reason, *values])
 
 
 def read_predictions(
     path: Path, spec: ModelSpec, rows: Mapping[str, Row]
 ) -> tuple[list[Case], dict[str, str]]:
-    """What `write_predictions` wrote, with the manifest's rows by image; raises ValueError for strangers."""
+    """Read a file of `write_predictions`; `rows` are those of the manifest by image. Raises ValueError."""
     cases: list[Case] = []
     without: dict[str, str] = {}
     with path.open(newline="", encoding="utf-8") as file:
         table = csv.DictReader(file)
         if table.fieldnames != HEAD + [f"p_{finding}" for finding in spec.findings]:
-            raise ValueError(f"{path.name} holds no predictions of {', '.join(spec.findings)}")
+            raise ValueError(
+                f"{path.name} does not have the columns of predictions for {', '.join(spec.findings)}"
+            )
         for line in table:
             row = rows.get(line["image"])
             if row is None:
@@ -113,11 +117,9 @@ def read_predictions(
             if line["status"] in {"refused", "failed"}:
                 without[row.image] = line["reason"]
                 continue
-            said = {finding: float(line[f"p_{finding}"]) for finding in spec.findings}
-            cases.append(Case(row, _withheld_as(predict_from(spec, said, age=row.age), line["reason"])))
+            probabilities = {finding: float(line[f"p_{finding}"]) for finding in spec.findings}
+            prediction = predict_from(spec, probabilities, age=row.age)
+            # The abstention of the input check cannot be derived from the probabilities again.
+            abstention = AbstentionReason(line["reason"]) if line["reason"] else None
+            cases.append(Case(row, replace(prediction, abstention=abstention)))
     return cases, without
-
-
-def _withheld_as(prediction: Prediction, reason: str) -> Prediction:
-    """The prediction with the abstention that was written: a gate's is not made again from probabilities."""
-    return replace(prediction, abstention=AbstentionReason(reason) if reason else None)

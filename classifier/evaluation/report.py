@@ -1,4 +1,4 @@
-"""What a model's answers are worth: every measure with its interval, overall, by finding and by group."""
+"""The evaluation report: every measure with its interval, overall, by finding and by group."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from classifier.evaluation import bootstrap, metrics
 from classifier.evaluation.curves import curves
 from classifier.evaluation.predictions import Case, probabilities_of_cases
 
-FEWEST = 5  # cases on a side below which no measure of that side is given
+FEWEST = 5  # positive or negative cases required for a measure
 FEWEST_IN_GROUP = 10
 AGE_BANDS = ((1, "<1"), (6, "1-5"), (18, "6-17"), (40, "18-39"), (65, "40-64"), (float("inf"), "65+"))
 GROUPS = ("view", "sex", "age")
@@ -47,12 +47,12 @@ class Table:
 
     @classmethod
     def of(cls, spec: ModelSpec, cases: Sequence[Case], *, draws: int = 1000, seed: int = 0) -> Table:
-        """The cases with a known finding; raises ValueError where there is none, or one of another model."""
+        """The cases with a known finding. Raises ValueError if there is none, or an unknown finding."""
         from classifier.data.manifest import targets_of
 
         known = [case for case in cases if case.row.findings]
         if not known:
-            raise ValueError("no image with a known finding got an answer")
+            raise ValueError("no image with a known finding has a prediction")
         rows = [case.row for case in known]
         column = {None: -1, **{finding: k for k, finding in enumerate(spec.findings)}}
         return cls(
@@ -75,14 +75,14 @@ class Table:
 
     @classmethod
     def joined(cls, tables: Sequence[Table]) -> Table:
-        """Several models' cases as one table: out-of-fold predictions, each at its own model's thresholds."""
+        """One table of several models: out-of-fold predictions, each with the thresholds of its model."""
         first = tables[0]
         arrays = ("p", "t", "thresholds", "shown", "reasons", "patients")
         stacked = {name: np.concatenate([getattr(table, name) for table in tables]) for name in arrays}
         groups = {name: np.concatenate([table.groups[name] for table in tables]) for name in first.groups}
         return replace(first, **stacked, groups=groups)
 
-    def only(self, kept: np.ndarray) -> Table:
+    def subset(self, kept: np.ndarray) -> Table:
         arrays = ("p", "t", "thresholds", "shown", "reasons", "patients")
         groups = {name: values[kept] for name, values in self.groups.items()}
         return replace(self, **{name: getattr(self, name)[kept] for name in arrays}, groups=groups)
@@ -109,9 +109,9 @@ def report(
 ) -> dict[str, Any]:
     """Measures of the cases with a known finding, `{"value", "low", "high"}` (95 %, bootstrap by patient).
 
-    All cases count, withheld ones too; `answered` holds the same of those that were not withheld, with the
-    coverage beside it, of which the `without` images that got no answer at all are a part. Raises
-    ValueError without cases.
+    All cases count, including withheld ones; `not_withheld` has the same measures without these, and the
+    coverage, whose denominator includes the `without` images that have no result. Raises ValueError
+    without cases.
     """
     return describe(Table.of(spec, cases, draws=draws, seed=seed), prevalence=prevalence, without=without)
 
@@ -123,7 +123,7 @@ def describe(
     prevalence = prevalence or {}
     unknown = set(prevalence) - set(table.findings)
     if unknown:
-        raise ValueError(f"the model does not know {', '.join(sorted(unknown))}")
+        raise ValueError(f"the model does not have the findings {', '.join(sorted(unknown))}")
     sources = {name: {**of_group(part), "pairs": pairs(part)} for name, part in _parts(table, "source")}
     return {
         **counts(table),
@@ -132,7 +132,7 @@ def describe(
         "reported": _reported(table),
         "sources": sources,
         "groups": {by: {name: of_group(part) for name, part in _parts(table, by)} for by in GROUPS},
-        "answered": _answered(table, prevalence, without),
+        "not_withheld": _not_withheld(table, prevalence, without),
         "curves": curves(table.findings, table.p, table.t, exclusive=table.exclusive),
     }
 
@@ -154,9 +154,9 @@ def _measures(table: Table, prevalence: Mapping[str, float]) -> dict[str, Any]:
 
 
 def overall(table: Table) -> dict[str, Any]:
-    """Measures over all findings; those of the most probable one only where each case has exactly one."""
+    """Measures over all findings; accuracy and the like only if each case has exactly one finding."""
     whole = ~np.isnan(table.t).any(axis=1)
-    table = table if whole.all() else table.only(whole)
+    table = table if whole.all() else table.subset(whole)
     p, t = table.p, table.t
     rankable = [k for k in range(t.shape[1]) if 0 < t[:, k].sum() < len(t)]
 
@@ -174,8 +174,8 @@ def overall(table: Table) -> dict[str, Any]:
 
 
 def of_finding(table: Table, k: int, prevalence: float | None = None) -> dict[str, Any]:
-    """One finding against the rest: ranking, calibration, and the decisions at the model's own threshold."""
-    table = table.only(~np.isnan(table.t[:, k]))
+    """One finding against the rest: ranking, calibration, and decisions at the threshold of the model."""
+    table = table.subset(~np.isnan(table.t[:, k]))
     scores, positive, threshold = table.p[:, k], table.t[:, k] == 1, table.thresholds[:, k]
 
     def measures(w: np.ndarray) -> dict[str, Any]:
@@ -201,7 +201,7 @@ def of_finding(table: Table, k: int, prevalence: float | None = None) -> dict[st
 
 
 def of_group(table: Table) -> dict[str, Any]:
-    """Counts and a few measures of one source, view, sex or age band; None where there are too few cases."""
+    """Counts and a few measures of one source, view, sex or age band; None for too few cases."""
     if len(table) < FEWEST_IN_GROUP:
         return {**counts(table), "too_few": True}
     found: dict[str, Any] = {}
@@ -231,10 +231,10 @@ def _within(table: Table, k: int) -> dict[str, Any]:
 
 
 def pairs(table: Table) -> dict[str, Any]:
-    """AUC of p(a) against p(b) on the cases with exactly one of the two; given within a source."""
+    """AUC of p(a) against p(b) on the cases with exactly one of both findings."""
     found = {}
     for a, b in itertools.combinations(range(len(table.findings)), 2):
-        part = table.only(table.t[:, a] + table.t[:, b] == 1)
+        part = table.subset(table.t[:, a] + table.t[:, b] == 1)
         positive = part.t[:, a] == 1
         if min(positive.sum(), (~positive).sum()) < FEWEST:
             continue
@@ -247,7 +247,7 @@ def pairs(table: Table) -> dict[str, Any]:
 
 def _parts(table: Table, by: str) -> list[tuple[str, Table]]:
     values = table.groups[by]
-    return [(str(name), table.only(values == name)) for name in np.unique(values) if name]
+    return [(str(name), table.subset(values == name)) for name in np.unique(values) if name]
 
 
 def _confusion(table: Table) -> dict[str, Any] | None:
@@ -257,20 +257,20 @@ def _confusion(table: Table) -> dict[str, Any] | None:
 
 
 def _reported(table: Table) -> dict[str, float]:
-    """How often the finding that is shown (the highest above its threshold) is right, or is none."""
+    """The shares of cases whose reported finding (highest above its threshold) is right, or is none."""
     right = (table.shown >= 0) & (table.t[np.arange(len(table)), table.shown] == 1)
     return {"right": float(right.mean()), "none": float((table.shown < 0).mean())}
 
 
-def _answered(table: Table, prevalence: Mapping[str, float], without: int) -> dict[str, Any]:
-    """Coverage, and all measures on the answered cases alone; no measures where nothing was withheld."""
+def _not_withheld(table: Table, prevalence: Mapping[str, float], without: int) -> dict[str, Any]:
+    """Coverage, and all measures without withheld cases if there are any."""
     kept = table.reasons == ""
     found: dict[str, Any] = {
         "coverage": float(kept.sum() / (len(table) + without)),
         "cases": int(kept.sum()),
-        "without_answer": without,
+        "no_result": without,
         "reasons": dict(sorted(Counter(table.reasons[~kept].tolist()).items())),
     }
     if kept.all() or not kept.any():
         return found
-    return {**found, **_measures(table.only(kept), prevalence)}
+    return {**found, **_measures(table.subset(kept), prevalence)}

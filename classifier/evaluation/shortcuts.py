@@ -1,8 +1,8 @@
-"""Does a model look at lungs? Its rankings with the lungs hidden and with nothing but lungs, the share of its
-maps inside them, and what its features tell of where an image comes from.
+"""Shortcut tests: AUC with the lungs hidden and with only the lungs visible, the share of the heatmaps inside
+the lungs, and how well the features predict the source of an image (Maguolo and Nanni 2021).
 
-Hiding is no perfect knife: the outline of what was hidden stays. The filling is the surrounding's own blur,
-for a black hole would be an image like no other (Maguolo and Nanni 2021 tested COVID-19 models so).
+Hidden areas are filled with the blurred surroundings, since black areas would be out of distribution; their
+outline remains visible.
 """
 
 from __future__ import annotations
@@ -34,17 +34,14 @@ if TYPE_CHECKING:
 Lungs = Callable[[Sequence[np.ndarray]], Sequence[np.ndarray]]  # working images to bool (h, w), lungs True
 CASES = 500
 BATCH = 16
-MARGIN, BLUR = (
-    0.02,
-    0.10,
-)  # of the image's side: how far hiding reaches beyond the lungs, and the filling's blur
+MARGIN, BLUR = 0.02, 0.10  # of the image side: margin around the lungs, and blur of the filling
 FOLDS, FEWEST_IN_SOURCE = 3, 15
 VIEWS = ("whole", "lungs_hidden", "lungs_only")
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What a network says of one image: probabilities (findings,) by view, maps, pooled features, lungs."""
+class Outputs:
+    """The outputs for one image: probabilities (findings,) by view, maps, pooled features; and its lungs."""
 
     row: Row
     probabilities: dict[str, np.ndarray]
@@ -65,17 +62,17 @@ def shortcut_test(
     seed: int = 0,
     progress: bool = False,
 ) -> dict[str, Any]:
-    """Rankings by view, share of the maps inside the lungs, and how well sources are told from the features.
+    """AUC by view, share of the heatmaps inside the lungs, and accuracy of the source probe.
 
-    At most `cases` of the rows with a known finding are looked at, drawn by the seed; images without lungs
-    are counted and left out. `working` reads a row's working image.
+    Uses at most `cases` rows with a known finding, drawn by the seed; images without lungs are counted and
+    left out. `working` reads the working image of a row.
     """
     known = [row for row in rows if row.findings]
     if len(known) > cases:
         known = [known[i] for i in sorted(np.random.default_rng(seed).choice(len(known), cases, False))]
-    looks = look(network, spec, known, lungs, working or _read)
+    outputs = outputs_of(network, spec, known, lungs, working or _read)
     quiet = None if progress else True
-    seen = list(tqdm(looks, desc="hiding lungs", total=len(known), unit="img", disable=quiet))
+    seen = list(tqdm(outputs, desc="hiding lungs", total=len(known), unit="img", disable=quiet))
     with_lungs = [one for one in seen if one.lungs.any()]
     found: dict[str, Any] = {"cases": len(with_lungs), "without_lungs": len(seen) - len(with_lungs)}
     if not with_lungs:
@@ -88,7 +85,7 @@ def shortcut_test(
 
 
 def of_artifact(artifact: Artifact, rows: Sequence[Row], device: str = "cpu", **how: Any) -> dict[str, Any]:
-    """The test with the artifact's own lung segmenter; empty where it carries none."""
+    """The test with the lung segmenter of the artifact; empty if it has none."""
     if not artifact.segmenter:
         return {}
     segmenter = load_segmenter(artifact.segmenter, device)
@@ -96,32 +93,31 @@ def of_artifact(artifact: Artifact, rows: Sequence[Row], device: str = "cpu", **
     return shortcut_test(artifact.network.to(device), artifact.spec, rows, masks, **how)
 
 
-def look(
+def outputs_of(
     network: nn.Module, spec: ModelSpec, rows: Sequence[Row], lungs: Lungs, working: Callable
-) -> Iterator[Seen]:
-    """Three looks at each image: as it is, without its lungs, and at nothing else."""
+) -> Iterator[Outputs]:
+    """The outputs for each image: whole, with the lungs hidden, and with only the lungs visible."""
     for start in range(0, len(rows), BATCH):
         chunk = rows[start : start + BATCH]
         decoded_images = [working(row) for row in chunk]
         found = (np.asarray(mask, dtype=bool) for mask in lungs(decoded_images))
-        parts = [part_seen(*pair, spec) for pair in zip(decoded_images, found, strict=True)]
+        parts = [visible_part(*pair, spec) for pair in zip(decoded_images, found, strict=True)]
         decoded_images, masks = [image for image, _ in parts], [mask for _, mask in parts]
-        squares = [to_unit_square(image, spec)[0].numpy() for image in decoded_images]
+        inputs = [to_unit_square(image, spec)[0].numpy() for image in decoded_images]
         fitted = [fitted_mask(mask, spec.size) for mask in masks]
-        hidden = [without(s, grown(m)) for s, m in zip(squares, fitted, strict=True)]
-        only = [without(s, ~grown(m)) for s, m in zip(squares, fitted, strict=True)]
-        whole, grids, features = _forward(network, spec, squares)
-        said = {"whole": whole}
-        said |= {
-            "lungs_hidden": _forward(network, spec, hidden)[0],
-            "lungs_only": _forward(network, spec, only)[0],
-        }
+        hidden = [without(s, grown(m)) for s, m in zip(inputs, fitted, strict=True)]
+        only = [without(s, ~grown(m)) for s, m in zip(inputs, fitted, strict=True)]
+        whole, grids, features = _forward(network, spec, inputs)
+        hidden, only = (_forward(network, spec, masked)[0] for masked in (hidden, only))
+        by_view = dict(zip(VIEWS, (whole, hidden, only), strict=True))
         for i, row in enumerate(chunk):
-            yield Seen(row, {v: said[v][i] for v in VIEWS}, grids[i], features[i], masks[i])
+            yield Outputs(
+                row, {view: values[i] for view, values in by_view.items()}, grids[i], features[i], masks[i]
+            )
 
 
-def part_seen(image: np.ndarray, mask: np.ndarray, spec: ModelSpec) -> tuple[np.ndarray, np.ndarray]:
-    """What the network is shown of an image (H, W), and the lungs' mask (h, w) of that part."""
+def visible_part(image: np.ndarray, mask: np.ndarray, spec: ModelSpec) -> tuple[np.ndarray, np.ndarray]:
+    """The input part of an image (H, W), and the lung mask (h, w) of that part."""
     box = box_around(mask, spec.crop_margin) if spec.crop == "lungs" else None
     box = on_pixels(box, image.shape) if box else WHOLE
     return cut(image, box), cut(mask, box)
@@ -129,11 +125,11 @@ def part_seen(image: np.ndarray, mask: np.ndarray, spec: ModelSpec) -> tuple[np.
 
 @torch.inference_mode()
 def _forward(
-    network: nn.Module, spec: ModelSpec, squares: Sequence[np.ndarray]
+    network: nn.Module, spec: ModelSpec, inputs: Sequence[np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Probabilities (N, findings), maps (N, findings, h, w) and pooled features (N, C)."""
     device = next(network.parameters()).device
-    unit: Tensor = torch.from_numpy(np.stack(squares).astype(np.float32))[:, None]
+    unit: Tensor = torch.from_numpy(np.stack(inputs).astype(np.float32))[:, None]
     features = network.forward_features(normalise(unit, spec).to(device)).float()
     probabilities = probabilities_of(network.forward_head(features), spec)
     return tuple(
@@ -143,7 +139,7 @@ def _forward(
 
 
 def fitted_mask(mask: np.ndarray, size: int) -> np.ndarray:
-    """A mask (h, w) over the squashed image at the network's size."""
+    """A mask (h, w) at the input size of the network."""
     rows, columns = ((np.arange(size) + 0.5) * side // size for side in mask.shape)
     return mask[rows.astype(int)[:, None], columns.astype(int)[None, :]]
 
@@ -152,17 +148,17 @@ def grown(mask: np.ndarray) -> np.ndarray:
     return ndimage.binary_dilation(mask, iterations=max(1, round(MARGIN * len(mask))))
 
 
-def without(square: np.ndarray, hidden: np.ndarray) -> np.ndarray:
-    """The square (size, size) with the hidden part filled by the blurred rest."""
-    kept, sigma = (~hidden).astype(np.float64), BLUR * len(square)
+def without(image: np.ndarray, hidden: np.ndarray) -> np.ndarray:
+    """The image (size, size) with the hidden part filled by the blurred rest."""
+    kept, sigma = (~hidden).astype(np.float64), BLUR * len(image)
     weight = ndimage.gaussian_filter(kept, sigma, mode="nearest")
-    blurred = ndimage.gaussian_filter(square * kept, sigma, mode="nearest")
-    mean = square[~hidden].mean() if kept.any() else 0.5
-    near = np.divide(blurred, weight, out=np.full(square.shape, mean), where=weight > 1e-3)
-    return np.where(hidden, near, square)
+    blurred = ndimage.gaussian_filter(image * kept, sigma, mode="nearest")
+    mean = image[~hidden].mean() if kept.any() else 0.5
+    near = np.divide(blurred, weight, out=np.full(image.shape, mean), where=weight > 1e-3)
+    return np.where(hidden, near, image)
 
 
-def _ranked(spec: ModelSpec, seen: Sequence[Seen], view: str, draws: int, seed: int) -> dict[str, Any]:
+def _ranked(spec: ModelSpec, seen: Sequence[Outputs], view: str, draws: int, seed: int) -> dict[str, Any]:
     cases = [
         Case(
             one.row,
@@ -179,7 +175,7 @@ def _ranked(spec: ModelSpec, seen: Sequence[Seen], view: str, draws: int, seed: 
         return {**found, "macro_auc": metrics.macro_auc(table.p, table.t, w, enough)}
 
     of_source = {
-        s: pairs(table.only(table.groups["source"] == s)) for s in sorted(set(table.groups["source"]))
+        s: pairs(table.subset(table.groups["source"] == s)) for s in sorted(set(table.groups["source"]))
     }
     within = {
         f"{s}: {pair}": value["auc"] for s, ranked in of_source.items() for pair, value in ranked.items()
@@ -187,7 +183,7 @@ def _ranked(spec: ModelSpec, seen: Sequence[Seen], view: str, draws: int, seed: 
     return {"auc": table.intervals(measures), "within_source": within}
 
 
-def _maps(spec: ModelSpec, seen: Sequence[Seen], draws: int, seed: int) -> dict[str, Any]:
+def _maps(spec: ModelSpec, seen: Sequence[Outputs], draws: int, seed: int) -> dict[str, Any]:
     """Mean share of the positive map of each finding inside the lungs, over the images that have it."""
     found = {}
     for k, finding in enumerate(spec.findings):
@@ -212,10 +208,10 @@ def share_inside(grid: np.ndarray, lungs: np.ndarray) -> float | None:
     return float((fine * inside).sum() / fine.sum())
 
 
-def source_probe(seen: Sequence[Seen], *, draws: int = 1000, seed: int = 0) -> dict[str, Any]:
-    """Within each finding, how often a linear probe on the features names the source, out of fold by patient.
+def source_probe(seen: Sequence[Outputs], *, draws: int = 1000, seed: int = 0) -> dict[str, Any]:
+    """Balanced accuracy with which a linear probe predicts the source from the features, for each finding.
 
-    The measure is balanced: `chance` is one over the number of sources.
+    Cross-validated by patient; `chance` is one over the number of sources.
     """
     found = {}
     for finding in sorted({name for one in seen for name in one.row.findings}):
@@ -229,7 +225,7 @@ def source_probe(seen: Sequence[Seen], *, draws: int = 1000, seed: int = 0) -> d
     return found
 
 
-def _probe(seen: Sequence[Seen], sources: Sequence[str], draws: int, seed: int) -> bootstrap.Interval:
+def _probe(seen: Sequence[Outputs], sources: Sequence[str], draws: int, seed: int) -> bootstrap.Interval:
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
     from sklearn.pipeline import make_pipeline
@@ -237,11 +233,11 @@ def _probe(seen: Sequence[Seen], sources: Sequence[str], draws: int, seed: int) 
 
     probe = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, class_weight="balanced", max_iter=500))
     features = np.stack([one.features for one in seen])
-    truth = np.array([sources.index(one.row.source) for one in seen])
+    labels = np.array([sources.index(one.row.source) for one in seen])
     patients = np.array([one.row.patient for one in seen])
     folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
-    said = cross_val_predict(probe, features, truth, groups=patients, cv=folds)
-    p, t = np.eye(len(sources))[said], np.eye(len(sources))[truth]
+    predicted = cross_val_predict(probe, features, labels, groups=patients, cv=folds)
+    p, t = np.eye(len(sources))[predicted], np.eye(len(sources))[labels]
     measure = lambda w: {"accuracy": metrics.balanced_accuracy(p, t, w)}  # noqa: E731
     return bootstrap.intervals(measure, patients, draws=draws, seed=seed)["accuracy"]
 

@@ -1,4 +1,4 @@
-"""What an artifact carries besides its classifier: the gate, and the lung segmenter."""
+"""The auxiliary networks of an artifact: input check and lung segmenter."""
 
 from __future__ import annotations
 
@@ -19,45 +19,45 @@ from classifier.networks.preprocess import WHOLE, Box, on_pixels
 
 
 @dataclass(frozen=True)
-class Seen:
-    """Why an image is stopped (None: it passes), its lungs' mask (None: nobody looked), the part to read."""
+class AuxiliaryResult:
+    """The reason to withhold the result (None: none), the lung mask (None: no segmenter), the input box."""
 
-    stopped: AbstentionReason | None = None
+    abstention: AbstentionReason | None = None
     lungs: np.ndarray | None = None
     box: Box = WHOLE
 
     def inside_lungs(self, grid: np.ndarray) -> float | None:
-        """Share of the positive part of a map (h, w) of the box inside the lungs; None: not to be said."""
+        """Share of the positive part of a map (h, w) of the box inside the lungs; None without a mask."""
         return None if self.lungs is None else inside_lungs(grid, self.lungs, self.box)
 
 
-class Companions:
-    """An artifact's gate and segmenter on one device; one that it does not carry has nothing to say.
+class AuxiliaryNetworks:
+    """Input check and segmenter of an artifact, either of which may be absent, on one device.
 
-    Raises ArtifactError (key_mismatch) where their tensors do not fit.
+    Raises ArtifactError (key_mismatch) for tensors that do not fit.
     """
 
     def __init__(self, artifact: Artifact, device: torch.device) -> None:
         self.device = device
         self.spec = artifact.spec
-        self.gate = load_input_check(artifact.gate).to(device) if artifact.gate else None
+        self.input_check = load_input_check(artifact.gate).to(device) if artifact.gate else None
         self.segmenter = load_segmenter(artifact.segmenter, device) if artifact.segmenter else None
 
-    def look(self, working: Sequence[np.ndarray]) -> list[Seen]:
-        """What there is to say of each working image (H, W) uint16."""
+    def run(self, working: Sequence[np.ndarray]) -> list[AuxiliaryResult]:
+        """The results for working images (H, W) uint16."""
         reasons: Sequence[AbstentionReason | None] = [None] * len(working)
         masks: Sequence[np.ndarray | None] = [None] * len(working)
-        if self.gate is not None:
+        if self.input_check is not None:
             unit = torch.stack([gate_input(image) for image in working]).to(self.device)
-            reasons = [verdict.reason for verdict in self.gate.judge(unit)]
+            reasons = [verdict.reason for verdict in self.input_check.judge(unit)]
         if self.segmenter is not None:
             masks = lung_mask(self.segmenter, working)
         boxes = [box_of(mask, image.shape, self.spec) for mask, image in zip(masks, working, strict=True)]
-        return [Seen(*seen) for seen in zip(reasons, masks, boxes, strict=True)]
+        return [AuxiliaryResult(*result) for result in zip(reasons, masks, boxes, strict=True)]
 
 
 def box_of(mask: np.ndarray | None, shape: tuple[int, int], spec: ModelSpec) -> Box:
-    """The part of a working image of `shape` (rows, columns) that the spec wants classified."""
+    """The part of a working image of `shape` (rows, columns) that the spec uses as input."""
     found = None
     if spec.crop == "lungs" and mask is not None:
         found = lung_box(mask, spec.crop_margin)
@@ -65,9 +65,9 @@ def box_of(mask: np.ndarray | None, shape: tuple[int, int], spec: ModelSpec) -> 
 
 
 def lung_boxes(spec: ModelSpec, segmenter: Mapping[str, Tensor] | None) -> dict[str, Any]:
-    """What `squares.unit_squares` wants to know of the part that is kept of each image.
+    """The options of `image_cache.unit_squares` for the crop of the spec.
 
-    Raises ValueError where lungs are to be found and there is no segmenter.
+    Raises ValueError for a lung crop without a segmenter.
     """
     if spec.crop == "whole":
         return {}

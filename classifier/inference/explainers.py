@@ -1,7 +1,4 @@
-"""The grad-cam package's explainers as they are used here; importing this needs that package.
-
-Maps stay at the resolution of the network's last one, and ScoreCAM keeps to a batch at a time.
-"""
+"""Explainers of the grad-cam package (required to import this), with maps at feature map resolution."""
 
 from __future__ import annotations
 
@@ -18,7 +15,7 @@ BATCH = 32
 
 
 class AtGridSize:
-    """A map is not enlarged to the image's size."""
+    """Does not resize maps to the image."""
 
     def get_target_width_height(self, input_tensor: Tensor) -> None:
         return None
@@ -41,9 +38,9 @@ class GridEigenCAM(AtGridSize, EigenCAM):
 
 
 class GridScoreCAM(AtGridSize, ScoreCAM):
-    """The package's own holds every masked image at once, and as many maps again: gigabytes.
+    """Processes masked images in batches; the original holds all of them at once, which takes gigabytes.
 
-    The images of one call are the same one; `between` is called before each batch.
+    All images of one call must be the same; `between` is called before each batch.
     """
 
     between: Callable[[], None] = staticmethod(lambda: None)
@@ -56,7 +53,7 @@ class GridScoreCAM(AtGridSize, ScoreCAM):
         activations: np.ndarray,
         grads: np.ndarray | None,
     ) -> np.ndarray:
-        self.activations_and_grads.release()  # its hooks would keep the maps of all that follows
+        self.activations_and_grads.release()  # its hooks would keep the feature maps of all following batches
         masks = torch.from_numpy(activations[0]).to(self.device)
         with torch.no_grad():
             logits = torch.cat([self._masked(input_tensor[:1], part) for part in masks.split(BATCH)])
@@ -64,7 +61,7 @@ class GridScoreCAM(AtGridSize, ScoreCAM):
         return torch.softmax(scores.cpu(), dim=-1).numpy()
 
     def _masked(self, image: Tensor, masks: Tensor) -> Tensor:
-        """The logits (N, findings) of an image (1, 1, h, w) seen through each of the maps (N, gh, gw)."""
+        """Logits (N, findings) of an image (1, 1, h, w) masked with each of the maps (N, gh, gw)."""
         self.between()
         size = image.shape[-2:]
         large = functional.interpolate(masks[:, None], size=size, mode="bilinear", align_corners=True)

@@ -17,8 +17,8 @@ from django.conf import settings
 from PIL import Image
 
 from classifier.images.sandbox.client import ParsingHelper
+from tests.classifier.images.deidentify.test_dicom import as_bytes
 from tests.classifier.images.samples import chest, dataset
-from tests.classifier.images.test_deidentify import as_bytes
 from tests.factories import SiteFactory, UserFactory
 from webapp.analysis.storage_check import check
 from webapp.core import storage

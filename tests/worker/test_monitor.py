@@ -39,8 +39,8 @@ START = datetime(2026, 11, 1, tzinfo=UTC)
 def small(settings, monkeypatch):
     """A small reference, parted alike each time: by a random id, a change seems earlier now and then."""
     settings.HILUM_DRIFT_BASELINE = 100
-    fit = martingale.fit
-    monkeypatch.setattr(martingale, "fit", lambda sample, names, seed: fit(sample, names, seed=0))
+    fit = martingale.fit_baseline
+    monkeypatch.setattr(martingale, "fit_baseline", lambda sample, names, seed: fit(sample, names, seed=0))
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ from zlib import crc32
 
 from django.utils.translation import gettext_lazy
 
-FINDINGS = {"covid19": "COVID-19"}
+from classifier.contract import finding_name
+
 KNOWN_HUES = ("pneumonia", "covid19", "normal", "opacity")
 SPARE_HUES = 4
 SLOTS = {
@@ -24,7 +25,7 @@ def name_of_finding(finding: str | None) -> str:
     """A finding as people write it: `covid19` is COVID-19, `pleural_effusion` is Pleural effusion."""
     if not finding:
         return "none"
-    return FINDINGS.get(finding) or finding.replace("_", " ").capitalize()
+    return finding_name(finding)
 
 
 def name_of_slot(slot: str) -> str:

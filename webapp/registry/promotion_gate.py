@@ -12,8 +12,9 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
 from uuid import UUID
 
+from classifier.contract import FINDING_NAMES
+
 SCAN_IN_PATH = re.compile(r"/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/")
-NAMES = {"covid19": "COVID-19"}
 DECISIONS = ("sensitivity", "specificity")
 GROUPS = {"source": "source", "view": "view", "sex": "sex", "age": "age band"}
 
@@ -117,7 +118,7 @@ def _data(policy: PolicyRules, found: Mapping[str, Any]) -> Iterator[str]:
                 f"The test part has only {values['present']} cases with {_in(finding)}; "
                 f"the policy wants {policy.min_cases} to judge by."
             )
-    mine, others = found["without_answer"]["candidate"], found["without_answer"].get("active", 0)
+    mine, others = found["no_result"]["candidate"], found["no_result"].get("active", 0)
     if mine > others:
         yield f"The candidate gave no answer at all on {mine} images, the active model on {others}."
 
@@ -282,7 +283,7 @@ def _notes(found: Mapping[str, Any]) -> Iterator[str]:
 
 def _in(finding: str) -> str:
     """A finding within a sentence."""
-    return NAMES.get(finding) or finding.replace("_", " ")
+    return FINDING_NAMES.get(finding) or finding.replace("_", " ")
 
 
 def _begin(finding: str) -> str:

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable
 
-from classifier.contract import worth_showing
+from classifier.contract import leading_finding
 from webapp.analysis.explanations import explanation_claim, explanation_done, explanation_fail
 from webapp.analysis.models import Explanation
 from webapp.core import storage
@@ -65,7 +65,7 @@ class InferAndExplainJob(InferJob):
         }
         try:
             predictor, item = self._models.predictor(analysis.model_version), image_of(analysis.scan)
-            shown = worth_showing(analysis.finding, analysis.probabilities)
+            shown = leading_finding(analysis.finding, analysis.probabilities)
             cam = relative_cam(predictor, item, explanation.method, shown, between=self._breather(began))
         except tuple(codes) as error:
             logger.error("no explanation: %s", describe(error))

@@ -110,10 +110,10 @@ def inputs(analyses: Sequence[Any], failed: Fail) -> Iterator[tuple[Any, object]
 
 
 def store(analysis: Analysis, item: Any, answer: Any) -> None:
-    """Store a `classifier.inference.predictor.Answer` on an Input, with what monitoring remembers of it."""
-    from classifier.drift.descriptors import traits_of
+    """Store a `classifier.inference.predictor.Result` on an Input, with what monitoring remembers of it."""
+    from classifier.drift.descriptors import describe
 
-    traits = traits_of(item.working, answer.pooled)
+    descriptors = describe(item.working, answer.pooled)
     with transaction.atomic():
         done = analysis_done(
             analysis=analysis,
@@ -124,7 +124,7 @@ def store(analysis: Analysis, item: Any, answer: Any) -> None:
         )
         if done:
             analysis.refresh_from_db(fields=["finding", "withheld"])
-            observe(analysis, pixels=traits.pixels, features=traits.features)
+            observe(analysis, pixels=descriptors.pixels, features=descriptors.features)
 
 
 def fail(analysis: Analysis, code: str) -> None:

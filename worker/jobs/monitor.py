@@ -77,7 +77,7 @@ def look_at(site: Site, versions: Sequence[ModelVersion]) -> None:
             watch(site, version, kind)
         except IntegrityError:
             logger.info("%s at site %s: another worker was quicker", kind, site.slug)
-        except ValueError as error:  # cases with other numbers than the reference: another release's
+        except ValueError as error:  # cases with other numbers than the baseline: another release's
             logger.error("%s at site %s cannot be watched: %s", kind, site.slug, describe(error))
 
 
@@ -111,11 +111,11 @@ def begin(site: Site, version: ModelVersion | None, kind: Kind) -> MonitoringRun
         return None
     cases = streams.cases(site, version, kind, **here)
     sample = np.array([case.numbers for case in cases])
-    reference = martingale.fit(
+    baseline = martingale.fit_baseline(
         sample, names_of(kind, version, sample.shape[1]), seed=cases[0].key.int % 2**32
     )
     return services.baseline_begin(
-        site=site, version=version, kind=kind, cases=cases, data=reference.as_dict()
+        site=site, version=version, kind=kind, cases=cases, data=baseline.as_dict()
     )
 
 
@@ -134,30 +134,30 @@ def run_state(run: MonitoringRun, cases: Sequence[Case]) -> RunState:
     """The state of the run after all of its cases."""
     from classifier.drift import martingale
 
-    reference = martingale.Reference.from_dict(run.baseline.data)
+    baseline = martingale.Baseline.from_dict(run.baseline.data)
     stream = np.array([case.numbers for case in cases])
-    course = martingale.watch(reference, stream, np.array([case.draw for case in cases]))
-    values = np.nan_to_num(course.capital, posinf=1e300)
+    trajectory = martingale.run(baseline, stream, np.array([case.draw for case in cases]))
+    values = np.nan_to_num(trajectory.capital, posinf=1e300)
     state = {
         "cases": len(cases),
         "latest": cases[-1],
         "martingale": float(values[-1]),
         "max_martingale": float(values.max()),
         "points": points_of(cases, values),
-        "by_score": {name: min(value, 1e300) for name, value in course.by_score.items()},
+        "by_score": {name: min(value, 1e300) for name, value in trajectory.by_score.items()},
     }
-    if course.alarm is None:
+    if trajectory.alarm is None:
         return RunState(**state)
-    column = reference.score_names.index(course.leading)
-    changed = reference.scores(stream)[course.since :, column]
+    column = baseline.score_names.index(trajectory.leading)
+    changed = baseline.scores(stream)[trajectory.since :, column]
     detail = {
-        "score": course.leading,
-        "was": float(reference.calibration[:, column].mean()),
+        "score": trajectory.leading,
+        "was": float(baseline.calibration[:, column].mean()),
         "is": float(changed.mean()),
         "cases": len(changed),
-        "martingale": float(values[course.alarm]),
+        "martingale": float(values[trajectory.alarm]),
     }
-    return RunState(**state, since=cases[course.since].at, detail=detail)
+    return RunState(**state, since=cases[trajectory.since].at, detail=detail)
 
 
 def points_of(cases: Sequence[Case], values: np.ndarray) -> list[list[Any]]:

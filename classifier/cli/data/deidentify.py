@@ -1,10 +1,11 @@
-"""Follows DICOM PS3.15 Annex E: the Basic Application Level Confidentiality Profile, dates moved per patient.
+"""Follows DICOM PS3.15 Annex E, Basic Application Level Confidentiality Profile, with dates moved per
+patient.
 
-The pixels are not touched: `burned_in_declared` and `burned_in_suspected` warn of writing in the image.
-The same key makes the same pseudonyms again, and without it nobody finds the way back: keep it apart and
-safe. Files of the same content get the same name; nothing is ever overwritten. The exit status is 0 when
-every file got an answer (a refusal is one), 1 when one failed, 2 when a file, key or folder that was named
-cannot be used.
+Pixels are not changed: the warnings `burned_in_declared` and `burned_in_suspected` mark images with burned-in
+text. The same key gives the same pseudonyms, and nobody can reverse them without it: store it safely and
+separately. Files with the same content get the same name; files are never overwritten. The exit status is 0
+if every file has a result (a refusal is one), 1 if a file failed, and 2 if a named file, key or folder cannot
+be used.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from classifier.cli.arguments import UsageError, add_json_option
 from classifier.contract import ADVICE
 from classifier.errors import Refused
 from classifier.images.deidentify.pseudonyms import DeidentifyOptions, derive_key
@@ -32,46 +34,40 @@ if TYPE_CHECKING:
 
 KEY_VARIABLE = "HILUM_DEIDENTIFY_KEY"
 SHORTEST_KEY = 32
-HELPER_FAILED, FILE_TROUBLE, OTHERWISE_THERE = "helper_failed", "file_trouble", "otherwise_there"
+HELPER_FAILED, FILE_ERROR, NAME_TAKEN = "helper_failed", "file_error", "name_taken"
 NO_PATIENT = "no-patient"
 Record = dict[str, Any]
 
 
-class NoKey(Exception):
-    """There is no key that can be used; the message says how to make one."""
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "files", nargs="+", metavar="FILE", help="DICOM, PNG, JPEG, ZIP archives or folders of them"
+        "files", nargs="+", metavar="FILE", help="DICOM, PNG or JPEG file, ZIP archive or folder"
     )
-    parser.add_argument("--out", metavar="DIR", required=True, help="the folder that is written to")
+    parser.add_argument("--out", metavar="DIR", required=True, help="folder to write to")
     key = parser.add_mutually_exclusive_group()
-    key.add_argument("--key-file", metavar="FILE", help=f"the key (else it is taken from {KEY_VARIABLE})")
-    key.add_argument("--new-key", metavar="FILE", help="make a key, keep it in this file, and use it")
-    parser.add_argument("--namespace", default="", help="a site's name: pseudonyms hold within it alone")
+    key.add_argument("--key-file", metavar="FILE", help=f"file with the key (default: {KEY_VARIABLE})")
+    key.add_argument("--new-key", metavar="FILE", help="create a key and store it in this file")
+    parser.add_argument("--namespace", default="", help="name of the site; each has other pseudonyms")
     parser.add_argument(
         "--keep-characteristics",
         action="store_true",
-        help="keep sex, age (90 for all above), size and weight: the Retain Patient Characteristics Option",
+        help="keep sex, age (at most 90), size and weight (Retain Patient Characteristics Option)",
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON object a line")
+    add_json_option(parser, "print one JSON object per line")
 
 
 def run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
-    from classifier.cli.inputs import files_under
+    from classifier.cli.inputs import find_files
     from classifier.images.sandbox.client import ParsingHelper
 
-    files, missing = files_under(args.files, note=lambda said: print(said, file=sys.stderr))
-    for name in missing:
-        print(f"{name}: no such file, or it may not be read", file=sys.stderr)
+    files, missing = find_files(args.files)
     statuses = set()
     try:
         options = DeidentifyOptions(derive_key(_key(args), args.namespace), args.keep_characteristics)
         Path(args.out).mkdir(mode=0o700, parents=True, exist_ok=True)
-    except (NoKey, OSError) as error:
+    except OSError as error:
         print(error, file=sys.stderr)
         return 2
     with ParsingHelper() as helper, tqdm(total=len(files), unit="file", leave=False, disable=None) as bar:
@@ -86,16 +82,18 @@ def run(args: argparse.Namespace) -> int:
 def deidentified(
     files: list[Path], helper: ParsingHelper, options: DeidentifyOptions, out: Path
 ) -> Iterator[Record]:
-    """One record a file, in order, in the form that `--json` prints; archives as the images in them."""
-    from classifier.cli.inputs import opened
+    """One record per file or archive member, in order, as `--json` prints them."""
+    from classifier.cli.inputs import expand
 
-    for name, found in opened(helper, files):
+    for name, found in expand(helper, files):
         started = time.perf_counter()
-        record = _one(found, helper, options, out)
+        record = _deidentify(found, helper, options, out)
         yield {"file": name, **record, "seconds": round(time.perf_counter() - started, 4)}
 
 
-def _one(found: Path | Exception, helper: ParsingHelper, options: DeidentifyOptions, out: Path) -> Record:
+def _deidentify(
+    found: Path | Exception, helper: ParsingHelper, options: DeidentifyOptions, out: Path
+) -> Record:
     from classifier.images.sandbox.client import HelperFailed
 
     try:
@@ -103,7 +101,7 @@ def _one(found: Path | Exception, helper: ParsingHelper, options: DeidentifyOpti
             raise found
         with tempfile.TemporaryDirectory(prefix="hilum-") as folder:
             facts = helper.parse(found, folder, deidentify=options)
-            return _kept(found, facts, Path(folder, facts.files["original"]), options, out)
+            return _store(found, facts, Path(folder, facts.files["original"]), options, out)
     except Refused as refused:
         return _record("refused", reason=refused.reason.value)
     except HelperFailed as error:
@@ -111,11 +109,11 @@ def _one(found: Path | Exception, helper: ParsingHelper, options: DeidentifyOpti
         return _record("failed", reason=HELPER_FAILED)
     except OSError as error:
         print(error.strerror, file=sys.stderr)
-        return _record("failed", reason=FILE_TROUBLE)
+        return _record("failed", reason=FILE_ERROR)
 
 
-def _kept(source: Path, facts: ParseResult, original: Path, options: DeidentifyOptions, out: Path) -> Record:
-    """Put a file under its pseudonymous name: the patient's folder, and a keyed digest of what came in."""
+def _store(source: Path, facts: ParseResult, original: Path, options: DeidentifyOptions, out: Path) -> Record:
+    """Store the result in the folder of the patient, under a keyed digest of the original file."""
     from classifier.images.deidentify.pseudonyms import Pseudonyms
 
     data = original.read_bytes()
@@ -124,15 +122,15 @@ def _kept(source: Path, facts: ParseResult, original: Path, options: DeidentifyO
     patient = str(facts.metadata.get("PatientID") or NO_PATIENT)
     name = Pseudonyms(options.key).short("file", digest) + suffix_of(data)
     target = out / patient / name
-    _put(data, target)
+    _write(data, target)
     if target.read_bytes() != data:
-        return _record("failed", reason=OTHERWISE_THERE, out=str(target))
+        return _record("failed", reason=NAME_TAKEN, out=str(target))
     warnings = [f"burned_in_{facts.burned_in}"] if facts.burned_in else []
     return _record("ok", out=str(target), patient=patient, warnings=warnings)
 
 
-def _put(data: bytes, target: Path) -> None:
-    """Write a file whole or not at all, and never in the place of what is there already."""
+def _write(data: bytes, target: Path) -> None:
+    """Write a file atomically, never over an existing one."""
     target.parent.mkdir(mode=0o700, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=target.parent, prefix=".draft-") as draft:
         draft.write(data)
@@ -150,27 +148,27 @@ def suffix_of(data: bytes) -> str:
     return ".webp" if data.startswith(b"RIFF") else ".dcm"
 
 
-def _record(status: str, **said: object) -> Record:
-    return {"out": None, "status": status, "reason": None, "patient": None, "warnings": [], **said}
+def _record(status: str, **values: object) -> Record:
+    return {"out": None, "status": status, "reason": None, "patient": None, "warnings": [], **values}
 
 
 def _key(args: argparse.Namespace) -> bytes:
-    """The key's text; raises NoKey, OSError."""
+    """The key. Raises UsageError, OSError."""
     if args.new_key:
         return _new_key(Path(args.new_key))
-    said = Path(args.key_file).read_text() if args.key_file else os.environ.get(KEY_VARIABLE, "")
-    if len(said.strip()) < SHORTEST_KEY:
-        what = f"The key is shorter than {SHORTEST_KEY} characters." if said.strip() else "A key is needed."
-        raise NoKey(
-            f"{what} Make one and keep it with --new-key FILE, or with\n"
+    key = Path(args.key_file).read_text() if args.key_file else os.environ.get(KEY_VARIABLE, "")
+    if len(key.strip()) < SHORTEST_KEY:
+        what = f"The key has fewer than {SHORTEST_KEY} characters." if key.strip() else "A key is required."
+        raise UsageError(
+            f"{what} Create one with --new-key FILE, or with\n"
             '  python -c "import secrets; print(secrets.token_hex(32))"\n'
-            f"and hand it in with --key-file FILE or {KEY_VARIABLE}."
+            f"and pass it with --key-file FILE or {KEY_VARIABLE}."
         )
-    return said.strip().encode()
+    return key.strip().encode()
 
 
 def _new_key(path: Path) -> bytes:
-    """Make a key and keep it, for its owner only; raises FileExistsError rather than lose an older one."""
+    """Create a key file, readable by its owner only. Raises FileExistsError for an existing file."""
     text = secrets.token_hex(32)
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(text + "\n")
@@ -178,15 +176,15 @@ def _new_key(path: Path) -> bytes:
 
 
 def line_of(record: Record) -> str:
-    """A record as one line for people."""
+    """A record as one line of text."""
     file = record["file"].encode("utf-8", "backslashreplace").decode()
     if record["status"] == "ok":
         return f"{file}: {record['out']}" + "".join(f" ({WARNINGS[code]})" for code in record["warnings"])
     advice = ADVICE.get(record["reason"])
-    return f"{file}: {record['status']}: {advice.seen if advice else record['reason']}"
+    return f"{file}: {record['status']}: {advice.problem if advice else record['reason']}"
 
 
 WARNINGS = {
-    "burned_in_declared": "the header declares writing in the image itself: look before you pass it on",
-    "burned_in_suspected": "there seems to be writing in the image itself: look before you pass it on",
+    "burned_in_declared": "burned-in text declared in the header; check before sharing",
+    "burned_in_suspected": "burned-in text suspected; check before sharing",
 }

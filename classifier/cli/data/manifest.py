@@ -1,7 +1,7 @@
-"""The folders are the findings: what lies below `FOLDER/pneumonia` shows pneumonia; what lies below
-`FOLDER/unlabelled`, or in no folder, shows nobody knows what. Patient, age, sex, view and modality come from
-DICOM headers; an image without a header belongs to the patient whom `--patient` finds in its name. What the
-reader refuses is left out and named on standard error. The exit status is 1 where nothing was written.
+"""Subfolders are findings: images in `FOLDER/pneumonia` show pneumonia; the finding of images in
+`FOLDER/unlabelled`, or in no subfolder, is unknown. Patient, age, sex, view and modality come from DICOM
+headers; for other images, `--patient` extracts the patient from the path. Files that cannot be read are left
+out and listed on standard error. The exit status is 1 if nothing was written.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ Line = dict[str, str]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "folder", type=Path, metavar="FOLDER", help="holds a folder of images for each finding"
+        "folder", type=Path, metavar="FOLDER", help="folder with a subfolder of images for each finding"
     )
-    parser.add_argument("--out", type=Path, metavar="CSV", help="the manifest (default: FOLDER/manifest.csv)")
     parser.add_argument(
-        "--source", default="", help="the hospital, scanner or collection that all of it is from"
+        "--out", type=Path, metavar="CSV", help="file to write (default: FOLDER/manifest.csv)"
     )
+    parser.add_argument("--source", default="", help="hospital, scanner or collection of the images")
     parser.add_argument(
         "--patient", type=re.compile, metavar="PATTERN",
-        help=r"regular expression whose first group is the patient, in an image's path: '/(\d+)_[^/]*$'",
+        help=r"regular expression whose first group is the patient in the path, for example '/(\d+)_[^/]*$'",
     )  # fmt: skip
     parser.add_argument(
         "--slot",
         choices=[slot.value for slot in Slot],
         default=Slot.CXR.value,
-        help="what PNG and JPEG files are",
+        help="modality of images without a DICOM header (default: cxr)",
     )
 
 
@@ -56,16 +56,16 @@ def run(args: argparse.Namespace) -> int:
 
     out = args.out or args.folder / "manifest.csv"
     if args.patient and args.patient.groups < 1:
-        return _failed(f"--patient {args.patient.pattern!r} has no group: put the patient's part in brackets")
+        return _failed(f"--patient {args.patient.pattern!r} has no group: enclose the patient in parentheses")
     if not args.folder.is_dir():
-        return _failed(f"{args.folder} is no folder")
+        return _failed(f"{args.folder} is not a folder")
     if out.exists():
-        return _failed(f"{out} is there already: name another one by --out, or move it away")
+        return _failed(f"{out} already exists: choose another file with --out, or move it")
     files = [path for path in walk(args.folder) if path.suffix.lower() != ".csv"]
     with ParsingHelper() as helper, tqdm(files, unit="file", leave=False, disable=None) as bar:
         lines = list(lines_of(bar, args, helper, out.parent))
     if not lines:
-        return _failed(f"{args.folder} holds no image that can be read")
+        return _failed(f"{args.folder} contains no readable image")
     with out.open("x", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
@@ -74,8 +74,8 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def lines_of(files, args: argparse.Namespace, helper: ParsingHelper, beside: Path) -> Iterator[Line]:
-    """A line for each image that can be read; the others are named on standard error."""
+def lines_of(files, args: argparse.Namespace, helper: ParsingHelper, base: Path) -> Iterator[Line]:
+    """A line for each readable image; other files are listed on standard error."""
     from classifier.images.sandbox.client import HelperFailed
 
     for path in files:
@@ -83,11 +83,11 @@ def lines_of(files, args: argparse.Namespace, helper: ParsingHelper, beside: Pat
             with tempfile.TemporaryDirectory(prefix="hilum-") as scratch:
                 facts = helper.parse(path, scratch, stated_slot=args.slot)
         except (Refused, HelperFailed, OSError) as error:
-            why = ADVICE[error.reason].seen if isinstance(error, Refused) else str(error)
+            why = ADVICE[error.reason].problem if isinstance(error, Refused) else str(error)
             print(f"{path}: left out: {why}", file=sys.stderr)
             continue
         within = path.relative_to(args.folder).as_posix()
-        image = Path(os.path.relpath(path, beside)).as_posix()
+        image = Path(os.path.relpath(path, base)).as_posix()
         yield {
             "image": image,
             "finding": finding_of(within),
@@ -98,13 +98,13 @@ def lines_of(files, args: argparse.Namespace, helper: ParsingHelper, beside: Pat
 
 
 def finding_of(within: str) -> str:
-    """The first folder on the way to an image; empty, which is unknown, for `unlabelled` and for none."""
+    """The first folder of a relative path; empty (unknown) for `unlabelled` and without a folder."""
     folder, _, below = within.partition("/")
     return folder if below and folder != UNLABELLED else ""
 
 
 def patient_of(within: str, metadata: dict, pattern: re.Pattern | None) -> str:
-    """Of the header, else of the path by the pattern; empty where neither tells."""
+    """The patient ID of the header, else of the path by the pattern, else empty."""
     if stated := str(metadata.get("PatientID") or "").strip():
         return stated
     found = pattern.search(f"/{within}") if pattern else None
@@ -121,17 +121,18 @@ def _stated(metadata: dict) -> Line:
 
 
 def summary(lines: list[Line], out: Path) -> str:
-    """What was written, and what to mind before it is trained on."""
+    """The counts, and a warning about images without a patient."""
     findings = Counter(line["finding"] or "unknown" for line in lines)
     patients = {line["patient"] for line in lines}
     counts = ", ".join(f"{name} {number:,}" for name, number in sorted(findings.items()))
-    said = [f"{out}: {len(lines):,} images of {len(patients):,} patients; {counts}"]
+    text = [f"{out}: {len(lines):,} images of {len(patients):,} patients; {counts}"]
     if alone := sum(line["patient"] == line["image"] for line in lines):
-        said.append(
-            f"{alone:,} images name no patient, so each is taken to be of another one. If a person may have"
-            " several, say whose they are (--patient, or the column): else unseen patients are not unseen."
+        text.append(
+            f"{alone:,} images have no patient ID; each is treated as a separate patient. If patients have"
+            " several images, set the patient (--patient, or the column): otherwise training and test may"
+            " share patients."
         )
-    return "\n".join(said)
+    return "\n".join(text)
 
 
 def _failed(why: str) -> int:

@@ -1,4 +1,4 @@
-"""`python -m classifier phantom`: make a collection of phantoms."""
+"""The files are marked as synthetic, and a manifest is written next to them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import sys
 from pathlib import Path
 
+from classifier.cli.arguments import add_json_option
 from classifier.phantom.collection import (
     DEFAULT_SEED,
     FORMATS,
@@ -18,19 +19,24 @@ from classifier.phantom.render import DEFAULT_SIZE
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write into")
-    parser.add_argument("--patients", type=int, default=4, metavar="N", help="people, of 1 to 5 studies each")
-    parser.add_argument("--seed", type=int, default=DEFAULT_SEED, help="the same seed gives the same files")
-    parser.add_argument("--format", choices=FORMATS, default="both", help="both: DICOM and PNG in turn")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to")
     parser.add_argument(
-        "--size", type=int, metavar="PX", help=f"height ({DEFAULT_SIZE}; for training {TRAINING_SIZE})"
+        "--patients", type=int, default=4, metavar="N", help="patients, each with 1 to 5 studies (default: 4)"
+    )
+    parser.add_argument("--seed", type=int, default=DEFAULT_SEED, help="the same seed gives the same files")
+    parser.add_argument("--format", choices=FORMATS, default="both", help="default: both, alternately")
+    parser.add_argument(
+        "--size",
+        type=int,
+        metavar="PX",
+        help=f"height (default: {DEFAULT_SIZE}; for training {TRAINING_SIZE})",
     )
     parser.add_argument(
         "--for-training",
         action="store_true",
-        help="small PNGs: each patient once clear, thrice with opacities",
+        help="small PNG files: each patient once without and three times with opacities",
     )
-    parser.add_argument("--json", action="store_true", help="print a JSON object, not just the path")
+    add_json_option(parser)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,6 +1,6 @@
-"""Compares a model with the one in use on the same images: each measure of both, and the difference with
-its 95 % interval (paired bootstrap by patient), on all cases and on those that each answered; the images
-whose reported finding changes; and, where the models carry a lung segmenter, each one's shortcut test.
+"""Reports every measure of both models, and the difference with its 95 % confidence interval (paired
+bootstrap by patient), with and without withheld results; the images whose reported finding changes; and the
+shortcut test of models with a lung segmenter.
 """
 
 from __future__ import annotations
@@ -13,35 +13,30 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from classifier.cli.arguments import add_device_option, add_json_option, add_manifest_options
+from classifier.contract import finding_name
+
 if TYPE_CHECKING:
     from classifier.data.manifest import Row
-    from classifier.evaluation.compare import Answers
+    from classifier.evaluation.compare import ModelPredictions
 
-SHORTCUT_CASES = 200
+SHORTCUT_IMAGES = 200
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", type=Path, required=True, metavar="FILE", help="the candidate")
-    parser.add_argument("--against", type=Path, metavar="FILE", help="the model in use (default: none)")
-    parser.add_argument("--manifest", type=Path, required=True, metavar="CSV", help="labelled images")
-    parser.add_argument(
-        "--part",
-        choices=("all", "train", "val", "test"),
-        default="test",
-        help="of the manifest's own split, or of the one that --seed gives (default: test)",
-    )
-    parser.add_argument("--seed", type=int, default=0, help="of the split and of the bootstrap (default: 0)")
-    parser.add_argument("--draws", type=int, default=1000, help="bootstrap draws (default: 1000)")
+    parser.add_argument("--model", type=Path, required=True, metavar="FILE", help="candidate model")
+    parser.add_argument("--against", type=Path, metavar="FILE", help="active model (default: none)")
+    add_manifest_options(parser, part="test")
     parser.add_argument(
         "--shortcuts",
         type=int,
-        default=SHORTCUT_CASES,
+        default=SHORTCUT_IMAGES,
         metavar="N",
-        help=f"hide the lungs of so many images (0: leave out; default: {SHORTCUT_CASES})",
+        help=f"images for the shortcut test (0: skip; default: {SHORTCUT_IMAGES})",
     )
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="also write the whole comparison there")
-    parser.add_argument("--json", action="store_true", help="JSON lines on standard output")
+    add_device_option(parser)
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write the whole comparison to this file")
+    add_json_option(parser, "print JSON lines")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -51,8 +46,7 @@ def run(args: argparse.Namespace) -> int:
 
     args.device = usable_device(args.device)
     try:
-        rows = manifest_rows(args.manifest, args.part, seed=args.seed)
-        found = compared(rows, args)
+        found = compare_models(manifest_rows(args.manifest, args.part, seed=args.seed), args)
         if args.out:
             write(args.out, found)
     except (ValueError, OSError, ArtifactError) as error:
@@ -60,46 +54,41 @@ def run(args: argparse.Namespace) -> int:
         return 1
     if not args.json:
         print(summary(found))
-    elif args.out:
-        print(json.dumps({"event": "done", "artifact": str(args.out)}))
     else:
-        print(json.dumps(found))
+        print(json.dumps({"event": "done", "artifact": str(args.out)} if args.out else found))
     return 0
 
 
-def compared(rows: Sequence[Row], args: argparse.Namespace) -> dict[str, Any]:
-    """The comparison with the models' names and hashes, and the shortcut tests as far as they can be made."""
+def compare_models(rows: Sequence[Row], args: argparse.Namespace) -> dict[str, Any]:
+    """The comparison with names and hashes of the models, and their shortcut tests."""
     from classifier.evaluation.compare import SIDES, compare
 
-    answers, models, shortcuts = [], {}, {}
+    predictions, models, shortcuts = [], {}, {}
     for side, path in zip(SIDES, (args.model, args.against), strict=True):
-        if path is None:
-            continue
-        said, models[side], shortcuts[side] = answered(path, rows, args)
-        answers.append(said)
-    found = compare(*answers, draws=args.draws, seed=args.seed)
+        if path is not None:
+            found, models[side], shortcuts[side] = predict(path, rows, args)
+            predictions.append(found)
+    found = compare(*predictions, draws=args.draws, seed=args.seed)
     return {"models": models, **found, "shortcuts": shortcuts}
 
 
-def answered(
+def predict(
     path: Path, rows: Sequence[Row], args: argparse.Namespace
-) -> tuple[Answers, dict[str, str], dict[str, Any] | None]:
-    """A model's answers, its name and hash, and its shortcut test (None without a segmenter)."""
+) -> tuple[ModelPredictions, dict[str, str], dict[str, Any] | None]:
+    """The predictions of a model, its name and hash, and its shortcut test (None without a segmenter)."""
     from classifier.artifact.weights import load_artifact
-    from classifier.evaluation.compare import Answers
+    from classifier.evaluation.compare import ModelPredictions
     from classifier.evaluation.evaluate import attention_tests
     from classifier.evaluation.predictions import predict_rows
     from classifier.inference.predictor import Predictor
 
     artifact = load_artifact(path)
     cases, without = predict_rows(Predictor(artifact, args.device), rows, quiet=args.json)
-    ours = [row for row in rows if set(row.findings or ()) <= set(artifact.spec.findings)]
-    looked = attention_tests(
-        artifact, ours, args.device, shortcuts=args.shortcuts, road=0,
-        draws=args.draws, seed=args.seed, progress=not args.json,
-    )  # fmt: skip
+    known = [row for row in rows if set(row.findings or ()) <= set(artifact.spec.findings)]
+    options = {"draws": args.draws, "seed": args.seed, "progress": not args.json}
+    tests = attention_tests(artifact, known, args.device, shortcuts=args.shortcuts, road=0, **options)
     model = {"name": artifact.spec.name, "sha256": artifact.sha256}
-    return Answers(artifact.spec, cases, without), model, looked.get("shortcuts")
+    return ModelPredictions(artifact.spec, cases, without), model, tests.get("shortcuts")
 
 
 def write(path: Path, found: Mapping[str, Any]) -> None:
@@ -109,16 +98,16 @@ def write(path: Path, found: Mapping[str, Any]) -> None:
 
 
 def summary(found: Mapping[str, Any]) -> str:
-    """A few lines for people."""
+    """The comparison as a few lines of text."""
     from classifier.evaluation.model_card_measures import as_text
 
     names = [model["name"] for model in found["models"].values()]
-    lines = [f"{' against '.join(names)}: {found['cases']} images of {found['patients']} patients"]
-    measured = {**found["all"]["overall"]}
-    measured |= {f"{f} AUC": values["auc"] for f, values in found["all"]["findings"].items()}
-    for name, values in measured.items():
-        told = [f"{side} {as_text(value)}" for side, value in values.items() if value]
-        lines.append(f"{name:20} " + ", ".join(told))
+    lines = [f"{' vs. '.join(names)}: {found['cases']} images of {found['patients']} patients"]
+    measures = {**found["all"]["overall"]}
+    measures |= {f"{finding_name(f)} AUC": values["auc"] for f, values in found["all"]["findings"].items()}
+    for name, values in measures.items():
+        sides = [f"{side} {as_text(value)}" for side, value in values.items() if value]
+        lines.append(f"{name:20} " + ", ".join(sides))
     lines.append("coverage             " + ", ".join(f"{s} {v:.3f}" for s, v in found["coverage"].items()))
-    lines.append(f"{len(found['changes'])} of {found['compared']} images change their reported finding")
+    lines.append(f"Reported finding changed: {len(found['changes'])} of {found['compared']} images")
     return "\n".join(lines)

@@ -1,5 +1,6 @@
-"""Images a second of each step, every variant in turn in every round, the best round counting. The ratios
-are against torchvision's plain ResNet-50 (fp32, three channels) in the same run; only they can be compared.
+"""Images per second of each step: the best of several rounds, in which all variants alternate. Ratios are
+relative to the ResNet-50 of torchvision (fp32, three channels) in the same run; only ratios are comparable
+between machines.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from classifier.cli.arguments import add_device_option, add_json_option
+
 if TYPE_CHECKING:
     from classifier.artifact.weights import Artifact
 
@@ -18,12 +21,10 @@ REFERENCE = "torchvision resnet50 fp32"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument(
-        "--model", metavar="FILE", help="measure this model (default: an untrained ResNet50-v2)"
-    )
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:1, ...")
+    add_json_option(parser)
+    parser.add_argument("--model", metavar="FILE", help="model file (default: an untrained ResNet50-v2)")
+    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="rounds to measure (default: 5)")
+    add_device_option(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -35,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def measure(model: str | None, device: str, *, rounds: int) -> dict[str, Any]:
-    """Images a second by step and batch size, with their ratios to the reference's at the same batch size."""
+    """Images per second by step and batch size, and their ratios to the reference at that batch size."""
     import torch
 
     variants, facts = variants_of(model, device)
@@ -61,7 +62,7 @@ def measure(model: str | None, device: str, *, rounds: int) -> dict[str, Any]:
 
 
 def variants_of(model: str | None, device: str) -> tuple[dict[str, Callable[[int], object]], dict[str, Any]]:
-    """What is timed, each a function of the batch size, and what it was timed on."""
+    """The timed functions of the batch size, and the facts of the setup."""
     import numpy as np
     import torch
 

@@ -1,5 +1,5 @@
-"""A model file carries a few synthetic inputs with the probabilities that it gave when it was saved. The exit
-status is 0 when it still gives them here, 1 when not, 2 when the file cannot be used.
+"""A model file contains a few synthetic inputs with the probabilities computed when it was saved. The exit
+status is 0 if they are reproduced here, 1 if not, and 2 if the file cannot be used.
 """
 
 from __future__ import annotations
@@ -8,12 +8,19 @@ import argparse
 import json
 from pathlib import Path
 
+from classifier.cli.arguments import add_device_option, add_json_option
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", metavar="FILE", required=True)
-    parser.add_argument("--atol", type=float, default=1e-3, help="largest difference in probability (0.001)")
-    parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:1, ...")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--model", metavar="FILE", required=True, help="model file")
+    parser.add_argument(
+        "--atol",
+        type=float,
+        default=1e-3,
+        help="allowed difference (default: 0.001)",
+    )
+    add_device_option(parser)
+    add_json_option(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -30,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(report))
     elif report["verified"]:
-        print(f"{args.model}: the golden inputs give what they gave, to {report['difference']:.1g}")
+        print(f"{args.model}: verified; largest difference {report['difference']:.1g}")
     else:
         print(f"{args.model}: {report['message']}")
     return 0 if report["verified"] else 1

@@ -38,9 +38,9 @@ def found() -> dict:
         "findings": ["normal", "pneumonia"],
         "lost_findings": [],
         "new_findings": [],
-        "without_answer": {"candidate": 0, "active": 0},
+        "no_result": {"candidate": 0, "active": 0},
         "all": measures(sides(0.82, 0.80)),
-        "answered": measures(sides(0.82, 0.80)),
+        "not_withheld": measures(sides(0.82, 0.80)),
         "coverage": {"candidate": 0.97, "active": 0.98},
         "calibration_by_chance": 0.05,
         "groups": {"source": {"north": group}, "view": {}, "sex": {}, "age": {}},
@@ -106,7 +106,7 @@ def test_another_operating_point_is_noted_and_held_against_it_only_where_it_is_n
 def test_abstaining_improves_nothing(found):
     """What was answered looks splendid; all cases and the coverage decide."""
     found["all"]["overall"]["macro_auc"] = sides(0.70, 0.80)
-    found["answered"]["overall"]["macro_auc"] = sides(0.99, 0.80)
+    found["not_withheld"]["overall"]["macro_auc"] = sides(0.99, 0.80)
     found["coverage"]["candidate"] = 0.5
     said = reasons(found)
     assert len(said) == 2
@@ -156,7 +156,7 @@ def test_a_model_that_needs_no_lungs_is_refused(found):
 
 def test_a_finding_that_is_lost_or_a_image_without_an_answer_speaks_against_it(found):
     found["lost_findings"] = ["covid19"]
-    found["without_answer"]["candidate"] = 3
+    found["no_result"]["candidate"] = 3
     first, second = reasons(found)
     assert "no answer at all on 3 images" in first
     assert second == "The candidate does not know COVID-19, which the active model reports."
@@ -170,7 +170,7 @@ def test_where_nothing_was_active_the_candidate_has_to_be_better_than_chance(fou
         for values in found[part]["findings"].values():
             values.update({name: alone for name in ("auc", "sensitivity", "specificity")})
     found["coverage"] = {"candidate": 0.9}
-    found["without_answer"] = {"candidate": 0}
+    found["no_result"] = {"candidate": 0}
     found["groups"]["source"]["north"]["findings"]["pneumonia"]["auc"] = alone
     found["shortcuts"] = {"candidate": None}
     verdict = evaluate_gate(PolicyRules(), found)

@@ -39,7 +39,7 @@ def versions(admin, tmp_path):
 def report(**changes) -> dict:
     found = {
         "models": {"candidate": {}, "active": {}}, "lost_findings": [], "new_findings": [],
-        "without_answer": {"candidate": 0, "active": 0}, "all": measures(sides(0.82, 0.8)),
+        "no_result": {"candidate": 0, "active": 0}, "all": measures(sides(0.82, 0.8)),
         "coverage": {"candidate": 1.0, "active": 1.0}, "calibration_by_chance": 0.05,
         "groups": {"source": {}, "view": {}, "sex": {}, "age": {}}, "shortcuts": {},
         "changes": [{"image": "x.png"}],

@@ -190,7 +190,7 @@ def scan_answer(record: Scan | Upload, analyses: list[Analysis]) -> dict[str, An
         "id": record.pk,
         "status": state.status.value,
         "reason": state.reason or None,
-        "detail": advice.seen if advice else None,
+        "detail": advice.problem if advice else None,
         "remedy": advice.remedy if advice else None,
         "patient_id": scan.patient.patient_id if scan else upload.claimed_patient_id or None,
         "patient": scan.patient.pk if scan else None,

@@ -14,7 +14,7 @@ from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from classifier.contract import worth_showing
+from classifier.contract import leading_finding
 from webapp.accounts.services import for_sites
 from webapp.analysis.models import Analysis
 from webapp.api.fields import ANYTHING
@@ -132,7 +132,7 @@ class AnalysisOverlay(Resource):
             raise CodedError(
                 "not_ready", "The model gave no answer on this image.", "Read it without the model."
             )
-        finding = request.query_params.get("finding") or worth_showing(
+        finding = request.query_params.get("finding") or leading_finding(
             analysis.finding, analysis.probabilities
         )
         if finding not in cam["grids"]:

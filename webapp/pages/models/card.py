@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from webapp.pages.display import FINDINGS
+from classifier.contract import FINDING_NAMES
 
 ABBREVIATIONS = {"auc", "npv", "ppv", "f1", "ct", "cxr"}
 
@@ -100,7 +100,7 @@ def _is_row(row: Any) -> bool:
 
 def _label(name: str) -> str:
     words = str(name).replace("_", " ")
-    return FINDINGS.get(name) or (words.upper() if name in ABBREVIATIONS else words.capitalize())
+    return FINDING_NAMES.get(name) or (words.upper() if name in ABBREVIATIONS else words.capitalize())
 
 
 def _cell(value: Any) -> str:

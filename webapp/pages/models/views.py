@@ -91,7 +91,7 @@ def _comparison(row: Comparison | None, request: HttpRequest) -> dict[str, objec
     return {
         "comparison": row,
         "all_lines": lines(row.report),
-        "answered_lines": lines(row.report, "answered"),
+        "not_withheld_lines": lines(row.report, "not_withheld"),
         "group_lines": group_lines(row.report),
         "shortcut_lines": shortcut_lines(row.report),
         "changes": changes_of(row, request.user),

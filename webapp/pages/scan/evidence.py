@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from classifier.contract import worth_showing
+from classifier.contract import leading_finding
 from webapp.analysis.models import Analysis, AnalysisStatus
 from webapp.analysis.state import current_analysis
 from webapp.pages.scan.explanations import NAMES
@@ -95,7 +95,7 @@ def _told(analysis: Analysis) -> dict[str, Any]:
         "cam_half": cam["scale"] / 2 if cam else None,
         "explainers": NAMES.items(),
         "explain": explaining(analysis),
-        "cam_finding": worth_showing(analysis.finding, analysis.probabilities),
+        "cam_finding": leading_finding(analysis.finding, analysis.probabilities),
         "inside_lungs": round(100 * cam["inside_lungs"]) if cam and cam["inside_lungs"] is not None else None,
     }
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from classifier.contract import worth_showing
+from classifier.contract import leading_finding
 from webapp.analysis.models import Analysis
 from webapp.analysis.state import ScanStatus, State, state_of_scan
 from webapp.pages.display import hue_of, lower_first, name_of_finding
@@ -79,7 +79,7 @@ def _of_analysis(state: State) -> Outcome:
 def answer_in_words(analysis: Analysis) -> str:
     """The answer as a sentence: a finding, its probability, and where that lies to the model's threshold."""
     spec = analysis.model_version.model_spec
-    finding = worth_showing(analysis.finding, analysis.probabilities)
+    finding = leading_finding(analysis.finding, analysis.probabilities)
     told = {
         "finding": name_of_finding(finding),
         "number": f"{analysis.probabilities[finding]:.2f}",
@@ -112,4 +112,4 @@ def _before_analysis(state: State) -> Outcome:
 def _reason(kind: str, headline: str, state: State) -> Outcome:
     if state.advice is None:
         return Outcome(kind, headline, code=state.reason)
-    return Outcome(kind, headline, state.advice.seen, state.advice.remedy, state.reason)
+    return Outcome(kind, headline, state.advice.problem, state.advice.remedy, state.reason)

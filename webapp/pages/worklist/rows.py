@@ -93,7 +93,7 @@ def _with_a_gap(address: str) -> str:
 def state_in_words(summary: StudySummary) -> str:
     status = StudySummary.Status
     if summary.status == status.ABSTAINED:
-        seen = lower_first(ADVICE[summary.reason].seen).rstrip(".")
+        seen = lower_first(ADVICE[summary.reason].problem).rstrip(".")
         return _("no result: %(seen)s") % {"seen": seen}
     if summary.status == status.FAILED:
         return _("failed (%(code)s)") % {"code": summary.reason}

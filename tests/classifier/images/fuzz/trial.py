@@ -36,7 +36,7 @@ _WAYS: tuple[dict[str, Any], ...] = (
 
 
 @dataclass(frozen=True)
-class Answer:
+class Result:
     """What was said of one file; `surprise` is what may not be, empty where all is well."""
 
     code: str
@@ -56,7 +56,7 @@ class Figures:
     surprises: list[str] = field(default_factory=list)
     files: int = 0
 
-    def count(self, name: str, answer: Answer) -> None:
+    def count(self, name: str, answer: Result) -> None:
         self.answers[answer.code, _NUMBER.sub("#", answer.detail)] += 1
         self.slowest = max(self.slowest, (answer.seconds, name))
         self.largest = max(self.largest, (answer.cost.memory, name))
@@ -102,7 +102,7 @@ class Trial:
                 self.keep.mkdir(parents=True, exist_ok=True)
                 (self.keep / name).write_bytes(mutant.data)
 
-    def _answers(self, mutant: Mutant) -> Iterator[Answer]:
+    def _answers(self, mutant: Mutant) -> Iterator[Result]:
         way = _WAYS[mutant.number % len(_WAYS)]
         with tempfile.TemporaryDirectory(prefix="hilum-fuzz-") as scratch:
             file, out, members = (Path(scratch, name) for name in ("file", "out", "members"))
@@ -116,7 +116,7 @@ class Trial:
             for path in files:
                 yield self._answer(lambda path=path: self.helper.parse(path, out, **way), out, Limits())
 
-    def _answer(self, ask: Callable[[], ParseResult | Unpacked], folder: Path, limits: Limits) -> Answer:
+    def _answer(self, ask: Callable[[], ParseResult | Unpacked], folder: Path, limits: Limits) -> Result:
         started, surprise = time.monotonic(), ""
         try:
             found = ask()
@@ -135,7 +135,7 @@ class Trial:
             surprise = f"{seconds:.0f} s"
         if cost.memory > limits.memory_bytes:
             surprise = f"{cost.memory / MIB:.0f} MiB"
-        return Answer(code, detail, seconds, cost, surprise)
+        return Result(code, detail, seconds, cost, surprise)
 
 
 def _judged(found: ParseResult | Unpacked, folder: Path) -> tuple[str, str]:

@@ -64,7 +64,7 @@ def test_an_abstention_takes_the_place_of_the_answer_and_shows_no_map(answer, br
     answer(scan, abstention="lateral_view", pneumonia=0.9)
     page = scan_page(browser(owner), scan)
     assert "No result: this looks like a lateral view." in page
-    assert "Upload the frontal view, or label it by hand." in page
+    assert "Upload the frontal view, or label it manually." in page
     assert "lateral_view" in page
     assert "above this model" not in page
     assert 'id="cam"' not in page

@@ -65,7 +65,7 @@ def judged(loop, **changes) -> None:
     )
     row = comparison_claim()
     found = {"cases": 40, "patients": 30, "compared": 40, **report(changes=[]), **changes}
-    found["answered"] = found["all"]
+    found["not_withheld"] = found["all"]
     for values in found["all"]["overall"], *found["all"]["findings"].values():
         for name in ("brier", "reported_right"):
             values.setdefault(name, found["all"]["overall"]["macro_auc"])

@@ -30,12 +30,14 @@ class Command(BaseCommand):
 
 def page() -> str:
     problems = [(code, m.status, m.message, m.remedy) for code, m in sorted(CODES.items())]
-    refused = [(str(r), ADVICE[r].seen, ADVICE[r].remedy) for r in RefusalReason]
-    abstained = [(str(r), ADVICE[r].seen, ADVICE[r].remedy) for r in AbstentionReason]
+    refused = [(str(r), ADVICE[r].problem, ADVICE[r].remedy) for r in RefusalReason]
+    abstained = [(str(r), ADVICE[r].problem, ADVICE[r].remedy) for r in AbstentionReason]
     other = [
-        (str(r), a.seen, a.remedy) for r, a in ADVICE.items() if r not in {c for c, *_ in refused + abstained}
+        (str(r), a.problem, a.remedy)
+        for r, a in ADVICE.items()
+        if r not in {c for c, *_ in refused + abstained}
     ]
-    failed = [(f"status {s}", a.seen, a.remedy) for s, a in FAILURES.items()]
+    failed = [(f"status {s}", a.problem, a.remedy) for s, a in FAILURES.items()]
     training = [(f.code, f.message, f.remedy) for f in TRAINING_FAILURES.values()]
     parts = [
         HEAD,

@@ -71,7 +71,7 @@ def test_a_number_makes_the_same_file_again() -> None:
 
 
 class Misbehaving(MeteredHelper):
-    """Answers without reading: raises `error` and says that it cost `cost`."""
+    """ModelPredictions without reading: raises `error` and says that it cost `cost`."""
 
     def __init__(self, error: Exception, cost: Cost) -> None:
         super().__init__()

@@ -41,8 +41,8 @@ def test_the_command_scores_a_model_and_writes_every_answer(evaluate, tmp_path, 
     assert evaluate(manifest, *more) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["cases"], found["patients"]) == (15, 8)
-    assert found["without_answer"] == {"000-0.png": "not_an_image"}
-    assert found["answered"]["coverage"] == pytest.approx(15 / 16)
+    assert found["no_result"] == {"000-0.png": "not_an_image"}
+    assert found["not_withheld"]["coverage"] == pytest.approx(15 / 16)
     assert set(found["sources"]) == {"north", "south"}
     assert found["findings"]["left"]["prevalence"] == 0.02
     assert "accuracy" in summary(found)

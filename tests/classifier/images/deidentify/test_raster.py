@@ -13,8 +13,8 @@ from classifier.contract import RefusalReason
 from classifier.errors import Refused
 from classifier.images.deidentify.raster import strip_metadata
 from classifier.images.raster.reader import SYNTHETIC_KEY, SYNTHETIC_TEXT, read_raster
+from tests.classifier.images.raster.test_reader import png_declaring
 from tests.classifier.images.samples import chest
-from tests.classifier.images.test_raster import png_declaring
 
 SECRETS = (b"Mustermann", b"4711-secret", b"St. Anna")
 XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><dc:creator>4711-secret</dc:creator></x:xmpmeta>'

@@ -191,7 +191,7 @@ def test_what_got_no_prediction_cannot_be_explained(capsys, image, text, tmp_pat
     assert main(["explain", str(image), "--out", str(out), "--finding", "gout"]) == 2
     assert main(["explain", "/no/such.png", "--out", str(out)]) == 2
     assert not out.exists()
-    assert ADVICE["not_an_image"].seen in capsys.readouterr().err
+    assert ADVICE["not_an_image"].problem in capsys.readouterr().err
 
 
 def test_verify_tells_a_true_model_from_a_changed_one(capsys, shipped, tmp_path):
@@ -278,7 +278,7 @@ def test_a_dicomdir_is_skipped_in_a_folder_and_refused_by_name(capsys, tmp_path)
     assert main(["predict", str(tmp_path), "--json"]) == 0
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert captured.err.count("skipped: a DICOMDIR") == 2
+    assert captured.err.count("skipped (DICOMDIR)") == 2
     assert main(["predict", str(tmp_path / "DICOMDIR"), "--json"]) == 0
     (told,) = records(capsys)
     assert (told["status"], told["reason"]) == ("refused", "not_an_image")

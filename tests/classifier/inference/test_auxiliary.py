@@ -12,7 +12,7 @@ import torch
 from classifier.artifact.header import KEY_MISMATCH, ArtifactError
 from classifier.artifact.weights import Artifact, load_artifact, save_artifact
 from classifier.contract import AbstentionReason, ModelSpec, Slot
-from classifier.inference.auxiliary import Companions, Seen, lung_boxes
+from classifier.inference.auxiliary import AuxiliaryNetworks, AuxiliaryResult, lung_boxes
 from classifier.inference.predictor import Input, Predictor
 from classifier.networks.input_check import KINDS, InputCheck
 from classifier.networks.lung_segmenter import SIZE, LungSegmenter
@@ -79,7 +79,7 @@ def test_the_share_inside_the_lungs_is_that_of_the_map_that_is_shown(tmp_path):
     grid[1, 1], grid[1, 3] = 3.0, 1.0
     left_half = np.zeros((2, SIZE, SIZE), np.float32)
     left_half[0, :, : SIZE // 2] = 1.0
-    assert Seen(None, left_half).inside_lungs(grid) == pytest.approx(0.75)
+    assert AuxiliaryResult(None, left_half).inside_lungs(grid) == pytest.approx(0.75)
     segmenter = LungSegmenter()
     torch.nn.init.zeros_(segmenter.head.weight)
     torch.nn.init.constant_(segmenter.head.bias, 5.0)
@@ -96,7 +96,7 @@ def test_an_artifact_without_companions_stops_nothing(tmp_path):
 def test_companions_of_another_make_are_refused_when_the_model_is_loaded(tmp_path):
     artifact = artifact_with(tmp_path, gate=torch.nn.Linear(2, 2))
     with pytest.raises(ArtifactError, match="key_mismatch"):
-        Companions(artifact, torch.device("cpu"))
+        AuxiliaryNetworks(artifact, torch.device("cpu"))
 
 
 def test_the_gate_stays_the_same_to_the_bit_through_storing_and_loading(tmp_path):
@@ -109,7 +109,7 @@ def test_the_gate_stays_the_same_to_the_bit_through_storing_and_loading(tmp_path
 
 
 def lungs_in_the_middle() -> LungSegmenter:
-    """Answers with two lungs, in rows and columns 32 to 96 of 128, whatever it is shown."""
+    """ModelPredictions with two lungs, in rows and columns 32 to 96 of 128, whatever it is shown."""
 
     class Fixed(LungSegmenter):
         def forward(self, images):
@@ -163,9 +163,11 @@ def test_a_image_without_lungs_is_read_whole(cropping, monkeypatch):
 def test_a_share_inside_the_lungs_is_of_the_box(tmp_path):
     mask = lungs_in_the_middle()(torch.zeros(1)).sigmoid()[0].numpy()
     box = Box(0.25, 0.25, 0.75, 0.75)
-    assert Seen(None, mask, box).inside_lungs(np.ones((1, 1))) == pytest.approx(56 / 64)
-    assert Seen(None, mask, box).inside_lungs(np.array([[0.0, 1.0, 0.0]])) == pytest.approx(1 - 8 / (64 / 3))
-    assert Seen(None, mask).inside_lungs(np.ones((1, 1))) == pytest.approx(56 * 64 / 128**2)
+    assert AuxiliaryResult(None, mask, box).inside_lungs(np.ones((1, 1))) == pytest.approx(56 / 64)
+    assert AuxiliaryResult(None, mask, box).inside_lungs(np.array([[0.0, 1.0, 0.0]])) == pytest.approx(
+        1 - 8 / (64 / 3)
+    )
+    assert AuxiliaryResult(None, mask).inside_lungs(np.ones((1, 1))) == pytest.approx(56 * 64 / 128**2)
 
 
 def test_a_model_of_lungs_without_a_segmenter_is_no_model(tmp_path):

@@ -10,11 +10,11 @@ import pytest
 
 from classifier.artifact.weights import Artifact, load_artifact, verify_golden
 from classifier.contract import Cam, Slot
-from classifier.inference.predictor import Answer, Input, Predictor
+from classifier.inference.predictor import Input, Predictor, Result
 from classifier.phantom import FINDINGS, Opacity
 from classifier.phantom.render import stand, take
 
-ARTIFACT = Path(__file__).parents[2] / "artifacts" / "phantom.safetensors"
+ARTIFACT = Path(__file__).parents[3] / "artifacts" / "phantom.safetensors"
 UNSEEN = range(9_000_001, 9_000_011)
 SIZE = 256
 
@@ -24,8 +24,8 @@ class Trial:
     """One unseen person, clear and with one opacity, as the model answers."""
 
     opacity: Opacity
-    clear: Answer
-    answer: Answer
+    clear: Result
+    answer: Result
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +42,8 @@ def trials(artifact: Artifact) -> list[Trial]:
         films = [take(subject), take(subject, opacities=1, shot=1)]
         inputs = [Input(film.pixels * np.uint16(16), film.pixels.shape) for film in films]
         clear, answer = predictor.predict(inputs)
-        assert isinstance(clear, Answer)
-        assert isinstance(answer, Answer)
+        assert isinstance(clear, Result)
+        assert isinstance(answer, Result)
         found.append(Trial(films[1].opacities[0], clear, answer))
     return found
 

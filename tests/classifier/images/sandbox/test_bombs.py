@@ -25,8 +25,8 @@ from pydicom.uid import (
 
 from classifier.errors import Refused
 from tests.classifier.images.fuzz.metered import MeteredHelper
+from tests.classifier.images.raster.test_reader import png_declaring, tiff
 from tests.classifier.images.samples import chest, dataset
-from tests.classifier.images.test_raster import png_declaring, tiff
 
 MIB = 1 << 20
 GREY = (chest() >> 4).astype(np.uint8)

@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 from classifier.__main__ import main
 from classifier.artifact.weights import save_artifact
 from classifier.contract import AbstentionReason
-from classifier.evaluation.compare import Answers, by_chance, compare, paired
+from classifier.evaluation.compare import ModelPredictions, by_chance, compare, paired
 from classifier.networks.registry import network_for
 from tests.classifier.collection import write_collection
 from tests.classifier.made_up import FINDINGS, SPEC, cases_of, made_up
@@ -24,8 +24,8 @@ def sharpened(p: np.ndarray, t: np.ndarray, by: float) -> np.ndarray:
     return np.exp(moved) / np.exp(moved).sum(axis=1, keepdims=True)
 
 
-def answers(p, t, spec=SPEC, without=(), **facts) -> Answers:
-    return Answers(spec, cases_of(p, t, spec=spec, **facts), dict.fromkeys(without, "undecodable"))
+def answers(p, t, spec=SPEC, without=(), **facts) -> ModelPredictions:
+    return ModelPredictions(spec, cases_of(p, t, spec=spec, **facts), dict.fromkeys(without, "undecodable"))
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_abstaining_on_what_is_hard_moves_the_answered_scores_and_not_those_of_a
     p, t, _ = truth
     shy = answers(p, t)
     hard = p[np.arange(300), t.argmax(axis=1)] < 0.3
-    shy = Answers(
+    shy = ModelPredictions(
         SPEC,
         [
             replace(c, prediction=replace(c.prediction, abstention=AbstentionReason.LOW_CONFIDENCE))
@@ -96,7 +96,7 @@ def test_abstaining_on_what_is_hard_moves_the_answered_scores_and_not_those_of_a
     )
     found = compare(shy, answers(p, t), draws=20)
     assert found["all"]["overall"]["macro_auc"]["difference"]["value"] == 0
-    assert found["answered"]["overall"]["macro_auc"]["difference"]["value"] > 0.05
+    assert found["not_withheld"]["overall"]["macro_auc"]["difference"]["value"] > 0.05
     assert found["coverage"] == {"candidate": pytest.approx(1 - hard.mean()), "active": 1.0}
     assert len(found["changes"]) == hard.sum()
     assert all(change["to"]["withheld"] for change in found["changes"])
@@ -104,15 +104,15 @@ def test_abstaining_on_what_is_hard_moves_the_answered_scores_and_not_those_of_a
 
 def test_a_image_that_one_model_could_not_answer_is_left_out_of_both_and_counted(truth):
     p, t, _ = truth
-    candidate = Answers(SPEC, cases_of(p, t)[10:], {f"north{i}.png": "bad_image" for i in range(10)})
+    candidate = ModelPredictions(SPEC, cases_of(p, t)[10:], {f"north{i}.png": "bad_image" for i in range(10)})
     found = compare(candidate, answers(p, t), draws=20)
-    assert (found["cases"], found["without_answer"]) == (290, {"candidate": 10, "active": 0})
+    assert (found["cases"], found["no_result"]) == (290, {"candidate": 10, "active": 0})
 
 
 def test_only_shared_findings_are_compared_and_a_lost_one_is_told(truth):
     p, t, _ = truth
     two = replace(SPEC, findings=FINDINGS[:2], thresholds={})
-    candidate = Answers(two, [replace(c, prediction=_of_two(c, two)) for c in cases_of(p, t)], {})
+    candidate = ModelPredictions(two, [replace(c, prediction=_of_two(c, two)) for c in cases_of(p, t)], {})
     found = compare(candidate, answers(p, t), draws=20)
     assert found["findings"] == ["normal", "pneumonia"]
     assert (found["lost_findings"], found["new_findings"]) == (["covid19"], [])
@@ -167,7 +167,7 @@ def test_models_without_a_image_or_a_finding_in_common_are_refused_in_words(trut
         compare(answers(p[:5], t[:5]), answers(p[:5], t[:5], source="south"))
     others = replace(SPEC, findings=("gout", "scurvy"), thresholds={})
     with pytest.raises(ValueError, match="share no finding"):
-        compare(Answers(others, [], {}), answers(p, t))
+        compare(ModelPredictions(others, [], {}), answers(p, t))
 
 
 @pytest.fixture
@@ -194,8 +194,8 @@ def test_the_command_compares_two_artifacts_and_writes_the_whole(models, tmp_pat
     assert found["shortcuts"] == {"candidate": None, "active": None}
     assert main([*given, "--part", "all", "--draws", "20"]) == 0
     said = capsys.readouterr().out
-    assert "new against old: 40 images of 20 patients" in said
-    assert "left AUC" in said
+    assert "new vs. old: 40 images of 20 patients" in said
+    assert "Left AUC" in said
 
 
 def test_the_command_takes_the_frozen_test_part(models, tmp_path, capsys):

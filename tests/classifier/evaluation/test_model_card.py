@@ -13,7 +13,7 @@ from classifier.contract import DISCLAIMER, ModelSpec, Slot
 from classifier.data.manifest import Row
 from classifier.evaluation.model_card import ABOUT, build, check_about, counts, render
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 ARTIFACTS = ROOT / "artifacts"
 SPEC = ModelSpec(name="tiny", slot=Slot.CXR, findings=("left", "right"), temperature=1.25)
 MEASURE = {"value": 0.81234, "low": 0.7, "high": 0.9}
@@ -73,8 +73,8 @@ def test_the_card_shows_measures_with_their_intervals():
     text = render(card(), SPEC)
     assert DISCLAIMER in text
     assert "| accuracy | 0.812 (0.700 to 0.900) |" in text
-    assert "| north | left against right | 9 | 0.812 (0.700 to 0.900) |" in text
-    assert "| left | 4 | 1 |" in text
+    assert "| north | Left vs. Right | 9 | 0.812 (0.700 to 0.900) |" in text
+    assert "| Left | 4 | 1 |" in text
     assert "temperature 1.250" in text
 
 
@@ -158,8 +158,8 @@ def test_the_card_tells_what_the_gate_stops_and_how_well_lungs_are_found():
     }
     text = render(facts, SPEC)
     assert "| lateral_chest | 50 | 1 | 0.020 (0.004 to 0.105) | lateral view 1 |" in text
-    assert "that it knows:" not in text
-    assert "It had 9 training steps, each gate that was only measured 4." in text
+    assert "that it was trained on:" not in text
+    assert "It was trained for 9 steps, the held-out input checks for 4." in text
     assert "| test | both | 50 | 0.940 (0.920 to 0.950) | 0.730 |" in text
-    assert "finds none: ct 8 of 9." in text
-    assert "## The gate" not in render(card(), SPEC)
+    assert "with an empty result: ct 8 of 9." in text
+    assert "## Input check" not in render(card(), SPEC)

@@ -12,7 +12,7 @@ import torch
 from classifier.artifact.weights import Artifact, load_artifact, save_artifact
 from classifier.contract import AbstentionReason, ModelSpec, Slot
 from classifier.inference import predictor as predictors
-from classifier.inference.predictor import Answer, Failure, Input, Predictor
+from classifier.inference.predictor import Failure, Input, Predictor, Result
 from classifier.networks.preprocess import percentiles, to_input
 from classifier.networks.registry import network_for, probabilities_of
 
@@ -43,8 +43,8 @@ def decoded(seed: int, shape: tuple[int, int] = (90, 120)) -> Input:
     return Input(pixels, (shape[0] * 3, shape[1] * 2))
 
 
-def vector(answer: Answer | Failure) -> np.ndarray:
-    assert isinstance(answer, Answer), answer
+def vector(answer: Result | Failure) -> np.ndarray:
+    assert isinstance(answer, Result), answer
     return np.array([answer.prediction.probabilities[finding] for finding in SPEC.findings])
 
 
@@ -119,7 +119,7 @@ def test_an_item_that_breaks_the_network_fails_alone(artifact, monkeypatch):
     items = [decoded(seed) for seed in range(5)]
     items[3] = Input(np.zeros((70, 70), np.uint16), (70, 70))
     answers = predictor.predict(items)
-    assert [type(answer) for answer in answers] == [Answer, Answer, Answer, Failure, Answer]
+    assert [type(answer) for answer in answers] == [Result, Result, Result, Failure, Result]
     assert answers[3].code == predictors.INFERENCE_FAILED
     assert predictor.batch_size == 16
 
@@ -135,7 +135,7 @@ def test_out_of_memory_halves_the_batch_for_good(artifact, monkeypatch, error):
     predictor = Predictor(artifact, batch_size=8)
     sizes = poison(predictor, monkeypatch, error, above=2)
     answers = predictor.predict([decoded(seed) for seed in range(8)])
-    assert all(isinstance(answer, Answer) for answer in answers)
+    assert all(isinstance(answer, Result) for answer in answers)
     assert predictor.batch_size == 2
     sizes.clear()
     predictor.predict([decoded(seed) for seed in range(5)])
@@ -160,7 +160,7 @@ def test_the_reported_finding_follows_the_spec(artifact):
 
 
 def test_reduced_precision_stays_within_a_hundredth(artifact, monkeypatch):
-    monkeypatch.setattr(predictors, "quick_dtype", lambda device: torch.bfloat16)
+    monkeypatch.setattr(predictors, "reduced_dtype", lambda device: torch.bfloat16)
     exact = Predictor(replace(artifact)).predict([decoded(0)])
     predictor = Predictor(artifact, precision="auto")
     assert predictor.dtype is torch.bfloat16
@@ -169,7 +169,7 @@ def test_reduced_precision_stays_within_a_hundredth(artifact, monkeypatch):
 
 
 def test_a_model_that_suffers_from_reduced_precision_stays_exact(artifact, monkeypatch):
-    monkeypatch.setattr(predictors, "quick_dtype", lambda device: torch.bfloat16)
+    monkeypatch.setattr(predictors, "reduced_dtype", lambda device: torch.bfloat16)
     monkeypatch.setattr(predictors, "TOLERANCE", 0.0)
     predictor = Predictor(artifact, precision="auto")
     assert predictor.dtype is torch.float32

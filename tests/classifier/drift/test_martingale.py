@@ -19,11 +19,11 @@ def sample(seed: int, count: int, numbers: int = len(NAMES)) -> np.ndarray:
     return np.exp(mixed / 4) * np.logspace(-3, 3, numbers)
 
 
-def course(seed: int, stream: np.ndarray, *, reference: np.ndarray | None = None) -> martingale.Course:
+def course(seed: int, stream: np.ndarray, *, reference: np.ndarray | None = None) -> martingale.Trajectory:
     reference = sample(1000 + seed, 400) if reference is None else reference
     names = NAMES[: reference.shape[1]]
     draws = np.random.default_rng(seed).random(len(stream))
-    return martingale.watch(martingale.fit(reference, names, seed=seed), stream, draws)
+    return martingale.run(martingale.fit_baseline(reference, names, seed=seed), stream, draws)
 
 
 def test_p_values_are_uniform_and_independent_while_nothing_changes():
@@ -50,7 +50,7 @@ def test_no_bet_can_be_expected_to_win():
     """By the substitution p = u^10, which the steepest bet is smooth after."""
     u = (np.arange(100_000) + 0.5) / 100_000
     ends = np.clip(u**10, 1e-9, 1), np.clip(1 - u**10, 0, 1 - 1e-9)
-    won = np.max([(martingale._bets(ranks) * (10 * u**9)[:, None]).mean(axis=0) for ranks in ends], axis=0)
+    won = np.max([(martingale._gains(ranks) * (10 * u**9)[:, None]).mean(axis=0) for ranks in ends], axis=0)
     assert (won < 1.0001).all()
     np.testing.assert_allclose(won, 1, atol=0.02)
 
@@ -91,7 +91,7 @@ def test_a_rate_that_rises_or_falls_is_a_change(before, after):
     rng = np.random.default_rng(11)
     reference = (rng.random((500, 1)) < before).astype(float)
     stream = np.concatenate([rng.random((100, 1)) < before, rng.random((200, 1)) < after]).astype(float)
-    found = martingale.watch(martingale.fit(reference, ["abstained"]), stream, rng.random(300))
+    found = martingale.run(martingale.fit_baseline(reference, ["abstained"]), stream, rng.random(300))
     assert found.alarm is not None
     assert found.alarm > 100
     assert found.leading == "abstained"
@@ -99,32 +99,32 @@ def test_a_rate_that_rises_or_falls_is_a_change(before, after):
 
 def test_the_same_cases_have_the_same_course_and_later_ones_change_nothing_of_it():
     stream, draws = sample(8, 120), np.random.default_rng(8).random(120)
-    reference = martingale.fit(sample(9, 200), NAMES)
+    reference = martingale.fit_baseline(sample(9, 200), NAMES)
     whole, part = (
-        martingale.watch(reference, stream, draws),
-        martingale.watch(reference, stream[:70], draws[:70]),
+        martingale.run(reference, stream, draws),
+        martingale.run(reference, stream[:70], draws[:70]),
     )
     np.testing.assert_allclose(whole.capital[:70], part.capital)
 
 
 def test_a_reference_goes_through_json():
-    reference = martingale.fit(sample(1, 150), NAMES)
-    again = martingale.Reference.from_dict(json.loads(json.dumps(reference.as_dict())))
+    reference = martingale.fit_baseline(sample(1, 150), NAMES)
+    again = martingale.Baseline.from_dict(json.loads(json.dumps(reference.as_dict())))
     stream, draws = sample(2, 30), np.full(30, 0.5)
     np.testing.assert_allclose(
-        martingale.watch(again, stream, draws).capital, martingale.watch(reference, stream, draws).capital
+        martingale.run(again, stream, draws).capital, martingale.run(reference, stream, draws).capital
     )
-    alone = martingale.fit(sample(1, 150, 1), NAMES[:1])
-    assert martingale.Reference.from_dict(json.loads(json.dumps(alone.as_dict()))).score_names == NAMES[:1]
+    alone = martingale.fit_baseline(sample(1, 150, 1), NAMES[:1])
+    assert martingale.Baseline.from_dict(json.loads(json.dumps(alone.as_dict()))).score_names == NAMES[:1]
 
 
 def test_a_reference_of_too_few_or_unknown_cases_is_refused():
     with pytest.raises(ValueError, match="at least 100"):
-        martingale.fit(sample(1, 99), NAMES)
+        martingale.fit_baseline(sample(1, 99), NAMES)
     holes = sample(1, 150)
     holes[3, 3] = np.nan
-    with pytest.raises(ValueError, match="every number"):
-        martingale.fit(holes, NAMES)
+    with pytest.raises(ValueError, match="missing or non-finite numbers"):
+        martingale.fit_baseline(holes, NAMES)
 
 
 def test_a_number_that_never_varied_is_a_change_when_it_does():
@@ -136,5 +136,7 @@ def test_a_number_that_never_varied_is_a_change_when_it_does():
 
 
 def test_a_round_without_cases_has_won_nothing():
-    found = martingale.watch(martingale.fit(sample(1, 150), NAMES), np.empty((0, len(NAMES))), np.empty(0))
+    found = martingale.run(
+        martingale.fit_baseline(sample(1, 150), NAMES), np.empty((0, len(NAMES))), np.empty(0)
+    )
     assert (found.alarm, len(found.capital)) == (None, 0)

@@ -118,12 +118,12 @@ def test_withheld_cases_count_and_are_left_out_where_it_is_said():
     found, all_of_them = (report(s, cases_of(p, t, spec=s), draws=5, without=100) for s in (shy, SPEC))
     assert found["overall"] == all_of_them["overall"]
     assert 0 < found["withheld"] < 300
-    answered = found["answered"]
+    answered = found["not_withheld"]
     assert answered["cases"] == 300 - found["withheld"]
     assert answered["coverage"] == answered["cases"] / 400
     assert answered["reasons"] == {"low_confidence": found["withheld"]}
     assert answered["overall"]["accuracy"]["value"] > found["overall"]["accuracy"]["value"]
-    assert "overall" not in all_of_them["answered"]
+    assert "overall" not in all_of_them["not_withheld"]
 
 
 def test_an_unknown_label_is_neither_right_nor_wrong():
@@ -190,5 +190,5 @@ def test_answers_of_another_model_or_manifest_are_refused(tmp_path):
     with pytest.raises(ValueError, match="not in the manifest"):
         read_predictions(tmp_path / "p.csv", SPEC, {})
     other = ModelSpec(name="other", slot=Slot.CXR, findings=("a", "b"))
-    with pytest.raises(ValueError, match="no predictions of a, b"):
+    with pytest.raises(ValueError, match="columns of predictions for a, b"):
         read_predictions(tmp_path / "p.csv", other, {})

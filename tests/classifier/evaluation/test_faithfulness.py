@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from classifier.evaluation.faithfulness import METHODS, RANDOM, road, spread
-from tests.classifier.test_shortcuts import CENTRE, SPEC, Looks, image, row
+from classifier.evaluation.faithfulness import METHODS, RANDOM, road, upsample
+from tests.classifier.evaluation.test_shortcuts import CENTRE, SPEC, Looks, image, row
 
 pytest.importorskip("pytorch_grad_cam")
 
@@ -30,7 +30,7 @@ def test_the_same_seed_gives_the_same_scores_and_leaves_others_dice_alone():
 
 
 def test_a_map_is_spread_over_the_input_from_zero_to_one():
-    full = spread(torch.tensor([[2.0, 4.0], [2.0, 2.0]]), 8)
+    full = upsample(torch.tensor([[2.0, 4.0], [2.0, 2.0]]), 8)
     assert (full.shape, full.min(), full.max()) == ((8, 8), 0, 1)
     assert full[0, -1] == 1
-    assert np.isfinite(spread(torch.ones(2, 2), 8)).all()
+    assert np.isfinite(upsample(torch.ones(2, 2), 8)).all()

@@ -39,7 +39,7 @@ def parts(tmp_path: Path) -> list[str]:
     (tmp_path / "gate" / "gate.json").write_text(json.dumps({"held_out": [{"group": "ct"}]}))
     save_file(stored(LungSegmenter().state_dict(), "fp16"), tmp_path / "lungs.safetensors")
     (tmp_path / "lungs.json").write_text(json.dumps({"parameters": 7}))
-    return ["--gate", str(tmp_path / "gate"), "--segmenter", str(tmp_path / "lungs.safetensors")]
+    return ["--input-check", str(tmp_path / "gate"), "--segmenter", str(tmp_path / "lungs.safetensors")]
 
 
 def test_the_classifier_stays_the_same_to_the_bit(bare, parts, tmp_path):

@@ -150,4 +150,4 @@ def test_a_new_key_is_kept_for_its_owner_and_never_over_another(folder: Path, tm
 def test_a_name_that_is_not_there_is_said(tmp_path: Path, capsys) -> None:
     status, _, error = answers(capsys, tmp_path / "absent.dcm", "--out", tmp_path / "out")
     assert status == 2
-    assert "no such file" in error
+    assert "file not found" in error

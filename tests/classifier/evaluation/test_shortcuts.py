@@ -16,9 +16,9 @@ from classifier.data.manifest import Row, read_manifest
 from classifier.evaluation.shortcuts import (
     fitted_mask,
     of_artifact,
-    part_seen,
     share_inside,
     shortcut_test,
+    visible_part,
     without,
 )
 from classifier.networks.lung_segmenter import LungSegmenter
@@ -169,8 +169,8 @@ def test_an_artifact_is_tested_with_its_own_segmenter_or_not_at_all(tmp_path):
 
 def test_a_model_of_lungs_is_tested_on_what_it_is_shown():
     spec = replace(SPEC, crop="lungs", crop_margin=0.0)
-    shown, mask = part_seen(image(row(1)), LUNGS, spec)
+    shown, mask = visible_part(image(row(1)), LUNGS, spec)
     assert np.array_equal(shown, image(row(1))[16:48, 16:48])
     assert mask.all()
-    assert part_seen(image(row(1)), LUNGS, SPEC)[0].shape == (64, 64)
-    assert part_seen(image(row(1)), np.zeros_like(LUNGS), spec)[0].shape == (64, 64)
+    assert visible_part(image(row(1)), LUNGS, SPEC)[0].shape == (64, 64)
+    assert visible_part(image(row(1)), np.zeros_like(LUNGS), spec)[0].shape == (64, 64)

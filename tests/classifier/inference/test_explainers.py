@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from classifier.contract import RELATIVE
-from classifier.inference.explain import ExplainerMissing, contribution_of, relative_cam, relative_grids
+from classifier.inference.explain import ExplainerMissing, contribution, relative_cam, relative_grids
 from classifier.inference.predictor import Failure, Input, Predictor
 from classifier.networks.cam import last_map_layer
+from tests.classifier.cli.test_cli import save
 from tests.classifier.test_cam import SPEC, network_of
-from tests.classifier.test_cli import save
 
 package = pytest.importorskip("pytorch_grad_cam")
 THEIRS = {
@@ -42,7 +42,7 @@ def test_a_map_is_the_packages_own_at_the_resolution_of_the_grid(method, decoded
     largest = 0.0
     for finding in range(3):
         explainer = THEIRS[method](model=network, target_layers=[last_map_layer(network)])
-        theirs = explainer(input_tensor=decoded, targets=[contribution_of(finding, SPEC)])
+        theirs = explainer(input_tensor=decoded, targets=[contribution(finding, SPEC)])
         explainer.activations_and_grads.release()
         full = scale_cam_image(scale_cam_image(grids[finding][None], (SPEC.size, SPEC.size)))
         largest = max(largest, np.ptp(theirs))
@@ -101,7 +101,7 @@ def test_no_memory_for_it_is_a_coded_failure(predictor, item, monkeypatch):
     def full(*args):
         raise torch.OutOfMemoryError("no room")
 
-    monkeypatch.setattr(predictor.exact_network, "forward", full)
+    monkeypatch.setattr(predictor.fp32_network, "forward", full)
     found = relative_cam(predictor, item, "layercam", "normal")
     assert isinstance(found, Failure)
     assert found.code == "out_of_memory"

@@ -15,7 +15,7 @@ from classifier.drift.descriptors import PIXEL_NAMES, pixel_statistics, project
 
 pytestmark = [pytest.mark.shared_data, pytest.mark.slow, pytest.mark.timeout(1200)]
 
-ARTIFACT = Path(__file__).resolve().parents[2] / "artifacts" / "cxr.safetensors"
+ARTIFACT = Path(__file__).resolve().parents[3] / "artifacts" / "cxr.safetensors"
 REFERENCE, STREAM, LATER, CHILDREN = 1500, 1000, 100, 200
 ORDERS, ORDERS_WITH_CHILDREN = 100, 10
 KINDS = ("pixels", "features", "predictions")
@@ -57,7 +57,7 @@ def measured(folder: Path, images: list[str]) -> dict[str, np.ndarray]:
     pixels, features, predictions = [], [], []
     for start in range(0, len(images), 16):
         working = [read_image(folder / image).working for image in images[start : start + 16]]
-        seen = zip(working, predictor.companions.look(working), strict=True)
+        seen = zip(working, predictor.auxiliary.run(working), strict=True)
         inputs = torch.stack([to_input(decoded, predictor.spec, found.box) for decoded, found in seen])
         said, _, pooled = predictor.forward(inputs)
         sure = np.clip(said.astype(float), 1e-6, 1 - 1e-6)
@@ -68,7 +68,7 @@ def measured(folder: Path, images: list[str]) -> dict[str, np.ndarray]:
     return {"images": np.array(images), **dict(zip(KINDS, numbers, strict=True))}
 
 
-def courses(collection, kind: str, *, orders: int, share: float | None = None) -> list[martingale.Course]:
+def courses(collection, kind: str, *, orders: int, share: float | None = None) -> list[martingale.Trajectory]:
     """Of several random orders: the reference, a stream of the same, then children in a share of 100."""
     normal, children = collection["normal"][kind], collection["children"][kind]
     names = PIXEL_NAMES if kind == "pixels" else [f"number {k}" for k in range(normal.shape[1])]
@@ -79,8 +79,8 @@ def courses(collection, kind: str, *, orders: int, share: float | None = None) -
         if share is not None:
             come = rng.random((LATER, 1)) < share
             stream = np.concatenate([stream, np.where(come, rng.permutation(children)[:LATER], rest[:LATER])])
-        held = martingale.fit(reference, names, seed=seed)
-        found.append(martingale.watch(held, stream, rng.random(len(stream))))
+        held = martingale.fit_baseline(reference, names, seed=seed)
+        found.append(martingale.run(held, stream, rng.random(len(stream))))
     return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from classifier.drift.descriptors import FEATURES, PIXEL_NAMES, pixel_statistics, project, traits_of
+from classifier.drift.descriptors import FEATURES, PIXEL_NAMES, describe, pixel_statistics, project
 
 
 def image(seed: int = 0, shape: tuple[int, int] = (200, 160)) -> np.ndarray:
@@ -65,6 +65,6 @@ def test_features_keep_their_distances_and_are_the_same_for_ever():
 
 
 def test_traits_are_short():
-    traits = traits_of(image(), np.random.default_rng(0).random(2048).astype(np.float32))
-    assert (len(traits.pixels), len(traits.features)) == (len(PIXEL_NAMES), FEATURES)
-    assert all(len(repr(abs(value))) <= 11 for value in (*traits.pixels, *traits.features))
+    descriptors = describe(image(), np.random.default_rng(0).random(2048).astype(np.float32))
+    assert (len(descriptors.pixels), len(descriptors.features)) == (len(PIXEL_NAMES), FEATURES)
+    assert all(len(repr(abs(value))) <= 11 for value in (*descriptors.pixels, *descriptors.features))
