@@ -25,6 +25,11 @@ def finding_name(finding: str) -> str:
     return FINDING_NAMES.get(finding) or finding.replace("_", " ").capitalize()
 
 
+def finding_in_text(finding: str) -> str:
+    """The name of a finding within a sentence: COVID-19, but pleural effusion."""
+    return FINDING_NAMES.get(finding) or finding.replace("_", " ")
+
+
 class Slot(StrEnum):
     """A kind of image; each slot has one active model, and each scan belongs to one slot."""
 

@@ -58,16 +58,16 @@ def answered(hilum):
 
 def test_an_admin_sees_what_has_changed_and_closes_the_alarm(page, hilum, answered, complaints):
     page.get_by_role("link", name="Monitoring").click()
-    assert page.get_by_role("heading", name="Nothing can be said yet").is_visible()
+    assert page.get_by_role("heading", name="Collecting baseline (0 of").is_visible()
     found = complaints(page, "monitoring without cases")
 
     answered()
     page.reload()
-    alarm = page.get_by_role("link", name="The images have changed").first
+    alarm = page.get_by_role("link", name="Pixel drift detected").first
     assert alarm.is_visible()
-    assert page.get_by_text("nobody has acknowledged it").is_visible()
+    assert page.get_by_text("not acknowledged").is_visible()
     assert page.locator("tr.alarmed polyline").count() == 1
-    assert page.get_by_text("too few to judge").first.is_visible()
+    assert page.get_by_text("too few results").first.is_visible()
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     found += complaints(page, "monitoring with an alarm")
     alarm.click()
@@ -77,14 +77,14 @@ def test_an_admin_sees_what_has_changed_and_closes_the_alarm(page, hilum, answer
     page.context.clear_cookies()
     sign_in(page, "admin")
     page.goto(address)
-    page.get_by_label("Comment (no patient data)").fill("I ask radiology.")
+    page.get_by_label("Comment (optional, no patient data)").fill("I ask radiology.")
     page.get_by_role("button", name="Acknowledge").click()
     assert page.get_by_text("I ask radiology.").is_visible()
     found += complaints(page, "alarm")
-    page.get_by_label("The change is accepted").check()
-    page.get_by_label("Why (no patient data)").fill("The new detector stays.")
-    page.get_by_role("button", name="Close the alarm").click()
-    assert page.get_by_text("the change is accepted").is_visible()
+    page.get_by_label("Change accepted").check()
+    page.get_by_label("Reason (no patient data)").fill("The new detector stays.")
+    page.get_by_role("button", name="Close alarm").click()
+    assert page.get_by_text("change accepted").is_visible()
     page.goto("/monitoring/")
     assert page.locator("section.verdict.wrong").count() == 0
     assert not found, "\n".join(found)

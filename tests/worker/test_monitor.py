@@ -273,9 +273,9 @@ def test_an_alarm_is_mailed_once_and_only_where_mail_is_configured(alarmed, sett
     assert send_alarms() == 0
     (sent,) = mail.outbox
     assert sent.to == ["ada@example.org"]
-    assert sent.subject == "[Hilum] St Anna: The images have changed"
+    assert sent.subject == "[Hilum] St Anna: Pixel drift detected"
     assert "Research use, not a medical device." in sent.body
-    assert "was" in sent.body
+    assert "at baseline" in sent.body
 
 
 def test_a_mail_server_that_is_down_is_tried_again(alarmed, settings, monkeypatch):

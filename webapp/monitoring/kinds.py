@@ -1,4 +1,4 @@
-"""What is watched: one chart each, at every site for every model version that answers there."""
+"""The monitored signals: one chart each, at every site, for every model version that is active there."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from django.db import models
 class Kind(models.TextChoices):
     """Once published, a kind keeps its name and its meaning."""
 
-    PIXELS = "pixels", "the images"
-    FEATURES = "features", "what the model sees in the images"
-    PREDICTIONS = "predictions", "the model's probabilities"
-    ABSTENTIONS = "abstentions", "how often the model gives no answer"
-    REFUSALS = "refusals", "how often files are refused"
-    OVERRIDES = "overrides", "how often readers decide against the model"
-    PERFORMANCE = "performance", "how far the model's probabilities are from the labels"
+    PIXELS = "pixels", "pixel statistics"
+    FEATURES = "features", "image features of the model"
+    PREDICTIONS = "predictions", "predicted probabilities"
+    ABSTENTIONS = "abstentions", "share of withheld results"
+    REFUSALS = "refusals", "share of refused files"
+    OVERRIDES = "overrides", "share of results that readers override"
+    PERFORMANCE = "performance", "performance against labels"
 
 
 # Refusals are decided without any model.

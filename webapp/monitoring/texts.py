@@ -1,48 +1,53 @@
-"""Alarms and charts in words, for pages, mails and programs alike."""
+"""Texts for alarms and charts, shared by pages, e-mails and the API."""
 
 from __future__ import annotations
 
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from classifier.contract import finding_in_text
+from webapp.accounts.models import Site
 from webapp.monitoring.kinds import Kind
 from webapp.monitoring.models import Alarm
 
 HEADINGS = {
-    Kind.PIXELS: "The images have changed",
-    Kind.FEATURES: "The model sees other images than before",
-    Kind.PREDICTIONS: "The model's probabilities have changed",
-    Kind.ABSTENTIONS: "The share without an answer has changed",
-    Kind.REFUSALS: "The share of refused files has changed",
-    Kind.OVERRIDES: "Readers decide against the model more or less often than before",
-    Kind.PERFORMANCE: "The model's distance from the labels has changed",
+    Kind.PIXELS: "Pixel drift detected",
+    Kind.FEATURES: "Image drift detected",
+    Kind.PREDICTIONS: "Prediction drift detected",
+    Kind.ABSTENTIONS: "Share of withheld results has changed",
+    Kind.REFUSALS: "Share of refused files has changed",
+    Kind.OVERRIDES: "Share of overridden results has changed",
+    Kind.PERFORMANCE: "Performance against labels has changed",
 }
 CHARTS = {
-    Kind.PIXELS: "Images",
-    Kind.FEATURES: "Features",
-    Kind.PREDICTIONS: "Probabilities",
-    Kind.ABSTENTIONS: "No answer",
+    Kind.PIXELS: "Pixels",
+    Kind.FEATURES: "Image features",
+    Kind.PREDICTIONS: "Predictions",
+    Kind.ABSTENTIONS: "Withheld results",
     Kind.REFUSALS: "Refused files",
     Kind.OVERRIDES: "Overrides",
     Kind.PERFORMANCE: "Performance",
 }
-WATCHED = {
+DESCRIPTIONS = {
     Kind.PIXELS: "brightness, contrast, detail and layout of the images",
-    Kind.FEATURES: "the network's last layer",
-    Kind.PREDICTIONS: "the probability of each finding",
-    Kind.ABSTENTIONS: "answers that were withheld",
-    Kind.REFUSALS: "files that could not be read as an image",
-    Kind.OVERRIDES: "readings and labels that contradict what the model reported",
-    Kind.PERFORMANCE: "squared distance between probabilities and labels",
+    Kind.FEATURES: "activations of the network's last layer",
+    Kind.PREDICTIONS: "probability of each finding",
+    Kind.ABSTENTIONS: "share of results that the model withholds",
+    Kind.REFUSALS: "share of files that cannot be read as an image",
+    Kind.OVERRIDES: "share of readings and labels that contradict the reported finding",
+    Kind.PERFORMANCE: "squared error between probabilities and labels",
 }
 UNITS = {
     Kind.PIXELS: "images",
     Kind.FEATURES: "images",
-    Kind.PREDICTIONS: "answers",
-    Kind.ABSTENTIONS: "answers",
+    Kind.PREDICTIONS: "results",
+    Kind.ABSTENTIONS: "results",
     Kind.REFUSALS: "files",
     Kind.OVERRIDES: "readings and labels",
     Kind.PERFORMANCE: "labels",
 }
 SCORES = {
-    "distance": "distance to the reference's images",
+    "distance": "distance to the baseline images",
     "level_p01": "darkest level",
     "level_p05": "dark level (5th percentile)",
     "level_p25": "dark level (25th percentile)",
@@ -50,20 +55,20 @@ SCORES = {
     "level_p75": "bright level (75th percentile)",
     "level_p95": "bright level (95th percentile)",
     "level_p99": "brightest level",
-    "black_share": "black share",
-    "white_share": "white share",
-    "shape": "width to height",
+    "black_share": "share of black pixels",
+    "white_share": "share of white pixels",
+    "shape": "aspect ratio",
     "size": "size in pixels",
-    "border": "brightness of the border",
-    "centre": "brightness of the centre",
-    "left_right": "left half against right",
-    "top_bottom": "upper half against lower",
+    "border": "brightness at the border",
+    "centre": "brightness at the centre",
+    "left_right": "left-right asymmetry",
+    "top_bottom": "top-bottom asymmetry",
 }
 RATES = {Kind.ABSTENTIONS, Kind.REFUSALS, Kind.OVERRIDES}
 OUTCOMES = {
-    "passed": "the change has passed",
-    "accepted": "the change is accepted: what came since is the new reference",
-    "retired": "the version is active no more",
+    "passed": "change has passed; same baseline",
+    "accepted": "change accepted; new baseline from cases since the change",
+    "retired": "model version is no longer active",
 }
 
 
@@ -74,31 +79,34 @@ def heading(alarm: Alarm) -> str:
 def score_name(kind: str, score: str) -> str:
     """What one number of a chart is called."""
     if kind == Kind.PREDICTIONS and score != "distance":
-        return f"log-odds of {score}"
+        return f"log-odds of {finding_in_text(score)}"
     return SCORES.get(score, score.replace("_", " "))
 
 
 def sentence(alarm: Alarm) -> str:
-    """What has changed, since when and how much, in a sentence or two."""
-    since = f"since {alarm.since:%Y-%m-%d %H:%M} UTC"
+    """What has changed, since when and by how much, in two sentences."""
     model = f" with model {alarm.model_version}" if alarm.model_version else ""
-    return f"{heading(alarm)} {since}{model}. {measure(alarm)}; {cases(alarm)} since then."
+    since = local_time(alarm.since, alarm.site)
+    return f"{heading(alarm)} since {since}{model}. {measure(alarm)}; {cases(alarm)} since then."
+
+
+def local_time(time: datetime, site: Site) -> str:
+    """A time in the site's zone, with the zone's name: `2026-11-01 06:30 CET`."""
+    return f"{time.astimezone(ZoneInfo(site.timezone)):%Y-%m-%d %H:%M %Z}"
 
 
 def cases(alarm: Alarm) -> str:
-    """How many there have been since the change, as far as was known when it was noticed."""
+    """The number of cases since the change, at the time when it was detected."""
     return f"{alarm.detail.get('cases', 0)} {UNITS[Kind(alarm.kind)]}"
 
 
 def measure(alarm: Alarm) -> str:
-    """The number that leads: what it was in the reference, and what it is since the change."""
-    detail = alarm.detail
-    was, now = detail.get("was"), detail.get("is")
-    if was is None or now is None:
+    """The leading number: its mean in the baseline, and since the change."""
+    before, now = alarm.detail.get("was"), alarm.detail.get("is")
+    if before is None or now is None:
         return heading(alarm)
     if alarm.kind in RATES:
-        return f"It was {was:.0%} in the reference and is {now:.0%}"
-    name = score_name(alarm.kind, detail["score"])
-    if alarm.kind == Kind.PERFORMANCE:
-        name = "mean squared distance"
-    return f"{name[:1].upper()}{name[1:]} was {was:.2f} in the reference and is {now:.2f}"
+        return f"{CHARTS[Kind(alarm.kind)]}: {100 * before:.0f} % at baseline, {100 * now:.0f} % now"
+    performance = alarm.kind == Kind.PERFORMANCE
+    name = "mean squared error" if performance else score_name(alarm.kind, alarm.detail["score"])
+    return f"{name[:1].upper()}{name[1:]}: {before:.2f} at baseline, {now:.2f} now"

@@ -1,7 +1,6 @@
-"""The gate: a comparison and a written policy in, a verdict in sentences out. Pure: no database, no model.
+"""The promotion gate: takes a comparison and a policy, returns a verdict with reasons. Pure: no database.
 
-It judges by all cases, never by the answered ones alone: a model that keeps silent where it is weak gains
-nothing by it.
+It judges by all cases, not only those with a result: abstaining on hard cases must not improve a score.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
 from uuid import UUID
 
-from classifier.contract import FINDING_NAMES
+from classifier.contract import finding_in_text, finding_name
 
 SCAN_IN_PATH = re.compile(r"/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/")
 DECISIONS = ("sensitivity", "specificity")
@@ -25,55 +24,63 @@ def rule(default: float, low: float, high: float, label: str, help_text: str) ->
 
 @dataclass(frozen=True)
 class PolicyRules:
-    """What a candidate has to keep to; `fields` carry each number's bounds and what it means."""
+    """The promotion rules; each field's metadata has its bounds, label and help text."""
 
     macro_auc_margin: float = rule(
-        0.03, 0, 0.5, "Margin of the macro AUC",
-        "The candidate may be worse than the active model by less than this, with 97.5 % confidence.",
+        0.03, 0, 0.5, "Macro AUC margin",
+        "Non-inferiority: the lower 95 % confidence limit of the difference must be above minus this value.",
     )  # fmt: skip
     finding_auc_margin: float = rule(
-        0.05, 0, 0.5, "Margin of each finding's AUC", "No finding may be ranked worse by more than this."
+        0.05, 0, 0.5, "AUC margin per finding", "No finding's AUC may fall by more than this."
     )
     sensitivity_margin: float = rule(
-        0.10, 0, 1, "Margin of each finding's sensitivity",
-        "At their own thresholds, no finding may be missed more often by this, unless by chance.",
+        0.10, 0, 1, "Sensitivity margin per finding",
+        "At each model's own thresholds, no sensitivity may fall significantly by more than this.",
     )  # fmt: skip
     specificity_margin: float = rule(
-        0.10, 0, 1, "Margin of each finding's specificity",
-        "At their own thresholds, none may be reported wrongly more often, unless by chance.",
+        0.10, 0, 1, "Specificity margin per finding",
+        "At each model's own thresholds, no specificity may fall significantly by more than this.",
     )  # fmt: skip
     calibration_limit: float = rule(
-        0.10, 0, 1, "Limit of the calibration error",
-        "Mean over the findings (ECE); more is allowed only as far as chance explains it on so few cases.",
+        0.10, 0, 1, "Calibration error limit",
+        "Mean ECE over the findings. A larger error passes only where chance explains it for few cases.",
     )  # fmt: skip
     min_cases: int = rule(
-        20, 1, 100_000, "Fewest cases of a finding", "In the test part; below it nothing can be judged."
+        20,
+        1,
+        100_000,
+        "Minimum test cases per finding",
+        "Test cases with the finding. With fewer, the gate fails.",
     )
     coverage_margin: float = rule(
-        0.05, 0, 1, "Margin of the coverage", "The share of cases answered may fall by no more than this."
+        0.05, 0, 1, "Coverage margin", "The share of cases with a result may fall by at most this."
     )
     group_min_cases: int = rule(
-        20, 1, 100_000, "Fewest cases in a subgroup", "With and without a finding; below it none is judged."
+        20,
+        1,
+        100_000,
+        "Minimum cases per subgroup",
+        "With and without the finding. Smaller subgroups are not judged.",
     )
     group_margin: float = rule(
-        0.10, 0, 0.5, "Margin in each subgroup",
-        "By source, view, sex and age band no finding may be ranked worse by more than this.",
+        0.10, 0, 0.5, "Subgroup AUC margin",
+        "By source, view, sex and age band, no finding's AUC may fall by more than this.",
     )  # fmt: skip
     group_floor: float = rule(
-        0.50, 0, 1, "Floor in each subgroup", "No finding's AUC may lie below this in any subgroup."
+        0.50, 0, 1, "Subgroup AUC floor", "No finding's AUC may be below this in any subgroup."
     )
     shortcut_limit: float = rule(
-        0.80, 0.5, 1, "Limit of the shortcut test", "The macro AUC with the lungs hidden stays below this."
+        0.80, 0.5, 1, "Shortcut test limit", "The macro AUC with the lungs masked must stay below this."
     )
     shortcut_margin: float = rule(
-        0.10, 0, 0.5, "Margin of the shortcut test",
-        "With the lungs hidden the candidate's macro AUC may exceed the active model's by no more than this.",
+        0.10, 0, 0.5, "Shortcut test margin",
+        "With the lungs masked, the candidate's macro AUC may exceed the active model's by at most this.",
     )  # fmt: skip
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Self:
-        """The policy of plain values; raises ValueError with `{name: reason}` for what is no such number."""
-        wrong = {name: "There is no such rule." for name in values.keys() - {f.name for f in fields(cls)}}
+        """The rules from plain values; raises ValueError with `{name: reason}` for invalid ones."""
+        wrong = {name: "Unknown rule." for name in values.keys() - {f.name for f in fields(cls)}}
         given = {}
         for one in fields(cls):
             value = values.get(one.name, one.default)
@@ -82,7 +89,7 @@ class PolicyRules:
             fits = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
             if not (fits and low <= value <= high):
                 kind = "whole number" if whole else "number"
-                wrong[one.name] = f"A {kind} from {low:g} to {high:g} is needed."
+                wrong[one.name] = f"Must be a {kind} from {low:g} to {high:g}."
             given[one.name] = value
         if wrong:
             raise ValueError(wrong)
@@ -94,7 +101,7 @@ class PolicyRules:
 
 @dataclass(frozen=True)
 class GateResult:
-    """`reasons` speak against the candidate: with one it does not pass. `notes` are worth knowing."""
+    """With any of the `reasons` the candidate fails; `notes` do not affect the verdict."""
 
     reasons: tuple[str, ...]
     notes: tuple[str, ...]
@@ -105,7 +112,7 @@ class GateResult:
 
 
 def evaluate_gate(policy: PolicyRules, comparison: Mapping[str, Any]) -> GateResult:
-    """What the policy says of a comparison as `python -m classifier compare` writes it."""
+    """The verdict on a comparison as written by `python -m classifier compare`."""
     checks = (_data, _findings, _overall, _each_finding, _calibration, _coverage, _groups, _shortcuts)
     reasons = [reason for check in checks for reason in check(policy, comparison)]
     return GateResult(tuple(reasons), (*_moved(policy, comparison), *_notes(comparison)))
@@ -115,17 +122,17 @@ def _data(policy: PolicyRules, found: Mapping[str, Any]) -> Iterator[str]:
     for finding, values in found["all"]["findings"].items():
         if values["present"] < policy.min_cases:
             yield (
-                f"The test part has only {values['present']} cases with {_in(finding)}; "
-                f"the policy wants {policy.min_cases} to judge by."
+                f"Only {values['present']} test cases with {finding_in_text(finding)}; "
+                f"the policy requires {policy.min_cases}."
             )
     mine, others = found["no_result"]["candidate"], found["no_result"].get("active", 0)
     if mine > others:
-        yield f"The candidate gave no answer at all on {mine} images, the active model on {others}."
+        yield f"The candidate has no prediction for {mine} images, the active model for {others}."
 
 
 def _findings(policy: PolicyRules, found: Mapping[str, Any]) -> Iterator[str]:
     for finding in found["lost_findings"]:
-        yield f"The candidate does not know {_in(finding)}, which the active model reports."
+        yield f"The candidate does not classify {finding_in_text(finding)}, which the active model reports."
 
 
 def _overall(policy: PolicyRules, found: Mapping[str, Any]) -> Iterator[str]:
@@ -139,8 +146,8 @@ def _overall(policy: PolicyRules, found: Mapping[str, Any]) -> Iterator[str]:
             yield f"The candidate's macro AUC of {_n(macro['candidate'])} is no better than chance."
     elif gap["low"] is None or gap["low"] < -margin:
         yield (
-            f"Macro AUC {_n(macro['candidate'])} against {_n(macro['active'])}: the difference of "
-            f"{_signed(gap['value'])} ({_signed(gap['low'])} to {_signed(gap['high'])}) does not exclude "
+            f"Macro AUC {_n(macro['candidate'])} vs {_n(macro['active'])}: the difference of "
+            f"{_signed(gap['value'])} ({_signed(gap['low'])} to {_signed(gap['high'])}) does not rule out "
             f"that the candidate is worse by more than {margin:.2f}."
         )
 
@@ -151,12 +158,12 @@ def _each_finding(policy: PolicyRules, found: Mapping[str, Any]) -> Iterator[str
         if gap and gap["value"] is not None and gap["value"] < -margin:
             yield _worse(finding, values, "AUC", margin)
         for name, margin in _fallen(policy, values):
-            if not _made_good(values, name):
+            if not _offset(values, name):
                 yield _worse(finding, values, name, margin)
 
 
 def _fallen(policy: PolicyRules, values: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
-    """Of sensitivity and specificity those that fell by more than the margin, and surely."""
+    """Of sensitivity and specificity those that fell significantly by more than the margin."""
     margins = {"sensitivity": policy.sensitivity_margin, "specificity": policy.specificity_margin}
     for name, margin in margins.items():
         gap = values[name]["difference"]
@@ -165,8 +172,8 @@ def _fallen(policy: PolicyRules, values: Mapping[str, Any]) -> Iterator[tuple[st
             yield name, margin
 
 
-def _made_good(values: Mapping[str, Any], fallen: str) -> bool:
-    """Whether the other of the two rose by more, and surely: another operating point, and a better one."""
+def _offset(values: Mapping[str, Any], fallen: str) -> bool:
+    """Whether the other of the two rose significantly by more: a different, better operating point."""
     other = {"sensitivity": "specificity", "specificity": "sensitivity"}[fallen]
     risen, lost = values[other]["difference"], values[fallen]["difference"]
     return bool(risen) and (risen["low"] or 0) > 0 and risen["value"] > -lost["value"]
@@ -175,18 +182,18 @@ def _made_good(values: Mapping[str, Any], fallen: str) -> bool:
 def _moved(policy: PolicyRules, found: Mapping[str, Any]) -> Iterator[str]:
     for finding, values in found["all"]["findings"].items():
         for name, _ in _fallen(policy, values):
-            if _made_good(values, name):
+            if _offset(values, name):
                 pairs = [
-                    f"{one} {_n(values[one]['candidate'])} against {_n(values[one]['active'])}"
+                    f"{one} {_n(values[one]['candidate'])} vs {_n(values[one]['active'])}"
                     for one in DECISIONS
                 ]
-                yield f"{_begin(finding)} is decided at another point: {', '.join(pairs)}."
+                yield f"{finding_name(finding)} has a different operating point: {', '.join(pairs)}."
 
 
 def _worse(finding: str, values: Mapping[str, Any], name: str, margin: float) -> str:
     sides = values[name.lower()]
     return (
-        f"{_begin(finding)}: {name} {_n(sides['candidate'])} against {_n(sides['active'])}, "
+        f"{finding_name(finding)}: {name} {_n(sides['candidate'])} vs {_n(sides['active'])}, "
         f"worse by {-sides['difference']['value']:.2f}; the policy allows {margin:.2f}."
     )
 
@@ -205,8 +212,8 @@ def _coverage(policy: PolicyRules, found: Mapping[str, Any]) -> Iterator[str]:
     ours, theirs = found["coverage"]["candidate"], found["coverage"].get("active")
     if theirs is not None and ours < theirs - policy.coverage_margin:
         yield (
-            f"The candidate answers {ours:.0%} of the cases, the active model {theirs:.0%}; "
-            f"the policy allows {policy.coverage_margin:.0%} less."
+            f"The candidate has a result for {_percent(ours)} of the cases, the active model for "
+            f"{_percent(theirs)}; the policy allows {_percent(policy.coverage_margin)} less."
         )
 
 
@@ -224,13 +231,13 @@ def _in_group(policy: PolicyRules, group: str, finding: str, auc: Mapping[str, A
     value, gap = auc["candidate"]["value"], auc["difference"]
     if value < policy.group_floor:
         yield (
-            f"In {group}, {_in(finding)} has an AUC of {value:.2f}, "
+            f"In {group}, {finding_in_text(finding)} has an AUC of {value:.2f}, "
             f"below the floor of {policy.group_floor:.2f}."
         )
     elif gap and gap["value"] is not None and gap["value"] < -policy.group_margin:
         yield (
-            f"In {group}, {_in(finding)} has an AUC of {value:.2f} against {_n(auc['active'])}, worse by "
-            f"{-gap['value']:.2f}; the policy allows {policy.group_margin:.2f}."
+            f"In {group}, {finding_in_text(finding)} has an AUC of {value:.2f} vs {_n(auc['active'])}, "
+            f"worse by {-gap['value']:.2f}; the policy allows {policy.group_margin:.2f}."
         )
 
 
@@ -241,36 +248,36 @@ def _shortcuts(policy: PolicyRules, found: Mapping[str, Any]) -> Iterator[str]:
         return
     if ours >= policy.shortcut_limit:
         yield (
-            f"With the lungs hidden the candidate still reaches a macro AUC of {ours:.2f} (limit "
-            f"{policy.shortcut_limit:.2f}): it decides by something else."
+            f"With the lungs masked, the candidate still reaches a macro AUC of {ours:.2f} (limit "
+            f"{policy.shortcut_limit:.2f}): it uses information outside the lungs."
         )
     elif theirs is not None and ours > theirs + policy.shortcut_margin:
         yield (
-            f"With the lungs hidden the candidate reaches a macro AUC of {ours:.2f}, the active model "
+            f"With the lungs masked, the candidate reaches a macro AUC of {ours:.2f}, the active model "
             f"{theirs:.2f}; the policy allows {policy.shortcut_margin:.2f} more."
         )
 
 
 def scan_in(image: str) -> UUID | None:
-    """The scan whose image a snapshot's manifest names so; None for an image of another manifest."""
+    """The id of the scan in an image path of a snapshot; None for the image of another manifest."""
     match = SCAN_IN_PATH.search(image)
     return UUID(match[1]) if match else None
 
 
 def lungs_hidden(found: Mapping[str, Any], side: str) -> float | None:
-    """The macro AUC of a side with the lungs hidden, None where the test could not be made."""
+    """The macro AUC of a side with the lungs masked, None where the test was not possible."""
     tested = (found.get("shortcuts") or {}).get(side) or {}
     return tested["lungs_hidden"]["auc"]["macro_auc"]["value"] if "lungs_hidden" in tested else None
 
 
 def _notes(found: Mapping[str, Any]) -> Iterator[str]:
     if not found["models"].get("active"):
-        yield "No model was active: the candidate was judged by itself."
+        yield "No model was active: the candidate was judged on its own."
     if found["new_findings"]:
-        more = ", ".join(map(_in, found["new_findings"]))
-        yield f"The candidate also knows {more}, which could not be compared."
+        more = ", ".join(map(finding_in_text, found["new_findings"]))
+        yield f"The candidate also classifies {more}, which could not be compared."
     if lungs_hidden(found, "candidate") is None:
-        yield "The shortcut test could not be made: it carries no lung segmenter, or found no lungs."
+        yield "The shortcut test was not possible: the model has no lung segmenter, or no lungs were found."
     small = sorted(
         f"{GROUPS[by]} {group}"
         for by, groups in found["groups"].items()
@@ -278,17 +285,11 @@ def _notes(found: Mapping[str, Any]) -> Iterator[str]:
         if values["too_few"]
     )
     if small:
-        yield f"Too few cases to judge by: {', '.join(small)}."
+        yield f"Subgroups with too few cases to judge: {', '.join(small)}."
 
 
-def _in(finding: str) -> str:
-    """A finding within a sentence."""
-    return FINDING_NAMES.get(finding) or finding.replace("_", " ")
-
-
-def _begin(finding: str) -> str:
-    text = _in(finding)
-    return text[:1].upper() + text[1:]
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
 
 
 def _n(interval: Mapping[str, float | None]) -> str:

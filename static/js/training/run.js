@@ -1,4 +1,4 @@
-// The run's page: renewed while something can change, with curves that grow.
+// A training run's page: learning curves, refreshed until the run is settled.
 import { fragment, poll } from "../http.js";
 import { showTimes } from "../times.js";
 import { gettext, interpolate } from "../gettext.js";
@@ -16,19 +16,19 @@ function make(name, attributes, text) {
   return element;
 }
 
-/** Points of one measure, [epoch, value], as far as they were told. */
+/** Points of one metric, [[epoch, value]], without missing values. */
 const series = (curve, name) =>
   curve.filter((point) => Number.isFinite(point[name])).map((point) => [point.epoch, point[name]]);
 
-const nameOf = (measure) => ({
-  loss: gettext("loss"), val_loss: gettext("loss on validation"), val_balanced_accuracy: gettext("balanced accuracy on validation"),
-})[measure];
+const nameOf = (metric) => ({
+  loss: gettext("loss"), val_loss: gettext("validation loss"), val_balanced_accuracy: gettext("balanced accuracy"),
+})[metric];
 
 function empty(place) {
-  const told = document.createElement("p");
-  told.className = "empty-chart";
-  told.textContent = gettext("after the first epoch");
-  place.replaceChildren(told);
+  const note = document.createElement("p");
+  note.className = "empty-chart";
+  note.textContent = gettext("Available after the first epoch");
+  place.replaceChildren(note);
 }
 
 function chart(place, curve) {
@@ -42,9 +42,9 @@ function chart(place, curve) {
   if (high - low < 0.02) [low, high] = [low - 0.01, high + 0.01];
   const x = (epoch) => LEFT + ((epoch - 1) / (last - 1)) * (WIDTH - LEFT - 8);
   const y = (value) => 8 + (1 - (value - low) / (high - low)) * (HEIGHT - BOTTOM - 8);
-  const told = names.map((name, i) => `${nameOf(name)} ${lines[i].at(-1)?.[1].toFixed(3) ?? gettext("unknown")}`);
+  const latest = names.map((name, i) => `${nameOf(name)} ${lines[i].at(-1)?.[1].toFixed(3) ?? gettext("unknown")}`);
   const svg = make("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img" });
-  svg.setAttribute("aria-label", interpolate(gettext("After epoch %(epoch)s: %(values)s"), { epoch: all.at(-1)[0], values: told.join(", ") }));
+  svg.setAttribute("aria-label", interpolate(gettext("After epoch %(epoch)s: %(values)s"), { epoch: all.at(-1)[0], values: latest.join(", ") }));
   for (const value of [low, (low + high) / 2, high]) {
     svg.append(make("line", { x1: LEFT, x2: WIDTH - 8, y1: y(value), y2: y(value), class: "chart-grid" }));
     svg.append(make("text", { x: LEFT - 6, y: y(value) + 4, "text-anchor": "end", class: "chart-text" }, value.toFixed(2)));
@@ -65,7 +65,7 @@ function draw() {
   for (const place of box.querySelectorAll("[data-chart]")) chart(place, curve);
 }
 
-async function renew() {
+async function refresh() {
   const open = [...box.querySelectorAll("details")].map((one) => one.open);
   box.innerHTML = await fragment(box.dataset.run);
   box.querySelectorAll("details").forEach((one, i) => {
@@ -78,5 +78,5 @@ async function renew() {
 
 if (box) {
   draw();
-  if (!box.querySelector("[data-settled]")) poll(renew, { first: 2000, slowest: 4000 });
+  if (!box.querySelector("[data-settled]")) poll(refresh, { first: 2000, slowest: 4000 });
 }

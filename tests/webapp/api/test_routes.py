@@ -100,7 +100,7 @@ PAGES = {
     "model_artifact": [("GET", "api-model-artifact", "model.view")],
     "model_card": [("GET", "api-model-card", "model.view")],
     "model_import": [("POST", "api-models", "training.start")],
-    "gate": [
+    "promotion_policy": [
         ("GET", "api-promotion-policies", "model.view"),
         ("POST", "api-promotion-policies", "promotion_policy.edit"),
     ],
@@ -115,7 +115,7 @@ PAGES = {
     "run": [("GET", "api-training-run", "model.view"), ("GET", "api-training-run-log", "model.view")],
     "run_state": [("GET", "api-training-run", "model.view")],
     "run_cancel": [("POST", "api-training-run-cancel", "training.start")],
-    "snapshot_freeze": [("POST", "api-snapshots", "training.start")],
+    "snapshot_create": [("POST", "api-snapshots", "training.start")],
     "snapshot": [("GET", "api-snapshot", "model.view")],
     "snapshot_manifest": [("GET", "api-snapshot-manifest", "training.start")],
 }

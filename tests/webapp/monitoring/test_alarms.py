@@ -50,8 +50,8 @@ def again(alarm: Alarm) -> RunState:
 def test_an_alarm_says_what_has_changed_since_when_and_leaves_a_trace(alarm, site, version):
     assert (alarm.site, alarm.model_version, alarm.kind, alarm.status) == (site, version, "pixels", "open")
     assert sentence(alarm) == (
-        f"The images have changed since 2026-11-01 05:30 UTC with model {version}. "
-        "Brightness was 0.41 in the reference and is 0.62; 7 images since then."
+        f"Pixel drift detected since 2026-11-01 06:30 CET with model {version}. "
+        "Brightness: 0.41 at baseline, 0.62 now; 7 images since then."
     )
     assert trail(alarm) == [("opened", "", "")]
     event = AuditEvent.objects.get(action="alarm.opened")

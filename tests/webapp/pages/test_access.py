@@ -23,7 +23,7 @@ PLAIN_PAGES = [
     "phantoms",
     "models",
     "training",
-    "gate",
+    "promotion_policy",
     "monitoring",
     "open",
     "labels",
@@ -62,7 +62,7 @@ POST_ONLY = [
     "schedule_save",
     "schedule_remove",
     "run_cancel",
-    "snapshot_freeze",
+    "snapshot_create",
     "label_close",
     "label_next",
     "label_submit",
@@ -181,7 +181,8 @@ def test_what_changes_something_is_never_done_by_a_get(name, case, model, browse
 
 
 @pytest.mark.parametrize(
-    "name", ["worklist", "upload", "phantoms", "models", "training", "gate", "labels", "monitoring"]
+    "name",
+    ["worklist", "upload", "phantoms", "models", "training", "promotion_policy", "labels", "monitoring"],
 )
 def test_an_auditor_is_told_that_the_role_does_not_allow_it(name, browser, person, site):
     auditor = person("audrey", role="auditor", site=site)

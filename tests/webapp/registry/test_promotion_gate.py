@@ -70,7 +70,7 @@ def test_a_candidate_that_was_not_judged_or_was_refused_is_not_promoted(versions
     assert code_of(model_promote, model_version=candidate, by=admin, reason="mine") == "promotion_gate_failed"
     row = judged(candidate, **WORSE)
     assert (row.passed, row.status) == (False, "done")
-    with pytest.raises(CodedError, match=r"Macro AUC 0\.60 against 0\.80") as caught:
+    with pytest.raises(CodedError, match=r"Macro AUC 0\.60 vs 0\.80") as caught:
         model_promote(model_version=candidate, by=admin, reason="mine")
     assert caught.value.code == "promotion_gate_failed"
     assert Promotion.objects.count() == 1

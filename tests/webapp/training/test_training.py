@@ -151,7 +151,7 @@ def test_a_run_that_loses_every_worker_is_given_up_and_says_so(start):
     assert training_claim() is None
     run = TrainingRun.objects.get()
     assert (run.status, run.error_code) == ("failed", "gave_up")
-    assert "time and again" in run.failure.message
+    assert "repeatedly" in run.failure.message
 
 
 def test_a_finished_run_has_a_candidate_and_the_active_model_stays(start, admin, tmp_path):
@@ -301,8 +301,8 @@ def test_the_models_page_lists_runs_at_a_fixed_price(
     running = start() and training_claim()
     training_progress(run=running, token=running.attempt_token, progress={"progress": 0.42})
     page = client.get("/models/").content.decode()
-    assert "running 42 %" in page
-    assert "The manifest is not there." in page
+    assert "Running 42 %" in page
+    assert "Manifest not found." in page
     assert MANIFEST not in page
     with django_assert_max_num_queries(10) as few:
         client.get("/models/")

@@ -1,4 +1,4 @@
-"""A model card (JSON) as sections of sentences, facts and tables, for a template that knows no card."""
+"""A model card (JSON) as sections of text, facts and tables, whatever its structure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ABBREVIATIONS = {"auc", "npv", "ppv", "f1", "ct", "cxr"}
 
 @dataclass
 class Section:
-    """`text` are paragraphs, `facts` pairs, `table` a head and rows, `parts` sections within."""
+    """`text`: paragraphs; `facts`: pairs; `head` and `rows`: a table; `parts`: subsections."""
 
     title: str
     text: list[str] = field(default_factory=list)
@@ -27,7 +27,7 @@ class Section:
 
 
 def sections(card: Mapping[str, Any]) -> list[Section]:
-    """The card's top-level entries; plain ones are gathered in a first section without a title."""
+    """The card's top-level entries; short ones come first, in a section without a title."""
     whole = _section("", card)
     first = Section("", facts=whole.facts, head=whole.head, rows=whole.rows)
     return [section for section in (first, *whole.parts) if section]
@@ -38,8 +38,8 @@ def _section(title: str, value: Any) -> Section:
     if isinstance(value, Mapping):
         _fill_from_mapping(section, value)
     elif _is_list_of_mappings(value):
-        section.head = [_label(key) for key in dict.fromkeys(key for row in value for key in row)]
         keys = list(dict.fromkeys(key for row in value for key in row))
+        section.head = [_label(key) for key in keys]
         section.rows = [_cells(row, keys) for row in value]
     elif _is_list(value) and value and all(map(_is_list, value)):
         section.rows = [[_cell(item) for item in row] for row in value]
@@ -80,19 +80,19 @@ def _is_list_of_mappings(value: Any) -> bool:
 
 
 def _is_short(value: Any) -> bool:
-    """Whether a value fits beside its name: no mapping, nor a list of them, nor a long text."""
+    """Whether a value fits next to its name: no mapping, nested list or long text."""
     if _is_interval(value):
         return True
     return not isinstance(value, Mapping) and not _is_nested_list(value) and len(_cell(value)) <= 60
 
 
 def _is_interval(value: Any) -> bool:
-    """A measured number with its confidence interval: `{"value": …, "low": …, "high": …}`."""
+    """A metric with its confidence interval: `{"value": …, "low": …, "high": …}`."""
     return isinstance(value, Mapping) and set(value) == {"value", "low", "high"}
 
 
 def _is_row(row: Any) -> bool:
-    """Whether a mapping can be a table's row: of plain values and measured numbers only."""
+    """Whether a mapping can be a table row: plain values and metrics only."""
     if not isinstance(row, Mapping) or _is_interval(row):
         return False
     return not any(isinstance(item, Mapping) and not _is_interval(item) for item in row.values())

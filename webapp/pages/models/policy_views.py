@@ -1,4 +1,4 @@
-"""The gate's written policy: what it says now, what it said before, and how it is changed."""
+"""The promotion policy: its current rules, its history, and its form."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from django.views.decorators.http import require_http_methods
 from webapp.accounts.services import can_everywhere
 from webapp.core.errors import CodedError
 from webapp.pages.access import active_site, demand
+from webapp.pages.feedback import show_error
 from webapp.registry.comparisons import policy_set
 from webapp.registry.models import PromotionPolicy
 from webapp.registry.promotion_gate import PolicyRules
@@ -21,15 +22,14 @@ from webapp.registry.selectors import current_policy
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def page(request: HttpRequest) -> HttpResponse:
-    """GET shows the policy; POST writes its next version: the rules by name, and a `reason`."""
+    """GET shows the policy; POST saves a new version: the rules by name, and a `reason`."""
     demand(request, "model.view", active_site(request))
     if request.method == "POST":
         return _save(request)
     number, policy = current_policy()
-    rules = [(one.name, one.metadata, getattr(policy, one.name)) for one in fields(PolicyRules)]
     context = {
         "number": number,
-        "rules": rules,
+        "rules": [(one.name, one.metadata, getattr(policy, one.name)) for one in fields(PolicyRules)],
         "versions": PromotionPolicy.objects.select_related("by"),
         "may_edit": can_everywhere(request.user, "promotion_policy.edit"),
     }
@@ -44,16 +44,11 @@ def _save(request: HttpRequest) -> HttpResponse:
             for one in fields(PolicyRules)
             if request.POST.get(one.name)
         }
-    except ValueError:
-        messages.error(request, _("Every rule is a number."))
-        return redirect("pages:gate")
-    try:
         row = policy_set(rules=rules, by=request.user, reason=request.POST.get("reason", ""))
+    except ValueError:
+        messages.error(request, _("Every value must be a number."))
     except CodedError as error:
-        if error.code == "forbidden":
-            raise
-        wrong = "; ".join(" ".join(said) for said in error.fields.values())
-        messages.error(request, f"{error.message} {wrong or error.remedy}")
+        show_error(request, error)
     else:
-        messages.success(request, _("Policy %(number)s is in force from now on.") % {"number": row.number})
-    return redirect("pages:gate")
+        messages.success(request, _("Policy %(number)s saved. It is now active.") % {"number": row.number})
+    return redirect("pages:promotion_policy")

@@ -1,4 +1,4 @@
-"""Model versions: what each slot uses, each one's card, and promotion."""
+"""Model versions: the versions of each slot, a version with its card and comparison, promotion."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from django.http import FileResponse, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST, require_safe
 
 from classifier.artifact.header import MAX_ARTIFACT_BYTES
@@ -19,8 +18,10 @@ from webapp.analysis.shadow import agreement
 from webapp.core import storage
 from webapp.core.errors import CodedError
 from webapp.pages.access import active_site, at_active_site, demand
+from webapp.pages.display import SLOTS, name_of_slot
+from webapp.pages.feedback import show_error
 from webapp.pages.models.card import sections
-from webapp.pages.models.comparison import changes_of, group_lines, lines, shortcut_lines
+from webapp.pages.models.comparison_tables import changed_scans, tables_of
 from webapp.pages.upload.views import body, declared_size
 from webapp.registry.comparisons import comparison_request
 from webapp.registry.models import Comparison, ModelStatus, ModelVersion, Promotion
@@ -35,12 +36,7 @@ from webapp.registry.services import (
 from webapp.scans.uploads.files import receive
 from webapp.training.selectors import runs_visible, snapshot_or_404, snapshots_visible
 
-SLOTS = {
-    "cxr": gettext_lazy("Chest X-ray"),
-    "ct": gettext_lazy("CT slice"),
-    "phantom": gettext_lazy("Phantoms (simulated images)"),
-}
-SHOWN_RUNS = 10
+MAX_RUNS = 10
 ORDER = {ModelStatus.ACTIVE: 0, ModelStatus.CANDIDATE: 1, ModelStatus.RETIRED: 2, ModelStatus.REJECTED: 3}
 
 
@@ -50,22 +46,22 @@ def page(request: HttpRequest) -> HttpResponse:
     versions = sorted(models_visible(request.user), key=lambda v: (v.slot, ORDER[v.status], -v.number))
     by_slot = {slot: list(some) for slot, some in groupby(versions, key=lambda v: v.slot)}
     slots = [(name, slot, by_slot.get(slot, [])) for slot, name in SLOTS.items()]
-    runs = runs_visible(request.user)[:SHOWN_RUNS]
+    runs = runs_visible(request.user)[:MAX_RUNS]
     may_import = can(request.user, "training.start", active_site(request))
     context = {"slots": slots, "runs": runs, "may_import": may_import}
     return render(request, "models/models.html", context)
 
 
 @require_safe
-def card(request: HttpRequest, model_id: UUID) -> HttpResponse:
+def model(request: HttpRequest, model_id: UUID) -> HttpResponse:
     version = model_or_404(request.user, model_id)
     active = active_models().get(version.slot)
-    standing, judged = gate_status(version, active)
+    gate, judged = gate_status(version, active)
     latest = version.comparisons.select_related("active").order_by("-created_at").first()
     context = {
         "version": version,
         "spec": version.model_spec,
-        "slot": SLOTS.get(version.slot, version.slot),
+        "slot": name_of_slot(version.slot),
         "thresholds": [(f, version.model_spec.threshold(f)) for f in version.model_spec.findings],
         "sections": sections(version.card),
         "promotions": version.promotions.select_related("by", "previous"),
@@ -74,8 +70,8 @@ def card(request: HttpRequest, model_id: UUID) -> HttpResponse:
         "may_shadow": can_everywhere(request.user, "model.promote"),
         "may_compare": version.status == ModelStatus.CANDIDATE
         and can(request.user, "training.start", version.site),
-        "standing": standing,
-        "needs_override": standing in (GateStatus.FAILED, GateStatus.UNJUDGED),
+        "gate": gate,
+        "needs_override": gate in (GateStatus.FAILED, GateStatus.UNJUDGED),
         "active": active,
         "snapshots": snapshots_visible(request.user).filter(slot=version.slot)[:20],
         "rollback_to": _rollback_to(version),
@@ -88,18 +84,11 @@ def card(request: HttpRequest, model_id: UUID) -> HttpResponse:
 def _comparison(row: Comparison | None, request: HttpRequest) -> dict[str, object]:
     if row is None or row.status != "done":
         return {"comparison": row}
-    return {
-        "comparison": row,
-        "all_lines": lines(row.report),
-        "not_withheld_lines": lines(row.report, "not_withheld"),
-        "group_lines": group_lines(row.report),
-        "shortcut_lines": shortcut_lines(row.report),
-        "changes": changes_of(row, request.user),
-    }
+    return {"comparison": row, **tables_of(row), "changes": changed_scans(row, request.user)}
 
 
 def _rollback_to(version: ModelVersion) -> ModelVersion | None:
-    """What a rollback of the slot would make active, shown on the active model's page."""
+    """The version that a rollback of the slot would make active."""
     if version.status != ModelStatus.ACTIVE:
         return None
     latest = Promotion.objects.filter(model_version=version).select_related("previous").first()
@@ -108,16 +97,14 @@ def _rollback_to(version: ModelVersion) -> ModelVersion | None:
 
 @require_POST
 def promote(request: HttpRequest, model_id: UUID) -> HttpResponse:
-    """Make the version the active one of its slot: POST `reason`, and `override` against the gate."""
+    """Make the version the active one of its slot: POST `reason`, and `override` to override the gate."""
     version = model_or_404(request.user, model_id)
     demand(request, "model.promote", version.site)
-    said = request.POST
+    reason, override = request.POST.get("reason", ""), "override" in request.POST
     try:
-        model_promote(
-            model_version=version, by=request.user, reason=said.get("reason", ""), override="override" in said
-        )
+        model_promote(model_version=version, by=request.user, reason=reason, override=override)
     except CodedError as error:
-        _tell(request, error)
+        show_error(request, error)
     else:
         messages.success(request, _now_active(version))
     return redirect("pages:model", model_id)
@@ -125,15 +112,15 @@ def promote(request: HttpRequest, model_id: UUID) -> HttpResponse:
 
 @require_POST
 def rollback(request: HttpRequest, model_id: UUID) -> HttpResponse:
-    """From the active version back to the one before it; POST may carry a `reason`."""
+    """Roll back from the active version to the previous one; POST may have a `reason`."""
     version = model_or_404(request.user, model_id)
     demand(request, "model.promote", version.site)
     try:
         if version.status != ModelStatus.ACTIVE:
-            raise CodedError("conflict", _("This model is not the active one any more."))
+            raise CodedError("conflict", _("This model is no longer active."))
         promotion = model_rollback(slot=version.slot, by=request.user, reason=request.POST.get("reason", ""))
     except CodedError as error:
-        _tell(request, error)
+        show_error(request, error)
         return redirect("pages:model", model_id)
     messages.success(request, _now_active(promotion.model_version))
     return redirect("pages:model", promotion.model_version_id)
@@ -141,32 +128,32 @@ def rollback(request: HttpRequest, model_id: UUID) -> HttpResponse:
 
 @require_POST
 def compare(request: HttpRequest, model_id: UUID) -> HttpResponse:
-    """Have a candidate judged against the active model on a snapshot's test part: POST `snapshot`."""
+    """Compare a candidate with the active model on a snapshot's test part: POST `snapshot`."""
     version = model_or_404(request.user, model_id)
     demand(request, "training.start", version.site)
     try:
-        frozen = snapshot_or_404(request.user, UUID(request.POST.get("snapshot", "")))
+        snapshot = snapshot_or_404(request.user, UUID(request.POST.get("snapshot", "")))
     except ValueError as error:
         raise CodedError("not_found") from error
     try:
         comparison_request(
-            candidate=version, manifest_name=frozen.stored_name, fingerprint=frozen.fingerprint,
-            site=frozen.site, by=request.user,
+            candidate=version, manifest_name=snapshot.stored_name, fingerprint=snapshot.fingerprint,
+            site=snapshot.site, by=request.user,
         )  # fmt: skip
     except CodedError as error:
-        _tell(request, error)
+        show_error(request, error)
     return redirect("pages:model", model_id)
 
 
 @require_POST
 def shadow(request: HttpRequest, model_id: UUID) -> HttpResponse:
-    """Let a candidate score new scans unseen: POST `on` = 1 or 0."""
+    """Start or stop shadow scoring by a candidate: POST `on` = 1 or 0."""
     version = model_or_404(request.user, model_id)
     demand(request, "model.promote", version.site)
     try:
         shadow_set(model_version=version, on=request.POST.get("on") == "1", by=request.user)
     except CodedError as error:
-        _tell(request, error)
+        show_error(request, error)
     return redirect("pages:model", model_id)
 
 
@@ -174,25 +161,25 @@ def shadow(request: HttpRequest, model_id: UUID) -> HttpResponse:
 def artifact(request: HttpRequest, model_id: UUID) -> FileResponse:
     version = model_or_404(request.user, model_id)
     demand(request, "model.view", version.site)
-    file = storage.opened(version.stored_name, "The model's file")
+    file = storage.opened(version.stored_name, "The model file")
     return FileResponse(file, as_attachment=True, filename=f"{version}.safetensors")
 
 
 @require_safe
-def card_file(request: HttpRequest, model_id: UUID) -> HttpResponse:
-    """The model card as JSON, as it stands in the artifact."""
+def card_json(request: HttpRequest, model_id: UUID) -> HttpResponse:
+    """The model card of the artifact as JSON."""
     version = model_or_404(request.user, model_id)
-    answer = JsonResponse(
+    response = JsonResponse(
         {"model": str(version), "sha256": version.sha256, "spec": version.spec, "card": version.card}
     )
-    answer["Content-Disposition"] = f'attachment; filename="{version}-card.json"'
-    return answer
+    response["Content-Disposition"] = f'attachment; filename="{version}-card.json"'
+    return response
 
 
 @require_POST
 @at_active_site("training.start")
-def take_in(request: HttpRequest) -> JsonResponse:
-    """Register a model file that was made elsewhere (the raw body): it becomes a candidate of the site."""
+def import_model(request: HttpRequest) -> JsonResponse:
+    """Register a model file (the raw body) as a candidate of the site."""
     size = declared_size(request)
     received = receive(body(request, size), max_bytes=MAX_ARTIFACT_BYTES)
     try:
@@ -202,12 +189,6 @@ def take_in(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"name": str(version), "href": reverse("pages:model", args=[version.pk])})
 
 
-def _tell(request: HttpRequest, error: CodedError) -> None:
-    if error.code == "forbidden":
-        raise error
-    messages.error(request, f"{error.message} {error.remedy}")
-
-
 def _now_active(version: ModelVersion) -> str:
-    said = {"model": version, "slot": SLOTS.get(version.slot, version.slot)}
-    return _("%(model)s is now the active model for %(slot)s.") % said
+    names = {"model": version, "slot": name_of_slot(version.slot)}
+    return _("%(model)s is now the active model for %(slot)s.") % names

@@ -1,11 +1,10 @@
-"""Monitoring: what is watched at the active site, its alarms, and what people do about them."""
+"""Monitoring: the signals and alarms of the active site, and the actions on an alarm."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from uuid import UUID
 
-from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
@@ -18,103 +17,101 @@ from webapp.monitoring.models import Alarm, AlarmStatus
 from webapp.monitoring.selectors import alarm_or_404, alarms_visible, charts, monitored_versions, summaries
 from webapp.monitoring.texts import OUTCOMES, cases, heading, measure
 from webapp.pages.access import active_site, at_active_site
-from webapp.pages.models.views import SLOTS
-from webapp.pages.monitoring import display as told
+from webapp.pages.display import name_of_slot
+from webapp.pages.feedback import show_error
+from webapp.pages.monitoring import context as tables
 from webapp.registry.models import ModelVersion
 
-ALARMS_AT_MOST = 20
+MAX_ALARMS = 20
 
 
 @require_safe
 @at_active_site("model.view")
 def page(request: HttpRequest) -> HttpResponse:
     site, versions = active_site(request), monitored_versions()
-    version = _chosen(versions, request.GET.get("slot", ""))
-    alarms = list(alarms_visible(request.user).filter(site=site).order_by("-created_at")[:ALARMS_AT_MOST])
+    version = _selected(versions, request.GET.get("slot", ""))
+    alarms = alarms_visible(request.user).filter(site=site).order_by("-created_at")[:MAX_ALARMS]
+    rows = [_alarm_context(alarm) for alarm in alarms]
     context = {
         "site": site,
-        "versions": [(one, SLOTS.get(one.slot, one.slot)) for one in versions],
+        "versions": [(one, name_of_slot(one.slot)) for one in versions],
         "version": version,
-        "alarms": [_told(alarm) for alarm in alarms],
-        "open": [_told(alarm) for alarm in alarms if alarm.status != AlarmStatus.CLOSED],
+        "alarms": rows,
+        "open": [row for row in rows if row["alarm"].status != AlarmStatus.CLOSED],
     }
     if version:
-        found = charts(site, version)
-        sites = for_sites(Site.objects.all(), request.user, "model.view", "pk")
-        summed = summaries(sites, version)
-        mine = next((one for one in summed if one.site_id == site.pk), None)
-        context |= {
-            "rows": told.rows_of(found),
-            "collecting": told.collecting(found),
-            "summary": mine,
-            "body": mine.body if mine else None,
-            "figures": told.figures_of(mine.body) if mine else [],
-            "performance": told.performance_of(mine.body) if mine else [],
-            "groups": told.groups_of(mine.body) if mine else [],
-            "findings": told.findings_of(mine.body) if mine else [],
-            "sites": told.sites_of(summed),
-        }
+        context |= _version_context(request, site, version)
     return render(request, "monitoring/monitoring.html", context)
+
+
+def _version_context(request: HttpRequest, site: Site, version: ModelVersion) -> dict[str, object]:
+    found = charts(site, version)
+    sites = for_sites(Site.objects.all(), request.user, "model.view", "pk")
+    by_site = summaries(sites, version)
+    own = next((one for one in by_site if one.site_id == site.pk), None)
+    context = {
+        "signals": tables.signals(found),
+        "collecting": tables.collecting(found),
+        "summary": own,
+        "sites": tables.site_rows(by_site),
+    }
+    if own:
+        context |= {
+            "body": own.body,
+            "figures": tables.figures(own.body),
+            "performance": tables.performance_rows(own.body),
+            "groups": tables.group_tables(own.body),
+            "findings": tables.findings_of(own.body),
+        }
+    return context
 
 
 @require_safe
 def alarm(request: HttpRequest, alarm_id: UUID) -> HttpResponse:
     one = alarm_or_404(request.user, alarm_id)
-    context = {**_told(one), "may_manage": can(request.user, "alarm.manage", one.site), "outcomes": OUTCOMES}
-    return render(request, "monitoring/alarm.html", context)
+    may_manage = can(request.user, "alarm.manage", one.site)
+    return render(request, "monitoring/alarm.html", {**_alarm_context(one), "may_manage": may_manage})
 
 
 @require_POST
 def acknowledge(request: HttpRequest, alarm_id: UUID) -> HttpResponse:
     """POST `comment`, which may be empty."""
-    comment = request.POST.get("comment", "")
-    return _act(
-        request,
-        alarm_id,
-        lambda one: services.alarm_acknowledge(alarm=one, actor=request.user, comment=comment),
-    )
+    return _act(request, alarm_id, services.alarm_acknowledge, "comment")
 
 
 @require_POST
 def comment(request: HttpRequest, alarm_id: UUID) -> HttpResponse:
     """POST `comment`."""
-    words = request.POST.get("comment", "")
-    return _act(
-        request, alarm_id, lambda one: services.alarm_comment(alarm=one, actor=request.user, comment=words)
-    )
+    return _act(request, alarm_id, services.alarm_comment, "comment")
 
 
 @require_POST
 def close(request: HttpRequest, alarm_id: UUID) -> HttpResponse:
     """POST `comment` and `outcome`: passed or accepted."""
-    said = {name: request.POST.get(name, "") for name in ("outcome", "comment")}
-    return _act(request, alarm_id, lambda one: services.alarm_close(alarm=one, actor=request.user, **said))
+    return _act(request, alarm_id, services.alarm_close, "comment", "outcome")
 
 
-def _act(request: HttpRequest, alarm_id: UUID, act: Callable[[Alarm], Alarm]) -> HttpResponse:
+def _act(request: HttpRequest, alarm_id: UUID, act: Callable[..., Alarm], *fields: str) -> HttpResponse:
     one = alarm_or_404(request.user, alarm_id)
     try:
-        act(one)
+        act(alarm=one, actor=request.user, **{name: request.POST.get(name, "") for name in fields})
     except CodedError as error:
-        if error.code == "forbidden":
-            raise
-        messages.error(request, f"{error.message} {error.remedy}")
+        show_error(request, error)
     return redirect("pages:alarm", alarm_id)
 
 
-def _chosen(versions: list[ModelVersion], slot: str) -> ModelVersion | None:
-    """The version of the asked slot; without one that of chest X-rays, or the first."""
+def _selected(versions: list[ModelVersion], slot: str) -> ModelVersion | None:
+    """The version of the requested slot, else that for chest X-rays, else the first."""
     by_slot = {version.slot: version for version in versions}
     return by_slot.get(slot) or by_slot.get("cxr") or next(iter(versions), None)
 
 
-def _told(alarm: Alarm) -> dict[str, object]:
+def _alarm_context(alarm: Alarm) -> dict[str, object]:
+    events = [{"event": event, "outcome": OUTCOMES.get(event.outcome, "")} for event in alarm.history.all()]
     return {
         "alarm": alarm,
         "heading": heading(alarm),
         "measure": measure(alarm),
         "cases": cases(alarm),
-        "history": [
-            {"event": event, "outcome": OUTCOMES.get(event.outcome, "")} for event in alarm.history.all()
-        ],
+        "history": events,
     }

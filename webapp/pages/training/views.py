@@ -1,25 +1,31 @@
-"""Training: its runs, one run as it goes on, the frozen data sets, and when it starts by itself."""
+"""Training: runs with their progress, snapshots, and the schedules of automatic retraining."""
 
 from __future__ import annotations
 
 from datetime import time
+from math import ceil
 from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
 from django.http import FileResponse, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.utils.dates import WEEKDAYS as WEEKDAYS_BY_NUMBER
+from django.utils.dates import WEEKDAYS
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST, require_safe
 
+from classifier.data.split import FRACTIONS
 from webapp.accounts.services import can
 from webapp.core import storage
 from webapp.core.errors import CodedError
 from webapp.pages.access import active_site, at_active_site, demand
-from webapp.pages.models.views import SLOTS
+from webapp.pages.display import SLOTS, name_of_finding, name_of_slot
+from webapp.pages.feedback import show_error
 from webapp.registry.models import Comparison
-from webapp.training.models import Cadence, RunStatus, Start, TrainingRun, TrainingSchedule
+from webapp.registry.selectors import current_policy
+from webapp.training import snapshots
+from webapp.training.models import Cadence, RunStatus, Snapshot, Start, TrainingRun, TrainingSchedule
 from webapp.training.schedules import schedule_delete, schedule_set
 from webapp.training.selectors import (
     run_or_404,
@@ -30,11 +36,10 @@ from webapp.training.selectors import (
     snapshots_visible,
 )
 from webapp.training.services import training_cancel, training_start
-from webapp.training.snapshots import snapshot_create
 
-SHOWN_RUNS, SHOWN_SNAPSHOTS = 50, 20
-WEEKDAYS = tuple(WEEKDAYS_BY_NUMBER.values())  # Django's own, translated
-NUMBERS = {"epochs": int, "size": int, "batch": int, "lr": float, "seed": int}
+MAX_RUNS, MAX_SNAPSHOTS = 50, 20
+STARTS = {Start.ACTIVE: gettext_lazy("the active model"), Start.SCRATCH: gettext_lazy("from scratch")}
+OPTIONS = {"epochs": int, "size": int, "batch": int, "lr": float, "seed": int}
 
 
 @require_safe
@@ -42,69 +47,84 @@ NUMBERS = {"epochs": int, "size": int, "batch": int, "lr": float, "seed": int}
 def page(request: HttpRequest) -> HttpResponse:
     site = active_site(request)
     schedules = list(schedules_visible(request.user))
-    mine = next(
-        (schedule for schedule in schedules if schedule.site_id == site.pk and schedule.slot == "cxr"), None
-    )
+    own = next((one for one in schedules if one.site_id == site.pk and one.slot == "cxr"), None)
     context = {
-        "runs": runs_visible(request.user)[:SHOWN_RUNS],
-        "snapshots": snapshots_visible(request.user)[:SHOWN_SNAPSHOTS],
+        "runs": runs_visible(request.user)[:MAX_RUNS],
+        "snapshots": snapshots_visible(request.user)[:MAX_SNAPSHOTS],
         "schedules": schedules,
-        "schedule": mine or TrainingSchedule(site=site, at=time(2, 0)),
+        "schedule": own or TrainingSchedule(site=site, at=time(2, 0)),
         "slots": SLOTS,
-        "weekdays": list(enumerate(WEEKDAYS)),
+        "starts": list(STARTS.items()),
+        "weekdays": list(WEEKDAYS.items()),
         "cadences": Cadence.choices,
         "may_train": can(request.user, "training.start", site),
+        **_minimum(),
     }
     return render(request, "training/training.html", context)
 
 
+def _minimum() -> dict[str, int]:
+    """The test cases per finding that the promotion policy requires, and the labelled images they take."""
+    test_cases = current_policy()[1].min_cases
+    return {"min_test_cases": test_cases, "min_images": ceil(test_cases / FRACTIONS["test"])}
+
+
+def too_few_test_cases(snapshot: Snapshot) -> list[tuple[str, int]]:
+    """The findings with fewer test cases than the promotion policy requires, and their number."""
+    cases, minimum = snapshot.counts["parts"]["test"]["findings"], current_policy()[1].min_cases
+    return [(name_of_finding(finding), n) for finding, n in cases.items() if n < minimum]
+
+
 @require_POST
 @at_active_site("training.start")
-def freeze(request: HttpRequest) -> HttpResponse:
-    """Freeze what is labelled at the site: POST `slot`."""
+def create_snapshot(request: HttpRequest) -> HttpResponse:
+    """Create a snapshot of the site's current labels: POST `slot`."""
+    site, slot = active_site(request), request.POST.get("slot", "cxr")
     try:
-        snapshot, made = snapshot_create(
-            site=active_site(request), slot=request.POST.get("slot", "cxr"), actor=request.user
-        )
+        snapshot, created = snapshots.snapshot_create(site=site, slot=slot, actor=request.user)
     except CodedError as error:
-        return _told(request, error)
-    if not made:
-        messages.info(request, _("The labelled data have not changed: this is the snapshot that there was."))
+        return _to_training(request, error)
+    if not created:
+        messages.info(request, _("Labels have not changed since this snapshot."))
     return redirect("pages:snapshot", snapshot.pk)
 
 
 @require_safe
 def snapshot(request: HttpRequest, snapshot_id: UUID) -> HttpResponse:
-    frozen = snapshot_or_404(request.user, snapshot_id)
+    snapshot = snapshot_or_404(request.user, snapshot_id)
     context = {
-        "snapshot": frozen,
-        "slot": SLOTS.get(frozen.slot, frozen.slot),
-        "runs": runs_visible(request.user).filter(snapshot=frozen),
-        "may_train": can(request.user, "training.start", frozen.site),
+        "snapshot": snapshot,
+        "slot": name_of_slot(snapshot.slot),
+        "starts": list(STARTS.items()),
+        "too_few": too_few_test_cases(snapshot),
+        **_minimum(),
+        "runs": runs_visible(request.user).filter(snapshot=snapshot),
+        "may_train": can(request.user, "training.start", snapshot.site),
     }
     return render(request, "training/snapshot.html", context)
 
 
 @require_safe
 def manifest(request: HttpRequest, snapshot_id: UUID) -> FileResponse:
-    """The frozen manifest: pseudonymous, yet with each image's findings and place in the store."""
-    frozen = snapshot_or_404(request.user, snapshot_id)
-    demand(request, "training.start", frozen.site)
-    name = f"snapshot-{frozen.fingerprint[:10]}.csv"
-    return FileResponse(storage.opened(frozen.stored_name, "The manifest"), as_attachment=True, filename=name)
+    """The snapshot's manifest: pseudonymous, but with each image's findings and path in the store."""
+    snapshot = snapshot_or_404(request.user, snapshot_id)
+    demand(request, "training.start", snapshot.site)
+    name = f"snapshot-{snapshot.fingerprint[:10]}.csv"
+    file = storage.opened(snapshot.stored_name, "The manifest")
+    return FileResponse(file, as_attachment=True, filename=name)
 
 
 @require_POST
 @at_active_site("training.start")
 def start(request: HttpRequest) -> HttpResponse:
-    """Start a run: POST `snapshot` (or none: what is labelled now), `start`, and options that differ."""
+    """Start a run: POST `snapshot` (default: a new one of the current labels), `start`, and options."""
     try:
         key = request.POST.get("snapshot")
-        frozen = snapshot_or_404(request.user, UUID(key)) if key else None
+        snapshot = snapshot_or_404(request.user, UUID(key)) if key else None
         run = training_start(
             site=active_site(request),
             actor=request.user,
-            snapshot=frozen,
+            snapshot=snapshot,
             slot=request.POST.get("slot", "cxr"),
             start=request.POST.get("start", Start.ACTIVE),
             config=_options(request),
@@ -112,9 +132,7 @@ def start(request: HttpRequest) -> HttpResponse:
     except ValueError as error:
         raise CodedError("invalid") from error
     except CodedError as error:
-        if error.code in ("forbidden", "not_found"):
-            raise
-        return _told(request, error)
+        return _to_training(request, error)
     return redirect("pages:run", run.pk)
 
 
@@ -125,7 +143,7 @@ def run(request: HttpRequest, run_id: UUID) -> HttpResponse:
 
 @require_safe
 def run_state(request: HttpRequest, run_id: UUID) -> HttpResponse:
-    """The part of the run's page that changes, for it to be renewed."""
+    """The part of the run's page that the script refreshes."""
     return render(request, "training/_run_state.html", _run_context(request, run_id))
 
 
@@ -136,33 +154,33 @@ def run_cancel(request: HttpRequest, run_id: UUID) -> HttpResponse:
     try:
         training_cancel(run=training, actor=request.user)
     except CodedError as error:
-        messages.error(request, f"{error.message} {error.remedy}")
+        show_error(request, error)
     return redirect("pages:run", run_id)
 
 
 @require_POST
 @at_active_site("training.start")
 def schedule_save(request: HttpRequest) -> HttpResponse:
-    """Write the site's schedule of a slot: POST its fields."""
-    said = request.POST
+    """Save the site's schedule for a slot: POST its fields."""
+    form = request.POST
     rules = {
-        "enabled": "enabled" in said,
-        "cadence": said.get("cadence", Cadence.NEVER),
-        "weekday": _whole(said.get("weekday")),
-        "day": _whole(said.get("day")),
-        "at": _clock(said.get("at", "")),
-        "new_labels": _whole(said["new_labels"]) if said.get("new_labels") else None,
-        "on_drift": "on_drift" in said,
-        "start": said.get("start", Start.ACTIVE),
+        "enabled": "enabled" in form,
+        "cadence": form.get("cadence", Cadence.NEVER),
+        "weekday": _whole(form.get("weekday")),
+        "day": _whole(form.get("day")),
+        "at": _clock(form.get("at", "")),
+        "new_labels": _whole(form["new_labels"]) if form.get("new_labels") else None,
+        "on_drift": "on_drift" in form,
+        "start": form.get("start", Start.ACTIVE),
     }
     try:
         schedule_set(
-            site=active_site(request), slot=said.get("slot", "cxr"), actor=request.user,
+            site=active_site(request), slot=form.get("slot", "cxr"), actor=request.user,
             rules={name: value for name, value in rules.items() if name == "new_labels" or value is not None},
         )  # fmt: skip
     except CodedError as error:
-        return _told(request, error)
-    messages.success(request, _("The schedule is kept."))
+        return _to_training(request, error)
+    messages.success(request, _("Schedule saved."))
     return redirect("pages:training")
 
 
@@ -171,7 +189,7 @@ def schedule_remove(request: HttpRequest, schedule_id: UUID) -> HttpResponse:
     schedule = schedule_or_404(request.user, schedule_id)
     demand(request, "training.start", schedule.site)
     schedule_delete(schedule=schedule, actor=request.user)
-    messages.success(request, _("Nothing starts by this schedule any more."))
+    messages.success(request, _("Schedule deleted."))
     return redirect("pages:training")
 
 
@@ -191,17 +209,14 @@ def _run_context(request: HttpRequest, run_id: UUID) -> dict[str, Any]:
 
 
 def is_settled(training: TrainingRun, comparison: Comparison | None) -> bool:
-    """Whether nothing will change on the page any more by itself."""
-    judging = comparison is not None and comparison.status in ("queued", "running")
-    return training.finished and not (training.status == RunStatus.DONE and judging)
+    """Whether the page will not change any more."""
+    comparing = comparison is not None and comparison.status in ("queued", "running")
+    return training.finished and not (training.status == RunStatus.DONE and comparing)
 
 
 def _options(request: HttpRequest) -> dict[str, Any]:
-    options: dict[str, Any] = {}
-    for name, kind in NUMBERS.items():
-        if text := request.POST.get(name, "").strip():
-            options[name] = kind(text)
-    return options
+    texts = {name: request.POST.get(name, "").strip() for name in OPTIONS}
+    return {name: OPTIONS[name](text) for name, text in texts.items() if text}
 
 
 def _whole(text: str | None) -> int | None:
@@ -215,7 +230,6 @@ def _clock(text: str) -> time | None:
         return None
 
 
-def _told(request: HttpRequest, error: CodedError) -> HttpResponse:
-    fields = "; ".join(f"{name}: {' '.join(said)}" for name, said in error.fields.items())
-    messages.error(request, f"{error.message} {fields or error.remedy}")
+def _to_training(request: HttpRequest, error: CodedError) -> HttpResponse:
+    show_error(request, error)
     return redirect("pages:training")

@@ -15,8 +15,8 @@ def test_every_slot_lists_its_versions_and_an_empty_one_says_what_that_means(mod
     page = browser(owner).get("/models/").content.decode()
     assert str(model) in page
     assert model.sha256[:12] in page
-    assert "CT slice" in page
-    assert "Scans of this kind are kept and wait" in page
+    assert "CT slices" in page
+    assert "Scans of this type are stored" in page
 
 
 def test_a_model_shows_its_card_thresholds_and_hash(model, browser, owner):

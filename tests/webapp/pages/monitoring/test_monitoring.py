@@ -12,8 +12,8 @@ from webapp.monitoring.kinds import Kind
 from webapp.monitoring.models import Alarm
 from webapp.monitoring.services import RunState, baseline_begin, run_store, summary_store
 from webapp.monitoring.streams import cases
-from webapp.pages.monitoring import charts
-from webapp.pages.monitoring.display import auc_in_words, in_percent
+from webapp.pages.monitoring import sparklines
+from webapp.pages.monitoring.context import auc_text, rate_text
 from worker.jobs.monitor_summary import summarise
 
 pytestmark = pytest.mark.django_db
@@ -45,33 +45,32 @@ def alarm_at(site, version, *, raised: bool = True) -> Alarm | None:
 
 
 def test_without_a_model_there_is_nothing_to_watch(browser, owner):
-    assert "No model is active" in text(browser(owner).get(PAGE))
+    assert "No active model" in text(browser(owner).get(PAGE))
 
 
 def test_too_few_cases_are_said_with_how_many_are_missing(browser, owner, site, version, settings):
     settings.HILUM_DRIFT_BASELINE = 500
     factories.answers(site, version, 20)
     shown = text(browser(owner).get(PAGE))
-    assert "Nothing can be said yet" in shown
-    assert "The reference needs 480 more answered images" in shown
-    assert "Collecting the reference: 20 of 500 images." in shown
+    assert "Collecting baseline (20 of 500)" in shown
+    assert "Collecting baseline (20 of 500 images)." in shown
 
 
 def test_when_all_is_well_it_says_so(browser, owner, site, version):
     alarm_at(site, version, raised=False)
     shown = text(browser(owner).get(PAGE))
-    assert "<h2>Nothing unusual</h2>" in shown
-    assert "Nothing unusual in 10 images." in shown
+    assert "<h2>No change detected</h2>" in shown
+    assert "No change detected in 10 images." in shown
     assert "<polyline" in shown
 
 
 def test_an_alarm_comes_first_with_what_since_when_and_how_much(browser, owner, site, version):
     alarm = alarm_at(site, version)
     shown = text(browser(owner).get(PAGE))
-    assert shown.index("The images have changed") < shown.index("What is watched")
-    assert "Brightness was 0.41 in the reference and is 0.62; 7 images since then." in shown
+    assert shown.index("Pixel drift detected") < shown.index("Monitored signals")
+    assert "Brightness: 0.41 at baseline, 0.62 now; 7 images since then." in shown
     assert 'datetime="2026-11-01T06:30:00+01:00"' in shown
-    assert "nobody has acknowledged it" in shown
+    assert "not acknowledged" in shown
     assert f"/monitoring/alarms/{alarm.pk}/" in shown
 
 
@@ -83,11 +82,11 @@ def test_an_admin_acknowledges_and_closes_and_the_page_tells_who_did(ada, site, 
     shown = text(ada.get(address))
     assert "acknowledged by ada" in shown
     assert "New &lt;b&gt;tube&lt;/b&gt;." in shown
-    assert "nobody has acknowledged" not in text(ada.get(PAGE))
+    assert "not acknowledged" not in text(ada.get(PAGE))
     refused = ada.post(f"{address}close/", {"outcome": "passed", "comment": ""}, follow=True)
     assert "A reason is required." in text(refused)
     ada.post(f"{address}close/", {"outcome": "accepted", "comment": "We keep it."})
-    assert "the change is accepted" in text(ada.get(address))
+    assert "change accepted" in text(ada.get(address))
     assert "Acknowledge</button>" not in text(ada.get(address))
 
 
@@ -105,7 +104,7 @@ def test_a_clinician_reads_and_a_stranger_finds_nothing(
         assert browser(who).post(f"{address}{act}/", said).status_code == 403
     assert browser(stranger).get(address).status_code == 404
     assert browser(stranger).post(f"{address}{act}/", {"comment": "x"}).status_code == 404
-    assert "The images have changed" not in text(browser(stranger).get(PAGE))
+    assert "Pixel drift detected" not in text(browser(stranger).get(PAGE))
     alarm.refresh_from_db()
     assert alarm.status == "open"
 
@@ -117,7 +116,7 @@ def test_small_groups_are_said_to_be_small(browser, owner, site, version):
     summarise(site, [version])
     shown = text(browser(owner).get(PAGE))
     rare = shown.split("Rare &amp; Old")[1].split("</tr>")[0]
-    assert "too few to judge" in rare
+    assert "too few results" in rare
     assert "%" not in rare
     assert "%" in shown.split("Acme")[1].split("</tr>")[0]
     assert "low_confidence" in shown
@@ -159,30 +158,30 @@ def test_it_costs_the_same_however_much_was_answered(
 
 
 def test_numbers_in_words():
-    assert in_percent(rate(15, 148)) == "10.1 % (6.2–16.0) of 148"
-    assert in_percent(rate(0, 0)) == "–"
+    assert rate_text(rate(15, 148)) == "10.1 % (6.2–16.0) of 148"
+    assert rate_text(rate(0, 0)) == "–"
     few = {"auc": None, "present": 3, "absent": 40}
-    assert auc_in_words(few) == "too few labels (3 with, 40 without)"
-    assert auc_in_words({"auc": {"value": 0.9, "low": 0.85, "high": 0.93}}) == "0.90 (0.85–0.93)"
+    assert auc_text(few) == "too few labels (3 present, 40 absent)"
+    assert auc_text({"auc": {"value": 0.9, "low": 0.85, "high": 0.93}}) == "0.90 (0.85–0.93)"
 
 
 def test_gaps_stay_gaps_in_a_drawing():
     told = [rate(1, 10), rate(2, 10), None, rate(0, 0), rate(5, 10), None]
-    drawn = charts.share(told)
+    drawn = sparklines.intervals(told)
     assert (len(drawn.lines), len(drawn.dots), len(drawn.bands)) == (1, 3, 1)
     assert drawn.dots[0][1] > drawn.dots[2][1]
-    assert charts.share([]).lines == []
+    assert sparklines.intervals([]).lines == []
 
 
 def test_evidence_stays_inside_its_drawing():
-    drawn = charts.evidence([["a", -9.0], ["b", 0.0], ["c", 300.0]])
+    drawn = sparklines.drift_score([["a", -9.0], ["b", 0.0], ["c", 300.0]])
     heights = [float(point.split(",")[1]) for point in drawn.lines[0].split()]
-    assert heights[0] > heights[1] > drawn.mark > heights[2] == charts.MARGIN
+    assert heights[0] > heights[1] > drawn.limit > heights[2] == sparklines.MARGIN
 
 
 def test_summary_body_of_an_empty_site_is_shown(browser, owner, site, version):
     summarise(site, [version])
-    assert "No label of an image" in text(browser(owner).get(PAGE))
+    assert "No labels yet for images" in text(browser(owner).get(PAGE))
     summary_store(site=site, version=version, body={**_body(site), "weeks": []})
     assert browser(owner).get(PAGE).status_code == 200
 

@@ -133,8 +133,8 @@ def test_a_stranger_finds_neither_run_nor_snapshot(loop, browser, person, other_
 
 
 def test_freezing_tells_when_nothing_is_labelled_and_shows_what_was_frozen(loop, admin, site):
-    freeze = reverse("pages:snapshot_freeze")
-    assert "no labelled scan" in admin.post(freeze, {"slot": "cxr"}, follow=True).content.decode()
+    freeze = reverse("pages:snapshot_create")
+    assert "abelled scan" in admin.post(freeze, {"slot": "cxr"}, follow=True).content.decode()
     for finding in ("pneumonia", "normal"):
         for _ in range(4):
             factories.LabelFactory(scan=factories.ScanFactory(site=site), findings={finding: "present"})
@@ -179,11 +179,11 @@ def test_a_schedule_is_written_and_deleted_on_the_page(loop, admin, browser, own
 
 def test_a_candidates_page_gives_the_verdict_in_sentences_before_the_button(loop, admin, browser, owner):
     page = text(admin, "model", loop.candidate.pk)
-    assert "Not compared yet" in page
+    assert "Not compared" in page
     assert 'name="override"' in page, "it was not judged"
     judged(loop)
     page = text(admin, "model", loop.candidate.pk)
-    order = ["The gate lets this candidate pass.", "Macro AUC", "0.82 (0.81 to 0.83)", "+0.02", "Promote "]
+    order = ["Promotion gate: passed", "Macro AUC", "0.82 (0.81 to 0.83)", "+0.02", "Promote "]
     places = [page.index(words) for words in order]
     assert places == sorted(places)
     assert 'name="override"' not in page
@@ -193,20 +193,20 @@ def test_a_candidates_page_gives_the_verdict_in_sentences_before_the_button(loop
 def test_against_the_gate_only_with_a_tick_a_reason_and_the_permission(loop, admin, boss):
     judged(loop, **WORSE)
     page = text(admin, "model", loop.candidate.pk)
-    assert "The gate speaks against this candidate." in page
-    assert "Macro AUC 0.60 against 0.80" in page
+    assert "Promotion gate: failed" in page
+    assert "Macro AUC 0.60 vs 0.80" in page
     promote = reverse("pages:model_promote", args=[loop.candidate.pk])
     refused = admin.post(promote, {"reason": "because"}, follow=True).content.decode()
-    assert "The gate has refused this candidate" in refused
+    assert "This candidate failed the promotion gate" in refused
     assert active_models()["cxr"] == loop.active
     page = admin.post(promote, {"reason": "the other one is broken", "override": "on"}, follow=True)
     assert active_models()["cxr"] == loop.candidate
-    assert "against or without the gate" in page.content.decode()
+    assert "gate overridden" in page.content.decode()
     role = boss.memberships.get().role
     role.permissions = [one for one in role.permissions if one != "model.override"]
     role.save()
     candidate = factories.ModelVersionFactory(status="candidate", number=900)
-    assert "You may not override it" in text(admin, "model", candidate.pk)
+    assert "You do not have permission to override the gate" in text(admin, "model", candidate.pk)
 
 
 def test_a_rollback_is_one_click_on_the_active_models_page(loop, admin, browser, owner):
@@ -230,7 +230,7 @@ def test_the_scans_that_change_are_linked_for_those_who_may_see_them(loop, admin
     judged(loop, changes=[change, change | {"image": f"../ab/{factories.ScanFactory().pk}/x.png"}])
     page = text(admin, "model", loop.candidate.pk)
     assert page.count(reverse("pages:scan", args=[case.scan.pk])) == 1
-    assert "not yours" in page
+    assert "no access" in page
     assert "none above its threshold (withheld)" in page
 
 
@@ -238,7 +238,7 @@ def test_the_shadow_is_begun_and_ended_and_only_its_agreement_is_shown(loop, adm
     where = reverse("pages:model_shadow", args=[loop.candidate.pk])
     assert where in text(admin, "model", loop.candidate.pk)
     page = admin.post(where, {"on": "1"}, follow=True).content.decode()
-    assert "no reader sees its answers" in page
+    assert "not shown to readers" in page
     assert ModelVersion.objects.get(pk=loop.candidate.pk).shadow
     shadow_set(model_version=loop.candidate, on=False, by=boss)
 
@@ -246,7 +246,7 @@ def test_the_shadow_is_begun_and_ended_and_only_its_agreement_is_shown(loop, adm
 def test_a_comparison_is_asked_for_on_a_snapshot(loop, admin):
     where = reverse("pages:model_compare", args=[loop.candidate.pk])
     page = admin.post(where, {"snapshot": loop.snapshot.pk}, follow=True).content.decode()
-    assert "are being compared" in page
+    assert "Comparing candidate and active model" in page
     assert loop.candidate.comparisons.get().fingerprint == loop.snapshot.fingerprint
     assert admin.post(where, {"snapshot": "x"}).status_code == 404
 
@@ -269,16 +269,16 @@ def test_model_file_and_card_are_downloaded_and_a_file_is_imported(loop, admin, 
 
 
 def test_the_policy_is_shown_to_all_and_written_by_who_may_with_a_reason(loop, admin, browser, owner):
-    clinician, where = browser(owner), reverse("pages:gate")
-    assert "Policy 0 is in force" in text(clinician, "gate")
+    clinician, where = browser(owner), reverse("pages:promotion_policy")
+    assert "Policy 0 (default) is active" in text(clinician, "promotion_policy")
     assert clinician.post(where, {"reason": "x"}).status_code == 403
     assert "A reason is required" in admin.post(where, {"min_cases": "5"}, follow=True).content.decode()
     wrong = admin.post(where, {"min_cases": "0", "reason": "x"}, follow=True).content.decode()
-    assert "A whole number from 1" in wrong
+    assert "Must be a whole number from 1" in wrong
     wrong = admin.post(where, {"min_cases": "a", "reason": "x"}, follow=True).content.decode()
-    assert "Every rule is a number" in wrong
+    assert "Every value must be a number" in wrong
     page = admin.post(where, {"min_cases": "5", "reason": "few cases here"}, follow=True).content.decode()
-    assert "Policy 1 is in force" in page
+    assert "Policy 1 saved" in page
     assert "few cases here" in page
     assert PromotionPolicy.objects.get().rules["min_cases"] == 5
 
