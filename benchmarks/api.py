@@ -62,9 +62,10 @@ def prepare(folder: Path, scans: int) -> str:
     membership_set(user=user, site=site, role=Role.objects.get(name="admin"))
     if new:
         fill(site, user, scans)
+        label_and_register(site, user)
         analyse()
     assert Scan.objects.count() >= scans
-    scopes = ("scan.view", "scan.upload", "model.view", "audit.view")
+    scopes = ("scan.view", "scan.upload", "scan.label", "model.view", "audit.view")
     return token_create(user=user, site=site, name="bench", scopes=scopes)[1]
 
 
@@ -83,6 +84,17 @@ def fill(site, user, scans: int) -> None:
             for first in range(1, scans, BATCH):
                 some = range(first, min(first + BATCH, scans))
                 cursor.executemany(insert, [tuple((template | changed(template, n)).values()) for n in some])
+
+
+def label_and_register(site, user) -> None:
+    """A page of labels and of model versions, and one row beyond it."""
+    from tests import factories as made
+    from webapp.scans.models import Scan
+
+    for scan in Scan.objects.order_by("pk")[:51]:
+        made.LabelFactory(scan=scan, reader=user, source="reader", queue=None)
+    for _ in range(51):
+        made.ModelVersionFactory(site=site, status="retired")
 
 
 def one_case(site, user) -> list:
@@ -191,6 +203,8 @@ def requests_of(token: str) -> dict[str, Callable[[], None]]:
         "patients by identifier": post("patients/search/", {"q": "P000500"}),
         "analyses": get("analyses/"),
         "uploads": get("uploads/"),
+        "labels": get("labels/"),
+        "models": get("models/"),
         "audit events": get("audit-events/"),
         "states of 200 uploads": post("uploads/states/", {"ids": ids}),
         "one scan with its map": get(f"scans/{scan.pk}/"),

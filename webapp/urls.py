@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib import admin
 from django.urls import include, path
 
-from webapp.api.views.metrics import metrics
+from webapp.api.metrics import metrics
 from webapp.core.http import views
 
 urlpatterns = [

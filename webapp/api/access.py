@@ -1,4 +1,4 @@
-"""Who may call: a bearer token's site and scopes, checked before the body of a request is read."""
+"""Authorization: a bearer token's site and scopes, checked before the body of a request is read."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def demand(request: Request, permission: str, site: Site | None) -> None:
         raise CodedError(
             "insufficient_scope",
             message=f"This token lacks the scope {permission}.",
-            remedy=f"Make a token that has it: manage.py create_token USER --scope {permission}",
+            remedy=f"Create a token that has it: manage.py create_token USER --scope {permission}",
             members={"scope": permission},
         )
     raise CodedError(

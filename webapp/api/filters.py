@@ -1,11 +1,12 @@
-"""What lists may be narrowed by: states, kinds, moments, our own ids; never a name or an identifier.
+"""Query parameters of lists: states, kinds, times and Hilum's UUIDs; never a name or an identifier.
 
-Those would stand in addresses, hence in logs: they are searched for by POST.
+Those would appear in URLs, hence in logs: they are searched for by POST.
 """
 
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -19,21 +20,19 @@ from rest_framework.request import Request
 
 from classifier.contract import Slot
 from webapp.analysis.models import AnalysisStatus, StudyStatus
-from webapp.api.fields import ANYTHING, MOMENT
+from webapp.api.fields import ANY_TEXT, DATE_TIME, DATE_TIME_HINT
 from webapp.core.errors import CodedError
 from webapp.labels.models import LabelSource
-from webapp.monitoring.kinds import Kind as Watched
+from webapp.monitoring.kinds import Kind
 from webapp.monitoring.models import AlarmStatus
 from webapp.registry.models import ComparisonStatus, ModelStatus
 from webapp.scans.models import UploadStatus
 from webapp.training.models import RunStatus
 from webapp.webhooks.models import DeliveryStatus
 
-SLOTS = [(slot.value, slot.value) for slot in Slot]
-
 
 class Filters(DjangoFilterBackend):
-    """django-filter's, whose complaints leave as our problem details."""
+    """django-filter's, whose errors leave as our problem details."""
 
     def filter_queryset(self, request: Request, queryset: QuerySet, view: Any) -> QuerySet:
         filterset = self.get_filterset(request, queryset, view)
@@ -44,25 +43,19 @@ class Filters(DjangoFilterBackend):
         return filterset.qs
 
 
-class MomentField(forms.Field):
-    """RFC 3339 with an offset: a moment without one would be anybody's guess."""
-
+class DateTimeFormField(forms.Field):
     def to_python(self, value: str | None) -> datetime | None:
         if not value:
             return None
         try:
-            if not MOMENT.fullmatch(value):
+            if not DATE_TIME.fullmatch(value):
                 raise ValueError
             return datetime.fromisoformat(value.upper())
         except ValueError as error:
-            raise ValidationError("Write it like 2026-11-20T08:00:00Z.") from error
+            raise ValidationError(DATE_TIME_HINT) from error
 
 
-class Moment(df.IsoDateTimeFilter):
-    field_class = MomentField
-
-
-class WholeUUIDField(forms.Field):
+class UUIDFormField(forms.Field):
     def to_python(self, value: str | None) -> uuid.UUID | None:
         if not value:
             return None
@@ -71,134 +64,153 @@ class WholeUUIDField(forms.Field):
                 raise ValueError
             return uuid.UUID(value)
         except ValueError as error:
-            raise ValidationError("This is no UUID.") from error
+            raise ValidationError("Must be a UUID.") from error
 
 
-class Key(df.UUIDFilter):
-    field_class = WholeUUIDField
-
-
-class FlagField(forms.Field):
+class BooleanFormField(forms.Field):
     def to_python(self, value: str | None) -> bool | None:
         if value in (None, ""):
             return None
         if value not in ("true", "false"):
-            raise ValidationError("Write true or false.")
+            raise ValidationError("Must be true or false.")
         return value == "true"
 
 
-class Flag(df.BooleanFilter):
-    field_class = FlagField
+class DateTimeFilter(df.IsoDateTimeFilter):
+    field_class = DateTimeFormField
 
 
-def since(column: str) -> Moment:
-    return Moment(field_name=column, lookup_expr="gte", help_text="this moment or later")
+class UUIDFilter(df.UUIDFilter):
+    field_class = UUIDFormField
+
+    def __init__(self, field_name: str | None, text: str) -> None:
+        super().__init__(field_name=field_name, help_text=text)
 
 
-def exactly(most: int, said: str = "") -> df.CharFilter:
-    described = extend_schema_field(
-        {"type": "string", "minLength": 1, "maxLength": most, "pattern": ANYTHING}
-    )
-    return described(df.CharFilter(max_length=most, help_text=said))
+class BooleanFilter(df.BooleanFilter):
+    field_class = BooleanFormField
+
+    def __init__(self, field_name: str | None, text: str, **options: Any) -> None:
+        super().__init__(field_name=field_name, help_text=text, **options)
 
 
-def before(column: str) -> Moment:
-    return Moment(field_name=column, lookup_expr="lt", help_text="before this moment")
+class ChoiceFilter(df.ChoiceFilter):
+    def __init__(self, choices: Iterable[str], text: str, field_name: str | None = None) -> None:
+        pairs = [(str(choice), str(choice)) for choice in choices]
+        super().__init__(choices=pairs, help_text=text, field_name=field_name)
 
 
-class Created(df.FilterSet):
-    created_after = since("created_at")
-    created_before = before("created_at")
+def after(column: str) -> DateTimeFilter:
+    return DateTimeFilter(field_name=column, lookup_expr="gte", help_text="only at this time or later")
+
+
+def before(column: str) -> DateTimeFilter:
+    return DateTimeFilter(field_name=column, lookup_expr="lt", help_text="only before this time")
+
+
+def exact(length: int, text: str) -> df.CharFilter:
+    schema = {"type": "string", "minLength": 1, "maxLength": length, "pattern": ANY_TEXT}
+    return extend_schema_field(schema)(df.CharFilter(max_length=length, help_text=text))
+
+
+def slot(text: str = "only this kind of image", field_name: str | None = None) -> ChoiceFilter:
+    return ChoiceFilter(Slot, text, field_name)
 
 
 class UploadFilter(df.FilterSet):
-    status = df.ChoiceFilter(choices=UploadStatus.choices)
-    archive = Key(field_name="parent", help_text="images that came first in this archive")
-    received_after = since("created_at")
-    received_before = before("created_at")
+    status = ChoiceFilter(UploadStatus.values, "only uploads with this status")
+    archive = UUIDFilter("parent", "only images that first arrived in this archive")
+    received_after, received_before = after("created_at"), before("created_at")
 
 
 class ScanFilter(df.FilterSet):
-    modality = df.ChoiceFilter(field_name="slot", choices=SLOTS)
-    synthetic = Flag()
-    patient = Key(field_name="series__study__patient")
-    study = Key(field_name="series__study")
-    received_after = since("received_at")
-    received_before = before("received_at")
+    modality = slot(field_name="slot")
+    synthetic = BooleanFilter("synthetic", "`true`: only simulated images (phantoms); `false`: no phantoms")
+    patient_uuid = UUIDFilter("series__study__patient", "only scans of this patient")
+    study_uuid = UUIDFilter("series__study", "only scans of this study")
+    received_after, received_before = after("received_at"), before("received_at")
 
 
-class AnalysisFilter(Created):
-    status = df.ChoiceFilter(choices=AnalysisStatus.choices)
-    scan = Key()
-    model = Key(field_name="model_version")
-    finding = exactly(64)
-    withheld = Flag()
+class AnalysisFilter(df.FilterSet):
+    status = ChoiceFilter(
+        AnalysisStatus.values, "only analyses with this status; `done` includes withheld results"
+    )
+    scan = UUIDFilter("scan", "only analyses of this scan")
+    model = UUIDFilter("model_version", "only analyses by this model version")
+    finding = exact(64, "only analyses that report this finding, such as `pneumonia`")
+    withheld = BooleanFilter("withheld", "`true`: only withheld results; `false`: only the others")
+    created_after, created_before = after("created_at"), before("created_at")
 
 
 class StudyFilter(df.FilterSet):
-    status = df.ChoiceFilter(choices=StudyStatus.choices)
-    finding = exactly(64)
-    patient = Key(field_name="study__patient")
-    latest_after = since("latest_at")
-    latest_before = before("latest_at")
+    status = ChoiceFilter(StudyStatus.values, "only studies with this status")
+    finding = exact(64, "only studies whose worst scan has this finding, such as `pneumonia`")
+    patient_uuid = UUIDFilter("study__patient", "only studies of this patient")
+    latest_after, latest_before = after("latest_at"), before("latest_at")
 
 
-class PatientFilter(Created):
-    provisional = Flag()
+class PatientFilter(df.FilterSet):
+    provisional = BooleanFilter(
+        "provisional", "`true`: only records without a patient ID; `false`: the others"
+    )
+    created_after, created_before = after("created_at"), before("created_at")
 
 
 class ModelFilter(df.FilterSet):
-    slot = df.ChoiceFilter(choices=SLOTS)
-    status = df.ChoiceFilter(choices=ModelStatus.choices)
+    slot = slot("only models for this kind of image")
+    status = ChoiceFilter(ModelStatus.values, "only model versions with this status")
 
 
 class PromotionFilter(df.FilterSet):
-    model = Key(field_name="model_version")
-    slot = df.ChoiceFilter(field_name="model_version__slot", choices=SLOTS)
+    model = UUIDFilter("model_version", "only promotions of this model version")
+    slot = slot("only promotions for this kind of image", "model_version__slot")
 
 
 class AlarmFilter(df.FilterSet):
-    status = df.ChoiceFilter(choices=AlarmStatus.choices)
-    kind = df.ChoiceFilter(choices=[(kind.value, kind.value) for kind in Watched])
-    model = Key(field_name="model_version")
-    created_after = since("created_at")
-    created_before = before("created_at")
+    status = ChoiceFilter(AlarmStatus.values, "only alarms with this status")
+    kind = ChoiceFilter(Kind, "only alarms on this signal")
+    model = UUIDFilter("model_version", "only alarms on this model version")
+    created_after, created_before = after("created_at"), before("created_at")
 
 
 class RunFilter(df.FilterSet):
-    status = df.ChoiceFilter(choices=RunStatus.choices)
-    snapshot = Key()
+    status = ChoiceFilter(RunStatus.values, "only runs with this status")
+    snapshot = UUIDFilter("snapshot", "only runs on this snapshot")
 
 
 class SnapshotFilter(df.FilterSet):
-    slot = df.ChoiceFilter(choices=SLOTS)
+    slot = slot()
 
 
 class ComparisonFilter(df.FilterSet):
-    candidate = Key()
-    status = df.ChoiceFilter(choices=ComparisonStatus.choices)
+    candidate = UUIDFilter("candidate", "only comparisons of this candidate")
+    status = ChoiceFilter(ComparisonStatus.values, "only comparisons with this status")
 
 
 class DeliveryFilter(df.FilterSet):
-    status = df.ChoiceFilter(choices=DeliveryStatus.choices)
-    subject = Key()
+    status = ChoiceFilter(DeliveryStatus.values, "only deliveries with this status")
+    subject = UUIDFilter("subject", "only messages about this record, such as a scan")
 
 
 class LabelFilter(df.FilterSet):
-    scan = Key()
-    queue = Key()
-    reader = Key()
-    source = df.ChoiceFilter(choices=LabelSource.choices)
-    current = Flag(field_name="superseded_by", lookup_expr="isnull", help_text="no later one supersedes it")
-    given_after = since("created_at")
-    given_before = before("created_at")
+    scan = UUIDFilter("scan", "only labels of this scan")
+    queue = UUIDFilter("queue", "only labels given in this queue")
+    reader = UUIDFilter("reader", "only labels that this user gave or imported")
+    source = ChoiceFilter(LabelSource.values, "only labels from this source")
+    current = BooleanFilter(
+        "superseded_by", "`true`: only labels that are not superseded", lookup_expr="isnull"
+    )
+    given_after, given_before = after("created_at"), before("created_at")
 
 
 class QueueFilter(df.FilterSet):
-    open = Flag(field_name="closed_at", lookup_expr="isnull")
+    open = BooleanFilter(
+        "closed_at", "`true`: only open queues; `false`: only closed ones", lookup_expr="isnull"
+    )
 
 
-class AuditFilter(Created):
-    action = exactly(64)
-    subject = exactly(120, "app.model:uuid")
-    actor = Key(help_text="`actor_id` of an event")
+class AuditFilter(df.FilterSet):
+    action = exact(64, "only events of this kind, such as `scan.moved`")
+    subject = exact(120, "only events on this record, as app.model:uuid")
+    actor = UUIDFilter("actor", "only events by this user: an event's `actor_id`")
+    created_after, created_before = after("created_at"), before("created_at")

@@ -1,4 +1,4 @@
-"""What every address of the API does: token, permission, rate, query names, ETag, conditional requests."""
+"""What every endpoint of the API does: token, permission, rate, strict names, ETag, conditional requests."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from django.http import HttpResponse
 from django.utils.cache import get_conditional_response, patch_cache_control
 from django.utils.http import parse_etags
 from rest_framework.generics import GenericAPIView
-from rest_framework.parsers import JSONParser
-from rest_framework.renderers import JSONRenderer
+from rest_framework.parsers import JSONParser, MultiPartParser
+from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -19,19 +19,22 @@ from webapp.accounts.authentication import TokenAuthentication
 from webapp.accounts.models import Site
 from webapp.api.access import site_granting
 from webapp.api.filters import Filters
-from webapp.api.pagination import NewestFirst
+from webapp.api.pagination import Envelope, KeysetPagination
+from webapp.api.request_bodies import bounded, check_repeated
+from webapp.api.schema import operation
+from webapp.api.serializers.base import NoBody, unknown_names
 from webapp.api.throttling import TokenRate, rate_headers
 from webapp.core.errors import CodedError
 
+__all__ = ["ListResource", "Resource", "SinglePage", "etag_of", "file_renderer", "operation"]
 SAFE = ("GET", "HEAD")
 
 
 class Resource(GenericAPIView):
     """`needs` names the permission of each method; both the role and the token's scopes have to grant it.
 
-    `params` are the query names that the address knows: one that it does not know is a mistake, never
-    ignored. `site` is the token's, once `initial` has passed. Bearer tokens only: the session's CSRF check
-    would read a body before permission is checked.
+    `params` are the query parameters of `query_method`. `site` is the token's, once `initial` has passed.
+    Bearer tokens only: the session's CSRF check would read a body before the permission is checked.
     """
 
     http_method_names = ["get", "head", "post", "patch", "delete"]
@@ -42,6 +45,7 @@ class Resource(GenericAPIView):
     pagination_class = None
     needs: ClassVar[dict[str, str | None]] = {}
     params: ClassVar[tuple[str, ...]] = ()
+    query_method = "GET"
     site: Site
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
@@ -49,26 +53,38 @@ class Resource(GenericAPIView):
         method = "GET" if request.method == "HEAD" else request.method
         if method in self.needs:
             self.site = site_granting(request, self.needs[method])
-            self._check_query(request, method)
+            self._check_query(request, set(self.query_names()) if method == self.query_method else set())
+            if method != "GET" and self._body() is NoBody:
+                self.read()
 
     def query_names(self) -> Iterable[str]:
         return self.params
 
-    def read(self, request: Request, serializer: type) -> dict[str, Any]:
-        """The body by this serializer; raises ValidationError, which leaves as `invalid` with the fields."""
-        form = serializer(data=request.data)
+    def read(self, *, several: str = "") -> dict[str, Any]:
+        """The body, validated by the serializer that the operation declares.
+
+        `several` names the field that a form may repeat, for several files. Raises ValidationError, which
+        leaves as `invalid` with the fields, and what `bounded` raises.
+        """
+        if MultiPartParser in self.parser_classes and self._body() is not NoBody:
+            with bounded(self.request, several=bool(several)):
+                data = self.request.data
+            check_repeated(data, several)
+        else:
+            data = self.request.data
+        form = self._body()(data=data)
         form.is_valid(raise_exception=True)
         return form.validated_data
 
-    def expect(self, request: Request, answer: Callable[[], Any]) -> None:
+    def expect(self, represent: Callable[[], Any]) -> None:
         """If-Match on what is about to be changed; raises CodedError `precondition_failed` (412).
 
-        `answer` gives what GET would answer now.
+        `represent` gives what GET would return now.
         """
-        wanted = request.headers.get("If-Match")
+        wanted = self.request.headers.get("If-Match")
         if wanted is None or wanted.strip() == "*":
             return
-        if etag_of(JSONRenderer().render(answer())) not in parse_etags(wanted):
+        if etag_of(JSONRenderer().render(represent())) not in parse_etags(wanted):
             raise CodedError("precondition_failed")
 
     def finalize_response(self, request: Request, response: HttpResponse, *args: Any, **kwargs: Any):
@@ -80,26 +96,26 @@ class Resource(GenericAPIView):
             response.add_post_render_callback(lambda rendered: _conditional(request, rendered))
         return response
 
-    def _check_query(self, request: Request, method: str) -> None:
-        known = set(self.query_names()) if method == "GET" else set()
-        if unknown := sorted(set(request.query_params) - known):
-            told = {name[:60]: ["This address knows no such parameter."] for name in unknown[:20]}
-            raise CodedError("invalid", fields=told)
-        repeated = [name for name in request.query_params if len(request.query_params.getlist(name)) > 1]
-        if repeated:
-            raise CodedError("invalid", fields={name: ["Send it once."] for name in repeated})
-        if empty := [name for name in request.query_params if not request.query_params[name]]:
-            raise CodedError("invalid", fields={name: ["Give a value, or leave it out."] for name in empty})
-        if null := [name for name, value in request.query_params.items() if "\x00" in value]:
-            raise CodedError("invalid", fields={name: ["Null characters are not allowed."] for name in null})
+    def _body(self) -> type:
+        return getattr(getattr(self, self.request.method.lower(), None), "body", NoBody)
+
+    def _check_query(self, request: Request, known: set[str]) -> None:
+        given = request.query_params
+        wrong = unknown_names(given, known)
+        wrong |= {name: ["Give it once."] for name in given if len(given.getlist(name)) > 1}
+        wrong |= {name: ["Give a value, or leave it out."] for name in given if not given[name]}
+        wrong |= {name: ["Null characters are not allowed."] for name in given if "\x00" in given[name]}
+        if wrong:
+            raise CodedError("invalid", fields=wrong)
 
 
-class Listing(Resource):
-    """A list, newest first, filtered by django-filter and cut by a cursor; `rows` and `answer` make it."""
+class ListResource(Resource):
+    """A list, newest first, filtered by django-filter and paginated by a cursor."""
 
     filter_backends: ClassVar[list] = [Filters]
-    pagination_class = NewestFirst
+    pagination_class = KeysetPagination
     filterset_class: ClassVar[type | None] = None
+    order = ("created_at", "pk")
 
     def query_names(self) -> Iterable[str]:
         named = self.filterset_class.base_filters if self.filterset_class else {}
@@ -109,13 +125,39 @@ class Listing(Resource):
         """The queryset of all that the caller may see here."""
         raise NotImplementedError
 
-    def answer(self, rows: list[Any]) -> list[dict[str, Any]]:
-        """The rows of one page as the API tells them."""
-        raise NotImplementedError
+    def decorate(self, rows: Any) -> Any:
+        """The rows with what a page of them shows; what is joined here is not counted."""
+        return rows
 
-    def listed(self, request: Request) -> Response:
-        page = self.paginate_queryset(self.filter_queryset(self.rows()))
-        return self.get_paginated_response(self.answer(page))
+    def represent(self, rows: list[Any]) -> Any:
+        return self.serializer_class(rows, many=True).data
+
+    def listed(self, rows: Any = None) -> Response:
+        rows = self.rows() if rows is None else rows
+        page = self.paginate_queryset(self.filter_queryset(rows))
+        return self.get_paginated_response(self.represent(page))
+
+
+class SinglePage(ListResource):
+    """A list that is short: everything on one page, in the same envelope."""
+
+    filter_backends: ClassVar[list] = []
+    pagination_class = Envelope
+
+    def query_names(self) -> Iterable[str]:
+        return self.params
+
+
+def file_renderer(type_: str) -> type[BaseRenderer]:
+    """So that a caller may ask for this media type; the view returns the bytes itself."""
+
+    class FileRenderer(BaseRenderer):
+        media_type, format, charset, render_style = type_, type_.rpartition("/")[2], None, "binary"
+
+        def render(self, data: Any, *args: Any, **kwargs: Any) -> Any:
+            return data
+
+    return FileRenderer
 
 
 def etag_of(content: bytes) -> str:
@@ -124,10 +166,10 @@ def etag_of(content: bytes) -> str:
 
 def _conditional(request: Request, response: Response) -> HttpResponse | None:
     response["ETag"] = etag_of(response.content)
-    answer = get_conditional_response(request._request, etag=response["ETag"], response=response)
-    if answer is response:
+    conditional = get_conditional_response(request, etag=response["ETag"], response=response)
+    if conditional is response:
         return None
     for name, value in response.items():
         if name.startswith(("RateLimit", "Cache-Control")):
-            answer[name] = value
-    return answer
+            conditional[name] = value
+    return conditional

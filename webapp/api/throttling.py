@@ -1,4 +1,4 @@
-"""So many requests a minute for each token, told in headers."""
+"""A rate limit per token and minute, stated in headers."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ WINDOW = 60
 
 
 class TokenRate(BaseThrottle):
-    """A fixed window of a minute; `HILUM_API_RATE` requests in it, 0 for as many as one likes.
+    """A fixed window of a minute with `HILUM_API_RATE` requests; 0 for no limit.
 
-    Counted in the cache: in Redis for all processes together, without it for each process by itself.
+    Counted in the cache: in Redis for all processes together, without it for each process alone.
     """
 
     left = 0.0
@@ -32,7 +32,7 @@ class TokenRate(BaseThrottle):
             count = cache.incr(key)
         except ValueError:  # the cache has dropped it this instant
             count = 1
-        request._request.api_rate = (most, max(0, most - count), int(self.left) + 1)
+        request.api_rate = (most, max(0, most - count), int(self.left) + 1)
         return count <= most
 
     def wait(self) -> float:
@@ -41,9 +41,5 @@ class TokenRate(BaseThrottle):
 
 def rate_headers(request: Request) -> dict[str, str]:
     """RateLimit-Limit, -Remaining and -Reset (seconds), once the caller is known."""
-    rate = getattr(getattr(request, "_request", request), "api_rate", None)
-    if rate is None:
-        return {}
-    return dict(
-        zip(("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"), map(str, rate), strict=True)
-    )
+    names = ("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset")
+    return dict(zip(names, map(str, getattr(request, "api_rate", ())), strict=False))

@@ -1,8 +1,8 @@
-"""REST API v1; its description is at `schema/` (OpenAPI), for people at `docs/`."""
+"""REST API v1; its OpenAPI schema is at `schema/`, its documentation at `docs/`."""
 
 from __future__ import annotations
 
-from django.urls import path
+from django.urls import path, re_path
 
 from webapp.api.views import (
     docs,
@@ -14,8 +14,9 @@ from webapp.api.views import (
     patients,
     promotion_gate,
     queues,
-    readings,
     scans,
+    service,
+    studies,
     training,
     uploads,
     webhooks,
@@ -24,12 +25,13 @@ from webapp.api.views import (
 urlpatterns = [
     path("schema/", docs.Schema.as_view(), name="api-schema"),
     path("docs/", docs.page, name="api-docs"),
-    path("me/", models.Me.as_view(), name="api-me"),
-    path("sites/", models.SiteCollection.as_view(), name="api-sites"),
+    path("me/", service.Me.as_view(), name="api-me"),
+    path("sites/", service.SiteCollection.as_view(), name="api-sites"),
     path("scans/", scans.ScanCollection.as_view(), name="api-scans"),
     path("scans/<uuid:scan_id>/", scans.ScanDetail.as_view(), name="api-scan"),
     path("scans/<uuid:scan_id>/preview/", media.Preview.as_view(), name="api-scan-preview"),
     path("scans/<uuid:scan_id>/display/", media.Display.as_view(), name="api-scan-display"),
+    path("scans/<uuid:scan_id>/file/", scans.ScanFile.as_view(), name="api-scan-file"),
     path("scans/<uuid:scan_id>/retry/", scans.ScanRetry.as_view(), name="api-scan-retry"),
     path("scans/<uuid:scan_id>/move/", scans.ScanMove.as_view(), name="api-scan-move"),
     path("uploads/", uploads.UploadCollection.as_view(), name="api-uploads"),
@@ -52,28 +54,30 @@ urlpatterns = [
         explanations.ExplanationDetail.as_view(),
         name="api-analysis-explanation",
     ),
-    path("studies/", patients.StudyCollection.as_view(), name="api-studies"),
-    path("studies/search/", patients.StudySearch.as_view(), name="api-studies-search"),
-    path("studies/<uuid:study_id>/", patients.StudyDetail.as_view(), name="api-study"),
-    path("studies/<uuid:study_id>/readings/", readings.StudyReadings.as_view(), name="api-study-readings"),
+    path("studies/", studies.StudyCollection.as_view(), name="api-studies"),
+    path("studies/search/", studies.StudySearch.as_view(), name="api-studies-search"),
+    path("studies/<uuid:study_uuid>/", studies.StudyDetail.as_view(), name="api-study"),
+    path("studies/<uuid:study_uuid>/readings/", studies.StudyReadings.as_view(), name="api-study-readings"),
     path("patients/", patients.PatientCollection.as_view(), name="api-patients"),
     path("patients/search/", patients.PatientSearch.as_view(), name="api-patients-search"),
     path("patients/lookup/", patients.PatientLookup.as_view(), name="api-patients-lookup"),
-    path("patients/<uuid:patient_id>/", patients.PatientDetail.as_view(), name="api-patient"),
+    path("patients/<uuid:patient_uuid>/", patients.PatientDetail.as_view(), name="api-patient"),
     path(
-        "patients/<uuid:patient_id>/history/", patients.PatientHistory.as_view(), name="api-patient-history"
+        "patients/<uuid:patient_uuid>/history/", patients.PatientHistory.as_view(), name="api-patient-history"
     ),
     path(
-        "patients/<uuid:patient_id>/rescore/", patients.PatientRescore.as_view(), name="api-patient-rescore"
+        "patients/<uuid:patient_uuid>/rescore/", patients.PatientRescore.as_view(), name="api-patient-rescore"
     ),
-    path("patients/<uuid:patient_id>/merge/", patients.PatientMergeInto.as_view(), name="api-patient-merge"),
-    path("merges/<uuid:merge_id>/part/", patients.MergePart.as_view(), name="api-merge-part"),
+    path(
+        "patients/<uuid:patient_uuid>/merge/", patients.PatientMergeInto.as_view(), name="api-patient-merge"
+    ),
+    path("merges/<uuid:merge_id>/undo/", patients.MergeUndo.as_view(), name="api-merge-undo"),
     path("models/", models.ModelCollection.as_view(), name="api-models"),
     path("models/<uuid:model_id>/", models.ModelDetail.as_view(), name="api-model"),
     path("models/<uuid:model_id>/promote/", models.ModelPromote.as_view(), name="api-model-promote"),
     path(
         "models/<uuid:model_id>/monitoring/",
-        monitoring.MonitoringSeries.as_view(),
+        monitoring.DriftSeries.as_view(),
         name="api-model-monitoring",
     ),
     path("monitoring/", monitoring.Monitoring.as_view(), name="api-monitoring"),
@@ -86,18 +90,12 @@ urlpatterns = [
     ),
     path("alarms/<uuid:alarm_id>/comment/", monitoring.AlarmComment.as_view(), name="api-alarm-comment"),
     path("alarms/<uuid:alarm_id>/close/", monitoring.AlarmClose.as_view(), name="api-alarm-close"),
-    path(
-        "models/<uuid:model_id>/rollback/", promotion_gate.ModelRollback.as_view(), name="api-model-rollback"
-    ),
-    path(
-        "models/<uuid:model_id>/standing/", promotion_gate.ModelStanding.as_view(), name="api-model-standing"
-    ),
+    path("models/<uuid:model_id>/rollback/", models.ModelRollback.as_view(), name="api-model-rollback"),
+    path("models/<uuid:model_id>/gate/", promotion_gate.ModelGateStatus.as_view(), name="api-model-gate"),
     path("models/<uuid:model_id>/compare/", promotion_gate.ModelCompare.as_view(), name="api-model-compare"),
     path("models/<uuid:model_id>/shadow/", promotion_gate.ModelShadow.as_view(), name="api-model-shadow"),
-    path(
-        "models/<uuid:model_id>/artifact/", promotion_gate.ModelArtifact.as_view(), name="api-model-artifact"
-    ),
-    path("models/<uuid:model_id>/card/", promotion_gate.ModelCard.as_view(), name="api-model-card"),
+    path("models/<uuid:model_id>/artifact/", models.ModelArtifact.as_view(), name="api-model-artifact"),
+    path("models/<uuid:model_id>/card/", models.ModelCard.as_view(), name="api-model-card"),
     path("comparisons/", promotion_gate.ComparisonCollection.as_view(), name="api-comparisons"),
     path(
         "comparisons/<uuid:comparison_id>/", promotion_gate.ComparisonDetail.as_view(), name="api-comparison"
@@ -126,7 +124,7 @@ urlpatterns = [
     path("training-runs/<uuid:run_id>/", training.RunDetail.as_view(), name="api-training-run"),
     path("training-runs/<uuid:run_id>/log/", training.RunLog.as_view(), name="api-training-run-log"),
     path("training-runs/<uuid:run_id>/cancel/", training.RunCancel.as_view(), name="api-training-run-cancel"),
-    path("audit-events/", models.AuditCollection.as_view(), name="api-audit-events"),
+    path("audit-events/", service.AuditCollection.as_view(), name="api-audit-events"),
     path("webhooks/", webhooks.WebhookCollection.as_view(), name="api-webhooks"),
     path("webhooks/<uuid:webhook_id>/", webhooks.WebhookDetail.as_view(), name="api-webhook"),
     path("webhooks/<uuid:webhook_id>/secret/", webhooks.WebhookSecret.as_view(), name="api-webhook-secret"),
@@ -164,8 +162,8 @@ urlpatterns = [
     path(
         "label-cases/<uuid:item_id>/decision/", queues.CaseDecision.as_view(), name="api-label-case-decision"
     ),
-    path("label-cases/<uuid:item_id>/preview/", queues.CasePreview.as_view(), name="api-label-case-preview"),
-    path("label-cases/<uuid:item_id>/display/", queues.CaseDisplay.as_view(), name="api-label-case-display"),
+    path("label-cases/<uuid:item_id>/preview/", media.CasePreview.as_view(), name="api-label-case-preview"),
+    path("label-cases/<uuid:item_id>/display/", media.CaseDisplay.as_view(), name="api-label-case-display"),
     path("manifests/", labels.ManifestCollection.as_view(), name="api-manifests"),
     path("manifests/<uuid:manifest_id>/", labels.ManifestDetail.as_view(), name="api-manifest"),
     path(
@@ -173,5 +171,6 @@ urlpatterns = [
         labels.ManifestImage.as_view(),
         name="api-manifest-images",
     ),
-    path("phantoms/", docs.Phantoms.as_view(), name="api-phantoms"),
+    path("phantoms/", service.Phantoms.as_view(), name="api-phantoms"),
+    re_path(r".*[^/]$", service.MissingSlash.as_view(), name="api-missing-slash"),
 ]

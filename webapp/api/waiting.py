@@ -1,4 +1,4 @@
-"""Long polling: an answer that is still to come is waited for, in bounded time, by a few threads at once."""
+"""Long polling: wait for a pending result, in bounded time, in a few threads at once."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from webapp.analysis.state import states_of_uploads
 from webapp.core.errors import CodedError
 from webapp.scans.models import Upload
 
-LONGEST, FIRST_LOOK, SLOWEST_LOOK, GROWTH = 30, 0.2, 1.0, 1.4
-# Of a process' eight threads; who finds all of these taken is answered at once and asks again.
+LONGEST, FIRST_PAUSE, LONGEST_PAUSE, GROWTH = 30, 0.2, 1.0, 1.4
+# Of a process' eight threads; when all of these are taken the response comes at once.
 _places = threading.BoundedSemaphore(3)
 
 
@@ -19,19 +19,19 @@ def seconds_to_wait(text: str | None) -> int:
     """`?wait=`: 0 to 30 seconds; raises CodedError `invalid`."""
     text = text or "0"
     if not (text.isascii() and text.isdecimal() and len(text) <= 2 and int(text) <= LONGEST):
-        raise CodedError("invalid", fields={"wait": [f"A whole number from 0 to {LONGEST} is needed."]})
+        raise CodedError("invalid", fields={"wait": [f"Must be an integer from 0 to {LONGEST}."]})
     return int(text)
 
 
 def wait_until_finished(upload_id: UUID, seconds: int) -> None:
-    """Until nothing more becomes of the upload by itself, or the time is over, at few queries a look."""
+    """Wait until the upload is finished, or the time is over; a few queries per poll."""
     if not seconds or not _places.acquire(blocking=False):
         return
     try:
-        end, pause = time.monotonic() + seconds, FIRST_LOOK
+        end, pause = time.monotonic() + seconds, FIRST_PAUSE
         while is_under_way(upload_id) and (left := end - time.monotonic()) > 0:
             time.sleep(min(pause, left))
-            pause = min(pause * GROWTH, SLOWEST_LOOK)
+            pause = min(pause * GROWTH, LONGEST_PAUSE)
     finally:
         _places.release()
 

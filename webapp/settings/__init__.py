@@ -235,7 +235,7 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_SCHEMA_CLASS": "webapp.api.schema.HouseSchema",
+    "DEFAULT_SCHEMA_CLASS": "webapp.api.schema.OperationSchema",
     "URL_FORMAT_OVERRIDE": None,
     "EXCEPTION_HANDLER": "webapp.core.http.problem_details.exception_handler",
     "DEFAULT_VERSIONING_CLASS": None,
@@ -249,6 +249,8 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["rest_framework.permissions.IsAuthenticated"],
     "COMPONENT_SPLIT_REQUEST": True,
+    "COMPONENT_SPLIT_PATCH": False,
+    "SERVERS": [{"url": "/"}],
     "ENUM_NAME_OVERRIDES": {
         "ScanStatus": "webapp.analysis.state.ScanStatus",
         "AnalysisState": "webapp.api.serializers.scans.ANALYSIS_STATES",
@@ -258,7 +260,7 @@ SPECTACULAR_SETTINGS = {
         "RunState": "webapp.training.models.RunStatus",
         "ComparisonState": "webapp.registry.models.ComparisonStatus",
         "DeliveryState": "webapp.webhooks.models.DeliveryStatus",
-        "Stated": "webapp.labels.models.Stated",
+        "Assessment": "webapp.labels.models.Assessment",
         "LabelSource": "webapp.labels.models.LabelSource",
         "LabelOrder": "webapp.labels.models.QueueOrder",
         "CaseState": "webapp.labels.models.ItemStatus",
@@ -267,13 +269,13 @@ SPECTACULAR_SETTINGS = {
         "AlarmState": "webapp.monitoring.models.AlarmStatus",
         "AlarmAction": "webapp.monitoring.models.AlarmAction",
         "AlarmEnd": "webapp.api.serializers.monitoring.ENDS",
-        "Watched": "webapp.api.serializers.monitoring.KINDS",
+        "Signal": "webapp.api.serializers.monitoring.KINDS",
     },
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "TAGS": [],
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
-        "webapp.api.glossary.explain",
+        "webapp.api.schema.complete",
     ],
 }
 HILUM_API_RATE = env("HILUM_API_RATE")

@@ -30,11 +30,11 @@ def test_what_failed_is_tried_again(client, site):
 def test_a_scan_is_moved_by_key_or_by_identifier(admin, site):
     scan, other = ScanFactory(site=site), PatientFactory(site=site, patient_id="P-9")
     where = f"{V1}/scans/{scan.pk}/move/"
-    by_key = admin.post(where, {"patient": str(other.pk), "reason": "wrong label"}, "json")
-    assert (by_key.status_code, by_key.json()["patient"]) == (200, str(other.pk))
+    by_key = admin.post(where, {"patient_uuid": str(other.pk), "reason": "wrong label"}, "json")
+    assert (by_key.status_code, by_key.json()["patient_uuid"]) == (200, str(other.pk))
     unknown = admin.post(where, {"patient_id": "P-10", "reason": "again"}, "json")
     assert (unknown.status_code, unknown.json()["code"]) == (400, "claim_invalid")
-    made = admin.post(where, {"patient_id": "P-10", "new": True, "reason": "again"}, "json")
+    made = admin.post(where, {"patient_id": "P-10", "create": True, "reason": "again"}, "json")
     assert made.json()["patient_id"] == "P-10"
     assert [move.reason for move in ScanMove.objects.all()] == ["again", "wrong label"]
     told = admin.get(f"{V1}/patients/{other.pk}/").json()
@@ -45,11 +45,11 @@ def test_a_scan_is_moved_by_key_or_by_identifier(admin, site):
     "body",
     [
         {"reason": "x"},
-        {"patient_id": "P", "patient": "6f1f64f0-3d0a-4f8e-9d58-0a6a54a5b0d1", "reason": "x"},
+        {"patient_id": "P", "patient_uuid": "6f1f64f0-3d0a-4f8e-9d58-0a6a54a5b0d1", "reason": "x"},
         {"patient_id": "P"},
         {"patient_id": 7, "reason": "x"},
-        {"patient_id": "P", "reason": "x", "new": "yes"},
-        {"patient": 7, "reason": "x"},
+        {"patient_id": "P", "reason": "x", "create": "yes"},
+        {"patient_uuid": 7, "reason": "x"},
         {"patient_id": "P\u0000", "reason": "x"},
         {"patient_id": "P", "reason": "  "},
     ],
@@ -63,7 +63,7 @@ def test_a_move_that_is_not_clear_is_refused(admin, site, body):
 
 def test_a_scan_is_not_moved_to_another_sites_patient(admin, site, other_site):
     theirs = PatientFactory(site=other_site)
-    body = {"patient": str(theirs.pk), "reason": "x"}
+    body = {"patient_uuid": str(theirs.pk), "reason": "x"}
     answer = admin.post(f"{V1}/scans/{ScanFactory(site=site).pk}/move/", body, "json")
     assert answer.status_code == 404
 
@@ -72,19 +72,19 @@ def test_two_patients_are_merged_and_parted(admin, site):
     one, other = PatientFactory(site=site, name="DOE^Jane"), PatientFactory(site=site, name="DOE^J")
     scan = ScanFactory(site=site, patient=other)
     merged = admin.post(
-        f"{V1}/patients/{one.pk}/merge/", {"source": str(other.pk), "reason": "same card"}, "json"
+        f"{V1}/patients/{one.pk}/merge/", {"source_uuid": str(other.pk), "reason": "same card"}, "json"
     )
     assert merged.status_code == 201
     told = admin.get(f"{V1}/patients/{one.pk}/").json()
     assert (told["scans"], [merge["reason"] for merge in told["merges"]]) == (1, ["same card"])
     assert admin.get(f"{V1}/patients/{other.pk}/").json()["merged_into"] == str(one.pk)
     history = admin.get(f"{V1}/patients/{other.pk}/history/").json()
-    assert history["patient"] == str(one.pk)
+    assert history["patient_uuid"] == str(one.pk)
     assert [entry["scan"]["id"] for entry in history["entries"]] == [str(scan.pk)]
     assert [said["value"] for said in history["disagreements"]["name"]] == ["DOE^Jane", "DOE^J"]
-    where = f"{V1}/merges/{merged.json()['id']}/part/"
+    where = f"{V1}/merges/{merged.json()['id']}/undo/"
     parted = admin.post(where, {"reason": "two persons"}, "json").json()
-    assert (parted["parted_reason"], bool(parted["parted_at"])) == ("two persons", True)
+    assert (parted["unmerged_reason"], bool(parted["unmerged_at"])) == ("two persons", True)
     assert admin.get(f"{V1}/patients/{other.pk}/").json()["scans"] == 1
 
 
@@ -92,7 +92,7 @@ def test_a_merge_on_the_condition_of_a_state_is_refused_in_another(admin, site):
     one, other = PatientFactory(site=site), PatientFactory(site=site)
     seen = admin.get(f"{V1}/patients/{one.pk}/")["ETag"]
     Patient.objects.filter(pk=one.pk).update(sex="F")
-    body = {"source": str(other.pk), "reason": "x"}
+    body = {"source_uuid": str(other.pk), "reason": "x"}
     answer = admin.post(f"{V1}/patients/{one.pk}/merge/", body, "json", headers={"if-match": seen})
     assert answer.json()["code"] == "precondition_failed"
 
@@ -101,13 +101,13 @@ def test_patients_are_searched_for_in_the_body_page_by_page(client, site, other_
     found = [PatientFactory(site=site, name=f"DOE^{n}") for n in range(3)]
     PatientFactory(site=site, name="ROE^Jane")
     PatientFactory(site=other_site, name="DOE^Theirs")
-    first = client.post(f"{V1}/patients/search/", {"q": "doe", "limit": 2}, "json").json()
-    rest = client.post(
-        f"{V1}/patients/search/", {"q": "doe", "limit": 2, "cursor": first["next"]}, "json"
-    ).json()
+    first = client.post(f"{V1}/patients/search/?limit=2", {"q": "doe"}, "json").json()
+    rest = client.post(first["next"], {"q": "doe"}, "json").json()
     assert {row["id"] for row in first["results"] + rest["results"]} == {str(one.pk) for one in found}
     assert (len(rest["results"]), rest["next"]) == (1, None)
-    answer = client.post(f"{V1}/patients/search/", {"q": "doe", "cursor": "x"}, "json")
+    assert client.post(rest["previous"], {"q": "doe"}, "json").json()["results"] == first["results"]
+    assert (first["count"], rest["count"]) == (3, 3)
+    answer = client.post(f"{V1}/patients/search/?cursor=x", {"q": "doe"}, "json")
     assert answer.json()["code"] == "cursor_invalid"
 
 
@@ -122,7 +122,7 @@ def test_studies_are_searched_for_by_patient(client, case):
 
 
 def test_whom_identifiers_name_is_told_before_a_file_is_sent(client, site, case):
-    body = {"identifiers": ["P-42", "P-43"]}
+    body = {"patient_ids": ["P-42", "P-43"]}
     told = client.post(f"{V1}/patients/lookup/", body, "json").json()["results"]
     assert list(told) == ["P-42"]
     assert told["P-42"]["id"] == str(case.patient.pk)

@@ -90,7 +90,7 @@ def test_an_archive_is_done_when_each_of_its_members_is(client, archive, member,
 def test_a_long_archive_is_told_in_pages_of_a_fixed_number_of_queries(
     client, archive, member, analysed, monkeypatch, django_assert_max_num_queries
 ):
-    monkeypatch.setattr("webapp.api.archives.MOST_MEMBERS", 4)
+    monkeypatch.setattr("webapp.api.serializers.scan_record.MEMBERS_AT_ONCE", 4)
     for n in range(6):
         member(f"{n}.png", analysed(status="done", probabilities={"normal": 0.9}))
     with django_assert_max_num_queries(11):
@@ -136,7 +136,7 @@ def small(monkeypatch, settings):
     """Images up to 1,000 bytes, archives up to 3,000."""
     settings.HILUM_MAX_ARCHIVE_BYTES = 3000
     monkeypatch.setattr("webapp.scans.uploads.files.most_bytes.__kwdefaults__", {"max_bytes": 1000})
-    monkeypatch.setattr("webapp.api.intake.MULTIPART_ALLOWANCE", 1000)
+    monkeypatch.setattr("webapp.api.request_bodies.MULTIPART_ALLOWANCE", 1000)
     settings.FILE_UPLOAD_MAX_MEMORY_SIZE = 0
 
 

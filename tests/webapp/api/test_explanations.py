@@ -34,7 +34,7 @@ def test_what_was_asked_for_is_listed_without_the_maps(client, case, django_asse
     for method in ("hirescam", "eigencam", "scorecam"):
         Explanation.objects.create(analysis=case.analysis, method=method, status="done", cam=cam().as_dict())
     with django_assert_max_num_queries(8):
-        told = client.get(where(case)).json()
+        told = client.get(where(case)).json()["results"]
     assert [(one["method"], one["status"], one["reason"]) for one in told] == [
         ("layercam", "failed", "explainer_too_slow"),
         ("hirescam", "done", None),

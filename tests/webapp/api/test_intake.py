@@ -177,10 +177,10 @@ def test_one_large_file_among_many_is_told_so(client, monkeypatch):
 
 
 def test_what_is_wrong_in_a_list_is_told_with_its_place(client):
-    answer = client.post("/api/v1/patients/lookup/", {"identifiers": ["P-1", " "]}, "json")
+    answer = client.post("/api/v1/patients/lookup/", {"patient_ids": ["P-1", " "]}, "json")
     assert (answer.status_code, answer.json()["errors"]) == (
         400,
-        {"identifiers": ["1: This field may not be blank."]},
+        {"patient_ids": ["1: This field may not be blank."]},
     )
 
 

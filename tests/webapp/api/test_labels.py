@@ -66,7 +66,7 @@ def test_a_queue_is_made_and_told_with_its_progress(admin, one, queue, scan):
 
 def test_a_case_is_labelled_blind_and_only_then_answered(one, queue, scan):
     case = handed(one, queue)
-    assert (case["scan"], case["answer"], case["label"]) == (None, None, None)
+    assert (case["scan"], case["result"], case["label"]) == (None, None, None)
     assert str(scan.pk) not in str(case)
     where = f"{V1}/label-cases/{case['id']}/"
     assert one.get(where).json() == case
@@ -74,7 +74,7 @@ def test_a_case_is_labelled_blind_and_only_then_answered(one, queue, scan):
     assert told.status_code == 201
     told = told.json()
     assert (told["scan"], told["label"]["blind"]) == (str(scan.pk), True)
-    assert told["answer"]["probabilities"]["pneumonia"] == 0.8123
+    assert told["result"]["probabilities"]["pneumonia"] == 0.8123
     assert one.post(f"{where}label/", SICK, "json").json()["label"] == told["label"], (
         "a lost answer is told again"
     )
@@ -93,7 +93,7 @@ def test_a_case_is_labelled_blind_and_only_then_answered(one, queue, scan):
 def test_a_withheld_answer_is_not_told(one, queue, scan):
     scan.analyses.update(withheld=True, abstention="lateral_view")
     case = handed(one, queue)
-    answer = one.post(f"{V1}/label-cases/{case['id']}/label/", SICK, "json").json()["answer"]
+    answer = one.post(f"{V1}/label-cases/{case['id']}/label/", SICK, "json").json()["result"]
     assert (answer["abstention"], answer["probabilities"]) == ("lateral_view", None)
 
 
@@ -125,7 +125,7 @@ def test_readers_who_differ_are_told_side_by_side_and_decided_over(one, two, adm
         reader.post(f"{V1}/label-cases/{handed(reader, queue)['id']}/label/", said, "json")
     where = f"{V1}/label-queues/{queue['id']}"
     (item,) = admin.get(f"{where}/disputed/").json()["results"]
-    agreement = {row["finding"]: row for row in admin.get(f"{where}/agreement/").json()}
+    agreement = {row["finding"]: row for row in admin.get(f"{where}/agreement/").json()["results"]}
     assert agreement["pneumonia"]["overall"]["images"] == 1
     assert len(agreement["pneumonia"]["pairs"][0]["readers"]) == 2
     decision = f"{V1}/label-cases/{item['id']}/decision/"
@@ -135,7 +135,7 @@ def test_readers_who_differ_are_told_side_by_side_and_decided_over(one, two, adm
     decided = admin.post(decision, SICK | {"reason": "CT"}, "json")
     assert (decided.status_code, decided.json()["status"]) == (201, "settled")
     assert decided.json()["decision"]["reason"] == "CT"
-    assert admin.get(f"{V1}/scans/{scan.pk}/labels/").json()["reference"] == SICK["findings"]
+    assert admin.get(f"{V1}/scans/{scan.pk}/labels/").json()["ground_truth"] == SICK["findings"]
     assert len(admin.get(f"{V1}/labels/", {"source": "adjudication"}).json()["results"]) == 1
     assert admin.get(f"{where}/disputed/").json()["results"] == []
 

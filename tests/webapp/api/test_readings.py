@@ -18,14 +18,14 @@ def reader(client_of, owner, site):
 
 
 def test_a_reading_is_signed_told_and_corrected(reader, where, owner):
-    assert reader.get(where).json() == []
+    assert reader.get(where).json()["results"] == []
     signed = reader.post(where, {"findings": ["pneumonia"], "comment": "left base"}, "json")
     assert signed.status_code == 201
     first = signed.json()
     assert (first["signed_by"], first["findings"]) == (owner.get_username(), ["pneumonia"])
     assert first["evidence"][0]["probabilities"]["pneumonia"] == 0.82
     second = reader.post(where, {"findings": ["normal"], "after": first["id"]}, "json").json()
-    told = reader.get(where).json()
+    told = reader.get(where).json()["results"]
     assert [one["id"] for one in told] == [second["id"], first["id"]]
     assert (second["supersedes"], told[1]["superseded_by"]) == (first["id"], second["id"])
 
@@ -51,4 +51,4 @@ def test_many_readings_cost_no_more_queries_than_one(reader, where, django_asser
     for _ in range(4):
         after = reader.post(where, {"findings": ["normal"], "after": after}, "json").json()["id"]
     with django_assert_max_num_queries(12):
-        assert len(reader.get(where).json()) == 4
+        assert reader.get(where).json()["count"] == 4

@@ -58,7 +58,7 @@ PAGES = {
     "patient": [("GET", "api-patient", "scan.view"), ("GET", "api-patient-history", "scan.view")],
     "patient_merge": [("POST", "api-patients-search", "scan.view"), ("GET", "api-patient", "scan.view")],
     "patient_merge_confirm": [("POST", "api-patient-merge", "patient.merge")],
-    "patient_part": [("POST", "api-merge-part", "patient.merge")],
+    "patient_part": [("POST", "api-merge-undo", "patient.merge")],
     "labels": [("GET", "api-label-queues", "scan.label")],
     "label_new": [("POST", "api-label-queues", "label.manage")],
     "label_queue": [
@@ -125,12 +125,13 @@ BEYOND = [
     ("GET", "api-model-monitoring", "model.view"),
     ("GET", "api-sites", None),
     ("GET", "api-scans", "scan.view"),
+    ("GET", "api-scan-file", "scan.view"),
     ("GET", "api-upload", "scan.upload"),
     ("GET", "api-patients", "scan.view"),
     ("GET", "api-analyses", "scan.view"),
     ("GET", "api-analysis-cam", "scan.view"),
     ("GET", "api-analysis-explanations", "scan.view"),
-    ("GET", "api-model-standing", "model.view"),
+    ("GET", "api-model-gate", "model.view"),
     ("GET", "api-model-shadow", "model.view"),
     ("GET", "api-comparisons", "model.view"),
     ("GET", "api-comparison", "model.view"),
@@ -151,7 +152,7 @@ BEYOND = [
     ("POST", "api-webhook-delivery-again", "webhook.manage"),
 ]
 ROUTES = sorted({*(route for routes in PAGES.values() for route in routes), *BEYOND}, key=str)
-OPEN = {"api-schema", "api-docs"}
+OPEN = {"api-schema", "api-docs", "api-missing-slash"}
 OBJECTS = {
     "api-scan": "scan",
     "api-upload": "upload",
@@ -173,11 +174,11 @@ OBJECTS = {
 BODIES = {
     "api-studies-search": {"q": "x"},
     "api-patients-search": {"q": "x"},
-    "api-patients-lookup": {"identifiers": ["x"]},
+    "api-patients-lookup": {"patient_ids": ["x"]},
     "api-upload-states": {"ids": ["6f1f64f0-3d0a-4f8e-9d58-0a6a54a5b0d1"]},
-    "api-scan-move": {"patient_id": "new", "new": True, "reason": "because"},
+    "api-scan-move": {"patient_id": "new", "create": True, "reason": "because"},
     "api-study-readings": {"findings": ["normal"]},
-    "api-merge-part": {"reason": "because"},
+    "api-merge-undo": {"reason": "because"},
     "api-model-promote": {"reason": "because"},
     "api-analysis-explanations": {"method": "hirescam"},
     "api-alarm-close": {"outcome": "passed", "comment": "because"},
@@ -187,6 +188,7 @@ BODIES = {
     "api-model-shadow": {"on": True},
     "api-promotion-policies": {"rules": {}, "reason": "because"},
     "api-snapshots": {"slot": "cxr"},
+    "api-patient-merge": {"source_uuid": str(uuid4()), "reason": "x"},
 }
 
 
@@ -212,14 +214,12 @@ def address(name: str, case) -> str:
 def ask(client, method: str, name: str, case):
     if method in ("GET", "DELETE"):
         return getattr(client, method.lower())(address(name, case))
-    return getattr(client, method.lower())(
-        address(name, case), BODIES.get(name, {"source": str(uuid4()), "reason": "x"}), "json"
-    )
+    return getattr(client, method.lower())(address(name, case), BODIES.get(name, {}), "json")
 
 
 # Not JSON, or of nobody in particular.
 FILES = {
-    *("api-phantoms", "api-scan-preview", "api-scan-display", "api-analysis-overlay"),
+    *("api-phantoms", "api-scan-file", "api-scan-preview", "api-scan-display", "api-analysis-overlay"),
     *("api-label-case-preview", "api-label-case-display"),
     *(
         "api-model-artifact",
@@ -304,7 +304,7 @@ def test_owner_and_teammate_read_the_same_and_a_stranger_nothing_of_it(
     marks = [str(one.pk) for one in vars(case).values()]
     told = any(mark in mine.content.decode() for mark in marks)
     untold = {"api-promotions", "api-study-readings", "api-analysis-cam", "api-training-run-log"}
-    untold |= {"api-model-card", "api-model-shadow", "api-model-standing"}
+    untold |= {"api-model-card", "api-model-shadow", "api-model-gate"}
     assert told or name in untold | {"api-model-monitoring", "api-monitoring"}
     stranger = client_of(person("eve", role="clinician", site=other_site), other_site, granted)
     theirs = ask(stranger, method, name, case).content.decode()

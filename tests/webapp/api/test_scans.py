@@ -13,7 +13,8 @@ from tests.factories import AnalysisFactory, ScanFactory, UploadFactory, cam, pr
 from tests.webapp.api.conftest import SCOPES
 from webapp.accounts.services import token_create, token_revoke
 from webapp.analysis.services import analyses_claim, analysis_done
-from webapp.api.serializers.scans import scan_answer
+from webapp.api.serializers.scan_record import ScanRecord
+from webapp.api.serializers.scans import ScanSerializer
 from webapp.scans.models import Upload
 
 URL = "/api/v1/scans/"
@@ -143,9 +144,13 @@ def test_who_may_upload_but_not_read_is_told_of_no_patient_and_no_result(client,
     AnalysisFactory(scan=scan, status="done", finding="pneumonia", probabilities={"pneumonia": 0.9})
     told = client_of(teammate, site, ("scan.upload",)).post(URL, {"file": image()}).json()
     assert (told["id"], told["status"], told["analyses"]) == (str(scan.pk), "done", [])
-    assert [told[name] for name in ("patient_id", "patient", "study")] == [None] * 3
+    assert [told[name] for name in ("patient_id", "patient_uuid", "study_uuid")] == [None] * 3
     told = client.post(URL, {"file": image()}).json()
-    assert (told["patient_id"], told["patient"], len(told["analyses"])) == ("P-7", str(scan.patient.pk), 1)
+    assert (told["patient_id"], told["patient_uuid"], len(told["analyses"])) == (
+        "P-7",
+        str(scan.patient.pk),
+        1,
+    )
 
 
 def test_a_scope_does_not_widen_the_role(client_of, person, site):
@@ -236,6 +241,6 @@ def test_status_and_analyses_are_of_one_moment(case):
     queued = list(case.scan.analyses.all())
     for analysis in queued:
         analysis.status = "running"
-    told = scan_answer(case.scan, queued)
+    told = ScanSerializer(ScanRecord(case.scan, queued)).data
     assert (told["status"], told["analyses"][0]["status"]) == ("analysing", "running")
-    assert scan_answer(case.scan, list(case.scan.analyses.all()))["status"] == "done"
+    assert ScanSerializer(ScanRecord.of(case.scan)).data["status"] == "done"

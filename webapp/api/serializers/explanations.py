@@ -1,49 +1,41 @@
-"""What the API says of maps by other explainers, and takes to have one made."""
+"""Activation maps by other explanation methods."""
 
 from __future__ import annotations
 
-from typing import Any
+from rest_framework.serializers import (
+    BooleanField,
+    ChoiceField,
+    FloatField,
+    Serializer,
+    SerializerMethodField,
+)
 
-from rest_framework import serializers
-
-from classifier.contract import DISCLAIMER, RELATIVE
+from classifier.contract import RELATIVE
 from webapp.analysis.models import Explanation
-from webapp.api.serializers.scans import CamSerializer
+from webapp.api.fields import CreatedAtField, TextOrNullField, UUIDField
+from webapp.api.serializers.base import RequestSerializer
+from webapp.api.serializers.scans import CamSerializer, DisclaimerField
 
 STATES = ["queued", "running", "failed", "done"]
 
 
-class ExplanationRequestSerializer(serializers.Serializer):
-    method = serializers.ChoiceField(choices=list(RELATIVE))
+class ExplanationCreateSerializer(RequestSerializer):
+    method = ChoiceField(list(RELATIVE), help_text="explanation method")
 
 
-class ExplanationSerializer(serializers.Serializer):
-    """Maps of all findings by one method. `relative`: each only knows its own maximum, which is 1 here."""
+class ExplanationSerializer(Serializer):
+    """Maps of all findings by one method, each relative to its own maximum, which is 1 here."""
 
-    analysis = serializers.UUIDField()
-    method = serializers.ChoiceField(choices=list(RELATIVE))
-    status = serializers.ChoiceField(choices=STATES)
-    reason = serializers.CharField(allow_null=True, help_text="why it failed")
-    relative = serializers.BooleanField()
-    withheld = serializers.BooleanField(help_text="whether the model gave no answer on the image")
-    cam = CamSerializer(allow_null=True)
-    seconds = serializers.FloatField(allow_null=True)
-    created_at = serializers.DateTimeField()
-    disclaimer = serializers.CharField()
+    analysis = UUIDField(source="analysis_id", help_text="ID of the analysis that is explained")
+    method = ChoiceField(list(RELATIVE), help_text="explanation method")
+    status = ChoiceField(STATES, help_text="processing status")
+    reason = TextOrNullField(source="error_code", help_text="code of the failure; null if none")
+    relative = SerializerMethodField(help_text="always true: such maps show where, never how strongly")
+    withheld = BooleanField(source="analysis.withheld", help_text="whether the model abstained on this image")
+    cam = CamSerializer(allow_null=True, help_text="the maps; null in lists and until they are done")
+    seconds = FloatField(allow_null=True, help_text="computing time; null until done")
+    created_at = CreatedAtField(help_text="when it was requested")
+    disclaimer = DisclaimerField()
 
-
-def explanation_answer(explanation: Explanation, *, maps: bool = True) -> dict[str, Any]:
-    """An explanation as the API tells it; without `maps`, `cam` is null."""
-    answer = {
-        "analysis": explanation.analysis_id,
-        "method": explanation.method,
-        "status": explanation.status,
-        "reason": explanation.error_code or None,
-        "relative": True,
-        "withheld": explanation.analysis.withheld,
-        "cam": explanation.cam if maps else None,
-        "seconds": explanation.seconds,
-        "created_at": explanation.created_at,
-        "disclaimer": DISCLAIMER,
-    }
-    return ExplanationSerializer(answer).data
+    def get_relative(self, explanation: Explanation) -> bool:
+        return True

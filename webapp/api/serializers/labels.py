@@ -1,382 +1,215 @@
-"""Labels, queues, cases and manifests as the API tells and takes them."""
+"""Labels, their import, and imported labelled data (manifests)."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from drf_spectacular.utils import extend_schema_field
-from rest_framework import serializers
-
-from classifier.contract import Slot
-from webapp.api.fields import Bytes, FormTruth, Key, Moment, Text, Truth, Whole
-from webapp.labels.agreement import Kappa
-from webapp.labels.annotation import MAX_LABEL_FINDINGS, MAX_REGIONS, LabelContent
-from webapp.labels.import_export import ImportReport
-from webapp.labels.models import (
-    MAX_COMMENT_LENGTH,
-    MAX_READERS,
-    Assessment,
-    ItemStatus,
-    Label,
-    LabelQueue,
-    LabelSource,
-    Manifest,
-    QueueItem,
-    QueueOrder,
+from rest_framework.serializers import (
+    BooleanField,
+    CharField,
+    ChoiceField,
+    DateField,
+    DictField,
+    FloatField,
+    IntegerField,
+    ListField,
+    Serializer,
+    SerializerMethodField,
 )
-from webapp.labels.queue_progress import Agreement, ReaderProgress
-from webapp.labels.queues import FINDING, MAX_FINDINGS, MAX_SCANS
 
-SLOTS = [(slot.value, slot.value) for slot in Slot]
-SCANS_NAMED = 1000
+from webapp.api.fields import (
+    CreatedAtField,
+    FormBooleanField,
+    IdField,
+    StrictBooleanField,
+    StrictCharField,
+    StrictIntegerField,
+    TextOrNullField,
+    UploadedFileField,
+    UUIDField,
+)
+from webapp.api.serializers.base import RequestSerializer
+from webapp.labels.annotation import MAX_LABEL_FINDINGS, MAX_REGIONS, LabelContent
+from webapp.labels.models import MAX_COMMENT_LENGTH, Assessment, LabelSource, Manifest
 
-
-class RegionSerializer(serializers.Serializer):
-    """A box in pixels of the original image, from its upper left corner."""
-
-    finding = Text(max_length=64)
-    x = serializers.FloatField(min_value=0)
-    y = serializers.FloatField(min_value=0)
-    width = serializers.FloatField(min_value=1)
-    height = serializers.FloatField(min_value=1)
-
-
-class Words(serializers.DictField):
-    """Findings and what is said of each."""
-
-    child = serializers.ChoiceField(choices=Assessment.choices)
+OPEN_LINES = 1000
 
 
-class LabelSerializer(serializers.Serializer):
-    """One reader's word on one scan; never changed, a later one may supersede it."""
+class RegionSerializer(RequestSerializer):
+    """A box in pixels of the original image."""
 
-    id = serializers.UUIDField()
-    scan = serializers.UUIDField()
-    reader = serializers.UUIDField(help_text="who gave it, or brought it in")
-    signed_as = serializers.CharField()
-    source = serializers.ChoiceField(choices=LabelSource.choices)
-    queue = serializers.UUIDField(allow_null=True)
-    findings = Words()
-    confidence = serializers.IntegerField(allow_null=True, help_text="1 low, 2 medium, 3 high")
-    regions = RegionSerializer(many=True)
-    comment = serializers.CharField()
-    indeterminate = serializers.BooleanField()
-    unusable = serializers.BooleanField()
-    blind = serializers.BooleanField(help_text="given before the model's answer was shown")
-    reason = serializers.CharField(help_text="why an adjudication decided so; else empty")
-    created_at = serializers.DateTimeField()
-    supersedes = serializers.UUIDField(allow_null=True)
-    superseded_by = serializers.UUIDField(allow_null=True)
+    finding = StrictCharField(max_length=64, help_text="a finding that is present or uncertain in the label")
+    x = FloatField(min_value=0, help_text="left edge")
+    y = FloatField(min_value=0, help_text="upper edge")
+    width = FloatField(min_value=1, help_text="width")
+    height = FloatField(min_value=1, help_text="height")
 
 
-def label_answer(label: Label) -> dict[str, Any]:
-    later = getattr(label, "superseded_by", None)
-    same = ("findings", "confidence", "regions", "comment", "indeterminate", "unusable", "blind", "reason")
-    return {
-        "id": label.pk,
-        "scan": label.scan_id,
-        "reader": label.reader_id,
-        "signed_as": label.signed_as,
-        "source": label.source,
-        "queue": label.queue_id,
-        **{name: getattr(label, name) for name in same},
-        "created_at": label.created_at,
-        "supersedes": label.supersedes_id,
-        "superseded_by": later.pk if later else None,
-    }
+class FindingAssessmentsField(DictField):
+    child = ChoiceField(choices=Assessment.choices)
 
 
-class SaySerializer(serializers.Serializer):
-    """What a label states. `after` names the own label that this supersedes; without one it is left out."""
+class LabelSerializer(Serializer):
+    """One reader's label of one scan; never changed, a later one may supersede it."""
 
-    findings = Words(help_text=f"what is said of each finding, at most {MAX_LABEL_FINDINGS}")
-    confidence = Whole(required=False, allow_null=True, min_value=1, max_value=3, default=None)
-    regions = RegionSerializer(many=True, required=False, default=list, max_length=MAX_REGIONS)
-    comment = Text(max_length=MAX_COMMENT_LENGTH, allow_blank=True, default="")
-    indeterminate = Truth(default=False)
-    unusable = Truth(default=False)
-    after = Key(required=False, allow_null=True, default=None)
+    id = IdField()
+    scan = UUIDField(source="scan_id", help_text="ID of the scan")
+    reader = UUIDField(source="reader_id", help_text="ID of the user who gave or imported it")
+    signed_as = CharField(help_text="the reader's name at the time; of an import, as the file states it")
+    source = ChoiceField(LabelSource.choices, help_text="how the label was made")
+    queue = UUIDField(source="queue_id", allow_null=True, help_text="ID of the label queue; null if none")
+    findings = FindingAssessmentsField(
+        help_text="statement by finding; the reader was not asked about others"
+    )
+    confidence = IntegerField(allow_null=True, help_text="1 low, 2 medium, 3 high; null if not stated")
+    regions = RegionSerializer(many=True, help_text="boxes around findings")
+    comment = CharField(help_text="free text; may be empty")
+    indeterminate = BooleanField(help_text="indeterminate: every finding counts as uncertain")
+    unusable = BooleanField(help_text="unusable image: every finding counts as uncertain")
+    blind = BooleanField(help_text="given before the model's result was shown")
+    reason = CharField(help_text="reason of an adjudication; else empty")
+    created_at = CreatedAtField(help_text="when it was given or imported")
+    supersedes = UUIDField(source="supersedes_id", allow_null=True, help_text="ID of the label it replaces")
+    superseded_by = UUIDField(
+        source="superseded_by.pk",
+        allow_null=True,
+        help_text="ID of the label that replaced it; null if current",
+    )
 
 
-class LabelCreateSerializer(SaySerializer):
-    """A label outside of any queue; `blind`: the caller's word that no answer was seen before."""
+class LabelStatementSerializer(RequestSerializer):
+    """What a label states."""
 
-    scan = Key()
-    blind = Truth(default=False)
+    findings = FindingAssessmentsField(help_text=f"statement by finding, at most {MAX_LABEL_FINDINGS}")
+    confidence = StrictIntegerField(
+        required=False,
+        allow_null=True,
+        min_value=1,
+        max_value=3,
+        default=None,
+        help_text="1 low, 2 medium, 3 high; null if not stated",
+    )
+    regions = RegionSerializer(
+        many=True, required=False, default=list, max_length=MAX_REGIONS, help_text="boxes around findings"
+    )
+    comment = StrictCharField(
+        max_length=MAX_COMMENT_LENGTH, allow_blank=True, default="", help_text="free text"
+    )
+    indeterminate = StrictBooleanField(
+        default=False, help_text="indeterminate: every finding counts as uncertain"
+    )
+    unusable = StrictBooleanField(
+        default=False, help_text="unusable image: every finding counts as uncertain"
+    )
+    after = UUIDField(
+        required=False,
+        allow_null=True,
+        default=None,
+        help_text="ID of the current label (or decision) that this one supersedes; null if there is none",
+    )
 
 
-class DecideSerializer(SaySerializer):
-    reason = Text(max_length=500)
+class LabelCreateSerializer(LabelStatementSerializer):
+    scan = UUIDField(help_text="ID of the scan")
+    blind = StrictBooleanField(
+        default=False, help_text="whether the reader had seen no result; void after a signed reading"
+    )
 
 
-def said_of(fields: dict[str, Any]) -> LabelContent:
+class DecisionCreateSerializer(LabelStatementSerializer):
+    reason = StrictCharField(max_length=500, help_text="why; kept with the decision")
+
+
+def statement_of(fields: dict[str, Any]) -> LabelContent:
     names = ("findings", "confidence", "regions", "comment", "indeterminate", "unusable")
     return LabelContent(**{name: fields[name] for name in names})
 
 
-class ScanLabelsSerializer(serializers.Serializer):
-    """`reference`: what is taken for true of each finding, null where that is unknown.
+class ScanLabelsSerializer(Serializer):
+    """The labels of one scan, newest first, with the ground truth that follows from them."""
 
-    The whole is null as long as a queue may still ask the caller for this scan.
-    """
-
-    reference = serializers.DictField(
-        child=serializers.ChoiceField(choices=["present", "absent"], allow_null=True), allow_null=True
+    ground_truth = DictField(
+        child=ChoiceField(["present", "absent"], allow_null=True),
+        allow_null=True,
+        help_text="by finding, null where unknown; null as a whole while a queue may still ask the caller",
     )
-    results = LabelSerializer(many=True)
+    next = CharField(allow_null=True, help_text="always null: there is one page")
+    previous = CharField(allow_null=True, help_text="always null: there is one page")
+    count = IntegerField(help_text="number of labels that the caller may see")
+    results = LabelSerializer(many=True, help_text="the labels")
 
 
-class QueueSerializer(serializers.Serializer):
-    """`images` by how they stand; `left`: how many the caller could be asked now."""
-
-    id = serializers.UUIDField()
-    name = serializers.CharField()
-    findings = serializers.ListField(child=serializers.CharField())
-    order = serializers.ChoiceField(choices=QueueOrder.choices)
-    readers = serializers.IntegerField(help_text="how many people label each image")
-    contents = serializers.DictField(help_text="what was asked for when the images were chosen")
-    created_by = serializers.CharField()
-    created_at = serializers.DateTimeField()
-    closed_at = serializers.DateTimeField(allow_null=True)
-    images = serializers.DictField(child=serializers.IntegerField())
+class LabelImportSerializer(RequestSerializer):
+    file = UploadedFileField(help_text="CSV, UTF-8")
+    dry_run = FormBooleanField(default=False, help_text="only report what the import would do")
 
 
-def queue_answer(queue: LabelQueue) -> dict[str, Any]:
-    return {
-        "id": queue.pk,
-        "name": queue.name,
-        "findings": queue.findings,
-        "order": queue.order,
-        "readers": queue.readers,
-        "contents": queue.contents,
-        "created_by": queue.created_by.get_username(),
-        "created_at": queue.created_at,
-        "closed_at": queue.closed_at,
-        "images": {"all": queue.images, **{word: getattr(queue, word) for word in ItemStatus.values}},
-    }
-
-
-class ReaderProgressSerializer(serializers.Serializer):
-    reader = serializers.UUIDField()
-    name = serializers.CharField()
-    labelled = serializers.IntegerField()
-    changed = serializers.IntegerField(
-        help_text="how many of them they changed after the model's answer was shown"
+class ManifestImportSerializer(LabelImportSerializer):
+    name = StrictCharField(
+        max_length=100, required=False, default="", allow_blank=True, help_text="empty: the file's name"
     )
-    latest_at = serializers.DateTimeField()
+    day_zero = DateField(required=False, help_text="calendar date of day 0 of `offset_days`")
 
 
-class QueueProgressSerializer(QueueSerializer):
-    left = serializers.IntegerField(help_text="images that the caller could be asked now")
-    progress = ReaderProgressSerializer(many=True)
+class InvalidLineSerializer(Serializer):
+    line = IntegerField(help_text="line in the file; the header is line 1")
+    detail = CharField(help_text="what is wrong")
 
 
-def reader_answer(one: ReaderProgress) -> dict[str, Any]:
-    return {
-        "reader": one.reader.pk,
-        "name": one.reader.get_username(),
-        "labelled": one.labelled,
-        "changed": one.changed,
-        "latest_at": one.latest,
-    }
+class ImportReportSerializer(Serializer):
+    """What an import did or would do; with an invalid line nothing is imported."""
+
+    dry_run = SerializerMethodField(help_text="whether this is only a report: nothing was imported")
+    counts = DictField(child=IntegerField(), help_text="number of lines by outcome, such as `new` or `known`")
+    error_count = IntegerField(help_text="number of invalid lines")
+    lines = SerializerMethodField(help_text="the first 200 invalid lines")
+
+    def get_dry_run(self, report: Any) -> bool:
+        return self.context["dry_run"]
+
+    @extend_schema_field(InvalidLineSerializer(many=True))
+    def get_lines(self, report: Any) -> Any:
+        return [{"line": line, "detail": detail} for line, detail in report.errors]
 
 
-@extend_schema_field(
-    {
-        "type": "array",
-        "items": {"type": "string", "pattern": f"^{FINDING.pattern}$", "maxLength": 64},
-        "minItems": 1,
-        "maxItems": MAX_FINDINGS,
-        "uniqueItems": True,
-    }
-)
-class AskedFindings(serializers.ListField):
-    """Checked by `labels.queues`, which says what a finding looks like."""
+class ManifestSerializer(Serializer):
+    """Imported labelled data."""
 
-    child = Text(max_length=64)
-
-
-class QueueCreateSerializer(serializers.Serializer):
-    """`scans` names the images; without it they are chosen by the rest."""
-
-    name = Text(max_length=100)
-    findings = AskedFindings(min_length=1, max_length=MAX_FINDINGS)
-    order = serializers.ChoiceField(choices=QueueOrder.choices, default=QueueOrder.RANDOM.value)
-    readers = Whole(min_value=1, max_value=MAX_READERS, default=1)
-    at_most = Whole(min_value=1, max_value=MAX_SCANS, default=100)
-    slot = serializers.ChoiceField(choices=SLOTS, default=Slot.CXR.value)
-    unlabelled = Truth(default=True, help_text="only what nobody has labelled")
-    received_after = Moment(required=False, allow_null=True, default=None)
-    received_before = Moment(required=False, allow_null=True, default=None)
-    scans = serializers.ListField(
-        child=Key(), required=False, allow_null=True, default=None, min_length=1, max_length=SCANS_NAMED
+    id = IdField()
+    name = CharField(help_text="name; its labels are signed with it")
+    sha256 = CharField(help_text="SHA-256 of the file")
+    findings = ListField(child=CharField(), help_text="every finding that a line names")
+    created_at = CreatedAtField(help_text="when it was imported")
+    lines = SerializerMethodField(
+        help_text="by status: `waiting` (`missing`: without an image), `labelled`, `no_finding`, `failed`"
     )
 
-
-class KappaSerializer(serializers.Serializer):
-    """Null where everybody said the same of everything, or nothing is complete yet."""
-
-    kappa = serializers.FloatField(allow_null=True)
-    low = serializers.FloatField(
-        allow_null=True, help_text="lower end of the 95 % interval; null: no kappa, or too few images"
-    )
-    high = serializers.FloatField(allow_null=True)
-    observed = serializers.FloatField(
-        allow_null=True, help_text="share of the same answer, 0 to 1; null: nothing to compare"
-    )
-    images = serializers.IntegerField()
+    def get_lines(self, manifest: Manifest) -> dict[str, int]:
+        return self.context["progress"][manifest.pk]
 
 
-def kappa_answer(kappa: Kappa) -> dict[str, Any]:
-    return {
-        "kappa": kappa.value,
-        "low": kappa.low,
-        "high": kappa.high,
-        "observed": kappa.observed,
-        "images": kappa.images,
-    }
-
-
-class PairSerializer(KappaSerializer):
-    readers = serializers.ListField(child=serializers.UUIDField(), min_length=2, max_length=2)
-
-
-class AgreementSerializer(serializers.Serializer):
-    """`overall`: Cohen's kappa where two readers read everything, else Fleiss'; `pairs`: Cohen's."""
-
-    finding = serializers.CharField()
-    overall = KappaSerializer()
-    pairs = PairSerializer(many=True)
-
-
-def agreement_answer(one: Agreement) -> dict[str, Any]:
-    pairs = [kappa_answer(kappa) | {"readers": [a.pk, b.pk]} for a, b, kappa in one.pairs]
-    return {"finding": one.finding, "overall": kappa_answer(one.overall), "pairs": pairs}
-
-
-class ItemSerializer(serializers.Serializer):
-    """An image of a queue. It has an id of its own, so that it can be labelled without knowing the scan."""
-
-    id = serializers.UUIDField()
-    queue = serializers.UUIDField()
-    position = serializers.IntegerField()
-    status = serializers.ChoiceField(choices=ItemStatus.choices)
-    findings = serializers.ListField(child=serializers.CharField())
-    rows = serializers.IntegerField()
-    columns = serializers.IntegerField()
-
-
-def item_answer(item: QueueItem) -> dict[str, Any]:
-    return {
-        "id": item.pk,
-        "queue": item.queue_id,
-        "position": item.position,
-        "status": item.status,
-        "findings": item.queue.findings,
-        "rows": item.scan.rows,
-        "columns": item.scan.columns,
-    }
-
-
-class ShownAnswerSerializer(serializers.Serializer):
-    """What a model says; probabilities are null where they are withheld."""
-
-    analysis = serializers.UUIDField()
-    model = serializers.CharField()
-    finding = serializers.CharField(allow_null=True)
-    abstention = serializers.CharField(allow_null=True)
-    probabilities = serializers.DictField(child=serializers.FloatField(), allow_null=True)
-
-
-class CaseSerializer(ItemSerializer):
-    """`label` is the caller's own; scan and answer are null until they have committed one."""
-
-    label = LabelSerializer(allow_null=True)
-    scan = serializers.UUIDField(allow_null=True)
-    answer = ShownAnswerSerializer(allow_null=True)
-
-
-class DecisionSerializer(ItemSerializer):
-    scan = serializers.UUIDField()
-    labels = LabelSerializer(many=True)
-    decision = LabelSerializer(allow_null=True)
-
-
-class TableSerializer(serializers.Serializer):
-    file = Bytes(help_text="CSV, UTF-8")
-    dry_run = FormTruth(default=False, help_text="only tell what would come of it")
-
-
-class ManifestTableSerializer(TableSerializer):
-    name = Text(max_length=100, required=False, default="", allow_blank=True)
-    day_zero = serializers.DateField(
-        required=False, help_text="the study date that `offset_days` 0 in the table stands for"
-    )
-
-
-class WrongLineSerializer(serializers.Serializer):
-    line = serializers.IntegerField()
-    detail = serializers.CharField()
-
-
-class ReportSerializer(serializers.Serializer):
-    """`counts`: lines by outcome. One invalid line stops the import; `lines` lists the first 200."""
-
-    dry_run = serializers.BooleanField()
-    counts = serializers.DictField(child=serializers.IntegerField())
-    error_count = serializers.IntegerField()
-    lines = WrongLineSerializer(many=True)
-
-
-def report_answer(report: ImportReport, *, dry_run: bool) -> dict[str, Any]:
-    lines = [{"line": number, "detail": words} for number, words in report.errors]
-    return {
-        "dry_run": dry_run,
-        "counts": dict(report.counts),
-        "error_count": report.error_count,
-        "lines": lines,
-    }
-
-
-class ManifestSerializer(serializers.Serializer):
-    """`lines` by status; `missing` of those that wait have no image yet."""
-
-    id = serializers.UUIDField()
-    name = serializers.CharField()
-    sha256 = serializers.CharField()
-    findings = serializers.ListField(child=serializers.CharField())
-    created_at = serializers.DateTimeField()
-    lines = serializers.DictField(child=serializers.IntegerField())
-
-
-def manifest_answer(manifest: Manifest, counts: dict[str, int]) -> dict[str, Any]:
-    return {
-        "id": manifest.pk,
-        "name": manifest.name,
-        "sha256": manifest.sha256,
-        "findings": manifest.findings,
-        "created_at": manifest.created_at,
-        "lines": counts,
-    }
-
-
-class ProblemLineSerializer(serializers.Serializer):
-    line = serializers.IntegerField()
-    status = serializers.CharField()
-    problem = serializers.CharField(allow_null=True)
+class ProblemLineSerializer(Serializer):
+    line = IntegerField(source="number", help_text="line in the file; the header is line 1")
+    status = CharField(help_text="`failed`, or `waiting` for its image")
+    problem = TextOrNullField(help_text="code of what is wrong, such as `no_image`; null if it only waits")
 
 
 class ManifestDetailSerializer(ManifestSerializer):
-    """`open_lines`: those that are wrong or wait for their image, the first thousand."""
+    open_lines = SerializerMethodField(
+        help_text=f"the first {OPEN_LINES:,} lines that failed or wait for an image"
+    )
 
-    open_lines = ProblemLineSerializer(many=True)
+    @extend_schema_field(ProblemLineSerializer(many=True))
+    def get_open_lines(self, manifest: Manifest) -> Any:
+        return ProblemLineSerializer(self.context["open_lines"], many=True).data
 
 
-class LineImageSerializer(serializers.Serializer):
-    line = serializers.IntegerField(min_value=2, help_text="of the manifest's file; its heading is line 1")
-    file = Bytes()
+class LineImageSerializer(RequestSerializer):
+    line = IntegerField(min_value=2, help_text="line in the manifest's file; the header is line 1")
+    file = UploadedFileField(help_text="the image of the line")
 
 
-class LineUploadSerializer(serializers.Serializer):
-    upload = serializers.UUIDField()
-    status = serializers.CharField()
+class LineUploadSerializer(Serializer):
+    upload = UUIDField(source="pk", help_text="ID of the upload, and of the scan it becomes")
+    status = CharField(help_text="processing status of the upload")

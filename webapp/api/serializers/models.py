@@ -1,257 +1,256 @@
-"""Models, promotions, training runs, the audit trail and the caller, as the API tells them."""
+"""Model versions, promotions, comparisons, the promotion policy and shadow mode."""
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
-from django.core.validators import RegexValidator
 from drf_spectacular.utils import extend_schema_field
-from rest_framework import serializers
-
-from classifier.contract import Slot
-from webapp.accounts.models import ApiToken, Membership, Site
-from webapp.accounts.permissions import Permission
-from webapp.api.fields import Key, Text
-from webapp.audit.models import AuditEvent
-from webapp.registry.models import ModelStatus, ModelVersion, Promotion
-from webapp.training.models import RunStatus, Start, TrainingRun, Trigger
-from webapp.training.services import MAX_SEED, OPTION_NAME
-
-SLOTS = [slot.value for slot in Slot]
-
-
-class ModelRowSerializer(serializers.Serializer):
-    id = serializers.UUIDField()
-    name = serializers.CharField(help_text="slot and number, as the site writes it")
-    title = serializers.CharField()
-    slot = serializers.ChoiceField(choices=SLOTS)
-    number = serializers.IntegerField()
-    status = serializers.ChoiceField(choices=ModelStatus.choices)
-    sha256 = serializers.CharField()
-    size = serializers.IntegerField()
-    findings = serializers.ListField(child=serializers.CharField())
-    thresholds = serializers.DictField(child=serializers.FloatField())
-    calibrated = serializers.BooleanField()
-    shipped = serializers.BooleanField()
-    shadow = serializers.BooleanField(help_text="it scores new scans where no reader sees it")
-    site = serializers.UUIDField(allow_null=True, help_text="null: it belongs to all")
-    registered_by = serializers.CharField(allow_null=True)
-    created_at = serializers.DateTimeField()
-
-
-def model_row(version: ModelVersion) -> dict[str, Any]:
-    spec = version.model_spec
-    return {
-        "id": version.pk,
-        "name": str(version),
-        "title": version.name,
-        "slot": version.slot,
-        "number": version.number,
-        "status": version.status,
-        "sha256": version.sha256,
-        "size": version.size,
-        "findings": list(spec.findings),
-        "thresholds": {finding: spec.threshold(finding) for finding in spec.findings},
-        "calibrated": spec.calibrated,
-        "shipped": version.shipped,
-        "shadow": version.shadow,
-        "site": version.site_id,
-        "registered_by": version.registered_by.get_username() if version.registered_by else None,
-        "created_at": version.created_at,
-    }
-
-
-class PromotionSerializer(serializers.Serializer):
-    """`by` null: installation put it there. `overridden`: decided against the gate, or without its word."""
-
-    id = serializers.UUIDField()
-    model = serializers.UUIDField()
-    previous = serializers.UUIDField(allow_null=True)
-    by = serializers.CharField(allow_null=True)
-    reason = serializers.CharField()
-    comparison = serializers.UUIDField(allow_null=True)
-    overridden = serializers.BooleanField()
-    created_at = serializers.DateTimeField()
-
-
-def promotion_answer(promotion: Promotion) -> dict[str, Any]:
-    return {
-        "id": promotion.pk,
-        "model": promotion.model_version_id,
-        "previous": promotion.previous_id,
-        "by": promotion.by.get_username() if promotion.by else None,
-        "reason": promotion.reason,
-        "comparison": promotion.comparison_id,
-        "overridden": promotion.overridden,
-        "created_at": promotion.created_at,
-    }
-
-
-class ModelDetailSerializer(ModelRowSerializer):
-    spec = serializers.DictField(help_text="everything that reading an image with it needs besides weights")
-    card = serializers.DictField(help_text="the model card: data, measures, limits")
-    promotions = PromotionSerializer(many=True)
-    may_promote = serializers.BooleanField()
-
-
-class RunSerializer(serializers.Serializer):
-    """`base`: the version whose weights it started from. `options`: all that was used, defaults included."""
-
-    id = serializers.UUIDField()
-    status = serializers.ChoiceField(choices=RunStatus.choices)
-    site = serializers.UUIDField(allow_null=True)
-    started_by = serializers.CharField()
-    trigger = serializers.ChoiceField(choices=Trigger.choices)
-    slot = serializers.ChoiceField(choices=SLOTS)
-    snapshot = serializers.UUIDField(allow_null=True)
-    start = serializers.ChoiceField(choices=Start.choices)
-    base = serializers.UUIDField(allow_null=True)
-    attempts = serializers.IntegerField()
-    minutes_left = serializers.FloatField(allow_null=True)
-    options = serializers.DictField()
-    config = serializers.DictField()
-    seed = serializers.IntegerField()
-    percent = serializers.IntegerField()
-    progress = serializers.DictField()
-    candidate = serializers.UUIDField(allow_null=True)
-    cancel_requested = serializers.BooleanField()
-    reason = serializers.CharField(allow_null=True)
-    detail = serializers.CharField(allow_null=True)
-    remedy = serializers.CharField(allow_null=True)
-    created_at = serializers.DateTimeField()
-    finished_at = serializers.DateTimeField(allow_null=True)
-
-
-def run_answer(run: TrainingRun) -> dict[str, Any]:
-    failure = run.failure
-    return {
-        "id": run.pk,
-        "status": run.status,
-        "site": run.site_id,
-        "started_by": run.started_by.get_username(),
-        "trigger": run.trigger,
-        "slot": run.slot,
-        "snapshot": run.snapshot_id,
-        "start": run.start,
-        "base": run.base_id,
-        "attempts": run.attempts,
-        "minutes_left": run.minutes_left,
-        "options": run.options,
-        "config": run.config,
-        "seed": run.seed,
-        "percent": run.percent,
-        "progress": run.progress,
-        "candidate": run.candidate_id,
-        "cancel_requested": run.cancel_requested,
-        "reason": failure.code if failure else None,
-        "detail": failure.message if failure else None,
-        "remedy": failure.remedy if failure else None,
-        "created_at": run.created_at,
-        "finished_at": run.finished_at,
-    }
-
-
-PLAIN = {"anyOf": [{"type": "boolean"}, {"type": "number"}, {"type": "string", "pattern": "^[ -~]{0,500}$"}]}
-
-
-@extend_schema_field(
-    {
-        "type": "object",
-        "properties": {"seed": {"type": "integer", "minimum": 0, "maximum": MAX_SEED}},
-        "propertyNames": {"pattern": f"^{OPTION_NAME.pattern}$"},
-        "additionalProperties": {
-            "anyOf": [*PLAIN["anyOf"], {"type": "array", "maxItems": 50, "items": PLAIN}]
-        },
-    }
+from rest_framework.serializers import (
+    BooleanField,
+    CharField,
+    ChoiceField,
+    DateTimeField,
+    DictField,
+    FloatField,
+    IntegerField,
+    ListField,
+    Serializer,
+    SerializerMethodField,
 )
-class Options(serializers.DictField):
-    """Checked by `training.services`, which knows what an option may be."""
+
+from webapp.api.fields import (
+    CreatedAtField,
+    IdField,
+    StrictBooleanField,
+    StrictCharField,
+    TextOrNullField,
+    UploadedFileField,
+    UUIDField,
+)
+from webapp.api.serializers.base import RequestSerializer
+from webapp.api.serializers.scans import SLOTS
+from webapp.registry.models import Comparison, ComparisonStatus, ModelStatus, ModelVersion
+from webapp.registry.promotion_gate import PolicyRules, scan_in
+from webapp.registry.selectors import GateStatus
+from webapp.registry.services import may_promote
+
+SITE = "ID of the site that owns it; null: all sites"
+
+
+class ModelVersionSerializer(Serializer):
+    id = IdField()
+    name = CharField(source="*", help_text="slot and number, such as `cxr-3`")
+    title = CharField(source="name", help_text="the name that its maker gave it")
+    slot = ChoiceField(SLOTS, help_text="kind of image it is for")
+    number = IntegerField(help_text="number among the versions of its slot, from 1")
+    status = ChoiceField(ModelStatus.choices, help_text="the `active` version of a slot analyses new scans")
+    sha256 = CharField(help_text="SHA-256 of the model file")
+    size = IntegerField(help_text="size in bytes")
+    findings = ListField(
+        source="read_spec.findings", child=CharField(), help_text="in the order of the outputs"
+    )
+    thresholds = SerializerMethodField(help_text="probability from which each finding is reported")
+    calibrated = BooleanField(
+        source="read_spec.calibrated", help_text="whether probabilities are calibrated on validation data"
+    )
+    shipped = BooleanField(help_text="whether it came with Hilum")
+    shadow = BooleanField(help_text="shadow mode: it scores new scans, which no reader sees")
+    site = UUIDField(source="site_id", allow_null=True, help_text=SITE)
+    registered_by = CharField(
+        source="registered_by.username", allow_null=True, help_text="user name; null: the installation"
+    )
+    created_at = CreatedAtField(help_text="when it was registered")
+
+    def to_representation(self, version: ModelVersion) -> dict[str, Any]:
+        version.read_spec = version.model_spec  # parsed once for three fields
+        return super().to_representation(version)
+
+    def get_thresholds(self, version: ModelVersion) -> dict[str, float]:
+        return {finding: version.read_spec.threshold(finding) for finding in version.read_spec.findings}
+
+
+class PromotionSerializer(Serializer):
+    id = IdField()
+    model = UUIDField(source="model_version_id", help_text="ID of the version that became active")
+    previous = UUIDField(
+        source="previous_id", allow_null=True, help_text="ID of the version active before; null if none"
+    )
+    by = CharField(source="by.username", allow_null=True, help_text="user name; null: the installation")
+    reason = CharField(help_text="why")
+    comparison = UUIDField(
+        source="comparison_id",
+        allow_null=True,
+        help_text="ID of the comparison it was based on; null if none",
+    )
+    overridden = BooleanField(help_text="whether the promotion gate was overridden")
+    created_at = CreatedAtField(help_text="when it became active")
+
+
+class ModelDetailSerializer(ModelVersionSerializer):
+    spec = DictField(help_text="preprocessing, findings, thresholds and all else that inference needs")
+    card = DictField(help_text="model card: data, measures, limits")
+    promotions = PromotionSerializer(many=True, help_text="each time it became active, newest first")
+    may_promote = SerializerMethodField(help_text="whether the caller may promote it, apart from the gate")
+
+    def get_may_promote(self, version: ModelVersion) -> bool:
+        return may_promote(self.context["user"], version)
+
+
+class ModelFileSerializer(RequestSerializer):
+    file = UploadedFileField(help_text="a model file made by python -m classifier train")
+
+
+class PromoteSerializer(RequestSerializer):
+    reason = StrictCharField(max_length=500, help_text="why; kept in the audit log")
+    override = StrictBooleanField(
+        default=False,
+        help_text="promote against the gate or without its verdict; needs the scope `model.override`",
+    )
+
+
+class RollbackSerializer(RequestSerializer):
+    reason = StrictCharField(
+        max_length=500, required=False, default="", help_text="why; kept in the audit log"
+    )
+
+
+class CompareSerializer(RequestSerializer):
+    snapshot = UUIDField(help_text="ID of the snapshot on whose test set both models are compared")
+
+
+class ShadowModeSerializer(RequestSerializer):
+    on = StrictBooleanField(help_text="whether the candidate scores new scans, which no reader sees")
+
+
+class ComparisonSerializer(Serializer):
+    """A candidate compared with the active model on one test set."""
+
+    id = IdField()
+    status = ChoiceField(ComparisonStatus.choices, help_text="processing status")
+    candidate = UUIDField(source="candidate_id", help_text="ID of the candidate")
+    active = UUIDField(
+        source="active_id", allow_null=True, help_text="ID of the version active at the time; null if none"
+    )
+    fingerprint = CharField(help_text="SHA-256 of the snapshot")
+    passed = BooleanField(allow_null=True, help_text="verdict of the promotion gate; null until it is done")
+    reasons = ListField(child=CharField(), help_text="why the gate failed; empty if it passed")
+    notes = ListField(child=CharField(), help_text="further remarks")
+    policy_number = IntegerField(allow_null=True, help_text="number of the promotion policy; 0: Hilum's own")
+    policy = DictField(help_text="rules that were applied, by name")
+    error = TextOrNullField(source="error_code", help_text="code of the failure; null if none")
+    requested_by = CharField(
+        source="requested_by.username", allow_null=True, help_text="user name; null: after a training run"
+    )
+    created_at = CreatedAtField(help_text="when it was requested")
+
+
+class ChangedResultSerializer(Serializer):
+    finding = CharField(allow_null=True, help_text="the reported finding; null if none")
+    withheld = BooleanField(help_text="whether the model abstained")
+    p = FloatField(allow_null=True, help_text="its probability, 0 to 1; null if none is reported")
+
+
+class ComparisonChangeSerializer(Serializer):
+    """An image whose result would change."""
+
+    scan = SerializerMethodField(help_text="ID of the scan; null if the caller may not see it")
+    ground_truth = ListField(source="truth", child=CharField(), help_text="findings present by the snapshot")
+    before = SerializerMethodField(help_text="result of the active model")
+    after = ChangedResultSerializer(source="to", help_text="result of the candidate")
+
+    @extend_schema_field(UUIDField(allow_null=True))
+    def get_scan(self, change: dict[str, Any]) -> str | None:
+        scan = scan_in(change["image"])
+        return str(scan) if scan in self.context["visible"] else None
+
+    @extend_schema_field(ChangedResultSerializer)
+    def get_before(self, change: dict[str, Any]) -> Any:
+        return ChangedResultSerializer(change["from"]).data
+
+
+class ComparisonDetailSerializer(ComparisonSerializer):
+    report = DictField(help_text="every measure of both models with its interval; empty until it is done")
+    changes = ComparisonChangeSerializer(many=True, help_text="images with a changed result, at most 2,000")
+
+
+class GateStatusSerializer(Serializer):
+    """Verdict of the promotion gate on a version, compared with the model that is active now."""
+
+    standing = ChoiceField(
+        [one.value for one in GateStatus], help_text="verdict; `free`: no comparison is needed"
+    )
+    comparison = ComparisonSerializer(
+        allow_null=True, help_text="the comparison it is based on; null if none"
+    )
+
+
+class ShadowAgreementSerializer(Serializer):
+    """Agreement of a candidate in shadow mode with the active model."""
+
+    shadow = SerializerMethodField(help_text="whether the candidate scores new scans now")
+    scored = IntegerField(help_text="number of scans that the candidate analysed, the latest 10,000 at most")
+    failed = IntegerField(help_text="number of scans it could not analyse")
+    compared = IntegerField(help_text="number of those that the active model analysed too")
+    same = IntegerField(help_text="number of those with the same reported finding and abstention")
+    kappa = FloatField(allow_null=True, help_text="Cohen's kappa of the reported findings; null if undefined")
+    withheld = ListField(child=IntegerField(), help_text="withheld results: candidate, active model")
+    reported = DictField(
+        child=ListField(child=IntegerField()),
+        help_text='number of reports by finding ("": none): candidate, active model',
+    )
+    difference = DictField(
+        child=FloatField(), help_text="mean absolute difference of probabilities, by finding"
+    )
+
+    def get_shadow(self, agreement: Any) -> bool:
+        return self.context["shadow"]
+
+
+def _rules_schema() -> dict[str, Any]:
+    def rule(one: Any) -> dict[str, Any]:
+        low, high = one.metadata["low"], one.metadata["high"]
+        kind = "integer" if isinstance(one.default, int) else "number"
+        return {"type": kind, "minimum": low, "maximum": high, "description": one.metadata["help"]}
+
+    rules = {one.name: rule(one) for one in fields(PolicyRules)}
+    return {"type": "object", "properties": rules, "additionalProperties": False}
+
+
+@extend_schema_field(_rules_schema())
+class PolicyRulesField(DictField):
+    """Checked by the policy itself."""
 
     def to_internal_value(self, data: Any) -> dict[str, Any]:
-        options = super().to_internal_value(data)
-        seed = options.get("seed")
-        whole = isinstance(seed, float) and seed.is_integer()  # 5.0 is a whole number in JSON Schema
-        return options | ({"seed": int(seed)} if whole else {})
+        rules = super().to_internal_value(data)
+        whole = {one.name for one in fields(PolicyRules) if isinstance(one.default, int)}
+        return {
+            name: int(value) if name in whole and isinstance(value, float) and value.is_integer() else value
+            for name, value in rules.items()
+        }
 
 
-class RunStartSerializer(serializers.Serializer):
-    """On a `snapshot`, or a `manifest`: the absolute path of a CSV as the training machine sees it."""
+class PolicySerializer(Serializer):
+    """One version of the promotion policy."""
 
-    manifest = Text(
-        max_length=1000, validators=[RegexValidator(r"^/[ -~]{1,999}$")], required=False, default=""
-    )
-    snapshot = Key(required=False, allow_null=True, default=None)
-    slot = serializers.ChoiceField(choices=SLOTS, default="cxr")
-    start = serializers.ChoiceField(choices=Start.choices, default=Start.SCRATCH.value)
-    config = Options(required=False, default=dict, help_text="options of python -m classifier train, by name")
+    number = IntegerField(help_text="the highest is active; 0: Hilum's own policy")
+    rules = PolicyRulesField(help_text="limits that a candidate has to keep")
+    by = CharField(source="by.username", allow_null=True, help_text="user name; null: Hilum's own policy")
+    reason = CharField(help_text="why it was changed")
+    created_at = DateTimeField(allow_null=True, help_text="when it became active; null: Hilum's own policy")
 
-
-class AuditEventSerializer(serializers.Serializer):
-    """`actor` null: the system; `actor_id` is what the list is narrowed by. `subject` is app.model:uuid."""
-
-    id = serializers.UUIDField()
-    actor = serializers.CharField(allow_null=True)
-    actor_id = serializers.UUIDField(allow_null=True)
-    site = serializers.UUIDField(allow_null=True)
-    action = serializers.CharField()
-    subject = serializers.CharField()
-    detail = serializers.DictField()
-    request_id = serializers.CharField()
-    created_at = serializers.DateTimeField()
+    def to_representation(self, policy: Any) -> dict[str, Any]:
+        if policy is None:
+            own = {"by": None, "reason": "", "created_at": None}
+            return {"number": 0, "rules": PolicyRules().as_dict()} | own
+        return super().to_representation(policy)
 
 
-def audit_answer(event: AuditEvent) -> dict[str, Any]:
-    return {
-        "id": event.pk,
-        "actor": event.actor.get_username() if event.actor else None,
-        "actor_id": event.actor_id,
-        "site": event.site_id,
-        "action": event.action,
-        "subject": event.subject,
-        "detail": event.detail,
-        "request_id": event.request_id,
-        "created_at": event.created_at,
-    }
+class PolicyCreateSerializer(RequestSerializer):
+    rules = PolicyRulesField(help_text="limits to change; others keep their value")
+    reason = StrictCharField(max_length=500, help_text="why; kept with the policy")
 
 
-class SiteSerializer(serializers.Serializer):
-    id = serializers.UUIDField()
-    name = serializers.CharField()
-    slug = serializers.CharField()
-    timezone = serializers.CharField()
-    deidentify_on_ingest = serializers.BooleanField()
-
-
-def site_answer(site: Site) -> dict[str, Any]:
-    return {name: getattr(site, name) for name in SiteSerializer().fields}
-
-
-class MeSerializer(serializers.Serializer):
-    """The caller. `permissions` is what this token may do: its scopes, as far as the role grants them."""
-
-    user = serializers.CharField()
-    name = serializers.CharField()
-    site = SiteSerializer()
-    role = serializers.CharField()
-    permissions = serializers.ListField(child=serializers.ChoiceField(choices=[p.value for p in Permission]))
-    token = serializers.CharField(help_text="the token's name")
-    scopes = serializers.ListField(child=serializers.CharField())
-    expires_at = serializers.DateTimeField(allow_null=True)
-
-
-def me_answer(membership: Membership, token: ApiToken) -> dict[str, Any]:
-    return {
-        "user": membership.user.get_username(),
-        "name": membership.user.get_full_name(),
-        "site": site_answer(membership.site),
-        "role": membership.role.name,
-        "permissions": sorted(set(membership.role.permissions) & set(token.scopes)),
-        "token": token.name,
-        "scopes": token.scopes,
-        "expires_at": token.expires_at,
-    }
-
-
-class SitesSerializer(serializers.Serializer):
-    next = serializers.CharField(allow_null=True)
-    results = SiteSerializer(many=True)
+def comparison_scans(comparison: Comparison) -> set:
+    """Keys of the scans that a comparison's changes name."""
+    return {scan_in(change["image"]) for change in comparison.changes} - {None}

@@ -1,265 +1,227 @@
-"""Patients, studies and histories as the API tells them."""
+"""Patients, their merges and history, and studies."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
-from uuid import UUID
 
 from drf_spectacular.utils import extend_schema_field
-from rest_framework import serializers
+from rest_framework.serializers import (
+    BooleanField,
+    CharField,
+    ChoiceField,
+    DateField,
+    DateTimeField,
+    DictField,
+    FloatField,
+    IntegerField,
+    ListField,
+    Serializer,
+    SerializerMethodField,
+    TimeField,
+)
 
-from webapp.analysis.models import StudyStatus, StudySummary
-from webapp.analysis.selectors import HistoryEntry
-from webapp.api.fields import Key, Text, Whole
-from webapp.api.pagination import CURSOR_SCHEMA, DEFAULT_LIMIT, MOST
-from webapp.api.serializers.scans import ScanRowSerializer, scan_row
-from webapp.scans.models import Patient, PatientMerge, ScanMove, Study
-from webapp.scans.patients.records import Extent, Said
+from webapp.analysis.models import StudyStatus
+from webapp.api.fields import (
+    CreatedAtField,
+    IdField,
+    RecordKeyField,
+    StrictCharField,
+    TextOrNullField,
+    UUIDField,
+)
+from webapp.api.serializers.base import RequestSerializer
+from webapp.api.serializers.scans import ScanRowSerializer
+from webapp.scans.models import Patient
 
-
-class PatientSerializer(serializers.Serializer):
-    """`provisional`: nobody said whose image it is. `merged_into`: who the patient is by now."""
-
-    id = serializers.UUIDField()
-    patient_id = serializers.CharField()
-    issuer = serializers.CharField()
-    name = serializers.CharField()
-    sex = serializers.CharField()
-    birth_date = serializers.DateField(allow_null=True)
-    provisional = serializers.BooleanField()
-    merged_into = serializers.UUIDField(allow_null=True)
-    created_at = serializers.DateTimeField()
-
-
-def patient_answer(patient: Patient, end: UUID) -> dict[str, Any]:
-    """`end` is whom the patient was merged into, else their own key."""
-    return {
-        "id": patient.pk,
-        "patient_id": patient.patient_id,
-        "issuer": patient.issuer,
-        "name": patient.name,
-        "sex": patient.sex,
-        "birth_date": patient.birth_date,
-        "provisional": patient.provisional,
-        "merged_into": end if end != patient.pk else None,
-        "created_at": patient.created_at,
-    }
+PATIENT = "Hilum's UUID of the patient"
 
 
-class MergeSerializer(serializers.Serializer):
-    id = serializers.UUIDField()
-    source = serializers.UUIDField(help_text="the record that became another name")
-    target = serializers.UUIDField(help_text="the record whose name and identifier stayed")
-    by = serializers.CharField()
-    reason = serializers.CharField()
-    created_at = serializers.DateTimeField()
-    parted_at = serializers.DateTimeField(allow_null=True)
-    parted_by = serializers.CharField(allow_null=True)
-    parted_reason = serializers.CharField(allow_null=True)
+class PatientSerializer(Serializer):
+    """`context["ends"]`: by patient, whom they are merged into in the end, else themselves."""
+
+    id = IdField()
+    patient_id = CharField(help_text="PatientID (0010,0020), or a pseudonym at a site that keeps none")
+    issuer = CharField(help_text="IssuerOfPatientID (0010,0021); may be empty")
+    name = CharField(help_text="PatientName (0010,0010), as in `DOE^JANE`; may be empty")
+    sex = CharField(help_text="PatientSex (0010,0040): `F`, `M` or `O`; may be empty")
+    birth_date = DateField(allow_null=True, help_text="PatientBirthDate (0010,0030); null if unknown")
+    provisional = BooleanField(help_text="no patient ID was given: the record stands for one upload")
+    merged_into = SerializerMethodField(
+        help_text=f"{PATIENT} that this one was merged into; null if not merged"
+    )
+    created_at = CreatedAtField()
+
+    @extend_schema_field(UUIDField(allow_null=True))
+    def get_merged_into(self, patient: Patient) -> str | None:
+        end = self.context["ends"][patient.pk]
+        return str(end) if end != patient.pk else None
 
 
-def merge_answer(merge: PatientMerge) -> dict[str, Any]:
-    return {
-        "id": merge.pk,
-        "source": merge.source_id,
-        "target": merge.target_id,
-        "by": merge.actor.get_username(),
-        "reason": merge.reason,
-        "created_at": merge.created_at,
-        "parted_at": merge.parted_at,
-        "parted_by": merge.parted_by.get_username() if merge.parted_by else None,
-        "parted_reason": merge.parted_reason or None,
-    }
+class MergeSerializer(Serializer):
+    id = IdField()
+    source_uuid = UUIDField(source="source_id", help_text=f"{PATIENT} that was merged into the target")
+    target_uuid = UUIDField(source="target_id", help_text=f"{PATIENT} that remained")
+    by = CharField(source="actor.username", help_text="user name")
+    reason = CharField(help_text="why")
+    created_at = CreatedAtField()
+    unmerged_at = DateTimeField(
+        source="parted_at", allow_null=True, help_text="when it was undone; null if it was not"
+    )
+    unmerged_by = CharField(
+        source="parted_by.username", allow_null=True, help_text="user name; null if not undone"
+    )
+    unmerged_reason = TextOrNullField(
+        source="parted_reason", help_text="why it was undone; null if it was not"
+    )
 
 
-class MovedScanSerializer(serializers.Serializer):
-    scan = serializers.UUIDField()
-    source = serializers.UUIDField()
-    target = serializers.UUIDField()
-    by = serializers.CharField()
-    reason = serializers.CharField()
-    created_at = serializers.DateTimeField()
-
-
-def move_answer(move: ScanMove) -> dict[str, Any]:
-    return {
-        "scan": move.scan_id,
-        "source": move.source_id,
-        "target": move.target_id,
-        "by": move.actor.get_username(),
-        "reason": move.reason,
-        "created_at": move.created_at,
-    }
-
-
-class SaidSerializer(serializers.Serializer):
-    """One of several values of a field, with the records that hold it and the scans whose files say it."""
-
-    value = serializers.CharField()
-    records = serializers.ListField(child=serializers.UUIDField())
-    scans = serializers.ListField(child=serializers.UUIDField())
-
-
-def said_answer(said: Said) -> dict[str, Any]:
-    return {
-        "value": str(said.value),
-        "records": [record.pk for record in said.records],
-        "scans": [scan.pk for scan in said.scans],
-    }
+class MoveSerializer(Serializer):
+    scan = UUIDField(source="scan_id", help_text="ID of the scan")
+    source_uuid = UUIDField(source="source_id", help_text=f"{PATIENT} it was moved from")
+    target_uuid = UUIDField(source="target_id", help_text=f"{PATIENT} it was moved to")
+    by = CharField(source="actor.username", help_text="user name")
+    reason = CharField(help_text="why")
+    created_at = CreatedAtField()
 
 
 class PatientDetailSerializer(PatientSerializer):
-    studies = serializers.IntegerField()
-    scans = serializers.IntegerField()
-    first_study = serializers.DateField(allow_null=True)
-    last_study = serializers.DateField(allow_null=True)
-    merges = MergeSerializer(many=True)
-    moves = MovedScanSerializer(many=True)
-    may_be_same = serializers.ListField(
-        child=serializers.UUIDField(),
-        help_text="others of the site who look like the same person, by Hilum's own id; never a proof",
+    studies = IntegerField(source="extent.studies", help_text="number of studies")
+    scans = IntegerField(source="extent.scans", help_text="number of scans")
+    first_study = DateField(
+        source="extent.first", allow_null=True, help_text="earliest StudyDate; null if none"
+    )
+    last_study = DateField(source="extent.last", allow_null=True, help_text="latest StudyDate; null if none")
+    merges = MergeSerializer(
+        source="latest_merges", many=True, help_text="the latest 20 merges, undone ones too"
+    )
+    moves = MoveSerializer(
+        source="latest_moves", many=True, help_text="the latest 20 scans moved to or from the patient"
+    )
+    possible_duplicates = ListField(
+        child=RecordKeyField(), help_text="UUIDs of patients who may be the same person; never a proof"
     )
 
 
-def extent_answer(extent: Extent) -> dict[str, Any]:
-    return {
-        "studies": extent.studies,
-        "scans": extent.scans,
-        "first_study": extent.first,
-        "last_study": extent.last,
-    }
-
-
-class StudyFactsSerializer(serializers.Serializer):
-    """`study_date` and `study_time` are the local ones of the file or the claim."""
-
-    id = serializers.UUIDField()
-    patient = serializers.UUIDField()
-    study_instance_uid = serializers.CharField()
-    accession_number = serializers.CharField()
-    study_date = serializers.DateField(allow_null=True)
-    study_time = serializers.TimeField(allow_null=True)
-    description = serializers.CharField()
-
-
-def study_facts(study: Study) -> dict[str, Any]:
-    return {
-        "id": study.pk,
-        "patient": study.patient_id,
-        "study_instance_uid": study.study_instance_uid,
-        "accession_number": study.accession_number,
-        "study_date": study.study_date,
-        "study_time": study.study_time,
-        "description": study.description,
-    }
-
-
-class StudySerializer(StudyFactsSerializer):
-    """A row of the worklist: a study with the worst of its scans."""
-
-    patient_id = serializers.CharField()
-    patient_name = serializers.CharField()
-    status = serializers.ChoiceField(choices=StudyStatus.choices)
-    reason = serializers.CharField(allow_null=True)
-    finding = serializers.CharField(allow_null=True)
-    probability = serializers.FloatField(
-        allow_null=True, help_text="of the finding, else of the likeliest abnormal one"
+class StudyFactsSerializer(Serializer):
+    id = IdField()
+    patient_uuid = UUIDField(source="patient_id", help_text=PATIENT)
+    study_instance_uid = CharField(help_text="StudyInstanceUID (0020,000D); generated where none was given")
+    accession_number = CharField(help_text="AccessionNumber (0008,0050); may be empty")
+    study_date = DateField(
+        allow_null=True, help_text="StudyDate (0008,0020), else as stated; null if unknown"
     )
-    uncertainty = serializers.FloatField(allow_null=True)
-    scans = serializers.IntegerField()
-    worst_scan = serializers.UUIDField(allow_null=True)
-    synthetic = serializers.BooleanField()
-    latest_at = serializers.DateTimeField()
+    study_time = TimeField(allow_null=True, help_text="StudyTime (0008,0030), local; null if unknown")
+    description = CharField(help_text="StudyDescription (0008,1030); may be empty")
 
 
-def study_answer(summary: StudySummary) -> dict[str, Any]:
-    patient = summary.study.patient
-    return study_facts(summary.study) | {
-        "patient_id": patient.patient_id,
-        "patient_name": patient.name,
-        "status": summary.status,
-        "reason": summary.reason or None,
-        "finding": summary.finding or None,
-        "probability": summary.probability,
-        "uncertainty": summary.uncertainty,
-        "scans": summary.scans,
-        "worst_scan": summary.worst_scan_id,
-        "synthetic": summary.synthetic,
-        "latest_at": summary.latest_at,
-    }
+class StudySerializer(Serializer):
+    """A row of the worklist: a study with the result of its worst scan."""
+
+    id = IdField(source="study_id")
+    patient_uuid = UUIDField(source="study.patient_id", help_text=PATIENT)
+    study_instance_uid = CharField(
+        source="study.study_instance_uid",
+        help_text="StudyInstanceUID (0020,000D); generated where none was given",
+    )
+    accession_number = CharField(
+        source="study.accession_number", help_text="AccessionNumber (0008,0050); may be empty"
+    )
+    study_date = DateField(
+        source="study.study_date", allow_null=True, help_text="StudyDate (0008,0020), else as stated"
+    )
+    study_time = TimeField(
+        source="study.study_time", allow_null=True, help_text="StudyTime (0008,0030), local"
+    )
+    description = CharField(
+        source="study.description", help_text="StudyDescription (0008,1030); may be empty"
+    )
+    patient_id = CharField(source="study.patient.patient_id", help_text="PatientID (0010,0020)")
+    patient_name = CharField(source="study.patient.name", help_text="PatientName (0010,0010); may be empty")
+    status = ChoiceField(StudyStatus.choices, help_text="status of the least finished scan")
+    reason = TextOrNullField(
+        help_text="code of an error or abstention, or `no_model_for_modality`; null if none"
+    )
+    finding = TextOrNullField(help_text="finding of the worst scan; null if none is above its threshold")
+    probability = FloatField(
+        allow_null=True, help_text="of that finding, else of the most probable abnormal one"
+    )
+    uncertainty = FloatField(allow_null=True, help_text="of that result, 0 to 1; null without a result")
+    scans = IntegerField(help_text="number of scans")
+    worst_scan = UUIDField(
+        source="worst_scan_id", allow_null=True, help_text="ID of the scan to review first; null if removed"
+    )
+    synthetic = BooleanField(help_text="whether any scan is simulated: Synthetic Data (0008,001C)")
+    latest_at = DateTimeField(help_text="when the latest scan was uploaded")
 
 
 class StudyDetailSerializer(StudySerializer):
-    images = ScanRowSerializer(many=True)
+    images = SerializerMethodField(help_text="the scans, in order of upload")
+
+    @extend_schema_field(ScanRowSerializer(many=True))
+    def get_images(self, summary: Any) -> Any:
+        return ScanRowSerializer(self.context["scans"], many=True).data
 
 
-class HistoryEntrySerializer(serializers.Serializer):
-    study = StudyFactsSerializer()
-    scan = ScanRowSerializer()
+class HistoryEntrySerializer(Serializer):
+    study = StudyFactsSerializer(help_text="the study")
+    scan = ScanRowSerializer(help_text="the scan with its current result")
 
 
-class HistorySerializer(serializers.Serializer):
-    """Every scan of the patient in order of time, and what their records and files disagree on."""
+class DifferingValueSerializer(Serializer):
+    """One of several values of a field."""
 
-    patient = serializers.UUIDField()
-    entries = HistoryEntrySerializer(many=True)
-    disagreements = serializers.DictField(child=SaidSerializer(many=True))
-
-
-def history_answer(entries: Sequence[HistoryEntry]) -> list[dict[str, Any]]:
-    return [{"study": study_facts(entry.study), "scan": scan_row(entry.scan)} for entry in entries]
+    value = CharField(help_text="the value")
+    records = ListField(child=RecordKeyField(), help_text="UUIDs of the patient records that hold it")
+    scans = ListField(child=RecordKeyField(), help_text="IDs of the scans whose files state it")
 
 
-@extend_schema_field(CURSOR_SCHEMA)
-class CursorText(Text):
-    """Read by `pagination`, which refuses it with a code of its own."""
+class PatientHistorySerializer(Serializer):
+    """Every scan of a patient in order of time, and where records and files disagree."""
+
+    patient_uuid = UUIDField(help_text=f"{PATIENT}; of a merged one, the patient they were merged into")
+    entries = HistoryEntrySerializer(many=True, help_text="earliest study first")
+    disagreements = DictField(
+        child=DifferingValueSerializer(many=True),
+        help_text="`name`, `sex` and `birth_date`, each with its values",
+    )
 
 
-class SearchSerializer(serializers.Serializer):
-    """A search: in the body, so that no name or identifier stands in an address or a log."""
+class PatientSearchSerializer(RequestSerializer):
+    """In the body, so that no name or identifier appears in a URL or a log."""
 
-    q = Text(max_length=64, help_text="words that begin the identifier or stand in the name")
-    limit = Whole(required=False, default=DEFAULT_LIMIT, min_value=1, max_value=MOST)
-    cursor = CursorText(required=False, allow_null=True, default=None, help_text="an earlier answer's `next`")
+    q = StrictCharField(max_length=64, help_text="words that begin the patient ID or occur in the name")
 
 
-class StudySearchSerializer(SearchSerializer):
-    q = Text(max_length=64, help_text="words of the patient's name or identifier, or an accession number")
-    status = serializers.ChoiceField(required=False, choices=StudyStatus.choices)
-    finding = Text(required=False, max_length=64)
+class StudySearchSerializer(RequestSerializer):
+    q = StrictCharField(max_length=64, help_text="words of the patient's name or ID, or an accession number")
+    status = ChoiceField(
+        required=False, choices=StudyStatus.choices, help_text="only studies with this status"
+    )
+    finding = StrictCharField(
+        required=False, max_length=64, help_text="only studies whose worst scan has this finding"
+    )
 
 
-class PatientsFoundSerializer(serializers.Serializer):
-    next = serializers.CharField(allow_null=True, help_text="the cursor of the next page")
-    results = PatientSerializer(many=True)
+class PatientLookupSerializer(RequestSerializer):
+    patient_ids = ListField(
+        child=StrictCharField(max_length=64), min_length=1, max_length=500, help_text="PatientIDs (0010,0020)"
+    )
 
 
-class StudiesFoundSerializer(serializers.Serializer):
-    next = serializers.CharField(allow_null=True, help_text="the cursor of the next page")
-    results = StudySerializer(many=True)
+class PatientLookupResultSerializer(Serializer):
+    results = DictField(
+        child=PatientSerializer(), help_text="PatientID to the patient at the site; unknown ones are left out"
+    )
 
 
-class LookupSerializer(serializers.Serializer):
-    identifiers = serializers.ListField(child=Text(max_length=64), min_length=1, max_length=500)
+class PatientMergeSerializer(RequestSerializer):
+    source_uuid = UUIDField(help_text=f"{PATIENT} to merge into the one in the path")
+    reason = StrictCharField(max_length=500, help_text="why; kept in the audit log")
 
 
-class MeantSerializer(serializers.Serializer):
-    """Whom each identifier would be filed to; one that would make a new patient is left out."""
-
-    results = serializers.DictField(child=PatientSerializer())
+class PatientUnmergeSerializer(RequestSerializer):
+    reason = StrictCharField(max_length=500, help_text="why; kept in the audit log")
 
 
-class MergeRequestSerializer(serializers.Serializer):
-    """`source` becomes another name of the patient of the address."""
-
-    source = Key()
-    reason = Text(max_length=500)
-
-
-class RescoredSerializer(serializers.Serializer):
-    waiting = serializers.IntegerField(min_value=0, help_text="scans that wait for an active model now")
-
-
-class ReasonSerializer(serializers.Serializer):
-    reason = Text(max_length=500)
+class RescoreSerializer(Serializer):
+    waiting = IntegerField(min_value=0, help_text="number of scans that are queued for an active model")

@@ -1,52 +1,49 @@
-"""Readings as the API tells and takes them."""
+"""Signed readings."""
 
 from __future__ import annotations
 
-from typing import Any
+from rest_framework.serializers import CharField, DateTimeField, DictField, ListField, Serializer
 
-from rest_framework import serializers
-
-from webapp.api.fields import Key, Text
-from webapp.labels.models import Reading
+from webapp.api.fields import IdField, StrictCharField, UUIDField
+from webapp.api.serializers.base import RequestSerializer
 from webapp.labels.readings import MAX_COMMENT_LENGTH
 
 
-class ReadingSerializer(serializers.Serializer):
-    """A signed statement on a study; it is never changed, a later one may supersede it."""
+class ReadingSerializer(Serializer):
+    """A signed statement on a study; never changed, a later one may supersede it."""
 
-    id = serializers.UUIDField()
-    study = serializers.UUIDField(help_text="the study that was read, wherever its scans are filed now")
-    signed_by = serializers.CharField()
-    signed_at = serializers.DateTimeField()
-    findings = serializers.ListField(child=serializers.CharField())
-    comment = serializers.CharField()
-    evidence = serializers.ListField(
-        child=serializers.DictField(), help_text="what Hilum said of each scan when it was read"
+    id = IdField()
+    study = UUIDField(source="study_id", help_text="ID of the study that was read")
+    signed_by = CharField(source="signed_as", help_text="the reader's name at the time")
+    signed_at = DateTimeField(source="created_at", help_text="when it was signed")
+    findings = ListField(child=CharField(), help_text="codes of the findings")
+    comment = CharField(help_text="free text; may be empty")
+    evidence = ListField(child=DictField(), help_text="the result of each scan at that time")
+    supersedes = UUIDField(source="supersedes_id", allow_null=True, help_text="ID of the reading it replaces")
+    superseded_by = UUIDField(
+        source="superseded_by.pk",
+        allow_null=True,
+        help_text="ID of the reading that replaced it; null if current",
     )
-    supersedes = serializers.UUIDField(allow_null=True)
-    superseded_by = serializers.UUIDField(allow_null=True)
-    sha256 = serializers.CharField(help_text="the seal of all that the reading states")
+    sha256 = CharField(help_text="SHA-256 of all that the reading states")
 
 
-class SignSerializer(serializers.Serializer):
-    """`after` names the own reading that this one corrects; without one it is left out."""
-
-    findings = serializers.ListField(child=Text(max_length=64), min_length=1, max_length=20)
-    comment = Text(max_length=MAX_COMMENT_LENGTH, allow_blank=True, default="")
-    after = Key(required=False, allow_null=True, default=None)
-
-
-def reading_answer(reading: Reading) -> dict[str, Any]:
-    later = getattr(reading, "superseded_by", None)
-    return {
-        "id": reading.pk,
-        "study": reading.study_id,
-        "signed_by": reading.signed_as,
-        "signed_at": reading.created_at,
-        "findings": reading.findings,
-        "comment": reading.comment,
-        "evidence": reading.evidence,
-        "supersedes": reading.supersedes_id,
-        "superseded_by": later.pk if later else None,
-        "sha256": reading.sha256,
-    }
+class ReadingCreateSerializer(RequestSerializer):
+    findings = ListField(
+        child=StrictCharField(max_length=64),
+        min_length=1,
+        max_length=20,
+        help_text="codes of the models' findings, or `other`; `normal` and `inconclusive` only alone",
+    )
+    comment = StrictCharField(
+        max_length=MAX_COMMENT_LENGTH,
+        allow_blank=True,
+        default="",
+        help_text="required with the finding `other`",
+    )
+    after = UUIDField(
+        required=False,
+        allow_null=True,
+        default=None,
+        help_text="ID of the caller's current reading that this one supersedes; null if there is none",
+    )

@@ -1,272 +1,296 @@
-"""What the API says of scans and takes for them; the field names are the contract."""
+"""Scans, analyses and activation maps."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
-from uuid import UUID
 
 from drf_spectacular.utils import extend_schema_field
-from rest_framework import serializers
+from rest_framework.serializers import (
+    BooleanField,
+    CharField,
+    ChoiceField,
+    DateTimeField,
+    DictField,
+    FloatField,
+    IntegerField,
+    ListField,
+    ReadOnlyField,
+    Serializer,
+    SerializerMethodField,
+    ValidationError,
+)
 
-from classifier.contract import DISCLAIMER, Advice, Slot
+from classifier.contract import DISCLAIMER, Slot
 from classifier.images.archive.listing import Skip
 from webapp.analysis.models import Analysis
 from webapp.analysis.state import ScanStatus, state_of
-from webapp.api.fields import Bytes, Key, Text, Truth
+from webapp.api.fields import (
+    CreatedAtField,
+    IdField,
+    StrictBooleanField,
+    StrictCharField,
+    TextOrNullField,
+    UploadedFileField,
+    UUIDField,
+)
+from webapp.api.serializers.base import RequestSerializer
 from webapp.registry.models import ModelVersion
-from webapp.scans.models import Scan, Upload
-from webapp.scans.selectors import scan_notes
+from webapp.scans.models import Scan
 from webapp.scans.uploads.stated_metadata import LENGTH, LINE, MODALITIES
 
 ANALYSIS_STATES = ["queued", "running", "failed", "done", "abstained"]
-FAILURES = {
-    "upload_failed": Advice(
-        "The file could not be read.", "Send the same file again: it is tried once more."
-    ),
-    "failed": Advice("The analysis failed.", "Choose Try again on the scan's page."),
-}
+SLOTS = [slot.value for slot in Slot]
+REASON = "code of the reason, such as `too_small` or `lateral_view`; null if none"
+FINDING = "most probable finding above its threshold; null if none"
+
+
+@extend_schema_field({"type": "string"})
+class DisclaimerField(ReadOnlyField):
+    """The same in every response with a result."""
+
+    def __init__(self) -> None:
+        super().__init__(help_text="research use, not a medical device; show it with the result")
+
+    def get_attribute(self, instance: object) -> str:
+        return DISCLAIMER
 
 
 @extend_schema_field({"type": "string", "maxLength": LENGTH, "pattern": f"^{LINE}*$"})
-class Said(serializers.CharField):
-    """Part of a claim: `scans.claims` reads it, and refuses it with a code of its own."""
+class StatedField(CharField):
+    """Stated by the uploader: `scans.stated_metadata` reads it, and refuses it with a code of its own."""
 
     def __init__(self, help_text: str) -> None:
         super().__init__(required=False, allow_blank=True, default="", help_text=help_text)
 
 
 @extend_schema_field({"anyOf": [{"type": "string", "format": "date"}, {"type": "string", "maxLength": 0}]})
-class SaidDate(Said):
+class StatedDateField(StatedField):
     pass
 
 
 @extend_schema_field({"type": "string", "pattern": f"^({'|'.join(MODALITIES)})$"})
-class SaidModality(Said):
+class StatedModalityField(StatedField):
     pass
 
 
-class ScanUploadSerializer(serializers.Serializer):
-    file = Bytes(allow_empty_file=True, help_text="DICOM, PNG or JPEG, or a ZIP of them")
-    patient_id = Said("PatientID (0010,0020), for a file that says none")
-    study = Said("AccessionNumber or StudyInstanceUID, for a file that says none")
-    date = SaidDate("StudyDate (0008,0020) as YYYY-MM-DD, for a file that says none")
-    modality = SaidModality("auto, cxr or ct")
+class StatedMetadataSerializer(RequestSerializer):
+    patient_id = StatedField("PatientID (0010,0020), for a file without one")
+    study = StatedField("AccessionNumber or StudyInstanceUID, for a file without one")
+    date = StatedDateField("StudyDate (0008,0020) as YYYY-MM-DD, for a file without one")
+    modality = StatedModalityField("auto, cxr or ct")
 
 
-class ModelSerializer(serializers.Serializer):
-    id = serializers.UUIDField()
-    name = serializers.CharField(help_text="slot and number, as the site writes it")
-    slot = serializers.ChoiceField(choices=[slot.value for slot in Slot])
-    sha256 = serializers.CharField()
-    calibrated = serializers.BooleanField()
-    thresholds = serializers.DictField(child=serializers.FloatField())
-
-
-def model_answer(version: ModelVersion) -> dict[str, Any]:
-    spec = version.model_spec
-    return {
-        "id": version.pk,
-        "name": str(version),
-        "slot": version.slot,
-        "sha256": version.sha256,
-        "calibrated": spec.calibrated,
-        "thresholds": {finding: spec.threshold(finding) for finding in spec.findings},
-    }
-
-
-class CamSerializer(serializers.Serializer):
-    grids = serializers.DictField(
-        child=serializers.ListField(child=serializers.ListField(child=serializers.FloatField())),
-        help_text="logits by finding, rows of columns",
+class ScanUploadSerializer(StatedMetadataSerializer):
+    file = UploadedFileField(
+        allow_empty_file=True, help_text="a DICOM, PNG, JPEG, TIFF or WebP image, or a ZIP"
     )
-    affine = serializers.ListField(
-        child=serializers.FloatField(), min_length=6, max_length=6, help_text="grid to original pixels"
+
+
+class AnalysisModelSerializer(Serializer):
+    """The model version that made an analysis."""
+
+    id = IdField()
+    name = CharField(source="*", help_text="slot and number, such as `cxr-3`")
+    slot = ChoiceField(SLOTS, help_text="kind of image")
+    sha256 = CharField(help_text="SHA-256 of the model file")
+    calibrated = BooleanField(help_text="whether probabilities are calibrated on validation data")
+    thresholds = DictField(child=FloatField(), help_text="probability from which each finding is reported")
+
+    def to_representation(self, version: ModelVersion) -> dict[str, Any]:
+        # A page of analyses has few models, and reading a specification is slow.
+        known = self.context.setdefault("models", {})
+        if version.pk not in known:
+            spec = version.model_spec
+            known[version.pk] = {
+                "id": str(version.pk),
+                "name": str(version),
+                "slot": version.slot,
+                "sha256": version.sha256,
+                "calibrated": spec.calibrated,
+                "thresholds": {finding: spec.threshold(finding) for finding in spec.findings},
+            }
+        return known[version.pk]
+
+
+class CamSerializer(Serializer):
+    """Class activation maps."""
+
+    grids = DictField(
+        child=ListField(child=ListField(child=FloatField())),
+        help_text="logit contributions by finding, as rows of columns",
     )
-    scale = serializers.FloatField(help_text="the value drawn at full strength")
-    inside_lungs = serializers.FloatField(allow_null=True)
+    affine = ListField(child=FloatField(), min_length=6, max_length=6, help_text="grid to original pixels")
+    scale = FloatField(help_text="the value drawn at full strength")
+    inside_lungs = FloatField(
+        allow_null=True,
+        help_text="share of the map inside the lungs, 0 to 1, for the reported or most probable finding; "
+        "null if the model has no lung segmenter",
+    )
+
+    def to_representation(self, cam: dict[str, Any]) -> dict[str, Any]:
+        return cam  # Stored as it is sent: thousands of numbers, none of which a field would change.
 
 
-class AnalysisSerializer(serializers.Serializer):
-    """One model version's answer. `status`: queued, running, failed, done or abstained."""
+class AnalysisSerializer(Serializer):
+    """One model version applied to one scan."""
 
-    id = serializers.UUIDField()
-    scan = serializers.UUIDField()
-    status = serializers.ChoiceField(choices=ANALYSIS_STATES)
-    reason = serializers.CharField(allow_null=True)
-    finding = serializers.CharField(allow_null=True)
-    probabilities = serializers.DictField(child=serializers.FloatField(), allow_null=True)
-    withheld = serializers.BooleanField()
-    uncertainty = serializers.FloatField(allow_null=True, min_value=0, max_value=1)
-    cam = CamSerializer(allow_null=True)
-    model = ModelSerializer()
-    seconds = serializers.FloatField(allow_null=True)
-    created_at = serializers.DateTimeField()
+    id = IdField()
+    scan = UUIDField(source="scan_id", help_text="ID of the scan")
+    status = SerializerMethodField(help_text="`abstained`: finished, but the result is withheld")
+    reason = SerializerMethodField(help_text="code of the abstention or the error; null if neither")
+    finding = TextOrNullField(help_text=FINDING)
+    probabilities = SerializerMethodField(help_text="0 to 1 by finding; null before the analysis is done")
+    withheld = BooleanField(help_text="whether the model abstained; the numbers are then no result")
+    uncertainty = FloatField(
+        allow_null=True,
+        min_value=0,
+        max_value=1,
+        help_text="normalised entropy of the probabilities, 0 (certain) to 1; null until it is done",
+    )
+    cam = SerializerMethodField(help_text="activation maps; null in lists and where there are none (yet)")
+    model = AnalysisModelSerializer(source="model_version", help_text="the model version that was applied")
+    seconds = FloatField(allow_null=True, help_text="computing time; null before the analysis is done")
+    created_at = CreatedAtField(help_text="when the analysis was queued")
 
+    @extend_schema_field({"type": "string", "enum": ANALYSIS_STATES})
+    def get_status(self, analysis: Analysis) -> str:
+        return "abstained" if analysis.withheld else analysis.status
 
-def analysis_answers(analyses: Sequence[Analysis], *, maps: bool = True) -> list[dict[str, Any]]:
-    """Analyses with their models, each model told once; without `maps` a list's `cam` is null."""
-    models: dict[UUID, dict[str, Any]] = {}
-    for analysis in analyses:
-        if analysis.model_version_id not in models:
-            models[analysis.model_version_id] = model_answer(analysis.model_version)
-    return [_analysis_answer(one, models[one.model_version_id], maps) for one in analyses]
+    def get_reason(self, analysis: Analysis) -> str | None:
+        return analysis.abstention or analysis.error_code or None
 
+    def get_probabilities(self, analysis: Analysis) -> dict[str, float] | None:
+        return analysis.probabilities or None
 
-def _analysis_answer(analysis: Analysis, model: dict[str, Any], maps: bool) -> dict[str, Any]:
-    stored = getattr(analysis, "stored_cam", None) if maps else None
-    return {
-        "id": analysis.pk,
-        "scan": analysis.scan_id,
-        "status": "abstained" if analysis.withheld else analysis.status,
-        "reason": analysis.abstention or analysis.error_code or None,
-        "finding": analysis.finding or None,
-        "probabilities": analysis.probabilities or None,
-        "withheld": analysis.withheld,
-        "uncertainty": analysis.uncertainty,
-        "cam": stored.cam if stored else None,
-        "model": model,
-        "seconds": analysis.seconds,
-        "created_at": analysis.created_at,
-    }
+    @extend_schema_field(CamSerializer(allow_null=True))
+    def get_cam(self, analysis: Analysis) -> dict[str, Any] | None:
+        stored = getattr(analysis, "stored_cam", None) if self.context.get("maps", True) else None
+        return stored.cam if stored else None
 
 
-class MemberSerializer(serializers.Serializer):
-    """An image of an archive. `id` is null where the same file is already filed to another patient."""
+class MemberSerializer(Serializer):
+    """An image of an archive."""
 
-    id = serializers.UUIDField(allow_null=True)
-    file = serializers.CharField(help_text="its name in the archive")
-    status = serializers.ChoiceField(choices=ScanStatus.choices)
-    reason = serializers.CharField(allow_null=True)
-    finding = serializers.CharField(allow_null=True)
-
-
-class SkippedSerializer(serializers.Serializer):
-    """Files of an archive that were left out for one reason, the first few by name."""
-
-    reason = serializers.ChoiceField(choices=[skip.value for skip in Skip])
-    count = serializers.IntegerField()
-    names = serializers.ListField(child=serializers.CharField())
+    id = UUIDField(
+        source="member.upload_id",
+        allow_null=True,
+        help_text="ID of the scan; null if the same file belongs to another patient",
+    )
+    file = CharField(source="member.name", help_text="its name in the archive")
+    status = ChoiceField(ScanStatus.choices, source="state.status", help_text="processing status")
+    reason = TextOrNullField(source="state.reason", help_text=REASON)
+    finding = TextOrNullField(source="state.analysis.finding", help_text=FINDING)
 
 
-class ScanSerializer(serializers.Serializer):
-    """A scan, or the upload that is still to become one. `reason` and `remedy` say why there is no answer.
+class SkippedSerializer(Serializer):
+    """Files of an archive that were skipped for one reason."""
 
-    An archive is `done` when each of its `members` is; they and `skipped` are empty for a single image.
+    reason = ChoiceField([skip.value for skip in Skip], help_text="code of the reason")
+    count = IntegerField(help_text="number of files")
+    names = ListField(child=CharField(), help_text="the first few names in the archive")
+
+
+class ScanSerializer(Serializer):
+    """A scan, or the upload that is still to become one.
+
+    An archive is `done` when each of its `members` is; `members` and `skipped` are empty for a single image.
     """
 
-    id = serializers.UUIDField()
-    status = serializers.ChoiceField(choices=ScanStatus.choices)
-    reason = serializers.CharField(allow_null=True)
-    detail = serializers.CharField(allow_null=True)
-    remedy = serializers.CharField(allow_null=True)
-    patient_id = serializers.CharField(allow_null=True)
-    patient = serializers.UUIDField(allow_null=True)
-    study = serializers.UUIDField(allow_null=True)
-    modality = serializers.CharField(allow_null=True)
-    synthetic = serializers.BooleanField()
-    polarity_turned = serializers.BooleanField()
-    rows = serializers.IntegerField(allow_null=True)
-    columns = serializers.IntegerField(allow_null=True)
-    view_position = serializers.CharField(allow_null=True)
-    acquired_at = serializers.DateTimeField(allow_null=True)
-    notes = serializers.DictField(help_text="what to know of the file, by code, with details")
-    duplicate_of = serializers.UUIDField(allow_null=True)
-    received_at = serializers.DateTimeField()
-    analyses = AnalysisSerializer(many=True)
-    members = MemberSerializer(many=True)
-    members_total = serializers.IntegerField()
-    skipped = SkippedSerializer(many=True)
-    disclaimer = serializers.CharField()
+    id = UUIDField(source="record.pk", help_text="the same from the upload on")
+    status = ChoiceField(
+        ScanStatus.choices,
+        source="state.status",
+        help_text="`waiting`: no model for this kind of image; `abstained`: the result is withheld",
+    )
+    reason = TextOrNullField(source="state.reason", help_text=REASON)
+    detail = CharField(source="advice.seen", allow_null=True, help_text="why there is no result, in words")
+    remedy = CharField(source="advice.remedy", allow_null=True, help_text="what to do about it")
+    patient_id = TextOrNullField(
+        help_text="PatientID (0010,0020), as stated until the file is parsed; null if unknown or hidden"
+    )
+    patient_uuid = UUIDField(
+        source="patient.pk", allow_null=True, help_text="Hilum's UUID of the patient; null until parsed"
+    )
+    study_uuid = UUIDField(
+        source="scan.study.pk", allow_null=True, help_text="Hilum's UUID of the study; null until parsed"
+    )
+    modality = TextOrNullField(help_text="kind of image, as stated until the file is parsed; null if unknown")
+    synthetic = BooleanField(help_text="simulated image (phantom): Synthetic Data (0008,001C)")
+    polarity_turned = BooleanField(help_text="whether the image was stored as a negative and was inverted")
+    rows = IntegerField(source="scan.rows", allow_null=True, help_text="Rows (0028,0010) of the original")
+    columns = IntegerField(
+        source="scan.columns", allow_null=True, help_text="Columns (0028,0011) of the original"
+    )
+    view_position = TextOrNullField(
+        source="scan.view_position", help_text="ViewPosition (0018,5101), such as `PA`; null if unknown"
+    )
+    acquired_at = DateTimeField(
+        source="scan.acquired_at",
+        allow_null=True,
+        help_text="AcquisitionDateTime (0008,002A); null if unknown",
+    )
+    notes = DictField(help_text="notable properties of the file: code to details")
+    duplicate_of = UUIDField(
+        source="scan.duplicate_of_id",
+        allow_null=True,
+        help_text="ID of an earlier scan of the site with the same pixels; null if none",
+    )
+    received_at = DateTimeField(source="upload.created_at", help_text="when the file was uploaded")
+    analyses = AnalysisSerializer(many=True, help_text="one per model version, newest first")
+    members = MemberSerializer(many=True, help_text="images of an archive, 500 at once: see `members_from`")
+    members_total = IntegerField(help_text="number of images in the archive; 0 for a single image")
+    skipped = SkippedSerializer(many=True, help_text="files of an archive that were skipped, by reason")
+    disclaimer = DisclaimerField()
 
 
-def scan_answer(record: Scan | Upload, analyses: list[Analysis]) -> dict[str, Any]:
-    """The API's form of a scan or of an upload that has none yet."""
-    scan = record if isinstance(record, Scan) else None
-    state = state_of(record, analyses if scan else None)
-    upload = scan.upload if scan else record
-    advice = state.advice or FAILURES.get(state.status)
-    return {
-        "id": record.pk,
-        "status": state.status.value,
-        "reason": state.reason or None,
-        "detail": advice.problem if advice else None,
-        "remedy": advice.remedy if advice else None,
-        "patient_id": scan.patient.patient_id if scan else upload.claimed_patient_id or None,
-        "patient": scan.patient.pk if scan else None,
-        "study": scan.study.pk if scan else None,
-        "modality": scan.slot if scan else upload.claimed_modality or None,
-        "synthetic": scan.synthetic if scan else False,
-        "polarity_turned": scan.polarity_turned if scan else False,
-        "rows": scan.rows if scan else None,
-        "columns": scan.columns if scan else None,
-        "view_position": scan.view_position or None if scan else None,
-        "acquired_at": scan.acquired_at if scan else None,
-        "notes": scan_notes(scan) if scan else {},
-        "duplicate_of": scan.duplicate_of_id if scan else None,
-        "received_at": upload.created_at,
-        "analyses": analysis_answers(analyses),
-        "members": [],
-        "members_total": 0,
-        "skipped": [],
-        "disclaimer": DISCLAIMER,
-    }
+class ScanRowSerializer(Serializer):
+    """A scan in a list, with its current result: that of the newest finished analysis."""
+
+    id = IdField()
+    status = ChoiceField(ScanStatus.choices, source="state.status", help_text="processing status")
+    reason = TextOrNullField(source="state.reason", help_text=REASON)
+    finding = TextOrNullField(source="state.analysis.finding", help_text=FINDING)
+    probabilities = SerializerMethodField(help_text="0 to 1 by finding; null without a result")
+    withheld = SerializerMethodField(help_text="whether the model abstained; the numbers are then no result")
+    analysis = UUIDField(
+        source="state.analysis.pk", allow_null=True, help_text="ID of the current analysis; null if none"
+    )
+    model = CharField(
+        source="state.analysis.model_version",
+        allow_null=True,
+        help_text="model version of that analysis, such as `cxr-3`; null if none",
+    )
+    patient_uuid = UUIDField(source="of_patient", help_text="Hilum's UUID of the patient")
+    study_uuid = UUIDField(source="in_study", help_text="Hilum's UUID of the study")
+    modality = ChoiceField(SLOTS, source="slot", help_text="kind of image")
+    view_position = TextOrNullField(help_text="ViewPosition (0018,5101), such as `PA`; null if unknown")
+    synthetic = BooleanField(help_text="simulated image (phantom): Synthetic Data (0008,001C)")
+    rows = IntegerField(help_text="Rows (0028,0010) of the original")
+    columns = IntegerField(help_text="Columns (0028,0011) of the original")
+    received_at = DateTimeField(help_text="when the file was uploaded")
+
+    def to_representation(self, scan: Scan) -> dict[str, Any]:
+        scan.state = state_of(scan)
+        return super().to_representation(scan)
+
+    def get_probabilities(self, scan: Scan) -> dict[str, float] | None:
+        return (scan.state.analysis.probabilities or None) if scan.state.analysis else None
+
+    def get_withheld(self, scan: Scan) -> bool:
+        return bool(scan.state.analysis and scan.state.analysis.withheld)
 
 
-class ScanRowSerializer(serializers.Serializer):
-    """A scan in a list, with the answer that speaks for it: its newest finished analysis."""
+class ScanMoveSerializer(RequestSerializer):
+    """The patient to move the scan to, by either `patient_uuid` or `patient_id`."""
 
-    id = serializers.UUIDField()
-    status = serializers.ChoiceField(choices=ScanStatus.choices)
-    reason = serializers.CharField(allow_null=True)
-    finding = serializers.CharField(allow_null=True, help_text="null: none is above its threshold")
-    probabilities = serializers.DictField(child=serializers.FloatField(), allow_null=True)
-    withheld = serializers.BooleanField()
-    analysis = serializers.UUIDField(allow_null=True)
-    model = serializers.CharField(allow_null=True)
-    patient = serializers.UUIDField()
-    study = serializers.UUIDField()
-    modality = serializers.ChoiceField(choices=[slot.value for slot in Slot])
-    view_position = serializers.CharField(allow_null=True)
-    synthetic = serializers.BooleanField()
-    rows = serializers.IntegerField()
-    columns = serializers.IntegerField()
-    received_at = serializers.DateTimeField()
-
-
-def scan_row(scan: Scan) -> dict[str, Any]:
-    """A scan of `analysis.selectors.with_answers` as lists tell it."""
-    state = state_of(scan)
-    analysis = state.analysis
-    return {
-        "id": scan.pk,
-        "status": state.status.value,
-        "reason": state.reason or None,
-        "finding": analysis.finding or None if analysis else None,
-        "probabilities": analysis.probabilities or None if analysis else None,
-        "withheld": analysis.withheld if analysis else False,
-        "analysis": analysis.pk if analysis else None,
-        "model": str(analysis.model_version) if analysis else None,
-        "patient": scan.of_patient,
-        "study": scan.in_study,
-        "modality": scan.slot,
-        "view_position": scan.view_position or None,
-        "synthetic": scan.synthetic,
-        "rows": scan.rows,
-        "columns": scan.columns,
-        "received_at": scan.received_at,
-    }
-
-
-class MoveSerializer(serializers.Serializer):
-    """To whom the scan is filed: a patient's own id, or an identifier, `new` to make that patient."""
-
-    patient = Key(required=False)
-    patient_id = Text(required=False, max_length=64)
-    new = Truth(required=False, default=False)
-    reason = Text(max_length=500)
+    patient_uuid = UUIDField(required=False, help_text="Hilum's UUID of the patient")
+    patient_id = StrictCharField(required=False, max_length=64, help_text="PatientID (0010,0020)")
+    create = StrictBooleanField(
+        default=False, help_text="with `patient_id`: create the patient if the site has none with this ID"
+    )
+    reason = StrictCharField(max_length=500, help_text="why; kept in the audit log")
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        if ("patient" in attrs) == ("patient_id" in attrs):
-            raise serializers.ValidationError({"patient": ["Give either patient or patient_id."]})
+        if ("patient_uuid" in attrs) == ("patient_id" in attrs):
+            raise ValidationError({"patient_uuid": ["Give either patient_uuid or patient_id."]})
         return attrs

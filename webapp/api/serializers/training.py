@@ -1,276 +1,196 @@
-"""Snapshots, schedules, comparisons and the gate's policy, as the API tells and takes them."""
+"""Snapshots, training runs and training schedules."""
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import Any
 
+from django.core.validators import RegexValidator
 from drf_spectacular.utils import extend_schema_field
-from rest_framework import serializers
+from rest_framework.serializers import (
+    BooleanField,
+    CharField,
+    ChoiceField,
+    DateTimeField,
+    DictField,
+    FloatField,
+    IntegerField,
+    ListField,
+    Serializer,
+    SerializerMethodField,
+)
 
-from webapp.analysis.shadow import Agreement
-from webapp.api.fields import Bytes, Key, Text, TimeOfDay, Truth, Whole
-from webapp.api.serializers.models import SLOTS, Options
-from webapp.registry.models import Comparison, ComparisonStatus, PromotionPolicy
-from webapp.registry.promotion_gate import PolicyRules
-from webapp.registry.selectors import GateStatus
-from webapp.training.models import Cadence, Snapshot, Start, TrainingSchedule, ValidationStatus
+from webapp.api.fields import (
+    CreatedAtField,
+    IdField,
+    StrictBooleanField,
+    StrictCharField,
+    StrictIntegerField,
+    TimeOfDayField,
+    UUIDField,
+)
+from webapp.api.serializers.base import RequestSerializer
+from webapp.api.serializers.scans import SLOTS
+from webapp.training.models import Cadence, RunStatus, Snapshot, Start, Trigger, ValidationStatus
+from webapp.training.services import MAX_SEED, OPTION_NAME
+
+START = "initial weights: `active`: those of the active model; otherwise none of Hilum's models"
+OPTIONS = "options of python -m classifier train, by name"
+CADENCE = "how often the schedule starts a run; `never`: only the other conditions do"
+NEW_LABELS = "start once this many scans were labelled since the last run; null: no such condition"
+ON_DRIFT = "start when monitoring raises an alarm, at most once a day"
+AT = "time of day in the site's time zone (UTC for all sites)"
+SITE = "ID of the site that owns it; null: all sites"
+PLAIN = {"anyOf": [{"type": "boolean"}, {"type": "number"}, {"type": "string", "pattern": "^[ -~]{0,500}$"}]}
 
 
-class WarningSerializer(serializers.Serializer):
-    severity = serializers.ChoiceField(choices=["high", "medium", "low"])
-    code = serializers.CharField()
-    text = serializers.CharField()
-    advice = serializers.CharField()
-    numbers = serializers.DictField()
+class WarningSerializer(Serializer):
+    severity = ChoiceField(["high", "medium", "low"], help_text="how severe it is")
+    code = CharField(help_text="stable code for programs")
+    text = CharField(help_text="what was found")
+    advice = CharField(help_text="what to do about it")
+    numbers = DictField(help_text="the figures behind it, by name")
 
 
-class SnapshotSerializer(serializers.Serializer):
-    """`warnings` are the data of data validation; null until it has finished."""
+class SnapshotSerializer(Serializer):
+    """A frozen labelled data set."""
 
-    id = serializers.UUIDField()
-    site = serializers.UUIDField(allow_null=True, help_text="null: of all sites")
-    slot = serializers.ChoiceField(choices=SLOTS)
-    fingerprint = serializers.CharField(help_text="sha256 of the manifest")
-    findings = serializers.ListField(child=serializers.CharField())
-    counts = serializers.DictField(help_text="images and patients, by part and finding; what was left out")
-    validation = serializers.ChoiceField(choices=ValidationStatus.choices)
-    warnings = WarningSerializer(many=True, allow_null=True)
-    created_by = serializers.CharField()
-    created_at = serializers.DateTimeField()
+    id = IdField()
+    site = UUIDField(source="site_id", allow_null=True, help_text=SITE)
+    slot = ChoiceField(SLOTS, help_text="kind of image")
+    fingerprint = CharField(help_text="SHA-256 of the manifest")
+    findings = ListField(child=CharField(), help_text="labelled findings, in the order of a model's outputs")
+    counts = DictField(help_text="images and patients by split and finding, and what was left out")
+    validation = ChoiceField(
+        ValidationStatus.choices, source="validation.status", help_text="status of the data validation"
+    )
+    warnings = SerializerMethodField(
+        help_text="data validation warnings, most severe first; null until it is done"
+    )
+    created_by = CharField(source="created_by.username", help_text="user name of the creator")
+    created_at = CreatedAtField()
+
+    @extend_schema_field(WarningSerializer(many=True, allow_null=True))
+    def get_warnings(self, snapshot: Snapshot) -> Any:
+        return snapshot.validation.warnings if snapshot.validation.status == ValidationStatus.DONE else None
 
 
-def snapshot_answer(snapshot: Snapshot) -> dict[str, Any]:
-    validation = snapshot.validation
-    return {
-        "id": snapshot.pk,
-        "site": snapshot.site_id,
-        "slot": snapshot.slot,
-        "fingerprint": snapshot.fingerprint,
-        "findings": snapshot.findings,
-        "counts": snapshot.counts,
-        "validation": validation.status,
-        "warnings": validation.warnings if validation.status == ValidationStatus.DONE else None,
-        "created_by": snapshot.created_by.get_username(),
-        "created_at": snapshot.created_at,
+class SnapshotCreateSerializer(RequestSerializer):
+    slot = ChoiceField(SLOTS, default="cxr", help_text="kind of image")
+
+
+class TrainingRunSerializer(Serializer):
+    id = IdField()
+    status = ChoiceField(RunStatus.choices, help_text="`skipped`: there was nothing new to train on")
+    site = UUIDField(source="site_id", allow_null=True, help_text=SITE)
+    started_by = CharField(source="started_by.username", help_text="user name of who started it")
+    trigger = ChoiceField(Trigger.choices, help_text="why it started")
+    slot = ChoiceField(SLOTS, help_text="kind of image")
+    snapshot = UUIDField(
+        source="snapshot_id", allow_null=True, help_text="ID of the snapshot; null: a manifest, or none yet"
+    )
+    start = ChoiceField(Start.choices, help_text=START)
+    base = UUIDField(
+        source="base_id", allow_null=True, help_text="ID of the model it started from; null if none (yet)"
+    )
+    attempts = IntegerField(help_text="how often a worker started or resumed it")
+    minutes_left = FloatField(
+        allow_null=True, help_text="estimate; null when not running or too early to tell"
+    )
+    options = DictField(help_text="every option with its value, defaults included; empty until it starts")
+    config = DictField(help_text="the options that were requested, by name")
+    seed = IntegerField(help_text="random seed")
+    percent = IntegerField(help_text="progress, 0 to 100")
+    progress = DictField(help_text="latest figures of the training, by name")
+    candidate = UUIDField(
+        source="candidate_id", allow_null=True, help_text="ID of the resulting model; null if none (yet)"
+    )
+    cancel_requested = BooleanField(help_text="whether it is being cancelled")
+    reason = CharField(
+        source="failure.code", allow_null=True, help_text="code of why it failed or was skipped"
+    )
+    detail = CharField(source="failure.message", allow_null=True, help_text="the same in words")
+    remedy = CharField(source="failure.remedy", allow_null=True, help_text="what to do about it")
+    created_at = CreatedAtField(help_text="when it was queued")
+    finished_at = DateTimeField(allow_null=True, help_text="when it ended; null if it has not")
+
+
+@extend_schema_field(
+    {
+        "type": "object",
+        "properties": {
+            "seed": {"type": "integer", "minimum": 0, "maximum": MAX_SEED, "description": "random seed"}
+        },
+        "propertyNames": {"pattern": f"^{OPTION_NAME.pattern}$"},
+        "additionalProperties": {
+            "anyOf": [*PLAIN["anyOf"], {"type": "array", "maxItems": 50, "items": PLAIN}]
+        },
     }
-
-
-class SnapshotStartSerializer(serializers.Serializer):
-    slot = serializers.ChoiceField(choices=SLOTS, default="cxr")
-
-
-class ScheduleSerializer(serializers.Serializer):
-    """`weekday` 0 is Monday; `at` is in the site's time zone; `next_at` is when the clock strikes next."""
-
-    id = serializers.UUIDField()
-    site = serializers.UUIDField(allow_null=True)
-    slot = serializers.ChoiceField(choices=SLOTS)
-    enabled = serializers.BooleanField()
-    cadence = serializers.ChoiceField(choices=Cadence.choices)
-    weekday = serializers.IntegerField()
-    day = serializers.IntegerField()
-    at = TimeOfDay()
-    next_at = serializers.DateTimeField(allow_null=True)
-    new_labels = serializers.IntegerField(allow_null=True)
-    on_drift = serializers.BooleanField()
-    start = serializers.ChoiceField(choices=Start.choices)
-    config = serializers.DictField()
-    created_by = serializers.CharField()
-    created_at = serializers.DateTimeField()
-
-
-def schedule_answer(schedule: TrainingSchedule) -> dict[str, Any]:
-    names = (
-        "slot", "enabled", "cadence", "weekday", "day", "at", "next_at", "new_labels", "on_drift", "start",
-        "config", "created_at",
-    )  # fmt: skip
-    said = {name: getattr(schedule, name) for name in names}
-    return {
-        "id": schedule.pk,
-        "site": schedule.site_id,
-        **said,
-        "created_by": schedule.created_by.get_username(),
-    }
-
-
-class ScheduleWriteSerializer(serializers.Serializer):
-    """What is left out keeps its value, or its default."""
-
-    slot = serializers.ChoiceField(choices=SLOTS, default="cxr")
-    enabled = Truth(required=False)
-    cadence = serializers.ChoiceField(choices=Cadence.choices, required=False)
-    weekday = Whole(min_value=0, max_value=6, required=False)
-    day = Whole(min_value=1, max_value=28, required=False)
-    at = TimeOfDay(required=False)
-    new_labels = Whole(min_value=1, max_value=1_000_000, required=False, allow_null=True)
-    on_drift = Truth(required=False)
-    start = serializers.ChoiceField(choices=Start.choices, required=False)
-    config = Options(required=False)
-
-
-class ComparisonSerializer(serializers.Serializer):
-    """`passed` null: not judged yet. `report` holds every measure of both models with its interval."""
-
-    id = serializers.UUIDField()
-    status = serializers.ChoiceField(choices=ComparisonStatus.choices)
-    candidate = serializers.UUIDField()
-    active = serializers.UUIDField(allow_null=True)
-    fingerprint = serializers.CharField(help_text="of the snapshot whose test part it is")
-    passed = serializers.BooleanField(allow_null=True)
-    reasons = serializers.ListField(child=serializers.CharField())
-    notes = serializers.ListField(child=serializers.CharField())
-    policy_number = serializers.IntegerField(allow_null=True)
-    policy = serializers.DictField()
-    error = serializers.CharField(allow_null=True)
-    requested_by = serializers.CharField(allow_null=True)
-    created_at = serializers.DateTimeField()
-
-
-def comparison_answer(row: Comparison) -> dict[str, Any]:
-    return {
-        "id": row.pk,
-        "status": row.status,
-        "candidate": row.candidate_id,
-        "active": row.active_id,
-        "fingerprint": row.fingerprint,
-        "passed": row.passed,
-        "reasons": row.reasons,
-        "notes": row.notes,
-        "policy_number": row.policy_number,
-        "policy": row.policy,
-        "error": row.error_code or None,
-        "requested_by": row.requested_by.get_username() if row.requested_by else None,
-        "created_at": row.created_at,
-    }
-
-
-class ChangeSideSerializer(serializers.Serializer):
-    finding = serializers.CharField(allow_null=True)
-    withheld = serializers.BooleanField()
-    p = serializers.FloatField(allow_null=True)
-
-
-class ChangeSerializer(serializers.Serializer):
-    """`scan` null: at a site that the caller does not see. `before` is the active model's answer."""
-
-    scan = serializers.UUIDField(allow_null=True)
-    truth = serializers.ListField(child=serializers.CharField())
-    before = ChangeSideSerializer()
-    after = ChangeSideSerializer()
-
-
-class ComparisonDetailSerializer(ComparisonSerializer):
-    report = serializers.DictField()
-    changes = ChangeSerializer(many=True)
-
-
-class CompareSerializer(serializers.Serializer):
-    snapshot = Key()
-
-
-class ShadowAgreementSerializer(serializers.Serializer):
-    """`reported`: by finding ("" for none), counts of the candidate's and the active model's reports."""
-
-    shadow = serializers.BooleanField()
-    scored = serializers.IntegerField()
-    failed = serializers.IntegerField()
-    compared = serializers.IntegerField()
-    same = serializers.IntegerField()
-    kappa = serializers.FloatField(allow_null=True)
-    withheld = serializers.ListField(child=serializers.IntegerField())
-    reported = serializers.DictField(child=serializers.ListField(child=serializers.IntegerField()))
-    difference = serializers.DictField(child=serializers.FloatField())
-
-
-def agreement_answer(shadow: bool, told: Agreement) -> dict[str, Any]:
-    return {
-        "shadow": shadow,
-        **{name: getattr(told, name) for name in ShadowAgreementSerializer().fields if name != "shadow"},
-    }
-
-
-class ShadowSerializer(serializers.Serializer):
-    on = Truth()
-
-
-class PromoteSerializer(serializers.Serializer):
-    """`override`: against the gate, or without its word; the scope `model.override` is needed then."""
-
-    reason = Text(max_length=500)
-    override = Truth(default=False)
-
-
-class RollbackSerializer(serializers.Serializer):
-    reason = Text(max_length=500, required=False, default="")
-
-
-class StandingSerializer(serializers.Serializer):
-    """How a version stands with the gate beside the model that is active now."""
-
-    standing = serializers.ChoiceField(choices=[one.value for one in GateStatus])
-    comparison = ComparisonSerializer(allow_null=True)
-
-
-def _schema_of_rules() -> dict[str, Any]:
-    def rule(one: Any) -> dict[str, Any]:
-        low, high = one.metadata["low"], one.metadata["high"]
-        kind = "integer" if isinstance(one.default, int) else "number"
-        return {"type": kind, "minimum": low, "maximum": high, "description": one.metadata["help"]}
-
-    rules = {one.name: rule(one) for one in fields(PolicyRules)}
-    return {"type": "object", "properties": rules, "additionalProperties": False}
-
-
-@extend_schema_field(_schema_of_rules())
-class Rules(serializers.DictField):
-    """Checked by `registry.promotion_gate.PolicyRules`."""
+)
+class TrainingOptionsField(DictField):
+    """Checked by `training.services`, which knows the options."""
 
     def to_internal_value(self, data: Any) -> dict[str, Any]:
-        rules = super().to_internal_value(data)
-        whole = {one.name for one in fields(PolicyRules) if isinstance(one.default, int)}
-        return {
-            name: int(value) if name in whole and isinstance(value, float) and value.is_integer() else value
-            for name, value in rules.items()
-        }
+        options = super().to_internal_value(data)
+        seed = options.get("seed")
+        whole = isinstance(seed, float) and seed.is_integer()  # 5.0 is an integer in JSON Schema
+        return options | ({"seed": int(seed)} if whole else {})
 
 
-class PolicySerializer(serializers.Serializer):
-    """Number 0 is the policy that comes with Hilum: nobody wrote it."""
+class TrainingRunCreateSerializer(RequestSerializer):
+    """On a `snapshot` or a `manifest`; with neither, on what is labelled when the run starts."""
 
-    number = serializers.IntegerField()
-    rules = Rules()
-    by = serializers.CharField(allow_null=True)
-    reason = serializers.CharField()
-    created_at = serializers.DateTimeField(allow_null=True)
-
-
-def policy_answer(row: PromotionPolicy | None) -> dict[str, Any]:
-    if row is None:
-        rules = PolicyRules().as_dict()
-        return {"number": 0, "rules": rules, "by": None, "reason": "", "created_at": None}
-    return {
-        "number": row.number,
-        "rules": row.rules,
-        "by": row.by.get_username(),
-        "reason": row.reason,
-        "created_at": row.created_at,
-    }
+    manifest = StrictCharField(
+        max_length=1000,
+        validators=[RegexValidator(r"^/[ -~]{1,999}$")],
+        required=False,
+        default="",
+        help_text="absolute path of a CSV on the training server",
+    )
+    snapshot = UUIDField(required=False, allow_null=True, default=None, help_text="ID of the snapshot")
+    slot = ChoiceField(SLOTS, default="cxr", help_text="kind of image")
+    start = ChoiceField(Start.choices, default=Start.SCRATCH.value, help_text=START)
+    config = TrainingOptionsField(required=False, default=dict, help_text=OPTIONS)
 
 
-class PolicyWriteSerializer(serializers.Serializer):
-    """Rules that are left out keep their value."""
-
-    rules = Rules()
-    reason = Text(max_length=500)
-
-
-class LogSerializer(serializers.Serializer):
-    """`curve`: the numbers of each epoch; `lines`: the last of what the training said."""
-
-    curve = serializers.ListField(child=serializers.DictField())
-    lines = serializers.ListField(child=serializers.CharField())
+class TrainingLogSerializer(Serializer):
+    curve = ListField(
+        child=DictField(), help_text="figures of each epoch (`loss`, `val_loss` …), oldest first"
+    )
+    lines = ListField(source="log", child=CharField(), help_text="latest lines of the log, oldest first")
 
 
-class ModelFileSerializer(serializers.Serializer):
-    file = Bytes(help_text="a model file of python -m classifier train")
+class TrainingScheduleSerializer(Serializer):
+    """When training runs of a slot start automatically."""
+
+    id = IdField()
+    site = UUIDField(source="site_id", allow_null=True, help_text=SITE)
+    slot = ChoiceField(SLOTS, help_text="kind of image")
+    enabled = BooleanField(help_text="whether it starts runs")
+    cadence = ChoiceField(Cadence.choices, help_text=CADENCE)
+    weekday = IntegerField(help_text="day of the week for `weekly`: 0 is Monday")
+    day = IntegerField(help_text="day of the month for `monthly`")
+    at = TimeOfDayField(help_text=AT)
+    next_at = DateTimeField(allow_null=True, help_text="next scheduled run; null if none")
+    new_labels = IntegerField(allow_null=True, help_text=NEW_LABELS)
+    on_drift = BooleanField(help_text=ON_DRIFT)
+    start = ChoiceField(Start.choices, help_text=START)
+    config = DictField(help_text=OPTIONS)
+    created_by = CharField(source="created_by.username", help_text="user name of who saved it last")
+    created_at = CreatedAtField()
+
+
+class TrainingScheduleSaveSerializer(RequestSerializer):
+    """What is left out keeps its value, or its default."""
+
+    slot = ChoiceField(SLOTS, default="cxr", help_text="kind of image")
+    enabled = StrictBooleanField(required=False, help_text="whether it starts runs")
+    cadence = ChoiceField(Cadence.choices, required=False, help_text=CADENCE)
+    weekday = StrictIntegerField(min_value=0, max_value=6, required=False, help_text="0 is Monday")
+    day = StrictIntegerField(min_value=1, max_value=28, required=False, help_text="day of the month")
+    at = TimeOfDayField(required=False, help_text=AT)
+    new_labels = StrictIntegerField(
+        min_value=1, max_value=1_000_000, required=False, allow_null=True, help_text=NEW_LABELS
+    )
+    on_drift = StrictBooleanField(required=False, help_text=ON_DRIFT)
+    start = ChoiceField(Start.choices, required=False, help_text=START)
+    config = TrainingOptionsField(required=False, help_text=OPTIONS)

@@ -1,99 +1,86 @@
-"""Uploads as the API tells them: what was handed in, before and beside what it became."""
+"""Uploads: the files as they arrived, and how far each has been processed."""
 
 from __future__ import annotations
 
-from typing import Any
-from uuid import UUID
+from rest_framework.serializers import (
+    BooleanField,
+    CharField,
+    ChoiceField,
+    DateTimeField,
+    FileField,
+    IntegerField,
+    ListField,
+    Serializer,
+    SerializerMethodField,
+)
 
-from rest_framework import serializers
-
-from webapp.analysis.state import ScanStatus, State
-from webapp.api.fields import Key
+from webapp.analysis.state import ScanStatus
+from webapp.api.fields import IdField, TextOrNullField, UUIDField
+from webapp.api.serializers.base import RequestSerializer
 from webapp.api.serializers.problems import ProblemSerializer
-from webapp.api.serializers.scans import Said, SaidDate, SaidModality, ScanSerializer
+from webapp.api.serializers.scans import REASON, ScanSerializer, StatedMetadataSerializer
 from webapp.scans.models import Upload, UploadStatus
 
-MOST_IDS, MOST_FILES = 500, 100
+MAX_IDS, MAX_FILES = 500, 100
 
 
-class UploadSerializer(serializers.Serializer):
-    """`file` is told to whoever may read scans, and to whoever handed it in."""
+class UploadSerializer(Serializer):
+    """`context["named_for"]` decides by upload whether the caller may see the file name."""
 
-    id = serializers.UUIDField()
-    status = serializers.ChoiceField(choices=UploadStatus.choices)
-    reason = serializers.CharField(allow_null=True)
-    file = serializers.CharField(allow_null=True)
-    size = serializers.IntegerField()
-    sha256 = serializers.CharField()
-    archive = serializers.UUIDField(allow_null=True)
-    unpacked = serializers.BooleanField(help_text="an archive that has become the uploads of its images")
-    received_at = serializers.DateTimeField()
-    finished_at = serializers.DateTimeField(allow_null=True)
-
-
-def upload_answer(upload: Upload, *, named: bool) -> dict[str, Any]:
-    return {
-        "id": upload.pk,
-        "status": upload.status,
-        "reason": upload.refusal or upload.error_code or None,
-        "file": upload.filename or None if named else None,
-        "size": upload.size,
-        "sha256": upload.sha256,
-        "archive": upload.parent_id,
-        "unpacked": upload.is_unpacked,
-        "received_at": upload.created_at,
-        "finished_at": upload.finished_at,
-    }
-
-
-class IdsSerializer(serializers.Serializer):
-    ids = serializers.ListField(child=Key(), min_length=1, max_length=MOST_IDS)
-
-
-class StateSerializer(serializers.Serializer):
-    """How far one upload has come; `finished` when nothing more will happen by itself."""
-
-    id = serializers.UUIDField()
-    status = serializers.ChoiceField(choices=ScanStatus.choices)
-    reason = serializers.CharField(allow_null=True)
-    finished = serializers.BooleanField()
-
-
-class StatesSerializer(serializers.Serializer):
-    """Those of other sites, and those that do not exist, are left out."""
-
-    results = StateSerializer(many=True)
-
-
-def state_answer(key: UUID, state: State) -> dict[str, Any]:
-    return {
-        "id": key,
-        "status": state.status.value,
-        "reason": state.reason or None,
-        "finished": state.finished,
-    }
-
-
-class BulkSerializer(serializers.Serializer):
-    """`files`: as many parts of that name as there are files; the claims are made of each of them."""
-
-    files = serializers.ListField(
-        child=serializers.FileField(allow_empty_file=True), min_length=1, max_length=MOST_FILES
+    id = IdField()
+    status = ChoiceField(UploadStatus.choices, help_text="`refused` is final; `failed` can be retried")
+    reason = SerializerMethodField(help_text=REASON)
+    file = SerializerMethodField(
+        help_text="file name; null if the site keeps none or the caller may not see it"
     )
-    patient_id = Said("PatientID (0010,0020), for a file that says none")
-    study = Said("AccessionNumber or StudyInstanceUID, for a file that says none")
-    date = SaidDate("StudyDate (0008,0020) as YYYY-MM-DD, for a file that says none")
-    modality = SaidModality("auto, cxr or ct")
+    size = IntegerField(help_text="size in bytes")
+    sha256 = CharField(help_text="SHA-256 of the file")
+    archive = UUIDField(
+        source="parent_id", allow_null=True, help_text="ID of the archive it came in; null if none"
+    )
+    unpacked = BooleanField(source="is_unpacked", help_text="an archive that was unpacked into its images")
+    received_at = DateTimeField(source="created_at", help_text="when it was uploaded")
+    finished_at = DateTimeField(allow_null=True, help_text="when processing ended; null if it has not")
+
+    def get_reason(self, upload: Upload) -> str | None:
+        return upload.refusal or upload.error_code or None
+
+    def get_file(self, upload: Upload) -> str | None:
+        return (upload.filename or None) if self.context["named_for"](upload) else None
 
 
-class BulkResultSerializer(serializers.Serializer):
-    """What became of one file: `status` is what `POST /scans/` would have answered for it alone."""
-
-    file = serializers.CharField()
-    status = serializers.IntegerField()
-    scan = ScanSerializer(allow_null=True)
-    problem = ProblemSerializer(allow_null=True)
+class UploadIdsSerializer(RequestSerializer):
+    ids = ListField(child=UUIDField(), min_length=1, max_length=MAX_IDS, help_text="IDs of uploads")
 
 
-class BulkAnswerSerializer(serializers.Serializer):
-    results = BulkResultSerializer(many=True)
+class UploadProgressSerializer(Serializer):
+    """How far one upload has been processed. Unknown uploads and those of other sites are left out."""
+
+    id = UUIDField(help_text="ID of the upload, and of the scan that a single image becomes")
+    status = ChoiceField(ScanStatus.choices, help_text="processing status")
+    reason = TextOrNullField(help_text=REASON)
+    finished = BooleanField(help_text="whether the status is final unless somebody acts")
+
+
+class BulkUploadSerializer(StatedMetadataSerializer):
+    """`files`: one part of that name per file; the stated metadata applies to each of them."""
+
+    files = ListField(
+        child=FileField(allow_empty_file=True),
+        min_length=1,
+        max_length=MAX_FILES,
+        help_text="DICOM, PNG, JPEG, TIFF or WebP images, or ZIPs",
+    )
+
+
+class BulkUploadResultSerializer(Serializer):
+    """The outcome for one file, in the order of the request."""
+
+    file = CharField(help_text="file name")
+    status = IntegerField(help_text="the HTTP status that `POST /scans/` would have returned for this file")
+    scan = ScanSerializer(allow_null=True, help_text="the scan; null if the file was not accepted")
+    problem = ProblemSerializer(allow_null=True, help_text="why the file was not accepted; null if it was")
+
+
+class BulkUploadOutcomeSerializer(Serializer):
+    results = BulkUploadResultSerializer(many=True, help_text="one per file, in the order of the request")

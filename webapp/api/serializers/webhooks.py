@@ -1,133 +1,136 @@
-"""Webhooks, their deliveries and the log of attempts, as the API tells them."""
+"""Webhooks, their deliveries and the log of attempts."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from django.core.validators import RegexValidator
-from rest_framework import serializers
+from drf_spectacular.utils import extend_schema_field
+from rest_framework.serializers import (
+    BooleanField,
+    CharField,
+    ChoiceField,
+    DateTimeField,
+    DictField,
+    FloatField,
+    IntegerField,
+    ListField,
+    Serializer,
+    SerializerMethodField,
+)
 
-from webapp.api.fields import Text, Truth
+from webapp.api.fields import (
+    CreatedAtField,
+    IdField,
+    StrictBooleanField,
+    StrictCharField,
+    TextOrNullField,
+    UUIDField,
+)
+from webapp.api.serializers.base import RequestSerializer
 from webapp.webhooks.kinds import SUBSCRIBABLE
 from webapp.webhooks.models import Delivery, DeliveryStatus, Subscription
 from webapp.webhooks.selectors import message_of
 from webapp.webhooks.signing import secret_of
 
-ADDRESS = r"^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[!-~]*)?$"
+URL = r"^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[!-~]*)?$"
+KINDS = "kinds of events that are sent"
+ATTEMPTS_SHOWN = 50
 
 
-class WebhookSerializer(serializers.Serializer):
-    """`paused_until`: the receiver was down, and is tried again then. `ended`: why it was switched off."""
-
-    id = serializers.UUIDField()
-    url = serializers.CharField()
-    kinds = serializers.ListField(child=serializers.ChoiceField(choices=SUBSCRIBABLE))
-    description = serializers.CharField()
-    active = serializers.BooleanField()
-    ended = serializers.CharField(allow_null=True)
-    created_by = serializers.CharField()
-    failures = serializers.IntegerField(help_text="how many attempts in a row the receiver was down for")
-    paused_until = serializers.DateTimeField(allow_null=True)
-    created_at = serializers.DateTimeField()
-
-
-def webhook_answer(subscription: Subscription) -> dict[str, Any]:
-    return {
-        "id": subscription.pk,
-        "url": subscription.url,
-        "kinds": subscription.kinds,
-        "description": subscription.description,
-        "active": subscription.active,
-        "ended": subscription.ended or None,
-        "created_by": subscription.created_by.get_username(),
-        "failures": subscription.failures,
-        "paused_until": subscription.paused_until,
-        "created_at": subscription.created_at,
-    }
+class WebhookSerializer(Serializer):
+    id = IdField()
+    url = CharField(help_text="address of the receiver")
+    kinds = ListField(child=ChoiceField(SUBSCRIBABLE), help_text=KINDS)
+    description = CharField(help_text="what it is for; may be empty")
+    active = BooleanField(help_text="whether messages are sent")
+    ended = TextOrNullField(help_text="`gone`: switched off after the receiver returned 410; null otherwise")
+    created_by = CharField(source="created_by.username", help_text="user name of the subscriber")
+    failures = IntegerField(help_text="number of failed attempts in a row")
+    paused_until = DateTimeField(
+        allow_null=True, help_text="the receiver is down and tried again then; null if not"
+    )
+    created_at = CreatedAtField()
 
 
 class WebhookWithSecretSerializer(WebhookSerializer):
-    secret = serializers.CharField(help_text="whsec_…, to verify signatures with; told here and never again")
+    secret = SerializerMethodField(help_text="whsec_…, for verifying signatures; returned only here")
+
+    def get_secret(self, subscription: Subscription) -> str:
+        return secret_of(subscription)
 
 
-def with_secret(subscription: Subscription) -> dict[str, Any]:
-    return webhook_answer(subscription) | {"secret": secret_of(subscription)}
-
-
-class Address(Text):
-    """An address in ASCII; whether events may go there is judged afterwards."""
+class WebhookURLField(StrictCharField):
+    """In ASCII; whether events may be sent there is checked afterwards."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(max_length=500, help_text="where the messages go, by https", **options)
-        self.validators.append(RegexValidator(ADDRESS))
+        super().__init__(max_length=500, help_text="https address of the receiver", **options)
+        self.validators.append(RegexValidator(URL))
 
 
-class WebhookCreateSerializer(serializers.Serializer):
-    url = Address()
-    kinds = serializers.ListField(
-        child=serializers.ChoiceField(choices=SUBSCRIBABLE),
+class WebhookCreateSerializer(RequestSerializer):
+    url = WebhookURLField()
+    kinds = ListField(
+        child=ChoiceField(SUBSCRIBABLE),
         required=False,
         min_length=1,
         max_length=50,
         default=list(SUBSCRIBABLE),
-        help_text="the kinds of events to send; left out: all",
+        help_text=KINDS,
     )
-    description = Text(required=False, max_length=200, allow_blank=True, default="")
-
-
-class WebhookChangeSerializer(serializers.Serializer):
-    url = Address(required=False)
-    kinds = serializers.ListField(
-        child=serializers.ChoiceField(choices=SUBSCRIBABLE), required=False, min_length=1, max_length=50
+    description = StrictCharField(
+        required=False, max_length=200, allow_blank=True, default="", help_text="what it is for"
     )
-    description = Text(required=False, max_length=200, allow_blank=True)
-    active = Truth(required=False)
 
 
-class AttemptSerializer(serializers.Serializer):
-    at = serializers.DateTimeField()
-    response_status = serializers.IntegerField(allow_null=True, help_text="null: there was no answer")
-    reason = serializers.CharField(allow_null=True)
-    seconds = serializers.FloatField()
+class WebhookChangeSerializer(RequestSerializer):
+    url = WebhookURLField(required=False)
+    kinds = ListField(
+        child=ChoiceField(SUBSCRIBABLE), required=False, min_length=1, max_length=50, help_text=KINDS
+    )
+    description = StrictCharField(
+        required=False, max_length=200, allow_blank=True, help_text="what it is for"
+    )
+    active = StrictBooleanField(required=False, help_text="whether messages are sent")
 
 
-class MessageSerializer(serializers.Serializer):
-    """What is sent. `sequence` grows: of one scan a larger one is never sent before a smaller one."""
-
-    type = serializers.CharField()
-    timestamp = serializers.DateTimeField()
-    sequence = serializers.IntegerField()
-    data = serializers.DictField()
-
-
-class DeliverySerializer(serializers.Serializer):
-    """`id` is the header webhook-id. `attempts` is the log; only the latest fifty are told."""
-
-    id = serializers.UUIDField()
-    status = serializers.ChoiceField(choices=DeliveryStatus.choices)
-    reason = serializers.CharField(allow_null=True)
-    message = MessageSerializer()
-    attempts = AttemptSerializer(many=True)
-    next_at = serializers.DateTimeField(allow_null=True)
-    created_at = serializers.DateTimeField()
+class AttemptSerializer(Serializer):
+    at = DateTimeField(source="created_at", help_text="when the attempt ended")
+    response_status = IntegerField(allow_null=True, help_text="HTTP status; null if there was no response")
+    reason = TextOrNullField(
+        source="error_code", help_text="`address_refused`, `unreachable` or `answered_no`; null if delivered"
+    )
+    seconds = FloatField(help_text="duration of the attempt")
 
 
-def delivery_answer(delivery: Delivery) -> dict[str, Any]:
-    tries = list(delivery.tries.all())[-50:]
-    return {
-        "id": delivery.pk,
-        "status": delivery.status,
-        "reason": delivery.error_code or None,
-        "message": message_of(delivery),
-        "attempts": [
-            {
-                "at": one.created_at,
-                "response_status": one.response_status,
-                "reason": one.error_code or None,
-                "seconds": one.seconds,
-            }
-            for one in tries
-        ],
-        "next_at": delivery.next_at if delivery.status == DeliveryStatus.WAITING else None,
-        "created_at": delivery.created_at,
-    }
+class MessageSerializer(Serializer):
+    """The body that is sent; of one scan a larger `sequence` is never sent before a smaller one."""
+
+    type = CharField(help_text="kind of event, such as `scan.created`")
+    timestamp = DateTimeField(help_text="when it happened")
+    sequence = IntegerField(help_text="number of the event, increasing")
+    data = DictField(help_text="`id` of the scan, upload or patient, and codes; no patient data")
+
+
+class DeliverySerializer(Serializer):
+    id = UUIDField(help_text="also the header `webhook-id`: the same at every attempt")
+    status = ChoiceField(DeliveryStatus.choices, help_text="`failed`: given up")
+    reason = TextOrNullField(source="error_code", help_text="code of the latest failure; null if none")
+    message = SerializerMethodField(help_text="the body that is sent")
+    attempts = SerializerMethodField(help_text=f"the latest {ATTEMPTS_SHOWN} attempts, oldest first")
+    next_at = SerializerMethodField(help_text="earliest time of the next attempt; null if none is due")
+    created_at = CreatedAtField(help_text="when it was queued")
+
+    @extend_schema_field(MessageSerializer)
+    def get_message(self, delivery: Delivery) -> Any:
+        return message_of(delivery)
+
+    @extend_schema_field(AttemptSerializer(many=True))
+    def get_attempts(self, delivery: Delivery) -> Any:
+        return AttemptSerializer(list(delivery.tries.all())[-ATTEMPTS_SHOWN:], many=True).data
+
+    @extend_schema_field(DateTimeField(allow_null=True))
+    def get_next_at(self, delivery: Delivery) -> Any:
+        if delivery.status != DeliveryStatus.WAITING:
+            return None
+        return DateTimeField().to_representation(delivery.next_at)

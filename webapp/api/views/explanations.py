@@ -1,75 +1,75 @@
-"""Maps by other explainers: asked for, made by the worker, fetched."""
+"""Activation maps by other explanation methods: requested, computed by a worker, fetched."""
 
 from __future__ import annotations
 
 from uuid import UUID
 
 from django.urls import reverse
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
-from rest_framework import status
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from classifier.contract import RELATIVE
 from webapp.analysis.explanations import explanation_of, explanation_request
 from webapp.analysis.models import AnalysisStatus
-from webapp.api.resource import Resource
-from webapp.api.serializers.explanations import (
-    ExplanationRequestSerializer,
-    ExplanationSerializer,
-    explanation_answer,
-)
+from webapp.api.resource import Resource, SinglePage, operation
+from webapp.api.serializers.explanations import ExplanationCreateSerializer, ExplanationSerializer
 from webapp.api.views.media import analysis_or_404
 from webapp.core.errors import CodedError
 
+METHOD = OpenApiParameter(
+    "method",
+    {"type": "string", "enum": list(RELATIVE)},
+    location=OpenApiParameter.PATH,
+    description="explanation method",
+)
 
-class ExplanationCollection(Resource):
+
+class ExplanationCollection(SinglePage):
     needs = {"GET": "scan.view", "POST": "scan.view"}
+    serializer_class = ExplanationSerializer
 
-    @extend_schema(operation_id="analysis_explanations", responses=ExplanationSerializer(many=True))
+    @operation("analysis_explanations", returns=ExplanationSerializer(many=True))
     def get(self, request: Request, analysis_id: UUID) -> Response:
-        """What was asked for of other explainers, one a method; `cam` is null here: ask for the one."""
+        """List the requested explanations of an analysis, without maps (`cam` is null)."""
         analysis = analysis_or_404(request, analysis_id)
-        asked = analysis.explanations.select_related("analysis").order_by("created_at", "pk")
-        return Response([explanation_answer(one, maps=False) for one in asked])
+        explanations = list(analysis.explanations.select_related("analysis").order_by("created_at", "pk"))
+        for explanation in explanations:
+            explanation.cam = None
+        return self.listed(explanations)
 
-    @extend_schema(
-        operation_id="analysis_explain",
-        request=ExplanationRequestSerializer,
-        responses={
-            202: OpenApiResponse(ExplanationSerializer, description="It is, or will be, under way"),
+    @operation(
+        "analysis_explain",
+        body=ExplanationCreateSerializer,
+        returns={
+            202: OpenApiResponse(ExplanationSerializer, description="It is queued or running"),
             200: OpenApiResponse(ExplanationSerializer, description="It was made before"),
         },
     )
     def post(self, request: Request, analysis_id: UUID) -> Response:
-        """Have the maps made by another explainer, once; what failed is tried again. See `Location`."""
+        """Request the maps of an analysis by another method.
+
+        They are made once; a failed request is retried. Follow `Location` for the result.
+        """
         analysis = analysis_or_404(request, analysis_id)
-        fields = self.read(request, ExplanationRequestSerializer)
-        found = explanation_request(analysis=analysis, method=fields["method"], actor=request.user)
-        done = found.status == AnalysisStatus.DONE
-        where = reverse("api-analysis-explanation", args=[analysis.pk, found.method])
+        method = self.read()["method"]
+        found = explanation_request(analysis=analysis, method=method, actor=request.user)
         return Response(
-            explanation_answer(found),
-            status=status.HTTP_200_OK if done else status.HTTP_202_ACCEPTED,
-            headers={"Location": where},
+            ExplanationSerializer(found).data,
+            status=200 if found.status == AnalysisStatus.DONE else 202,
+            headers={"Location": reverse("api-analysis-explanation", args=[analysis.pk, found.method])},
         )
 
 
 class ExplanationDetail(Resource):
     needs = {"GET": "scan.view"}
 
-    @extend_schema(
-        operation_id="analysis_explanation",
-        parameters=[
-            OpenApiParameter(
-                "method", {"type": "string", "enum": list(RELATIVE)}, location=OpenApiParameter.PATH
-            )
-        ],
-        responses=ExplanationSerializer,
-    )
+    @operation("analysis_explanation", parameters=[METHOD], returns=ExplanationSerializer)
     def get(self, request: Request, analysis_id: UUID, method: str) -> Response:
-        """How the maps by a method stand, with the maps once they are done; 404 until they are asked for."""
+        """Get an explanation, with its maps once they are done; 404 until it is requested."""
         found = explanation_of(analysis_or_404(request, analysis_id), method)
         if found is None:
-            raise CodedError("not_found", "Nobody has asked for this map.", "POST its method first.")
-        return Response(explanation_answer(found))
+            raise CodedError(
+                "not_found", "This map was not requested yet.", "POST its method to explanations/."
+            )
+        return Response(ExplanationSerializer(found).data)

@@ -1,4 +1,4 @@
-"""Images of a scan, and the activation maps of an analysis as numbers and drawn over the image."""
+"""Images of a scan, analyses, and activation maps as numbers and drawn over the image."""
 
 from __future__ import annotations
 
@@ -9,66 +9,77 @@ from django.db.models import Exists, OuterRef
 from django.http import FileResponse, HttpResponse, HttpResponseNotModified
 from django.utils.cache import patch_cache_control
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
-from rest_framework.renderers import BaseRenderer, JSONRenderer
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from classifier.contract import leading_finding
 from webapp.accounts.services import for_sites
 from webapp.analysis.models import Analysis
-from webapp.api.fields import ANYTHING
+from webapp.api.fields import ANY_TEXT
 from webapp.api.filters import AnalysisFilter
-from webapp.api.resource import Listing, Resource, etag_of
-from webapp.api.serializers.scans import AnalysisSerializer, CamSerializer, analysis_answers
+from webapp.api.resource import ListResource, Resource, etag_of, file_renderer, operation
+from webapp.api.serializers.scans import AnalysisSerializer, CamSerializer
 from webapp.api.views.scans import scan_by_id
 from webapp.core import storage
 from webapp.core.errors import CodedError
+from webapp.labels.queue_progress import item_or_404
 from webapp.scans.models import Scan
 
-IMAGE = "The image"
 PNG = {(200, "image/png"): OpenApiResponse(OpenApiTypes.BINARY, description="the image")}
+IMAGE_RENDERERS = [file_renderer("image/png"), JSONRenderer]
 
 
-class PngRenderer(BaseRenderer):
-    """So that a caller may ask for image/png; our views hand out the bytes themselves."""
-
-    media_type, format, charset, render_style = "image/png", "png", None, "binary"
-
-    def render(self, data: Any, *args: Any, **kwargs: Any) -> Any:
-        return data
-
-
-class Image(Resource):
+class ImageResource(Resource):
     needs = {"GET": "scan.view"}
-    renderer_classes = [PngRenderer, JSONRenderer]
+    renderer_classes = IMAGE_RENDERERS
     kind = ""
 
-    def image(self, request: Request, scan_id: UUID) -> HttpResponse:
-        scan = scan_by_id(request.user, scan_id)
+    def image(self, scan: Scan) -> HttpResponse:
         name, sha256 = getattr(scan, f"{self.kind}_name"), getattr(scan, f"{self.kind}_sha256")
-        return as_png(request, f'"{sha256}"', lambda: png_file(name))
+        return as_png(self.request, f'"{sha256}"', lambda: png_file(name))
 
 
-class Preview(Image):
+class Preview(ImageResource):
     kind = "preview"
 
-    @extend_schema(operation_id="scan_preview", responses=PNG)
+    @operation("scan_preview", returns=PNG)
     def get(self, request: Request, scan_id: UUID) -> HttpResponse:
-        """The scan's image, 8-bit grey, at most 1,024 pixels a side."""
-        return self.image(request, scan_id)
+        """Get a scan's image as 8-bit greyscale PNG, at most 1,024 pixels a side."""
+        return self.image(scan_by_id(request.user, scan_id))
 
 
-class Display(Image):
+class Display(ImageResource):
     kind = "display"
 
-    @extend_schema(operation_id="scan_display", responses=PNG)
+    @operation("scan_display", returns=PNG)
     def get(self, request: Request, scan_id: UUID) -> HttpResponse:
-        """The scan's image, 16-bit grey, in full resolution."""
-        return self.image(request, scan_id)
+        """Get a scan's image as 16-bit greyscale PNG in full resolution."""
+        return self.image(scan_by_id(request.user, scan_id))
 
 
-class AnalysisCollection(Listing):
+class CasePreview(ImageResource):
+    needs = {"GET": "scan.label"}
+    kind = "preview"
+
+    @operation("label_case_preview", returns=PNG)
+    def get(self, request: Request, item_id: UUID) -> HttpResponse:
+        """Get a label case's image as 8-bit greyscale PNG, at most 1,024 pixels a side."""
+        return self.image(item_or_404(request.user, item_id).scan)
+
+
+class CaseDisplay(ImageResource):
+    needs = {"GET": "scan.label"}
+    kind = "display"
+
+    @operation("label_case_display", returns=PNG)
+    def get(self, request: Request, item_id: UUID) -> HttpResponse:
+        """Get a label case's image as 16-bit greyscale PNG in full resolution."""
+        return self.image(item_or_404(request.user, item_id).scan)
+
+
+class AnalysisCollection(ListResource):
     needs = {"GET": "scan.view"}
     queryset = Analysis.objects.none()
     filterset_class = AnalysisFilter
@@ -76,75 +87,82 @@ class AnalysisCollection(Listing):
     def rows(self) -> Any:
         return analyses_visible(self.request)
 
-    def answer(self, rows: list[Analysis]) -> list[dict[str, Any]]:
-        return analysis_answers(rows, maps=False)
+    def represent(self, rows: list[Analysis]) -> Any:
+        return AnalysisSerializer(rows, many=True, context={"maps": False}).data
 
-    @extend_schema(operation_id="analyses_list", responses=AnalysisSerializer(many=True))
+    @operation("analyses_list", returns=AnalysisSerializer(many=True))
     def get(self, request: Request) -> Response:
-        """One model version applied to one scan each, newest first; `cam` is null here: ask for the one."""
-        return self.listed(request)
+        """List analyses, newest first, without activation maps (`cam` is null)."""
+        return self.listed()
 
 
 class AnalysisDetail(Resource):
     needs = {"GET": "scan.view"}
 
-    @extend_schema(operation_id="analysis_retrieve", responses=AnalysisSerializer)
+    @operation("analysis_retrieve", returns=AnalysisSerializer)
     def get(self, request: Request, analysis_id: UUID) -> Response:
-        """An analysis with its activation maps."""
-        return Response(analysis_answers([analysis_or_404(request, analysis_id)])[0])
+        """Get an analysis with its activation maps."""
+        return Response(AnalysisSerializer(analysis_or_404(request, analysis_id)).data)
 
 
 class AnalysisCam(Resource):
     needs = {"GET": "scan.view"}
 
-    @extend_schema(operation_id="analysis_cam", responses=CamSerializer)
+    @operation("analysis_cam", returns=CamSerializer)
     def get(self, request: Request, analysis_id: UUID) -> Response:
-        """The activation maps alone: a grid of logits a finding, its geometry and its scale."""
-        return Response(cam_of(analysis_or_404(request, analysis_id)))
+        """Get the activation maps of an analysis: a grid per finding, its geometry and its scale."""
+        return Response(CamSerializer(cam_of(analysis_or_404(request, analysis_id))).data)
 
 
 class AnalysisOverlay(Resource):
     needs = {"GET": "scan.view"}
-    renderer_classes = [PngRenderer, JSONRenderer]
+    renderer_classes = IMAGE_RENDERERS
     params = ("finding", "opacity")
 
-    @extend_schema(
-        operation_id="analysis_overlay",
+    @operation(
+        "analysis_overlay",
         parameters=[
             OpenApiParameter(
                 "finding",
-                {"type": "string", "minLength": 1, "pattern": ANYTHING},
-                description="left out: the one worth showing; 404 for one that the model does not know",
+                {"type": "string", "minLength": 1, "pattern": ANY_TEXT},
+                description="default: the reported or most relevant one; 404 if the model does not know it",
             ),
-            OpenApiParameter("opacity", {"type": "number", "minimum": 0, "maximum": 1, "default": 1}),
+            OpenApiParameter(
+                "opacity",
+                {"type": "number", "minimum": 0, "maximum": 1, "default": 1},
+                description="opacity of the map, 0 to 1",
+            ),
         ],
-        responses=PNG,
+        returns=PNG,
     )
     def get(self, request: Request, analysis_id: UUID) -> HttpResponse:
-        """The map of a finding drawn over the preview, on the model's fixed scale: weak looks weak.
+        """Get the activation map of a finding drawn over the image, as PNG.
 
-        An answer that is withheld is not drawn (409 `not_ready`); its numbers are at `cam/`.
+        The colour scale is the model's own and fixed, so a weak map looks weak. A withheld result is not
+        drawn (409 `not_ready`); its numbers are at `cam/`.
         """
         opacity = _opacity(request.query_params.get("opacity", "1"))
         analysis = analysis_or_404(request, analysis_id)
         cam = cam_of(analysis)
         if analysis.withheld:
             raise CodedError(
-                "not_ready", "The model gave no answer on this image.", "Read it without the model."
+                "not_ready", "The model withheld its result on this image.", "Read it without the model."
             )
         finding = request.query_params.get("finding") or leading_finding(
             analysis.finding, analysis.probabilities
         )
         if finding not in cam["grids"]:
-            raise CodedError("not_found", "The model knows no such finding.", "See the map's own: cam/.")
+            raise CodedError(
+                "not_found", "The model does not know this finding.", "GET cam/ for the findings it knows."
+            )
         etag = etag_of(f"{analysis.pk} {finding} {opacity} {analysis.scan.preview_sha256}".encode())
         return as_png(request, etag, lambda: _drawn(analysis, cam, finding, opacity))
 
 
 def analyses_visible(request: Request) -> Any:
-    # A condition, not a join: the newest are found by their index, whatever the database thinks of the sites.
-    seen = for_sites(Scan.objects.filter(pk=OuterRef("scan")), request.user, "scan.view")
-    return Analysis.objects.filter(Exists(seen)).prefetch_related("model_version")
+    # A condition, not a join: the newest are found by their index, whatever the database estimates of sites.
+    visible = for_sites(Scan.objects.filter(pk=OuterRef("scan")), request.user, "scan.view")
+    return Analysis.objects.filter(Exists(visible)).prefetch_related("model_version")
 
 
 def analysis_or_404(request: Request, analysis_id: UUID) -> Analysis:
@@ -171,7 +189,7 @@ def as_png(request: Request, etag: str, make: Any) -> HttpResponse:
 
 
 def png_file(name: str) -> FileResponse:
-    return FileResponse(storage.opened(name, IMAGE), content_type="image/png")
+    return FileResponse(storage.opened(name, "The image"), content_type="image/png")
 
 
 def _drawn(analysis: Analysis, cam: dict[str, Any], finding: str, opacity: float) -> HttpResponse:
@@ -179,7 +197,7 @@ def _drawn(analysis: Analysis, cam: dict[str, Any], finding: str, opacity: float
 
     scan = analysis.scan
     title = f"{finding} {analysis.probabilities[finding]:.2f}, model {analysis.model_version}"
-    with storage.opened(scan.preview_name, IMAGE) as preview:
+    with storage.opened(scan.preview_name, "The image") as preview:
         png = overlay_png(
             preview, cam, finding, rows=scan.rows, columns=scan.columns, opacity=opacity, title=title
         )
@@ -192,5 +210,5 @@ def _opacity(text: str) -> float:
     except ValueError:
         value = -1.0
     if not 0 <= value <= 1:
-        raise CodedError("invalid", fields={"opacity": ["A number from 0 to 1 is needed."]})
+        raise CodedError("invalid", fields={"opacity": ["Must be a number from 0 to 1."]})
     return value

@@ -1,4 +1,4 @@
-"""Snapshots, training runs and when they start by themselves, over HTTP."""
+"""Snapshots, training runs and training schedules."""
 
 from __future__ import annotations
 
@@ -7,15 +7,23 @@ from uuid import UUID
 
 from django.http import FileResponse, HttpResponse
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiResponse, extend_schema
-from rest_framework.renderers import BaseRenderer, JSONRenderer
+from drf_spectacular.utils import OpenApiResponse
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from webapp.api.examples import TRAINING_EXAMPLE
 from webapp.api.filters import RunFilter, SnapshotFilter
-from webapp.api.resource import Listing, Resource
-from webapp.api.serializers import models as shapes
-from webapp.api.serializers import training as forms
+from webapp.api.resource import ListResource, Resource, file_renderer, operation
+from webapp.api.serializers.training import (
+    SnapshotCreateSerializer,
+    SnapshotSerializer,
+    TrainingLogSerializer,
+    TrainingRunCreateSerializer,
+    TrainingRunSerializer,
+    TrainingScheduleSaveSerializer,
+    TrainingScheduleSerializer,
+)
 from webapp.core import storage
 from webapp.core.errors import CodedError
 from webapp.training.models import Snapshot, TrainingRun, TrainingSchedule
@@ -32,176 +40,154 @@ from webapp.training.services import training_cancel, training_start
 from webapp.training.snapshots import snapshot_create
 
 
-class CsvRenderer(BaseRenderer):
-    """So that a caller may ask for text/csv; the view hands out the bytes itself."""
-
-    media_type, format, charset, render_style = "text/csv", "csv", None, "binary"
-
-    def render(self, data: Any, *args: Any, **kwargs: Any) -> Any:
-        return data
-
-
-class SnapshotCollection(Listing):
+class SnapshotCollection(ListResource):
     needs = {"GET": "model.view", "POST": "training.start"}
     queryset = Snapshot.objects.none()
     filterset_class = SnapshotFilter
+    serializer_class = SnapshotSerializer
 
     def rows(self) -> Any:
         return snapshots_visible(self.request.user)
 
-    def answer(self, rows: list[Snapshot]) -> list[dict[str, Any]]:
-        return [forms.snapshot_answer(snapshot) for snapshot in rows]
-
-    @extend_schema(operation_id="snapshots_list", responses=forms.SnapshotSerializer(many=True))
+    @operation("snapshots_list", returns=SnapshotSerializer(many=True))
     def get(self, request: Request) -> Response:
-        """Frozen data sets with what the data audit warned of, newest first."""
-        return self.listed(request)
+        """List snapshots with their data validation warnings, newest first."""
+        return self.listed()
 
-    @extend_schema(
-        operation_id="snapshot_create",
-        request=forms.SnapshotStartSerializer,
-        responses={200: forms.SnapshotSerializer, 201: forms.SnapshotSerializer},
+    @operation(
+        "snapshot_create",
+        body=SnapshotCreateSerializer,
+        returns={
+            201: SnapshotSerializer,
+            200: OpenApiResponse(SnapshotSerializer, description="The earlier one: nothing has changed"),
+        },
     )
     def post(self, request: Request) -> Response:
-        """Freeze what is labelled at the site: 201, or 200 with the earlier one if nothing has changed."""
-        slot = self.read(request, forms.SnapshotStartSerializer)["slot"]
-        snapshot, made = snapshot_create(site=self.site, slot=slot, actor=request.user)
-        told = forms.snapshot_answer(snapshot_or_404(request.user, snapshot.pk))
-        return Response(told, status=201 if made else 200)
+        """Create a snapshot of the site's labelled images."""
+        snapshot, created = snapshot_create(site=self.site, slot=self.read()["slot"], actor=request.user)
+        found = snapshot_or_404(request.user, snapshot.pk)
+        return Response(SnapshotSerializer(found).data, status=201 if created else 200)
 
 
 class SnapshotDetail(Resource):
     needs = {"GET": "model.view"}
 
-    @extend_schema(operation_id="snapshot_retrieve", responses=forms.SnapshotSerializer)
+    @operation("snapshot_retrieve", returns=SnapshotSerializer)
     def get(self, request: Request, snapshot_id: UUID) -> Response:
-        """A frozen data set: what is in it, what was left out, what its audit warned of."""
-        return Response(forms.snapshot_answer(snapshot_or_404(request.user, snapshot_id)))
+        """Get a snapshot: its contents, what was left out, its data validation warnings."""
+        return Response(SnapshotSerializer(snapshot_or_404(request.user, snapshot_id)).data)
 
 
 class SnapshotManifest(Resource):
     needs = {"GET": "training.start"}
-    renderer_classes = [CsvRenderer, JSONRenderer]
+    renderer_classes = [file_renderer("text/csv"), JSONRenderer]
 
-    @extend_schema(
-        operation_id="snapshot_manifest",
-        responses={(200, "text/csv"): OpenApiResponse(OpenApiTypes.BINARY, description="the manifest")},
+    @operation(
+        "snapshot_manifest",
+        returns={(200, "text/csv"): OpenApiResponse(OpenApiTypes.BINARY, description="the manifest")},
     )
     def get(self, request: Request, snapshot_id: UUID) -> HttpResponse:
-        """The frozen manifest: pseudonymous patients, findings, parts, and each image's hash."""
+        """Download the manifest of a snapshot: pseudonymous patients, findings, splits, image hashes."""
         snapshot = snapshot_or_404(request.user, snapshot_id)
         if snapshot.site_id not in (None, self.site.pk):
             raise CodedError("not_found")
         return FileResponse(storage.opened(snapshot.stored_name, "The manifest"), content_type="text/csv")
 
 
-class RunCollection(Listing):
+class RunCollection(ListResource):
     needs = {"GET": "model.view", "POST": "training.start"}
     queryset = TrainingRun.objects.none()
     filterset_class = RunFilter
+    serializer_class = TrainingRunSerializer
 
     def rows(self) -> Any:
         return runs_visible(self.request.user)
 
-    def answer(self, rows: list[TrainingRun]) -> list[dict[str, Any]]:
-        return [shapes.run_answer(run) for run in rows]
-
-    @extend_schema(operation_id="training_runs_list", responses=shapes.RunSerializer(many=True))
+    @operation("training_runs_list", returns=TrainingRunSerializer(many=True))
     def get(self, request: Request) -> Response:
-        """Training runs, newest first."""
-        return self.listed(request)
+        """List training runs, newest first."""
+        return self.listed()
 
-    @extend_schema(
-        operation_id="training_run_start",
-        request=shapes.RunStartSerializer,
-        responses={201: shapes.RunSerializer},
+    @operation(
+        "training_run_start",
+        body=TrainingRunCreateSerializer,
+        returns={201: TrainingRunSerializer},
+        examples=[TRAINING_EXAMPLE],
     )
     def post(self, request: Request) -> Response:
-        """Queue a training; it ends in a candidate of the site, which only a promotion makes active.
+        """Start a training run; it results in a candidate of the site.
 
-        On a snapshot, on a manifest that the training machine sees, or with neither on what is labelled when
-        it begins. 409 `data_unchanged` where the very same was trained already.
+        It trains on a snapshot, on a manifest on the training server, or, with neither, on what is labelled
+        when it starts. 409 `data_unchanged` if the same was trained before.
         """
-        said = self.read(request, shapes.RunStartSerializer)
-        key = said["snapshot"]
-        run = training_start(
-            site=self.site,
-            actor=request.user,
-            manifest=said["manifest"],
-            snapshot=snapshot_or_404(request.user, key) if key else None,
-            slot=said["slot"],
-            start=said["start"],
-            config=said["config"],
-        )
-        return Response(shapes.run_answer(run), status=201)
+        fields = self.read()
+        key = fields.pop("snapshot")
+        snapshot = snapshot_or_404(request.user, key) if key else None
+        run = training_start(site=self.site, actor=request.user, snapshot=snapshot, **fields)
+        return Response(TrainingRunSerializer(run).data, status=201)
 
 
 class RunDetail(Resource):
     needs = {"GET": "model.view"}
 
-    @extend_schema(operation_id="training_run_retrieve", responses=shapes.RunSerializer)
+    @operation("training_run_retrieve", returns=TrainingRunSerializer)
     def get(self, request: Request, run_id: UUID) -> Response:
-        """How far a training has come, and what it ended in."""
-        return Response(shapes.run_answer(run_or_404(request.user, run_id)))
+        """Get a training run with its progress and result."""
+        return Response(TrainingRunSerializer(run_or_404(request.user, run_id)).data)
 
 
 class RunLog(Resource):
     needs = {"GET": "model.view"}
 
-    @extend_schema(operation_id="training_run_log", responses=forms.LogSerializer)
+    @operation("training_run_log", returns=TrainingLogSerializer)
     def get(self, request: Request, run_id: UUID) -> Response:
-        """Each epoch's numbers, and the last lines of what the training said."""
-        run = run_or_404(request.user, run_id)
-        return Response({"curve": run.curve, "lines": run.log})
+        """Get the figures of each epoch and the latest log lines of a training run."""
+        return Response(TrainingLogSerializer(run_or_404(request.user, run_id)).data)
 
 
 class RunCancel(Resource):
     needs = {"POST": "training.start"}
 
-    @extend_schema(operation_id="training_run_cancel", request=None, responses=shapes.RunSerializer)
+    @operation("training_run_cancel", returns=TrainingRunSerializer)
     def post(self, request: Request, run_id: UUID) -> Response:
-        """End a training; 409 `conflict` for one that has already ended."""
+        """Cancel a training run; 409 `conflict` for one that has ended."""
         run = training_cancel(run=run_or_404(request.user, run_id), actor=request.user)
-        return Response(shapes.run_answer(run))
+        return Response(TrainingRunSerializer(run).data)
 
 
-class ScheduleCollection(Listing):
+class ScheduleCollection(ListResource):
     needs = {"GET": "model.view", "POST": "training.start"}
     queryset = TrainingSchedule.objects.none()
+    serializer_class = TrainingScheduleSerializer
 
     def rows(self) -> Any:
         return schedules_visible(self.request.user)
 
-    def answer(self, rows: list[TrainingSchedule]) -> list[dict[str, Any]]:
-        return [forms.schedule_answer(schedule) for schedule in rows]
-
-    @extend_schema(operation_id="training_schedules_list", responses=forms.ScheduleSerializer(many=True))
+    @operation("training_schedules_list", returns=TrainingScheduleSerializer(many=True))
     def get(self, request: Request) -> Response:
-        """When trainings start by themselves, newest first."""
-        return self.listed(request)
+        """List training schedules, newest first."""
+        return self.listed()
 
-    @extend_schema(
-        operation_id="training_schedule_write",
-        request=forms.ScheduleWriteSerializer,
-        responses=forms.ScheduleSerializer,
+    @operation(
+        "training_schedule_save", body=TrainingScheduleSaveSerializer, returns=TrainingScheduleSerializer
     )
     def post(self, request: Request) -> Response:
-        """Write the site's one schedule of a slot. Where nothing was labelled since, nothing is trained."""
-        rules = self.read(request, forms.ScheduleWriteSerializer)
+        """Save the site's training schedule of a slot; it starts no run where nothing new is labelled."""
+        rules = self.read()
         schedule = schedule_set(site=self.site, slot=rules.pop("slot"), actor=request.user, rules=rules)
-        return Response(forms.schedule_answer(schedule))
+        return Response(TrainingScheduleSerializer(schedule).data)
 
 
 class ScheduleDetail(Resource):
     needs = {"GET": "model.view", "DELETE": "training.start"}
 
-    @extend_schema(operation_id="training_schedule_retrieve", responses=forms.ScheduleSerializer)
+    @operation("training_schedule_retrieve", returns=TrainingScheduleSerializer)
     def get(self, request: Request, schedule_id: UUID) -> Response:
-        """When trainings of a slot start by themselves."""
-        return Response(forms.schedule_answer(schedule_or_404(request.user, schedule_id)))
+        """Get a training schedule."""
+        return Response(TrainingScheduleSerializer(schedule_or_404(request.user, schedule_id)).data)
 
-    @extend_schema(operation_id="training_schedule_delete", request=None, responses={204: None})
+    @operation("training_schedule_delete", returns={204: None})
     def delete(self, request: Request, schedule_id: UUID) -> Response:
-        """Nothing starts by it any more; the runs that it started stay."""
+        """Delete a training schedule; the runs that it started stay."""
         schedule_delete(schedule=schedule_or_404(request.user, schedule_id), actor=request.user)
         return Response(status=204)

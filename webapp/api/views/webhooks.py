@@ -1,17 +1,23 @@
-"""Webhooks over HTTP: subscribe, look at what was sent, send again."""
+"""Webhooks: subscribe, see what was sent, send again."""
 
 from __future__ import annotations
 
 from typing import Any
 from uuid import UUID
 
-from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from webapp.api.examples import WEBHOOK_EXAMPLE
 from webapp.api.filters import DeliveryFilter
-from webapp.api.resource import Listing, Resource
-from webapp.api.serializers import webhooks as shapes
+from webapp.api.resource import ListResource, Resource, operation
+from webapp.api.serializers.webhooks import (
+    DeliverySerializer,
+    WebhookChangeSerializer,
+    WebhookCreateSerializer,
+    WebhookSerializer,
+    WebhookWithSecretSerializer,
+)
 from webapp.webhooks import services
 from webapp.webhooks.models import Delivery, Subscription
 from webapp.webhooks.selectors import (
@@ -23,63 +29,64 @@ from webapp.webhooks.selectors import (
 )
 
 
-class WebhookCollection(Listing):
+class WebhookCollection(ListResource):
     needs = {"GET": PERMISSION, "POST": PERMISSION}
     queryset = Subscription.objects.none()
+    serializer_class = WebhookSerializer
 
     def rows(self) -> Any:
         return subscriptions_visible(self.request.user)
 
-    def answer(self, rows: list[Subscription]) -> list[dict[str, Any]]:
-        return [shapes.webhook_answer(subscription) for subscription in rows]
-
-    @extend_schema(operation_id="webhooks_list", responses=shapes.WebhookSerializer(many=True))
+    @operation("webhooks_list", returns=WebhookSerializer(many=True))
     def get(self, request: Request) -> Response:
-        """The site's webhooks."""
-        return self.listed(request)
+        """List the site's webhooks, newest first."""
+        return self.listed()
 
-    @extend_schema(
-        operation_id="webhook_create",
-        request=shapes.WebhookCreateSerializer,
-        responses={201: shapes.WebhookWithSecretSerializer},
+    @operation(
+        "webhook_create",
+        body=WebhookCreateSerializer,
+        returns={201: WebhookWithSecretSerializer},
+        examples=[WEBHOOK_EXAMPLE],
     )
     def post(self, request: Request) -> Response:
-        """Have events sent to an address, from now on; keep the secret, it is told only here.
+        """Create a webhook: events are sent to an address from now on.
 
-        Messages carry ids and codes, nothing of a patient. Headers are those of Standard Webhooks.
+        Store the secret: it is returned only here. Messages carry IDs and codes, no patient data; headers
+        are those of Standard Webhooks.
         """
-        fields = self.read(request, shapes.WebhookCreateSerializer)
-        subscription = services.subscription_create(site=self.site, actor=request.user, **fields)
-        return Response(shapes.with_secret(subscription), status=201)
+        subscription = services.subscription_create(site=self.site, actor=request.user, **self.read())
+        return Response(WebhookWithSecretSerializer(subscription).data, status=201)
 
 
 class WebhookDetail(Resource):
     needs = {"GET": PERMISSION, "PATCH": PERMISSION, "DELETE": PERMISSION}
 
-    @extend_schema(operation_id="webhook_retrieve", responses=shapes.WebhookSerializer)
+    @operation("webhook_retrieve", returns=WebhookSerializer)
     def get(self, request: Request, webhook_id: UUID) -> Response:
-        """A webhook, and whether its receiver is down."""
-        return Response(shapes.webhook_answer(subscription_or_404(request.user, webhook_id)))
+        """Get a webhook, and whether its receiver is down."""
+        return Response(WebhookSerializer(subscription_or_404(request.user, webhook_id)).data)
 
-    @extend_schema(
-        operation_id="webhook_change",
-        request=shapes.WebhookChangeSerializer,
-        responses=shapes.WebhookSerializer,
-    )
+    @operation("webhook_change", body=WebhookChangeSerializer, returns=WebhookSerializer)
     def patch(self, request: Request, webhook_id: UUID) -> Response:
-        """Change it, or switch it off and on; honours If-Match. Switched on, it is tried at once."""
+        """Change a webhook, or switch it off or on.
+
+        Honours If-Match. Switched on, pending messages are sent at once.
+        """
         subscription = subscription_or_404(request.user, webhook_id)
-        fields = self.read(request, shapes.WebhookChangeSerializer)
-        self.expect(request, lambda: shapes.webhook_answer(subscription))
+        fields = self.read()
+        self.expect(lambda: WebhookSerializer(subscription).data)
         if fields:
             services.subscription_change(subscription=subscription, actor=request.user, **fields)
-        return Response(shapes.webhook_answer(subscription))
+        return Response(WebhookSerializer(subscription).data)
 
-    @extend_schema(operation_id="webhook_remove", responses={204: None})
+    @operation("webhook_delete", returns={204: None})
     def delete(self, request: Request, webhook_id: UUID) -> Response:
-        """Remove it with what is still to be sent to it, and its log; honours If-Match."""
+        """Delete a webhook with its pending messages and its log.
+
+        Honours If-Match.
+        """
         subscription = subscription_or_404(request.user, webhook_id)
-        self.expect(request, lambda: shapes.webhook_answer(subscription))
+        self.expect(lambda: WebhookSerializer(subscription).data)
         services.subscription_remove(subscription=subscription, actor=request.user)
         return Response(status=204)
 
@@ -87,48 +94,46 @@ class WebhookDetail(Resource):
 class WebhookSecret(Resource):
     needs = {"POST": PERMISSION}
 
-    @extend_schema(operation_id="webhook_secret", request=None, responses=shapes.WebhookWithSecretSerializer)
+    @operation("webhook_secret", returns=WebhookWithSecretSerializer)
     def post(self, request: Request, webhook_id: UUID) -> Response:
-        """A new secret; for a day messages are signed with the old one too."""
+        """Replace the secret; for a day messages are signed with the old one too."""
         subscription = subscription_or_404(request.user, webhook_id)
         subscription = services.secret_change(subscription=subscription, actor=request.user)
-        return Response(shapes.with_secret(subscription))
+        return Response(WebhookWithSecretSerializer(subscription).data)
 
 
 class WebhookTest(Resource):
     needs = {"POST": PERMISSION}
 
-    @extend_schema(operation_id="webhook_test", request=None, responses={201: shapes.DeliverySerializer})
+    @operation("webhook_test", returns={201: DeliverySerializer})
     def post(self, request: Request, webhook_id: UUID) -> Response:
-        """Send a `webhook.test`; how it went is in the deliveries a moment later."""
+        """Send a `webhook.test` message; its outcome is in the deliveries."""
         subscription = subscription_or_404(request.user, webhook_id)
         delivery = services.trial(subscription=subscription)
-        return Response(shapes.delivery_answer(delivery_or_404(subscription, delivery.pk)), status=201)
+        return Response(DeliverySerializer(delivery_or_404(subscription, delivery.pk)).data, status=201)
 
 
-class DeliveryCollection(Listing):
+class DeliveryCollection(ListResource):
     needs = {"GET": PERMISSION}
     queryset = Delivery.objects.none()
     filterset_class = DeliveryFilter
+    serializer_class = DeliverySerializer
 
     def rows(self) -> Any:
         return deliveries_of(subscription_or_404(self.request.user, self.kwargs["webhook_id"]))
 
-    def answer(self, rows: list[Delivery]) -> list[dict[str, Any]]:
-        return [shapes.delivery_answer(delivery) for delivery in rows]
-
-    @extend_schema(operation_id="webhook_deliveries", responses=shapes.DeliverySerializer(many=True))
+    @operation("webhook_deliveries", returns=DeliverySerializer(many=True))
     def get(self, request: Request, webhook_id: UUID) -> Response:
-        """The log: what was sent, what the receiver answered each time, what is still to be sent."""
-        return self.listed(request)
+        """List the deliveries of a webhook with every attempt, newest first."""
+        return self.listed()
 
 
 class DeliveryAgain(Resource):
     needs = {"POST": PERMISSION}
 
-    @extend_schema(operation_id="webhook_delivery_again", request=None, responses=shapes.DeliverySerializer)
+    @operation("webhook_delivery_again", returns=DeliverySerializer)
     def post(self, request: Request, webhook_id: UUID, delivery_id: UUID) -> Response:
-        """Send once more what was delivered or given up; 409 `conflict` while it is under way."""
+        """Send a delivered or failed message again; 409 `conflict` while it is pending."""
         subscription = subscription_or_404(request.user, webhook_id)
         delivery = services.delivery_again(delivery=delivery_or_404(subscription, delivery_id))
-        return Response(shapes.delivery_answer(delivery))
+        return Response(DeliverySerializer(delivery).data)

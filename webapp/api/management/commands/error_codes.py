@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from django.core.management.base import BaseCommand
 
 from classifier.contract import ADVICE, AbstentionReason, RefusalReason
-from webapp.api.serializers.scans import FAILURES
+from webapp.api.serializers.scan_record import FAILURES
 from webapp.core.errors import CODES
 from webapp.training.failures import FAILURES as TRAINING_FAILURES
 

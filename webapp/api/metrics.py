@@ -1,4 +1,4 @@
-"""`/metrics` for Prometheus: closed unless a token or a network is named for it."""
+"""`/metrics` for Prometheus: closed unless a token or a network is configured for it."""
 
 from __future__ import annotations
 
@@ -21,19 +21,18 @@ def metrics(request: HttpRequest) -> HttpResponse:
     """404 for everybody else, as for what does not exist."""
     if not (_token_is_right(request) or _network_is_named(request)):
         raise Http404
-    return _told(request)
+    return _exposed(request)
 
 
 @require_safe
-def _told(request: HttpRequest) -> HttpResponse:
-    answer = exposition({"train": TrainingRun, "notify": Delivery})
-    return HttpResponse(answer, content_type=CONTENT_TYPE)
+def _exposed(request: HttpRequest) -> HttpResponse:
+    return HttpResponse(exposition({"train": TrainingRun, "notify": Delivery}), content_type=CONTENT_TYPE)
 
 
 def _token_is_right(request: HttpRequest) -> bool:
     wanted = settings.HILUM_METRICS_TOKEN
-    said = request.headers.get("Authorization", "")
-    return bool(wanted) and compare_digest(said.encode(), f"Bearer {wanted}".encode())
+    given = request.headers.get("Authorization", "")
+    return bool(wanted) and compare_digest(given.encode(), f"Bearer {wanted}".encode())
 
 
 def _network_is_named(request: HttpRequest) -> bool:

@@ -1,14 +1,16 @@
-"""Bytes that come in over HTTP: judged by their declared size, stopped at a bound, whole or not at all."""
+"""Uploaded bytes over HTTP: checked by their declared size, stopped at the limit, complete or not at all."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any, BinaryIO
 
 from django.conf import settings
 from django.core.files.uploadhandler import FileUploadHandler, StopUpload
 from rest_framework.exceptions import ParseError
+from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 
 from classifier.images.archive.listing import KIND_BYTES
@@ -17,41 +19,40 @@ from webapp.core.http.discard_body import runner
 from webapp.scans.uploads.files import most_bytes
 
 MULTIPART_ALLOWANCE = 64 * 1024  # the fields and boundaries around the file itself
+CHUNK_BYTES = 64 * 1024
 KEY = re.compile(r"[\x21-\x7e]{1,200}")
 
 
 @contextmanager
 def bounded(request: Request, *, several: bool = False) -> Iterator[None]:
-    """Around the reading of a multipart body, of one file or of `several`.
+    """Around the reading of a multipart body, with one file or with `several`.
 
-    Raises CodedError `length_required` (411), `too_large` (413), `incomplete` (400) for one that broke off:
-    Django's parser takes the part that has come for the whole file.
+    Raises CodedError `length_required` (411), `too_large` (413), `incomplete` (400) for an interrupted one:
+    Django's parser takes the part that has arrived for the whole file.
     """
-    check_declared_size(request, settings.HILUM_MAX_ARCHIVE_BYTES)
-    limit = FileLimit(request._request, several=several)
-    request._request.upload_handlers.insert(0, limit)
+    check_declared_size(request)
+    limit = FileLimit(request, several=several)
+    request.upload_handlers.insert(0, limit)
     try:
         yield
     except ParseError:
         limit.check()
-        runner(request._request)
-        _check_whole(request)
+        runner(request)
+        _check_complete(request)
         raise
     limit.check()
-    _check_whole(request)
+    _check_complete(request)
 
 
-def said_once(request: Request, names: Iterable[str]) -> None:
-    """Raise CodedError `invalid` for one of these fields of a form that comes more than once."""
-    if not request.data:  # a plain dict where there was no body
-        return
-    if repeated := [name for name in names if len(request.data.getlist(name)) > 1]:
-        raise CodedError("invalid", fields={name: ["Send it once."] for name in repeated})
+def check_repeated(data: Any, several: str = "") -> None:
+    """Raise CodedError `invalid` for a form field, other than `several`, that is given more than once."""
+    if repeated := [name for name in data if name != several and len(data.getlist(name)) > 1]:
+        raise CodedError("invalid", fields={name: ["Give it once."] for name in repeated})
 
 
-def _check_whole(request: Request) -> None:
-    stream = request._request._stream  # Django's LimitedStream, which counts what has come
-    if stream._pos < int(request.META["CONTENT_LENGTH"]):
+def _check_complete(request: Request) -> None:
+    # Django has no public count of the bytes that have come.
+    if request._request._stream._pos < int(request.META["CONTENT_LENGTH"]):
         raise CodedError("incomplete")
 
 
@@ -63,19 +64,38 @@ def idempotency_key(request: Request) -> str:
     return key or ""
 
 
-def check_declared_size(request: Request, limit: int) -> None:
+def check_declared_size(request: Request) -> None:
     """Refuse by Content-Length alone; raises CodedError `length_required` (411) or `too_large` (413)."""
     declared = request.META.get("CONTENT_LENGTH") or ""
     if not declared.isdigit():
         raise CodedError("length_required")
-    if int(declared) > limit + MULTIPART_ALLOWANCE:
+    if int(declared) > settings.HILUM_MAX_ARCHIVE_BYTES + MULTIPART_ALLOWANCE:
         raise CodedError("too_large")
 
 
-class FileLimit(FileUploadHandler):
-    """Stops a file as soon as its first bytes, or their number, say that it is larger than its kind may be.
+class DicomParser(BaseParser):
+    """A raw `application/dicom` body: the view reads the stream by `chunks_of`."""
 
-    Goes before the handlers that keep it, which then drop what they have; ask `check` once all is read.
+    media_type = "application/dicom"
+
+    def parse(self, stream: BinaryIO, media_type: str | None = None, parser_context: Any = None) -> BinaryIO:
+        return stream
+
+
+def chunks_of(request: Request) -> Iterator[bytes]:
+    """The chunks of a raw body; raises CodedError `incomplete` at the end of an interrupted one."""
+    left = int(request.META["CONTENT_LENGTH"])
+    while chunk := request.stream.read(min(CHUNK_BYTES, left)) if left else b"":
+        left -= len(chunk)
+        yield chunk
+    if left:
+        raise CodedError("incomplete")
+
+
+class FileLimit(FileUploadHandler):
+    """Stops a file as soon as its first bytes, or their number, show that it is larger than its kind may be.
+
+    Comes before the handlers that keep it, which then drop what they have; call `check` once all is read.
     """
 
     declared = 0

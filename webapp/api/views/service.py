@@ -1,0 +1,92 @@
+"""The caller, the sites, the audit log, simulated patients, and addresses without their slash."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import FileResponse, HttpResponse
+from django.urls import is_valid_path
+from drf_spectacular.utils import OpenApiResponse, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from webapp.accounts.models import Site
+from webapp.accounts.services import active_membership, for_sites
+from webapp.api.filters import AuditFilter
+from webapp.api.resource import ListResource, Resource, SinglePage, operation
+from webapp.api.serializers.service import AuditEventSerializer, MeSerializer, SiteSerializer
+from webapp.audit.models import AuditEvent
+from webapp.core.errors import CodedError
+from webapp.core.storage import phantom_collection
+
+
+class Me(Resource):
+    needs = {"GET": None}
+
+    @operation("me", returns=MeSerializer)
+    def get(self, request: Request) -> Response:
+        """Get the caller: user, site, role and permissions of the token."""
+        return Response(MeSerializer(active_membership(request), context={"token": request.auth}).data)
+
+
+class SiteCollection(SinglePage):
+    needs = {"GET": None}
+    queryset = Site.objects.none()
+    serializer_class = SiteSerializer
+
+    @operation("sites_list", returns=SiteSerializer(many=True))
+    def get(self, request: Request) -> Response:
+        """List the sites of the token: a token belongs to one."""
+        return self.listed([self.site])
+
+
+class AuditCollection(ListResource):
+    needs = {"GET": "audit.view"}
+    queryset = AuditEvent.objects.none()
+    filterset_class = AuditFilter
+    serializer_class = AuditEventSerializer
+
+    def rows(self) -> Any:
+        return for_sites(AuditEvent.objects.select_related("actor"), self.request.user, "audit.view")
+
+    @operation("audit_events_list", returns=AuditEventSerializer(many=True))
+    def get(self, request: Request) -> Response:
+        """List the events of the site's audit log, newest first."""
+        return self.listed()
+
+
+class Phantoms(Resource):
+    needs = {"GET": "scan.upload"}
+
+    @operation(
+        "phantoms_collection",
+        returns={(200, "application/zip"): OpenApiResponse(bytes, description="images and manifest.csv")},
+    )
+    def get(self, request: Request) -> HttpResponse | Response:
+        """Download simulated patients as a ZIP that can be uploaded as it is."""
+        try:
+            file = phantom_collection().open("rb")
+        except FileNotFoundError as error:
+            raise CodedError("not_found") from error
+        return FileResponse(
+            file, as_attachment=True, filename="hilum-phantoms.zip", content_type="application/zip"
+        )
+
+
+@extend_schema(exclude=True)
+class MissingSlash(Resource):
+    """A redirect would turn a POST into a GET: the right address is stated instead."""
+
+    needs = dict.fromkeys(("GET", "POST", "PATCH", "DELETE"))
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super(Resource, self).initial(request, *args, **kwargs)
+        address = f"{request.path}/"
+        if is_valid_path(address):
+            raise CodedError("not_found", "The address lacks its final slash.", f"Use {address}")
+        raise CodedError("not_found")
+
+    def get(self, request: Request, **kwargs: Any) -> Response:
+        raise CodedError("not_found")
+
+    post = patch = delete = get
