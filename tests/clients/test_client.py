@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests.architecture.source import ROOT
-from tests.factories import AnalysisFactory, PatientFactory, ScanFactory, UploadFactory
+from tests.factories import AnalysisFactory, ModelVersionFactory, PatientFactory, ScanFactory, UploadFactory
 from webapp.api.urls import urlpatterns
 from webapp.scans.models import Upload
 
@@ -67,7 +67,7 @@ def test_a_file_is_handed_in_and_waited_for(hilum, tmp_path):
     path = tmp_path / "chest.png"
     path.write_bytes(b"\x89PNG image")
     scan = hilum.upload(path, patient_id="P-7")
-    assert (scan.status, scan.finished, scan.answer["patient_id"]) == ("received", False, "P-7")
+    assert (scan.status, scan.finished, scan.data["patient_id"]) == ("received", False, "P-7")
     answered(Upload.objects.get(pk=scan.id))
     scan = hilum.wait(scan.id)
     assert (scan.status, scan.finding, scan.probabilities["pneumonia"]) == ("done", "pneumonia", 0.9)
@@ -99,6 +99,31 @@ def test_lists_are_walked_to_their_end(hilum, site, wire):
     PatientFactory(site=site, name="DOE^John")
     assert len(list(hilum.search_patients("doe"))) >= 2
     assert not list(hilum.scans(synthetic=True))
+
+
+def test_labels_models_and_training_are_reached(wire, person, site, no_pauses):
+    from hilum_client import Hilum, Unreachable
+
+    from webapp.accounts.services import token_create
+
+    scopes = ("scan.view", "scan.label", "model.view", "model.promote", "training.start")
+    _, raw = token_create(user=person("ada", role="admin", site=site), site=site, name="ml", scopes=scopes)
+    scan, model = ScanFactory(site=site), ModelVersionFactory(site=site)
+    with Hilum("http://localhost", raw, transport=wire) as hilum:
+        made = hilum.label(str(scan.pk), {"pneumonia": "present"}, blind=True)
+        assert [row["id"] for row in hilum.labels(scan=scan.pk, current=True)] == [made["id"]]
+        assert [row["id"] for row in hilum.models(slot="cxr")] == [hilum.model(str(model.pk))["id"]]
+        snapshot = hilum.snapshot()
+        run = hilum.train(snapshot=snapshot["id"], config={"epochs": 1})
+        assert [row["id"] for row in hilum.training_runs()] == [hilum.training_run(run["id"])["id"]]
+
+        def cut(request):
+            raise httpx.ReadError("gone")
+
+        wire.cut = cut
+        with pytest.raises(Unreachable):
+            hilum.promote(str(model.pk), "better")
+    assert no_pauses == [], "what changes something is not sent twice"
 
 
 def test_a_lost_connection_is_tried_again_and_nothing_stored_twice(hilum, wire, tmp_path, no_pauses):
@@ -157,7 +182,7 @@ def test_a_folder_is_sent_with_progress_and_told_as_csv(hilum, folder):
     lines = {line["file"]: line for line in csv.DictReader(io.StringIO(out.getvalue()))}
     assert lines["more/same.png"]["id"] == lines["0.png"]["id"]
     assert (lines["1.png"]["finding"], lines["1.png"]["p_pneumonia"]) == ("pneumonia", "0.9")
-    assert (lines["empty.png"]["status"], lines["empty.png"]["reason"]) == ("not_taken", "empty_file")
+    assert (lines["empty.png"]["status"], lines["empty.png"]["reason"]) == ("not_accepted", "empty_file")
     assert "not a medical device" in lines["1.png"]["note"]
 
 
@@ -221,6 +246,6 @@ def test_the_command_line_sends_a_folder(monkeypatch, capsys, wire, owner, site,
     assert command.main(["upload", str(folder)]) == 1
     said = capsys.readouterr().err
     assert "empty.png: empty_file" in said
-    assert "6 of 7 files are there." in said
+    assert "6 of 7 files uploaded." in said
     assert command.main(["whoami"]) == 0
     assert '"user": "owner"' in capsys.readouterr().out

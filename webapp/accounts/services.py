@@ -137,6 +137,12 @@ def token_create(
     return token, raw
 
 
+def scopes_not_granted(*, user: User, site: Site, scopes: Iterable[str]) -> list[str]:
+    """The scopes that the user's role at the site does not grant; a token does not widen the role."""
+    held = Membership.objects.filter(user=user, site=site).select_related("role").first()
+    return sorted({str(scope) for scope in scopes} - set(held.role.permissions if held else ()))
+
+
 def token_authenticate(raw: str, *, request: HttpRequest | None = None) -> ApiToken | None:
     """The live token with this text, else None; `token.user.api_token` narrows what its user `can` do."""
     token = ApiToken.objects.filter(digest=_digest(raw)).select_related("user", "site").first()

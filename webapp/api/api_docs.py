@@ -105,7 +105,7 @@ def _type(schema: Schema, named: Mapping[str, Schema]) -> str:
 def _reference(name: str, named: Mapping[str, Schema]) -> str:
     target = named.get(name, {})
     values = target.get("enum", [None] if target.get("type") == "null" else [])
-    # drf-spectacular's names for "empty" and "null" say less than the value.
+    # drf-spectacular's names for "empty" and "null" are less clear than the value.
     if values and not any(values):
         return _type({"enum": values}, named)
     link = format_html('<a href="#schema-{0}">{0}</a>', name)

@@ -109,7 +109,7 @@ def before(column: str) -> DateTimeFilter:
 
 
 def exact(length: int, text: str) -> df.CharFilter:
-    schema = {"type": "string", "minLength": 1, "maxLength": length, "pattern": ANY_TEXT}
+    schema = {"type": "string", "minLength": 1, "maxLength": length, "pattern": ANY_TEXT, "description": text}
     return extend_schema_field(schema)(df.CharFilter(max_length=length, help_text=text))
 
 

@@ -30,7 +30,7 @@ RATE = {
 }
 HEADERS = RATE | {"ETag": "for If-None-Match and If-Match", "Retry-After": "seconds to wait"}
 WITHOUT_RATE = ("401", "406")
-# Path parameters whose name says less than the record's.
+# Path parameters whose name is less clear than the record's.
 RECORDS = {
     "item": "label case",
     "schedule": "training schedule",

@@ -91,7 +91,11 @@ urlpatterns = [
     path("alarms/<uuid:alarm_id>/comment/", monitoring.AlarmComment.as_view(), name="api-alarm-comment"),
     path("alarms/<uuid:alarm_id>/close/", monitoring.AlarmClose.as_view(), name="api-alarm-close"),
     path("models/<uuid:model_id>/rollback/", models.ModelRollback.as_view(), name="api-model-rollback"),
-    path("models/<uuid:model_id>/gate/", promotion_gate.ModelGateStatus.as_view(), name="api-model-gate"),
+    path(
+        "models/<uuid:model_id>/promotion-gate/",
+        promotion_gate.ModelPromotionGate.as_view(),
+        name="api-model-promotion-gate",
+    ),
     path("models/<uuid:model_id>/compare/", promotion_gate.ModelCompare.as_view(), name="api-model-compare"),
     path("models/<uuid:model_id>/shadow/", promotion_gate.ModelShadow.as_view(), name="api-model-shadow"),
     path("models/<uuid:model_id>/artifact/", models.ModelArtifact.as_view(), name="api-model-artifact"),

@@ -88,6 +88,13 @@ def test_the_command_prints_a_token_that_works(owner, capsys):
     assert (token.name, token.scopes) == ("viewer", [Permission.SCAN_VIEW])
 
 
+def test_the_command_warns_of_scopes_that_the_role_does_not_grant(owner, capsys):
+    call_command("create_token", "owner", "--scope", "scan.view", "--scope", "model.promote")
+    printed = capsys.readouterr()
+    assert "does not grant model.promote;" in printed.err
+    assert token_authenticate(printed.out.strip()).scopes == ["model.promote", "scan.view"]
+
+
 def test_the_command_makes_no_token_for_a_site_of_others(owner, other_site):
     with pytest.raises(CommandError, match="not a member"):
         call_command("create_token", "owner", "--site", other_site.slug)

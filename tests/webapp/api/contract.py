@@ -45,6 +45,7 @@ def main() -> int:
 def parameters(case: SimpleNamespace) -> str:
     """What is there, as schemathesis' values of the addresses' ids."""
     names = {f"{name}_id": record.pk for name, record in vars(case).items()}
+    names |= {"patient_uuid": case.patient.pk, "study_uuid": case.study.pk}
     names["method"] = case.explanation.method
     # What another answer tells of would be asked for by these ids all the same.
     once = "\n[phases.stateful]\nenabled = false\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
+from classifier.images.archive.listing import ENCRYPTED
 from tests.classifier.images.archives import image, zipped
 from tests.factories import AnalysisFactory, ModelVersionFactory, ScanFactory, UploadFactory
 from webapp.scans.models import ArchiveMember, Upload
@@ -122,9 +123,7 @@ def test_who_may_upload_but_not_read_is_told_of_no_member(client, client_of, tea
 
 
 def test_an_archive_that_is_refused_says_why_and_what_to_do(client, site):
-    upload = UploadFactory(
-        site=site, status="refused", refusal="undecodable", refusal_detail="an encrypted archive"
-    )
+    upload = UploadFactory(site=site, status="refused", refusal="undecodable", refusal_detail=ENCRYPTED)
     told = client.get(f"{URL}{upload.pk}/").json()
     assert (told["status"], told["reason"]) == ("refused", "undecodable")
     assert "encrypted" in told["detail"]

@@ -133,7 +133,7 @@ def test_past_the_gate_leads_a_comparison_that_passes_and_back_leads_a_rollback(
     promote = f"/models/{candidate.pk}/promote/"
     refused = post(admin, promote, {"reason": "mine"})
     assert (refused.status_code, refused.json()["code"]) == (409, "promotion_gate_failed")
-    standing = f"{V1}/models/{candidate.pk}/gate/"
+    standing = f"{V1}/models/{candidate.pk}/promotion-gate/"
     assert admin.get(standing).json() == {"standing": "unjudged", "comparison": None}
     asked = post(admin, f"/models/{candidate.pk}/compare/", {"snapshot": str(case.snapshot.pk)})
     assert (asked.status_code, asked.json()["passed"]) == (202, None)

@@ -54,9 +54,9 @@ def test_the_summary_tells_how_every_chart_stands(ada, site, version, watched, s
         "kind": "pixels",
         "missing": 0,
         "baseline": 20,
-        "round": 1,
+        "run": 1,
         "cases": 10,
-        "drift_score": 1.0,
+        "martingale": 1.0,
         "alarm": str(watched.pk),
     }
     assert charts["features"]["missing"] == settings.HILUM_DRIFT_BASELINE - 30
@@ -64,8 +64,8 @@ def test_the_summary_tells_how_every_chart_stands(ada, site, version, watched, s
 
 def test_the_course_of_a_chart(ada, version, watched):
     (told,) = ada.get(f"/api/v1/models/{version.pk}/monitoring/?kind=pixels").json()["results"]
-    assert (told["kind"], told["round"], told["cases"]) == ("pixels", 1, 10)
-    assert told["points"] == [{"at": "2026-11-01T02:00:00+00:00", "log10_drift_score": 0.25}]
+    assert (told["kind"], told["run"], told["cases"]) == ("pixels", 1, 10)
+    assert told["points"] == [{"at": "2026-11-01T02:00:00+00:00", "log10_martingale": 0.25}]
     assert ada.get(f"/api/v1/models/{version.pk}/monitoring/?kind=refusals").json()["results"] == []
     unknown = ada.get(f"/api/v1/models/{version.pk}/monitoring/?kind=pixel")
     assert (unknown.status_code, list(unknown.json()["errors"])) == (400, ["kind"])
@@ -82,7 +82,7 @@ def test_an_alarm_is_acknowledged_commented_and_closed(ada, watched):
         assert answer.status_code == 200, answer.content
     told = ada.get(address).json()
     assert (told["status"], told["closed_at"] is not None) == ("closed", True)
-    assert [(e["act"], e["by"], e["comment"]) for e in told["history"]] == [
+    assert [(e["action"], e["by"], e["comment"]) for e in told["history"]] == [
         ("acknowledged", "ada", ""),
         ("commented", "ada", "New detector."),
         ("closed", "ada", "We keep it."),

@@ -131,7 +131,7 @@ BEYOND = [
     ("GET", "api-analyses", "scan.view"),
     ("GET", "api-analysis-cam", "scan.view"),
     ("GET", "api-analysis-explanations", "scan.view"),
-    ("GET", "api-model-gate", "model.view"),
+    ("GET", "api-model-promotion-gate", "model.view"),
     ("GET", "api-model-shadow", "model.view"),
     ("GET", "api-comparisons", "model.view"),
     ("GET", "api-comparison", "model.view"),
@@ -304,7 +304,7 @@ def test_owner_and_teammate_read_the_same_and_a_stranger_nothing_of_it(
     marks = [str(one.pk) for one in vars(case).values()]
     told = any(mark in mine.content.decode() for mark in marks)
     untold = {"api-promotions", "api-study-readings", "api-analysis-cam", "api-training-run-log"}
-    untold |= {"api-model-card", "api-model-shadow", "api-model-gate"}
+    untold |= {"api-model-card", "api-model-shadow", "api-model-promotion-gate"}
     assert told or name in untold | {"api-model-monitoring", "api-monitoring"}
     stranger = client_of(person("eve", role="clinician", site=other_site), other_site, granted)
     theirs = ask(stranger, method, name, case).content.decode()

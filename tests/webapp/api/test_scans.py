@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from io import BytesIO
 
@@ -15,6 +16,8 @@ from webapp.accounts.services import token_create, token_revoke
 from webapp.analysis.services import analyses_claim, analysis_done
 from webapp.api.serializers.scan_record import ScanRecord
 from webapp.api.serializers.scans import ScanSerializer
+from webapp.audit.models import AuditEvent
+from webapp.core import storage
 from webapp.scans.models import Upload
 
 URL = "/api/v1/scans/"
@@ -47,6 +50,41 @@ def test_an_upload_is_known_by_its_id_from_then_on(client, site):
     answer = client.get(response["Location"]).json()
     assert (answer["status"], answer["patient_id"], answer["analyses"]) == ("received", "P-7", [])
     assert "not a medical device" in answer["disclaimer"]
+
+
+def test_a_dicom_file_is_accepted_as_a_raw_body(client, site):
+    body = bytes(128) + b"DICM" + bytes(70_000)
+    response = client.generic("POST", URL, body, content_type="application/dicom")
+    assert response.status_code == 201
+    upload = Upload.objects.get(site=site)
+    assert (upload.size, upload.sha256) == (len(body), hashlib.sha256(body).hexdigest())
+    again = client.generic("POST", URL, body, content_type="application/dicom; transfer-syntax=*")
+    assert (again.status_code, again.json()["id"]) == (200, str(upload.pk))
+    cut = {"CONTENT_LENGTH": "90000", "wsgi.input": BytesIO(body + b"x")}
+    response = client.post(URL, data=None, CONTENT_TYPE="application/dicom", **cut)
+    assert (response.status_code, code_of(response)) == (400, "incomplete")
+    large = client.post(URL, data=None, CONTENT_TYPE="application/dicom", CONTENT_LENGTH=str(10**12))
+    assert (large.status_code, code_of(large)) == (413, "too_large")
+    assert Upload.objects.count() == 1
+
+
+def test_the_original_file_is_downloaded_and_the_download_recorded(
+    client, client_of, stranger, other_site, site
+):
+    upload = Upload.objects.get(pk=client.post(URL, {"file": image()}).json()["id"])
+    scan = ScanFactory(id=upload.pk, upload=upload, site=site)
+    response = client.get(f"{URL}{scan.pk}/file/")
+    assert (b"".join(response.streaming_content), response["Content-Type"]) == (
+        b"\x89PNG image",
+        "application/octet-stream",
+    )
+    assert response["Content-Disposition"] == f'attachment; filename="{scan.pk}"'
+    assert AuditEvent.objects.filter(action="scan.downloaded", site=site).count() == 1
+    assert client_of(stranger, other_site).get(f"{URL}{scan.pk}/file/").status_code == 404
+    storage.delete_file(upload.stored_name)
+    response = client.get(f"{URL}{scan.pk}/file/")
+    assert (response.status_code, code_of(response)) == (404, "not_found")
+    assert AuditEvent.objects.filter(action="scan.downloaded").count() == 1
 
 
 def test_what_is_no_scan_yet_has_no_image_and_cannot_be_moved(client_of, person, site, other_site):

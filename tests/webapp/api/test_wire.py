@@ -46,6 +46,33 @@ def test_a_list_is_walked_by_its_next_and_no_row_comes_twice_or_is_left_out(clie
     assert seen == [str(scan.pk) for scan in wanted]
 
 
+def test_a_list_is_walked_back_by_its_previous_and_counts_its_rows(client, scans):
+    pages, where = [], f"{SCANS}?limit=2"
+    while where:
+        pages.append(client.get(where).json())
+        where = pages[-1]["next"]
+    assert ([page["count"] for page in pages], pages[0]["previous"]) == ([5, 5, 5], None)
+    back = client.get(pages[2]["previous"]).json()
+    assert back["results"] == pages[1]["results"]
+    assert client.get(back["next"]).json()["results"] == pages[2]["results"]
+    first = client.get(back["previous"]).json()
+    assert (first["results"], first["previous"]) == (pages[0]["results"], None)
+
+
+def test_the_count_stops_where_that_of_the_pages_does(client, scans, monkeypatch):
+    monkeypatch.setattr("webapp.api.pagination.COUNTED_AT_MOST", 4)
+    assert client.get(SCANS).json()["count"] is None
+
+
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_an_address_without_its_final_slash_names_the_right_one(client, method):
+    answer = getattr(client, method)(SCANS[:-1])
+    assert (answer.status_code, answer["Content-Type"], answer.json()["code"]) == (404, PROBLEM, "not_found")
+    assert answer.json()["remedy"] == f"Use {SCANS}"
+    assert getattr(client, method)("/api/v1/nothing").json()["code"] == "not_found"
+    assert APIClient().post(SCANS[:-1]).status_code == 401
+
+
 def test_what_comes_in_meanwhile_does_not_move_the_pages(client, scans, site):
     first = client.get(SCANS, {"limit": 2}).json()
     ScanFactory(site=site, received_at=MORNING + timedelta(hours=9))

@@ -91,7 +91,9 @@ class ModelDetailSerializer(ModelVersionSerializer):
     spec = DictField(help_text="preprocessing, findings, thresholds and all else that inference needs")
     card = DictField(help_text="model card: data, measures, limits")
     promotions = PromotionSerializer(many=True, help_text="each time it became active, newest first")
-    may_promote = SerializerMethodField(help_text="whether the caller may promote it, apart from the gate")
+    may_promote = SerializerMethodField(
+        help_text="whether the caller may promote it, the promotion gate aside"
+    )
 
     def get_may_promote(self, version: ModelVersion) -> bool:
         return may_promote(self.context["user"], version)
@@ -105,7 +107,7 @@ class PromoteSerializer(RequestSerializer):
     reason = StrictCharField(max_length=500, help_text="why; kept in the audit log")
     override = StrictBooleanField(
         default=False,
-        help_text="promote against the gate or without its verdict; needs the scope `model.override`",
+        help_text="override the promotion gate or its missing verdict; needs the scope `model.override`",
     )
 
 
@@ -134,7 +136,7 @@ class ComparisonSerializer(Serializer):
     )
     fingerprint = CharField(help_text="SHA-256 of the snapshot")
     passed = BooleanField(allow_null=True, help_text="verdict of the promotion gate; null until it is done")
-    reasons = ListField(child=CharField(), help_text="why the gate failed; empty if it passed")
+    reasons = ListField(child=CharField(), help_text="why the promotion gate failed; empty if it passed")
     notes = ListField(child=CharField(), help_text="further remarks")
     policy_number = IntegerField(allow_null=True, help_text="number of the promotion policy; 0: Hilum's own")
     policy = DictField(help_text="rules that were applied, by name")
@@ -174,7 +176,7 @@ class ComparisonDetailSerializer(ComparisonSerializer):
     changes = ComparisonChangeSerializer(many=True, help_text="images with a changed result, at most 2,000")
 
 
-class GateStatusSerializer(Serializer):
+class PromotionGateSerializer(Serializer):
     """Verdict of the promotion gate on a version, compared with the model that is active now."""
 
     standing = ChoiceField(

@@ -37,7 +37,7 @@ PATIENT = "Hilum's UUID of the patient"
 
 
 class PatientSerializer(Serializer):
-    """`context["ends"]`: by patient, whom they are merged into in the end, else themselves."""
+    """`context["ends"]`: by patient, the one they are merged into, directly or not, else themselves."""
 
     id = IdField()
     patient_id = CharField(help_text="PatientID (0010,0020), or a pseudonym at a site that keeps none")

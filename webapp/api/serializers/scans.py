@@ -203,7 +203,7 @@ class ScanSerializer(Serializer):
         help_text="`waiting`: no model for this kind of image; `abstained`: the result is withheld",
     )
     reason = TextOrNullField(source="state.reason", help_text=REASON)
-    detail = CharField(source="advice.seen", allow_null=True, help_text="why there is no result, in words")
+    detail = CharField(source="advice.problem", allow_null=True, help_text="why there is no result, in words")
     remedy = CharField(source="advice.remedy", allow_null=True, help_text="what to do about it")
     patient_id = TextOrNullField(
         help_text="PatientID (0010,0020), as stated until the file is parsed; null if unknown or hidden"

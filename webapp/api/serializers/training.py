@@ -52,7 +52,7 @@ class WarningSerializer(Serializer):
 
 
 class SnapshotSerializer(Serializer):
-    """A frozen labelled data set."""
+    """A labelled data set that does not change."""
 
     id = IdField()
     site = UUIDField(source="site_id", allow_null=True, help_text=SITE)
@@ -94,7 +94,7 @@ class TrainingRunSerializer(Serializer):
     )
     attempts = IntegerField(help_text="how often a worker started or resumed it")
     minutes_left = FloatField(
-        allow_null=True, help_text="estimate; null when not running or too early to tell"
+        allow_null=True, help_text="estimate; null when not running or too early to estimate"
     )
     options = DictField(help_text="every option with its value, defaults included; empty until it starts")
     config = DictField(help_text="the options that were requested, by name")

@@ -16,9 +16,9 @@ from webapp.api.serializers.models import (
     CompareSerializer,
     ComparisonDetailSerializer,
     ComparisonSerializer,
-    GateStatusSerializer,
     PolicyCreateSerializer,
     PolicySerializer,
+    PromotionGateSerializer,
     ShadowAgreementSerializer,
     ShadowModeSerializer,
     comparison_scans,
@@ -37,15 +37,15 @@ from webapp.scans.models import Scan
 from webapp.training.selectors import snapshot_or_404
 
 
-class ModelGateStatus(Resource):
+class ModelPromotionGate(Resource):
     needs = {"GET": "model.view"}
 
-    @operation("model_gate_status", returns=GateStatusSerializer)
+    @operation("model_promotion_gate", returns=PromotionGateSerializer)
     def get(self, request: Request, model_id: UUID) -> Response:
         """Get the verdict of the promotion gate on a version, against the model that is active now."""
         version = model_or_404(request.user, model_id)
         standing, comparison = gate_status(version, active_models().get(version.slot))
-        return Response(GateStatusSerializer({"standing": standing, "comparison": comparison}).data)
+        return Response(PromotionGateSerializer({"standing": standing, "comparison": comparison}).data)
 
 
 class ModelCompare(Resource):

@@ -1,4 +1,4 @@
-"""`hilum`: Hilum from the command line. The address and the token come from HILUM_URL and HILUM_TOKEN."""
+"""`hilum`: Hilum from the command line. HILUM_URL and HILUM_TOKEN hold the address and the token."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hilum_client.client import Hilum
 from hilum_client.errors import HilumError, Unreachable
 from hilum_client.folder import FolderUpload, write_csv
 
-REFUSED, UNREACHABLE, CUT_OFF = 1, 2, 130
+REFUSED, UNREACHABLE, INTERRUPTED = 1, 2, 130
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -26,9 +26,9 @@ def main(arguments: list[str] | None = None) -> int:
     except HilumError as error:
         return _complain(str(error))
     except (Unreachable, TimeoutError) as error:
-        return _complain(f"{error} Start it again with the same words: it goes on.", UNREACHABLE)
+        return _complain(f"{error} Run the same command again to resume.", UNREACHABLE)
     except KeyboardInterrupt:
-        return _complain("Cut off. Start it again with the same words: it goes on.", CUT_OFF)
+        return _complain("Interrupted. Run the same command again to resume.", INTERRUPTED)
 
 
 def whoami(hilum: Hilum, asked: argparse.Namespace) -> None:
@@ -36,13 +36,13 @@ def whoami(hilum: Hilum, asked: argparse.Namespace) -> None:
 
 
 def upload(hilum: Hilum, asked: argparse.Namespace) -> int:
-    claim = {k: v for k in ("patient_id", "study", "date", "modality") if (v := getattr(asked, k))}
-    folder = FolderUpload(hilum, asked.folder, journal=asked.journal, **claim)
+    stated = {k: v for k in ("patient_id", "study", "date", "modality") if (v := getattr(asked, k))}
+    folder = FolderUpload(hilum, asked.folder, journal=asked.journal, **stated)
     sent = folder.send(_progress("sent"))
     refused = [one for one in sent if one.code]
     for one in refused:
         print(f"\n{one.file}: {one.code}", file=sys.stderr, end="")
-    print(f"\n{len(sent) - len(refused)} of {len(sent)} files are there.", file=sys.stderr)
+    print(f"\n{len(sent) - len(refused)} of {len(sent)} files uploaded.", file=sys.stderr)
     if asked.csv:
         results = folder.wait(sent, timeout=asked.timeout, progress=_progress("finished"))
         draft = Path(asked.csv).with_suffix(".part")
@@ -54,7 +54,7 @@ def upload(hilum: Hilum, asked: argparse.Namespace) -> int:
 
 
 def wait(hilum: Hilum, asked: argparse.Namespace) -> None:
-    print(json.dumps(hilum.wait(asked.id, timeout=asked.timeout).answer, indent=2))
+    print(json.dumps(hilum.wait(asked.id, timeout=asked.timeout).data, indent=2))
 
 
 def overlay(hilum: Hilum, asked: argparse.Namespace) -> None:
@@ -71,28 +71,28 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--url", default=os.environ.get("HILUM_URL", "http://127.0.0.1:8000"))
     parser.add_argument("--ca", help="a file of certificates to trust, for a hospital's own authority")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    command = commands.add_parser("whoami", help="who the token speaks for, and what it may do")
+    command = commands.add_parser("whoami", help="user, site and permissions of the token")
     command.set_defaults(run=whoami)
     command = commands.add_parser(
-        "upload", help="hand in every file of a folder; goes on where it was cut off"
+        "upload", help="upload every file of a folder; resumes after an interruption"
     )
     command.add_argument("folder", type=Path)
-    command.add_argument("--csv", metavar="FILE", help="wait for the results and write them here")
-    command.add_argument("--journal", help="where to note what was sent (default: in the folder)")
+    command.add_argument("--csv", metavar="FILE", help="wait for the results and write them to this file")
+    command.add_argument("--journal", help="list of what was sent (default: in the folder)")
     command.add_argument("--timeout", type=float, default=3600.0, help="seconds to wait for results")
     for name in ("patient-id", "study", "date", "modality"):
-        command.add_argument(f"--{name}", default="", help="claimed of every file")
+        command.add_argument(f"--{name}", default="", help="stated for every file")
     command.set_defaults(run=upload)
-    command = commands.add_parser("wait", help="wait for one scan's result")
+    command = commands.add_parser("wait", help="wait for the result of a scan")
     command.add_argument("id")
     command.add_argument("--timeout", type=float, default=300.0)
     command.set_defaults(run=wait)
-    command = commands.add_parser("overlay", help="a map drawn over its image, as PNG")
+    command = commands.add_parser("overlay", help="an activation map drawn over its image, as PNG")
     command.add_argument("analysis")
     command.add_argument("out")
     command.add_argument("--finding")
     command.set_defaults(run=overlay)
-    command = commands.add_parser("studies", help="the worklist, a JSON object a line")
+    command = commands.add_parser("studies", help="the worklist, one JSON object per line")
     command.add_argument("--status")
     command.add_argument("--finding")
     command.set_defaults(run=studies)
@@ -100,7 +100,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _progress(what: str):
-    """A line that is written over on a terminal, every twentieth one elsewhere."""
+    """A line that is overwritten on a terminal; every twentieth one elsewhere."""
 
     def show(done: int, total: int, file: str) -> None:
         if sys.stderr.isatty():

@@ -1,4 +1,4 @@
-"""The client: one method an address, retries where they are safe, lists that fetch their pages as they go."""
+"""The client: one method per endpoint, retries where they are safe, lists that fetch further pages."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ TRANSIENT = frozenset({429, 502, 503, 504})
 
 
 class Hilum:
-    """A site of Hilum, opened by a token: `with Hilum(url, token) as hilum:`.
+    """A connection to Hilum with a token: `with Hilum(url, token) as hilum:`.
 
-    `timeout` is for each step of a connection, in seconds. Raises HilumError for what the site refuses, and
-    Unreachable when it does not answer.
+    `timeout` is for each step of a connection, in seconds. Raises HilumError for an error response, and
+    Unreachable without a response. `filters` are the query parameters of the endpoint.
     """
 
     def __init__(
@@ -56,10 +56,10 @@ class Hilum:
     def close(self) -> None:
         self._http.close()
 
-    # --- who, and what there is -------------------------------------------------------------------------
+    # --- caller and lists -------------------------------------------------------------------------------
 
     def me(self) -> dict[str, Any]:
-        """Who the token speaks for, where, and what it may do."""
+        """User, site, role and permissions of the token."""
         return self._json("GET", "me/")
 
     def scans(self, **filters: Any) -> Iterator[dict[str, Any]]:
@@ -67,36 +67,65 @@ class Hilum:
         return self.listed("scans/", filters)
 
     def studies(self, **filters: Any) -> Iterator[dict[str, Any]]:
-        """The worklist, latest arrival first; filters such as `status="done"`, `finding="pneumonia"`."""
+        """The worklist, latest upload first; filters such as `status="done"`, `finding="pneumonia"`."""
         return self.listed("studies/", filters)
 
     def patients(self, **filters: Any) -> Iterator[dict[str, Any]]:
         return self.listed("patients/", filters)
 
     def search_patients(self, words: str) -> Iterator[dict[str, Any]]:
-        """By identifier or name, in the body of the request."""
-        return self._searched("patients/search/", words)
+        """By patient ID or name, in the body of the request."""
+        return self._pages("POST", "patients/search/", json={"q": words})
 
     def search_studies(self, words: str, **filters: str) -> Iterator[dict[str, Any]]:
         """By patient or accession number."""
-        return self._searched("studies/search/", words, **filters)
+        return self._pages("POST", "studies/search/", json={"q": words, **filters})
 
-    def history(self, patient: str) -> dict[str, Any]:
+    def history(self, patient_uuid: str) -> dict[str, Any]:
         """Every scan of a patient in order of time."""
-        return self._json("GET", f"patients/{patient}/history/")
-
-    def models(self, **filters: Any) -> Iterator[dict[str, Any]]:
-        return self.listed("models/", filters)
+        return self._json("GET", f"patients/{patient_uuid}/history/")
 
     def listed(self, path: str, filters: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        """Every row of a list, fetched page by page as it is walked."""
-        params = {name: _text(value) for name, value in filters.items() if value is not None}
-        page = self._json("GET", path, params=params)
-        while True:
-            yield from page["results"]
-            if not page["next"]:
-                return
-            page = self._json("GET", page["next"])
+        """Every row of a list, fetched page by page."""
+        return self._pages("GET", path, params=_texts(filters))
+
+    # --- labels, models and training --------------------------------------------------------------------
+
+    def labels(self, **filters: Any) -> Iterator[dict[str, Any]]:
+        """Labels, newest first; filters such as `scan=ID`, `current=True`."""
+        return self.listed("labels/", filters)
+
+    def label(self, scan: str, findings: dict[str, str], **fields: Any) -> dict[str, Any]:
+        """Label a scan: `findings` maps each to present, absent, uncertain or unread."""
+        return self._write("labels/", {"scan": scan, "findings": findings, **fields})
+
+    def models(self, **filters: Any) -> Iterator[dict[str, Any]]:
+        """Model versions, newest first; filters such as `slot="cxr"`, `status="active"`."""
+        return self.listed("models/", filters)
+
+    def model(self, key: str) -> dict[str, Any]:
+        """A model version with specification, model card and promotions."""
+        return self._json("GET", f"models/{key}/")
+
+    def promote(self, model: str, reason: str, *, override: bool = False) -> dict[str, Any]:
+        """Make a model version the active one of its slot."""
+        return self._write(f"models/{model}/promote/", {"reason": reason, "override": override})
+
+    def snapshot(self, slot: str = "cxr") -> dict[str, Any]:
+        """Create a snapshot of the labelled images, or get the earlier one if nothing has changed."""
+        return self._write("snapshots/", {"slot": slot})
+
+    def train(self, **fields: Any) -> dict[str, Any]:
+        """Start a training run: `snapshot=ID`, `start="active"`, `config={"epochs": 20}`."""
+        return self._write("training-runs/", fields)
+
+    def training_runs(self, **filters: Any) -> Iterator[dict[str, Any]]:
+        """Training runs, newest first; filters such as `status="running"`."""
+        return self.listed("training-runs/", filters)
+
+    def training_run(self, key: str) -> dict[str, Any]:
+        """A training run with its progress and result."""
+        return self._json("GET", f"training-runs/{key}/")
 
     # --- uploads and results ----------------------------------------------------------------------------
 
@@ -111,9 +140,9 @@ class Hilum:
         modality: str = "",
         key: str | None = None,
     ) -> Scan:
-        """Hand in one image (DICOM, PNG, JPEG, TIFF, WebP) or a ZIP of them, streamed from the disk.
+        """Upload an image (DICOM, PNG, JPEG, TIFF, WebP) or a ZIP of images, streamed from the disk.
 
-        `key` makes a repetition recognisable; a fresh one covers the retries of this call.
+        `key` is an idempotency key; the default covers the retries of this call.
         """
         if isinstance(file, str | Path):
             with Path(file).open("rb") as opened:
@@ -126,18 +155,21 @@ class Hilum:
                     modality=modality,
                     key=key,
                 )
-        said = {"patient_id": patient_id, "study": study, "date": date, "modality": modality}
+        stated = {"patient_id": patient_id, "study": study, "date": date, "modality": modality}
         start = file.tell()
 
         def parts() -> dict[str, Any]:
             file.seek(start)
-            return {"files": {"file": (name or "upload", file)}, "data": {k: v for k, v in said.items() if v}}
+            return {
+                "files": {"file": (name or "upload", file)},
+                "data": {k: v for k, v in stated.items() if v},
+            }
 
         headers = {"Idempotency-Key": key or str(uuid.uuid4())}
         return Scan.of(self._request("POST", "scans/", headers=headers, fresh=parts).json())
 
     def scan(self, key: str, *, wait: int = 0) -> Scan:
-        """What became of a scan or an upload; `wait` for its result for up to 30 seconds."""
+        """A scan or an upload; `wait` up to 30 seconds for its result."""
         return Scan.of(self._json("GET", f"scans/{key}/", params={"wait": str(wait)} if wait else None))
 
     def wait(self, key: str, *, timeout: float = 300.0) -> Scan:
@@ -155,13 +187,17 @@ class Hilum:
                 pause = min(2 * pause, 5.0)
 
     def states(self, keys: Iterable[str]) -> dict[str, dict[str, Any]]:
-        """How many uploads stand, 500 in one request: {id: {status, reason, finished}}."""
+        """Status of uploads, 500 per request: {id: {status, reason, finished}}."""
         asked = list(dict.fromkeys(keys))
         found: dict[str, dict[str, Any]] = {}
         for first in range(0, len(asked), STATES_AT_ONCE):
             body = {"ids": asked[first : first + STATES_AT_ONCE]}
             found |= {one["id"]: one for one in self._json("POST", "uploads/states/", json=body)["results"]}
         return found
+
+    def file(self, scan: str) -> bytes:
+        """The original file."""
+        return self._request("GET", f"scans/{scan}/file/").content
 
     def preview(self, scan: str) -> bytes:
         """The image as PNG, at most 1,024 pixels a side."""
@@ -176,36 +212,42 @@ class Hilum:
         params = {"opacity": str(opacity)} | ({"finding": finding} if finding else {})
         return self._request("GET", f"analyses/{analysis}/overlay/", params=params).content
 
-    # --- the wire ---------------------------------------------------------------------------------------
+    # --- requests ---------------------------------------------------------------------------------------
 
-    def _searched(self, path: str, words: str, **filters: str) -> Iterator[dict[str, Any]]:
-        body: dict[str, Any] = {"q": words, **filters}
+    def _pages(self, method: str, path: str, **request: Any) -> Iterator[dict[str, Any]]:
+        page = self._json(method, path, **request)
+        request.pop("params", None)  # they are part of `next`
         while True:
-            page = self._json("POST", path, json=body)
             yield from page["results"]
             if not page["next"]:
                 return
-            body["cursor"] = page["next"]
+            page = self._json(method, page["next"], **request)
 
-    def _json(self, method: str, path: str, **asked: Any) -> dict[str, Any]:
-        return self._request(method, path, **asked).json()
+    def _json(self, method: str, path: str, **request: Any) -> dict[str, Any]:
+        return self._request(method, path, **request).json()
 
-    def _request(self, method: str, path: str, *, fresh: Any = None, **asked: Any) -> httpx.Response:
-        """Every request of this client may be repeated: reads, searches, and uploads, which carry a key."""
+    def _write(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """A request that must not be repeated blindly: a lost connection is reported, not retried."""
+        return self._request("POST", path, tries=1, json=body).json()
+
+    def _request(
+        self, method: str, path: str, *, tries: int = TRIES, fresh: Any = None, **request: Any
+    ) -> httpx.Response:
+        """Reads and searches are retried, and uploads, which carry an idempotency key."""
         pause, error = FIRST_PAUSE, None
-        for left in reversed(range(TRIES)):
+        for left in reversed(range(tries)):
             try:
-                response = self._http.request(method, path, **asked, **(fresh() if fresh else {}))
+                response = self._http.request(method, path, **request, **(fresh() if fresh else {}))
             except httpx.TransportError as lost:
-                error, asked_to_wait = lost, 0.0
+                error, retry_after = lost, 0.0
             else:
                 if response.status_code not in TRANSIENT or not left:
                     return _checked(response)
-                asked_to_wait = float(response.headers.get("Retry-After", 0))
+                retry_after = float(response.headers.get("Retry-After", 0))
             if left:
-                time.sleep(min(max(pause, asked_to_wait), 60.0))
+                time.sleep(min(max(pause, retry_after), 60.0))
                 pause = min(2 * pause, LONGEST_PAUSE)
-        raise Unreachable(f"the site does not answer: {error}") from error
+        raise Unreachable(f"no response: {error}") from error
 
 
 def _checked(response: httpx.Response) -> httpx.Response:
@@ -218,5 +260,6 @@ def _checked(response: httpx.Response) -> httpx.Response:
     raise HilumError(response.status_code, problem if isinstance(problem, dict) else {})
 
 
-def _text(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+def _texts(filters: dict[str, Any]) -> dict[str, str]:
+    given = {name: value for name, value in filters.items() if value is not None}
+    return {name: str(v).lower() if isinstance(v, bool) else str(v) for name, v in given.items()}

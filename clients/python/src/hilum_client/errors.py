@@ -1,4 +1,4 @@
-"""What can go wrong: the site refuses, or it cannot be reached."""
+"""Errors: an error response, or none at all."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 class HilumError(Exception):
-    """A refusal (RFC 9457). `code` is stable; `remedy` says what to do; `problem` is all that came."""
+    """An error response (RFC 9457). `code` is stable; `remedy` is what to do; `problem` the whole body."""
 
     def __init__(self, status: int, problem: dict[str, Any]) -> None:
         self.status = status
@@ -19,4 +19,4 @@ class HilumError(Exception):
 
 
 class Unreachable(Exception):
-    """No answer, however often it was tried."""
+    """No response, after retries."""

@@ -1,8 +1,8 @@
-"""A folder of files: sent with progress, taken up again after being cut off, told as CSV.
+"""Upload of a folder: with progress, resumed after an interruption, results as CSV.
 
-A journal beside the files holds a line for each that was taken: relative path, size, SHA-256, id. A file that
-stands there with the same size and hash is not sent again; one that was under way when everything stopped is,
-under the same idempotency key, which is made from its bytes and its claim.
+A journal in the folder holds a line for each uploaded file: relative path, size, SHA-256, ID. A file in it
+with the same size and hash is not sent again; an interrupted one is, under the same idempotency key,
+which is made from its bytes and the stated metadata.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Progress = Callable[[int, int, str], None]
 
 @dataclass(frozen=True)
 class Sent:
-    """A file that was handed in (`id`), or refused before it was stored (`code`)."""
+    """A file that was uploaded (`id`), or refused before it was stored (`code`)."""
 
     file: str
     size: int
@@ -39,12 +39,12 @@ class Sent:
 
 
 class FolderUpload:
-    """The upload of one folder to one site; `claim` goes with every file (`patient_id`, `modality`, …)."""
+    """The upload of one folder to one site; `stated` is sent with every file (`patient_id`, `modality` …)."""
 
     def __init__(
-        self, hilum: Hilum, folder: str | Path, *, journal: str | Path | None = None, **claim: str
+        self, hilum: Hilum, folder: str | Path, *, journal: str | Path | None = None, **stated: str
     ) -> None:
-        self.hilum, self.folder, self.claim = hilum, Path(folder), claim
+        self.hilum, self.folder, self.stated = hilum, Path(folder), stated
         self.journal = Path(journal) if journal else self.folder / JOURNAL
 
     def files(self) -> list[Path]:
@@ -57,33 +57,33 @@ class FolderUpload:
         )
 
     def send(self, progress: Progress | None = None) -> list[Sent]:
-        """Hand in what was not handed in before; answers every file of the folder.
+        """Upload what was not uploaded before; returns every file of the folder.
 
-        `progress(done, total, file)` is called after each. A refusal of one file is noted and the next one
-        sent; raises Unreachable, and HilumError for what concerns all (a token without the scope, say).
+        `progress(done, total, file)` is called after each. A refused file is noted and the next one sent;
+        raises Unreachable, and HilumError for what concerns all, such as a missing scope.
         """
         known = {sent.file: sent for sent in self._read()}
-        files, told = self.files(), []
+        files, done = self.files(), []
         with self.journal.open("a", encoding="utf-8") as journal:
             for number, path in enumerate(files, 1):
                 mark = self._mark(path)
                 sent = known.get(mark.file)
                 if sent is None or (sent.size, sent.sha256) != (mark.size, mark.sha256) or sent.code:
-                    sent = self._hand_in(path, mark)
+                    sent = self._upload(path, mark)
                     journal.write(json.dumps(asdict(sent)) + "\n")
                     journal.flush()
                     os.fsync(journal.fileno())
-                told.append(sent)
+                done.append(sent)
                 if progress:
                     progress(number, len(files), sent.file)
-        return told
+        return done
 
     def wait(
         self, sent: list[Sent], *, timeout: float = 3600.0, progress: Progress | None = None
     ) -> Iterator[tuple[Sent, Scan | None]]:
-        """The results in the order of the files; None for one that was refused before it was stored.
+        """The results in the order of the files; None for a refused one.
 
-        All are asked for in one request at a time; raises TimeoutError when some have not come by then.
+        All are polled with one request at a time; raises TimeoutError when some have not come by then.
         """
         open_ids = {one.id for one in sent if one.id}
         total, end, pause = len(open_ids), time.monotonic() + timeout, 0.5
@@ -106,11 +106,11 @@ class FolderUpload:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         return Sent(path.relative_to(self.folder).as_posix(), path.stat().st_size, digest)
 
-    def _hand_in(self, path: Path, mark: Sent) -> Sent:
-        said = json.dumps([mark.sha256, self.claim], sort_keys=True)
-        key = "folder-" + hashlib.sha256(said.encode()).hexdigest()
+    def _upload(self, path: Path, mark: Sent) -> Sent:
+        stated = json.dumps([mark.sha256, self.stated], sort_keys=True)
+        key = "folder-" + hashlib.sha256(stated.encode()).hexdigest()
         try:
-            return replace(mark, id=self.hilum.upload(path, key=key, **self.claim).id)
+            return replace(mark, id=self.hilum.upload(path, key=key, **self.stated).id)
         except HilumError as error:
             if error.status in (401, 403) or error.status >= 500:
                 raise
@@ -127,7 +127,7 @@ class FolderUpload:
 
 
 def write_csv(out: TextIO, results: Iterator[tuple[Sent, Scan | None]]) -> int:
-    """A line a file, with a column a finding's probability; answers how many lines."""
+    """One line per file, one column per finding; returns the number of lines."""
     rows = [_row(sent, scan) for sent, scan in results]
     findings = sorted({name for row in rows for name in row if name.startswith("p_")})
     writer = csv.DictWriter(out, [*COLUMNS, *findings, "note"], restval="")
@@ -138,7 +138,7 @@ def write_csv(out: TextIO, results: Iterator[tuple[Sent, Scan | None]]) -> int:
 
 def _row(sent: Sent, scan: Scan | None) -> dict[str, object]:
     if scan is None:
-        return {"file": sent.file, "status": "not_taken", "reason": sent.code}
+        return {"file": sent.file, "status": "not_accepted", "reason": sent.code}
     analysis = scan.analysis or {}
     row: dict[str, object] = {
         "file": sent.file,

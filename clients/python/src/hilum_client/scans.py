@@ -1,4 +1,4 @@
-"""A scan as the API tells it."""
+"""A scan as the API returns it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ FINISHED = frozenset({"refused", "upload_failed", "failed", "waiting", "abstaine
 
 @dataclass(frozen=True)
 class Scan:
-    """A scan, or the upload that is still to become one; `answer` is the whole answer of the API.
+    """A scan, or the upload that is still to become one; `data` is the whole response.
 
-    `finding` is None where none is above its threshold. `probabilities` of an answer that is `withheld` are
-    there all the same: the model gave a `reason` not to be believed.
+    `finding` is None where none is above its threshold. `probabilities` are there for a `withheld` result
+    too: the model abstained, and `reason` is why.
     """
 
     id: str
@@ -21,22 +21,22 @@ class Scan:
     reason: str | None
     detail: str | None
     remedy: str | None
-    answer: dict[str, Any]
+    data: dict[str, Any]
 
     @classmethod
-    def of(cls, answer: dict[str, Any]) -> Self:
-        named = {name: answer[name] for name in ("id", "status", "reason", "detail", "remedy")}
-        return cls(**named, answer=answer)
+    def of(cls, data: dict[str, Any]) -> Self:
+        named = {name: data[name] for name in ("id", "status", "reason", "detail", "remedy")}
+        return cls(**named, data=data)
 
     @property
     def finished(self) -> bool:
-        """Whether nothing more will happen by itself; `waiting` ends when somebody promotes a model."""
+        """Whether the status is final unless somebody acts; `waiting` ends when a model is promoted."""
         return self.status in FINISHED
 
     @property
     def analysis(self) -> dict[str, Any] | None:
-        """The analysis that speaks for the scan: its newest finished one, else its newest."""
-        analyses = self.answer["analyses"]
+        """The current analysis: the newest finished one, else the newest."""
+        analyses = self.data["analyses"]
         done = (one for one in analyses if one["status"] in ("done", "abstained"))
         return next(done, analyses[0] if analyses else None)
 

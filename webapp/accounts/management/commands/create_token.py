@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from webapp.accounts.management.lookup import site_of, user_named
 from webapp.accounts.permissions import Permission
-from webapp.accounts.services import DEFAULT_SCOPES, token_create
+from webapp.accounts.services import DEFAULT_SCOPES, scopes_not_granted, token_create
 
 
 class Command(BaseCommand):
@@ -28,12 +28,12 @@ class Command(BaseCommand):
 
     def handle(self, *, username: str, site: str | None, name: str, days: int | None, **options) -> None:
         user = user_named(username)
+        at, scopes = site_of(user, site), options["scope"] or DEFAULT_SCOPES
         expires_at = timezone.now() + timedelta(days=days) if days else None
-        _, raw = token_create(
-            user=user,
-            site=site_of(user, site),
-            name=name,
-            scopes=options["scope"] or DEFAULT_SCOPES,
-            expires_at=expires_at,
-        )
+        if missing := scopes_not_granted(user=user, site=at, scopes=scopes):
+            self.stderr.write(
+                f"Warning: the role of {username} at {at.slug} does not grant {', '.join(missing)}; requests "
+                "that need it are refused (403) until an administrator changes the role."
+            )
+        _, raw = token_create(user=user, site=at, name=name, scopes=scopes, expires_at=expires_at)
         self.stdout.write(raw)
