@@ -41,7 +41,7 @@ def main() -> None:
 
 
 def prepare(folder: Path, scans: int) -> str:
-    """Django on a filled database; answers a token of its site."""
+    """Django on a filled database; returns a token of its site."""
     os.environ |= {"HILUM_DATA": str(folder), "HILUM_ENV": "test", "HILUM_API_RATE": "0"}
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.settings")
     sys.path.insert(0, str(ROOT))
@@ -70,7 +70,7 @@ def prepare(folder: Path, scans: int) -> str:
 
 
 def fill(site, user, scans: int) -> None:
-    """So many scans, each of a patient of its own, answered, with map and summary: copies of one case."""
+    """Create scans with results, each of its own patient: copies of one case."""
     from django.db import connection, transaction
 
     with transaction.atomic(), connection.cursor() as cursor:
@@ -107,8 +107,8 @@ def one_case(site, user) -> list:
     series = made.SeriesFactory(id=key_of("series", 0), study=study)
     upload = made.UploadFactory(id=key_of("scan", 0), site=site, user=user, status="done")
     scan = made.ScanFactory(id=upload.id, upload=upload, site=site, series=series)
-    said = {"status": "done", "finding": "pneumonia", "probabilities": {"pneumonia": 0.8, "normal": 0.2}}
-    analysis = made.AnalysisFactory(id=key_of("analysis", 0), scan=scan, uncertainty=0.5, **said)
+    result = {"status": "done", "finding": "pneumonia", "probabilities": {"pneumonia": 0.8, "normal": 0.2}}
+    analysis = made.AnalysisFactory(id=key_of("analysis", 0), scan=scan, uncertainty=0.5, **result)
     cam = AnalysisCam.objects.create(analysis=analysis, cam=made.cam().as_dict())
     shown = {"status": "done", "finding": "pneumonia", "probability": 0.8, "scans": 1, "worst_scan": scan}
     shown |= {"latest_at": scan.received_at, "study_at": study.study_at}
@@ -119,15 +119,15 @@ def one_case(site, user) -> list:
 def changed(template: dict, n: int) -> dict:
     """The columns of copy `n` that differ from the case: keys, what must be unique, and moments."""
     at = (START + timedelta(minutes=n)).strftime("%Y-%m-%d %H:%M:%S")
-    told = {name: at for name in ("created_at", "received_at", "study_at", "latest_at") if name in template}
+    given = {name: at for name in ("created_at", "received_at", "study_at", "latest_at") if name in template}
     for name, value in template.items():
         kind = KINDS.get(str(value).replace("-", "")[:8])
         if kind and str(value).replace("-", "").endswith("0" * 24):
-            told[name] = key_of(kind, n).hex
+            given[name] = key_of(kind, n).hex
     unique = {"patient_id": f"P{n:06}", "sha256": f"{n:064x}", "study_instance_uid": f"1.2.{n}"}
     unique |= {"sop_instance_uid": f"1.4.{n}", "pixel_sha256": f"{n:064x}", "name": f"DOE^J{n}"}
     unique |= {"who": f"|P{n:06}|DOE|J{n}|"}
-    return {name: value for name, value in unique.items() if name in template and name not in told} | told
+    return {name: value for name, value in unique.items() if name in template and name not in given} | given
 
 
 def key_of(kind: str, n: int) -> uuid.UUID:
@@ -210,13 +210,13 @@ def requests_of(token: str) -> dict[str, Callable[[], None]]:
         "one scan with its map": get(f"scans/{scan.pk}/"),
         "history": get(f"patients/{study.patient_id}/history/"),
         "one analysis' map": get(f"analyses/{analysis.pk}/cam/"),
-        "a file handed in": hand_in(client),
+        "an upload": upload_once(client),
         "me": get("me/"),
     }
 
 
-def hand_in(client) -> Callable[[], None]:
-    """Small files that nobody has handed in yet, as they are received and noted; workers read them later."""
+def upload_once(client) -> Callable[[], None]:
+    """New small files, until they are stored; workers process them later."""
     from django.core.files.uploadedfile import SimpleUploadedFile
 
     def ask() -> None:
@@ -226,8 +226,8 @@ def hand_in(client) -> Callable[[], None]:
     return ask
 
 
-def check(answer, status: int = 200) -> None:
-    assert answer.status_code == status, (answer.status_code, answer.content[:200])
+def check(response, status: int = 200) -> None:
+    assert response.status_code == status, (response.status_code, response.content[:200])
 
 
 def timings(ask: Callable[[], None], repeat: int) -> dict[str, dict[str, float]]:
@@ -249,10 +249,10 @@ def clock() -> Callable[[], float]:
         return time.process_time
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_backend_pid()")
-        told = Path(f"/proc/{cursor.fetchone()[0]}/schedstat")
-    if not told.exists():
+        schedstat = Path(f"/proc/{cursor.fetchone()[0]}/schedstat")
+    if not schedstat.exists():
         return time.process_time
-    return lambda: time.process_time() + int(told.read_text().split()[0]) / 1e9
+    return lambda: time.process_time() + int(schedstat.read_text().split()[0]) / 1e9
 
 
 def summary(values: list[float]) -> dict[str, float]:

@@ -67,8 +67,8 @@ def main() -> None:
         client = Client(url)
         client.sign_in("clinician", asked.password)
         scans = [client.time_one(image(seed), f"{seed}.png").upload_id for seed in (1, 2)]
-        told = measured(url, scans, asked.password, asked.rounds)
-    print(json.dumps({"side": SIDE, "limit_ms": LIMIT_MS, "rounds": asked.rounds, **told}, indent=2))
+        figures = measured(url, scans, asked.password, asked.rounds)
+    print(json.dumps({"side": SIDE, "limit_ms": LIMIT_MS, "rounds": asked.rounds, **figures}, indent=2))
 
 
 def image(seed: int) -> bytes:

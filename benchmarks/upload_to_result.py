@@ -56,9 +56,9 @@ class Client:
         self._send("/sign-in/", urllib.parse.urlencode(form).encode(), "application/x-www-form-urlencoded")
 
     def time_one(self, data: bytes, name: str) -> Timing:
-        said = urllib.parse.quote(json.dumps({"filename": name, "modality": "cxr"}))
+        details = urllib.parse.quote(json.dumps({"filename": name, "modality": "cxr"}))
         began, wait = time.perf_counter(), FIRST_LOOK
-        upload = self._send("/upload/file/", data, "application/octet-stream", {"X-Hilum-Upload": said})
+        upload = self._send("/upload/file/", data, "application/octet-stream", {"X-Hilum-Upload": details})
         posted = time.perf_counter() - began
         while not upload["finished"] and time.perf_counter() - began < GIVE_UP_SECONDS:
             time.sleep(wait)
@@ -72,9 +72,9 @@ class Client:
         if data is not None:
             request.add_header("Content-Type", kind)
             request.add_header("X-CSRFToken", self._token())
-        with self._opener.open(request, timeout=GIVE_UP_SECONDS) as answer:
-            body = answer.read()
-            return json.loads(body) if "json" in answer.headers.get("Content-Type", "") else body
+        with self._opener.open(request, timeout=GIVE_UP_SECONDS) as response:
+            body = response.read()
+            return json.loads(body) if "json" in response.headers.get("Content-Type", "") else body
 
     def _token(self) -> str:
         return next((cookie.value for cookie in self._cookies if "csrf" in cookie.name), "")
@@ -82,7 +82,7 @@ class Client:
 
 @contextlib.contextmanager
 def own_instance(data: Path, password: str) -> Iterator[str]:
-    """`make run`'s supervisor on `data`; yields its address once it says that it is ready."""
+    """`make run`'s supervisor on `data`; yields its URL once it is ready."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -115,7 +115,7 @@ def distinct(source: Path, number: int) -> bytes:
 
 
 def server_side(timings: list[Timing]) -> dict[str, list[float]]:
-    """What the rows tell: received to scan, scan to answer, and the model's own share."""
+    """From the rows: received to scan, scan to result, and the model's share."""
     from webapp.analysis.models import Analysis
 
     found = Analysis.objects.select_related("scan__upload").filter(
@@ -205,7 +205,7 @@ def report(timings: list[Timing], source: Path, count: int) -> None:
     parts = {name: summary(values) for name, values in server_side(timings).items() if values}
     found = {
         "uploads": len(timings),
-        "answered": sum(timing.ok for timing in timings),
+        "results": sum(timing.ok for timing in timings),
         "upload_to_visible": visible,
         "post": summary([timing.post for timing in timings]),
         **parts,

@@ -105,7 +105,7 @@ def report(without: list[Timing], during: list[Timing], run: object) -> None:
     found = {
         "without_training": summary([timing.visible for timing in without]),
         "during_training": summary([timing.visible for timing in during]),
-        "answered": sum(timing.ok for timing in (*without, *during)),
+        "results": sum(timing.ok for timing in (*without, *during)),
         "uploads": len(without) + len(during),
         "training": {"status": run.status, **run.progress},
         "load_average": [round(value, 1) for value in os.getloadavg()],

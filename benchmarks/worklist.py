@@ -1,8 +1,8 @@
-"""How quickly worklist, filters, search and patient page answer on PostgreSQL with a million made-up scans.
+"""Latency of worklist, filters, search and patient page on PostgreSQL with a million made-up scans.
 
 `DATABASE_URL=postgres://... python benchmarks/worklist.py --scans 1000000` fills the database, which has to
 be empty or filled by an earlier run of the same size, and prints one JSON object: for each request its
-median and 95th percentile in milliseconds as Django answers it, and the number of its queries. `busy` is the
+median and 95th percentile in milliseconds as Django renders it, and the number of its queries. `busy` is the
 time that a processor worked for it, in Python and in its database session: about what it takes on a machine
 that does nothing else (Linux, database on the same host). `--fill-only` stops before the requests.
 """
@@ -108,16 +108,16 @@ def main() -> None:
         sys.exit("Set DATABASE_URL to a PostgreSQL database of its own.")
     began = time.perf_counter()
     user = filled(asked.scans)
-    told: dict[str, object] = {"scans": asked.scans, "fill_seconds": round(time.perf_counter() - began)}
+    figures: dict[str, object] = {"scans": asked.scans, "fill_seconds": round(time.perf_counter() - began)}
     if not asked.fill_only:
-        told |= {"limit_ms": LIMIT_MS, "requests": measured(user)}
+        figures |= {"limit_ms": LIMIT_MS, "requests": measured(user)}
         for figure in ("p95_ms", "busy_p95_ms", "queries"):
-            told[f"most_{figure}"] = max(one[figure] for one in told["requests"].values())
-    print(json.dumps(told, indent=2))
+            figures[f"most_{figure}"] = max(one[figure] for one in figures["requests"].values())
+    print(json.dumps(figures, indent=2))
 
 
 def filled(scans: int):
-    """Migrate and fill an empty database; answers the reader. Exits where there is something else in it."""
+    """Migrate and fill an empty database; returns the reader. Exits if it is not empty."""
     from django.core.management import call_command
     from django.db import connection, transaction
 
@@ -151,7 +151,7 @@ def filled(scans: int):
 
 
 def measured(user) -> dict[str, dict[str, float]]:
-    """What `timed` says of every request, by its name."""
+    """The figures of `timed` for every request, by name."""
     from django.conf import settings
     from django.test import Client
 
@@ -169,7 +169,7 @@ def measured(user) -> dict[str, dict[str, float]]:
 
 
 def timed(ask: Callable) -> dict[str, float]:
-    """One request many times over; exits where it is not answered."""
+    """One request many times over; exits if it fails."""
     from django.db import connection
 
     with connection.cursor() as cursor:
@@ -198,7 +198,7 @@ def timed(ask: Callable) -> dict[str, float]:
 
 
 def worked(session: Path) -> float:
-    """Seconds that a processor has worked for a process; 0 where the system does not tell."""
+    """Processor seconds of a process; 0 where the system does not report them."""
     try:
         return int(session.read_text().split()[0]) / 1e9
     except OSError:

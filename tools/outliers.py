@@ -1,4 +1,4 @@
-"""Rebuilds the images that are no frontal chest X-rays, to train the gate and, apart, to test it.
+"""Rebuild the OOD negatives: images other than frontal chest X-rays, to train and test the input check.
 
     python tools/outliers.py FOLDER
 

@@ -1,6 +1,6 @@
-"""One initial migration an app, made anew from the models; to be used until 0.2.0, the first stable schema.
+"""Write one initial migration an app from the models; for use until 0.2.0, the first stable schema.
 
-Triggers, indexes on expressions and first rows stand in an app's `migrations/_database.py` and are kept.
+Triggers, indexes on expressions and first rows are in an app's `migrations/_database.py` and are kept.
 """
 
 from __future__ import annotations

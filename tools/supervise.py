@@ -1,6 +1,6 @@
-"""`make run`: prepares the data folder, runs every part of Hilum on this machine, until Ctrl-C.
+"""`make run`: prepare the data folder and run all of Hilum on this machine until Ctrl-C.
 
-Standard library only; the parts are the same commands that a production deployment runs.
+Standard library only; the services are the commands of a production deployment.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from part import Part
+from service import Service
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("HILUM_DATA") or ROOT / "var").expanduser().absolute()
@@ -39,93 +39,91 @@ def main() -> int:
     (DATA / "run").mkdir(exist_ok=True)
     lock = take_lock(DATA / "run" / "lock")
     if lock is None:
-        return complain(
-            f"Hilum is already running on {DATA}. Stop that one, or set HILUM_DATA to another folder."
-        )
+        return complain(f"Hilum is already running on {DATA}. Stop it, or set HILUM_DATA to another folder.")
     if not port_is_free():
-        return complain(f"Port {PORT} is taken. Choose another one: make run PORT={PORT + 1}")
+        return complain(f"Port {PORT} is in use. Choose another: make run PORT={PORT + 1}")
     stopping = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: stopping.set())
-    for pulse in (DATA / "run").glob("*.json"):
-        pulse.unlink()
+    for readiness in (DATA / "run").glob("*.json"):
+        readiness.unlink()
     sign_in = prepare(environment())
     if sign_in is None:
-        return complain("Hilum could not be prepared; the reason stands above.")
-    run(parts(environment()), sign_in, stopping)
+        return complain("Hilum could not be prepared; see above.")
+    run(services(environment()), sign_in, stopping)
     return 0
 
 
 def environment() -> dict[str, str]:
-    """What every part sees: demo mode, and no cache outside the data folder."""
+    """The variables of every service: demo mode, and no cache outside the data folder."""
     caches = {name: str(DATA / "cache") for name in ("XDG_CACHE_HOME", "TORCH_HOME", "MPLCONFIGDIR")}
     defaults = {"HILUM_ENV": "demo", "PYTHONUNBUFFERED": "1", "PYTHONNOUSERSITE": "1"}
     return defaults | dict(os.environ) | caches | {"HILUM_DATA": str(DATA), "PYTHONPATH": str(ROOT)}
 
 
-def parts(env: dict[str, str]) -> list[Part]:
+def services(env: dict[str, str]) -> list[Service]:
     commands = {"web": [sys.executable, "-m", "gunicorn", *web_options(), "webapp.wsgi:application"]}
     for name in (*WORKERS, "beat"):
         commands[name] = [sys.executable, "-m", "worker", name]
-    return [Part(name, command, environment=env, logs=DATA / "log") for name, command in commands.items()]
+    return [Service(name, command, environment=env, logs=DATA / "log") for name, command in commands.items()]
 
 
 def web_options() -> list[str]:
-    """Production's, but one process, a short goodbye, and nothing written outside the data folder."""
+    """As in production, but one process, a short grace period, and no file outside the data folder."""
     options = ["--config", str(ROOT / "deploy" / "gunicorn.conf.py"), "--bind", f"{HOST}:{PORT}"]
     options += ["--workers", "1", "--graceful-timeout", "5", "--log-level", "warning"]
     return [*options, "--worker-tmp-dir", str(DATA / "run")]
 
 
 def prepare(env: dict[str, str]) -> str | None:
-    """Tables, models and demo accounts; answers what the last one says: how to sign in. None: it failed."""
+    """Create tables, models and demo accounts; returns how to sign in, or None on failure."""
     print(f"Preparing {DATA} ...", flush=True)
-    said = ""
+    output = ""
     for arguments in PREPARE:
         command = [sys.executable, "manage.py", *arguments]
         done = subprocess.run(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True, check=False)
         if done.returncode:
             print(done.stdout, file=sys.stderr)
             return None
-        said = done.stdout.strip() or said
-    return said
+        output = done.stdout.strip() or output
+    return output
 
 
-def run(running: list[Part], sign_in: str, stopping: threading.Event) -> None:
+def run(running: list[Service], sign_in: str, stopping: threading.Event) -> None:
     os.chdir(ROOT)
-    told = False
+    announced = False
     try:
         while not stopping.is_set():
-            for part in running:
-                part.watch()
-            if not told and ready():
-                told = True
+            for service in running:
+                service.watch()
+            if not announced and ready():
+                announced = True
                 print(f"\n  Hilum is ready: {URL}\n  {sign_in}\n  Logs: {DATA / 'log'}")
                 print("  Ctrl-C stops it.\n", flush=True)
             stopping.wait(LOOK_SECONDS)
     finally:
         print("Stopping ...", flush=True)
-        for part in running:
-            part.ask_to_stop()
+        for service in running:
+            service.ask_to_stop()
         deadline = time.monotonic() + STOP_SECONDS
-        for part in running:
-            part.stop(deadline)
+        for service in running:
+            service.stop(deadline)
 
 
 def ready() -> bool:
-    """The page answers, and every worker's drain is warm."""
-    if not all(any(map(is_warm, (DATA / "run").glob(f"{name}-*.json"))) for name in WORKERS):
+    """The site responds, and every worker is ready."""
+    if not all(any(map(is_ready, (DATA / "run").glob(f"{name}-*.json"))) for name in WORKERS):
         return False
     try:
-        with urllib.request.urlopen(f"{URL}healthz", timeout=1) as answer:  # noqa: S310 - our own address
-            return answer.status == 200
+        with urllib.request.urlopen(f"{URL}healthz", timeout=1) as response:  # noqa: S310 - our own URL
+            return response.status == 200
     except (urllib.error.URLError, OSError):
         return False
 
 
-def is_warm(pulse: Path) -> bool:
+def is_ready(readiness: Path) -> bool:
     try:
-        return json.loads(pulse.read_text())["state"] == "ready"
+        return json.loads(readiness.read_text())["state"] == "ready"
     except (OSError, ValueError, KeyError):
         return False
 

@@ -22,7 +22,7 @@ def test_a_second_instance_on_the_same_folder_is_refused_in_words(folder, capsys
     lock.close()
 
 
-def test_a_port_that_is_taken_is_told_with_a_way_out(folder, monkeypatch, capsys):
+def test_a_port_in_use_is_reported_with_a_free_one(folder, monkeypatch, capsys):
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -38,7 +38,7 @@ def test_the_lock_is_free_again_when_its_holder_is_gone(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "warm"),
+    ("text", "ready"),
     [
         (json.dumps({"state": "ready"}), True),
         (json.dumps({"state": "starting"}), False),
@@ -46,10 +46,10 @@ def test_the_lock_is_free_again_when_its_holder_is_gone(tmp_path):
         ("{}", False),
     ],
 )
-def test_a_worker_is_warm_when_its_pulse_says_so(tmp_path, text, warm):
-    pulse = tmp_path / "infer-infer@host.json"
-    pulse.write_text(text)
-    assert supervise.is_warm(pulse) is warm
+def test_a_worker_is_ready_when_its_file_is(tmp_path, text, ready):
+    readiness = tmp_path / "infer-infer@host.json"
+    readiness.write_text(text)
+    assert supervise.is_ready(readiness) is ready
 
 
 def test_the_parts_see_demo_mode_and_keep_their_caches_in_the_data_folder(folder, monkeypatch):
@@ -60,5 +60,5 @@ def test_the_parts_see_demo_mode_and_keep_their_caches_in_the_data_folder(folder
         assert environment[name].startswith(str(folder))
 
 
-def test_the_site_answers_on_loopback_only():
+def test_the_site_listens_on_loopback_only():
     assert f"127.0.0.1:{supervise.PORT}" in supervise.web_options()

@@ -1,4 +1,4 @@
-"""One supervised process: its log, its restarts, its end. Standard library only."""
+"""One supervised process: log, restarts, stop. Standard library only."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ LOUD = {"WARNING", "ERROR", "CRITICAL"}
 PR_SET_PDEATHSIG = 1
 
 
-class Part:
+class Service:
     """Runs `command` in a session of its own and starts it again, with growing pauses, whenever it ends.
 
     What it writes goes to `<logs>/<name>.log`, which rotates; the terminal sees warnings, and the last lines
-    of a process that ended by itself.
+    of a process that ended unasked.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Part:
         return self._process.pid if self._process else None
 
     def watch(self) -> None:
-        """Call often: starts the process when it is not running and its pause is over."""
+        """Call often: starts the process when it is not running and its pause has passed."""
         now = time.monotonic()
         if self._process is not None:
             status = self._process.poll()
@@ -56,25 +56,25 @@ class Part:
                 self._pause = FIRST_PAUSE
             self._next_start = now + self._pause
             for line in self._last:
-                self._tell(line)
-            self._say(f"ended ({_meaning(status)}); starting again in {self._pause:.1f} s")
+                self._print(line)
+            self._report(f"ended ({_describe(status)}); starting again in {self._pause:.1f} s")
             self._pause = min(self._pause * 2, LONGEST_PAUSE)
         elif now >= self._next_start:
             self._start()
 
     def ask_to_stop(self) -> None:
-        """To the process alone: its helpers are its own to end, and must not look crashed to it."""
+        """Signal the process only: it stops its own helpers, which must not look crashed to it."""
         if self._process is not None and self._process.poll() is None:
             self._process.terminate()
 
     def stop(self, deadline: float) -> None:
-        """Wait until `deadline` (monotonic), then end whatever is left of the process and its children."""
+        """Wait until `deadline` (monotonic), then kill what is left of the process and its children."""
         if self._process is None:
             return
         try:
             self._process.wait(max(deadline - time.monotonic(), 0.1))
         except subprocess.TimeoutExpired:
-            self._say("did not stop in time and is killed")
+            self._report("did not stop in time and is killed")
         self._end_group()
         self._process.wait()
 
@@ -98,15 +98,15 @@ class Part:
                 self._log.info("%s", line)
                 warning = _warning(line)
                 if warning:
-                    self._tell(warning)
+                    self._print(warning)
                 else:
                     self._last.append(line)
 
-    def _say(self, line: str) -> None:
+    def _report(self, line: str) -> None:
         self._log.info("%s", line)
-        self._tell(line)
+        self._print(line)
 
-    def _tell(self, line: str) -> None:
+    def _print(self, line: str) -> None:
         print(f"{self.name:>7} | {line}", flush=True)
 
     def _end_group(self) -> None:
@@ -136,10 +136,10 @@ def _warning(line: str) -> str | None:
 
 
 def _die_with_parent() -> None:
-    """Linux: when the supervisor is killed, its parts are told to stop; elsewhere they are left running."""
+    """Linux: when the supervisor is killed, its services get SIGTERM; elsewhere they keep running."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def _meaning(status: int) -> str:
+def _describe(status: int) -> str:
     return f"killed by {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"

@@ -5,9 +5,9 @@ import os
 import sys
 import time
 
-import part
 import pytest
-from part import Part
+import service
+from service import Service
 
 PATIENCE = 20.0
 ENVIRONMENT = os.environ | {"PYTHONUNBUFFERED": "1"}  # as the supervisor sets it
@@ -16,22 +16,22 @@ ENVIRONMENT = os.environ | {"PYTHONUNBUFFERED": "1"}  # as the supervisor sets i
 @pytest.fixture
 def run(tmp_path, monkeypatch):
     """Starts a supervised Python program; it is stopped in the end."""
-    monkeypatch.setattr(part, "FIRST_PAUSE", 0.01)
-    parts = []
+    monkeypatch.setattr(service, "FIRST_PAUSE", 0.01)
+    services = []
 
-    def start(program: str) -> Part:
+    def start(program: str) -> Service:
         command = [sys.executable, "-c", program]
-        parts.append(Part("sample", command, environment=ENVIRONMENT, logs=tmp_path))
-        parts[-1].watch()
-        return parts[-1]
+        services.append(Service("sample", command, environment=ENVIRONMENT, logs=tmp_path))
+        services[-1].watch()
+        return services[-1]
 
     yield start
-    for started in parts:
+    for started in services:
         started.ask_to_stop()
         started.stop(time.monotonic() + PATIENCE)
 
 
-def watch_until(started: Part, condition) -> None:
+def watch_until(started: Service, condition) -> None:
     deadline = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < deadline
@@ -57,7 +57,7 @@ def test_a_process_that_ends_is_started_again_and_its_last_words_are_shown(run, 
 
 
 def test_pauses_between_starts_grow_and_are_bounded(run, monkeypatch):
-    monkeypatch.setattr(part, "LONGEST_PAUSE", 0.05)
+    monkeypatch.setattr(service, "LONGEST_PAUSE", 0.05)
     started = run("raise SystemExit(1)")
     pauses = []
     watch_until(started, lambda: pauses.append(started._pause) or started._pause == 0.05)
