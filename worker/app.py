@@ -1,30 +1,32 @@
-"""The Celery application. It carries nudges and the scheduler's ticks; the work is done by `worker.runner`.
+"""The Celery application: it carries wake-ups and the scheduler's ticks; `worker.runners` does the work.
 
-The solo pool is not a choice to be changed on the command line: a nudge only wakes the drain that lives in
-the same process, which also keeps CUDA in one thread and the consumer free to answer a signal at any time.
+The solo pool must not be changed on the command line: a wake-up only reaches the job runner of the same
+process. It also keeps CUDA in one thread, and the consumer free to react to a signal at any time.
 """
 
+# ruff: noqa: E402 (the job runners import models, which need Django to be set up)
 from __future__ import annotations
 
 import logging
 import os
 
+import django
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.settings")
+django.setup()
 
 from celery import Celery
 from celery.signals import worker_init, worker_shutdown, worker_shutting_down
 
-from webapp.core.jobs.queues import celery_settings
-
-SWEEP_SECONDS = 15
+from webapp.core.jobs.queues import Queue, celery_settings
+from worker import runners
 
 for _chatty in ("celery.app.trace", "celery.worker.strategy", "celery.beat"):
-    logging.getLogger(_chatty).setLevel(logging.WARNING)  # a nudge is no news; the jobs log what they did
+    logging.getLogger(_chatty).setLevel(logging.WARNING)  # the jobs log what they did
 
 app = Celery("hilum")
 app.conf.update(
     celery_settings(),
-    include=["worker.tasks"],
     worker_pool="solo",
     worker_prefetch_multiplier=1,
     worker_enable_remote_control=False,
@@ -35,33 +37,37 @@ app.conf.update(
     beat_scheduler="django_celery_beat.schedulers:DatabaseScheduler",
     beat_max_loop_interval=5,
     beat_schedule={
-        # A sweep that nobody took in time is no more needed: the next one is due.
+        # A tick that no worker took in time is dropped: the next one is due.
         "sweep": {
-            "task": "worker.tasks.sweep",
-            "schedule": SWEEP_SECONDS,
-            "options": {"expires": SWEEP_SECONDS},
+            "task": Queue.CONTROL.task,
+            "schedule": runners.SWEEP_SECONDS,
+            "options": {"expires": runners.SWEEP_SECONDS},
         }
     },
 )
 
 
-@worker_init.connect
-def start_runners(sender, **kwargs) -> None:
-    """Before the broker is asked for: a worker whose broker is down still works off its ledger."""
-    from worker import tasks
+def _add_task(queue: Queue) -> None:
+    @app.task(name=queue.task, queue=queue.value, ignore_result=True)
+    def wake() -> None:
+        runners.wake(queue)
 
-    tasks.start(queues=sender.app.amqp.queues.consume_from, node=sender.hostname)
+
+for _queue in Queue:
+    _add_task(_queue)
+
+
+@worker_init.connect
+def _start(sender, **kwargs) -> None:
+    """Before the broker is asked for: a worker whose broker is down still works off its job tables."""
+    runners.start(queues=sender.app.amqp.queues.consume_from, node=sender.hostname)
 
 
 @worker_shutting_down.connect
-def ask_runners_to_stop(**kwargs) -> None:
-    from worker import tasks
-
-    tasks.ask_to_stop()
+def _ask_to_stop(**kwargs) -> None:
+    runners.ask_to_stop()
 
 
 @worker_shutdown.connect
-def stop_runners(**kwargs) -> None:
-    from worker import tasks
-
-    tasks.stop()
+def _stop(**kwargs) -> None:
+    runners.stop()

@@ -1,6 +1,6 @@
-"""A thread that empties a ledger: when nudged, and every few seconds unasked.
+"""A thread that works off a job table: when it is woken, and every few seconds anyway.
 
-So neither a lost message, nor a broker that is gone for good, nor a dead scheduler loses anything.
+So nothing is lost with a message, a broker that is gone for good, or a dead scheduler.
 """
 
 from __future__ import annotations
@@ -9,33 +9,30 @@ import logging
 import os
 import threading
 import time
-from datetime import timedelta
-from typing import Protocol
-from uuid import UUID
+from typing import ClassVar, Protocol
 
-from django.db import InterfaceError, OperationalError, close_old_connections, connections
+from django.db import Error, InterfaceError, OperationalError, close_old_connections, connections
 
-from webapp.core.jobs import table as jobs
-from worker.support.readiness import Pulse
+from webapp.core.jobs.table import LEASE, JobRow
+from worker.support.readiness import ReadinessFile
 from worker.support.safe_errors import describe
 
 logger = logging.getLogger(__name__)
 
-LEASE = timedelta(seconds=20)
 LOOK_SECONDS = 2.0
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 EX_SOFTWARE = 70
 
 
 class Unavailable(Exception):
-    """Something that a job needs is away for a while; what it holds comes back with the lease."""
+    """Something that a job needs is away for a while; the claimed rows come back with the lease."""
 
 
 TRANSIENT = (OperationalError, InterfaceError, Unavailable)
 
 
 class Job(Protocol):
-    """One kind of work. `prepare` runs once, `step` works off one claim and says whether there was any."""
+    """One kind of work. `prepare` runs once; `step` works off one claim and returns whether there was one."""
 
     name: str
 
@@ -45,88 +42,101 @@ class Job(Protocol):
 
 
 class JobRunner:
-    """Runs a job in one thread. Transient errors and a disk's are tried again; any other ends the process.
+    """Runs a job in one thread. Transient errors and those of a disk are retried; any other ends the process.
 
-    A process that ends is started afresh by whoever supervises it, and the lease brings back what it held.
+    The supervisor starts a process that has ended again, and the lease returns the rows that it held.
     """
 
     def __init__(self, job: Job, *, node: str, look_seconds: float = LOOK_SECONDS) -> None:
         self.job = job
         self.look_seconds = look_seconds
-        self._pulse = Pulse(job.name, node)
-        self._nudged = threading.Event()
+        self._readiness = ReadinessFile(job.name, node)
+        self._woken = threading.Event()
         self._stopping = threading.Event()
         self._prepared = False
-        self._thread = threading.Thread(target=self._run, name=f"drain-{job.name}", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=f"runner-{job.name}", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
     def wake(self) -> None:
-        self._nudged.set()
+        self._woken.set()
 
     def ask_to_stop(self) -> None:
-        """The step in hand is finished, no other begun."""
+        """Finish the current step and begin no other."""
         self._stopping.set()
-        self._nudged.set()
+        self._woken.set()
 
-    def stop(self, timeout: float) -> None:
+    def stop(self, timeout: float) -> bool:
+        """Ask to stop and wait; False when the step is still running after `timeout` seconds."""
         self.ask_to_stop()
-        self._thread.join(timeout)
-        if self._thread.is_alive():
-            logger.warning("%s did not finish in time; its lease will run out", self.job.name)
+        self._thread.join(max(timeout, 0))
+        return not self._thread.is_alive()
 
     def _run(self) -> None:
         try:
             pause = FIRST_PAUSE
             while not self._stopping.is_set():
                 try:
-                    self._empty()
+                    self._work()
                     pause, wait = FIRST_PAUSE, self.look_seconds
                 except (*TRANSIENT, OSError) as error:
-                    logger.warning("%s: %s; trying again in %.1f s", self.job.name, describe(error), pause)
+                    logger.warning("%s: %s; retrying in %.1f s", self.job.name, describe(error), pause)
                     connections.close_all()
                     pause, wait = min(pause * 2, LONGEST_PAUSE), pause
                 if not self._stopping.is_set():
-                    self._nudged.wait(wait)
+                    self._woken.wait(wait)
             self.job.close()
         except Exception as error:
             end_process(f"{self.job.name} failed: {describe(error)}")
         finally:
-            self._pulse.stop()
+            self._readiness.remove()
             connections.close_all()
 
-    def _empty(self) -> None:
+    def _work(self) -> None:
         if not self._prepared:
-            self._pulse.beat("starting")
+            self._readiness.write("starting")
             self.job.prepare()
             self._prepared = True
-        self._nudged.clear()
+        self._woken.clear()
         while not self._stopping.is_set():
             close_old_connections()
-            self._pulse.beat("ready")
+            self._readiness.write("ready")
             if not self.job.step():
                 return
 
 
 class Heartbeat:
-    """Keeps the lease of a claim alive while its work goes on, for `limit` seconds; then ends the process.
+    """Extends the lease of a job's claim while the work goes on; after `limit` seconds it ends the process.
 
-    A hung step must not hold its rows for ever, and no thread can be made to stop from outside.
+    A hung step must not hold its rows for ever, and no thread can be stopped from outside.
     """
 
-    def __init__(self, model: type[jobs.JobRow], token: UUID, *, limit: float) -> None:
-        self.model, self.token, self.limit = model, token, limit
+    active: ClassVar[set[Heartbeat]] = set()
+
+    def __init__(self, job: JobRow, *, limit: float) -> None:
+        self.job, self.limit = job, limit
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
     def __enter__(self) -> Heartbeat:
+        self.active.add(self)
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.active.discard(self)
         self._done.set()
         self._thread.join()
+
+    @classmethod
+    def release_all(cls) -> None:
+        """Queue everything again that this process is working on."""
+        for heartbeat in list(cls.active):
+            try:
+                heartbeat.job.release()
+            except Error as error:
+                logger.warning("claim not released: %s", describe(error))
 
     def _run(self) -> None:
         end = time.monotonic() + self.limit
@@ -140,13 +150,13 @@ class Heartbeat:
 
     def _extend(self) -> None:
         try:
-            jobs.extend(self.model, self.token, lease=LEASE)
+            self.job.extend_lease()
         except TRANSIENT as error:
             logger.warning("heartbeat: %s", describe(error))
             connections.close_all()
 
 
-def end_process(why: str) -> None:
-    logger.critical("%s; this process ends", why)
+def end_process(why: str, *, status: int = EX_SOFTWARE) -> None:
+    logger.log(logging.CRITICAL if status else logging.WARNING, "%s; this process ends", why)
     logging.shutdown()
-    os._exit(EX_SOFTWARE)
+    os._exit(status)

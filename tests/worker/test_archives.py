@@ -15,7 +15,6 @@ from tests.factories import SiteFactory, UserFactory
 from webapp.audit.models import AuditEvent
 from webapp.core import storage
 from webapp.core.errors import CodedError
-from webapp.core.jobs import table as jobs
 from webapp.scans.models import ArchiveMember, Scan, Upload
 from webapp.scans.services import upload_store
 from webapp.scans.uploads import archives
@@ -170,9 +169,9 @@ def test_a_worker_that_is_killed_while_unpacking_doubles_nothing(hand_in, worker
 
 def test_an_attempt_that_lost_its_lease_changes_nothing(ingested, hand_in, worker):
     archive = hand_in(zipped({"1.png": png()}))
-    [late] = jobs.claim(Upload.objects.all(), n=1, lease=-LEASE)
+    [late] = Upload.objects.all().claim(lease=-LEASE)
     runner(worker)
-    assert not archive_finish(archive=late, token=late.attempt_token, members=[], skipped=[])
+    assert not archive_finish(archive=late, members=[], skipped=[])
     assert archive.members.count() == 1
 
 
@@ -213,7 +212,7 @@ def test_an_archive_has_the_time_that_thousands_of_members_take(hand_in, worker,
     limits = []
 
     class Heartbeat:
-        def __init__(self, model, token, *, limit):
+        def __init__(self, job, *, limit):
             limits.append(limit)
 
         def __enter__(self): ...

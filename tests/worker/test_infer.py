@@ -10,11 +10,10 @@ from webapp.analysis.models import Analysis, AnalysisCam, ShadowAnalysis
 from webapp.analysis.services import analyses_queue
 from webapp.analysis.shadow import shadows_queue
 from webapp.core import storage
-from webapp.core.jobs import table as jobs
 from webapp.registry.models import ModelVersion
 from webapp.registry.selectors import artifact_path
 from webapp.registry.services import model_register, models_install
-from worker.jobs.infer import InferJob, ModelUnavailable, WarmModels, fail, store
+from worker.jobs.infer import InferJob, ModelUnavailable, WarmModels, store
 from worker.runner import LEASE, Unavailable
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -110,10 +109,10 @@ def test_a_second_run_does_nothing(queued):
 
 def test_an_attempt_that_lost_its_lease_stores_nothing(queued):
     queued(1)
-    [late] = jobs.claim(Analysis.objects.all(), n=1, lease=-LEASE)
+    [late] = Analysis.objects.all().claim(lease=-LEASE)
     job = runner()
     done = Analysis.objects.values().get()
-    job._answer([late], store, fail)
+    job._predict([late], store)
     assert Analysis.objects.values().get() == done
     assert AnalysisCam.objects.count() == 1
 

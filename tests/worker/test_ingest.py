@@ -11,7 +11,6 @@ from classifier.images.sandbox.client import HelperFailed, ResourcesExhausted
 from tests.factories import facts
 from webapp.analysis.models import Analysis
 from webapp.core import storage
-from webapp.core.jobs import table as jobs
 from webapp.scans.models import Scan, Upload
 from worker.jobs import ingest
 from worker.jobs.ingest import IngestJob
@@ -145,7 +144,7 @@ def test_a_second_run_does_nothing(job, stored_upload):
 
 def test_an_attempt_that_lost_its_lease_changes_nothing_and_leaves_no_files(job, stored_upload):
     stored_upload()
-    [late] = jobs.claim(Upload.objects.all(), n=1, lease=-LEASE)
+    [late] = Upload.objects.all().claim(lease=-LEASE)
     runner(job())
     kept = {path for path in storage.root().rglob("*.png")}
     job()._ingest(late)
@@ -173,7 +172,7 @@ def test_files_of_a_scan_that_could_not_be_recorded_are_removed(job, stored_uplo
     def broken(**_):
         raise ValueError("not recorded")
 
-    monkeypatch.setattr(ingest, "ingest_done", broken)
+    monkeypatch.setattr(ingest, "upload_finish", broken)
     upload = stored_upload()
     runner(job())
     upload.refresh_from_db()

@@ -43,7 +43,7 @@ from webapp.training.schedules import schedule_set, schedules_run
 from webapp.training.services import training_start
 from webapp.training.snapshots import snapshot_create
 from worker.jobs.infer import InferJob
-from worker.jobs.snapshot_integrity import all_there
+from worker.jobs.snapshot_integrity import is_unchanged
 from worker.jobs.train import TrainJob
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
@@ -257,7 +257,7 @@ def test_new_labels_are_frozen_audited_and_fine_tune_the_active_model_by_themsel
 
 def test_a_image_that_is_not_the_one_that_was_frozen_is_trained_on_by_nobody(history, admin, site):
     snapshot, _ = snapshot_create(site=site, slot="cxr", actor=admin)
-    assert all_there(snapshot.stored_name, snapshot.fingerprint)
+    assert is_unchanged(snapshot.stored_name, snapshot.fingerprint)
     run = training_start(site=site, actor=admin, snapshot=snapshot, config=TINY)
     path = storage.path_of(Scan.objects.get(pk=history[3].pk).working_name)
     write_grey(path, image("left", 999).astype(np.uint16) * 257)

@@ -9,7 +9,6 @@ import pytest
 from django.db import OperationalError
 
 from tests.factories import UploadFactory
-from webapp.core.jobs import table as jobs
 from webapp.scans.models import Upload
 from worker import runner as runner_module
 from worker.runner import Heartbeat, JobRunner
@@ -142,9 +141,9 @@ def test_stopping_finishes_the_step_in_hand_and_begins_no_other(running):
 def test_a_heartbeat_keeps_the_lease_alive_while_the_work_goes_on(monkeypatch):
     monkeypatch.setattr(runner_module, "LEASE", timedelta(seconds=0.4))
     UploadFactory()
-    [upload] = jobs.claim(Upload.objects.all(), n=1, lease=timedelta(seconds=0.4))
+    [upload] = Upload.objects.all().claim(lease=timedelta(seconds=0.4))
     first = Upload.objects.get().lease_expires_at
-    with Heartbeat(Upload, upload.attempt_token, limit=60):
+    with Heartbeat(upload, limit=60):
         until = time.monotonic() + PATIENCE
         while Upload.objects.get().lease_expires_at < first + timedelta(seconds=0.6):
             assert time.monotonic() < until
@@ -157,6 +156,6 @@ def test_work_that_hangs_ends_the_process_so_that_its_lease_can_run_out(monkeypa
     ended = threading.Event()
     monkeypatch.setattr(runner_module, "end_process", lambda why: ended.set())
     UploadFactory()
-    [upload] = jobs.claim(Upload.objects.all(), n=1, lease=timedelta(seconds=60))
-    with Heartbeat(Upload, upload.attempt_token, limit=0.05):
+    [upload] = Upload.objects.all().claim(lease=timedelta(seconds=60))
+    with Heartbeat(upload, limit=0.05):
         assert ended.wait(PATIENCE)

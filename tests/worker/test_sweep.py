@@ -15,7 +15,6 @@ from webapp.accounts.models import Role
 from webapp.accounts.services import membership_set
 from webapp.analysis.models import Analysis, Explanation
 from webapp.core import storage
-from webapp.core.jobs import table as jobs
 from webapp.scans.models import Upload
 from webapp.training.models import TrainingRun, TrainingSchedule
 from webapp.training.schedules import schedule_set
@@ -42,7 +41,7 @@ def test_it_nudges_for_what_lies_waiting(nudged):
     UploadFactory()
     AnalysisFactory()
     SweepJob().step()
-    assert nudged == ["worker.tasks.ingest", "worker.tasks.infer"]
+    assert nudged == ["infer", "ingest"]
 
 
 def test_it_nudges_for_an_explanation_that_waits_and_gives_up_one_that_is_worn_out(nudged):
@@ -51,9 +50,9 @@ def test_it_nudges_for_an_explanation_that_waits_and_gives_up_one_that_is_worn_o
         Explanation.objects.create(analysis=analysis, method=method) for method in ("layercam", "scorecam")
     )
     SweepJob().step()
-    assert nudged == ["worker.tasks.infer"]
+    assert nudged == ["infer"]
     for _ in range(3):
-        assert jobs.claim(Explanation.objects.filter(pk=worn.pk), n=1, lease=timedelta(seconds=-1))
+        assert Explanation.objects.filter(pk=worn.pk).claim(lease=timedelta(seconds=-1))
     SweepJob().step()
     worn.refresh_from_db()
     assert (worn.status, worn.error_code) == ("failed", "gave_up")
@@ -82,7 +81,7 @@ def test_what_has_used_up_its_attempts_is_given_up_with_a_code():
     analysis, upload = AnalysisFactory(), UploadFactory()
     for rows in (Analysis.objects.all(), Upload.objects.filter(pk=upload.pk)):
         for _ in range(3):
-            assert jobs.claim(rows, n=1, lease=timedelta(seconds=-1))
+            assert rows.claim(lease=timedelta(seconds=-1))
     SweepJob().step()
     analysis.refresh_from_db()
     upload.refresh_from_db()

@@ -6,4 +6,4 @@ class AnalysisConfig(AppConfig):
     label = "analysis"
 
     def ready(self) -> None:
-        from webapp.analysis import checks  # noqa: F401 (registers them)
+        from webapp.analysis import checks, services  # noqa: F401 (registers them)

@@ -7,6 +7,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
 from classifier.contract import RELATIVE, AbstentionReason
+from webapp.core.jobs.queues import Queue
 from webapp.core.jobs.table import JobRow, Transitions
 from webapp.core.models import Record
 
@@ -38,6 +39,9 @@ class Analysis(JobRow):
     """
 
     TRANSITIONS = ANALYSIS_TRANSITIONS
+    QUEUE = Queue.INFER
+    CLAIM_WITH = ("model_version", "scan__series__study__patient")
+    BATCH_BY = "model_version_id"
     Status = AnalysisStatus
 
     status = models.CharField(max_length=16, choices=AnalysisStatus, default=AnalysisStatus.QUEUED)
@@ -76,6 +80,9 @@ class ShadowAnalysis(JobRow):
     """What a candidate in the shadow says of a new scan. A table of its own: no reader's page can find it."""
 
     TRANSITIONS = ANALYSIS_TRANSITIONS
+    QUEUE = Queue.INFER
+    CLAIM_WITH = ("model_version", "scan__series__study__patient")
+    BATCH_BY = "model_version_id"
     Status = AnalysisStatus
 
     status = models.CharField(max_length=16, choices=AnalysisStatus, default=AnalysisStatus.QUEUED)
@@ -118,6 +125,8 @@ class Explanation(JobRow):
     """
 
     TRANSITIONS = ANALYSIS_TRANSITIONS
+    QUEUE = Queue.INFER
+    CLAIM_WITH = ("analysis__model_version", "analysis__scan__series__study__patient")
     Status = AnalysisStatus
 
     status = models.CharField(max_length=16, choices=AnalysisStatus, default=AnalysisStatus.QUEUED)

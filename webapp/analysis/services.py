@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from collections.abc import Iterable
+from typing import Any
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.dispatch import receiver
 
 from classifier.contract import Cam, Prediction
 from webapp.accounts.models import User
@@ -16,33 +17,27 @@ from webapp.analysis.shadow import shadows_queue
 from webapp.analysis.worklist import summaries
 from webapp.audit.services import record
 from webapp.core.errors import CodedError
-from webapp.core.jobs import table as jobs
-from webapp.core.jobs.queues import notify_workers
+from webapp.core.jobs.queues import Queue, notify_workers
+from webapp.core.jobs.table import job_failed
 from webapp.registry.selectors import active_models
-from webapp.scans.models import Patient, Scan, Upload
-from webapp.scans.patients.corrections import Move, scan_move
-from webapp.scans.services import ingest_finish
-from webapp.scans.uploads.files import ParsedScan
+from webapp.scans.models import Patient, Scan
+from webapp.scans.signals import filing_changed, scans_created
 from webapp.webhooks.kinds import Kind
 from webapp.webhooks.services import announce
 
-INFER = "worker.tasks.infer"
-INFER_LEASE = timedelta(seconds=120)
 BACKFILL_BATCH = 500
 
 
-@transaction.atomic
-def ingest_done(*, upload: Upload, token: uuid.UUID, results: Sequence[ParsedScan]) -> list[Scan] | None:
-    """Turn a parsed upload into scans and queue their analyses; None when the attempt lost its lease."""
-    scans = ingest_finish(upload=upload, token=token, results=results)
-    if scans:
-        analyses_queue(scans)
-        shadows_queue(scans)
-        for scan in scans:
-            announce(
-                site_id=scan.site_id, kind=Kind.SCAN_CREATED, subject=scan.pk, data={"upload": str(upload.pk)}
-            )
-    return scans
+@receiver(scans_created)
+def _queue_new(scans: Iterable[Scan], **kwargs: Any) -> None:
+    analyses_queue(scans)
+    shadows_queue(scans)
+
+
+@receiver(filing_changed)
+def _renew_worklist(studies: Iterable[uuid.UUID], patients: Iterable[uuid.UUID], **kwargs: Any) -> None:
+    summaries.refresh_studies(studies)
+    summaries.refresh_names(patients)
 
 
 @transaction.atomic
@@ -56,68 +51,35 @@ def analyses_queue(scans: Iterable[Scan]) -> list[Analysis]:
     Analysis.objects.bulk_create(wanted, ignore_conflicts=True)
     summaries.refresh(scan.pk for scan in scans)
     if wanted:
-        notify_workers(INFER)
+        notify_workers(Queue.INFER)
     return list(Analysis.objects.filter(scan__in=scans, model_version__in=models.values()))
 
 
-def analyses_claim(n: int, *, lease: timedelta = INFER_LEASE) -> list[Analysis]:
-    """Take up to `n` queued analyses of one model (that of the oldest); they share an `attempt_token`."""
-    analyses_give_up()
-    oldest = jobs.claimable(Analysis.objects.all()).order_by("created_at", "pk").first()
-    if oldest is None:
-        return []
-    of_one_model = Analysis.objects.filter(model_version=oldest.model_version_id)
-    keys = [analysis.pk for analysis in jobs.claim(of_one_model, n=n, lease=lease)]
-    claimed = Analysis.objects.select_related("model_version", "scan__series__study__patient")
-    return list(claimed.filter(pk__in=keys).order_by("created_at", "pk"))
-
-
 @transaction.atomic
-def analyses_give_up() -> int:
-    """Fail the analyses whose last attempt lost its lease; answers how many."""
-    keys = jobs.give_up(Analysis.objects.all())
-    if keys:
-        lost = Analysis.objects.filter(pk__in=keys).select_related("scan")
-        summaries.refresh(analysis.scan_id for analysis in lost)
-        for analysis in lost:
-            _tell(analysis, Kind.ANALYSIS_FAILED, status="failed", reason=analysis.error_code)
-    return len(keys)
-
-
-@transaction.atomic
-def analysis_done(
-    *, analysis: Analysis, token: uuid.UUID, prediction: Prediction, cam: Cam, seconds: float
-) -> bool:
+def analysis_done(*, analysis: Analysis, prediction: Prediction, cam: Cam, seconds: float) -> bool:
     """Store a model's answer; False, and nothing is changed, when the attempt has lost its lease."""
-    mine = jobs.finish(
-        analysis,
-        token,
-        status=Analysis.Status.DONE,
+    mine = analysis.finish(
+        Analysis.Status.DONE,
         finding=prediction.finding or "",
         uncertainty=prediction.uncertainty,
         probabilities=dict(prediction.probabilities),
         abstention=str(prediction.abstention or ""),
         withheld=prediction.withheld,
         seconds=seconds,
-        error_code="",
     )
     if mine:
         AnalysisCam.objects.create(analysis=analysis, cam=cam.as_dict())
         summaries.refresh([analysis.scan_id])
         status = "abstained" if prediction.withheld else "done"
         reason = str(prediction.abstention) if prediction.withheld else None
-        _tell(analysis, Kind.ANALYSIS_DONE, status=status, reason=reason)
+        _announce(analysis, Kind.ANALYSIS_DONE, status=status, reason=reason)
     return mine
 
 
-@transaction.atomic
-def analysis_fail(*, analysis: Analysis, token: uuid.UUID, code: str) -> bool:
-    """The analysis went wrong; False when the attempt has lost its lease."""
-    mine = jobs.finish(analysis, token, status=Analysis.Status.FAILED, error_code=code)
-    if mine:
-        summaries.refresh([analysis.scan_id])
-        _tell(analysis, Kind.ANALYSIS_FAILED, status="failed", reason=code)
-    return mine
+@receiver(job_failed, sender=Analysis)
+def _announce_failure(job: Analysis, **kwargs: Any) -> None:
+    summaries.refresh([job.scan_id])
+    _announce(job, Kind.ANALYSIS_FAILED, status="failed", reason=job.error_code)
 
 
 @transaction.atomic
@@ -132,11 +94,11 @@ def analysis_retry(*, analysis: Analysis, actor: User) -> Analysis:
         raise CodedError("conflict")
     if analysis.model_version not in active_models().values():
         analysis = next(iter(analyses_queue([analysis.scan])), analysis)
-    if analysis.status == failed and not jobs.retry(analysis):
+    if analysis.status == failed and not analysis.retry():
         raise CodedError("conflict")
     summaries.refresh([analysis.scan_id])
     record(actor=actor, site=analysis.scan.site, action="analysis.retried", subject=analysis)
-    notify_workers(INFER)
+    notify_workers(Queue.INFER)
     analysis.refresh_from_db()
     return analysis
 
@@ -180,21 +142,7 @@ def _unanswered(slot: str | None) -> QuerySet[Scan]:
     return Scan.objects.filter(~answered, slot__in=models).order_by("received_at")
 
 
-@transaction.atomic
-def scan_refile(*, scan: Scan, patient: Patient, actor: User, reason: str) -> Move:
-    """Move a scan to another patient and renew both studies' summaries; raises what `scan_move` raises."""
-    move = scan_move(scan=scan, patient=patient, actor=actor, reason=reason)
-    summaries.refresh_studies([move.source_study_id, move.study.pk])
-    announce(
-        site_id=scan.site_id,
-        kind=Kind.SCAN_MOVED,
-        subject=scan.pk,
-        data={"patient": str(move.study.patient_id)},
-    )
-    return move
-
-
-def _tell(analysis: Analysis, kind: Kind, **data: str | None) -> None:
+def _announce(analysis: Analysis, kind: Kind, **data: str | None) -> None:
     """The summaries were renewed before, which has locked the scan."""
     announce(
         site_id=analysis.scan.site_id,

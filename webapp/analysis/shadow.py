@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import uuid
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 
 from django.db import transaction
 
 from classifier.contract import Prediction
 from webapp.analysis.models import Analysis, AnalysisStatus, ShadowAnalysis
-from webapp.core.jobs import table as jobs
-from webapp.core.jobs.queues import notify_workers
+from webapp.core.jobs.queues import Queue, notify_workers
 from webapp.registry.models import ModelVersion
 from webapp.registry.selectors import active_models
 from webapp.scans.models import Scan
 
-INFER = "worker.tasks.infer"
 LOOKED_AT = 10_000
 
 
@@ -30,38 +26,19 @@ def shadows_queue(scans: Iterable[Scan]) -> int:
     wanted = [ShadowAnalysis(scan=s, model_version=v) for v in versions for s in scans if s.slot == v.slot]
     ShadowAnalysis.objects.bulk_create(wanted, ignore_conflicts=True)
     if wanted:
-        notify_workers(INFER)
+        notify_workers(Queue.INFER)
     return len(wanted)
 
 
-def shadows_claim(n: int, *, lease: timedelta) -> list[ShadowAnalysis]:
-    """Take up to `n` queued shadows of one model, that of the oldest; the worn-out ones are given up."""
-    jobs.give_up(ShadowAnalysis.objects.all())
-    oldest = jobs.claimable(ShadowAnalysis.objects.all()).order_by("created_at", "pk").first()
-    if oldest is None:
-        return []
-    of_one_model = ShadowAnalysis.objects.filter(model_version=oldest.model_version_id)
-    keys = [row.pk for row in jobs.claim(of_one_model, n=n, lease=lease)]
-    claimed = ShadowAnalysis.objects.select_related("model_version", "scan__series__study__patient")
-    return list(claimed.filter(pk__in=keys).order_by("created_at", "pk"))
-
-
-def shadow_done(*, shadow: ShadowAnalysis, token: uuid.UUID, prediction: Prediction) -> bool:
-    """Store what the candidate says; False when the attempt has lost its lease."""
-    return jobs.finish(
-        shadow,
-        token,
-        status=AnalysisStatus.DONE,
+def shadow_done(*, shadow: ShadowAnalysis, prediction: Prediction) -> bool:
+    """Store the candidate's result; False when the attempt has lost its lease."""
+    return shadow.finish(
+        AnalysisStatus.DONE,
         finding=prediction.finding or "",
         uncertainty=prediction.uncertainty,
         probabilities=dict(prediction.probabilities),
         withheld=prediction.withheld,
-        error_code="",
     )
-
-
-def shadow_fail(*, shadow: ShadowAnalysis, token: uuid.UUID, code: str) -> bool:
-    return jobs.finish(shadow, token, status=AnalysisStatus.FAILED, error_code=code)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What every row has: a random id that says nothing, and the moment it was made."""
+"""The base of every table, and the workers' reports of their presence."""
 
 from __future__ import annotations
 
@@ -16,3 +16,18 @@ class Record(models.Model):
 
     class Meta:
         abstract = True
+
+
+class WorkerPresence(models.Model):
+    """A worker (its Celery node name) that serves a queue, and when it last reported."""
+
+    queue = models.CharField(max_length=16)
+    node = models.CharField(max_length=255)
+    seen_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name_plural = "worker presence"
+        constraints = [models.UniqueConstraint(fields=["queue", "node"], name="worker_once_a_queue")]
+
+    def __str__(self) -> str:
+        return f"{self.node} on {self.queue}"

@@ -16,7 +16,7 @@ from webapp.accounts.permissions import Permission
 from webapp.accounts.services import can
 from webapp.audit.services import record
 from webapp.core.errors import CodedError
-from webapp.core.jobs.queues import notify_workers
+from webapp.core.jobs.queues import Queue, notify_workers
 from webapp.monitoring.kinds import Kind
 from webapp.monitoring.models import (
     COMMENT_AT_MOST,
@@ -31,7 +31,6 @@ from webapp.monitoring.models import (
 from webapp.monitoring.streams import Case
 from webapp.registry.models import ModelVersion
 
-MONITOR = "worker.tasks.monitor"
 PASSED, ACCEPTED, RETIRED = "passed", "accepted", "retired"
 OUTCOMES = (PASSED, ACCEPTED)
 NIL = UUID(int=0)
@@ -136,7 +135,7 @@ def alarm_close(*, alarm: Alarm, actor: User, outcome: str, comment: str) -> Ala
     _close(alarm, actor, outcome, comment)
     if alarm.run and alarm.run.ended_at is None and alarm.run.baseline.ended_at is None:
         _resume(alarm, alarm.run, outcome)
-    notify_workers(MONITOR)
+    notify_workers(Queue.MONITOR)
     return alarm
 
 

@@ -62,7 +62,7 @@ urlpatterns = [
     path(
         "patients/<uuid:patient_id>/merge/<uuid:other_id>/", merge_views.confirm, name="patient_merge_confirm"
     ),
-    path("merges/<uuid:merge_id>/part/", merge_views.part, name="patient_part"),
+    path("merges/<uuid:merge_id>/unmerge/", merge_views.part, name="patient_unmerge"),
     path("open/", open_views.page, name="open"),
     path("studies/<uuid:study_id>/", open_views.study, name="study"),
     path("label/", queue_views.page, name="labels"),

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.dispatch import receiver
 
 from webapp.accounts.models import Site, User
 from webapp.accounts.services import can_everywhere
 from webapp.audit.services import record
 from webapp.core.errors import CodedError
-from webapp.core.jobs import table as jobs
-from webapp.core.jobs.queues import notify_workers
+from webapp.core.jobs.queues import Queue, notify_workers
+from webapp.core.jobs.table import job_failed
 from webapp.registry.models import Comparison, ComparisonStatus, ModelStatus, ModelVersion, PromotionPolicy
 from webapp.registry.promotion_gate import PolicyRules, evaluate_gate
 from webapp.registry.selectors import current_policy
 
-TRAIN = "worker.tasks.train"
-COMPARE_LEASE = timedelta(seconds=60)
 KEPT_CHANGES = 2000
 
 
@@ -48,29 +45,20 @@ def comparison_request(
     row = Comparison.objects.create(**same, manifest_name=manifest_name, site=site, requested_by=by)
     detail = {"candidate": str(candidate.pk), "active": str(active.pk) if active else None}
     record(actor=by, site=site, action="comparison.requested", subject=row, detail=detail)
-    notify_workers(TRAIN, row.pk)
+    notify_workers(Queue.TRAIN)
     return row
 
 
-def comparison_claim(*, lease: timedelta = COMPARE_LEASE) -> Comparison | None:
-    """Take the oldest waiting comparison; the worn-out ones are given up."""
-    jobs.give_up(Comparison.objects.all())
-    keys = [row.pk for row in jobs.claim(Comparison.objects.all(), n=1, lease=lease)]
-    return Comparison.objects.select_related("candidate", "active").filter(pk__in=keys).first()
-
-
 @transaction.atomic
-def comparison_done(*, comparison: Comparison, token: uuid.UUID, report: Mapping[str, Any]) -> bool:
+def comparison_done(*, comparison: Comparison, report: Mapping[str, Any]) -> bool:
     """Judge what was found by the policy in force and keep both; False when the attempt lost its lease."""
     number, policy = current_policy()
     verdict = evaluate_gate(policy, report)
     found = dict(report)
     changes = found.pop("changes")
     found["changed"] = len(changes)
-    mine = jobs.finish(
-        comparison,
-        token,
-        status=ComparisonStatus.DONE,
+    mine = comparison.finish(
+        ComparisonStatus.DONE,
         policy_number=number,
         policy=policy.as_dict(),
         report=found,
@@ -78,7 +66,6 @@ def comparison_done(*, comparison: Comparison, token: uuid.UUID, report: Mapping
         passed=verdict.passed,
         reasons=list(verdict.reasons),
         notes=list(verdict.notes),
-        error_code="",
     )
     if mine:
         detail = {"candidate": str(comparison.candidate_id), "passed": verdict.passed, "policy": number}
@@ -86,16 +73,10 @@ def comparison_done(*, comparison: Comparison, token: uuid.UUID, report: Mapping
     return mine
 
 
-@transaction.atomic
-def comparison_fail(*, comparison: Comparison, token: uuid.UUID, code: str) -> bool:
-    """The comparison went wrong; False when the attempt has lost its lease."""
-    mine = jobs.finish(comparison, token, status=ComparisonStatus.FAILED, error_code=code)
-    if mine:
-        detail = {"code": code, "candidate": str(comparison.candidate_id)}
-        record(
-            actor=None, site=comparison.site, action="comparison.failed", subject=comparison, detail=detail
-        )
-    return mine
+@receiver(job_failed, sender=Comparison)
+def _record_failure(job: Comparison, **kwargs: Any) -> None:
+    detail = {"code": job.error_code, "candidate": str(job.candidate_id)}
+    record(actor=None, site=job.site, action="comparison.failed", subject=job, detail=detail)
 
 
 def policy_set(*, rules: Mapping[str, Any], by: User, reason: str) -> PromotionPolicy:

@@ -9,6 +9,7 @@ from django.db import models
 from django.db.models import Q
 
 from classifier.contract import ModelSpec, Slot
+from webapp.core.jobs.queues import Queue
 from webapp.core.jobs.table import JobRow, StatusRow, Transitions
 from webapp.core.models import Record
 
@@ -121,6 +122,8 @@ class Comparison(JobRow):
     """
 
     TRANSITIONS = COMPARISON_TRANSITIONS
+    QUEUE = Queue.TRAIN
+    CLAIM_WITH = ("candidate", "active", "site")
     Status = ComparisonStatus
 
     status = models.CharField(max_length=16, choices=ComparisonStatus, default=ComparisonStatus.QUEUED)

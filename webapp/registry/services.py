@@ -18,11 +18,10 @@ from webapp.accounts.services import can, can_everywhere
 from webapp.audit.services import record
 from webapp.core import storage
 from webapp.core.errors import CodedError
-from webapp.core.jobs.queues import notify_workers
+from webapp.core.jobs.queues import Queue, notify_workers
 from webapp.registry.models import Comparison, ModelStatus, ModelVersion, Promotion
 from webapp.registry.selectors import GateStatus, gate_status
 
-SWEEP = "worker.tasks.sweep"
 INSTALLED = "Installed with the program."
 NUMBERING_ATTEMPTS = 10
 
@@ -213,7 +212,7 @@ def _activate(
         if overridden:
             detail["overridden"] = True
         record(actor=by, site=version.site, action="model.promoted", subject=version, detail=detail)
-        notify_workers(SWEEP)
+        notify_workers(Queue.CONTROL)
     model_version.refresh_from_db()
     return promotion
 

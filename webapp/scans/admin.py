@@ -53,5 +53,5 @@ class ScanMoveAdmin(ReadOnlyAdmin):
 
 @admin.register(PatientMerge)
 class PatientMergeAdmin(ReadOnlyAdmin):
-    list_display = ["created_at", "source", "target", "actor", "reason", "parted_at", "parted_by"]
-    list_select_related = ["source", "target", "actor", "parted_by"]
+    list_display = ["created_at", "source", "target", "actor", "reason", "unmerged_at", "unmerged_by"]
+    list_select_related = ["source", "target", "actor", "unmerged_by"]

@@ -7,6 +7,7 @@ from django.db import models
 from django.db.models import Q
 
 from classifier.contract import RefusalReason, Slot
+from webapp.core.jobs.queues import Queue
 from webapp.core.jobs.table import JobRow, Transitions
 from webapp.core.models import Record
 
@@ -46,6 +47,8 @@ class Upload(JobRow):
     """
 
     TRANSITIONS = UPLOAD_TRANSITIONS
+    QUEUE = Queue.INGEST
+    CLAIM_WITH = ("site", "user")
     Status = UploadStatus
 
     status = models.CharField(max_length=16, choices=UploadStatus, default=UploadStatus.RECEIVED)
@@ -265,33 +268,33 @@ class ScanMove(Record):
 class PatientMerge(Record):
     """Two records of one site are one person: `source` goes on as another name of `target`, until parted.
 
-    In force while `parted_at` is empty. The audit trail must not hold the reasons: they stand here.
+    In force while `unmerged_at` is empty. The audit trail must not hold the reasons: they stand here.
     """
 
     source = models.ForeignKey(Patient, models.PROTECT, related_name="merges")
     target = models.ForeignKey(Patient, models.PROTECT, related_name="merges_here")
     actor = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
     reason = models.CharField(max_length=500)
-    parted_at = models.DateTimeField(null=True, blank=True)
-    parted_by = models.ForeignKey(
+    unmerged_at = models.DateTimeField(null=True, blank=True)
+    unmerged_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="+"
     )
-    parted_reason = models.CharField(max_length=500, blank=True)
+    unmerged_reason = models.CharField(max_length=500, blank=True)
     scans = models.ManyToManyField(Scan, through="MergedScan", related_name="merges")
 
     class Meta:
         ordering = ["-created_at"]
         constraints = [
             models.UniqueConstraint(
-                fields=["source"], condition=Q(parted_at=None), name="patient_merged_into_one"
+                fields=["source"], condition=Q(unmerged_at=None), name="patient_merged_into_one"
             ),
             models.CheckConstraint(
                 condition=~Q(source=models.F("target")), name="patient_not_merged_into_itself"
             ),
             models.CheckConstraint(
-                condition=Q(parted_at=None, parted_by=None, parted_reason="")
-                | Q(parted_at__isnull=False, parted_by__isnull=False) & ~Q(parted_reason=""),
-                name="patient_parted_by_somebody",
+                condition=Q(unmerged_at=None, unmerged_by=None, unmerged_reason="")
+                | Q(unmerged_at__isnull=False, unmerged_by__isnull=False) & ~Q(unmerged_reason=""),
+                name="patient_unmerged_by_somebody",
             ),
         ]
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from typing import Any
 
 from django.db import DataError, IntegrityError, transaction
 from django.db.models import Q
+from django.dispatch import receiver
 
 from classifier.contract import RefusalReason
 from classifier.images.limits import MAX_FILE_BYTES
@@ -15,20 +15,18 @@ from webapp.accounts.models import Site, User
 from webapp.audit.services import record
 from webapp.core import storage
 from webapp.core.errors import CodedError
-from webapp.core.jobs import table as jobs
-from webapp.core.jobs.queues import notify_workers
+from webapp.core.jobs.queues import Queue, notify_workers
+from webapp.core.jobs.table import job_failed
 from webapp.scans.dicom_values import text
 from webapp.scans.filing import file_scan
 from webapp.scans.models import Scan, ScanMove, Upload
 from webapp.scans.patients.identity import identifiers_of
 from webapp.scans.patients.pseudonymity import claim_at
+from webapp.scans.signals import scans_created
 from webapp.scans.uploads.files import ParsedScan, Received, original_name, receive
 from webapp.scans.uploads.stated_metadata import Claim
 from webapp.webhooks.kinds import Kind
 from webapp.webhooks.services import announce
-
-INGEST = "worker.tasks.ingest"
-INGEST_LEASE = timedelta(seconds=120)
 
 
 def upload_store(
@@ -76,28 +74,22 @@ def take_in(
         received.path.unlink(missing_ok=True)
 
 
-def ingest_claim(n: int, *, lease: timedelta = INGEST_LEASE) -> list[Upload]:
-    """Take up to `n` uploads to parse; they carry one `attempt_token`. The worn-out ones are given up."""
-    uploads_give_up()
-    uploads = jobs.claim(Upload.objects.all(), n=n, lease=lease)
-    return list(
-        Upload.objects.select_related("site").filter(pk__in=[u.pk for u in uploads]).order_by("created_at")
-    )
-
-
 @transaction.atomic
-def ingest_finish(*, upload: Upload, token: uuid.UUID, results: Sequence[ParsedScan]) -> list[Scan] | None:
-    """Turn a parsed upload into scans; None when the attempt has lost its lease to another.
-
-    Whoever calls this queues the analyses in the same transaction: `analysis.services.ingest_done` does both.
-    """
-    if not jobs.finish(upload, token, status=Upload.Status.DONE):
+def upload_finish(*, upload: Upload, results: Sequence[ParsedScan]) -> list[Scan] | None:
+    """Turn a parsed upload into scans and queue their analyses; None when the claim was lost."""
+    if not upload.finish(Upload.Status.DONE):
         return None
-    # The same bytes may have come once more with a claim while this attempt was parsing.
+    # The same bytes may have been uploaded again with stated metadata while this attempt was parsing.
     upload.refresh_from_db(fields=list(Claim().columns))
     for parsed in results:
         _forget_identity(upload, parsed)
-    return [file_scan(upload, parsed) for parsed in results]
+    scans = [file_scan(upload, parsed) for parsed in results]
+    scans_created.send(Scan, scans=scans)
+    for scan in scans:
+        announce(
+            site_id=scan.site_id, kind=Kind.SCAN_CREATED, subject=scan.pk, data={"upload": str(upload.pk)}
+        )
+    return scans
 
 
 def _forget_identity(upload: Upload, parsed: ParsedScan) -> None:
@@ -114,47 +106,32 @@ def _forget_identity(upload: Upload, parsed: ParsedScan) -> None:
 
 
 @transaction.atomic
-def ingest_refuse(*, upload: Upload, token: uuid.UUID, reason: RefusalReason, detail: str = "") -> bool:
+def upload_refuse(*, upload: Upload, reason: RefusalReason, detail: str = "") -> bool:
     """The upload is no image that can be read. Its bytes are not kept; handed in again they are retried."""
-    refused = jobs.finish(
-        upload,
-        token,
-        status=Upload.Status.REFUSED,
+    refused = upload.finish(
+        Upload.Status.REFUSED,
         refusal=str(RefusalReason(reason)),
         refusal_detail=text(detail, 200),
     )
     if refused:
-        _tell(upload, Kind.UPLOAD_REFUSED, str(RefusalReason(reason)))
+        _announce(upload, Kind.UPLOAD_REFUSED, str(RefusalReason(reason)))
         transaction.on_commit(lambda: storage.delete_file(upload.stored_name), robust=True)
     return refused
 
 
-@transaction.atomic
-def ingest_fail(*, upload: Upload, token: uuid.UUID, code: str) -> bool:
-    """Parsing went wrong on our side; a person, or the same file again, can retry it."""
-    failed = jobs.finish(upload, token, status=Upload.Status.FAILED, error_code=code)
-    if failed:
-        _tell(upload, Kind.UPLOAD_FAILED, code)
-    return failed
-
-
-@transaction.atomic
-def uploads_give_up() -> int:
-    """Fail the uploads whose last attempt lost its lease; answers how many."""
-    keys = jobs.give_up(Upload.objects.all())
-    for upload in Upload.objects.filter(pk__in=keys):
-        _tell(upload, Kind.UPLOAD_FAILED, upload.error_code)
-    return len(keys)
+@receiver(job_failed, sender=Upload)
+def _announce_failure(job: Upload, **kwargs: Any) -> None:
+    _announce(job, Kind.UPLOAD_FAILED, job.error_code)
 
 
 @transaction.atomic
 def upload_retry(*, upload: Upload, actor: User) -> Upload:
     """Try a failed upload again; raises CodedError `conflict` when it is not a failed one any more."""
     upload.refresh_from_db()
-    if upload.status != Upload.Status.FAILED or not jobs.retry(upload):
+    if upload.status != Upload.Status.FAILED or not upload.retry():
         raise CodedError("conflict")
     record(actor=actor, site=upload.site, action="upload.retried", subject=upload)
-    notify_workers(INGEST, upload.pk)
+    notify_workers(Queue.INGEST)
     upload.refresh_from_db()
     return upload
 
@@ -170,7 +147,7 @@ def _register(
         with transaction.atomic():
             upload.save(force_insert=True)
             record(actor=user, site=site, action="upload.received", subject=upload)
-            notify_workers(INGEST, upload.pk)
+            notify_workers(Queue.INGEST)
     except (IntegrityError, DataError):
         # After any other error (a lost connection, say) the row may be there all the same and need its file.
         storage.delete_file(upload.stored_name)
@@ -181,7 +158,7 @@ def _register(
     return upload, True
 
 
-def _tell(upload: Upload, kind: Kind, reason: str) -> None:
+def _announce(upload: Upload, kind: Kind, reason: str) -> None:
     announce(site_id=upload.site_id, kind=kind, subject=upload.pk, data={"reason": reason})
 
 
@@ -202,15 +179,15 @@ def _again(earlier: Upload, claim: Claim) -> Upload:
     upload = Upload.objects.select_for_update().get(pk=earlier.pk)
     status, claimed = upload.status, claim.patient_id
     if status in (Upload.Status.FAILED, Upload.Status.REFUSED):
-        jobs.retry(upload, refusal="", refusal_detail="", **(claim.columns if claimed else {}))
-        notify_workers(INGEST, upload.pk)
+        upload.retry(refusal="", refusal_detail="", **(claim.columns if claimed else {}))
+        notify_workers(Queue.INGEST)
     elif status != Upload.Status.DONE and claimed and not upload.claimed_patient_id:
         Upload.objects.filter(pk=upload.pk).update(**claim.columns)
     elif claimed and claimed not in _patient_ids(upload):
         raise CodedError("patient_conflict")
     elif _is_half_read(upload):
-        jobs.retry(upload, skipped=None)
-        notify_workers(INGEST, upload.pk)
+        upload.retry(skipped=None)
+        notify_workers(Queue.INGEST)
     upload.refresh_from_db()
     return upload
 

@@ -7,6 +7,7 @@ class TrainingConfig(AppConfig):
 
     def ready(self) -> None:
         from webapp.core import storage
+        from webapp.training import services  # noqa: F401 (connects its receivers)
         from webapp.training.selectors import named_files
 
         storage.naming.append(named_files)

@@ -8,6 +8,7 @@ from django.db import models
 from django.db.models import Q
 
 from classifier.contract import Slot
+from webapp.core.jobs.queues import Queue
 from webapp.core.jobs.table import JobRow, Transitions
 from webapp.core.models import Record
 from webapp.training.failures import Failure, failure_of
@@ -97,6 +98,8 @@ class DataValidation(JobRow):
     """The data audit of a snapshot: [{severity, code, text, advice, numbers}], gravest first."""
 
     TRANSITIONS = VALIDATION_TRANSITIONS
+    QUEUE = Queue.TRAIN
+    CLAIM_WITH = ("snapshot__site",)
     Status = ValidationStatus
 
     status = models.CharField(max_length=16, choices=ValidationStatus, default=ValidationStatus.QUEUED)
@@ -206,6 +209,8 @@ class TrainingRun(JobRow):
     """
 
     TRANSITIONS = RUN_TRANSITIONS
+    QUEUE = Queue.TRAIN
+    CLAIM_WITH = ("site", "started_by", "snapshot", "base")
     Status = RunStatus
 
     status = models.CharField(max_length=16, choices=RunStatus, default=RunStatus.QUEUED)

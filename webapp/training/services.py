@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import uuid
 from collections.abc import Mapping
 from datetime import timedelta
 from enum import StrEnum
@@ -14,14 +13,15 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Q
 from django.db.models.functions import Now
+from django.dispatch import receiver
 
 from classifier.contract import Slot
 from webapp.accounts.models import Site, User
 from webapp.accounts.services import can
 from webapp.audit.services import record
 from webapp.core.errors import CodedError
-from webapp.core.jobs import table as jobs
-from webapp.core.jobs.queues import notify_workers
+from webapp.core.jobs.queues import Queue, notify_workers
+from webapp.core.jobs.table import LEASE, job_failed
 from webapp.registry.comparisons import comparison_request
 from webapp.registry.models import ModelStatus, ModelVersion
 from webapp.registry.selectors import active_models
@@ -37,8 +37,6 @@ from webapp.training.models import (
     ValidationStatus,
 )
 
-TRAIN = "worker.tasks.train"
-TRAIN_LEASE = timedelta(seconds=60)
 OPTION_NAME = re.compile(r"[a-z][a-z_]{0,39}")
 TEXT_LIMIT = 500
 COUNTED_RUNS = (RunStatus.QUEUED, RunStatus.RUNNING, RunStatus.DONE)
@@ -89,7 +87,7 @@ def training_start(
     run.save()
     detail = {"trigger": trigger, "start": start, "snapshot": str(snapshot.pk) if snapshot else None}
     record(actor=actor, site=site, action="training.started", subject=run, detail=detail)
-    notify_workers(TRAIN, run.pk)
+    notify_workers(Queue.TRAIN)
     return run
 
 
@@ -109,20 +107,18 @@ def already_trained(run: TrainingRun, snapshot: Snapshot) -> bool:
     return same.exists()
 
 
-def training_prepared(
-    *, run: TrainingRun, token: uuid.UUID, snapshot: Snapshot | None, base: ModelVersion | None
-) -> bool:
+def training_prepared(*, run: TrainingRun, snapshot: Snapshot | None, base: ModelVersion | None) -> bool:
     """Keep which data and weights the run works with; False when the attempt has lost its lease."""
-    held = TrainingRun.objects.filter(pk=run.pk, attempt_token=token)
+    held = TrainingRun.objects.filter(pk=run.pk, attempt_token=run.attempt_token)
     kept = held.update(snapshot=snapshot, base=base)
     run.snapshot, run.base = snapshot, base
     return bool(kept)
 
 
 @transaction.atomic
-def training_skip(*, run: TrainingRun, token: uuid.UUID, snapshot: Snapshot | None, code: str) -> bool:
+def training_skip(*, run: TrainingRun, snapshot: Snapshot | None, code: str) -> bool:
     """There is nothing new to train on; False when the attempt has lost its lease."""
-    mine = jobs.finish(run, token, status=RunStatus.SKIPPED, error_code=code, snapshot=snapshot)
+    mine = run.finish(RunStatus.SKIPPED, error_code=code, snapshot=snapshot)
     if mine:
         record(actor=None, site=run.site, action="training.skipped", subject=run, detail={"code": code})
     return mine
@@ -143,58 +139,52 @@ def training_cancel(*, run: TrainingRun, actor: User) -> TrainingRun:
     return run
 
 
-def training_claim(*, code_version: str = "", lease: timedelta = TRAIN_LEASE) -> TrainingRun | None:
-    """Take the oldest waiting run, or one that lost its worker; the worn-out ones are given up.
-
-    A run on a snapshot whose audit has not ended waits for it: its warnings come first.
-    """
-    jobs.give_up(TrainingRun.objects.all())
+def training_claim(*, code_version: str = "", lease: timedelta = LEASE) -> TrainingRun | None:
+    """Claim the oldest run; one on a snapshot waits until the snapshot's data validation has ended."""
     validated = Q(snapshot=None) | Q(
         snapshot__validation__status__in=(ValidationStatus.DONE, ValidationStatus.FAILED)
     )
-    with transaction.atomic():
-        keys = [run.pk for run in jobs.claim(TrainingRun.objects.filter(validated), n=1, lease=lease)]
-        claimed = TrainingRun.objects.filter(pk__in=keys)
-        claimed.update(code_version=code_version[:64])
-        return claimed.select_related("site", "started_by", "snapshot", "base").first()
+    for run in TrainingRun.objects.filter(validated).claim(lease=lease):
+        run.code_version = code_version[:64]
+        TrainingRun.objects.filter(pk=run.pk).update(code_version=run.code_version)
+        return run
+    return None
 
 
 def training_progress(
     *,
     run: TrainingRun,
-    token: uuid.UUID,
     progress: Mapping[str, float],
-    lease: timedelta = TRAIN_LEASE,
     **told: Any,
 ) -> HeartbeatReply:
     """The heartbeat: prolongs the lease, keeps what the training said last, answers what to do next.
 
     `told` may be its `curve`, `log` and `options`.
     """
-    held = TrainingRun.objects.filter(pk=run.pk, attempt_token=token)
+    held = TrainingRun.objects.filter(pk=run.pk, attempt_token=run.attempt_token)
     with transaction.atomic():
-        if not jobs.extend(TrainingRun, token, lease=lease):
+        if not run.extend_lease():
             return HeartbeatReply.LEASE_LOST
         held.update(progress=dict(progress), **told)
         cancelled = held.filter(cancel_requested=True).exists()
         return HeartbeatReply.CANCEL if cancelled else HeartbeatReply.CONTINUE
 
 
-def training_done(*, run: TrainingRun, token: uuid.UUID, artifact: Path) -> ModelVersion | None:
+def training_done(*, run: TrainingRun, artifact: Path) -> ModelVersion | None:
     """Register the artifact as a candidate and have it compared with the active model on the test part.
 
     None, and nothing is changed, when the attempt lost its lease. An artifact that the registry
     refuses fails the run.
     """
-    if not jobs.still_mine(run, token):
+    if not run.is_held():
         return None
     try:
         version = model_register(artifact, by=run.started_by, site=run.site)
     except CodedError:
-        training_fail(run=run, token=token, code=ARTIFACT_REFUSED)
+        run.fail(ARTIFACT_REFUSED)
         return None
     with transaction.atomic():
-        if not jobs.finish(run, token, status=RunStatus.DONE, candidate=version, error_code=""):
+        if not run.finish(RunStatus.DONE, candidate=version):
             return None
         record(
             actor=None,
@@ -213,23 +203,10 @@ def training_done(*, run: TrainingRun, token: uuid.UUID, artifact: Path) -> Mode
     return version
 
 
-@transaction.atomic
-def training_fail(*, run: TrainingRun, token: uuid.UUID, code: str) -> bool:
-    """The run failed with one of `failures.FAILURES`; False when the attempt has lost its lease."""
-    mine = jobs.finish(run, token, status=RunStatus.FAILED, error_code=code)
-    if mine:
-        record(actor=None, site=run.site, action="training.failed", subject=run, detail={"code": code})
-    return mine
-
-
-def training_cancelled(*, run: TrainingRun, token: uuid.UUID) -> bool:
-    """The worker has ended a run that a person cancelled; False when the attempt has lost its lease."""
-    return jobs.finish(run, token, status=RunStatus.CANCELLED)
-
-
-def training_release(token: uuid.UUID) -> int:
-    """Hand a run back to the queue (a worker that shuts down); the next one goes on from its checkpoint."""
-    return jobs.release(TrainingRun, token)
+@receiver(job_failed, sender=TrainingRun)
+def _record_failure(job: TrainingRun, **kwargs: Any) -> None:
+    detail = {"code": job.error_code}
+    record(actor=None, site=job.site, action="training.failed", subject=job, detail=detail)
 
 
 def options_wrong(options: Mapping[str, Any]) -> dict[str, list[str]]:

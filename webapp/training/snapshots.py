@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
@@ -16,13 +15,10 @@ from webapp.accounts.services import can
 from webapp.audit.services import record
 from webapp.core import storage
 from webapp.core.errors import CodedError
-from webapp.core.jobs import table as jobs
-from webapp.core.jobs.queues import notify_workers
+from webapp.core.jobs.queues import Queue, notify_workers
 from webapp.training.data_set import DataSet, as_csv, counts_of, data_set
 from webapp.training.models import DataValidation, PatientSplit, Snapshot, TestSetScan, ValidationStatus
 
-TRAIN = "worker.tasks.train"
-VALIDATION_LEASE = timedelta(seconds=60)
 FOLDER = "snapshots"
 ATTEMPTS = 3
 
@@ -87,35 +83,19 @@ def _keep(snapshot: Snapshot, data: DataSet, actor: User) -> Snapshot:
     DataValidation.objects.create(snapshot=snapshot)
     detail = {"fingerprint": snapshot.fingerprint, "images": len(data.rows)}
     record(actor=actor, site=snapshot.site, action="snapshot.created", subject=snapshot, detail=detail)
-    notify_workers(TRAIN, snapshot.pk)
+    notify_workers(Queue.TRAIN)
     return snapshot
 
 
 # --- The data validation ---------------------------------------------------------------------------------
 
 
-def validation_claim(*, lease: timedelta = VALIDATION_LEASE) -> DataValidation | None:
-    """Take the oldest validation that waits; the worn-out ones are given up."""
-    jobs.give_up(DataValidation.objects.all())
-    keys = [row.pk for row in jobs.claim(DataValidation.objects.all(), n=1, lease=lease)]
-    return DataValidation.objects.select_related("snapshot__site").filter(pk__in=keys).first()
-
-
 @transaction.atomic
-def validation_done(
-    *, validation: DataValidation, token: uuid.UUID, warnings: Sequence[dict[str, Any]]
-) -> bool:
+def validation_done(*, validation: DataValidation, warnings: Sequence[dict[str, Any]]) -> bool:
     """Keep what the validation warned of; False when the attempt has lost its lease."""
-    mine = jobs.finish(
-        validation, token, status=ValidationStatus.DONE, warnings=list(warnings), error_code=""
-    )
+    mine = validation.finish(ValidationStatus.DONE, warnings=list(warnings))
     if mine:
         detail = {"warnings": [warning["code"] for warning in warnings]}
         site, subject = validation.snapshot.site, validation.snapshot
         record(actor=None, site=site, action="snapshot.validated", subject=subject, detail=detail)
     return mine
-
-
-def validation_fail(*, validation: DataValidation, token: uuid.UUID, code: str) -> bool:
-    """The validation broke off; a training on the snapshot goes on without it, and makes its own."""
-    return jobs.finish(validation, token, status=ValidationStatus.FAILED, error_code=code)

@@ -13,7 +13,7 @@ class Kind(models.TextChoices):
     ANALYSIS_DONE = "analysis.done", "a model has answered, or given its reason not to"
     ANALYSIS_FAILED = "analysis.failed", "an analysis went wrong"
     PATIENT_MERGED = "patient.merged", "two records of a patient became one"
-    PATIENT_PARTED = "patient.parted", "a merge was undone"
+    PATIENT_UNMERGED = "patient.unmerged", "a merge was undone"
     TEST = "webhook.test", "somebody asked for a trial"
 
 

@@ -8,6 +8,7 @@ from django.db import models
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from webapp.core.jobs.queues import Queue
 from webapp.core.jobs.table import JobRow, Transitions
 from webapp.core.models import Record
 from webapp.webhooks.kinds import KINDS, SUBSCRIBABLE
@@ -90,6 +91,8 @@ class Delivery(JobRow):
     """One event for one subscription. Its id is the message's: the same at every attempt."""
 
     TRANSITIONS = DELIVERY_TRANSITIONS
+    QUEUE = Queue.NOTIFY
+    CLAIM_WITH = ("subscription", "event")
     Status = DeliveryStatus
 
     status = models.CharField(max_length=16, choices=DeliveryStatus, default=DeliveryStatus.WAITING)

@@ -15,14 +15,12 @@ from django.utils import timezone
 from webapp.accounts.models import Site, User
 from webapp.audit.services import record
 from webapp.core.errors import CodedError
-from webapp.core.jobs import table as jobs
-from webapp.core.jobs.queues import notify_workers
+from webapp.core.jobs.queues import Queue, notify_workers
+from webapp.core.jobs.table import GAVE_UP
 from webapp.webhooks.addresses import target_of
 from webapp.webhooks.kinds import Kind
 from webapp.webhooks.models import Attempt, Delivery, DeliveryStatus, Event, Subscription
 
-NOTIFY = "worker.tasks.notify"
-DELIVERY_LEASE = timedelta(seconds=60)
 FIRST_PAUSE, LONGEST_PAUSE = 5, 300
 TRIED_FOR, KEPT_FOR = timedelta(days=7), timedelta(days=30)
 MOST_OF_A_SITE = 20
@@ -72,7 +70,7 @@ def subscription_change(*, subscription: Subscription, actor: User, **changes: A
         subject=subscription,
         detail={"fields": sorted(changes)},
     )
-    notify_workers(NOTIFY)
+    notify_workers(Queue.NOTIFY)
     return subscription
 
 
@@ -106,14 +104,14 @@ def trial(*, subscription: Subscription) -> Delivery:
 @transaction.atomic
 def delivery_again(*, delivery: Delivery) -> Delivery:
     """Send once more what was delivered or given up; raises CodedError `conflict` for what is under way."""
-    if delivery.status in UNDER_WAY or not jobs.retry(delivery, next_at=Now()):
+    if delivery.status in UNDER_WAY or not delivery.retry(next_at=Now()):
         raise CodedError("conflict", "This delivery is still under way.", "Wait for its end.")
-    notify_workers(NOTIFY, delivery.pk)
+    notify_workers(Queue.NOTIFY)
     delivery.refresh_from_db()
     return delivery
 
 
-def delivery_claim(*, lease: timedelta = DELIVERY_LEASE) -> Delivery | None:
+def delivery_claim() -> Delivery | None:
     """Take the oldest delivery that is due: none of a receiver that is down, none before an earlier one of
     the same subject is through."""
     open_receivers = Q(subscription__paused_until=None) | Q(subscription__paused_until__lte=Now())
@@ -124,16 +122,13 @@ def delivery_claim(*, lease: timedelta = DELIVERY_LEASE) -> Delivery | None:
         status__in=UNDER_WAY,
     )
     due = Delivery.objects.filter(open_receivers, ~Exists(earlier), subscription__active=True)
-    claimed = jobs.claim(due.filter(next_at__lte=Now()), n=1, lease=lease)
-    if not claimed:
-        return None
-    return Delivery.objects.select_related("subscription", "event").get(pk=claimed[0].pk)
+    return next(iter(due.filter(next_at__lte=Now()).claim()), None)
 
 
 @transaction.atomic
-def delivery_done(*, delivery: Delivery, token: uuid.UUID, response_status: int, seconds: float) -> bool:
+def delivery_done(*, delivery: Delivery, response_status: int, seconds: float) -> bool:
     """The receiver has it; False when the attempt has lost its lease."""
-    if not jobs.finish(delivery, token, status=DeliveryStatus.DELIVERED, error_code=""):
+    if not delivery.finish(DeliveryStatus.DELIVERED):
         return False
     Attempt.objects.create(delivery=delivery, response_status=response_status, seconds=seconds)
     Subscription.objects.filter(pk=delivery.subscription_id).update(failures=0, paused_until=None)
@@ -144,7 +139,6 @@ def delivery_done(*, delivery: Delivery, token: uuid.UUID, response_status: int,
 def delivery_failed(
     *,
     delivery: Delivery,
-    token: uuid.UUID,
     code: str,
     seconds: float,
     response_status: int | None = None,
@@ -156,7 +150,7 @@ def delivery_failed(
     old = timezone.now() - delivery.event.created_at > TRIED_FOR
     status = DeliveryStatus.FAILED if old else DeliveryStatus.WAITING
     again = Now() + pause_after(delivery.attempts)
-    if not jobs.finish(delivery, token, status=status, error_code=code, next_at=again):
+    if not delivery.finish(status, error_code=code, next_at=again):
         return False
     Attempt.objects.create(
         delivery=delivery, response_status=response_status, error_code=code, seconds=seconds
@@ -179,7 +173,7 @@ def deliveries_tidy() -> int:
     """Give up what has waited for a week at a receiver that is switched off; forget what is a month old."""
     now = timezone.now()
     Delivery.objects.filter(status=DeliveryStatus.WAITING, event__created_at__lt=now - TRIED_FOR).update(
-        status=DeliveryStatus.FAILED, error_code=jobs.GAVE_UP
+        status=DeliveryStatus.FAILED, error_code=GAVE_UP
     )
     old = Event.objects.filter(created_at__lt=now - KEPT_FOR)
     return old.exclude(deliveries__status__in=UNDER_WAY).delete()[0]
@@ -189,5 +183,5 @@ def _deliver(subscriptions: list[Subscription], event: Event) -> list[Delivery]:
     event.save(force_insert=True)
     deliveries = [Delivery(subscription=one, event=event, subject=event.subject) for one in subscriptions]
     Delivery.objects.bulk_create(deliveries)
-    notify_workers(NOTIFY)
+    notify_workers(Queue.NOTIFY)
     return deliveries

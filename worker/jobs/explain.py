@@ -7,14 +7,12 @@ import time
 from collections.abc import Callable
 
 from classifier.contract import leading_finding
-from webapp.analysis.explanations import explanation_claim, explanation_done, explanation_fail
-from webapp.analysis.models import Explanation
+from webapp.analysis.models import AnalysisStatus, Explanation
 from webapp.core import storage
-from webapp.core.jobs import table as jobs
 from webapp.scans.models import Scan
 from webapp.scans.selectors import patient_age
 from worker.jobs.infer import IMAGE_MISSING, MODEL_UNAVAILABLE, InferJob, ModelUnavailable, blame_no_outage
-from worker.runner import LEASE, Heartbeat, Unavailable
+from worker.runner import Heartbeat, Unavailable
 from worker.support.safe_errors import describe
 
 logger = logging.getLogger(__name__)
@@ -37,19 +35,17 @@ class InferAndExplainJob(InferJob):
         return self._analyse() or self._explain_one() or self._shadow()
 
     def _explain_one(self) -> bool:
-        explanation = explanation_claim(lease=LEASE)
-        if explanation is None:
-            return False
-        token = explanation.attempt_token
-        with Heartbeat(Explanation, token, limit=LIMIT_SECONDS):
-            try:
-                code = self._explain(explanation)
-            except Unavailable:
-                jobs.release(Explanation, token)
-                raise
-        if code:
-            explanation_fail(explanation=explanation, token=token, code=code)
-        return True
+        for explanation in Explanation.objects.claim():
+            with Heartbeat(explanation, limit=LIMIT_SECONDS):
+                try:
+                    code = self._explain(explanation)
+                except Unavailable:
+                    explanation.release()
+                    raise
+            if code:
+                explanation.fail(code)
+            return True
+        return False
 
     def _explain(self, explanation: Explanation) -> str:
         """Make and store the maps; answers the code of what went wrong, or nothing."""
@@ -73,7 +69,7 @@ class InferAndExplainJob(InferJob):
         if isinstance(cam, Failure):
             return cam.code
         seconds = time.monotonic() - began
-        explanation_done(explanation=explanation, token=explanation.attempt_token, cam=cam, seconds=seconds)
+        explanation.finish(AnalysisStatus.DONE, cam=cam.as_dict(), seconds=seconds)
         return ""
 
     def _breather(self, began: float) -> Callable[[], None]:

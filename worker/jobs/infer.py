@@ -11,15 +11,14 @@ from django.conf import settings
 from django.db import transaction
 
 from webapp.analysis.models import Analysis, ShadowAnalysis
-from webapp.analysis.services import analyses_claim, analysis_done, analysis_fail
-from webapp.analysis.shadow import shadow_done, shadow_fail, shadows_claim
+from webapp.analysis.services import analysis_done
+from webapp.analysis.shadow import shadow_done
 from webapp.core import storage
-from webapp.core.jobs import table as jobs
 from webapp.monitoring.observations import observe
 from webapp.registry.models import ModelVersion
 from webapp.registry.selectors import active_models, artifact_path
 from webapp.scans.selectors import patient_age
-from worker.runner import LEASE, Heartbeat, Unavailable
+from worker.runner import Heartbeat, Unavailable
 from worker.support.safe_errors import describe
 
 logger = logging.getLogger(__name__)
@@ -27,11 +26,10 @@ logger = logging.getLogger(__name__)
 IMAGE_MISSING, MODEL_UNAVAILABLE = "image_missing", "model_unavailable"
 KEPT_MODELS = 3
 LIMIT_SECONDS = 300.0
-Fail = Callable[[jobs.JobRow, str], object]
 
 
 class InferJob:
-    """Torch, and with it CUDA, is loaded by the drain's own thread: in `prepare`, not with this module."""
+    """Torch, and with it CUDA, is loaded by the job runner's thread in `prepare`, not with this module."""
 
     name = "infer"
 
@@ -53,27 +51,24 @@ class InferJob:
         return self._analyse() or self._shadow()
 
     def _analyse(self) -> bool:
-        analyses = analyses_claim(settings.HILUM_BATCH, lease=LEASE)
-        if analyses:
-            self._held(Analysis, analyses, store, fail)
-        return bool(analyses)
+        return self._claimed(Analysis.objects.claim(settings.HILUM_BATCH), store)
 
     def _shadow(self) -> bool:
-        """One at a time, and only while nobody waits for an answer."""
-        shadows = shadows_claim(1, lease=LEASE)
-        if shadows:
-            self._held(ShadowAnalysis, shadows, store_shadow, fail_shadow)
-        return bool(shadows)
+        """One at a time, and only while no analysis is queued."""
+        return self._claimed(ShadowAnalysis.objects.claim(), store_shadow)
 
-    def _held(self, model: type[jobs.JobRow], rows: Sequence[Any], done: Callable, failed: Fail) -> None:
-        with Heartbeat(model, rows[0].attempt_token, limit=LIMIT_SECONDS):
+    def _claimed(self, rows: Sequence[Any], done: Callable) -> bool:
+        if not rows:
+            return False
+        with Heartbeat(rows[0], limit=LIMIT_SECONDS):
             try:
-                self._answer(rows, done, failed)
+                self._predict(rows, done)
             except Unavailable:
-                jobs.release(model, rows[0].attempt_token)
+                rows[0].release()
                 raise
+        return True
 
-    def _answer(self, analyses: Sequence[Any], done: Callable, failed: Fail) -> None:
+    def _predict(self, analyses: Sequence[Any], done: Callable) -> None:
         from classifier.inference.predictor import Failure
 
         try:
@@ -81,18 +76,18 @@ class InferJob:
         except ModelUnavailable as error:
             logger.error("model %s cannot be used: %s", analyses[0].model_version, describe(error))
             for analysis in analyses:
-                failed(analysis, MODEL_UNAVAILABLE)
+                analysis.fail(MODEL_UNAVAILABLE)
             return
-        readable = list(inputs(analyses, failed))
+        readable = list(inputs(analyses))
         results = predictor.predict([item for _, item in readable])
         for (analysis, item), result in zip(readable, results, strict=True):
             if isinstance(result, Failure):
-                failed(analysis, result.code)
+                analysis.fail(result.code)
             else:
                 done(analysis, item, result)
 
 
-def inputs(analyses: Sequence[Any], failed: Fail) -> Iterator[tuple[Any, object]]:
+def inputs(analyses: Sequence[Any]) -> Iterator[tuple[Any, object]]:
     """Each analysis with its `classifier.inference.predictor.Input`; an unreadable image fails alone."""
     from classifier.images.raster.png import read_working
     from classifier.inference.predictor import Input
@@ -104,7 +99,7 @@ def inputs(analyses: Sequence[Any], failed: Fail) -> Iterator[tuple[Any, object]
         except (OSError, ValueError) as error:
             blame_no_outage(error)
             logger.error("scan %s has no readable working image: %s", scan.id, describe(error))
-            failed(analysis, IMAGE_MISSING)
+            analysis.fail(IMAGE_MISSING)
             continue
         yield analysis, Input(working, original=(scan.rows, scan.columns), age=patient_age(scan))
 
@@ -117,7 +112,6 @@ def store(analysis: Analysis, item: Any, answer: Any) -> None:
     with transaction.atomic():
         done = analysis_done(
             analysis=analysis,
-            token=analysis.attempt_token,
             prediction=answer.prediction,
             cam=answer.cam,
             seconds=answer.seconds,
@@ -127,16 +121,8 @@ def store(analysis: Analysis, item: Any, answer: Any) -> None:
             observe(analysis, pixels=descriptors.pixels, features=descriptors.features)
 
 
-def fail(analysis: Analysis, code: str) -> None:
-    analysis_fail(analysis=analysis, token=analysis.attempt_token, code=code)
-
-
 def store_shadow(shadow: ShadowAnalysis, item: Any, answer: Any) -> None:
-    shadow_done(shadow=shadow, token=shadow.attempt_token, prediction=answer.prediction)
-
-
-def fail_shadow(shadow: ShadowAnalysis, code: str) -> None:
-    shadow_fail(shadow=shadow, token=shadow.attempt_token, code=code)
+    shadow_done(shadow=shadow, prediction=answer.prediction)
 
 
 def blame_no_outage(error: Exception) -> None:

@@ -1,6 +1,6 @@
-"""Ingest: an upload becomes a scan, a refusal, or, being an archive, the uploads of what is in it.
+"""Ingest: an upload becomes a scan or a refusal, an archive the uploads of its images.
 
-Its bytes are parsed in the helper, never here.
+The bytes are parsed in the helper process, never here.
 """
 
 from __future__ import annotations
@@ -13,15 +13,13 @@ from classifier.errors import Refused
 from classifier.images.archive.listing import head_of, is_archive
 from classifier.images.limits import UNPACK_LIMITS, Limits
 from classifier.images.sandbox.client import HelperFailed, ParsingHelper, ResourcesExhausted
-from webapp.analysis.services import ingest_done
 from webapp.core import storage
-from webapp.core.jobs import table as jobs
 from webapp.scans.models import Upload
 from webapp.scans.patients.pseudonymity import removal_for
-from webapp.scans.services import ingest_claim, ingest_fail, ingest_refuse
+from webapp.scans.services import upload_finish, upload_refuse
 from webapp.scans.uploads.archives import archive_finish, member_store
 from webapp.scans.uploads.files import ParsedScan, discard_parsed, store_parsed
-from worker.runner import LEASE, TRANSIENT, Heartbeat, Unavailable
+from worker.runner import TRANSIENT, Heartbeat, Unavailable
 from worker.support.safe_errors import describe
 from worker.support.scratch import scratch_folder
 
@@ -34,7 +32,7 @@ ARCHIVE_LIMIT_SECONDS = UNPACK_LIMITS.wall_seconds + 600.0
 
 
 class IngestJob:
-    """One upload at a time through one warm parsing helper; what goes wrong stays with its own upload."""
+    """One upload at a time, through one preloaded parsing helper."""
 
     name = "ingest"
 
@@ -51,15 +49,14 @@ class IngestJob:
         self._helper.close()
 
     def step(self) -> bool:
-        uploads = ingest_claim(1, lease=LEASE)
+        uploads = Upload.objects.claim()
         for upload in uploads:
             limit = ARCHIVE_LIMIT_SECONDS if holds_archive(upload) else LIMIT_SECONDS
-            with Heartbeat(Upload, upload.attempt_token, limit=limit):
+            with Heartbeat(upload, limit=limit):
                 self._ingest(upload)
         return bool(uploads)
 
     def _ingest(self, upload: Upload) -> None:
-        token = upload.attempt_token
         try:
             if holds_archive(upload):
                 self._unpack(upload)
@@ -67,27 +64,26 @@ class IngestJob:
                 finish(upload, self._parse(upload))
         except ResourcesExhausted as exhausted:
             logger.warning("upload %s: %s", upload.id, exhausted.detail)
-            ingest_fail(upload=upload, token=token, code=GAVE_OUT)
+            upload.fail(GAVE_OUT)
         except Refused as refused:
-            ingest_refuse(upload=upload, token=token, reason=refused.reason, detail=refused.detail)
+            upload_refuse(upload=upload, reason=refused.reason, detail=refused.detail)
         except HelperFailed as error:
-            jobs.release(Upload, token)
+            upload.release()
             raise Unavailable from error
         except OSError as error:
-            self._disk_trouble(upload, error)
+            self._disk_failed(upload, error)
         except TRANSIENT:
             raise  # the lease brings the upload back
         except Exception as error:
             logger.error("upload %s failed: %s", upload.id, describe(error))
-            ingest_fail(upload=upload, token=token, code=INTERNAL)
+            upload.fail(INTERNAL)
 
-    def _disk_trouble(self, upload: Upload, error: OSError) -> None:
-        """An outage of the store is nobody's attempt; trouble with one file counts as one of its own."""
-        token = upload.attempt_token
+    def _disk_failed(self, upload: Upload, error: OSError) -> None:
+        """A full or unmounted disk does not count as an attempt; trouble with one file does."""
         if not storage.is_working():
-            jobs.release(Upload, token)
+            upload.release()
         elif not storage.path_of(upload.stored_name).exists():
-            ingest_fail(upload=upload, token=token, code=FILE_MISSING)
+            upload.fail(FILE_MISSING)
             return
         raise Unavailable from error
 
@@ -104,29 +100,27 @@ class IngestJob:
             )
 
     def _unpack(self, archive: Upload) -> None:
-        """Hand in the members one by one: done again after a kill, they are the uploads that they were."""
+        """Store the members one by one; after a kill, those stored already are found again by their hash."""
         with tempfile.TemporaryDirectory(dir=scratch_folder()) as folder:
             unpacked = self._helper.unpack(storage.path_of(archive.stored_name), folder)
             members = [
                 (member.name, member_store(archive=archive, path=Path(folder, member.file), name=member.name))
                 for member in unpacked.members
             ]
-        archive_finish(
-            archive=archive, token=archive.attempt_token, members=members, skipped=unpacked.skipped
-        )
+        archive_finish(archive=archive, members=members, skipped=unpacked.skipped)
 
 
 def holds_archive(upload: Upload) -> bool:
     try:
         return is_archive(head_of(storage.path_of(upload.stored_name)))
     except OSError:
-        return False  # reading it says why
+        return False  # parsing it will say why
 
 
 def finish(upload: Upload, parsed: ParsedScan) -> None:
     """Record the scan; the files of an attempt that lost its lease, or could not be recorded, are removed."""
     try:
-        recorded = ingest_done(upload=upload, token=upload.attempt_token, results=[parsed])
+        recorded = upload_finish(upload=upload, results=[parsed])
     except TRANSIENT:
         raise  # it may have been committed all the same
     except Exception:

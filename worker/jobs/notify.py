@@ -11,7 +11,7 @@ from webapp.webhooks.models import Delivery
 from webapp.webhooks.selectors import message_of
 from webapp.webhooks.services import delivery_claim, delivery_done, delivery_failed
 from webapp.webhooks.signing import headers_of
-from worker.runner import LEASE, Heartbeat
+from worker.runner import Heartbeat
 from worker.support.http_client import post
 
 logger = logging.getLogger(__name__)
@@ -32,10 +32,10 @@ class NotifyJob:
         return None
 
     def step(self) -> bool:
-        delivery = delivery_claim(lease=LEASE)
+        delivery = delivery_claim()
         if delivery is None:
             return False
-        with Heartbeat(Delivery, delivery.attempt_token, limit=LIMIT_SECONDS):
+        with Heartbeat(delivery, limit=LIMIT_SECONDS):
             send(delivery)
         return True
 
@@ -52,7 +52,7 @@ def send(delivery: Delivery) -> None:
         code = UNREACHABLE
         logger.info("delivery %s: %s", delivery.pk, type(error).__name__)
     seconds = time.monotonic() - began
-    told = {"delivery": delivery, "token": delivery.attempt_token, "seconds": seconds}
+    told = {"delivery": delivery, "seconds": seconds}
     if status is not None and 200 <= status < 300:
         delivery_done(response_status=status, **told)
     else:

@@ -9,7 +9,7 @@ from webapp.core import storage
 from worker.runner import Unavailable
 
 
-def all_there(stored_name: str, fingerprint: str) -> bool:
+def is_unchanged(stored_name: str, fingerprint: str) -> bool:
     """The manifest has its hash and each image its own; raises Unavailable where the store is away."""
     manifest = storage.path_of(stored_name)
     try:

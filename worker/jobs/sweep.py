@@ -1,4 +1,4 @@
-"""The sweeper: sees to what nobody else will, and does nothing when all is well."""
+"""The sweeper: housekeeping every 15 seconds, and once a day."""
 
 from __future__ import annotations
 
@@ -11,15 +11,12 @@ from django.conf import settings
 from django.core.management import call_command
 from django.utils import timezone
 
-from webapp.analysis.explanations import explanations_give_up
-from webapp.analysis.models import Analysis, Explanation
-from webapp.analysis.services import analyses_give_up, backfill
+from webapp.analysis.services import backfill
 from webapp.analysis.storage_check import remove_leftovers
-from webapp.core.jobs import table as jobs
+from webapp.core.jobs.presence import forget_workers
 from webapp.core.jobs.queues import notify_workers
+from webapp.core.jobs.table import JobRow
 from webapp.labels.manifests import manifests_process
-from webapp.scans.models import Upload
-from webapp.scans.services import uploads_give_up
 from webapp.scans.uploads.files import incoming_folder
 from webapp.scans.uploads.idempotency import upload_keys_expire
 from webapp.training.schedules import schedules_run
@@ -33,9 +30,9 @@ DAY = timedelta(days=1)
 
 
 class SweepJob:
-    """Gives up what is worn out, nudges for what lies waiting, queues the scans that waited for a model.
+    """Gives up worn-out jobs, wakes workers for waiting ones, queues scans that waited for a model.
 
-    Also gives images that have come in the labels that their manifests hold.
+    It also settles the labels of imported manifests once their images are there.
     """
 
     name = "control"
@@ -53,15 +50,18 @@ class SweepJob:
             self.phantoms.close()
 
     def step(self) -> bool:
-        given_up = uploads_give_up() + analyses_give_up() + explanations_give_up()
-        done = {"given up": given_up, "queued": backfill(), "labels settled": manifests_process()}
-        done["trainings"] = schedules_run()
+        tables = JobRow.__subclasses__()
+        done = {
+            "given up": sum(table.objects.give_up() for table in tables),
+            "queued": backfill(),
+            "labels settled": manifests_process(),
+            "trainings": schedules_run(),
+        }
         if any(done.values()):
             logger.info("swept: %s", ", ".join(f"{count} {what}" for what, count in done.items() if count))
-        if jobs.claimable(Upload.objects.all()).exists():
-            notify_workers("worker.tasks.ingest")
-        if any(jobs.claimable(model.objects.all()).exists() for model in (Analysis, Explanation)):
-            notify_workers("worker.tasks.infer")
+        waiting = {table.QUEUE for table in tables if table.objects.claimable().exists()}
+        for queue in sorted(waiting):
+            notify_workers(queue)
         for folder in (incoming_folder(), scratch_folder(), settings.HILUM_QUEUE_FOLDER / "unreadable"):
             remove_stale(folder)
         if self.phantoms:
@@ -73,11 +73,12 @@ class SweepJob:
 
 
 def tidy() -> None:
-    """For once a day: searches, typed names and old keys are not kept, nor are files that came to nothing."""
+    """Once a day: expired sessions, failed sign-ins, old keys, old deliveries, files of failed attempts."""
     call_command("clearsessions")
     AccessAttempt.objects.filter(attempt_time__lt=timezone.now() - DAY).delete()
     upload_keys_expire()
     deliveries_tidy()
+    forget_workers()
     removed = remove_leftovers(DAY.total_seconds())
     if removed:
-        logger.info("tidied: %d files of lost attempts removed", removed)
+        logger.info("removed %d files of failed attempts", removed)

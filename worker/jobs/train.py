@@ -25,25 +25,22 @@ from webapp.core.errors import CodedError
 from webapp.registry.selectors import active_models, artifact_path
 from webapp.settings.environment import version
 from webapp.training import failures
-from webapp.training.models import Start, TrainingRun, Trigger
+from webapp.training.models import RunStatus, Start, TrainingRun, Trigger
 from webapp.training.services import (
     HeartbeatReply,
     already_trained,
-    training_cancelled,
     training_claim,
     training_done,
-    training_fail,
     training_prepared,
     training_progress,
-    training_release,
     training_skip,
 )
 from webapp.training.snapshots import snapshot_create
-from worker.jobs.snapshot_integrity import all_there
+from worker.jobs.snapshot_integrity import is_unchanged
 from worker.jobs.validation_and_comparison import compare_next, validate_next
 from worker.runner import Heartbeat, Unavailable
-from worker.subprocess.classifier_process import InUse, TrainingProcess
-from worker.subprocess.supervise import Ended, mind, steady
+from worker.subprocess.classifier_process import ClassifierProcess, InUse
+from worker.subprocess.supervise import Ended, supervise, tolerant
 
 logger = logging.getLogger(__name__)
 
@@ -81,15 +78,14 @@ class TrainJob:
         run = training_claim(code_version=code_version())
         if run is None:
             return False
-        token = run.attempt_token
         if run.cancel_requested:
-            training_cancelled(run=run, token=token)
+            run.finish(RunStatus.CANCELLED)
         elif unknown_options(run.config):
             fail(run, failures.OPTIONS_INVALID)
         elif not run.manifest and run.snapshot is None:
             freeze(run)
         else:
-            with Heartbeat(TrainingRun, token, limit=PREPARING_SECONDS):
+            with Heartbeat(run, limit=PREPARING_SECONDS):
                 wrong = unfit(run)
             if wrong:
                 fail(run, wrong)
@@ -100,14 +96,14 @@ class TrainJob:
     def _train(self, run: TrainingRun) -> None:
         folder = folder_of(run)
         given = options_of(run)
-        process = TrainingProcess(arguments(run, folder, given), folder)
+        process = ClassifierProcess(arguments(run, folder, given), folder)
         try:
             with process:
                 logger.info("training run %s, attempt %d", run.id, run.attempts)
-                ended = mind(process, partial(beat, run, process, effective(given)), self._interrupted)
+                ended = supervise(process, partial(beat, run, process, effective(given)), self._interrupted)
                 conclude(run, process, ended)
         except InUse as error:
-            training_release(run.attempt_token)
+            run.release()
             raise Unavailable from error
         run.refresh_from_db()
         if run.finished:
@@ -116,40 +112,38 @@ class TrainJob:
 
 def freeze(run: TrainingRun) -> None:
     """Make the run's snapshot and hand the run back: its audit comes first. Nothing new: nothing to train."""
-    token = run.attempt_token
-    with Heartbeat(TrainingRun, token, limit=PREPARING_SECONDS):
+    with Heartbeat(run, limit=PREPARING_SECONDS):
         try:
             snapshot, _ = snapshot_create(site=run.site, slot=run.slot, actor=run.started_by)
         except CodedError as error:
             if run.trigger != Trigger.PERSON and error.code == failures.NOTHING_LABELLED:
-                training_skip(run=run, token=token, snapshot=None, code=error.code)
+                training_skip(run=run, snapshot=None, code=error.code)
             else:
                 fail(run, error.code)
             return
     if already_trained(run, snapshot):
-        training_skip(run=run, token=token, snapshot=snapshot, code=failures.UNCHANGED)
-    elif training_prepared(run=run, token=token, snapshot=snapshot, base=None):
-        training_release(token)
+        training_skip(run=run, snapshot=snapshot, code=failures.UNCHANGED)
+    elif training_prepared(run=run, snapshot=snapshot, base=None):
+        run.release()
 
 
 def unfit(run: TrainingRun) -> str:
     """Why the run cannot begin, one of `failures`; empty when its data and weights are there."""
     if run.manifest:
         return "" if os.path.isfile(run.manifest) else failures.MANIFEST_MISSING
-    if not all_there(run.snapshot.stored_name, run.snapshot.fingerprint):
+    if not is_unchanged(run.snapshot.stored_name, run.snapshot.fingerprint):
         return failures.DATA_CHANGED
     if run.start == Start.ACTIVE and run.base is None and not run.curve:
         base = active_models().get(run.slot)
-        training_prepared(run=run, token=run.attempt_token, snapshot=run.snapshot, base=base)
+        training_prepared(run=run, snapshot=run.snapshot, base=base)
     if run.base and not artifact_path(run.base).is_file():
         return failures.MODEL_MISSING
     return ""
 
 
-def beat(run: TrainingRun, process: TrainingProcess, options: dict[str, Any]) -> HeartbeatReply:
+def beat(run: TrainingRun, process: ClassifierProcess, options: dict[str, Any]) -> HeartbeatReply:
     return training_progress(
         run=run,
-        token=run.attempt_token,
         progress=process.progress,
         curve=process.curve,
         log=process.log,
@@ -157,13 +151,12 @@ def beat(run: TrainingRun, process: TrainingProcess, options: dict[str, Any]) ->
     )
 
 
-def conclude(run: TrainingRun, process: TrainingProcess, ended: int | Ended) -> None:
+def conclude(run: TrainingRun, process: ClassifierProcess, ended: int | Ended) -> None:
     """A candidate, a coded failure, or what the reason for which it was ended asks for."""
-    token = run.attempt_token
     if ended is Ended.INTERRUPTED:
-        training_release(token)
+        run.release()
     elif ended is Ended.CANCELLED:
-        training_cancelled(run=run, token=token)
+        run.finish(RunStatus.CANCELLED)
     elif ended is Ended.SILENT:
         fail(run, failures.SILENT)
     elif ended is Ended.LOST:
@@ -172,26 +165,26 @@ def conclude(run: TrainingRun, process: TrainingProcess, ended: int | Ended) -> 
         logger.warning("training run %s ended with status %d", run.id, ended)
         fail(run, code)
     else:
-        steady(partial(beat, run, process, run.options or effective(options_of(run))))
-        version = training_done(run=run, token=token, artifact=process.artifact)
+        tolerant(partial(beat, run, process, run.options or effective(options_of(run))))
+        version = training_done(run=run, artifact=process.artifact)
         logger.info("training run %s made %s", run.id, version)
 
 
-def failure_code(process: TrainingProcess, status: int) -> str:
+def failure_code(process: ClassifierProcess, status: int) -> str:
     """One of `webapp.training.failures`, empty when an artifact was made."""
     if status == 0 and process.artifact:
         return ""
     if status == USAGE_ERROR:
         return failures.OPTIONS_INVALID
-    last_words = process.last_words()
-    if status == KILLED or "OutOfMemoryError" in last_words:
+    last_error_line = process.last_error_line()
+    if status == KILLED or "OutOfMemoryError" in last_error_line:
         return failures.OUT_OF_MEMORY
-    return failures.DATA_REFUSED if last_words.startswith("training failed:") else failures.CRASHED
+    return failures.DATA_REFUSED if last_error_line.startswith("training failed:") else failures.CRASHED
 
 
 def fail(run: TrainingRun, code: str) -> None:
     logger.error("training run %s failed: %s; its own words stand in its folder", run.id, code)
-    training_fail(run=run, token=run.attempt_token, code=code)
+    run.fail(code)
 
 
 def unknown_options(config: dict) -> set[str]:

@@ -36,7 +36,7 @@ class InUse(Exception):
     """Another training works in this folder."""
 
 
-class TrainingProcess:
+class ClassifierProcess:
     """Context manager: on leaving it nothing of the training is left running.
 
     `progress` holds the numbers that it said last, by name, `curve` those of each epoch, `log` its last lines
@@ -58,7 +58,7 @@ class TrainingProcess:
         for line in earlier.read_bytes().splitlines() if earlier.exists() else ():
             self._take(line)
 
-    def __enter__(self) -> TrainingProcess:
+    def __enter__(self) -> ClassifierProcess:
         """Raises InUse."""
         with contextlib.ExitStack() as opened:
             lock = opened.enter_context((self.folder / "lock").open("w"))
@@ -144,7 +144,7 @@ class TrainingProcess:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, number)
 
-    def last_words(self) -> str:
+    def last_error_line(self) -> str:
         """The last line of its standard error; it may quote the manifest, so it is for deciding only."""
         with self._errors.open("rb") as file:
             file.seek(max(0, self._errors.stat().st_size - 4096))

@@ -12,7 +12,7 @@ from django.db import connections
 
 from webapp.training.services import HeartbeatReply
 from worker.runner import TRANSIENT
-from worker.subprocess.classifier_process import TrainingProcess
+from worker.subprocess.classifier_process import ClassifierProcess
 from worker.support.safe_errors import describe
 
 logger = logging.getLogger(__name__)
@@ -31,8 +31,8 @@ class Ended(StrEnum):
     LOST = "lost"
 
 
-def mind(
-    process: TrainingProcess, beat: Callable[[], HeartbeatReply], interrupted: threading.Event
+def supervise(
+    process: ClassifierProcess, beat: Callable[[], HeartbeatReply], interrupted: threading.Event
 ) -> int | Ended:
     """Its exit status, or why it was ended; `beat` keeps the lease, and says what is to be done."""
     beat_at = 0.0
@@ -43,13 +43,13 @@ def mind(
             return _end(process, Ended.SILENT)
         if time.monotonic() >= beat_at:
             beat_at = time.monotonic() + BEAT_SECONDS
-            order = steady(beat)
+            order = tolerant(beat)
             if order is not HeartbeatReply.CONTINUE:
                 return _end(process, Ended.CANCELLED if order is HeartbeatReply.CANCEL else Ended.LOST)
     return status
 
 
-def steady(beat: Callable[[], HeartbeatReply]) -> HeartbeatReply:
+def tolerant(beat: Callable[[], HeartbeatReply]) -> HeartbeatReply:
     """A database that is away for a moment does not end the work; a lease that is lost by then does."""
     try:
         return beat()
@@ -59,6 +59,6 @@ def steady(beat: Callable[[], HeartbeatReply]) -> HeartbeatReply:
         return HeartbeatReply.CONTINUE
 
 
-def _end(process: TrainingProcess, why: Ended) -> Ended:
+def _end(process: ClassifierProcess, why: Ended) -> Ended:
     process.end()
     return why

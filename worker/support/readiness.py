@@ -1,4 +1,4 @@
-"""A small file per drain by which the supervisor sees that it is warm."""
+"""A file for each job runner that tells the supervisor on this host that it is ready."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from pathlib import Path
 from django.conf import settings
 
 
-class Pulse:
+class ReadinessFile:
     """`run/<job>-<node>.json` in the data folder: {"state": "starting" or "ready", "pid"}."""
 
     def __init__(self, job: str, node: str) -> None:
         self.path = Path(settings.HILUM_DATA) / "run" / f"{job}-{node}.json"
         self.path.parent.mkdir(parents=True, exist_ok=True)
 
-    def beat(self, state: str) -> None:
+    def write(self, state: str) -> None:
         temporary = self.path.with_suffix(f".{os.getpid()}.tmp")
         temporary.write_text(json.dumps({"state": state, "pid": os.getpid()}))
         temporary.rename(self.path)
 
-    def stop(self) -> None:
+    def remove(self) -> None:
         self.path.unlink(missing_ok=True)

@@ -6,6 +6,7 @@ import pytest
 
 from tests.factories import ModelVersionFactory, ScanFactory, cam, prediction
 from webapp.analysis import services
+from webapp.analysis.models import Analysis
 
 
 @pytest.fixture
@@ -33,11 +34,9 @@ def answer():
         said = prediction(**probabilities)
         if abstention:
             object.__setattr__(said, "abstention", abstention)
-        analyses = services.analyses_claim(50)
+        analyses = Analysis.objects.claim(50)
         for analysis in analyses:
-            assert services.analysis_done(
-                analysis=analysis, token=analysis.attempt_token, prediction=said, cam=cam(), seconds=0.1
-            )
+            assert services.analysis_done(analysis=analysis, prediction=said, cam=cam(), seconds=0.1)
         return analyses
 
     return answer
@@ -48,7 +47,7 @@ def fail():
     """Claims what is queued and fails all of it."""
 
     def fail(code: str = "out_of_memory"):
-        for analysis in services.analyses_claim(50):
-            services.analysis_fail(analysis=analysis, token=analysis.attempt_token, code=code)
+        for analysis in Analysis.objects.claim(50):
+            analysis.fail(code)
 
     return fail

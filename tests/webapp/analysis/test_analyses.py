@@ -22,8 +22,8 @@ from webapp.analysis.models import Analysis, AnalysisCam, StudySummary
 from webapp.analysis.state import state_of
 from webapp.core.errors import CodedError
 from webapp.registry.models import ModelStatus
-from webapp.scans.models import Scan
-from webapp.scans.services import ingest_claim, upload_store
+from webapp.scans.models import Scan, Upload
+from webapp.scans.services import upload_finish, upload_store
 from webapp.scans.uploads.stated_metadata import Claim
 
 pytestmark = pytest.mark.django_db
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture(autouse=True)
 def nudged(monkeypatch):
     names = []
-    monkeypatch.setattr(services, "notify_workers", lambda name, *ids: names.append(name))
+    monkeypatch.setattr(services, "notify_workers", names.append)
     return names
 
 
@@ -48,14 +48,14 @@ def lose_leases() -> None:
 
 def test_an_upload_becomes_a_scan_with_a_queued_analysis_at_once(owner, site, model, nudged):
     upload_store(user=owner, site=site, chunks=[b"bytes"], claim=Claim(patient_id="P1"))
-    upload = ingest_claim(1)[0]
+    upload = Upload.objects.claim()[0]
     image = parsed(upload, upload.attempt_token)
-    scan = services.ingest_done(upload=upload, token=upload.attempt_token, results=[image])[0]
+    scan = upload_finish(upload=upload, results=[image])[0]
     analysis = scan.analyses.get()
     assert (analysis.status, analysis.model_version) == ("queued", model)
     assert summary_of(scan).status == "analysing"
-    assert nudged == ["worker.tasks.infer"]
-    assert services.ingest_done(upload=upload, token=upload.attempt_token or scan.id, results=[image]) is None
+    assert nudged == ["infer"]
+    assert upload_finish(upload=upload, results=[image]) is None
 
 
 def test_queueing_again_makes_no_second_analysis(queued, model):
@@ -87,9 +87,8 @@ def test_an_abstention_keeps_its_probabilities_and_is_marked_withheld(queued, an
 
 def test_answering_twice_changes_nothing_the_second_time(queued):
     scan = queued()
-    analysis = services.analyses_claim(1)[0]
-    token = analysis.attempt_token
-    said = {"analysis": analysis, "token": token, "cam": cam(), "seconds": 0.1}
+    analysis = Analysis.objects.claim()[0]
+    said = {"analysis": analysis, "cam": cam(), "seconds": 0.1}
     assert services.analysis_done(**said, prediction=prediction(pneumonia=0.8))
     assert not services.analysis_done(**said, prediction=prediction(normal=0.9))
     assert scan.analyses.get().finding == "pneumonia"
@@ -98,13 +97,13 @@ def test_answering_twice_changes_nothing_the_second_time(queued):
 
 def test_a_worker_that_lost_its_lease_cannot_answer_nor_fail(queued):
     scan = queued()
-    late = services.analyses_claim(1)[0]
+    late = Analysis.objects.claim()[0]
     lose_leases()
-    second = services.analyses_claim(1)[0]
+    second = Analysis.objects.claim()[0]
     said = {"prediction": prediction(normal=0.9), "cam": cam(), "seconds": 0.1}
-    assert not services.analysis_done(analysis=late, token=late.attempt_token, **said)
-    assert not services.analysis_fail(analysis=late, token=late.attempt_token, code="late")
-    assert services.analysis_done(analysis=second, token=second.attempt_token, **said)
+    assert not services.analysis_done(analysis=late, **said)
+    assert not late.fail("late")
+    assert services.analysis_done(analysis=second, **said)
     assert summary_of(scan).finding == "normal"
 
 
@@ -112,7 +111,7 @@ def test_a_batch_is_of_one_model_version(site, model):
     scans = [ScanFactory(site=site, slot=slot) for slot in (Slot.CXR, Slot.PHANTOM, Slot.CXR)]
     phantom = ModelVersionFactory(slot=Slot.PHANTOM)
     services.analyses_queue(scans)
-    batches = [services.analyses_claim(8) for _ in range(3)]
+    batches = [Analysis.objects.claim(8) for _ in range(3)]
     found = [[(a.scan, a.model_version) for a in batch] for batch in batches]
     assert sorted(found, key=len) == sorted(
         [[(scans[0], model), (scans[2], model)], [(scans[1], phantom)], []], key=len
@@ -123,7 +122,7 @@ def test_a_claimed_batch_needs_no_query_a_row(queued, django_assert_max_num_quer
     for _ in range(5):
         queued()
     with django_assert_max_num_queries(10):
-        ages = [(a.scan.patient.name, a.model_version.sha256) for a in services.analyses_claim(5)]
+        ages = [(a.scan.patient.name, a.model_version.sha256) for a in Analysis.objects.claim(5)]
     assert len(ages) == 5
 
 
@@ -131,13 +130,13 @@ def test_a_poison_scan_is_given_up_and_its_neighbours_answered(queued, answer):
     neighbours = [queued(), queued()]
     poison = queued()
     neighbours.append(queued())
-    while batch := services.analyses_claim(8):
+    while batch := Analysis.objects.claim(8):
         if poison.id in [analysis.scan_id for analysis in batch]:
             lose_leases()
             continue
         for analysis in batch:
             said = {"prediction": prediction(normal=0.9), "cam": cam(), "seconds": 0.1}
-            assert services.analysis_done(analysis=analysis, token=analysis.attempt_token, **said)
+            assert services.analysis_done(analysis=analysis, **said)
     assert poison.analyses.get().error_code == "gave_up"
     assert (summary_of(poison).status, summary_of(poison).reason) == ("failed", "gave_up")
     assert [summary_of(scan).status for scan in neighbours] == ["done"] * 3

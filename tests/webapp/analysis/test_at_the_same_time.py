@@ -26,7 +26,8 @@ from webapp.core import storage
 from webapp.registry.models import ModelVersion
 from webapp.registry.services import model_promote, model_register
 from webapp.scans.models import Patient, Study, Upload
-from webapp.scans.services import ingest_claim, upload_store
+from webapp.scans.patients.corrections import scan_move
+from webapp.scans.services import upload_finish, upload_store
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -44,7 +45,7 @@ def admin(person, site):
 
 def done(analysis: Analysis, **probabilities: float) -> bool:
     said = {"prediction": prediction(**probabilities), "cam": cam(), "seconds": 0.1}
-    return services.analysis_done(analysis=analysis, token=analysis.attempt_token, **said)
+    return services.analysis_done(analysis=analysis, **said)
 
 
 def test_the_same_bytes_at_once_are_one_upload_and_one_file(admin, site):
@@ -60,11 +61,11 @@ def test_scans_of_one_new_patient_filed_at_once_join_one_study(site):
     for _ in range(4):
         UploadFactory(site=site)
     header = {"PatientID": "P1", "StudyInstanceUID": "1.2.3", "SeriesInstanceUID": "1.2.4"}
-    uploads = ingest_claim(4)
+    uploads = Upload.objects.claim(4)
     results = [[parsed(u, u.attempt_token, shade=i, **header)] for i, u in enumerate(uploads)]
     in_threads(
         *[
-            partial(services.ingest_done, upload=upload, token=upload.attempt_token, results=result)
+            partial(upload_finish, upload=upload, results=result)
             for upload, result in zip(uploads, results, strict=True)
         ]
     )
@@ -79,7 +80,7 @@ def test_answers_to_one_study_at_once_are_all_in_its_summary(site):
         services.analyses_queue(ScanFactory(site=site, series__study=study) for _ in range(3))
     said = {"normal": 0.9}, {"pneumonia": 0.7}, {"covid19": 0.8}
     for _ in studies:
-        batch = services.analyses_claim(3)
+        batch = Analysis.objects.claim(3)
         in_threads(*[partial(done, analysis, **p) for analysis, p in zip(batch, said, strict=True)])
     told = StudySummary.objects.values_list("status", "finding", "scans")
     assert list(told) == [("done", "covid19", 3)] * 3
@@ -91,8 +92,8 @@ def test_a_scan_moved_while_it_is_answered_is_counted_where_it_ends_up(site, adm
         scan = ScanFactory(site=site)
         services.analyses_queue([scan])
         target = PatientFactory(site=site)
-        move = partial(services.scan_refile, scan=scan, patient=target, actor=admin, reason="wrong")
-        in_threads(move, partial(done, services.analyses_claim(1)[0], pneumonia=0.8))
+        move = partial(scan_move, scan=scan, patient=target, actor=admin, reason="wrong")
+        in_threads(move, partial(done, Analysis.objects.claim()[0], pneumonia=0.8))
         summary = StudySummary.objects.get(study__patient=target)
         assert (summary.status, summary.finding) == ("done", "pneumonia")
     assert StudySummary.objects.count() == 4

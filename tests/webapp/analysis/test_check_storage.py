@@ -10,7 +10,8 @@ from django.core.management import CommandError, call_command
 from tests.factories import artifact, parsed
 from webapp.core import storage
 from webapp.registry.services import model_register
-from webapp.scans.services import ingest_claim, ingest_finish, upload_store
+from webapp.scans.models import Upload
+from webapp.scans.services import upload_finish, upload_store
 
 pytestmark = pytest.mark.django_db
 
@@ -21,10 +22,10 @@ def scan(owner, site, settings, tmp_path):
     settings.HILUM_DATA = tmp_path / "data"
     settings.HILUM_DATA.mkdir()
     upload_store(user=owner, site=site, chunks=[b"bytes"])
-    upload = ingest_claim(1)[0]
+    upload = Upload.objects.claim()[0]
     image = parsed(upload, upload.attempt_token)
     model_register(artifact(tmp_path / "m.safetensors"))
-    return ingest_finish(upload=upload, token=upload.attempt_token, results=[image])[0]
+    return upload_finish(upload=upload, results=[image])[0]
 
 
 def told(capsys, *arguments: str) -> tuple[bool, list[str]]:

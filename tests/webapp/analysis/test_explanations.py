@@ -8,11 +8,10 @@ import pytest
 
 from classifier.contract import RELATIVE
 from tests.factories import cam
-from webapp.analysis import explanations, services
-from webapp.analysis.models import Explanation
+from webapp.analysis import explanations
+from webapp.analysis.models import Analysis, Explanation
 from webapp.audit.models import AuditEvent
 from webapp.core.errors import CodedError
-from webapp.core.jobs import table as jobs
 
 pytestmark = pytest.mark.django_db
 LEASE = timedelta(seconds=20)
@@ -21,7 +20,7 @@ LEASE = timedelta(seconds=20)
 @pytest.fixture(autouse=True)
 def nudged(monkeypatch):
     names = []
-    monkeypatch.setattr(explanations, "notify_workers", lambda name, *ids: names.append(name))
+    monkeypatch.setattr(explanations, "notify_workers", names.append)
     return names
 
 
@@ -38,14 +37,13 @@ def ask(analysis, owner, method="layercam") -> Explanation:
 
 
 def finish(explanation: Explanation) -> bool:
-    token = explanation.attempt_token
-    return explanations.explanation_done(explanation=explanation, token=token, cam=cam(), seconds=0.5)
+    return explanation.finish("done", cam=cam().as_dict(), seconds=0.5)
 
 
 def test_what_is_asked_for_waits_for_the_worker_and_leaves_a_trace(analysis, owner, nudged):
     explanation = ask(analysis, owner)
     assert (explanation.status, explanation.method, explanation.cam) == ("queued", "layercam", None)
-    assert nudged == ["worker.tasks.infer"]
+    assert nudged == ["infer"]
     event = AuditEvent.objects.get(action="analysis.explained")
     assert (event.actor, event.site) == (owner, analysis.scan.site)
     assert event.subject == f"analysis.analysis:{analysis.pk}"
@@ -56,12 +54,12 @@ def test_what_is_asked_for_waits_for_the_worker_and_leaves_a_trace(analysis, own
 def test_nothing_that_is_there_or_under_way_is_made_again(analysis, owner, nudged, state):
     explanation = ask(analysis, owner)
     if state != "queued":
-        explanation = explanations.explanation_claim(lease=LEASE)
+        explanation = next(iter(Explanation.objects.claim(lease=LEASE)), None)
     if state == "done":
         assert finish(explanation)
     again = ask(analysis, owner)
     assert (again.pk, again.status) == (explanation.pk, state)
-    assert (nudged, Explanation.objects.count()) == (["worker.tasks.infer"], 1)
+    assert (nudged, Explanation.objects.count()) == (["infer"], 1)
     assert AuditEvent.objects.filter(action="analysis.explained").count() == 1
 
 
@@ -85,8 +83,8 @@ def test_an_analysis_without_an_answer_has_nothing_to_explain(queued, owner):
 
 def test_the_maps_are_stored_once_and_a_late_worker_stores_nothing(analysis, owner):
     ask(analysis, owner)
-    late = explanations.explanation_claim(lease=-LEASE)
-    mine = explanations.explanation_claim(lease=LEASE)
+    late = next(iter(Explanation.objects.claim(lease=-LEASE)), None)
+    mine = next(iter(Explanation.objects.claim(lease=LEASE)), None)
     assert mine.attempt_token != late.attempt_token
     assert finish(mine)
     assert not finish(late)
@@ -96,26 +94,25 @@ def test_the_maps_are_stored_once_and_a_late_worker_stores_nothing(analysis, own
 
 def test_a_failed_one_is_tried_again_when_it_is_asked_for_again(analysis, owner, nudged):
     ask(analysis, owner)
-    claimed = explanations.explanation_claim(lease=LEASE)
-    token = claimed.attempt_token
-    assert explanations.explanation_fail(explanation=claimed, token=token, code="explainer_too_slow")
+    claimed = next(iter(Explanation.objects.claim(lease=LEASE)), None)
+    assert claimed.fail("explainer_too_slow")
     assert Explanation.objects.get().error_code == "explainer_too_slow"
     again = ask(analysis, owner)
     assert (again.status, again.error_code, again.attempts) == ("queued", "", 0)
-    assert nudged == ["worker.tasks.infer"] * 2
+    assert nudged == ["infer"] * 2
     assert AuditEvent.objects.filter(action="analysis.explained").count() == 2
 
 
 def test_one_that_kills_its_worker_again_and_again_is_given_up(analysis, owner):
     ask(analysis, owner)
     for _ in range(3):
-        assert explanations.explanation_claim(lease=-LEASE)
-    assert explanations.explanation_claim(lease=LEASE) is None
+        assert next(iter(Explanation.objects.claim(lease=-LEASE)), None)
+    assert next(iter(Explanation.objects.claim(lease=LEASE)), None) is None
     assert (Explanation.objects.get().status, Explanation.objects.get().error_code) == ("failed", "gave_up")
 
 
 def test_the_analysis_is_not_held_up_by_its_explanations(analysis, owner, queued):
     ask(analysis, owner)
     queued()
-    assert [claimed.status for claimed in services.analyses_claim(5)] == ["running"]
-    assert jobs.claimable(Explanation.objects.all()).count() == 1
+    assert [claimed.status for claimed in Analysis.objects.claim(5)] == ["running"]
+    assert Explanation.objects.claimable().count() == 1

@@ -13,13 +13,13 @@ from webapp.accounts.models import Role
 from webapp.accounts.services import membership_set
 from webapp.analysis import services
 from webapp.analysis.models import StudySummary
-from webapp.analysis.patients import patient_merge, patient_part
 from webapp.analysis.selectors import history
 from webapp.analysis.worklist.query import Filters, worklist
 from webapp.core.errors import CodedError
-from webapp.scans.models import Patient, PatientMerge, Scan, Study
+from webapp.scans.models import Patient, PatientMerge, Scan, Study, Upload
+from webapp.scans.patients.corrections import patient_merge, patient_unmerge, scan_move
 from webapp.scans.patients.identity import end_of
-from webapp.scans.services import ingest_claim
+from webapp.scans.services import upload_finish
 
 pytestmark = pytest.mark.django_db(transaction=True)
 PERMISSIONS = ["scan.move", "scan.view", "patient.merge"]
@@ -67,7 +67,7 @@ def test_the_worklist_follows_a_merge_and_a_parting(people, boss):
     merge = patient_merge(source=people[0], target=people[1], actor=boss, reason="twice")
     assert rows(boss) == {("B", "1.2.3"): 4, ("B", "1.2.A"): 1, ("B", "1.2.B"): 1}
     check_sums()
-    patient_part(merge=merge, actor=boss, reason="twins")
+    patient_unmerge(merge=merge, actor=boss, reason="twins")
     assert rows(boss) == before
     check_sums()
 
@@ -123,11 +123,11 @@ def test_a_chain_that_is_made_at_once_has_one_end(site, boss):
 def test_no_file_that_comes_in_at_the_same_time_stays_with_the_merged_one(people, boss, site):
     for _ in range(6):
         UploadFactory(site=site)
-    uploads = ingest_claim(6)
+    uploads = Upload.objects.claim(6)
     header = {"PatientID": "A", "StudyInstanceUID": "1.2.3", "SeriesInstanceUID": "1.9"}
     results = [[parsed(u, u.attempt_token, shade=i, **header)] for i, u in enumerate(uploads)]
     arrivals = [
-        partial(services.ingest_done, upload=upload, token=upload.attempt_token, results=result)
+        partial(upload_finish, upload=upload, results=result)
         for upload, result in zip(uploads, results, strict=True)
     ]
     merge = partial(patient_merge, source=people[0], target=people[1], actor=boss, reason="twice")
@@ -135,7 +135,7 @@ def test_no_file_that_comes_in_at_the_same_time_stays_with_the_merged_one(people
     assert Scan.objects.filter(series__study__patient=people[1]).count() == 12
     assert done.scans.count() == 9, "brought or come in since, all are known to be A's"
     check_sums()
-    patient_part(merge=done, actor=boss, reason="twins")
+    patient_unmerge(merge=done, actor=boss, reason="twins")
     assert Scan.objects.filter(series__study__patient=people[0]).count() == 9
     check_sums()
 
@@ -143,9 +143,7 @@ def test_no_file_that_comes_in_at_the_same_time_stays_with_the_merged_one(people
 def test_scans_that_are_moved_while_patients_are_merged_end_up_somewhere_true(people, boss, site):
     third = PatientFactory(site=site, patient_id="C")
     scans = list(Scan.objects.filter(series__study__patient=people[0]))
-    moves = [
-        partial(services.scan_refile, scan=scan, patient=third, actor=boss, reason="wrong") for scan in scans
-    ]
+    moves = [partial(scan_move, scan=scan, patient=third, actor=boss, reason="wrong") for scan in scans]
     merge = partial(patient_merge, source=people[0], target=people[1], actor=boss, reason="twice")
     in_threads(moves[0], merge, *moves[1:])
     assert Scan.objects.filter(series__study__patient=third).count() == 3
@@ -156,7 +154,7 @@ def test_scans_that_are_moved_while_patients_are_merged_end_up_somewhere_true(pe
 def test_parted_by_several_at_once_it_is_parted_once(people, boss):
     merge = patient_merge(source=people[0], target=people[1], actor=boss, reason="twice")
     before = Scan.objects.count()
-    in_threads(*[partial(patient_part, merge=merge, actor=boss, reason="twins")] * 3)
+    in_threads(*[partial(patient_unmerge, merge=merge, actor=boss, reason="twins")] * 3)
     assert Scan.objects.count() == before
     assert Scan.objects.filter(series__study__patient=people[0]).count() == 3
     check_sums()

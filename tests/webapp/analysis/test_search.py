@@ -9,10 +9,10 @@ from django.db import connection
 from tests.factories import PatientFactory, StudyFactory
 from webapp.analysis.checks import names_have_an_index
 from webapp.analysis.models import StudySummary
-from webapp.analysis.patients import patient_merge, patient_part
 from webapp.analysis.worklist import search_index, summaries
 from webapp.analysis.worklist.query import Filters, worklist
 from webapp.analysis.worklist.search_text import search_text
+from webapp.scans.patients.corrections import patient_merge, patient_unmerge
 
 pytestmark = pytest.mark.django_db
 
@@ -66,7 +66,7 @@ def test_a_merged_patient_is_found_by_both_names_and_after_parting_by_their_own(
     both = {study.pk, other.pk}
     merge = patient_merge(source=other.patient, target=study.patient, actor=boss, reason="married")
     assert found(owner, "born") == found(owner, "smith") == both
-    patient_part(merge=merge, actor=boss, reason="not so")
+    patient_unmerge(merge=merge, actor=boss, reason="not so")
     assert (found(owner, "born"), found(owner, "smith")) == ({other.pk}, {study.pk})
 
 

@@ -5,17 +5,16 @@ from __future__ import annotations
 import pytest
 
 from tests.factories import ModelVersionFactory, ScanFactory, parsed, prediction
-from webapp.analysis import services
 from webapp.analysis.models import Analysis, ShadowAnalysis
 from webapp.analysis.selectors import scan_analyses
-from webapp.analysis.shadow import agreement, kappa, shadow_done, shadow_fail, shadows_claim, shadows_queue
+from webapp.analysis.shadow import agreement, kappa, shadow_done, shadows_queue
 from webapp.analysis.state import state_of
 from webapp.registry.models import ModelVersion
-from webapp.scans.services import ingest_claim, upload_store
+from webapp.scans.models import Upload
+from webapp.scans.services import upload_finish, upload_store
 from webapp.scans.uploads.stated_metadata import Claim
 
 pytestmark = pytest.mark.django_db
-LEASE = services.INFER_LEASE
 
 
 @pytest.fixture
@@ -26,18 +25,16 @@ def shadow(model):
 
 
 def say(abstention=None, **probabilities) -> None:
-    for row in shadows_claim(10, lease=LEASE):
-        assert shadow_done(shadow=row, token=row.attempt_token, prediction=prediction(**probabilities))
+    for row in ShadowAnalysis.objects.claim(10):
+        assert shadow_done(shadow=row, prediction=prediction(**probabilities))
 
 
 def test_a_new_scan_is_queued_for_both_and_the_reader_sees_the_active_models_answer(
     shadow, model, owner, site, answer
 ):
     upload_store(user=owner, site=site, chunks=[b"x"], filename="x.png", claim=Claim())
-    [claimed] = ingest_claim(1)
-    [scan] = services.ingest_done(
-        upload=claimed, token=claimed.attempt_token, results=[parsed(claimed, claimed.attempt_token)]
-    )
+    [claimed] = Upload.objects.claim()
+    [scan] = upload_finish(upload=claimed, results=[parsed(claimed, claimed.attempt_token)])
     assert ShadowAnalysis.objects.get().model_version == shadow
     assert Analysis.objects.get().model_version == model
     answer(normal=0.9)
@@ -57,12 +54,12 @@ def test_a_shadow_is_scored_once_however_often_it_is_queued(shadow, site):
     scan = ScanFactory(site=site)
     for _ in range(2):
         shadows_queue([scan])
-    [row] = shadows_claim(10, lease=LEASE)
-    assert shadows_claim(10, lease=LEASE) == []
+    [row] = ShadowAnalysis.objects.claim(10)
+    assert ShadowAnalysis.objects.claim(10) == []
     ShadowAnalysis.objects.update(lease_expires_at=row.created_at)
-    [again] = shadows_claim(10, lease=LEASE)
-    assert not shadow_done(shadow=row, token=row.attempt_token, prediction=prediction(normal=0.9))
-    assert shadow_fail(shadow=again, token=again.attempt_token, code="bad_image")
+    [again] = ShadowAnalysis.objects.claim(10)
+    assert not shadow_done(shadow=row, prediction=prediction(normal=0.9))
+    assert again.fail("bad_image")
 
 
 def test_agreement_is_summed_up_against_the_active_model(shadow, model, queued, answer, site):

@@ -28,6 +28,7 @@ from webapp.analysis.state import state_of
 from webapp.analysis.worklist import query as worklist_rows
 from webapp.analysis.worklist.query import Filters, neighbours, occurring, worklist, worklist_page
 from webapp.core.errors import CodedError
+from webapp.scans.patients.corrections import scan_move
 
 pytestmark = pytest.mark.django_db
 
@@ -165,21 +166,19 @@ def test_a_moved_scan_takes_both_summaries_with_it(site, owner, queued, answer):
         queued(series__study=study, metadata={"StudyInstanceUID": study.study_instance_uid}) for _ in "ab"
     )
     for said in ({"pneumonia": 0.8}, {"normal": 0.9}):
-        analysis = services.analyses_claim(1)[0]
+        analysis = Analysis.objects.claim()[0]
         _answer_one(analysis, said)
     other = PatientFactory(site=site)
-    move = services.scan_refile(scan=ill, patient=other, actor=owner, reason="wrong label")
+    move = scan_move(scan=ill, patient=other, actor=owner, reason="wrong label")
     assert (row(study).finding, row(study).scans) == ("normal", 1)
     assert (row(move.study).finding, row(move.study).study.patient) == ("pneumonia", other)
-    services.scan_refile(scan=well, patient=other, actor=owner, reason="that one too")
+    scan_move(scan=well, patient=other, actor=owner, reason="that one too")
     assert not StudySummary.objects.filter(study=study.pk).exists()
     assert row(move.study).scans == 2
 
 
 def _answer_one(analysis: Analysis, said: dict) -> None:
-    services.analysis_done(
-        analysis=analysis, token=analysis.attempt_token, prediction=prediction(**said), cam=cam(), seconds=0.1
-    )
+    services.analysis_done(analysis=analysis, prediction=prediction(**said), cam=cam(), seconds=0.1)
 
 
 def test_a_history_tells_each_scans_answer_in_order_of_time(site, queued, answer, django_assert_num_queries):
@@ -212,7 +211,7 @@ def test_progress_is_told_from_upload_to_answer(site, queued, answer):
 
 def test_a_lease_that_runs_out_does_not_change_what_the_worklist_shows(study, queued):
     queued(series__study=study)
-    services.analyses_claim(1)
+    Analysis.objects.claim()
     Analysis.objects.update(lease_expires_at=F("lease_expires_at") - timedelta(hours=1))
     assert row(study).status == "analysing"
 

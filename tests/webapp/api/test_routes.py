@@ -58,7 +58,7 @@ PAGES = {
     "patient": [("GET", "api-patient", "scan.view"), ("GET", "api-patient-history", "scan.view")],
     "patient_merge": [("POST", "api-patients-search", "scan.view"), ("GET", "api-patient", "scan.view")],
     "patient_merge_confirm": [("POST", "api-patient-merge", "patient.merge")],
-    "patient_part": [("POST", "api-merge-undo", "patient.merge")],
+    "patient_unmerge": [("POST", "api-merge-undo", "patient.merge")],
     "labels": [("GET", "api-label-queues", "scan.label")],
     "label_new": [("POST", "api-label-queues", "label.manage")],
     "label_queue": [

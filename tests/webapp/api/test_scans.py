@@ -13,7 +13,8 @@ from rest_framework.test import APIClient
 from tests.factories import AnalysisFactory, ScanFactory, UploadFactory, cam, prediction
 from tests.webapp.api.conftest import SCOPES
 from webapp.accounts.services import token_create, token_revoke
-from webapp.analysis.services import analyses_claim, analysis_done
+from webapp.analysis.models import Analysis
+from webapp.analysis.services import analysis_done
 from webapp.api.serializers.scan_record import ScanRecord
 from webapp.api.serializers.scans import ScanSerializer
 from webapp.audit.models import AuditEvent
@@ -208,10 +209,9 @@ def test_owner_and_teammate_see_a_scan_and_a_stranger_does_not(
 
 def test_an_analysed_scan_shows_every_number_and_map(client, site):
     AnalysisFactory(scan__site=site)
-    (analysis,) = analyses_claim(1)
+    (analysis,) = Analysis.objects.claim()
     analysis_done(
         analysis=analysis,
-        token=analysis.attempt_token,
         prediction=prediction(pneumonia=0.82, normal=0.11, covid19=0.07),
         cam=cam(),
         seconds=0.1,

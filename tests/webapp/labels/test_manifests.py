@@ -10,7 +10,6 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 
 from tests import factories
-from webapp.analysis.services import ingest_done
 from webapp.audit.models import AuditEvent
 from webapp.core.errors import CodedError
 from webapp.labels.manifests import (
@@ -23,7 +22,7 @@ from webapp.labels.manifests import (
 from webapp.labels.models import Label, Manifest, ManifestLine
 from webapp.labels.selectors import ground_truth, imported_facts
 from webapp.scans.models import Scan, Upload
-from webapp.scans.services import ingest_claim, upload_store
+from webapp.scans.services import upload_finish, upload_store
 
 pytestmark = pytest.mark.django_db
 
@@ -44,10 +43,10 @@ def take(site, boss):
 
 def read_what_waits() -> None:
     """What the ingest worker does."""
-    for upload in ingest_claim(1000):
+    for upload in Upload.objects.claim(1000):
         shade = int(upload.sha256[:6], 16)
         one = factories.parsed(upload, upload.attempt_token, shade=shade)
-        ingest_done(upload=upload, token=upload.attempt_token, results=[one])
+        upload_finish(upload=upload, results=[one])
 
 
 def test_images_that_are_here_are_found_by_name_and_patient(take, site):

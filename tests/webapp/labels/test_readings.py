@@ -8,13 +8,12 @@ from django.db.models import ProtectedError
 
 from tests import factories
 from webapp.analysis.models import StudySummary
-from webapp.analysis.patients import patient_merge, patient_part
-from webapp.analysis.services import scan_refile
 from webapp.audit.models import AuditEvent
 from webapp.core.errors import CodedError
 from webapp.labels.models import Reading, ReadScan
 from webapp.labels.readings import reading_sign, seal
 from webapp.labels.selectors import offered, own_reading, readings_of
+from webapp.scans.patients.corrections import patient_merge, patient_unmerge, scan_move
 
 pytestmark = pytest.mark.django_db
 
@@ -128,7 +127,7 @@ def test_an_account_that_has_read_cannot_be_deleted(reading, owner):
 
 def test_a_reading_goes_where_its_images_are_filed(reading, scan, owner, site):
     before = scan.study
-    move = scan_refile(
+    move = scan_move(
         scan=scan, patient=factories.PatientFactory(site=site), actor=owner, reason="wrong label"
     )
     assert list(readings_of(move.study)) == [reading]
@@ -144,7 +143,7 @@ def test_a_reading_outlives_a_merge_and_a_parting(reading, scan, person, site):
     factories.ScanFactory(site=site, series__study=same)
     merge = patient_merge(source=scan.patient, target=target, actor=boss, reason="one person")
     assert list(readings_of(same)) == [reading]
-    patient_part(merge=merge, actor=boss, reason="two persons")
+    patient_unmerge(merge=merge, actor=boss, reason="two persons")
     scan.refresh_from_db()
     assert list(readings_of(scan.study)) == [reading]
 

@@ -13,8 +13,7 @@ from tests.webapp.registry.test_gate_rules import measures, sides
 from webapp.accounts.models import Role
 from webapp.audit.models import AuditEvent
 from webapp.core.errors import CodedError
-from webapp.registry import comparisons
-from webapp.registry.comparisons import comparison_claim, comparison_done, comparison_request, policy_set
+from webapp.registry.comparisons import comparison_done, comparison_request, policy_set
 from webapp.registry.models import Comparison, ModelVersion, Promotion
 from webapp.registry.promotion_gate import PolicyRules
 from webapp.registry.selectors import GateStatus, current_policy, gate_status
@@ -49,8 +48,8 @@ def report(**changes) -> dict:
 
 def judged(candidate: ModelVersion, **changes) -> Comparison:
     comparison_request(candidate=candidate, manifest_name="x", fingerprint="f", site=None)
-    row = comparison_claim()
-    assert comparison_done(comparison=row, token=row.attempt_token, report=report(**changes))
+    row = next(iter(Comparison.objects.claim()), None)
+    assert comparison_done(comparison=row, report=report(**changes))
     row.refresh_from_db()
     return row
 
@@ -140,10 +139,8 @@ def test_a_comparison_is_asked_for_once_and_keeps_the_policy_that_judged_it(vers
     ask = {"candidate": candidate, "manifest_name": "x", "fingerprint": "f", "site": None}
     assert comparison_request(**ask) == comparison_request(**ask)
     policy_set(rules={"macro_auc_margin": 0.4, "min_cases": 3}, by=admin, reason="few cases here")
-    row = comparison_claim()
-    comparison_done(
-        comparison=row, token=row.attempt_token, report=report(all=measures(sides(0.75, 0.8, 0.2)))
-    )
+    row = next(iter(Comparison.objects.claim()), None)
+    comparison_done(comparison=row, report=report(all=measures(sides(0.75, 0.8, 0.2))))
     row.refresh_from_db()
     assert (row.policy_number, row.policy["macro_auc_margin"], row.passed) == (1, 0.4, True)
     assert (row.changes, row.report["changed"]) == ([{"image": "x.png"}], 1)
@@ -157,13 +154,13 @@ def test_a_comparison_is_asked_for_once_and_keeps_the_policy_that_judged_it(vers
 
 def test_a_comparison_whose_worker_is_lost_is_taken_up_again(versions):
     comparison_request(candidate=versions[1], manifest_name="x", fingerprint="f", site=None)
-    first = comparison_claim()
-    assert comparison_claim() is None
+    first = next(iter(Comparison.objects.claim()), None)
+    assert next(iter(Comparison.objects.claim()), None) is None
     Comparison.objects.update(lease_expires_at=first.created_at)
-    second = comparison_claim()
+    second = next(iter(Comparison.objects.claim()), None)
     assert (second.pk, second.attempts) == (first.pk, 2)
-    assert not comparison_done(comparison=first, token=first.attempt_token, report=report())
-    assert comparisons.comparison_fail(comparison=second, token=second.attempt_token, code="x")
+    assert not comparison_done(comparison=first, report=report())
+    assert second.fail("x")
 
 
 def test_only_who_may_edit_the_gate_everywhere_does_with_a_reason_and_within_bounds(admin, owner, other_site):

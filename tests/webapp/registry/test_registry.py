@@ -26,7 +26,7 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture(autouse=True)
 def nudged(monkeypatch):
     names = []
-    monkeypatch.setattr(services, "notify_workers", lambda name, *ids: names.append(name))
+    monkeypatch.setattr(services, "notify_workers", names.append)
     return names
 
 
@@ -111,7 +111,7 @@ def test_a_promotion_retires_the_one_before_and_is_recorded(register, admin, nud
     assert (promotion.previous, promotion.by, promotion.reason) == (first, admin, "better at our hospital")
     event = AuditEvent.objects.filter(action="model.promoted").latest("created_at")
     assert event.detail == {"slot": "cxr", "previous": str(first.pk), "overridden": True}
-    assert nudged == ["worker.tasks.sweep"] * 2
+    assert nudged == ["control"] * 2
 
 
 def test_a_rollback_is_another_promotion(register, admin):

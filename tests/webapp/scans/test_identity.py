@@ -8,9 +8,9 @@ import pytest
 
 from tests.factories import PatientFactory, ScanFactory, UploadFactory, parsed
 from webapp.core.errors import CodedError
-from webapp.scans.models import Patient, PatientMerge, Scan
+from webapp.scans.models import Patient, PatientMerge, Scan, Upload
 from webapp.scans.patients.identity import comparable, patient_find_or_create, patients_meant
-from webapp.scans.services import ingest_claim, ingest_finish, upload_store
+from webapp.scans.services import upload_finish, upload_store
 from webapp.scans.uploads.stated_metadata import Claim
 
 pytestmark = pytest.mark.django_db
@@ -29,9 +29,9 @@ def find(site):
 def arrive(site):
     def arrive(**metadata) -> Scan:
         UploadFactory(site=site)
-        upload = ingest_claim(1)[0]
+        upload = Upload.objects.claim()[0]
         token = upload.attempt_token
-        return ingest_finish(upload=upload, token=token, results=[parsed(upload, token, **metadata)])[0]
+        return upload_finish(upload=upload, results=[parsed(upload, token, **metadata)])[0]
 
     return arrive
 
@@ -145,9 +145,9 @@ def test_a_files_own_time_zone_wins_over_the_sites(arrive):
 
 def test_the_time_zone_of_a_file_without_a_date_does_not_shift_the_claimed_day(site):
     UploadFactory(site=site, claimed_date=date(2026, 3, 1))
-    upload = ingest_claim(1)[0]
+    upload = Upload.objects.claim()[0]
     image = parsed(upload, upload.attempt_token, TimezoneOffsetFromUTC="+0900")
-    (scan,) = ingest_finish(upload=upload, token=upload.attempt_token, results=[image])
+    (scan,) = upload_finish(upload=upload, results=[image])
     assert scan.study.study_at == datetime(2026, 2, 28, 23, tzinfo=UTC)
 
 

@@ -13,14 +13,7 @@ from webapp.core.errors import CodedError
 from webapp.scans import services
 from webapp.scans.models import Patient, Scan, Study, Upload
 from webapp.scans.selectors import patient_age, scan_notes
-from webapp.scans.services import (
-    ingest_claim,
-    ingest_fail,
-    ingest_finish,
-    ingest_refuse,
-    upload_retry,
-    upload_store,
-)
+from webapp.scans.services import upload_finish, upload_refuse, upload_retry, upload_store
 from webapp.scans.uploads.files import file_sha256
 from webapp.scans.uploads.stated_metadata import Claim
 
@@ -62,11 +55,11 @@ def ingest(store):
 
     def ingest(metadata: dict | None = None, *, shade: int | None = None, slot=Slot.CXR, **claim) -> Scan:
         store(**claim)
-        upload = ingest_claim(1)[0]
+        upload = Upload.objects.claim()[0]
         token = upload.attempt_token
         shade = next(shades) if shade is None else shade
         image = parsed(upload, token, shade=shade, slot=slot, **(metadata or {}))
-        return ingest_finish(upload=upload, token=token, results=[image])[0]
+        return upload_finish(upload=upload, results=[image])[0]
 
     return ingest
 
@@ -195,27 +188,27 @@ def test_a_malformed_date_in_the_file_is_no_date(ingest, broken):
 
 def test_a_claim_that_comes_while_the_file_is_parsed_still_files_it(store, owner, site):
     store()
-    upload = ingest_claim(1)[0]
+    upload = Upload.objects.claim()[0]
     late = upload_store(user=owner, site=site, chunks=[b"file 0"], claim=Claim(patient_id="P1"))
     assert late == (upload, False)
     token = upload.attempt_token
-    (scan,) = ingest_finish(upload=upload, token=token, results=[parsed(upload, token)])
+    (scan,) = upload_finish(upload=upload, results=[parsed(upload, token)])
     assert scan.patient.patient_id == "P1"
 
 
 def test_finishing_twice_files_nothing_the_second_time(store):
     store()
-    upload = ingest_claim(1)[0]
+    upload = Upload.objects.claim()[0]
     token = upload.attempt_token
     image = parsed(upload, token)
-    assert len(ingest_finish(upload=upload, token=token, results=[image])) == 1
-    assert ingest_finish(upload=upload, token=token, results=[image]) is None
+    assert len(upload_finish(upload=upload, results=[image])) == 1
+    assert upload_finish(upload=upload, results=[image]) is None
     assert Scan.objects.count() == 1
 
 
 def test_a_filing_that_breaks_leaves_the_upload_with_its_attempt(store, monkeypatch):
     store()
-    upload = ingest_claim(1)[0]
+    upload = Upload.objects.claim()[0]
 
     def broken(*_):
         raise RuntimeError
@@ -223,7 +216,7 @@ def test_a_filing_that_breaks_leaves_the_upload_with_its_attempt(store, monkeypa
     monkeypatch.setattr(services, "file_scan", broken)
     results = [parsed(upload, upload.attempt_token)]
     with pytest.raises(RuntimeError):
-        ingest_finish(upload=upload, token=upload.attempt_token, results=results)
+        upload_finish(upload=upload, results=results)
     upload.refresh_from_db()
     assert upload.status == "parsing"
     assert not Patient.objects.exists()
@@ -231,11 +224,9 @@ def test_a_filing_that_breaks_leaves_the_upload_with_its_attempt(store, monkeypa
 
 def test_a_refused_upload_says_why_and_its_bytes_are_gone(store, django_capture_on_commit_callbacks):
     store()
-    upload = ingest_claim(1)[0]
+    upload = Upload.objects.claim()[0]
     with django_capture_on_commit_callbacks(execute=True):
-        assert ingest_refuse(
-            upload=upload, token=upload.attempt_token, reason=RefusalReason.TOO_SMALL, detail="32 x 32"
-        )
+        assert upload_refuse(upload=upload, reason=RefusalReason.TOO_SMALL, detail="32 x 32")
     upload.refresh_from_db()
     assert (upload.status, upload.refusal, upload.refusal_detail) == ("refused", "too_small", "32 x 32")
     assert not storage.path_of(upload.stored_name).exists()
@@ -243,21 +234,21 @@ def test_a_refused_upload_says_why_and_its_bytes_are_gone(store, django_capture_
 
 def test_only_a_reason_of_the_house_refuses(store):
     store()
-    upload = ingest_claim(1)[0]
+    upload = Upload.objects.claim()[0]
     with pytest.raises(ValueError, match="ugly"):
-        ingest_refuse(upload=upload, token=upload.attempt_token, reason="ugly")
+        upload_refuse(upload=upload, reason="ugly")
 
 
 def test_a_failed_upload_is_retried_once_asked_and_only_then(store, owner):
     store()
-    upload = ingest_claim(1)[0]
-    assert ingest_fail(upload=upload, token=upload.attempt_token, code="parser_gave_out")
-    assert ingest_claim(1) == []
+    upload = Upload.objects.claim()[0]
+    assert upload.fail("parser_gave_out")
+    assert Upload.objects.claim() == []
     upload_retry(upload=upload, actor=owner)
     with pytest.raises(CodedError) as caught:
         upload_retry(upload=upload, actor=owner)
     assert caught.value.code == "conflict"
-    assert [u.pk for u in ingest_claim(1)] == [upload.pk]
+    assert [u.pk for u in Upload.objects.claim()] == [upload.pk]
 
 
 def test_studies_of_two_patients_may_bear_one_uid(site):

@@ -11,10 +11,10 @@ from classifier.contract import Slot
 from tests.factories import PatientFactory, ScanFactory, SeriesFactory, StudyFactory, UploadFactory, parsed
 from webapp.audit.models import AuditEvent
 from webapp.core.errors import CodedError
-from webapp.scans.models import MergedScan, PatientMerge, Scan, Series, Study
-from webapp.scans.patients.corrections import patient_merge, patient_part, scan_move
+from webapp.scans.models import MergedScan, PatientMerge, Scan, Series, Study, Upload
+from webapp.scans.patients.corrections import patient_merge, patient_unmerge, scan_move
 from webapp.scans.patients.identity import end_of, patient_find_or_create
-from webapp.scans.services import ingest_claim, ingest_finish
+from webapp.scans.services import upload_finish
 
 pytestmark = pytest.mark.django_db
 WHY = "the same person, registered twice"
@@ -28,12 +28,12 @@ def boss(person, site):
 
 @pytest.fixture
 def merge(boss):
-    return lambda source, target: patient_merge(source=source, target=target, actor=boss, reason=WHY).merge
+    return lambda source, target: patient_merge(source=source, target=target, actor=boss, reason=WHY)
 
 
 @pytest.fixture
 def part(boss):
-    return lambda merge: patient_part(merge=merge, actor=boss, reason="two persons after all").merge
+    return lambda merge: patient_unmerge(merge=merge, actor=boss, reason="two persons after all")
 
 
 @pytest.fixture
@@ -48,10 +48,10 @@ def arrive(site):
 
     def arrive(claimed: str = "", **metadata) -> Scan:
         UploadFactory(site=site, claimed_patient_id=claimed)
-        upload = ingest_claim(1)[0]
+        upload = Upload.objects.claim()[0]
         token = upload.attempt_token
         image = parsed(upload, token, shade=next(shades), slot=Slot.CXR, **metadata)
-        return ingest_finish(upload=upload, token=token, results=[image])[0]
+        return upload_finish(upload=upload, results=[image])[0]
 
     return arrive
 
@@ -120,8 +120,8 @@ def test_a_parting_restores_what_was(people, merge, part):
     trace = part(merge(source, target))
     assert everything() == before
     assert end_of(source) == source
-    assert trace.parted_at
-    assert (trace.reason, trace.parted_reason) == (WHY, "two persons after all")
+    assert trace.unmerged_at
+    assert (trace.reason, trace.unmerged_reason) == (WHY, "two persons after all")
     assert trace.scans.count() == 2, "the trace stays"
 
 
@@ -215,7 +215,7 @@ def test_done_twice_it_is_done_once(people, merge, part):
     merge(source, target)
     part(first)
     first.refresh_from_db()
-    assert first.parted_at == parted.parted_at
+    assert first.unmerged_at == parted.unmerged_at
     assert filed(scan)[0] == "B", "the second merge is in force"
     assert PatientMerge.objects.count() == 2
 
@@ -248,11 +248,11 @@ def test_only_who_may_merge_does_at_the_site_and_with_a_reason(people, boss, own
     theirs = PatientFactory(site=other_site)
     assert code_of(patient_merge, source=source, target=theirs, actor=boss, reason=WHY) == "not_found"
     assert code_of(patient_merge, source=source, target=target, actor=boss, reason=" ") == "claim_invalid"
-    trace = patient_merge(source=source, target=target, actor=boss, reason=WHY).merge
+    trace = patient_merge(source=source, target=target, actor=boss, reason=WHY)
     for actor in (owner, elsewhere):
-        assert code_of(patient_part, merge=trace, actor=actor, reason=WHY) == "forbidden"
-    assert code_of(patient_part, merge=trace, actor=boss, reason="") == "claim_invalid"
-    assert not PatientMerge.objects.exclude(parted_at=None).exists()
+        assert code_of(patient_unmerge, merge=trace, actor=actor, reason=WHY) == "forbidden"
+    assert code_of(patient_unmerge, merge=trace, actor=boss, reason="") == "claim_invalid"
+    assert not PatientMerge.objects.exclude(unmerged_at=None).exists()
 
 
 def test_the_audit_trail_holds_ids_and_no_reason(people, merge, part, boss):
@@ -260,7 +260,7 @@ def test_the_audit_trail_holds_ids_and_no_reason(people, merge, part, boss):
     scan_in(study_of(source))
     trace = part(merge(source, target))
     detail = {"merge": str(trace.pk), "target": str(target.pk), "scans": 1}
-    for action in ("patient.merged", "patient.parted"):
+    for action in ("patient.merged", "patient.unmerged"):
         event = AuditEvent.objects.get(action=action)
         assert (event.actor, event.site, event.detail) == (boss, source.site, detail)
         assert str(source.pk) in event.subject

@@ -28,7 +28,7 @@ BYTES = b"image " * 100
 @pytest.fixture(autouse=True)
 def nudged(monkeypatch):
     names = []
-    monkeypatch.setattr(services, "notify_workers", lambda name, *ids: names.append(name))
+    monkeypatch.setattr(services, "notify_workers", names.append)
     return names
 
 
@@ -73,7 +73,7 @@ def test_an_upload_is_kept_hashed_recorded_and_nudged(hand_in, owner, site, nudg
     assert "passwd" not in upload.stored_name
     assert storage.open_file(upload.stored_name).read() == BYTES
     assert list(incoming_folder().iterdir()) == []
-    assert nudged == ["worker.tasks.ingest"]
+    assert nudged == ["ingest"]
     event = AuditEvent.objects.get(action="upload.received")
     assert (event.actor, event.site, str(upload.pk) in event.subject) == (owner, site, True)
 

@@ -17,7 +17,7 @@ from webapp.training.data_set import settled
 from webapp.training.models import DataValidation, PatientSplit, Snapshot
 from webapp.training.models import TestSetScan as ScanOnceTested
 from webapp.training.selectors import snapshot_or_404, snapshots_visible
-from webapp.training.snapshots import snapshot_create, validation_claim, validation_done
+from webapp.training.snapshots import snapshot_create, validation_done
 
 pytestmark = pytest.mark.django_db
 FINDINGS = ("normal", "pneumonia")
@@ -202,14 +202,14 @@ def test_one_of_all_sites_holds_all(labelled, freeze, other_site):
 def test_the_audits_warnings_are_kept_with_a_trace_and_the_store_knows_the_manifest(labelled, freeze):
     labelled(pneumonia=5, normal=5)
     snapshot, _ = freeze()
-    validation = validation_claim()
+    validation = next(iter(DataValidation.objects.claim()), None)
     assert validation.snapshot == snapshot
     warning = {"code": "tiny_finding", "severity": "high", "text": "t", "advice": "a", "numbers": {}}
-    assert validation_done(validation=validation, token=validation.attempt_token, warnings=[warning])
+    assert validation_done(validation=validation, warnings=[warning])
     assert Snapshot.objects.get().validation.warnings == [warning]
     event = AuditEvent.objects.get(action="snapshot.validated")
     assert event.detail == {"warnings": ["tiny_finding"]}
-    assert validation_claim() is None
+    assert next(iter(DataValidation.objects.claim()), None) is None
     assert snapshot.stored_name not in check(grace_seconds=0).orphaned
     storage.path_of(snapshot.stored_name).write_text("other")
     assert snapshot.stored_name in check(deep=True).damaged

@@ -18,12 +18,9 @@ from webapp.training.models import TrainingRun
 from webapp.training.services import (
     HeartbeatReply,
     training_cancel,
-    training_cancelled,
     training_claim,
     training_done,
-    training_fail,
     training_progress,
-    training_release,
     training_start,
 )
 
@@ -40,7 +37,7 @@ def admin(person, site):
 @pytest.fixture
 def nudged(monkeypatch) -> list[str]:
     names: list[str] = []
-    monkeypatch.setattr(services, "notify_workers", lambda name, *ids: names.append(name))
+    monkeypatch.setattr(services, "notify_workers", names.append)
     return names
 
 
@@ -62,7 +59,7 @@ def test_a_run_waits_with_its_options_and_leaves_a_trace(start, admin, nudged):
     run = start(seed=7, epochs=3, layers="1,1,1,1", progressive=False)
     assert (run.status, run.seed, run.started_by) == ("queued", 7, admin)
     assert run.config == {"epochs": 3, "layers": "1,1,1,1", "progressive": False}
-    assert nudged == ["worker.tasks.train"]
+    assert nudged == ["train"]
     event = AuditEvent.objects.get(action="training.started")
     assert (event.actor, event.site) == (admin, run.site)
     assert MANIFEST not in str(event.detail)
@@ -123,12 +120,12 @@ def test_the_heartbeat_keeps_the_progress_and_the_lease(start):
     start()
     run = training_claim(lease=timedelta(seconds=1))
     lease = run.lease_expires_at
-    order = training_progress(run=run, token=run.attempt_token, progress={"progress": 0.5, "loss": 0.7})
+    order = training_progress(run=run, progress={"progress": 0.5, "loss": 0.7})
     run.refresh_from_db()
     assert order is HeartbeatReply.CONTINUE
     assert run.progress == {"progress": 0.5, "loss": 0.7}
     assert run.percent == 50
-    assert run.lease_expires_at > lease + timedelta(seconds=30)
+    assert run.lease_expires_at > lease + timedelta(seconds=10)
 
 
 def test_a_run_that_lost_its_lease_tells_its_old_worker_so(start):
@@ -137,9 +134,9 @@ def test_a_run_that_lost_its_lease_tells_its_old_worker_so(start):
     again = training_claim()
     assert again.pk == late.pk
     assert again.attempts == 2
-    order = training_progress(run=late, token=late.attempt_token, progress={"progress": 0.9})
+    order = training_progress(run=late, progress={"progress": 0.9})
     assert order is HeartbeatReply.LEASE_LOST
-    assert not training_fail(run=late, token=late.attempt_token, code="training_crashed")
+    assert not late.fail("training_crashed")
     again.refresh_from_db()
     assert (again.status, again.progress) == ("running", {})
 
@@ -158,7 +155,7 @@ def test_a_finished_run_has_a_candidate_and_the_active_model_stays(start, admin,
     active = factories.ModelVersionFactory()
     run = start() and training_claim()
     artifact = factories.artifact(tmp_path / "new.safetensors")
-    version = training_done(run=run, token=run.attempt_token, artifact=artifact)
+    version = training_done(run=run, artifact=artifact)
     run.refresh_from_db()
     active.refresh_from_db()
     assert (run.status, run.candidate, run.percent) == ("done", version, 100)
@@ -171,10 +168,10 @@ def test_a_finished_run_has_a_candidate_and_the_active_model_stays(start, admin,
 def test_finishing_twice_does_nothing_the_second_time(start, tmp_path):
     run = start() and training_claim()
     artifact = factories.artifact(tmp_path / "new.safetensors")
-    assert training_done(run=run, token=run.attempt_token, artifact=artifact)
+    assert training_done(run=run, artifact=artifact)
     before = TrainingRun.objects.values().get()
-    assert training_done(run=run, token=run.attempt_token, artifact=artifact) is None
-    assert not training_fail(run=run, token=run.attempt_token, code="training_crashed")
+    assert training_done(run=run, artifact=artifact) is None
+    assert not run.fail("training_crashed")
     assert TrainingRun.objects.values().get() == before
     assert AuditEvent.objects.filter(action__startswith="training.").count() == 2
 
@@ -184,14 +181,14 @@ def test_a_late_worker_registers_nothing(start, tmp_path):
     late = training_claim(lease=timedelta(seconds=-1))
     training_claim()
     artifact = factories.artifact(tmp_path / "late.safetensors")
-    assert training_done(run=late, token=late.attempt_token, artifact=artifact) is None
+    assert training_done(run=late, artifact=artifact) is None
     assert not ModelVersion.objects.exists()
 
 
 def test_an_artifact_that_is_none_fails_the_run(start, tmp_path):
     run = start() and training_claim()
     (tmp_path / "x").write_bytes(b"no model at all")
-    assert training_done(run=run, token=run.attempt_token, artifact=tmp_path / "x") is None
+    assert training_done(run=run, artifact=tmp_path / "x") is None
     run.refresh_from_db()
     assert (run.status, run.error_code, run.candidate) == ("failed", "artifact_refused", None)
 
@@ -201,9 +198,8 @@ def test_a_waiting_run_is_cancelled_at_once_and_a_running_one_by_its_worker(star
     assert (waiting.status, waiting.finished) == ("cancelled", True)
     run = start() and training_claim()
     assert training_cancel(run=run, actor=admin).status == "running"
-    token = run.attempt_token
-    assert training_progress(run=run, token=token, progress={}) is HeartbeatReply.CANCEL
-    assert training_cancelled(run=run, token=token)
+    assert training_progress(run=run, progress={}) is HeartbeatReply.CANCEL
+    assert run.finish("cancelled")
     run.refresh_from_db()
     assert run.status == "cancelled"
     assert code_of(training_cancel, run=run, actor=admin) == "conflict"
@@ -212,7 +208,7 @@ def test_a_waiting_run_is_cancelled_at_once_and_a_running_one_by_its_worker(star
 
 def test_a_run_that_is_handed_back_waits_again_and_has_lost_no_attempt(start):
     run = start() and training_claim()
-    assert training_release(run.attempt_token) == 1
+    assert run.release() == 1
     again = training_claim()
     assert (again.pk, again.attempts) == (run.pk, 1)
 
@@ -275,12 +271,11 @@ def test_who_waits_is_told_each_step_and_how_it_ended(admin, tmp_path, monkeypat
 
     def worker(_seconds: float) -> None:
         run = training_claim()
-        token = run.attempt_token
         if next(ends) == "failed":
-            training_fail(run=run, token=token, code="data_refused")
+            run.fail("data_refused")
             return
-        training_progress(run=run, token=token, progress={"progress": 0.3})
-        training_done(run=run, token=token, artifact=factories.artifact(tmp_path / "new.safetensors"))
+        training_progress(run=run, progress={"progress": 0.3})
+        training_done(run=run, artifact=factories.artifact(tmp_path / "new.safetensors"))
 
     monkeypatch.setattr(train_model.time, "sleep", worker)
     command = ["train_model", f"--manifest={manifest}", "--by=admin", "--wait"]
@@ -297,9 +292,9 @@ def test_the_models_page_lists_runs_at_a_fixed_price(
 ):
     client.force_login(owner)
     failed = start() and training_claim()
-    training_fail(run=failed, token=failed.attempt_token, code="manifest_missing")
+    failed.fail("manifest_missing")
     running = start() and training_claim()
-    training_progress(run=running, token=running.attempt_token, progress={"progress": 0.42})
+    training_progress(run=running, progress={"progress": 0.42})
     page = client.get("/models/").content.decode()
     assert "Running 42 %" in page
     assert "Manifest not found." in page
@@ -317,7 +312,7 @@ def test_a_finished_run_links_to_its_candidate_and_strangers_see_no_run(
 ):
     run = start() and training_claim()
     artifact = factories.artifact(tmp_path / "new.safetensors")
-    version = training_done(run=run, token=run.attempt_token, artifact=artifact)
+    version = training_done(run=run, artifact=artifact)
     client.force_login(owner)
     page = client.get("/models/").content.decode()
     assert f'href="/models/{version.pk}/">cxr-1</a>' in page

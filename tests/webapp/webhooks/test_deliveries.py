@@ -13,11 +13,13 @@ from django.db import transaction
 from django.utils import timezone
 
 from tests.factories import AnalysisFactory, PatientFactory, UploadFactory, cam, prediction
-from webapp.analysis.patients import patient_merge, patient_part
-from webapp.analysis.services import analyses_claim, analysis_done, analysis_fail, ingest_done, scan_refile
+from webapp.analysis.models import Analysis
+from webapp.analysis.services import analysis_done
 from webapp.core.errors import CodedError
 from webapp.core.jobs import table as jobs
-from webapp.scans.services import ingest_claim, ingest_fail, ingest_refuse
+from webapp.scans.models import Upload
+from webapp.scans.patients.corrections import patient_merge, patient_unmerge, scan_move
+from webapp.scans.services import upload_finish, upload_refuse
 from webapp.webhooks import services
 from webapp.webhooks.kinds import Kind
 from webapp.webhooks.models import Attempt, Delivery, Event, Subscription
@@ -156,7 +158,7 @@ def test_a_worker_that_dies_at_it_loses_nothing(receiver, subscription, tell, se
     Delivery.objects.update(lease_expires_at=timezone.now() - timedelta(seconds=1))
     send_all()
     assert len(receiver.got) == 1
-    told = {"delivery": lost, "token": lost.attempt_token, "seconds": 1.0}
+    told = {"delivery": lost, "seconds": 1.0}
     assert not services.delivery_done(response_status=200, **told)
     assert not services.delivery_failed(code="unreachable", **told)
     assert Delivery.objects.get().status == "delivered"
@@ -232,18 +234,18 @@ def test_each_step_of_a_files_life_is_told_once(subscription, site, owner, tmp_p
 
     ModelVersionFactory()
     uploads = [UploadFactory(site=site, user=owner) for _ in range(3)]
-    claimed = {upload.pk: upload for upload in ingest_claim(3)}
+    claimed = {upload.pk: upload for upload in Upload.objects.claim(3)}
     whole, refused, failed = (claimed[upload.pk] for upload in uploads)
     token = whole.attempt_token
-    ingest_refuse(upload=refused, token=token, reason="too_small")
-    ingest_fail(upload=failed, token=token, code="parser_gave_out")
-    [scan] = ingest_done(upload=whole, token=token, results=[parsed(whole, token)])
-    assert ingest_done(upload=whole, token=token, results=[]) is None
-    [analysis] = analyses_claim(1)
+    upload_refuse(upload=refused, reason="too_small")
+    failed.fail("parser_gave_out")
+    [scan] = upload_finish(upload=whole, results=[parsed(whole, token)])
+    assert upload_finish(upload=whole, results=[]) is None
+    [analysis] = Analysis.objects.claim()
     said = {"prediction": prediction(pneumonia=0.8), "cam": cam(), "seconds": 0.1}
-    assert analysis_done(analysis=analysis, token=analysis.attempt_token, **said)
-    assert not analysis_done(analysis=analysis, token=analysis.attempt_token, **said)
-    scan_refile(scan=scan, patient=PatientFactory(site=site), actor=_admin(owner), reason="wrong")
+    assert analysis_done(analysis=analysis, **said)
+    assert not analysis_done(analysis=analysis, **said)
+    scan_move(scan=scan, patient=PatientFactory(site=site), actor=_admin(owner), reason="wrong")
     assert told() == [
         ("upload.refused", refused.pk),
         ("upload.failed", failed.pk),
@@ -252,18 +254,18 @@ def test_each_step_of_a_files_life_is_told_once(subscription, site, owner, tmp_p
         ("scan.moved", scan.pk),
     ]
     AnalysisFactory(scan__site=site, model_version=analysis.model_version)
-    [broken] = analyses_claim(1)
-    analysis_fail(analysis=broken, token=broken.attempt_token, code="out_of_memory")
+    [broken] = Analysis.objects.claim()
+    broken.fail("out_of_memory")
     assert told()[-1] == ("analysis.failed", broken.scan_id)
 
 
 def test_a_merge_and_its_parting_are_told(subscription, site, owner):
     one, other = PatientFactory(site=site), PatientFactory(site=site)
     merge = patient_merge(source=one, target=other, actor=_admin(owner), reason="one")
-    patient_part(merge=merge, actor=owner, reason="two")
+    patient_unmerge(merge=merge, actor=owner, reason="two")
     assert list(Event.objects.order_by("number").values_list("kind", "subject")) == [
         ("patient.merged", one.pk),
-        ("patient.parted", one.pk),
+        ("patient.unmerged", one.pk),
     ]
 
 

@@ -40,7 +40,7 @@ def who_of(patients: Iterable[uuid.UUID]) -> dict[uuid.UUID, str]:
     keys = set(patients)
     into, frontier = {key: key for key in keys}, keys
     while frontier := dict(
-        PatientMerge.objects.filter(parted_at=None, target__in=frontier).values_list("source", "target")
+        PatientMerge.objects.filter(unmerged_at=None, target__in=frontier).values_list("source", "target")
     ):
         into |= {source: into[target] for source, target in frontier.items()}
     texts = dict.fromkeys(keys, "")

@@ -65,13 +65,13 @@ class MergeSerializer(Serializer):
     reason = CharField(help_text="why")
     created_at = CreatedAtField()
     unmerged_at = DateTimeField(
-        source="parted_at", allow_null=True, help_text="when it was undone; null if it was not"
+        source="unmerged_at", allow_null=True, help_text="when it was undone; null if it was not"
     )
     unmerged_by = CharField(
-        source="parted_by.username", allow_null=True, help_text="user name; null if not undone"
+        source="unmerged_by.username", allow_null=True, help_text="user name; null if not undone"
     )
     unmerged_reason = TextOrNullField(
-        source="parted_reason", help_text="why it was undone; null if it was not"
+        source="unmerged_reason", help_text="why it was undone; null if it was not"
     )
 
 

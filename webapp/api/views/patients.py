@@ -10,7 +10,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from webapp.accounts.services import for_sites
-from webapp.analysis.patients import patient_merge, patient_part
 from webapp.analysis.selectors import history
 from webapp.analysis.services import patient_rescore
 from webapp.api.examples import SEARCH_EXAMPLE
@@ -29,6 +28,7 @@ from webapp.api.serializers.patients import (
     RescoreSerializer,
 )
 from webapp.scans.models import Patient
+from webapp.scans.patients.corrections import patient_merge, patient_unmerge
 from webapp.scans.patients.identity import end_of, ends_of, patients_meant
 from webapp.scans.patients.pseudonymity import known_as
 from webapp.scans.patients.records import (
@@ -137,7 +137,7 @@ class PatientHistory(Resource):
         """
         patient = end_of(patient_or_404(request.user, patient_uuid))
         entries = history(patient)
-        merged = [merge.source for merge in merges_of(patient) if not merge.parted_at]
+        merged = [merge.source for merge in merges_of(patient) if not merge.unmerged_at]
         found = {
             "patient_uuid": patient.pk,
             "entries": entries,
@@ -170,5 +170,5 @@ class MergeUndo(Resource):
     def post(self, request: Request, merge_id: UUID) -> Response:
         """Undo a merge: the source is a patient of their own again."""
         merge = merge_or_404(request.user, merge_id, "patient.merge")
-        merge = patient_part(merge=merge, actor=request.user, reason=self.read()["reason"])
+        merge = patient_unmerge(merge=merge, actor=request.user, reason=self.read()["reason"])
         return Response(MergeSerializer(merge).data)

@@ -17,7 +17,7 @@ from rest_framework.response import Response
 from webapp.accounts.models import User
 from webapp.accounts.services import can, for_sites
 from webapp.analysis.selectors import with_answers
-from webapp.analysis.services import analysis_retry, scan_refile
+from webapp.analysis.services import analysis_retry
 from webapp.analysis.state import current_analysis
 from webapp.api.examples import MOVE_EXAMPLE, SCAN_EXAMPLE
 from webapp.api.filters import ScanFilter
@@ -35,6 +35,7 @@ from webapp.audit.services import record as audit
 from webapp.core import storage
 from webapp.core.errors import CodedError
 from webapp.scans.models import Patient, Scan, Upload
+from webapp.scans.patients.corrections import scan_move
 from webapp.scans.patients.identity import patient_find_or_create, patients_meant
 from webapp.scans.patients.pseudonymity import known_as
 from webapp.scans.selectors import (
@@ -235,9 +236,7 @@ class ScanMove(Resource):
         scan = scan_by_id(request.user, scan_id, "scan.move")
         fields = self.read()
         self.expect(lambda: represent(scan))
-        scan_refile(
-            scan=scan, patient=self._target(scan, fields), actor=request.user, reason=fields["reason"]
-        )
+        scan_move(scan=scan, patient=self._target(scan, fields), actor=request.user, reason=fields["reason"])
         return Response(represent(scan_or_404(request.user, scan_id, "scan.move")))
 
     def _target(self, scan: Scan, fields: dict[str, Any]) -> Patient:

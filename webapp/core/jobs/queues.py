@@ -1,8 +1,10 @@
-"""Wakes the workers. The row is the job; a message is a nudge that names a task and carries nothing else."""
+"""Wakes the workers: a message names a queue and carries nothing else, since the row is the job."""
 
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
+from enum import StrEnum
 from functools import cache
 from typing import Any
 
@@ -13,55 +15,51 @@ from kombu.exceptions import OperationalError
 
 logger = logging.getLogger(__name__)
 
-QUEUES = {
-    "worker.tasks.ingest": "ingest",
-    "worker.tasks.infer": "infer",
-    "worker.tasks.train": "train",
-    "worker.tasks.notify": "notify",
-    "worker.tasks.monitor": "monitor",
-    "worker.tasks.sweep": "control",
-}
 POLL_SECONDS = 0.05
 
 
-def notify_workers(task_name: str, *ids: Any) -> None:
-    """Wake the workers of `task_name` once the current transaction commits, once per transaction.
+class Queue(StrEnum):
+    """One queue for each kind of work; `worker.runners` says which job runner serves it."""
 
-    `ids` name the rows concerned and go no further than the log: a worker asks the ledger what is to be done.
-    A broker that does not answer is logged; the workers look into the ledger themselves every few seconds.
+    INGEST = "ingest"
+    INFER = "infer"
+    TRAIN = "train"
+    NOTIFY = "notify"
+    MONITOR = "monitor"
+    CONTROL = "control"
+
+    @property
+    def task(self) -> str:
+        """The name of the Celery task that wakes the queue's workers."""
+        return f"worker.wake.{self.value}"
+
+
+def notify_workers(queue: Queue) -> None:
+    """Wake the queue's workers when the current transaction commits, once a transaction.
+
+    A broker that is down is logged only: workers look into the job table every few seconds anyway.
     """
-    if task_name not in QUEUES:
-        raise ValueError(f"unknown task {task_name!r}")
-    logger.debug("nudge %s for %d rows", task_name, len(ids))
-    connection = transaction.get_connection()
-    if not any(callback == _WakeUp(task_name) for _, callback, *_ in connection.run_on_commit):
-        transaction.on_commit(_WakeUp(task_name), robust=True)
+    wake_up = _WakeUp(Queue(queue))
+    if not any(callback == wake_up for _, callback, *_ in transaction.get_connection().run_on_commit):
+        transaction.on_commit(wake_up, robust=True)
 
 
+@dataclass(frozen=True)
 class _WakeUp:
-    """One message to be sent; two for the same task are equal."""
+    """One message; two for the same queue are equal."""
 
-    def __init__(self, task_name: str) -> None:
-        self.task_name = task_name
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _WakeUp) and other.task_name == self.task_name
-
-    def __hash__(self) -> int:
-        return hash(self.task_name)
+    queue: Queue
 
     def __call__(self) -> None:
         try:
-            producer().send_task(
-                self.task_name, queue=QUEUES[self.task_name], ignore_result=True, retry=False
-            )
+            producer().send_task(self.queue.task, queue=self.queue.value, ignore_result=True, retry=False)
         except (OperationalError, OSError) as error:
-            logger.warning("the broker is down, %s was not nudged: %s", self.task_name, type(error).__name__)
+            logger.warning("broker unavailable (%s): %s workers not woken", type(error).__name__, self.queue)
 
 
 @cache
 def producer() -> Celery:
-    """A Celery application that only sends, by name; it knows no task and imports no worker code."""
+    """A Celery application that only sends; it imports no worker code."""
     app = Celery("hilum-producer", set_as_current=False)
     app.conf.update(celery_settings())
     app.conf.broker_connection_timeout = 1
@@ -71,13 +69,13 @@ def producer() -> Celery:
 
 
 def celery_settings() -> dict[str, Any]:
-    """What producer and workers must agree on: the broker, the queues and the form of a message."""
+    """The settings that producer and workers share: broker, queues, message format."""
     shared: dict[str, Any] = {
         "accept_content": ["json"],
         "task_serializer": "json",
         "task_ignore_result": True,
-        "task_default_queue": "control",
-        "task_routes": {name: {"queue": queue} for name, queue in QUEUES.items()},
+        "task_default_queue": Queue.CONTROL.value,
+        "task_routes": {queue.task: {"queue": queue.value} for queue in Queue},
         "timezone": "UTC",
     }
     if settings.REDIS_URL:

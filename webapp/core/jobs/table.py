@@ -1,8 +1,8 @@
-"""The ledger: rows that are jobs. A message is only a nudge; what is to be done stands in the row.
+"""The job table: rows that are jobs. A message only wakes a worker; the row says what is to be done.
 
-A worker claims rows by compare-and-set under a token of its own, keeps the lease alive by the database's
-clock, and finishes only what still carries its token, so that a late duplicate loses. True on SQLite
-and PostgreSQL.
+A worker claims rows by compare-and-set under a token of its own, extends the lease while it works (by the
+database's clock), and finishes only rows that still carry its token, so a late duplicate loses. This holds on
+SQLite and PostgreSQL.
 """
 
 from __future__ import annotations
@@ -11,15 +11,19 @@ import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from django.db import connection, models, transaction
 from django.db.models import F, Q
 from django.db.models.functions import Now
+from django.dispatch import Signal
 
 from webapp.core.models import Record
 
+LEASE = timedelta(seconds=20)
 GAVE_UP = "gave_up"
+# Sent in the transaction in which a `job` fails or is given up; the sender is its model.
+job_failed = Signal()
 
 
 class IllegalTransition(Exception):
@@ -31,7 +35,7 @@ class IllegalTransition(Exception):
 
 @dataclass(frozen=True)
 class Transitions:
-    """The one table of a model's status: which status may follow which, and those that the ledger uses."""
+    """Which status of a model may follow which, and the statuses that the job table uses."""
 
     moves: Mapping[str, frozenset[str]]
     waiting: str = ""
@@ -53,9 +57,9 @@ class Transitions:
 
 
 class StatusRow(Record):
-    """A row whose status moves through its class' LIFE; `save` refuses every other move."""
+    """A row whose status moves as its class' TRANSITIONS allow; `save` refuses every other move."""
 
-    TRANSITIONS: Transitions
+    TRANSITIONS: ClassVar[Transitions]
 
     status = models.CharField(max_length=16)
 
@@ -68,16 +72,74 @@ class StatusRow(Record):
         row._loaded_status = row.__dict__.get("status")
         return row
 
+    @classmethod
+    def check_move(cls, source: str, target: str) -> None:
+        if not cls.TRANSITIONS.allows(source, target):
+            raise IllegalTransition(cls, source, target)
+
     def save(self, *args: Any, **kwargs: Any) -> None:
         loaded = getattr(self, "_loaded_status", None)
         if loaded is not None and loaded != self.status:
-            check_move(type(self), loaded, self.status)
+            self.check_move(loaded, self.status)
         super().save(*args, **kwargs)
         self._loaded_status = self.status
 
 
+class JobQuerySet(models.QuerySet):
+    """Rows of one job table."""
+
+    def claimable(self) -> Self:
+        """The rows that a worker may take now: waiting, or left by one that lost its lease."""
+        transitions = self.model.TRANSITIONS
+        left = Q(status=transitions.running, lease_expires_at__lt=Now())
+        return self.filter(Q(status=transitions.waiting) | left, attempts__lt=transitions.max_attempts)
+
+    def expired(self) -> Self:
+        """The rows whose worker has let its lease run out."""
+        return self.filter(status=self.model.TRANSITIONS.running, lease_expires_at__lt=Now())
+
+    def claim(self, n: int = 1, *, lease: timedelta = LEASE) -> list[Any]:
+        """Take up to `n` claimable rows, oldest first, under one new token; worn-out rows are given up.
+
+        A row that was claimed before and lost its lease is claimed alone: a poison row must not use up the
+        attempts of its neighbours. With `BATCH_BY`, all rows have the oldest row's value of that column.
+        """
+        rows = self.model.objects
+        rows.give_up()
+        with transaction.atomic():
+            picked = _oldest_batch(self.claimable().order_by("created_at", "pk"), n)
+            if not picked:
+                return []
+            token = uuid.uuid4()
+            still_open = rows.filter(pk__in=[row.pk for row in picked]).claimable()
+            still_open.filter(attempts=picked[0].attempts).update(
+                status=self.model.TRANSITIONS.running,
+                attempts=F("attempts") + 1,
+                attempt_token=token,
+                lease_expires_at=Now() + lease,
+            )
+            claimed = rows.filter(attempt_token=token).select_related(*self.model.CLAIM_WITH)
+            return list(claimed.order_by("created_at", "pk"))
+
+    def give_up(self) -> int:
+        """Fail with `gave_up` the rows whose last attempt lost its lease; returns how many."""
+        given_up = 0
+        for row in self.expired().filter(attempts__gte=self.model.TRANSITIONS.max_attempts):
+            # Compare-and-set row by row: each failure is announced by exactly one process.
+            lost = self.model.objects.filter(pk=row.pk, attempt_token=row.attempt_token).expired()
+            given_up += row._fail(lost, GAVE_UP)
+        return given_up
+
+
 class JobRow(StatusRow):
-    """A job. `attempts` counts claims since the last request; a token and a lease stand while it runs."""
+    """A job. `attempts` counts claims since the last request; a token and a lease stand while it runs.
+
+    `QUEUE` names the workers that claim it, `CLAIM_WITH` the relations that they need.
+    """
+
+    QUEUE: ClassVar[str]
+    CLAIM_WITH: ClassVar[tuple[str, ...]] = ()
+    BATCH_BY: ClassVar[str] = ""
 
     attempts = models.PositiveSmallIntegerField(default=0, editable=False)
     attempt_token = models.UUIDField(null=True, editable=False)
@@ -85,117 +147,71 @@ class JobRow(StatusRow):
     error_code = models.CharField(max_length=64, blank=True, default="", editable=False)
     finished_at = models.DateTimeField(null=True, editable=False)
 
+    objects = JobQuerySet.as_manager()
+
     class Meta:
         abstract = True
 
+    def extend_lease(self, lease: timedelta = LEASE) -> int:
+        """Prolong the lease of every row that is still held under this row's token; returns how many."""
+        return self._claim().update(lease_expires_at=Now() + lease)
 
-def check_move(model: type[StatusRow], source: str, target: str) -> None:
-    if not model.TRANSITIONS.allows(source, target):
-        raise IllegalTransition(model, source, target)
+    def is_held(self) -> bool:
+        """Whether the row still runs under its token; in a transaction it stays so until the end of it."""
+        return bool(self._held().update(attempt_token=self.attempt_token))
 
+    def finish(self, status: str, **values: Any) -> bool:
+        """Move a running row on; False when its claim was lost to another worker.
 
-def claim(queryset: models.QuerySet, *, n: int, lease: timedelta) -> list[Any]:
-    """Take up to `n` of the queryset's claimable rows, oldest first, for `lease`; they carry one new token.
+        Raises IllegalTransition when `status` cannot follow the running one.
+        """
+        self.check_move(self.TRANSITIONS.running, status)
+        values = {"error_code": "", **values}
+        return bool(self._held().update(status=status, **_unclaimed(finished_at=Now(), **values)))
 
-    A row that was claimed before and lost its lease is claimed alone: a poison row must not use up the
-    attempts of its neighbours. Rows at the attempt cap are left for `give_up`.
-    """
-    model, transitions = queryset.model, queryset.model.TRANSITIONS
-    with transaction.atomic():
-        picked = _oldest_companions(_locked(claimable(queryset)), n)
-        if not picked:
-            return []
-        token = uuid.uuid4()
-        still_open = claimable(model._base_manager.filter(pk__in=[row.pk for row in picked]))
-        still_open.filter(attempts=picked[0].attempts).update(
-            status=transitions.running,
-            attempts=F("attempts") + 1,
-            attempt_token=token,
-            lease_expires_at=Now() + lease,
-        )
-        return list(model._base_manager.filter(attempt_token=token).order_by("created_at", "pk"))
+    def fail(self, code: str) -> bool:
+        """Fail a running row with an error code; False when its claim was lost to another worker."""
+        return self._fail(self._held(), code)
 
+    def release(self) -> int:
+        """Put the rows of this row's claim back into the queue (a worker stops): it was no attempt."""
+        rows = self._claim()
+        return rows.update(status=self.TRANSITIONS.waiting, attempts=F("attempts") - 1, **_unclaimed())
 
-def claimable(queryset: models.QuerySet) -> models.QuerySet:
-    """The rows that a worker may take now: waiting, or left behind by one that lost its lease."""
-    transitions = queryset.model.TRANSITIONS
-    left_behind = Q(status=transitions.running, lease_expires_at__lt=Now())
-    return queryset.filter(Q(status=transitions.waiting) | left_behind, attempts__lt=transitions.max_attempts)
+    def retry(self, **values: Any) -> bool:
+        """Queue a finished row again with all its attempts; False when it has moved meanwhile."""
+        self.check_move(self.status, self.TRANSITIONS.waiting)
+        values = {"attempts": 0, "error_code": "", **_unclaimed(finished_at=None, **values)}
+        rows = type(self).objects.filter(pk=self.pk, status=self.status)
+        return bool(rows.update(status=self.TRANSITIONS.waiting, **values))
 
+    def _claim(self) -> JobQuerySet:
+        rows = type(self).objects
+        return rows.filter(status=self.TRANSITIONS.running, attempt_token=self.attempt_token)
 
-def extend(model: type[JobRow], token: uuid.UUID, *, lease: timedelta) -> int:
-    """Heartbeat: prolong the lease of every row still held under the token; answers how many those are."""
-    return model._base_manager.filter(status=model.TRANSITIONS.running, attempt_token=token).update(
-        lease_expires_at=Now() + lease
-    )
+    def _held(self) -> JobQuerySet:
+        return self._claim().filter(pk=self.pk)
 
-
-def still_mine(row: JobRow, token: uuid.UUID) -> bool:
-    """Whether the row still runs under the token; inside a transaction it stays so until the end of it."""
-    held = type(row)._base_manager.filter(pk=row.pk, status=row.TRANSITIONS.running, attempt_token=token)
-    return bool(held.update(attempt_token=token))
-
-
-def finish(row: JobRow, token: uuid.UUID, *, status: str, **values: Any) -> bool:
-    """Move a running row on, if it still carries the token; False when somebody else has it by now.
-
-    Raises IllegalTransition when `status` cannot follow the running one.
-    """
-    check_move(type(row), row.TRANSITIONS.running, status)
-    held = type(row)._base_manager.filter(pk=row.pk, status=row.TRANSITIONS.running, attempt_token=token)
-    return bool(held.update(status=status, **_let_go(finished_at=Now(), **values)))
+    @transaction.atomic
+    def _fail(self, row: JobQuerySet, code: str) -> bool:
+        values = _unclaimed(finished_at=Now(), error_code=code)
+        if not row.update(status=self.TRANSITIONS.failed, **values):
+            return False
+        self.error_code = code
+        job_failed.send(type(self), job=self)
+        return True
 
 
-def release(model: type[JobRow], token: uuid.UUID) -> int:
-    """Hand back what was claimed and not begun (a worker that shuts down); the attempt does not count."""
-    held = model._base_manager.filter(status=model.TRANSITIONS.running, attempt_token=token)
-    return held.update(status=model.TRANSITIONS.waiting, attempts=F("attempts") - 1, **_let_go())
-
-
-def retry(row: JobRow, **values: Any) -> bool:
-    """Put a failed row back into the queue with all its attempts; False when it has moved meanwhile."""
-    transitions = row.TRANSITIONS
-    check_move(type(row), row.status, transitions.waiting)
-    asked = type(row)._base_manager.filter(pk=row.pk, status=row.status)
-    return bool(
-        asked.update(
-            status=transitions.waiting, attempts=0, error_code="", **_let_go(finished_at=None, **values)
-        )
-    )
-
-
-def expired(queryset: models.QuerySet) -> models.QuerySet:
-    """The rows whose worker has let its lease run out."""
-    return queryset.filter(status=queryset.model.TRANSITIONS.running, lease_expires_at__lt=Now())
-
-
-def give_up(queryset: models.QuerySet) -> list[Any]:
-    """Fail the rows whose last attempt lost its lease with `gave_up`; answers their keys."""
-    transitions = queryset.model.TRANSITIONS
-    lost = expired(queryset).filter(attempts__gte=transitions.max_attempts)
-    keys = []
-    for row in lost:
-        # Compare-and-set row by row: each key is told to exactly one caller.
-        mine = expired(queryset.model._base_manager.filter(pk=row.pk, attempt_token=row.attempt_token))
-        if mine.update(status=transitions.failed, error_code=GAVE_UP, **_let_go(finished_at=Now())):
-            keys.append(row.pk)
-    return keys
-
-
-def _let_go(**values: Any) -> dict[str, Any]:
+def _unclaimed(**values: Any) -> dict[str, Any]:
     return {"attempt_token": None, "lease_expires_at": None, **values}
 
 
-def _locked(queryset: models.QuerySet) -> models.QuerySet:
-    rows = queryset.order_by("created_at", "pk")
+def _oldest_batch(rows: JobQuerySet, n: int) -> list[JobRow]:
+    """The oldest row and, if it was never claimed before, those after it that were not either."""
+    column = rows.model.BATCH_BY
+    if column and (oldest := rows.first()):
+        rows = rows.filter(**{column: getattr(oldest, column)})
     if connection.features.has_select_for_update_skip_locked:
-        return rows.select_for_update(skip_locked=True, of=("self",))
-    return rows
-
-
-def _oldest_companions(rows: models.QuerySet, n: int) -> list[JobRow]:
-    """The oldest row, with the fresh ones after it if it is fresh itself."""
+        rows = rows.select_for_update(skip_locked=True, of=("self",))
     picked = list(rows[:n])
-    if not picked or picked[0].attempts:
-        return picked[:1]
-    return [row for row in picked if not row.attempts]
+    return picked[:1] if picked and picked[0].attempts else [row for row in picked if not row.attempts]

@@ -12,13 +12,13 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
-from webapp.analysis.patients import patient_merge, patient_part
 from webapp.core.errors import CodedError
 from webapp.pages.access import demand
 from webapp.pages.display import moment, name_of_person
 from webapp.pages.patients.display import facts_of, label_of, sex_in_words
 from webapp.pages.patients.records import candidates_of, issuer_of, named
 from webapp.scans.models import Patient
+from webapp.scans.patients.corrections import patient_merge, patient_unmerge
 from webapp.scans.patients.identity import comparable, end_of
 from webapp.scans.patients.records import extent_of, merge_or_404, patients_found
 from webapp.scans.selectors import patient_or_404
@@ -83,7 +83,7 @@ def part(request: HttpRequest, merge_id: UUID) -> HttpResponse:
     if not reason:
         messages.error(request, _("Merge not undone: enter a reason."))
         return redirect("pages:patient", end_of(merge.source).pk)
-    patient_part(merge=merge, actor=request.user, reason=reason)
+    patient_unmerge(merge=merge, actor=request.user, reason=reason)
     messages.success(request, _("Merge undone. This is the patient who had been merged."))
     return redirect("pages:patient", merge.source_id)
 

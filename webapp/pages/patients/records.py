@@ -66,7 +66,7 @@ def conflicts_in(
     patient: Patient, entries: Sequence[HistoryEntry], merges: Sequence[PatientMerge] = ()
 ) -> list[Conflict]:
     """Each demographic field of which the patient's records and files show more than one value."""
-    merged = [merge.source for merge in merges if not merge.parted_at]
+    merged = [merge.source for merge in merges if not merge.unmerged_at]
     days = {entry.scan.pk: moment(entry.study.study_date) for entry in entries}
     found = disagreements(patient, [entry.scan for entry in entries], merged)
     return [
@@ -140,11 +140,11 @@ def _events_of_merge(merge: PatientMerge) -> list[Event]:
         merge.brought,
     )
     what %= said
-    if not merge.parted_at:
+    if not merge.unmerged_at:
         return [Event(merge.created_at, what, _name(merge.actor), merge.reason, merge)]
     parted = _("The merge of %(source)s into %(target)s was undone") % said
     return [
-        Event(merge.parted_at, parted, _name(merge.parted_by), merge.parted_reason),
+        Event(merge.unmerged_at, parted, _name(merge.unmerged_by), merge.unmerged_reason),
         Event(merge.created_at, what, _name(merge.actor), merge.reason),
     ]
 

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_POST, require_safe
 from webapp.accounts.services import can
 from webapp.analysis.models import Analysis, AnalysisStatus
 from webapp.analysis.selectors import HistoryEntry, history, scan_analyses
-from webapp.analysis.services import analysis_retry, analysis_reveal, scan_refile
+from webapp.analysis.services import analysis_retry, analysis_reveal
 from webapp.analysis.state import current_analysis, state_of
 from webapp.analysis.worklist.query import neighbours
 from webapp.core.errors import CodedError
@@ -33,6 +33,7 @@ from webapp.pages.scan.viewer import image_of
 from webapp.pages.upload.views import posted_ids
 from webapp.pages.worklist.search import Search
 from webapp.scans.models import Scan, Upload
+from webapp.scans.patients.corrections import scan_move
 from webapp.scans.patients.identity import patient_find_or_create
 from webapp.scans.patients.pseudonymity import known_as
 from webapp.scans.selectors import scan_or_404, scan_or_upload
@@ -115,7 +116,7 @@ def move(request: HttpRequest, scan_id: UUID) -> HttpResponse:
         messages.error(request, text)
         return redirect("pages:scan", scan_id)
     patient = patient_find_or_create(site=scan.site, patient_id=known_as(scan.site, patient_id))
-    scan_refile(scan=scan, patient=patient, actor=request.user, reason=reason)
+    scan_move(scan=scan, patient=patient, actor=request.user, reason=reason)
     messages.success(request, _("Scan moved to %(patient)s.") % {"patient": label_of(patient)})
     return redirect("pages:scan", scan_id)
 

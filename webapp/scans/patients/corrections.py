@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from django.db import transaction
 from django.utils import timezone
@@ -23,6 +22,9 @@ from webapp.scans.dicom_values import text
 from webapp.scans.filing import series_for, study_for
 from webapp.scans.models import MergedScan, Patient, PatientMerge, Scan, ScanMove, Series, Study
 from webapp.scans.patients.identity import end_of, lock_patients, merges_from
+from webapp.scans.signals import filing_changed
+from webapp.webhooks.kinds import Kind
+from webapp.webhooks.services import announce
 
 STUDY_COLUMNS = (
     "site_id",
@@ -34,26 +36,9 @@ STUDY_COLUMNS = (
 )
 
 
-@dataclass(frozen=True)
-class Move:
-    """What `scan_move` changed: the studies whose summaries are to be renewed (the first may be gone)."""
-
-    scan: Scan
-    source_study_id: uuid.UUID
-    study: Study
-
-
-@dataclass(frozen=True)
-class Regrouping:
-    """What a merge or a parting changed: the studies whose summaries are to be renewed (some may be gone)."""
-
-    merge: PatientMerge
-    studies: frozenset[uuid.UUID] = frozenset()
-
-
 @transaction.atomic
-def scan_move(*, scan: Scan, patient: Patient, actor: User, reason: str) -> Move:
-    """File a scan to another patient of its site, with a trace; `analysis.services.scan_refile` calls this.
+def scan_move(*, scan: Scan, patient: Patient, actor: User, reason: str) -> Scan:
+    """File a scan to another patient of its site, with a trace.
 
     A patient who was merged stands for who they are now. The study is found or made under the new patient;
     what is left empty of the old one is removed. Raises CodedError `forbidden`, `not_found` for a patient of
@@ -65,10 +50,10 @@ def scan_move(*, scan: Scan, patient: Patient, actor: User, reason: str) -> Move
     scan = Scan.objects.select_related("series__study__patient", "upload").get(pk=scan.pk)
     old_study, old_patient = scan.study, scan.patient
     if old_patient.pk == patient.pk:
-        return Move(scan=scan, source_study_id=old_study.pk, study=old_study)
+        return scan
     study = _file_anew(scan, patient)
     _remove_empty([old_study.pk])
-    MergedScan.objects.filter(scan=scan, merge__parted_at=None).update(left=True)
+    MergedScan.objects.filter(scan=scan, merge__unmerged_at=None).update(left=True)
     ScanMove.objects.create(scan=scan, source=old_patient, target=patient, actor=actor, reason=reason)
     record(
         actor=actor,
@@ -77,14 +62,16 @@ def scan_move(*, scan: Scan, patient: Patient, actor: User, reason: str) -> Move
         subject=scan,
         detail={"source": str(old_patient.pk), "target": str(patient.pk)},
     )
-    return Move(scan=scan, source_study_id=old_study.pk, study=study)
+    filing_changed.send(Scan, studies={old_study.pk, study.pk}, patients=[])
+    announce(site_id=scan.site_id, kind=Kind.SCAN_MOVED, subject=scan.pk, data={"patient": str(patient.pk)})
+    return scan
 
 
 @transaction.atomic
-def patient_merge(*, source: Patient, target: Patient, actor: User, reason: str) -> Regrouping:
+def patient_merge(*, source: Patient, target: Patient, actor: User, reason: str) -> PatientMerge:
     """Make `source` another name of `target`, or of whom that was merged into; all its studies go there.
 
-    What is known of the target stays as it is. Done twice it is done once. `analysis.patients` calls this.
+    What is known of the target stays as it is. Repeating it does nothing.
     Raises CodedError `forbidden`, `not_found` for a patient of another site, `claim_invalid` without a reason
     or for two that cannot be merged, `conflict` when the source was merged into somebody else or is the end
     of the target's merges.
@@ -96,41 +83,41 @@ def patient_merge(*, source: Patient, target: Patient, actor: User, reason: str)
     if earlier := merges_from(source):
         if earlier[-1].target_id != target.pk:
             raise CodedError("conflict", *_MERGED_ELSEWHERE)
-        return Regrouping(earlier[0])
+        return earlier[0]
     if target.pk == source.pk:
         raise CodedError("conflict", *_ONE_ALREADY)
     merge = PatientMerge.objects.create(source=source, target=target, actor=actor, reason=reason)
     scans = _locked_scans(Scan.objects.filter(series__study__patient=source))
     MergedScan.objects.bulk_create(MergedScan(merge=merge, scan_id=scan) for scan in scans)
     studies = _take_over(source, target)
-    _record_of(merge, actor, "patient.merged", len(scans))
-    return Regrouping(merge, frozenset(studies))
+    _conclude(merge, actor, Kind.PATIENT_MERGED, scans, studies)
+    return merge
 
 
 @transaction.atomic
-def patient_part(*, merge: PatientMerge, actor: User, reason: str) -> Regrouping:
+def patient_unmerge(*, merge: PatientMerge, actor: User, reason: str) -> PatientMerge:
     """Undo one merge: the source is a patient of their own again, with what the merge brought along.
 
     What has come in since under the source's identifier goes too; what was moved by hand since stays where
-    it was put. Done twice it is done once. `analysis.patients` calls this. Raises CodedError `forbidden`,
+    it was put. Repeating it does nothing. Raises CodedError `forbidden`,
     `claim_invalid` without a reason.
     """
     source = merge.source
     reason = _permitted(actor, Permission.PATIENT_MERGE, source.site, source, reason, "they are two persons")
     end = _lock(merge.target, source)
     merge = PatientMerge.objects.select_for_update(of=("self",)).select_related("source").get(pk=merge.pk)
-    if merge.parted_at:
-        return Regrouping(merge)
+    if merge.unmerged_at:
+        return merge
     beyond = merges_from(source)[1:]
-    merge.parted_at, merge.parted_by, merge.parted_reason = timezone.now(), actor, reason
-    merge.save(update_fields=["parted_at", "parted_by", "parted_reason"])
+    merge.unmerged_at, merge.unmerged_by, merge.unmerged_reason = timezone.now(), actor, reason
+    merge.save(update_fields=["unmerged_at", "unmerged_by", "unmerged_reason"])
     here = {"series__study__patient": end, "merged__left": False}
     scans = _locked_scans(Scan.objects.filter(merged__merge=merge, **here))
     later = set(merge.merged.filter(later=True).values_list("scan_id", flat=True))
     studies = _give_back(scans, later, merge.source)
     MergedScan.objects.filter(merge__in=beyond, scan__in=scans).update(left=True)
-    _record_of(merge, actor, "patient.parted", len(scans))
-    return Regrouping(merge, frozenset(studies))
+    _conclude(merge, actor, Kind.PATIENT_UNMERGED, scans, studies)
+    return merge
 
 
 _UNFIT = (
@@ -245,6 +232,13 @@ def _remove_empty(studies: Iterable[uuid.UUID]) -> None:
     Study.objects.filter(pk__in=keys, series=None, readings=None).delete()
 
 
-def _record_of(merge: PatientMerge, actor: User, action: str, scans: int) -> None:
-    detail = {"merge": str(merge.pk), "target": str(merge.target_id), "scans": scans}
-    record(actor=actor, site=merge.source.site, action=action, subject=merge.source, detail=detail)
+def _conclude(
+    merge: PatientMerge, actor: User, kind: Kind, scans: list[uuid.UUID], studies: set[uuid.UUID]
+) -> None:
+    """Record, renew the worklist and announce a merge or its undoing."""
+    detail = {"merge": str(merge.pk), "target": str(merge.target_id)}
+    site, source = merge.source.site, merge.source
+    record(actor=actor, site=site, action=kind.value, subject=source, detail=detail | {"scans": len(scans)})
+    patients = [end_of(patient).pk for patient in (source, merge.target)]
+    filing_changed.send(Scan, studies=studies, patients=patients)
+    announce(site_id=site.pk, kind=kind, subject=source.pk, data=detail)

@@ -80,7 +80,7 @@ def ends_of(patients: Iterable[UUID]) -> dict[UUID, UUID]:
     if not ends:
         return ends
     while on := dict(
-        PatientMerge.objects.filter(parted_at=None, source__in=set(ends.values())).values_list(
+        PatientMerge.objects.filter(unmerged_at=None, source__in=set(ends.values())).values_list(
             "source", "target"
         )
     ):
@@ -98,7 +98,7 @@ def identifiers_of(patients: Iterable[UUID]) -> set[str]:
     """The identifiers of these patients and of all who were merged into them."""
     keys = frontier = set(patients)
     while frontier := set(
-        PatientMerge.objects.filter(parted_at=None, target__in=frontier).values_list("source", flat=True)
+        PatientMerge.objects.filter(unmerged_at=None, target__in=frontier).values_list("source", flat=True)
     ):
         keys = keys | frontier
     return set(Patient.objects.filter(pk__in=keys).values_list("patient_id", flat=True))
@@ -109,7 +109,7 @@ def merges_from(patient: Patient) -> list[PatientMerge]:
     merges: list[PatientMerge] = []
     here = patient.pk
     while merge := (
-        PatientMerge.objects.filter(parted_at=None, source=here).select_related("target").first()
+        PatientMerge.objects.filter(unmerged_at=None, source=here).select_related("target").first()
     ):
         merges.append(merge)
         here = merge.target_id

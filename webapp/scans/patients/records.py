@@ -64,12 +64,12 @@ def merges_of(patient: Patient) -> list[PatientMerge]:
     """Every merge, parted ones too, that concerns the patient or who was merged into them; newest first."""
     keys = frontier = {patient.pk}
     while frontier := set(
-        PatientMerge.objects.filter(parted_at=None, target__in=frontier).values_list("source", flat=True)
+        PatientMerge.objects.filter(unmerged_at=None, target__in=frontier).values_list("source", flat=True)
     ):
         keys = keys | frontier
     merges = PatientMerge.objects.filter(Q(source__in=keys) | Q(target__in=keys))
     return list(
-        merges.select_related("source", "target", "actor", "parted_by")
+        merges.select_related("source", "target", "actor", "unmerged_by")
         .annotate(brought=Count("merged"))
         .order_by("-created_at")[:AT_MOST]
     )
@@ -109,7 +109,7 @@ def patients_found(site: Site, words: str, *, without: Patient) -> list[Patient]
 
 def unmerged(site: Site) -> QuerySet[Patient]:
     """The site's patients who are nobody else's other name, and whom somebody named."""
-    merged = PatientMerge.objects.filter(parted_at=None).values("source")
+    merged = PatientMerge.objects.filter(unmerged_at=None).values("source")
     return Patient.objects.filter(site=site, provisional=False).exclude(pk__in=merged)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -12,7 +11,6 @@ from django.db import transaction
 from classifier.images.archive.listing import Skipped
 from webapp.core import storage
 from webapp.core.errors import CodedError
-from webapp.core.jobs import table as jobs
 from webapp.scans.models import ArchiveMember, Upload
 from webapp.scans.services import take_in
 from webapp.scans.uploads.files import Received, file_sha256
@@ -45,7 +43,6 @@ def member_store(*, archive: Upload, path: Path, name: str) -> Upload | None:
 def archive_finish(
     *,
     archive: Upload,
-    token: uuid.UUID,
     members: Sequence[tuple[str, Upload | None]],
     skipped: Iterable[Skipped],
 ) -> bool:
@@ -55,7 +52,7 @@ def archive_finish(
     """
     named = not archive.site.deidentify_on_ingest
     said = [asdict(one if named else replace(one, names=())) for one in skipped]
-    if not jobs.finish(archive, token, status=Upload.Status.DONE, skipped=said):
+    if not archive.finish(Upload.Status.DONE, skipped=said):
         return False
     archive.members.all().delete()
     ArchiveMember.objects.bulk_create(

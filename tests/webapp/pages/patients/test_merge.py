@@ -52,7 +52,7 @@ def confirm(one, other) -> str:
 
 
 def part(merge) -> str:
-    return f"/merges/{merge.pk}/part/"
+    return f"/merges/{merge.pk}/unmerge/"
 
 
 def test_who_may_merge_is_asked_everywhere(twins, merged, browser, boss, owner, teammate, stranger):
@@ -68,7 +68,7 @@ def test_who_may_merge_is_asked_everywhere(twins, merged, browser, boss, owner, 
         assert browser(stranger).post(address, told).status_code == 404
     assert browser(owner).post(part(merged)).status_code == 403, "before anything else is said"
     merged.refresh_from_db()
-    assert merged.parted_at is None
+    assert merged.unmerged_at is None
 
 
 def test_the_administrator_of_another_site_finds_nothing(twins, merged, browser, person, other_site):

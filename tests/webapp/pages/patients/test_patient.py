@@ -5,8 +5,8 @@ from datetime import UTC, date, datetime
 import pytest
 
 from tests import factories
-from webapp.analysis.services import scan_refile
 from webapp.pages.scan.sparkline import sparklines
+from webapp.scans.patients.corrections import scan_move
 
 pytestmark = pytest.mark.django_db
 
@@ -52,7 +52,7 @@ def test_a_disagreement_is_gone_when_the_image_is_moved(browser, owner, site):
     factories.ScanFactory(site=site, patient=patient, metadata={"PatientSex": "F"})
     wrong = factories.ScanFactory(site=site, patient=patient, metadata={"PatientSex": "M"})
     assert "Two different sexes" in patient_page(browser(owner), patient)
-    scan_refile(scan=wrong, patient=right, actor=owner, reason="wrong wristband")
+    scan_move(scan=wrong, patient=right, actor=owner, reason="wrong wristband")
     page = patient_page(browser(owner), patient)
     assert "different sexes" not in page
     assert "An image was moved away to" in page

@@ -13,8 +13,8 @@ from classifier.data.split import PARTS
 from tests import factories
 from tests.webapp.registry.test_promotion_gate import WORSE, report
 from webapp.core import storage
-from webapp.registry.comparisons import comparison_claim, comparison_done, comparison_request
-from webapp.registry.models import ModelVersion, PromotionPolicy
+from webapp.registry.comparisons import comparison_done, comparison_request
+from webapp.registry.models import Comparison, ModelVersion, PromotionPolicy
 from webapp.registry.selectors import active_models
 from webapp.registry.services import model_register, shadow_set
 from webapp.training.models import DataValidation, Snapshot, TrainingRun, TrainingSchedule
@@ -63,13 +63,13 @@ def judged(loop, **changes) -> None:
     comparison_request(
         candidate=loop.candidate, manifest_name=loop.snapshot.stored_name, fingerprint="f", site=None
     )
-    row = comparison_claim()
+    row = next(iter(Comparison.objects.claim()), None)
     found = {"cases": 40, "patients": 30, "compared": 40, **report(changes=[]), **changes}
     found["not_withheld"] = found["all"]
     for values in found["all"]["overall"], *found["all"]["findings"].values():
         for name in ("brier", "reported_right"):
             values.setdefault(name, found["all"]["overall"]["macro_auc"])
-    assert comparison_done(comparison=row, token=row.attempt_token, report=found)
+    assert comparison_done(comparison=row, report=found)
 
 
 def text(client, name: str, *keys) -> str:

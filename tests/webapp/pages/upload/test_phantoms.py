@@ -5,9 +5,9 @@ from zipfile import ZipFile
 import pytest
 
 from tests import factories
-from webapp.analysis.services import scan_refile
 from webapp.core.storage import phantom_collection
 from webapp.scans.models import Upload
+from webapp.scans.patients.corrections import scan_move
 
 pytestmark = pytest.mark.django_db
 
@@ -56,7 +56,7 @@ def test_one_that_was_moved_stays_and_the_others_are_loaded(collection, browser,
     Upload.objects.filter(pk=moved.pk).update(status=Upload.Status.DONE)
     scan = factories.ScanFactory(site=site, upload=moved, patient__patient_id="PH-1")
     other = factories.PatientFactory(site=site, patient_id="P-9")
-    scan_refile(scan=scan, patient=other, actor=owner, reason="swapped")
+    scan_move(scan=scan, patient=other, actor=owner, reason="swapped")
     page = client.post("/phantoms/load/", follow=True).content
     assert b"2 simulated images uploaded" in page
     assert Upload.objects.count() == 3

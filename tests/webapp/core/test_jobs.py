@@ -1,4 +1,4 @@
-"""The ledger: who may take a row, how long they hold it, and who wins when two believe they do."""
+"""The job table: who may take a row, how long they hold it, and who wins when two believe they do."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from django.db.models import F
 
 from tests.factories import UploadFactory, UserFactory
 from tests.threads import in_threads
-from webapp.core.jobs import table as jobs
-from webapp.core.jobs.table import IllegalTransition
+from webapp.core.jobs import table
+from webapp.core.jobs.table import IllegalTransition, job_failed
 from webapp.scans.models import Upload
 
 pytestmark = pytest.mark.django_db
@@ -27,7 +27,7 @@ def rows(site):
 
 
 def take(n: int = 1) -> list[Upload]:
-    return jobs.claim(ALL(), n=n, lease=LEASE)
+    return ALL().claim(n, lease=LEASE)
 
 
 def lose_lease(*rows: Upload) -> None:
@@ -47,14 +47,14 @@ def test_rows_are_claimed_oldest_first_under_one_token(rows):
 def test_a_lease_is_counted_by_the_databases_clock(rows, monkeypatch):
     monkeypatch.setattr("django.utils.timezone.now", lambda: pytest.fail("the process's clock was asked"))
     row = take()[0]
-    assert not jobs.expired(ALL()).exists()
+    assert not ALL().expired().exists()
     lose_lease(row)
-    assert [r.pk for r in jobs.expired(ALL())] == [row.pk]
+    assert [r.pk for r in ALL().expired()] == [row.pk]
 
 
 def test_a_finished_row_lets_go_of_token_and_lease(rows):
     row = take()[0]
-    assert jobs.finish(row, row.attempt_token, status="done")
+    assert row.finish("done")
     row.refresh_from_db()
     assert (row.status, row.attempt_token, row.lease_expires_at) == ("done", None, None)
     assert row.finished_at is not None
@@ -66,9 +66,9 @@ def test_a_late_duplicate_loses(rows):
     second = take()[0]
     assert second.pk == late.pk
     assert second.attempt_token != late.attempt_token
-    assert not jobs.finish(late, late.attempt_token, status="failed", error_code="late")
-    assert jobs.finish(second, second.attempt_token, status="done")
-    assert not jobs.finish(second, second.attempt_token, status="failed")
+    assert not late.fail("late")
+    assert second.finish("done")
+    assert not second.fail("late")
     late.refresh_from_db()
     assert (late.status, late.error_code) == ("done", "")
 
@@ -76,11 +76,12 @@ def test_a_late_duplicate_loses(rows):
 def test_a_heartbeat_keeps_the_row_and_a_lost_token_keeps_nothing(rows):
     row = take()[0]
     lose_lease(row)
-    assert jobs.extend(Upload, row.attempt_token, lease=LEASE) == 1
-    assert not jobs.expired(ALL()).exists()
-    assert jobs.still_mine(row, row.attempt_token)
-    assert jobs.extend(Upload, uuid.uuid4(), lease=LEASE) == 0
-    assert not jobs.still_mine(row, uuid.uuid4())
+    assert row.extend_lease(LEASE) == 1
+    assert not ALL().expired().exists()
+    assert row.is_held()
+    row.attempt_token = uuid.uuid4()
+    assert row.extend_lease(LEASE) == 0
+    assert not row.is_held()
 
 
 def test_after_a_lost_lease_rows_are_claimed_singly(rows):
@@ -97,42 +98,44 @@ def test_a_fresh_batch_leaves_out_the_row_that_lost_its_lease(rows):
 
 
 def test_a_rival_who_was_quicker_keeps_the_row(rows, monkeypatch):
-    real = jobs._oldest_companions
+    real = table._oldest_batch
 
     def rival_first(queryset, n):
         picked = real(queryset, n)
-        monkeypatch.setattr(jobs, "_oldest_companions", real)
+        monkeypatch.setattr(table, "_oldest_batch", real)
         assert [row.pk for row in take()] == [rows[0].pk]
         return picked
 
-    monkeypatch.setattr(jobs, "_oldest_companions", rival_first)
+    monkeypatch.setattr(table, "_oldest_batch", rival_first)
     assert [row.pk for row in take(2)] == [rows[1].pk]
 
 
 def test_a_row_is_given_up_at_the_attempt_cap_and_told_once(rows):
     for _ in range(Upload.TRANSITIONS.max_attempts):
-        row = jobs.claim(Upload.objects.filter(pk=rows[0].pk), n=1, lease=LEASE)[0]
-        assert jobs.give_up(ALL()) == []
+        row = Upload.objects.filter(pk=rows[0].pk).claim(lease=LEASE)[0]
+        assert ALL().give_up() == 0
         lose_lease(row)
+    told = []
+    job_failed.connect(receiver := lambda job, **kwargs: told.append(job.pk), sender=Upload)
     assert rows[0].pk not in [row.pk for row in take(4)]
-    assert jobs.give_up(ALL()) == [rows[0].pk]
-    assert jobs.give_up(ALL()) == []
+    assert ALL().give_up() == 0
+    job_failed.disconnect(receiver, sender=Upload)
+    assert told == [rows[0].pk]
     row.refresh_from_db()
     assert (row.status, row.error_code) == ("failed", "gave_up")
 
 
 def test_a_retried_row_has_all_its_attempts_again(rows):
     row = take()[0]
-    jobs.finish(row, row.attempt_token, status="failed", error_code="disk_full")
+    row.fail("disk_full")
     row.refresh_from_db()
-    assert jobs.retry(row)
+    assert row.retry()
     row.refresh_from_db()
     assert (row.status, row.attempts, row.error_code, row.finished_at) == ("received", 0, "", None)
 
 
 def test_a_released_row_has_lost_no_attempt(rows):
-    token = take(2)[0].attempt_token
-    assert jobs.release(Upload, token) == 2
+    assert take(2)[0].release() == 2
     assert [row.attempts for row in take(4)] == [1, 1, 1, 1]
 
 
@@ -149,9 +152,9 @@ def test_a_status_moves_only_as_its_table_says(rows, source, target):
 
 
 def test_finishing_to_where_a_running_row_cannot_go_raises(rows):
-    row = jobs.claim(ALL(), n=1, lease=LEASE)[0]
+    row = ALL().claim(lease=LEASE)[0]
     with pytest.raises(IllegalTransition):
-        jobs.finish(row, row.attempt_token, status="parsing")
+        row.finish("parsing")
 
 
 @pytest.mark.parametrize(
