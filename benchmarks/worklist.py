@@ -219,7 +219,7 @@ def requests() -> dict[str, tuple[dict[str, str] | None, Callable]]:
     """Name to (what is posted as the search before, what is timed)."""
     from webapp.analysis.models import StudySummary
     from webapp.pages.display import UNCERTAINTIES
-    from webapp.pages.worklist.search import ARRIVALS, PROBABILITIES, READERS, SORTS
+    from webapp.pages.worklist.search import PROBABILITIES, READERS, RECEIVED, SORTS
     from webapp.scans.models import Patient
 
     def page(client):
@@ -236,7 +236,7 @@ def requests() -> dict[str, tuple[dict[str, str] | None, Callable]]:
         "probability": PROBABILITIES,
         "uncertainty": UNCERTAINTIES,
         "modality": ["DX", "CT"],
-        "arrived": ARRIVALS,
+        "received": RECEIVED,
         "reader": READERS,
         "marked": ["me"],
         "sites": ["all"],

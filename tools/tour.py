@@ -167,12 +167,12 @@ class Tour:
             self.shown()
         self.photograph("scan with priors")
         self.press("b")
-        page.wait_for_url("**/beside/**")
+        page.wait_for_url("**/compare/**")
         self.shown()
         self.press("+", "+")
         self.photograph("beside its prior")
         self.press("b")
-        self.wait(lambda: "/beside/" not in page.url, "the scan alone")
+        self.wait(lambda: "/compare/" not in page.url, "the scan alone")
         self.shown()
 
     def report(self) -> None:

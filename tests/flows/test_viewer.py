@@ -147,7 +147,7 @@ def test_a_length_is_measured_by_keyboard_and_by_drag_in_millimetres(page, scans
 def test_two_images_move_together_until_they_are_parted(page, scans):
     opened(page, f"/scans/{scans[1]}/")
     press(page, "b")
-    page.wait_for_url("**/beside/**")
+    page.wait_for_url("**/compare/**")
     wait_for(lambda: page.locator("[data-scan][data-shown]").count(), "both images")
     wait_for(lambda: "W " in read_out(page, 0) and "W " in read_out(page, 1), "both windows")
 
@@ -262,7 +262,7 @@ def test_a_map_that_could_not_be_made_is_not_drawn_and_says_what_to_do(page, sca
     opened(page, f"/scans/{scans[0]}/")
     failed = {
         "status": "failed",
-        "words": "No EigenCAM heatmap: computation took too long.",
+        "text": "No EigenCAM heatmap: computation took too long.",
         "remedy": "Try later.",
     }
     page.route("**/explanations/**", lambda route: route.fulfill(json=failed))
@@ -278,7 +278,7 @@ def test_a_map_that_could_not_be_made_is_not_drawn_and_says_what_to_do(page, sca
 @pytest.mark.parametrize("theme", ["dark", "light"])
 def test_nothing_bars_anybody_from_the_page(page, scans, node_modules, theme):
     page.context.add_cookies([{"name": "theme", "value": theme, "url": page.url}])
-    for address in (f"/scans/{scans[0]}/", f"/scans/{scans[1]}/beside/{scans[0]}/", page.url):
+    for address in (f"/scans/{scans[0]}/", f"/scans/{scans[1]}/compare/{scans[0]}/", page.url):
         if "/scans/" in address:
             opened(page, address)
         else:

@@ -1,4 +1,4 @@
-"""Who may see a page: permissions at the active site, and objects of the reader's own sites only."""
+"""Access to pages: permissions at the active site."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ View = Callable[Concatenate[HttpRequest, ...], HttpResponse]
 
 
 def active_site(request: HttpRequest) -> Site:
-    """The site that the reader works at now; raises CodedError `no_site`."""
+    """The site that the user has selected; raises CodedError `no_site`."""
     membership = active_membership(request)
     if membership is None:
         raise CodedError("no_site")
@@ -38,6 +38,6 @@ def at_active_site(permission: str) -> Callable[[View], View]:
 
 
 def demand(request: HttpRequest, permission: str, site: Site | None) -> None:
-    """Raise CodedError `forbidden` unless the reader has the permission at the site."""
+    """Raise CodedError `forbidden` unless the user has the permission at the site."""
     if not can(request.user, permission, site):
         raise CodedError("forbidden")

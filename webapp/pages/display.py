@@ -1,4 +1,4 @@
-"""The words of the pages: findings, people, uncertainty; and each finding's hue."""
+"""Display texts that all pages share: findings, people, uncertainty; and each finding's hue."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ SLOTS = {
     "ct": gettext_lazy("CT slices"),
     "phantom": gettext_lazy("Phantoms (simulated images)"),
 }
-# Normalised entropy in words: (from, below).
+# Normalised entropy: (from, below).
 UNCERTAINTIES = {"low": (0.0, 0.4), "medium": (0.4, 0.75), "high": (0.75, 1.01)}
 
 
 def name_of_finding(finding: str | None) -> str:
-    """A finding as people write it: `covid19` is COVID-19, `pleural_effusion` is Pleural effusion."""
+    """The display name: `covid19` is COVID-19, `pleural_effusion` is Pleural effusion."""
     if not finding:
         return "none"
     return finding_name(finding)
@@ -34,17 +34,17 @@ def name_of_slot(slot: str) -> str:
 
 
 def hue_of(finding: str | None) -> str:
-    """The CSS class that carries the finding's colour-blind-safe hue; the same for ever for one name."""
+    """The CSS class of the finding's colour-blind-safe hue; it never changes for a name."""
     if not finding:
         return ""
     return f"hue-{finding if finding in KNOWN_HUES else 1 + crc32(finding.encode()) % SPARE_HUES}"
 
 
-def uncertainty_word(uncertainty: float | None) -> str:
-    """Normalised entropy (0 to 1) in a word."""
+def uncertainty_level(uncertainty: float | None) -> str:
+    """Normalised entropy (0 to 1) as low, medium or high."""
     if uncertainty is None:
         return ""
-    return next((word for word, (_, below) in UNCERTAINTIES.items() if uncertainty < below), "high")
+    return next((level for level, (_, below) in UNCERTAINTIES.items() if uncertainty < below), "high")
 
 
 def name_of_person(name: str | None) -> str:
@@ -55,17 +55,17 @@ def name_of_person(name: str | None) -> str:
 
 
 def lower_first(text: str) -> str:
-    """The text as it goes on after a colon: its first letter small, unless it begins an abbreviation."""
+    """The text after a colon: its first letter in lower case, unless it begins an abbreviation."""
     return text if text[1:2].isupper() else text[:1].lower() + text[1:]
 
 
-def moment(day: date | None, clock: time | None = None) -> str:
-    """A study's own local date and time, as the file or the claim said it; no zone is known for it."""
+def study_time(day: date | None, clock: time | None = None) -> str:
+    """A study's date and time as stated by the file or at upload: local, without a known zone."""
     if day is None:
         return "undated"
     return f"{day:%Y-%m-%d} {clock:%H:%M}" if clock else f"{day:%Y-%m-%d}"
 
 
-def person_in_words(user: Any) -> str:
-    """How a member is called: the full name, else the account's."""
+def name_of_user(user: Any) -> str:
+    """The full name, else the account name."""
     return user.get_full_name() or user.get_username()

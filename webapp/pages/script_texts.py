@@ -1,4 +1,4 @@
-"""The words that the pages' scripts say, in the reader's language; static/js/words.js reads them."""
+"""Texts of the pages' scripts in the reader's language, for static/js/gettext.js."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from django.views.decorators.cache import cache_control
 from django.views.decorators.http import conditional_page
 from django.views.i18n import JavaScriptCatalog
 
-# Our own words only: Django's admin loads its own. Asked for again after an hour, sent again if changed.
+# Our own texts only: Django's admin loads its own. Cached for an hour, then revalidated.
 script = cache_control(private=True, max_age=3600)(
     conditional_page(JavaScriptCatalog.as_view(packages=["webapp.pages"]))
 )

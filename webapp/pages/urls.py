@@ -1,4 +1,4 @@
-"""Every page. Addresses carry our random ids only, never a name, an identifier or a search."""
+"""All pages. Addresses contain random ids only, never a name, an identifier or a search."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from webapp.pages.monitoring import views as monitoring
 from webapp.pages.patients import merge_views, open_views
 from webapp.pages.patients import views as patient
 from webapp.pages.report import views as report
-from webapp.pages.scan import explanation_views, image_views, reading_views
+from webapp.pages.scan import explanations, images, readings
 from webapp.pages.scan import views as scan
 from webapp.pages.training import views as training
 from webapp.pages.upload import phantom_views
@@ -28,7 +28,7 @@ urlpatterns = [
     path("worklist/views/save/", worklist.save_view, name="worklist_save_view"),
     path("worklist/views/open/", worklist.open_view, name="worklist_open_view"),
     path("worklist/views/delete/", worklist.delete_view, name="worklist_delete_view"),
-    path("catalogue.js", script_texts.script, name="catalogue"),
+    path("script-texts.js", script_texts.script, name="script_texts"),
     path("upload/", upload.page, name="upload"),
     path("upload/file/", upload.file, name="upload_file"),
     path("upload/patients/", upload.patients, name="upload_patients"),
@@ -40,11 +40,11 @@ urlpatterns = [
     path("scans/<uuid:scan_id>/", scan.page, name="scan"),
     path("scans/<uuid:scan_id>/state/", scan.state, name="scan_state"),
     path("scans/<uuid:scan_id>/reveal/", scan.reveal, name="scan_reveal"),
-    path("scans/<uuid:scan_id>/beside/<uuid:other_id>/", scan.page, name="scan_beside"),
-    path("scans/<uuid:scan_id>/beside/<uuid:other_id>/state/", scan.state, name="scan_beside_state"),
+    path("scans/<uuid:scan_id>/compare/<uuid:other_id>/", scan.page, name="scan_compare"),
+    path("scans/<uuid:scan_id>/compare/<uuid:other_id>/state/", scan.state, name="scan_compare_state"),
     path("scans/<uuid:scan_id>/rescore/", scan.rescore, name="scan_rescore"),
     path("scans/<uuid:scan_id>/retry/", scan.retry, name="scan_retry"),
-    path("scans/<uuid:scan_id>/reading/", reading_views.sign, name="reading_sign"),
+    path("scans/<uuid:scan_id>/reading/", readings.sign, name="reading_sign"),
     path("scans/<uuid:scan_id>/report/", report.page, name="report"),
     path("scans/<uuid:scan_id>/report/image.png", report.image, name="report_image"),
     path("scans/<uuid:scan_id>/report.pdf", report.pdf, name="report_pdf"),
@@ -52,17 +52,17 @@ urlpatterns = [
     path("scans/<uuid:scan_id>/move/", scan.move, name="scan_move"),
     path(
         "analyses/<uuid:analysis_id>/explanations/<str:method>/",
-        explanation_views.explanation,
+        explanations.explanation,
         name="explanation",
     ),
-    path("media/<uuid:scan_id>/<str:kind>/", image_views.image, name="media"),
+    path("media/<uuid:scan_id>/<str:kind>/", images.image, name="media"),
     path("patients/<uuid:patient_id>/", patient.page, name="patient"),
     path("patients/<uuid:patient_id>/rescore/", patient.rescore, name="patient_rescore"),
     path("patients/<uuid:patient_id>/merge/", merge_views.choose, name="patient_merge"),
     path(
         "patients/<uuid:patient_id>/merge/<uuid:other_id>/", merge_views.confirm, name="patient_merge_confirm"
     ),
-    path("merges/<uuid:merge_id>/unmerge/", merge_views.part, name="patient_unmerge"),
+    path("merges/<uuid:merge_id>/unmerge/", merge_views.unmerge, name="patient_unmerge"),
     path("open/", open_views.page, name="open"),
     path("studies/<uuid:study_id>/", open_views.study, name="study"),
     path("label/", queue_views.page, name="labels"),

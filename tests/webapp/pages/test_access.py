@@ -16,7 +16,7 @@ pytestmark = pytest.mark.django_db
 OBJECT_PAGES = ["scan", "scan_state", "patient", "report", "label_queue"]
 ADMINS_OBJECTS = ["label_disputed", "label_adjudicate", "label_manifest", "label_manifest_state"]
 PLAIN_PAGES = [
-    "catalogue",
+    "script_texts",
     "worklist",
     "worklist_rows",
     "upload",
@@ -78,8 +78,8 @@ def address(name: str, case=None, model=None) -> str:
         "scan": lambda: [case.scan.pk],
         "scan_state": lambda: [case.scan.pk],
         "scan_reveal": lambda: [case.scan.pk],
-        "scan_beside": lambda: [case.scan.pk, case.scan.pk],
-        "scan_beside_state": lambda: [case.scan.pk, case.scan.pk],
+        "scan_compare": lambda: [case.scan.pk, case.scan.pk],
+        "scan_compare_state": lambda: [case.scan.pk, case.scan.pk],
         "scan_rescore": lambda: [case.scan.pk],
         "patient_rescore": lambda: [case.patient.pk],
         "scan_retry": lambda: [case.scan.pk],
@@ -213,4 +213,4 @@ def test_what_was_never_there_is_not_found(browser, owner):
 def test_every_page_says_that_it_is_no_medical_device(case, browser, owner):
     for name in (*PLAIN_PAGES, "scan", "patient"):
         page = browser(owner).get(address(name, case)).content
-        assert name in ("worklist_rows", "catalogue") or b"not a medical device" in page
+        assert name in ("worklist_rows", "script_texts") or b"not a medical device" in page

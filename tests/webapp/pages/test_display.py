@@ -7,10 +7,10 @@ import pytest
 from webapp.pages.display import (
     hue_of,
     lower_first,
-    moment,
     name_of_finding,
     name_of_person,
-    uncertainty_word,
+    study_time,
+    uncertainty_level,
 )
 
 
@@ -42,7 +42,7 @@ def test_a_findings_hue_is_the_same_every_time_and_none_has_none():
 
 
 def test_uncertainty_in_a_word():
-    assert [uncertainty_word(u) for u in (0.0, 0.5, 0.9, None)] == ["low", "medium", "high", ""]
+    assert [uncertainty_level(u) for u in (0.0, 0.5, 0.9, None)] == ["low", "medium", "high", ""]
 
 
 def test_a_sentence_goes_on_small_unless_it_begins_an_abbreviation():
@@ -51,6 +51,6 @@ def test_a_sentence_goes_on_small_unless_it_begins_an_abbreviation():
 
 
 def test_moments_without_a_time_or_a_day():
-    assert moment(date(2026, 1, 2), time(3, 4)) == "2026-01-02 03:04"
-    assert moment(date(2026, 1, 2)) == "2026-01-02"
-    assert moment(None) == "undated"
+    assert study_time(date(2026, 1, 2), time(3, 4)) == "2026-01-02 03:04"
+    assert study_time(date(2026, 1, 2)) == "2026-01-02"
+    assert study_time(None) == "undated"

@@ -11,7 +11,7 @@ from django.utils import translation
 pytestmark = pytest.mark.django_db
 
 HEAD = "Content-Type: text/plain; charset=UTF-8\nPlural-Forms: nplurals=2; plural=(n != 1);\n"
-SCRIPT = '<script defer src="/catalogue.js"></script>'
+SCRIPT = '<script defer src="/script-texts.js"></script>'
 
 
 def compiled(words: dict[str, str]) -> bytes:
@@ -38,7 +38,7 @@ def german(tmp_path, settings):
 
 
 def test_the_catalogue_holds_our_words_and_no_others(german, browser, owner):
-    answer = browser(owner).get(reverse("pages:catalogue"))
+    answer = browser(owner).get(reverse("pages:script_texts"))
     said = answer.content.decode()
     assert answer["Content-Type"].startswith("text/javascript")
     assert "Kopiert" in said
@@ -48,10 +48,10 @@ def test_the_catalogue_holds_our_words_and_no_others(german, browser, owner):
 
 def test_a_browser_keeps_it_to_itself_and_takes_it_anew_only_where_it_has_changed(german, browser, owner):
     client = browser(owner)
-    first = client.get(reverse("pages:catalogue"))
+    first = client.get(reverse("pages:script_texts"))
     assert "private" in first["Cache-Control"]
     assert "max-age=3600" in first["Cache-Control"]
-    again = client.get(reverse("pages:catalogue"), headers={"If-None-Match": first["ETag"]})
+    again = client.get(reverse("pages:script_texts"), headers={"If-None-Match": first["ETag"]})
     assert again.status_code == 304
 
 
@@ -65,9 +65,9 @@ def test_a_page_loads_it_before_its_modules_where_its_language_is_not_that_of_th
 
 def test_a_page_in_english_loads_none(browser, owner):
     page = browser(owner).get("/").content.decode()
-    assert "catalogue.js" not in page
+    assert "script-texts.js" not in page
     assert '<html lang="en-gb"' in page
 
 
 def test_nobody_is_sent_for_it_before_signing_in(german, client):
-    assert "catalogue.js" not in client.get("/sign-in/").content.decode()
+    assert "script-texts.js" not in client.get("/sign-in/").content.decode()

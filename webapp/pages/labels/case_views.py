@@ -24,8 +24,8 @@ from webapp.labels.queues import case_extend
 from webapp.pages.access import demand
 from webapp.pages.display import name_of_finding
 from webapp.pages.labels.context import case_context, label_cells, label_json, model_result, parse_label
-from webapp.pages.scan.image_views import PIXELS, image_content
-from webapp.pages.worklist.search import key_of
+from webapp.pages.request_data import uuid_or_none
+from webapp.pages.scan.images import PIXELS, image_content
 
 IMAGE_KINDS = ("preview", PIXELS)
 DECISIONS = (
@@ -93,7 +93,7 @@ def adjudicate(request: HttpRequest, item_id: UUID) -> HttpResponse:
                 actor=request.user,
                 said=_decision(request, item),
                 reason=request.POST.get("reason", ""),
-                after=key_of(request.POST.get("after", "")),
+                after=uuid_or_none(request.POST.get("after", "")),
             )
         except CodedError as error:
             if error.status != HTTPStatus.BAD_REQUEST:
@@ -170,7 +170,7 @@ def _json_object(request: HttpRequest) -> dict:
 def _uuid(value: object) -> UUID | None:
     if value in (None, ""):
         return None
-    key = key_of(str(value))
+    key = uuid_or_none(str(value))
     if key is None:
         raise CodedError("invalid")
     return key

@@ -21,9 +21,9 @@ from webapp.labels.models import Assessment, Label, LabelQueue, QueueItem, Queue
 from webapp.labels.queue_order import offered_orders
 from webapp.labels.queue_progress import agreement_of, readers_of
 from webapp.labels.queues import MAX_FINDINGS, remaining_for
-from webapp.pages.display import SLOTS, name_of_finding, person_in_words
-from webapp.pages.scan.evidence import evidence_of
-from webapp.pages.scan.outcome import of_analysis
+from webapp.pages.display import SLOTS, name_of_finding, name_of_user
+from webapp.pages.scan.evidence import evidence_context
+from webapp.pages.scan.state_display import analysis_display
 from webapp.registry.selectors import active_models
 
 STATEMENTS = {
@@ -71,7 +71,7 @@ def queue_context(request: HttpRequest, queue: LabelQueue) -> dict[str, Any]:
                 "finding": one.finding,
                 "overall": kappa_cells(one.overall),
                 "pairs": [
-                    (person_in_words(first), person_in_words(other), kappa_cells(kappa))
+                    (name_of_user(first), name_of_user(other), kappa_cells(kappa))
                     for first, other, kappa in one.pairs
                 ],
             }
@@ -140,10 +140,10 @@ def case_context(request: HttpRequest, item: QueueItem) -> dict[str, Any]:
 def model_result(own: Label) -> dict[str, Any]:
     """What is revealed once the reader has submitted `own`: the model's result."""
     analysis = finished_analysis(own.scan)
-    evidence = evidence_of([analysis]) if analysis else {}
+    evidence = evidence_context([analysis]) if analysis else {}
     return {
         "own": own,
-        "outcome": of_analysis(analysis) if analysis else None,
+        "outcome": analysis_display(analysis) if analysis else None,
         "bars": evidence.get("bars", []),
         "calibrated": evidence.get("calibrated"),
         "version": analysis.model_version if analysis else None,

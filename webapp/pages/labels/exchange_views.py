@@ -27,7 +27,7 @@ from webapp.labels.manifests import (
 from webapp.labels.models import LineStatus, Manifest
 from webapp.pages.access import active_site, at_active_site, demand
 from webapp.pages.display import name_of_finding
-from webapp.pages.upload.views import body, declared_size, said_of_it
+from webapp.pages.request_data import body_chunks, declared_size, upload_header
 
 MAX_MANIFESTS = 20
 MAX_PROBLEMS = 100
@@ -121,7 +121,7 @@ def manifest_file(request: HttpRequest, manifest_id: UUID) -> JsonResponse:
     """Upload the image of a line as the raw body; `line` and `filename` are in the X-Hilum-Upload header."""
     manifest = _manifest_or_404(request, manifest_id)
     demand(request, "scan.upload", manifest.site)
-    size, stated = declared_size(request), said_of_it(request)
+    size, stated = declared_size(request), upload_header(request)
     number = stated.get("line")
     line = manifest.lines.filter(number=number).first() if isinstance(number, int) else None
     if line is None:
@@ -129,7 +129,7 @@ def manifest_file(request: HttpRequest, manifest_id: UUID) -> JsonResponse:
     upload = line_upload(
         line=line,
         actor=request.user,
-        chunks=body(request, size),
+        chunks=body_chunks(request, size),
         declared=size,
         filename=str(stated.get("filename") or "")[:255],
     )

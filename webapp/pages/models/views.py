@@ -22,7 +22,7 @@ from webapp.pages.display import SLOTS, name_of_slot
 from webapp.pages.feedback import show_error
 from webapp.pages.models.card import sections
 from webapp.pages.models.comparison_tables import changed_scans, tables_of
-from webapp.pages.upload.views import body, declared_size
+from webapp.pages.request_data import body_chunks, declared_size
 from webapp.registry.comparisons import comparison_request
 from webapp.registry.models import Comparison, ModelStatus, ModelVersion, Promotion
 from webapp.registry.selectors import GateStatus, active_models, gate_status, model_or_404, models_visible
@@ -181,7 +181,7 @@ def card_json(request: HttpRequest, model_id: UUID) -> HttpResponse:
 def import_model(request: HttpRequest) -> JsonResponse:
     """Register a model file (the raw body) as a candidate of the site."""
     size = declared_size(request)
-    received = receive(body(request, size), max_bytes=MAX_ARTIFACT_BYTES)
+    received = receive(body_chunks(request, size), max_bytes=MAX_ARTIFACT_BYTES)
     try:
         version = model_import(path=received.path, site=active_site(request), by=request.user)
     finally:

@@ -1,4 +1,4 @@
-"""How patients are called, and what is known of them, in a line."""
+"""Labels of patients, and their demographics in one line."""
 
 from __future__ import annotations
 
@@ -16,38 +16,61 @@ from webapp.scans.models import Patient, Study
 from webapp.scans.patients.identity import patients_meant
 from webapp.scans.patients.pseudonymity import known_as
 
-SEXES = {"M": gettext_lazy("male"), "F": gettext_lazy("female"), "O": gettext_lazy("other sex")}
+SEXES = {"M": gettext_lazy("male"), "F": gettext_lazy("female"), "O": gettext_lazy("other")}
 
 
 def label_of(patient: Patient) -> str:
-    """The name, else the identifier; a provisional patient, whom nobody named, is new."""
+    """The name, else the identifier; "New patient" for a provisional one, created without either."""
     if patient.provisional:
         return _("New patient")
     return name_of_person(patient.name) or patient.patient_id
 
 
-def sex_in_words(sex: str) -> str:
-    """PatientSex (0010,0040) in the reader's language; another value as it stands."""
+def sex_text(sex: str) -> str:
+    """PatientSex (0010,0040) in the reader's language; other values unchanged."""
     return str(SEXES.get(sex.upper(), sex))
 
 
-def facts_of(patient: Patient, *, on: date | None = None) -> str:
-    """Identifier, sex, birth date and, on the given day, the age in years."""
+def birth_text(born: date, on: date | None) -> str:
+    """The birth date with, where a day is given, the age on it."""
+    if on is None:
+        return f"{born:%Y-%m-%d}"
+    age = on.year - born.year - ((on.month, on.day) < (born.month, born.day))
+    return f"{born:%Y-%m-%d}, " + ngettext("%(age)s year", "%(age)s years", age) % {"age": age}
+
+
+def issuer_of(patient: Patient) -> str:
+    return _("issued by %(issuer)s") % {"issuer": patient.issuer} if patient.issuer else ""
+
+
+def facts_of(patient: Patient, *, on: date | None = None, issuer: bool = False) -> str:
+    """Identifier, sex, birth date and, where a day is given, the age on it, in one line."""
     parts = [] if patient.provisional else [patient.patient_id]
     if patient.sex:
-        parts.append(sex_in_words(patient.sex))
+        other = patient.sex.upper() == "O"
+        parts.append(_("Sex: other") if other else sex_text(patient.sex))
     if patient.birth_date:
-        parts.append(_("born %(date)s") % {"date": f"{patient.birth_date:%Y-%m-%d}"})
-        if on:
-            age = age_on(patient.birth_date, on)
-            parts.append(ngettext("%(age)s year", "%(age)s years", age) % {"age": age})
+        parts.append(_("born %(date)s") % {"date": birth_text(patient.birth_date, on)})
+    if issuer and patient.issuer:
+        parts.append(issuer_of(patient))
     return " · ".join(parts)
 
 
-def whom_they_name(identifiers: Iterable[str], *, site: Site) -> dict[str, dict[str, Any]]:
-    """Whom each identifier is at the site: {"label", "facts", "studies"}; a new patient's is left out.
+def full_label(patient: Patient) -> str:
+    """The identifier with its issuer, and the name where there is one."""
+    label = label_of(patient)
+    if patient.provisional:
+        return label
+    identifier = patient.patient_id
+    if patient.issuer:
+        identifier = _("%(id)s of %(issuer)s") % {"id": identifier, "issuer": patient.issuer}
+    return identifier + (f" ({label})" if label != patient.patient_id else "")
 
-    A patient who was merged stands as who they are now.
+
+def known_patients(identifiers: Iterable[str], *, site: Site) -> dict[str, dict[str, Any]]:
+    """The site's patients by identifier: {"label", "facts", "studies"}; unknown identifiers are left out.
+
+    A merged patient is shown as the one it was merged into.
     """
     names = {key: known_as(site, key) for key in identifiers}
     meant = patients_meant(site=site, identifiers=names.values())
@@ -58,7 +81,3 @@ def whom_they_name(identifiers: Iterable[str], *, site: Site) -> dict[str, dict[
         for key, name in names.items()
         if (patient := meant.get(name))
     }
-
-
-def age_on(born: date, day: date) -> int:
-    return day.year - born.year - ((day.month, day.day) < (born.month, born.day))

@@ -1,4 +1,4 @@
-"""Merging two patients, after a look at both, and parting them again."""
+"""Merging two patients after comparing both records, and undoing a merge."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_http_methods, require_POST
 
 from webapp.core.errors import CodedError
 from webapp.pages.access import demand
-from webapp.pages.display import moment, name_of_person
-from webapp.pages.patients.display import facts_of, label_of, sex_in_words
-from webapp.pages.patients.records import candidates_of, issuer_of, named
+from webapp.pages.display import name_of_person, study_time
+from webapp.pages.patients.display import facts_of, full_label, label_of, sex_text
+from webapp.pages.patients.records import patient_row, possible_duplicates
 from webapp.scans.models import Patient
 from webapp.scans.patients.corrections import patient_merge, patient_unmerge
 from webapp.scans.patients.identity import comparable, end_of
@@ -28,25 +29,25 @@ PERMISSION = "patient.merge"
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def choose(request: HttpRequest, patient_id: UUID) -> HttpResponse:
-    """Look for the other patient: POST `q`, an identifier or a name, which hence stands in no address."""
+    """Search for the other patient: POST `q`, an identifier or a name, which then is in no address."""
     patient = _patient(request, patient_id)
-    words = request.POST.get("q", "").strip()[:64]
-    found = patients_found(patient.site, words, without=patient)
+    query = request.POST.get("q", "").strip()[:64]
+    found = patients_found(patient.site, query, without=patient)
     context = {
         "patient": patient,
         "label": label_of(patient),
         "facts": facts_of(patient),
-        "q": words,
+        "q": query,
         "searched": request.method == "POST",
-        "found": [_line(other) for other in found],
-        "candidates": candidates_of(patient),
+        "found": [patient_row(other) for other in found],
+        "candidates": possible_duplicates(patient),
     }
     return render(request, "patients/merge.html", context)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def confirm(request: HttpRequest, patient_id: UUID, other_id: UUID) -> HttpResponse:
-    """Both side by side; POST `keep` (the id of the one whose name and identifier stay) and `reason`."""
+    """Both records side by side; POST `keep` (the id of the patient to keep) and `reason`."""
     one, other = _patient(request, patient_id), _patient(request, other_id)
     if one.pk == other.pk or one.site_id != other.site_id:
         raise CodedError("not_found")
@@ -75,7 +76,7 @@ def confirm(request: HttpRequest, patient_id: UUID, other_id: UUID) -> HttpRespo
 
 
 @require_POST
-def part(request: HttpRequest, merge_id: UUID) -> HttpResponse:
+def unmerge(request: HttpRequest, merge_id: UUID) -> HttpResponse:
     """Undo a merge: POST `reason`."""
     merge = merge_or_404(request.user, merge_id)
     demand(request, PERMISSION, merge.source.site)
@@ -94,23 +95,18 @@ def _patient(request: HttpRequest, patient_id: UUID) -> Patient:
     return patient
 
 
-def _line(patient: Patient) -> dict[str, Any]:
-    facts = " · ".join(filter(None, (facts_of(patient), issuer_of(patient))))
-    return {"pk": patient.pk, "label": label_of(patient), "facts": facts}
-
-
 def _both(one: Patient, other: Patient) -> dict[str, Any]:
-    """Columns of the two and rows to compare: {"label", "values": [two], "differs"}."""
+    """The two patients, and rows to compare: {"label", "values": [two], "differs"}."""
     facts = [_facts(one), _facts(other)]
     rows = [
-        {"label": label, "values": values, "differs": _differ(*values) and label in COMPARED}
-        for label in facts[0]
-        if (values := [side[label] for side in facts])
+        {"label": LABELS[key], "values": values, "differs": key in COMPARED and _differ(*values)}
+        for key in LABELS
+        if (values := [side[key] for side in facts])
     ]
     people = [
         {
             "pk": str(patient.pk),
-            "label": named(patient),
+            "label": full_label(patient),
             "href": reverse("pages:patient", args=[patient.pk]),
             "can_stay": not patient.provisional,
         }
@@ -119,19 +115,29 @@ def _both(one: Patient, other: Patient) -> dict[str, Any]:
     return {"people": people, "rows": rows, "differ": any(row["differs"] for row in rows)}
 
 
-COMPARED = {"Name", "Sex", "Birth date"}
+LABELS = {
+    "name": gettext_lazy("Name"),
+    "identifier": gettext_lazy("Patient ID"),
+    "issuer": gettext_lazy("Issuer of ID"),
+    "sex": gettext_lazy("Sex"),
+    "birth_date": gettext_lazy("Birth date"),
+    "images": gettext_lazy("Images"),
+    "dates": gettext_lazy("Study dates"),
+}
+COMPARED = {"name", "sex", "birth_date"}
 
 
 def _facts(patient: Patient) -> dict[str, str]:
     extent = extent_of(patient)
     return {
-        "Name": name_of_person(patient.name),
-        "Identifier": "" if patient.provisional else patient.patient_id,
-        "Issuer": patient.issuer,
-        "Sex": sex_in_words(patient.sex),
-        "Birth date": f"{patient.birth_date:%Y-%m-%d}" if patient.birth_date else "",
-        "Images": f"{extent.scans} in {extent.studies} stud{'y' if extent.studies == 1 else 'ies'}",
-        "Study dates": " to ".join(dict.fromkeys(moment(day) for day in (extent.first, extent.last))),
+        "name": name_of_person(patient.name),
+        "identifier": "" if patient.provisional else patient.patient_id,
+        "issuer": patient.issuer,
+        "sex": sex_text(patient.sex),
+        "birth_date": f"{patient.birth_date:%Y-%m-%d}" if patient.birth_date else "",
+        "images": ngettext("%(scans)s in %(number)s study", "%(scans)s in %(number)s studies", extent.studies)
+        % {"scans": extent.scans, "number": extent.studies},
+        "dates": " – ".join(dict.fromkeys(study_time(day) for day in (extent.first, extent.last))),
     }
 
 

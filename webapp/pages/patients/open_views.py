@@ -1,4 +1,4 @@
-"""Opening a study from elsewhere: by its identifiers, which are posted, or by our own random id."""
+"""Opening a study from other systems: by its identifiers, which are posted, or by our own id."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from webapp.scans.patients.records import studies_named, study_or_404
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def page(request: HttpRequest) -> HttpResponse:
-    """Find a study by POST `study_instance_uid` or `accession_number`; a GET asks for one of them."""
+    """Find a study by POST `study_instance_uid` or `accession_number`; a GET shows the form."""
     if request.method != "POST":
         return render(request, "patients/open.html")
     asked = {

@@ -1,4 +1,4 @@
-"""What a patient's page says of the record itself: what disagrees, who may be the same, who filed it anew."""
+"""The record of a patient on its page: conflicting values, possible duplicates, merges and moves."""
 
 from __future__ import annotations
 
@@ -9,25 +9,28 @@ from typing import Any
 from uuid import UUID
 
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_lazy, ngettext
 
 from webapp.accounts.models import User
 from webapp.analysis.selectors import HistoryEntry
-from webapp.pages.display import moment, name_of_person
-from webapp.pages.patients.display import facts_of, label_of, sex_in_words
+from webapp.pages.display import name_of_person, name_of_user, study_time
+from webapp.pages.patients.display import facts_of, full_label, label_of, sex_text
 from webapp.scans.models import Patient, PatientMerge, ScanMove
 from webapp.scans.patients.records import AT_MOST, Said, disagreements, may_be_same, moves_of
 
-FIELDS = {"name": "names", "sex": "sexes", "birth_date": "birth dates"}
-NUMBERS = {2: "Two", 3: "Three", 4: "Four", 5: "Five"}
+CONFLICTS = {
+    "name": gettext_lazy("%(number)s different names"),
+    "sex": gettext_lazy("%(number)s different values for sex"),
+    "birth_date": gettext_lazy("%(number)s different birth dates"),
+}
 LINKS = 5
 
 
 @dataclass(frozen=True)
 class Value:
-    """One of several values; `links` are (id, date) of the first scans that say it, `more` are the rest."""
+    """One of several values; `links` are (id, date) of the first scans with it, `more` counts the rest."""
 
-    words: str
+    text: str
     records: Sequence[str]
     scans: int
     links: Sequence[tuple[UUID, str]]
@@ -44,16 +47,8 @@ class Conflict:
 
 
 @dataclass(frozen=True)
-class Candidate:
-    patient: Patient
-    label: str
-    facts: str
-    why: str
-
-
-@dataclass(frozen=True)
 class Event:
-    """A merge, a parting or a move as the page tells it; `merge` where it can be undone."""
+    """A merge, an undone merge or a move; `merge` where it can be undone."""
 
     at: datetime
     what: str
@@ -65,97 +60,88 @@ class Event:
 def conflicts_in(
     patient: Patient, entries: Sequence[HistoryEntry], merges: Sequence[PatientMerge] = ()
 ) -> list[Conflict]:
-    """Each demographic field of which the patient's records and files show more than one value."""
+    """Each demographic field with more than one value in the patient's records and files."""
     merged = [merge.source for merge in merges if not merge.unmerged_at]
-    days = {entry.scan.pk: moment(entry.study.study_date) for entry in entries}
+    days = {entry.scan.pk: study_time(entry.study.study_date) for entry in entries}
     found = disagreements(patient, [entry.scan for entry in entries], merged)
     return [
         Conflict(
-            f"{NUMBERS.get(len(values), len(values))} different {FIELDS[field]}",
-            [_value(field, said, days, patient) for said in values],
+            CONFLICTS[field] % {"number": len(values)},
+            [_value(field, stated, days, patient) for stated in values],
         )
         for field, values in found.items()
     ]
 
 
-def candidates_of(patient: Patient) -> list[Candidate]:
-    """Who may be the same person, and why one may think so."""
+def possible_duplicates(patient: Patient) -> list[dict[str, Any]]:
+    """Patients who may be the same person: {"pk", "label", "facts", "why"}."""
     return [
-        Candidate(
-            other,
-            label_of(other),
-            " · ".join(filter(None, (facts_of(other), issuer_of(other)))),
-            _("same ID")
+        patient_row(other)
+        | {
+            "why": _("same ID")
             if other.patient_id.casefold() == patient.patient_id.casefold()
-            else _("same name and birth date"),
-        )
+            else _("same name and birth date")
+        }
         for other in may_be_same(patient)
     ]
 
 
-def trace_of(patient: Patient, merges: Sequence[PatientMerge]) -> list[Event]:
-    """Who merged, parted and moved what, the latest first."""
+def patient_row(patient: Patient) -> dict[str, Any]:
+    return {"pk": patient.pk, "label": label_of(patient), "facts": facts_of(patient, issuer=True)}
+
+
+def record_history(patient: Patient, merges: Sequence[PatientMerge]) -> list[Event]:
+    """Merges, undone merges and moves, the latest first."""
     events = [event for merge in merges for event in _events_of_merge(merge)]
     events += [_event_of_move(move, patient) for move in moves_of(patient)]
     return sorted(events, key=lambda event: event.at, reverse=True)[:AT_MOST]
 
 
-def issuer_of(patient: Patient) -> str:
-    return _("issued by %(issuer)s") % {"issuer": patient.issuer} if patient.issuer else ""
-
-
-def named(patient: Patient) -> str:
-    """The identifier with its issuer, and the name where there is one."""
-    label = label_of(patient)
-    if patient.provisional:
-        return label
-    called = patient.patient_id
-    if patient.issuer:
-        called = _("%(id)s of %(issuer)s") % {"id": called, "issuer": patient.issuer}
-    return called + (f" ({label})" if label != patient.patient_id else "")
-
-
-def _value(field: str, said: Said, days: dict[UUID, str], patient: Patient) -> Value:
-    links = [(scan.pk, days[scan.pk]) for scan in said.scans[:LINKS]]
+def _value(field: str, stated: Said, days: dict[UUID, str], patient: Patient) -> Value:
+    links = [(scan.pk, days[scan.pk]) for scan in stated.scans[:LINKS]]
     records = [
-        _("on record") if one == patient else _("in the record of %(patient)s") % {"patient": named(one)}
-        for one in said.records
+        _("on record") if one == patient else _("in the record of %(patient)s") % {"patient": full_label(one)}
+        for one in stated.records
     ]
-    return Value(_in_words(field, said.value), records, len(said.scans), links)
+    return Value(_text(field, stated.value), records, len(stated.scans), links)
 
 
-def _in_words(field: str, value: Any) -> str:
+def _text(field: str, value: Any) -> str:
     if field == "name":
         return name_of_person(value) or value
     if isinstance(value, date):
         return f"{value:%Y-%m-%d}"
-    return sex_in_words(value)
+    return sex_text(value)
 
 
 def _events_of_merge(merge: PatientMerge) -> list[Event]:
-    said = {"source": named(merge.source), "target": named(merge.target), "number": merge.brought}
+    names = {
+        "source": full_label(merge.source),
+        "target": full_label(merge.target),
+        "number": merge.brought,
+    }
     what = ngettext(
         "%(source)s was merged into %(target)s, with %(number)s image",
         "%(source)s was merged into %(target)s, with %(number)s images",
         merge.brought,
     )
-    what %= said
+    what %= names
     if not merge.unmerged_at:
         return [Event(merge.created_at, what, _name(merge.actor), merge.reason, merge)]
-    parted = _("The merge of %(source)s into %(target)s was undone") % said
+    undone = _("The merge of %(source)s into %(target)s was undone") % names
     return [
-        Event(merge.unmerged_at, parted, _name(merge.unmerged_by), merge.unmerged_reason),
+        Event(merge.unmerged_at, undone, _name(merge.unmerged_by), merge.unmerged_reason),
         Event(merge.created_at, what, _name(merge.actor), merge.reason),
     ]
 
 
 def _event_of_move(move: ScanMove, patient: Patient) -> Event:
     here = move.target_id == patient.pk
-    what = _("An image was moved here from %(patient)s") % {"patient": named(move.source)}
+    what = _("An image was moved here from %(patient)s") % {"patient": full_label(move.source)}
     if not here:
-        what = _("An image was moved away to %(patient)s") % {"patient": named(move.target)}
+        what = _("An image was moved away to %(patient)s") % {"patient": full_label(move.target)}
     return Event(move.created_at, what, _name(move.actor), move.reason)
 
 
 def _name(user: User | None) -> str:
-    return (user.get_full_name() or user.get_username()) if user else ""
+    return name_of_user(user) if user else ""

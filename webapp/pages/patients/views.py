@@ -1,4 +1,4 @@
-"""A patient's images in order of time, what does not fit together in them, and who filed them anew."""
+"""A patient's images over time, conflicting values, possible duplicates, merges and moves."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from webapp.analysis.selectors import history
 from webapp.analysis.services import patient_rescore
 from webapp.pages.access import demand
 from webapp.pages.patients.display import facts_of, label_of
-from webapp.pages.patients.records import candidates_of, conflicts_in, issuer_of, trace_of
-from webapp.pages.scan.comparison import course_of
-from webapp.pages.scan.timeline import entry_of
+from webapp.pages.patients.records import conflicts_in, possible_duplicates, record_history
+from webapp.pages.scan.history import scan_entry
+from webapp.pages.scan.trend import trend_of
 from webapp.scans.models import Patient
 from webapp.scans.patients.identity import end_of
 from webapp.scans.patients.records import merges_of
@@ -34,22 +34,22 @@ def page(request: HttpRequest, patient_id: UUID) -> HttpResponse:
         )
         return redirect("pages:patient", end.pk)
     found = history(patient)
-    entries = [entry_of(entry) for entry in found]
+    entries = [scan_entry(entry) for entry in found]
     merges = merges_of(patient)
     may_merge = can(request.user, "patient.merge", patient.site)
     context = {
         "patient": patient,
         "label": label_of(patient),
-        "facts": " · ".join(filter(None, (facts_of(patient), issuer_of(patient)))),
+        "facts": facts_of(patient, issuer=True),
         "entries": entries,
         "findings": list(dict.fromkeys(f for entry in entries for f in entry.probabilities)),
-        "course": course_of(found, None),
+        "trend": trend_of(found, None),
         "may_rescore": can(request.user, "scan.upload", patient.site),
         "conflicts": conflicts_in(patient, found, merges),
         "synthetic": any(entry.scan.synthetic for entry in found),
         "may_merge": may_merge,
-        "candidates": candidates_of(patient) if may_merge else [],
-        "trace": trace_of(patient, merges),
+        "candidates": possible_duplicates(patient) if may_merge else [],
+        "record_history": record_history(patient, merges),
     }
     return render(request, "patients/patient.html", context)
 
@@ -58,17 +58,17 @@ def page(request: HttpRequest, patient_id: UUID) -> HttpResponse:
 def rescore(request: HttpRequest, patient_id: UUID) -> HttpResponse:
     """Have the active models score all of the patient's scans."""
     patient = patient_or_404(request.user, patient_id)
-    score_anew(request, patient)
+    rescore_patient(request, patient)
     return redirect("pages:patient", patient.pk)
 
 
-def score_anew(request: HttpRequest, patient: Patient) -> None:
-    """Queue the patient's scans for the active models and say so; raises CodedError `forbidden`."""
+def rescore_patient(request: HttpRequest, patient: Patient) -> None:
+    """Queue the patient's scans for the active models; raises CodedError `forbidden`."""
     demand(request, "scan.upload", patient.site)
-    waiting = patient_rescore(patient=patient, actor=request.user)
-    words = ngettext(
+    queued = patient_rescore(patient=patient, actor=request.user)
+    text = ngettext(
         "%(number)d scan queued for the active model.",
         "%(number)d scans queued for the active model.",
-        waiting,
+        queued,
     )
-    messages.info(request, words % {"number": waiting})
+    messages.info(request, text % {"number": queued})

@@ -1,4 +1,4 @@
-"""What a report of a scan says: one gathering of it for the page to print and for the PDF."""
+"""The contents of a scan's report, for the print view and the PDF."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from webapp.analysis.models import Analysis
 from webapp.analysis.selectors import scan_analyses
 from webapp.analysis.state import state_of
 from webapp.labels.selectors import readings_of
-from webapp.pages.display import moment, name_of_finding, person_in_words, uncertainty_word
-from webapp.pages.patients.display import age_on, label_of, sex_in_words
-from webapp.pages.scan.evidence import Bar, evidence_of, notes_of
-from webapp.pages.scan.outcome import Outcome, outcome_of
-from webapp.pages.scan.readings import Shown, shown
+from webapp.pages.display import name_of_finding, name_of_user, study_time, uncertainty_level
+from webapp.pages.patients.display import birth_text, label_of, sex_text
+from webapp.pages.scan.evidence import Bar, evidence_context, notes_of
+from webapp.pages.scan.readings import ReadingDisplay, reading_display
+from webapp.pages.scan.state_display import StateDisplay, state_display
 from webapp.scans.models import Scan
 
 Facts = list[tuple[str, str]]
@@ -32,14 +32,14 @@ class Report:
     scan: Scan
     patient: Facts
     study: Facts
-    outcome: Outcome
+    state: StateDisplay
     bars: list[Bar]
     calibrated: bool
     uncertainty: str
     legend: str
     model: Facts
     notes: list[str]
-    readings: list[Shown]
+    readings: list[ReadingDisplay]
     others: str
     made_at: datetime
     created_by: str
@@ -55,34 +55,30 @@ class Report:
 def report_of(request: HttpRequest, scan: Scan) -> Report:
     analyses = scan_analyses(scan)
     state = state_of(scan, analyses)
-    analysis, outcome = state.analysis, outcome_of(state)
-    evidence = evidence_of(analyses)
+    analysis, display = state.analysis, state_display(state)
+    evidence = evidence_context(analyses)
     cam = evidence.get("cam")
     finding = evidence.get("cam_finding") or ""
-    said = outcome.kind == "answered"
+    readings = [reading_display(reading, scan.study) for reading in readings_of(scan.study)]
     return Report(
         scan=scan,
         patient=_patient(scan),
         study=_study(scan),
-        outcome=outcome,
-        bars=evidence.get("bars", []) if said else [],
+        state=display,
+        bars=evidence.get("bars", []) if display.has_result else [],
         calibrated=evidence.get("calibrated", False),
-        uncertainty=_uncertainty(analysis) if said and analysis else "",
+        uncertainty=_uncertainty(analysis) if display.has_result and analysis else "",
         legend=_legend(scan, cam, finding) if cam else "",
         model=_model(analysis) if analysis else [],
         notes=notes_of(scan),
-        readings=[r for r in _readings(scan) if not r.superseded],
+        readings=[r for r in readings if not r.superseded],
         others=_others(scan),
         made_at=timezone.localtime(),
-        created_by=person_in_words(request.user),
+        created_by=name_of_user(request.user),
         synthetic=scan.synthetic,
         cam=cam,
         cam_finding=finding,
     )
-
-
-def _readings(scan: Scan) -> list[Shown]:
-    return [shown(reading, scan.study) for reading in readings_of(scan.study)]
 
 
 def _patient(scan: Scan) -> Facts:
@@ -93,16 +89,15 @@ def _patient(scan: Scan) -> Facts:
     if patient.issuer:
         facts.append((_("Issuer of ID"), patient.issuer))
     if patient.birth_date:
-        age = f", {age_on(patient.birth_date, study.study_date)} years" if study.study_date else ""
-        facts.append((_("Born"), f"{patient.birth_date:%Y-%m-%d}{age}"))
+        facts.append((_("Birth date"), birth_text(patient.birth_date, study.study_date)))
     if patient.sex:
-        facts.append((_("Sex"), sex_in_words(patient.sex)))
+        facts.append((_("Sex"), sex_text(patient.sex)))
     return facts
 
 
 def _study(scan: Scan) -> Facts:
     study = scan.study
-    facts = [(_("Study"), moment(study.study_date, study.study_time))]
+    facts = [(_("Study"), study_time(study.study_date, study.study_time))]
     if study.accession_number:
         facts.append((_("Accession number"), study.accession_number))
     facts.append((_("Image"), " ".join(filter(None, (scan.series.modality, scan.view_position))) or "–"))
@@ -126,17 +121,17 @@ def _model(analysis: Analysis) -> Facts:
 def _uncertainty(analysis: Analysis) -> str:
     if analysis.uncertainty is None:
         return ""
-    return f"{uncertainty_word(analysis.uncertainty)} ({analysis.uncertainty:.2f})"
+    return f"{uncertainty_level(analysis.uncertainty)} ({analysis.uncertainty:.2f})"
 
 
 def _legend(scan: Scan, cam: dict[str, Any], finding: str) -> str:
-    said = _("Heatmap: %(finding)s. Full intensity at %(scale).2f logits. Not a lesion outline.")
+    text = _("Heatmap: %(finding)s. Full intensity at %(scale).2f logits. Not a lesion outline.")
     inside = cam.get("inside_lungs")
     lungs = _(" %d %% of it lies inside the lungs.") % round(100 * inside) if inside is not None else ""
     grid = next(iter(cam["grids"].values()))
     part = analysed_area((len(grid), len(grid[0])), cam["affine"], (scan.rows, scan.columns))
     frame = "" if part is None else _(" The frame marks the area the model analysed.")
-    return said % {"finding": name_of_finding(finding), "scale": cam["scale"]} + lungs + frame
+    return text % {"finding": name_of_finding(finding), "scale": cam["scale"]} + lungs + frame
 
 
 def _others(scan: Scan) -> str:

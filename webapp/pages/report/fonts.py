@@ -1,6 +1,6 @@
-"""Letters of a PDF: paragraphs whose Chinese, Japanese and Korean parts are set in fonts that have them.
+"""PDF paragraphs with Chinese, Japanese and Korean parts in CID fonts.
 
-Those fonts are named in the PDF, not put into it: every reader of PDFs has one of its own for each script.
+These fonts are referenced, not embedded: PDF viewers supply one for each script.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from reportlab.platypus import Flowable, Image, KeepTogether, SimpleDocTemplate,
 from webapp.pages.display import name_of_finding
 from webapp.pages.report.content import Facts, Report
 from webapp.pages.report.fonts import paragraph
-from webapp.pages.scan.readings import Shown
+from webapp.pages.scan.readings import ReadingDisplay
 
 INK, QUIET, LINE, GROUND = (HexColor(c) for c in ("#161c22", "#4d5b67", "#d5dce3", "#f1f4f7"))
 MARGIN = 16 * mm
@@ -60,9 +60,9 @@ def _story(report: Report, image: np.ndarray) -> Any:
     if report.legend:
         yield paragraph(report.legend, style["fine"])
     yield Spacer(1, 3 * mm)
-    yield paragraph(report.outcome.sentence, style["heading"])
-    if report.outcome.remedy:
-        yield paragraph(report.outcome.remedy, style["text"])
+    yield paragraph(report.state.sentence, style["heading"])
+    if report.state.remedy:
+        yield paragraph(report.state.remedy, style["text"])
     if report.bars:
         yield _findings(report, style)
     for note in [*report.notes, *filter(None, [report.others])]:
@@ -80,8 +80,8 @@ def _story(report: Report, image: np.ndarray) -> Any:
 
 
 def _notice(report: Report, style: dict[str, ParagraphStyle]) -> Flowable:
-    words = report.disclaimer + (" " + _("The image is simulated.") if report.synthetic else "")
-    table = Table([[paragraph(words, style["strong"])]], colWidths=[WIDTH])
+    text = report.disclaimer + (" " + _("The image is simulated.") if report.synthetic else "")
+    table = Table([[paragraph(text, style["strong"])]], colWidths=[WIDTH])
     table.setStyle([("BACKGROUND", (0, 0), (-1, -1), GROUND), ("LINEBEFORE", (0, 0), (0, -1), 2, INK)])
     return KeepTogether([Spacer(1, 2 * mm), table, Spacer(1, 3 * mm)])
 
@@ -120,11 +120,11 @@ def _findings(report: Report, style: dict[str, ParagraphStyle]) -> Flowable:
     table = _table(rows, [34 * mm, 34 * mm, 36 * mm, WIDTH - 124 * mm, 20 * mm])
     if not report.uncertainty:
         return table
-    said = paragraph(_("Uncertainty: %s") % report.uncertainty, style["fine"])
-    return KeepTogether([table, said])
+    uncertainty = paragraph(_("Uncertainty: %s") % report.uncertainty, style["fine"])
+    return KeepTogether([table, uncertainty])
 
 
-def _reading(reading: Shown, style: dict[str, ParagraphStyle]) -> Flowable:
+def _reading(reading: ReadingDisplay, style: dict[str, ParagraphStyle]) -> Flowable:
     signed = f"{reading.signed_as}, {timezone.localtime(reading.signed_at):%Y-%m-%d %H:%M %Z}"
     lines = [paragraph(reading.findings, style["strong"])]
     if reading.comment:
@@ -132,8 +132,8 @@ def _reading(reading: Shown, style: dict[str, ParagraphStyle]) -> Flowable:
     lines.append(paragraph(_("Signed: %s") % signed, style["text"]))
     lines.append(paragraph(_("SHA-256: %s") % reading.sha256, style["mono"]))
     if reading.elsewhere:
-        words = _("When this reading was signed, the images belonged to another study.")
-        lines.append(paragraph(words, style["fine"]))
+        text = _("When this reading was signed, the images belonged to another study.")
+        lines.append(paragraph(text, style["fine"]))
     return KeepTogether([*lines, Spacer(1, 2 * mm)])
 
 
@@ -168,8 +168,8 @@ def _foot_of(report: Report) -> Any:
 
     def foot(canvas: Any, document: Any) -> None:
         canvas.saveState()
-        for words, height in ((report.disclaimer, 9 * mm), (made, 5.5 * mm)):
-            line = paragraph(words, _styles()["fine"])
+        for text, height in ((report.disclaimer, 9 * mm), (made, 5.5 * mm)):
+            line = paragraph(text, _styles()["fine"])
             line.wrap(WIDTH - 20 * mm, 10 * mm)
             line.drawOn(canvas, MARGIN, height - 2.5)
         canvas.setFont("Hilum", 7.5)
@@ -182,7 +182,7 @@ def _foot_of(report: Report) -> Any:
 
 @cache
 def _styles() -> dict[str, ParagraphStyle]:
-    """Paragraph styles in DejaVu, which Matplotlib brings: PDF's own fonts know Western Europe only."""
+    """Paragraph styles in DejaVu, part of Matplotlib: the built-in fonts of PDF cover Western Europe only."""
     spec = importlib.util.find_spec("matplotlib")
     folder = Path(str(spec.submodule_search_locations[0])) / "mpl-data" / "fonts" / "ttf"
     for name, file in (

@@ -1,4 +1,4 @@
-"""A scan's report: a page to print, its image, and the PDF."""
+"""A scan's report: print view, image and PDF."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from webapp.scans.selectors import scan_or_404
 @require_safe
 def page(request: HttpRequest, scan_id: UUID) -> HttpResponse:
     scan = scan_or_404(request.user, scan_id)
-    _trace(request, scan, "page")
+    _record(request, scan, "page")
     return render(request, "report/report.html", {"report": report_of(request, scan)})
 
 
 @require_safe
 def image(request: HttpRequest, scan_id: UUID) -> HttpResponse:
-    """The image and the image under its heatmap, side by side."""
+    """The image without and with heatmap, side by side."""
     scan = scan_or_404(request.user, scan_id)
     report = report_of(request, scan)
     response = HttpResponse(
@@ -37,18 +37,18 @@ def image(request: HttpRequest, scan_id: UUID) -> HttpResponse:
 
 @require_safe
 def pdf(request: HttpRequest, scan_id: UUID) -> HttpResponse:
-    # reportlab takes a while to load, and few processes ever make a report.
+    # reportlab is slow to import and rarely needed.
     from webapp.pages.report.pdf import pdf_of
 
     scan = scan_or_404(request.user, scan_id)
     report = report_of(request, scan)
     made = pdf_of(report, side_by_side(scan, report.cam, report.cam_finding))
-    _trace(request, scan, "pdf")
+    _record(request, scan, "pdf")
     response = HttpResponse(made, content_type="application/pdf")
-    # A name of ours: the patient's would stay behind in the downloads of a shared machine.
+    # No patient name: the file may stay in the downloads of a shared computer.
     response["Content-Disposition"] = f'inline; filename="hilum-report-{str(scan.pk)[:8]}.pdf"'
     return response
 
 
-def _trace(request: HttpRequest, scan: Scan, kind: str) -> None:
+def _record(request: HttpRequest, scan: Scan, kind: str) -> None:
     record(actor=request.user, site=scan.site, action="report.made", subject=scan, detail={"as": kind})

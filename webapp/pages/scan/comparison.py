@@ -1,33 +1,22 @@
-"""A patient's findings over time, and two scans beside each other: always by one model version."""
+"""Two scans of a patient, compared by the probabilities of one model version."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from webapp.analysis.models import Analysis, AnalysisStatus
-from webapp.analysis.selectors import HistoryEntry
-from webapp.pages.scan.sparkline import Sparkline, sparklines
-from webapp.registry.models import ModelVersion
-
-
-@dataclass(frozen=True)
-class Course:
-    """Probabilities over time by one `version`, so that a change of model is not taken for one in the lungs.
-
-    `others` counts the scans that only other versions have answered: those that scoring anew would add.
-    """
-
-    version: ModelVersion | None
-    lines: Sequence[Sparkline]
-    others: int
+from webapp.analysis.selectors import scan_analyses
+from webapp.pages.display import study_time
+from webapp.pages.scan.evidence import cam_of, explanation_url
+from webapp.pages.scan.trend import result_by
+from webapp.scans.models import Scan
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A finding's probability here and in the scan beside it, and the version's threshold."""
+    """A finding's probability in this scan and in the other, and the version's threshold."""
 
     finding: str
     here: float
@@ -39,39 +28,26 @@ class Pair:
         return None if self.there is None else self.here - self.there
 
 
-def course_of(entries: Sequence[HistoryEntry], version: ModelVersion | None) -> Course:
-    """The course by `version`; by the version that answered the latest scan where None is given."""
-    answers = [list(_answers(entry)) for entry in entries]
-    if version is None:
-        version = next((found[0].model_version for found in reversed(answers) if found), None)
-    series: list[tuple[datetime, Mapping[str, float]]] = []
-    others = 0
-    for entry, found in zip(entries, answers, strict=True):
-        mine = next((a for a in found if version and a.model_version_id == version.pk), None)
-        if mine:
-            series.append((entry.study.study_at, mine.probabilities))
-        others += bool(found) and mine is None
-    return Course(version, sparklines(series), others)
-
-
-def answer_by(analyses: Sequence[Analysis], version: ModelVersion | None) -> Analysis | None:
-    """The scan's answer by the version, None where it has none or withheld it."""
-    return next((a for a in analyses if version and a.model_version_id == version.pk and _answered(a)), None)
+def comparison_context(scan: Scan, current: Analysis | None, other: Scan) -> dict[str, Any]:
+    """Template values: both scans by the version of this scan's result, and the other's heatmap by it."""
+    context = {
+        "other_date": study_time(other.study.study_date, other.study.study_time),
+        "other_is_later": other.study.study_at > scan.study.study_at,
+    }
+    if current is None or current.status != AnalysisStatus.DONE or current.withheld:
+        return context
+    there = result_by(scan_analyses(other), current.model_version)
+    return context | {
+        "pairs": pairs_of(current, there),
+        "other_has_result": there is not None,
+        "other_cam": cam_of(there) if there else None,
+        "explain_other": explanation_url(there) if there else "",
+    }
 
 
 def pairs_of(here: Analysis, there: Analysis | None) -> list[Pair]:
-    """Both scans' findings by one version, the likeliest here first."""
+    """The findings of both scans, the likeliest in this one first."""
     spec = here.model_version.model_spec
-    beside: Mapping[str, Any] = there.probabilities if there else {}
+    other: Mapping[str, Any] = there.probabilities if there else {}
     found = sorted(here.probabilities.items(), key=lambda item: -item[1])
-    return [Pair(finding, value, beside.get(finding), spec.threshold(finding)) for finding, value in found]
-
-
-def _answers(entry: HistoryEntry) -> list[Analysis]:
-    """The scan's answers, the newest first."""
-    answered = filter(_answered, entry.scan.analyses.all())
-    return sorted(answered, key=lambda analysis: analysis.created_at, reverse=True)
-
-
-def _answered(analysis: Analysis) -> bool:
-    return analysis.status == AnalysisStatus.DONE and not analysis.withheld
+    return [Pair(finding, value, other.get(finding), spec.threshold(finding)) for finding, value in found]

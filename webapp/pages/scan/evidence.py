@@ -1,4 +1,4 @@
-"""What the evidence panel of a scan shows: bars, heatmap, notes, other analyses."""
+"""The evidence panel of a scan: probabilities, heatmap, notes, other analyses."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from classifier.contract import leading_finding
 from webapp.analysis.models import Analysis, AnalysisStatus
 from webapp.analysis.state import current_analysis
 from webapp.pages.scan.explanations import NAMES
-from webapp.pages.scan.outcome import of_analysis
+from webapp.pages.scan.state_display import analysis_display
 from webapp.scans.models import Scan
 from webapp.scans.selectors import scan_notes
 
@@ -49,59 +49,42 @@ class Bar:
     working_point: str = ""
 
 
-@dataclass(frozen=True)
-class Other:
-    """An analysis of the same scan by another model version."""
-
-    analysis: Analysis
-
-    @property
-    def model_version(self) -> Any:
-        return self.analysis.model_version
-
-    @property
-    def words(self) -> str:
-        return of_analysis(self.analysis).sentence
-
-
-def evidence_of(analyses: Sequence[Analysis], *, revealed: Container[str] = ()) -> dict[str, Any]:
-    """Template values of a scan's analyses; empty ones where there is nothing to show yet.
-
-    What an abstention withholds is there only for the ids of analyses that the reader has `revealed`.
-    """
+def evidence_context(analyses: Sequence[Analysis], *, revealed: Container[str] = ()) -> dict[str, Any]:
+    """Template values of a scan's analyses; a withheld result only for analyses whose id is in `revealed`."""
     analysis = current_analysis(analyses)
-    others = _others(analyses, analysis)
+    others = [(other.model_version, analysis_display(other)) for other in analyses if other != analysis]
+    context = {"analysis": analysis, "others": others}
     if analysis is None or analysis.status != AnalysisStatus.DONE:
-        return {"analysis": analysis, "others": others}
+        return context
     shown = not analysis.withheld or str(analysis.pk) in revealed
-    return {"analysis": analysis, "others": others, "hidden": not shown} | (_told(analysis) if shown else {})
+    return context | {"hidden": not shown} | (_result(analysis) if shown else {})
 
 
-def _told(analysis: Analysis) -> dict[str, Any]:
+def _result(analysis: Analysis) -> dict[str, Any]:
     spec, cam = analysis.model_version.model_spec, cam_of(analysis)
     return {
         "bars": [
             Bar(
-                f,
-                p,
-                spec.threshold(f),
-                reported=f == analysis.finding and not analysis.withheld,
-                working_point=working_point(analysis.model_version.card, f),
+                finding,
+                probability,
+                spec.threshold(finding),
+                reported=finding == analysis.finding and not analysis.withheld,
+                working_point=working_point(analysis.model_version.card, finding),
             )
-            for f, p in sorted(analysis.probabilities.items(), key=lambda item: -item[1])
+            for finding, probability in sorted(analysis.probabilities.items(), key=lambda item: -item[1])
         ],
         "calibrated": spec.calibrated,
         "cam": cam,
         "cam_half": cam["scale"] / 2 if cam else None,
-        "explainers": NAMES.items(),
-        "explain": explaining(analysis),
+        "methods": NAMES.items(),
+        "explain": explanation_url(analysis),
         "cam_finding": leading_finding(analysis.finding, analysis.probabilities),
         "inside_lungs": round(100 * cam["inside_lungs"]) if cam and cam["inside_lungs"] is not None else None,
     }
 
 
-def explaining(analysis: Analysis) -> str:
-    """Where another explainer's maps of the analysis are asked for: the method's place is a `-`."""
+def explanation_url(analysis: Analysis) -> str:
+    """The address of the analysis' heatmaps by other methods, with `-` in place of the method."""
     return reverse("pages:explanation", args=[analysis.pk, "-"])
 
 
@@ -111,7 +94,7 @@ def cam_of(analysis: Analysis) -> dict[str, Any] | None:
 
 
 def working_point(card: dict[str, Any], finding: str) -> str:
-    """How the finding's threshold did on validation data, if the model's card says it."""
+    """Sensitivity and specificity at the finding's threshold, if the model card has them."""
     point: Any = card
     for key in ("calibration", "thresholds", finding):
         point = point.get(key) if isinstance(point, dict) else None
@@ -127,7 +110,7 @@ def working_point(card: dict[str, Any], finding: str) -> str:
 
 
 def notes_of(scan: Scan) -> list[str]:
-    """What a reader should know of how the image came here, as sentences."""
+    """Remarks on the image and its file, as sentences."""
     notes = []
     if scan.polarity_turned:
         notes.append(_("The image was stored as a negative; its polarity was corrected."))
@@ -143,7 +126,3 @@ def notes_of(scan: Scan) -> list[str]:
 
 def _differences(differences: dict[str, list[str]]) -> list[str]:
     return [f"{KEYWORDS.get(what, what)}: {one} / {other}." for what, (one, other) in differences.items()]
-
-
-def _others(analyses: Sequence[Analysis], current: Analysis | None) -> list[Other]:
-    return [Other(analysis) for analysis in analyses if analysis != current]

@@ -1,15 +1,22 @@
-"""What the page says of a heatmap by another explainer: what it shows, how it stands, what went wrong."""
+"""Heatmaps by other explanation methods, requested on the scan page and computed by the worker."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from uuid import UUID
 
+from django.http import HttpRequest, JsonResponse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_http_methods
 
 from classifier.contract import CLOSED_FORM
+from webapp.analysis.explanations import explanation_of, explanation_request
 from webapp.analysis.models import AnalysisStatus, Explanation
+from webapp.analysis.selectors import analysis_or_404
+from webapp.core.errors import CodedError
+from webapp.pages.scan.withheld import is_revealed
 
 NAMES: Mapping[str, str] = {
     CLOSED_FORM: "Grad-CAM",
@@ -19,14 +26,14 @@ NAMES: Mapping[str, str] = {
     "eigencam": "EigenCAM",
     "scorecam": "ScoreCAM",
 }
-# What each looks at, in a sentence for the reader.
-SHOWS = {
+DESCRIPTIONS = {
     "gradcam++": gettext_lazy("Regions that raise this finding; several regions are weighted evenly."),
     "hirescam": gettext_lazy("Contribution of each region to this finding."),
     "layercam": gettext_lazy("Regions where stronger features would raise this finding."),
     "eigencam": gettext_lazy("Regions with the strongest network features, independent of the finding."),
     "scorecam": gettext_lazy("Regions that raise this finding when the rest of the image is masked."),
 }
+# By error code: what went wrong, and what to do.
 FAILURES = {
     "explainer_too_slow": (
         gettext_lazy("computation took too long."),
@@ -49,24 +56,42 @@ FAILURES = {
         gettext_lazy("Try again when the system is less busy."),
     ),
 }
-ELSE = (
+UNEXPECTED = (
     gettext_lazy("unexpected error."),
     gettext_lazy("Try again. If it fails again, give this code to your administrator."),
 )
 
 
-def told(explanation: Explanation) -> dict[str, Any]:
+@require_http_methods(["GET", "HEAD", "POST"])
+def explanation(request: HttpRequest, analysis_id: UUID, method: str) -> JsonResponse:
+    """The state of the heatmap by a method, with the map when done; POST requests it, or another attempt.
+
+    Raises CodedError `conflict` for a withheld result that this reader has not revealed.
+    """
+    analysis = analysis_or_404(request.user, analysis_id)
+    if analysis.withheld and not is_revealed(request, analysis):
+        raise CodedError(
+            "conflict", _("The probabilities are withheld."), _("Show them on the scan page first.")
+        )
+    if request.method == "POST":
+        found = explanation_request(analysis=analysis, method=method, actor=request.user)
+    else:
+        found = explanation_of(analysis, method)
+    if found is None:
+        raise CodedError(
+            "not_found", _("This heatmap has not been requested."), _("Select the method on the scan page.")
+        )
+    return JsonResponse(explanation_values(found))
+
+
+def explanation_values(explanation: Explanation) -> dict[str, Any]:
     """An explanation as JSON values; `cam` once it is done."""
     name, code = NAMES[explanation.method], explanation.error_code
-    said = {"method": explanation.method, "name": name, "status": explanation.status, "code": code}
+    values = {"method": explanation.method, "name": name, "status": explanation.status, "code": code}
     if explanation.status == AnalysisStatus.DONE:
-        return said | {"words": str(SHOWS[explanation.method]), "cam": explanation.cam}
+        return values | {"text": str(DESCRIPTIONS[explanation.method]), "cam": explanation.cam}
     if explanation.status == AnalysisStatus.FAILED:
-        seen, remedy = FAILURES.get(code, ELSE)
-        return (
-            said
-            | {"words": _("No %(name)s heatmap: %(seen)s") % {"name": name, "seen": seen}}
-            | {"remedy": str(remedy)}
-        )
-    words = _("Computing %(name)s. This may take a minute.") % {"name": name}
-    return said | {"words": words}
+        reason, remedy = FAILURES.get(code, UNEXPECTED)
+        text = _("No %(name)s heatmap: %(reason)s") % {"name": name, "reason": reason}
+        return values | {"text": text, "remedy": str(remedy)}
+    return values | {"text": _("Computing %(name)s. This may take a minute.") % {"name": name}}

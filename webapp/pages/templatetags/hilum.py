@@ -15,7 +15,7 @@ from webapp.pages.display import (
     name_of_finding,
     name_of_person,
     name_of_slot,
-    uncertainty_word,
+    uncertainty_level,
 )
 
 register = template.Library()
@@ -23,7 +23,7 @@ register.filter("finding", name_of_finding)
 register.filter("person", name_of_person)
 register.filter("slot", name_of_slot)
 register.filter("hue", hue_of)
-register.filter("uncertainty", uncertainty_word)
+register.filter("uncertainty", uncertainty_level)
 register.filter("lower_first", lower_first)
 
 

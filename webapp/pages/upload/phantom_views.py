@@ -1,4 +1,4 @@
-"""Simulated patients for whoever has no X-ray at hand, and where real ones are to be had."""
+"""Simulated patients, and sources of real X-rays."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ def page(request: HttpRequest) -> HttpResponse:
 @at_active_site("scan.upload")
 def load(request: HttpRequest) -> HttpResponse:
     if not phantoms.images():
-        said = _("The simulated patients are still being rendered. Try again in a minute.")
-        messages.error(request, said)
+        text = _("The simulated patients are still being rendered. Try again in a minute.")
+        messages.error(request, text)
         return redirect("pages:phantoms")
     uploads = phantoms.load_into(site=active_site(request), user=request.user)
     number = len(uploads)
-    said = ngettext(
+    text = ngettext(
         "%(number)s simulated image uploaded.",
         "%(number)s simulated images uploaded.",
         number,
     )
-    messages.success(request, said % {"number": number})
+    messages.success(request, text % {"number": number})
     return redirect("pages:upload")
 
 
 @require_safe
 @at_active_site("scan.upload")
 def collection(request: HttpRequest) -> HttpResponse:
-    """The whole collection with its manifest, to be dropped on the upload page."""
+    """The whole collection with its manifest, for the upload page."""
     try:
         file = phantom_collection().open("rb")
     except FileNotFoundError as error:

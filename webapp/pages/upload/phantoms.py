@@ -1,7 +1,7 @@
-"""The collection of simulated patients that the worker renders once: to be loaded, or to be taken home.
+"""The collection of simulated patients, which the worker renders once: for loading and download.
 
 `HILUM_DATA/phantoms/collection.zip` holds images and `manifest.csv` (image, patient, study_date); it is
-there whole or not at all.
+either complete or absent.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Image:
 
 
 def images() -> list[Image]:
-    """What the collection holds, in the manifest's order; empty until it is rendered."""
+    """The images in the manifest's order; empty until they are rendered."""
     try:
         with ZipFile(phantom_collection()) as archive:
             return [
@@ -49,10 +49,10 @@ def read_image(name: str) -> bytes:
 
 
 def load_into(*, site: Site, user: User) -> list[Upload]:
-    """Hand the collection in at the site, like any files; those that are there already stay as they are."""
+    """Upload the collection to the site, like any files; images uploaded before stay as they are."""
     uploads = []
     for image in images():
-        # A DICOM file names its patient itself; claiming it as well does no harm.
+        # For DICOM files the header is used instead.
         claim = Claim.parse(patient_id=image.patient, date=image.date)
         name = Path(image.name).name
         try:
@@ -62,7 +62,7 @@ def load_into(*, site: Site, user: User) -> list[Upload]:
         except CodedError as error:
             if error.code != "patient_conflict":
                 raise
-            continue  # somebody has moved it to another patient: it stays there
+            continue  # it was moved to another patient: it stays there
         uploads.append(upload)
     return uploads
 

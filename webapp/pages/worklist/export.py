@@ -13,16 +13,22 @@ from classifier.contract import DISCLAIMER
 from webapp.analysis.models import StudySummary
 from webapp.analysis.worklist.query import whole
 from webapp.core.spreadsheets import MARK, line
-from webapp.pages.display import moment, name_of_person, person_in_words, uncertainty_word
+from webapp.pages.display import (
+    name_of_finding,
+    name_of_person,
+    name_of_user,
+    study_time,
+    uncertainty_level,
+)
 
 AT_MOST = 100_000
 COLUMNS = (
     "patient_id",
     "patient_name",
-    "study",
+    "study_date",
     "accession_number",
     "study_instance_uid",
-    "arrived",
+    "received_at",
     "images",
     "modality",
     "view",
@@ -31,16 +37,16 @@ COLUMNS = (
     "finding",
     "probability",
     "uncertainty",
-    "uncertainty_in_words",
+    "uncertainty_level",
     "reader",
-    "read",
+    "read_at",
     "site",
     "notice",
 )
 
 
-def lines(rows: QuerySet[StudySummary]) -> Iterator[str]:
-    """CSV lines, the heading first; times in the zone that is active now. Ends after `AT_MOST` studies."""
+def csv_lines(rows: QuerySet[StudySummary]) -> Iterator[str]:
+    """CSV lines with a header; times in the active zone; at most `AT_MOST` studies."""
     zone = timezone.get_current_timezone()
     yield MARK + line(COLUMNS)
     for number, summary in enumerate(whole(rows)[: AT_MOST + 1].iterator(chunk_size=2000)):
@@ -57,11 +63,11 @@ def lines(rows: QuerySet[StudySummary]) -> Iterator[str]:
 
 def _cells(summary: StudySummary, zone: ZoneInfo) -> Iterable[object]:
     study, patient = summary.study, summary.study.patient
-    answered = summary.status == StudySummary.Status.DONE
+    done = summary.status == StudySummary.Status.DONE
     return (
         "" if patient.provisional else patient.patient_id,
         name_of_person(patient.name),
-        moment(study.study_date, study.study_time),
+        study_time(study.study_date, study.study_time),
         study.accession_number,
         study.study_instance_uid,
         f"{summary.latest_at.astimezone(zone):%Y-%m-%d %H:%M}",
@@ -70,11 +76,11 @@ def _cells(summary: StudySummary, zone: ZoneInfo) -> Iterable[object]:
         summary.worst_scan.view_position if summary.worst_scan else "",
         summary.status,
         summary.reason,
-        summary.finding if answered else "",
-        round(summary.probability, 4) if answered and summary.probability is not None else "",
-        round(summary.uncertainty, 4) if answered and summary.uncertainty is not None else "",
-        uncertainty_word(summary.uncertainty) if answered else "",
-        person_in_words(summary.reader) if summary.reader else "",
+        name_of_finding(summary.finding) if done else "",
+        round(summary.probability, 4) if done and summary.probability is not None else "",
+        round(summary.uncertainty, 4) if done and summary.uncertainty is not None else "",
+        uncertainty_level(summary.uncertainty) if done else "",
+        name_of_user(summary.reader) if summary.reader else "",
         f"{summary.read_at.astimezone(zone):%Y-%m-%d %H:%M}" if summary.read_at else "",
         summary.site.name,
         DISCLAIMER + (" Simulated." if summary.synthetic else ""),

@@ -10,14 +10,14 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from classifier.contract import ADVICE
 from webapp.accounts.models import User
 from webapp.analysis.models import StudySummary
-from webapp.pages.display import hue_of, lower_first, moment, person_in_words
+from webapp.analysis.state import ScanStatus, State
+from webapp.pages.display import hue_of, name_of_user, study_time
 from webapp.pages.patients.display import label_of
+from webapp.pages.scan.state_display import DOTS, state_display
 
-_GAP = UUID(int=0)
-DOTS = {"analysing": "busy", "failed": "failed", "waiting": "waiting", "abstained": "none"}
+_PLACEHOLDER = UUID(int=0)
 
 
 @dataclass(frozen=True)
@@ -44,11 +44,11 @@ class Row:
     received_at: str
 
     @property
-    def answered(self) -> bool:
+    def has_result(self) -> bool:
         return self.status == StudySummary.Status.DONE
 
     @classmethod
-    def of(cls, summary: StudySummary, *, addresses: dict[str, str], marked: bool = False) -> Row:
+    def from_summary(cls, summary: StudySummary, *, addresses: dict[str, str], marked: bool = False) -> Row:
         study = summary.study
         return cls(
             study_id=study.pk,
@@ -56,15 +56,15 @@ class Row:
             thumbnail=addresses["preview"].format(summary.worst_scan_id),
             status=summary.status,
             dot=DOTS.get(summary.status) or hue_of(summary.finding) or "waiting",
-            state=state_in_words(summary),
+            state=state_text(summary),
             patient=label_of(study.patient),
             patient_id=study.patient.patient_id if study.patient.name else "",
-            date=moment(study.study_date, study.study_time),
+            date=study_time(study.study_date, study.study_time),
             view=summary.worst_scan.view_position if summary.worst_scan else "",
             finding=summary.finding,
             probability=summary.probability,
             uncertainty=summary.uncertainty,
-            reader=person_in_words(summary.reader) if summary.reader else "",
+            reader=name_of_user(summary.reader) if summary.reader else "",
             read_at=f"{timezone.localtime(summary.read_at):%Y-%m-%d %H:%M}" if summary.read_at else "",
             marked=marked,
             scans=summary.scans,
@@ -75,28 +75,26 @@ class Row:
 
 
 def rows_of(summaries: Sequence[StudySummary], *, reader: User) -> list[Row]:
-    """The rows, with the reader's own marks on them; one query."""
+    """The rows, with the reader's own marks; one query."""
     keys = [summary.study_id for summary in summaries]
     marked = set(reader.marks.filter(study__in=keys).values_list("study_id", flat=True))
     addresses = {
-        "scan": _with_a_gap(reverse("pages:scan", args=[_GAP])),
-        "preview": _with_a_gap(reverse("pages:media", args=[_GAP, "preview"])),
+        "scan": _pattern(reverse("pages:scan", args=[_PLACEHOLDER])),
+        "preview": _pattern(reverse("pages:media", args=[_PLACEHOLDER, "preview"])),
     }
-    return [Row.of(summary, addresses=addresses, marked=summary.study_id in marked) for summary in summaries]
+    return [
+        Row.from_summary(summary, addresses=addresses, marked=summary.study_id in marked)
+        for summary in summaries
+    ]
 
 
-def _with_a_gap(address: str) -> str:
-    """An address into which each row puts its own key: resolving it for every row takes too long."""
-    return address.replace(str(_GAP), "{}")
+def _pattern(address: str) -> str:
+    """A format string for each row's key: resolving the address for every row takes too long."""
+    return address.replace(str(_PLACEHOLDER), "{}")
 
 
-def state_in_words(summary: StudySummary) -> str:
-    status = StudySummary.Status
-    if summary.status == status.ABSTAINED:
-        seen = lower_first(ADVICE[summary.reason].problem).rstrip(".")
-        return _("no result: %(seen)s") % {"seen": seen}
-    if summary.status == status.FAILED:
-        return _("failed (%(code)s)") % {"code": summary.reason}
-    if summary.status == status.WAITING:
-        return _("waiting: no model is active for this kind of image")
-    return _("result available") if summary.status == status.DONE else _("analysing")
+def state_text(summary: StudySummary) -> str:
+    if summary.status == StudySummary.Status.DONE:
+        return _("Result available")
+    state = state_display(State(ScanStatus(summary.status), summary.reason))
+    return f"{state.sentence} ({summary.reason})" if state.can_retry else state.sentence

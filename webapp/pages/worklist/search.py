@@ -1,8 +1,7 @@
-"""What a reader asks of the worklist: kept in the session, so that no name gets into an address."""
+"""The worklist's search and filters, kept in the session so that no name appears in an address."""
 
 from __future__ import annotations
 
-import uuid
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import date, datetime, time, timedelta
 from typing import Any, Self
@@ -16,6 +15,7 @@ from webapp.accounts.models import Site, User
 from webapp.analysis.models import StudySummary
 from webapp.analysis.worklist.query import ORDERS, Filters, narrowed, visible
 from webapp.pages.display import UNCERTAINTIES
+from webapp.pages.request_data import uuid_or_none
 
 _SESSION_KEY = "worklist"
 ANY = (None, None)
@@ -26,14 +26,14 @@ STATUSES = [
     (StudySummary.Status.WAITING, _("Waiting for a model")),
     (StudySummary.Status.FAILED, _("Failed")),
 ]
-# `p` is that of the finding shown.
+# Of the finding shown in the row.
 PROBABILITIES = {
     "half": ((0.5, None), _("Probability ≥ 0.50")),
     "most": ((0.8, None), _("Probability ≥ 0.80")),
     "near": ((0.4, 0.6), _("Probability 0.40 to 0.60")),
     "less": ((None, 0.5), _("Probability < 0.50")),
 }
-ARRIVALS = {
+RECEIVED = {
     "today": (0, _("Received today")),
     "two": (1, _("Since yesterday")),
     "week": (6, _("Last 7 days")),
@@ -56,7 +56,7 @@ HIDDEN_IN_VIEWS = ("q",)
 
 @dataclass(frozen=True)
 class Search:
-    """As it was typed and chosen. `q` is part of a patient's name or identifier or of an accession number."""
+    """As entered. `q` is part of a patient's name or identifier, or of an accession number."""
 
     q: str = ""
     status: str = ""
@@ -64,7 +64,7 @@ class Search:
     probability: str = ""
     uncertainty: str = ""
     modality: str = ""
-    arrived: str = ""
+    received: str = ""
     studied_from: str = ""
     studied_to: str = ""
     reader: str = ""
@@ -73,41 +73,41 @@ class Search:
     sort: str = "newest"
 
     @classmethod
-    def of(cls, request: HttpRequest) -> Self:
-        return cls.read(request.session.get(_SESSION_KEY, {}))
+    def from_session(cls, request: HttpRequest) -> Self:
+        return cls.from_values(request.session.get(_SESSION_KEY, {}))
 
     @classmethod
-    def read(cls, said: Any) -> Self:
-        """What a form or a stored view says; what is not offered (any more) counts as not asked."""
-        values = {name: str(said.get(name, "")).strip()[:64] for name in cls.names()}
-        offered = {
+    def from_values(cls, given: Any) -> Self:
+        """The search of a form or a saved view; unknown values, such as removed options, are dropped."""
+        values = {name: str(given.get(name, "")).strip()[:64] for name in cls.names()}
+        options = {
             "status": StudySummary.Status.values,
             "probability": PROBABILITIES,
             "uncertainty": UNCERTAINTIES,
-            "arrived": ARRIVALS,
+            "received": RECEIVED,
             "sites": ("all",),
             "marked": ("me",),
         }
-        for name, choices in offered.items():
+        for name, choices in options.items():
             if values[name] not in choices:
                 values[name] = ""
         for name in ("studied_from", "studied_to"):
             values[name] = values[name] if _day(values[name]) else ""
-        if values["reader"] not in READERS and not key_of(values["reader"]):
+        if values["reader"] not in READERS and not uuid_or_none(values["reader"]):
             values["reader"] = ""
         if values["sort"] not in ORDERS:
             values["sort"] = "newest"
         return cls(**values)
 
     @classmethod
-    def take(cls, request: HttpRequest) -> Self:
-        """Read the posted search and remember it; what is cleared keeps its order."""
-        search = cls.read(request.POST)
+    def from_post(cls, request: HttpRequest) -> Self:
+        """The posted search, saved in the session; clearing it keeps the sort order."""
+        search = cls.from_values(request.POST)
         if "clear" in request.POST:
             search = cls(sort=search.sort)
-        return search.keep(request)
+        return search.save(request)
 
-    def keep(self, request: HttpRequest) -> Self:
+    def save(self, request: HttpRequest) -> Self:
         request.session[_SESSION_KEY] = asdict(self)
         return self
 
@@ -119,13 +119,13 @@ class Search:
         return replace(self, sort="newest") != type(self)()
 
     @property
-    def beyond_the_first(self) -> bool:
-        """Whether a filter of the second line is set, which then stands open."""
-        first = replace(self, q="", status="", finding="", probability="", arrived="", sort="newest")
+    def more_filters(self) -> bool:
+        """Whether a filter of the second line is set."""
+        first = replace(self, q="", status="", finding="", probability="", received="", sort="newest")
         return bool(first)
 
     def as_view(self) -> dict[str, str]:
-        """What a saved view keeps: never what was searched for, which may be a name."""
+        """The values of a saved view: without the search text, which may be a name."""
         return {name: value for name, value in asdict(self).items() if name not in HIDDEN_IN_VIEWS and value}
 
     def studies(self, user: User, site: Site) -> QuerySet[StudySummary]:
@@ -146,7 +146,7 @@ class Search:
             probability=PROBABILITIES[self.probability][0] if self.probability else ANY,
             uncertainty=UNCERTAINTIES[self.uncertainty] if self.uncertainty else ANY,
             reader=user.pk if self.reader == "me" else self.reader,
-            arrived=_start_of_day(ARRIVALS[self.arrived][0]) if self.arrived else None,
+            arrived=_start_of_day(RECEIVED[self.received][0]) if self.received else None,
             studied=(_at(_day(self.studied_from)), _at(before + timedelta(days=1) if before else None)),
             marked_by=user if self.marked else None,
         )
@@ -167,11 +167,3 @@ def _day(text: str) -> date | None:
     except ValueError:
         return None
     return day if 1900 <= day.year <= 2200 else None
-
-
-def key_of(text: str) -> uuid.UUID | None:
-    """A record's key as a form gives it, None for anything else."""
-    try:
-        return uuid.UUID(text)
-    except ValueError:
-        return None

@@ -1,4 +1,4 @@
-"""The worklist: one row a study, filtered and ordered as the reader last asked."""
+"""The worklist: one row a study, with the reader's last filters and sort order."""
 
 from __future__ import annotations
 
@@ -18,40 +18,41 @@ from webapp.analysis.worklist.query import COUNTED_AT_MOST, count, count_of_all,
 from webapp.audit.services import record
 from webapp.core.errors import CodedError
 from webapp.pages.access import active_site, at_active_site
-from webapp.pages.worklist import export as worklist_export
-from webapp.pages.worklist.choices import choices
+from webapp.pages.request_data import uuid_or_none
+from webapp.pages.worklist.export import csv_lines
+from webapp.pages.worklist.filter_options import filter_options
 from webapp.pages.worklist.rows import rows_of
-from webapp.pages.worklist.search import Search, key_of
+from webapp.pages.worklist.search import Search
 from webapp.scans.models import Upload
 
 ROWS_A_PAGE = 40
-CHOSEN_AT_MOST = 200
-IN_FLIGHT = (Upload.Status.RECEIVED, Upload.Status.PARSING)
+SELECTED_AT_MOST = 200
+IN_PROGRESS = (Upload.Status.RECEIVED, Upload.Status.PARSING)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @at_active_site("scan.view")
 def worklist(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
-        Search.take(request)
+        Search.from_post(request)
         return redirect("pages:worklist")
     context = _context(request)
-    return render(request, "worklist/worklist.html", context | choices(request, context["search"]))
+    return render(request, "worklist/worklist.html", context | filter_options(request, context["search"]))
 
 
 @require_safe
 @at_active_site("scan.view")
 def rows(request: HttpRequest) -> HttpResponse:
-    """The table alone, for the page that keeps itself up to date."""
+    """The table alone, for the page that polls it."""
     return render(request, "worklist/_rows.html", _context(request))
 
 
 @require_POST
 @at_active_site("scan.view")
 def save_view(request: HttpRequest) -> HttpResponse:
-    """Keep the filters and the order that are set now, under POST `name`."""
+    """Save the current filters and sort order under POST `name`."""
     view = lists.view_save(
-        user=request.user, name=request.POST.get("name", ""), search=Search.of(request).as_view()
+        user=request.user, name=request.POST.get("name", ""), search=Search.from_session(request).as_view()
     )
     messages.success(request, _("View “%(name)s” saved.") % {"name": view.name})
     return redirect("pages:worklist")
@@ -60,11 +61,10 @@ def save_view(request: HttpRequest) -> HttpResponse:
 @require_POST
 @at_active_site("scan.view")
 def open_view(request: HttpRequest) -> HttpResponse:
-    """Take the filters and the order of the view at POST `view`; an empty one is the whole list."""
-    said = {}
-    if asked := request.POST.get("view"):
-        said = _view(request, asked).search
-    Search.read(said).keep(request)
+    """Apply the saved view with the id POST `view`; an empty one clears all filters."""
+    view_id = request.POST.get("view")
+    values = _view(request, view_id).search if view_id else {}
+    Search.from_values(values).save(request)
     return redirect("pages:worklist")
 
 
@@ -80,16 +80,18 @@ def delete_view(request: HttpRequest) -> HttpResponse:
 @require_POST
 @at_active_site("scan.view")
 def bulk(request: HttpRequest) -> HttpResponse:
-    """Do POST `action` (retry, mark, unmark, export) to the studies at POST `study`."""
-    keys = [key for text in request.POST.getlist("study")[:CHOSEN_AT_MOST] if (key := key_of(text))]
+    """Apply POST `action` (retry, mark, unmark, export) to the studies POST `study`."""
+    keys = [key for text in request.POST.getlist("study")[:SELECTED_AT_MOST] if (key := uuid_or_none(text))]
     action = request.POST.get("action", "")
     if action == "export":
-        chosen = Search.of(request).studies(request.user, active_site(request)).filter(study__in=keys)
-        return _csv(request, chosen)
+        selected = (
+            Search.from_session(request).studies(request.user, active_site(request)).filter(study__in=keys)
+        )
+        return _csv(request, selected)
     if action == "retry":
         done = lists.studies_retry(user=request.user, studies=keys)
-        said = ngettext("%d analysis queued again.", "%d analyses queued again.", done) % done
-        messages.success(request, said if done else _("Nothing to retry: no selected study has failed."))
+        text = ngettext("%d analysis queued again.", "%d analyses queued again.", done) % done
+        messages.success(request, text if done else _("Nothing to retry: no selected study has failed."))
     elif action in ("mark", "unmark"):
         done = lists.studies_mark(user=request.user, studies=keys, marked=action == "mark")
         if action == "mark":
@@ -105,8 +107,8 @@ def bulk(request: HttpRequest) -> HttpResponse:
 @require_POST
 @at_active_site("scan.view")
 def export(request: HttpRequest) -> HttpResponse:
-    """The whole list as it is filtered now, as CSV."""
-    return _csv(request, Search.of(request).studies(request.user, active_site(request)))
+    """The filtered list as CSV."""
+    return _csv(request, Search.from_session(request).studies(request.user, active_site(request)))
 
 
 def _csv(request: HttpRequest, studies) -> HttpResponse:
@@ -114,7 +116,7 @@ def _csv(request: HttpRequest, studies) -> HttpResponse:
     number = min(count(studies), COUNTED_AT_MOST)
     record(actor=request.user, site=site, action="worklist.exported", detail={"studies_at_least": number})
     response = StreamingHttpResponse(
-        worklist_export.lines(studies), content_type="text/csv; charset=utf-8", status=HTTPStatus.OK
+        csv_lines(studies), content_type="text/csv; charset=utf-8", status=HTTPStatus.OK
     )
     name = f"hilum-worklist-{timezone.localtime():%Y%m%d-%H%M}.csv"
     response["Content-Disposition"] = f'attachment; filename="{name}"'
@@ -122,22 +124,22 @@ def _csv(request: HttpRequest, studies) -> HttpResponse:
 
 
 def _view(request: HttpRequest, text: str) -> SavedView:
-    if not (key := key_of(text)):
+    if not (key := uuid_or_none(text)):
         raise CodedError("not_found")
     return lists.view_or_404(user=request.user, view_id=key)
 
 
 def _context(request: HttpRequest) -> dict[str, object]:
-    site, search = active_site(request), Search.of(request)
-    offered = visible(request.user, None if search.sites else site)
+    site, search = active_site(request), Search.from_session(request)
+    listed = visible(request.user, None if search.sites else site)
     page = worklist_page(
-        search.among(offered, request.user),
+        search.among(listed, request.user),
         after=request.GET.get("after"),
         size=ROWS_A_PAGE,
         searched=bool(search.q.strip()),
     )
-    whose = f"user:{request.user.pk}" if search.sites else f"site:{site.pk}"
-    everything = count_of_all(offered, whose=whose) if search else page.total
+    scope = f"user:{request.user.pk}" if search.sites else f"site:{site.pk}"
+    everything = count_of_all(listed, whose=scope) if search else page.total
     return {
         "rows": rows_of(page.rows, reader=request.user),
         "page": page,
@@ -146,5 +148,5 @@ def _context(request: HttpRequest) -> dict[str, object]:
         "filtered": bool(search),
         "everything": everything,
         "everything_is_capped": everything > COUNTED_AT_MOST,
-        "in_flight": Upload.objects.filter(site=site, status__in=IN_FLIGHT).count(),
+        "in_progress": Upload.objects.filter(site=site, status__in=IN_PROGRESS).count(),
     }

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime
 import pytest
 
 from tests import factories
-from webapp.pages.scan.sparkline import sparklines
+from webapp.pages.scan.trend import sparklines
 from webapp.scans.patients.corrections import scan_move
 
 pytestmark = pytest.mark.django_db
@@ -40,7 +40,7 @@ def test_files_that_disagree_about_the_patient_are_shown(browser, owner, site):
         for sex, name in (("F", "ROE^RITA"), ("M", "Roe^Rita^"), ("M", "ROE^RITA"))
     ]
     page = patient_page(browser(owner), patient)
-    assert "Two different sexes" in page
+    assert "2 different values for sex" in page
     assert '<b>female</b> <span class="quiet">on record, in 1 image:' in page
     assert '<b>male</b> <span class="quiet">in 2 images:' in page
     assert all(f'href="/scans/{scan.pk}/"' in page for scan in scans)
@@ -51,7 +51,7 @@ def test_a_disagreement_is_gone_when_the_image_is_moved(browser, owner, site):
     patient, right = (factories.PatientFactory(site=site, sex=sex) for sex in "FM")
     factories.ScanFactory(site=site, patient=patient, metadata={"PatientSex": "F"})
     wrong = factories.ScanFactory(site=site, patient=patient, metadata={"PatientSex": "M"})
-    assert "Two different sexes" in patient_page(browser(owner), patient)
+    assert "2 different values for sex" in patient_page(browser(owner), patient)
     scan_move(scan=wrong, patient=right, actor=owner, reason="wrong wristband")
     page = patient_page(browser(owner), patient)
     assert "different sexes" not in page

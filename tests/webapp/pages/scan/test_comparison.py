@@ -31,7 +31,7 @@ def older(db):
 
 
 def beside(case, other) -> str:
-    return f"/scans/{case.scan.pk}/beside/{other.pk}/"
+    return f"/scans/{case.scan.pk}/compare/{other.pk}/"
 
 
 def test_a_prior_stands_beside_with_both_numbers_and_their_change(case, prior, answer, browser, owner):

@@ -8,7 +8,7 @@ from django.urls import reverse
 from tests.factories import ScanFactory, cam
 from webapp.analysis.models import Explanation
 from webapp.audit.models import AuditEvent
-from webapp.pages.scan.explanations import FAILURES, NAMES, SHOWS
+from webapp.pages.scan.explanations import DESCRIPTIONS, FAILURES, NAMES
 
 pytestmark = pytest.mark.django_db
 
@@ -29,11 +29,11 @@ def test_a_map_is_asked_for_waited_for_and_shown(case, browser, owner, teammate)
     assert client.get(where(case.analysis)).status_code == 404
     asked = client.post(where(case.analysis)).json()
     assert (asked["status"], asked["name"]) == ("queued", "ScoreCAM")
-    assert "may take a minute" in asked["words"]
+    assert "may take a minute" in asked["text"]
     Explanation.objects.update(status="done", cam=cam().as_dict())
     told = colleague.get(where(case.analysis)).json()
     assert (told["status"], told["cam"]) == ("done", cam().as_dict())
-    assert told["words"] == SHOWS["scorecam"]
+    assert told["text"] == DESCRIPTIONS["scorecam"]
     assert colleague.post(where(case.analysis)).json() == told
     assert AuditEvent.objects.filter(action="analysis.explained").count() == 1
 
@@ -42,8 +42,8 @@ def test_a_map_is_asked_for_waited_for_and_shown(case, browser, owner, teammate)
 def test_what_went_wrong_is_said_with_what_to_do(case, browser, owner, code):
     Explanation.objects.create(analysis=case.analysis, method="scorecam", status="failed", error_code=code)
     told = browser(owner).get(where(case.analysis)).json()
-    assert told["words"].startswith("No ScoreCAM heatmap: ")
-    assert told["words"].endswith(".")
+    assert told["text"].startswith("No ScoreCAM heatmap: ")
+    assert told["text"].endswith(".")
     assert (bool(told["remedy"]), told["code"]) == (True, code)
     assert browser(owner).post(where(case.analysis)).json()["status"] == "queued"
 
@@ -76,5 +76,5 @@ def test_what_is_withheld_is_explained_to_who_looks_at_it_knowingly(answer, brow
 def test_beside_a_prior_both_maps_are_asked_for(case, answer, browser, owner):
     other = ScanFactory(site=case.scan.site, series__study__patient=case.patient)
     there = answer(other, pneumonia=0.3, normal=0.6)
-    page = browser(owner).get(f"/scans/{case.scan.pk}/beside/{other.pk}/").content.decode()
+    page = browser(owner).get(f"/scans/{case.scan.pk}/compare/{other.pk}/").content.decode()
     assert f'data-explain-other="{where(there, "-")}"' in page

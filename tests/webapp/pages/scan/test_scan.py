@@ -34,7 +34,7 @@ def test_nothing_above_its_threshold_is_said_as_such(case, answer, browser, owne
     scan = factories.ScanFactory(site=site)
     answer(scan, pneumonia=0.41, covid19=0.2, normal=0.39)
     page = scan_page(browser(owner), scan)
-    assert "No finding reaches its threshold: Pneumonia 0.41, below this model&#x27;s threshold 0.55" in page
+    assert "No finding above its threshold: Pneumonia 0.41, threshold 0.55" in page
 
 
 def test_the_page_says_whether_probabilities_are_calibrated(case, answer, browser, owner, site):
@@ -144,13 +144,13 @@ def test_previous_and_next_follow_the_worklist_as_it_is_filtered(case, answer, b
     for scan, finding in zip(scans, ("pneumonia", "normal", "pneumonia"), strict=True):
         answer(scan, **{finding: 0.9})
     client = browser(owner)
-    last = {"next": f"/scans/{case.scan.pk}/", "ahead": f"/media/{case.scan.pk}/pixels/"}
+    last = {"next": f"/scans/{case.scan.pk}/", "prefetch": f"/media/{case.scan.pk}/pixels/"}
     state = client.get(f"/scans/{scans[0].pk}/").context["neighbours"]
     assert state == {"previous": f"/scans/{scans[1].pk}/", **last}
     client.post("/", {"finding": "pneumonia"})
     state = client.get(f"/scans/{scans[0].pk}/").context["neighbours"]
     assert state == {"previous": f"/scans/{scans[2].pk}/", **last}
-    assert "ahead" not in client.get(f"/scans/{case.scan.pk}/").context["neighbours"], "it is the last"
+    assert "prefetch" not in client.get(f"/scans/{case.scan.pk}/").context["neighbours"], "it is the last"
 
 
 def test_a_scan_is_moved_to_another_patient_with_a_reason(case, browser, person, site):

@@ -11,7 +11,7 @@ from django.test import Client, RequestFactory
 from tests import factories
 from webapp.accounts.models import Role
 from webapp.core.errors import CodedError
-from webapp.pages.upload.views import body
+from webapp.pages.request_data import body_chunks
 from webapp.scans.models import Upload
 from webapp.scans.patients.identity import patient_find_or_create
 from webapp.scans.patients.pseudonymity import known_as
@@ -90,7 +90,7 @@ def test_a_raw_body_still_needs_the_csrf_token(owner):
 def test_a_body_that_breaks_off_is_incomplete():
     request = RequestFactory().generic("POST", "/upload/file/", b"half", content_type=RAW)
     with pytest.raises(CodedError) as broken:
-        list(body(request, size=8))
+        list(body_chunks(request, size=8))
     assert broken.value.code == "incomplete"
 
 
@@ -194,7 +194,7 @@ def test_who_may_only_hand_in_learns_neither_patient_nor_result(case, browser, p
 def test_a_file_that_the_machine_gave_out_on_is_kept_and_can_be_tried_again(browser, owner, site):
     factories.UploadFactory(site=site, user=owner, status="failed", error_code="parser_gave_out")
     (told,) = browser(owner).get("/upload/").context["recent"]
-    assert told["again"]
+    assert told["can_retry"]
     assert "Processing failed: out of time or memory" in told["text"]
     assert told["remedy"] == "The file is kept. Try again when the system is less busy."
 

@@ -49,7 +49,7 @@ def failed(site, model):
         ({"probability": "nonsense"}, True),
         ({"uncertainty": "low"}, True),
         ({"uncertainty": "high"}, False),
-        ({"arrived": "today"}, True),
+        ({"received": "today"}, True),
         ({"modality": "DX"}, True),
         ({"modality": "CR"}, False),
         ({"reader": "nobody"}, True),
@@ -164,7 +164,7 @@ def test_a_filtered_list_leaves_as_csv_and_the_trail_knows_it(case, failed, brow
     assert response["Content-Type"].startswith("text/csv")
     (row,) = table_of(response)
     assert tuple(row) == COLUMNS
-    assert (row["patient_id"], row["patient_name"], row["finding"]) == ("P-42", "DOE, Jane", "pneumonia")
+    assert (row["patient_id"], row["patient_name"], row["finding"]) == ("P-42", "DOE, Jane", "Pneumonia")
     assert row["probability"] == "0.82"
     assert "not a medical device" in row["notice"]
     event = AuditEvent.objects.get(action="worklist.exported")
@@ -198,7 +198,7 @@ def test_an_export_ends_with_a_word_where_it_is_cut(case, failed, browser, owner
         {"clear": "1"},
         {"q": "doe"},
         {"status": "done", "finding": "pneumonia", "probability": "half", "sort": "worst"},
-        {"uncertainty": "low", "modality": "DX", "reader": "nobody", "arrived": "month"},
+        {"uncertainty": "low", "modality": "DX", "reader": "nobody", "received": "month"},
         {"sites": "all", "studied_from": "2026-11-01", "sort": "study"},
     ],
 )

@@ -71,13 +71,13 @@ def test_an_abstention_says_what_was_seen_in_place_of_a_finding(case, answer, br
     scan = factories.ScanFactory(site=site)
     answer(scan, abstention="lateral_view", pneumonia=0.9)
     page = text_of(browser(owner).get("/"))
-    assert "no result: this looks like a lateral view" in page
+    assert "No result: this looks like a lateral view" in page
     assert ">0.90<" not in page
 
 
 def test_a_scan_without_a_model_waits(site, browser, owner):
     renew(factories.ScanFactory(site=site, slot="ct"))
-    assert "waiting: no model is active" in text_of(browser(owner).get("/"))
+    assert "Waiting: no model is active" in text_of(browser(owner).get("/"))
 
 
 def test_files_being_read_are_counted_above_the_studies(case, browser, owner, site):

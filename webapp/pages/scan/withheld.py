@@ -1,4 +1,4 @@
-"""What a reader has knowingly had shown of what is withheld, until they sign out."""
+"""Withheld results that a reader has chosen to see, remembered in the session until sign-out."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from django.http import HttpRequest
 
 from webapp.analysis.models import Analysis
 
-REVEALED, REVEALED_AT_MOST = "revealed", 200
+SESSION_KEY, AT_MOST = "revealed", 200
 
 
 def revealed_in(request: HttpRequest) -> list[str]:
-    return request.session.get(REVEALED, [])
+    """Ids of the analyses."""
+    return request.session.get(SESSION_KEY, [])
 
 
 def is_revealed(request: HttpRequest, analysis: Analysis) -> bool:
@@ -18,4 +19,4 @@ def is_revealed(request: HttpRequest, analysis: Analysis) -> bool:
 
 
 def remember_revealed(request: HttpRequest, analysis: Analysis) -> None:
-    request.session[REVEALED] = [*revealed_in(request), str(analysis.pk)][-REVEALED_AT_MOST:]
+    request.session[SESSION_KEY] = [*revealed_in(request), str(analysis.pk)][-AT_MOST:]

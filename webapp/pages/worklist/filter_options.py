@@ -1,4 +1,4 @@
-"""What the worklist's filters offer: only what occurs, and only to whom it is any use."""
+"""The options of the worklist's filters: only values that occur."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from django.utils.translation import gettext as _
 from webapp.accounts.models import Membership, Site
 from webapp.analysis.worklist.query import occurring
 from webapp.pages.access import active_site
-from webapp.pages.display import UNCERTAINTIES, name_of_finding, person_in_words
-from webapp.pages.worklist.search import ARRIVALS, PROBABILITIES, READERS, SORTS, STATUSES, Search
+from webapp.pages.display import UNCERTAINTIES, name_of_finding, name_of_user
+from webapp.pages.worklist.search import PROBABILITIES, READERS, RECEIVED, SORTS, STATUSES, Search
 
-Choice = tuple[str, str]
+Option = tuple[str, str]
 
 
-def choices(request: HttpRequest, search: Search) -> dict[str, Any]:
+def filter_options(request: HttpRequest, search: Search) -> dict[str, Any]:
     """Template values of the filters; a fixed number of queries for each of the reader's sites."""
     memberships = request.user.memberships.select_related("site", "role")
     own = [membership.site for membership in memberships if "scan.view" in membership.role.permissions]
@@ -29,8 +29,8 @@ def choices(request: HttpRequest, search: Search) -> dict[str, Any]:
         "selects": {
             "status": _select(_("Any status"), STATUSES),
             "finding": _select(_("Any finding"), [(f, name_of_finding(f)) for f in findings]),
-            "probability": _select(_("Any probability"), _words(PROBABILITIES)),
-            "arrived": _select(_("Received any time"), _words(ARRIVALS)),
+            "probability": _select(_("Any probability"), _labels(PROBABILITIES)),
+            "received": _select(_("Received any time"), _labels(RECEIVED)),
             "uncertainty": _select(_("Any uncertainty"), _uncertainties()),
             "modality": _select(_("Any modality"), [(m, m) for m in occurring("modality", sites)]),
             "reader": _select(_("Any reader"), [*READERS.items(), *_readers(sites)]),
@@ -41,21 +41,21 @@ def choices(request: HttpRequest, search: Search) -> dict[str, Any]:
     }
 
 
-def _select(anything: str, offered: list[Choice]) -> list[Choice]:
-    return [("", anything), *offered]
+def _select(unfiltered: str, options: list[Option]) -> list[Option]:
+    return [("", unfiltered), *options]
 
 
-def _words(offered: dict[str, Any]) -> list[Choice]:
-    return [(key, words) for key, (_value, words) in offered.items()]
+def _labels(options: dict[str, Any]) -> list[Option]:
+    return [(key, label) for key, (_value, label) in options.items()]
 
 
-def _uncertainties() -> list[Choice]:
-    words = {"low": _("Low uncertainty"), "medium": _("Medium uncertainty"), "high": _("High uncertainty")}
-    return [(key, words[key]) for key in UNCERTAINTIES]
+def _uncertainties() -> list[Option]:
+    labels = {"low": _("Low uncertainty"), "medium": _("Medium uncertainty"), "high": _("High uncertainty")}
+    return [(key, labels[key]) for key in UNCERTAINTIES]
 
 
-def _readers(sites: list[Site]) -> list[Choice]:
+def _readers(sites: list[Site]) -> list[Option]:
     """The members of these sites who may sign a reading."""
     members = Membership.objects.filter(site__in=sites).select_related("user", "role")
     people = {m.user for m in members if "scan.label" in m.role.permissions}
-    return sorted(((str(user.pk), person_in_words(user)) for user in people), key=lambda choice: choice[1])
+    return sorted(((str(user.pk), name_of_user(user)) for user in people), key=lambda option: option[1])
