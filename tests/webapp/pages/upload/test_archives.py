@@ -6,6 +6,7 @@ import io
 
 import pytest
 
+from classifier.images.archive.listing import ENCRYPTED
 from classifier.images.limits import MAX_FILE_BYTES
 from tests import factories
 from tests.classifier.images.archives import image, zipped
@@ -75,7 +76,7 @@ def test_an_archive_is_under_way_until_each_of_its_images_is_finished(archive, t
 
 def test_an_archive_that_is_refused_says_what_to_do(told, site, owner):
     refused = factories.UploadFactory(
-        site=site, user=owner, status="refused", refusal="undecodable", refusal_detail="an encrypted archive"
+        site=site, user=owner, status="refused", refusal="undecodable", refusal_detail=ENCRYPTED
     )
     row = told(refused)
     assert (row["code"], row["text"]) == ("undecodable", "Refused: the files in the archive are encrypted.")
