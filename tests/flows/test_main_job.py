@@ -33,7 +33,7 @@ def read_scan(page) -> None:
     choose = page.get_by_label("Finding", exact=True)
     strongest_first = max(cam_of(page)["grids"], key=lambda f: max(map(max, cam_of(page)["grids"][f])))
     choose.select_option(strongest_first)
-    opacity = page.get_by_label("Opacity")
+    opacity = page.get_by_label("Map opacity")
     opacity.fill("1")
     strong = image_now(page)
     opacity.fill("0")

@@ -70,7 +70,7 @@ def layer_of(page) -> np.ndarray:
 def test_the_heatmap_is_the_one_that_the_command_line_draws(page, films, scans, tmp_path):
     opened(page, f"/scans/{scans[1]}/")
     page.get_by_label("Finding", exact=True).select_option("opacity")
-    page.get_by_label("Opacity").fill("0.6")
+    page.get_by_label("Map opacity").fill("0.6")
     press(page, "0")
     wait_for(lambda: "zoom 1.00" in read_out(page), "actual pixels")
     preview = np.asarray(Image.open(io.BytesIO(page.request.get(f"/media/{scans[1]}/preview/").body())))

@@ -34,7 +34,7 @@ def filter_options(request: HttpRequest, search: Search) -> dict[str, Any]:
             "uncertainty": _select(_("Any uncertainty"), _uncertainties()),
             "modality": _select(_("Any modality"), [(m, m) for m in occurring("modality", sites)]),
             "reader": _select(_("Any reader"), [*READERS.items(), *_readers(sites)]),
-            "marked": _select(_("Marked and unmarked"), [("me", _("Marked by me"))]),
+            "marked": _select(_("Any mark"), [("me", _("Marked by me"))]),
             "sites": _select(_("This site"), [("all", _("All my sites"))]),
         },
         "sorts": list(SORTS.items()),

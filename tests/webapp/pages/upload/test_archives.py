@@ -79,7 +79,7 @@ def test_an_archive_that_is_refused_says_what_to_do(told, site, owner):
         site=site, user=owner, status="refused", refusal="undecodable", refusal_detail=ENCRYPTED
     )
     row = told(refused)
-    assert (row["code"], row["text"]) == ("undecodable", "Refused: the files in the archive are encrypted.")
+    assert (row["code"], row["text"]) == ("undecodable", "Refused: the archive is encrypted.")
     assert "password" in row["remedy"]
 
 
