@@ -28,8 +28,8 @@ from classifier.images.sandbox.client import ParsingHelper  # noqa: E402
 from classifier.inference.device import device_for  # noqa: E402
 from classifier.inference.explain import contribution  # noqa: E402
 from classifier.inference.predictor import Input, Predictor  # noqa: E402
-from classifier.networks.cam import last_map_layer  # noqa: E402
 from classifier.networks.preprocess import to_input  # noqa: E402
+from classifier.networks.registry import cam_layer_of  # noqa: E402
 
 
 def median_ms(step: Callable[[object], object], items: Iterable[object]) -> float:
@@ -47,7 +47,8 @@ def grad_cam_of_every_finding(predictor: Predictor, item: Input) -> None:
     from pytorch_grad_cam import GradCAM
 
     batch = to_input(item.working, predictor.spec)[None].to(predictor.device)
-    with GradCAM(model=predictor.network, target_layers=[last_map_layer(predictor.network)]) as explainer:
+    layer = cam_layer_of(predictor.network, predictor.spec)
+    with GradCAM(model=predictor.network, target_layers=[layer]) as explainer:
         for index in range(len(predictor.spec.findings)):
             explainer(input_tensor=batch, targets=[contribution(index, predictor.spec)])
 

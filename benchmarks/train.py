@@ -1,9 +1,9 @@
-"""How many images a second the training loop learns from, beside torchvision's plain ResNet-50 in one run.
+"""Training throughput in images per second, compared with torchvision's ResNet-50 in the same run.
 
 `python benchmarks/train.py --size 224 --batch 256` draws random images and times, in turns: the loop with
-everything it does to an image, its network's step alone on a batch that is ready, and a plain loop around
-`torchvision.models.resnet50` on such a batch. What the first lacks of the second is the price of data and
-augmentation. Prints one JSON object: medians in images a second, ratios within this run.
+data and augmentation, the step of its network alone on a prepared batch, and a minimal loop around
+`torchvision.models.resnet50` on such a batch. The difference of the first two is the cost of data and
+augmentation. Prints one JSON object: medians in images per second, ratios within this run.
 """
 
 from __future__ import annotations
@@ -28,10 +28,14 @@ from classifier.cli.inference.bench import device_name  # noqa: E402
 from classifier.contract import ModelSpec, Slot  # noqa: E402
 from classifier.data.augment import Augment  # noqa: E402
 from classifier.data.manifest import Row, targets_of  # noqa: E402
+from classifier.networks.registry import network_for  # noqa: E402
 from classifier.networks.torchvision_ops import torchvision  # noqa: E402
+from classifier.training.classification import Classification  # noqa: E402
 from classifier.training.config import Config  # noqa: E402
-from classifier.training.distributed import engine_for  # noqa: E402
-from classifier.training.loop import Log, Part, Run  # noqa: E402
+from classifier.training.dataset import Part  # noqa: E402
+from classifier.training.distributed import Distributed  # noqa: E402
+from classifier.training.loop import Loop  # noqa: E402
+from classifier.training.run_log import RunLog  # noqa: E402
 
 FINDINGS = ("normal", "pneumonia", "covid19")
 PUBLISHED = {
@@ -40,16 +44,18 @@ PUBLISHED = {
 }
 
 
-def ours(args: argparse.Namespace, folder: Path) -> Run:
+def ours(args: argparse.Namespace, folder: Path) -> Loop:
     """The loop on random images, at full size from the start."""
     spec = ModelSpec(name="bench", slot=Slot.CXR, findings=FINDINGS, size=args.size)
     rng = np.random.default_rng(0)
-    squares = rng.integers(0, 256, (args.images, args.size, args.size), np.uint8)
-    rows = [Row(f"{n}", folder, (FINDINGS[n % 3],), f"{n}", "made up", "train") for n in range(args.images)]
-    part = Part(rows, squares, targets_of(rows, FINDINGS), np.arange(len(rows)))
-    config = Config(folder, folder, size=args.size, batch=args.batch, progressive=False, json=True)
-    parts = dict.fromkeys(("train", "val", "test"), part)
-    return Run(config, spec, parts, Log(config, silent=True), engine_for(args.device))
+    images = rng.integers(0, 256, (args.images, args.size, args.size), np.uint8)
+    rows = [Row(f"{n}", folder, (FINDINGS[n % 3],), f"{n}", "generated", "train") for n in range(args.images)]
+    part = Part(rows, images, targets_of(rows, FINDINGS), np.arange(len(rows)))
+    config = Config(folder, folder, size=args.size, batch=args.batch, progressive=False)
+    processes = Distributed(args.device)
+    parts = dict.fromkeys(("train", "val"), part)
+    task = Classification(config, spec, network_for(spec, dropout=config.dropout), parts, processes.device)
+    return Loop(task, task.plan, processes=processes, log=RunLog(silent=True))
 
 
 def plain(args: argparse.Namespace, device: torch.device, precision: torch.autocast) -> Callable[[], object]:
@@ -84,30 +90,36 @@ def images_per_second(step: Callable[[], object], args: argparse.Namespace, devi
 
 def measure(args: argparse.Namespace) -> dict[str, object]:
     with tempfile.TemporaryDirectory() as folder:
-        run = ours(args, Path(folder))
-        rng, augment = np.random.default_rng(0), Augment(seed=0, device=run.device)
-        ready, chosen = run.images(np.arange(args.batch)), np.arange(args.batch)
+        loop = ours(args, Path(folder))
+        task = loop.task
+        rng, augment = np.random.default_rng(0), Augment(seed=0, device=loop.device)
+        full = task.size(loop)
+
+        def batch_of(drawn: np.ndarray, unit: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            return task.inputs(unit, full), *task.targets_of(drawn)
 
         def whole() -> None:
             drawn = rng.choice(args.images, args.batch)
-            run.learn(augment(run.images(drawn)), drawn)
+            loop.learn(batch_of(drawn, augment(task.images(drawn))))
 
+        chosen = np.arange(args.batch)
+        ready = batch_of(chosen, task.images(chosen))
         steps = {
             "loop": whole,
-            "network_alone": lambda: run.learn(ready, chosen),
-            "torchvision_resnet50": plain(args, run.device, run.autocast),
+            "network_alone": lambda: loop.learn(ready),
+            "torchvision_resnet50": plain(args, loop.device, loop.autocast),
         }
         for step in steps.values():
             for _ in range(3):  # warm
                 step()
         rounds = [
-            {name: images_per_second(step, args, run.device) for name, step in steps.items()}
+            {name: images_per_second(step, args, loop.device) for name, step in steps.items()}
             for _ in range(args.rounds)
         ]
     found = {name: statistics.median(one[name] for one in rounds) for name in steps}
     ratios = {name: round(found["loop"] / found[name], 3) for name in steps if name != "loop"}
-    facts = {"device": device_name(str(run.device)), "torch": torch.__version__, "size": args.size}
-    facts |= {"batch": args.batch, "precision": "bf16" if run.device.type == "cuda" else "fp32"}
+    facts = {"device": device_name(str(loop.device)), "torch": torch.__version__, "size": args.size}
+    facts |= {"batch": args.batch, "precision": "bf16" if loop.device.type == "cuda" else "fp32"}
     rates = {name: round(rate, 1) for name, rate in found.items()}
     return {**facts, "images_per_second": rates, "loop_over": ratios, "published": PUBLISHED}
 

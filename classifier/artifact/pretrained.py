@@ -1,41 +1,104 @@
-"""What a training starts from: an earlier Hilum model, a file of public weights, or the hub's."""
+"""The weights that a training starts from: an earlier Hilum model, a file of public weights, or the hub's."""
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
-from classifier.artifact.header import NOT_AN_ARTIFACT, ArtifactError, read_header
+from classifier.artifact.header import KEY_MISMATCH, NOT_AN_ARTIFACT, ArtifactError, read_header
 from classifier.artifact.training_set import TrainingSet
 from classifier.artifact.weights import import_pretrained, load_artifact
 from classifier.contract import ModelSpec
+from classifier.networks.registry import ARCHITECTURES, head_of
 
 AUTO = "auto"
-PUBLIC = {"resnetv2": "timm/resnetv2_50.a1h_in1k", "resnet50": "timm/resnet50.tv2_in1k"}
 FILE = "model.safetensors"
+SHAPE = ("arch", "layers", "width")
 
 
-def start_from(network: nn.Module, spec: ModelSpec, given: str) -> dict[str, Any]:
-    """Load what `given` names into the network; returns what that was and which tensors stay as they were.
+@dataclass(frozen=True)
+class Transfer:
+    """Which weights were loaded, and what was not: tensors, and findings of either model.
 
-    Of an earlier model with other findings the last layer is left out. Raises ArtifactError where the weights
-    do not fit or are not to be had, OSError for a file that is not there.
+    `new` findings have no earlier output: theirs is random; `dropped` ones are of the earlier model only.
     """
+
+    weights: str
+    left_out: tuple[str, ...] = ()
+    new: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        return {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, value: dict[str, Any]) -> Transfer:
+        known = {field.name: value[field.name] for field in fields(cls)}
+        return cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in known.items()})
+
+    @property
+    def summary(self) -> str:
+        """One line for people."""
+        parts = [f"started from {self.weights}"]
+        if self.left_out:
+            parts.append(f"not loaded: {', '.join(self.left_out)}")
+        if self.new:
+            parts.append(f"findings without earlier weights: {', '.join(self.new)}")
+        if self.dropped:
+            parts.append(f"findings of the earlier model not used: {', '.join(self.dropped)}")
+        return "; ".join(parts)
+
+
+def start_from(network: nn.Module, spec: ModelSpec, given: str) -> Transfer:
+    """Load what `given` names into the network.
+
+    The outputs of an earlier model are matched by finding. Raises ArtifactError if the weights do not fit or
+    cannot be fetched, OSError for a missing file.
+    """
+    architecture = ARCHITECTURES[spec.arch]
     if given == AUTO:
-        return {"weights": PUBLIC.get(spec.arch), "left_out": import_pretrained(network, fetched(spec))}
+        return Transfer(
+            architecture.public_weights,
+            tuple(import_pretrained(network, fetched(spec), head=architecture.head)),
+        )
     path = Path(given)
     try:
         earlier = read_header(path).spec
     except ArtifactError as error:
         if error.code != NOT_AN_ARTIFACT:
             raise
-        return {"weights": path.name, "left_out": import_pretrained(network, path)}
+        return Transfer(path.name, tuple(import_pretrained(network, path, head=architecture.head)))
+    differing = [name for name in SHAPE if getattr(earlier, name) != getattr(spec, name)]
+    if differing:
+        wanted, given_shape = (
+            ", ".join(f"{name} {getattr(one, name)}" for name in differing) for one in (spec, earlier)
+        )
+        raise ArtifactError(
+            KEY_MISMATCH,
+            f"{path.name} has {given_shape}, this training {wanted}: use the same options, or other weights",
+        )
     state = load_artifact(path).network.state_dict()
-    if earlier.findings != spec.findings:
-        state = {name: tensor for name, tensor in state.items() if not name.startswith("fc.")}
-    return {"weights": earlier.name, "left_out": import_pretrained(network, state)}
+    kept = [finding for finding in spec.findings if finding in earlier.findings]
+    head = architecture.head
+    with torch.no_grad():
+        for tensor, own in (
+            (f"{head}.{part}", getattr(head_of(network, spec), part)) for part in ("weight", "bias")
+        ):
+            matched = own.detach().clone()
+            for finding in kept:
+                matched[spec.findings.index(finding)] = state[tensor][earlier.findings.index(finding)]
+            state[tensor] = matched
+    left_out = import_pretrained(network, state, head=head)
+    return Transfer(
+        earlier.name,
+        tuple(left_out) if kept else (f"{head}.weight", f"{head}.bias"),
+        tuple(finding for finding in spec.findings if finding not in kept),
+        tuple(finding for finding in earlier.findings if finding not in kept),
+    )
 
 
 def training_set_in(given: str | None) -> TrainingSet | None:
@@ -50,15 +113,20 @@ def training_set_in(given: str | None) -> TrainingSet | None:
 
 def fetched(spec: ModelSpec) -> Path:
     """The public ImageNet weights of the spec's network, from the hub's cache or the network."""
-    if tuple(spec.layers) != (3, 4, 6, 3) or spec.width != 64:
-        raise ArtifactError(NOT_AN_ARTIFACT, "public weights are of the network of 50 layers at width 64")
+    architecture = ARCHITECTURES[spec.arch]
+    if not architecture.is_public(spec):
+        message = f"no public weights for {spec.arch} with layers {spec.layers} at width {spec.width}: "
+        raise ArtifactError(
+            NOT_AN_ARTIFACT, message + f"use layers {architecture.layers} and width {architecture.width}"
+        )
     try:
         from huggingface_hub import hf_hub_download
     except ImportError as error:
-        message = "fetching public weights needs a package: pip install huggingface_hub"
+        message = "--pretrained auto requires a package: pip install huggingface_hub"
         raise ArtifactError(NOT_AN_ARTIFACT, message) from error
+    name = architecture.public_weights
     try:
-        return Path(hf_hub_download(PUBLIC[spec.arch], FILE))
+        return Path(hf_hub_download(name, FILE))
     except Exception as error:  # the hub's client and its transport have a tree of errors each
-        message = f"{PUBLIC[spec.arch]} could not be fetched; download its {FILE} elsewhere and name the file"
+        message = f"{name} could not be fetched: download its {FILE} elsewhere and pass --pretrained FILE"
         raise ArtifactError(NOT_AN_ARTIFACT, message) from error

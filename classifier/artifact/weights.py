@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -168,26 +169,27 @@ def verify_golden(artifact: Artifact, *, atol: float = 1e-3) -> float:
     return difference
 
 
-def import_pretrained(network: nn.Module, source: str | Path | State) -> list[str]:
+def import_pretrained(network: nn.Module, source: str | Path | State, *, head: str = "fc") -> list[str]:
     """Load public ImageNet weights into a network; returns the names that kept their initial values.
 
-    `source` is a state dict or a .safetensors file in the naming of timm's `resnetv2_50` (for ResNetV2) or of
-    torchvision's and timm's `resnet50` (for ResNetV1). An RGB stem is summed to grey, `head.fc` becomes
-    `fc`, a classifier of another number of classes is left out. Raises ArtifactError (key_mismatch).
+    `source` is a state dict or a .safetensors file in the naming of timm or torchvision. An RGB stem is
+    summed to grey, timm's `head.fc` becomes `head`, a classifier of another number of classes is left out.
+    Raises ArtifactError (key_mismatch).
     """
     state = dict(source) if isinstance(source, Mapping) else _state_from_file(Path(source))
     own = network.state_dict()
-    incoming = {name.replace("head.fc.", "fc."): tensor for name, tensor in state.items()}
+    weight, bias = f"{head}.weight", f"{head}.bias"
+    incoming = {re.sub(r"^head\.fc\.", f"{head}.", name): tensor for name, tensor in state.items()}
     for name, tensor in incoming.items():
-        if name == "fc.weight":
+        if name == weight:
             incoming[name] = tensor.flatten(1)
         elif tensor.ndim == 4 and tensor.shape[1] == 3 and name in own and own[name].shape[1] == 1:
             incoming[name] = tensor.sum(dim=1, keepdim=True)
     left_out = []
-    if "fc.weight" not in incoming or incoming["fc.weight"].shape != own["fc.weight"].shape:
-        left_out = ["fc.weight", "fc.bias"]
+    if weight not in incoming or incoming[weight].shape != own[weight].shape:
+        left_out = [weight, bias]
         incoming |= {name: own[name] for name in left_out}
-    for name in own:  # some publishers leave out this counter, which inference does not use
+    for name in own:  # some publishers omit this counter, which inference does not use
         if name.endswith("num_batches_tracked"):
             incoming.setdefault(name, own[name])
     _check_names_and_shapes(own, incoming)

@@ -37,6 +37,7 @@ class Row:
     modality: str = ""
     view: str = ""
     sex: str = ""
+    sha256: str = ""  # of the file, where the manifest states it
 
     @property
     def stratum(self) -> str:
@@ -83,13 +84,13 @@ def _row(record: Mapping[str, str | None], manifest: Path, line: int) -> Row:
     value = {key: (text or "").strip() for key, text in record.items() if key}
     if not value["image"] or not value["patient"]:
         raise ValueError(f"{manifest.name}, line {line}: image and patient must not be empty")
-    decoded = manifest.parent / value["image"]
-    if not decoded.is_file():
-        raise ValueError(f"{manifest.name}, line {line}: there is no file {value['image']}")
+    path = manifest.parent / value["image"]
+    if not path.is_file():
+        raise ValueError(f"{manifest.name}, line {line}: file {value['image']!r} does not exist")
     findings = tuple(name.strip() for name in value["finding"].split("|") if name.strip())
     return Row(
         image=value["image"],
-        path=decoded,
+        path=path,
         findings=findings or None,
         patient=value["patient"],
         source=value.get("source", ""),
@@ -98,6 +99,7 @@ def _row(record: Mapping[str, str | None], manifest: Path, line: int) -> Row:
         modality=value.get("modality", ""),
         view=value.get("view", "").upper(),
         sex=value.get("sex", "").upper(),
+        sha256=value.get("sha256", "").lower(),
     )
 
 
@@ -107,6 +109,21 @@ def image_of(row: Row, slot: Slot) -> DecodedImage:
     if (decoded.slot is Slot.CT) is not (slot is Slot.CT):
         raise Refused(RefusalReason.UNSUPPORTED_MODALITY, f"a {decoded.slot} image for a {slot} model")
     return decoded
+
+
+Reader = Callable[
+    [Row], tuple[np.ndarray, tuple[int, int]]
+]  # the working image; rows, columns of the original
+
+
+def reader_for(slot: Slot) -> Reader:
+    """Reads rows' images from their files; raises Refused as `image_of`."""
+
+    def read(row: Row) -> tuple[np.ndarray, tuple[int, int]]:
+        decoded = image_of(row, slot)
+        return decoded.working, (decoded.rows, decoded.columns)
+
+    return read
 
 
 def age_of(text: str) -> float | None:
@@ -151,9 +168,11 @@ def targets_of(rows: Sequence[Row], findings: Sequence[str]) -> np.ndarray:
     for index, row in enumerate(rows):
         if row.findings is None:
             continue
-        strange = [name for name in row.findings if name not in column]
-        if strange:
-            raise ValueError(f"{row.image}: finding {strange[0]!r} is not among {', '.join(findings)}")
+        unknown = [name for name in row.findings if name not in column]
+        if unknown:
+            raise ValueError(
+                f"{row.image}: unknown finding {unknown[0]!r}: the model has {', '.join(findings)}"
+            )
         targets[index] = 0.0
         targets[index, [column[name] for name in row.findings]] = 1.0
     return targets

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from classifier.artifact.weights import Artifact
-    from classifier.data.manifest import Row
+    from classifier.data.manifest import Reader, Row
 
 
 def evaluate(
@@ -59,26 +59,35 @@ def evaluate(
 
 
 def attention_tests(
-    artifact: Artifact, rows: Sequence[Row], device: str, *, shortcuts: int, road: int, **options: Any
+    artifact: Artifact,
+    rows: Sequence[Row],
+    device: str,
+    *,
+    shortcuts: int,
+    road: int,
+    read: Reader | None = None,
+    **options: Any,
 ) -> dict[str, Any]:
     """The shortcut test (needs a segmenter) and ROAD, each on that many of the rows; 0: skip."""
     import torch
 
-    from classifier.data.manifest import image_of
+    from classifier.data.manifest import reader_for
     from classifier.evaluation import faithfulness
     from classifier.evaluation.shortcuts import of_artifact
     from classifier.inference.auxiliary import AuxiliaryNetworks
     from classifier.networks.preprocess import cut
 
     found: dict[str, Any] = {}
+    read = read or reader_for(artifact.spec.slot)
     if shortcuts and artifact.segmenter:
-        found["shortcuts"] = of_artifact(artifact, rows, device, cases=shortcuts, **options)
+        whole = lambda row: read(row)[0]  # noqa: E731
+        found["shortcuts"] = of_artifact(artifact, rows, device, cases=shortcuts, working=whole, **options)
     if road:
         network, auxiliary = artifact.network.to(device), AuxiliaryNetworks(artifact, torch.device(device))
 
         def working(row: Row) -> np.ndarray:
-            decoded = image_of(row, artifact.spec.slot).working
-            return cut(decoded, auxiliary.run([decoded])[0].box)
+            whole, _ = read(row)
+            return cut(whole, auxiliary.run([whole])[0].box)
 
         found["road"] = faithfulness.road(network, artifact.spec, rows, road, working=working, **options)
     return found

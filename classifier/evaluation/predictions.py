@@ -13,7 +13,7 @@ import numpy as np
 from classifier.contract import AbstentionReason, ModelSpec, Prediction, RefusalReason, predict_from
 
 if TYPE_CHECKING:
-    from classifier.data.manifest import Row
+    from classifier.data.manifest import Reader, Row
     from classifier.inference.predictor import Predictor
 
 CHUNK = 32
@@ -30,15 +30,16 @@ class Case:
 
 
 def predict_rows(
-    predictor: Predictor, rows: Sequence[Row], *, quiet: bool = False
+    predictor: Predictor, rows: Sequence[Row], *, read: Reader | None = None, quiet: bool = False
 ) -> tuple[list[Case], dict[str, str]]:
     """ModelPredictions for the rows' images, and the images without one, with their reasons."""
     from tqdm import tqdm
 
-    from classifier.data.manifest import image_of
+    from classifier.data.manifest import reader_for
     from classifier.errors import Refused
     from classifier.inference.predictor import Failure, Input
 
+    read = read or reader_for(predictor.spec.slot)
     cases: list[Case] = []
     without: dict[str, str] = {}
     with tqdm(total=len(rows), desc="predicting", unit="img", disable=True if quiet else None) as bar:
@@ -46,12 +47,12 @@ def predict_rows(
             chunk, items = [], []
             for row in rows[start : start + CHUNK]:
                 try:
-                    decoded = image_of(row, predictor.spec.slot)
+                    working, shape = read(row)
                 except Refused as refusal:
                     without[row.image] = str(refusal.reason)
                 else:
                     chunk.append(row)
-                    items.append(Input(decoded.working, decoded.display.shape, row.age))
+                    items.append(Input(working, shape, row.age))
             for row, result in zip(chunk, predictor.predict(items), strict=True):
                 if isinstance(result, Failure):
                     without[row.image] = result.code

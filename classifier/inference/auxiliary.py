@@ -65,14 +65,14 @@ def box_of(mask: np.ndarray | None, shape: tuple[int, int], spec: ModelSpec) -> 
 
 
 def lung_boxes(spec: ModelSpec, segmenter: Mapping[str, Tensor] | None) -> dict[str, Any]:
-    """The options of `image_cache.unit_squares` for the crop of the spec.
+    """The options of `image_cache.preprocessing_for` for the part of an image that the spec asks for.
 
-    Raises ValueError for a lung crop without a segmenter.
+    Raises ValueError for `crop` "lungs" without a segmenter.
     """
     if spec.crop == "whole":
         return {}
     if not segmenter:
-        raise ValueError("--crop lungs needs a lung segmenter: name a model that carries one (--companions)")
+        raise ValueError("--crop lungs needs a lung segmenter: name a model that carries one (--auxiliary)")
     network = load_segmenter(segmenter)
 
     def find(working: np.ndarray) -> Box:

@@ -23,8 +23,8 @@ from classifier.inference.predictor import (
     Predictor,
     deterministic,
 )
-from classifier.networks.cam import last_map_layer
 from classifier.networks.preprocess import grid_to_original, to_input
+from classifier.networks.registry import cam_layer_of
 
 SAME_FOR_ALL = "eigencam"  # principal component of the features, independent of the finding
 
@@ -84,7 +84,7 @@ def relative_grids(
     targets = [contribution(finding, spec) for finding in findings]
     with (
         torch.enable_grad(),
-        CLASSES[method](model=network, target_layers=[last_map_layer(network)]) as cam,
+        CLASSES[method](model=network, target_layers=[cam_layer_of(network, spec)]) as cam,
     ):
         cam.between = between
         if method == SAME_FOR_ALL:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from torch import Tensor, einsum, nn
 
 from classifier.contract import ModelSpec
+from classifier.networks.registry import head_of
 
 
 class CamUnavailable(Exception):
@@ -23,12 +24,7 @@ def cam_of(features: Tensor, network: nn.Module, spec: ModelSpec) -> Tensor:
     """
     if spec.head != "pool_linear":
         raise CamUnavailable(f"no closed-form map for head {spec.head!r}")
-    weights = network.fc.weight.float()
+    weights = head_of(network, spec).weight.float()
     if spec.activation == "softmax":
         weights = weights - weights.mean(dim=0)
     return einsum("fc,nchw->nfhw", weights, features.float())
-
-
-def last_map_layer(network: nn.Module) -> nn.Module:
-    """The module whose output is `forward_features`: what gradient-based explainers hook."""
-    return network.layer4[-1] if hasattr(network, "layer4") else network.relu

@@ -25,12 +25,12 @@ BasicBlock = torchvision.models.resnet.BasicBlock
 SIZE = 112
 CLIP_PERCENTILES = (0.5, 99.5)
 STEM, WIDTHS = 16, (32, 64, 96, 128)
-FRONTAL, LATERAL, CUT_OFF, TURNED, STRANGER = KINDS = ("frontal", "lateral", "cut_off", "turned", "stranger")
+FRONTAL, LATERAL, CUT_OFF, TURNED, OTHER = KINDS = ("frontal", "lateral", "cut_off", "turned", "other")
 REASONS: Mapping[str, AbstentionReason] = {
     LATERAL: AbstentionReason.LATERAL_VIEW,
     CUT_OFF: AbstentionReason.LUNGS_CUT_OFF,
     TURNED: AbstentionReason.OUT_OF_DISTRIBUTION,
-    STRANGER: AbstentionReason.NOT_A_CHEST_XRAY,
+    OTHER: AbstentionReason.NOT_A_CHEST_XRAY,
 }
 
 

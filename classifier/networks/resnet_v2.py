@@ -18,7 +18,7 @@ EXPANSION = torchvision.models.resnet.Bottleneck.expansion
 
 
 class Downsample(nn.Module):
-    """The projection shortcut: a plain 1x1 convolution on the pre-activated input."""
+    """The projection shortcut: a 1x1 convolution on the pre-activated input."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
@@ -91,7 +91,6 @@ class ResNetV2(nn.Module):
         self.relu = nn.ReLU(inplace=True)
         self.dropout = nn.Dropout(dropout)
         self.fc = nn.Linear(inputs, classes)
-        self.features = inputs
         self._initialise()
 
     def _initialise(self) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from classifier.contract import Slot
+from classifier.networks.registry import ARCHITECTURES
 from classifier.training.loss import LOSSES
 
 
@@ -21,10 +22,10 @@ class Config:
     slot: str = "cxr"
     findings: tuple[str, ...] | None = None
     arch: str = "resnetv2"
-    layers: tuple[int, ...] = (3, 4, 6, 3)
-    width: int = 64
+    layers: tuple[int, ...] | None = None
+    width: int | None = None
     activation: str = "softmax"
-    size: int = 160
+    size: int | None = None
     crop: str = "whole"
     hounsfield: tuple[float, ...] | None = None
     epochs: int = 30
@@ -49,8 +50,9 @@ class Config:
     progressive: bool = True
     seed: int = 0
     pretrained: str | None = None
-    companions: Path | None = None
+    auxiliary: Path | None = None
     cache: Path | None = None
+    validation: Path | None = None
     about: Path | None = None
     calibration: str = "bias"
     shortcuts: int = 500
@@ -65,6 +67,15 @@ class Config:
     threads: int | None = None
     resume: bool = False
     json: bool = False
+
+
+def resolved(config: Config) -> Config:
+    """The configuration with the architecture's own shape where none was given."""
+    architecture = ARCHITECTURES[config.arch]
+    shape = {
+        name: getattr(config, name) or getattr(architecture, name) for name in ("layers", "width", "size")
+    }
+    return replace(config, **shape)
 
 
 def names(text: str) -> tuple[str, ...]:
@@ -88,12 +99,12 @@ OPTIONS = {  # name: (type or choices, what it does)
     "name": (str, "the model's name"),
     "slot": ([slot.value for slot in Slot], "the kind of image that the model is for"),
     "findings": (names, "comma-separated, in the order of the outputs (default: those of the manifest)"),
-    "arch": (["resnetv2", "resnet50"], "architecture"),
-    "layers": (numbers, "blocks of the four stages (default: 3,4,6,3, which is ResNet-50)"),
-    "width": (int, "channels of the first stage"),
+    "arch": (list(ARCHITECTURES), "architecture"),
+    "layers": (numbers, "blocks of the four stages (default: those of --arch)"),
+    "width": (int, "channels of the first stage (default: those of --arch)"),
     "activation": (["softmax", "sigmoid"], "softmax: one finding an image; sigmoid: any number"),
-    "size": (int, "side of the square input in pixels, a multiple of 32"),
-    "crop": (["whole", "lungs"], "what the network sees; lungs: their box, by the segmenter of --companions"),
+    "size": (int, "side of the square input in pixels, a multiple of 32 (default: that of --arch)"),
+    "crop": (["whole", "lungs"], "what the network sees; lungs: their box, by the segmenter of --auxiliary"),
     "hounsfield": (
         _floats,
         "ends of the window of a CT model (default with --slot ct: -1350,150)",
@@ -129,8 +140,15 @@ OPTIONS = {  # name: (type or choices, what it does)
         "weights to start from: a Hilum model, a safetensors file of timm's resnetv2_50 or of a resnet50, or "
         "`auto`: public ImageNet weights, where the network allows",
     ),
-    "companions": (Path, "model file whose gate and lung segmenter the new model takes over, unchanged"),
+    "auxiliary": (
+        Path,
+        "model file whose input check and lung segmenter the new model takes over, unchanged",
+    ),
     "cache": (Path, "folder for preprocessed images (default: in --out)"),
+    "validation": (
+        Path,
+        "JSON file that `validate --json` printed for these images, so that they are not validated again",
+    ),
     "about": (Path, "JSON file with statements for the model card: intended use, limits, licence, ..."),
     "folds": (int, "cross-validation: a run a fold, in folders of --out, and a report of all predictions"),
     "fold": (int, "train only this one of --folds, from 1; `pool` then joins the folders"),
@@ -146,7 +164,7 @@ OPTIONS = {  # name: (type or choices, what it does)
 }
 
 
-def declare(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options as arguments, with the record's defaults."""
     defaults = {field.name: field.default for field in fields(Config)}
     parser.add_argument(

@@ -1,14 +1,13 @@
-"""From trained weights to an artifact: every number in it is measured on the weights as they are stored."""
+"""Export of trained weights as an artifact: all of its numbers are measured on the weights as stored."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,8 +17,9 @@ from classifier.artifact.pretrained import training_set_in
 from classifier.artifact.training_set import TrainingSet
 from classifier.artifact.weights import load_artifact, save_artifact, verify_golden
 from classifier.contract import ModelSpec, normalised_entropy
+from classifier.data.image_cache import file_sha256
 from classifier.data.manifest import Row, targets_of
-from classifier.data.split import fingerprint
+from classifier.data.split import PARTS
 from classifier.evaluation import model_card
 from classifier.evaluation.calibrate import (
     fit_calibration,
@@ -32,61 +32,69 @@ from classifier.evaluation.evaluate import attention_tests
 from classifier.evaluation.figures import draw
 from classifier.evaluation.predictions import Case, predict_rows, probabilities_of_cases, write_predictions
 from classifier.evaluation.report import report
+from classifier.inference.device import device_for
 from classifier.inference.predictor import Predictor
-
-if TYPE_CHECKING:
-    from classifier.training.loop import Config, Log
+from classifier.training.config import Config
+from classifier.training.dataset import DataSet, split_fingerprint
+from classifier.training.run_log import RunLog
 
 ARTIFACT, REPORT, PREDICTIONS = "model.safetensors", "evaluation.json", "predictions.csv"
 CARD, FIGURES = "model-card.md", "figures"
-ASIDE = {  # options that shape no weight
-    *("manifest", "out", "cache", "pretrained", "companions", "about", "resume", "json", "device", "threads"),
-    *("shortcuts", "road"),
+NOT_RECORDED = {  # options that do not affect the weights
+    *("manifest", "out", "cache", "pretrained", "auxiliary", "about", "resume", "json", "device", "threads"),
+    *("shortcuts", "road", "validation"),
 }
 
 
-def finish(
+@dataclass(frozen=True)
+class AuxiliaryNetworks:
+    """Input check and lung segmenter of an earlier model, and the parts of its card on them."""
+
+    parts: Mapping[str, Any]
+    card: Mapping[str, Any]
+
+
+def auxiliary_networks(path: Path | None) -> AuxiliaryNetworks:
+    """What the new model takes over unchanged; raises ArtifactError or OSError if `path` cannot be used."""
+    if path is None:
+        return AuxiliaryNetworks({}, {})
+    earlier = load_artifact(path)
+    card = {key: earlier.card[key] for key in ("gate", "segmenter") if key in earlier.card}
+    return AuxiliaryNetworks({"gate": earlier.gate, "segmenter": earlier.segmenter}, card)
+
+
+def export_model(
     config: Config,
     spec: ModelSpec,
     state: Mapping[str, Tensor],
     *,
-    rows: Sequence[Row],
-    log: Log,
-    about: Mapping[str, Any] | None = None,
-    warnings: Sequence[Mapping[str, Any]] = (),
-    carried: Carried | None = None,
-    hashes: Mapping[str, str] | None = None,
+    data: DataSet,
+    log: RunLog,
+    about: Mapping[str, Any],
+    auxiliary: AuxiliaryNetworks,
 ) -> Path:
     """Store, load back, calibrate on validation, evaluate on test, store with the card; returns its path."""
     state = {name: tensor.detach().cpu() for name, tensor in state.items()}
-    parts = {"classifier_state": state, "storage": config.storage, **(carried.parts if carried else {})}
+    parts = {"classifier_state": state, "storage": config.storage, **auxiliary.parts}
     draft = config.out / f"draft-{ARTIFACT}"
-    spec = replace(spec, provenance=provenance(config, rows))
+    spec = replace(spec, provenance=provenance(config, data.rows))
     save_artifact(draft, spec=spec, card={}, **parts)
-    cases, _ = answers(draft, config, [row for row in rows if row.split == "val"])
+    cases, _ = predictions_of(draft, config, data, "val")
     spec, calibration = calibrated(spec, cases, method=config.calibration)
     log.note("calibrated", **calibration)
     save_artifact(draft, spec=spec, card={}, **parts)
-    test = [row for row in rows if row.split == "test" and row.findings]
-    cases, without = answers(draft, config, test)
-    found = report(spec, cases, seed=config.seed, without=len(without))
-    wanted = {"shortcuts": config.shortcuts, "road": config.road, "seed": config.seed}
-    found |= attention_tests(
-        load_artifact(draft), test, device_of(config), progress=not config.json, **wanted
-    )
+    found = evaluated(draft, config, data)
     draft.unlink()
-    write_predictions(config.out / PREDICTIONS, spec, test, cases, without)
-    (config.out / REPORT).write_text(json.dumps(found, indent=1))
-    draw(found, config.out / FIGURES)
-    about = read_about(config.about) if about is None else about
-    training = training_facts(config, log)
     facts = model_card.build(
-        spec, rows=rows, training=training, calibration=calibration, found=found, about=about
+        spec,
+        rows=data.rows,
+        training=training_facts(config, log),
+        calibration=calibration,
+        found=found,
+        about=about,
     )
-    facts |= {"audit": list(warnings), **(carried.card if carried else {})}
-    path = config.out / ARTIFACT
-    used = training_set_of(config, rows, hashes or {})
-    golden = smooth_noise(2, spec.size)
+    facts |= {"audit": data.warnings, **auxiliary.card}
+    path, used, golden = config.out / ARTIFACT, training_set_of(config, data), smooth_noise(2, spec.size)
     sha256 = save_artifact(path, spec=spec, card=facts, golden=golden, training_set=used, **parts)
     verify_golden(load_artifact(path, expected_sha256=sha256))
     (config.out / CARD).write_text(model_card.render(facts, spec))
@@ -94,30 +102,28 @@ def finish(
     return path
 
 
-def training_set_of(config: Config, rows: Sequence[Row], hashes: Mapping[str, str]) -> TrainingSet:
-    """What the artifact records of its images (`hashes`: sha256 of each file, by image) and patients."""
+def evaluated(artifact: Path, config: Config, data: DataSet) -> dict[str, Any]:
+    """The report on the test part; writes it, the predictions and the figures."""
+    model = load_artifact(artifact)
+    test = [row for row in data.parts["test"].rows if row.findings]
+    cases, without = predictions_of(artifact, config, data, "test")
+    found = report(model.spec, cases, seed=config.seed, without=len(without))
+    options = {"shortcuts": config.shortcuts, "road": config.road, "seed": config.seed}
+    options |= {"read": data.prepared.read, "progress": not config.json}
+    found |= attention_tests(model, test, device_for(config.device), **options)
+    write_predictions(config.out / PREDICTIONS, model.spec, test, cases, without)
+    (config.out / REPORT).write_text(json.dumps(found, indent=1))
+    draw(found, config.out / FIGURES)
+    return found
+
+
+def training_set_of(config: Config, data: DataSet) -> TrainingSet:
+    """What the artifact records of the images and patients of the train and validation parts."""
+    sha256 = data.prepared.by_image
     used = {
-        part: [(hashes[row.image], row.patient) for row in rows if row.split == part and row.image in hashes]
-        for part in ("train", "val")
+        part: [(sha256[row.image], row.patient) for row in data.parts[part].rows] for part in ("train", "val")
     }
     return TrainingSet.of(used, base=training_set_in(config.pretrained))
-
-
-@dataclass(frozen=True)
-class Carried:
-    """Gate and segmenter of an earlier model, and what its card says of them."""
-
-    parts: Mapping[str, Any]
-    card: Mapping[str, Any]
-
-
-def companions(config: Config) -> Carried:
-    """What the new model takes over; raises ArtifactError, OSError where it is to and cannot."""
-    if config.companions is None:
-        return Carried({}, {})
-    earlier = load_artifact(config.companions)
-    told = {key: earlier.card[key] for key in ("gate", "segmenter") if key in earlier.card}
-    return Carried({"gate": earlier.gate, "segmenter": earlier.segmenter}, told)
 
 
 def read_about(path: Path | None) -> dict[str, Any]:
@@ -125,14 +131,13 @@ def read_about(path: Path | None) -> dict[str, Any]:
     return model_card.check_about(json.loads(path.read_text())) if path else {}
 
 
-def answers(artifact: Path, config: Config, rows: Sequence[Row]) -> tuple[list[Case], dict[str, str]]:
-    """What the stored weights say of the rows with a known finding, and the images without an answer."""
-    known = [row for row in rows if row.findings]
-    return predict_rows(Predictor(load_artifact(artifact), device_of(config)), known, quiet=config.json)
-
-
-def device_of(config: Config) -> str:
-    return "cuda" if config.device != "cpu" and torch.cuda.is_available() else "cpu"
+def predictions_of(
+    artifact: Path, config: Config, data: DataSet, part: str
+) -> tuple[list[Case], dict[str, str]]:
+    """The stored weights' predictions of a part's rows with a known finding, and the images without one."""
+    known = [row for row in data.parts[part].rows if row.findings]
+    predictor = Predictor(load_artifact(artifact), device_for(config.device))
+    return predict_rows(predictor, known, read=data.prepared.read, quiet=config.json)
 
 
 def calibrated(
@@ -176,22 +181,23 @@ def low_confidence(
 
 def provenance(config: Config, rows: Sequence[Row]) -> dict[str, Any]:
     return {
-        "manifest_sha256": hashlib.sha256(config.manifest.read_bytes()).hexdigest(),
+        "manifest_sha256": file_sha256(config.manifest),
         "seed": config.seed,
-        "split_sha256": fingerprint([row.image for row in rows], [row.split or "" for row in rows]),
-        "parts": {part: sum(row.split == part for row in rows) for part in ("train", "val", "test")},
+        "split_sha256": split_fingerprint(rows),
+        "parts": {part: sum(row.split == part for row in rows) for part in PARTS},
     }
 
 
-def training_facts(config: Config, log: Log) -> dict[str, Any]:
-    """Options that shape the result, the epochs' scores, and what it ran on; no paths."""
-    options = {key: value for key, value in asdict(config).items() if key not in ASIDE and value is not None}
-    epochs = [line for line in map(json.loads, log.path.read_text().splitlines()) if line["event"] == "epoch"]
+def training_facts(config: Config, log: RunLog) -> dict[str, Any]:
+    """Options that affect the result, the epochs' scores, and versions; no paths."""
+    options = {
+        key: value for key, value in asdict(config).items() if key not in NOT_RECORDED and value is not None
+    }
     keys = ("epoch", "size", "minutes", "val_loss", "val_balanced_accuracy")
     return {
         "options": options,
         "pretrained": config.pretrained is not None,
-        "history": [{key: line[key] for key in keys} for line in epochs],
+        "history": [{key: line[key] for key in keys} for line in log.events("epoch")],
         "torch": torch.__version__,
         "python": platform.python_version(),
     }

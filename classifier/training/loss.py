@@ -1,4 +1,4 @@
-"""What training minimises: cross entropy or focal loss, with rare findings and hard groups weighed."""
+"""Cross entropy or focal loss, with weights for rare findings and hard groups."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def losses_of(
     """Loss of each row (N,) of logits and targets (N, findings); with sigmoid the mean over the findings."""
     if spec.activation == "softmax":
         value = functional.cross_entropy(logits, targets, label_smoothing=smoothing, reduction="none")
-        sure = (logits.softmax(dim=1) * targets).sum(dim=1)
-        return (1 - sure) ** FOCUS * value if loss == "focal" else value
+        correct = (logits.softmax(dim=1) * targets).sum(dim=1)
+        return (1 - correct) ** FOCUS * value if loss == "focal" else value
     softened = targets * (1 - smoothing) + smoothing / 2
     value = functional.binary_cross_entropy_with_logits(logits, softened, reduction="none")
     if loss == "focal":
@@ -29,12 +29,12 @@ def losses_of(
     return value.mean(dim=1)
 
 
-class Objective:
+class ClassificationLoss:
     """The loss of a batch as one number.
 
     `weights` (rows of the training part,) multiply a row's loss. With `robust` above 0 the groups (a finding
     in a source) are weighed by how badly they do, by an exponentiated gradient of that step size (group DRO,
-    Sagawa et al. 2020, arXiv:1911.08731). Rows with an unknown finding teach nothing.
+    Sagawa et al. 2020, arXiv:1911.08731). Rows with an unknown finding count for nothing.
     """
 
     def __init__(
@@ -67,14 +67,14 @@ class Objective:
         return (values * known).sum() / known.sum()
 
     def _by_group(self, values: Tensor, group: Tensor) -> Tensor:
-        """Mean loss of each group in the batch, summed by shares that the worst groups' grow in."""
+        """Sum of the groups' mean losses, weighted by shares that grow for the worst groups."""
         member = functional.one_hot(group, len(self.shares)).to(values)
         counts = member.sum(dim=0)
-        there = counts > 0
-        means = (values @ member)[there] / counts[there]
-        grown = self.shares[there.cpu()] * torch.exp(self.robust * means.detach().cpu())
-        self.shares[there.cpu()] = grown * self.shares[there.cpu()].sum() / grown.sum()
-        shares = self.shares[there.cpu()]
+        present = (counts > 0).cpu()
+        means = (values @ member)[counts > 0] / counts[counts > 0]
+        grown = self.shares[present] * torch.exp(self.robust * means.detach().cpu())
+        self.shares[present] = grown * self.shares[present].sum() / grown.sum()
+        shares = self.shares[present]
         return (means * (shares / shares.sum()).to(means)).sum()
 
     def state(self) -> dict[str, Tensor]:

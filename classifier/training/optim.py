@@ -1,4 +1,4 @@
-"""What training does at each step, in functions: optimiser, schedules, freezing, averaging."""
+"""Optimiser, learning rate and image size schedules, layer freezing, weight averaging."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-# Until this progress, at least this share of the size. What only the end, at its low rate, shows in full size
-# stays strange to the network: with 12 % it did better on images of three quarters of its own size.
+# Until this progress, this share of the size. A network that sees its full size only at the end, at a low
+# rate, does not adapt to it: with 12 % of the steps it did better on images of three quarters of that size.
 GROWTH = ((0.25, 0.5), (0.5, 0.75))
 
 
@@ -25,15 +25,15 @@ def optimiser_for(
     return torch.optim.AdamW(groups, lr=lr, fused=True)
 
 
-def freeze(network: nn.Module, *, frozen: bool) -> None:
-    """Let only the last layer learn, or everything; frozen norms keep their statistics too."""
+def freeze(network: nn.Module, *, frozen: bool, head: str = "fc") -> None:
+    """Train only the layer `head`, or everything; frozen norms keep their statistics too."""
     for name, module in network.named_children():
-        if name != "fc":
+        if name != head:
             module.requires_grad_(not frozen)
             module.train(not frozen)
 
 
-def quiet_residuals(network: nn.Module) -> None:
+def zero_init_residuals(network: nn.Module) -> None:
     """Start every residual branch at zero, so that a deep network learns at once (Goyal et al. 2017)."""
     for name, module in network.named_modules():
         if name.endswith("conv3"):
@@ -41,19 +41,19 @@ def quiet_residuals(network: nn.Module) -> None:
 
 
 @torch.no_grad()
-def follow(average: nn.Module, network: nn.Module, decay: float) -> None:
+def update_average(average: nn.Module, network: nn.Module, decay: float) -> None:
     """Move the averaged weights and statistics towards the network's."""
-    means, news = (
+    averaged, current = (
         [*module.parameters(), *(buffer for buffer in module.buffers() if buffer.is_floating_point())]
         for module in (average, network)
     )
-    get_ema_multi_avg_fn(decay)(means, news, None)
+    get_ema_multi_avg_fn(decay)(averaged, current, None)
     for mean, now in zip(average.buffers(), network.buffers(), strict=True):
         if not mean.is_floating_point():
             mean.copy_(now)
 
 
-def rate_at(progress: float, warmup: float) -> float:
+def lr_factor(progress: float, warmup: float) -> float:
     """Share of the peak learning rate: a linear rise, then a half cosine down to a hundredth."""
     if progress < warmup:
         return (progress + 1e-3) / (warmup + 1e-3)
@@ -61,7 +61,7 @@ def rate_at(progress: float, warmup: float) -> float:
     return 0.01 + 0.99 * (1 + math.cos(math.pi * falling)) / 2
 
 
-def size_at(progress: float, full: int) -> int:
-    """Side of the training images, a multiple of 32: small ones first, since they teach quicker."""
+def image_size_at(progress: float, full: int) -> int:
+    """Side of the training images, a multiple of 32: small ones first, because training on them is faster."""
     share = next((share for until, share in GROWTH if progress < until), 1.0)
     return min(full, max(64, math.ceil(full * share / 32) * 32))

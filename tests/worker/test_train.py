@@ -139,11 +139,11 @@ def test_options_become_arguments_of_which_none_can_pass_for_another(start, sett
 
 
 def test_gate_and_segmenter_come_from_the_active_model_of_the_slot(start, tmp_path):
-    assert not [word for word in arguments(start(), Path("/data/run")) if word.startswith("--companions")]
+    assert not [word for word in arguments(start(), Path("/data/run")) if word.startswith("--auxiliary")]
     [(version, _)] = models_install([tiny_artifact(tmp_path / "active.safetensors")])
-    assert f"--companions={artifact_path(version)}" in arguments(start(seed=1), Path("/data/run"))
+    assert f"--auxiliary={artifact_path(version)}" in arguments(start(seed=1), Path("/data/run"))
     other_slot = arguments(start(slot="ct", seed=2), Path("/data/run"))
-    assert not [word for word in other_slot if word.startswith("--companions")]
+    assert not [word for word in other_slot if word.startswith("--auxiliary")]
 
 
 def test_the_training_knows_no_secret_and_no_database(monkeypatch, start, instead):

@@ -7,6 +7,7 @@ registered as a candidate.
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import shutil
@@ -25,7 +26,7 @@ from webapp.core.errors import CodedError
 from webapp.registry.selectors import active_models, artifact_path
 from webapp.settings.environment import version
 from webapp.training import failures
-from webapp.training.models import RunStatus, Start, TrainingRun, Trigger
+from webapp.training.models import RunStatus, Start, TrainingRun, Trigger, ValidationStatus
 from webapp.training.services import (
     HeartbeatReply,
     already_trained,
@@ -47,7 +48,7 @@ logger = logging.getLogger(__name__)
 USAGE_ERROR, KILLED = 2, -9
 PREPARING_SECONDS = 60 * 60.0
 # The run's own columns and folder say these.
-OURS = {"manifest", "out", "cache", "seed", "resume", "json", "companions", "slot"}
+OURS = {"manifest", "out", "cache", "seed", "resume", "json", "auxiliary", "validation", "slot"}
 # A model that has learned already is to be moved gently, and its network stays as it is.
 FINE_TUNING = {"epochs": 10, "lr": 1e-4, "progressive": False}
 SHAPE = ("arch", "layers", "width", "activation", "size", "crop")
@@ -95,7 +96,7 @@ class TrainJob:
 
     def _train(self, run: TrainingRun) -> None:
         folder = folder_of(run)
-        given = options_of(run)
+        given = options_of(run) | validation_of(run, folder)
         process = ClassifierProcess(arguments(run, folder, given), folder)
         try:
             with process:
@@ -197,13 +198,13 @@ def options_of(run: TrainingRun) -> dict[str, Any]:
     Gate and lung segmenter come from the active model: they outlive the classifiers that are trained here.
     """
     active = active_models().get(run.slot)
-    carried = {"companions": artifact_path(active)} if active else {}
+    carried = {"auxiliary": artifact_path(active)} if active else {}
     options = {"device": settings.HILUM_DEVICE, "slot": run.slot, "name": run.slot, **carried}
     if run.base:
         spec = run.base.model_spec
         shape = {name: getattr(spec, name) for name in SHAPE}
         shape["layers"] = list(shape["layers"])
-        options |= {**FINE_TUNING, **run.config, **shape, "pretrained": artifact_path(run.base)}
+        options |= {**FINE_TUNING, **shape, **run.config, "pretrained": artifact_path(run.base)}
     else:
         options |= run.config
     if run.snapshot:
@@ -211,9 +212,21 @@ def options_of(run: TrainingRun) -> dict[str, Any]:
     return {**options, "seed": run.seed}
 
 
+def validation_of(run: TrainingRun, folder: Path) -> dict[str, Path]:
+    """The warnings of the snapshot's own data validation, so that the training does not validate it again."""
+    validation = getattr(run.snapshot, "validation", None)
+    if validation is None or validation.status != ValidationStatus.DONE or run.config.get("where"):
+        return {}
+    path = folder / "validation.json"
+    found = {"images": run.snapshot.counts["images"], "warnings": validation.warnings}
+    path.write_text(json.dumps(found))
+    return {"validation": path}
+
+
 def effective(options: dict[str, Any]) -> dict[str, Any]:
     """All options as they are used, defaults included, for the record; no paths."""
-    known = asdict(train_options.Config(manifest=Path(), out=Path())) | options
+    arch = {name: options[name] for name in ("arch",) if name in options}
+    known = asdict(train_options.resolved(train_options.Config(Path(), Path(), **arch))) | options
     return {
         name: list(value) if isinstance(value, tuple) else value
         for name, value in known.items()

@@ -18,18 +18,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from classifier.data.image_cache import statistics_of
     from classifier.data.manifest import read_manifest
-    from classifier.data.validation.checks import as_text, audit
+    from classifier.data.validation.checks import as_text, validate
 
     try:
         rows = read_manifest(args.manifest)
-        warnings = audit(rows, cache=args.cache, progress=not args.json)
+        warnings = validate(rows, statistics_of(rows, args.cache, progress=not args.json))
     except (ValueError, OSError) as error:
-        print(f"audit failed: {error}", file=sys.stderr)
+        print(f"validation failed: {error}", file=sys.stderr)
         return 1
     if args.json:
-        told = [warning.as_dict(examples=True) for warning in warnings]
-        print(json.dumps({"images": len(rows), "warnings": told}))
+        found = [warning.as_dict(examples=True) for warning in warnings]
+        print(json.dumps({"images": len(rows), "warnings": found}))
     else:
         print(as_text(warnings))
     return 0

@@ -21,8 +21,8 @@ from tqdm import tqdm
 from classifier.artifact.quantise import restored, stored
 from classifier.data.manifest import read_manifest, with_split
 from classifier.networks import lung_segmenter
-from classifier.training.input_check.data import Item, read_strangers, squares_of
-from classifier.training.input_check.ood_negatives import collection
+from classifier.training.input_check.data import Item, read_items, read_ood_negatives
+from classifier.training.input_check.ood_negatives import ood_negatives
 from classifier.training.input_check.report import held_out_rates, made_rates, overall_rates
 from classifier.training.input_check.train import BATCH, Material, train_input_check
 
@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     args.out.mkdir(parents=True, exist_ok=True)
     try:
         material = gather(args)
-        made = collection(args.made, args.cache or args.out)
+        made = ood_negatives(args.made, args.cache or args.out)
         gate = train_input_check(material, made, steps=args.steps, batch=args.batch, seed=args.seed)
     except (ValueError, OSError) as error:
         print(f"training failed: {error}", file=sys.stderr)
@@ -75,8 +75,8 @@ def gather(args: argparse.Namespace) -> Material:
     items = [Item(row.path, "", row.source, row.patient, row.split, row.view) for row in rows]
     for named in args.strangers:
         group, _, path = named.rpartition("=")
-        items += read_strangers(Path(path), group)
-    squares, refused = squares_of(items, args.cache or args.out)
+        items += read_ood_negatives(Path(path), group)
+    squares, refused = read_items(items, args.cache or args.out)
     kept = [index for index, reason in enumerate(refused) if not reason]
     items, squares = [items[index] for index in kept], squares[kept]
     if args.segmenter is None:

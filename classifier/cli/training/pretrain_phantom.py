@@ -20,8 +20,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from classifier.contract import ModelSpec, Slot
-    from classifier.phantom.pretrain import load, pretrain, save
     from classifier.phantom.render import FINDINGS
+    from classifier.training.pretrain.phantoms import load, pretrain, save
 
     shape = {"layers": (1, 1, 1, 1), "width": args.width, "size": args.size}
     spec = ModelSpec(name="phantom", slot=Slot.PHANTOM, findings=FINDINGS, **shape)

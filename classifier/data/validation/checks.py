@@ -1,41 +1,39 @@
-"""All checks on one collection, gravest first."""
+"""All checks of a data set."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from classifier.data.validation import confounding as origins
-from classifier.data.validation import duplicates, shortcuts
-from classifier.data.validation.image_statistics import facts_of
+from classifier.data.validation import confounding, duplicates, shortcuts
 from classifier.data.validation.warning import Collection, Severity, Warning_
 
 if TYPE_CHECKING:
     from classifier.data.manifest import Row
+    from classifier.data.validation.image_statistics import ImageStatistics
 
 CHECKS = (
-    origins.confounding,
+    confounding.confounding,
     shortcuts.probe,
-    origins.ages,
-    origins.patients,
+    confounding.ages,
+    confounding.patients,
     duplicates.copies,
-    origins.balance,
+    confounding.balance,
     shortcuts.habits,
-    origins.rare,
+    confounding.rare,
     shortcuts.unreadable,
 )
 
 
-def audit(rows: Sequence[Row], *, cache: Path | None = None, progress: bool = True) -> list[Warning_]:
-    """Everything worth a warning, gravest first; `cache` keeps what was seen of each image."""
-    data = Collection.of(rows, facts_of(rows, cache, progress=progress))
+def validate(rows: Sequence[Row], statistics: ImageStatistics) -> list[Warning_]:
+    """All warnings, most severe first."""
+    data = Collection.of(rows, statistics)
     found = [warning for check in CHECKS for warning in check(data)]
     return sorted(found, key=lambda warning: list(Severity).index(warning.severity))
 
 
 def as_text(warnings: Sequence[Warning_]) -> str:
-    """The warnings as paragraphs for people."""
+    """The warnings as paragraphs."""
     if not warnings:
-        return "The audit found nothing to warn of."
+        return "Data validation: no warnings."
     return "\n".join(f"[{w.severity}] {w.code}: {w.text}\n    {w.advice}" for w in warnings)

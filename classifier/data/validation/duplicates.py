@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from classifier.data.validation.image_statistics import ImageFacts
+from classifier.data.validation.image_statistics import ImageStatistics
 from classifier.data.validation.warning import Collection, Severity, Warning_
 
 BITS_APART = 4  # of 64
@@ -18,12 +18,12 @@ KINDS = {"bytes": "the same file", "pixels": "the same pixels", "near": "nearly 
 
 def copies(data: Collection) -> Iterator[Warning_]:
     """Copies that bear another patient's name or lie in another part."""
-    readable = np.flatnonzero(data.facts.reason == "")
+    readable = np.flatnonzero(data.statistics.reason == "")
     seen: set[tuple[int, int]] = set()
     for kind, pairs in (
-        ("bytes", equal_pairs(data.facts.bytes, readable)),
-        ("pixels", equal_pairs(data.facts.pixels, readable)),
-        ("near", near_pairs(data.facts, readable)),
+        ("bytes", equal_pairs(data.statistics.sha256, readable)),
+        ("pixels", equal_pairs(data.statistics.pixels, readable)),
+        ("near", near_pairs(data.statistics, readable)),
     ):
         new = [pair for pair in pairs if pair not in seen]
         seen.update(new)
@@ -70,12 +70,15 @@ def equal_pairs(keys: np.ndarray, index: np.ndarray) -> list[tuple[int, int]]:
     return [pair for pair in pairs if pair[0] != pair[1]]
 
 
-def near_pairs(facts: ImageFacts, index: np.ndarray) -> list[tuple[int, int]]:
+def near_pairs(statistics: ImageStatistics, index: np.ndarray) -> list[tuple[int, int]]:
     """Pairs whose hashes differ by BITS_APART at most and whose thumbnails agree.
 
     Finds what was scaled, compressed or brightened anew; not what was turned, cropped or mirrored.
     """
-    hashes, thumbs = facts.perceptual[index], facts.thumbs[index].reshape(len(index), -1).astype(np.float32)
+    hashes, thumbs = (
+        statistics.perceptual[index],
+        statistics.thumbs[index].reshape(len(index), -1).astype(np.float32),
+    )
     thumbs -= thumbs.mean(axis=1, keepdims=True)
     thumbs /= np.maximum(np.linalg.norm(thumbs, axis=1, keepdims=True), 1e-6)
     found = []

@@ -1,41 +1,37 @@
-"""What an image gives away besides the lungs: hashes, size, borders, grey levels, sharpness; cached."""
+"""What an image shows besides the lungs: size, borders, grey levels, sharpness, and hashes to find copies."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
+from classifier.contract import Slot
 from classifier.errors import Refused
-from classifier.images.read import read_image
-
-if TYPE_CHECKING:
-    from classifier.data.manifest import Row
+from classifier.images.decoded_image import DecodedImage
 
 NUMBERS = ("rows", "columns", "border", "levels", "mean", "spread", "sharpness")
 THUMB = 32
 HASH = (8, 9)  # rows, columns: 64 differences of neighbours (dHash)
-DARK = 0.03  # of the full range: what a black border has at most
-VERSION = 1  # of this file's facts: another one is computed anew
+DARK = 0.03  # of the full range: upper limit of a black border
+VERSION = 2  # of these statistics: those of another version are computed again
 
 
 @dataclass(frozen=True)
-class ImageFacts:
-    """Of each image: a reason where it cannot be read, hashes, NUMBERS (N, 7), thumbnails (N, 32, 32).
+class ImageStatistics:
+    """Of each image: a reason if it is refused, hashes, NUMBERS (N, 7), thumbnails (N, 32, 32).
 
-    `bytes` is the file's SHA-256, `pixels` that of the decoded pixels, `perceptual` a 64-bit dHash of the
+    `sha256` is that of the file, `pixels` that of the decoded pixels, `perceptual` a 64-bit dHash of the
     working image. `border` is the share of rows and columns that are black from the edge on.
     """
 
     reason: np.ndarray
-    bytes: np.ndarray
+    sha256: np.ndarray
     pixels: np.ndarray
     perceptual: np.ndarray
     numbers: np.ndarray
@@ -44,67 +40,62 @@ class ImageFacts:
     def number(self, name: str) -> np.ndarray:
         return self.numbers[:, NUMBERS.index(name)]
 
-    def at(self, index: np.ndarray) -> ImageFacts:
-        return ImageFacts(**{name: values[index] for name, values in vars(self).items()})
+    def at(self, index: np.ndarray) -> ImageStatistics:
+        return ImageStatistics(**{name: values[index] for name, values in vars(self).items()})
 
 
-def facts_of(rows: Sequence[Row], cache: str | Path | None = None, *, progress: bool = True) -> ImageFacts:
-    """ImageFacts of the rows' images; those of files that have not changed come from the folder `cache`."""
-    keys = [_key(row) for row in rows]
-    store = Path(cache) / "audit.npz" if cache else None
-    known, old = _load(store) if store and store.exists() else ({}, None)
-    missing = [index for index, key in enumerate(keys) if key not in known]
-    bar = tqdm(missing, desc="looking at images", unit="img", disable=None if progress else True)
-    new = {index: _look(rows[index].path) for index in bar}
-    columns = {}
-    for name in ImageFacts.__dataclass_fields__:
-        columns[name] = np.array(
-            [new[i][name] if i in new else getattr(old, name)[known[key]] for i, key in enumerate(keys)]
-        )
-    facts = ImageFacts(**columns)
-    if store and missing:
-        _save(store, keys, facts)
-    return facts
+FIELDS = tuple(ImageStatistics.__dataclass_fields__)
 
 
-def _key(row: Row) -> str:
-    stat = row.path.stat()
-    return f"{VERSION} {row.image} {stat.st_size} {stat.st_mtime_ns}"
+class StatisticsStore:
+    """Statistics by the sha256 of the files, kept in the file `path` if there is one."""
+
+    def __init__(self, path: Path | None, slot: Slot) -> None:
+        self.path, self.version, self.records = path, f"{VERSION} {slot}", {}
+        if path and path.exists():
+            with np.load(path, allow_pickle=False) as arrays:
+                if "version" in arrays and str(arrays["version"]) == self.version:
+                    for record in zip(*(arrays[name] for name in FIELDS), strict=True):
+                        self.records[str(record[1])] = dict(zip(FIELDS, record, strict=True))
+        self.saved = len(self.records)
+
+    def lacks(self, at: int, sha256: str) -> bool:
+        return sha256 not in self.records
+
+    def add(self, at: int, sha256: str, decoded: DecodedImage | Refused) -> None:
+        self.records[sha256] = {"sha256": sha256, **measured(decoded)}
+
+    def finish(self, hashes: Sequence[str]) -> ImageStatistics:
+        """Save; returns the statistics of these files, in order."""
+        if self.path and len(self.records) > self.saved:
+            temporary = self.path.with_suffix(f".{os.getpid()}.tmp")
+            with temporary.open("wb") as file:
+                np.savez(file, version=self.version, **vars(self._of(list(self.records))))
+            os.replace(temporary, self.path)
+        return self._of(hashes)
+
+    def _of(self, hashes: Sequence[str]) -> ImageStatistics:
+        return ImageStatistics(**{n: np.array([self.records[key][n] for key in hashes]) for n in FIELDS})
 
 
-def _load(store: Path) -> tuple[dict[str, int], ImageFacts]:
-    with np.load(store, allow_pickle=False) as arrays:
-        facts = ImageFacts(**{name: arrays[name] for name in ImageFacts.__dataclass_fields__})
-        return {key: index for index, key in enumerate(arrays["keys"].tolist())}, facts
-
-
-def _save(store: Path, keys: Sequence[str], facts: ImageFacts) -> None:
-    store.parent.mkdir(parents=True, exist_ok=True)
-    temporary = store.with_suffix(f".{os.getpid()}.tmp")
-    with temporary.open("wb") as file:
-        np.savez(file, keys=np.array(keys), **vars(facts))
-    os.replace(temporary, store)
-
-
-def _look(path: Path) -> dict[str, object]:
-    empty = {
-        "reason": "",
-        "bytes": hashlib.sha256(path.read_bytes()).hexdigest(),
-        "pixels": "",
-        "perceptual": np.uint64(0),
-        "numbers": np.zeros(len(NUMBERS), dtype=np.float32),
-        "thumbs": np.zeros((THUMB, THUMB), dtype=np.uint8),
-    }
-    try:
-        image = read_image(path)
-    except Refused as refusal:
-        return empty | {"reason": str(refusal.reason)}
-    grey = image.working.astype(np.float32) / 65535
+def measured(decoded: DecodedImage | Refused) -> dict[str, Any]:
+    """The statistics of one image, without the hash of its file."""
+    if isinstance(decoded, Refused):
+        return {
+            "reason": str(decoded.reason),
+            "pixels": "",
+            "perceptual": np.uint64(0),
+            "numbers": np.zeros(len(NUMBERS), dtype=np.float32),
+            "thumbs": np.zeros((THUMB, THUMB), dtype=np.uint8),
+        }
+    grey = decoded.working.astype(np.float32) / 65535
     small = Image.fromarray((grey * 255).round().astype(np.uint8))
-    return empty | {
-        "pixels": image.pixel_sha256,
+    numbers = [decoded.rows, decoded.columns, *_grey_levels(grey, decoded.working)]
+    return {
+        "reason": "",
+        "pixels": decoded.pixel_sha256,
         "perceptual": perceptual_hash(small),
-        "numbers": np.array([image.rows, image.columns, *_tone(grey, image.working)], dtype=np.float32),
+        "numbers": np.array(numbers, dtype=np.float32),
         "thumbs": np.asarray(small.resize((THUMB, THUMB), Image.Resampling.BOX)),
     }
 
@@ -116,7 +107,7 @@ def perceptual_hash(image: Image.Image) -> np.uint64:
     return np.frombuffer(bits.tobytes(), dtype=">u8").astype(np.uint64)[0]
 
 
-def _tone(grey: np.ndarray, working: np.ndarray) -> tuple[float, ...]:
+def _grey_levels(grey: np.ndarray, working: np.ndarray) -> tuple[float, ...]:
     """Border, number of grey levels, mean, standard deviation, mean step between neighbours over it."""
     spread = float(grey.std())
     steps = (np.abs(np.diff(grey, axis=0)).mean() + np.abs(np.diff(grey, axis=1)).mean()) / 2

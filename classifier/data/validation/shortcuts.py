@@ -17,9 +17,9 @@ EXAMPLES = 20
 
 
 def unreadable(data: Collection) -> Iterator[Warning_]:
-    refused = np.flatnonzero(data.facts.reason != "")
+    refused = np.flatnonzero(data.statistics.reason != "")
     if len(refused):
-        reasons = dict(Counter(data.facts.reason[refused].tolist()))
+        reasons = dict(Counter(data.statistics.reason[refused].tolist()))
         told = listed([f"{count:,} {reason}" for reason, count in reasons.items()])
         yield Warning_(
             "unreadable",
@@ -33,15 +33,15 @@ def unreadable(data: Collection) -> Iterator[Warning_]:
 
 def habits(data: Collection) -> Iterator[Warning_]:
     """Outward habits that most images of one source have and most others have not."""
-    readable = data.facts.reason == ""
-    rows, columns = data.facts.number("rows"), data.facts.number("columns")
+    readable = data.statistics.reason == ""
+    rows, columns = data.statistics.number("rows"), data.statistics.number("columns")
     short = np.minimum(rows, columns)
     common = Counter(short[readable].tolist()).most_common(6)
     traits = {
         "exactly square": rows == columns,
-        "black borders": data.facts.number("border") > 0.02,
-        "fewer than 200 grey levels": data.facts.number("levels") < 200,
-        "more than 256 grey levels": data.facts.number("levels") > 256,
+        "black borders": data.statistics.number("border") > 0.02,
+        "fewer than 200 grey levels": data.statistics.number("levels") < 200,
+        "more than 256 grey levels": data.statistics.number("levels") > 256,
         **{f"a shorter side of {side:g} pixels": short == side for side, _ in common},
     }
     for source in sorted(set(data.source.tolist())):
@@ -63,12 +63,12 @@ def habits(data: Collection) -> Iterator[Warning_]:
 
 def probe(data: Collection) -> Iterator[Warning_]:
     """How well a small forest tells the finding from NUMBERS alone, on patients that it has not seen."""
-    known = np.flatnonzero((data.finding != "") & (data.facts.reason == ""))
+    known = np.flatnonzero((data.finding != "") & (data.statistics.reason == ""))
     kept = [f for f, n in Counter(data.finding[known].tolist()).items() if n >= FEWEST]
     known = known[np.isin(data.finding[known], kept)]
     if len(kept) < 2 or len(set(data.patient[known].tolist())) < FOLDS * len(kept):
         return
-    areas = outward_auc(data.facts.numbers[known], data.finding[known], data.patient[known])
+    areas = outward_auc(data.statistics.numbers[known], data.finding[known], data.patient[known])
     if not areas or np.mean(list(areas.values())) < WORRYING:
         return
     worst = max(areas.values())

@@ -11,7 +11,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from classifier.data.manifest import Row
-    from classifier.data.validation.image_statistics import ImageFacts
+    from classifier.data.validation.image_statistics import ImageStatistics
 
 
 class Severity(StrEnum):
@@ -44,7 +44,7 @@ class Collection:
     """A manifest's rows with their images' facts, as arrays; empty strings where something is unknown."""
 
     rows: Sequence[Row]
-    facts: ImageFacts
+    statistics: ImageStatistics
     finding: np.ndarray
     source: np.ndarray
     patient: np.ndarray
@@ -54,13 +54,13 @@ class Collection:
     age: np.ndarray
 
     @classmethod
-    def of(cls, rows: Sequence[Row], facts: ImageFacts) -> Collection:
+    def of(cls, rows: Sequence[Row], statistics: ImageStatistics) -> Collection:
         def column(value: Any) -> np.ndarray:
             return np.array([value(row) for row in rows])
 
         return cls(
             rows,
-            facts,
+            statistics,
             finding=column(lambda row: "|".join(row.findings or ())),
             source=column(lambda row: row.source),
             patient=column(lambda row: row.patient),

@@ -1,14 +1,12 @@
-"""What a gate is trained and measured on: frontal chest X-rays, and strangers by group.
+"""Training data of the input check: frontal chest X-rays, and OOD negatives by group.
 
-Strangers come as CSV files with `image` and optional `group,source,patient,part` (train or test; a manifest's
-`split` does as well).
+OOD negatives are listed in CSV files with `image` and optional `group,source,patient,part` (train or test; a
+manifest's `split` is accepted too).
 """
 
 from __future__ import annotations
 
 import csv
-import hashlib
-import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,27 +16,28 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
-from tqdm import tqdm
 
 from classifier.data.augment import Augment
-from classifier.errors import Refused
+from classifier.data.image_cache import Preprocessing, prepare
+from classifier.data.manifest import Row
+from classifier.images.decoded_image import DecodedImage
 from classifier.images.read import read_image
 from classifier.networks.input_check import (
     CLIP_PERCENTILES,
     CUT_OFF,
     FRONTAL,
     LATERAL,
+    OTHER,
     SIZE,
-    STRANGER,
     TURNED,
 )
 from classifier.networks.preprocess import unit_square
 from classifier.training.input_check.ood_negatives import SIDE
 
 LATERAL_GROUP = "lateral_chest"
-CLOSE_UP = "close_up"  # of shoulder, neck or belly, out of a chest X-ray: a stranger with real bones
+CLOSE_UP = "close_up"  # of shoulder, neck or belly, cut from a chest X-ray: an OOD negative with real bones
 CUT_FROM, WHOLE_UP_TO = 0.18, 0.05  # share of the lungs that lies outside the image
-BESIDE_THE_LUNGS = 0.88
+OUTSIDE_LUNGS = 0.88
 
 
 @dataclass(frozen=True)
@@ -54,10 +53,10 @@ class Item:
 
     @property
     def kind(self) -> str:
-        return FRONTAL if not self.group else LATERAL if self.group == LATERAL_GROUP else STRANGER
+        return FRONTAL if not self.group else LATERAL if self.group == LATERAL_GROUP else OTHER
 
 
-def read_strangers(path: Path, group: str = "") -> list[Item]:
+def read_ood_negatives(path: Path, group: str = "") -> list[Item]:
     """Items of a CSV; `group` stands for a missing column, the file's folder for a missing source."""
     with path.open(newline="", encoding="utf-8-sig") as file:
         records = list(csv.DictReader(file))
@@ -74,28 +73,16 @@ def read_strangers(path: Path, group: str = "") -> list[Item]:
     ]
 
 
-def squares_of(items: Sequence[Item], folder: Path) -> tuple[np.ndarray, list[str]]:
-    """Squares uint8 (N, SIDE, SIDE), kept in `folder`, and by item why there is none (empty: there is)."""
-    digest = hashlib.sha256(f"{SIDE} {CLIP_PERCENTILES}".encode())
-    for item in items:
-        digest.update(f"\n{item.path} {item.path.stat().st_size}".encode())
-    store = folder / f"gate-{digest.hexdigest()[:24]}.npz"
-    if not store.exists():
-        squares, refused = np.zeros((len(items), SIDE, SIDE), np.uint8), []
-        for index, item in enumerate(tqdm(items, desc="reading images", unit="img", disable=None)):
-            try:
-                unit = unit_square(read_image(item.path).working, SIDE, CLIP_PERCENTILES)
-            except Refused as refusal:
-                refused.append(refusal.reason.value)
-            else:
-                squares[index] = (unit[0] * 255).round().to(torch.uint8).numpy()
-                refused.append("")
-        folder.mkdir(parents=True, exist_ok=True)
-        temporary = store.with_suffix(f".{os.getpid()}.tmp.npz")
-        np.savez(temporary, squares=squares, refused=np.array(refused))
-        os.replace(temporary, store)
-    with np.load(store) as kept:
-        return kept["squares"], kept["refused"].tolist()
+def read_items(items: Sequence[Item], folder: Path) -> tuple[np.ndarray, list[str]]:
+    """Images uint8 (N, SIDE, SIDE), cached in `folder`, and by item the reason of a refusal, else empty."""
+
+    def make(decoded: DecodedImage) -> np.ndarray:
+        return (unit_square(decoded.working, SIDE, CLIP_PERCENTILES)[0] * 255).round().to(torch.uint8).numpy()
+
+    rows = [Row(str(item.path), item.path, None, item.patient) for item in items]
+    preprocessing = Preprocessing(f"input check {SIDE} {CLIP_PERCENTILES}", SIDE, make)
+    prepared = prepare(rows, preprocessing, folder, read=lambda row: read_image(row.path))
+    return np.asarray(prepared.images), [prepared.refused.get(row.image, "") for row in rows]
 
 
 def draw_shares(keys: Sequence[str], evenness: float) -> np.ndarray:
@@ -106,25 +93,25 @@ def draw_shares(keys: Sequence[str], evenness: float) -> np.ndarray:
 
 
 class Views:
-    """Draws crops, turns and mirrors of squares, of a kind that is known by construction."""
+    """Random crops, rotations and mirrored views of images, of a kind that is known by construction."""
 
     def __init__(self, seed: int) -> None:
         self.rng = np.random.default_rng([0x6A7E, seed])
         self.augment = Augment(seed=seed)
 
     def __call__(
-        self, squares: np.ndarray, kinds: Sequence[str], lungs: Sequence[np.ndarray | None]
+        self, images: np.ndarray, kinds: Sequence[str], lungs: Sequence[np.ndarray | None]
     ) -> Tensor:
-        """Squares uint8 (N, SIDE, SIDE) to unit squares (N, 1, SIZE, SIZE), placed and exposed at random."""
-        unit = self.placed(squares, kinds, lungs)
+        """Images uint8 (N, SIDE, SIDE) to images in 0..1 (N, 1, SIZE, SIZE), placed and exposed at random."""
+        unit = self.placed(images, kinds, lungs)
         for step in ("exposure", "resolution", "compression", "noise", "borders"):
             unit = getattr(self.augment, step)(unit)
         return unit.clamp(0.0, 1.0)
 
-    def placed(self, squares: np.ndarray, kinds: Sequence[str], lungs: Sequence[np.ndarray | None]) -> Tensor:
-        """Each square cut, turned and mirrored as its kind wants it, unit squares (N, 1, SIZE, SIZE)."""
+    def placed(self, images: np.ndarray, kinds: Sequence[str], lungs: Sequence[np.ndarray | None]) -> Tensor:
+        """Each image cut, rotated and mirrored as its kind requires, in 0..1 (N, 1, SIZE, SIZE)."""
         theta = np.stack([self._view(kind, lung) for kind, lung in zip(kinds, lungs, strict=True)])
-        unit = torch.from_numpy(squares).float().div_(255)[:, None]
+        unit = torch.from_numpy(images).float().div_(255)[:, None]
         grid = functional.affine_grid(torch.from_numpy(theta).float(), [len(unit), 1, SIZE, SIZE], False)
         return functional.grid_sample(unit, grid, align_corners=False)
 
@@ -141,7 +128,7 @@ class Views:
         angle = self.rng.normal(0, 4 if kind in (FRONTAL, CUT_OFF) else 8)
         if kind == TURNED:
             angle += 90 * self.rng.integers(1, 4)
-        if kind == STRANGER:
+        if kind == OTHER:
             angle += 90 * self.rng.integers(4)
         return _matrix(window, np.deg2rad(angle), mirror=self.rng.random() < 0.5)
 
@@ -159,7 +146,7 @@ class Views:
             width, height = self.rng.uniform(0.2, 0.5, 2)
             left, top = self.rng.random() * (1 - width), self.rng.random() * (1 - height)
             window = np.array([left, top, left + width, top + height])
-            if lost_share(lungs, window) >= BESIDE_THE_LUNGS:
+            if lost_share(lungs, window) >= OUTSIDE_LUNGS:
                 return window
         return np.array([0.2, 0.78, 0.8, 1.0])
 

@@ -1,8 +1,8 @@
-"""Images made by code that are no chest X-rays: what a gate learns from besides the real ones.
+"""Synthetic OOD negatives: generated images that are not chest X-rays, for the training of the input check.
 
 Simulated radiographs of other body parts are sums of path lengths through tubes of bone and soft tissue, with
-every measure drawn at random: not to look like a hand, but to be bones that are no thorax. Then text, charts
-and textures. Nothing made here is ever counted when a gate is measured.
+random dimensions: they need not look like a hand, only like bones that are not a thorax. The others are text,
+charts and textures. They are used for training only, never for measurement.
 """
 
 from __future__ import annotations
@@ -17,28 +17,28 @@ from PIL import Image, ImageDraw
 from scipy import ndimage
 from tqdm import tqdm
 
-SIDE = 192  # pixels of a stored square: more than the gate's input, since crops are taken from it
+SIDE = 192  # pixels: more than the network's input, since crops are taken from it
 BONE, SHELL, SOFT = 0.5, 0.45, 0.19  # attenuation per unit of length; the shell is what a bone's rim adds
 
 Rng = np.random.Generator
 Array = np.ndarray
 
 
-def stranger(seed: int) -> Array:
+def ood_negative(seed: int) -> Array:
     """An image (SIDE, SIDE) uint8; the same seed gives the same image."""
     rng = np.random.default_rng([0x57A6, seed])
-    maker = MAKERS[rng.choice(len(MAKERS), p=WEIGHTS)]
-    decoded = maker(rng)
-    low, high = np.percentile(decoded, (0.5, 99.5))
-    decoded = np.clip((decoded - low) / max(high - low, 1e-6), 0, 1) * 255
-    return np.rint(decoded).astype(np.uint8)
+    image = MAKERS[rng.choice(len(MAKERS), p=WEIGHTS)](rng)
+    low, high = np.percentile(image, (0.5, 99.5))
+    return np.rint(np.clip((image - low) / max(high - low, 1e-6), 0, 1) * 255).astype(np.uint8)
 
 
-def collection(count: int, folder: Path) -> Array:
-    """The first `count` strangers, uint8 (count, SIDE, SIDE), kept in `folder`."""
-    store = folder / f"strangers-{SIDE}-{count}.npy"
+def ood_negatives(count: int, folder: Path) -> Array:
+    """The first `count` of them, uint8 (count, SIDE, SIDE), kept in `folder`."""
+    store = folder / f"ood-negatives-{SIDE}-{count}.npy"
     if not store.exists():
-        made = np.stack([stranger(seed) for seed in tqdm(range(count), desc="strangers", disable=None)])
+        made = np.stack(
+            [ood_negative(seed) for seed in tqdm(range(count), desc="OOD negatives", disable=None)]
+        )
         folder.mkdir(parents=True, exist_ok=True)
         temporary = store.with_suffix(f".{os.getpid()}.npy")
         np.save(temporary, made)
@@ -237,17 +237,15 @@ def _cloud(rng: Rng, sigma: float) -> Array:
 def texture(rng: Rng) -> Array:
     """Noise of several scales, stripes, checks, ramps and discs, one over the other."""
     x, y = _grid()
-    decoded = sum(rng.random() * _cloud(rng, sigma) for sigma in (1, 3, 9, 27))
+    image = sum(rng.random() * _cloud(rng, sigma) for sigma in (1, 3, 9, 27))
     if rng.random() < 0.5:
         angle, pitch = rng.uniform(0, np.pi), rng.uniform(5, 60)
-        decoded = decoded * rng.random() + np.sin((x * np.cos(angle) + y * np.sin(angle)) * pitch) * 2
+        image = image * rng.random() + np.sin((x * np.cos(angle) + y * np.sin(angle)) * pitch) * 2
     if rng.random() < 0.4:
-        decoded = decoded + rng.normal(0, 3) * x + rng.normal(0, 3) * y
+        image = image + rng.normal(0, 3) * x + rng.normal(0, 3) * y
     for _ in range(rng.integers(0, 6)):
-        decoded = decoded + rng.normal(0, 20) * _ellipse(
-            tuple(rng.random(2)), tuple(rng.uniform(0.02, 0.3, 2))
-        )
-    return decoded
+        image = image + rng.normal(0, 20) * _ellipse(tuple(rng.random(2)), tuple(rng.uniform(0.02, 0.3, 2)))
+    return image
 
 
 def document(rng: Rng) -> Array:

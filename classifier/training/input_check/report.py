@@ -1,9 +1,8 @@
-"""How often a gate stops what, by group, with Wilson's interval."""
+"""How often the input check stops images, by group, with Wilson intervals."""
 
 from __future__ import annotations
 
 import hashlib
-import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,34 +10,32 @@ from itertools import zip_longest
 from typing import Any
 
 import numpy as np
+from scipy.stats import binomtest
 from torch import Tensor
 
 from classifier.networks.input_check import CUT_OFF, TURNED, InputCheck, verdict_of
 from classifier.training.input_check.data import CLOSE_UP, LATERAL_GROUP, Item, Views
 from classifier.training.input_check.train import BATCH, Material, measured, train_input_check
 
-Z = 1.959964
 FOLDS = 3  # of the patients with lateral views
 
 
 def wilson(part: int, whole: int) -> tuple[float, float]:
-    """95 % interval of a share (Wilson 1927); (0, 1) of nothing."""
+    """95 % Wilson interval of a share; (0, 1) of nothing."""
     if not whole:
         return 0.0, 1.0
-    share, z2 = part / whole, Z**2
-    middle = (share + z2 / (2 * whole)) / (1 + z2 / whole)
-    half = Z / (1 + z2 / whole) * math.sqrt(share * (1 - share) / whole + z2 / (4 * whole**2))
-    return max(0.0, middle - half), min(1.0, middle + half)
+    interval = binomtest(part, whole).proportion_ci(method="wilson")
+    return float(interval.low), float(interval.high)
 
 
-def stops(gate: InputCheck, material: Material) -> list[str]:
+def stops(network: InputCheck, material: Material) -> list[str]:
     """The reason for which each image is stopped, empty where it passes."""
-    return reasons_of(gate, material.unit()) if material.items else []
+    return reasons_of(network, material.unit()) if material.items else []
 
 
-def reasons_of(gate: InputCheck, unit: Tensor) -> list[str]:
-    probabilities, distances = measured(gate, unit)
-    frontal_from = float(gate.frontal_from)
+def reasons_of(network: InputCheck, unit: Tensor) -> list[str]:
+    probabilities, distances = measured(network, unit)
+    frontal_from = float(network.frontal_from)
     verdicts = (
         verdict_of(p, d, frontal_from)
         for p, d in zip(probabilities.tolist(), distances.tolist(), strict=True)
@@ -70,15 +67,15 @@ def rates(groups: Iterable[str], reasons: Iterable[str]) -> list[dict[str, Any]]
     return table
 
 
-def overall_rates(gate: InputCheck, material: Material) -> dict[str, Any]:
-    """Rates on the `test` items: patients and origins that the gate has not seen, of groups that it has."""
+def overall_rates(network: InputCheck, material: Material) -> dict[str, Any]:
+    """Rates on the `test` items: patients and origins not seen in training, of groups that were."""
     unseen = material.where(lambda item: item.part == "test")
-    return {"same_groups": rates(map(name_of, unseen.items), stops(gate, unseen))}
+    return {"same_groups": rates(map(name_of, unseen.items), stops(network, unseen))}
 
 
 @dataclass(frozen=True)
 class Absence:
-    """What one run of `held_out_rates` does not get to see."""
+    """What one run of `held_out_rates` leaves out."""
 
     group: str
     source: str
@@ -94,33 +91,33 @@ class Absence:
         return "patient" if item.group == LATERAL_GROUP and digest[0] % FOLDS == self.fold else ""
 
 
-def made_rates(gate: InputCheck, material: Material, *, seed: int = 0) -> dict[str, Any]:
-    """Rates on views of frontal `test` images: turned, with lungs cut off, close-ups beside the lungs."""
+def made_rates(network: InputCheck, material: Material, *, seed: int = 0) -> dict[str, Any]:
+    """Rates on views of frontal `test` images: rotated, with lungs cut off, close-ups outside the lungs."""
     frontal = material.where(lambda item: item.part == "test" and not item.group)
     views = Views(seed)
     names, reasons = [], []
     for kind in (TURNED, CUT_OFF, CLOSE_UP):
-        unit = views.placed(frontal.squares, [kind] * len(frontal.items), frontal.lungs)
+        unit = views.placed(frontal.images, [kind] * len(frontal.items), frontal.lungs)
         names += [f"{kind}, out of frontal images"] * len(unit)
-        reasons += reasons_of(gate, unit)
+        reasons += reasons_of(network, unit)
     return {"made": rates(names, reasons)}
 
 
 def held_out_rates(
-    material: Material, made: np.ndarray, *, steps: int, batch: int = BATCH, seed: int = 0
+    material: Material, synthetic: np.ndarray, *, steps: int, batch: int = BATCH, seed: int = 0
 ) -> dict[str, Any]:
-    """Rates of gates that saw nothing of the group, source or patient on which they are measured.
+    """Rates of input checks trained without the group, source or patient on which they are measured.
 
-    Each run leaves out one group of strangers, one source of frontal images and, in as many runs as there
+    Each run leaves out one group of OOD negatives, one source of frontal images and, in as many runs as there
     are folds, a part of the patients with lateral views.
     """
     names: list[str] = []
     reasons: list[str] = []
     for run, absence in enumerate(absences(material.items)):
         seen = material.where(lambda item, a=absence: not a.of(item))
-        gate = train_input_check(seen, made, steps=steps, batch=batch, seed=seed + 1 + run)
+        network = train_input_check(seen, synthetic, steps=steps, batch=batch, seed=seed + 1 + run)
         unseen = material.where(lambda item, a=absence: bool(a.of(item)))
-        reasons += stops(gate, unseen)
+        reasons += stops(network, unseen)
         names += [f"{name_of(item)}, unseen {absence.of(item)}" for item in unseen.items]
     return {"held_out": rates(names, reasons)}
 

@@ -35,7 +35,7 @@ WRITING = ("R", "L", "AP", "PA", "ERECT", "MOBILE", "SUPINE 3", "2020/01/17 11:4
 class Images:
     """Squares uint8 (N, S, S) and masks uint8 (N, 2, S, S), 0 to 255, with a row each."""
 
-    squares: np.ndarray
+    images: np.ndarray
     masks: np.ndarray
     rows: list[Row]
 
@@ -47,32 +47,32 @@ class Images:
 
     def only(self, index: Sequence[int]) -> Images:
         index = np.asarray(index, dtype=int)
-        return Images(self.squares[index], self.masks[index], [self.rows[i] for i in index])
+        return Images(self.images[index], self.masks[index], [self.rows[i] for i in index])
 
     def __add__(self, other: Images) -> Images:
-        squares, masks = (
-            np.concatenate(pair) for pair in ((self.squares, other.squares), (self.masks, other.masks))
+        images, masks = (
+            np.concatenate(pair) for pair in ((self.images, other.images), (self.masks, other.masks))
         )
-        return Images(squares, masks, self.rows + other.rows)
+        return Images(images, masks, self.rows + other.rows)
 
 
 def read_images(rows: Sequence[Row], masks: Path | None = None, *, title: str = "reading") -> Images:
     """The readable images of `rows`; with the masks of the same name in a folder, else empty ones."""
-    squares, drawn, kept = [], [], []
+    images, drawn, kept = [], [], []
     for row in tqdm(rows, desc=title, unit="img", disable=None):
         try:
             working = read_image(row.path, Slot.CXR).working
         except Refused:
             continue
         square = unit_square(working, SOURCE_SIZE, CLIP_PERCENTILES)[0]
-        squares.append((square * 255).round().to(torch.uint8).numpy())
+        images.append((square * 255).round().to(torch.uint8).numpy())
         drawn.append(_resized(parted(read_mask(row, masks))) if masks else _nothing())
         kept.append(row)
     if not kept:
         return Images(
             np.zeros((0, SOURCE_SIZE, SOURCE_SIZE), np.uint8), np.zeros((0, *_nothing().shape), np.uint8), []
         )
-    return Images(np.stack(squares), np.stack(drawn), kept)
+    return Images(np.stack(images), np.stack(drawn), kept)
 
 
 def mask_of(row: Row, masks: Path) -> Path:
@@ -137,12 +137,12 @@ def blank_images(count: int, *, seed: int) -> Images:
     """Images made by code, without lungs: noise of several grains, slopes, ellipses, pages of writing."""
     rng = np.random.default_rng(seed)
     makers = (_noise, _slope, _shapes, _page)
-    squares = np.stack([makers[i % len(makers)](rng) for i in range(count)])
+    images = np.stack([makers[i % len(makers)](rng) for i in range(count)])
     rows = [
         Row(f"code-{i}", Path(), None, f"code-{i}", makers[i % len(makers)].__name__.strip("_"))
         for i in range(count)
     ]
-    return Images(squares, np.zeros((count, 2, SOURCE_SIZE, SOURCE_SIZE), np.uint8), rows)
+    return Images(images, np.zeros((count, 2, SOURCE_SIZE, SOURCE_SIZE), np.uint8), rows)
 
 
 def _noise(rng: np.random.Generator) -> np.ndarray:
@@ -181,7 +181,7 @@ def _stretched(values: np.ndarray) -> np.ndarray:
 
 
 class Vary:
-    """Random views of uint8 squares (N, S, S) and masks (N, 2, S, S), as float (N, 1 or 2, SIZE, SIZE).
+    """Random views of uint8 images (N, S, S) and masks (N, 2, S, S), as float (N, 1 or 2, SIZE, SIZE).
 
     Crops cut lungs off, borders surround them, sides are mirrored (with their masks), proportions change, as
     squashing does. What an image looks like is varied by `Augment`; its range is then clipped as in service.
@@ -191,8 +191,8 @@ class Vary:
         self.look = Augment(seed=seed)
         self.rng = np.random.default_rng(seed)
 
-    def __call__(self, squares: np.ndarray, masks: np.ndarray) -> tuple[Tensor, Tensor]:
-        unit = torch.from_numpy(squares).float().div_(255)[:, None]
+    def __call__(self, images: np.ndarray, masks: np.ndarray) -> tuple[Tensor, Tensor]:
+        unit = torch.from_numpy(images).float().div_(255)[:, None]
         lungs = torch.from_numpy(masks).float().div_(255)
         unit, lungs = self.framed(*self.moved(unit, lungs))
         unit = self.look.resolution(self.look.exposure(unit))
@@ -245,7 +245,7 @@ class Vary:
 
 
 def clipped(unit: Tensor) -> Tensor:
-    """Unit squares (N, 1, h, w) between their percentiles, as `segmenter_input` has them."""
+    """Unit images (N, 1, h, w) between their percentiles, as `segmenter_input` has them."""
     wanted = torch.tensor(CLIP_PERCENTILES) / 100
     low, high = torch.quantile(unit.flatten(1), wanted, dim=1)[:, :, None, None, None]
     return ((unit - low) / (high - low).clamp(min=1e-3)).clamp(0, 1)

@@ -18,11 +18,11 @@ RESAMPLINGS = 2000
 
 
 @torch.inference_mode()
-def masks_of(segmenter: nn.Module, squares: np.ndarray, *, view: str = "plain") -> np.ndarray:
-    """Probabilities (N, 2, SIZE, SIZE) of squares uint8 (N, S, S); view "mirrored" is turned back again."""
+def masks_of(segmenter: nn.Module, images: np.ndarray, *, view: str = "plain") -> np.ndarray:
+    """Probabilities (N, 2, SIZE, SIZE) of images uint8 (N, S, S); view "mirrored" is turned back again."""
     found = []
-    for start in range(0, len(squares), 16):
-        unit = torch.from_numpy(squares[start : start + 16]).float().div(255)[:, None]
+    for start in range(0, len(images), 16):
+        unit = torch.from_numpy(images[start : start + 16]).float().div(255)[:, None]
         unit = functional.interpolate(unit, size=(SIZE, SIZE), mode="bilinear", antialias=True)
         if view == "mirrored":
             unit = unit.flip(3) ** 0.8
@@ -40,7 +40,7 @@ def dice(one: np.ndarray, other: np.ndarray) -> float:
 def dice_of(segmenter: nn.Module, images: Images, masks: Path, *, seed: int = 0) -> dict[str, Any]:
     """Mean Dice of both lungs and of each, at the drawn masks' own size, with 95 % intervals by patient."""
     found = {name: [] for name in ("both", *LUNGS)}
-    for probabilities, row in zip(masks_of(segmenter, images.squares), images.rows, strict=True):
+    for probabilities, row in zip(masks_of(segmenter, images.images), images.rows, strict=True):
         drawn_lungs = parted(read_mask(row, masks))
         wide = functional.interpolate(
             torch.from_numpy(probabilities)[None], size=drawn_lungs.shape[1:], mode="bilinear"
@@ -68,6 +68,6 @@ def _with_interval(values: np.ndarray, patients: Sequence[str], seed: int) -> di
 def emptiness(segmenter: nn.Module, images: Images) -> dict[str, Any]:
     """Per source of images without lungs: how many there are, and in how many no lung is found."""
     said: dict[str, list[bool]] = {}
-    for mask, row in zip(masks_of(segmenter, images.squares), images.rows, strict=True):
+    for mask, row in zip(masks_of(segmenter, images.images), images.rows, strict=True):
         said.setdefault(row.source, []).append(not lungs_of(mask).any())
     return {source: {"n": len(values), "empty": sum(values)} for source, values in sorted(said.items())}

@@ -1,6 +1,7 @@
-"""The masks are 1-bit PNG files with the names of their images. Images without lungs (--negatives) teach
-emptiness; those without masks join in a second round with the segmenter's own, where its views agree. Beside
-FILE goes FILE.json: settings, counts, and the Dice of patients who took no part in the training.
+"""Training of the lung segmenter, in two rounds: on drawn masks, then on its own masks too.
+
+Images without lungs (--negatives) teach it to find none. Images without masks join in the second round, with
+the segmenter's own masks, where its predictions on two views agree.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import json
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -21,13 +22,12 @@ import torch
 from safetensors import numpy as safetensors_numpy
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.optim.swa_utils import update_bn
-from tqdm import tqdm
 
 from classifier.artifact.quantise import restored, stored
 from classifier.data.manifest import Row, read_manifest
 from classifier.data.split import PARTS, assign
 from classifier.networks.lung_segmenter import MEAN, STD, LungSegmenter, load_segmenter, lungs_of
+from classifier.training.loop import Loop, Plan, Task
 from classifier.training.lungs.data import (
     Images,
     Vary,
@@ -37,7 +37,6 @@ from classifier.training.lungs.data import (
     read_images,
 )
 from classifier.training.lungs.measure import dice, dice_of, emptiness, masks_of
-from classifier.training.optim import follow, optimiser_for, rate_at
 
 AGREEMENT = 0.93  # least Dice of either lung between two views, for a mask of the segmenter's own
 PLAUSIBLE = (0.04, 0.35)  # area of one lung, as a share of the image, for the same
@@ -73,20 +72,20 @@ def train(config: Config) -> dict[str, Any]:
     rows = rows_with_parts(read_manifest(config.manifest), config.masks, seed=config.seed)
     masked = read_images([row for row in rows if row.split], config.masks, title="images with masks")
     empty = read_images(negative_rows(config.negatives, seed=config.seed), title="images without lungs")
-    made = blank_images(config.made, seed=config.seed)
-    masked_part, empty_part = masked.part("train"), empty.part("train") + made
+    synthetic = blank_images(config.made, seed=config.seed)
+    masked_part, empty_part = masked.part("train"), empty.part("train") + synthetic
     if config.start:
         average = load_segmenter(load(config.start))
     else:
-        taught = [(masked_part, 0.8), (empty_part, 0.2)]
+        kinds = [(masked_part, 0.8), (empty_part, 0.2)]
         network = LungSegmenter().to(memory_format=torch.channels_last)
-        average = fit(network, taught, config, steps=config.steps, lr=config.lr, title="first round")
+        average = fit(network, kinds, config, steps=config.steps, lr=config.lr, title="first round")
     sources: Counter = Counter()
     if config.own_steps:
         own = own_masks(average, read_images(drawn(rows, config), title="images without masks"))
         sources = Counter(row.source for row in own.rows)
-        taught = [(masked_part, 0.4), (empty_part, 0.18), (own, 0.42)]
-        average = fit(average, taught, config, steps=config.own_steps, lr=config.lr / 2, title="second round")
+        kinds = [(masked_part, 0.4), (empty_part, 0.18), (own, 0.42)]
+        average = fit(average, kinds, config, steps=config.own_steps, lr=config.lr / 2, title="second round")
     save(config.out, average.state_dict(), config.storage)
     report = measured(config, masked, empty)
     report |= {"own_masks": dict(sources), "seconds": round(time.monotonic() - started)}
@@ -137,67 +136,61 @@ def drawn(rows: Sequence[Row], config: Config) -> list[Row]:
 
 def fit(
     network: nn.Module,
-    taught: Sequence[tuple[Images, float]],
+    kinds: Sequence[tuple[Images, float]],
     config: Config,
     *,
     steps: int,
     lr: float,
     title: str,
 ) -> nn.Module:
-    """Train on draws from each kind in its share; returns the averaged network, in evaluation mode."""
-    network = copy.deepcopy(network).train()
-    average = copy.deepcopy(network).eval()
-    optimiser = optimiser_for(network, lr=lr, weight_decay=0.02)
-    views = Views(taught, config.batch, seed=config.seed + steps)
-    quick = bool(torch.cpu.get_capabilities().get("avx512_bf16"))
-    bar = tqdm(range(steps), desc=title, disable=None)
-    began = time.monotonic()
-    for step in bar:
-        images, masks = views()
-        with torch.autocast("cpu", torch.bfloat16, enabled=quick):
-            logits = network(images)
-        loss = loss_of(logits.float(), masks)
-        for group in optimiser.param_groups:
-            group["lr"] = lr * rate_at(step / steps, 0.08)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimiser.step()
-        follow(average, network, min(config.ema, (1 + step) / (10 + step)))
-        bar.set_postfix(loss=f"{loss.item():.3f}", refresh=False)
-        if bar.disable and step % 50 == 0:
-            note(
-                title,
-                step=step,
-                of=steps,
-                loss=round(loss.item(), 4),
-                seconds=round(time.monotonic() - began),
-            )
-    update_bn((views()[0] for _ in range(min(steps, 16))), average)
-    return average.eval()
+    """Train a copy on draws from each kind in its share; returns the averaged network, in evaluation mode."""
+    bf16 = bool(torch.cpu.get_capabilities().get("avx512_bf16"))
+    plan = Plan(
+        steps=steps,
+        epoch_steps=steps,
+        batch=config.batch,
+        lr=lr,
+        title=title,
+        warmup=0.08,
+        clip=1.0,
+        ema=config.ema,
+        precision="bf16" if bf16 else "fp32",
+        note_steps=50,
+    )
+    return Loop(Segmentation(network, kinds, seed=config.seed + steps), plan).run().average
 
 
-class Views:
-    """Endless batches: varied images (N, 1, SIZE, SIZE), normalised, and masks, each kind in its share."""
+class Segmentation(Task):
+    """Both lungs of varied images, each kind of image in its share."""
 
-    def __init__(self, taught: Sequence[tuple[Images, float]], batch: int, *, seed: int) -> None:
-        kinds = [(images, share) for images, share in taught if len(images)]
+    def __init__(self, network: nn.Module, kinds: Sequence[tuple[Images, float]], *, seed: int) -> None:
+        kinds = [(images, share) for images, share in kinds if len(images)]
+        self.network = copy.deepcopy(network)
         self.kinds = [images for images, _ in kinds]
         self.shares = np.array([share for _, share in kinds]) / sum(share for _, share in kinds)
-        self.batch, self.rng, self.vary = batch, np.random.default_rng(seed), Vary(seed=seed)
+        self.rng, self.vary = np.random.default_rng(seed), Vary(seed=seed)
 
-    def __call__(self) -> tuple[Tensor, Tensor]:
-        counts = np.bincount(
-            self.rng.choice(len(self.kinds), self.batch, p=self.shares), minlength=len(self.kinds)
-        )
+    def batch(self, loop: Loop) -> tuple[Tensor, Tensor]:
+        """Normalised images (N, 1, SIZE, SIZE) and masks."""
+        return self.draw(loop.plan.batch)
+
+    def draw(self, count: int) -> tuple[Tensor, Tensor]:
+        drawn = self.rng.choice(len(self.kinds), count, p=self.shares)
+        counts = np.bincount(drawn, minlength=len(self.kinds))
         chosen = [
             kind.only(self.rng.integers(0, len(kind), n)) for kind, n in zip(self.kinds, counts, strict=True)
         ]
-        squares, masks = (
-            np.concatenate([getattr(part, name) for part in chosen]) for name in ("squares", "masks")
+        images, masks = (
+            np.concatenate([getattr(part, name) for part in chosen]) for name in ("images", "masks")
         )
-        unit, lungs = self.vary(squares, masks)
+        unit, lungs = self.vary(images, masks)
         return ((unit - MEAN) / STD).contiguous(memory_format=torch.channels_last), lungs
+
+    def loss(self, outputs: Tensor, batch: tuple[Tensor, Tensor]) -> Tensor:
+        return loss_of(outputs.float(), batch[1])
+
+    def settling_inputs(self, loop: Loop) -> Iterator[Tensor]:
+        return (self.batch(loop)[0] for _ in range(min(loop.plan.steps, 16)))
 
 
 def loss_of(logits: Tensor, masks: Tensor) -> Tensor:
@@ -210,7 +203,7 @@ def loss_of(logits: Tensor, masks: Tensor) -> Tensor:
 
 def own_masks(segmenter: nn.Module, images: Images) -> Images:
     """The images on which two views agree about two plausible lungs, their masks the views' mean."""
-    views = [masks_of(segmenter, images.squares, view=view) for view in ("plain", "mirrored")]
+    views = [masks_of(segmenter, images.images, view=view) for view in ("plain", "mirrored")]
     kept, masks = [], []
     for index, (plain, mirrored) in enumerate(zip(*views, strict=True)):
         one, other, mean = lungs_of(plain), lungs_of(mirrored), lungs_of((plain + mirrored) / 2)
@@ -221,7 +214,7 @@ def own_masks(segmenter: nn.Module, images: Images) -> Images:
             and (areas < PLAUSIBLE[1]).all()
         ):
             kept.append(index)
-            masks.append(_at(mean, images.squares.shape[1:]) * np.uint8(255))
+            masks.append(_at(mean, images.images.shape[1:]) * np.uint8(255))
     chosen = images.only(kept)
     return replace(chosen, masks=np.stack(masks) if masks else chosen.masks)
 
@@ -242,11 +235,6 @@ def save(path: Path, state: Mapping[str, Tensor], storage: str) -> None:
 def load(path: str | Path) -> dict[str, Tensor]:
     """The float32 state of a file that this command wrote, for `weights.save_artifact(segmenter=...)`."""
     return restored(safetensors_numpy.load_file(path))
-
-
-def note(event: str, **facts: Any) -> None:
-    if not sys.stderr.isatty():
-        print(json.dumps({"event": event, **facts}), file=sys.stderr, flush=True)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

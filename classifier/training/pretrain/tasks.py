@@ -1,6 +1,8 @@
-"""What a network can learn before any label: that two views are one image, or which formula drew it."""
+"""Tasks without labels: to match two views of an image, or to recognise the formula that drew it."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,69 +12,97 @@ from tqdm import tqdm
 
 from classifier.contract import ModelSpec
 from classifier.data.augment import Augment
-from classifier.data.image_cache import Images
+from classifier.data.image_cache import CachedImages
 from classifier.networks.preprocess import normalise
+from classifier.training.loop import Loop, Task
 from classifier.training.pretrain.fractals import render, system, varied
 
 HIDDEN, EMBEDDED = 512, 2048
-KEPT = 4096  # images by formula that are drawn once and shown again
+KEPT = 4096  # fractals that are drawn once and used repeatedly
 
 
-class Task(nn.Module):
-    """`squares` (N, size, size), uint8; a subclass gives `loss(network, rng, batch)` and may hold layers."""
+class ImageTask(Task):
+    """A network that learns from `images` (N, size, size), uint8; `layers` of the task learn with it."""
 
-    def __init__(self, spec: ModelSpec, squares: np.ndarray, device: torch.device) -> None:
-        super().__init__()
-        self.spec, self.count, self.device = spec, len(squares), device
-        self.unit = Images(squares, np.arange(len(squares)), device)
+    def __init__(
+        self, spec: ModelSpec, network: nn.Module, images: np.ndarray, device: torch.device, *, seed: int
+    ) -> None:
+        self.spec, self.encoder, self.device, self.seed = spec, network, device, seed
+        self.identity, self.count = spec.to_json(), len(images)
+        self.images = CachedImages(images, np.arange(len(images)), device)
+        self.layers = self.extra_layers()
+        self.network = nn.ModuleDict({"network": network, "task": self.layers})
 
-    def drawn(self, rng: np.random.Generator, batch: int) -> np.ndarray:
-        return rng.choice(self.count, batch, replace=self.count < batch)
+    def extra_layers(self) -> nn.Module:
+        return nn.Identity()
 
-    def maps(self, network: nn.Module, unit: Tensor) -> Tensor:
-        inputs = normalise(unit, self.spec).contiguous(memory_format=torch.channels_last)
-        return network.forward_features(inputs)
+    def draw(self, loop: Loop) -> tuple[np.ndarray, np.random.Generator]:
+        rng = np.random.default_rng((self.seed, loop.step))  # by step: a resumed run draws the same
+        return rng.choice(self.count, loop.plan.batch, replace=self.count < loop.plan.batch), rng
+
+    def inputs(self, unit: Tensor) -> Tensor:
+        return normalise(unit, self.spec).contiguous(memory_format=torch.channels_last)
 
 
-class Siamese(Task):
-    """SimSiam (Chen and He 2021): each of two changed views of an image foretells the other's features."""
+class Siamese(ImageTask):
+    """SimSiam (Chen and He 2021): each of two augmented views of an image predicts the other's features."""
 
-    def __init__(self, spec: ModelSpec, squares: np.ndarray, device: torch.device, *, features: int) -> None:
-        super().__init__(spec, squares, device)
-        embedded, hidden = min(EMBEDDED, features), min(HIDDEN, features)
-        self.project = nn.Sequential(
-            *(nn.Linear(features, embedded, bias=False), nn.BatchNorm1d(embedded), nn.ReLU(inplace=True)),
+    def __init__(self, *args: Any, features: int, **options: Any) -> None:
+        self.features = features
+        super().__init__(*args, **options)
+
+    def extra_layers(self) -> nn.Module:
+        embedded, hidden = min(EMBEDDED, self.features), min(HIDDEN, self.features)
+        project = nn.Sequential(
+            *(
+                nn.Linear(self.features, embedded, bias=False),
+                nn.BatchNorm1d(embedded),
+                nn.ReLU(inplace=True),
+            ),
             *(nn.Linear(embedded, embedded, bias=False), nn.BatchNorm1d(embedded, affine=False)),
         )
-        self.predict = nn.Sequential(
+        predict = nn.Sequential(
             *(nn.Linear(embedded, hidden, bias=False), nn.BatchNorm1d(hidden), nn.ReLU(inplace=True)),
             nn.Linear(hidden, embedded),
         )
+        return nn.ModuleDict({"project": project, "predict": predict})
 
-    def loss(self, network: nn.Module, rng: np.random.Generator, batch: int) -> Tensor:
-        """From 1, views that are unlike, down to -1, the same."""
-        unit = self.unit(self.drawn(rng, batch))
+    def batch(self, loop: Loop) -> tuple[Tensor, Tensor]:
+        chosen, rng = self.draw(loop)
         augment = Augment(seed=int(rng.integers(2**31)), device=self.device)
-        one, other = (self.project(self.maps(network, augment(unit)).mean(dim=(2, 3))) for _ in range(2))
-        likeness = functional.cosine_similarity(self.predict(one), other.detach())
-        return -(likeness + functional.cosine_similarity(self.predict(other), one.detach())).mean() / 2
+        unit = self.images(chosen)
+        return self.inputs(augment(unit)), self.inputs(augment(unit))
+
+    def forward(self, model: nn.Module, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, ...]:
+        one, other = (
+            self.layers["project"](self.encoder.forward_features(view).mean(dim=(2, 3))) for view in batch
+        )
+        return one, other, self.layers["predict"](one), self.layers["predict"](other)
+
+    def loss(self, outputs: tuple[Tensor, ...], batch: tuple[Tensor, Tensor]) -> Tensor:
+        """From 1, opposite views, down to -1, equal ones."""
+        one, other, from_one, from_other = (output.float() for output in outputs)
+        similarity = functional.cosine_similarity(from_one, other.detach())
+        return -(similarity + functional.cosine_similarity(from_other, one.detach())).mean() / 2
 
 
-class Fractals(Task):
+class Fractals(ImageTask):
     """Which of the spec's findings, each a formula, drew an image (Kataoka et al. 2020)."""
 
-    def __init__(self, spec: ModelSpec, device: torch.device, *, seed: int) -> None:
+    def __init__(self, spec: ModelSpec, network: nn.Module, device: torch.device, *, seed: int) -> None:
         categories = len(spec.findings)
-        self_made = np.empty((KEPT, spec.size, spec.size), np.uint8)
+        drawn = np.empty((KEPT, spec.size, spec.size), np.uint8)
         rng = np.random.default_rng(seed)
         for at in tqdm(range(KEPT), desc="drawing fractals", unit="img", disable=None):
             grey = render(varied(system(at % categories, seed=seed), rng), spec.size, rng)
-            self_made[at] = np.rint(grey * 255)
-        super().__init__(spec, self_made, device)
+            drawn[at] = np.rint(grey * 255)
+        super().__init__(spec, network, drawn, device, seed=seed)
 
-    def loss(self, network: nn.Module, rng: np.random.Generator, batch: int) -> Tensor:
-        chosen = self.drawn(rng, batch)
-        unit = torch.rot90(self.unit(chosen), int(rng.integers(4)), (2, 3))
+    def batch(self, loop: Loop) -> tuple[Tensor, Tensor]:
+        chosen, rng = self.draw(loop)
+        unit = torch.rot90(self.images(chosen), int(rng.integers(4)), (2, 3))
         unit = Augment(seed=int(rng.integers(2**31)), flip=0.5, device=self.device)(unit)
-        category = torch.from_numpy(chosen % len(self.spec.findings)).to(self.device)
-        return functional.cross_entropy(network.forward_head(self.maps(network, unit)), category)
+        return self.inputs(unit), torch.from_numpy(chosen % len(self.spec.findings)).to(self.device)
+
+    def forward(self, model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
+        return self.encoder(batch[0])

@@ -1,35 +1,28 @@
-"""Weights to start a training from that took no label: `train --pretrained DIR/weights.safetensors`.
-
-`--how siamese` learns from a hospital's own images; those of the validation and test parts are left out.
-`--how fractals` learns from images made by formula, which needs no image at all.
-"""
+"""Initial weights for `train --pretrained`, from unlabelled images or from images drawn by formula."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-import time
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-import numpy as np
 import torch
 from safetensors.torch import save_file
 from torch import nn
-from tqdm import tqdm
 
 from classifier.artifact.weights import ArtifactError, load_artifact
 from classifier.contract import ModelSpec, Slot
-from classifier.data.image_cache import unit_squares
+from classifier.data.image_cache import prepare, preprocessing_for
 from classifier.data.manifest import read_manifest, with_split
 from classifier.inference.auxiliary import lung_boxes
-from classifier.networks.registry import network_for
-from classifier.training import checkpoint
+from classifier.networks.registry import ARCHITECTURES, head_of, network_for
 from classifier.training.config import names, numbers
-from classifier.training.distributed import device_for
-from classifier.training.optim import optimiser_for, quiet_residuals, rate_at
-from classifier.training.pretrain.tasks import Fractals, Siamese, Task
+from classifier.training.distributed import Distributed
+from classifier.training.loop import Loop, Plan
+from classifier.training.optim import zero_init_residuals
+from classifier.training.pretrain.tasks import Fractals, ImageTask, Siamese
+from classifier.training.run_log import RunLog
 
 WEIGHTS, CHECKPOINT, LOG = "weights.safetensors", "checkpoint.safetensors", "log.jsonl"
 NOTE_EVERY, SAVE_EVERY = 20, 200  # steps
@@ -44,10 +37,10 @@ class Config:
     manifest: Path | None = None
     where: tuple[str, ...] = ()
     crop: str = "whole"
-    companions: Path | None = None
+    auxiliary: Path | None = None
     arch: str = "resnetv2"
-    layers: tuple[int, ...] = (3, 4, 6, 3)
-    width: int = 64
+    layers: tuple[int, ...] | None = None
+    width: int | None = None
     size: int = 128
     categories: int = 200
     steps: int = 4000
@@ -61,97 +54,60 @@ class Config:
 
 
 def pretrain(config: Config) -> Path:
-    """Pretrain as configured; returns the path of the weights. Raises ValueError for what will not do."""
+    """Pretrain as configured; returns the path of the weights. Raises ValueError for unusable options."""
     config.out.mkdir(parents=True, exist_ok=True)
     if config.threads:
         torch.set_num_threads(config.threads)
-    torch.manual_seed(config.seed)  # the first weights
+    torch.manual_seed(config.seed)  # of the initial weights
+    architecture = ARCHITECTURES[config.arch]
     formulas = tuple(f"formula {number}" for number in range(config.categories))
-    shape = {"arch": config.arch, "layers": config.layers, "width": config.width, "size": config.size}
-    spec = ModelSpec(name=config.how, slot=Slot.CXR, findings=formulas, crop=config.crop, **shape)
+    spec = ModelSpec(
+        name=config.how,
+        slot=Slot.CXR,
+        findings=formulas,
+        crop=config.crop,
+        arch=config.arch,
+        layers=config.layers or architecture.layers,
+        width=config.width or architecture.width,
+        size=config.size,
+    )
     network = network_for(spec)
-    quiet_residuals(network)
-    device = torch.device(device_for(config.device))
-    run = Run(config, spec, network, task_for(config, spec, network.fc.in_features, device))
-    if config.resume and (config.out / CHECKPOINT).exists():
-        run.restore()
-    run.fit()
+    zero_init_residuals(network)
+    processes = Distributed(config.device)
+    plan = Plan(
+        steps=config.steps,
+        epoch_steps=min(SAVE_EVERY, config.steps),
+        batch=config.batch,
+        lr=config.lr,
+        weight_decay=config.weight_decay,
+        precision="auto",
+        title="pretraining",
+        note_steps=NOTE_EVERY,
+    )
+    task = task_for(config, spec, network, processes.device)
+    log, path = RunLog(config.out / LOG), config.out / CHECKPOINT
+    loop = Loop(task, plan, processes=processes, log=log, checkpoint=path)
+    if config.resume:
+        loop.restore()
+    loop.run()
     state = {name: tensor.cpu().contiguous() for name, tensor in network.state_dict().items()}
-    save_file({name: state[name] for name in state if not name.startswith("fc.")}, config.out / WEIGHTS)
+    head = f"{architecture.head}."
+    save_file({name: state[name] for name in state if not name.startswith(head)}, config.out / WEIGHTS)
     return config.out / WEIGHTS
 
 
-def task_for(config: Config, spec: ModelSpec, features: int, device: torch.device) -> Task:
+def task_for(config: Config, spec: ModelSpec, network: nn.Module, device: torch.device) -> ImageTask:
     if config.how == "fractals":
-        return Fractals(spec, device, seed=config.seed)
+        return Fractals(spec, network, device, seed=config.seed)
     if config.manifest is None:
-        raise ValueError("--how siamese learns from images: give --manifest")
+        raise ValueError("--how siamese requires images: give --manifest")
     rows = with_split(read_manifest(config.manifest, where=config.where), seed=config.seed)
     rows = [row for row in rows if row.split == "train"]
-    boxes = lung_boxes(spec, load_artifact(config.companions).segmenter if config.companions else None)
-    squares, refused = unit_squares(rows, spec, config.out / "cache", **boxes)
-    usable = [at for at, row in enumerate(rows) if row.image not in refused]
-    return Siamese(spec, squares[usable], device, features=features)
-
-
-class Run:
-    """The state of one pretraining and its loop."""
-
-    def __init__(self, config: Config, spec: ModelSpec, network: nn.Module, task: Task) -> None:
-        self.config, self.spec, self.task = config, spec, task
-        self.network = network.to(task.device, memory_format=torch.channels_last).train()
-        self.whole = nn.ModuleDict({"network": network, "task": task.to(task.device)})
-        cuda = task.device.type == "cuda"
-        self.autocast = torch.autocast(task.device.type, torch.bfloat16, enabled=cuda)
-        self.optimiser = optimiser_for(self.whole, lr=config.lr, weight_decay=config.weight_decay)
-        self.step = 0
-
-    def fit(self) -> None:
-        config = self.config
-        bar = tqdm(total=config.steps, initial=self.step, desc="pretraining", unit="step", disable=None)
-        noted = time.monotonic()
-        while self.step < config.steps:
-            rng = np.random.default_rng((config.seed, self.step))  # a resumed run draws as the whole one
-            for group in self.optimiser.param_groups:
-                group["lr"] = config.lr * rate_at(self.step / config.steps, 0.05)
-            with self.autocast:
-                loss = self.task.loss(self.network, rng, config.batch)
-            self.optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-            self.optimiser.step()
-            self.step += 1
-            bar.update()
-            if self.step % NOTE_EVERY == 0:
-                self.note(
-                    loss=loss.item(),
-                    images_per_second=NOTE_EVERY * config.batch / (time.monotonic() - noted),
-                )
-                noted = time.monotonic()
-            if self.step % SAVE_EVERY == 0 or self.step == config.steps:
-                self.save()
-        bar.close()
-
-    def save(self) -> None:
-        states = {"whole": self.whole.state_dict(), "optimiser": checkpoint.optimiser_tensors(self.optimiser)}
-        checkpoint.save(
-            self.config.out / CHECKPOINT, states, {"step": self.step, "spec": self.spec.to_json()}
-        )
-
-    def restore(self) -> None:
-        """Go on from the last checkpoint; raises ValueError when it is of another network."""
-        states, facts = checkpoint.load(self.config.out / CHECKPOINT)
-        if facts["spec"] != self.spec.to_json():
-            raise ValueError(f"{self.config.out / CHECKPOINT} is of another network; choose another --out")
-        self.whole.load_state_dict(states["whole"])
-        checkpoint.load_optimiser(self.optimiser, states["optimiser"])
-        self.step = facts["step"]
-
-    def note(self, **facts: float) -> None:
-        line = json.dumps({"event": "progress", "step": self.step, "of": self.config.steps, **facts})
-        with (self.config.out / LOG).open("a") as file:
-            file.write(line + "\n")
-        if not sys.stderr.isatty():
-            print(line, flush=True)
+    segmenter = load_artifact(config.auxiliary).segmenter if config.auxiliary else None
+    prepared = prepare(rows, preprocessing_for(spec, **lung_boxes(spec, segmenter)), config.out / "cache")
+    usable = [at for at, row in enumerate(rows) if row.image not in prepared.refused]
+    features = head_of(network, spec).in_features
+    return Siamese(spec, network, prepared.images[usable], device, seed=config.seed, features=features)
 
 
 OPTIONS = {
@@ -159,9 +115,9 @@ OPTIONS = {
         names,
         "only the manifest's rows for which all of these hold, as in source=nih,finding!=normal",
     ),
-    "crop": (["whole", "lungs"], "what the network sees; lungs: their box, by the segmenter of --companions"),
-    "companions": (Path, "model file whose lung segmenter finds the lungs"),
-    "arch": (["resnetv2", "resnet50"], "architecture, as in `train`"),
+    "crop": (["whole", "lungs"], "what the network sees; lungs: their box, by the segmenter of --auxiliary"),
+    "auxiliary": (Path, "model file whose lung segmenter finds the lungs"),
+    "arch": (list(ARCHITECTURES), "architecture, as in `train`"),
     "layers": (numbers, "blocks of the four stages, as in `train`"),
     "width": (int, "channels of the first stage, as in `train`"),
     "size": (int, "side of the square input in pixels"),

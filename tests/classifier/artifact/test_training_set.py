@@ -14,8 +14,9 @@ from classifier.artifact.training_set import TrainingSet
 from classifier.artifact.weights import load_artifact, resave, save_artifact
 from classifier.contract import ModelSpec, Slot
 from classifier.networks.registry import network_for
-from classifier.training import loop
 from classifier.training.config import Config
+from classifier.training.dataset import rows_of
+from classifier.training.train import train
 from tests.classifier.collection import write_collection
 
 SPEC = ModelSpec("tiny", Slot.CXR, ("left", "right"), layers=(1, 1, 1, 1), width=4, size=64)
@@ -77,12 +78,12 @@ def test_training_records_train_and_validation_images_and_not_the_test_ones(tmp_
     config = Config(
         manifest=manifest, out=tmp_path / "run", epochs=1, epoch_images=8, shortcuts=0, json=True, **tiny
     )
-    base = read_header(loop.train(config)).training_set
-    rows = loop.rows_of(config)
+    base = read_header(train(config)).training_set
+    rows = rows_of(config)
     for row in rows:
         used = row.split != "test"
         assert base.contains_patient(row.patient) is used
         assert base.contains_image(hashlib.sha256(row.path.read_bytes()).hexdigest()) is used
     tuned = replace(config, out=tmp_path / "tuned", pretrained=str(config.out / "model.safetensors"), seed=1)
-    after = read_header(loop.train(tuned)).training_set
+    after = read_header(train(tuned)).training_set
     assert all(after.contains_patient(row.patient) for row in rows if row.split != "test")

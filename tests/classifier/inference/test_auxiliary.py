@@ -54,7 +54,7 @@ def images(count: int) -> list[Input]:
     [
         ("frontal", None),
         ("lateral", AbstentionReason.LATERAL_VIEW),
-        ("stranger", AbstentionReason.NOT_A_CHEST_XRAY),
+        ("other", AbstentionReason.NOT_A_CHEST_XRAY),
     ],
 )
 def test_what_the_gate_sees_decides_whether_the_answer_is_withheld(tmp_path, kind, reason):
@@ -183,7 +183,7 @@ def test_what_is_cut_out_for_training_is_what_is_read_later(cropping, monkeypatc
     (item,) = images(1)
     assert boxes["box_of"](item.working) == cropping.predict([item])[0].box
     assert lung_boxes(SPEC, None) == {}
-    with pytest.raises(ValueError, match="--companions"):
+    with pytest.raises(ValueError, match="--auxiliary"):
         lung_boxes(cropping.spec, None)
     other = LungSegmenter().state_dict()
     assert lung_boxes(cropping.spec, other)["boxes"] != boxes["boxes"]

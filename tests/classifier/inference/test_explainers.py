@@ -7,13 +7,13 @@ import builtins
 import numpy as np
 import pytest
 import torch
+from tests.classifier.test_cli import save
 
 from classifier.contract import RELATIVE
 from classifier.inference.explain import ExplainerMissing, contribution, relative_cam, relative_grids
 from classifier.inference.predictor import Failure, Input, Predictor
-from classifier.networks.cam import last_map_layer
-from tests.classifier.cli.test_cli import save
-from tests.classifier.test_cam import SPEC, network_of
+from classifier.networks.registry import cam_layer_of
+from tests.classifier.networks.test_cam import SPEC, network_of
 
 package = pytest.importorskip("pytorch_grad_cam")
 THEIRS = {
@@ -41,7 +41,7 @@ def test_a_map_is_the_packages_own_at_the_resolution_of_the_grid(method, decoded
     assert (grids.min(axis=(1, 2)) == 0).all()
     largest = 0.0
     for finding in range(3):
-        explainer = THEIRS[method](model=network, target_layers=[last_map_layer(network)])
+        explainer = THEIRS[method](model=network, target_layers=[cam_layer_of(network, SPEC)])
         theirs = explainer(input_tensor=decoded, targets=[contribution(finding, SPEC)])
         explainer.activations_and_grads.release()
         full = scale_cam_image(scale_cam_image(grids[finding][None], (SPEC.size, SPEC.size)))
@@ -87,7 +87,7 @@ def test_explaining_leaves_nothing_behind_in_the_warm_network(predictor, item):
 def test_score_cam_takes_a_breath_between_batches_and_stops_when_it_is_told(predictor, item):
     breaths = []
     relative_cam(predictor, item, "scorecam", "normal", between=lambda: breaths.append(1))
-    assert len(breaths) == predictor.network.features // 32
+    assert len(breaths) == predictor.network.fc.in_features // 32
 
     def enough() -> None:
         raise TimeoutError

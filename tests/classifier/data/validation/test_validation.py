@@ -11,10 +11,11 @@ import pytest
 from PIL import Image
 
 from classifier.__main__ import main
+from classifier.data.image_cache import statistics_of
 from classifier.data.manifest import read_manifest
 from classifier.data.validation import duplicates
-from classifier.data.validation.checks import as_text, audit
-from classifier.data.validation.image_statistics import facts_of, perceptual_hash
+from classifier.data.validation.checks import as_text, validate
+from classifier.data.validation.image_statistics import perceptual_hash
 from classifier.data.validation.warning import Severity, Warning_
 from classifier.images.read import read_image
 from tests.classifier.collection import write_manifest
@@ -50,15 +51,20 @@ def collection(folder: Path, edit: Edit | None = None, count: int = 160) -> Path
     return write_manifest(folder / "manifest.csv", lines)
 
 
+def validated(manifest: Path) -> list[Warning_]:
+    rows = read_manifest(manifest)
+    return validate(rows, statistics_of(rows, progress=False))
+
+
 def warnings_of(manifest: Path) -> dict[str, Warning_]:
-    return {warning.code: warning for warning in audit(read_manifest(manifest), progress=False)}
+    return {warning.code: warning for warning in validated(manifest)}
 
 
 def test_a_sound_collection_raises_no_alarm(tmp_path):
     found = warnings_of(collection(tmp_path, count=480))
     assert not [w for w in found.values() if w.severity is Severity.HIGH]
     assert set(found) <= {"tiny_finding", "patients_not_told_apart"}
-    assert "nothing to warn of" in as_text([])
+    assert "no warnings" in as_text([])
 
 
 def test_a_source_that_gives_the_finding_away_is_told(tmp_path):
@@ -178,11 +184,8 @@ def test_rare_findings_unknown_ones_and_unreadable_files_are_told(tmp_path):
     manifest = collection(tmp_path, edit)
     (tmp_path / "150.png").write_text("no image")
     found = warnings_of(manifest)
-    rows = read_manifest(manifest)
     tiny = {
-        w.numbers["finding"]: w.numbers["images"]
-        for w in audit(rows, progress=False)
-        if w.code == "tiny_finding"
+        w.numbers["finding"]: w.numbers["images"] for w in validated(manifest) if w.code == "tiny_finding"
     }
     assert tiny["covid19"] == 8
     assert found["finding_unknown"].numbers == {"images": 4}
@@ -192,16 +195,15 @@ def test_rare_findings_unknown_ones_and_unreadable_files_are_told(tmp_path):
 
 def test_a_second_look_reads_only_what_has_changed(tmp_path, monkeypatch):
     rows = read_manifest(collection(tmp_path / "images", count=12))
-    first = facts_of(rows, tmp_path / "cache", progress=False)
+    first = statistics_of(rows, tmp_path / "cache", progress=False)
     Image.fromarray(film(77)).save(rows[3].path)
     read, looked = [], read_image
     monkeypatch.setattr(
-        "classifier.data.validation.image_statistics.read_image",
-        lambda path: read.append(path) or looked(path),
+        "classifier.data.manifest.read_image", lambda path, slot: read.append(path) or looked(path, slot)
     )
-    second = facts_of(rows, tmp_path / "cache", progress=False)
+    second = statistics_of(rows, tmp_path / "cache", progress=False)
     assert read == [rows[3].path]
-    assert (first.bytes != second.bytes).sum() == 1
+    assert (first.sha256 != second.sha256).sum() == 1
     assert (first.numbers[:3] == second.numbers[:3]).all()
 
 

@@ -31,7 +31,7 @@ def test_a_frontal_image_passes():
         ("lateral", AbstentionReason.LATERAL_VIEW),
         ("cut_off", AbstentionReason.LUNGS_CUT_OFF),
         ("turned", AbstentionReason.OUT_OF_DISTRIBUTION),
-        ("stranger", AbstentionReason.NOT_A_CHEST_XRAY),
+        ("other", AbstentionReason.NOT_A_CHEST_XRAY),
     ],
 )
 def test_the_likeliest_other_kind_says_why_a_image_is_stopped(kind, reason):

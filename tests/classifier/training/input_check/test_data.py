@@ -14,7 +14,7 @@ from classifier.training.input_check.data import (
     Views,
     draw_shares,
     lost_share,
-    read_strangers,
+    read_ood_negatives,
 )
 
 LUNGS = np.zeros((64, 64), bool)
@@ -61,7 +61,7 @@ def test_a_frontal_view_stays_upright_and_a_turned_one_does_not():
 
 def test_the_same_seed_draws_the_same_views():
     squares = np.random.default_rng(0).integers(0, 256, (6, SIDE, SIDE), dtype=np.uint8)
-    kinds = ["frontal", "lateral", "cut_off", "turned", "stranger", "frontal"]
+    kinds = ["frontal", "lateral", "cut_off", "turned", "other", "frontal"]
     once, again = (Views(seed=5)(squares, kinds, [None] * 6) for _ in range(2))
     assert bool((once == again).all())
     assert not bool((once == Views(seed=6)(squares, kinds, [None] * 6)).all())
@@ -79,18 +79,18 @@ def test_strangers_are_read_with_their_groups_and_what_cannot_be_read_is_named(t
     )
     (tmp_path / "b.png").write_bytes(b"no image at all")
     (tmp_path / "list.csv").write_text("image,group,part\na.png,photograph,test\nb.png,document,\n")
-    items = read_strangers(tmp_path / "list.csv")
+    items = read_ood_negatives(tmp_path / "list.csv")
     assert [(item.group, item.part, item.kind) for item in items] == [
-        ("photograph", "test", "stranger"),
-        ("document", "train", "stranger"),
+        ("photograph", "test", "other"),
+        ("document", "train", "other"),
     ]
-    squares, refused = data.squares_of(items, tmp_path / "cache")
+    squares, refused = data.read_items(items, tmp_path / "cache")
     assert refused == ["", "not_an_image"]
     assert squares[0].std() > 10
-    assert (data.squares_of(items, tmp_path / "cache")[0] == squares).all()
+    assert (data.read_items(items, tmp_path / "cache")[0] == squares).all()
 
 
 def test_lateral_views_are_a_kind_of_their_own(tmp_path):
     (tmp_path / "list.csv").write_text("image,patient\na.png,p1\n")
-    (item,) = read_strangers(tmp_path / "list.csv", "lateral_chest")
+    (item,) = read_ood_negatives(tmp_path / "list.csv", "lateral_chest")
     assert (item.kind, item.patient, item.group) == ("lateral", "p1", "lateral_chest")

@@ -15,7 +15,7 @@ from classifier.data.manifest import Row, read_manifest
 from classifier.networks.lung_segmenter import LungSegmenter, load_segmenter, lung_mask
 from classifier.training.lungs.data import Images, Vary, blank_images, negative_rows, parted
 from classifier.training.lungs.measure import dice
-from classifier.training.lungs.train import Views, load, loss_of, rows_with_parts, save
+from classifier.training.lungs.train import Segmentation, load, loss_of, rows_with_parts, save
 
 SIDE = 96
 
@@ -107,7 +107,7 @@ def test_images_without_lungs_keep_the_part_they_were_given(folder):
 def test_views_move_images_and_masks_together_and_keep_each_lung_on_its_side():
     images = collection(32)
     vary = Vary(seed=0)
-    unit, masks = vary(images.squares, images.masks)
+    unit, masks = vary(images.images, images.masks)
     assert unit.shape == (32, 1, 128, 128)
     assert float(unit.min()) >= 0
     assert float(unit.max()) <= 1
@@ -123,8 +123,8 @@ def test_views_move_images_and_masks_together_and_keep_each_lung_on_its_side():
 def test_images_made_by_code_have_no_lungs_and_follow_their_seed():
     one, same, other = (blank_images(8, seed=seed) for seed in (0, 0, 1))
     assert not one.masks.any()
-    assert (one.squares == same.squares).all()
-    assert (one.squares != other.squares).any()
+    assert (one.images == same.images).all()
+    assert (one.images != other.images).any()
     assert {row.source for row in one.rows} == {"noise", "slope", "shapes", "page"}
 
 
@@ -141,7 +141,7 @@ def test_the_loss_is_lowest_for_the_mask_itself_and_punishes_lungs_where_none_ar
 def test_two_steps_lower_the_loss():
     torch.manual_seed(0)
     network = LungSegmenter(widths=(4, 8, 8))
-    images, masks = Views([(collection(4), 1.0)], 4, seed=1)()
+    images, masks = Segmentation(LungSegmenter(), [(collection(4), 1.0)], seed=1).draw(4)
     optimiser = torch.optim.AdamW(network.parameters(), lr=3e-3)
     losses = []
     for _ in range(3):

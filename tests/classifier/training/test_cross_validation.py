@@ -78,7 +78,7 @@ def test_folds_trained_apart_are_joined_by_the_command(manifest, tmp_path, capsy
 
 @pytest.mark.parametrize("by", ["patient", "image"])
 def test_every_fold_is_trained_once_and_finished_ones_are_kept(manifest, tmp_path, by):
-    from classifier.training.loop import rows_of
+    from classifier.training.dataset import rows_of
 
     tested, trained = [], []
 

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from classifier.contract import ModelSpec, Slot
 from classifier.networks.torchvision_ops import torchvision
-from classifier.training.loss import LOSSES, Objective, losses_of, rarity_weights
+from classifier.training.loss import LOSSES, ClassificationLoss, losses_of, rarity_weights
 
 SPEC = ModelSpec(name="tiny", slot=Slot.CXR, findings=("left", "right"), size=64)
 SIGMOID = replace(SPEC, activation="sigmoid")
@@ -22,7 +22,9 @@ def logits():
     return torch.randn(4, 2, generator=torch.Generator().manual_seed(0))
 
 
-def all_of(objective: Objective, logits: torch.Tensor, targets: torch.Tensor = TARGETS) -> torch.Tensor:
+def all_of(
+    objective: ClassificationLoss, logits: torch.Tensor, targets: torch.Tensor = TARGETS
+) -> torch.Tensor:
     return objective(logits, targets, torch.arange(len(logits)))
 
 
@@ -31,13 +33,15 @@ def all_of(objective: Objective, logits: torch.Tensor, targets: torch.Tensor = T
 def test_an_unknown_finding_teaches_nothing(spec, loss, logits):
     hidden = TARGETS.clone()
     hidden[2:] = torch.nan
-    objective = Objective(spec, ["a"] * 4, loss=loss, smoothing=0.1)
+    objective = ClassificationLoss(spec, ["a"] * 4, loss=loss, smoothing=0.1)
     assert all_of(objective, logits, hidden) == all_of(objective, logits[:2], TARGETS[:2])
 
 
 def test_the_plain_loss_is_pytorchs_cross_entropy(logits):
     expected = functional.cross_entropy(logits, TARGETS, label_smoothing=0.1)
-    assert all_of(Objective(SPEC, ["a"] * 4, smoothing=0.1), logits) == pytest.approx(float(expected))
+    assert all_of(ClassificationLoss(SPEC, ["a"] * 4, smoothing=0.1), logits) == pytest.approx(
+        float(expected)
+    )
 
 
 def test_the_focal_loss_is_torchvisions(logits):
@@ -62,7 +66,7 @@ def test_rare_findings_weigh_as_much_as_common_ones():
 
 
 def test_a_group_that_does_badly_gains_weight_and_keeps_it():
-    objective = Objective(SPEC, ["good", "good", "bad", "bad"], robust=0.5)
+    objective = ClassificationLoss(SPEC, ["good", "good", "bad", "bad"], robust=0.5)
     logits = torch.tensor([[3.0, 0], [0, 3.0], [0, 3.0], [3.0, 0]])
     first = all_of(objective, logits)
     for _ in range(20):
@@ -71,12 +75,12 @@ def test_a_group_that_does_badly_gains_weight_and_keeps_it():
     assert bad > 0.99
     assert (objective.shares.sum(), good > 0) == (pytest.approx(1), True)
     assert last > first
-    restored = Objective(SPEC, ["good", "bad"], robust=0.5)
+    restored = ClassificationLoss(SPEC, ["good", "bad"], robust=0.5)
     restored.restore(objective.state())
     assert torch.equal(restored.shares, objective.shares)
 
 
 def test_a_group_that_is_not_in_the_batch_keeps_its_share():
-    objective = Objective(SPEC, ["a", "b"], robust=0.5)
+    objective = ClassificationLoss(SPEC, ["a", "b"], robust=0.5)
     objective(torch.tensor([[5.0, 0]]), torch.tensor([[0.0, 1]]), torch.tensor([0]))
     assert torch.allclose(objective.shares, torch.tensor([0.5, 0.5]))

@@ -12,8 +12,9 @@ import torch
 from safetensors.torch import load_file
 
 from classifier.__main__ import main
-from classifier.training import loop
+from classifier.training import train as training
 from classifier.training.config import Config
+from classifier.training.loop import Loop
 from classifier.training.pretrain import tasks
 from classifier.training.pretrain import train as pretrain
 from classifier.training.pretrain.fractals import render, system, varied
@@ -67,9 +68,9 @@ def test_two_views_of_a_image_grow_alike_and_images_do_not_all_become_one(siames
 
 def test_no_image_of_the_other_parts_is_seen(siamese, monkeypatch):
     seen = []
-    squares = pretrain.unit_squares
+    prepare = pretrain.prepare
     monkeypatch.setattr(
-        pretrain, "unit_squares", lambda rows, *a, **k: seen.extend(rows) or squares(rows, *a, **k)
+        pretrain, "prepare", lambda rows, *a, **k: seen.extend(rows) or prepare(rows, *a, **k)
     )
     pretrain.pretrain(replace(siamese, steps=1))
     assert {row.split for row in seen} == {"train"}
@@ -79,30 +80,30 @@ def test_no_image_of_the_other_parts_is_seen(siamese, monkeypatch):
 def test_a_pretraining_that_is_killed_goes_on_as_the_whole_one(siamese, monkeypatch, tmp_path):
     monkeypatch.setattr(pretrain, "SAVE_EVERY", 5)
     whole = load_file(pretrain.pretrain(replace(siamese, steps=10, out=tmp_path / "whole")))
-    save = pretrain.Run.save
+    save = Loop.save
 
     def killed(run):
         save(run)
         if run.step == 5:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(pretrain.Run, "save", killed)
+    monkeypatch.setattr(Loop, "save", killed)
     config = replace(siamese, steps=10)
     with pytest.raises(KeyboardInterrupt):
         pretrain.pretrain(config)
-    monkeypatch.setattr(pretrain.Run, "save", save)
+    monkeypatch.setattr(Loop, "save", save)
     resumed = load_file(pretrain.pretrain(replace(config, resume=True)))
     assert all(torch.allclose(whole[name].float(), resumed[name].float(), atol=1e-5) for name in whole)
 
 
 def test_a_training_starts_from_it(siamese, tmp_path, monkeypatch):
     weights = pretrain.pretrain(replace(siamese, steps=2))
-    monkeypatch.setattr("classifier.training.loop.finish", lambda *_, **__: None)
+    monkeypatch.setattr(training, "export_model", lambda *_, **__: None)
     options = {"epochs": 1, "epoch_images": 8, "batch": 8, "json": True, "progressive": False}
     config = Config(
         manifest=siamese.manifest, out=tmp_path / "after", pretrained=str(weights), **options, **TINY
     )
-    loop.train(config)
+    training.train(config)
     said = map(json.loads, (config.out / "log.jsonl").read_text().splitlines())
     assert next(line for line in said if line["event"] == "pretrained")["left_out"] == [
         "fc.weight",

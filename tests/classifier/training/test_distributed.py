@@ -14,19 +14,19 @@ import torch
 
 from classifier.artifact.weights import load_artifact
 from classifier.training.config import Config
-from classifier.training.distributed import Engine
-from classifier.training.loop import engine_of
+from classifier.training.distributed import Distributed
+from classifier.training.train import processes_for
 from tests.classifier.collection import write_collection
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 TINY = "--layers 1,1,1,1 --width 4 --size 64 --no-progressive --batch 8 --device cpu --threads 1 --json"
 
 
 def test_one_process_has_the_whole_batch_and_its_own_numbers():
-    engine = Engine("cpu")
-    assert engine.leads
-    assert engine.share(np.arange(6)).tolist() == list(range(6))
-    assert engine.told(1.5, 2.0) == (1.5, 2.0)
+    processes = Distributed("cpu")
+    assert processes.is_main
+    assert processes.shard(np.arange(6)).tolist() == list(range(6))
+    assert processes.broadcast(1.5, 2.0) == (1.5, 2.0)
 
 
 @pytest.mark.parametrize(
@@ -34,15 +34,15 @@ def test_one_process_has_the_whole_batch_and_its_own_numbers():
 )
 def test_what_several_devices_cannot_follow_is_refused(changes):
     config = Config(manifest=Path("m.csv"), out=Path("out"), devices=2)
-    with pytest.raises(ValueError, match="--devices 2 does not go with --"):
-        engine_of(replace(config, **changes))
+    with pytest.raises(ValueError, match="--devices 2 cannot be combined with --"):
+        processes_for(replace(config, **changes))
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there may be enough of them")
 def test_more_gpus_than_there_are_is_said_in_words():
     pytest.importorskip("lightning_fabric")
-    with pytest.raises(ValueError, match="9 devices were asked for, and there are 0"):
-        Engine("cuda", 9)
+    with pytest.raises(ValueError, match="'cuda' is not available"):
+        Distributed("cuda", 9)
 
 
 @pytest.mark.slow

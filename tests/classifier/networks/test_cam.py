@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from classifier.contract import ModelSpec, Slot
-from classifier.networks.cam import CamUnavailable, cam_of, last_map_layer
-from classifier.networks.registry import network_for
+from classifier.networks.cam import CamUnavailable, cam_of
+from classifier.networks.registry import ARCHITECTURES, cam_layer_of, network_for
 
 SPEC = ModelSpec(
     name="t",
@@ -24,26 +24,26 @@ SPEC = ModelSpec(
 
 def network_of(arch: str, seed: int) -> torch.nn.Module:
     torch.manual_seed(seed)
-    spec = replace(SPEC, arch=arch, width=8 if arch == "resnetv2" else 64)
+    spec = replace(SPEC, arch=arch, width=8 if ARCHITECTURES[arch].free_width else 64)
     network = network_for(spec).eval()
     torch.nn.init.normal_(network.fc.weight, std=1.0)
     torch.nn.init.normal_(network.fc.bias)
     return network
 
 
-@pytest.mark.parametrize("arch", ["resnetv2", "resnet50"])
+@pytest.mark.parametrize("arch", ARCHITECTURES)
 @pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
 def test_closed_form_is_grad_cam(arch, activation):
     package = pytest.importorskip("pytorch_grad_cam")
     from pytorch_grad_cam.utils.image import scale_cam_image
 
-    network, spec = network_of(arch, seed=3), replace(SPEC, activation=activation)
+    network, spec = network_of(arch, seed=3), replace(SPEC, activation=activation, arch=arch)
     images = torch.randn(2, 1, SPEC.size, SPEC.size)
     with torch.no_grad():
         features = network.forward_features(images)
         grids = cam_of(features, network, spec).numpy()
     largest, cells = 0.0, grids.shape[2] * grids.shape[3]
-    with package.GradCAM(model=network, target_layers=[last_map_layer(network)]) as explainer:
+    with package.GradCAM(model=network, target_layers=[cam_layer_of(network, spec)]) as explainer:
         for index in range(len(spec.findings)):
 
             def contribution(logits, index=index):

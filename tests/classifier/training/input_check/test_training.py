@@ -17,9 +17,9 @@ from classifier.networks.input_check import FRONTAL, KINDS, load_input_check
 from classifier.networks.lung_segmenter import LungSegmenter
 from classifier.training.input_check import report
 from classifier.training.input_check.data import SIDE, Item
-from classifier.training.input_check.ood_negatives import collection, stranger
+from classifier.training.input_check.ood_negatives import ood_negative, ood_negatives
 from classifier.training.input_check.report import Absence, name_of, rates, wilson
-from classifier.training.input_check.train import Batches, Material, measured, train_input_check
+from classifier.training.input_check.train import Kinds, Material, measured, train_input_check
 from tests.classifier.collection import write_collection
 
 
@@ -42,7 +42,7 @@ def material() -> Material:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory) -> np.ndarray:
-    return collection(40, tmp_path_factory.mktemp("made"))
+    return ood_negatives(40, tmp_path_factory.mktemp("made"))
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def gate(material, made):
 
 def test_it_learns_to_tell_frontal_images_from_others(gate, material, made):
     unseen = material.where(lambda item: item.part == "test")
-    strangers = Material([], np.stack([stranger(seed) for seed in range(1000, 1020)]), [])
+    strangers = Material([], np.stack([ood_negative(seed) for seed in range(1000, 1020)]), [])
     frontal, other = (measured(gate, m.unit())[0][:, KINDS.index(FRONTAL)] for m in (unseen, strangers))
     assert frontal.mean() > other.mean() + 0.3
 
@@ -72,7 +72,7 @@ def test_the_same_seed_trains_the_same_gate(material, made):
 
 
 def test_a_batch_without_lateral_views_draws_the_other_kinds(material, made):
-    unit, targets = Batches(material, made, seed=0).draw(200)
+    unit, targets = Kinds(material, made, seed=0).draw(200)
     assert unit.shape[0] == len(targets) == 200
     assert set(targets.tolist()) == {KINDS.index(kind) for kind in KINDS if kind != "lateral"}
 

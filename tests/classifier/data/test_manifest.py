@@ -23,7 +23,7 @@ def rows(tmp_path_factory):
     [
         ({"image": "000-0.png", "finding": "left"}, "missing column patient"),
         ({"image": "000-0.png", "finding": "left", "patient": ""}, "line 2: image and patient"),
-        ({"image": "gone.png", "finding": "left", "patient": "a"}, "line 2: there is no file gone.png"),
+        ({"image": "gone.png", "finding": "left", "patient": "a"}, "line 2: file 'gone.png' does not exist"),
     ],
 )
 def test_a_manifest_that_is_wrong_says_where(tmp_path, line, message):
@@ -92,7 +92,7 @@ def test_an_unknown_finding_is_neither_present_nor_absent(rows):
 
 
 def test_a_finding_that_the_model_does_not_have_is_named(rows):
-    with pytest.raises(ValueError, match="'right' is not among left, other"):
+    with pytest.raises(ValueError, match="unknown finding 'right': the model has left, other"):
         targets_of(rows, ("left", "other"))
 
 

@@ -1,0 +1,146 @@
+"""The classifier's part of the training loop: draws, augmentation, loss and validation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from classifier.contract import ModelSpec
+from classifier.data.augment import Augment
+from classifier.data.image_cache import CachedImages
+from classifier.data.manifest import draw_weights
+from classifier.networks.preprocess import normalise
+from classifier.networks.registry import ARCHITECTURES, probabilities_of
+from classifier.training.checkpoint import State
+from classifier.training.config import Config
+from classifier.training.dataset import Part
+from classifier.training.loop import Loop, Plan, Task
+from classifier.training.loss import ClassificationLoss, rarity_weights
+from classifier.training.optim import freeze, image_size_at
+
+SETTLING_BATCHES = 16
+
+Batch = tuple[Tensor, Tensor, Tensor]  # inputs, targets, rows of the training part
+
+
+class Classification(Task):
+    """Findings of the training part's images; validated on the validation part."""
+
+    scores = ("val_loss", "val_balanced_accuracy")
+
+    def __init__(
+        self,
+        config: Config,
+        spec: ModelSpec,
+        network: nn.Module,
+        parts: Mapping[str, Part],
+        device: torch.device,
+    ) -> None:
+        self.config, self.spec, self.network, self.device = config, spec, network, device
+        self.identity, self.head = spec.to_json(), ARCHITECTURES[spec.arch].head
+        self.train, self.val = parts["train"], parts["val"]
+        self.images, self.val_images = (
+            CachedImages(part.images, part.index, device) for part in (self.train, self.val)
+        )
+        self.targets = torch.from_numpy(self.train.targets).to(device)
+        self.weights = draw_weights(
+            self.train.rows, source_balance=config.source_balance, even=config.balance == "draw"
+        )
+        self.criterion = ClassificationLoss(
+            spec,
+            [row.stratum for row in self.train.rows],
+            weights=rarity_weights(torch.from_numpy(self.train.targets))
+            if config.balance == "weight"
+            else None,
+            device=device,
+            loss=config.loss,
+            smoothing=config.label_smoothing,
+            robust=config.group_robust,
+        )
+
+    @property
+    def plan(self) -> Plan:
+        config = self.config
+        epoch_steps = -(-(config.epoch_images or len(self.train.rows)) // config.batch)
+        shared = (
+            "batch",
+            "lr",
+            "max_minutes",
+            "patience",
+            "warmup",
+            "optimiser",
+            "weight_decay",
+            "clip",
+            "ema",
+        )
+        values = {name: getattr(config, name) for name in (*shared, "precision")}
+        return Plan(steps=config.epochs * epoch_steps, epoch_steps=epoch_steps, **values)
+
+    def size(self, loop: Loop) -> int:
+        """Side of the training images now."""
+        return image_size_at(loop.progress, self.config.size) if self.config.progressive else self.config.size
+
+    def start_epoch(self, loop: Loop) -> None:
+        rng = np.random.default_rng((self.config.seed, loop.epoch))
+        seed = self.config.seed * 100_003 + loop.epoch
+        torch.manual_seed(seed)  # of dropout
+        self.augment = Augment(seed=seed + loop.processes.rank, flip=self.config.flip, device=self.device)
+        drawn = rng.choice(len(self.weights), loop.plan.epoch_steps * self.config.batch, p=self.weights)
+        self.drawn = iter(drawn.reshape(-1, self.config.batch))
+
+    def start_step(self, loop: Loop) -> None:
+        freeze(self.network, frozen=loop.progress < self.config.freeze, head=self.head)
+
+    def batch(self, loop: Loop) -> Batch:
+        chosen = loop.processes.shard(next(self.drawn))
+        return self.inputs(self.augment(self.images(chosen)), self.size(loop)), *self.targets_of(chosen)
+
+    def targets_of(self, chosen: np.ndarray) -> tuple[Tensor, Tensor]:
+        rows = torch.from_numpy(chosen).to(self.device, non_blocking=True)
+        return self.targets[rows], rows
+
+    def inputs(self, unit: Tensor, size: int) -> Tensor:
+        """Images in 0..1 (n, 1, h, w) as network inputs (n, 1, size, size)."""
+        if size != unit.shape[-1]:
+            unit = functional.interpolate(unit, size=(size, size), mode="bilinear", antialias=True)
+        return normalise(unit, self.spec).contiguous(memory_format=torch.channels_last)
+
+    def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
+        return self.criterion(outputs.float(), *batch[1:])
+
+    def is_final(self, loop: Loop) -> bool:
+        return self.size(loop) == self.config.size
+
+    def settling_inputs(self, loop: Loop) -> Iterator[Tensor]:
+        rng = np.random.default_rng((self.config.seed, loop.epoch, 1))
+        drawn = rng.choice(len(self.weights), (SETTLING_BATCHES, self.config.batch), p=self.weights)
+        return (normalise(self.images(chosen), self.spec) for chosen in drawn)
+
+    @torch.inference_mode()
+    def validate(self, loop: Loop) -> dict[str, float]:
+        """Log loss and recall, each the mean over the findings, so that rare ones count equally."""
+        found = []
+        for start in range(0, len(self.val.rows), self.config.batch):
+            chosen = np.arange(start, min(start + self.config.batch, len(self.val.rows)))
+            inputs = self.inputs(self.val_images(chosen), self.size(loop))
+            with loop.autocast:
+                found.append(probabilities_of(loop.kept(inputs), self.spec).cpu().numpy())
+        probabilities, targets = np.concatenate(found), self.val.targets
+        sure = np.clip(np.where(targets > 0, probabilities, np.nan), 1e-6, 1)
+        loss = float(np.nanmean(np.nanmean(-np.log(sure), axis=0)))
+        highest = probabilities == probabilities.max(axis=1, keepdims=True)
+        recalls = [highest[targets[:, k] == 1, k].mean() for k in range(targets.shape[1])]
+        return {"val_loss": loss, "val_balanced_accuracy": float(np.mean(recalls))}
+
+    def facts(self, loop: Loop) -> dict[str, int]:
+        return {"size": self.size(loop)}
+
+    def state(self) -> State:
+        return self.criterion.state()
+
+    def restore(self, state: State) -> None:
+        self.criterion.restore(state)

@@ -1,0 +1,144 @@
+"""A training data set: the manifest's rows with their split, validated, and their images prepared."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from classifier.contract import ModelSpec, Slot
+from classifier.data.image_cache import Prepared, prepare, preprocessing_for
+from classifier.data.manifest import Row, read_manifest, targets_of, with_folds, with_split
+from classifier.data.split import PARTS, fingerprint
+from classifier.data.validation.checks import as_text, validate
+from classifier.inference.auxiliary import lung_boxes
+from classifier.networks.registry import ARCHITECTURES
+from classifier.training.config import Config
+from classifier.training.distributed import Distributed
+from classifier.training.run_log import RunLog
+
+LUNG_WINDOW = (-1350.0, 150.0)  # Hounsfield units
+EVALUATED = ("val", "test")
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of the split: rows, targets (n, findings), their `index` in `images` (N, size, size)."""
+
+    rows: list[Row]
+    images: np.ndarray
+    targets: np.ndarray
+    index: np.ndarray
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """Rows whose images can be used, the parts of the split, and the warnings of the data validation."""
+
+    rows: list[Row]
+    parts: dict[str, Part]
+    prepared: Prepared
+    warnings: list[dict[str, Any]]
+
+
+def load_data_set(
+    config: Config, spec: ModelSpec, rows: list[Row], *, segmenter: Any, processes: Distributed, log: RunLog
+) -> DataSet:
+    """Hash, decode and validate the rows' images, each once; raises ValueError if a part lacks a finding."""
+    preprocessing = preprocessing_for(spec, **lung_boxes(spec, segmenter))
+    with processes.main_process_first():
+        prepared = prepare(
+            rows,
+            preprocessing,
+            config.cache or config.out / "cache",
+            slot=spec.slot,
+            statistics=config.validation is None,
+            keep=PARTS if config.folds else EVALUATED,
+            progress=processes.is_main and not config.json,
+        )
+    warnings = _validated(config, rows, prepared, log) if processes.is_main else []
+    parts = {name: _part(name, rows, prepared, spec) for name in PARTS}
+    log.note("data", refused=prepared.refused, **{name: len(part.rows) for name, part in parts.items()})
+    usable = [row for row in rows if row.image not in prepared.refused]
+    return DataSet(usable, parts, prepared, warnings)
+
+
+def _validated(config: Config, rows: list[Row], prepared: Prepared, log: RunLog) -> list[dict[str, Any]]:
+    """The warnings of the data validation, or those of an earlier one of this data set."""
+    if config.validation:
+        earlier = json.loads(config.validation.read_text())
+        if earlier["images"] != len(rows):
+            raise ValueError(
+                f"{config.validation.name} is of {earlier['images']} images, the manifest has {len(rows)}: "
+                "run `validate --json` on this manifest"
+            )
+        # Examples name images; the model card must not.
+        warnings = [{k: v for k, v in one.items() if k != "examples"} for one in earlier["warnings"]]
+    else:
+        found = validate(rows, prepared.statistics)
+        warnings = [warning.as_dict() for warning in found]
+        if not config.json:
+            print(as_text(found), file=sys.stderr)
+    log.note("validation", warnings=warnings)
+    return warnings
+
+
+def rows_of(config: Config, log: RunLog | None = None) -> list[Row]:
+    """The manifest's rows with their parts: of its own split, of the seed's, or of one fold."""
+    if config.fold and not config.folds:
+        raise ValueError(f"--fold {config.fold} requires --folds, the number of folds")
+    rows = read_manifest(config.manifest, where=config.where)
+    if config.folds:
+        rows = with_folds(rows, count=config.folds, fold=config.fold, by=config.fold_by, seed=config.seed)
+    else:
+        rows = with_split(rows, seed=config.seed)
+    if log:
+        log.note("split", sha256=split_fingerprint(rows))
+    return rows
+
+
+def split_fingerprint(rows: list[Row]) -> str:
+    return fingerprint([row.image for row in rows], [row.split or "" for row in rows])
+
+
+def spec_for(config: Config, rows: list[Row]) -> ModelSpec:
+    """The new model; its findings are those of the manifest, unless the configuration names them."""
+    found = sorted({name for row in rows for name in row.findings or ()})
+    several = next((row for row in rows if len(row.findings or ()) > 1), None)
+    if several and config.activation == "softmax":
+        raise ValueError(f"{several.image} has several findings: use --activation sigmoid")
+    architecture = ARCHITECTURES[config.arch]
+    return ModelSpec(
+        name=config.name,
+        mean=architecture.mean,
+        std=architecture.std,
+        slot=Slot(config.slot),
+        findings=config.findings or tuple(found),
+        arch=config.arch,
+        layers=config.layers,
+        width=config.width,
+        activation=config.activation,
+        size=config.size,
+        crop=config.crop,
+        hounsfield=(config.hounsfield or LUNG_WINDOW) if config.slot == Slot.CT else None,
+    )
+
+
+def _part(name: str, rows: list[Row], prepared: Prepared, spec: ModelSpec) -> Part:
+    """The usable rows of one part.
+
+    The test part may lack a finding: a held-out patient or hospital does not have every one.
+    """
+    used = (i for i, row in enumerate(rows) if row.split == name and row.image not in prepared.refused)
+    index = np.array(list(used), dtype=int)
+    chosen = [rows[i] for i in index]
+    targets = targets_of(chosen, spec.findings)
+    for finding, present in zip(spec.findings, (targets == 1).sum(axis=0), strict=True):
+        if not present and (name != "test" or not (targets == 1).any()):
+            raise ValueError(
+                f"the {name} part has no image with {finding!r}: add images of more patients with it"
+            )
+    return Part(chosen, prepared.images, targets, index)

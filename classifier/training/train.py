@@ -1,0 +1,66 @@
+"""From a manifest to an artifact: `python -m classifier train --manifest CSV --out DIR`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from classifier.artifact.pretrained import start_from
+from classifier.networks.registry import network_for
+from classifier.training.classification import Classification
+from classifier.training.config import Config, resolved
+from classifier.training.cross_validation import train_folds
+from classifier.training.dataset import load_data_set, rows_of, spec_for
+from classifier.training.distributed import Distributed, start_processes
+from classifier.training.export import ARTIFACT, auxiliary_networks, export_model, read_about
+from classifier.training.loop import Loop
+from classifier.training.optim import zero_init_residuals
+from classifier.training.run_log import RunLog
+
+CHECKPOINT, LOG = "checkpoint.safetensors", "log.jsonl"
+
+
+def train(config: Config) -> Path:
+    """Train as configured; returns the path of the artifact or, with folds, of the report on all of them.
+
+    Raises ValueError, OSError or ArtifactError for data or options that cannot be used.
+    """
+    config = resolved(config)
+    if config.folds and config.fold is None:
+        return train_folds(config, train)
+    config.out.mkdir(parents=True, exist_ok=True)
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    processes = processes_for(config)
+    torch.manual_seed(config.seed)  # of the initial weights
+    about, auxiliary = read_about(config.about), auxiliary_networks(config.auxiliary)
+    log = RunLog(config.out / LOG, machine=config.json, silent=not processes.is_main)
+    rows = rows_of(config, log)
+    spec = spec_for(config, rows)
+    data = load_data_set(
+        config, spec, rows, segmenter=auxiliary.parts.get("segmenter"), processes=processes, log=log
+    )
+    network = network_for(spec, dropout=config.dropout)
+    if config.pretrained:
+        log.note("pretrained", **start_from(network, spec, config.pretrained).as_dict())
+    else:
+        zero_init_residuals(network)
+    task = Classification(config, spec, network, data.parts, processes.device)
+    loop = Loop(task, task.plan, processes=processes, log=log, checkpoint=config.out / CHECKPOINT)
+    if config.resume:
+        loop.restore()
+    loop.run()
+    if not processes.is_main:
+        return config.out / ARTIFACT
+    return export_model(config, spec, loop.result, data=data, log=log, about=about, auxiliary=auxiliary)
+
+
+def processes_for(config: Config) -> Distributed:
+    """One process or several; raises ValueError for options that several cannot follow together."""
+    single = [name for name in ("folds", "freeze", "group_robust") if getattr(config, name)]
+    if config.devices > 1 and (single or config.batch % config.devices):
+        name = (single or ["batch"])[0]
+        option = f"--{name.replace('_', '-')} {getattr(config, name)}"
+        raise ValueError(f"--devices {config.devices} cannot be combined with {option}")
+    return start_processes(config.device, config.devices)
