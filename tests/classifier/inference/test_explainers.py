@@ -7,12 +7,12 @@ import builtins
 import numpy as np
 import pytest
 import torch
-from tests.classifier.test_cli import save
 
 from classifier.contract import RELATIVE
 from classifier.inference.explain import ExplainerMissing, contribution, relative_cam, relative_grids
 from classifier.inference.predictor import Failure, Input, Predictor
 from classifier.networks.registry import cam_layer_of
+from tests.classifier.cli.test_cli import save
 from tests.classifier.networks.test_cam import SPEC, network_of
 
 package = pytest.importorskip("pytorch_grad_cam")
