@@ -9,11 +9,10 @@ from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
+from prometheus_client import CONTENT_TYPE_LATEST
 
 from webapp.core.http.network import client_ip
-from webapp.monitoring.metrics import CONTENT_TYPE, exposition
-from webapp.training.models import TrainingRun
-from webapp.webhooks.models import Delivery
+from webapp.monitoring.metrics import exposition
 
 
 @login_not_required
@@ -26,7 +25,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def _exposed(request: HttpRequest) -> HttpResponse:
-    return HttpResponse(exposition({"train": TrainingRun, "notify": Delivery}), content_type=CONTENT_TYPE)
+    return HttpResponse(exposition(), content_type=CONTENT_TYPE_LATEST)
 
 
 def _token_is_right(request: HttpRequest) -> bool:

@@ -1,4 +1,4 @@
-"""System checks: what would hurt in operation is said at the start, with an id and a remedy."""
+"""System checks: what would cause trouble in operation, with an id and a hint."""
 
 from __future__ import annotations
 
@@ -8,19 +8,30 @@ from pathlib import Path
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
-from django.db import connection
+from django.db import DatabaseError, connection
+
+from webapp.core.jobs.presence import missing_workers
+from webapp.core.jobs.queues import Queue
 
 
 @register(Tags.files)
-def data_folder_is_ours(app_configs, **kwargs) -> list[CheckMessage]:
+def data_folder_is_writable(app_configs, **kwargs) -> list[CheckMessage]:
     folder = Path(settings.HILUM_DATA)
     if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
         return [
-            Error("The data folder cannot be written.", hint="Give HILUM_DATA to this user.", id="hilum.E001")
+            Error(
+                "The data folder is not writable.",
+                hint="Make this user the owner of HILUM_DATA.",
+                id="hilum.E001",
+            )
         ]
     if settings.HILUM_ENV == "production" and folder.stat().st_mode & 0o007:
         return [
-            Warning("Everybody on this machine can enter the data folder.", hint="chmod 750", id="hilum.W001")
+            Warning(
+                "The data folder is accessible to every user of this machine.",
+                hint="chmod 750",
+                id="hilum.W001",
+            )
         ]
     return []
 
@@ -30,7 +41,7 @@ def secret_key_is_strong(app_configs, **kwargs) -> list[CheckMessage]:
     if len(settings.SECRET_KEY) < 40 or len(set(settings.SECRET_KEY)) < 10:
         return [
             Error(
-                "SECRET_KEY is short enough to be guessed.",
+                "SECRET_KEY is too weak.",
                 hint="Use at least 40 random characters.",
                 id="hilum.E002",
             )
@@ -41,16 +52,22 @@ def secret_key_is_strong(app_configs, **kwargs) -> list[CheckMessage]:
 @register(Tags.security)
 def hosts_are_named(app_configs, **kwargs) -> list[CheckMessage]:
     if "*" in settings.ALLOWED_HOSTS:
-        return [Error("ALLOWED_HOSTS lets every host name in.", hint="Name the site's own.", id="hilum.E003")]
+        return [
+            Error(
+                "ALLOWED_HOSTS accepts every host name.",
+                hint="List the host names of this installation.",
+                id="hilum.E003",
+            )
+        ]
     return []
 
 
 @register(Tags.files)
-def artifacts_are_there(app_configs, **kwargs) -> list[CheckMessage]:
+def artifacts_exist(app_configs, **kwargs) -> list[CheckMessage]:
     if not any(Path(settings.HILUM_ARTIFACTS).glob("*.safetensors")):
         return [
             Warning(
-                "No model artifact is shipped with this copy.",
+                "No model artifact is installed.",
                 hint="Scans wait until an administrator promotes a model.",
                 id="hilum.W004",
             )
@@ -78,8 +95,8 @@ def database_options_are_safe(app_configs, databases=None, **kwargs) -> list[Che
     if connection.settings_dict["OPTIONS"].get("transaction_mode") != "IMMEDIATE":
         return [
             Error(
-                "SQLite without IMMEDIATE transactions locks up under several processes.",
-                hint="Leave the database options of webapp.settings as they are.",
+                "SQLite without IMMEDIATE transactions deadlocks with several processes.",
+                hint="Do not change the database options in webapp.settings.",
                 id="hilum.E006",
             )
         ]
@@ -87,13 +104,32 @@ def database_options_are_safe(app_configs, databases=None, **kwargs) -> list[Che
 
 
 @register(Tags.security, deploy=True)
-def a_proxy_is_expected(app_configs, **kwargs) -> list[CheckMessage]:
+def proxy_is_configured(app_configs, **kwargs) -> list[CheckMessage]:
     if settings.HILUM_ENV == "production" and not settings.HILUM_TRUSTED_PROXIES:
         return [
             Warning(
-                "No TLS proxy is trusted: behind one, every request would be sent to https for ever.",
+                "No TLS proxy is trusted: behind a proxy, requests are redirected to https in a loop.",
                 hint="Set HILUM_TRUSTED_PROXIES to the number of proxies in front.",
                 id="hilum.W008",
             )
         ]
     return []
+
+
+@register("workers", deploy=True)
+def workers_are_present(app_configs, **kwargs) -> list[CheckMessage]:
+    try:
+        missing = missing_workers()
+    except DatabaseError:
+        return []  # not migrated yet, or unreachable: other checks report that
+    if not missing:
+        return []
+    parts = {Queue.CONTROL: "ingest", Queue.MONITOR: "notify"}
+    names = sorted({parts.get(queue, queue.value) for queue in missing})
+    return [
+        Warning(
+            f"No worker has reported in the last 3 minutes for: {', '.join(names)}.",
+            hint="Start each with `python -m worker NAME`.",
+            id="hilum.W015",
+        )
+    ]

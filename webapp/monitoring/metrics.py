@@ -1,37 +1,54 @@
-"""The state of the queues and alarms in Prometheus' text format (0.0.4): counts and ages, no patient data."""
+"""Queues, alarms, uploads and analyses for Prometheus: counts and ages, no patient data."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
-from django.db.models import Count, Min, QuerySet
+from django.db.models import Count, Min
 from django.utils import timezone
+from prometheus_client import CollectorRegistry, Metric, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 from webapp.analysis.models import Analysis
+from webapp.core.jobs.queues import Queue
 from webapp.core.jobs.table import JobRow
 from webapp.monitoring.kinds import Kind
 from webapp.monitoring.models import Alarm, AlarmStatus, MonitoringRun
 from webapp.scans.models import Upload
 
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-QUEUES: Mapping[str, type[JobRow]] = {"ingest": Upload, "infer": Analysis}
+# The queues with a job table.
+_SERVED = (Queue.INGEST, Queue.INFER, Queue.TRAIN, Queue.NOTIFY)
 Sample = tuple[Mapping[str, str], float]
 
 
-def exposition(others: Mapping[str, type[JobRow]]) -> str:
-    """Every metric; `others` are further ledgers by the name of their queue."""
-    queues = {**QUEUES, **others}
-    parts = [
-        _metric("hilum_alarms", "Alarms that are not closed, by site, kind and status.", _alarms()),
-        _metric("hilum_evidence", "Capital of the bets against no change; an alarm at 100.", _evidence()),
-        _metric("hilum_queue_waiting", "Rows that wait for a worker.", _waiting(queues)),
-        _metric("hilum_queue_running", "Rows that a worker holds.", _running(queues)),
-        _metric("hilum_queue_oldest_seconds", "Age of the row that waits longest.", _oldest(queues)),
-        _metric("hilum_uploads", "Uploads by site and status.", _uploads()),
-        _metric("hilum_analyses", "Analyses by model and status.", _analyses()),
-    ]
-    return "".join(parts)
+def exposition() -> bytes:
+    """Every metric in Prometheus' text format, read from the database now."""
+    registry = CollectorRegistry()
+    registry.register(_Database())
+    return generate_latest(registry)
+
+
+class _Database(Collector):
+    def collect(self) -> Iterable[Metric]:
+        for name, documentation, samples in (
+            ("hilum_alarms", "Alarms that are not closed.", _alarms()),
+            (
+                "hilum_drift_score",
+                "Drift score; an alarm opens at 100.",
+                _drift_scores(),
+            ),
+            ("hilum_queue_waiting", "Jobs that wait for a worker.", _jobs("waiting")),
+            ("hilum_queue_running", "Jobs that a worker has claimed.", _jobs("running")),
+            ("hilum_queue_oldest_seconds", "Age of the job that waits longest.", _oldest()),
+            ("hilum_uploads", "Uploads by site and status.", _uploads()),
+            ("hilum_analyses", "Analyses by model and status.", _analyses()),
+        ):
+            rows = list(samples)
+            metric = GaugeMetricFamily(name, documentation, labels=list(rows[0][0]) if rows else [])
+            for labels, value in rows:
+                metric.add_metric(list(labels.values()), value)
+            yield metric
 
 
 def _alarms() -> Iterable[Sample]:
@@ -40,7 +57,7 @@ def _alarms() -> Iterable[Sample]:
         yield {"site": row["site__slug"], "kind": row["kind"], "status": row["status"]}, row["n"]
 
 
-def _evidence() -> Iterable[Sample]:
+def _drift_scores() -> Iterable[Sample]:
     runs = MonitoringRun.objects.filter(ended_at=None, baseline__ended_at=None).select_related(
         "baseline__site", "baseline__model_version"
     )
@@ -51,27 +68,20 @@ def _evidence() -> Iterable[Sample]:
         yield labels, run.martingale
 
 
-def _waiting(queues: Mapping[str, type[JobRow]]) -> Iterable[Sample]:
-    return [
-        ({"queue": name}, _of(model, model.TRANSITIONS.waiting).count()) for name, model in queues.items()
-    ]
+def _jobs(state: str) -> Iterable[Sample]:
+    counts = dict.fromkeys(_SERVED, 0)
+    for table in JobRow.__subclasses__():
+        counts[table.QUEUE] += table.objects.filter(status=getattr(table.TRANSITIONS, state)).count()
+    return [({"queue": queue.value}, count) for queue, count in counts.items()]
 
 
-def _running(queues: Mapping[str, type[JobRow]]) -> Iterable[Sample]:
-    return [
-        ({"queue": name}, _of(model, model.TRANSITIONS.running).count()) for name, model in queues.items()
-    ]
-
-
-def _oldest(queues: Mapping[str, type[JobRow]]) -> Iterable[Sample]:
-    now = timezone.now()
-    for name, model in queues.items():
-        oldest = _of(model, model.TRANSITIONS.waiting).aggregate(at=Min("created_at"))["at"]
-        yield {"queue": name}, (now - oldest).total_seconds() if oldest else 0.0
-
-
-def _of(model: type[JobRow], status: str) -> QuerySet:
-    return model._base_manager.filter(status=status)
+def _oldest() -> Iterable[Sample]:
+    now, ages = timezone.now(), dict.fromkeys(_SERVED, 0.0)
+    for table in JobRow.__subclasses__():
+        waiting = table.objects.filter(status=table.TRANSITIONS.waiting)
+        if oldest := waiting.aggregate(at=Min("created_at"))["at"]:
+            ages[table.QUEUE] = max(ages[table.QUEUE], (now - oldest).total_seconds())
+    return [({"queue": queue.value}, age) for queue, age in ages.items()]
 
 
 def _uploads() -> Iterable[Sample]:
@@ -84,19 +94,3 @@ def _analyses() -> Iterable[Sample]:
     for row in Analysis.objects.order_by().values(*columns).annotate(n=Count("pk")):
         model = f"{row['model_version__slot']}-{row['model_version__number']}"
         yield {"model": model, "status": row["status"]}, row["n"]
-
-
-def _metric(name: str, said: str, samples: Iterable[Sample]) -> str:
-    lines = [f"# HELP {name} {said}", f"# TYPE {name} gauge"]
-    for labels, value in samples:
-        told = ",".join(f'{key}="{_escaped(text)}"' for key, text in labels.items())
-        lines.append(f"{name}{{{told}}} {_number(value)}")
-    return "\n".join(lines) + "\n"
-
-
-def _escaped(text: str) -> str:
-    return text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
-
-
-def _number(value: Any) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else str(value)

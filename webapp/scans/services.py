@@ -19,7 +19,8 @@ from webapp.core.jobs.queues import Queue, notify_workers
 from webapp.core.jobs.table import job_failed
 from webapp.scans.dicom_values import text
 from webapp.scans.filing import file_scan
-from webapp.scans.models import Scan, ScanMove, Upload
+from webapp.scans.models import Scan, ScanMove, Upload, UploadStatus
+from webapp.scans.patients.corrections import provisional_replace
 from webapp.scans.patients.identity import identifiers_of
 from webapp.scans.patients.pseudonymity import claim_at
 from webapp.scans.signals import scans_created
@@ -68,7 +69,7 @@ def take_in(
         earlier = Upload.objects.filter(site=site, sha256=received.sha256).first()
         if earlier:
             _restore(earlier, received)
-            return _again(earlier, claim), False
+            return _again(earlier, claim, user), False
         return _register(user, site, received, text(filename, 255), claim, parent)
     finally:
         received.path.unlink(missing_ok=True)
@@ -154,7 +155,7 @@ def _register(
         earlier = Upload.objects.filter(site=site, sha256=received.sha256).first()
         if not earlier:
             raise
-        return _again(earlier, claim), False
+        return _again(earlier, claim, user), False
     return upload, True
 
 
@@ -174,7 +175,7 @@ def _restore(earlier: Upload, received: Received) -> None:
 
 
 @transaction.atomic
-def _again(earlier: Upload, claim: Claim) -> Upload:
+def _again(earlier: Upload, claim: Claim, user: User) -> Upload:
     """The same bytes once more: the earlier upload, its claim completed as long as it is not filed."""
     upload = Upload.objects.select_for_update().get(pk=earlier.pk)
     status, claimed = upload.status, claim.patient_id
@@ -183,13 +184,28 @@ def _again(earlier: Upload, claim: Claim) -> Upload:
         notify_workers(Queue.INGEST)
     elif status != Upload.Status.DONE and claimed and not upload.claimed_patient_id:
         Upload.objects.filter(pk=upload.pk).update(**claim.columns)
-    elif claimed and claimed not in _patient_ids(upload):
+    elif claimed and not _state_patient(upload, claim, user) and claimed not in _patient_ids(upload):
         raise CodedError("patient_conflict")
     elif _is_half_read(upload):
         upload.retry(skipped=None)
         notify_workers(Queue.INGEST)
     upload.refresh_from_db()
     return upload
+
+
+def _state_patient(upload: Upload, claim: Claim, user: User) -> bool:
+    """Replace provisional patients of an upload, or of an archive's images, by the stated one."""
+    unstated = Q(pk=upload.pk) | Q(parent=upload)
+    uploads = list(Upload.objects.filter(unstated, claimed_patient_id="").values_list("pk", flat=True))
+    pending = Upload.objects.filter(pk__in=uploads, status__in=(UploadStatus.RECEIVED, UploadStatus.PARSING))
+    provisional = Scan.objects.filter(upload__in=uploads, series__study__patient__provisional=True)
+    keys = list(provisional.values_list("pk", flat=True))
+    if not (keys or pending.exists()):
+        return False
+    Upload.objects.filter(pk__in=uploads).update(**claim.columns)
+    for scan in Scan.objects.filter(pk__in=keys).select_related("site", "upload", "series__study__patient"):
+        provisional_replace(scan=scan, actor=user)
+    return True
 
 
 def _is_half_read(upload: Upload) -> bool:

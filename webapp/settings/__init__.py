@@ -280,6 +280,7 @@ SPECTACULAR_SETTINGS = {
 }
 HILUM_API_RATE = env("HILUM_API_RATE")
 HILUM_WEBHOOK_NETWORKS = env("HILUM_WEBHOOK_NETWORKS")
+HILUM_WEBHOOK_CA_FILE = env("HILUM_WEBHOOK_CA_FILE")
 
 # --- Monitoring -------------------------------------------------------------------------------------
 

@@ -40,6 +40,7 @@ env = environ.Env(
     HILUM_MAX_ARCHIVE_BYTES=(int, 1 << 30),
     HILUM_API_RATE=(int, 600),
     HILUM_WEBHOOK_NETWORKS=(list, []),
+    HILUM_WEBHOOK_CA_FILE=(str, ""),
     HILUM_DRIFT_BASELINE=(int, 500),
     HILUM_METRICS_TOKEN=(str, ""),
     HILUM_METRICS_NETWORKS=(list, []),

@@ -1,9 +1,10 @@
-"""Notify: events that programs asked for, sent to them one by one until each is taken or a week is over."""
+"""Notify: sends webhook events one by one until each is accepted or a week has passed."""
 
 from __future__ import annotations
 
 import json
 import logging
+import ssl
 import time
 
 from webapp.webhooks.addresses import AddressRefused, target_of
@@ -18,10 +19,21 @@ logger = logging.getLogger(__name__)
 
 LIMIT_SECONDS = 60.0
 REFUSED, UNREACHABLE, ANSWERED_NO = "address_refused", "unreachable", "answered_no"
+TLS_FAILED, CERTIFICATE_INVALID = "tls_failed", "certificate_invalid"
+# By OpenSSL's X509_V_ERR number. An unknown authority can be named in HILUM_WEBHOOK_CA_FILE.
+CERTIFICATE_REASONS = {
+    10: "certificate_expired",
+    18: "certificate_unknown_authority",
+    19: "certificate_unknown_authority",
+    20: "certificate_unknown_authority",
+    21: "certificate_unknown_authority",
+    62: "certificate_wrong_host",
+    64: "certificate_wrong_host",
+}
 
 
 class NotifyJob:
-    """One delivery at a time. A claim leaves out receivers that are down: they hold up nobody else."""
+    """One delivery at a time. Receivers that are down are left out, so they delay no other."""
 
     name = "notify"
 
@@ -41,19 +53,25 @@ class NotifyJob:
 
 
 def send(delivery: Delivery) -> None:
-    """Try one delivery and record how it went. No redirect is followed: 3xx is a no."""
+    """Try one delivery and record the result. Redirects are not followed: 3xx is a refusal."""
     body = json.dumps(message_of(delivery), separators=(",", ":")).encode()
     began, status, code = time.monotonic(), None, ANSWERED_NO
     try:
         status = post(target_of(delivery.subscription.url), body, headers_of(delivery, body))
     except AddressRefused:
         code = REFUSED
+    except ssl.SSLCertVerificationError as error:
+        code = CERTIFICATE_REASONS.get(error.verify_code, CERTIFICATE_INVALID)
+        logger.warning("delivery %s: certificate refused: %s", delivery.pk, error.verify_message)
+    except ssl.SSLError as error:
+        code = TLS_FAILED
+        logger.warning("delivery %s: TLS failed: %s", delivery.pk, error.reason)
     except OSError as error:
         code = UNREACHABLE
         logger.info("delivery %s: %s", delivery.pk, type(error).__name__)
     seconds = time.monotonic() - began
-    told = {"delivery": delivery, "seconds": seconds}
+    attempt = {"delivery": delivery, "seconds": seconds}
     if status is not None and 200 <= status < 300:
-        delivery_done(response_status=status, **told)
+        delivery_done(response_status=status, **attempt)
     else:
-        delivery_failed(code=code, response_status=status, **told)
+        delivery_failed(code=code, response_status=status, **attempt)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from django.core.checks import run_checks
 from django.db import OperationalError, connection
+from django.utils import timezone
 
 from webapp.core import checks
 from webapp.core.caching import JsonSerializer
+from webapp.core.jobs.presence import report_presence
+from webapp.core.jobs.queues import Queue
+from webapp.core.models import WorkerPresence
 
 
 @pytest.mark.django_db
@@ -41,7 +47,7 @@ def ids(check) -> list[str]:
         (checks.secret_key_is_strong, "SECRET_KEY", "short", "hilum.E002"),
         (checks.secret_key_is_strong, "SECRET_KEY", "a" * 60, "hilum.E002"),
         (checks.hosts_are_named, "ALLOWED_HOSTS", ["*"], "hilum.E003"),
-        (checks.a_proxy_is_expected, "HILUM_ENV", "production", "hilum.W008"),
+        (checks.proxy_is_configured, "HILUM_ENV", "production", "hilum.W008"),
     ],
 )
 def test_an_unsafe_setting_is_reported(settings, check, name, value, expected):
@@ -53,18 +59,18 @@ def test_an_unsafe_setting_is_reported(settings, check, name, value, expected):
 def test_a_data_folder_of_everybody_is_reported(settings, tmp_path):
     settings.HILUM_DATA, settings.HILUM_ENV = tmp_path, "production"
     tmp_path.chmod(0o700)
-    assert ids(checks.data_folder_is_ours) == []
+    assert ids(checks.data_folder_is_writable) == []
     tmp_path.chmod(0o755)
-    assert ids(checks.data_folder_is_ours) == ["hilum.W001"]
+    assert ids(checks.data_folder_is_writable) == ["hilum.W001"]
     settings.HILUM_DATA = tmp_path / "absent"
-    assert ids(checks.data_folder_is_ours) == ["hilum.E001"]
+    assert ids(checks.data_folder_is_writable) == ["hilum.E001"]
 
 
 def test_a_copy_without_models_is_reported(settings, tmp_path):
     settings.HILUM_ARTIFACTS = tmp_path
-    assert ids(checks.artifacts_are_there) == ["hilum.W004"]
+    assert ids(checks.artifacts_exist) == ["hilum.W004"]
     (tmp_path / "cxr.safetensors").touch()
-    assert ids(checks.artifacts_are_there) == []
+    assert ids(checks.artifacts_exist) == []
 
 
 def test_torch_in_the_web_process_is_reported(monkeypatch):
@@ -101,3 +107,15 @@ def test_cached_values_are_json_and_numbers_stay_countable():
         assert form.loads(form.dumps(value)) == value
     with pytest.raises(TypeError):
         form.dumps(object())
+
+
+@pytest.mark.django_db
+def test_a_deployment_check_names_the_workers_that_have_not_been_seen():
+    [warning] = checks.workers_are_present(None)
+    assert warning.id == "hilum.W015"
+    assert "infer, ingest, notify, train" in warning.msg
+    report_presence(Queue, "all@host")
+    assert checks.workers_are_present(None) == []
+    WorkerPresence.objects.filter(queue="train").update(seen_at=timezone.now() - timedelta(hours=1))
+    [warning] = checks.workers_are_present(None)
+    assert warning.msg.endswith("for: train.")

@@ -38,7 +38,7 @@ def test_who_is_named_reads_it(client, settings, way):
         settings.HILUM_METRICS_NETWORKS = ["127.0.0.0/8"]
     answer = client.get("/metrics", headers={"authorization": f"Bearer {TOKEN}"})
     assert answer.status_code == 200
-    assert answer["Content-Type"].startswith("text/plain; version=0.0.4")
+    assert answer["Content-Type"].startswith("text/plain; version=")
 
 
 def test_it_tells_of_alarms_queues_and_counts_and_of_no_patient(client, settings, alarm, site, version):
@@ -47,8 +47,8 @@ def test_it_tells_of_alarms_queues_and_counts_and_of_no_patient(client, settings
     factories.UploadFactory(site=site)
     answer = client.get("/metrics", headers={"authorization": f"Bearer {TOKEN}"})
     told = lines(answer)
-    assert told['hilum_alarms{site="st-anna",kind="pixels",status="open"}'] == 1
-    assert told[f'hilum_evidence{{site="st-anna",model="{version}",kind="pixels"}}'] == 250
+    assert told['hilum_alarms{kind="pixels",site="st-anna",status="open"}'] == 1
+    assert told[f'hilum_drift_score{{kind="pixels",model="{version}",site="st-anna"}}'] == 250
     assert told['hilum_queue_waiting{queue="infer"}'] == told['hilum_queue_waiting{queue="ingest"}'] == 1
     assert told['hilum_queue_waiting{queue="train"}'] == told['hilum_queue_running{queue="notify"}'] == 0
     assert 0 <= told['hilum_queue_oldest_seconds{queue="infer"}'] < 60

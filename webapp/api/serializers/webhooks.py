@@ -98,7 +98,9 @@ class AttemptSerializer(Serializer):
     at = DateTimeField(source="created_at", help_text="when the attempt ended")
     response_status = IntegerField(allow_null=True, help_text="HTTP status; null if there was no response")
     reason = TextOrNullField(
-        source="error_code", help_text="`address_refused`, `unreachable` or `answered_no`; null if delivered"
+        source="error_code",
+        help_text="`address_refused`, `unreachable`, `certificate_unknown_authority`, `certificate_expired`, "
+        "`certificate_wrong_host`, `certificate_invalid`, `tls_failed` or `answered_no`; null if delivered",
     )
     seconds = FloatField(help_text="duration of the attempt")
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable
+from contextlib import suppress
 
 from django.db import transaction
+from django.db.models import ProtectedError
 from django.utils import timezone
 
 from webapp.accounts.models import Site, User
@@ -21,7 +23,7 @@ from webapp.core.errors import CodedError
 from webapp.scans.dicom_values import text
 from webapp.scans.filing import series_for, study_for
 from webapp.scans.models import MergedScan, Patient, PatientMerge, Scan, ScanMove, Series, Study
-from webapp.scans.patients.identity import end_of, lock_patients, merges_from
+from webapp.scans.patients.identity import demographics, end_of, lock_patients, merges_from, patient_named
 from webapp.scans.signals import filing_changed
 from webapp.webhooks.kinds import Kind
 from webapp.webhooks.services import announce
@@ -46,8 +48,7 @@ def scan_move(*, scan: Scan, patient: Patient, actor: User, reason: str) -> Scan
     """
     reason = _permitted(actor, Permission.SCAN_MOVE, scan.site, patient, reason, "the scan is moved")
     patient = _lock(patient, scan.patient)
-    Scan.objects.select_for_update(no_key=True).get(pk=scan.pk)
-    scan = Scan.objects.select_related("series__study__patient", "upload").get(pk=scan.pk)
+    scan = _locked_scan(scan)
     old_study, old_patient = scan.study, scan.patient
     if old_patient.pk == patient.pk:
         return scan
@@ -62,8 +63,7 @@ def scan_move(*, scan: Scan, patient: Patient, actor: User, reason: str) -> Scan
         subject=scan,
         detail={"source": str(old_patient.pk), "target": str(patient.pk)},
     )
-    filing_changed.send(Scan, studies={old_study.pk, study.pk}, patients=[])
-    announce(site_id=scan.site_id, kind=Kind.SCAN_MOVED, subject=scan.pk, data={"patient": str(patient.pk)})
+    _moved(scan, {old_study.pk, study.pk}, patient)
     return scan
 
 
@@ -120,6 +120,32 @@ def patient_unmerge(*, merge: PatientMerge, actor: User, reason: str) -> Patient
     return merge
 
 
+@transaction.atomic
+def provisional_replace(*, scan: Scan, actor: User) -> None:
+    """File a scan of a provisional patient to the patient that its upload states by now.
+
+    No reason and no permission to move are needed: nobody has said before whose image it is.
+    """
+    placeholder = scan.patient
+    named = patient_named(
+        site=scan.site, patient_id=scan.upload.claimed_patient_id, **demographics(scan.metadata)
+    )
+    patient = _lock(named, placeholder)
+    scan = _locked_scan(scan)
+    if scan.patient.pk != placeholder.pk:
+        return
+    old_study, study = scan.study, _file_anew(scan, patient)
+    _remove_empty([old_study.pk])
+    MergedScan.objects.bulk_create(
+        MergedScan(merge=merge, scan=scan, later=True) for merge in merges_from(named)
+    )
+    with suppress(ProtectedError):
+        Patient.objects.filter(pk=placeholder.pk, provisional=True, studies=None).delete()
+    detail = {"source": str(placeholder.pk), "target": str(patient.pk)}
+    record(actor=actor, site=scan.site, action="scan.patient_stated", subject=scan, detail=detail)
+    _moved(scan, {old_study.pk, study.pk}, patient)
+
+
 _UNFIT = (
     "These two cannot be merged.",
     "Choose two patients, and let the one stay who has an identifier.",
@@ -152,6 +178,11 @@ def _lock(patient: Patient, other: Patient) -> Patient:
         lock_patients([end.pk, other.pk])
         if end_of(patient).pk == end.pk:
             return end
+
+
+def _locked_scan(scan: Scan) -> Scan:
+    Scan.objects.select_for_update(no_key=True).get(pk=scan.pk)
+    return Scan.objects.select_related("series__study__patient", "upload").get(pk=scan.pk)
 
 
 def _locked_scans(scans) -> list[uuid.UUID]:
@@ -230,6 +261,11 @@ def _remove_empty(studies: Iterable[uuid.UUID]) -> None:
     keys = list(studies)
     Series.objects.filter(study__in=keys, scans=None).delete()
     Study.objects.filter(pk__in=keys, series=None, readings=None).delete()
+
+
+def _moved(scan: Scan, studies: set[uuid.UUID], patient: Patient) -> None:
+    filing_changed.send(Scan, studies=studies, patients=[])
+    announce(site_id=scan.site_id, kind=Kind.SCAN_MOVED, subject=scan.pk, data={"patient": str(patient.pk)})
 
 
 def _conclude(
