@@ -1,4 +1,4 @@
-"""The life of a comparison, and the policy by which the gate judges it."""
+"""Comparisons of a candidate with the active model, and the policy that the promotion gate applies."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from webapp.core.errors import CodedError
 from webapp.core.jobs.queues import Queue, notify_workers
 from webapp.core.jobs.table import job_failed
 from webapp.registry.models import Comparison, ComparisonStatus, ModelStatus, ModelVersion, PromotionPolicy
-from webapp.registry.promotion_gate import PolicyRules, evaluate_gate
+from webapp.registry.promotion_gate import Outcome, PolicyRules, evaluate_gate
 from webapp.registry.selectors import current_policy
 
 KEPT_CHANGES = 2000
@@ -30,13 +30,15 @@ def comparison_request(
     site: Site | None,
     by: User | None = None,
 ) -> Comparison:
-    """Queue the comparison of a candidate with the model that is active now on a frozen test part.
+    """Queue the comparison of a candidate with the active model on a frozen test set.
 
-    `manifest_name` is a stored manifest with its own split. One that waits already is answered instead.
-    Raises CodedError `conflict` for what is no candidate.
+    `manifest_name` is a stored manifest with its own split. Returns the same comparison if it is queued
+    already. Raises CodedError `conflict` unless the version is a candidate.
     """
     if candidate.status != ModelStatus.CANDIDATE:
-        raise CodedError("conflict", "Only a candidate is compared.", status=409)
+        raise CodedError(
+            "conflict", f"{candidate} is {candidate.status}; only a candidate can be compared.", status=409
+        )
     active = ModelVersion.objects.filter(slot=candidate.slot, status=ModelStatus.ACTIVE).first()
     same = {"candidate": candidate, "active": active, "fingerprint": fingerprint}
     waiting = Comparison.objects.filter(**same, status__in=("queued", "running")).first()
@@ -51,24 +53,25 @@ def comparison_request(
 
 @transaction.atomic
 def comparison_done(*, comparison: Comparison, report: Mapping[str, Any]) -> bool:
-    """Judge what was found by the policy in force and keep both; False when the attempt lost its lease."""
+    """Store the report and the gate's outcome by the current policy; False if the lease was lost."""
     number, policy = current_policy()
-    verdict = evaluate_gate(policy, report)
-    found = dict(report)
-    changes = found.pop("changes")
-    found["changed"] = len(changes)
+    result = evaluate_gate(policy, report)
+    stored = dict(report)
+    changes = stored.pop("changes")
+    stored["changed"] = len(changes)
+    passed = {Outcome.PASSED: True, Outcome.FAILED: False, Outcome.UNJUDGED: None}[result.outcome]
     mine = comparison.finish(
         ComparisonStatus.DONE,
         policy_number=number,
         policy=policy.as_dict(),
-        report=found,
+        report=stored,
         changes=changes[:KEPT_CHANGES],
-        passed=verdict.passed,
-        reasons=list(verdict.reasons),
-        notes=list(verdict.notes),
+        passed=passed,
+        reasons=list(result.reasons),
+        notes=list(result.notes),
     )
     if mine:
-        detail = {"candidate": str(comparison.candidate_id), "passed": verdict.passed, "policy": number}
+        detail = {"candidate": str(comparison.candidate_id), "outcome": result.outcome, "policy": number}
         record(actor=None, site=comparison.site, action="comparison.done", subject=comparison, detail=detail)
     return mine
 
@@ -80,14 +83,15 @@ def _record_failure(job: Comparison, **kwargs: Any) -> None:
 
 
 def policy_set(*, rules: Mapping[str, Any], by: User, reason: str) -> PromotionPolicy:
-    """Write the next version of the gate's policy; earlier verdicts keep theirs.
+    """Write the next version of the policy; earlier comparisons keep theirs.
 
-    Rules that are left out keep the value that is in force. Raises CodedError `forbidden`, `reason_missing`,
-    `invalid` with the rules that will not do, `conflict`.
+    Rules that are left out keep their current value. Raises CodedError `forbidden`, `reason_missing`,
+    `invalid` with the rules, `conflict`.
     """
     if not can_everywhere(by, "promotion_policy.edit"):
         raise CodedError(
-            "forbidden", "The gate stands for every site, and you may not edit it at each of them."
+            "forbidden",
+            "The promotion policy applies to all sites; editing it requires the permission at each.",
         )
     if not reason.strip():
         raise CodedError("reason_missing")
@@ -95,8 +99,8 @@ def policy_set(*, rules: Mapping[str, Any], by: User, reason: str) -> PromotionP
     try:
         rules = PolicyRules.of({**policy.as_dict(), **rules}).as_dict()
     except ValueError as error:
-        wrong = {name: [said] for name, said in error.args[0].items()}
-        raise CodedError("invalid", fields=wrong) from error
+        invalid = {name: [reason] for name, reason in error.args[0].items()}
+        raise CodedError("invalid", fields=invalid) from error
     try:
         return _write(number + 1, rules, policy, by=by, reason=reason.strip()[:500])
     except IntegrityError as error:

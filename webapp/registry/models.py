@@ -1,4 +1,4 @@
-"""Model versions and who made which of them active."""
+"""Model versions, their comparisons and promotions."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ MODEL_TRANSITIONS = Transitions(
 
 
 class ModelVersion(StatusRow):
-    """One artifact, known by its sha256. `site` owns it; None, as once it was active: it belongs to all.
+    """One artifact, identified by its sha256. `site` owns it; None: global, as after a promotion.
 
-    `status` becomes or leaves `active` by a promotion alone: triggers of the database hold it to that.
-    `shadow`: a candidate that also scores new scans, where no reader sees it.
+    Only a promotion changes `status` to or from `active`: database triggers enforce it.
+    `shadow`: a candidate that also scores new scans, without showing results to readers.
     """
 
     TRANSITIONS = MODEL_TRANSITIONS
@@ -79,7 +79,7 @@ class ModelVersion(StatusRow):
 
 
 class PromotionPolicy(Record):
-    """One version of the policy that the promotion gate applies; the highest number is current."""
+    """One version of the promotion gate's rules; the highest number is current."""
 
     number = models.PositiveIntegerField(unique=True)
     rules = models.JSONField()
@@ -115,10 +115,12 @@ COMPARISON_TRANSITIONS = Transitions(
 
 
 class Comparison(JobRow):
-    """A candidate and the model that was active then, on one frozen test part, and what the gate says of it.
+    """A candidate compared with the active model on a frozen test set, and the outcome of the promotion gate.
 
-    `manifest_name` is the stored manifest, `fingerprint` its hash. `report` is what `python -m classifier
-    compare` says, less its `changes`. The policy is kept as it was (number 0: the one that comes with Hilum).
+    `manifest_name` is the stored manifest, `fingerprint` its hash. `report` is the output of `python -m
+    classifier compare` without `changes`, plus `excluded`: test cases left out because a model was
+    trained on them. `passed` None with status `done`: unjudged. The policy is kept as applied (number 0:
+    the default).
     """
 
     TRANSITIONS = COMPARISON_TRANSITIONS
@@ -148,8 +150,7 @@ class Comparison(JobRow):
         constraints = [
             COMPARISON_TRANSITIONS.constraint("comparison_status"),
             models.CheckConstraint(
-                condition=Q(status="done", passed__isnull=False) | ~Q(status="done") & Q(passed__isnull=True),
-                name="comparison_done_with_verdict",
+                condition=Q(status="done") | Q(passed__isnull=True), name="comparison_judged_when_done"
             ),
         ]
         indexes = [models.Index(fields=["candidate", "-created_at"], name="comparison_newest")]
@@ -157,13 +158,19 @@ class Comparison(JobRow):
     def __str__(self) -> str:
         return f"comparison {self.id}"
 
+    @property
+    def outcome(self) -> str | None:
+        """`passed`, `failed` or `unjudged`; None until it is done."""
+        if self.status != ComparisonStatus.DONE:
+            return None
+        return {True: "passed", False: "failed", None: "unjudged"}[self.passed]
+
 
 class Promotion(Record):
-    """A model version became the active one of its slot. `by` None: installation put it there.
+    """A model version became the active one of its slot. `by` None: by installation.
 
-    `comparison` is what the gate had judged by; `overridden`: it did not pass, and somebody who may override
-    the gate decided all the same. `enacted` is False only inside the transaction that carries it out: the
-    triggers take a status to or from `active` for such a promotion alone.
+    `comparison` is the one that the gate used; `overridden`: promoted although it had not passed. `enacted`
+    is False only within the transaction of the promotion: the triggers allow the change of status only then.
     """
 
     model_version = models.ForeignKey(ModelVersion, models.PROTECT, related_name="promotions")

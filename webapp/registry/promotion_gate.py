@@ -1,13 +1,15 @@
-"""The promotion gate: takes a comparison and a policy, returns a verdict with reasons. Pure: no database.
+"""The promotion gate: takes a comparison and a policy, returns an outcome with reasons. Pure: no database.
 
 It judges by all cases, not only those with a result: abstaining on hard cases must not improve a score.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
+from enum import StrEnum
 from typing import Any, Self
 from uuid import UUID
 
@@ -16,6 +18,16 @@ from classifier.contract import finding_in_text, finding_name
 SCAN_IN_PATH = re.compile(r"/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/")
 DECISIONS = ("sensitivity", "specificity")
 GROUPS = {"source": "source", "view": "view", "sex": "sex", "age": "age band"}
+ROLES = {"candidate": "the candidate", "active": "the active model"}
+Z = 1.959964
+
+
+class Outcome(StrEnum):
+    """`unjudged`: the test set is too small."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    UNJUDGED = "unjudged"
 
 
 def rule(default: float, low: float, high: float, label: str, help_text: str) -> Any:
@@ -50,7 +62,7 @@ class PolicyRules:
         1,
         100_000,
         "Minimum test cases per finding",
-        "Test cases with the finding. With fewer, the gate fails.",
+        "Test cases with the finding. With fewer, the candidate is not judged.",
     )
     coverage_margin: float = rule(
         0.05, 0, 1, "Coverage margin", "The share of cases with a result may fall by at most this."
@@ -101,30 +113,81 @@ class PolicyRules:
 
 @dataclass(frozen=True)
 class GateResult:
-    """With any of the `reasons` the candidate fails; `notes` do not affect the verdict."""
+    """`reasons`: why the candidate did not pass; `notes` do not affect the outcome."""
 
+    outcome: Outcome
     reasons: tuple[str, ...]
     notes: tuple[str, ...]
 
-    @property
-    def passed(self) -> bool:
-        return not self.reasons
-
 
 def evaluate_gate(policy: PolicyRules, comparison: Mapping[str, Any]) -> GateResult:
-    """The verdict on a comparison as written by `python -m classifier compare`."""
-    checks = (_data, _findings, _overall, _each_finding, _calibration, _coverage, _groups, _shortcuts)
-    reasons = [reason for check in checks for reason in check(policy, comparison)]
-    return GateResult(tuple(reasons), (*_moved(policy, comparison), *_notes(comparison)))
+    """The outcome of a comparison by `python -m classifier compare`; `excluded` counts the overlap.
+
+    With too few cases the candidate stays unjudged, whatever the numbers are.
+    """
+    missing = tuple(_missing_cases(policy, comparison))
+    if not comparison["cases"]:
+        return GateResult(Outcome.UNJUDGED, missing, tuple(_overlap(comparison)))
+    checks = (_results, _findings, _overall, _each_finding, _calibration, _coverage, _groups, _shortcuts)
+    reasons = tuple(reason for check in checks for reason in check(policy, comparison))
+    notes = (*_overlap(comparison), *_moved(policy, comparison), *_notes(comparison))
+    outcome = Outcome.UNJUDGED if missing else Outcome.FAILED if reasons else Outcome.PASSED
+    return GateResult(outcome, missing + reasons, notes)
 
 
-def _data(policy: PolicyRules, found: Mapping[str, Any]) -> Iterator[str]:
+def recommended_cases(
+    policy: PolicyRules, findings: int, *, auc: float = 0.85, correlation: float = 0.8
+) -> int:
+    """Test cases of each finding with which an equally good candidate passes the macro AUC rule.
+
+    An estimate for balanced, mutually exclusive findings: standard error of an AUC after Hanley and McNeil
+    (1982), of a paired difference by the correlation of the two models (1983). `min_cases` for a margin of 0.
+    """
+    if policy.macro_auc_margin <= 0:
+        return policy.min_cases
+    q1, q2 = auc / (2 - auc), 2 * auc**2 / (1 + auc)
+    ratio = max(findings - 1, 1)  # cases without the finding for each one with it; independent AUCs
+
+    def half_width(n: int) -> float:
+        spread = auc * (1 - auc) + (n - 1) * (q1 - auc**2) + (ratio * n - 1) * (q2 - auc**2)
+        return Z * math.sqrt(2 * (1 - correlation) * spread / (ratio * n * n) / ratio)
+
+    n = policy.min_cases
+    while half_width(n) > policy.macro_auc_margin:
+        n += max(1, n // 50)
+    return n
+
+
+def _missing_cases(policy: PolicyRules, found: Mapping[str, Any]) -> Iterator[str]:
+    if not found["cases"]:
+        yield "No test cases are left to compare the models on."
     for finding, values in found["all"]["findings"].items():
         if values["present"] < policy.min_cases:
             yield (
                 f"Only {values['present']} test cases with {finding_in_text(finding)}; "
                 f"the policy requires {policy.min_cases}."
             )
+
+
+def _overlap(found: Mapping[str, Any]) -> Iterator[str]:
+    excluded = found.get("excluded")
+    if not excluded:
+        return
+    if excluded["cases"]:
+        sides = [f"{excluded[side]} by {name}" for side, name in ROLES.items() if excluded.get(side)]
+        total = found["cases"] + excluded["cases"]
+        yield (
+            f"{excluded['cases']} of {total} test cases were excluded: used in training or validation "
+            f"({', '.join(sides)})."
+        )
+    for side in excluded["unrecorded"]:
+        yield (
+            f"{ROLES[side].capitalize()} does not record its training data, so overlap with the test set "
+            "could not be checked."
+        )
+
+
+def _results(policy: PolicyRules, found: Mapping[str, Any]) -> Iterator[str]:
     mine, others = found["no_result"]["candidate"], found["no_result"].get("active", 0)
     if mine > others:
         yield f"The candidate has no prediction for {mine} images, the active model for {others}."

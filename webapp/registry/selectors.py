@@ -22,7 +22,7 @@ def active_models() -> dict[str, ModelVersion]:
 
 
 def artifact_path(version: ModelVersion) -> Path:
-    """Where the artifact lies; load it with `version.sha256` as the expected hash."""
+    """Path of the artifact; load it with `version.sha256` as the expected hash."""
     return storage.path_of(version.stored_name)
 
 
@@ -33,7 +33,7 @@ def models_visible(user: User) -> QuerySet[ModelVersion]:
 
 
 def model_or_404(user: User, model_id: uuid.UUID) -> ModelVersion:
-    """Raises CodedError `not_found` (404), for strangers as for what does not exist."""
+    """Raises CodedError `not_found` (404), for outsiders too."""
     version = models_visible(user).filter(pk=model_id).first()
     if version is None:
         raise CodedError("not_found")
@@ -41,7 +41,7 @@ def model_or_404(user: User, model_id: uuid.UUID) -> ModelVersion:
 
 
 class GateStatus(StrEnum):
-    """How a version stands with the gate. `exempt`: nothing is active, or it was active itself before."""
+    """`exempt`: no model is active, or the version was active before."""
 
     PASSED = "passed"
     FAILED = "failed"
@@ -50,23 +50,23 @@ class GateStatus(StrEnum):
 
 
 def gate_status(version: ModelVersion, active: ModelVersion | None) -> tuple[GateStatus, Comparison | None]:
-    """What the gate says of the version beside the active model, and the comparison that it goes by.
+    """The version's status at the gate, and the comparison it rests on.
 
-    A verdict is of the model that was active then and of the policy that was in force then.
+    An outcome holds only for the active model and the policy that it was made with.
     """
     if version.status != ModelStatus.CANDIDATE:
         return GateStatus.EXEMPT, None
     judged = version.comparisons.filter(active=active, status=ComparisonStatus.DONE).defer("changes")
     latest = judged.order_by("-created_at").first()
-    if latest is not None and latest.policy_number != current_policy()[0]:
+    if latest is None:
+        return GateStatus.EXEMPT if active is None else GateStatus.UNJUDGED, None
+    if latest.policy_number != current_policy()[0]:
         return GateStatus.UNJUDGED, latest
-    if latest is not None:
-        return GateStatus.PASSED if latest.passed else GateStatus.FAILED, latest
-    return GateStatus.EXEMPT if active is None else GateStatus.UNJUDGED, None
+    return GateStatus(latest.outcome), latest
 
 
 def current_policy() -> tuple[int, PolicyRules]:
-    """Number and rules; number 0 is the policy that comes with Hilum."""
+    """Number and rules; number 0 is the default policy."""
     latest = PromotionPolicy.objects.order_by("-number").first()
     return (latest.number, PolicyRules.of(latest.rules)) if latest else (0, PolicyRules())
 
@@ -78,7 +78,7 @@ def comparisons_visible(user: User) -> QuerySet[Comparison]:
 
 
 def comparison_or_404(user: User, comparison_id: uuid.UUID) -> Comparison:
-    """Raises CodedError `not_found` (404), for strangers as for what does not exist."""
+    """Raises CodedError `not_found` (404), for outsiders too."""
     row = comparisons_visible(user).filter(pk=comparison_id).first()
     if row is None:
         raise CodedError("not_found")

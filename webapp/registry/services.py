@@ -1,4 +1,4 @@
-"""Registering model versions, and making one of them the active one of its slot."""
+"""Registering, importing and promoting model versions."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from webapp.core.jobs.queues import Queue, notify_workers
 from webapp.registry.models import Comparison, ModelStatus, ModelVersion, Promotion
 from webapp.registry.selectors import GateStatus, gate_status
 
-INSTALLED = "Installed with the program."
+INSTALLED = "Installed with Hilum."
 NUMBERING_ATTEMPTS = 10
 
 
 def model_register(
     path: Path | str, *, by: User | None = None, site: Site | None = None, shipped: bool = False
 ) -> ModelVersion:
-    """Copy an artifact into the store and record it as a candidate; the same bytes are the earlier version.
+    """Store an artifact as a candidate; the same bytes return the existing version.
 
-    Raises CodedError with an `ArtifactError`'s code (400) when the file is no Hilum model.
+    Raises CodedError with an `ArtifactError`'s code (400) if the file is not a Hilum model.
     """
     incoming = settings.HILUM_DATA / "incoming" / f"{uuid.uuid4().hex}.safetensors"
     incoming.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -41,54 +41,54 @@ def model_register(
         earlier = ModelVersion.objects.filter(sha256=header.sha256).first()
         return earlier or _store(incoming, header, by=by, site=site, shipped=shipped)
     except ArtifactError as error:
-        raise CodedError(
-            error.code, error.message, "Choose a model file made by Hilum's training.", 400
-        ) from error
+        raise CodedError(error.code, error.message, "Choose a model file exported by Hilum.", 400) from error
     finally:
         incoming.unlink(missing_ok=True)
 
 
 def model_import(*, path: Path, site: Site | None, by: User) -> ModelVersion:
-    """Register a model file that was made elsewhere as a candidate of the site.
+    """Register an external model file as a candidate of the site.
 
-    Raises CodedError `forbidden`, what `model_register` raises, and `conflict` for a file that is another
-    site's model already.
+    Raises CodedError `forbidden`, what `model_register` raises, and `conflict` for another site's model.
     """
     if not can(by, "training.start", site):
         raise CodedError("forbidden")
     version = model_register(path, by=by, site=site)
     if version.site_id and version.site_id != (site.pk if site else None):
-        raise CodedError("conflict", "This model file is registered at another site.", status=409)
+        raise CodedError("conflict", "This model is already registered at another site.", status=409)
     return version
 
 
 def model_promote(*, model_version: ModelVersion, by: User, reason: str, override: bool = False) -> Promotion:
-    """Make a version the active one of its slot; the one before is retired. A rollback is another promotion.
+    """Make a version the active one of its slot and retire the previous one; a rollback is a promotion too.
 
-    A slot's active model answers for every site, so promoting needs the permission at each of them, and the
-    version belongs to all from then on. A candidate has to have passed the gate against the model that is
-    active now; `override` lets somebody with `model.override` decide otherwise, which the promotion tells.
-    On commit the sweeper is nudged, which queues the scans that waited (`analysis.services.backfill`).
+    The active model serves every site, so this requires the permission at each, and the version becomes
+    global. A candidate must have passed the gate against the active model; with `override`, a user with
+    `model.override` may promote it anyway, which is recorded. Waiting scans are queued after the commit.
     Raises CodedError `forbidden`, `reason_missing`, `promotion_gate_failed`, `conflict`, `artifact_damaged`.
     """
     _demand_everywhere(by, "model.promote")
     if not reason.strip():
-        raise CodedError("reason_missing", "A reason is needed.", "Say why this model is to be used.", 400)
+        raise CodedError(
+            "reason_missing", "A reason is required.", "Enter why this model is to be used.", 400
+        )
     return _activate(model_version, by=by, reason=reason.strip()[:500], override=override)
 
 
 def model_rollback(*, slot: str, by: User, reason: str = "") -> Promotion:
-    """Make the version before the active one the active one again; raises what `model_promote` raises."""
+    """Promote the previously active version of the slot; raises what `model_promote` raises."""
     latest = Promotion.objects.filter(model_version__slot=slot, model_version__status=ModelStatus.ACTIVE)
     promotion = latest.select_related("model_version", "previous").first()
     if promotion is None or promotion.previous is None:
-        raise CodedError("conflict", "There is no earlier model to go back to.", "Promote a candidate.", 409)
+        raise CodedError(
+            "conflict", f"Slot {slot} has no previous model to roll back to.", "Promote a candidate.", 409
+        )
     reason = reason.strip() or f"Rolled back from {promotion.model_version}."
     return model_promote(model_version=promotion.previous, by=by, reason=reason)
 
 
 def may_promote(user: User, version: ModelVersion) -> bool:
-    """Whether `model_promote` may take this version from this person now, the gate's word left aside."""
+    """Whether this user may promote this version, apart from the gate."""
     return version.TRANSITIONS.allows(version.status, ModelStatus.ACTIVE) and can_everywhere(
         user, "model.promote"
     )
@@ -96,11 +96,11 @@ def may_promote(user: User, version: ModelVersion) -> bool:
 
 @transaction.atomic
 def shadow_set(*, model_version: ModelVersion, on: bool, by: User) -> ModelVersion:
-    """Let a candidate score new scans where no reader sees it, or end that; raises CodedErrors."""
+    """Start or stop shadow scoring by a candidate. Raises CodedError `forbidden`, `conflict`."""
     _demand_everywhere(by, "model.promote")
     candidates = ModelVersion.objects.filter(pk=model_version.pk, status=ModelStatus.CANDIDATE)
     if not candidates.update(shadow=on):
-        raise CodedError("conflict", "Only a candidate can run in the shadow.", status=409)
+        raise CodedError("conflict", "Only a candidate can run in shadow mode.", status=409)
     action = "model.shadow_started" if on else "model.shadow_ended"
     record(actor=by, site=model_version.site, action=action, subject=model_version)
     model_version.refresh_from_db()
@@ -111,31 +111,25 @@ def _demand_everywhere(by: User, permission: str) -> None:
     if not can_everywhere(by, permission):
         raise CodedError(
             "forbidden",
-            "The active model answers for every site, and you may not do this at each of them.",
-            "Ask somebody who may do it at every site.",
+            "The active model serves all sites; this requires the permission at each of them.",
+            "Ask a user with this permission at every site.",
         )
 
 
 def models_install(paths: Iterable[Path]) -> list[tuple[ModelVersion, bool]]:
-    """Register the shipped artifacts; answers each version and whether it was made active now.
+    """Register the shipped artifacts; returns each version and whether it was activated.
 
-    One goes into an empty slot, or in the place of an earlier shipped one as long as no person has ever
-    promoted anything there; else it stays a candidate.
+    Only a slot that never had an active model gets one: in an existing installation people decide.
     """
     installed = []
     for path in paths:
         version = model_register(path, shipped=True)
-        activate = version.status == ModelStatus.CANDIDATE and _is_ours_to_fill(version.slot)
+        used = Promotion.objects.filter(model_version__slot=version.slot).exists()
+        activate = version.status == ModelStatus.CANDIDATE and not used
         if activate:
             _activate(version, by=None, reason=INSTALLED)
         installed.append((version, activate))
     return installed
-
-
-def _is_ours_to_fill(slot: str) -> bool:
-    active = ModelVersion.objects.filter(slot=slot, status=ModelStatus.ACTIVE).first()
-    by_people = Promotion.objects.filter(model_version__slot=slot, by__isnull=False)
-    return active is None or (active.shipped and not by_people.exists())
 
 
 def _store(
@@ -158,7 +152,7 @@ def _store(
         try:
             return _number_and_save(version)
         except IntegrityError:
-            # Somebody took the number, or registered the same bytes, a moment ago.
+            # Another request took the number, or registered the same bytes.
             earlier = ModelVersion.objects.filter(sha256=header.sha256).first()
             if earlier:
                 storage.delete_file(version.stored_name)
@@ -179,11 +173,11 @@ def _number_and_save(version: ModelVersion) -> ModelVersion:
 def _activate(
     model_version: ModelVersion, *, by: User | None, reason: str, override: bool = False
 ) -> Promotion:
-    """The only place where a model becomes active or stops being it."""
+    """The only place where a model becomes active or stops being active."""
     if not _intact(model_version):
         raise CodedError(
             "artifact_damaged",
-            "The model's file is missing or damaged.",
+            "The model file is missing or damaged.",
             "Register the model file again.",
             409,
         )
@@ -194,7 +188,7 @@ def _activate(
         previous = next((v for v in by_key.values() if v.status == ModelStatus.ACTIVE), None)
         _allow(version, ModelStatus.ACTIVE)
         comparison, overridden = _pass_gate(version, previous, by=by, override=override)
-        # First the promotion: the database lets no status become or leave `active` without it.
+        # The promotion first: database triggers allow the change of status only with it.
         promotion = Promotion.objects.create(
             model_version=version, previous=previous, by=by, reason=reason,
             comparison=comparison, overridden=overridden, enacted=False,
@@ -220,26 +214,26 @@ def _activate(
 def _pass_gate(
     version: ModelVersion, active: ModelVersion | None, *, by: User | None, override: bool
 ) -> tuple[Comparison | None, bool]:
-    """The comparison that speaks for the version, and whether the gate was overridden; raises."""
-    standing, comparison = gate_status(version, active)
-    if by is None or standing in (GateStatus.PASSED, GateStatus.EXEMPT):
+    """The comparison that the promotion rests on, and whether the gate was overridden."""
+    status, comparison = gate_status(version, active)
+    if by is None or status in (GateStatus.PASSED, GateStatus.EXEMPT):
         return comparison, False
     if override and can_everywhere(by, "model.override"):
         return comparison, True
-    if standing == GateStatus.FAILED:
-        message = "The gate has refused this candidate: " + " ".join(comparison.reasons)
+    if status == GateStatus.FAILED:
+        message = "The candidate failed the promotion gate: " + " ".join(comparison.reasons)
+    elif comparison and comparison.outcome == status:
+        message = "The promotion gate could not judge the candidate: " + " ".join(comparison.reasons)
     else:
-        message = "The gate has not judged this candidate, by its policy now, beside the model active now."
+        message = "The candidate has not been compared with the active model under the current policy."
     raise CodedError(
-        "promotion_gate_failed", message, "Have it compared; or override the gate, if you may, and say why."
+        "promotion_gate_failed", message, "Run the comparison, or override the gate with a reason."
     )
 
 
 def _allow(version: ModelVersion, target: str) -> None:
     if not version.TRANSITIONS.allows(version.status, target):
-        raise CodedError(
-            "conflict", f"A model version that is {version.status} cannot become {target}.", status=409
-        )
+        raise CodedError("conflict", f"{version} is {version.status} and cannot become {target}.", status=409)
 
 
 def _intact(version: ModelVersion) -> bool:

@@ -259,6 +259,7 @@ SPECTACULAR_SETTINGS = {
         "ModelState": "webapp.registry.models.ModelStatus",
         "RunState": "webapp.training.models.RunStatus",
         "ComparisonState": "webapp.registry.models.ComparisonStatus",
+        "GateOutcome": "webapp.api.serializers.models.OUTCOMES",
         "DeliveryState": "webapp.webhooks.models.DeliveryStatus",
         "Assessment": "webapp.labels.models.Assessment",
         "LabelSource": "webapp.labels.models.LabelSource",

@@ -21,6 +21,7 @@ from webapp.training import failures
 from webapp.training.models import DataValidation
 from webapp.training.services import HeartbeatReply
 from webapp.training.snapshots import validation_done
+from worker.jobs.comparison_cases import unseen_cases
 from worker.jobs.snapshot_integrity import is_unchanged
 from worker.runner import Heartbeat, Unavailable
 from worker.subprocess.classifier_process import ClassifierProcess, InUse
@@ -29,6 +30,7 @@ from worker.subprocess.supervise import Ended, supervise
 logger = logging.getLogger(__name__)
 
 CHECKING_SECONDS = 60 * 60.0
+NO_CASES: dict[str, Any] = {"cases": 0, "patients": 0, "all": {"findings": {}}, "changes": []}
 
 
 def validate_next(interrupted: threading.Event) -> bool:
@@ -61,11 +63,16 @@ def compare_next(interrupted: threading.Event) -> bool:
         if not checked(job, job.manifest_name, job.fingerprint):
             job.fail(failures.DATA_CHANGED)
             return True
+        manifest, excluded = unseen_cases(job, folder)
+        if not excluded["remaining"]:
+            comparison_done(comparison=job, report=NO_CASES | {"excluded": excluded})
+            shutil.rmtree(folder, ignore_errors=True)
+            return True
         report: list[dict[str, Any]] = []
-        process = ClassifierProcess(compare_arguments(job, folder), folder)
+        process = ClassifierProcess(compare_arguments(job, manifest, folder), folder)
         ended = run_process(job, process, folder, interrupted, keep=report)
         if ended == 0 and report:
-            comparison_done(comparison=job, report=report[0])
+            comparison_done(comparison=job, report=report[0] | {"excluded": excluded})
         elif not isinstance(ended, Ended):
             logger.error("comparison %s ended with status %d", job.pk, ended)
             job.fail(failures.COMPARISON_FAILED)
@@ -73,13 +80,13 @@ def compare_next(interrupted: threading.Event) -> bool:
     return False
 
 
-def compare_arguments(row: Comparison, folder: Path) -> list[str]:
+def compare_arguments(row: Comparison, manifest: Path, folder: Path) -> list[str]:
     against = [f"--against={artifact_path(row.active)}"] if row.active else []
     return [
         "compare",
         f"--model={artifact_path(row.candidate)}",
         *against,
-        f"--manifest={storage.path_of(row.manifest_name)}",
+        f"--manifest={manifest}",
         f"--out={folder / 'comparison.json'}",
         f"--device={settings.HILUM_DEVICE}",
         "--json",

@@ -136,7 +136,7 @@ def test_past_the_gate_leads_a_comparison_that_passes_and_back_leads_a_rollback(
     standing = f"{V1}/models/{candidate.pk}/promotion-gate/"
     assert admin.get(standing).json() == {"standing": "unjudged", "comparison": None}
     asked = post(admin, f"/models/{candidate.pk}/compare/", {"snapshot": str(case.snapshot.pk)})
-    assert (asked.status_code, asked.json()["passed"]) == (202, None)
+    assert (asked.status_code, asked.json()["outcome"]) == (202, None)
     case.comparison.delete()
     judge()
     assert admin.get(standing).json()["standing"] == "passed"
@@ -160,7 +160,7 @@ def test_against_the_gate_only_with_the_scope_for_it(active, candidate, case, pe
     body = {"reason": "the other one is broken", "override": True}
     refused = post(narrow, f"/models/{candidate.pk}/promote/", body)
     assert refused.json()["code"] == "promotion_gate_failed"
-    assert "Macro AUC 0.60 against 0.80" in refused.json()["detail"]
+    assert "Macro AUC 0.60 vs 0.80" in refused.json()["detail"]
     done = post(wide, f"/models/{candidate.pk}/promote/", body)
     assert (done.status_code, done.json()["overridden"]) == (201, True)
     assert Promotion.objects.get(pk=done.json()["id"]).overridden
@@ -174,7 +174,7 @@ def test_a_comparison_tells_its_numbers_and_the_scans_that_change(admin, candida
     mine, theirs = f"../ab/{case.scan.pk}/x.png", f"../ab/{factories.ScanFactory().pk}/x.png"
     judge(changes=[change | {"image": mine}, change | {"image": theirs}])
     told = admin.get(f"{V1}/comparisons/{asked['id']}/").json()
-    assert (told["passed"], told["policy_number"], told["report"]["changed"]) == (True, 0, 2)
+    assert (told["outcome"], told["policy_number"], told["report"]["changed"]) == ("passed", 0, 2)
     assert [one["scan"] for one in told["changes"]] == [str(case.scan.pk), None]
     assert told["changes"][0]["before"] == side
     listed = admin.get(f"{V1}/comparisons/?candidate={candidate.pk}").json()["results"]

@@ -6,7 +6,7 @@ from copy import deepcopy
 
 import pytest
 
-from webapp.registry.promotion_gate import PolicyRules, evaluate_gate
+from webapp.registry.promotion_gate import PolicyRules, evaluate_gate, recommended_cases
 
 ENOUGH = {"present": 40, "absent": 40}
 
@@ -34,6 +34,7 @@ def found() -> dict:
     group = {"cases": 60, "too_few": False, "findings": {"pneumonia": ENOUGH | {"auc": sides(0.8, 0.8)}}}
     hidden = lambda value: {"lungs_hidden": {"auc": {"macro_auc": interval(value)}}}  # noqa: E731
     return {
+        "cases": 120,
         "models": {"candidate": {"name": "new"}, "active": {"name": "old"}},
         "findings": ["normal", "pneumonia"],
         "lost_findings": [],
@@ -54,7 +55,7 @@ def reasons(found: dict, **rules: float) -> tuple[str, ...]:
 
 def test_a_better_candidate_passes(found):
     verdict = evaluate_gate(PolicyRules(), found)
-    assert verdict.passed
+    assert verdict.outcome == "passed"
     assert verdict.notes == ()
 
 
@@ -93,7 +94,7 @@ def test_another_operating_point_is_noted_and_held_against_it_only_where_it_is_n
     values = found["all"]["findings"]["pneumonia"]
     values["sensitivity"], values["specificity"] = sides(0.5, 0.8), sides(0.6, 0.1)
     verdict = evaluate_gate(PolicyRules(), found)
-    assert verdict.passed
+    assert verdict.outcome == "passed"
     assert verdict.notes[0] == (
         "Pneumonia has a different operating point: sensitivity 0.50 vs 0.80, specificity 0.60 vs 0.10."
     )
@@ -121,10 +122,38 @@ def test_a_calibration_error_counts_as_far_as_chance_does_not_explain_it(found):
     assert not reasons(found)
 
 
-def test_too_few_cases_of_a_finding_are_no_ground_to_judge_on(found):
+def test_with_too_few_cases_of_a_finding_the_candidate_is_unjudged(found):
     found["all"]["findings"]["normal"]["present"] = 7
-    assert reasons(found) == ("Only 7 test cases with normal; the policy requires 20.",)
+    result = evaluate_gate(PolicyRules(), found)
+    assert result.reasons == ("Only 7 test cases with normal; the policy requires 20.",)
+    assert result.outcome == "unjudged"
     assert not reasons(found, min_cases=7)
+    found["all"]["overall"]["macro_auc"] = sides(0.5, 0.8)
+    assert evaluate_gate(PolicyRules(), found).outcome == "unjudged", "so few cases prove nothing"
+
+
+def test_excluded_cases_and_unrecorded_training_data_are_noted(found):
+    found["excluded"] = {"cases": 12, "candidate": 12, "active": 3, "remaining": 60, "unrecorded": []}
+    assert evaluate_gate(PolicyRules(), found).notes == (
+        "12 of 132 test cases were excluded: used in training or validation (12 by the candidate, 3 by the "
+        "active model).",
+    )
+    found["excluded"] = {"cases": 0, "candidate": 0, "active": 0, "remaining": 60, "unrecorded": ["active"]}
+    [note] = evaluate_gate(PolicyRules(), found).notes
+    assert note.startswith("The active model does not record its training data")
+
+
+def test_without_a_case_left_nothing_is_judged():
+    excluded = {"cases": 24, "candidate": 24, "remaining": 0, "unrecorded": []}
+    report = {"cases": 0, "all": {"findings": {}}, "excluded": excluded}
+    result = evaluate_gate(PolicyRules(), report)
+    assert (result.outcome, len(result.reasons), len(result.notes)) == ("unjudged", 1, 1)
+
+
+def test_the_cases_that_are_needed_can_be_told_before_a_run():
+    assert recommended_cases(PolicyRules(), 2) > recommended_cases(PolicyRules(), 4) >= 20
+    assert recommended_cases(PolicyRules(macro_auc_margin=0.5), 2) == 20
+    assert recommended_cases(PolicyRules(macro_auc_margin=0.0), 2) == 20
 
 
 def test_a_subgroup_may_neither_fall_behind_nor_lie_below_the_floor(found):
@@ -148,7 +177,7 @@ def test_a_model_that_needs_no_lungs_is_refused(found):
     assert "it uses information outside the lungs" in reasons(found)[0]
     found["shortcuts"] = {"candidate": None, "active": None}
     verdict = evaluate_gate(PolicyRules(), found)
-    assert verdict.passed
+    assert verdict.outcome == "passed"
     assert "shortcut test was not possible" in verdict.notes[0]
 
 
@@ -172,7 +201,7 @@ def test_where_nothing_was_active_the_candidate_has_to_be_better_than_chance(fou
     found["groups"]["source"]["north"]["findings"]["pneumonia"]["auc"] = alone
     found["shortcuts"] = {"candidate": None}
     verdict = evaluate_gate(PolicyRules(), found)
-    assert verdict.passed
+    assert verdict.outcome == "passed"
     assert "No model was active" in verdict.notes[0]
     found["all"]["overall"]["macro_auc"] = {**alone, "candidate": interval(0.45)}
     assert reasons(found) == ("The candidate's macro AUC of 0.45 is no better than chance.",)

@@ -37,7 +37,7 @@ def versions(admin, tmp_path):
 
 def report(**changes) -> dict:
     found = {
-        "models": {"candidate": {}, "active": {}}, "lost_findings": [], "new_findings": [],
+        "cases": 120, "models": {"candidate": {}, "active": {}}, "lost_findings": [], "new_findings": [],
         "no_result": {"candidate": 0, "active": 0}, "all": measures(sides(0.82, 0.8)),
         "coverage": {"candidate": 1.0, "active": 1.0}, "calibration_by_chance": 0.05,
         "groups": {"source": {}, "view": {}, "sex": {}, "age": {}}, "shortcuts": {},
@@ -88,6 +88,19 @@ def test_a_verdict_is_of_the_model_that_was_active_then(versions, admin, tmp_pat
     model_promote(model_version=third, by=admin, reason="meanwhile", override=True)
     assert gate_status(candidate, third)[0] == GateStatus.UNJUDGED
     assert code_of(model_promote, model_version=candidate, by=admin, reason="mine") == "promotion_gate_failed"
+
+
+def test_one_with_too_few_cases_is_unjudged_and_promoted_by_an_override_only(versions, admin):
+    active, candidate = versions
+    few = measures(sides(0.82, 0.8))
+    few["findings"]["normal"]["present"] = 8
+    row = judged(candidate, all=few)
+    assert (row.status, row.passed, row.outcome) == ("done", None, "unjudged")
+    assert gate_status(candidate, active) == (GateStatus.UNJUDGED, row)
+    with pytest.raises(CodedError, match="could not judge the candidate: Only 8 test cases"):
+        model_promote(model_version=candidate, by=admin, reason="mine")
+    promotion = model_promote(model_version=candidate, by=admin, reason="mine", override=True)
+    assert (promotion.overridden, promotion.comparison) == (True, row)
 
 
 def test_the_latest_verdict_counts(versions, admin):

@@ -31,11 +31,13 @@ from webapp.api.fields import (
 from webapp.api.serializers.base import RequestSerializer
 from webapp.api.serializers.scans import SLOTS
 from webapp.registry.models import Comparison, ComparisonStatus, ModelStatus, ModelVersion
-from webapp.registry.promotion_gate import PolicyRules, scan_in
+from webapp.registry.promotion_gate import Outcome, PolicyRules, scan_in
 from webapp.registry.selectors import GateStatus
 from webapp.registry.services import may_promote
 
 SITE = "ID of the site that owns it; null: all sites"
+
+OUTCOMES = [(one.value, one.value) for one in Outcome]
 
 
 class ModelVersionSerializer(Serializer):
@@ -135,8 +137,12 @@ class ComparisonSerializer(Serializer):
         source="active_id", allow_null=True, help_text="ID of the version active at the time; null if none"
     )
     fingerprint = CharField(help_text="SHA-256 of the snapshot")
-    passed = BooleanField(allow_null=True, help_text="verdict of the promotion gate; null until it is done")
-    reasons = ListField(child=CharField(), help_text="why the promotion gate failed; empty if it passed")
+    outcome = ChoiceField(
+        OUTCOMES,
+        allow_null=True,
+        help_text="of the promotion gate; `unjudged`: too few test cases; null until it is done",
+    )
+    reasons = ListField(child=CharField(), help_text="why it did not pass; empty if it passed")
     notes = ListField(child=CharField(), help_text="further remarks")
     policy_number = IntegerField(allow_null=True, help_text="number of the promotion policy; 0: Hilum's own")
     policy = DictField(help_text="rules that were applied, by name")

@@ -82,7 +82,7 @@ def model(request: HttpRequest, model_id: UUID) -> HttpResponse:
 
 
 def _comparison(row: Comparison | None, request: HttpRequest) -> dict[str, object]:
-    if row is None or row.status != "done":
+    if row is None or not row.report.get("cases"):
         return {"comparison": row}
     return {"comparison": row, **tables_of(row), "changes": changed_scans(row, request.user)}
 

@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST, require_safe
 
+from classifier.contract import Slot
 from classifier.data.split import FRACTIONS
 from webapp.accounts.services import can
 from webapp.core import storage
@@ -23,7 +24,8 @@ from webapp.pages.access import active_site, at_active_site, demand
 from webapp.pages.display import SLOTS, name_of_finding, name_of_slot
 from webapp.pages.feedback import show_error
 from webapp.registry.models import Comparison
-from webapp.registry.selectors import current_policy
+from webapp.registry.promotion_gate import recommended_cases
+from webapp.registry.selectors import active_models, current_policy
 from webapp.training import snapshots
 from webapp.training.models import Cadence, RunStatus, Snapshot, Start, TrainingRun, TrainingSchedule
 from webapp.training.schedules import schedule_delete, schedule_set
@@ -64,9 +66,14 @@ def page(request: HttpRequest) -> HttpResponse:
 
 
 def _minimum() -> dict[str, int]:
-    """The test cases per finding that the promotion policy requires, and the labelled images they take."""
-    test_cases = current_policy()[1].min_cases
-    return {"min_test_cases": test_cases, "min_images": ceil(test_cases / FRACTIONS["test"])}
+    """The test cases per finding that the promotion policy requires, and how many images that takes."""
+    rules, active = current_policy()[1], active_models().get(Slot.CXR)
+    recommended = recommended_cases(rules, len(active.model_spec.findings) if active else 2)
+    return {
+        "min_test_cases": rules.min_cases,
+        "recommended_test_cases": recommended,
+        "min_images": ceil(rules.min_cases / FRACTIONS["test"]),
+    }
 
 
 def too_few_test_cases(snapshot: Snapshot) -> list[tuple[str, int]]:

@@ -1,4 +1,4 @@
-"""The database itself lets a model become active, or stop being active, by a promotion alone."""
+"""Triggers: only a promotion makes a model active or inactive."""
 
 from webapp.core.triggers import Trigger, operations
 

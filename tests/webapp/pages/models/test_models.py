@@ -35,7 +35,7 @@ def test_only_who_may_promote_is_offered_it_and_may_do_it(browser, owner, person
     assert clinician.post(where, {"reason": "because"}).status_code == 403
     assert where in admin.get(shown).content.decode()
     told = admin.post(where, {"reason": ""}, follow=True)
-    assert "A reason is needed" in told.content.decode()
+    assert "A reason is required" in told.content.decode()
     done = admin.post(where, {"reason": "better on our own cases"}, follow=True).content.decode()
     version.refresh_from_db()
     assert version.status == ModelStatus.ACTIVE

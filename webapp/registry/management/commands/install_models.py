@@ -1,4 +1,4 @@
-"""`manage.py install_models`: register the artifacts that the program ships; safe to repeat."""
+"""`manage.py install_models`: register the shipped models."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from webapp.registry.services import models_install
 
 
 class Command(BaseCommand):
-    help = "Register the shipped models, and activate one in each slot that no person has filled."
+    help = "Register the shipped models as candidates; a new installation activates them. Safe to repeat."
 
     def add_arguments(self, parser):
         parser.add_argument("folder", nargs="?", type=Path, default=settings.HILUM_ARTIFACTS)
@@ -20,7 +20,7 @@ class Command(BaseCommand):
     def handle(self, *args, folder: Path, **options):
         paths = sorted(folder.glob("*.safetensors"))
         if not paths:
-            self.stdout.write("No models are shipped here.")
+            self.stdout.write(f"No model files in {folder}.")
         try:
             for version, activated in models_install(paths):
                 self.stdout.write(

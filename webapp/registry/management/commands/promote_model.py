@@ -17,22 +17,26 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser):
         parser.add_argument("id", type=uuid.UUID)
-        parser.add_argument("--by", required=True, help="user name of the person who decides this")
+        parser.add_argument("--by", required=True, help="user name of the promoting person")
         parser.add_argument("--reason", required=True)
         parser.add_argument(
-            "--override", action="store_true", help="against the gate, or without its word; if they may"
+            "--override", action="store_true", help="even if the candidate has not passed the promotion gate"
         )
 
     def handle(self, *args, **options):
         version = ModelVersion.objects.filter(pk=options["id"]).first()
         person = User.objects.filter(username=options["by"]).first()
         if not version or not person:
-            raise CommandError("There is no such model version." if not version else "There is no such user.")
+            raise CommandError(
+                f"There is no model version {options['id']}."
+                if not version
+                else f"There is no user {options['by']!r}."
+            )
         try:
             promotion = model_promote(
                 model_version=version, by=person, reason=options["reason"], override=options["override"]
             )
         except CodedError as error:
             raise CommandError(f"{error.message} {error.remedy}") from error
-        before = f", in place of {promotion.previous}" if promotion.previous else ""
-        self.stdout.write(f"{version} is active now{before}.")
+        replaced = f" and replaces {promotion.previous}" if promotion.previous else ""
+        self.stdout.write(f"{version} is active{replaced}.")
