@@ -36,7 +36,7 @@ class Tour:
         self.page, self.out, self.sizes, self.themes = page, out, list(sizes), themes
         self.steps = 0
         self.complaints: list[str] = []
-        page.on("console", lambda said: said.type in {"error", "warning"} and self._complain(said.text))
+        page.on("console", lambda line: line.type in {"error", "warning"} and self._complain(line.text))
         page.on("pageerror", lambda error: self._complain(str(error)))
         out.mkdir(parents=True, exist_ok=True)
 
@@ -153,7 +153,7 @@ class Tour:
         raise TourFailed(f"Tab does not reach {selector}")
 
     def compare(self) -> None:
-        """Go on by keys to a scan that has a prior, and lay that beside it."""
+        """Go by keys to a scan with a prior, and compare them."""
         page = self.page
         page.goto("/")
         with page.expect_navigation():
@@ -170,7 +170,7 @@ class Tour:
         page.wait_for_url("**/compare/**")
         self.shown()
         self.press("+", "+")
-        self.photograph("beside its prior")
+        self.photograph("compared with its prior")
         self.press("b")
         self.wait(lambda: "/compare/" not in page.url, "the scan alone")
         self.shown()
@@ -215,7 +215,7 @@ class Tour:
     def shown(self) -> None:
         self.wait(lambda: self.page.locator("[data-scan][data-shown]").count(), "the full image")
         self.wait(
-            lambda: self.page.locator("[data-evidence]").get_attribute("data-pending") == "0", "the answer"
+            lambda: self.page.locator("[data-evidence]").get_attribute("data-pending") == "0", "the result"
         )
 
     def wait(self, look: Callable[[], object], what: str, *, seconds: float = 60) -> None:

@@ -18,7 +18,7 @@ sign_out = LogoutView.as_view()
 
 @require_POST
 def choose_site(request: HttpRequest) -> HttpResponse:
-    """Make the membership at POST `site` (a slug) the active one; a site that is not theirs is not there."""
+    """Make the membership at POST `site` (a slug) the active one; 404 for any other site."""
     if membership_choose(request=request, site=request.POST.get("site", "")) is None:
         raise Http404
     target = request.POST.get("next", "")
@@ -27,5 +27,5 @@ def choose_site(request: HttpRequest) -> HttpResponse:
 
 
 def locked_out(request: HttpRequest, credentials: dict | None = None, *args, **kwargs) -> HttpResponse:
-    """The answer after too many failed sign-ins (called by axes)."""
+    """The response after too many failed sign-ins (called by axes)."""
     return error_response(request, CodedError("locked_out"))

@@ -56,7 +56,7 @@ CODES: dict[str, Meaning] = {
     "promotion_gate_failed": Meaning(
         409,
         "The candidate failed the promotion gate.",
-        "Read the reasons. Run the comparison again, or override the gate with a reason.",
+        "Read the reasons. Run the comparison again, or override the promotion gate with a reason.",
     ),
     "nothing_labelled": Meaning(
         409, "There are no labelled scans to train on.", "Label scans or import labels, then try again."

@@ -43,7 +43,7 @@ DOTS = {
 
 @dataclass(frozen=True)
 class StateDisplay:
-    """`headline` is the state; `reason` and `remedy` say why and what to do; `code` is the reason's code."""
+    """`headline` is the state, `reason` why, `remedy` what to do, `code` the reason's code."""
 
     status: ScanStatus
     headline: str

@@ -47,7 +47,7 @@ def signed(change: float | None) -> str:
 
 @register.filter
 def percent(share: float) -> str:
-    """A share as whole percents; what is not all is never told as all."""
+    """A share as whole percents; less than all is never rounded to 100 %."""
     return f"{min(99, round(100 * share)) if share < 1 else 100} %"
 
 
