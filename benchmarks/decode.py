@@ -1,13 +1,12 @@
-"""How long reading takes, per file and transfer syntax, beside dcmtk where it is installed.
+"""The time to read a file by transfer syntax, compared with dcmtk where it is installed.
 
     python benchmarks/decode.py [FILE...] [--repeat N]
 
-Without files it makes one 2000 x 2000 radiograph of 12 bits and writes it in every syntax. `decode` is from
-file to stored values in this process; `parse` is the whole way through the parsing helper: fork, decode,
-tone, three PNG files. `dcmtk` is its command line tool writing the file uncompressed; `copy` is dcmconv
-writing that uncompressed file once more: start, reading and writing without any decoding. `net`, the
-difference, is what dcmtk takes to decode, and `ratio` is decode / net (`decode` keeps its reading of the
-file). dcmtk has no JPEG 2000. Only figures of one run compare.
+Without files, a 2000 x 2000 radiograph of 12 bits is written in every syntax. `decode` is from file to stored
+values in this process; `parse` is the parsing helper: fork, decode, grayscale rendering, three PNG files.
+`dcmtk` is its command line tool writing the file uncompressed; `copy` is dcmconv copying that uncompressed
+file, without decoding. `net`, the difference, is the decoding time of dcmtk, and `ratio` is decode / net
+(`decode` includes reading the file). dcmtk has no JPEG 2000. Only figures of one run are comparable.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ from classifier.images.sandbox.client import ParsingHelper
 def main() -> None:
     arguments = _arguments()
     with tempfile.TemporaryDirectory() as folder, ParsingHelper() as helper:
-        files = arguments.files or _made(Path(folder))
+        files = arguments.files or _generate(Path(folder))
         heading = _columns("decode", "parse", "dcmtk", "copy", "net", "ratio")
         print(f"{'file':<22}{'transfer syntax':<26}{'pixels':>12}" + heading)
         for path in files:
@@ -49,8 +48,8 @@ def _columns(*cells: object) -> str:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("files", nargs="*", type=Path, help="DICOM files; without any, some are made")
-    parser.add_argument("--repeat", type=int, default=5, help="times each measurement is taken (default 5)")
+    parser.add_argument("files", nargs="*", type=Path, help="DICOM files (default: generated)")
+    parser.add_argument("--repeat", type=int, default=5, help="repetitions (default: 5)")
     return parser.parse_args()
 
 
@@ -63,21 +62,21 @@ def _report(path: Path, helper: ParsingHelper, folder: Path, repeat: int) -> Non
     except Refused as refused:
         parse = refused.reason.value[:12]
     theirs = _dcmtk(path, syntax, folder, repeat)
-    beside = ["-"] * 4
+    dcmtk = ["-"] * 4
     if theirs:
         whole, copy = theirs
-        beside[:2] = f"{whole:.0f}", f"{copy:.0f}"
+        dcmtk[:2] = f"{whole:.0f}", f"{copy:.0f}"
         if syntax.is_encapsulated and whole > copy:
-            beside[2:] = f"{whole - copy:.0f}", f"{decode / (whole - copy):.2f}"
+            dcmtk[2:] = f"{whole - copy:.0f}", f"{decode / (whole - copy):.2f}"
     pixels = f"{dataset.Columns}x{dataset.Rows}"
     print(
-        f"{path.stem:<22.21}{syntax.name:<26.25}{pixels:>12}" + _columns(f"{decode:.0f}", parse, *beside),
+        f"{path.stem:<22.21}{syntax.name:<26.25}{pixels:>12}" + _columns(f"{decode:.0f}", parse, *dcmtk),
         flush=True,
     )
 
 
 def _dcmtk(path: Path, syntax: pydicom.uid.UID, folder: Path, repeat: int) -> tuple[float, float] | None:
-    """Milliseconds that dcmtk takes to write `path` uncompressed, and to copy that; None where it cannot."""
+    """Milliseconds of dcmtk to write `path` uncompressed, and to copy that; None if unsupported."""
     tool = "dcmconv"
     if syntax == RLELossless:
         tool = "dcmdrle"
@@ -110,7 +109,7 @@ def _median(work: Callable[[], object], repeat: int) -> float:
     return statistics.median(times[1:]) * 1000
 
 
-def _made(folder: Path) -> list[Path]:
+def _generate(folder: Path) -> list[Path]:
     import numpy as np
 
     from tests.classifier.images.samples import LOSSLESS, LOSSY, RAW, chest, dataset, write

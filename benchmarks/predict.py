@@ -1,8 +1,8 @@
-"""What a prediction costs from file to answer, and what the closed-form maps save against grad-cam.
+"""The time of a prediction from file to result, and of closed-form maps compared with grad-cam.
 
-`python benchmarks/predict.py` draws phantoms, reads them through the parsing helper and predicts them, warm.
+`python benchmarks/predict.py` renders phantoms, reads them through the parsing helper and predicts them.
 Prints one JSON object: medians in milliseconds, ratios within this run. `python -m classifier bench` measures
-throughput against torchvision.
+throughput relative to torchvision.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ import torch
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from classifier import phantom  # noqa: E402
 from classifier.cli.inference.bench import artifact_to_measure, device_name  # noqa: E402
 from classifier.cli.inputs import load_image  # noqa: E402
 from classifier.images.sandbox.client import ParsingHelper  # noqa: E402
@@ -30,6 +29,8 @@ from classifier.inference.explain import contribution  # noqa: E402
 from classifier.inference.predictor import Input, Predictor  # noqa: E402
 from classifier.networks.preprocess import to_input  # noqa: E402
 from classifier.networks.registry import cam_layer_of  # noqa: E402
+from classifier.phantom.files import write_png  # noqa: E402
+from classifier.phantom.render import render  # noqa: E402
 
 
 def median_ms(step: Callable[[object], object], items: Iterable[object]) -> float:
@@ -58,7 +59,7 @@ def measure(model: str | None, device: str, *, count: int) -> dict[str, object]:
     with tempfile.TemporaryDirectory() as folder, ParsingHelper() as helper:
         files = [Path(folder, f"{seed}.png") for seed in range(count)]
         for seed, path in enumerate(files):
-            phantom.write_png(path, phantom.render(seed))
+            write_png(path, render(seed))
         parsed = [load_image(helper, path, None) for path in files]
         reading = median_ms(lambda path: load_image(helper, path, None), files)
     items = [Input(one.working, (one.facts.rows, one.facts.columns)) for one in parsed]

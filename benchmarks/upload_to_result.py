@@ -153,7 +153,8 @@ def in_process(source: Path, count: int) -> list[float]:
 
 def phantom(folder: Path) -> Path:
     """A simulated radiograph, as large as it comes: nobody's image is needed to measure."""
-    from classifier.phantom import render, write_png
+    from classifier.phantom.files import write_png
+    from classifier.phantom.render import render
 
     path = folder / "phantom.png"
     write_png(path, render(7))

@@ -8,8 +8,8 @@ import os
 import sys
 from collections.abc import Sequence
 
-from classifier.artifact.header import ArtifactError
 from classifier.cli.arguments import UsageError
+from classifier.errors import ArtifactError
 
 COMMANDS = {
     "predict": ("inference.predict", "Classify images; print one result per line, as text or JSON"),
@@ -55,7 +55,7 @@ def main(argv: Sequence[str]) -> int:
         return USAGE_ERROR
     except KeyboardInterrupt:
         return INTERRUPTED
-    except BrokenPipeError:  # so that the interpreter does not fail once more when it flushes at exit
+    except BrokenPipeError:  # otherwise the flush at exit fails again
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
 

@@ -17,6 +17,7 @@ ARTIFACT_FORMAT_VERSION = 1
 WORKING_MAX_SIDE = 1024
 NORMAL = "normal"
 NO_MODEL_FOR_MODALITY = "no_model_for_modality"
+AGE_BANDS = ((1, "<1"), (6, "1-5"), (18, "6-17"), (40, "18-39"), (65, "40-64"), (float("inf"), "65+"))
 FINDING_NAMES = {"covid19": "COVID-19"}
 
 
@@ -28,6 +29,11 @@ def finding_name(finding: str) -> str:
 def finding_in_text(finding: str) -> str:
     """The name of a finding within a sentence: COVID-19, but pleural effusion."""
     return FINDING_NAMES.get(finding) or finding.replace("_", " ")
+
+
+def age_band(age: float | None) -> str:
+    """The band of an age in years, empty if unknown."""
+    return "" if age is None else next(name for below, name in AGE_BANDS if age < below)
 
 
 class Slot(StrEnum):
@@ -86,8 +92,7 @@ ADVICE: Mapping[str, Advice] = {
         "Upload the original, not a thumbnail; each side needs at least 64 pixels.",
     ),
     RefusalReason.TOO_UNIFORM: Advice(
-        "The image is blank or nearly so.",
-        "Check the export: the image has no visible structure.",
+        "The image is blank or nearly so.", "Check the export: the image has no visible structure."
     ),
     RefusalReason.TOO_LARGE: Advice(
         "The file or its image is too large.",

@@ -1,4 +1,4 @@
-"""Exceptions of the image reader."""
+"""Exceptions of the library."""
 
 from __future__ import annotations
 
@@ -6,6 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from classifier.contract import RefusalReason
+
+NOT_AN_ARTIFACT = "not_an_artifact"
+HASH_MISMATCH = "hash_mismatch"
+UNSUPPORTED_VERSION = "unsupported_version"
+KEY_MISMATCH = "key_mismatch"
+GOLDEN_MISMATCH = "golden_mismatch"
 
 
 class Refused(Exception):
@@ -15,6 +21,15 @@ class Refused(Exception):
         super().__init__(f"{reason.value}: {detail}" if detail else reason.value)
         self.reason = reason
         self.detail = detail
+
+
+class ArtifactError(Exception):
+    """The artifact cannot be used; `code` is one of the constants above, `message` is for people."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from classifier.artifact.training_set import TrainingSet
 from classifier.contract import ARTIFACT_FORMAT_VERSION, ModelSpec, Slot
+from classifier.errors import KEY_MISMATCH, NOT_AN_ARTIFACT, UNSUPPORTED_VERSION, ArtifactError
 
 FORMAT = "hilum"
 PARTS = ("classifier", "segmenter", "gate", "golden")
@@ -21,21 +22,6 @@ MAX_HEADER_BYTES = 4 * 2**20
 MAX_ARTIFACT_BYTES = 256 * 2**20
 LENGTH_BYTES = 8
 SHIPPED = Path(__file__).resolve().parents[2] / "artifacts"
-
-NOT_AN_ARTIFACT = "not_an_artifact"
-HASH_MISMATCH = "hash_mismatch"
-UNSUPPORTED_VERSION = "unsupported_version"
-KEY_MISMATCH = "key_mismatch"
-GOLDEN_MISMATCH = "golden_mismatch"
-
-
-class ArtifactError(Exception):
-    """An artifact that cannot be used; `code` is one of this module's constants, `message` is for people."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(f"{code}: {message}")
-        self.code = code
-        self.message = message
 
 
 class Header(NamedTuple):

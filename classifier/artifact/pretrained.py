@@ -9,10 +9,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from classifier.artifact.header import KEY_MISMATCH, NOT_AN_ARTIFACT, ArtifactError, read_header
+from classifier.artifact.header import read_header
 from classifier.artifact.training_set import TrainingSet
 from classifier.artifact.weights import import_pretrained, load_artifact
 from classifier.contract import ModelSpec
+from classifier.errors import KEY_MISMATCH, NOT_AN_ARTIFACT, ArtifactError
 from classifier.networks.registry import ARCHITECTURES, head_of
 
 AUTO = "auto"

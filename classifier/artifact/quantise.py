@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from classifier.artifact.header import KEY_MISMATCH, SCALE_SUFFIX, ArtifactError
+from classifier.artifact.header import SCALE_SUFFIX
+from classifier.errors import KEY_MISMATCH, ArtifactError
 
 State = Mapping[str, Tensor]
 STORAGES = ("int8", "fp16", "fp32")

@@ -23,12 +23,7 @@ from safetensors import numpy as safetensors_numpy
 from torch import Tensor, nn
 
 from classifier.artifact.header import (
-    GOLDEN_MISMATCH,
-    HASH_MISMATCH,
-    KEY_MISMATCH,
     MAX_ARTIFACT_BYTES,
-    NOT_AN_ARTIFACT,
-    ArtifactError,
     header_metadata,
     parse_header,
     read_raw_header,
@@ -37,6 +32,7 @@ from classifier.artifact.header import (
 from classifier.artifact.quantise import State, restored, storage_of, stored
 from classifier.artifact.training_set import TrainingSet
 from classifier.contract import ModelSpec
+from classifier.errors import GOLDEN_MISMATCH, HASH_MISMATCH, KEY_MISMATCH, NOT_AN_ARTIFACT, ArtifactError
 from classifier.networks.preprocess import to_input
 from classifier.networks.registry import network_for, probabilities_of
 

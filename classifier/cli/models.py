@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from classifier.artifact.header import ArtifactError, shipped_artifact
+from classifier.artifact.header import shipped_artifact
 from classifier.artifact.weights import Artifact, load_artifact
 from classifier.cli.arguments import UsageError
 from classifier.contract import Slot
+from classifier.errors import ArtifactError
 from classifier.inference.device import device_for
 from classifier.inference.predictor import Predictor
 

@@ -11,26 +11,9 @@ from functools import cache
 import numpy as np
 
 PIXEL_NAMES = (
-    "level_p01",
-    "level_p05",
-    "level_p25",
-    "level_p50",
-    "level_p75",
-    "level_p95",
-    "level_p99",
-    "brightness",
-    "contrast",
-    "black_share",
-    "white_share",
-    "fine_detail",
-    "coarse_detail",
-    "grain",
-    "shape",
-    "size",
-    "border",
-    "centre",
-    "left_right",
-    "top_bottom",
+    *("level_p01", "level_p05", "level_p25", "level_p50", "level_p75", "level_p95", "level_p99"),
+    *("brightness", "contrast", "black_share", "white_share", "fine_detail", "coarse_detail", "grain"),
+    *("shape", "size", "border", "centre", "left_right", "top_bottom"),
 )
 PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
 FEATURES = 24

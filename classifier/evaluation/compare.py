@@ -15,7 +15,7 @@ import numpy as np
 from classifier.contract import ModelSpec
 from classifier.evaluation import bootstrap, metrics
 from classifier.evaluation.predictions import Case
-from classifier.evaluation.report import FEWEST, FEWEST_IN_GROUP, age_band
+from classifier.evaluation.report import FEWEST, FEWEST_IN_GROUP, groups_of
 
 SIDES = ("candidate", "active")
 GROUPS = ("source", "view", "sex", "age")
@@ -138,12 +138,7 @@ def paired(sides: Sequence[ModelPredictions], *, draws: int = 1000, seed: int = 
         shown=np.array([[column.get(one.finding, -1) for one in side] for side in predictions]),
         kept=np.array([[not one.withheld for one in side] for side in predictions]),
         patients=np.array([row.patient for row in rows]),
-        groups={
-            "source": np.array([row.source for row in rows]),
-            "view": np.array([row.view for row in rows]),
-            "sex": np.array([row.sex for row in rows]),
-            "age": np.array([age_band(row.age) for row in rows]),
-        },
+        groups=groups_of(rows),
         draws=draws,
         seed=seed,
     )
@@ -239,7 +234,7 @@ def _changes(candidate: ModelPredictions, active: ModelPredictions | None) -> di
         changes.append(
             {
                 "image": case.row.image,
-                "truth": list(case.row.findings or ()),
+                "ground_truth": list(case.row.findings or ()),
                 "from": {"finding": old.finding, "withheld": old.withheld, "p": _shown(old)},
                 "to": {"finding": new.finding, "withheld": new.withheld, "p": _shown(new)},
             }

@@ -6,24 +6,21 @@ import itertools
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from classifier.contract import ModelSpec
+from classifier.contract import ModelSpec, age_band
 from classifier.evaluation import bootstrap, metrics
 from classifier.evaluation.curves import curves
 from classifier.evaluation.predictions import Case, probabilities_of_cases
 
+if TYPE_CHECKING:
+    from classifier.data.manifest import Row
+
 FEWEST = 5  # positive or negative cases required for a measure
 FEWEST_IN_GROUP = 10
-AGE_BANDS = ((1, "<1"), (6, "1-5"), (18, "6-17"), (40, "18-39"), (65, "40-64"), (float("inf"), "65+"))
 GROUPS = ("view", "sex", "age")
-
-
-def age_band(age: float | None) -> str:
-    """Band of an age in years, empty when it is unknown."""
-    return "" if age is None else next(name for below, name in AGE_BANDS if age < below)
 
 
 @dataclass(frozen=True)
@@ -63,12 +60,7 @@ class Table:
             shown=np.array([column[case.prediction.finding] for case in known]),
             reasons=np.array([str(case.prediction.abstention or "") for case in known]),
             patients=np.array([row.patient for row in rows]),
-            groups={
-                "source": np.array([row.source for row in rows]),
-                "view": np.array([row.view for row in rows]),
-                "sex": np.array([row.sex for row in rows]),
-                "age": np.array([age_band(row.age) for row in rows]),
-            },
+            groups=groups_of(rows),
             draws=draws,
             seed=seed,
         )
@@ -96,6 +88,13 @@ class Table:
 
     def intervals(self, measures: bootstrap.Measures) -> dict[str, bootstrap.Interval]:
         return bootstrap.intervals(measures, self.patients, draws=self.draws, seed=self.seed)
+
+
+def groups_of(rows: Sequence[Row]) -> dict[str, np.ndarray]:
+    """Source, view, sex and age band of the rows, empty where unknown."""
+    named = {name: [getattr(row, name) for row in rows] for name in ("source", "view", "sex")}
+    named["age"] = [age_band(row.age) for row in rows]
+    return {name: np.array(values) for name, values in named.items()}
 
 
 def report(

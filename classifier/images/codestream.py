@@ -5,16 +5,7 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
-from pydicom.uid import (
-    HTJ2K,
-    JPEG2000,
-    UID,
-    JPEGBaseline8Bit,
-    JPEGExtended12Bit,
-    JPEGLossless,
-    JPEGLSNearLossless,
-    RLELossless,
-)
+from pydicom import uid
 
 _J2K_START = b"\xff\x4f\xff\x51"
 _JP2_BOX = b"\x00\x00\x00\x0cjP  "
@@ -35,7 +26,7 @@ class Declared(NamedTuple):
     columns: int
     samples: int
     bits: int
-    syntax: UID
+    syntax: uid.UID
 
 
 def declared(stream: bytes) -> Declared | None:
@@ -71,7 +62,7 @@ def check_scans(stream: bytes) -> None:
         raise ValueError("the codestream has too many scans")
 
 
-def syntax_of(stream: bytes) -> UID | None:
+def syntax_of(stream: bytes) -> uid.UID | None:
     """The transfer syntax of a codestream, for data sets that do not state it (PS3.5 A.4)."""
     found = declared(stream)
     if found is not None:
@@ -79,7 +70,7 @@ def syntax_of(stream: bytes) -> UID | None:
     if len(stream) >= _RLE_HEADER:
         segments, first = struct.unpack_from("<2L", stream)
         if 1 <= segments <= _MAX_RLE_SEGMENTS and first == _RLE_HEADER:
-            return RLELossless
+            return uid.RLELossless
     return None
 
 
@@ -87,7 +78,7 @@ def _jpeg2000(stream: bytes) -> Declared:
     capabilities, width, height, left, top = struct.unpack_from(">H4I", stream, 6)
     samples, bits = struct.unpack_from(">HB", stream, 40)
     _check_tiles(stream)
-    syntax = HTJ2K if capabilities & _HIGH_THROUGHPUT else JPEG2000
+    syntax = uid.HTJ2K if capabilities & _HIGH_THROUGHPUT else uid.JPEG2000
     return Declared(height - top, width - left, samples, (bits & 0x7F) + 1, syntax)
 
 
@@ -125,6 +116,6 @@ def _jpeg(stream: bytes) -> Declared:
             at += 2 + struct.unpack_from(">H", stream, at + 2)[0]
 
 
-def _jpeg_syntax(marker: int) -> UID:
-    known = {_BASELINE: JPEGBaseline8Bit, _LOSSLESS: JPEGLossless, _LS: JPEGLSNearLossless}
-    return known.get(marker, JPEGExtended12Bit)
+def _jpeg_syntax(marker: int) -> uid.UID:
+    known = {_BASELINE: uid.JPEGBaseline8Bit, _LOSSLESS: uid.JPEGLossless, _LS: uid.JPEGLSNearLossless}
+    return known.get(marker, uid.JPEGExtended12Bit)

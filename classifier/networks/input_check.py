@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from classifier.artifact.header import KEY_MISMATCH, ArtifactError
 from classifier.contract import AbstentionReason
+from classifier.errors import KEY_MISMATCH, ArtifactError
 from classifier.networks.preprocess import unit_square
 from classifier.networks.resnet_v2 import conv1x1
 from classifier.networks.torchvision_ops import torchvision

@@ -18,7 +18,7 @@ from scipy.spatial import ConvexHull
 from torch import Tensor, nn
 from torch.nn import functional
 
-from classifier.artifact.header import KEY_MISMATCH, ArtifactError
+from classifier.errors import KEY_MISMATCH, ArtifactError
 from classifier.networks.preprocess import WHOLE, Box, unit_square
 
 SIZE = 128

@@ -1,4 +1,4 @@
-"""Who is on the image: the measures of one simulated thorax, drawn from a seed, and its smooth profiles."""
+"""The anatomy of one simulated thorax, drawn from a seed, and its smooth profiles."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ FIRST_THORACIC = 5  # of vertebra_levels
 
 @dataclass(frozen=True)
 class Body:
-    """One person's measures: lengths in cm, the rest relative to an average adult (1) or a share (0..1)."""
+    """Measures of one patient: lengths in cm, others relative to an average adult (1) or shares (0..1)."""
 
     breadth: float
     height: float
@@ -33,7 +33,7 @@ class Body:
 
 @dataclass(frozen=True)
 class Pose:
-    """How that person stands today: turns in radians, shifts in cm, breath relative to a full one."""
+    """The pose in one image: angles in radians, shifts in cm, inspiration relative to a full one."""
 
     roll: float
     yaw: float
@@ -116,7 +116,7 @@ class Profiles:
         )
 
     def _curve(self, at: list[float], values: np.ndarray | list[float]):
-        """Monotone between its knots; knots below the apices are stretched with the chest's height."""
+        """Monotone between its knots; knots below the apices are scaled with the height of the chest."""
         at = np.array(at, float)
         at = np.where(at > 0, at * self.stretch, at)
         dense = np.linspace(at[0], at[-1], 700)
@@ -134,5 +134,5 @@ def vertebra_levels(profiles: Profiles) -> np.ndarray:
 
 
 def midline(body: Body, y: np.ndarray) -> np.ndarray:
-    """Sideways course of the spine (cm): a shallow S."""
+    """Lateral curvature of the spine (cm): a shallow S."""
     return (body.scoliosis * np.sin((y - 2) / 24 * 2 * np.pi)).astype(np.float32)

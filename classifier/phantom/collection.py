@@ -1,4 +1,4 @@
-"""Collections of phantoms: several people with dated studies, in which opacities come, grow and resolve."""
+"""Collections of phantoms: patients with dated studies, in which opacities appear, grow and resolve."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from tqdm import tqdm
 
 from classifier.phantom import files
 from classifier.phantom.opacities import OpacitySpec, draw_specs
-from classifier.phantom.render import DEFAULT_SIZE, Phantom, render, stand, take
+from classifier.phantom.render import DEFAULT_SIZE, Phantom, acquire, prepare, render
 
 NAMES = [
     *("ALPHA", "BRAVO", "CHARLIE", "DELTA", "ECHO", "FOXTROT", "GOLF", "HOTEL", "INDIA", "JULIETT"),
     *("KILO", "LIMA", "MIKE", "NOVEMBER", "OSCAR", "PAPA", "QUEBEC", "ROMEO", "SIERRA", "TANGO"),
     *("UNIFORM", "VICTOR", "WHISKEY", "XRAY", "YANKEE", "ZULU"),
 ]
-COURSES = {  # share of the opacity's full size at each study; 0: clear lungs
+COURSES = {  # relative size of the opacity at each study; 0: clear lungs
     "comes and goes": (0.0, 0.6, 1.0, 0.7, 0.0),
     "well": (0.0, 0.0, 0.0),
     "resolves": (1.0, 0.75, 0.0),
@@ -43,7 +43,7 @@ FORMATS = ("both", "dicom", "png")
 
 @dataclass(frozen=True)
 class Study:
-    """One visit: who, when, and what is to be seen."""
+    """One study: patient, date and opacities."""
 
     patient: int
     number: int
@@ -72,9 +72,9 @@ def write_collection(
     size: int = DEFAULT_SIZE,
     progress: bool = False,
 ) -> Path:
-    """Write images of `patients` people and `manifest.csv`, whose path is returned.
+    """Write images of `patients` patients and `manifest.csv`; returns its path.
 
-    `format` "both" alternates DICOM and PNG. The manifest can be trained on; besides, it has `study_date`
+    `format` "both" alternates DICOM and PNG. The manifest is usable for training and also has `study_date`
     (ISO 8601), the number of opacities and their `centres` as `x y radius` in pixels, separated by `|`.
     The same seed gives the same bytes. Raises ValueError for an unknown format or no patients.
     """
@@ -101,9 +101,10 @@ def write_training_set(
     size: int = TRAINING_SIZE,
     progress: bool = False,
 ) -> Path:
-    """Write small PNGs to train on: each patient in one pose, once clear and `variants` times with opacities.
+    """Write small PNG files for training: each patient in one pose, once without and `variants` times with
+    opacities.
 
-    So nothing but the opacities tells the findings apart. Seven in ten patients are to train on. Returns the
+    Findings hence differ by the opacities only. Seven in ten patients are in the training part. Returns the
     path of `manifest.csv`.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -115,10 +116,10 @@ def _training_rows(
 ) -> Iterator[dict[str, object]]:
     for patient in tqdm(range(patients), desc="patients", disable=not progress):
         number = seed * 1_000_003 + patient
-        subject = stand(number, size=size)
+        subject = prepare(number, size=size)
         study = Study(patient, 0, FIRST_DAY, 0, 1980, number, ())
         for shot in range(variants + 1):
-            phantom = take(subject, opacities=min(shot, 1) + (shot % 3 == 2), shot=shot)
+            phantom = acquire(subject, opacities=min(shot, 1) + (shot % 3 == 2), shot=shot)
             image = f"{study.patient_id}_{shot}.png"
             files.write_png(folder / image, phantom)
             yield _row(study, phantom, image) | {"split": SPLIT[patient % len(SPLIT)]}
@@ -141,7 +142,7 @@ def _render(study: Study, seed: int, size: int) -> Phantom:
 
 
 def plan(patients: int, seed: int) -> Iterator[Study]:
-    """Studies of each patient in order of time; the first patients go through COURSES one by one."""
+    """Studies of each patient in chronological order; the first patients get the COURSES in turn."""
     for patient in range(patients):
         rng = np.random.default_rng([0xC0115E, seed, patient])
         course = list(COURSES.values())[patient % len(COURSES)]

@@ -1,4 +1,4 @@
-"""Phantoms as files, marked as synthetic in the way that the reading of images looks for."""
+"""Writes phantoms as files with the synthetic mark that the image reader recognises."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def write_dicom(
 ) -> None:
     """DX Image Storage - For Presentation (PS3.3 A.26), uncompressed, Synthetic Data (0008,001C) = YES.
 
-    The same arguments give the same bytes: the UIDs are made from them.
+    The same arguments give the same bytes, since UIDs are derived from them.
     """
     entropy = [patient_id, taken.isoformat(), str(phantom.seed), str(phantom.pixels.shape)]
     meta = FileMetaDataset()

@@ -1,4 +1,4 @@
-"""From attenuation to a film-like image: Beer-Lambert, scatter, quantum noise, tone curve, lead letters."""
+"""Film-like images from attenuation: scatter, quantum noise, film curve, collimation and markers."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from classifier.phantom.solids import Array
 
 BITS = 12
 WHITE = 2**BITS - 1
-SCATTER_TO_PRIMARY = 0.35  # what an anti-scatter grid lets through
-PHOTONS = 5e7  # per cm^2 of detector, behind nothing
+SCATTER_TO_PRIMARY = 0.35  # transmitted by the anti-scatter grid
+PHOTONS = 5e7  # per cm^2 of unattenuated detector
 
 
 def expose(attenuation: Array, *, scale: float, rng: np.random.Generator) -> Array:
@@ -27,7 +27,7 @@ def expose(attenuation: Array, *, scale: float, rng: np.random.Generator) -> Arr
 
 
 def develop(density: Array, lung: Array, pose: Pose, *, scale: float) -> Array:
-    """Pixels uint16 in 0..WHITE: large differences pressed, detail kept, an S-shaped tone curve."""
+    """Pixels uint16 in 0..WHITE: dynamic range compressed, detail kept, an S-shaped characteristic curve."""
     broad = _blur(density, 2.4 * scale)
     detail = density - ndimage.gaussian_filter(density, 0.13 * scale)
     even = density - 0.27 * broad + 0.55 * detail
@@ -35,13 +35,13 @@ def develop(density: Array, lung: Array, pose: Pose, *, scale: float) -> Array:
     dark, bright = np.percentile(even[inside], 30), np.percentile(even[~inside & (density > 2.2)], 80)
     level = (even - dark) / max(1.2 * (bright - dark), 0.2)
     level = (level - 0.5) * pose.contrast + 0.5 + pose.exposure
-    tone = 1 / (1 + np.exp(-(level - 0.44) * 3.0))
-    tone = (tone - 0.03) / 0.9
-    return np.clip(tone * WHITE + 0.5, 0, WHITE).astype(np.uint16)
+    curve = 1 / (1 + np.exp(-(level - 0.44) * 3.0))
+    curve = (curve - 0.03) / 0.9
+    return np.clip(curve * WHITE + 0.5, 0, WHITE).astype(np.uint16)
 
 
-def finish(pixels: Array, pose: Pose, *, scale: float, letters: str = "R") -> Array:
-    """Collimation margins in black, a lead marker on the patient's right, and the word PHANTOM beneath it."""
+def annotate(pixels: Array, pose: Pose, *, scale: float, letters: str = "R") -> Array:
+    """Add black collimation margins, a lead marker on the patient's right and the word PHANTOM below it."""
     rows, columns = pixels.shape
     out = pixels.copy()
     top, right, bottom, left = (round(edge * scale) for edge in pose.collimation)
@@ -59,7 +59,7 @@ def finish(pixels: Array, pose: Pose, *, scale: float, letters: str = "R") -> Ar
 
 
 def _blur(image: Array, sigma: float) -> Array:
-    """Wide Gaussian blur, worked out on a small copy."""
+    """Wide Gaussian blur, computed at low resolution."""
     step = max(int(sigma / 3), 1)
     rows, columns = image.shape
     small = Image.fromarray(image).resize(

@@ -1,4 +1,4 @@
-"""Opacities at known places: soft-edged, mottled consolidations inside the lungs."""
+"""Opacities at known positions: soft-edged, mottled consolidations inside the lungs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FILLED = 0.125  # per cm: what consolidated lung attenuates more than aerated lu
 
 @dataclass(frozen=True)
 class OpacitySpec:
-    """An opacity asked for, in the person's own terms, so that it stays in its place from study to study.
+    """An opacity relative to the anatomy, so that it keeps its position in all studies of a patient.
 
     The patient's `side` ("right", "left"); `height` in the lung, 0 apex to 1 base; place `across` it, 0 hilum
     to 1 chest wall; `radius` in cm; `strength`, 0.4 faint to 1 dense; `seed` of its lobules and texture.
@@ -60,13 +60,13 @@ def draw_specs(rng: np.random.Generator, count: int) -> list[OpacitySpec]:
 
 
 def _place(spec: OpacitySpec, profiles: Profiles, lung: Array, frame: Frame) -> tuple[float, float]:
-    """World x and y (cm) of an opacity: where it was asked for, moved to where the ray crosses much lung."""
+    """World x and y (cm) of an opacity, moved to where the ray crosses enough lung."""
     sign = -1 if spec.side == "right" else 1
     x, y = frame.grid
     wanted_y = (1.0 + spec.height * 21.0) * profiles.stretch
     wide = float(profiles.lung_width(np.float32(wanted_y)))
     wanted_x = sign * (2.5 + spec.across * (wide - 3.5))
-    deep = lung > profiles.lung_depth(y)  # more than half of the chest's depth: clear of heart and domes
+    deep = lung > profiles.lung_depth(y)  # more than half of the chest depth: away from heart and diaphragm
     edge = ndimage.distance_transform_edt(deep) / frame.scale
     good = (x * sign > 0) & (edge > min(0.55 * spec.radius, 1.3))
     if not good.any():
@@ -78,7 +78,7 @@ def _place(spec: OpacitySpec, profiles: Profiles, lung: Array, frame: Frame) -> 
 def cast_shadows(
     frame: Frame, specs: Sequence[OpacitySpec], profiles: Profiles, lung: Array
 ) -> tuple[Array, list[Opacity]]:
-    """Attenuation that the opacities add, and where they lie."""
+    """The attenuation added by the opacities, and their positions."""
     total, placed = np.zeros_like(lung), []
     for spec in specs:
         cx, cy = _place(spec, profiles, lung, frame)
@@ -89,7 +89,7 @@ def cast_shadows(
 
 
 def _patch(frame: Frame, spec: OpacitySpec, cx: float, cy: float) -> Array:
-    """Several overlapping lobules whose edges and inside are broken up by noise."""
+    """Several overlapping lobules with noise at their edges and inside."""
     rng = np.random.default_rng([0x0BAC, spec.seed])
     x, y = frame.grid
     lobules = rng.uniform(-1, 1, (6, 3))
@@ -100,7 +100,7 @@ def _patch(frame: Frame, spec: OpacitySpec, cx: float, cy: float) -> Array:
         shift = 0.5 * spec.radius
         d2 = ((x - cx - dx * shift) ** 2 + ((y - cy - dy * shift) * 0.95) ** 2) / r**2
         bump = np.maximum(bump, np.exp(-(d2**1.2)))
-    side = int(np.ceil(2.6 * spec.radius * 16))  # the texture belongs to the opacity, not to the pixel grid
+    side = int(np.ceil(2.6 * spec.radius * 16))  # the texture is independent of the pixel grid
     texture = solids.cloud(rng, (side, side), 0.45 * spec.radius * 16, 1.2)
     u = (x - cx + 1.3 * spec.radius) * 16
     v = (y - cy + 1.3 * spec.radius) * 16

@@ -23,9 +23,10 @@ SOFT, LUNG = 0.185, 0.04  # linear attenuation per cm at about 70 keV
 
 @dataclass(frozen=True)
 class Phantom:
-    """A simulated radiograph: pixels uint16 (rows, columns) in 0..4095, bone bright; what is seen where.
+    """A simulated radiograph: pixels uint16 (rows, columns) in 0..4095, bone bright; with the opacities in
+    it.
 
-    `spacing` is the pixel's side in mm.
+    `spacing` is the pixel size in mm.
     """
 
     seed: int
@@ -38,7 +39,7 @@ class Phantom:
 
 @dataclass(frozen=True)
 class Subject:
-    """A person in place before the detector: all that does not depend on opacities and noise."""
+    """A positioned patient: everything that does not depend on opacities and noise."""
 
     seed: int
     size: int
@@ -59,21 +60,21 @@ def render(
     """A phantom `size` pixels high; the same arguments give the same pixels.
 
     `opacities` is a number (drawn from the seed) or a list of OpacitySpec; `anatomy` is the seed of the
-    person (default: `seed`), so that one person can stand before the detector several times.
+    patient (default: `seed`), so that one patient can have several images.
     """
-    return take(stand(seed, size=size, anatomy=anatomy), opacities=opacities)
+    return acquire(prepare(seed, size=size, anatomy=anatomy), opacities=opacities)
 
 
-def stand(seed: int, *, size: int = DEFAULT_SIZE, anatomy: int | None = None) -> Subject:
-    """The costly half of `render`."""
+def prepare(seed: int, *, size: int = DEFAULT_SIZE, anatomy: int | None = None) -> Subject:
+    """The expensive half of `render`: anatomy, pose and their attenuation."""
     person, pose = draw_body(seed if anatomy is None else anatomy), draw_pose(seed)
     frame = _frame(pose, min(size, GEOMETRY_SIZE))
     chest = thorax.build(frame, person, pose)
     return Subject(seed, size, person, pose, frame, chest, _attenuation(frame, person, pose, chest))
 
 
-def take(subject: Subject, *, opacities: int | Sequence[OpacitySpec] = 0, shot: int = 0) -> Phantom:
-    """The cheap half of `render`: one exposure of a subject; `shot` numbers further ones."""
+def acquire(subject: Subject, *, opacities: int | Sequence[OpacitySpec] = 0, shot: int = 0) -> Phantom:
+    """The cheap half of `render`: one exposure of a subject; `shot` is its number."""
     if isinstance(opacities, int):
         opacities = draw_specs(np.random.default_rng([0x5EC5, subject.seed, shot]), opacities)
     frame, chest, pose = subject.frame, subject.chest, subject.pose
@@ -85,7 +86,7 @@ def take(subject: Subject, *, opacities: int | Sequence[OpacitySpec] = 0, shot: 
     pixels = film.develop(density, _enlarge(chest.lung, shape), pose, scale=scale)
     return Phantom(
         seed=subject.seed,
-        pixels=film.finish(pixels, pose, scale=scale),
+        pixels=film.annotate(pixels, pose, scale=scale),
         spacing=10 / scale,
         finding=OPACITY if placed else NORMAL,
         opacities=tuple(_enlarged(opacity, ratio) for opacity in placed),
@@ -114,11 +115,11 @@ def _attenuation(frame: Frame, person: Body, pose: Pose, chest: thorax.Thorax) -
     return np.maximum(soft + skeleton.build(frame, person, pose, chest.profiles) * np.clip(wall / 3, 0, 1), 0)
 
 
-def _enlarge(decoded: Array, shape: tuple[int, int]) -> Array:
-    if decoded.shape == shape:
-        return decoded.astype(np.float32)
-    image = Image.fromarray(decoded.astype(np.float32))
-    return np.asarray(image.resize(shape[::-1], Image.Resampling.BICUBIC))
+def _enlarge(image: Array, shape: tuple[int, int]) -> Array:
+    if image.shape == shape:
+        return image.astype(np.float32)
+    small = Image.fromarray(image.astype(np.float32))
+    return np.asarray(small.resize(shape[::-1], Image.Resampling.BICUBIC))
 
 
 def _enlarged(opacity: Opacity, ratio: float) -> Opacity:

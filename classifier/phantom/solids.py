@@ -1,4 +1,4 @@
-"""Path lengths of simple solids along parallel rays: the geometry that every organ of the phantom is made of.
+"""Path lengths of simple solids along parallel rays: the geometry of all organs of the phantom.
 
 World coordinates are centimetres: x to the right of the image (the patient's left), y downwards from the
 lungs' apices, z forwards to the detector. Rays run along z.
@@ -25,7 +25,7 @@ Samples = tuple[Array, Array]  # points and their masses
 
 @dataclass(frozen=True)
 class Frame:
-    """The detector: `rows` x `columns` pixels, `scale` of them a cm, around the world's point `middle`."""
+    """The detector: `rows` x `columns` pixels, `scale` per cm, around the world point `middle`."""
 
     rows: int
     columns: int
@@ -80,7 +80,7 @@ def resample(points: Array, values: Array, step: float) -> tuple[Array, Array]:
 
 def strands(frame: Frame, points: Array, radius: Array) -> Array:
     """Path length in cm through round, homogeneous tubes: polylines (tubes, n, 3) with radii (tubes, n)."""
-    step = 2.0 * frame.scale  # two samples a pixel: bilinear splats then leave no ripple
+    step = 2.0 * frame.scale  # two samples per pixel, so that bilinear splats leave no ripple
     along = _at_least(np.linalg.norm(np.diff(points, axis=1), axis=-1).sum(axis=1) * step)
     across = _at_least(2 * radius.max(axis=1) * step + 1)
     total = np.zeros((frame.rows, frame.columns), np.float32)
@@ -91,7 +91,7 @@ def strands(frame: Frame, points: Array, radius: Array) -> Array:
 
 
 def _at_least(samples: Array) -> Array:
-    """The next power of two from 4 upwards: few sizes, so that tubes can be worked on together."""
+    """The next power of two, at least 4: few sizes, so that tubes can be processed in batches."""
     return 2 ** np.ceil(np.log2(np.maximum(samples, 4))).astype(int)
 
 
@@ -115,14 +115,7 @@ def _strands_alike(points: Array, radius: Array, along: int, across: int) -> Sam
 
 
 def hollow_bone(
-    frame: Frame,
-    points: Array,
-    normal: Array,
-    *,
-    tall: Array,
-    thick: Array,
-    cortex: float,
-    density: float,
+    frame: Frame, points: Array, normal: Array, *, tall: Array, thick: Array, cortex: float, density: float
 ) -> Samples:
     """Samples of a bone along a curve (n, 3): elliptic section with a dense shell.
 

@@ -1,4 +1,4 @@
-"""Soft parts: how many centimetres of body, lung and gas each ray crosses."""
+"""Soft tissue: path lengths of each ray in body, lung and gas."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from classifier.phantom.solids import Array, Frame, Interval
 
 @dataclass(frozen=True)
 class Thorax:
-    """Maps (rows, columns) in cm along each ray, and the chest's profiles that made them."""
+    """Maps (rows, columns) in cm along each ray, and the profiles of the chest."""
 
     profiles: Profiles
     body: Array

@@ -26,7 +26,7 @@ TRUNKS = {  # the large arteries of the hila: points in cm as above
 
 
 def build(frame: Frame, person: Body, profiles: Profiles) -> Array:
-    """Centimetres of blood along each ray, as if all of it lay inside the lungs."""
+    """Path length in blood (cm) along each ray, as if all vessels were inside the lungs."""
     branches = []
     for kind, roots in ROOTS.items():
         for side, root in roots.items():
@@ -59,7 +59,7 @@ def _targets(rng: np.random.Generator, profiles: Profiles, side: int) -> Array:
 
 
 def _grow(rng: np.random.Generator, start: Array, aim: Array, targets: Array, scale: float) -> list[Branch]:
-    """Branches of a tree: each leaves in its parent's direction, heads for its targets and parts in two."""
+    """Branches of a tree: each starts in the direction of its parent, turns to its targets and splits."""
     branches, stack = [], [(start, aim / np.linalg.norm(aim), targets)]
     while stack:
         origin, heading, group = stack.pop()
@@ -90,7 +90,7 @@ def _curves(branches: list[Branch]) -> tuple[Array, Array]:
 
 
 def _reach(origin: Array, middle: Array, group: Array) -> float:
-    """Share of the way at which a branch parts: before the nearest target, so that it grows outwards."""
+    """Relative position of a bifurcation, before the nearest target, so that branches grow outwards."""
     if len(group) == 1:
         return 1.0
     way = middle - origin

@@ -14,7 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from classifier.artifact.header import ArtifactError, read_header
+from classifier.artifact.header import read_header
+from classifier.errors import ArtifactError
 from classifier.evaluation.predictions import read_predictions
 from classifier.evaluation.report import Table, describe, overall
 

@@ -11,6 +11,7 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
+from classifier.contract import age_band
 from webapp.accounts.models import Site
 from webapp.analysis.models import Analysis
 from webapp.analysis.worklist.summaries import severity
@@ -21,7 +22,6 @@ from webapp.monitoring.streams import SETTLED
 from webapp.scans.selectors import patient_age
 
 BATCH = 500
-AGES = ((1, "<1"), (6, "1-5"), (18, "6-17"), (40, "18-39"), (65, "40-64"), (float("inf"), "65+"))
 OPEN_WORDS = {INCONCLUSIVE, OTHER}
 
 
@@ -74,11 +74,6 @@ def _observation(analysis: Analysis, at: datetime) -> Observation:
         sex=_text(scan.metadata.get("PatientSex") or scan.patient.sex)[:16].upper(),
         age=age_band(patient_age(scan)),
     )
-
-
-def age_band(age: float | None) -> str:
-    """Band of an age in years, empty if unknown; the same bands as in evaluation reports."""
-    return "" if age is None else next(name for below, name in AGES if age < below)
 
 
 def _text(value: Any) -> str:

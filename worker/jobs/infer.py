@@ -153,8 +153,8 @@ class WarmModels:
 
 
 def load(version: ModelVersion):
-    from classifier.artifact.header import ArtifactError
     from classifier.artifact.weights import load_artifact
+    from classifier.errors import ArtifactError
     from classifier.inference.predictor import Predictor
 
     try:

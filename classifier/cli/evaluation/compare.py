@@ -40,9 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from classifier.artifact.weights import ArtifactError
     from classifier.cli.inputs import manifest_rows
     from classifier.cli.models import usable_device
+    from classifier.errors import ArtifactError
 
     args.device = usable_device(args.device)
     try:

@@ -72,9 +72,10 @@ def prevalence_of(text: str) -> dict[str, float]:
 
 
 def run(args: argparse.Namespace) -> int:
-    from classifier.artifact.weights import ArtifactError, load_artifact
+    from classifier.artifact.weights import load_artifact
     from classifier.cli.inputs import manifest_rows
     from classifier.cli.models import usable_device
+    from classifier.errors import ArtifactError
     from classifier.evaluation.evaluate import evaluate, summary
 
     names = ("precision", "draws", "seed", "prevalence", "shortcuts", "road", "predictions", "figures")

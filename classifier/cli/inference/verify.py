@@ -13,20 +13,15 @@ from classifier.cli.arguments import add_device_option, add_json_option
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", metavar="FILE", required=True, help="model file")
-    parser.add_argument(
-        "--atol",
-        type=float,
-        default=1e-3,
-        help="allowed difference (default: 0.001)",
-    )
+    parser.add_argument("--atol", type=float, default=1e-3, help="allowed difference (default: 0.001)")
     add_device_option(parser)
     add_json_option(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    from classifier.artifact.header import ArtifactError
     from classifier.artifact.weights import verify_golden
     from classifier.cli.models import usable_artifact, usable_device
+    from classifier.errors import ArtifactError
 
     artifact = usable_artifact(Path(args.model), device=usable_device(args.device))
     report = {"file": args.model, "model": artifact.spec.name, "model_sha256": artifact.sha256}

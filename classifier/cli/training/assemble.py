@@ -21,11 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--input-check", type=Path, metavar="DIR", help="output of input-check")
     parser.add_argument("--segmenter", type=Path, metavar="FILE", help="output of lung-segmenter")
     parser.add_argument(
-        "--ages",
-        type=float,
-        nargs=2,
-        metavar="YEARS",
-        help="withhold results for other patient ages",
+        "--ages", type=float, nargs=2, metavar="YEARS", help="withhold results for other patient ages"
     )
     parser.add_argument(
         "--low-confidence", type=float, metavar="U", help="withhold results above this uncertainty (0 to 1)"

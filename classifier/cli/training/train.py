@@ -7,8 +7,8 @@ import json
 import sys
 from dataclasses import fields
 
-from classifier.artifact.header import ArtifactError
 from classifier.artifact.pretrained import Transfer
+from classifier.errors import ArtifactError
 from classifier.training.config import Config, add_arguments
 from classifier.training.run_log import RunLog
 from classifier.training.train import LOG, processes_for, train

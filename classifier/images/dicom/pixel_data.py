@@ -7,43 +7,30 @@ import struct
 
 import imagecodecs
 import numpy as np
-from pydicom import Dataset
+from pydicom import Dataset, uid
 from pydicom.encaps import encapsulate, generate_fragments
 from pydicom.pixels import get_decoder, pixel_array
-from pydicom.uid import (
-    HTJ2KLossless,
-    HTJ2KLosslessRPCL,
-    JPEG2000Lossless,
-    JPEG2000TransferSyntaxes,
-    JPEGBaseline8Bit,
-    JPEGExtended12Bit,
-    JPEGLossless,
-    JPEGLosslessSV1,
-    JPEGLSLossless,
-    JPEGLSTransferSyntaxes,
-    RLELossless,
-)
 
 from classifier.contract import RefusalReason
 from classifier.errors import Refused, refuse_broken_bytes
 from classifier.images.codestream import Declared, check_end, check_scans, declared, syntax_of, unboxed
 from classifier.images.dicom.palette_color import apply_palette
 
-_LOSSY_JPEG = {JPEGBaseline8Bit, JPEGExtended12Bit}
+_LOSSY_JPEG = {uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit}
 _LOSSLESS = {
-    RLELossless,
-    JPEGLossless,
-    JPEGLosslessSV1,
-    JPEGLSLossless,
-    JPEG2000Lossless,
-    HTJ2KLossless,
-    HTJ2KLosslessRPCL,
+    uid.RLELossless,
+    uid.JPEGLossless,
+    uid.JPEGLosslessSV1,
+    uid.JPEGLSLossless,
+    uid.JPEG2000Lossless,
+    uid.HTJ2KLossless,
+    uid.HTJ2KLosslessRPCL,
 }
 _FAMILIES = (
     _LOSSY_JPEG,
-    {JPEGLossless, JPEGLosslessSV1},
-    set(JPEGLSTransferSyntaxes),
-    set(JPEG2000TransferSyntaxes),
+    {uid.JPEGLossless, uid.JPEGLosslessSV1},
+    set(uid.JPEGLSTransferSyntaxes),
+    set(uid.JPEG2000TransferSyntaxes),
 )
 _SMOOTH = 0.05
 _FASTEST = {"pylibjpeg": 0, "pyjpegls": 1, "pillow": 2, "gdcm": 3}
@@ -182,7 +169,7 @@ def _check(found: Declared | None, stream: bytes, dataset: Dataset) -> None:
     """Raise ValueError, before decoding, for a codestream that contradicts the header."""
     if found is None:
         return
-    if found.syntax in JPEGLSTransferSyntaxes:
+    if found.syntax in uid.JPEGLSTransferSyntaxes:
         check_end(stream)  # CharLS, used by all JPEG-LS decoders, runs for seconds past a missing end
     if found.syntax in _LOSSY_JPEG:
         check_scans(stream)

@@ -2,38 +2,23 @@
 
 from __future__ import annotations
 
-from pydicom import Dataset
-from pydicom.uid import (
-    UID,
-    ComputedRadiographyImageStorage,
-    CTImageStorage,
-    DigitalXRayImageStorageForPresentation,
-    DigitalXRayImageStorageForProcessing,
-    EnhancedCTImageStorage,
-    LegacyConvertedEnhancedCTImageStorage,
-    MediaStorageDirectoryStorage,
-    MultiFrameGrayscaleByteSecondaryCaptureImageStorage,
-    MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
-    MultiFrameSingleBitSecondaryCaptureImageStorage,
-    MultiFrameTrueColorSecondaryCaptureImageStorage,
-    SecondaryCaptureImageStorage,
-)
+from pydicom import Dataset, uid
 
 from classifier.contract import RefusalReason, Slot
 from classifier.errors import Refused
 
 _RADIOGRAPHS = {
-    ComputedRadiographyImageStorage,
-    DigitalXRayImageStorageForPresentation,
-    DigitalXRayImageStorageForProcessing,
+    uid.ComputedRadiographyImageStorage,
+    uid.DigitalXRayImageStorageForPresentation,
+    uid.DigitalXRayImageStorageForProcessing,
 }
-_CT_SLICES = {CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage}
+_CT_SLICES = {uid.CTImageStorage, uid.EnhancedCTImageStorage, uid.LegacyConvertedEnhancedCTImageStorage}
 _CAPTURES = {
-    SecondaryCaptureImageStorage,
-    MultiFrameSingleBitSecondaryCaptureImageStorage,
-    MultiFrameGrayscaleByteSecondaryCaptureImageStorage,
-    MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
-    MultiFrameTrueColorSecondaryCaptureImageStorage,
+    uid.SecondaryCaptureImageStorage,
+    uid.MultiFrameSingleBitSecondaryCaptureImageStorage,
+    uid.MultiFrameGrayscaleByteSecondaryCaptureImageStorage,
+    uid.MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
+    uid.MultiFrameTrueColorSecondaryCaptureImageStorage,
 }
 _STANDARD = "1.2.840.10008."
 _RADIOGRAPHY = {"CR", "DX", "DR", "RG", "XR"}
@@ -53,7 +38,7 @@ _UNSPECIFIED = {"", "OT", "SC", "HC", "FD"}
 def slot_of(dataset: Dataset) -> Slot:
     """The slot of one DICOM object. Raises Refused(unsupported_modality | not_an_image)."""
     sop_class, modality = _identity(dataset)
-    if sop_class == MediaStorageDirectoryStorage or "DirectoryRecordSequence" in dataset:
+    if sop_class == uid.MediaStorageDirectoryStorage or "DirectoryRecordSequence" in dataset:
         raise Refused(RefusalReason.NOT_AN_IMAGE, "a DICOMDIR")
     slot = _slot(sop_class, modality)
     if slot is None:
@@ -66,13 +51,13 @@ def slot_of(dataset: Dataset) -> Slot:
     return slot
 
 
-def _identity(dataset: Dataset) -> tuple[UID, str]:
+def _identity(dataset: Dataset) -> tuple[uid.UID, str]:
     stated = dataset.get("SOPClassUID") or dataset.file_meta.get("MediaStorageSOPClassUID") or ""
     modality = "".join(c for c in str(dataset.get("Modality") or "").upper() if c.isalnum())
-    return UID(str(stated)), modality[:16]
+    return uid.UID(str(stated)), modality[:16]
 
 
-def _slot(sop_class: UID, modality: str) -> Slot | None:
+def _slot(sop_class: uid.UID, modality: str) -> Slot | None:
     # Private SOP classes of radiographs are recognised by the modality alone.
     if modality in _RADIOGRAPHY and sop_class and not sop_class.startswith(_STANDARD):
         return Slot.CXR

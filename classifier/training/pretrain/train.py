@@ -11,10 +11,11 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from classifier.artifact.weights import ArtifactError, load_artifact
+from classifier.artifact.weights import load_artifact
 from classifier.contract import ModelSpec, Slot
 from classifier.data.image_cache import prepare, preprocessing_for
 from classifier.data.manifest import read_manifest, with_split
+from classifier.errors import ArtifactError
 from classifier.inference.auxiliary import lung_boxes
 from classifier.networks.registry import ARCHITECTURES, head_of, network_for
 from classifier.training.config import names, numbers

@@ -13,10 +13,12 @@ import numpy as np
 import pytest
 import torch
 
+from classifier import errors
 from classifier.artifact import header as artifacts
-from classifier.artifact.header import ArtifactError, read_header
+from classifier.artifact.header import read_header
 from classifier.artifact.weights import load_artifact, save_artifact, verify_golden
 from classifier.contract import ModelSpec, Slot
+from classifier.errors import ArtifactError
 from classifier.networks.registry import network_for
 
 SPEC = ModelSpec(
@@ -116,12 +118,12 @@ def test_golden_inputs_prove_a_model_and_betray_a_changed_one(tmp_path, network,
     assert verify_golden(loaded, atol=1e-5) <= 1e-5
     with torch.no_grad():
         loaded.network.fc.bias += torch.tensor([1.0, 0.0, 0.0])
-    assert error_of(verify_golden, loaded) == artifacts.GOLDEN_MISMATCH
+    assert error_of(verify_golden, loaded) == errors.GOLDEN_MISMATCH
 
 
 def test_a_model_without_golden_inputs_cannot_be_verified(tmp_path, network):
     saved(tmp_path / "a.safetensors", network)
-    assert error_of(verify_golden, load_artifact(tmp_path / "a.safetensors")) == artifacts.GOLDEN_MISMATCH
+    assert error_of(verify_golden, load_artifact(tmp_path / "a.safetensors")) == errors.GOLDEN_MISMATCH
 
 
 def test_the_header_is_read_without_torch(tmp_path, network):
@@ -140,7 +142,7 @@ def test_a_file_other_than_the_registered_one_is_refused(tmp_path, network):
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(data)
-    assert error_of(load_artifact, path, expected_sha256=digest) == artifacts.HASH_MISMATCH
+    assert error_of(load_artifact, path, expected_sha256=digest) == errors.HASH_MISMATCH
 
 
 @pytest.mark.parametrize(
@@ -159,23 +161,23 @@ def test_a_file_other_than_the_registered_one_is_refused(tmp_path, network):
 def test_a_file_that_is_no_artifact_says_so(tmp_path, data):
     path = tmp_path / "a.safetensors"
     path.write_bytes(data)
-    assert error_of(read_header, path) == artifacts.NOT_AN_ARTIFACT
-    assert error_of(load_artifact, path) == artifacts.NOT_AN_ARTIFACT
+    assert error_of(read_header, path) == errors.NOT_AN_ARTIFACT
+    assert error_of(load_artifact, path) == errors.NOT_AN_ARTIFACT
 
 
 def test_a_truncated_artifact_is_refused(tmp_path, network):
     path = tmp_path / "a.safetensors"
     saved(path, network)
     path.write_bytes(path.read_bytes()[:-100])
-    assert error_of(load_artifact, path) == artifacts.NOT_AN_ARTIFACT
+    assert error_of(load_artifact, path) == errors.NOT_AN_ARTIFACT
 
 
 def test_a_later_format_version_is_refused(tmp_path, network):
     path = tmp_path / "a.safetensors"
     saved(path, network)
     rewrite_header(path, lambda header: header["__metadata__"].update(format_version="2"))
-    assert error_of(read_header, path) == artifacts.UNSUPPORTED_VERSION
-    assert error_of(load_artifact, path) == artifacts.UNSUPPORTED_VERSION
+    assert error_of(read_header, path) == errors.UNSUPPORTED_VERSION
+    assert error_of(load_artifact, path) == errors.UNSUPPORTED_VERSION
 
 
 @pytest.mark.parametrize(
@@ -185,15 +187,15 @@ def test_a_malformed_spec_is_refused(tmp_path, network, spec):
     path = tmp_path / "a.safetensors"
     saved(path, network)
     rewrite_header(path, lambda header: header["__metadata__"].update(spec=spec))
-    assert error_of(read_header, path) == artifacts.NOT_AN_ARTIFACT
+    assert error_of(read_header, path) == errors.NOT_AN_ARTIFACT
 
 
 def test_tensors_of_an_unknown_part_are_refused(tmp_path, network):
     path = tmp_path / "a.safetensors"
     saved(path, network)
     rewrite_header(path, lambda header: header.update({"surprise.x": header.pop("classifier.fc.bias")}))
-    assert error_of(read_header, path) == artifacts.KEY_MISMATCH
-    assert error_of(load_artifact, path) == artifacts.KEY_MISMATCH
+    assert error_of(read_header, path) == errors.KEY_MISMATCH
+    assert error_of(load_artifact, path) == errors.KEY_MISMATCH
 
 
 @pytest.mark.parametrize(
@@ -209,12 +211,12 @@ def test_names_are_strict(tmp_path, network, change):
     path = tmp_path / "a.safetensors"
     saved(path, network, gate={"spare": torch.ones(3)})
     rewrite_header(path, change)
-    assert error_of(load_artifact, path) == artifacts.KEY_MISMATCH
+    assert error_of(load_artifact, path) == errors.KEY_MISMATCH
 
 
 def test_weights_that_do_not_fit_the_spec_are_not_even_saved(tmp_path, network):
     wider = replace(SPEC, width=16)
-    assert error_of(saved, tmp_path / "a.safetensors", network, spec=wider) == artifacts.KEY_MISMATCH
+    assert error_of(saved, tmp_path / "a.safetensors", network, spec=wider) == errors.KEY_MISMATCH
     assert not list(tmp_path.iterdir())
 
 
@@ -223,9 +225,9 @@ def test_a_spec_that_asks_for_a_monstrous_network_is_refused(tmp_path, network):
     saved(path, network)
     monster = replace(SPEC, layers=(10**9, 1, 1, 1)).to_json()
     rewrite_header(path, lambda header: header["__metadata__"].update(spec=monster))
-    assert error_of(load_artifact, path) == artifacts.KEY_MISMATCH
+    assert error_of(load_artifact, path) == errors.KEY_MISMATCH
 
 
 def test_weights_that_are_not_finite_are_refused(tmp_path, network):
     state = dict(network.state_dict()) | {"fc.bias": torch.tensor([0.0, float("nan"), 0.0])}
-    assert error_of(saved, tmp_path / "a", network, classifier_state=state) == artifacts.KEY_MISMATCH
+    assert error_of(saved, tmp_path / "a", network, classifier_state=state) == errors.KEY_MISMATCH

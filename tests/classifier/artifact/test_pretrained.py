@@ -10,10 +10,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from classifier.artifact.header import KEY_MISMATCH, NOT_AN_ARTIFACT, ArtifactError
 from classifier.artifact.pretrained import AUTO, Transfer, start_from
 from classifier.artifact.weights import load_artifact, save_artifact
 from classifier.contract import ModelSpec, Slot
+from classifier.errors import KEY_MISMATCH, NOT_AN_ARTIFACT, ArtifactError
 from classifier.networks.registry import network_for
 
 SPEC = ModelSpec("tiny", Slot.CXR, ("left", "right"), layers=(1, 1, 1, 1), width=4, size=64)

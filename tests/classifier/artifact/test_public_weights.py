@@ -9,9 +9,9 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from classifier.artifact.header import KEY_MISMATCH, NOT_AN_ARTIFACT, ArtifactError
 from classifier.artifact.weights import import_pretrained, load_artifact, save_artifact
 from classifier.contract import ModelSpec, Slot
+from classifier.errors import KEY_MISMATCH, NOT_AN_ARTIFACT, ArtifactError
 from classifier.networks.registry import ARCHITECTURES, head_of, network_for
 from classifier.networks.resnet_v2 import ResNetV2
 from classifier.networks.torchvision_ops import torchvision

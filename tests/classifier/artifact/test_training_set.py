@@ -9,10 +9,11 @@ from dataclasses import replace
 
 import pytest
 
-from classifier.artifact.header import ArtifactError, header_metadata, parse_header, read_header
+from classifier.artifact.header import header_metadata, parse_header, read_header
 from classifier.artifact.training_set import TrainingSet
 from classifier.artifact.weights import load_artifact, resave, save_artifact
 from classifier.contract import ModelSpec, Slot
+from classifier.errors import ArtifactError
 from classifier.networks.registry import network_for
 from classifier.training.config import Config
 from classifier.training.dataset import rows_of

@@ -87,7 +87,7 @@ def test_statements_and_measures_of_the_whole_model_join_its_card(bare, tmp_path
     assert load_artifact(out).card == {"name": "x", "about": {"title": "Whole"}, "evaluation": {"cases": 3}}
     (tmp_path / "about.json").write_text(json.dumps({"praise": "none"}))
     assert main(["assemble", "--model", str(bare), *told, "--out", str(tmp_path / "no")]) == 2
-    assert "'praise' is not a statement" in capsys.readouterr().err
+    assert "unknown statement 'praise'" in capsys.readouterr().err
 
 
 def test_a_gate_of_another_make_is_refused_and_nothing_is_written(bare, parts, tmp_path, capsys):

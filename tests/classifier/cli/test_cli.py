@@ -18,7 +18,7 @@ from classifier.artifact import header as artifacts
 from classifier.artifact.weights import load_artifact, save_artifact
 from classifier.cli.inference import bench
 from classifier.cli.inference.predict import BATCH
-from classifier.contract import ADVICE, DISCLAIMER, ModelSpec, Slot
+from classifier.contract import ADVICE, DISCLAIMER, ModelSpec, Slot, finding_name
 from classifier.images.raster.png import read_working, write_grey
 from classifier.images.sandbox.client import ParsingHelper
 from classifier.networks.preprocess import to_input
@@ -162,7 +162,7 @@ def test_people_get_sentences_and_the_disclaimer(capsys, image, text):
     captured = capsys.readouterr()
     answered, refused = captured.out.splitlines()
     assert answered.startswith(str(image))
-    assert all(finding in answered for finding in SPEC.findings)
+    assert all(finding_name(finding) in answered for finding in SPEC.findings)
     assert ADVICE["not_an_image"].remedy in refused
     assert DISCLAIMER in captured.err
 

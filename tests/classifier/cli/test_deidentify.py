@@ -86,7 +86,7 @@ def test_what_is_there_already_is_never_overwritten(folder: Path, tmp_path: Path
     data = there.read_bytes()
     argv = (folder / "a.dcm", "--out", tmp_path / "out", "--keep-characteristics")
     status, (second,), _ = answers(capsys, *argv)
-    assert (status, second["status"], second["reason"]) == (1, "failed", "otherwise_there")
+    assert (status, second["status"], second["reason"]) == (1, "failed", "name_taken")
     assert there.read_bytes() == data
     assert not list(there.parent.glob(".*"))
 
@@ -103,7 +103,7 @@ def test_writing_in_the_image_is_warned_of(tmp_path: Path, capsys) -> None:
     _, (record,), _ = answers(capsys, tmp_path / "x.dcm", "--out", tmp_path / "out")
     assert record["warnings"] == [f"burned_in_{DECLARED}"]
     main(["deidentify", str(tmp_path / "x.dcm"), "--out", str(tmp_path / "out")])
-    assert "declares writing in the image" in capsys.readouterr().out
+    assert "declared in the header" in capsys.readouterr().out
 
 
 def test_a_file_that_is_no_image_is_refused_and_the_others_go_on(

@@ -131,7 +131,7 @@ def test_the_images_whose_finding_changes_are_named_with_what_is_true(truth):
     assert 0 < len(found["changes"]) < 300
     change = found["changes"][0]
     index = int(change["image"].removeprefix("north").removesuffix(".png"))
-    assert change["truth"] == [FINDINGS[t[index].argmax()]]
+    assert change["ground_truth"] == [FINDINGS[t[index].argmax()]]
     assert change["from"]["finding"] != change["to"]["finding"]
 
 

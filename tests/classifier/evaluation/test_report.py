@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from classifier.contract import ModelSpec, Slot, predict_from
+from classifier.contract import ModelSpec, Slot, age_band, predict_from
 from classifier.data.manifest import Row
 from classifier.evaluation.predictions import Case, read_predictions, write_predictions
-from classifier.evaluation.report import Table, age_band, describe, report
+from classifier.evaluation.report import Table, describe, report
 from tests.classifier.made_up import FINDINGS, RNG, SPEC, cases_of, made_up
 
 

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from classifier import phantom
 from classifier.contract import Slot
 from classifier.images.polarity import is_negative
 from classifier.images.read import read_image
+from classifier.phantom.files import write_png
+from classifier.phantom.render import render
 from tests.classifier.images.samples import chest
 
 CHEST = chest(200, 180, top=65535)
@@ -39,8 +40,8 @@ def test_a_chest_lying_on_its_side_is_not_taken_for_a_negative(quarter_turns: in
 
 
 def test_a_phantom_is_judged_like_a_chest(tmp_path: Path) -> None:
-    made = phantom.render(3, size=320)
-    phantom.write_png(tmp_path / "x.png", made)
+    made = render(3, size=320)
+    write_png(tmp_path / "x.png", made)
     decoded = read_image(tmp_path / "x.png")
     assert (decoded.slot, decoded.synthetic, decoded.polarity_turned) == (Slot.PHANTOM, True, False)
     assert is_negative(65535 - decoded.working)

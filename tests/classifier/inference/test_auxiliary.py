@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from classifier.artifact.header import KEY_MISMATCH, ArtifactError
 from classifier.artifact.weights import Artifact, load_artifact, save_artifact
 from classifier.contract import AbstentionReason, ModelSpec, Slot
+from classifier.errors import KEY_MISMATCH, ArtifactError
 from classifier.inference.auxiliary import AuxiliaryNetworks, AuxiliaryResult, lung_boxes
 from classifier.inference.predictor import Input, Predictor
 from classifier.networks.input_check import KINDS, InputCheck

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from classifier.artifact.header import ArtifactError
 from classifier.contract import AbstentionReason
+from classifier.errors import ArtifactError
 from classifier.networks.input_check import (
     KINDS,
     SIZE,

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from classifier.artifact.header import KEY_MISMATCH, ArtifactError, shipped_artifact
+from classifier.artifact.header import shipped_artifact
 from classifier.artifact.weights import load_artifact
 from classifier.contract import Slot
+from classifier.errors import KEY_MISMATCH, ArtifactError
 from classifier.images.read import read_image
 from classifier.networks.lung_segmenter import (
     SIZE,

@@ -11,8 +11,8 @@ import pytest
 from classifier.artifact.weights import Artifact, load_artifact, verify_golden
 from classifier.contract import Cam, Slot
 from classifier.inference.predictor import Input, Predictor, Result
-from classifier.phantom import FINDINGS, Opacity
-from classifier.phantom.render import stand, take
+from classifier.phantom.opacities import Opacity
+from classifier.phantom.render import FINDINGS, acquire, prepare
 
 ARTIFACT = Path(__file__).parents[3] / "artifacts" / "phantom.safetensors"
 UNSEEN = range(9_000_001, 9_000_011)
@@ -38,8 +38,8 @@ def trials(artifact: Artifact) -> list[Trial]:
     predictor = Predictor(artifact)
     found = []
     for seed in UNSEEN:
-        subject = stand(seed, size=SIZE)
-        films = [take(subject), take(subject, opacities=1, shot=1)]
+        subject = prepare(seed, size=SIZE)
+        films = [acquire(subject), acquire(subject, opacities=1, shot=1)]
         inputs = [Input(film.pixels * np.uint16(16), film.pixels.shape) for film in films]
         clear, answer = predictor.predict(inputs)
         assert isinstance(clear, Result)

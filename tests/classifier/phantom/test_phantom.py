@@ -13,9 +13,10 @@ import pytest
 from classifier.contract import Slot
 from classifier.data.manifest import read_manifest
 from classifier.images.read import read_image
-from classifier.phantom import OpacitySpec, Phantom, render, write_collection, write_dicom, write_png
-from classifier.phantom.collection import COURSES, plan, write_training_set
-from classifier.phantom.render import Subject, stand, take
+from classifier.phantom.collection import COURSES, plan, write_collection, write_training_set
+from classifier.phantom.files import write_dicom, write_png
+from classifier.phantom.opacities import OpacitySpec
+from classifier.phantom.render import Phantom, Subject, acquire, prepare, render
 
 SIZE = 160
 WHEN = datetime(2026, 3, 1, 9, 30)
@@ -23,12 +24,12 @@ WHEN = datetime(2026, 3, 1, 9, 30)
 
 @pytest.fixture(scope="module")
 def subject() -> Subject:
-    return stand(11, size=SIZE)
+    return prepare(11, size=SIZE)
 
 
 @pytest.fixture(scope="module")
 def phantom(subject: Subject) -> Phantom:
-    return take(subject, opacities=[OpacitySpec("right", 0.5, 0.5, 2.5, 0.9, seed=3)])
+    return acquire(subject, opacities=[OpacitySpec("right", 0.5, 0.5, 2.5, 0.9, seed=3)])
 
 
 def save_dicom(path: Path, phantom: Phantom) -> Path:
@@ -38,14 +39,14 @@ def save_dicom(path: Path, phantom: Phantom) -> Path:
 
 def test_the_same_seed_gives_the_same_image_and_another_seed_another_person(subject: Subject) -> None:
     again = render(11, size=SIZE)
-    assert np.array_equal(again.pixels, take(subject).pixels)
+    assert np.array_equal(again.pixels, acquire(subject).pixels)
     other = render(12, size=SIZE).pixels
     rows, columns = min(other.shape[0], SIZE), min(other.shape[1], again.pixels.shape[1])
     assert np.abs(other[:rows, :columns].astype(int) - again.pixels[:rows, :columns]).mean() > 100
 
 
 def test_air_is_black_lungs_are_dark_and_the_spine_is_bright(subject: Subject) -> None:
-    pixels = take(subject).pixels
+    pixels = acquire(subject).pixels
     lungs = pixels[subject.chest.lung > 12]
     middle = pixels.shape[1] // 2
     spine = pixels[int(0.6 * SIZE) : int(0.7 * SIZE), middle - 4 : middle + 4]
@@ -59,7 +60,7 @@ def test_an_opacity_brightens_its_own_place_and_nothing_far_from_it(
     subject: Subject, phantom: Phantom
 ) -> None:
     (opacity,) = phantom.opacities
-    change = phantom.pixels.astype(float) - take(subject).pixels
+    change = phantom.pixels.astype(float) - acquire(subject).pixels
     y, x = np.indices(change.shape)
     distance = np.hypot(x - opacity.x, y - opacity.y) / opacity.radius
     assert phantom.finding == "opacity"

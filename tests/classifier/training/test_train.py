@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from classifier.__main__ import main
-from classifier.artifact.header import ArtifactError
 from classifier.artifact.weights import load_artifact, save_artifact
 from classifier.contract import ModelSpec, Slot
 from classifier.data import image_cache
 from classifier.data.augment import Augment
 from classifier.data.manifest import read_manifest
+from classifier.errors import ArtifactError
 from classifier.images import read
 from classifier.networks.input_check import InputCheck
 from classifier.networks.lung_segmenter import LungSegmenter

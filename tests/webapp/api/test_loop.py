@@ -170,7 +170,7 @@ def test_a_comparison_tells_its_numbers_and_the_scans_that_change(admin, candida
     case.comparison.delete()
     asked = post(admin, f"/models/{candidate.pk}/compare/", {"snapshot": str(case.snapshot.pk)}).json()
     side = {"finding": "normal", "withheld": False, "p": 0.6}
-    change = {"truth": ["pneumonia"], "from": side, "to": {**side, "finding": None, "p": None}}
+    change = {"ground_truth": ["pneumonia"], "from": side, "to": {**side, "finding": None, "p": None}}
     mine, theirs = f"../ab/{case.scan.pk}/x.png", f"../ab/{factories.ScanFactory().pk}/x.png"
     judge(changes=[change | {"image": mine}, change | {"image": theirs}])
     told = admin.get(f"{V1}/comparisons/{asked['id']}/").json()

@@ -163,7 +163,7 @@ class ComparisonChangeSerializer(Serializer):
     """An image whose result would change."""
 
     scan = SerializerMethodField(help_text="ID of the scan; null if the caller may not see it")
-    ground_truth = ListField(source="truth", child=CharField(), help_text="findings present by the snapshot")
+    ground_truth = ListField(child=CharField(), help_text="findings present by the snapshot")
     before = SerializerMethodField(help_text="result of the active model")
     after = ChangedResultSerializer(source="to", help_text="result of the candidate")
 

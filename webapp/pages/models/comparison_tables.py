@@ -109,7 +109,7 @@ def changed_scans(comparison: Comparison, user: User) -> list[Change]:
 
 
 def _change(change: Mapping[str, Any], scans: Mapping[UUID, Scan]) -> Change:
-    truth = ", ".join(map(name_of_finding, change["truth"])) or _("unknown")
+    truth = ", ".join(map(name_of_finding, change["ground_truth"])) or _("unknown")
     return Change(scans.get(scan_in(change["image"])), truth, _result(change["from"]), _result(change["to"]))
 
 

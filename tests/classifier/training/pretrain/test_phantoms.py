@@ -11,8 +11,8 @@ import torch
 from classifier.artifact.weights import import_pretrained
 from classifier.contract import ModelSpec, Slot
 from classifier.networks.registry import network_for
-from classifier.phantom import FINDINGS
 from classifier.phantom.collection import write_training_set
+from classifier.phantom.render import FINDINGS
 from classifier.training.pretrain.phantoms import cells_of, load, pretrain, save
 
 SPEC = ModelSpec(name="phantom", slot=Slot.PHANTOM, findings=FINDINGS, layers=(1, 1, 1, 1), width=8, size=64)

@@ -223,7 +223,7 @@ def test_a_rollback_is_one_click_on_the_active_models_page(loop, admin, browser,
 
 def test_the_scans_that_change_are_linked_for_those_who_may_see_them(loop, admin, case):
     change = {
-        "image": f"../ab/{case.scan.pk}/x-working.png", "truth": ["pneumonia"],
+        "image": f"../ab/{case.scan.pk}/x-working.png", "ground_truth": ["pneumonia"],
         "from": {"finding": "normal", "withheld": False, "p": 0.6},
         "to": {"finding": None, "withheld": True, "p": None},
     }  # fmt: skip
