@@ -12,8 +12,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import Max
 
-from classifier.artifact.header import Header, read_header
-from classifier.errors import ArtifactError
+from classifier.artifact.header import ArtifactError, Header, read_header
 from webapp.accounts.models import Site, User
 from webapp.accounts.services import can, can_everywhere
 from webapp.audit.services import record
