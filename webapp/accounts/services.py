@@ -6,10 +6,13 @@ import hashlib
 import secrets
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from typing import TypeVar
+from uuid import UUID
 
 from django.conf import settings
+from django.contrib.auth.models import AnonymousUser
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
@@ -20,9 +23,11 @@ from webapp.core.http.network import is_loopback
 TOKEN_PREFIX = "hlm_"  # noqa: S105 (a mark that secret scanners can look for, not a secret)
 DEFAULT_SCOPES = (Permission.SCAN_UPLOAD, Permission.SCAN_VIEW, Permission.MODEL_VIEW)
 _SESSION_KEY = "membership"
+Account = User | AnonymousUser
+M = TypeVar("M", bound=Model)
 
 
-def can(user, permission: str, site: Site | None) -> bool:
+def can(user: Account, permission: str, site: Site | None) -> bool:
     """Whether the user may do this at the site; `site=None` asks about something global.
 
     What is global belongs to no site, so any membership that grants the permission is enough.
@@ -31,15 +36,15 @@ def can(user, permission: str, site: Site | None) -> bool:
     return bool(sites) if site is None else site.pk in sites
 
 
-def can_everywhere(user, permission: str) -> bool:
+def can_everywhere(user: Account, permission: str) -> bool:
     """Whether the user may do this at every site there is."""
     sites = _sites_granting(user, permission)
     return bool(sites) and not Site.objects.exclude(pk__in=sites).exists()
 
 
 def for_sites(
-    queryset: QuerySet, user, permission: str, path: str = "site", *, include_global: bool = False
-) -> QuerySet:
+    queryset: QuerySet[M], user: Account, permission: str, path: str = "site", *, include_global: bool = False
+) -> QuerySet[M]:
     """The rows whose `path` leads to a site where the user has the permission (and the global ones)."""
     sites = _sites_granting(user, permission)
     allowed = Q(**{f"{path}__in": sites})
@@ -48,7 +53,7 @@ def for_sites(
     return queryset.filter(allowed)
 
 
-def _sites_granting(user, permission: str) -> set:
+def _sites_granting(user: Account, permission: str) -> set[UUID]:
     if not getattr(user, "is_active", False) or user.is_anonymous:
         return set()
     sites = {held.site_id for held in _memberships(user) if permission in held.role.permissions}
@@ -58,12 +63,13 @@ def _sites_granting(user, permission: str) -> set:
     return sites
 
 
-def _memberships(user) -> list[Membership]:
+def _memberships(user: Account) -> list[Membership]:
     """With sites and roles; asked once for a token, which lives as long as its request."""
     token = getattr(user, "api_token", None)
     known = getattr(token, "memberships", None)
     if known is None:
-        known = list(Membership.objects.filter(user=user).select_related("site", "role"))
+        held = Membership.objects.filter(user=user)  # type: ignore[misc]  # never anonymous here
+        known = list(held.select_related("site", "role"))
         if token is not None:
             token.memberships = known
     return known
@@ -82,7 +88,8 @@ def active_membership(request: HttpRequest) -> Membership | None:
     asking = (request.user.pk, getattr(getattr(request.user, "api_token", None), "pk", None))
     known = getattr(request, "_membership", None)
     if known is None or known[0] != asking:
-        known = request._membership = (asking, _find_membership(request))
+        known = (asking, _find_membership(request))
+        request._membership = known  # type: ignore[attr-defined]
     return known[1]
 
 
@@ -100,10 +107,11 @@ def _find_membership(request: HttpRequest) -> Membership | None:
 
 def membership_choose(*, request: HttpRequest, site: str) -> Membership | None:
     """Make the user's membership at the site with this slug the active one; None when there is none."""
-    membership = Membership.objects.filter(user=request.user, site__slug=site).select_related("site").first()
+    held = Membership.objects.filter(user=request.user, site__slug=site)  # type: ignore[misc]
+    membership = held.select_related("site").first()
     if membership is not None:
         request.session[_SESSION_KEY] = str(membership.pk)
-        request._membership = None
+        request._membership = None  # type: ignore[attr-defined]
     return membership
 
 
@@ -151,7 +159,7 @@ def token_authenticate(raw: str, *, request: HttpRequest | None = None) -> ApiTo
     now = timezone.now()
     if token.last_used_at is None or now - token.last_used_at > timedelta(minutes=1):
         ApiToken.objects.filter(pk=token.pk).update(last_used_at=now)
-    token.user.api_token = token
+    token.user.api_token = token  # type: ignore[attr-defined]
     return token
 
 

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from django.contrib.auth.models import AnonymousUser
 from django.db import models
 
+from webapp.accounts.models import Site, User
 from webapp.audit.models import AuditEvent
 from webapp.core.logs import request_id
 
 
 def record(
     *,
-    actor,
-    site,
+    actor: User | AnonymousUser | None,
+    site: Site | None,
     action: str,
     subject: models.Model | str | None = None,
-    detail: dict | None = None,
+    detail: dict[str, Any] | None = None,
 ) -> AuditEvent:
     """Add one event in the caller's transaction, so that an act and its trace stand or fall together.
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import DatabaseError, connection
@@ -13,9 +16,11 @@ from django.db import DatabaseError, connection
 from webapp.core.jobs.presence import missing_workers
 from webapp.core.jobs.queues import Queue
 
+Configs = Sequence[AppConfig] | None
+
 
 @register(Tags.files)
-def data_folder_is_writable(app_configs, **kwargs) -> list[CheckMessage]:
+def data_folder_is_writable(app_configs: Configs, **kwargs: Any) -> list[CheckMessage]:
     folder = Path(settings.HILUM_DATA)
     if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
         return [
@@ -37,7 +42,7 @@ def data_folder_is_writable(app_configs, **kwargs) -> list[CheckMessage]:
 
 
 @register(Tags.security)
-def secret_key_is_strong(app_configs, **kwargs) -> list[CheckMessage]:
+def secret_key_is_strong(app_configs: Configs, **kwargs: Any) -> list[CheckMessage]:
     if len(settings.SECRET_KEY) < 40 or len(set(settings.SECRET_KEY)) < 10:
         return [
             Error(
@@ -50,7 +55,7 @@ def secret_key_is_strong(app_configs, **kwargs) -> list[CheckMessage]:
 
 
 @register(Tags.security)
-def hosts_are_named(app_configs, **kwargs) -> list[CheckMessage]:
+def hosts_are_named(app_configs: Configs, **kwargs: Any) -> list[CheckMessage]:
     if "*" in settings.ALLOWED_HOSTS:
         return [
             Error(
@@ -63,7 +68,7 @@ def hosts_are_named(app_configs, **kwargs) -> list[CheckMessage]:
 
 
 @register(Tags.files)
-def artifacts_exist(app_configs, **kwargs) -> list[CheckMessage]:
+def artifacts_exist(app_configs: Configs, **kwargs: Any) -> list[CheckMessage]:
     if not any(Path(settings.HILUM_ARTIFACTS).glob("*.safetensors")):
         return [
             Warning(
@@ -76,7 +81,7 @@ def artifacts_exist(app_configs, **kwargs) -> list[CheckMessage]:
 
 
 @register(Tags.compatibility)
-def torch_stays_in_the_workers(app_configs, **kwargs) -> list[CheckMessage]:
+def torch_stays_in_the_workers(app_configs: Configs, **kwargs: Any) -> list[CheckMessage]:
     if "torch" in sys.modules and "worker.app" not in sys.modules:
         return [
             Error(
@@ -89,7 +94,9 @@ def torch_stays_in_the_workers(app_configs, **kwargs) -> list[CheckMessage]:
 
 
 @register(Tags.database)
-def database_options_are_safe(app_configs, databases=None, **kwargs) -> list[CheckMessage]:
+def database_options_are_safe(
+    app_configs: Configs, databases: Sequence[str] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
     if connection.vendor != "sqlite":
         return []
     if connection.settings_dict["OPTIONS"].get("transaction_mode") != "IMMEDIATE":
@@ -104,7 +111,7 @@ def database_options_are_safe(app_configs, databases=None, **kwargs) -> list[Che
 
 
 @register(Tags.security, deploy=True)
-def proxy_is_configured(app_configs, **kwargs) -> list[CheckMessage]:
+def proxy_is_configured(app_configs: Configs, **kwargs: Any) -> list[CheckMessage]:
     if settings.HILUM_ENV == "production" and not settings.HILUM_TRUSTED_PROXIES:
         return [
             Warning(
@@ -117,7 +124,7 @@ def proxy_is_configured(app_configs, **kwargs) -> list[CheckMessage]:
 
 
 @register("workers", deploy=True)
-def workers_are_present(app_configs, **kwargs) -> list[CheckMessage]:
+def workers_are_present(app_configs: Configs, **kwargs: Any) -> list[CheckMessage]:
     try:
         missing = missing_workers()
     except DatabaseError:

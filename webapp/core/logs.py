@@ -8,6 +8,7 @@ import traceback
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from webapp.settings.environment import BASE_DIR
 
@@ -29,7 +30,7 @@ class JsonFormatter(logging.Formatter):
         self.with_exception_text = with_exception_text
 
     def format(self, record: logging.LogRecord) -> str:
-        line = {
+        line: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,
             "logger": record.name,
@@ -42,12 +43,12 @@ class JsonFormatter(logging.Formatter):
             line["exception"] = self._exception(record.exc_info[1])
         return json.dumps(line, default=str)
 
-    def _exception(self, error: BaseException) -> dict:
+    def _exception(self, error: BaseException) -> dict[str, Any]:
         frames = [
             f"{_short(frame.filename)}:{frame.lineno} {frame.name}"
             for frame in traceback.extract_tb(error.__traceback__)
         ]
-        told = {"type": type(error).__qualname__, "frames": frames}
+        told: dict[str, Any] = {"type": type(error).__qualname__, "frames": frames}
         if self.with_exception_text:
             told["text"] = str(error)
         if error.__cause__:

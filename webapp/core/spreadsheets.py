@@ -23,7 +23,7 @@ _writer = csv.writer(_Line())
 
 def line(cells: Iterable[object]) -> str:
     """One CSV line of these cells, guarded."""
-    return _writer.writerow([guarded(value) for value in cells])
+    return str(_writer.writerow([guarded(value) for value in cells]))
 
 
 def guarded(value: object) -> str:

@@ -95,7 +95,7 @@ def run_next(*, run: MonitoringRun, now: bool = False) -> MonitoringRun:
     """End a run and start the next one after its last case, or now, against the same baseline."""
     run.ended_at = timezone.now()
     run.save(update_fields=["ended_at"])
-    after = (run.ended_at, NIL) if now or run.latest is None else (run.latest, run.latest_key)
+    after = (run.ended_at, NIL) if now or run.latest is None else (run.latest, run.latest_key or NIL)
     return MonitoringRun.objects.create(
         baseline=run.baseline, number=run.number + 1, after=after[0], after_key=after[1]
     )

@@ -200,7 +200,10 @@ def _activate(
         version.save(update_fields=["status", "site", "shadow"])
         promotion.enacted = True
         promotion.save(update_fields=["enacted"])
-        detail = {"slot": version.slot, "previous": str(previous.pk) if previous else None}
+        detail: dict[str, str | bool | None] = {
+            "slot": version.slot,
+            "previous": str(previous.pk) if previous else None,
+        }
         if comparison:
             detail["comparison"] = str(comparison.pk)
         if overridden:
@@ -220,10 +223,14 @@ def _pass_gate(
         return comparison, False
     if override and can_everywhere(by, "model.override"):
         return comparison, True
-    if status == GateStatus.FAILED:
-        message = "The candidate failed the promotion gate: " + " ".join(comparison.reasons)
+    if comparison and status == GateStatus.FAILED:
+        message = "The candidate failed the promotion gate: " + " ".join(
+            comparison.reasons if comparison else ()
+        )
     elif comparison and comparison.outcome == status:
-        message = "The promotion gate could not judge the candidate: " + " ".join(comparison.reasons)
+        message = "The promotion gate could not judge the candidate: " + " ".join(
+            comparison.reasons if comparison else ()
+        )
     else:
         message = "The candidate has not been compared with the active model under the current policy."
     raise CodedError(

@@ -177,7 +177,7 @@ def _restore(earlier: Upload, received: Received) -> None:
 @transaction.atomic
 def _again(earlier: Upload, claim: Claim, user: User) -> Upload:
     """The same bytes once more: the earlier upload, its claim completed as long as it is not filed."""
-    upload = Upload.objects.select_for_update().get(pk=earlier.pk)
+    upload: Upload = Upload.objects.select_for_update().get(pk=earlier.pk)
     status, claimed = upload.status, claim.patient_id
     if status in (Upload.Status.FAILED, Upload.Status.REFUSED):
         upload.retry(refusal="", refusal_detail="", **(claim.columns if claimed else {}))
@@ -219,4 +219,5 @@ def _patient_ids(upload: Upload) -> set[str]:
     scans = Scan.objects.filter(Q(upload=upload) | Q(upload__parent=upload))
     filed = scans.values_list("series__study__patient", flat=True)
     moved = ScanMove.objects.filter(scan__in=scans).exists()
-    return identifiers_of(filed) | (set() if moved else {upload.claimed_patient_id})
+    known = identifiers_of(filed)  # type: ignore[arg-type]  # keys, which the stubs take for text
+    return known | (set() if moved else {upload.claimed_patient_id})

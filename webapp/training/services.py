@@ -144,6 +144,7 @@ def training_claim(*, code_version: str = "", lease: timedelta = LEASE) -> Train
     validated = Q(snapshot=None) | Q(
         snapshot__validation__status__in=(ValidationStatus.DONE, ValidationStatus.FAILED)
     )
+    run: TrainingRun
     for run in TrainingRun.objects.filter(validated).claim(lease=lease):
         run.code_version = code_version[:64]
         TrainingRun.objects.filter(pk=run.pk).update(code_version=run.code_version)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import BinaryIO
 
 from django.http import HttpRequest, HttpResponse
 
@@ -26,11 +27,11 @@ class UnreadBody:
         response = self.get_response(request)
         declared = request.META.get("CONTENT_LENGTH") or ""
         if declared.isdigit() and int(declared) > CHUNK:  # the server itself takes the little that is less
-            response._resource_closers.append(lambda: runner(request.META["wsgi.input"]))
+            response._resource_closers.append(lambda: runner(request.META["wsgi.input"]))  # type: ignore[attr-defined]
         return response
 
 
-def runner(stream) -> None:
+def runner(stream: BinaryIO) -> None:
     """Read up to MOST_BYTES for up to MOST_SECONDS; a caller who falls silent or goes away ends it."""
     end, left = time.monotonic() + MOST_SECONDS, MOST_BYTES
     try:

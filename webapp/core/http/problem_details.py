@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from typing import Any
 
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
@@ -39,7 +40,7 @@ def wants_json(request: HttpRequest) -> bool:
     return request.get_preferred_type(["text/html", *JSON_TYPES]) in JSON_TYPES
 
 
-def problem(error: CodedError) -> dict:
+def problem(error: CodedError) -> dict[str, Any]:
     """RFC 9457 members plus `code`, `remedy`, `request_id`, where fields are wrong `errors`, and its own."""
     body = {
         "type": f"urn:hilum:error:{error.code}",
@@ -68,7 +69,7 @@ def error_response(request: HttpRequest, error: CodedError, *, alone: bool = Fal
     return HttpResponse(page, status=error.status)
 
 
-def exception_handler(exc: Exception, context: dict):
+def exception_handler(exc: Exception, context: dict[str, Any]) -> HttpResponse | None:
     """Django REST framework's handler: every refusal leaves as a problem with a stable code."""
     error = coded(exc)
     if error is None:
@@ -100,22 +101,22 @@ def coded(exc: Exception) -> CodedError | None:
 
 def _headers(exc: Exception) -> dict[str, str]:
     headers = {}
-    if getattr(exc, "auth_header", None):
-        headers["WWW-Authenticate"] = exc.auth_header
+    if challenge := getattr(exc, "auth_header", None):
+        headers["WWW-Authenticate"] = challenge
     if scope := getattr(exc, "members", {}).get("scope"):
         headers["WWW-Authenticate"] = f'Bearer error="insufficient_scope", scope="{scope}"'
-    if getattr(exc, "wait", None):
-        headers["Retry-After"] = str(int(exc.wait) + 1)
+    if wait := getattr(exc, "wait", None):
+        headers["Retry-After"] = str(int(wait) + 1)
     return headers
 
 
-def _fields(detail) -> dict[str, list[str]]:
+def _fields(detail: Any) -> dict[str, list[str]]:
     if not isinstance(detail, dict):
         return {"request": _said(detail)}
     return {name: _said(value) for name, value in detail.items()}
 
 
-def _said(detail) -> list[str]:
+def _said(detail: Any) -> list[str]:
     """What is wrong, with the place in a list or an object before it."""
     if isinstance(detail, dict):
         return [f"{place}: {text}" for place, value in detail.items() for text in _said(value)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from whitenoise.storage import CompressedManifestStaticFilesStorage
 
 
-class HashedStatics(CompressedManifestStaticFilesStorage):
+class HashedStatics(CompressedManifestStaticFilesStorage):  # type: ignore[misc]  # untyped package
     # Else a module is loaded twice: hashed by the page, unhashed by the module that imports it.
     # Only our own: what packages bring names files that they do not bring.
     patterns = (

@@ -8,7 +8,7 @@ SQLite and PostgreSQL.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, ClassVar, Self
@@ -60,6 +60,7 @@ class StatusRow(Record):
     """A row whose status moves as its class' TRANSITIONS allow; `save` refuses every other move."""
 
     TRANSITIONS: ClassVar[Transitions]
+    _loaded_status: str | None
 
     status = models.CharField(max_length=16)
 
@@ -67,8 +68,10 @@ class StatusRow(Record):
         abstract = True
 
     @classmethod
-    def from_db(cls, db: str | None, field_names: Iterable[str], values: Iterable[Any]) -> Self:
-        row = super().from_db(db, field_names, values)
+    def from_db(
+        cls, db: str | None, field_names: Collection[str], values: Collection[Any], **options: Any
+    ) -> Self:
+        row = super().from_db(db, field_names, values, **options)
         row._loaded_status = row.__dict__.get("status")
         return row
 
@@ -85,7 +88,7 @@ class StatusRow(Record):
         self._loaded_status = self.status
 
 
-class JobQuerySet(models.QuerySet):
+class JobQuerySet(models.QuerySet[Any]):
     """Rows of one job table."""
 
     def claimable(self) -> Self:

@@ -33,13 +33,13 @@ class Channel(filesystem.Channel):
     def folder(self) -> Path:
         return Path(self.data_folder_in)
 
-    def _put(self, queue: str, payload: dict[str, Any], **kwargs: Any) -> None:
+    def _put(self, queue: str, payload: dict[str, Any], **kwargs: Any) -> None:  # type: ignore[override]
         name = f"{time.time_ns():020d}_{uuid.uuid4()}.{queue}.msg"
         temporary = self.folder / f".{name}.tmp"
         temporary.write_bytes(str_to_bytes(dumps(payload)))
         temporary.rename(self.folder / name)
 
-    def _get(self, queue: str) -> dict[str, Any]:
+    def _get(self, queue: str, timeout: float | None = None) -> dict[str, Any]:
         """The oldest readable message of `queue`; raises `queue.Empty` when there is none."""
         for name in sorted(os.listdir(self.folder)):
             if name.partition(".")[2] != f"{queue}.msg":
@@ -56,8 +56,8 @@ class Channel(filesystem.Channel):
 
     def _read(self, taken: Path, name: str) -> dict[str, Any] | None:
         try:
-            payload = loads(bytes_to_str(taken.read_bytes()))
-            self.Message(payload, channel=self)  # raises on what the consumer could not open either
+            payload: dict[str, Any] = loads(bytes_to_str(taken.read_bytes()))
+            self.Message(payload, channel=self)  # type: ignore[no-untyped-call]  # raises on what the consumer could not open either
             payload["properties"]["delivery_info"]["routing_key"]
             taken.unlink()
         except UNREADABLE as error:
