@@ -194,7 +194,7 @@ def requests_of(token: str) -> dict[str, Callable[[], None]]:
         "scans of a day": get(
             "scans/?received_after=2026-02-01T00:00:00Z&received_before=2026-02-02T00:00:00Z"
         ),
-        "scans of a patient": get(f"scans/?patient={study.patient_id}"),
+        "scans of a patient": get(f"scans/?patient_uuid={study.patient_id}"),
         "studies": get("studies/"),
         "studies, done": get("studies/?status=done"),
         "studies, a finding": get("studies/?finding=pneumonia"),

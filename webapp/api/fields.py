@@ -1,4 +1,4 @@
-"""Serializer fields that accept only a value of their own JSON type: "yes" is no boolean."""
+"""The fields of serializers: DRF's, and some that accept only their own JSON type: "yes" is no boolean."""
 
 from __future__ import annotations
 
@@ -9,6 +9,23 @@ from drf_spectacular.extensions import OpenApiSerializerFieldExtension
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
+from rest_framework.serializers import (  # noqa: F401 - one name for all the fields of a serializer
+    BooleanField,
+    CharField,
+    ChoiceField,
+    DateField,
+    DateTimeField,
+    DictField,
+    FileField,
+    FloatField,
+    IntegerField,
+    ListField,
+    ReadOnlyField,
+    Serializer,
+    SerializerMethodField,
+    TimeField,
+    ValidationError,
+)
 
 ANY_TEXT, NOT_BLANK = r"^[^\x00]*$", r"^[^\x00]*[^\s\x00][^\x00]*$"
 DATE_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?([zZ]|[+-]\d\d:?\d\d)")

@@ -21,12 +21,10 @@ from webapp.api.access import site_granting
 from webapp.api.filters import Filters
 from webapp.api.pagination import Envelope, KeysetPagination
 from webapp.api.request_bodies import bounded, check_repeated
-from webapp.api.schema import operation
 from webapp.api.serializers.base import NoBody, unknown_names
 from webapp.api.throttling import TokenRate, rate_headers
 from webapp.core.errors import CodedError
 
-__all__ = ["ListResource", "Resource", "SinglePage", "etag_of", "file_renderer", "operation"]
 SAFE = ("GET", "HEAD")
 
 
@@ -109,12 +107,26 @@ class Resource(GenericAPIView):
             raise CodedError("invalid", fields=wrong)
 
 
-class ListResource(Resource):
-    """A list, newest first, filtered by django-filter and paginated by a cursor."""
+class DetailResource(Resource):
+    """One record: `find` gets it by user and key, or raises CodedError `not_found`.
+
+    A subclass has its docstring for the operation, and `name` for the operation's ID.
+    """
+
+    name = ""
+    find: ClassVar[Callable[..., Any]]
+
+    def get(self, request: Request, **keys: Any) -> Response:
+        return Response(self.serializer_class(type(self).find(request.user, *keys.values())).data)
+
+
+class PaginatedResource(Resource):
+    """A list or a search, newest first, filtered by django-filter and paginated by a cursor."""
 
     filter_backends: ClassVar[list] = [Filters]
     pagination_class = KeysetPagination
     filterset_class: ClassVar[type | None] = None
+    find: ClassVar[Callable[..., Any]]
     order = ("created_at", "pk")
 
     def query_names(self) -> Iterable[str]:
@@ -123,7 +135,7 @@ class ListResource(Resource):
 
     def rows(self) -> Any:
         """The queryset of all that the caller may see here."""
-        raise NotImplementedError
+        return type(self).find(self.request.user)
 
     def decorate(self, rows: Any) -> Any:
         """The rows with what a page of them shows; what is joined here is not counted."""
@@ -138,7 +150,16 @@ class ListResource(Resource):
         return self.get_paginated_response(self.represent(page))
 
 
-class SinglePage(ListResource):
+class ListResource(PaginatedResource):
+    """A list by GET; docstring and `name` as in `DetailResource`."""
+
+    name = ""
+
+    def get(self, request: Request, **keys: Any) -> Response:
+        return self.listed()
+
+
+class SinglePage(PaginatedResource):
     """A list that is short: everything on one page, in the same envelope."""
 
     filter_backends: ClassVar[list] = []

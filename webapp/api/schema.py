@@ -67,6 +67,14 @@ class OperationSchema(AutoSchema):
         needed = f"Scope: `{scope}`." if scope else "Any token."
         return "\n\n".join(filter(None, (self._docstring().partition("\n")[2].strip(), needed)))
 
+    def get_operation_id(self) -> str:
+        return (self.method == "GET" and getattr(self.view, "name", "")) or super().get_operation_id()
+
+    def get_response_serializers(self) -> Any:
+        if self.method == "GET" and hasattr(self.view, "listed"):
+            return self.view.serializer_class(many=True)
+        return super().get_response_serializers()
+
     def get_auth(self) -> list[dict[str, list[str]]]:
         scope = self._scope()
         return [

@@ -5,30 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from drf_spectacular.utils import extend_schema_field
-from rest_framework.serializers import (
-    BooleanField,
-    CharField,
-    ChoiceField,
-    DateField,
-    DictField,
-    FloatField,
-    IntegerField,
-    ListField,
-    Serializer,
-    SerializerMethodField,
-)
 
-from webapp.api.fields import (
-    CreatedAtField,
-    FormBooleanField,
-    IdField,
-    StrictBooleanField,
-    StrictCharField,
-    StrictIntegerField,
-    TextOrNullField,
-    UploadedFileField,
-    UUIDField,
-)
+from webapp.api import fields as f
 from webapp.api.serializers.base import RequestSerializer
 from webapp.labels.annotation import MAX_LABEL_FINDINGS, MAX_REGIONS, LabelContent
 from webapp.labels.models import MAX_COMMENT_LENGTH, Assessment, LabelSource, Manifest
@@ -39,39 +17,41 @@ OPEN_LINES = 1000
 class RegionSerializer(RequestSerializer):
     """A box in pixels of the original image."""
 
-    finding = StrictCharField(max_length=64, help_text="a finding that is present or uncertain in the label")
-    x = FloatField(min_value=0, help_text="left edge")
-    y = FloatField(min_value=0, help_text="upper edge")
-    width = FloatField(min_value=1, help_text="width")
-    height = FloatField(min_value=1, help_text="height")
+    finding = f.StrictCharField(
+        max_length=64, help_text="a finding that is present or uncertain in the label"
+    )
+    x = f.FloatField(min_value=0, help_text="left edge")
+    y = f.FloatField(min_value=0, help_text="upper edge")
+    width = f.FloatField(min_value=1, help_text="width")
+    height = f.FloatField(min_value=1, help_text="height")
 
 
-class FindingAssessmentsField(DictField):
-    child = ChoiceField(choices=Assessment.choices)
+class FindingAssessmentsField(f.DictField):
+    child = f.ChoiceField(choices=Assessment.choices)
 
 
-class LabelSerializer(Serializer):
+class LabelSerializer(f.Serializer):
     """One reader's label of one scan; never changed, a later one may supersede it."""
 
-    id = IdField()
-    scan = UUIDField(source="scan_id", help_text="ID of the scan")
-    reader = UUIDField(source="reader_id", help_text="ID of the user who gave or imported it")
-    signed_as = CharField(help_text="the reader's name at the time; of an import, as the file states it")
-    source = ChoiceField(LabelSource.choices, help_text="how the label was made")
-    queue = UUIDField(source="queue_id", allow_null=True, help_text="ID of the label queue; null if none")
+    id = f.IdField()
+    scan = f.UUIDField(source="scan_id", help_text="ID of the scan")
+    reader = f.UUIDField(source="reader_id", help_text="ID of the user who gave or imported it")
+    signed_as = f.CharField(help_text="the reader's name at the time; of an import, as the file states it")
+    source = f.ChoiceField(LabelSource.choices, help_text="how the label was made")
+    queue = f.UUIDField(source="queue_id", allow_null=True, help_text="ID of the label queue; null if none")
     findings = FindingAssessmentsField(
         help_text="statement by finding; the reader was not asked about others"
     )
-    confidence = IntegerField(allow_null=True, help_text="1 low, 2 medium, 3 high; null if not stated")
+    confidence = f.IntegerField(allow_null=True, help_text="1 low, 2 medium, 3 high; null if not stated")
     regions = RegionSerializer(many=True, help_text="boxes around findings")
-    comment = CharField(help_text="free text; may be empty")
-    indeterminate = BooleanField(help_text="indeterminate: every finding counts as uncertain")
-    unusable = BooleanField(help_text="unusable image: every finding counts as uncertain")
-    blind = BooleanField(help_text="given before the model's result was shown")
-    reason = CharField(help_text="reason of an adjudication; else empty")
-    created_at = CreatedAtField(help_text="when it was given or imported")
-    supersedes = UUIDField(source="supersedes_id", allow_null=True, help_text="ID of the label it replaces")
-    superseded_by = UUIDField(
+    comment = f.CharField(help_text="free text; may be empty")
+    indeterminate = f.BooleanField(help_text="indeterminate: every finding counts as uncertain")
+    unusable = f.BooleanField(help_text="unusable image: every finding counts as uncertain")
+    blind = f.BooleanField(help_text="given before the model's result was shown")
+    reason = f.CharField(help_text="reason of an adjudication; else empty")
+    created_at = f.CreatedAtField(help_text="when it was given or imported")
+    supersedes = f.UUIDField(source="supersedes_id", allow_null=True, help_text="ID of the label it replaces")
+    superseded_by = f.UUIDField(
         source="superseded_by.pk",
         allow_null=True,
         help_text="ID of the label that replaced it; null if current",
@@ -82,7 +62,7 @@ class LabelStatementSerializer(RequestSerializer):
     """What a label states."""
 
     findings = FindingAssessmentsField(help_text=f"statement by finding, at most {MAX_LABEL_FINDINGS}")
-    confidence = StrictIntegerField(
+    confidence = f.StrictIntegerField(
         required=False,
         allow_null=True,
         min_value=1,
@@ -93,16 +73,16 @@ class LabelStatementSerializer(RequestSerializer):
     regions = RegionSerializer(
         many=True, required=False, default=list, max_length=MAX_REGIONS, help_text="boxes around findings"
     )
-    comment = StrictCharField(
+    comment = f.StrictCharField(
         max_length=MAX_COMMENT_LENGTH, allow_blank=True, default="", help_text="free text"
     )
-    indeterminate = StrictBooleanField(
+    indeterminate = f.StrictBooleanField(
         default=False, help_text="indeterminate: every finding counts as uncertain"
     )
-    unusable = StrictBooleanField(
+    unusable = f.StrictBooleanField(
         default=False, help_text="unusable image: every finding counts as uncertain"
     )
-    after = UUIDField(
+    after = f.UUIDField(
         required=False,
         allow_null=True,
         default=None,
@@ -111,14 +91,14 @@ class LabelStatementSerializer(RequestSerializer):
 
 
 class LabelCreateSerializer(LabelStatementSerializer):
-    scan = UUIDField(help_text="ID of the scan")
-    blind = StrictBooleanField(
+    scan = f.UUIDField(help_text="ID of the scan")
+    blind = f.StrictBooleanField(
         default=False, help_text="whether the reader had seen no result; void after a signed reading"
     )
 
 
 class DecisionCreateSerializer(LabelStatementSerializer):
-    reason = StrictCharField(max_length=500, help_text="why; kept with the decision")
+    reason = f.StrictCharField(max_length=500, help_text="why; kept with the decision")
 
 
 def statement_of(fields: dict[str, Any]) -> LabelContent:
@@ -126,44 +106,46 @@ def statement_of(fields: dict[str, Any]) -> LabelContent:
     return LabelContent(**{name: fields[name] for name in names})
 
 
-class ScanLabelsSerializer(Serializer):
+class ScanLabelsSerializer(f.Serializer):
     """The labels of one scan, newest first, with the ground truth that follows from them."""
 
-    ground_truth = DictField(
-        child=ChoiceField(["present", "absent"], allow_null=True),
+    ground_truth = f.DictField(
+        child=f.ChoiceField(["present", "absent"], allow_null=True),
         allow_null=True,
         help_text="by finding, null where unknown; null as a whole while a queue may still ask the caller",
     )
-    next = CharField(allow_null=True, help_text="always null: there is one page")
-    previous = CharField(allow_null=True, help_text="always null: there is one page")
-    count = IntegerField(help_text="number of labels that the caller may see")
+    next = f.CharField(allow_null=True, help_text="always null: there is one page")
+    previous = f.CharField(allow_null=True, help_text="always null: there is one page")
+    count = f.IntegerField(help_text="number of labels that the caller may see")
     results = LabelSerializer(many=True, help_text="the labels")
 
 
 class LabelImportSerializer(RequestSerializer):
-    file = UploadedFileField(help_text="CSV, UTF-8")
-    dry_run = FormBooleanField(default=False, help_text="only report what the import would do")
+    file = f.UploadedFileField(help_text="CSV, UTF-8")
+    dry_run = f.FormBooleanField(default=False, help_text="only report what the import would do")
 
 
 class ManifestImportSerializer(LabelImportSerializer):
-    name = StrictCharField(
+    name = f.StrictCharField(
         max_length=100, required=False, default="", allow_blank=True, help_text="empty: the file's name"
     )
-    day_zero = DateField(required=False, help_text="calendar date of day 0 of `offset_days`")
+    day_zero = f.DateField(required=False, help_text="calendar date of day 0 of `offset_days`")
 
 
-class InvalidLineSerializer(Serializer):
-    line = IntegerField(help_text="line in the file; the header is line 1")
-    detail = CharField(help_text="what is wrong")
+class InvalidLineSerializer(f.Serializer):
+    line = f.IntegerField(help_text="line in the file; the header is line 1")
+    detail = f.CharField(help_text="what is wrong")
 
 
-class ImportReportSerializer(Serializer):
+class ImportReportSerializer(f.Serializer):
     """What an import did or would do; with an invalid line nothing is imported."""
 
-    dry_run = SerializerMethodField(help_text="whether this is only a report: nothing was imported")
-    counts = DictField(child=IntegerField(), help_text="number of lines by outcome, such as `new` or `known`")
-    error_count = IntegerField(help_text="number of invalid lines")
-    lines = SerializerMethodField(help_text="the first 200 invalid lines")
+    dry_run = f.SerializerMethodField(help_text="whether this is only a report: nothing was imported")
+    counts = f.DictField(
+        child=f.IntegerField(), help_text="number of lines by outcome, such as `new` or `known`"
+    )
+    error_count = f.IntegerField(help_text="number of invalid lines")
+    lines = f.SerializerMethodField(help_text="the first 200 invalid lines")
 
     def get_dry_run(self, report: Any) -> bool:
         return self.context["dry_run"]
@@ -173,15 +155,15 @@ class ImportReportSerializer(Serializer):
         return [{"line": line, "detail": detail} for line, detail in report.errors]
 
 
-class ManifestSerializer(Serializer):
+class ManifestSerializer(f.Serializer):
     """Imported labelled data."""
 
-    id = IdField()
-    name = CharField(help_text="name; its labels are signed with it")
-    sha256 = CharField(help_text="SHA-256 of the file")
-    findings = ListField(child=CharField(), help_text="every finding that a line names")
-    created_at = CreatedAtField(help_text="when it was imported")
-    lines = SerializerMethodField(
+    id = f.IdField()
+    name = f.CharField(help_text="name; its labels are signed with it")
+    sha256 = f.CharField(help_text="SHA-256 of the file")
+    findings = f.ListField(child=f.CharField(), help_text="every finding that a line names")
+    created_at = f.CreatedAtField(help_text="when it was imported")
+    lines = f.SerializerMethodField(
         help_text="by status: `waiting` (`missing`: without an image), `labelled`, `no_finding`, `failed`"
     )
 
@@ -189,14 +171,14 @@ class ManifestSerializer(Serializer):
         return self.context["progress"][manifest.pk]
 
 
-class ProblemLineSerializer(Serializer):
-    line = IntegerField(source="number", help_text="line in the file; the header is line 1")
-    status = CharField(help_text="`failed`, or `waiting` for its image")
-    problem = TextOrNullField(help_text="code of what is wrong, such as `no_image`; null if it only waits")
+class ProblemLineSerializer(f.Serializer):
+    line = f.IntegerField(source="number", help_text="line in the file; the header is line 1")
+    status = f.CharField(help_text="`failed`, or `waiting` for its image")
+    problem = f.TextOrNullField(help_text="code of what is wrong, such as `no_image`; null if it only waits")
 
 
 class ManifestDetailSerializer(ManifestSerializer):
-    open_lines = SerializerMethodField(
+    open_lines = f.SerializerMethodField(
         help_text=f"the first {OPEN_LINES:,} lines that failed or wait for an image"
     )
 
@@ -206,10 +188,10 @@ class ManifestDetailSerializer(ManifestSerializer):
 
 
 class LineImageSerializer(RequestSerializer):
-    line = IntegerField(min_value=2, help_text="line in the manifest's file; the header is line 1")
-    file = UploadedFileField(help_text="the image of the line")
+    line = f.IntegerField(min_value=2, help_text="line in the manifest's file; the header is line 1")
+    file = f.UploadedFileField(help_text="the image of the line")
 
 
-class LineUploadSerializer(Serializer):
-    upload = UUIDField(source="pk", help_text="ID of the upload, and of the scan it becomes")
-    status = CharField(help_text="processing status of the upload")
+class LineUploadSerializer(f.Serializer):
+    upload = f.UUIDField(source="pk", help_text="ID of the upload, and of the scan it becomes")
+    status = f.CharField(help_text="processing status of the upload")

@@ -6,28 +6,8 @@ from dataclasses import fields
 from typing import Any
 
 from drf_spectacular.utils import extend_schema_field
-from rest_framework.serializers import (
-    BooleanField,
-    CharField,
-    ChoiceField,
-    DateTimeField,
-    DictField,
-    FloatField,
-    IntegerField,
-    ListField,
-    Serializer,
-    SerializerMethodField,
-)
 
-from webapp.api.fields import (
-    CreatedAtField,
-    IdField,
-    StrictBooleanField,
-    StrictCharField,
-    TextOrNullField,
-    UploadedFileField,
-    UUIDField,
-)
+from webapp.api import fields as f
 from webapp.api.serializers.base import RequestSerializer
 from webapp.api.serializers.scans import SLOTS
 from webapp.registry.models import Comparison, ComparisonStatus, ModelStatus, ModelVersion
@@ -36,33 +16,32 @@ from webapp.registry.selectors import GateStatus
 from webapp.registry.services import may_promote
 
 SITE = "ID of the site that owns it; null: all sites"
-
 OUTCOMES = [(one.value, one.value) for one in Outcome]
 
 
-class ModelVersionSerializer(Serializer):
-    id = IdField()
-    name = CharField(source="*", help_text="slot and number, such as `cxr-3`")
-    title = CharField(source="name", help_text="the name that its maker gave it")
-    slot = ChoiceField(SLOTS, help_text="kind of image it is for")
-    number = IntegerField(help_text="number among the versions of its slot, from 1")
-    status = ChoiceField(ModelStatus.choices, help_text="the `active` version of a slot analyses new scans")
-    sha256 = CharField(help_text="SHA-256 of the model file")
-    size = IntegerField(help_text="size in bytes")
-    findings = ListField(
-        source="read_spec.findings", child=CharField(), help_text="in the order of the outputs"
+class ModelVersionSerializer(f.Serializer):
+    id = f.IdField()
+    name = f.CharField(source="*", help_text="slot and number, such as `cxr-3`")
+    title = f.CharField(source="name", help_text="the name that its maker gave it")
+    slot = f.ChoiceField(SLOTS, help_text="kind of image it is for")
+    number = f.IntegerField(help_text="number among the versions of its slot, from 1")
+    status = f.ChoiceField(ModelStatus.choices, help_text="the `active` version of a slot analyses new scans")
+    sha256 = f.CharField(help_text="SHA-256 of the model file")
+    size = f.IntegerField(help_text="size in bytes")
+    findings = f.ListField(
+        source="read_spec.findings", child=f.CharField(), help_text="in the order of the outputs"
     )
-    thresholds = SerializerMethodField(help_text="probability from which each finding is reported")
-    calibrated = BooleanField(
+    thresholds = f.SerializerMethodField(help_text="probability from which each finding is reported")
+    calibrated = f.BooleanField(
         source="read_spec.calibrated", help_text="whether probabilities are calibrated on validation data"
     )
-    shipped = BooleanField(help_text="whether it came with Hilum")
-    shadow = BooleanField(help_text="shadow mode: it scores new scans, which no reader sees")
-    site = UUIDField(source="site_id", allow_null=True, help_text=SITE)
-    registered_by = CharField(
+    shipped = f.BooleanField(help_text="whether it came with Hilum")
+    shadow = f.BooleanField(help_text="shadow mode: it scores new scans, which no reader sees")
+    site = f.UUIDField(source="site_id", allow_null=True, help_text=SITE)
+    registered_by = f.CharField(
         source="registered_by.username", allow_null=True, help_text="user name; null: the installation"
     )
-    created_at = CreatedAtField(help_text="when it was registered")
+    created_at = f.CreatedAtField(help_text="when it was registered")
 
     def to_representation(self, version: ModelVersion) -> dict[str, Any]:
         version.read_spec = version.model_spec  # parsed once for three fields
@@ -72,28 +51,28 @@ class ModelVersionSerializer(Serializer):
         return {finding: version.read_spec.threshold(finding) for finding in version.read_spec.findings}
 
 
-class PromotionSerializer(Serializer):
-    id = IdField()
-    model = UUIDField(source="model_version_id", help_text="ID of the version that became active")
-    previous = UUIDField(
+class PromotionSerializer(f.Serializer):
+    id = f.IdField()
+    model = f.UUIDField(source="model_version_id", help_text="ID of the version that became active")
+    previous = f.UUIDField(
         source="previous_id", allow_null=True, help_text="ID of the version active before; null if none"
     )
-    by = CharField(source="by.username", allow_null=True, help_text="user name; null: the installation")
-    reason = CharField(help_text="why")
-    comparison = UUIDField(
+    by = f.CharField(source="by.username", allow_null=True, help_text="user name; null: the installation")
+    reason = f.CharField(help_text="why")
+    comparison = f.UUIDField(
         source="comparison_id",
         allow_null=True,
         help_text="ID of the comparison it was based on; null if none",
     )
-    overridden = BooleanField(help_text="whether the promotion gate was overridden")
-    created_at = CreatedAtField(help_text="when it became active")
+    overridden = f.BooleanField(help_text="whether the promotion gate was overridden")
+    created_at = f.CreatedAtField(help_text="when it became active")
 
 
 class ModelDetailSerializer(ModelVersionSerializer):
-    spec = DictField(help_text="preprocessing, findings, thresholds and all else that inference needs")
-    card = DictField(help_text="model card: data, measures, limits")
+    spec = f.DictField(help_text="preprocessing, findings, thresholds and all else that inference needs")
+    card = f.DictField(help_text="model card: data, measures, limits")
     promotions = PromotionSerializer(many=True, help_text="each time it became active, newest first")
-    may_promote = SerializerMethodField(
+    may_promote = f.SerializerMethodField(
         help_text="whether the caller may promote it, the promotion gate aside"
     )
 
@@ -102,72 +81,74 @@ class ModelDetailSerializer(ModelVersionSerializer):
 
 
 class ModelFileSerializer(RequestSerializer):
-    file = UploadedFileField(help_text="a model file made by python -m classifier train")
+    file = f.UploadedFileField(help_text="a model file made by python -m classifier train")
 
 
 class PromoteSerializer(RequestSerializer):
-    reason = StrictCharField(max_length=500, help_text="why; kept in the audit log")
-    override = StrictBooleanField(
+    reason = f.StrictCharField(max_length=500, help_text="why; kept in the audit log")
+    override = f.StrictBooleanField(
         default=False,
         help_text="override the promotion gate or its missing verdict; needs the scope `model.override`",
     )
 
 
 class RollbackSerializer(RequestSerializer):
-    reason = StrictCharField(
+    reason = f.StrictCharField(
         max_length=500, required=False, default="", help_text="why; kept in the audit log"
     )
 
 
 class CompareSerializer(RequestSerializer):
-    snapshot = UUIDField(help_text="ID of the snapshot on whose test set both models are compared")
+    snapshot = f.UUIDField(help_text="ID of the snapshot on whose test set both models are compared")
 
 
 class ShadowModeSerializer(RequestSerializer):
-    on = StrictBooleanField(help_text="whether the candidate scores new scans, which no reader sees")
+    on = f.StrictBooleanField(help_text="whether the candidate scores new scans, which no reader sees")
 
 
-class ComparisonSerializer(Serializer):
+class ComparisonSerializer(f.Serializer):
     """A candidate compared with the active model on one test set."""
 
-    id = IdField()
-    status = ChoiceField(ComparisonStatus.choices, help_text="processing status")
-    candidate = UUIDField(source="candidate_id", help_text="ID of the candidate")
-    active = UUIDField(
+    id = f.IdField()
+    status = f.ChoiceField(ComparisonStatus.choices, help_text="processing status")
+    candidate = f.UUIDField(source="candidate_id", help_text="ID of the candidate")
+    active = f.UUIDField(
         source="active_id", allow_null=True, help_text="ID of the version active at the time; null if none"
     )
-    fingerprint = CharField(help_text="SHA-256 of the snapshot")
-    outcome = ChoiceField(
+    fingerprint = f.CharField(help_text="SHA-256 of the snapshot")
+    outcome = f.ChoiceField(
         OUTCOMES,
         allow_null=True,
         help_text="of the promotion gate; `unjudged`: too few test cases; null until it is done",
     )
-    reasons = ListField(child=CharField(), help_text="why it did not pass; empty if it passed")
-    notes = ListField(child=CharField(), help_text="further remarks")
-    policy_number = IntegerField(allow_null=True, help_text="number of the promotion policy; 0: Hilum's own")
-    policy = DictField(help_text="rules that were applied, by name")
-    error = TextOrNullField(source="error_code", help_text="code of the failure; null if none")
-    requested_by = CharField(
+    reasons = f.ListField(child=f.CharField(), help_text="why it did not pass; empty if it passed")
+    notes = f.ListField(child=f.CharField(), help_text="further remarks")
+    policy_number = f.IntegerField(
+        allow_null=True, help_text="number of the promotion policy; 0: Hilum's own"
+    )
+    policy = f.DictField(help_text="rules that were applied, by name")
+    error = f.TextOrNullField(source="error_code", help_text="code of the failure; null if none")
+    requested_by = f.CharField(
         source="requested_by.username", allow_null=True, help_text="user name; null: after a training run"
     )
-    created_at = CreatedAtField(help_text="when it was requested")
+    created_at = f.CreatedAtField(help_text="when it was requested")
 
 
-class ChangedResultSerializer(Serializer):
-    finding = CharField(allow_null=True, help_text="the reported finding; null if none")
-    withheld = BooleanField(help_text="whether the model abstained")
-    p = FloatField(allow_null=True, help_text="its probability, 0 to 1; null if none is reported")
+class ChangedResultSerializer(f.Serializer):
+    finding = f.CharField(allow_null=True, help_text="the reported finding; null if none")
+    withheld = f.BooleanField(help_text="whether the model abstained")
+    p = f.FloatField(allow_null=True, help_text="its probability, 0 to 1; null if none is reported")
 
 
-class ComparisonChangeSerializer(Serializer):
+class ComparisonChangeSerializer(f.Serializer):
     """An image whose result would change."""
 
-    scan = SerializerMethodField(help_text="ID of the scan; null if the caller may not see it")
-    ground_truth = ListField(child=CharField(), help_text="findings present by the snapshot")
-    before = SerializerMethodField(help_text="result of the active model")
+    scan = f.SerializerMethodField(help_text="ID of the scan; null if the caller may not see it")
+    ground_truth = f.ListField(child=f.CharField(), help_text="findings present by the snapshot")
+    before = f.SerializerMethodField(help_text="result of the active model")
     after = ChangedResultSerializer(source="to", help_text="result of the candidate")
 
-    @extend_schema_field(UUIDField(allow_null=True))
+    @extend_schema_field(f.UUIDField(allow_null=True))
     def get_scan(self, change: dict[str, Any]) -> str | None:
         scan = scan_in(change["image"])
         return str(scan) if scan in self.context["visible"] else None
@@ -178,14 +159,14 @@ class ComparisonChangeSerializer(Serializer):
 
 
 class ComparisonDetailSerializer(ComparisonSerializer):
-    report = DictField(help_text="every measure of both models with its interval; empty until it is done")
+    report = f.DictField(help_text="every measure of both models with its interval; empty until it is done")
     changes = ComparisonChangeSerializer(many=True, help_text="images with a changed result, at most 2,000")
 
 
-class PromotionGateSerializer(Serializer):
+class PromotionGateSerializer(f.Serializer):
     """Verdict of the promotion gate on a version, compared with the model that is active now."""
 
-    standing = ChoiceField(
+    standing = f.ChoiceField(
         [one.value for one in GateStatus], help_text="verdict; `free`: no comparison is needed"
     )
     comparison = ComparisonSerializer(
@@ -193,22 +174,26 @@ class PromotionGateSerializer(Serializer):
     )
 
 
-class ShadowAgreementSerializer(Serializer):
+class ShadowAgreementSerializer(f.Serializer):
     """Agreement of a candidate in shadow mode with the active model."""
 
-    shadow = SerializerMethodField(help_text="whether the candidate scores new scans now")
-    scored = IntegerField(help_text="number of scans that the candidate analysed, the latest 10,000 at most")
-    failed = IntegerField(help_text="number of scans it could not analyse")
-    compared = IntegerField(help_text="number of those that the active model analysed too")
-    same = IntegerField(help_text="number of those with the same reported finding and abstention")
-    kappa = FloatField(allow_null=True, help_text="Cohen's kappa of the reported findings; null if undefined")
-    withheld = ListField(child=IntegerField(), help_text="withheld results: candidate, active model")
-    reported = DictField(
-        child=ListField(child=IntegerField()),
+    shadow = f.SerializerMethodField(help_text="whether the candidate scores new scans now")
+    scored = f.IntegerField(
+        help_text="number of scans that the candidate analysed, the latest 10,000 at most"
+    )
+    failed = f.IntegerField(help_text="number of scans it could not analyse")
+    compared = f.IntegerField(help_text="number of those that the active model analysed too")
+    same = f.IntegerField(help_text="number of those with the same reported finding and abstention")
+    kappa = f.FloatField(
+        allow_null=True, help_text="Cohen's kappa of the reported findings; null if undefined"
+    )
+    withheld = f.ListField(child=f.IntegerField(), help_text="withheld results: candidate, active model")
+    reported = f.DictField(
+        child=f.ListField(child=f.IntegerField()),
         help_text='number of reports by finding ("": none): candidate, active model',
     )
-    difference = DictField(
-        child=FloatField(), help_text="mean absolute difference of probabilities, by finding"
+    difference = f.DictField(
+        child=f.FloatField(), help_text="mean absolute difference of probabilities, by finding"
     )
 
     def get_shadow(self, agreement: Any) -> bool:
@@ -226,7 +211,7 @@ def _rules_schema() -> dict[str, Any]:
 
 
 @extend_schema_field(_rules_schema())
-class PolicyRulesField(DictField):
+class PolicyRulesField(f.DictField):
     """Checked by the policy itself."""
 
     def to_internal_value(self, data: Any) -> dict[str, Any]:
@@ -238,14 +223,14 @@ class PolicyRulesField(DictField):
         }
 
 
-class PolicySerializer(Serializer):
+class PolicySerializer(f.Serializer):
     """One version of the promotion policy."""
 
-    number = IntegerField(help_text="the highest is active; 0: Hilum's own policy")
+    number = f.IntegerField(help_text="the highest is active; 0: Hilum's own policy")
     rules = PolicyRulesField(help_text="limits that a candidate has to keep")
-    by = CharField(source="by.username", allow_null=True, help_text="user name; null: Hilum's own policy")
-    reason = CharField(help_text="why it was changed")
-    created_at = DateTimeField(allow_null=True, help_text="when it became active; null: Hilum's own policy")
+    by = f.CharField(source="by.username", allow_null=True, help_text="user name; null: Hilum's own policy")
+    reason = f.CharField(help_text="why it was changed")
+    created_at = f.DateTimeField(allow_null=True, help_text="when it became active; null: Hilum's own policy")
 
     def to_representation(self, policy: Any) -> dict[str, Any]:
         if policy is None:
@@ -256,7 +241,7 @@ class PolicySerializer(Serializer):
 
 class PolicyCreateSerializer(RequestSerializer):
     rules = PolicyRulesField(help_text="limits to change; others keep their value")
-    reason = StrictCharField(max_length=500, help_text="why; kept with the policy")
+    reason = f.StrictCharField(max_length=500, help_text="why; kept with the policy")
 
 
 def comparison_scans(comparison: Comparison) -> set:

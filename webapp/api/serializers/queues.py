@@ -5,30 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from drf_spectacular.utils import extend_schema_field
-from rest_framework.serializers import (
-    CharField,
-    ChoiceField,
-    DateTimeField,
-    DictField,
-    FloatField,
-    IntegerField,
-    ListField,
-    Serializer,
-    SerializerMethodField,
-)
 
 from classifier.contract import Slot
 from webapp.analysis.models import Analysis
-from webapp.api.fields import (
-    CreatedAtField,
-    IdField,
-    StrictBooleanField,
-    StrictCharField,
-    StrictDateTimeField,
-    StrictIntegerField,
-    TextOrNullField,
-    UUIDField,
-)
+from webapp.api import fields as f
 from webapp.api.serializers.base import RequestSerializer
 from webapp.api.serializers.labels import LabelSerializer
 from webapp.api.serializers.scans import FINDING, SLOTS
@@ -40,33 +20,33 @@ SCANS_NAMED = 1000
 NO_MATCH = "null: no such limit"
 
 
-class QueueSerializer(Serializer):
-    id = IdField()
-    name = CharField(help_text="unique at the site")
-    findings = ListField(child=CharField(), help_text="what is asked of each image")
-    order = ChoiceField(QueueOrder.choices, help_text="which images come first")
-    readers = IntegerField(help_text="number of readers per image")
-    contents = DictField(help_text="how the images were selected")
-    created_by = CharField(source="created_by.username", help_text="user name of the creator")
-    created_at = CreatedAtField()
-    closed_at = DateTimeField(allow_null=True, help_text="null while the queue is open")
-    images = SerializerMethodField(help_text="number of images: `all`, and by status")
+class QueueSerializer(f.Serializer):
+    id = f.IdField()
+    name = f.CharField(help_text="unique at the site")
+    findings = f.ListField(child=f.CharField(), help_text="what is asked of each image")
+    order = f.ChoiceField(QueueOrder.choices, help_text="which images come first")
+    readers = f.IntegerField(help_text="number of readers per image")
+    contents = f.DictField(help_text="how the images were selected")
+    created_by = f.CharField(source="created_by.username", help_text="user name of the creator")
+    created_at = f.CreatedAtField()
+    closed_at = f.DateTimeField(allow_null=True, help_text="null while the queue is open")
+    images = f.SerializerMethodField(help_text="number of images: `all`, and by status")
 
     def get_images(self, queue: LabelQueue) -> dict[str, int]:
         return {"all": queue.images, **{status: getattr(queue, status) for status in ItemStatus.values}}
 
 
-class ReaderProgressSerializer(Serializer):
-    reader = UUIDField(source="reader.pk", help_text="ID of the user")
-    name = CharField(source="reader.username", help_text="user name")
-    labelled = IntegerField(help_text="number of images labelled")
-    changed = IntegerField(help_text="number of those changed after the result was shown")
-    latest_at = DateTimeField(source="latest", help_text="when the latest label was given")
+class ReaderProgressSerializer(f.Serializer):
+    reader = f.UUIDField(source="reader.pk", help_text="ID of the user")
+    name = f.CharField(source="reader.username", help_text="user name")
+    labelled = f.IntegerField(help_text="number of images labelled")
+    changed = f.IntegerField(help_text="number of those changed after the result was shown")
+    latest_at = f.DateTimeField(source="latest", help_text="when the latest label was given")
 
 
 class QueueProgressSerializer(QueueSerializer):
-    left = SerializerMethodField(help_text="number of images that the caller could be asked now")
-    progress = SerializerMethodField(help_text="progress of each reader, the most labels first")
+    left = f.SerializerMethodField(help_text="number of images that the caller could be asked now")
+    progress = f.SerializerMethodField(help_text="progress of each reader, the most labels first")
 
     def get_left(self, queue: LabelQueue) -> int:
         return self.context["left"]
@@ -85,39 +65,39 @@ class QueueProgressSerializer(QueueSerializer):
         "uniqueItems": True,
     }
 )
-class FindingCodesField(ListField):
+class FindingCodesField(f.ListField):
     """Checked by `labels.queues`, which knows what a code looks like."""
 
-    child = StrictCharField(max_length=64)
+    child = f.StrictCharField(max_length=64)
 
 
 class QueueCreateSerializer(RequestSerializer):
-    name = StrictCharField(max_length=100, help_text="unique at the site")
+    name = f.StrictCharField(max_length=100, help_text="unique at the site")
     findings = FindingCodesField(
         min_length=1, max_length=MAX_FINDINGS, help_text="what to ask of each image, such as `pneumonia`"
     )
-    order = ChoiceField(
+    order = f.ChoiceField(
         QueueOrder.choices, default=QueueOrder.RANDOM.value, help_text="which images come first"
     )
-    readers = StrictIntegerField(
+    readers = f.StrictIntegerField(
         min_value=1, max_value=MAX_READERS, default=1, help_text="number of readers per image"
     )
-    at_most = StrictIntegerField(
+    at_most = f.StrictIntegerField(
         min_value=1, max_value=MAX_SCANS, default=100, help_text="maximum number of images"
     )
-    slot = ChoiceField(SLOTS, default=Slot.CXR.value, help_text="kind of image")
-    unlabelled = StrictBooleanField(default=True, help_text="only images without a label")
-    received_after = StrictDateTimeField(
+    slot = f.ChoiceField(SLOTS, default=Slot.CXR.value, help_text="kind of image")
+    unlabelled = f.StrictBooleanField(default=True, help_text="only images without a label")
+    received_after = f.StrictDateTimeField(
         required=False,
         allow_null=True,
         default=None,
         help_text=f"only images uploaded then or later; {NO_MATCH}",
     )
-    received_before = StrictDateTimeField(
+    received_before = f.StrictDateTimeField(
         required=False, allow_null=True, default=None, help_text=f"only images uploaded before; {NO_MATCH}"
     )
-    scans = ListField(
-        child=UUIDField(),
+    scans = f.ListField(
+        child=f.UUIDField(),
         required=False,
         allow_null=True,
         default=None,
@@ -127,28 +107,28 @@ class QueueCreateSerializer(RequestSerializer):
     )
 
 
-class KappaSerializer(Serializer):
-    kappa = FloatField(
+class KappaSerializer(f.Serializer):
+    kappa = f.FloatField(
         source="value", allow_null=True, help_text="1: perfect agreement, 0: chance; null if undefined"
     )
-    low = FloatField(
+    low = f.FloatField(
         allow_null=True, help_text="lower end of the 95 % interval; null: too few images, or no kappa"
     )
-    high = FloatField(allow_null=True, help_text="upper end of the 95 % interval; null as `low`")
-    observed = FloatField(allow_null=True, help_text="observed agreement, 0 to 1; null: nothing to compare")
-    images = IntegerField(help_text="number of images")
+    high = f.FloatField(allow_null=True, help_text="upper end of the 95 % interval; null as `low`")
+    observed = f.FloatField(allow_null=True, help_text="observed agreement, 0 to 1; null: nothing to compare")
+    images = f.IntegerField(help_text="number of images")
 
 
 class ReaderPairSerializer(KappaSerializer):
-    readers = ListField(child=UUIDField(), min_length=2, max_length=2, help_text="IDs of the two users")
+    readers = f.ListField(child=f.UUIDField(), min_length=2, max_length=2, help_text="IDs of the two users")
 
 
-class AgreementSerializer(Serializer):
+class AgreementSerializer(f.Serializer):
     """Agreement of the readers on one finding, from blind labels."""
 
-    finding = CharField(help_text="the finding")
+    finding = f.CharField(help_text="the finding")
     overall = KappaSerializer(help_text="all readers: Cohen's kappa of two, Fleiss' of more")
-    pairs = SerializerMethodField(help_text="Cohen's kappa of each pair of readers")
+    pairs = f.SerializerMethodField(help_text="Cohen's kappa of each pair of readers")
 
     @extend_schema_field(ReaderPairSerializer(many=True))
     def get_pairs(self, agreement: Any) -> Any:
@@ -158,29 +138,31 @@ class AgreementSerializer(Serializer):
         ]
 
 
-class CaseRowSerializer(Serializer):
+class CaseRowSerializer(f.Serializer):
     """An image of a queue. Its own ID allows labelling it without knowing the scan."""
 
-    id = IdField(help_text="ID of the case, not of the scan")
-    queue = UUIDField(source="queue_id", help_text="ID of the label queue")
-    position = IntegerField(help_text="position in the queue, from 1")
-    status = ChoiceField(
+    id = f.IdField(help_text="ID of the case, not of the scan")
+    queue = f.UUIDField(source="queue_id", help_text="ID of the label queue")
+    position = f.IntegerField(help_text="position in the queue, from 1")
+    status = f.ChoiceField(
         ItemStatus.choices,
         help_text="`waiting` for readers, then `agreed` or `disputed`; `settled` by a decision",
     )
-    findings = ListField(source="queue.findings", child=CharField(), help_text="what is asked of the image")
-    rows = IntegerField(source="scan.rows", help_text="height of the original in pixels")
-    columns = IntegerField(source="scan.columns", help_text="width of the original in pixels")
+    findings = f.ListField(
+        source="queue.findings", child=f.CharField(), help_text="what is asked of the image"
+    )
+    rows = f.IntegerField(source="scan.rows", help_text="height of the original in pixels")
+    columns = f.IntegerField(source="scan.columns", help_text="width of the original in pixels")
 
 
-class ShownResultSerializer(Serializer):
+class ShownResultSerializer(f.Serializer):
     """A model's result, as shown after a blind label."""
 
-    analysis = UUIDField(source="pk", help_text="ID of the analysis")
-    model = CharField(source="model_version", help_text="model version, such as `cxr-3`")
-    finding = TextOrNullField(help_text=FINDING)
-    abstention = TextOrNullField(help_text="code of the abstention, such as `lateral_view`; null if none")
-    probabilities = SerializerMethodField(help_text="0 to 1 by finding; null if withheld")
+    analysis = f.UUIDField(source="pk", help_text="ID of the analysis")
+    model = f.CharField(source="model_version", help_text="model version, such as `cxr-3`")
+    finding = f.TextOrNullField(help_text=FINDING)
+    abstention = f.TextOrNullField(help_text="code of the abstention, such as `lateral_view`; null if none")
+    probabilities = f.SerializerMethodField(help_text="0 to 1 by finding; null if withheld")
 
     def get_probabilities(self, analysis: Analysis) -> dict[str, float] | None:
         return None if analysis.withheld else analysis.probabilities
@@ -193,13 +175,13 @@ class CaseSerializer(CaseRowSerializer):
         source="own", allow_null=True, help_text="the caller's current label; null if none"
     )
     # Not `scan.pk`: which scan it is stays hidden until then.
-    scan = UUIDField(source="own.scan_id", allow_null=True, help_text="ID of the scan")
+    scan = f.UUIDField(source="own.scan_id", allow_null=True, help_text="ID of the scan")
     result = ShownResultSerializer(
         allow_null=True, help_text="the model's result; null without a finished one"
     )
 
 
 class DecisionSerializer(CaseRowSerializer):
-    scan = UUIDField(source="scan_id", help_text="ID of the scan")
+    scan = f.UUIDField(source="scan_id", help_text="ID of the scan")
     labels = LabelSerializer(many=True, help_text="the readers' labels, in the order they were given")
     decision = LabelSerializer(allow_null=True, help_text="the current decision; null if none")

@@ -2,46 +2,46 @@
 
 from __future__ import annotations
 
-from rest_framework.serializers import CharField, DateTimeField, DictField, ListField, Serializer
-
-from webapp.api.fields import IdField, StrictCharField, UUIDField
+from webapp.api import fields as f
 from webapp.api.serializers.base import RequestSerializer
 from webapp.labels.readings import MAX_COMMENT_LENGTH
 
 
-class ReadingSerializer(Serializer):
+class ReadingSerializer(f.Serializer):
     """A signed statement on a study; never changed, a later one may supersede it."""
 
-    id = IdField()
-    study = UUIDField(source="study_id", help_text="ID of the study that was read")
-    signed_by = CharField(source="signed_as", help_text="the reader's name at the time")
-    signed_at = DateTimeField(source="created_at", help_text="when it was signed")
-    findings = ListField(child=CharField(), help_text="codes of the findings")
-    comment = CharField(help_text="free text; may be empty")
-    evidence = ListField(child=DictField(), help_text="the result of each scan at that time")
-    supersedes = UUIDField(source="supersedes_id", allow_null=True, help_text="ID of the reading it replaces")
-    superseded_by = UUIDField(
+    id = f.IdField()
+    study = f.UUIDField(source="study_id", help_text="ID of the study that was read")
+    signed_by = f.CharField(source="signed_as", help_text="the reader's name at the time")
+    signed_at = f.DateTimeField(source="created_at", help_text="when it was signed")
+    findings = f.ListField(child=f.CharField(), help_text="codes of the findings")
+    comment = f.CharField(help_text="free text; may be empty")
+    evidence = f.ListField(child=f.DictField(), help_text="the result of each scan at that time")
+    supersedes = f.UUIDField(
+        source="supersedes_id", allow_null=True, help_text="ID of the reading it replaces"
+    )
+    superseded_by = f.UUIDField(
         source="superseded_by.pk",
         allow_null=True,
         help_text="ID of the reading that replaced it; null if current",
     )
-    sha256 = CharField(help_text="SHA-256 of all that the reading states")
+    sha256 = f.CharField(help_text="SHA-256 of all that the reading states")
 
 
 class ReadingCreateSerializer(RequestSerializer):
-    findings = ListField(
-        child=StrictCharField(max_length=64),
+    findings = f.ListField(
+        child=f.StrictCharField(max_length=64),
         min_length=1,
         max_length=20,
         help_text="codes of the models' findings, or `other`; `normal` and `inconclusive` only alone",
     )
-    comment = StrictCharField(
+    comment = f.StrictCharField(
         max_length=MAX_COMMENT_LENGTH,
         allow_blank=True,
         default="",
         help_text="required with the finding `other`",
     )
-    after = UUIDField(
+    after = f.UUIDField(
         required=False,
         allow_null=True,
         default=None,

@@ -5,34 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from drf_spectacular.utils import extend_schema_field
-from rest_framework.serializers import (
-    BooleanField,
-    CharField,
-    ChoiceField,
-    DateTimeField,
-    DictField,
-    FloatField,
-    IntegerField,
-    ListField,
-    ReadOnlyField,
-    Serializer,
-    SerializerMethodField,
-    ValidationError,
-)
 
 from classifier.contract import DISCLAIMER, Slot
 from classifier.images.archive.listing import Skip
 from webapp.analysis.models import Analysis
 from webapp.analysis.state import ScanStatus, state_of
-from webapp.api.fields import (
-    CreatedAtField,
-    IdField,
-    StrictBooleanField,
-    StrictCharField,
-    TextOrNullField,
-    UploadedFileField,
-    UUIDField,
-)
+from webapp.api import fields as f
 from webapp.api.serializers.base import RequestSerializer
 from webapp.registry.models import ModelVersion
 from webapp.scans.models import Scan
@@ -45,7 +23,7 @@ FINDING = "most probable finding above its threshold; null if none"
 
 
 @extend_schema_field({"type": "string"})
-class DisclaimerField(ReadOnlyField):
+class DisclaimerField(f.ReadOnlyField):
     """The same in every response with a result."""
 
     def __init__(self) -> None:
@@ -56,7 +34,7 @@ class DisclaimerField(ReadOnlyField):
 
 
 @extend_schema_field({"type": "string", "maxLength": LENGTH, "pattern": f"^{LINE}*$"})
-class StatedField(CharField):
+class StatedField(f.CharField):
     """Stated by the uploader: `scans.stated_metadata` reads it, and refuses it with a code of its own."""
 
     def __init__(self, help_text: str) -> None:
@@ -81,20 +59,22 @@ class StatedMetadataSerializer(RequestSerializer):
 
 
 class ScanUploadSerializer(StatedMetadataSerializer):
-    file = UploadedFileField(
+    file = f.UploadedFileField(
         allow_empty_file=True, help_text="a DICOM, PNG, JPEG, TIFF or WebP image, or a ZIP"
     )
 
 
-class AnalysisModelSerializer(Serializer):
+class AnalysisModelSerializer(f.Serializer):
     """The model version that made an analysis."""
 
-    id = IdField()
-    name = CharField(source="*", help_text="slot and number, such as `cxr-3`")
-    slot = ChoiceField(SLOTS, help_text="kind of image")
-    sha256 = CharField(help_text="SHA-256 of the model file")
-    calibrated = BooleanField(help_text="whether probabilities are calibrated on validation data")
-    thresholds = DictField(child=FloatField(), help_text="probability from which each finding is reported")
+    id = f.IdField()
+    name = f.CharField(source="*", help_text="slot and number, such as `cxr-3`")
+    slot = f.ChoiceField(SLOTS, help_text="kind of image")
+    sha256 = f.CharField(help_text="SHA-256 of the model file")
+    calibrated = f.BooleanField(help_text="whether probabilities are calibrated on validation data")
+    thresholds = f.DictField(
+        child=f.FloatField(), help_text="probability from which each finding is reported"
+    )
 
     def to_representation(self, version: ModelVersion) -> dict[str, Any]:
         # A page of analyses has few models, and reading a specification is slow.
@@ -112,16 +92,18 @@ class AnalysisModelSerializer(Serializer):
         return known[version.pk]
 
 
-class CamSerializer(Serializer):
+class CamSerializer(f.Serializer):
     """Class activation maps."""
 
-    grids = DictField(
-        child=ListField(child=ListField(child=FloatField())),
+    grids = f.DictField(
+        child=f.ListField(child=f.ListField(child=f.FloatField())),
         help_text="logit contributions by finding, as rows of columns",
     )
-    affine = ListField(child=FloatField(), min_length=6, max_length=6, help_text="grid to original pixels")
-    scale = FloatField(help_text="the value drawn at full strength")
-    inside_lungs = FloatField(
+    affine = f.ListField(
+        child=f.FloatField(), min_length=6, max_length=6, help_text="grid to original pixels"
+    )
+    scale = f.FloatField(help_text="the value drawn at full strength")
+    inside_lungs = f.FloatField(
         allow_null=True,
         help_text="share of the map inside the lungs, 0 to 1, for the reported or most probable finding; "
         "null if the model has no lung segmenter",
@@ -131,26 +113,26 @@ class CamSerializer(Serializer):
         return cam  # Stored as it is sent: thousands of numbers, none of which a field would change.
 
 
-class AnalysisSerializer(Serializer):
+class AnalysisSerializer(f.Serializer):
     """One model version applied to one scan."""
 
-    id = IdField()
-    scan = UUIDField(source="scan_id", help_text="ID of the scan")
-    status = SerializerMethodField(help_text="`abstained`: finished, but the result is withheld")
-    reason = SerializerMethodField(help_text="code of the abstention or the error; null if neither")
-    finding = TextOrNullField(help_text=FINDING)
-    probabilities = SerializerMethodField(help_text="0 to 1 by finding; null before the analysis is done")
-    withheld = BooleanField(help_text="whether the model abstained; the numbers are then no result")
-    uncertainty = FloatField(
+    id = f.IdField()
+    scan = f.UUIDField(source="scan_id", help_text="ID of the scan")
+    status = f.SerializerMethodField(help_text="`abstained`: finished, but the result is withheld")
+    reason = f.SerializerMethodField(help_text="code of the abstention or the error; null if neither")
+    finding = f.TextOrNullField(help_text=FINDING)
+    probabilities = f.SerializerMethodField(help_text="0 to 1 by finding; null before the analysis is done")
+    withheld = f.BooleanField(help_text="whether the model abstained; the numbers are then no result")
+    uncertainty = f.FloatField(
         allow_null=True,
         min_value=0,
         max_value=1,
         help_text="normalised entropy of the probabilities, 0 (certain) to 1; null until it is done",
     )
-    cam = SerializerMethodField(help_text="activation maps; null in lists and where there are none (yet)")
+    cam = f.SerializerMethodField(help_text="activation maps; null in lists and where there are none (yet)")
     model = AnalysisModelSerializer(source="model_version", help_text="the model version that was applied")
-    seconds = FloatField(allow_null=True, help_text="computing time; null before the analysis is done")
-    created_at = CreatedAtField(help_text="when the analysis was queued")
+    seconds = f.FloatField(allow_null=True, help_text="computing time; null before the analysis is done")
+    created_at = f.CreatedAtField(help_text="when the analysis was queued")
 
     @extend_schema_field({"type": "string", "enum": ANALYSIS_STATES})
     def get_status(self, analysis: Analysis) -> str:
@@ -168,106 +150,112 @@ class AnalysisSerializer(Serializer):
         return stored.cam if stored else None
 
 
-class MemberSerializer(Serializer):
+class MemberSerializer(f.Serializer):
     """An image of an archive."""
 
-    id = UUIDField(
+    id = f.UUIDField(
         source="member.upload_id",
         allow_null=True,
         help_text="ID of the scan; null if the same file belongs to another patient",
     )
-    file = CharField(source="member.name", help_text="its name in the archive")
-    status = ChoiceField(ScanStatus.choices, source="state.status", help_text="processing status")
-    reason = TextOrNullField(source="state.reason", help_text=REASON)
-    finding = TextOrNullField(source="state.analysis.finding", help_text=FINDING)
+    file = f.CharField(source="member.name", help_text="its name in the archive")
+    status = f.ChoiceField(ScanStatus.choices, source="state.status", help_text="processing status")
+    reason = f.TextOrNullField(source="state.reason", help_text=REASON)
+    finding = f.TextOrNullField(source="state.analysis.finding", help_text=FINDING)
 
 
-class SkippedSerializer(Serializer):
+class SkippedSerializer(f.Serializer):
     """Files of an archive that were skipped for one reason."""
 
-    reason = ChoiceField([skip.value for skip in Skip], help_text="code of the reason")
-    count = IntegerField(help_text="number of files")
-    names = ListField(child=CharField(), help_text="the first few names in the archive")
+    reason = f.ChoiceField([skip.value for skip in Skip], help_text="code of the reason")
+    count = f.IntegerField(help_text="number of files")
+    names = f.ListField(child=f.CharField(), help_text="the first few names in the archive")
 
 
-class ScanSerializer(Serializer):
+class ScanSerializer(f.Serializer):
     """A scan, or the upload that is still to become one.
 
     An archive is `done` when each of its `members` is; `members` and `skipped` are empty for a single image.
     """
 
-    id = UUIDField(source="record.pk", help_text="the same from the upload on")
-    status = ChoiceField(
+    id = f.UUIDField(source="record.pk", help_text="the same from the upload on")
+    status = f.ChoiceField(
         ScanStatus.choices,
         source="state.status",
         help_text="`waiting`: no model for this kind of image; `abstained`: the result is withheld",
     )
-    reason = TextOrNullField(source="state.reason", help_text=REASON)
-    detail = CharField(source="advice.problem", allow_null=True, help_text="why there is no result, in words")
-    remedy = CharField(source="advice.remedy", allow_null=True, help_text="what to do about it")
-    patient_id = TextOrNullField(
+    reason = f.TextOrNullField(source="state.reason", help_text=REASON)
+    detail = f.CharField(
+        source="advice.problem", allow_null=True, help_text="why there is no result, in words"
+    )
+    remedy = f.CharField(source="advice.remedy", allow_null=True, help_text="what to do about it")
+    patient_id = f.TextOrNullField(
         help_text="PatientID (0010,0020), as stated until the file is parsed; null if unknown or hidden"
     )
-    patient_uuid = UUIDField(
+    patient_uuid = f.UUIDField(
         source="patient.pk", allow_null=True, help_text="Hilum's UUID of the patient; null until parsed"
     )
-    study_uuid = UUIDField(
+    study_uuid = f.UUIDField(
         source="scan.study.pk", allow_null=True, help_text="Hilum's UUID of the study; null until parsed"
     )
-    modality = TextOrNullField(help_text="kind of image, as stated until the file is parsed; null if unknown")
-    synthetic = BooleanField(help_text="simulated image (phantom): Synthetic Data (0008,001C)")
-    polarity_turned = BooleanField(help_text="whether the image was stored as a negative and was inverted")
-    rows = IntegerField(source="scan.rows", allow_null=True, help_text="Rows (0028,0010) of the original")
-    columns = IntegerField(
+    modality = f.TextOrNullField(
+        help_text="kind of image, as stated until the file is parsed; null if unknown"
+    )
+    synthetic = f.BooleanField(help_text="simulated image (phantom): Synthetic Data (0008,001C)")
+    polarity_turned = f.BooleanField(help_text="whether the image was stored as a negative and was inverted")
+    rows = f.IntegerField(source="scan.rows", allow_null=True, help_text="Rows (0028,0010) of the original")
+    columns = f.IntegerField(
         source="scan.columns", allow_null=True, help_text="Columns (0028,0011) of the original"
     )
-    view_position = TextOrNullField(
+    view_position = f.TextOrNullField(
         source="scan.view_position", help_text="ViewPosition (0018,5101), such as `PA`; null if unknown"
     )
-    acquired_at = DateTimeField(
+    acquired_at = f.DateTimeField(
         source="scan.acquired_at",
         allow_null=True,
         help_text="AcquisitionDateTime (0008,002A); null if unknown",
     )
-    notes = DictField(help_text="notable properties of the file: code to details")
-    duplicate_of = UUIDField(
+    notes = f.DictField(help_text="notable properties of the file: code to details")
+    duplicate_of = f.UUIDField(
         source="scan.duplicate_of_id",
         allow_null=True,
         help_text="ID of an earlier scan of the site with the same pixels; null if none",
     )
-    received_at = DateTimeField(source="upload.created_at", help_text="when the file was uploaded")
+    received_at = f.DateTimeField(source="upload.created_at", help_text="when the file was uploaded")
     analyses = AnalysisSerializer(many=True, help_text="one per model version, newest first")
     members = MemberSerializer(many=True, help_text="images of an archive, 500 at once: see `members_from`")
-    members_total = IntegerField(help_text="number of images in the archive; 0 for a single image")
+    members_total = f.IntegerField(help_text="number of images in the archive; 0 for a single image")
     skipped = SkippedSerializer(many=True, help_text="files of an archive that were skipped, by reason")
     disclaimer = DisclaimerField()
 
 
-class ScanRowSerializer(Serializer):
+class ScanRowSerializer(f.Serializer):
     """A scan in a list, with its current result: that of the newest finished analysis."""
 
-    id = IdField()
-    status = ChoiceField(ScanStatus.choices, source="state.status", help_text="processing status")
-    reason = TextOrNullField(source="state.reason", help_text=REASON)
-    finding = TextOrNullField(source="state.analysis.finding", help_text=FINDING)
-    probabilities = SerializerMethodField(help_text="0 to 1 by finding; null without a result")
-    withheld = SerializerMethodField(help_text="whether the model abstained; the numbers are then no result")
-    analysis = UUIDField(
+    id = f.IdField()
+    status = f.ChoiceField(ScanStatus.choices, source="state.status", help_text="processing status")
+    reason = f.TextOrNullField(source="state.reason", help_text=REASON)
+    finding = f.TextOrNullField(source="state.analysis.finding", help_text=FINDING)
+    probabilities = f.SerializerMethodField(help_text="0 to 1 by finding; null without a result")
+    withheld = f.SerializerMethodField(
+        help_text="whether the model abstained; the numbers are then no result"
+    )
+    analysis = f.UUIDField(
         source="state.analysis.pk", allow_null=True, help_text="ID of the current analysis; null if none"
     )
-    model = CharField(
+    model = f.CharField(
         source="state.analysis.model_version",
         allow_null=True,
         help_text="model version of that analysis, such as `cxr-3`; null if none",
     )
-    patient_uuid = UUIDField(source="of_patient", help_text="Hilum's UUID of the patient")
-    study_uuid = UUIDField(source="in_study", help_text="Hilum's UUID of the study")
-    modality = ChoiceField(SLOTS, source="slot", help_text="kind of image")
-    view_position = TextOrNullField(help_text="ViewPosition (0018,5101), such as `PA`; null if unknown")
-    synthetic = BooleanField(help_text="simulated image (phantom): Synthetic Data (0008,001C)")
-    rows = IntegerField(help_text="Rows (0028,0010) of the original")
-    columns = IntegerField(help_text="Columns (0028,0011) of the original")
-    received_at = DateTimeField(help_text="when the file was uploaded")
+    patient_uuid = f.UUIDField(source="of_patient", help_text="Hilum's UUID of the patient")
+    study_uuid = f.UUIDField(source="in_study", help_text="Hilum's UUID of the study")
+    modality = f.ChoiceField(SLOTS, source="slot", help_text="kind of image")
+    view_position = f.TextOrNullField(help_text="ViewPosition (0018,5101), such as `PA`; null if unknown")
+    synthetic = f.BooleanField(help_text="simulated image (phantom): Synthetic Data (0008,001C)")
+    rows = f.IntegerField(help_text="Rows (0028,0010) of the original")
+    columns = f.IntegerField(help_text="Columns (0028,0011) of the original")
+    received_at = f.DateTimeField(help_text="when the file was uploaded")
 
     def to_representation(self, scan: Scan) -> dict[str, Any]:
         scan.state = state_of(scan)
@@ -283,14 +271,14 @@ class ScanRowSerializer(Serializer):
 class ScanMoveSerializer(RequestSerializer):
     """The patient to move the scan to, by either `patient_uuid` or `patient_id`."""
 
-    patient_uuid = UUIDField(required=False, help_text="Hilum's UUID of the patient")
-    patient_id = StrictCharField(required=False, max_length=64, help_text="PatientID (0010,0020)")
-    create = StrictBooleanField(
+    patient_uuid = f.UUIDField(required=False, help_text="Hilum's UUID of the patient")
+    patient_id = f.StrictCharField(required=False, max_length=64, help_text="PatientID (0010,0020)")
+    create = f.StrictBooleanField(
         default=False, help_text="with `patient_id`: create the patient if the site has none with this ID"
     )
-    reason = StrictCharField(max_length=500, help_text="why; kept in the audit log")
+    reason = f.StrictCharField(max_length=500, help_text="why; kept in the audit log")
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if ("patient_uuid" in attrs) == ("patient_id" in attrs):
-            raise ValidationError({"patient_uuid": ["Give either patient_uuid or patient_id."]})
+            raise f.ValidationError({"patient_uuid": ["Give either patient_uuid or patient_id."]})
         return attrs

@@ -6,28 +6,8 @@ from typing import Any
 
 from django.core.validators import RegexValidator
 from drf_spectacular.utils import extend_schema_field
-from rest_framework.serializers import (
-    BooleanField,
-    CharField,
-    ChoiceField,
-    DateTimeField,
-    DictField,
-    FloatField,
-    IntegerField,
-    ListField,
-    Serializer,
-    SerializerMethodField,
-)
 
-from webapp.api.fields import (
-    CreatedAtField,
-    IdField,
-    StrictBooleanField,
-    StrictCharField,
-    StrictIntegerField,
-    TimeOfDayField,
-    UUIDField,
-)
+from webapp.api import fields as f
 from webapp.api.serializers.base import RequestSerializer
 from webapp.api.serializers.scans import SLOTS
 from webapp.training.models import Cadence, RunStatus, Snapshot, Start, Trigger, ValidationStatus
@@ -43,31 +23,33 @@ SITE = "ID of the site that owns it; null: all sites"
 PLAIN = {"anyOf": [{"type": "boolean"}, {"type": "number"}, {"type": "string", "pattern": "^[ -~]{0,500}$"}]}
 
 
-class WarningSerializer(Serializer):
-    severity = ChoiceField(["high", "medium", "low"], help_text="how severe it is")
-    code = CharField(help_text="stable code for programs")
-    text = CharField(help_text="what was found")
-    advice = CharField(help_text="what to do about it")
-    numbers = DictField(help_text="the figures behind it, by name")
+class WarningSerializer(f.Serializer):
+    severity = f.ChoiceField(["high", "medium", "low"], help_text="how severe it is")
+    code = f.CharField(help_text="stable code for programs")
+    text = f.CharField(help_text="what was found")
+    advice = f.CharField(help_text="what to do about it")
+    numbers = f.DictField(help_text="the figures behind it, by name")
 
 
-class SnapshotSerializer(Serializer):
+class SnapshotSerializer(f.Serializer):
     """A labelled data set that does not change."""
 
-    id = IdField()
-    site = UUIDField(source="site_id", allow_null=True, help_text=SITE)
-    slot = ChoiceField(SLOTS, help_text="kind of image")
-    fingerprint = CharField(help_text="SHA-256 of the manifest")
-    findings = ListField(child=CharField(), help_text="labelled findings, in the order of a model's outputs")
-    counts = DictField(help_text="images and patients by split and finding, and what was left out")
-    validation = ChoiceField(
+    id = f.IdField()
+    site = f.UUIDField(source="site_id", allow_null=True, help_text=SITE)
+    slot = f.ChoiceField(SLOTS, help_text="kind of image")
+    fingerprint = f.CharField(help_text="SHA-256 of the manifest")
+    findings = f.ListField(
+        child=f.CharField(), help_text="labelled findings, in the order of a model's outputs"
+    )
+    counts = f.DictField(help_text="images and patients by split and finding, and what was left out")
+    validation = f.ChoiceField(
         ValidationStatus.choices, source="validation.status", help_text="status of the data validation"
     )
-    warnings = SerializerMethodField(
+    warnings = f.SerializerMethodField(
         help_text="data validation warnings, most severe first; null until it is done"
     )
-    created_by = CharField(source="created_by.username", help_text="user name of the creator")
-    created_at = CreatedAtField()
+    created_by = f.CharField(source="created_by.username", help_text="user name of the creator")
+    created_at = f.CreatedAtField()
 
     @extend_schema_field(WarningSerializer(many=True, allow_null=True))
     def get_warnings(self, snapshot: Snapshot) -> Any:
@@ -75,43 +57,43 @@ class SnapshotSerializer(Serializer):
 
 
 class SnapshotCreateSerializer(RequestSerializer):
-    slot = ChoiceField(SLOTS, default="cxr", help_text="kind of image")
+    slot = f.ChoiceField(SLOTS, default="cxr", help_text="kind of image")
 
 
-class TrainingRunSerializer(Serializer):
-    id = IdField()
-    status = ChoiceField(RunStatus.choices, help_text="`skipped`: there was nothing new to train on")
-    site = UUIDField(source="site_id", allow_null=True, help_text=SITE)
-    started_by = CharField(source="started_by.username", help_text="user name of who started it")
-    trigger = ChoiceField(Trigger.choices, help_text="why it started")
-    slot = ChoiceField(SLOTS, help_text="kind of image")
-    snapshot = UUIDField(
+class TrainingRunSerializer(f.Serializer):
+    id = f.IdField()
+    status = f.ChoiceField(RunStatus.choices, help_text="`skipped`: there was nothing new to train on")
+    site = f.UUIDField(source="site_id", allow_null=True, help_text=SITE)
+    started_by = f.CharField(source="started_by.username", help_text="user name of who started it")
+    trigger = f.ChoiceField(Trigger.choices, help_text="why it started")
+    slot = f.ChoiceField(SLOTS, help_text="kind of image")
+    snapshot = f.UUIDField(
         source="snapshot_id", allow_null=True, help_text="ID of the snapshot; null: a manifest, or none yet"
     )
-    start = ChoiceField(Start.choices, help_text=START)
-    base = UUIDField(
+    start = f.ChoiceField(Start.choices, help_text=START)
+    base = f.UUIDField(
         source="base_id", allow_null=True, help_text="ID of the model it started from; null if none (yet)"
     )
-    attempts = IntegerField(help_text="how often a worker started or resumed it")
-    minutes_left = FloatField(
+    attempts = f.IntegerField(help_text="how often a worker started or resumed it")
+    minutes_left = f.FloatField(
         allow_null=True, help_text="estimate; null when not running or too early to estimate"
     )
-    options = DictField(help_text="every option with its value, defaults included; empty until it starts")
-    config = DictField(help_text="the options that were requested, by name")
-    seed = IntegerField(help_text="random seed")
-    percent = IntegerField(help_text="progress, 0 to 100")
-    progress = DictField(help_text="latest figures of the training, by name")
-    candidate = UUIDField(
+    options = f.DictField(help_text="every option with its value, defaults included; empty until it starts")
+    config = f.DictField(help_text="the options that were requested, by name")
+    seed = f.IntegerField(help_text="random seed")
+    percent = f.IntegerField(help_text="progress, 0 to 100")
+    progress = f.DictField(help_text="latest figures of the training, by name")
+    candidate = f.UUIDField(
         source="candidate_id", allow_null=True, help_text="ID of the resulting model; null if none (yet)"
     )
-    cancel_requested = BooleanField(help_text="whether it is being cancelled")
-    reason = CharField(
+    cancel_requested = f.BooleanField(help_text="whether it is being cancelled")
+    reason = f.CharField(
         source="failure.code", allow_null=True, help_text="code of why it failed or was skipped"
     )
-    detail = CharField(source="failure.message", allow_null=True, help_text="the same in words")
-    remedy = CharField(source="failure.remedy", allow_null=True, help_text="what to do about it")
-    created_at = CreatedAtField(help_text="when it was queued")
-    finished_at = DateTimeField(allow_null=True, help_text="when it ended; null if it has not")
+    detail = f.CharField(source="failure.message", allow_null=True, help_text="the same in words")
+    remedy = f.CharField(source="failure.remedy", allow_null=True, help_text="what to do about it")
+    created_at = f.CreatedAtField(help_text="when it was queued")
+    finished_at = f.DateTimeField(allow_null=True, help_text="when it ended; null if it has not")
 
 
 @extend_schema_field(
@@ -126,7 +108,7 @@ class TrainingRunSerializer(Serializer):
         },
     }
 )
-class TrainingOptionsField(DictField):
+class TrainingOptionsField(f.DictField):
     """Checked by `training.services`, which knows the options."""
 
     def to_internal_value(self, data: Any) -> dict[str, Any]:
@@ -139,58 +121,58 @@ class TrainingOptionsField(DictField):
 class TrainingRunCreateSerializer(RequestSerializer):
     """On a `snapshot` or a `manifest`; with neither, on what is labelled when the run starts."""
 
-    manifest = StrictCharField(
+    manifest = f.StrictCharField(
         max_length=1000,
         validators=[RegexValidator(r"^/[ -~]{1,999}$")],
         required=False,
         default="",
         help_text="absolute path of a CSV on the training server",
     )
-    snapshot = UUIDField(required=False, allow_null=True, default=None, help_text="ID of the snapshot")
-    slot = ChoiceField(SLOTS, default="cxr", help_text="kind of image")
-    start = ChoiceField(Start.choices, default=Start.SCRATCH.value, help_text=START)
+    snapshot = f.UUIDField(required=False, allow_null=True, default=None, help_text="ID of the snapshot")
+    slot = f.ChoiceField(SLOTS, default="cxr", help_text="kind of image")
+    start = f.ChoiceField(Start.choices, default=Start.SCRATCH.value, help_text=START)
     config = TrainingOptionsField(required=False, default=dict, help_text=OPTIONS)
 
 
-class TrainingLogSerializer(Serializer):
-    curve = ListField(
-        child=DictField(), help_text="figures of each epoch (`loss`, `val_loss` …), oldest first"
+class TrainingLogSerializer(f.Serializer):
+    curve = f.ListField(
+        child=f.DictField(), help_text="figures of each epoch (`loss`, `val_loss` …), oldest first"
     )
-    lines = ListField(source="log", child=CharField(), help_text="latest lines of the log, oldest first")
+    lines = f.ListField(source="log", child=f.CharField(), help_text="latest lines of the log, oldest first")
 
 
-class TrainingScheduleSerializer(Serializer):
+class TrainingScheduleSerializer(f.Serializer):
     """When training runs of a slot start automatically."""
 
-    id = IdField()
-    site = UUIDField(source="site_id", allow_null=True, help_text=SITE)
-    slot = ChoiceField(SLOTS, help_text="kind of image")
-    enabled = BooleanField(help_text="whether it starts runs")
-    cadence = ChoiceField(Cadence.choices, help_text=CADENCE)
-    weekday = IntegerField(help_text="day of the week for `weekly`: 0 is Monday")
-    day = IntegerField(help_text="day of the month for `monthly`")
-    at = TimeOfDayField(help_text=AT)
-    next_at = DateTimeField(allow_null=True, help_text="next scheduled run; null if none")
-    new_labels = IntegerField(allow_null=True, help_text=NEW_LABELS)
-    on_drift = BooleanField(help_text=ON_DRIFT)
-    start = ChoiceField(Start.choices, help_text=START)
-    config = DictField(help_text=OPTIONS)
-    created_by = CharField(source="created_by.username", help_text="user name of who saved it last")
-    created_at = CreatedAtField()
+    id = f.IdField()
+    site = f.UUIDField(source="site_id", allow_null=True, help_text=SITE)
+    slot = f.ChoiceField(SLOTS, help_text="kind of image")
+    enabled = f.BooleanField(help_text="whether it starts runs")
+    cadence = f.ChoiceField(Cadence.choices, help_text=CADENCE)
+    weekday = f.IntegerField(help_text="day of the week for `weekly`: 0 is Monday")
+    day = f.IntegerField(help_text="day of the month for `monthly`")
+    at = f.TimeOfDayField(help_text=AT)
+    next_at = f.DateTimeField(allow_null=True, help_text="next scheduled run; null if none")
+    new_labels = f.IntegerField(allow_null=True, help_text=NEW_LABELS)
+    on_drift = f.BooleanField(help_text=ON_DRIFT)
+    start = f.ChoiceField(Start.choices, help_text=START)
+    config = f.DictField(help_text=OPTIONS)
+    created_by = f.CharField(source="created_by.username", help_text="user name of who saved it last")
+    created_at = f.CreatedAtField()
 
 
 class TrainingScheduleSaveSerializer(RequestSerializer):
     """What is left out keeps its value, or its default."""
 
-    slot = ChoiceField(SLOTS, default="cxr", help_text="kind of image")
-    enabled = StrictBooleanField(required=False, help_text="whether it starts runs")
-    cadence = ChoiceField(Cadence.choices, required=False, help_text=CADENCE)
-    weekday = StrictIntegerField(min_value=0, max_value=6, required=False, help_text="0 is Monday")
-    day = StrictIntegerField(min_value=1, max_value=28, required=False, help_text="day of the month")
-    at = TimeOfDayField(required=False, help_text=AT)
-    new_labels = StrictIntegerField(
+    slot = f.ChoiceField(SLOTS, default="cxr", help_text="kind of image")
+    enabled = f.StrictBooleanField(required=False, help_text="whether it starts runs")
+    cadence = f.ChoiceField(Cadence.choices, required=False, help_text=CADENCE)
+    weekday = f.StrictIntegerField(min_value=0, max_value=6, required=False, help_text="0 is Monday")
+    day = f.StrictIntegerField(min_value=1, max_value=28, required=False, help_text="day of the month")
+    at = f.TimeOfDayField(required=False, help_text=AT)
+    new_labels = f.StrictIntegerField(
         min_value=1, max_value=1_000_000, required=False, allow_null=True, help_text=NEW_LABELS
     )
-    on_drift = StrictBooleanField(required=False, help_text=ON_DRIFT)
-    start = ChoiceField(Start.choices, required=False, help_text=START)
+    on_drift = f.StrictBooleanField(required=False, help_text=ON_DRIFT)
+    start = f.ChoiceField(Start.choices, required=False, help_text=START)
     config = TrainingOptionsField(required=False, help_text=OPTIONS)

@@ -12,7 +12,8 @@ from rest_framework.response import Response
 from classifier.contract import RELATIVE
 from webapp.analysis.explanations import explanation_of, explanation_request
 from webapp.analysis.models import AnalysisStatus
-from webapp.api.resource import Resource, SinglePage, operation
+from webapp.api.resource import Resource, SinglePage
+from webapp.api.schema import operation
 from webapp.api.serializers.explanations import ExplanationCreateSerializer, ExplanationSerializer
 from webapp.api.views.media import analysis_or_404
 from webapp.core.errors import CodedError

@@ -16,7 +16,8 @@ from rest_framework.response import Response
 
 from webapp.api.examples import LABEL_EXAMPLE
 from webapp.api.filters import LabelFilter
-from webapp.api.resource import ListResource, Resource, file_renderer, operation
+from webapp.api.resource import ListResource, Resource, file_renderer
+from webapp.api.schema import operation
 from webapp.api.serializers.labels import (
     OPEN_LINES,
     ImportReportSerializer,
@@ -49,21 +50,18 @@ from webapp.scans.selectors import scan_or_404
 
 
 class LabelCollection(ListResource):
+    """List labels, newest first.
+
+    Labels by others are left out for a scan that a queue may still ask the caller for.
+    """
+
+    name = "labels_list"
     needs = {"GET": "scan.label", "POST": "scan.label"}
     queryset = Label.objects.none()
     filterset_class = LabelFilter
     serializer_class = LabelSerializer
 
-    def rows(self) -> Any:
-        return labels_visible(self.request.user)
-
-    @operation("labels_list", returns=LabelSerializer(many=True))
-    def get(self, request: Request) -> Response:
-        """List labels, newest first.
-
-        Labels by others are left out for a scan that a queue may still ask the caller for.
-        """
-        return self.listed()
+    find = labels_visible
 
     @operation(
         "label_create", body=LabelCreateSerializer, returns={201: LabelSerializer}, examples=[LABEL_EXAMPLE]
@@ -145,19 +143,17 @@ class LabelImport(TableResource):
 
 
 class ManifestCollection(ListResource, TableResource):
+    """List imported labelled data, newest first."""
+
+    name = "manifests_list"
     needs = {"GET": "label.manage", "POST": "label.manage"}
     queryset = Manifest.objects.none()
+    serializer_class = ManifestSerializer
 
-    def rows(self) -> Any:
-        return manifests_visible(self.request.user)
+    find = manifests_visible
 
     def represent(self, rows: list[Manifest]) -> Any:
         return ManifestSerializer(rows, many=True, context={"progress": progress_of(rows)}).data
-
-    @operation("manifests_list", returns=ManifestSerializer(many=True))
-    def get(self, request: Request) -> Response:
-        """List imported labelled data, newest first."""
-        return self.listed()
 
     @operation(
         "manifest_import",

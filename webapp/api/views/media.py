@@ -19,7 +19,8 @@ from webapp.accounts.services import for_sites
 from webapp.analysis.models import Analysis
 from webapp.api.fields import ANY_TEXT
 from webapp.api.filters import AnalysisFilter
-from webapp.api.resource import ListResource, Resource, etag_of, file_renderer, operation
+from webapp.api.resource import ListResource, Resource, etag_of, file_renderer
+from webapp.api.schema import operation
 from webapp.api.serializers.scans import AnalysisSerializer, CamSerializer
 from webapp.api.views.scans import scan_by_id
 from webapp.core import storage
@@ -80,8 +81,12 @@ class CaseDisplay(ImageResource):
 
 
 class AnalysisCollection(ListResource):
+    """List analyses, newest first, without activation maps (`cam` is null)."""
+
+    name = "analyses_list"
     needs = {"GET": "scan.view"}
     queryset = Analysis.objects.none()
+    serializer_class = AnalysisSerializer
     filterset_class = AnalysisFilter
 
     def rows(self) -> Any:
@@ -89,11 +94,6 @@ class AnalysisCollection(ListResource):
 
     def represent(self, rows: list[Analysis]) -> Any:
         return AnalysisSerializer(rows, many=True, context={"maps": False}).data
-
-    @operation("analyses_list", returns=AnalysisSerializer(many=True))
-    def get(self, request: Request) -> Response:
-        """List analyses, newest first, without activation maps (`cam` is null)."""
-        return self.listed()
 
 
 class AnalysisDetail(Resource):

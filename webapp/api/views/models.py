@@ -15,7 +15,8 @@ from rest_framework.response import Response
 
 from webapp.accounts.services import for_sites
 from webapp.api.filters import ModelFilter, PromotionFilter
-from webapp.api.resource import ListResource, Resource, file_renderer, operation
+from webapp.api.resource import ListResource, Resource, file_renderer
+from webapp.api.schema import operation
 from webapp.api.serializers.models import (
     ModelDetailSerializer,
     ModelFileSerializer,
@@ -33,19 +34,16 @@ from webapp.scans.uploads.files import receive
 
 
 class ModelCollection(ListResource):
+    """List model versions, newest first: the site's own and those of all sites."""
+
+    name = "models_list"
     needs = {"GET": "model.view", "POST": "training.start"}
     parser_classes = [MultiPartParser]
     queryset = ModelVersion.objects.none()
     filterset_class = ModelFilter
     serializer_class = ModelVersionSerializer
 
-    def rows(self) -> Any:
-        return models_visible(self.request.user)
-
-    @operation("models_list", returns=ModelVersionSerializer(many=True))
-    def get(self, request: Request) -> Response:
-        """List model versions, newest first: the site's own and those of all sites."""
-        return self.listed()
+    find = models_visible
 
     @operation("model_import", body=ModelFileSerializer, returns={201: ModelVersionSerializer})
     def post(self, request: Request) -> Response:
@@ -136,6 +134,9 @@ class ModelRollback(Resource):
 
 
 class PromotionCollection(ListResource):
+    """List promotions, newest first."""
+
+    name = "promotions_list"
     needs = {"GET": "model.view"}
     queryset = Promotion.objects.none()
     filterset_class = PromotionFilter
@@ -144,8 +145,3 @@ class PromotionCollection(ListResource):
     def rows(self) -> Any:
         rows = Promotion.objects.select_related("by", "model_version")
         return for_sites(rows, self.request.user, "model.view", "model_version__site", include_global=True)
-
-    @operation("promotions_list", returns=PromotionSerializer(many=True))
-    def get(self, request: Request) -> Response:
-        """List promotions, newest first."""
-        return self.listed()

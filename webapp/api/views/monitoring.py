@@ -10,7 +10,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from webapp.api.filters import AlarmFilter
-from webapp.api.resource import ListResource, Resource, SinglePage, operation
+from webapp.api.resource import DetailResource, ListResource, Resource, SinglePage
+from webapp.api.schema import operation
 from webapp.api.serializers.monitoring import (
     KINDS,
     AlarmAcknowledgeSerializer,
@@ -88,27 +89,22 @@ class DriftSeries(SinglePage):
 
 
 class AlarmCollection(ListResource):
+    """List the site's alarms with their history, newest first."""
+
+    name = "alarms_list"
     needs = {"GET": "model.view"}
     queryset = Alarm.objects.none()
     filterset_class = AlarmFilter
     serializer_class = AlarmSerializer
 
-    def rows(self) -> Any:
-        return alarms_visible(self.request.user)
-
-    @operation("alarms_list", returns=AlarmSerializer(many=True))
-    def get(self, request: Request) -> Response:
-        """List the site's alarms with their history, newest first."""
-        return self.listed()
+    find = alarms_visible
 
 
-class AlarmDetail(Resource):
+class AlarmDetail(DetailResource):
+    """Get an alarm with its history."""
+
     needs = {"GET": "model.view"}
-
-    @operation("alarm_retrieve", returns=AlarmSerializer)
-    def get(self, request: Request, alarm_id: UUID) -> Response:
-        """Get an alarm with its history."""
-        return Response(AlarmSerializer(alarm_or_404(request.user, alarm_id)).data)
+    name, find, serializer_class = "alarm_retrieve", alarm_or_404, AlarmSerializer
 
 
 class AlarmAction(Resource):

@@ -14,7 +14,8 @@ from webapp.analysis.selectors import history
 from webapp.analysis.services import patient_rescore
 from webapp.api.examples import SEARCH_EXAMPLE
 from webapp.api.filters import PatientFilter
-from webapp.api.resource import ListResource, Resource, operation
+from webapp.api.resource import ListResource, PaginatedResource, Resource
+from webapp.api.schema import operation
 from webapp.api.serializers.patients import (
     MergeSerializer,
     PatientDetailSerializer,
@@ -47,8 +48,9 @@ def ends(patients: Iterable[Patient]) -> dict[str, Any]:
     return {"ends": ends_of(patient.pk for patient in patients)}
 
 
-class PatientList(ListResource):
+class PatientList(PaginatedResource):
     queryset = Patient.objects.none()
+    serializer_class = PatientSerializer
 
     def rows(self) -> Any:
         return for_sites(Patient.objects.all(), self.request.user, "scan.view")
@@ -57,14 +59,12 @@ class PatientList(ListResource):
         return PatientSerializer(rows, many=True, context=ends(rows)).data
 
 
-class PatientCollection(PatientList):
+class PatientCollection(ListResource, PatientList):
+    """List the site's patients, newest record first, including merged ones."""
+
+    name = "patients_list"
     needs = {"GET": "scan.view"}
     filterset_class = PatientFilter
-
-    @operation("patients_list", returns=PatientSerializer(many=True))
-    def get(self, request: Request) -> Response:
-        """List the site's patients, newest record first, including merged ones."""
-        return self.listed()
 
 
 class PatientSearch(PatientList):

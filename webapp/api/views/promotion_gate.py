@@ -11,7 +11,8 @@ from rest_framework.response import Response
 from webapp.accounts.services import for_sites
 from webapp.analysis.shadow import agreement
 from webapp.api.filters import ComparisonFilter
-from webapp.api.resource import ListResource, Resource, operation
+from webapp.api.resource import ListResource, Resource
+from webapp.api.schema import operation
 from webapp.api.serializers.models import (
     CompareSerializer,
     ComparisonDetailSerializer,
@@ -87,21 +88,18 @@ class ModelShadow(Resource):
 
 
 class ComparisonCollection(ListResource):
+    """List comparisons of candidates with active models, newest first."""
+
+    name = "comparisons_list"
     needs = {"GET": "model.view"}
     queryset = Comparison.objects.none()
     filterset_class = ComparisonFilter
     serializer_class = ComparisonSerializer
 
-    def rows(self) -> Any:
-        return comparisons_visible(self.request.user)
+    find = comparisons_visible
 
     def decorate(self, rows: Any) -> Any:
         return rows.defer("report", "changes")
-
-    @operation("comparisons_list", returns=ComparisonSerializer(many=True))
-    def get(self, request: Request) -> Response:
-        """List comparisons of candidates with active models, newest first."""
-        return self.listed()
 
 
 class ComparisonDetail(Resource):
@@ -117,17 +115,15 @@ class ComparisonDetail(Resource):
 
 
 class PolicyCollection(ListResource):
+    """List the versions of the promotion policy, newest first; empty while Hilum's own is active."""
+
+    name = "promotion_policies_list"
     needs = {"GET": "model.view", "POST": "promotion_policy.edit"}
     queryset = PromotionPolicy.objects.none()
     serializer_class = PolicySerializer
 
     def rows(self) -> Any:
         return PromotionPolicy.objects.select_related("by")
-
-    @operation("promotion_policies_list", returns=PolicySerializer(many=True))
-    def get(self, request: Request) -> Response:
-        """List the versions of the promotion policy, newest first; empty while Hilum's own is active."""
-        return self.listed()
 
     @operation("promotion_policy_create", body=PolicyCreateSerializer, returns={201: PolicySerializer})
     def post(self, request: Request) -> Response:

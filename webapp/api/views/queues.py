@@ -9,7 +9,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from webapp.api.filters import QueueFilter
-from webapp.api.resource import ListResource, Resource, SinglePage, operation
+from webapp.api.resource import ListResource, Resource, SinglePage
+from webapp.api.schema import operation
 from webapp.api.serializers.labels import DecisionCreateSerializer, LabelStatementSerializer, statement_of
 from webapp.api.serializers.queues import (
     AgreementSerializer,
@@ -39,18 +40,15 @@ ADJUDICATE = "label.adjudicate"
 
 
 class QueueCollection(ListResource):
+    """List label queues, newest first, with the number of images by status."""
+
+    name = "label_queues_list"
     needs = {"GET": "scan.label", "POST": "label.manage"}
     queryset = LabelQueue.objects.none()
     filterset_class = QueueFilter
     serializer_class = QueueSerializer
 
-    def rows(self) -> Any:
-        return queues_visible(self.request.user)
-
-    @operation("label_queues_list", returns=QueueSerializer(many=True))
-    def get(self, request: Request) -> Response:
-        """List label queues, newest first, with the number of images by status."""
-        return self.listed()
+    find = queues_visible
 
     @operation("label_queue_create", body=QueueCreateSerializer, returns={201: QueueSerializer})
     def post(self, request: Request) -> Response:
@@ -110,6 +108,9 @@ class QueueAgreement(SinglePage):
 
 
 class QueueDisputed(ListResource):
+    """List the cases on which the readers disagree and nobody has decided yet."""
+
+    name = "label_queue_disputed"
     needs = {"GET": ADJUDICATE}
     queryset = QueueItem.objects.none()
     serializer_class = CaseRowSerializer
@@ -117,11 +118,6 @@ class QueueDisputed(ListResource):
     def rows(self) -> Any:
         queue = queue_or_404(self.request.user, self.kwargs["queue_id"])
         return disputed_items(queue).select_related("queue")
-
-    @operation("label_queue_disputed", returns=CaseRowSerializer(many=True))
-    def get(self, request: Request, queue_id: UUID) -> Response:
-        """List the cases on which the readers disagree and nobody has decided yet."""
-        return self.listed()
 
 
 class CaseDetail(Resource):

@@ -22,7 +22,8 @@ from webapp.analysis.state import current_analysis
 from webapp.api.examples import MOVE_EXAMPLE, SCAN_EXAMPLE
 from webapp.api.filters import ScanFilter
 from webapp.api.request_bodies import DicomParser, check_declared_size, chunks_of, idempotency_key
-from webapp.api.resource import ListResource, Resource, file_renderer, operation
+from webapp.api.resource import ListResource, Resource, file_renderer
+from webapp.api.schema import operation
 from webapp.api.serializers.scan_record import MEMBERS_AT_ONCE, ScanRecord
 from webapp.api.serializers.scans import (
     ScanMoveSerializer,
@@ -60,6 +61,9 @@ KEY_HEADER = OpenApiParameter(
 
 
 class ScanCollection(ListResource):
+    """List scans, newest first, each with its current result."""
+
+    name = "scans_list"
     needs = {"GET": "scan.view", "POST": "scan.upload"}
     parser_classes = [MultiPartParser, DicomParser]
     queryset = Scan.objects.none()
@@ -72,11 +76,6 @@ class ScanCollection(ListResource):
 
     def decorate(self, rows: Any) -> Any:
         return with_answers(rows)
-
-    @operation("scans_list", returns=ScanRowSerializer(many=True))
-    def get(self, request: Request) -> Response:
-        """List scans, newest first, each with its current result."""
-        return self.listed()
 
     @operation(
         "scan_upload",

@@ -13,7 +13,8 @@ from rest_framework.response import Response
 from webapp.accounts.models import Site
 from webapp.accounts.services import active_membership, for_sites
 from webapp.api.filters import AuditFilter
-from webapp.api.resource import ListResource, Resource, SinglePage, operation
+from webapp.api.resource import ListResource, Resource, SinglePage
+from webapp.api.schema import operation
 from webapp.api.serializers.service import AuditEventSerializer, MeSerializer, SiteSerializer
 from webapp.audit.models import AuditEvent
 from webapp.core.errors import CodedError
@@ -41,6 +42,9 @@ class SiteCollection(SinglePage):
 
 
 class AuditCollection(ListResource):
+    """List the events of the site's audit log, newest first."""
+
+    name = "audit_events_list"
     needs = {"GET": "audit.view"}
     queryset = AuditEvent.objects.none()
     filterset_class = AuditFilter
@@ -48,11 +52,6 @@ class AuditCollection(ListResource):
 
     def rows(self) -> Any:
         return for_sites(AuditEvent.objects.select_related("actor"), self.request.user, "audit.view")
-
-    @operation("audit_events_list", returns=AuditEventSerializer(many=True))
-    def get(self, request: Request) -> Response:
-        """List the events of the site's audit log, newest first."""
-        return self.listed()
 
 
 class Phantoms(Resource):

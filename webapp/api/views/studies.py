@@ -14,7 +14,8 @@ from webapp.analysis.selectors import with_answers
 from webapp.analysis.worklist.query import Filters, worklist
 from webapp.api.examples import SEARCH_EXAMPLE
 from webapp.api.filters import StudyFilter
-from webapp.api.resource import ListResource, Resource, SinglePage, operation
+from webapp.api.resource import ListResource, PaginatedResource, Resource, SinglePage
+from webapp.api.schema import operation
 from webapp.api.serializers.patients import StudyDetailSerializer, StudySearchSerializer, StudySerializer
 from webapp.api.serializers.readings import ReadingCreateSerializer, ReadingSerializer
 from webapp.core.errors import CodedError
@@ -24,7 +25,7 @@ from webapp.scans.models import Scan
 from webapp.scans.patients.records import study_or_404
 
 
-class StudyList(ListResource):
+class StudyList(PaginatedResource):
     queryset = StudySummary.objects.none()
     serializer_class = StudySerializer
     order = ("latest_at", "study_id")
@@ -33,17 +34,15 @@ class StudyList(ListResource):
         return rows.select_related("study__patient")
 
 
-class StudyCollection(StudyList):
+class StudyCollection(ListResource, StudyList):
+    """List the worklist: studies with the result of their worst scan, latest upload first."""
+
+    name = "studies_list"
     needs = {"GET": "scan.view"}
     filterset_class = StudyFilter
 
     def rows(self) -> Any:
         return for_sites(StudySummary.objects.all(), self.request.user, "scan.view")
-
-    @operation("studies_list", returns=StudySerializer(many=True))
-    def get(self, request: Request) -> Response:
-        """List the worklist: studies with the result of their worst scan, latest upload first."""
-        return self.listed()
 
 
 class StudySearch(StudyList):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
 from uuid import UUID
 
 from django.http import FileResponse, HttpResponse
@@ -14,7 +13,8 @@ from rest_framework.response import Response
 
 from webapp.api.examples import TRAINING_EXAMPLE
 from webapp.api.filters import RunFilter, SnapshotFilter
-from webapp.api.resource import ListResource, Resource, file_renderer, operation
+from webapp.api.resource import DetailResource, ListResource, Resource, file_renderer
+from webapp.api.schema import operation
 from webapp.api.serializers.training import (
     SnapshotCreateSerializer,
     SnapshotSerializer,
@@ -41,18 +41,15 @@ from webapp.training.snapshots import snapshot_create
 
 
 class SnapshotCollection(ListResource):
+    """List snapshots with their data validation warnings, newest first."""
+
+    name = "snapshots_list"
     needs = {"GET": "model.view", "POST": "training.start"}
     queryset = Snapshot.objects.none()
     filterset_class = SnapshotFilter
     serializer_class = SnapshotSerializer
 
-    def rows(self) -> Any:
-        return snapshots_visible(self.request.user)
-
-    @operation("snapshots_list", returns=SnapshotSerializer(many=True))
-    def get(self, request: Request) -> Response:
-        """List snapshots with their data validation warnings, newest first."""
-        return self.listed()
+    find = snapshots_visible
 
     @operation(
         "snapshot_create",
@@ -69,13 +66,11 @@ class SnapshotCollection(ListResource):
         return Response(SnapshotSerializer(found).data, status=201 if created else 200)
 
 
-class SnapshotDetail(Resource):
-    needs = {"GET": "model.view"}
+class SnapshotDetail(DetailResource):
+    """Get a snapshot: its contents, what was left out, its data validation warnings."""
 
-    @operation("snapshot_retrieve", returns=SnapshotSerializer)
-    def get(self, request: Request, snapshot_id: UUID) -> Response:
-        """Get a snapshot: its contents, what was left out, its data validation warnings."""
-        return Response(SnapshotSerializer(snapshot_or_404(request.user, snapshot_id)).data)
+    needs = {"GET": "model.view"}
+    name, find, serializer_class = "snapshot_retrieve", snapshot_or_404, SnapshotSerializer
 
 
 class SnapshotManifest(Resource):
@@ -95,18 +90,15 @@ class SnapshotManifest(Resource):
 
 
 class RunCollection(ListResource):
+    """List training runs, newest first."""
+
+    name = "training_runs_list"
     needs = {"GET": "model.view", "POST": "training.start"}
     queryset = TrainingRun.objects.none()
     filterset_class = RunFilter
     serializer_class = TrainingRunSerializer
 
-    def rows(self) -> Any:
-        return runs_visible(self.request.user)
-
-    @operation("training_runs_list", returns=TrainingRunSerializer(many=True))
-    def get(self, request: Request) -> Response:
-        """List training runs, newest first."""
-        return self.listed()
+    find = runs_visible
 
     @operation(
         "training_run_start",
@@ -127,22 +119,18 @@ class RunCollection(ListResource):
         return Response(TrainingRunSerializer(run).data, status=201)
 
 
-class RunDetail(Resource):
+class RunDetail(DetailResource):
+    """Get a training run with its progress and result."""
+
     needs = {"GET": "model.view"}
-
-    @operation("training_run_retrieve", returns=TrainingRunSerializer)
-    def get(self, request: Request, run_id: UUID) -> Response:
-        """Get a training run with its progress and result."""
-        return Response(TrainingRunSerializer(run_or_404(request.user, run_id)).data)
+    name, find, serializer_class = "training_run_retrieve", run_or_404, TrainingRunSerializer
 
 
-class RunLog(Resource):
+class RunLog(DetailResource):
+    """Get the figures of each epoch and the latest log lines of a training run."""
+
     needs = {"GET": "model.view"}
-
-    @operation("training_run_log", returns=TrainingLogSerializer)
-    def get(self, request: Request, run_id: UUID) -> Response:
-        """Get the figures of each epoch and the latest log lines of a training run."""
-        return Response(TrainingLogSerializer(run_or_404(request.user, run_id)).data)
+    name, find, serializer_class = "training_run_log", run_or_404, TrainingLogSerializer
 
 
 class RunCancel(Resource):
@@ -156,17 +144,14 @@ class RunCancel(Resource):
 
 
 class ScheduleCollection(ListResource):
+    """List training schedules, newest first."""
+
+    name = "training_schedules_list"
     needs = {"GET": "model.view", "POST": "training.start"}
     queryset = TrainingSchedule.objects.none()
     serializer_class = TrainingScheduleSerializer
 
-    def rows(self) -> Any:
-        return schedules_visible(self.request.user)
-
-    @operation("training_schedules_list", returns=TrainingScheduleSerializer(many=True))
-    def get(self, request: Request) -> Response:
-        """List training schedules, newest first."""
-        return self.listed()
+    find = schedules_visible
 
     @operation(
         "training_schedule_save", body=TrainingScheduleSaveSerializer, returns=TrainingScheduleSerializer

@@ -14,7 +14,8 @@ from rest_framework.response import Response
 from webapp.accounts.services import can, for_sites
 from webapp.analysis.state import states_of_uploads
 from webapp.api.filters import UploadFilter
-from webapp.api.resource import ListResource, Resource, SinglePage, operation
+from webapp.api.resource import ListResource, Resource, SinglePage
+from webapp.api.schema import operation
 from webapp.api.serializers.uploads import (
     BulkUploadOutcomeSerializer,
     BulkUploadSerializer,
@@ -32,9 +33,13 @@ from webapp.scans.uploads.stated_metadata import Claim
 
 
 class UploadCollection(ListResource):
+    """List the site's uploads, newest first, including the images of archives."""
+
+    name = "uploads_list"
     needs = {"GET": "scan.upload", "POST": "scan.upload"}
     parser_classes = [MultiPartParser]
     queryset = Upload.objects.none()
+    serializer_class = UploadSerializer
     filterset_class = UploadFilter
 
     def rows(self) -> Any:
@@ -45,11 +50,6 @@ class UploadCollection(ListResource):
 
     def represent(self, rows: list[Upload]) -> Any:
         return represent(self.request, rows)
-
-    @operation("uploads_list", returns=UploadSerializer(many=True))
-    def get(self, request: Request) -> Response:
-        """List the site's uploads, newest first, including the images of archives."""
-        return self.listed()
 
     @operation(
         "upload_bulk",

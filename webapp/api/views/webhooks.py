@@ -10,7 +10,8 @@ from rest_framework.response import Response
 
 from webapp.api.examples import WEBHOOK_EXAMPLE
 from webapp.api.filters import DeliveryFilter
-from webapp.api.resource import ListResource, Resource, operation
+from webapp.api.resource import ListResource, Resource
+from webapp.api.schema import operation
 from webapp.api.serializers.webhooks import (
     DeliverySerializer,
     WebhookChangeSerializer,
@@ -30,17 +31,14 @@ from webapp.webhooks.selectors import (
 
 
 class WebhookCollection(ListResource):
+    """List the site's webhooks, newest first."""
+
+    name = "webhooks_list"
     needs = {"GET": PERMISSION, "POST": PERMISSION}
     queryset = Subscription.objects.none()
     serializer_class = WebhookSerializer
 
-    def rows(self) -> Any:
-        return subscriptions_visible(self.request.user)
-
-    @operation("webhooks_list", returns=WebhookSerializer(many=True))
-    def get(self, request: Request) -> Response:
-        """List the site's webhooks, newest first."""
-        return self.listed()
+    find = subscriptions_visible
 
     @operation(
         "webhook_create",
@@ -114,6 +112,9 @@ class WebhookTest(Resource):
 
 
 class DeliveryCollection(ListResource):
+    """List the deliveries of a webhook with every attempt, newest first."""
+
+    name = "webhook_deliveries"
     needs = {"GET": PERMISSION}
     queryset = Delivery.objects.none()
     filterset_class = DeliveryFilter
@@ -121,11 +122,6 @@ class DeliveryCollection(ListResource):
 
     def rows(self) -> Any:
         return deliveries_of(subscription_or_404(self.request.user, self.kwargs["webhook_id"]))
-
-    @operation("webhook_deliveries", returns=DeliverySerializer(many=True))
-    def get(self, request: Request, webhook_id: UUID) -> Response:
-        """List the deliveries of a webhook with every attempt, newest first."""
-        return self.listed()
 
 
 class DeliveryAgain(Resource):
