@@ -16,7 +16,7 @@ def shown(page) -> int:
 def test_an_address_opens_the_operation_that_it_names_and_a_link_its_schema(page):
     page.goto(f"{ADDRESS}#scan_upload")
     operation = page.locator("#scan_upload")
-    operation.get_by_role("table", name="Answers").wait_for()
+    operation.get_by_role("table", name="Responses").wait_for()
     assert page.locator(".api details[open]").count() == 1
     operation.get_by_role("button", name="Copy").click()
     operation.get_by_role("button", name="Copied").wait_for()
@@ -38,7 +38,7 @@ def test_the_filter_narrows_and_gives_way_to_a_link(page):
     page.keyboard.type("webhook_deliver")
     assert shown(page) == 2
     page.keyboard.type("!")
-    page.get_by_text("Nothing matches.").wait_for()
+    page.get_by_text("No matches.").wait_for()
     page.get_by_role("link", name="Alarms").click()
     assert shown(page) == every
 

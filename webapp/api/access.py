@@ -6,7 +6,21 @@ from rest_framework.request import Request
 
 from webapp.accounts.models import Site
 from webapp.accounts.services import active_membership, can
-from webapp.core.errors import CodedError
+from webapp.core.errors import CODES, CodedError
+
+# What a program does about an error, where the general remedy is for a person in front of a page.
+REMEDIES = {
+    "not_found": "Check the address and the ID. Records of another site are not found either.",
+    "conflict": "GET the record again and act on its current state.",
+    "patient_conflict": "Check patient_id. If the earlier patient is wrong, POST to /scans/{id}/move/.",
+}
+
+
+def with_remedy(error: CodedError) -> CodedError:
+    """The error with the remedy for programs, unless it has one of its own."""
+    if error.code in REMEDIES and error.remedy == CODES[error.code].remedy:
+        error.remedy = REMEDIES[error.code]
+    return error
 
 
 def site_granting(request: Request, permission: str | None) -> Site:

@@ -205,9 +205,11 @@ def _results(operation: Schema, components: Schema) -> Iterator[Result]:
 
 def _curl(path: str, method: str, operation: Schema, named: Mapping[str, Schema]) -> str:
     """A command to start from; what the caller has to fill in is in capitals."""
-    words = ["curl -sS"] + ([] if method == "get" else [f"-X {method.upper()}"])
+    bodies = list(operation.get("requestBody", {}).get("content", {}).items())[:1]
+    implied = method == "get" or (method == "post" and bodies)
+    words = ["curl -sS"] + ([] if implied else [f"-X {method.upper()}"])
     words.append('-H "Authorization: Bearer $TOKEN"')
-    for type_, body in list(operation.get("requestBody", {}).get("content", {}).items())[:1]:
+    for type_, body in bodies:
         schema = named.get(body["schema"].get("$ref", "").removeprefix(REF), body["schema"])
         fields = {name: schema["properties"][name] for name in schema.get("required", [])}
         if type_ == "multipart/form-data":

@@ -18,6 +18,7 @@ from webapp.analysis.worklist.query import COUNTED_AT_MOST
 from webapp.core.errors import CodedError
 
 DEFAULT_LIMIT, MAX_LIMIT = 50, 200
+LIMIT_SCHEMA = {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT}
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Time in microseconds and key of the row at the end of a page; `before-` where the page lies before it.
 CURSOR = re.compile(r"(before-)?([0-9]{1,16})-([0-9a-f]{32})")
@@ -79,10 +80,9 @@ class KeysetPagination(Envelope):
         return page
 
     def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
-        limit = {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT}
         cursor = {"type": "string", "pattern": f"^{CURSOR.pattern}$"}
         return [
-            {"name": "limit", "in": "query", "description": "maximum rows per page", "schema": limit},
+            {"name": "limit", "in": "query", "description": "maximum rows per page", "schema": LIMIT_SCHEMA},
             {"name": "cursor", "in": "query", "description": "opaque; part of `next` and `previous`"}
             | {"schema": cursor},
         ]

@@ -17,7 +17,7 @@ from rest_framework.response import Response
 
 from webapp.accounts.authentication import TokenAuthentication
 from webapp.accounts.models import Site
-from webapp.api.access import site_granting
+from webapp.api.access import site_granting, with_remedy
 from webapp.api.filters import Filters
 from webapp.api.pagination import Envelope, KeysetPagination
 from webapp.api.request_bodies import bounded, check_repeated
@@ -84,6 +84,9 @@ class Resource(GenericAPIView):
             return
         if etag_of(JSONRenderer().render(represent())) not in parse_etags(wanted):
             raise CodedError("precondition_failed")
+
+    def handle_exception(self, exc: Exception) -> HttpResponse:
+        return super().handle_exception(with_remedy(exc) if isinstance(exc, CodedError) else exc)
 
     def finalize_response(self, request: Request, response: HttpResponse, *args: Any, **kwargs: Any):
         response = super().finalize_response(request, response, *args, **kwargs)

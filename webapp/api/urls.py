@@ -103,6 +103,7 @@ urlpatterns = [
     _path("training-runs/<uuid:run_id>/log/", training.RunLog, "training-run-log"),
     _path("training-runs/<uuid:run_id>/cancel/", training.RunCancel, "training-run-cancel"),
     _path("audit-events/", service.AuditCollection, "audit-events"),
+    _path("changes/", service.ChangeCollection, "changes"),
     _path("webhooks/", webhooks.WebhookCollection, "webhooks"),
     _path("webhooks/<uuid:webhook_id>/", webhooks.WebhookDetail, "webhook"),
     _path("webhooks/<uuid:webhook_id>/secret/", webhooks.WebhookSecret, "webhook-secret"),

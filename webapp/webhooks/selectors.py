@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import uuid
+from datetime import timedelta
 from typing import Any
 
 from django.db.models import QuerySet
+from django.utils import timezone
 
-from webapp.accounts.models import User
+from webapp.accounts.models import Site, User
 from webapp.accounts.services import for_sites
 from webapp.core.errors import CodedError
-from webapp.webhooks.models import Delivery, Subscription
+from webapp.webhooks.kinds import Kind
+from webapp.webhooks.models import Delivery, Event, Subscription
 
 PERMISSION = "webhook.manage"
+SETTLED_AFTER = timedelta(seconds=5)
 
 
 def subscriptions_visible(user: User) -> QuerySet[Subscription]:
@@ -21,6 +25,17 @@ def subscriptions_visible(user: User) -> QuerySet[Subscription]:
 
 def subscription_or_404(user: User, key: uuid.UUID) -> Subscription:
     return _or_404(subscriptions_visible(user), key)
+
+
+def events_after(site: Site, number: int) -> QuerySet[Event]:
+    """The site's events after this one, oldest first.
+
+    The latest seconds are left out: a transaction that began earlier may still commit a smaller number, which
+    a reader who has seen a larger one would miss.
+    """
+    settled = timezone.now() - SETTLED_AFTER
+    events = Event.objects.filter(site=site, number__gt=number, created_at__lt=settled)
+    return events.exclude(kind=Kind.TEST).order_by("number")
 
 
 def deliveries_of(subscription: Subscription) -> QuerySet[Delivery]:

@@ -34,8 +34,8 @@ def announce(*, site_id: uuid.UUID, kind: Kind, subject: uuid.UUID, data: Mappin
     """Tell the site's subscribers; call it while the row of `subject` is locked, which keeps the order."""
     subscriptions = Subscription.objects.filter(site=site_id, active=True)
     wanting = [one for one in subscriptions if kind.value in one.kinds]
-    if wanting:
-        _deliver(wanting, Event(site_id=site_id, kind=kind.value, subject=subject, data=dict(data)))
+    # Recorded without a subscriber too: the API's change feed lists every event.
+    _deliver(wanting, Event(site_id=site_id, kind=kind.value, subject=subject, data=dict(data)))
 
 
 @transaction.atomic
@@ -182,6 +182,7 @@ def deliveries_tidy() -> int:
 def _deliver(subscriptions: list[Subscription], event: Event) -> list[Delivery]:
     event.save(force_insert=True)
     deliveries = [Delivery(subscription=one, event=event, subject=event.subject) for one in subscriptions]
-    Delivery.objects.bulk_create(deliveries)
-    notify_workers(Queue.NOTIFY)
+    if deliveries:
+        Delivery.objects.bulk_create(deliveries)
+        notify_workers(Queue.NOTIFY)
     return deliveries

@@ -1,56 +1,51 @@
-// Opens what an address names, copies a line, filters. Without it the page reads as well.
-const place = document.querySelector(".api");
+// Opens the operation named in the address, filters the list, copies commands. The page works without it.
+const page = document.querySelector(".api");
 const filter = document.querySelector("#api-filter");
-const nothing = place.querySelector("[data-nothing]");
+const noMatches = page.querySelector("[data-nothing]");
 
-function show(name) {
-  const named = document.getElementById(name);
-  if (!named || !place.contains(named)) return;
-  if (named.closest("[hidden]")) clear();
-  if (named instanceof HTMLDetailsElement) named.open = true;
-  named.scrollIntoView();
+function open(id) {
+  const target = document.getElementById(id);
+  if (!target || !page.contains(target)) return;
+  if (target.closest("[hidden]")) clear();
+  if (target instanceof HTMLDetailsElement) target.open = true;
+  target.scrollIntoView();
 }
 
 function clear() {
   filter.value = "";
-  narrow();
+  applyFilter();
 }
 
-function narrow() {
-  const asked = filter.value.trim().toLowerCase();
-  let left = 0;
-  for (const section of place.querySelectorAll("section")) {
-    let here = 0;
-    for (const one of section.querySelectorAll("details")) {
-      const words = `${one.id} ${one.querySelector("summary").textContent}`.toLowerCase();
-      one.hidden = !words.includes(asked);
-      here += !one.hidden;
+function applyFilter() {
+  const wanted = filter.value.trim().toLowerCase();
+  for (const section of page.querySelectorAll("section")) {
+    const entries = [...section.querySelectorAll("details")];
+    for (const entry of entries) {
+      entry.hidden = !`${entry.id} ${entry.querySelector("summary").textContent}`.toLowerCase().includes(wanted);
     }
-    section.hidden = !here;
-    left += here;
+    section.hidden = entries.every((entry) => entry.hidden);
   }
-  nothing.hidden = left > 0;
+  noMatches.hidden = Boolean(page.querySelector("section:not([hidden])"));
 }
-
-addEventListener("hashchange", () => show(location.hash.slice(1)));
 
 async function copy(button) {
-  const word = button.dataset.word ??= button.textContent;
+  const label = button.dataset.label ??= button.textContent;
   await navigator.clipboard.writeText(button.previousElementSibling.textContent);
-  button.textContent = place.dataset.copied;
-  setTimeout(() => { button.textContent = word; }, 1500);
+  button.textContent = page.dataset.copied;
+  setTimeout(() => { button.textContent = label; }, 1500);
 }
 
-place.addEventListener("click", ({ target }) => {
-  // The same link twice changes no hash; what it names may have been closed in between.
+page.addEventListener("click", ({ target }) => {
+  // The same link twice changes no hash; its target may have been closed in between.
   const link = target.closest("a[href^='#']");
-  if (link && link.hash === location.hash) show(link.hash.slice(1));
+  if (link && link.hash === location.hash) open(link.hash.slice(1));
   const button = target.closest("[data-copy]");
   if (button) copy(button);
 });
-filter.addEventListener("input", narrow);
+addEventListener("hashchange", () => open(location.hash.slice(1)));
+filter.addEventListener("input", applyFilter);
 filter.addEventListener("keydown", (event) => event.key === "Escape" && clear());
 filter.hidden = false;
-// A browser offers the clipboard on https and on this machine only.
-if (navigator.clipboard) for (const button of place.querySelectorAll("[data-copy]")) button.hidden = false;
-show(location.hash.slice(1));
+// Browsers offer the clipboard on https and on localhost only.
+if (navigator.clipboard) for (const button of page.querySelectorAll("[data-copy]")) button.hidden = false;
+open(location.hash.slice(1));

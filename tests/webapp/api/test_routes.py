@@ -141,6 +141,7 @@ BEYOND = [
     ("GET", "api-labels", "scan.label"),
     ("POST", "api-labels", "scan.label"),
     ("GET", "api-scan-labels", "scan.label"),
+    ("GET", "api-changes", "scan.view"),
     ("GET", "api-webhooks", "webhook.manage"),
     ("POST", "api-webhooks", "webhook.manage"),
     ("GET", "api-webhook", "webhook.manage"),
@@ -303,7 +304,13 @@ def test_owner_and_teammate_read_the_same_and_a_stranger_nothing_of_it(
     assert (mine.status_code, mine.json()) == (200, hers.json())
     marks = [str(one.pk) for one in vars(case).values()]
     told = any(mark in mine.content.decode() for mark in marks)
-    untold = {"api-promotions", "api-study-readings", "api-analysis-cam", "api-training-run-log"}
+    untold = {
+        "api-promotions",
+        "api-changes",
+        "api-study-readings",
+        "api-analysis-cam",
+        "api-training-run-log",
+    }
     untold |= {"api-model-card", "api-model-shadow", "api-model-promotion-gate"}
     assert told or name in untold | {"api-model-monitoring", "api-monitoring"}
     stranger = client_of(person("eve", role="clinician", site=other_site), other_site, granted)

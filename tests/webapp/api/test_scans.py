@@ -119,6 +119,7 @@ def test_the_same_bytes_for_another_patient_are_a_conflict(client):
     client.post(URL, {"file": image(), "patient_id": "P-1"})
     response = client.post(URL, {"file": image(), "patient_id": "P-2"})
     assert (response.status_code, code_of(response)) == (409, "patient_conflict")
+    assert "POST to /scans/{id}/move/" in response.json()["remedy"]
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ MEMBERS_AT_ONCE = 500
 FILED_ELSEWHERE = State(ScanStatus.REFUSED, "patient_conflict")
 FAILURES = {
     "upload_failed": Advice("The file could not be processed.", "Upload the same file again to retry."),
-    "failed": Advice("The analysis failed.", "POST to /scans/{id}/retry/, or choose Try again in the page."),
+    "failed": Advice("The analysis failed.", "POST to /scans/{id}/retry/."),
 }
 
 

@@ -91,9 +91,9 @@ class ScanLabels(Resource):
         scan = scan_by_id(request.user, scan_id, "scan.label")
         labels = list(labels_visible(request.user).filter(scan=scan))
         complete = len(labels) == scan.labels.count()
-        truth = ground_truth(site=scan.site, scans=[scan.pk]).get(scan.pk, {}) if complete else None
+        found = ground_truth(site=scan.site, scans=[scan.pk]).get(scan.pk, {}) if complete else None
         page = {"next": None, "previous": None, "count": len(labels), "results": labels}
-        return Response(ScanLabelsSerializer({"ground_truth": truth} | page).data)
+        return Response(ScanLabelsSerializer({"ground_truth": found} | page).data)
 
 
 class LabelExport(Resource):

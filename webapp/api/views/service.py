@@ -6,19 +6,34 @@ from typing import Any
 
 from django.http import FileResponse, HttpResponse
 from django.urls import is_valid_path
-from drf_spectacular.utils import OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.utils.urls import replace_query_param
 
 from webapp.accounts.models import Site
 from webapp.accounts.services import active_membership, for_sites
 from webapp.api.filters import AuditFilter
+from webapp.api.pagination import LIMIT_SCHEMA, limit_of
 from webapp.api.resource import ListResource, Resource, SinglePage
 from webapp.api.schema import operation
-from webapp.api.serializers.service import AuditEventSerializer, MeSerializer, SiteSerializer
+from webapp.api.serializers.service import (
+    AuditEventSerializer,
+    ChangeSerializer,
+    MeSerializer,
+    SiteSerializer,
+)
 from webapp.audit.models import AuditEvent
 from webapp.core.errors import CodedError
 from webapp.core.storage import phantom_collection
+from webapp.webhooks.selectors import events_after
+
+AFTER = OpenApiParameter(
+    "after",
+    {"type": "integer", "minimum": 0, "maximum": 999_999_999_999_999_999, "default": 0},
+    description="`sequence` of the last event that was seen",
+)
+LIMIT = OpenApiParameter("limit", LIMIT_SCHEMA, description="maximum rows per page")
 
 
 class Me(Resource):
@@ -52,6 +67,30 @@ class AuditCollection(ListResource):
 
     def rows(self) -> Any:
         return for_sites(AuditEvent.objects.select_related("actor"), self.request.user, "audit.view")
+
+
+class ChangeCollection(SinglePage):
+    needs = {"GET": "scan.view"}
+    params = ("after", "limit")
+    serializer_class = ChangeSerializer
+
+    @operation("changes_list", parameters=[AFTER, LIMIT], returns=ChangeSerializer(many=True))
+    def get(self, request: Request) -> Response:
+        """List the changes to scans, uploads and patients after an event, oldest first.
+
+        Call it again with `after` set to the last `sequence`. The events are those of webhooks; they appear
+        after a few seconds and are kept for 30 days.
+        """
+        after, limit = request.query_params.get("after", "0"), limit_of(request.query_params)
+        if not (after.isascii() and after.isdecimal() and len(after) < 19):
+            raise CodedError("invalid", fields={"after": ["Must be the sequence number of an event."]})
+        events = list(events_after(self.site, int(after))[: limit + 1])
+        response = self.listed(events[:limit])
+        if len(events) > limit:
+            here = request.build_absolute_uri()
+            response.data["next"] = replace_query_param(here, "after", events[limit - 1].number)
+        response.data["count"] = None
+        return response
 
 
 class Phantoms(Resource):

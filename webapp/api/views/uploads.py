@@ -13,6 +13,7 @@ from rest_framework.response import Response
 
 from webapp.accounts.services import can, for_sites
 from webapp.analysis.state import states_of_uploads
+from webapp.api.access import with_remedy
 from webapp.api.filters import UploadFilter
 from webapp.api.resource import ListResource, Resource, SinglePage
 from webapp.api.schema import operation
@@ -74,7 +75,7 @@ class UploadCollection(ListResource):
                 claim=claim,
             )
         except CodedError as error:
-            return outcome | {"status": error.status, "problem": problem(error)}
+            return outcome | {"status": error.status, "problem": problem(with_remedy(error))}
         return outcome | {"status": 201 if created else 200, "scan": uploaded(upload, read=read)}
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from django.core.management.base import BaseCommand
 
 from classifier.contract import ADVICE, AbstentionReason, RefusalReason
+from webapp.api.access import REMEDIES
 from webapp.api.serializers.scan_record import FAILURES
 from webapp.core.errors import CODES
 from webapp.training.failures import FAILURES as TRAINING_FAILURES
@@ -28,7 +29,9 @@ class Command(BaseCommand):
 
 
 def page() -> str:
-    problems = [(code, m.status, m.message, m.remedy) for code, m in sorted(CODES.items())]
+    problems = [
+        (code, m.status, m.message, REMEDIES.get(code, m.remedy)) for code, m in sorted(CODES.items())
+    ]
     refused = [(str(r), ADVICE[r].problem, ADVICE[r].remedy) for r in RefusalReason]
     abstained = [(str(r), ADVICE[r].problem, ADVICE[r].remedy) for r in AbstentionReason]
     other = [
