@@ -127,7 +127,7 @@ def test_a_receiver_that_says_gone_is_switched_off(receiver, subscription, tell,
     subscription.refresh_from_db()
     assert (subscription.active, subscription.ended) == (False, "gone")
     tell(uuid.uuid4())
-    assert Event.objects.count() == 1
+    assert Delivery.objects.count() == 1
     receiver.status = 200
     services.subscription_change(subscription=subscription, actor=subscription.created_by, active=True)
     send_all(later=True)
