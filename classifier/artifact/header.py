@@ -16,7 +16,10 @@ from classifier.contract import ARTIFACT_FORMAT_VERSION, ModelSpec, Slot
 from classifier.errors import KEY_MISMATCH, NOT_AN_ARTIFACT, UNSUPPORTED_VERSION, ArtifactError
 
 FORMAT = "hilum"
-PARTS = ("classifier", "segmenter", "gate", "golden")
+INPUT_CHECK = (
+    "gate"  # of tensors and card: the name in files of format 1, from before it was called input check
+)
+PARTS = ("classifier", "segmenter", INPUT_CHECK, "golden")
 SCALE_SUFFIX = "#scale"
 MAX_HEADER_BYTES = 4 * 2**20
 MAX_ARTIFACT_BYTES = 256 * 2**20

@@ -1,7 +1,7 @@
 """Saving and loading artifacts (format version 1), and import of public pretrained weights.
 
-Tensors are named `classifier.*`, `segmenter.*`, `gate.*`, `golden.*`; `classifier.artifact.quantise` says
-how they are stored. Nothing is ever unpickled.
+Tensors are named by the PARTS of `header` and stored as `classifier.artifact.quantise` describes.
+Nothing is ever unpickled.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from safetensors import numpy as safetensors_numpy
 from torch import Tensor, nn
 
 from classifier.artifact.header import (
+    INPUT_CHECK,
     MAX_ARTIFACT_BYTES,
     header_metadata,
     parse_header,
@@ -54,7 +55,7 @@ class Artifact:
     card: dict[str, Any]
     sha256: str
     segmenter: dict[str, Tensor] | None = None
-    gate: dict[str, Tensor] | None = None
+    input_check: dict[str, Tensor] | None = None
     golden: Golden | None = None
     storage: str = "fp32"
     training_set: TrainingSet | None = None
@@ -68,18 +69,18 @@ def save_artifact(
     card: Mapping[str, Any],
     golden: np.ndarray | None = None,
     segmenter: State | None = None,
-    gate: State | None = None,
+    input_check: State | None = None,
     storage: str = "int8",
     training_set: TrainingSet | None = None,
 ) -> str:
     """Write one artifact file atomically and return its sha256.
 
     `golden` are working images (K, H, W) uint16 that may be published (phantoms, noise, never patients); the
-    probabilities beside them are those of the stored weights. Raises ArtifactError (key_mismatch) when the
-    state does not fit the spec, ValueError for an unknown storage. `segmenter` and `gate` are kept in fp16:
-    stored again they stay the same to the bit, through any number of retrainings.
+    probabilities stored with them are those of the stored weights. `segmenter` and `input_check` are kept in
+    fp16: stored again they stay the same to the bit. Raises ArtifactError (key_mismatch) when the state does
+    not fit the spec, ValueError for an unknown storage.
     """
-    parts = {"classifier": classifier_state, "segmenter": segmenter, "gate": gate}
+    parts = {"classifier": classifier_state, "segmenter": segmenter, INPUT_CHECK: input_check}
     tensors = {
         f"{part}.{name}": array
         for part, state in parts.items()
@@ -119,7 +120,7 @@ def load_artifact(path: str | Path, *, expected_sha256: str | None = None, devic
         card=card,
         sha256=sha256,
         segmenter=segmenter,
-        gate=restored(_part(tensors, "gate")) or None,
+        input_check=restored(_part(tensors, INPUT_CHECK)) or None,
         golden=_golden_of(_part(tensors, "golden"), spec),
         storage=storage_of(_part(tensors, "classifier")),
         training_set=training_set,
@@ -135,7 +136,7 @@ def resave(path: str | Path, artifact: Artifact) -> str:
         card=artifact.card,
         golden=artifact.golden.working if artifact.golden else None,
         segmenter=artifact.segmenter,
-        gate=artifact.gate,
+        input_check=artifact.input_check,
         storage=artifact.storage,
         training_set=artifact.training_set,
     )
@@ -150,7 +151,7 @@ def golden_probabilities(network: nn.Module, spec: ModelSpec, working: np.ndarra
 
 
 def verify_golden(artifact: Artifact, *, atol: float = 1e-3) -> float:
-    """Run the golden inputs; returns the largest difference in probability from what the artifact says.
+    """Run the golden inputs; returns the largest difference in probability from the recorded ones.
 
     Raises ArtifactError (golden_mismatch) above `atol`, or when the artifact has no golden inputs.
     """

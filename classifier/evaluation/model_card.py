@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from classifier.artifact.header import INPUT_CHECK
 from classifier.contract import DISCLAIMER, ModelSpec, finding_name
 from classifier.evaluation.model_card_measures import (
     calibration,
@@ -105,7 +106,7 @@ def render(card: Mapping[str, Any], spec: ModelSpec, *, sha256: str | None = Non
     found = _current(card.get("evaluation") or {})
     lines += evaluation(found) + subgroups(found)
     lines += _section("External validity", about.get("external_validity", NOT_MEASURED))
-    lines += shortcuts(found) + input_check(card.get("gate")) + segmenter(card.get("segmenter"))
+    lines += shortcuts(found) + input_check(card.get(INPUT_CHECK)) + segmenter(card.get("segmenter"))
     lines += _section("Known shortcuts and biases", about.get("shortcuts"))
     lines += _section("Limits", about.get("limits"))
     lines += _section("Licence", about.get("licence"))

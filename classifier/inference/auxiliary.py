@@ -13,7 +13,7 @@ from torch import Tensor
 
 from classifier.artifact.weights import Artifact
 from classifier.contract import AbstentionReason, ModelSpec
-from classifier.networks.input_check import gate_input, load_input_check
+from classifier.networks.input_check import input_check_image, load_input_check
 from classifier.networks.lung_segmenter import inside_lungs, load_segmenter, lung_box, lung_mask
 from classifier.networks.preprocess import WHOLE, Box, on_pixels
 
@@ -40,7 +40,7 @@ class AuxiliaryNetworks:
     def __init__(self, artifact: Artifact, device: torch.device) -> None:
         self.device = device
         self.spec = artifact.spec
-        self.input_check = load_input_check(artifact.gate).to(device) if artifact.gate else None
+        self.input_check = load_input_check(artifact.input_check).to(device) if artifact.input_check else None
         self.segmenter = load_segmenter(artifact.segmenter, device) if artifact.segmenter else None
 
     def run(self, working: Sequence[np.ndarray]) -> list[AuxiliaryResult]:
@@ -48,7 +48,7 @@ class AuxiliaryNetworks:
         reasons: Sequence[AbstentionReason | None] = [None] * len(working)
         masks: Sequence[np.ndarray | None] = [None] * len(working)
         if self.input_check is not None:
-            unit = torch.stack([gate_input(image) for image in working]).to(self.device)
+            unit = torch.stack([input_check_image(image) for image in working]).to(self.device)
             reasons = [verdict.reason for verdict in self.input_check.judge(unit)]
         if self.segmenter is not None:
             masks = lung_mask(self.segmenter, working)

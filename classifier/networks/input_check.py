@@ -1,8 +1,7 @@
-"""The gate: is this a whole frontal chest X-ray, of a kind that was seen in training?
+"""The input check, an out-of-distribution detector: whole frontal chest X-rays pass, other images do not.
 
-A small network of its own with a Gaussian over its features (Lee et al. 2018, arXiv:1807.03888). Everything
-that it decides by is a number in its state, no sample is stored: it travels in the artifact as `gate.*`,
-unchanged through retraining.
+A small network with a Gaussian over its features (Lee et al. 2018, arXiv:1807.03888). Its state holds all
+of its limits and no sample; the artifact carries it, unchanged by retraining of the classifier.
 """
 
 from __future__ import annotations
@@ -92,7 +91,7 @@ class InputCheck(nn.Module):
 
 
 def verdict_of(probabilities: Sequence[float], distance: float, frontal_from: float) -> Verdict:
-    """Not frontal enough: the likeliest other kind says why. Frontal, but far off: unlike the training."""
+    """Stopped as the most probable other kind if not frontal, as out of distribution if too distant."""
     kinds = dict(zip(KINDS, probabilities, strict=True))
     reason = None
     if not kinds[FRONTAL] >= frontal_from:
@@ -102,20 +101,20 @@ def verdict_of(probabilities: Sequence[float], distance: float, frontal_from: fl
     return Verdict(reason, kinds, distance)
 
 
-def gate_input(working: np.ndarray) -> Tensor:
-    """Working image (H, W) uint16 to the gate's unit square (1, SIZE, SIZE)."""
+def input_check_image(working: np.ndarray) -> Tensor:
+    """Working image (H, W) uint16 to the network's image in 0..1 (1, SIZE, SIZE)."""
     return unit_square(working, SIZE, CLIP_PERCENTILES)
 
 
 def load_input_check(state: Mapping[str, Tensor]) -> InputCheck:
-    """The gate of an artifact's `gate.*` tensors; raises ArtifactError (key_mismatch)."""
-    gate = InputCheck()
-    own = gate.state_dict()
+    """The input check of an artifact's tensors; raises ArtifactError (key_mismatch)."""
+    network = InputCheck()
+    own = network.state_dict()
     wrong = sorted(own.keys() ^ state.keys()) or [n for n in own if own[n].shape != state[n].shape]
     if wrong:
-        raise ArtifactError(KEY_MISMATCH, f"the gate's tensors do not fit: {wrong[:3]}")
-    gate.load_state_dict(dict(state))
-    return gate.eval()
+        raise ArtifactError(KEY_MISMATCH, f"the input check's tensors do not fit: {wrong[:3]}")
+    network.load_state_dict(dict(state))
+    return network.eval()
 
 
 def _block(inputs: int, outputs: int) -> nn.Module:

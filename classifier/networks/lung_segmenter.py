@@ -29,7 +29,7 @@ LUNGS = ("right", "left")  # of the patient, in a frontal view: the image's left
 SPECK = 0.005  # of the image: less is no lung
 EDGE = 2  # pixels: a lung that comes so near to the image's edge runs out of it
 GAP = 0.35  # the mediastinum's width, in widths of a lung
-MISSING_LIMIT = 0.05  # of both lungs, as estimated: beyond it the image is said to cut them off
+MISSING_LIMIT = 0.05  # of both lungs, as estimated: beyond it the image counts as cutting them off
 
 
 class LungSegmenter(nn.Module):
@@ -62,7 +62,7 @@ def _block(channels_in: int, channels_out: int) -> nn.Sequential:
 
 
 def load_segmenter(state: Mapping[str, Tensor], device: torch.device | str = "cpu") -> LungSegmenter:
-    """The segmenter of an artifact, ready to answer. Raises ArtifactError (key_mismatch)."""
+    """The segmenter of an artifact, in evaluation mode. Raises ArtifactError (key_mismatch)."""
     segmenter = LungSegmenter()
     own = segmenter.state_dict()
     if {n: t.shape for n, t in own.items()} != {n: t.shape for n, t in state.items()}:

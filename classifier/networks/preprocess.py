@@ -32,7 +32,7 @@ WHOLE = Box(0.0, 0.0, 1.0, 1.0)
 
 
 def to_input(working: np.ndarray, spec: ModelSpec, box: Box = WHOLE) -> Tensor:
-    """A box of a working image (H, W) uint16 to float32 (1, size, size), normalised as the spec says."""
+    """A box of a working image (H, W) uint16 to float32 (1, size, size), normalised by the spec."""
     return normalise(to_unit_square(cut(working, box), spec), spec)
 
 

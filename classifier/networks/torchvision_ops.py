@@ -1,8 +1,8 @@
-"""Imports torchvision, also beside a PyTorch build for which its compiled operators do not load.
+"""Imports torchvision, also with a PyTorch build for which its compiled operators do not load.
 
-PyPI's torchvision is built for CUDA; beside a CPU build of PyTorch its library is skipped, and the import
-then fails because fake kernels are registered for `nms` and `qnms`, which nobody defined. Defining the two
-schemas cures that. Where the operators load nothing is done, so detection models keep their kernels.
+PyPI's torchvision is built for CUDA; with a CPU build of PyTorch its library is skipped, and the import then
+fails because fake kernels are registered for `nms` and `qnms`, which are not defined. Defining their schemas
+avoids that. Where the operators load nothing is done, so detection models keep their kernels.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The options of a training run: as a record for programs, as arguments for people."""
+"""The options of a training run: as a record, and as command-line arguments."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from classifier.training.loss import LOSSES
 
 @dataclass(frozen=True)
 class Config:
-    """What a training run is asked for; the command's options have the same names."""
+    """The options of a training run; the command's options have the same names."""
 
     manifest: Path
     out: Path
@@ -97,44 +97,50 @@ OPTIONS = {  # name: (type or choices, what it does)
         "only the manifest's rows for which all of these hold, as in source=nih,finding!=normal",
     ),
     "name": (str, "the model's name"),
-    "slot": ([slot.value for slot in Slot], "the kind of image that the model is for"),
+    "slot": ([slot.value for slot in Slot], "kind of image that the model classifies"),
     "findings": (names, "comma-separated, in the order of the outputs (default: those of the manifest)"),
     "arch": (list(ARCHITECTURES), "architecture"),
     "layers": (numbers, "blocks of the four stages (default: those of --arch)"),
     "width": (int, "channels of the first stage (default: those of --arch)"),
-    "activation": (["softmax", "sigmoid"], "softmax: one finding an image; sigmoid: any number"),
+    "activation": (["softmax", "sigmoid"], "softmax: one finding per image; sigmoid: any number"),
     "size": (int, "side of the square input in pixels, a multiple of 32 (default: that of --arch)"),
-    "crop": (["whole", "lungs"], "what the network sees; lungs: their box, by the segmenter of --auxiliary"),
+    "crop": (
+        ["whole", "lungs"],
+        "input of the network; lungs: the box around them, by the segmenter of --auxiliary",
+    ),
     "hounsfield": (
         _floats,
         "ends of the window of a CT model (default with --slot ct: -1350,150)",
     ),
-    "epochs": (int, "number of epochs at most"),
-    "epoch_images": (int, "images drawn an epoch (default: as many as the train part has)"),
-    "max_minutes": (float, "end by then: learning rate and image size follow the clock"),
-    "patience": (int, "stop after so many epochs at full size without a better validation loss"),
-    "batch": (int, "images a step"),
-    "optimiser": (["adamw", "sgd"], "AdamW, or SGD with Nesterov's momentum, which wants a larger --lr"),
+    "epochs": (int, "largest number of epochs"),
+    "epoch_images": (int, "images drawn per epoch (default: the size of the train part)"),
+    "max_minutes": (float, "time limit; learning rate and image size follow the clock"),
+    "patience": (int, "stop after this many epochs at full size without a better validation loss"),
+    "batch": (int, "images per step"),
+    "optimiser": (["adamw", "sgd"], "AdamW, or SGD with Nesterov momentum, which needs a larger --lr"),
     "lr": (float, "peak learning rate"),
-    "weight_decay": (float, "of the weights; norms and biases are not decayed"),
+    "weight_decay": (float, "weight decay; norms and biases are not decayed"),
     "warmup": (float, "share of the training in which the learning rate rises"),
     "freeze": (float, "share of the training in which only the last layer learns; with --pretrained"),
-    "loss": (list(LOSSES), "focal: cases that are right already count for little (Lin et al. 2017)"),
+    "loss": (list(LOSSES), "focal: cases that are already correct have little weight (Lin et al. 2017)"),
     "balance": (
         ["draw", "weight", "none"],
-        "findings count alike by being drawn alike, by weights in the loss, or not at all",
+        "how findings get equal weight: by sampling, by weights in the loss, or not at all",
     ),
     "group_robust": (
         float,
         "above 0: step by which the worst group (finding in a source) gains weight (group DRO); try 0.01",
     ),
-    "label_smoothing": (float, "share of each target that is spread over the findings"),
-    "dropout": (float, "before the last layer"),
+    "label_smoothing": (float, "share of each target that is distributed over the findings"),
+    "dropout": (float, "dropout before the last layer"),
     "clip": (float, "largest norm of the gradient"),
     "ema": (float, "decay of the moving average of the weights"),
-    "source_balance": (float, "0: sources as they come; 1: each source of a finding drawn alike"),
-    "flip": (float, "chance of a left-right mirror"),
-    "seed": (int, "of the split, the draws and the augmentation"),
+    "source_balance": (
+        float,
+        "0: sources in their own proportions; 1: every source of a finding drawn equally often",
+    ),
+    "flip": (float, "probability of a left-right flip"),
+    "seed": (int, "seed of split, sampling and augmentation"),
     "pretrained": (
         str,
         "weights to start from: a Hilum model, a safetensors file of timm's resnetv2_50 or of a resnet50, or "
@@ -150,15 +156,24 @@ OPTIONS = {  # name: (type or choices, what it does)
         "JSON file that `validate --json` printed for these images, so that they are not validated again",
     ),
     "about": (Path, "JSON file with statements for the model card: intended use, limits, licence, ..."),
-    "folds": (int, "cross-validation: a run a fold, in folders of --out, and a report of all predictions"),
-    "fold": (int, "train only this one of --folds, from 1; `pool` then joins the folders"),
-    "fold_by": (["patient", "image"], "what folds keep together (image: nothing, as many papers have it)"),
-    "shortcuts": (int, "test images whose lungs are hidden, where the model carries a lung segmenter"),
-    "road": (int, "test images on which the maps' faithfulness is measured; minutes each hundred"),
+    "folds": (
+        int,
+        "cross-validation: one run per fold, in folders of --out, and one report on all predictions",
+    ),
+    "fold": (int, "train only this one of --folds, from 1; `pool-folds` joins the folders"),
+    "fold_by": (
+        ["patient", "image"],
+        "unit that folds keep together (image: patients may be in several folds, as in many papers)",
+    ),
+    "shortcuts": (
+        int,
+        "test images for the shortcut test (lungs hidden), if the model carries a lung segmenter",
+    ),
+    "road": (int, "test images on which the faithfulness of the maps is measured (minutes per hundred)"),
     "calibration": (["bias", "temperature"], "fitted on validation: a temperature, with or without biases"),
-    "storage": (["int8", "fp16", "fp32"], "how the artifact stores weights"),
+    "storage": (["int8", "fp16", "fp32"], "storage of the weights in the artifact"),
     "device": (str, "auto, cpu or cuda"),
-    "devices": (int, "so many of them train together, each on its part of every batch"),
+    "devices": (int, "number of devices that train together, each on its part of every batch"),
     "precision": (["auto", "fp32", "bf16"], "arithmetic of the convolutions (auto: bf16 on CUDA, else fp32)"),
     "threads": (int, "CPU threads (default: PyTorch's choice)"),
 }
@@ -179,7 +194,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(f"--{name.replace('_', '-')}", default=default, help=purpose + shown, **how)
     parser.add_argument(
         "--progressive", action=argparse.BooleanOptionalAction, default=True,
-        help="begin with small images, which teach quicker",
+        help="start with small images, which is faster",
     )  # fmt: skip
-    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
+    parser.add_argument("--resume", action="store_true", help="resume from the checkpoint in --out")
     parser.add_argument("--json", action="store_true", help="JSON lines on standard output, no bars")

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from classifier.artifact.header import INPUT_CHECK
 from classifier.artifact.pretrained import training_set_in
 from classifier.artifact.training_set import TrainingSet
 from classifier.artifact.weights import load_artifact, save_artifact, verify_golden
@@ -59,8 +60,8 @@ def auxiliary_networks(path: Path | None) -> AuxiliaryNetworks:
     if path is None:
         return AuxiliaryNetworks({}, {})
     earlier = load_artifact(path)
-    card = {key: earlier.card[key] for key in ("gate", "segmenter") if key in earlier.card}
-    return AuxiliaryNetworks({"gate": earlier.gate, "segmenter": earlier.segmenter}, card)
+    card = {key: earlier.card[key] for key in (INPUT_CHECK, "segmenter") if key in earlier.card}
+    return AuxiliaryNetworks({"input_check": earlier.input_check, "segmenter": earlier.segmenter}, card)
 
 
 def export_model(
@@ -127,7 +128,7 @@ def training_set_of(config: Config, data: DataSet) -> TrainingSet:
 
 
 def read_about(path: Path | None) -> dict[str, Any]:
-    """The statements for the card; raises ValueError when they are not what `card.ABOUT` says."""
+    """The statements for the card; raises ValueError unless they are as in `model_card.ABOUT`."""
     return model_card.check_about(json.loads(path.read_text())) if path else {}
 
 

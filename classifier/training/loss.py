@@ -34,7 +34,7 @@ class ClassificationLoss:
 
     `weights` (rows of the training part,) multiply a row's loss. With `robust` above 0 the groups (a finding
     in a source) are weighed by how badly they do, by an exponentiated gradient of that step size (group DRO,
-    Sagawa et al. 2020, arXiv:1911.08731). Rows with an unknown finding count for nothing.
+    Sagawa et al. 2020, arXiv:1911.08731). Rows with an unknown finding are ignored.
     """
 
     def __init__(

@@ -34,7 +34,9 @@ def stored_upload(db):
     return make
 
 
-def tiny_artifact(path: Path, *, slot: str = "cxr", seed: int = 0, gate=None, **changes: object) -> Path:
+def tiny_artifact(
+    path: Path, *, slot: str = "cxr", seed: int = 0, input_check=None, **changes: object
+) -> Path:
     import torch
 
     from classifier.artifact.weights import save_artifact
@@ -46,5 +48,5 @@ def tiny_artifact(path: Path, *, slot: str = "cxr", seed: int = 0, gate=None, **
         state = network_for(spec).state_dict()
     golden = np.linspace(0, 60_000, 64 * 64, dtype=np.uint16).reshape(1, 64, 64)
     card = {"limits": ["knows nothing"]}
-    save_artifact(path, spec=spec, classifier_state=state, card=card, golden=golden, gate=gate)
+    save_artifact(path, spec=spec, classifier_state=state, card=card, golden=golden, input_check=input_check)
     return path

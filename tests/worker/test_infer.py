@@ -156,7 +156,7 @@ def gate_that_sees(kind: str) -> dict:
 
 
 def test_what_the_gate_stops_is_kept_withheld_with_its_reason(db, tmp_path):
-    path = tiny_artifact(tmp_path / "gated.safetensors", gate=gate_that_sees("lateral"))
+    path = tiny_artifact(tmp_path / "gated.safetensors", input_check=gate_that_sees("lateral"))
     models_install([path])
     scan = ScanFactory()
     working = storage.path_of(scan.working_name)
@@ -172,7 +172,7 @@ def test_what_the_gate_stops_is_kept_withheld_with_its_reason(db, tmp_path):
 def test_a_model_with_a_gate_of_another_make_is_unavailable(db, tmp_path):
     import torch
 
-    path = tiny_artifact(tmp_path / "odd.safetensors", gate={"head.weight": torch.zeros(2, 2)})
+    path = tiny_artifact(tmp_path / "odd.safetensors", input_check={"head.weight": torch.zeros(2, 2)})
     [(version, _)] = models_install([path])
     with pytest.raises(ModelUnavailable):
         WarmModels().predictor(version)

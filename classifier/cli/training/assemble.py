@@ -52,13 +52,14 @@ def assembled(artifact: Artifact, args: argparse.Namespace) -> Artifact:
     """The artifact with the given parts and limits. Raises OSError, ValueError."""
     from safetensors.numpy import load_file
 
+    from classifier.artifact.header import INPUT_CHECK
     from classifier.artifact.quantise import restored
     from classifier.training.export import read_about
 
     parts, card = {}, dict(artifact.card)
     if args.input_check:
-        parts["gate"] = restored(load_file(args.input_check / "gate.safetensors"))
-        card["gate"] = json.loads((args.input_check / "gate.json").read_text())
+        parts["input_check"] = restored(load_file(args.input_check / "input_check.safetensors"))
+        card[INPUT_CHECK] = json.loads((args.input_check / "input_check.json").read_text())
     if args.segmenter:
         parts["segmenter"] = restored(load_file(args.segmenter))
         card["segmenter"] = json.loads(args.segmenter.with_suffix(".json").read_text())

@@ -1,7 +1,7 @@
-"""Frontal images come from the manifest of findings; strangers from CSV files with `image` and
-`group,source,patient,part` (`--strangers GROUP=CSV` where there is no group column). The gate is written to
-`gate.safetensors`, its rates to `gate.json`. With --measure further gates are trained, each without one group
-of strangers and without one source of frontal images, and the rates are theirs on what they never saw.
+"""Frontal images come from a manifest with findings, OOD negatives from CSV files with `image` and
+`group,source,patient,part` (`--ood-negatives GROUP=CSV` if there is no group column). The input check is
+written to `input_check.safetensors`, its rates to `input_check.json`. --measure trains further input checks,
+each without one group of OOD negatives and one source of frontal images, and reports their rates on those.
 """
 
 from __future__ import annotations
@@ -26,25 +26,28 @@ from classifier.training.input_check.ood_negatives import ood_negatives
 from classifier.training.input_check.report import held_out_rates, made_rates, overall_rates
 from classifier.training.input_check.train import BATCH, Material, train_input_check
 
-GATE, RATES = "gate.safetensors", "gate.json"
-MADE = 4000
+WEIGHTS, RATES = "input_check.safetensors", "input_check.json"
+SYNTHETIC = 4000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--manifest", type=Path, required=True, metavar="CSV", help="frontal chest X-rays")
-    parser.add_argument(
-        "--strangers", action="append", default=[], metavar="[GROUP=]CSV", help="other images"
+    add = parser.add_argument
+    add("--manifest", type=Path, required=True, metavar="CSV", help="frontal chest X-rays")
+    add("--ood-negatives", action="append", default=[], metavar="[GROUP=]CSV", help="other images")
+    add("--segmenter", type=Path, metavar="FILE", help="lung segmenter, to cut views by the lungs")
+    add("--out", type=Path, required=True, metavar="DIR", help="folder to write to")
+    add("--cache", type=Path, metavar="DIR", help="folder for preprocessed images (default: --out)")
+    add("--steps", type=int, default=1200, help="steps of the optimiser (default: 1200)")
+    add("--batch", type=int, default=BATCH, help=f"images per step (default: {BATCH})")
+    add("--synthetic", type=int, default=SYNTHETIC, help=f"generated OOD negatives (default: {SYNTHETIC})")
+    add("--measure", action="store_true", help="measure by group, one held out each time")
+    add(
+        "--measured-steps",
+        type=int,
+        help="steps of each input check that is only measured (default: --steps)",
     )
-    parser.add_argument("--segmenter", type=Path, metavar="FILE", help="knows where the lungs are")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--cache", type=Path, metavar="DIR", help="keep the preprocessed images here")
-    parser.add_argument("--steps", type=int, default=1200, help="of the optimiser (default 1200)")
-    parser.add_argument("--batch", type=int, default=BATCH, help=f"images a step (default {BATCH})")
-    parser.add_argument("--made", type=int, default=MADE, help=f"strangers made by code (default {MADE})")
-    parser.add_argument("--measure", action="store_true", help="measure by group, one held out each time")
-    parser.add_argument("--measured-steps", type=int, help="of each gate that is only measured (as --steps)")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int)
+    add("--seed", type=int, default=0, help="seed of split, weights and augmentation (default: 0)")
+    add("--threads", type=int, help="CPU threads (default: chosen by PyTorch)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -53,50 +56,50 @@ def run(args: argparse.Namespace) -> int:
     args.out.mkdir(parents=True, exist_ok=True)
     try:
         material = gather(args)
-        made = ood_negatives(args.made, args.cache or args.out)
-        gate = train_input_check(material, made, steps=args.steps, batch=args.batch, seed=args.seed)
+        synthetic = ood_negatives(args.synthetic, args.cache or args.out)
+        network = train_input_check(material, synthetic, steps=args.steps, batch=args.batch, seed=args.seed)
     except (ValueError, OSError) as error:
         print(f"training failed: {error}", file=sys.stderr)
         return 1
-    save_file(stored(gate.state_dict(), "fp16"), args.out / GATE)
-    rates = {"steps": args.steps, **overall_rates(gate, material), **made_rates(gate, material)}
+    save_file(stored(network.state_dict(), "fp16"), args.out / WEIGHTS)
+    rates = {"steps": args.steps, **overall_rates(network, material), **made_rates(network, material)}
     (args.out / RATES).write_text(json.dumps(rates, indent=1))
     if args.measure:
         steps = args.measured_steps or args.steps
-        rates |= held_out_rates(material, made, steps=steps, batch=args.batch, seed=args.seed)
+        rates |= held_out_rates(material, synthetic, steps=steps, batch=args.batch, seed=args.seed)
         (args.out / RATES).write_text(json.dumps(rates | {"measured_steps": steps}, indent=1))
-    print(args.out / GATE)
+    print(args.out / WEIGHTS)
     return 0
 
 
 def gather(args: argparse.Namespace) -> Material:
-    """The readable images of the manifest and of the strangers' files, with lung masks of the frontal."""
+    """The usable frontal images, with lung masks, and OOD negatives."""
     rows = with_split(read_manifest(args.manifest), seed=args.seed)
     items = [Item(row.path, "", row.source, row.patient, row.split, row.view) for row in rows]
-    for named in args.strangers:
+    for named in args.ood_negatives:
         group, _, path = named.rpartition("=")
         items += read_ood_negatives(Path(path), group)
-    squares, refused = read_items(items, args.cache or args.out)
+    images, refused = read_items(items, args.cache or args.out)
     kept = [index for index, reason in enumerate(refused) if not reason]
-    items, squares = [items[index] for index in kept], squares[kept]
+    items, images = [items[index] for index in kept], images[kept]
     if args.segmenter is None:
-        return Material(items, squares, [None] * len(items))
+        return Material(items, images, [None] * len(items))
     frontal = [index for index, item in enumerate(items) if not item.group]
-    found = lungs_of(squares[frontal], args.segmenter, args.cache or args.out)
+    found = lungs_of(images[frontal], args.segmenter, args.cache or args.out)
     lungs = dict(zip(frontal, found, strict=True))
-    return Material(items, squares, [lungs.get(index) for index in range(len(items))])
+    return Material(items, images, [lungs.get(index) for index in range(len(items))])
 
 
-def lungs_of(squares: np.ndarray, segmenter: Path, folder: Path) -> np.ndarray:
-    """Lung masks bool (N, h, w) of squares uint8 (N, SIDE, SIDE), kept in `folder`."""
+def lungs_of(images: np.ndarray, segmenter: Path, folder: Path) -> np.ndarray:
+    """Lung masks bool (N, h, w) of images uint8 (N, SIDE, SIDE), kept in `folder`."""
     digest = hashlib.sha256(segmenter.read_bytes())
-    digest.update(squares)
+    digest.update(images)
     store = folder / f"lungs-{digest.hexdigest()[:24]}.npy"
     if not store.exists():
         network = lung_segmenter.load_segmenter(restored(load_file(segmenter)))
-        found = np.zeros((len(squares), lung_segmenter.SIZE, lung_segmenter.SIZE), bool)
-        for start in tqdm(range(0, len(squares), 64), desc="finding lungs", unit="batch", disable=None):
-            chosen = squares[start : start + 64].astype(np.uint16) * 257
+        found = np.zeros((len(images), lung_segmenter.SIZE, lung_segmenter.SIZE), bool)
+        for start in tqdm(range(0, len(images), 64), desc="finding lungs", unit="batch", disable=None):
+            chosen = images[start : start + 64].astype(np.uint16) * 257
             for offset, mask in enumerate(lung_segmenter.lung_mask(network, list(chosen))):
                 found[start + offset] = lung_segmenter.lungs_of(mask).any(axis=0)
         temporary = store.with_suffix(f".{os.getpid()}.npy")

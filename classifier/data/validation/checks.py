@@ -19,7 +19,7 @@ CHECKS = (
     confounding.patients,
     duplicates.copies,
     confounding.balance,
-    shortcuts.habits,
+    shortcuts.source_properties,
     confounding.rare,
     shortcuts.unreadable,
 )

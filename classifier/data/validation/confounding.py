@@ -1,4 +1,4 @@
-"""Where findings come from: sources that give them away, ages, views, sexes, rare findings, patients."""
+"""Confounding of findings with source, age, view or sex; rare findings; patients in two parts."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from classifier.contract import finding_in_text, finding_name
 from classifier.data.validation.warning import Collection, Severity, Warning_, cramers_v, listed, table
 
 STRONG, WEAK = 0.5, 0.25  # Cramer's V
@@ -16,7 +17,7 @@ MOSTLY = 0.8
 
 
 def confounding(data: Collection) -> Iterator[Warning_]:
-    """How far the source alone tells the finding, in all and for each finding."""
+    """How far the source alone determines the finding, overall and by finding."""
     findings, sources, counts = table(data.finding, data.source)
     if len(sources) < 2 or len(findings) < 2:
         return
@@ -26,11 +27,10 @@ def confounding(data: Collection) -> Iterator[Warning_]:
         yield Warning_(
             "source_confounding",
             Severity.HIGH if v >= STRONG else Severity.MEDIUM,
-            f"Source and finding are tangled (Cramer's V {v:.2f}): who only recognises the source and names "
-            f"its commonest finding is right in {by_source:.0%} of the images; always naming the commonest "
-            f"of all is right in {by_guess:.0%}.",
-            "Believe the rankings within a source, not the overall figures. Add images of every finding "
-            "from every source, or leave one source out of training and evaluate on it.",
+            f"Source and finding are confounded (Cramer's V {v:.2f}): the most common finding of an image's "
+            f"source is correct for {by_source:.0%} of images, the most common of all for {by_guess:.0%}.",
+            "Rely on the AUC within a source, not on overall measures. Add images of every finding from "
+            "every source, or leave one source out of training and evaluate on it.",
             {"cramers_v": v, "right_by_source": float(by_source), "right_by_guess": float(by_guess)},
         )
     for row, finding in enumerate(findings):
@@ -47,27 +47,29 @@ def _sources_of(
     alone = [sources[s] for s in having if not counts[others][:, s].any()]
     numbers = {"images": {sources[s]: int(counts[row, s]) for s in having}, "lacking": lacking}
     named = listed([f"{sources[s]} ({counts[row, s]:,})" for s in having])
-    come = f"{finding} comes from {len(having)} source{'s' * (len(having) > 1)}, {named}"
+    come = f"{finding_name(finding)} comes from {len(having)} source{'s' * (len(having) > 1)}, {named}"
     if len(having) == 1 or alone:
         yield Warning_(
             "finding_of_its_own_source",
             Severity.HIGH,
             f"{come}; {listed(alone) or 'no other source'} has {'nothing else' if alone else 'it'}. "
             "A model can score by recognising the source.",
-            f"Add {finding} from elsewhere and other findings from {listed([sources[s] for s in having])}.",
+            f"Add {finding_in_text(finding)} from elsewhere and other findings "
+            f"from {listed([sources[s] for s in having])}.",
             numbers,
         )
     missing = {name: few for name, few in lacking.items() if few}
     if missing:
         parts = [
-            f"{'none of which has more than a few' if len(few) == len(having) else _lacking(few)} {name}"
+            ("none of which has more than a few" if len(few) == len(having) else _lacking(few))
+            + f" {finding_in_text(name)}"
             for name, few in missing.items()
         ]
         yield Warning_(
             "finding_missing_in_source",
             Severity.MEDIUM,
             f"{come}: {'; '.join(parts)}. A model can score by recognising the source.",
-            f"Look at how {finding} is ranked within each source; add the findings that are missing.",
+            f"Check the AUC of {finding_in_text(finding)} within each source; add the missing findings.",
             numbers,
         )
 
@@ -77,7 +79,7 @@ def _lacking(few: dict[str, int]) -> str:
 
 
 def ages(data: Collection) -> Iterator[Warning_]:
-    """Children from one source, ages that tell the finding, and ages that are not known."""
+    """Children from one source only, and unknown ages."""
     known, child = ~np.isnan(data.age), data.age < ADULT
     if not known.any():
         return
@@ -87,14 +89,14 @@ def ages(data: Collection) -> Iterator[Warning_]:
         if share < MOSTLY or child[here].mean() < MOSTLY or here.sum() == known.sum() == len(known):
             continue
         shares = {f: float(child[data.finding == f].mean()) for f in sorted(set(data.finding.tolist())) if f}
-        told = listed([f"{part:.0%} of {finding}" for finding, part in shares.items()])
+        named = listed([f"{part:.0%} of {finding_in_text(finding)}" for finding, part in shares.items()])
         yield Warning_(
             "children_in_one_source",
             Severity.HIGH,
             f"{int(child[here].sum()):,} of the {int(child.sum()):,} images known to be of children (under "
-            f"{ADULT}) come from {source}, which has hardly any adults. Children are {told}. Age is a "
+            f"{ADULT}) come from {source}, which has hardly any adults. Children are {named}. Age is a "
             "shortcut to source and finding.",
-            "Leave the children out, or add children of every finding; look at the figures by age band.",
+            "Leave the children out, or add children of every finding; check the measures by age band.",
             {"children": int(child.sum()), "source": source, "share_by_finding": shares},
         )
     unknown = {s: float((~known[data.source == s]).mean()) for s in sorted(set(data.source.tolist()))}
@@ -102,7 +104,7 @@ def ages(data: Collection) -> Iterator[Warning_]:
 
 
 def balance(data: Collection) -> Iterator[Warning_]:
-    """Views and sexes that tell the finding, or that are not known."""
+    """Views and sexes that are confounded with the finding, or unknown."""
     for name, values in (("view", data.view), ("sex", data.sex)):
         if not (values != "").any():
             continue
@@ -110,15 +112,16 @@ def balance(data: Collection) -> Iterator[Warning_]:
         v = cramers_v(counts)
         if v >= WEAK:
             shares = counts / counts.sum(axis=1, keepdims=True)
-            told = [
-                f"{finding}: " + ", ".join(f"{kind} {s:.0%}" for kind, s in zip(kinds, line, strict=True))
+            named = [
+                f"{finding_name(finding)}: "
+                + ", ".join(f"{kind} {s:.0%}" for kind, s in zip(kinds, line, strict=True))
                 for finding, line in zip(findings, shares, strict=True)
             ]
             yield Warning_(
                 f"{name}_confounding",
                 Severity.HIGH if v >= STRONG else Severity.MEDIUM,
-                f"Where the {name} is known it goes with the finding (V {v:.2f}): {'; '.join(told)}.",
-                f"Even out the {name}s, or look at the figures by {name}.",
+                f"The {name}, where known, is confounded with the finding (V {v:.2f}): {'; '.join(named)}.",
+                f"Balance the {name}s, or check the measures by {name}.",
                 {"cramers_v": v, "images": int(counts.sum())},
             )
         sources = sorted(set(data.source.tolist()))
@@ -132,7 +135,7 @@ def _unknown(what: str, shares: dict[str, float], data: Collection) -> Iterator[
             f"{what}_unknown",
             Severity.LOW,
             f"The {what} is unknown for most images of {listed(empty)}: "
-            f"nothing can be said of how the model does by {what} there.",
+            f"the model cannot be evaluated by {what} there.",
             f"Fill in the manifest's column `{what}`.",
             {"unknown": shares},
         )
@@ -149,8 +152,8 @@ def rare(data: Collection) -> Iterator[Warning_]:
             yield Warning_(
                 "tiny_finding",
                 Severity.HIGH if patients < FEW_PATIENTS else Severity.MEDIUM,
-                f"{finding} has {images:,} images of {patients:,} patients{in_test}: its figures will be "
-                "uncertain by several hundredths at least.",
+                f"{finding_name(finding)} has {images:,} images of {patients:,} patients{in_test}: its "
+                "measures will be uncertain by several hundredths at least.",
                 "Collect more, pool predictions over folds (--folds), or leave the finding out.",
                 {"finding": finding, "images": images, "patients": patients, "test_patients": tested},
             )
@@ -159,14 +162,14 @@ def rare(data: Collection) -> Iterator[Warning_]:
         yield Warning_(
             "finding_unknown",
             Severity.LOW,
-            f"{unknown:,} images have no known finding: they teach nothing and are scored nowhere.",
-            "Label them, if they matter.",
+            f"{unknown:,} images have no known finding: they are not used for training or evaluation.",
+            "Label them if they are needed.",
             {"images": unknown},
         )
 
 
 def patients(data: Collection) -> Iterator[Warning_]:
-    """Patients in two parts, and sources in which nobody seems to come twice."""
+    """Patients in two parts, and sources in which every patient has one image."""
     shared = data.part != ""
     names, _, counts = table(data.patient[shared], data.part[shared])
     leaking = [name for name, line in zip(names, counts > 0, strict=True) if line.sum() > 1]
@@ -175,8 +178,8 @@ def patients(data: Collection) -> Iterator[Warning_]:
         yield Warning_(
             "patient_in_two_parts",
             Severity.HIGH,
-            f"{len(leaking):,} patients ({images:,} images) are in more than one part of the split: what "
-            "is learned of them is tested on them.",
+            f"{len(leaking):,} patients ({images:,} images) are in more than one part of the split: the "
+            "model is tested on patients it was trained on.",
             "Split by patient (leave the `split` column empty, or fold by patient).",
             {"patients": len(leaking), "images": images},
         )
@@ -184,11 +187,11 @@ def patients(data: Collection) -> Iterator[Warning_]:
         index = data.source == source
         if index.sum() >= FEW_IMAGES and len(set(data.patient[index].tolist())) == index.sum():
             yield Warning_(
-                "patients_not_told_apart",
+                "patients_not_identified",
                 Severity.MEDIUM,
-                f"Each of the {int(index.sum()):,} images of {source or 'the manifest'} is said to be of "
-                "another patient. If that was assumed, one person may stand in two parts, and intervals are "
-                "too narrow.",
-                "Find out the patients, or keep the source in one part.",
+                f"Each of the {int(index.sum()):,} images of {source or 'the manifest'} has a "
+                "patient ID of its own. If that was assumed, one person may be in two parts, and intervals "
+                "are too narrow.",
+                "Find the true patient IDs, or keep the source in one part.",
                 {"source": source, "images": int(index.sum())},
             )

@@ -1,4 +1,4 @@
-"""Images that are in the collection twice: same bytes, same pixels, or alike to the eye."""
+"""Duplicate images: same bytes, same pixels, or nearly the same image."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from classifier.data.validation.image_statistics import ImageStatistics
 from classifier.data.validation.warning import Collection, Severity, Warning_
 
 BITS_APART = 4  # of 64
-CORRELATION = 0.985  # of the thumbnails: confirms what the hash suspects; chest X-rays are alike by nature
+CORRELATION = 0.985  # of the thumbnails, to confirm equal hashes: all chest X-rays look similar
 BLOCK = 256
 EXAMPLES = 20
 KINDS = {"bytes": "the same file", "pixels": "the same pixels", "near": "nearly the same image"}
 
 
 def copies(data: Collection) -> Iterator[Warning_]:
-    """Copies that bear another patient's name or lie in another part."""
+    """Duplicates under another patient ID, in another part, or with another finding."""
     readable = np.flatnonzero(data.statistics.reason == "")
     seen: set[tuple[int, int]] = set()
     for kind, pairs in (
@@ -27,10 +27,10 @@ def copies(data: Collection) -> Iterator[Warning_]:
     ):
         new = [pair for pair in pairs if pair not in seen]
         seen.update(new)
-        yield from _told(kind, new, data)
+        yield from _warning(kind, new, data)
 
 
-def _told(kind: str, pairs: list[tuple[int, int]], data: Collection) -> Iterator[Warning_]:
+def _warning(kind: str, pairs: list[tuple[int, int]], data: Collection) -> Iterator[Warning_]:
     if not pairs:
         return
     one, other = np.array(pairs).T
@@ -38,11 +38,11 @@ def _told(kind: str, pairs: list[tuple[int, int]], data: Collection) -> Iterator
         values[one] != values[other] for values in (data.patient, data.part, data.finding)
     )
     parts &= (data.part[one] != "") & (data.part[other] != "")
-    told = patients | parts | findings
-    if not told.any():
+    conflicting = patients | parts | findings
+    if not conflicting.any():
         return
     numbers = {
-        "pairs": int(told.sum()),
+        "pairs": int(conflicting.sum()),
         "of_different_patients": int(patients.sum()),
         "in_different_parts": int(parts.sum()),
         "with_different_findings": int(findings.sum()),
@@ -51,13 +51,14 @@ def _told(kind: str, pairs: list[tuple[int, int]], data: Collection) -> Iterator
         f"same_{kind}" if kind != "near" else "near_duplicates",
         Severity.HIGH if parts.any() or findings.any() else Severity.MEDIUM,
         f"{numbers['pairs']:,} pairs of images are {KINDS[kind]}: {numbers['of_different_patients']:,} "
-        f"under two patients' names, {numbers['in_different_parts']:,} in two parts of the split, "
-        f"{numbers['with_different_findings']:,} with two different findings.",
-        "Keep one of each, or give both the same patient, so that they stay in one part.",
+        f"with different patient IDs, {numbers['in_different_parts']:,} in two parts of the split, "
+        f"{numbers['with_different_findings']:,} with different findings.",
+        "Keep one of each pair, or give both the same patient ID, so that they stay in one part.",
         numbers,
-        [f"{a} = {b}" for a, b in zip(data.images(one[told]), data.images(other[told]), strict=True)][
-            :EXAMPLES
-        ],
+        [
+            f"{a} = {b}"
+            for a, b in zip(data.images(one[conflicting]), data.images(other[conflicting]), strict=True)
+        ][:EXAMPLES],
     )
 
 
@@ -73,7 +74,7 @@ def equal_pairs(keys: np.ndarray, index: np.ndarray) -> list[tuple[int, int]]:
 def near_pairs(statistics: ImageStatistics, index: np.ndarray) -> list[tuple[int, int]]:
     """Pairs whose hashes differ by BITS_APART at most and whose thumbnails agree.
 
-    Finds what was scaled, compressed or brightened anew; not what was turned, cropped or mirrored.
+    Finds scaled, recompressed or brightened copies; not rotated, cropped or mirrored ones.
     """
     hashes, thumbs = (
         statistics.perceptual[index],

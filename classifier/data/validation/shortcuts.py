@@ -1,4 +1,4 @@
-"""What tells an image's source or finding without its lungs: size, borders, grey levels, sharpness."""
+"""Shortcuts: size, borders, grey levels or sharpness that identify the source or the finding of an image."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from classifier.contract import finding_in_text
 from classifier.data.validation.image_statistics import NUMBERS
 from classifier.data.validation.warning import Collection, Severity, Warning_, listed
 
-TELLING = 0.5  # a habit's share in one source above that in the others
-WORRYING, PLAIN = 0.7, 0.85  # AUC by the image's outward facts alone
+DIFFERENCE = 0.5  # of a property's share in one source and in the others
+SUSPECT, CLEAR = 0.7, 0.85  # AUC by the image statistics alone
 FOLDS, FEWEST = 3, 20
 EXAMPLES = 20
 
@@ -20,24 +21,24 @@ def unreadable(data: Collection) -> Iterator[Warning_]:
     refused = np.flatnonzero(data.statistics.reason != "")
     if len(refused):
         reasons = dict(Counter(data.statistics.reason[refused].tolist()))
-        told = listed([f"{count:,} {reason}" for reason, count in reasons.items()])
+        counts = listed([f"{count:,} {reason}" for reason, count in reasons.items()])
         yield Warning_(
             "unreadable",
             Severity.MEDIUM,
-            f"{len(refused):,} files cannot be used ({told}).",
-            "Export them again or take them out of the manifest; they are left out.",
+            f"{len(refused):,} files cannot be used ({counts}).",
+            "Export them again or remove them from the manifest; they are left out.",
             {"reasons": reasons},
             data.images(refused)[:EXAMPLES],
         )
 
 
-def habits(data: Collection) -> Iterator[Warning_]:
-    """Outward habits that most images of one source have and most others have not."""
+def source_properties(data: Collection) -> Iterator[Warning_]:
+    """Properties that most images of one source have and most others have not."""
     readable = data.statistics.reason == ""
     rows, columns = data.statistics.number("rows"), data.statistics.number("columns")
     short = np.minimum(rows, columns)
     common = Counter(short[readable].tolist()).most_common(6)
-    traits = {
+    properties = {
         "exactly square": rows == columns,
         "black borders": data.statistics.number("border") > 0.02,
         "fewer than 200 grey levels": data.statistics.number("levels") < 200,
@@ -48,42 +49,42 @@ def habits(data: Collection) -> Iterator[Warning_]:
         here, there = (data.source == source) & readable, (data.source != source) & readable
         if here.sum() < FEWEST or there.sum() < FEWEST:
             continue
-        shares = {name: (float(t[here].mean()), float(t[there].mean())) for name, t in traits.items()}
-        telling = {name: both for name, both in shares.items() if both[0] - both[1] >= TELLING}
-        if telling:
-            told = [f"{name} ({own:.0%}, elsewhere {other:.0%})" for name, (own, other) in telling.items()]
+        shares = {name: (float(t[here].mean()), float(t[there].mean())) for name, t in properties.items()}
+        distinct = {name: both for name, both in shares.items() if both[0] - both[1] >= DIFFERENCE}
+        if distinct:
+            named = [f"{name} ({own:.0%}, elsewhere {other:.0%})" for name, (own, other) in distinct.items()]
             yield Warning_(
-                "source_giveaway",
+                "source_shortcut",
                 Severity.MEDIUM,
-                f"{source}'s images can be told from their outside: {listed(told)}.",
-                "Export all sources alike (same size, proportions, no borders); augmentation helps in part.",
-                {"source": source, "shares": {name: list(both) for name, both in telling.items()}},
+                f"Images of {source} can be recognised without the lungs: {listed(named)}.",
+                "Export all sources in the same way: size, proportions, no borders.",
+                {"source": source, "shares": {name: list(both) for name, both in distinct.items()}},
             )
 
 
 def probe(data: Collection) -> Iterator[Warning_]:
-    """How well a small forest tells the finding from NUMBERS alone, on patients that it has not seen."""
+    """How well a random forest predicts the finding from NUMBERS alone, for patients held out."""
     known = np.flatnonzero((data.finding != "") & (data.statistics.reason == ""))
     kept = [f for f, n in Counter(data.finding[known].tolist()).items() if n >= FEWEST]
     known = known[np.isin(data.finding[known], kept)]
     if len(kept) < 2 or len(set(data.patient[known].tolist())) < FOLDS * len(kept):
         return
-    areas = outward_auc(data.statistics.numbers[known], data.finding[known], data.patient[known])
-    if not areas or np.mean(list(areas.values())) < WORRYING:
+    areas = statistics_auc(data.statistics.numbers[known], data.finding[known], data.patient[known])
+    if not areas or np.mean(list(areas.values())) < SUSPECT:
         return
     worst = max(areas.values())
-    told = listed([f"{finding} {area:.2f}" for finding, area in areas.items()])
+    named = listed([f"{finding_in_text(finding)} {area:.2f}" for finding, area in areas.items()])
     yield Warning_(
-        "finding_told_from_outside",
-        Severity.HIGH if worst >= PLAIN else Severity.MEDIUM,
-        "Size, borders, number of grey levels, brightness and sharpness alone, without a look at the lungs, "
-        f"tell the findings of unseen patients apart with an AUC of {told} (0.5 would be nothing).",
-        "Hold any model's figures against these; export all sources alike; crop to the lungs.",
-        {"auc": areas, "facts": list(NUMBERS)},
+        "finding_shortcut",
+        Severity.HIGH if worst >= CLEAR else Severity.MEDIUM,
+        "Size, borders, number of grey levels, brightness and sharpness alone, without the lungs, predict "
+        f"the findings of held-out patients with an AUC of {named} (0.5: chance).",
+        "Compare every model's AUC with these; export all sources in the same way; crop to the lungs.",
+        {"auc": areas, "statistics": list(NUMBERS)},
     )
 
 
-def outward_auc(numbers: np.ndarray, findings: np.ndarray, patients: np.ndarray) -> dict[str, float]:
+def statistics_auc(numbers: np.ndarray, findings: np.ndarray, patients: np.ndarray) -> dict[str, float]:
     """AUC of each finding against the rest, out of fold by patient."""
     from sklearn.ensemble import RandomForestClassifier
     from sklearn.metrics import roc_auc_score
@@ -92,5 +93,9 @@ def outward_auc(numbers: np.ndarray, findings: np.ndarray, patients: np.ndarray)
     forest = RandomForestClassifier(60, max_depth=8, min_samples_leaf=5, random_state=0)
     folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=0)
     names = np.unique(findings)
-    said = cross_val_predict(forest, numbers, findings, groups=patients, cv=folds, method="predict_proba")
-    return {str(name): float(roc_auc_score(findings == name, said[:, k])) for k, name in enumerate(names)}
+    predicted = cross_val_predict(
+        forest, numbers, findings, groups=patients, cv=folds, method="predict_proba"
+    )
+    return {
+        str(name): float(roc_auc_score(findings == name, predicted[:, k])) for k, name in enumerate(names)
+    }

@@ -1,4 +1,4 @@
-"""One finding of the data audit, in words and numbers."""
+"""A warning of the data validation, in words and numbers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Severity(StrEnum):
-    """HIGH: figures will mislead; MEDIUM: they may; LOW: worth knowing."""
+    """HIGH: measures will mislead; MEDIUM: they may; LOW: worth knowing."""
 
     HIGH = "high"
     MEDIUM = "medium"
@@ -24,7 +24,7 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True)
 class Warning_:
-    """`text` says what was seen, `advice` what to do; `examples` names images, for the admin only."""
+    """`text` states the problem, `advice` the remedy; `examples` names images, for admins only."""
 
     code: str
     severity: Severity
@@ -41,7 +41,7 @@ class Warning_:
 
 @dataclass(frozen=True)
 class Collection:
-    """A manifest's rows with their images' facts, as arrays; empty strings where something is unknown."""
+    """A manifest's rows with the statistics of their images, as arrays; unknown values are empty strings."""
 
     rows: Sequence[Row]
     statistics: ImageStatistics
@@ -85,7 +85,7 @@ def table(a: np.ndarray, b: np.ndarray) -> tuple[list[str], list[str], np.ndarra
 
 
 def cramers_v(counts: np.ndarray) -> float:
-    """Association of two columns, 0 (none) to 1 (either tells the other); 0 where one has a single value."""
+    """Association of two columns, 0 (none) to 1 (either determines the other); 0 for a single value."""
     from scipy.stats.contingency import association
 
     return float(association(counts, method="cramer")) if min(counts.shape) > 1 else 0.0

@@ -66,7 +66,7 @@ def read_images(rows: Sequence[Row], masks: Path | None = None, *, title: str = 
             continue
         square = unit_square(working, SOURCE_SIZE, CLIP_PERCENTILES)[0]
         images.append((square * 255).round().to(torch.uint8).numpy())
-        drawn.append(_resized(parted(read_mask(row, masks))) if masks else _nothing())
+        drawn.append(_resized(split_lungs(read_mask(row, masks))) if masks else _nothing())
         kept.append(row)
     if not kept:
         return Images(
@@ -85,7 +85,7 @@ def read_mask(row: Row, masks: Path) -> np.ndarray:
         return np.asarray(image.convert("L")) > 127
 
 
-def parted(mask: np.ndarray) -> np.ndarray:
+def split_lungs(mask: np.ndarray) -> np.ndarray:
     """Bool (H, W) to bool (2, H, W): the lung on the image's left and the one on its right.
 
     The two largest connected parts are the lungs, a smaller one goes with the nearer; a single part is cut

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional
 
 from classifier.networks.lung_segmenter import LUNGS, MEAN, SIZE, STD, lungs_of
-from classifier.training.lungs.data import Images, parted, read_mask
+from classifier.training.lungs.data import Images, read_mask, split_lungs
 
 RESAMPLINGS = 2000
 
@@ -41,7 +41,7 @@ def dice_of(segmenter: nn.Module, images: Images, masks: Path, *, seed: int = 0)
     """Mean Dice of both lungs and of each, at the drawn masks' own size, with 95 % intervals by patient."""
     found = {name: [] for name in ("both", *LUNGS)}
     for probabilities, row in zip(masks_of(segmenter, images.images), images.rows, strict=True):
-        drawn_lungs = parted(read_mask(row, masks))
+        drawn_lungs = split_lungs(read_mask(row, masks))
         wide = functional.interpolate(
             torch.from_numpy(probabilities)[None], size=drawn_lungs.shape[1:], mode="bilinear"
         )
@@ -67,7 +67,7 @@ def _with_interval(values: np.ndarray, patients: Sequence[str], seed: int) -> di
 
 def emptiness(segmenter: nn.Module, images: Images) -> dict[str, Any]:
     """Per source of images without lungs: how many there are, and in how many no lung is found."""
-    said: dict[str, list[bool]] = {}
+    found: dict[str, list[bool]] = {}
     for mask, row in zip(masks_of(segmenter, images.images), images.rows, strict=True):
-        said.setdefault(row.source, []).append(not lungs_of(mask).any())
-    return {source: {"n": len(values), "empty": sum(values)} for source, values in sorted(said.items())}
+        found.setdefault(row.source, []).append(not lungs_of(mask).any())
+    return {source: {"n": len(values), "empty": sum(values)} for source, values in sorted(found.items())}

@@ -44,7 +44,7 @@ PLAUSIBLE = (0.04, 0.35)  # area of one lung, as a share of the image, for the s
 
 @dataclass(frozen=True)
 class Config:
-    """What the command is asked for; its options have the same names."""
+    """The options of the command, which have the same names."""
 
     manifest: Path
     masks: Path
@@ -94,7 +94,7 @@ def train(config: Config) -> dict[str, Any]:
 
 
 def measured(config: Config, masked: Images, empty: Images) -> dict[str, Any]:
-    """What the stored segmenter reaches on the images that it was not taught, and how many there were."""
+    """The stored segmenter's scores on held-out images, and their numbers."""
     segmenter = load_segmenter(load(config.out))
     parts = {name: masked.part(name) for name in PARTS}
     unseen = empty.part("test") + blank_images(config.made // 4, seed=config.seed + 1)
@@ -257,13 +257,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="weights that this command wrote, instead of the first round",
     )
     helps = {
-        "per_source": "images of each source that are asked for a mask of the segmenter's own",
-        "made": "images without lungs that are made by code",
+        "per_source": "images of each source without masks that the segmenter may label itself",
+        "made": "generated images without lungs",
         "steps": "steps of the first round",
-        "own_steps": "steps of the second round, with its own masks; 0 leaves it out",
-        "batch": "images a step",
-        "seed": "of split, weights and augmentation",
-        "threads": "threads to compute with",
+        "own_steps": "steps of the second round, with its own masks; 0: no second round",
+        "batch": "images per step",
+        "seed": "seed of split, weights and augmentation",
+        "threads": "CPU threads",
     }
     defaults = {f.name: f.default for f in fields(Config)}
     for name, text in helps.items():

@@ -1,6 +1,6 @@
 """Initial weights from phantoms: their opacities have known places, so every cell of the map has a target.
 
-An image's label does not say where the opacity is; with the place a small network learns within minutes.
+A label does not locate the opacity; with its place a small network learns within minutes.
 """
 
 from __future__ import annotations

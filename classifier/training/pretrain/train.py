@@ -31,7 +31,7 @@ NOTE_EVERY, SAVE_EVERY = 20, 200  # steps
 
 @dataclass(frozen=True)
 class Config:
-    """What a pretraining is asked for; the command's options have the same names."""
+    """The options of a pretraining; the command's options have the same names."""
 
     how: str
     out: Path
@@ -116,25 +116,33 @@ OPTIONS = {
         names,
         "only the manifest's rows for which all of these hold, as in source=nih,finding!=normal",
     ),
-    "crop": (["whole", "lungs"], "what the network sees; lungs: their box, by the segmenter of --auxiliary"),
-    "auxiliary": (Path, "model file whose lung segmenter finds the lungs"),
+    "crop": (
+        ["whole", "lungs"],
+        "input of the network; lungs: the box around them, by the segmenter of --auxiliary",
+    ),
+    "auxiliary": (Path, "model file with the lung segmenter"),
     "arch": (list(ARCHITECTURES), "architecture, as in `train`"),
     "layers": (numbers, "blocks of the four stages, as in `train`"),
     "width": (int, "channels of the first stage, as in `train`"),
     "size": (int, "side of the square input in pixels"),
-    "categories": (int, "formulas to tell apart, with --how fractals"),
+    "categories": (int, "number of formulas, with --how fractals"),
     "steps": (int, "steps of the optimiser"),
-    "batch": (int, "images a step"),
+    "batch": (int, "images per step"),
     "lr": (float, "peak learning rate"),
-    "weight_decay": (float, "of the weights"),
-    "seed": (int, "of the split, the draws, the augmentation and the formulas"),
+    "weight_decay": (float, "weight decay"),
+    "seed": (int, "seed of split, sampling, augmentation and formulas"),
     "device": (str, "auto, cpu or cuda"),
     "threads": (int, "CPU threads (default: PyTorch's choice)"),
 }
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--how", choices=["siamese", "fractals"], required=True, help="what it learns from")
+    parser.add_argument(
+        "--how",
+        choices=["siamese", "fractals"],
+        required=True,
+        help="images of a manifest, or fractals drawn by formula",
+    )
     parser.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="folder of weights and checkpoint"
     )
@@ -146,7 +154,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
             f"--{name.replace('_', '-')}", default=defaults[name], help=purpose + shown, **how
         )
-    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
+    parser.add_argument("--resume", action="store_true", help="resume from the checkpoint in --out")
 
 
 def run(args: argparse.Namespace) -> int:

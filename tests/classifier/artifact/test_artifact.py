@@ -104,10 +104,10 @@ def test_storing_what_was_loaded_changes_nothing_more(tmp_path, network):
 
 def test_optional_parts_travel_with_the_model(tmp_path, network):
     part = {"conv.weight": torch.arange(-9, 9).reshape(2, 1, 3, 3) / 8, "steps": torch.tensor(7)}
-    saved(tmp_path / "a.safetensors", network, segmenter=part, gate=part, storage="fp32")
+    saved(tmp_path / "a.safetensors", network, segmenter=part, input_check=part, storage="fp32")
     loaded = load_artifact(tmp_path / "a.safetensors")
     assert torch.equal(loaded.segmenter["conv.weight"], part["conv.weight"])
-    assert loaded.gate["steps"].item() == 7
+    assert loaded.input_check["steps"].item() == 7
     saved(tmp_path / "b.safetensors", network)
     assert load_artifact(tmp_path / "b.safetensors").segmenter is None
 
@@ -209,7 +209,7 @@ def test_tensors_of_an_unknown_part_are_refused(tmp_path, network):
 )
 def test_names_are_strict(tmp_path, network, change):
     path = tmp_path / "a.safetensors"
-    saved(path, network, gate={"spare": torch.ones(3)})
+    saved(path, network, input_check={"spare": torch.ones(3)})
     rewrite_header(path, change)
     assert error_of(load_artifact, path) == errors.KEY_MISMATCH
 

@@ -35,8 +35,8 @@ def bare(tmp_path: Path) -> Path:
 @pytest.fixture
 def parts(tmp_path: Path) -> list[str]:
     (tmp_path / "gate").mkdir()
-    save_file(stored(InputCheck().state_dict(), "fp16"), tmp_path / "gate" / "gate.safetensors")
-    (tmp_path / "gate" / "gate.json").write_text(json.dumps({"held_out": [{"group": "ct"}]}))
+    save_file(stored(InputCheck().state_dict(), "fp16"), tmp_path / "gate" / "input_check.safetensors")
+    (tmp_path / "gate" / "input_check.json").write_text(json.dumps({"held_out": [{"group": "ct"}]}))
     save_file(stored(LungSegmenter().state_dict(), "fp16"), tmp_path / "lungs.safetensors")
     (tmp_path / "lungs.json").write_text(json.dumps({"parameters": 7}))
     return ["--input-check", str(tmp_path / "gate"), "--segmenter", str(tmp_path / "lungs.safetensors")]
@@ -67,7 +67,7 @@ def test_the_classifier_stays_the_same_to_the_bit(bare, parts, tmp_path):
     for name, tensor in before.network.state_dict().items():
         assert torch.equal(tensor, after.network.state_dict()[name])
     assert np.array_equal(before.golden.probabilities, after.golden.probabilities)
-    assert after.gate.keys() == InputCheck().state_dict().keys()
+    assert after.input_check.keys() == InputCheck().state_dict().keys()
     assert after.segmenter.keys() == LungSegmenter().state_dict().keys()
     assert after.spec.age_range == (1.0, 94.0)
     assert after.spec.low_confidence == 0.9
@@ -91,7 +91,7 @@ def test_statements_and_measures_of_the_whole_model_join_its_card(bare, tmp_path
 
 
 def test_a_gate_of_another_make_is_refused_and_nothing_is_written(bare, parts, tmp_path, capsys):
-    save_file({"head.weight": np.zeros((2, 2), np.float32)}, tmp_path / "gate" / "gate.safetensors")
+    save_file({"head.weight": np.zeros((2, 2), np.float32)}, tmp_path / "gate" / "input_check.safetensors")
     out = tmp_path / "whole.safetensors"
     assert main(["assemble", "--model", str(bare), *parts, "--out", str(out)]) == 2
     assert "key_mismatch" in capsys.readouterr().err

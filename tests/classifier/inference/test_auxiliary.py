@@ -58,7 +58,7 @@ def images(count: int) -> list[Input]:
     ],
 )
 def test_what_the_gate_sees_decides_whether_the_answer_is_withheld(tmp_path, kind, reason):
-    predictor = Predictor(artifact_with(tmp_path, gate=gate_that_sees(kind)), batch_size=2)
+    predictor = Predictor(artifact_with(tmp_path, input_check=gate_that_sees(kind)), batch_size=2)
     for answer in predictor.predict(images(3)):
         assert answer.prediction.abstention is reason
         assert answer.prediction.withheld is (reason is not None)
@@ -68,8 +68,8 @@ def test_what_the_gate_sees_decides_whether_the_answer_is_withheld(tmp_path, kin
 def test_the_gates_reason_comes_before_the_patients_age(tmp_path):
     (item,) = images(1)
     child = Input(item.working, item.original, 3.0)
-    stopped = Predictor(artifact_with(tmp_path, gate=gate_that_sees("lateral")))
-    passed = Predictor(artifact_with(tmp_path, gate=gate_that_sees("frontal")))
+    stopped = Predictor(artifact_with(tmp_path, input_check=gate_that_sees("lateral")))
+    passed = Predictor(artifact_with(tmp_path, input_check=gate_that_sees("frontal")))
     assert stopped.predict([child])[0].prediction.abstention is AbstentionReason.LATERAL_VIEW
     assert passed.predict([child])[0].prediction.abstention is AbstentionReason.OUT_OF_POPULATION
 
@@ -94,17 +94,17 @@ def test_an_artifact_without_companions_stops_nothing(tmp_path):
 
 
 def test_companions_of_another_make_are_refused_when_the_model_is_loaded(tmp_path):
-    artifact = artifact_with(tmp_path, gate=torch.nn.Linear(2, 2))
+    artifact = artifact_with(tmp_path, input_check=torch.nn.Linear(2, 2))
     with pytest.raises(ArtifactError, match="key_mismatch"):
         AuxiliaryNetworks(artifact, torch.device("cpu"))
 
 
 def test_the_gate_stays_the_same_to_the_bit_through_storing_and_loading(tmp_path):
     torch.manual_seed(3)
-    first = artifact_with(tmp_path, gate=InputCheck()).gate
+    first = artifact_with(tmp_path, input_check=InputCheck()).input_check
     again = InputCheck()
     again.load_state_dict(first)
-    second = artifact_with(tmp_path, gate=again).gate
+    second = artifact_with(tmp_path, input_check=again).input_check
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 

@@ -13,7 +13,7 @@ from classifier.networks.input_check import (
     SIZE,
     WIDTHS,
     InputCheck,
-    gate_input,
+    input_check_image,
     load_input_check,
     verdict_of,
 )
@@ -88,7 +88,7 @@ def test_tensors_that_are_no_gate_are_refused(spoil):
 
 
 def test_the_input_is_a_unit_square_whatever_the_images_shape():
-    unit = gate_input(np.random.default_rng(0).integers(0, 65535, (300, 70)).astype(np.uint16))
+    unit = input_check_image(np.random.default_rng(0).integers(0, 65535, (300, 70)).astype(np.uint16))
     assert unit.shape == (1, SIZE, SIZE)
     assert unit.min() >= 0
     assert unit.max() <= 1

@@ -15,22 +15,22 @@ from classifier.artifact.header import shipped_artifact
 from classifier.artifact.weights import load_artifact
 from classifier.contract import AbstentionReason, Slot
 from classifier.images.read import read_image
-from classifier.networks.input_check import InputCheck, gate_input, load_input_check
+from classifier.networks.input_check import InputCheck, input_check_image, load_input_check
 from classifier.phantom.render import render
 
 
 @pytest.fixture(scope="module")
 def gate() -> InputCheck:
     artifact = load_artifact(shipped_artifact(Slot.CXR))
-    assert artifact.gate, "the shipped X-ray model carries no gate"
-    return load_input_check(artifact.gate)
+    assert artifact.input_check, "the shipped X-ray model carries no gate"
+    return load_input_check(artifact.input_check)
 
 
 def verdicts(gate: InputCheck, decoded_images: Iterable[np.ndarray]) -> Counter:
     """How many of the working images got which reason, None: passed."""
     found: Counter = Counter()
     for image in decoded_images:
-        found[gate.judge(gate_input(image)[None])[0].reason] += 1
+        found[gate.judge(input_check_image(image)[None])[0].reason] += 1
     return found
 
 

@@ -195,13 +195,17 @@ def test_a_new_model_takes_over_the_gate_of_an_earlier_one_to_the_bit(config, tm
     gate, earlier = InputCheck(), tmp_path / "earlier.safetensors"
     card = {"gate": {"held_out": []}, "evaluation": {"of": "the earlier one"}}
     save_artifact(
-        earlier, spec=SPEC, classifier_state=network_for(SPEC).state_dict(), card=card, gate=gate.state_dict()
+        earlier,
+        spec=SPEC,
+        classifier_state=network_for(SPEC).state_dict(),
+        card=card,
+        input_check=gate.state_dict(),
     )
     model = load_artifact(
         train.train(replace(config, auxiliary=earlier, epochs=1, epoch_images=8)), device="cpu"
     )
-    kept = load_artifact(earlier).gate
-    assert all(torch.equal(model.gate[name], kept[name]) for name in kept)
+    kept = load_artifact(earlier).input_check
+    assert all(torch.equal(model.input_check[name], kept[name]) for name in kept)
     assert model.segmenter is None
     assert model.card["gate"] == card["gate"]
     assert "overall" in model.card["evaluation"]

@@ -63,7 +63,7 @@ def warnings_of(manifest: Path) -> dict[str, Warning_]:
 def test_a_sound_collection_raises_no_alarm(tmp_path):
     found = warnings_of(collection(tmp_path, count=480))
     assert not [w for w in found.values() if w.severity is Severity.HIGH]
-    assert set(found) <= {"tiny_finding", "patients_not_told_apart"}
+    assert set(found) <= {"tiny_finding", "patients_not_identified"}
     assert "no warnings" in as_text([])
 
 
@@ -75,8 +75,8 @@ def test_a_source_that_gives_the_finding_away_is_told(tmp_path):
     found = warnings_of(collection(tmp_path, edit))
     assert found["source_confounding"].numbers["cramers_v"] == pytest.approx(1, abs=0.03)
     assert found["source_confounding"].severity is Severity.HIGH
-    assert "right in 100% of the images" in found["source_confounding"].text
-    assert "pneumonia comes from 1 source, south (80)" in found["finding_of_its_own_source"].text
+    assert "correct for 100% of images" in found["source_confounding"].text
+    assert "Pneumonia comes from 1 source, south (80)" in found["finding_of_its_own_source"].text
     missing = found["finding_missing_in_source"]
     assert "none of which has more than a few normal" in missing.text
     assert "recognising the source" in missing.text
@@ -101,7 +101,7 @@ def test_a_view_that_goes_with_the_finding_is_told_and_unknown_ones_are_named(tm
         return image
 
     found = warnings_of(collection(tmp_path, edit))
-    assert "pneumonia: AP 100%, PA 0%" in found["view_confounding"].text
+    assert "Pneumonia: AP 100%, PA 0%" in found["view_confounding"].text
     assert found["sex_unknown"].numbers["unknown"] == {"north": 0.0, "south": 1.0}
     assert "sex_confounding" not in found
 
@@ -162,15 +162,15 @@ def test_what_tells_the_finding_from_outside_is_measured(tmp_path):
         return image
 
     found = warnings_of(collection(tmp_path, edit))
-    assert found["finding_told_from_outside"].numbers["auc"]["pneumonia"] > 0.95
-    assert "AUC" in found["finding_told_from_outside"].text
+    assert found["finding_shortcut"].numbers["auc"]["pneumonia"] > 0.95
+    assert "AUC" in found["finding_shortcut"].text
 
 
 def test_a_source_is_told_by_the_habits_of_its_images(tmp_path):
     def edit(n, line, image):
         return image if line["source"] == "south" else image[:64]
 
-    told = warnings_of(collection(tmp_path, edit))["source_giveaway"]
+    told = warnings_of(collection(tmp_path, edit))["source_shortcut"]
     assert told.numbers["shares"]["exactly square"] == [1.0, 0.0]
     assert "south" in told.text
 

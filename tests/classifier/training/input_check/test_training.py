@@ -135,12 +135,12 @@ def test_the_command_writes_a_gate_and_its_rates(tmp_path):
         "input-check",
         "--manifest",
         str(manifest),
-        "--strangers",
+        "--ood-negatives",
         f"photograph={tmp_path / 'data' / 'others.csv'}",
     ]
-    assert main([*argv, "--out", str(tmp_path / "out"), "--steps", "2", "--made", "8"]) == 0
-    load_input_check(restored(load_file(tmp_path / "out" / "gate.safetensors")))
-    found = json.loads((tmp_path / "out" / "gate.json").read_text())
+    assert main([*argv, "--out", str(tmp_path / "out"), "--steps", "2", "--synthetic", "8"]) == 0
+    load_input_check(restored(load_file(tmp_path / "out" / "input_check.safetensors")))
+    found = json.loads((tmp_path / "out" / "input_check.json").read_text())
     assert "photograph" in {row["group"] for row in found["same_groups"]}
     assert "turned, out of frontal images" in {row["group"] for row in found["made"]}
     assert found["steps"] == 2

@@ -13,7 +13,7 @@ from PIL import Image
 from classifier.__main__ import main
 from classifier.data.manifest import Row, read_manifest
 from classifier.networks.lung_segmenter import LungSegmenter, load_segmenter, lung_mask
-from classifier.training.lungs.data import Images, Vary, blank_images, negative_rows, parted
+from classifier.training.lungs.data import Images, Vary, blank_images, negative_rows, split_lungs
 from classifier.training.lungs.measure import dice
 from classifier.training.lungs.train import Segmentation, load, loss_of, rows_with_parts, save
 
@@ -34,7 +34,7 @@ def lungs(seed: int, size: int = SIDE) -> tuple[np.ndarray, np.ndarray]:
 
 def collection(count: int = 24, size: int = 192) -> Images:
     made = [lungs(seed, size) for seed in range(count)]
-    masks = np.stack([parted(mask) * np.uint8(255) for _, mask in made])
+    masks = np.stack([split_lungs(mask) * np.uint8(255) for _, mask in made])
     rows = [Row(f"{i}.png", None, None, f"p{i}", "made", "train") for i in range(count)]
     return Images(np.stack([grey for grey, _ in made]), masks, rows)
 
@@ -69,7 +69,7 @@ def write(path, lines):
 
 def test_a_mask_is_parted_into_the_lung_on_either_side():
     _, mask = lungs(0)
-    first, second = parted(mask)
+    first, second = split_lungs(mask)
     assert (first | second == mask).all()
     assert not (first & second).any()
     assert not first[:, SIDE // 2 :].any()
@@ -80,11 +80,11 @@ def test_a_small_third_part_goes_with_the_nearer_lung_and_a_single_part_is_cut()
     _, mask = lungs(0)
     speck = mask.copy()
     speck[2:5, 5:8] = True
-    assert parted(speck)[0].sum() == parted(mask)[0].sum() + 9
+    assert split_lungs(speck)[0].sum() == split_lungs(mask)[0].sum() + 9
     joined = np.zeros((20, 20), bool)
     joined[5:15, 4:16] = True
-    assert [part.sum() for part in parted(joined)] == [60, 60]
-    assert not parted(np.zeros((20, 20), bool)).any()
+    assert [part.sum() for part in split_lungs(joined)] == [60, 60]
+    assert not split_lungs(np.zeros((20, 20), bool)).any()
 
 
 def test_patients_are_not_divided_and_images_without_masks_have_no_part(folder):
