@@ -1,6 +1,6 @@
-"""Warns of what would let a model score without knowing lungs: findings that go with sources, sizes, borders
-or ages, copies and patients in two parts of the split, rare findings, unreadable files.
-`train` begins with it. The exit status is 0 whatever it finds.
+"""Warns about anything that lets a model score well without looking at lungs: findings confounded with
+sources, image sizes, borders or ages; duplicates and patients in several parts of the split; rare findings;
+unreadable files. `train` runs the same checks first. The exit status is 0, with or without warnings.
 """
 
 from __future__ import annotations
@@ -10,11 +10,13 @@ import json
 import sys
 from pathlib import Path
 
+from classifier.cli.arguments import add_json_option
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--manifest", type=Path, required=True, metavar="CSV", help="images with findings")
-    parser.add_argument("--cache", type=Path, metavar="DIR", help="keep what was seen, for the next time")
-    parser.add_argument("--json", action="store_true", help="print the warnings as one JSON object")
+    parser.add_argument("--cache", type=Path, metavar="DIR", help="cache image statistics there")
+    add_json_option(parser, "print the warnings as one JSON object")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -26,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
         rows = read_manifest(args.manifest)
         warnings = validate(rows, statistics_of(rows, args.cache, progress=not args.json))
     except (ValueError, OSError) as error:
-        print(f"validation failed: {error}", file=sys.stderr)
+        print(f"Validation failed: {error}", file=sys.stderr)
         return 1
     if args.json:
         found = [warning.as_dict(examples=True) for warning in warnings]

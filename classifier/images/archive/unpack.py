@@ -39,7 +39,6 @@ NAME_LENGTH = 255
 _LOCAL_HEADER_BYTES = 30
 _ENCRYPTED = 0x1
 _METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
-_IMAGES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*")
 _IMAGE_ENDINGS = (".dcm", ".dicom", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp")
 _SYSTEM_FILES = {"thumbs.db", "desktop.ini"}
 # Office and OpenDocument files and Java programs are ZIP archives too.
@@ -224,11 +223,11 @@ def _skip_by_entry(entry: zipfile.ZipInfo) -> Skip | None:
 def _skip_by_content(head: bytes, name: str) -> Skip | None:
     """Files with the name of an image are kept too: reading them yields a specific refusal."""
     from classifier.images.dicom.header import is_dicom
+    from classifier.images.raster.reader import format_of
 
     if is_dicomdir(head):
         return Skip.DICOMDIR
-    image = head.startswith(_IMAGES) or (head[:4], head[8:12]) == (b"RIFF", b"WEBP")
-    if image or is_dicom(head) or name.lower().endswith(_IMAGE_ENDINGS):
+    if format_of(head) or is_dicom(head) or name.lower().endswith(_IMAGE_ENDINGS):
         return None
     return Skip.NOT_AN_IMAGE
 

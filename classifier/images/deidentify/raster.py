@@ -13,12 +13,17 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from classifier.contract import RefusalReason
 from classifier.errors import Refused
-from classifier.images.raster.reader import SYNTHETIC_KEY, SYNTHETIC_TEXT, read_raster, refuse_broken
+from classifier.images.raster.reader import (
+    SYNTHETIC_KEY,
+    SYNTHETIC_TEXT,
+    format_of,
+    read_raster,
+    refuse_broken,
+)
 
-_PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
+_PNG = b"\x89PNG\r\n\x1a\n"
 _PNG_KEPT = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}
 _PNG_MARK = SYNTHETIC_KEY.encode() + b"\0" + SYNTHETIC_TEXT.encode()
-_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _WEBP_KEPT = {b"VP8 ", b"VP8L", b"ALPH"}
 _WEBP_ALPHA, _WEBP_EXIF = 0x10, 0x08
 _SOI, _EOI, _SOS, _COM = b"\xff\xd8", 0xD9, 0xDA, 0xFE
@@ -38,14 +43,15 @@ def strip_metadata(data: bytes) -> bytes:
     """
     with refuse_broken():
         orientation = _orientation(data)
-        if data.startswith(_PNG):
-            return _PNG + b"".join(_png_chunks(data, orientation))
-        if data.startswith(_JPEG):
-            return b"".join(_jpeg_segments(data, orientation))
-        if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-            return _webp(data, orientation)
-        if data.startswith(_TIFF):
-            return _as_png(data)
+        match format_of(data):
+            case "PNG":
+                return _PNG + b"".join(_png_chunks(data, orientation))
+            case "JPEG":
+                return b"".join(_jpeg_segments(data, orientation))
+            case "WEBP":
+                return _webp(data, orientation)
+            case "TIFF":
+                return _as_png(data)
     raise Refused(RefusalReason.NOT_AN_IMAGE, "metadata cannot be removed from this format")
 
 
