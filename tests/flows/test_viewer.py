@@ -197,7 +197,7 @@ def test_the_worklist_fits_a_tablet_held_upright(tablet, scans, width):
     over = "(part) => document.querySelector(part).scrollWidth - document.querySelector(part).clientWidth"
     assert [tablet.evaluate(over, part) for part in ("html", ".bar", ".scroll")] == [0, 0, 0]
     shown = tablet.locator(".worklist th:visible").all_inner_texts()
-    assert {"Patient", "Study", "Finding", "p", "Arrived"} <= set(shown)
+    assert {"Patient", "Study", "Finding", "p", "Received"} <= set(shown)
 
 
 def test_a_tablet_shows_the_whole_image_and_takes_two_fingers(tablet, scans):

@@ -15,7 +15,7 @@ from webapp.pages.report import views as report
 from webapp.pages.scan import explanations, images, readings
 from webapp.pages.scan import views as scan
 from webapp.pages.training import views as training
-from webapp.pages.upload import phantom_views
+from webapp.pages.upload import phantoms
 from webapp.pages.upload import views as upload
 from webapp.pages.worklist import views as worklist
 
@@ -34,9 +34,9 @@ urlpatterns = [
     path("upload/patients/", upload.patients, name="upload_patients"),
     path("upload/states/", upload.states, name="upload_states"),
     path("upload/<uuid:upload_id>/retry/", upload.retry, name="upload_retry"),
-    path("phantoms/", phantom_views.page, name="phantoms"),
-    path("phantoms/load/", phantom_views.load, name="phantoms_load"),
-    path("phantoms/collection.zip", phantom_views.collection, name="phantoms_collection"),
+    path("phantoms/", phantoms.page, name="phantoms"),
+    path("phantoms/load/", phantoms.load, name="phantoms_load"),
+    path("phantoms/collection.zip", phantoms.collection, name="phantoms_collection"),
     path("scans/<uuid:scan_id>/", scan.page, name="scan"),
     path("scans/<uuid:scan_id>/state/", scan.state, name="scan_state"),
     path("scans/<uuid:scan_id>/reveal/", scan.reveal, name="scan_reveal"),

@@ -18,7 +18,7 @@ MARKUP = re.compile(r"\{%.*?%\}|\{\{.*?\}\}|\{#.*?#\}", re.DOTALL)
 READ_ALOUD = {"title", "alt", "placeholder", "aria-label", "aria-roledescription", "aria-description"}
 SILENT = {"script", "style", "svg", "kbd", "code"}
 # Names, units and what is said alike everywhere.
-PROPER = {"Hilum", "sha256", "Inferno", "Cividis", "API", "JavaScript", "StudyInstanceUID"}
+PROPER = {"Hilum", "SHA", "sha256", "Inferno", "Cividis", "API", "JavaScript", "StudyInstanceUID"}
 
 
 class Words(HTMLParser):

@@ -42,7 +42,7 @@ def page(request: HttpRequest, patient_id: UUID) -> HttpResponse:
         "label": label_of(patient),
         "facts": facts_of(patient, issuer=True),
         "entries": entries,
-        "findings": list(dict.fromkeys(f for entry in entries for f in entry.probabilities)),
+        "findings": list(dict.fromkeys(f for entry in entries for f in entry["probabilities"])),
         "trend": trend_of(found, None),
         "may_rescore": can(request.user, "scan.upload", patient.site),
         "conflicts": conflicts_in(patient, found, merges),

@@ -20,7 +20,7 @@ from webapp.labels.selectors import readings_of
 from webapp.pages.display import name_of_finding, name_of_user, study_time, uncertainty_level
 from webapp.pages.patients.display import birth_text, label_of, sex_text
 from webapp.pages.scan.evidence import Bar, evidence_context, notes_of
-from webapp.pages.scan.readings import ReadingDisplay, reading_display
+from webapp.pages.scan.readings import reading_values
 from webapp.pages.scan.state_display import StateDisplay, state_display
 from webapp.scans.models import Scan
 
@@ -39,7 +39,7 @@ class Report:
     legend: str
     model: Facts
     notes: list[str]
-    readings: list[ReadingDisplay]
+    readings: list[dict[str, Any]]
     others: str
     made_at: datetime
     created_by: str
@@ -59,7 +59,7 @@ def report_of(request: HttpRequest, scan: Scan) -> Report:
     evidence = evidence_context(analyses)
     cam = evidence.get("cam")
     finding = evidence.get("cam_finding") or ""
-    readings = [reading_display(reading, scan.study) for reading in readings_of(scan.study)]
+    readings = [reading_values(reading, scan.study) for reading in readings_of(scan.study)]
     return Report(
         scan=scan,
         patient=_patient(scan),
@@ -71,7 +71,7 @@ def report_of(request: HttpRequest, scan: Scan) -> Report:
         legend=_legend(scan, cam, finding) if cam else "",
         model=_model(analysis) if analysis else [],
         notes=notes_of(scan),
-        readings=[r for r in readings if not r.superseded],
+        readings=[r for r in readings if not r["superseded"]],
         others=_others(scan),
         made_at=timezone.localtime(),
         created_by=name_of_user(request.user),

@@ -23,7 +23,6 @@ from reportlab.platypus import Flowable, Image, KeepTogether, SimpleDocTemplate,
 from webapp.pages.display import name_of_finding
 from webapp.pages.report.content import Facts, Report
 from webapp.pages.report.fonts import paragraph
-from webapp.pages.scan.readings import ReadingDisplay
 
 INK, QUIET, LINE, GROUND = (HexColor(c) for c in ("#161c22", "#4d5b67", "#d5dce3", "#f1f4f7"))
 MARGIN = 16 * mm
@@ -124,14 +123,14 @@ def _findings(report: Report, style: dict[str, ParagraphStyle]) -> Flowable:
     return KeepTogether([table, uncertainty])
 
 
-def _reading(reading: ReadingDisplay, style: dict[str, ParagraphStyle]) -> Flowable:
-    signed = f"{reading.signed_as}, {timezone.localtime(reading.signed_at):%Y-%m-%d %H:%M %Z}"
-    lines = [paragraph(reading.findings, style["strong"])]
-    if reading.comment:
-        lines.append(paragraph(reading.comment, style["text"]))
+def _reading(reading: dict[str, Any], style: dict[str, ParagraphStyle]) -> Flowable:
+    signed = f"{reading['signed_as']}, {timezone.localtime(reading['signed_at']):%Y-%m-%d %H:%M %Z}"
+    lines = [paragraph(reading["findings"], style["strong"])]
+    if reading["comment"]:
+        lines.append(paragraph(reading["comment"], style["text"]))
     lines.append(paragraph(_("Signed: %s") % signed, style["text"]))
-    lines.append(paragraph(_("SHA-256: %s") % reading.sha256, style["mono"]))
-    if reading.elsewhere:
+    lines.append(paragraph(_("SHA-256: %s") % reading["sha256"], style["mono"]))
+    if reading["elsewhere"]:
         text = _("When this reading was signed, the images belonged to another study.")
         lines.append(paragraph(text, style["fine"]))
     return KeepTogether([*lines, Spacer(1, 2 * mm)])

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -24,20 +22,6 @@ from webapp.pages.display import name_of_finding
 from webapp.pages.request_data import uuid_or_none
 from webapp.scans.models import Scan, Study
 from webapp.scans.selectors import scan_or_404
-
-
-@dataclass(frozen=True)
-class ReadingDisplay:
-    """`elsewhere`: the images belonged to another study when the reading was signed."""
-
-    id: UUID
-    findings: str
-    comment: str
-    signed_as: str
-    signed_at: datetime
-    sha256: str
-    superseded: bool
-    elsewhere: bool
 
 
 @require_POST
@@ -63,24 +47,24 @@ def reading_context(request: HttpRequest, scan: Scan | None, analyses: Sequence[
     readings = list(readings_of(scan.study))
     own = next((r for r in readings if r.reader_id == request.user.pk and not _superseded(r)), None)
     return {
-        "readings": [reading_display(reading, scan.study) for reading in readings],
+        "readings": [reading_values(reading, scan.study) for reading in readings],
         "own_reading": own,
         "may_sign": can(request.user, "scan.label", scan.site),
         "offered": [(code, _finding_text(code)) for code in offered(analyses)],
     }
 
 
-def reading_display(reading: Reading, study: Study) -> ReadingDisplay:
-    return ReadingDisplay(
-        id=reading.pk,
-        findings=", ".join(_finding_text(code) for code in reading.findings),
-        comment=reading.comment,
-        signed_as=reading.signed_as,
-        signed_at=reading.created_at,
-        sha256=reading.sha256,
-        superseded=_superseded(reading),
-        elsewhere=reading.study_id != study.pk,
-    )
+def reading_values(reading: Reading, study: Study) -> dict[str, Any]:
+    """Template values; `elsewhere`: the images belonged to another study when the reading was signed."""
+    return {
+        "findings": ", ".join(_finding_text(code) for code in reading.findings),
+        "comment": reading.comment,
+        "signed_as": reading.signed_as,
+        "signed_at": reading.created_at,
+        "sha256": reading.sha256,
+        "superseded": _superseded(reading),
+        "elsewhere": reading.study_id != study.pk,
+    }
 
 
 def _finding_text(code: str) -> str:

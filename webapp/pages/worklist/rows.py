@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from django.urls import reverse
@@ -20,77 +20,46 @@ from webapp.pages.scan.state_display import DOTS, state_display
 _PLACEHOLDER = UUID(int=0)
 
 
-@dataclass(frozen=True)
-class Row:
-    study_id: UUID
-    href: str
-    thumbnail: str
-    status: str
-    dot: str
-    state: str
-    patient: str
-    patient_id: str
-    date: str
-    view: str
-    finding: str
-    probability: float | None
-    uncertainty: float | None
-    reader: str
-    read_at: str
-    marked: bool
-    scans: int
-    synthetic: bool
-    received: str
-    received_at: str
-
-    @property
-    def has_result(self) -> bool:
-        return self.status == StudySummary.Status.DONE
-
-    @classmethod
-    def from_summary(cls, summary: StudySummary, *, addresses: dict[str, str], marked: bool = False) -> Row:
-        study = summary.study
-        return cls(
-            study_id=study.pk,
-            href=addresses["scan"].format(summary.worst_scan_id),
-            thumbnail=addresses["preview"].format(summary.worst_scan_id),
-            status=summary.status,
-            dot=DOTS.get(summary.status) or hue_of(summary.finding) or "waiting",
-            state=state_text(summary),
-            patient=label_of(study.patient),
-            patient_id=study.patient.patient_id if study.patient.name else "",
-            date=study_time(study.study_date, study.study_time),
-            view=summary.worst_scan.view_position if summary.worst_scan else "",
-            finding=summary.finding,
-            probability=summary.probability,
-            uncertainty=summary.uncertainty,
-            reader=name_of_user(summary.reader) if summary.reader else "",
-            read_at=f"{timezone.localtime(summary.read_at):%Y-%m-%d %H:%M}" if summary.read_at else "",
-            marked=marked,
-            scans=summary.scans,
-            synthetic=summary.synthetic,
-            received=f"{timezone.localtime(summary.latest_at):%Y-%m-%d %H:%M}",
-            received_at=summary.latest_at.isoformat(timespec="seconds"),
-        )
-
-
-def rows_of(summaries: Sequence[StudySummary], *, reader: User) -> list[Row]:
-    """The rows, with the reader's own marks; one query."""
+def rows_of(summaries: Sequence[StudySummary], *, reader: User) -> list[dict[str, Any]]:
+    """Template values of the rows, with the reader's own marks; one query."""
     keys = [summary.study_id for summary in summaries]
     marked = set(reader.marks.filter(study__in=keys).values_list("study_id", flat=True))
-    addresses = {
-        "scan": _pattern(reverse("pages:scan", args=[_PLACEHOLDER])),
-        "preview": _pattern(reverse("pages:media", args=[_PLACEHOLDER, "preview"])),
-    }
+    # Format strings: resolving the addresses for every row takes too long.
+    scan = reverse("pages:scan", args=[_PLACEHOLDER]).replace(str(_PLACEHOLDER), "{}")
+    preview = reverse("pages:media", args=[_PLACEHOLDER, "preview"]).replace(str(_PLACEHOLDER), "{}")
     return [
-        Row.from_summary(summary, addresses=addresses, marked=summary.study_id in marked)
+        _row(summary)
+        | {
+            "href": scan.format(summary.worst_scan_id),
+            "thumbnail": preview.format(summary.worst_scan_id),
+            "marked": summary.study_id in marked,
+        }
         for summary in summaries
     ]
 
 
-def _pattern(address: str) -> str:
-    """A format string for each row's key: resolving the address for every row takes too long."""
-    return address.replace(str(_PLACEHOLDER), "{}")
+def _row(summary: StudySummary) -> dict[str, Any]:
+    study = summary.study
+    return {
+        "study_id": study.pk,
+        "status": summary.status,
+        "has_result": summary.status == StudySummary.Status.DONE,
+        "dot": DOTS.get(summary.status) or hue_of(summary.finding) or "waiting",
+        "state": state_text(summary),
+        "patient": label_of(study.patient),
+        "patient_id": study.patient.patient_id if study.patient.name else "",
+        "date": study_time(study.study_date, study.study_time),
+        "view": summary.worst_scan.view_position if summary.worst_scan else "",
+        "finding": summary.finding,
+        "probability": summary.probability,
+        "uncertainty": summary.uncertainty,
+        "reader": name_of_user(summary.reader) if summary.reader else "",
+        "read_at": f"{timezone.localtime(summary.read_at):%Y-%m-%d %H:%M}" if summary.read_at else "",
+        "scans": summary.scans,
+        "synthetic": summary.synthetic,
+        "received": f"{timezone.localtime(summary.latest_at):%Y-%m-%d %H:%M}",
+        "received_at": summary.latest_at.isoformat(timespec="seconds"),
+    }
 
 
 def state_text(summary: StudySummary) -> str:

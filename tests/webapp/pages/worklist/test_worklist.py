@@ -116,7 +116,7 @@ def test_pages_follow_one_another(site, answer, browser, owner, monkeypatch):
     client, seen, where = browser(owner), [], "/"
     while where:
         response = client.get(where)
-        seen += [row.study_id for row in response.context["rows"]]
+        seen += [row["study_id"] for row in response.context["rows"]]
         page = response.context["page"]
         where = f"/?after={page.after}" if page.after else ""
     assert len(seen) == len(set(seen)) == 5
