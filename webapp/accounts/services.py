@@ -18,6 +18,7 @@ from django.utils import timezone
 
 from webapp.accounts.models import ApiToken, Membership, Role, Site, User
 from webapp.accounts.permissions import Permission, known_permissions
+from webapp.core.errors import CodedError
 from webapp.core.http.network import is_loopback
 
 TOKEN_PREFIX = "hlm_"  # noqa: S105 (a mark that secret scanners can look for, not a secret)
@@ -132,23 +133,31 @@ def token_create(
     user: User,
     site: Site,
     name: str,
-    scopes: Iterable[str] = DEFAULT_SCOPES,
+    scopes: Iterable[str] | None = None,
     expires_at: datetime | None = None,
 ) -> tuple[ApiToken, str]:
-    """Make a bearer token; its text is returned here and never again. Raises ValidationError on scopes."""
+    """Make a bearer token; its text is returned here and never again.
+
+    Without `scopes` it gets those of DEFAULT_SCOPES that the role grants. Raises ValidationError for an
+    unknown scope, CodedError `invalid` for one that the user's role at the site does not grant.
+    """
+    held = Membership.objects.filter(user=user, site=site).select_related("role").first()
+    granted = set(held.role.permissions) if held else set()
+    scopes = granted & set(DEFAULT_SCOPES) if scopes is None else scopes
     raw = TOKEN_PREFIX + secrets.token_urlsafe(32)
     scopes = sorted({str(scope) for scope in scopes})
     known_permissions(scopes)
+    if missing := [scope for scope in scopes if scope not in granted]:
+        role = f"The role {held.role} of {user} at {site}" if held else f"{user}"
+        raise CodedError(
+            "invalid",
+            f"{role} does not grant: {', '.join(missing)}.",
+            f"Choose from: {', '.join(sorted(granted)) or 'none'}.",
+        )
     token = ApiToken.objects.create(
         user=user, site=site, name=name, scopes=scopes, expires_at=expires_at, digest=_digest(raw)
     )
     return token, raw
-
-
-def scopes_not_granted(*, user: User, site: Site, scopes: Iterable[str]) -> list[str]:
-    """The scopes that the user's role at the site does not grant; a token does not widen the role."""
-    held = Membership.objects.filter(user=user, site=site).select_related("role").first()
-    return sorted({str(scope) for scope in scopes} - set(held.role.permissions if held else ()))
 
 
 def token_authenticate(raw: str, *, request: HttpRequest | None = None) -> ApiToken | None:

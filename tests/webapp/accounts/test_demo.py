@@ -97,7 +97,7 @@ def test_without_a_given_password_one_is_made_once_for_the_owner_alone(
 def test_the_demo_takes_over_no_real_account(person, settings):
     settings.HILUM_ENV = "demo"
     person("clinician")
-    with pytest.raises(CommandError, match="real account"):
+    with pytest.raises(CommandError, match="not a demo account"):
         call_command("create_demo")
 
 

@@ -88,11 +88,15 @@ def test_the_command_prints_a_token_that_works(owner, capsys):
     assert (token.name, token.scopes) == ("viewer", [Permission.SCAN_VIEW])
 
 
-def test_the_command_warns_of_scopes_that_the_role_does_not_grant(owner, capsys):
-    call_command("create_token", "owner", "--scope", "scan.view", "--scope", "model.promote")
-    printed = capsys.readouterr()
-    assert "does not grant model.promote;" in printed.err
-    assert token_authenticate(printed.out.strip()).scopes == ["model.promote", "scan.view"]
+def test_a_scope_that_the_role_does_not_grant_is_refused_with_those_that_it_does(owner, site, person):
+    with pytest.raises(CommandError, match=r"model\.promote.*Choose from: .*scan\.view"):
+        call_command("create_token", "owner", "--scope", "scan.view", "--scope", "model.promote")
+    assert not ApiToken.objects.exists()
+    auditor = person("auditor", role="auditor", site=site)
+    assert token_create(user=auditor, site=site, name="log")[0].scopes == []
+    assert token_create(user=auditor, site=site, name="log", scopes=["audit.view"])[0].scopes == [
+        "audit.view"
+    ]
 
 
 def test_the_command_makes_no_token_for_a_site_of_others(owner, other_site):

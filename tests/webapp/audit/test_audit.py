@@ -5,10 +5,13 @@ from __future__ import annotations
 import pytest
 from django.db import transaction
 
+from tests import factories
 from webapp.accounts.models import Role
 from webapp.accounts.services import membership_set, token_authenticate, token_create, token_revoke
 from webapp.audit.models import AppendOnly, AuditEvent
+from webapp.audit.selectors import events_visible
 from webapp.audit.services import record
+from webapp.registry.services import model_promote, model_register
 
 pytestmark = pytest.mark.django_db
 
@@ -97,3 +100,15 @@ def test_what_opens_a_door_leaves_a_trace(person, site):
         ("membership.removed", "admin"),
     ]
     assert raw not in str(list(events.values()))
+
+
+def test_what_concerns_every_site_is_in_the_log_of_each(person, site, other_site, owner, tmp_path):
+    admins = [person(f"admin at {one.slug}", role="admin", site=one) for one in (site, other_site)]
+    boss = person("boss everywhere", role="admin", site=site)
+    membership_set(user=boss, site=other_site, role=Role.objects.get(name="admin"))
+    version = model_register(factories.artifact(tmp_path / "model"), by=boss, site=site)
+    model_promote(model_version=version, by=boss, reason="the first")
+    seen = [set(events_visible(admin).values_list("action", flat=True)) for admin in admins]
+    assert ["model.promoted" in actions for actions in seen] == [True, True]
+    assert ["model.registered" in actions for actions in seen] == [True, False], "that was its own site's"
+    assert not events_visible(owner).exists()

@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
 
 from webapp.accounts.models import Site
-from webapp.accounts.services import active_membership, for_sites
+from webapp.accounts.services import active_membership
 from webapp.api.filters import AuditFilter
 from webapp.api.pagination import LIMIT_SCHEMA, limit_of
 from webapp.api.resource import ListResource, Resource, SinglePage
@@ -24,6 +24,7 @@ from webapp.api.serializers.service import (
     SiteSerializer,
 )
 from webapp.audit.models import AuditEvent
+from webapp.audit.selectors import events_visible
 from webapp.core.errors import CodedError
 from webapp.core.storage import phantom_collection
 from webapp.webhooks.selectors import events_after
@@ -57,7 +58,7 @@ class SiteCollection(SinglePage):
 
 
 class AuditCollection(ListResource):
-    """List the events of the site's audit log, newest first."""
+    """List the audit log, newest first: events of the site and those that concern every site."""
 
     name = "audit_events_list"
     needs = {"GET": "audit.view"}
@@ -66,7 +67,7 @@ class AuditCollection(ListResource):
     serializer_class = AuditEventSerializer
 
     def rows(self) -> Any:
-        return for_sites(AuditEvent.objects.select_related("actor"), self.request.user, "audit.view")
+        return events_visible(self.request.user)
 
 
 class ChangeCollection(SinglePage):
