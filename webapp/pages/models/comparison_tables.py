@@ -48,7 +48,7 @@ class Change(NamedTuple):
     """A scan whose result changes; `scan` is None where the user may not see it."""
 
     scan: Scan | None
-    truth: str
+    ground_truth: str
     before: str
     after: str
 
@@ -109,8 +109,9 @@ def changed_scans(comparison: Comparison, user: User) -> list[Change]:
 
 
 def _change(change: Mapping[str, Any], scans: Mapping[UUID, Scan]) -> Change:
-    truth = ", ".join(map(name_of_finding, change["ground_truth"])) or _("unknown")
-    return Change(scans.get(scan_in(change["image"])), truth, _result(change["from"]), _result(change["to"]))
+    ground_truth = ", ".join(map(name_of_finding, change["ground_truth"])) or _("unknown")
+    scan = scans.get(scan_in(change["image"]))
+    return Change(scan, ground_truth, _result(change["from"]), _result(change["to"]))
 
 
 def _result(prediction: Mapping[str, Any]) -> str:

@@ -56,7 +56,7 @@ def page(request: HttpRequest) -> HttpResponse:
 def model(request: HttpRequest, model_id: UUID) -> HttpResponse:
     version = model_or_404(request.user, model_id)
     active = active_models().get(version.slot)
-    gate, judged = gate_status(version, active)
+    promotion_gate, judged = gate_status(version, active)
     latest = version.comparisons.select_related("active").order_by("-created_at").first()
     context = {
         "version": version,
@@ -70,8 +70,8 @@ def model(request: HttpRequest, model_id: UUID) -> HttpResponse:
         "may_shadow": can_everywhere(request.user, "model.promote"),
         "may_compare": version.status == ModelStatus.CANDIDATE
         and can(request.user, "training.start", version.site),
-        "gate": gate,
-        "needs_override": gate in (GateStatus.FAILED, GateStatus.UNJUDGED),
+        "promotion_gate": promotion_gate,
+        "needs_override": promotion_gate in (GateStatus.FAILED, GateStatus.UNJUDGED),
         "active": active,
         "snapshots": snapshots_visible(request.user).filter(slot=version.slot)[:20],
         "rollback_to": _rollback_to(version),
@@ -97,7 +97,7 @@ def _rollback_to(version: ModelVersion) -> ModelVersion | None:
 
 @require_POST
 def promote(request: HttpRequest, model_id: UUID) -> HttpResponse:
-    """Make the version the active one of its slot: POST `reason`, and `override` to override the gate."""
+    """Make the version the active one of its slot: POST `reason`, and `override` of the promotion gate."""
     version = model_or_404(request.user, model_id)
     demand(request, "model.promote", version.site)
     reason, override = request.POST.get("reason", ""), "override" in request.POST

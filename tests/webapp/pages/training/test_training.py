@@ -201,12 +201,12 @@ def test_against_the_gate_only_with_a_tick_a_reason_and_the_permission(loop, adm
     assert active_models()["cxr"] == loop.active
     page = admin.post(promote, {"reason": "the other one is broken", "override": "on"}, follow=True)
     assert active_models()["cxr"] == loop.candidate
-    assert "gate overridden" in page.content.decode()
+    assert '<span class="tag">override<' in page.content.decode()
     role = boss.memberships.get().role
     role.permissions = [one for one in role.permissions if one != "model.override"]
     role.save()
     candidate = factories.ModelVersionFactory(status="candidate", number=900)
-    assert "You do not have permission to override the gate" in text(admin, "model", candidate.pk)
+    assert "You do not have permission to override it" in text(admin, "model", candidate.pk)
 
 
 def test_a_rollback_is_one_click_on_the_active_models_page(loop, admin, browser, owner):
