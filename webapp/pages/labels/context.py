@@ -89,13 +89,17 @@ def kappa_cells(kappa: Kappa) -> dict[str, Any]:
         return {"value": None, "why": constant if kappa.images else none, "images": kappa.images}
     interval = _("too few images")
     if kappa.low is not None:
-        interval = _("%(low)s to %(high)s") % {"low": f"{kappa.low:.2f}", "high": f"{kappa.high:.2f}"}
+        interval = _("%(low)s to %(high)s") % {"low": _decimal(kappa.low), "high": _decimal(kappa.high)}
     return {
-        "value": f"{kappa.value:.2f}",
+        "value": _decimal(kappa.value),
         "interval": interval,
         "observed": f"{100 * (kappa.observed or 0):.0f} %",
         "images": kappa.images,
     }
+
+
+def _decimal(number: float) -> str:
+    return f"{number:.2f}".replace("-", "−")
 
 
 def queue_choices() -> dict[str, Any]:
