@@ -15,7 +15,7 @@ SPARE_HUES = 4
 SLOTS = {
     "cxr": gettext_lazy("Chest X-rays"),
     "ct": gettext_lazy("CT slices"),
-    "phantom": gettext_lazy("Phantoms (simulated images)"),
+    "phantom": gettext_lazy("Phantoms (simulated)"),
 }
 # Normalised entropy: (from, below).
 UNCERTAINTIES = {"low": (0.0, 0.4), "medium": (0.4, 0.75), "high": (0.75, 1.01)}
