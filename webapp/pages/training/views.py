@@ -49,6 +49,7 @@ OPTIONS = {"epochs": int, "size": int, "batch": int, "lr": float, "seed": int}
 def page(request: HttpRequest) -> HttpResponse:
     site = active_site(request)
     schedules = list(schedules_visible(request.user))
+    active = active_models().get(Slot.CXR)
     own = next((one for one in schedules if one.site_id == site.pk and one.slot == "cxr"), None)
     context = {
         "runs": runs_visible(request.user)[:MAX_RUNS],
@@ -60,18 +61,17 @@ def page(request: HttpRequest) -> HttpResponse:
         "weekdays": list(WEEKDAYS.items()),
         "cadences": Cadence.choices,
         "may_train": can(request.user, "training.start", site),
-        **_minimum(),
+        **_minimum(len(active.model_spec.findings) if active else 2),
     }
     return render(request, "training/training.html", context)
 
 
-def _minimum() -> dict[str, int]:
+def _minimum(findings: int) -> dict[str, int]:
     """The test cases per finding that the promotion policy requires, and how many images that takes."""
-    rules, active = current_policy()[1], active_models().get(Slot.CXR)
-    recommended = recommended_cases(rules, len(active.model_spec.findings) if active else 2)
+    rules = current_policy()[1]
     return {
         "min_test_cases": rules.min_cases,
-        "recommended_test_cases": recommended,
+        "recommended_test_cases": recommended_cases(rules, findings),
         "min_images": ceil(rules.min_cases / FRACTIONS["test"]),
     }
 
@@ -104,7 +104,7 @@ def snapshot(request: HttpRequest, snapshot_id: UUID) -> HttpResponse:
         "slot": name_of_slot(snapshot.slot),
         "starts": list(STARTS.items()),
         "too_few": too_few_test_cases(snapshot),
-        **_minimum(),
+        **_minimum(len(snapshot.findings)),
         "runs": runs_visible(request.user).filter(snapshot=snapshot),
         "may_train": can(request.user, "training.start", snapshot.site),
     }
