@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from django.conf import settings as django_settings
@@ -23,7 +24,7 @@ from webapp.registry.services import models_install
 from webapp.training.models import TrainingRun
 from webapp.training.services import training_cancel, training_start
 from worker.jobs import train
-from worker.jobs.train import TrainJob, argument, arguments, folder_of, unknown_options
+from worker.jobs.train import TrainJob, argument, arguments, folder_of, unknown_options, validation_of
 from worker.runner import Unavailable
 from worker.subprocess import classifier_process, supervise
 from worker.subprocess.classifier_process import environment
@@ -144,6 +145,25 @@ def test_gate_and_segmenter_come_from_the_active_model_of_the_slot(start, tmp_pa
     assert f"--auxiliary={artifact_path(version)}" in arguments(start(seed=1), Path("/data/run"))
     other_slot = arguments(start(slot="ct", seed=2), Path("/data/run"))
     assert not [word for word in other_slot if word.startswith("--auxiliary")]
+
+
+def test_the_size_of_a_fine_tuning_is_the_runs_and_its_network_that_of_the_base(start, tmp_path):
+    [(version, _)] = models_install([tiny_artifact(tmp_path / "active.safetensors")])
+    run = start(size=96)
+    run.base = version
+    words = arguments(run, Path("/data/run"))
+    assert "--size=96" in words
+    assert f"--width={version.model_spec.width}" in words
+    assert f"--pretrained={artifact_path(version)}" in words
+
+
+def test_a_validated_snapshot_is_not_validated_again(start, tmp_path):
+    done = SimpleNamespace(status="done", warnings=[{"code": "tiny_finding"}])
+    run = SimpleNamespace(config={}, snapshot=SimpleNamespace(validation=done, counts={"images": 7}))
+    given = validation_of(run, tmp_path)
+    assert json.loads(given["validation"].read_text()) == {"images": 7, "warnings": done.warnings}
+    assert validation_of(SimpleNamespace(config={"where": "sex=F"}, snapshot=run.snapshot), tmp_path) == {}
+    assert validation_of(SimpleNamespace(config={}, snapshot=None), tmp_path) == {}
 
 
 def test_the_training_knows_no_secret_and_no_database(monkeypatch, start, instead):
