@@ -54,7 +54,7 @@ INSERT INTO scans_series (id, created_at, study_id, series_instance_uid, modalit
     SELECT md5('series' || s)::uuid, at, md5('study' || s)::uuid, '1.2.826.0.2.' || s,
         CASE WHEN r < 0.7 THEN 'DX' WHEN r < 0.99 THEN 'CR' ELSE 'CT' END FROM b WHERE i %% 2 = 0;
 INSERT INTO scans_upload (id, created_at, status, site_id, user_id, sha256, size, filename, stored_name, stored_sha256,
-        claimed_patient_id, claimed_study, claimed_modality, refusal, refusal_detail, attempts, error_code)
+        stated_patient_id, stated_study, stated_modality, refusal, refusal_detail, attempts, error_code)
     SELECT md5('scan' || i)::uuid, at, 'done', CASE WHEN p %% 10 = 9 THEN %(other)s ELSE %(site)s END::uuid, %(user)s,
         md5('a' || i) || md5('b' || i), 1000, 'chest.dcm', '', '', '', '', '', '', '', 1, '' FROM b;
 INSERT INTO scans_scan (id, created_at, site_id, upload_id, series_id, sop_instance_uid, slot, synthetic, polarity_turned,

@@ -20,7 +20,7 @@ from webapp.scans.services import upload_store
 from webapp.scans.uploads import archives
 from webapp.scans.uploads.archives import archive_finish
 from webapp.scans.uploads.files import incoming_folder
-from webapp.scans.uploads.stated_metadata import Claim
+from webapp.scans.uploads.stated_metadata import StatedMetadata
 from worker.jobs import ingest
 from worker.jobs.ingest import IngestJob
 from worker.runner import LEASE
@@ -51,9 +51,9 @@ def owner(db):
 def hand_in(owner):
     site = SiteFactory()
 
-    def hand_in(data: bytes, **claim):
-        claimed = Claim(**claim)
-        return upload_store(user=owner, site=site, chunks=[data], filename="x.zip", claim=claimed)[0]
+    def hand_in(data: bytes, **stated):
+        claimed = StatedMetadata(**stated)
+        return upload_store(user=owner, site=site, chunks=[data], filename="x.zip", stated=claimed)[0]
 
     return hand_in
 
@@ -62,8 +62,8 @@ def hand_in(owner):
 def ingested(hand_in, worker):
     """Hands an archive in and works the queue off."""
 
-    def ingested(data: bytes, **claim) -> Upload:
-        upload = hand_in(data, **claim)
+    def ingested(data: bytes, **stated) -> Upload:
+        upload = hand_in(data, **stated)
         runner(worker)
         upload.refresh_from_db()
         return upload
@@ -200,7 +200,7 @@ def test_trouble_on_our_side_while_a_member_is_stored_blames_no_file(hand_in, wo
     def full(**_):
         raise CodedError("unavailable")
 
-    monkeypatch.setattr(archives, "take_in", full)
+    monkeypatch.setattr(archives, "store_received", full)
     archive = hand_in(zipped({"1.png": png()}))
     runner(worker)
     archive.refresh_from_db()

@@ -26,7 +26,7 @@ from webapp.core.errors import CodedError
 from webapp.scans.models import Patient, Scan, Upload
 from webapp.scans.patients.pseudonymity import known_as
 from webapp.scans.services import upload_store
-from webapp.scans.uploads.stated_metadata import Claim
+from webapp.scans.uploads.stated_metadata import StatedMetadata
 from worker.jobs.ingest import IngestJob
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -47,7 +47,7 @@ HEADER = {
     "SOPInstanceUID": "1.2.3.99.3",
     "InstanceNumber": "1",
 }
-CLAIM = Claim(patient_id="SECRET-4711", study="ACC-SECRET", date=date(2026, 3, 5))
+CLAIM = StatedMetadata(patient_id="SECRET-4711", study="ACC-SECRET", date=date(2026, 3, 5))
 
 
 @pytest.fixture(scope="module")
@@ -105,21 +105,21 @@ def where_identity_is(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 def test_a_radiograph_leaves_nothing_that_identifies(ingest, site, caplog) -> None:
-    upload, _ = ingest(radiograph(), filename="Secretova.dcm", claim=CLAIM)
+    upload, _ = ingest(radiograph(), filename="Secretova.dcm", stated=CLAIM)
     assert upload.status == Upload.Status.DONE
     assert where_identity_is(caplog) == []
     scan, patient = Scan.objects.get(), Patient.objects.get()
     assert patient.patient_id == patient.name == known_as(site, "SECRET-4711")
     assert patient.birth_date is None
-    assert scan.notes == {}, "claim and header agree"
+    assert scan.notes == {}, "stated and header agree"
     assert scan.metadata["PatientAge"] == "065Y"
-    assert scan.study.study_date == upload.claimed_date != date(2026, 3, 5)
+    assert scan.study.study_date == upload.stated_date != date(2026, 3, 5)
 
 
 def test_the_secrets_would_be_found_at_a_site_that_keeps_identity(ingest, site, caplog) -> None:
     site.deidentify_on_ingest = False
     site.save()
-    ingest(radiograph(), filename="Secretova.dcm", claim=CLAIM)
+    ingest(radiograph(), filename="Secretova.dcm", stated=CLAIM)
     found = where_identity_is(caplog)
     assert {line.split(" in ")[0] for line in found} == set(SECRETS)
     assert any("original" in line for line in found)
@@ -135,26 +135,26 @@ def test_the_original_is_replaced_by_one_that_dicom_readers_read(ingest) -> None
 
 
 def test_the_same_bytes_are_known_again_and_do_not_come_back(ingest, caplog) -> None:
-    first, _ = ingest(radiograph(), claim=CLAIM)
-    again, created = ingest(radiograph(), filename="Secretova.dcm", claim=CLAIM)
+    first, _ = ingest(radiograph(), stated=CLAIM)
+    again, created = ingest(radiograph(), filename="Secretova.dcm", stated=CLAIM)
     assert (again.pk, created) == (first.pk, False)
     storage.delete_file(first.stored_name)
-    ingest(radiograph(), claim=CLAIM)
+    ingest(radiograph(), stated=CLAIM)
     assert where_identity_is(caplog) == []
     with pytest.raises(CodedError, match="patient_conflict"):
-        ingest(radiograph(), claim=Claim(patient_id="SOMEBODY"))
+        ingest(radiograph(), stated=StatedMetadata(patient_id="SOMEBODY"))
 
 
 def test_two_files_of_a_patient_stay_together(ingest) -> None:
     ingest(radiograph())
     ingest(radiograph(InstanceNumber="2", SOPInstanceUID="1.2.3.99.4", StudyDate="20260307"))
-    ingest(png(), claim=CLAIM)
+    ingest(png(), stated=CLAIM)
     assert Patient.objects.count() == 1
     assert Scan.objects.count() == 3
 
 
 def test_a_image_without_header_is_filed_to_the_claimed_pseudonym(ingest, site, caplog) -> None:
-    upload, _ = ingest(png(), filename="Secretova.png", claim=CLAIM)
+    upload, _ = ingest(png(), filename="Secretova.png", stated=CLAIM)
     assert upload.status == Upload.Status.DONE
     assert Patient.objects.get().patient_id == known_as(site, "SECRET-4711")
     assert where_identity_is(caplog) == []
@@ -165,14 +165,14 @@ def test_the_names_in_an_archive_are_not_kept(ingest, caplog) -> None:
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr("Secretova/a.dcm", radiograph())
         archive.writestr("Secretova/letter.docx", b"no image")
-    upload, _ = ingest(buffer.getvalue(), filename="Secretova.zip", claim=CLAIM)
+    upload, _ = ingest(buffer.getvalue(), filename="Secretova.zip", stated=CLAIM)
     assert upload.status == Upload.Status.DONE
     assert Scan.objects.count() == 1
     assert where_identity_is(caplog) == []
 
 
 def test_what_is_refused_leaves_nothing_either(ingest, caplog) -> None:
-    upload, _ = ingest(b"Secretova is no image", filename="Secretova.dcm", claim=CLAIM)
+    upload, _ = ingest(b"Secretova is no image", filename="Secretova.dcm", stated=CLAIM)
     assert upload.status == Upload.Status.REFUSED
     assert where_identity_is(caplog) == []
 
@@ -180,18 +180,18 @@ def test_what_is_refused_leaves_nothing_either(ingest, caplog) -> None:
 def test_what_came_before_the_site_changed_its_mind_is_cleaned_as_it_is_read(site, ingest, caplog) -> None:
     site.deidentify_on_ingest = False
     site.save()
-    upload_store(user=UserFactory(), site=site, chunks=[radiograph()], filename="Secretova.dcm", claim=CLAIM)
+    upload_store(user=UserFactory(), site=site, chunks=[radiograph()], filename="Secretova.dcm", stated=CLAIM)
     site.deidentify_on_ingest = True
     site.save()
     ingest(png())
     assert where_identity_is(caplog) == []
-    assert Upload.objects.get(filename="", claimed_patient_id=known_as(site, "SECRET-4711"))
+    assert Upload.objects.get(filename="", stated_patient_id=known_as(site, "SECRET-4711"))
 
 
 def test_without_a_key_nothing_is_taken_in(ingest, settings, caplog) -> None:
     settings.DEIDENTIFY_KEY = ""
     with pytest.raises(CodedError, match="unavailable"):
-        ingest(radiograph(), filename="Secretova.dcm", claim=CLAIM)
+        ingest(radiograph(), filename="Secretova.dcm", stated=CLAIM)
     assert not Upload.objects.exists()
     assert where_identity_is(caplog) == []
 

@@ -38,7 +38,7 @@ CODES: dict[str, Meaning] = {
         "This file is already assigned to another patient.",
         "Check the patient ID. If the earlier patient is wrong, move the scan on its page.",
     ),
-    "claim_invalid": Meaning(
+    "metadata_invalid": Meaning(
         400,
         "The values entered for patient, study or file are not valid.",
         "Correct them and try again.",

@@ -32,7 +32,7 @@ from webapp.scans.dicom_values import parse_date
 from webapp.scans.models import Scan, Upload
 from webapp.scans.patients.pseudonymity import known_as
 from webapp.scans.services import upload_store
-from webapp.scans.uploads.stated_metadata import Claim
+from webapp.scans.uploads.stated_metadata import StatedMetadata
 
 REQUIRED = ("image", "finding", "patient")
 FACTS = ("source", "modality", "view", "sex", "age", "offset_days", "split")
@@ -115,10 +115,10 @@ def line_upload(
     site = line.manifest.site
     if not all(can(actor, p, site) for p in (Permission.LABEL_MANAGE, Permission.SCAN_UPLOAD)):
         raise CodedError("forbidden")
-    claim = Claim(patient_id=line.patient, date=line.taken_on)
+    stated = StatedMetadata(patient_id=line.patient, date=line.taken_on)
     try:
         upload, _ = upload_store(
-            user=actor, site=site, chunks=chunks, filename=filename, claim=claim, declared=declared
+            user=actor, site=site, chunks=chunks, filename=filename, stated=stated, declared=declared
         )
     except CodedError as error:
         if error.code == "patient_conflict":
@@ -186,17 +186,17 @@ def _find_uploads(manifest: Manifest) -> None:
 
 
 def _by_name(uploads: QuerySet[Upload], lines: list[ManifestLine]) -> dict[tuple[str, str], Any]:
-    """Uploads by file name and patient, claimed or filed to; what is not the only one of both is left out."""
+    """Uploads by file name and patient (stated or assigned), where that pair is unique."""
     found: dict[tuple[str, str], set[Any]] = {}
     patients = sorted({line.patient for line in lines})
     for at in range(0, len(patients), AT_ONCE):
         part = patients[at : at + AT_ONCE]
         filed = F("scans__series__study__patient__patient_id")
         theirs = uploads.filter(
-            Q(claimed_patient_id__in=part) | Q(scans__series__study__patient__patient_id__in=part)
+            Q(stated_patient_id__in=part) | Q(scans__series__study__patient__patient_id__in=part)
         )
-        for key, name, claimed, patient in theirs.values_list("pk", "filename", "claimed_patient_id", filed):
-            for one in {claimed, patient} - {"", None}:
+        for key, name, stated, patient in theirs.values_list("pk", "filename", "stated_patient_id", filed):
+            for one in {stated, patient} - {"", None}:
                 found.setdefault((PurePosixPath(name).name, one), set()).add(key)
     times = Counter((PurePosixPath(line.image).name, line.patient) for line in lines)
     return {

@@ -68,15 +68,15 @@ FILE_PARTS = ("name", "sha256")
 def study_for(*, patient: Patient, metadata: Mapping[str, Any], upload: Upload, scan_id: uuid.UUID) -> Study:
     """The patient's study that the file or the claim names; without a name, that of the day, else its own."""
     said = parse_date(metadata.get("StudyDate"))
-    day, clock = (said, parse_time(metadata.get("StudyTime"))) if said else (upload.claimed_date, None)
+    day, clock = (said, parse_time(metadata.get("StudyTime"))) if said else (upload.stated_date, None)
     offset = metadata.get("TimezoneOffsetFromUTC") if said else None
     accession = text(metadata.get("AccessionNumber"), 64)
     uid = text(metadata.get("StudyInstanceUID"), 64)
     if not uid:
-        if is_uid(upload.claimed_study):
-            uid = upload.claimed_study
+        if is_uid(upload.stated_study):
+            uid = upload.stated_study
         else:
-            accession = accession or upload.claimed_study
+            accession = accession or upload.stated_study
             known = accession and patient.studies.filter(accession_number=accession).first()
             if known:
                 return known
@@ -150,7 +150,7 @@ def notes_for(
 ) -> dict[str, Any]:
     """What a person should know of the file itself, as `Scan.notes` keeps it."""
     notes = {
-        "claim_differs": _claim_differences(upload, metadata, slot),
+        "stated_differs": _stated_differences(upload, metadata, slot),
         "burned_in": {"found": burned_in} if burned_in else {},
     }
     return {code: detail for code, detail in notes.items() if detail}
@@ -159,26 +159,26 @@ def notes_for(
 def _patient_for(
     upload: Upload, metadata: Mapping[str, Any], scan_id: uuid.UUID
 ) -> tuple[Patient, list[PatientMerge]]:
-    own, claimed = text(metadata.get("PatientID"), 64), upload.claimed_patient_id
+    own, stated = text(metadata.get("PatientID"), 64), upload.stated_patient_id
     named = patient_named(
         site=upload.site,
-        patient_id=own or claimed or f"unassigned-{scan_id.hex[:12]}",
+        patient_id=own or stated or f"unassigned-{scan_id.hex[:12]}",
         issuer=text(metadata.get("IssuerOfPatientID"), 64) if own else "",
-        provisional=not (own or claimed),
+        provisional=not (own or stated),
         **demographics(metadata),
     )
     return lock_end(named)
 
 
-def _claim_differences(upload: Upload, metadata: Mapping[str, Any], slot: str) -> dict[str, list[str]]:
-    """What was claimed and what the file says instead, by DICOM keyword."""
+def _stated_differences(upload: Upload, metadata: Mapping[str, Any], slot: str) -> dict[str, list[str]]:
+    """What was stated and what the file says instead, by DICOM keyword."""
     pairs = {
-        "PatientID": (upload.claimed_patient_id, text(metadata.get("PatientID"), 64)),
-        "StudyDate": (upload.claimed_date, parse_date(metadata.get("StudyDate"))),
-        "Modality": (upload.claimed_modality, "" if slot == Slot.PHANTOM else slot),
+        "PatientID": (upload.stated_patient_id, text(metadata.get("PatientID"), 64)),
+        "StudyDate": (upload.stated_date, parse_date(metadata.get("StudyDate"))),
+        "Modality": (upload.stated_modality, "" if slot == Slot.PHANTOM else slot),
     }
     return {
-        keyword: [str(claimed), str(said)]
-        for keyword, (claimed, said) in pairs.items()
-        if claimed and said and claimed != said
+        keyword: [str(stated), str(said)]
+        for keyword, (stated, said) in pairs.items()
+        if stated and said and stated != said
     }

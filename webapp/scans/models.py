@@ -38,7 +38,7 @@ UPLOAD_TRANSITIONS = Transitions(
 
 
 class Upload(JobRow):
-    """Bytes that somebody handed in to a site, with what they claimed of patient and study.
+    """Bytes that somebody handed in to a site, with what they stated of patient and study.
 
     An archive (ZIP) becomes an upload for each image in it, of which it is the `parent`. Once unpacked it
     is done and its own bytes are gone; `skipped` then says what was left out: [{reason, count, names}].
@@ -59,10 +59,10 @@ class Upload(JobRow):
     filename = models.CharField(max_length=255, blank=True)
     stored_name = models.CharField(max_length=120, blank=True)
     stored_sha256 = models.CharField(max_length=64, blank=True)
-    claimed_patient_id = models.CharField(max_length=64, blank=True)
-    claimed_study = models.CharField(max_length=64, blank=True)
-    claimed_date = models.DateField(null=True, blank=True)
-    claimed_modality = models.CharField(max_length=16, blank=True)
+    stated_patient_id = models.CharField(max_length=64, blank=True)
+    stated_study = models.CharField(max_length=64, blank=True)
+    stated_date = models.DateField(null=True, blank=True)
+    stated_modality = models.CharField(max_length=16, blank=True)
     refusal = models.CharField(max_length=32, blank=True, choices=[(r.value, r.value) for r in RefusalReason])
     refusal_detail = models.CharField(max_length=200, blank=True)
     parent = models.ForeignKey("self", models.PROTECT, null=True, blank=True, related_name="children")
@@ -86,8 +86,8 @@ class Upload(JobRow):
         return f"upload {self.id}"
 
     @property
-    def called(self) -> str:
-        """The name that the file came under, or one of ours at a site that keeps none."""
+    def label(self) -> str:
+        """The file name, or a short id at a site that stores no names."""
         return self.filename or f"file {str(self.pk)[:8]}"
 
     @property
@@ -100,7 +100,7 @@ class ArchiveMember(models.Model):
     """An image of an unpacked archive: its name there, and the upload that its bytes are at the site.
 
     That upload may be an earlier one, the same one twice, or none: what is here already for another patient
-    than the archive was claimed for is left alone.
+    than the archive was stated for is left alone.
     """
 
     archive = models.ForeignKey(Upload, models.CASCADE, related_name="members")

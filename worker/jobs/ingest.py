@@ -92,7 +92,7 @@ class IngestJob:
             facts = self._helper.parse(
                 storage.path_of(upload.stored_name),
                 folder,
-                stated_slot=upload.claimed_modality or None,
+                stated_slot=upload.stated_modality or None,
                 deidentify=removal_for(upload.site),
             )
             return store_parsed(

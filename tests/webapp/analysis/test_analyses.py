@@ -24,7 +24,7 @@ from webapp.core.errors import CodedError
 from webapp.registry.models import ModelStatus
 from webapp.scans.models import Scan, Upload
 from webapp.scans.services import upload_finish, upload_store
-from webapp.scans.uploads.stated_metadata import Claim
+from webapp.scans.uploads.stated_metadata import StatedMetadata
 
 pytestmark = pytest.mark.django_db
 
@@ -47,7 +47,7 @@ def lose_leases() -> None:
 
 
 def test_an_upload_becomes_a_scan_with_a_queued_analysis_at_once(owner, site, model, nudged):
-    upload_store(user=owner, site=site, chunks=[b"bytes"], claim=Claim(patient_id="P1"))
+    upload_store(user=owner, site=site, chunks=[b"bytes"], stated=StatedMetadata(patient_id="P1"))
     upload = Upload.objects.claim()[0]
     image = parsed(upload, upload.attempt_token)
     scan = upload_finish(upload=upload, results=[image])[0]

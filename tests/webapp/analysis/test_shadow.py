@@ -12,7 +12,7 @@ from webapp.analysis.state import state_of
 from webapp.registry.models import ModelVersion
 from webapp.scans.models import Upload
 from webapp.scans.services import upload_finish, upload_store
-from webapp.scans.uploads.stated_metadata import Claim
+from webapp.scans.uploads.stated_metadata import StatedMetadata
 
 pytestmark = pytest.mark.django_db
 
@@ -32,7 +32,7 @@ def say(abstention=None, **probabilities) -> None:
 def test_a_new_scan_is_queued_for_both_and_the_reader_sees_the_active_models_answer(
     shadow, model, owner, site, answer
 ):
-    upload_store(user=owner, site=site, chunks=[b"x"], filename="x.png", claim=Claim())
+    upload_store(user=owner, site=site, chunks=[b"x"], filename="x.png", stated=StatedMetadata())
     [claimed] = Upload.objects.claim()
     [scan] = upload_finish(upload=claimed, results=[parsed(claimed, claimed.attempt_token)])
     assert ShadowAnalysis.objects.get().model_version == shadow

@@ -33,7 +33,7 @@ def test_a_scan_is_moved_by_key_or_by_identifier(admin, site):
     by_key = admin.post(where, {"patient_uuid": str(other.pk), "reason": "wrong label"}, "json")
     assert (by_key.status_code, by_key.json()["patient_uuid"]) == (200, str(other.pk))
     unknown = admin.post(where, {"patient_id": "P-10", "reason": "again"}, "json")
-    assert (unknown.status_code, unknown.json()["code"]) == (400, "claim_invalid")
+    assert (unknown.status_code, unknown.json()["code"]) == (400, "metadata_invalid")
     made = admin.post(where, {"patient_id": "P-10", "create": True, "reason": "again"}, "json")
     assert made.json()["patient_id"] == "P-10"
     assert [move.reason for move in ScanMove.objects.all()] == ["again", "wrong label"]

@@ -71,7 +71,7 @@ def test_whoever_was_cut_off_between_key_and_upload_is_answered_as_if_not(client
         raise DatabaseError
 
     with monkeypatch.context() as broken:
-        broken.setattr(idempotency, "take_in", dies)
+        broken.setattr(idempotency, "store_received", dies)
         with pytest.raises(DatabaseError):
             send(client)
     assert UploadKey.objects.get().upload is None
@@ -81,14 +81,14 @@ def test_whoever_was_cut_off_between_key_and_upload_is_answered_as_if_not(client
 
 
 def test_whoever_was_cut_off_after_the_upload_is_told_that_it_was_new(client, monkeypatch):
-    take_in = idempotency.take_in
+    store_received = idempotency.store_received
 
     def dies_afterwards(**asked):
-        take_in(**asked)
+        store_received(**asked)
         raise DatabaseError
 
     with monkeypatch.context() as broken:
-        broken.setattr(idempotency, "take_in", dies_afterwards)
+        broken.setattr(idempotency, "store_received", dies_afterwards)
         with pytest.raises(DatabaseError):
             send(client)
     assert send(client).status_code == 201

@@ -127,9 +127,9 @@ def test_the_same_bytes_for_another_patient_are_a_conflict(client):
     [
         ({"file": image(b"")}, 400, "empty_file"),
         ({}, 400, "invalid"),
-        ({"file": image(), "modality": "mri"}, 400, "claim_invalid"),
-        ({"file": image(), "patient_id": "x" * 65}, 400, "claim_invalid"),
-        ({"file": image(), "date": "someday"}, 400, "claim_invalid"),
+        ({"file": image(), "modality": "mri"}, 400, "metadata_invalid"),
+        ({"file": image(), "patient_id": "x" * 65}, 400, "metadata_invalid"),
+        ({"file": image(), "date": "someday"}, 400, "metadata_invalid"),
     ],
 )
 def test_a_bad_request_is_answered_by_its_code_and_keeps_nothing(client, fields, status, code):

@@ -108,9 +108,11 @@ def test_images_that_come_with_it_go_the_way_of_every_upload(take, site, boss):
 def test_images_that_come_later_are_found_then(take, site, boss):
     take("image,finding,patient\nlate.png,pneumonia,P1\n")
     assert manifests_process() == 0
-    from webapp.scans.uploads.stated_metadata import Claim
+    from webapp.scans.uploads.stated_metadata import StatedMetadata
 
-    upload_store(user=boss, site=site, chunks=[b"late"], filename="late.png", claim=Claim(patient_id="P1"))
+    upload_store(
+        user=boss, site=site, chunks=[b"late"], filename="late.png", stated=StatedMetadata(patient_id="P1")
+    )
     read_what_waits()
     assert manifests_process() == 1
 
@@ -199,7 +201,7 @@ def test_a_site_without_identity_keeps_no_name_and_no_identifier(take, site, set
     assert (line.image, line.taken_on) == ("", None)
     assert line.patient not in ("", "P1")
     upload = line_upload(line=line, actor=boss, chunks=[b"one"], filename="one.png")
-    assert (upload.filename, upload.claimed_patient_id) == ("", line.patient)
+    assert (upload.filename, upload.stated_patient_id) == ("", line.patient)
 
 
 def test_only_who_may_manage_labels_and_upload_takes_one_in(take, owner, site):

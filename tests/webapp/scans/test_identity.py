@@ -11,7 +11,7 @@ from webapp.core.errors import CodedError
 from webapp.scans.models import Patient, PatientMerge, Scan, Upload
 from webapp.scans.patients.identity import comparable, patient_find_or_create, patients_meant
 from webapp.scans.services import upload_finish, upload_store
-from webapp.scans.uploads.stated_metadata import Claim
+from webapp.scans.uploads.stated_metadata import StatedMetadata
 
 pytestmark = pytest.mark.django_db
 JANE = {"name": "ROE^JANE", "sex": "F", "birth_date": date(1960, 2, 29)}
@@ -124,7 +124,9 @@ def test_the_same_file_may_be_handed_in_under_a_merged_identifier(site, owner, f
     type(upload).objects.filter(pk=upload.pk).update(status="done")
 
     def again(patient_id: str):
-        return upload_store(user=owner, site=site, chunks=[content], claim=Claim(patient_id=patient_id))[0]
+        return upload_store(
+            user=owner, site=site, chunks=[content], stated=StatedMetadata(patient_id=patient_id)
+        )[0]
 
     with pytest.raises(CodedError, match="patient_conflict"):
         again("OLD")
@@ -144,7 +146,7 @@ def test_a_files_own_time_zone_wins_over_the_sites(arrive):
 
 
 def test_the_time_zone_of_a_file_without_a_date_does_not_shift_the_claimed_day(site):
-    UploadFactory(site=site, claimed_date=date(2026, 3, 1))
+    UploadFactory(site=site, stated_date=date(2026, 3, 1))
     upload = Upload.objects.claim()[0]
     image = parsed(upload, upload.attempt_token, TimezoneOffsetFromUTC="+0900")
     (scan,) = upload_finish(upload=upload, results=[image])

@@ -15,7 +15,7 @@ from webapp.scans.models import Patient, Scan, Study, Upload
 from webapp.scans.selectors import patient_age, scan_notes
 from webapp.scans.services import upload_finish, upload_refuse, upload_retry, upload_store
 from webapp.scans.uploads.files import file_sha256
-from webapp.scans.uploads.stated_metadata import Claim
+from webapp.scans.uploads.stated_metadata import StatedMetadata
 
 pytestmark = pytest.mark.django_db
 HEADER = {
@@ -43,7 +43,7 @@ def store(owner, site):
 
     def store(**claim) -> Upload:
         content = f"file {next(serial)}".encode()
-        return upload_store(user=owner, site=site, chunks=[content], claim=Claim(**claim))[0]
+        return upload_store(user=owner, site=site, chunks=[content], stated=StatedMetadata(**claim))[0]
 
     return store
 
@@ -106,7 +106,7 @@ def test_images_of_one_patient_and_day_are_one_study_and_without_a_day_each_its_
     assert undated.study.study_at == undated.received_at
 
 
-def test_a_claimed_study_is_the_one_that_dicom_files_made(ingest):
+def test_a_stated_study_is_the_one_that_dicom_files_made(ingest):
     dicom = ingest({**HEADER, "IssuerOfPatientID": ""})
     by_accession = ingest(patient_id="H1", study="A-1")
     by_uid = ingest(patient_id="H1", study="1.2.840.1")
@@ -143,7 +143,7 @@ def test_the_file_wins_over_the_claim_and_the_difference_is_kept(ingest):
     scan = ingest(HEADER, patient_id="SOMEBODY", date=date(2020, 1, 1))
     assert scan.patient.patient_id == "H1"
     assert scan.notes == {
-        "claim_differs": {"PatientID": ["SOMEBODY", "H1"], "StudyDate": ["2020-01-01", "2026-11-19"]}
+        "stated_differs": {"PatientID": ["SOMEBODY", "H1"], "StudyDate": ["2020-01-01", "2026-11-19"]}
     }
     assert not Patient.objects.filter(patient_id="SOMEBODY").exists()
 
@@ -167,7 +167,7 @@ def test_the_same_pixels_in_another_file_are_recognised_within_the_site(ingest):
 
 
 def test_a_claimed_kind_that_the_file_contradicts_is_kept(ingest):
-    assert ingest(slot=Slot.CXR, modality="ct").notes == {"claim_differs": {"Modality": ["ct", "cxr"]}}
+    assert ingest(slot=Slot.CXR, modality="ct").notes == {"stated_differs": {"Modality": ["ct", "cxr"]}}
     assert ingest(slot=Slot.CT, modality="ct").notes == {}
     assert ingest(slot=Slot.PHANTOM, modality="cxr").notes == {}
 
@@ -189,7 +189,7 @@ def test_a_malformed_date_in_the_file_is_no_date(ingest, broken):
 def test_a_claim_that_comes_while_the_file_is_parsed_still_files_it(store, owner, site):
     store()
     upload = Upload.objects.claim()[0]
-    late = upload_store(user=owner, site=site, chunks=[b"file 0"], claim=Claim(patient_id="P1"))
+    late = upload_store(user=owner, site=site, chunks=[b"file 0"], stated=StatedMetadata(patient_id="P1"))
     assert late == (upload, False)
     token = upload.attempt_token
     (scan,) = upload_finish(upload=upload, results=[parsed(upload, token)])

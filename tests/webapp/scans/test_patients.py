@@ -47,7 +47,7 @@ def arrive(site):
     shades = iter(range(100))
 
     def arrive(claimed: str = "", **metadata) -> Scan:
-        UploadFactory(site=site, claimed_patient_id=claimed)
+        UploadFactory(site=site, stated_patient_id=claimed)
         upload = Upload.objects.claim()[0]
         token = upload.attempt_token
         image = parsed(upload, token, shade=next(shades), slot=Slot.CXR, **metadata)
@@ -226,7 +226,7 @@ def test_there_are_no_circles_and_no_second_target(people, boss):
     def merge(source, target):
         return {"source": source, "target": target, "actor": boss, "reason": WHY}
 
-    assert code_of(patient_merge, **merge(a, a)) == "claim_invalid"
+    assert code_of(patient_merge, **merge(a, a)) == "metadata_invalid"
     patient_merge(**merge(a, b))
     assert code_of(patient_merge, **merge(b, a)) == "conflict"
     assert code_of(patient_merge, **merge(a, c)) == "conflict"
@@ -236,7 +236,9 @@ def test_there_are_no_circles_and_no_second_target(people, boss):
 
 def test_nobody_is_merged_into_a_patient_whom_nobody_named(people, site, boss):
     unnamed = PatientFactory(site=site, provisional=True)
-    assert code_of(patient_merge, source=people[0], target=unnamed, actor=boss, reason=WHY) == "claim_invalid"
+    assert (
+        code_of(patient_merge, source=people[0], target=unnamed, actor=boss, reason=WHY) == "metadata_invalid"
+    )
     patient_merge(source=unnamed, target=people[0], actor=boss, reason=WHY)
 
 
@@ -247,11 +249,11 @@ def test_only_who_may_merge_does_at_the_site_and_with_a_reason(people, boss, own
         assert code_of(patient_merge, source=source, target=target, actor=actor, reason=WHY) == "forbidden"
     theirs = PatientFactory(site=other_site)
     assert code_of(patient_merge, source=source, target=theirs, actor=boss, reason=WHY) == "not_found"
-    assert code_of(patient_merge, source=source, target=target, actor=boss, reason=" ") == "claim_invalid"
+    assert code_of(patient_merge, source=source, target=target, actor=boss, reason=" ") == "metadata_invalid"
     trace = patient_merge(source=source, target=target, actor=boss, reason=WHY)
     for actor in (owner, elsewhere):
         assert code_of(patient_unmerge, merge=trace, actor=actor, reason=WHY) == "forbidden"
-    assert code_of(patient_unmerge, merge=trace, actor=boss, reason="") == "claim_invalid"
+    assert code_of(patient_unmerge, merge=trace, actor=boss, reason="") == "metadata_invalid"
     assert not PatientMerge.objects.exclude(unmerged_at=None).exists()
 
 

@@ -117,5 +117,5 @@ def test_a_teammate_may_move_and_a_stranger_or_an_auditor_may_not(
 def test_no_scan_leaves_its_site_and_none_moves_without_a_reason(scan, right, other_site, owner):
     elsewhere = PatientFactory(site=other_site)
     assert code_of(scan=scan, patient=elsewhere, actor=owner, reason="because") == "not_found"
-    assert code_of(scan=scan, patient=right, actor=owner, reason="  ") == "claim_invalid"
+    assert code_of(scan=scan, patient=right, actor=owner, reason="  ") == "metadata_invalid"
     assert Patient.objects.get(studies__series__scans=scan).pk == scan.patient.pk

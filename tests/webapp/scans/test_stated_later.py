@@ -10,16 +10,16 @@ from webapp.core.errors import CodedError
 from webapp.scans.models import Patient, Scan, Upload
 from webapp.scans.services import upload_finish, upload_store
 from webapp.scans.uploads.archives import archive_finish, member_store
-from webapp.scans.uploads.stated_metadata import Claim
+from webapp.scans.uploads.stated_metadata import StatedMetadata
 
 pytestmark = pytest.mark.django_db
-STATED = Claim(patient_id="P-33", study="A-7")
+STATED = StatedMetadata(patient_id="P-33", study="A-7")
 
 
 @pytest.fixture
 def send(owner, site):
-    def send(data: bytes, claim: Claim | None = None) -> Upload:
-        return upload_store(user=owner, site=site, chunks=[data], claim=claim)[0]
+    def send(data: bytes, stated: StatedMetadata | None = None) -> Upload:
+        return upload_store(user=owner, site=site, chunks=[data], stated=stated)[0]
 
     return send
 
@@ -47,7 +47,7 @@ def test_the_scan_is_filed_to_the_stated_patient_and_the_placeholder_goes(send, 
     assert not Patient.objects.filter(provisional=True).exists()
     assert AuditEvent.objects.filter(action="scan.patient_stated").count() == 1
     with pytest.raises(CodedError, match="patient_conflict"):
-        send(b"image", Claim(patient_id="P-44"))
+        send(b"image", StatedMetadata(patient_id="P-44"))
 
 
 def test_a_patient_that_the_file_names_does_not_give_way(send, parse):

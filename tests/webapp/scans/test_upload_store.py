@@ -19,7 +19,7 @@ from webapp.scans.models import Upload
 from webapp.scans.patients.corrections import scan_move
 from webapp.scans.services import upload_store
 from webapp.scans.uploads.files import incoming_folder
-from webapp.scans.uploads.stated_metadata import Claim
+from webapp.scans.uploads.stated_metadata import StatedMetadata
 
 pytestmark = pytest.mark.django_db
 BYTES = b"image " * 100
@@ -58,8 +58,8 @@ def set_status(upload: Upload, status: str, **values) -> Upload:
 
 
 def test_an_upload_is_kept_hashed_recorded_and_nudged(hand_in, owner, site, nudged):
-    claim = Claim.parse(patient_id=" P1 ", study="A-7", date="2026-11-20", modality="DX")
-    upload, created = hand_in(filename="  ../../etc/passwd\0.png ", claim=claim)
+    stated = StatedMetadata.parse(patient_id=" P1 ", study="A-7", date="2026-11-20", modality="DX")
+    upload, created = hand_in(filename="  ../../etc/passwd\0.png ", stated=stated)
     upload.refresh_from_db()
     assert created
     assert (upload.status, upload.size, upload.sha256) == (
@@ -67,8 +67,8 @@ def test_an_upload_is_kept_hashed_recorded_and_nudged(hand_in, owner, site, nudg
         len(BYTES),
         hashlib.sha256(BYTES).hexdigest(),
     )
-    assert (upload.claimed_patient_id, upload.claimed_study) == ("P1", "A-7")
-    assert (upload.claimed_date, upload.claimed_modality) == (date(2026, 11, 20), "cxr")
+    assert (upload.stated_patient_id, upload.stated_study) == ("P1", "A-7")
+    assert (upload.stated_date, upload.stated_modality) == (date(2026, 11, 20), "cxr")
     assert upload.filename == "../../etc/passwd.png"
     assert "passwd" not in upload.stored_name
     assert storage.open_file(upload.stored_name).read() == BYTES
@@ -138,9 +138,9 @@ def test_a_connection_lost_at_the_commit_leaves_the_bytes_for_the_row_that_may_b
 
 
 def test_the_same_bytes_are_the_earlier_upload(hand_in, nudged):
-    first, _ = hand_in(claim=Claim(patient_id="P1"))
+    first, _ = hand_in(stated=StatedMetadata(patient_id="P1"))
     files = kept_files()
-    again, created = hand_in(claim=Claim(patient_id="P1"))
+    again, created = hand_in(stated=StatedMetadata(patient_id="P1"))
     unclaimed, _ = hand_in()
     assert (again.pk, unclaimed.pk, created) == (first.pk, first.pk, False)
     assert kept_files() == files
@@ -171,45 +171,45 @@ def test_the_same_bytes_at_another_site_are_another_upload(hand_in, stranger, ot
 
 
 def test_the_same_bytes_for_another_patient_are_a_conflict(hand_in):
-    hand_in(claim=Claim(patient_id="P1"))
-    assert code_of(hand_in, claim=Claim(patient_id="P2")) == ("patient_conflict", 409)
+    hand_in(stated=StatedMetadata(patient_id="P1"))
+    assert code_of(hand_in, stated=StatedMetadata(patient_id="P2")) == ("patient_conflict", 409)
 
 
 def test_a_claim_that_comes_before_the_reading_begins_completes_the_upload(hand_in):
     first, _ = hand_in()
-    again, created = hand_in(claim=Claim(patient_id="P1", date=date(2026, 1, 2)))
+    again, created = hand_in(stated=StatedMetadata(patient_id="P1", date=date(2026, 1, 2)))
     assert (again.pk, created) == (first.pk, False)
-    assert (again.claimed_patient_id, again.claimed_date) == ("P1", date(2026, 1, 2))
+    assert (again.stated_patient_id, again.stated_date) == ("P1", date(2026, 1, 2))
 
 
 @pytest.fixture
 def filed(hand_in, site):
     """An upload that was claimed for one patient and filed to another by its header."""
-    upload, _ = hand_in(claim=Claim(patient_id="claimed"))
+    upload, _ = hand_in(stated=StatedMetadata(patient_id="claimed"))
     set_status(upload, "done")
     return ScanFactory(site=site, upload=upload, id=upload.id, patient__patient_id="filed")
 
 
 def test_the_same_request_once_more_is_no_conflict_though_the_header_named_another(hand_in, filed):
     for patient_id in ("claimed", "filed", ""):
-        assert hand_in(claim=Claim(patient_id=patient_id)) == (filed.upload, False)
-    assert code_of(hand_in, claim=Claim(patient_id="third")) == ("patient_conflict", 409)
+        assert hand_in(stated=StatedMetadata(patient_id=patient_id)) == (filed.upload, False)
+    assert code_of(hand_in, stated=StatedMetadata(patient_id="third")) == ("patient_conflict", 409)
 
 
 def test_once_a_person_has_moved_the_scan_the_claim_counts_no_more(hand_in, filed, site, owner):
     right = PatientFactory(site=site, patient_id="right")
     scan_move(scan=filed, patient=right, actor=owner, reason="wrong wristband")
     for patient_id in ("claimed", "filed"):
-        assert code_of(hand_in, claim=Claim(patient_id=patient_id)) == ("patient_conflict", 409)
-    assert hand_in(claim=Claim(patient_id="right")) == (filed.upload, False)
+        assert code_of(hand_in, stated=StatedMetadata(patient_id=patient_id)) == ("patient_conflict", 409)
+    assert hand_in(stated=StatedMetadata(patient_id="right")) == (filed.upload, False)
 
 
 def test_a_failed_upload_is_tried_again_by_the_same_bytes(hand_in, nudged):
-    upload, _ = hand_in(claim=Claim(patient_id="P1"))
+    upload, _ = hand_in(stated=StatedMetadata(patient_id="P1"))
     set_status(upload, "failed", error_code="gave_up", attempts=3)
-    again, created = hand_in(claim=Claim(patient_id="P2"))
+    again, created = hand_in(stated=StatedMetadata(patient_id="P2"))
     assert (again.pk, created) == (upload.pk, False)
-    assert (again.status, again.attempts, again.claimed_patient_id) == ("received", 0, "P2")
+    assert (again.status, again.attempts, again.stated_patient_id) == ("received", 0, "P2")
     assert len(nudged) == 2
 
 
@@ -222,12 +222,12 @@ def test_bytes_that_the_store_has_lost_are_put_back_by_the_same_bytes(hand_in):
 
 
 def test_a_refused_file_is_parsed_once_more_when_it_is_handed_in_again(hand_in, nudged):
-    upload, _ = hand_in(claim=Claim(patient_id="P1"))
+    upload, _ = hand_in(stated=StatedMetadata(patient_id="P1"))
     storage.delete_file(upload.stored_name)
     set_status(upload, "refused", refusal="undecodable", refusal_detail="no decoder", attempts=1)
-    again, created = hand_in(claim=Claim(patient_id="P2"))
+    again, created = hand_in(stated=StatedMetadata(patient_id="P2"))
     assert (again.pk, created, again.status, again.attempts) == (upload.pk, False, "received", 0)
-    assert (again.refusal, again.refusal_detail, again.claimed_patient_id) == ("", "", "P2")
+    assert (again.refusal, again.refusal_detail, again.stated_patient_id) == ("", "", "P2")
     assert storage.open_file(again.stored_name).read() == BYTES
     assert len(nudged) == 2
 
@@ -247,4 +247,4 @@ def test_a_refused_file_is_parsed_once_more_when_it_is_handed_in_again(hand_in, 
     ],
 )
 def test_a_claim_that_makes_no_sense_is_told_so(said):
-    assert code_of(Claim.parse, **said) == ("claim_invalid", 400)
+    assert code_of(StatedMetadata.parse, **said) == ("metadata_invalid", 400)

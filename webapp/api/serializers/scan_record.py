@@ -63,11 +63,11 @@ class ScanRecord:
     def patient_id(self) -> str:
         if self.patient:
             return self.patient.patient_id
-        return self.upload.claimed_patient_id if self.read else ""
+        return self.upload.stated_patient_id if self.read else ""
 
     @property
     def modality(self) -> str:
-        return self.scan.slot if self.scan else self.upload.claimed_modality
+        return self.scan.slot if self.scan else self.upload.stated_modality
 
     @property
     def synthetic(self) -> bool:

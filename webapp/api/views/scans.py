@@ -48,7 +48,7 @@ from webapp.scans.selectors import (
 )
 from webapp.scans.services import upload_retry, upload_store
 from webapp.scans.uploads.idempotency import upload_once
-from webapp.scans.uploads.stated_metadata import Claim
+from webapp.scans.uploads.stated_metadata import StatedMetadata
 
 KEY_HEADER = OpenApiParameter(
     "Idempotency-Key",
@@ -106,10 +106,10 @@ class ScanCollection(ListResource):
     def _file(self) -> dict[str, Any]:
         if self.request.content_type.partition(";")[0].strip() == DicomParser.media_type:
             check_declared_size(self.request)
-            return {"chunks": chunks_of(self.request), "filename": "", "claim": Claim()}
+            return {"chunks": chunks_of(self.request), "filename": "", "stated": StatedMetadata()}
         fields = self.read()
         file = fields.pop("file")
-        return {"chunks": file.chunks(), "filename": file.name, "claim": Claim.parse(**fields)}
+        return {"chunks": file.chunks(), "filename": file.name, "stated": StatedMetadata.parse(**fields)}
 
     def _store(self, key: str, **file: Any) -> tuple[Upload, bool, bool]:
         file |= {"user": self.request.user, "site": self.site}
@@ -244,7 +244,7 @@ class ScanMove(Resource):
         identifier = known_as(scan.site, fields["patient_id"])
         if not fields["create"] and not patients_meant(site=scan.site, identifiers=[identifier]):
             raise CodedError(
-                "claim_invalid",
+                "metadata_invalid",
                 "No patient of this site has this patient ID.",
                 "Check it, or send create: true to create the patient.",
             )

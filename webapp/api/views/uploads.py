@@ -30,7 +30,7 @@ from webapp.core.http.problem_details import problem
 from webapp.scans.models import Upload
 from webapp.scans.selectors import upload_or_404
 from webapp.scans.services import upload_retry, upload_store
-from webapp.scans.uploads.stated_metadata import Claim
+from webapp.scans.uploads.stated_metadata import StatedMetadata
 
 
 class UploadCollection(ListResource):
@@ -61,10 +61,10 @@ class UploadCollection(ListResource):
         """Upload up to 100 files at once; each is accepted or refused on its own."""
         fields = self.read(several="files")
         files = fields.pop("files")
-        claim, read = Claim.parse(**fields), can(request.user, "scan.view", self.site)
-        return Response({"results": [self._store(file, claim, read) for file in files]})
+        stated, read = StatedMetadata.parse(**fields), can(request.user, "scan.view", self.site)
+        return Response({"results": [self._store(file, stated, read) for file in files]})
 
-    def _store(self, file: UploadedFile, claim: Claim, read: bool) -> dict[str, Any]:
+    def _store(self, file: UploadedFile, stated: StatedMetadata, read: bool) -> dict[str, Any]:
         outcome: dict[str, Any] = {"file": file.name, "scan": None, "problem": None}
         try:
             upload, created = upload_store(
@@ -72,7 +72,7 @@ class UploadCollection(ListResource):
                 site=self.site,
                 chunks=file.chunks(),
                 filename=file.name,
-                claim=claim,
+                stated=stated,
             )
         except CodedError as error:
             return outcome | {"status": error.status, "problem": problem(with_remedy(error))}

@@ -19,7 +19,7 @@ from webapp.scans.models import Scan
 from webapp.scans.selectors import scan_notes
 
 NOTES = {
-    "claim_differs": gettext_lazy(
+    "stated_differs": gettext_lazy(
         "The values entered at upload differ from the file header; the header was used."
     ),
     "demographics_differ": gettext_lazy(

@@ -24,7 +24,7 @@ from webapp.core.errors import CodedError
 from webapp.core.storage import phantom_collection
 from webapp.pages.access import active_site, at_active_site
 from webapp.scans.services import upload_store
-from webapp.scans.uploads.stated_metadata import Claim
+from webapp.scans.uploads.stated_metadata import StatedMetadata
 
 
 @require_safe
@@ -76,10 +76,10 @@ def load_into(*, site: Site, user: User) -> int:
     with ZipFile(phantom_collection()) as archive:
         for row in read_manifest():
             # For DICOM files the header is used instead.
-            claim = Claim.parse(patient_id=row["patient"], date=row.get("study_date", ""))
+            stated = StatedMetadata.parse(patient_id=row["patient"], date=row.get("study_date", ""))
             chunks, name = iter([archive.read(row["image"])]), Path(row["image"]).name
             try:
-                upload_store(user=user, site=site, chunks=chunks, filename=name, claim=claim)
+                upload_store(user=user, site=site, chunks=chunks, filename=name, stated=stated)
             except CodedError as error:
                 if error.code != "patient_conflict":
                     raise

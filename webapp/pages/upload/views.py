@@ -29,7 +29,7 @@ from webapp.pages.scan.state_display import state_display
 from webapp.pages.upload.archives import archive_rows, state_values
 from webapp.scans.models import Upload
 from webapp.scans.services import upload_retry, upload_store
-from webapp.scans.uploads.stated_metadata import Claim
+from webapp.scans.uploads.stated_metadata import StatedMetadata
 
 RECENT = timedelta(hours=24)
 RECENT_AT_MOST = 100
@@ -72,7 +72,7 @@ def file(request: HttpRequest) -> JsonResponse:
         chunks=body_chunks(request, size),
         declared=size,
         filename=str(header.get("filename") or "")[:255],
-        claim=Claim.parse(**stated),
+        stated=StatedMetadata.parse(**stated),
     )
     (row,) = upload_rows(Upload.objects.filter(pk=upload.pk), request.user)
     return JsonResponse(row | {"created": created}, status=201 if created else 200)
@@ -126,7 +126,7 @@ def _row(upload: Upload, *, full: bool) -> dict[str, Any]:
     state = state_display(state_of_scan(scan.analyses.all()) if scan else state_of_upload(upload))
     row = {
         "id": str(upload.pk),
-        "name": upload.called,
+        "name": upload.label,
         "size": upload.size,
         "status": upload.status,
         "code": state.code,

@@ -1,8 +1,8 @@
-"""Mending who an image belongs to: a scan is moved, two patients are merged and parted again, with a trace.
+"""Corrections of whose image it is: move a scan, merge two patients, undo a merge; each is recorded.
 
-A merge leaves the source's row where it is, as another name of the target: `scans.identity` leads there.
-Studies go over whole; of a study that both have, the scans join the target's, and the source's row stays
-behind, empty, for the parting. Patients are locked before scans, those before studies, each in order.
+A merge keeps the source's row as an alias of the target (`patients.identity` follows it). Whole studies move;
+of a study that both have, the scans join the target's, and the source's empty row is kept for undoing the
+merge. Patients are locked before scans, scans before studies, each in order.
 """
 
 from __future__ import annotations
@@ -40,11 +40,10 @@ STUDY_COLUMNS = (
 
 @transaction.atomic
 def scan_move(*, scan: Scan, patient: Patient, actor: User, reason: str) -> Scan:
-    """File a scan to another patient of its site, with a trace.
+    """Move a scan to another patient of its site; a merged patient stands for the one they were merged into.
 
-    A patient who was merged stands for who they are now. The study is found or made under the new patient;
-    what is left empty of the old one is removed. Raises CodedError `forbidden`, `not_found` for a patient of
-    another site, `claim_invalid` without a reason.
+    The study is found or created under the new patient; what is left empty is removed. Raises CodedError
+    `forbidden`, `not_found` for a patient of another site, `metadata_invalid` without a reason.
     """
     reason = _permitted(actor, Permission.SCAN_MOVE, scan.site, patient, reason, "the scan is moved")
     patient = _lock(patient, scan.patient)
@@ -52,7 +51,7 @@ def scan_move(*, scan: Scan, patient: Patient, actor: User, reason: str) -> Scan
     old_study, old_patient = scan.study, scan.patient
     if old_patient.pk == patient.pk:
         return scan
-    study = _file_anew(scan, patient)
+    study = _refile(scan, patient)
     _remove_empty([old_study.pk])
     MergedScan.objects.filter(scan=scan, merge__unmerged_at=None).update(left=True)
     ScanMove.objects.create(scan=scan, source=old_patient, target=patient, actor=actor, reason=reason)
@@ -69,16 +68,15 @@ def scan_move(*, scan: Scan, patient: Patient, actor: User, reason: str) -> Scan
 
 @transaction.atomic
 def patient_merge(*, source: Patient, target: Patient, actor: User, reason: str) -> PatientMerge:
-    """Make `source` another name of `target`, or of whom that was merged into; all its studies go there.
+    """Make `source` an alias of `target` (or of its own target) and move all its studies there.
 
-    What is known of the target stays as it is. Repeating it does nothing.
-    Raises CodedError `forbidden`, `not_found` for a patient of another site, `claim_invalid` without a reason
-    or for two that cannot be merged, `conflict` when the source was merged into somebody else or is the end
-    of the target's merges.
+    The target's data stay as they are. Repeating it does nothing. Raises CodedError `forbidden`, `not_found`
+    for a patient of another site, `metadata_invalid` without a reason or for two that cannot be merged,
+    `conflict` when the source is merged into another patient or is the end of the target's merges.
     """
     reason = _permitted(actor, Permission.PATIENT_MERGE, source.site, target, reason, "they are one person")
     if source.pk == target.pk or target.provisional:
-        raise CodedError("claim_invalid", *_UNFIT, 400)
+        raise CodedError("metadata_invalid", *_UNFIT, 400)
     target = _lock(target, source)
     if earlier := merges_from(source):
         if earlier[-1].target_id != target.pk:
@@ -89,18 +87,17 @@ def patient_merge(*, source: Patient, target: Patient, actor: User, reason: str)
     merge = PatientMerge.objects.create(source=source, target=target, actor=actor, reason=reason)
     scans = _locked_scans(Scan.objects.filter(series__study__patient=source))
     MergedScan.objects.bulk_create(MergedScan(merge=merge, scan_id=scan) for scan in scans)
-    studies = _take_over(source, target)
+    studies = _move_studies(source, target)
     _conclude(merge, actor, Kind.PATIENT_MERGED, scans, studies)
     return merge
 
 
 @transaction.atomic
 def patient_unmerge(*, merge: PatientMerge, actor: User, reason: str) -> PatientMerge:
-    """Undo one merge: the source is a patient of their own again, with what the merge brought along.
+    """Undo one merge: the source is a separate patient again, with what the merge moved.
 
-    What has come in since under the source's identifier goes too; what was moved by hand since stays where
-    it was put. Repeating it does nothing. Raises CodedError `forbidden`,
-    `claim_invalid` without a reason.
+    What has arrived since under the source's identifier goes too; what was moved by hand since stays.
+    Repeating it does nothing. Raises CodedError `forbidden`, `metadata_invalid` without a reason.
     """
     source = merge.source
     reason = _permitted(actor, Permission.PATIENT_MERGE, source.site, source, reason, "they are two persons")
@@ -114,7 +111,7 @@ def patient_unmerge(*, merge: PatientMerge, actor: User, reason: str) -> Patient
     here = {"series__study__patient": end, "merged__left": False}
     scans = _locked_scans(Scan.objects.filter(merged__merge=merge, **here))
     later = set(merge.merged.filter(later=True).values_list("scan_id", flat=True))
-    studies = _give_back(scans, later, merge.source)
+    studies = _return_studies(scans, later, merge.source)
     MergedScan.objects.filter(merge__in=beyond, scan__in=scans).update(left=True)
     _conclude(merge, actor, Kind.PATIENT_UNMERGED, scans, studies)
     return merge
@@ -122,19 +119,19 @@ def patient_unmerge(*, merge: PatientMerge, actor: User, reason: str) -> Patient
 
 @transaction.atomic
 def provisional_replace(*, scan: Scan, actor: User) -> None:
-    """File a scan of a provisional patient to the patient that its upload states by now.
+    """Move a scan from its provisional patient to the patient that its upload now states.
 
-    No reason and no permission to move are needed: nobody has said before whose image it is.
+    Needs no reason and no permission to move: no patient had been stated before.
     """
     placeholder = scan.patient
     named = patient_named(
-        site=scan.site, patient_id=scan.upload.claimed_patient_id, **demographics(scan.metadata)
+        site=scan.site, patient_id=scan.upload.stated_patient_id, **demographics(scan.metadata)
     )
     patient = _lock(named, placeholder)
     scan = _locked_scan(scan)
     if scan.patient.pk != placeholder.pk:
         return
-    old_study, study = scan.study, _file_anew(scan, patient)
+    old_study, study = scan.study, _refile(scan, patient)
     _remove_empty([old_study.pk])
     MergedScan.objects.bulk_create(
         MergedScan(merge=merge, scan=scan, later=True) for merge in merges_from(named)
@@ -147,14 +144,14 @@ def provisional_replace(*, scan: Scan, actor: User) -> None:
 
 
 _UNFIT = (
-    "These two cannot be merged.",
-    "Choose two patients, and let the one stay who has an identifier.",
+    "These two records cannot be merged.",
+    "Choose two patients and keep the one that has an identifier.",
 )
 _MERGED_ELSEWHERE = (
-    "This patient was already merged into another one.",
-    "Merge that other one instead, or part the two first.",
+    "This patient is already merged into another one.",
+    "Merge that one instead, or undo the earlier merge first.",
 )
-_ONE_ALREADY = ("These two are one patient already.", "Look at the patient's page.")
+_ONE_ALREADY = ("These two are already one patient.", "See the patient's page.")
 
 
 def _permitted(
@@ -167,7 +164,9 @@ def _permitted(
         raise CodedError("not_found")
     reason = text(reason, 500)
     if not reason:
-        raise CodedError("claim_invalid", "A reason is needed.", f"Say in a few words why {what}.", 400)
+        raise CodedError(
+            "metadata_invalid", "A reason is required.", f"Enter a short reason why {what}.", 400
+        )
     return reason
 
 
@@ -192,7 +191,7 @@ def _locked_scans(scans) -> list[uuid.UUID]:
     return list(locked.values_list("pk", flat=True))
 
 
-def _take_over(source: Patient, target: Patient) -> set[uuid.UUID]:
+def _move_studies(source: Patient, target: Patient) -> set[uuid.UUID]:
     """File every study of the source to the target; answers the studies whose scans changed."""
     theirs = {study.study_instance_uid: study for study in target.studies.all()}
     touched: set[uuid.UUID] = set()
@@ -208,7 +207,7 @@ def _take_over(source: Patient, target: Patient) -> set[uuid.UUID]:
     return touched
 
 
-def _give_back(scans: list[uuid.UUID], later: set[uuid.UUID], source: Patient) -> set[uuid.UUID]:
+def _return_studies(scans: list[uuid.UUID], later: set[uuid.UUID], source: Patient) -> set[uuid.UUID]:
     """File these scans to the source again; answers the studies whose scans changed."""
     going, touched = set(scans), set()
     for study in Study.objects.filter(series__scans__in=scans).distinct().order_by("pk"):
@@ -224,14 +223,14 @@ def _give_back(scans: list[uuid.UUID], later: set[uuid.UUID], source: Patient) -
                 Scan.objects.filter(series=series, pk__in=early).update(series=_same_series(series, home))
             touched |= {study.pk, home.pk}
         for scan in Scan.objects.select_related("series__study", "upload").filter(pk__in=since):
-            touched |= {study.pk, _file_anew(scan, source).pk}
+            touched |= {study.pk, _refile(scan, source).pk}
     _remove_empty(touched)
     _remove_empty(source.studies.values_list("pk", flat=True))
     return touched
 
 
-def _file_anew(scan: Scan, patient: Patient) -> Study:
-    """File the scan to the patient as if it had just come in for them."""
+def _refile(scan: Scan, patient: Patient) -> Study:
+    """File the scan to the patient as if it had just arrived."""
     study = study_for(patient=patient, metadata=scan.metadata, upload=scan.upload, scan_id=scan.pk)
     series = series_for(study=study, metadata=scan.metadata)
     if series.pk != scan.series_id:
@@ -257,7 +256,7 @@ def _copy_of(study: Study, patient: Patient) -> Study:
 
 
 def _remove_empty(studies: Iterable[uuid.UUID]) -> None:
-    """Remove what of these studies holds no scan any more; a study that was read stays, empty."""
+    """Delete series and studies without scans; a study with a signed reading is kept."""
     keys = list(studies)
     Series.objects.filter(study__in=keys, scans=None).delete()
     Study.objects.filter(pk__in=keys, series=None, readings=None).delete()
@@ -271,7 +270,7 @@ def _moved(scan: Scan, studies: set[uuid.UUID], patient: Patient) -> None:
 def _conclude(
     merge: PatientMerge, actor: User, kind: Kind, scans: list[uuid.UUID], studies: set[uuid.UUID]
 ) -> None:
-    """Record, renew the worklist and announce a merge or its undoing."""
+    """Record and announce a merge or its undoing, and renew the worklist."""
     detail = {"merge": str(merge.pk), "target": str(merge.target_id)}
     site, source = merge.source.site, merge.source
     record(actor=actor, site=site, action=kind.value, subject=source, detail=detail | {"scans": len(scans)})

@@ -1,4 +1,4 @@
-"""Sites that keep no identity: what is handed in there is known by keyed pseudonyms from its arrival on."""
+"""Sites that de-identify on ingest: uploads carry keyed pseudonyms from their arrival on."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from django.conf import settings
 from classifier.images.deidentify.pseudonyms import DeidentifyOptions, Pseudonyms, derive_key
 from webapp.accounts.models import Site
 from webapp.core.errors import CodedError
-from webapp.scans.uploads.stated_metadata import Claim, is_uid
+from webapp.scans.uploads.stated_metadata import StatedMetadata, is_uid
 
 
 def removal_for(site: Site) -> DeidentifyOptions | None:
-    """How identity is removed from what comes to the site; None where it is kept.
+    """How uploads to the site are de-identified; None where they are not.
 
-    Sex and age stay: whether a model may answer depends on the age. Raises CodedError `unavailable` where
-    there is no key: nothing is taken in with its identity instead.
+    Sex and age are kept: whether a model applies depends on the age. Raises CodedError `unavailable` without
+    a key, so that nothing is imported with its identity.
     """
     if not site.deidentify_on_ingest:
         return None
@@ -26,34 +26,35 @@ def removal_for(site: Site) -> DeidentifyOptions | None:
     except ValueError as error:
         raise CodedError(
             "unavailable",
-            "This site removes identity from what comes in, and has no key for it.",
+            "This site de-identifies uploads, but has no key.",
             "Ask an administrator to set DEIDENTIFY_KEY.",
         ) from error
     return DeidentifyOptions(key, keep_characteristics=True)
 
 
 def known_as(site: Site, patient_id: str) -> str:
-    """The identifier by which the site knows a patient: their pseudonym where it keeps no identity."""
+    """The patient's identifier at the site: the pseudonym where the site de-identifies."""
     removal = removal_for(site)
     return Pseudonyms(removal.key).patient(patient_id) if removal else patient_id
 
 
-def claim_at(site: Site, claim: Claim) -> Claim:
-    """What the site may keep of a claim; one that is pseudonymous already stays as it is.
+def metadata_for_site(site: Site, stated: StatedMetadata) -> StatedMetadata:
+    """The stated metadata as the site may keep them; pseudonymous ones are returned unchanged.
 
-    A date that no patient is claimed for is dropped: it could not be moved by as much as theirs.
+    A date without a patient is dropped: it could not be shifted by the patient's offset.
     """
     removal = removal_for(site)
     if removal is None:
-        return claim
+        return stated
     pseudonyms = Pseudonyms(removal.key)
-    study = pseudonyms.uid(claim.study) if is_uid(claim.study) else pseudonyms.short("accession", claim.study)
-    if not claim.patient_id:
-        return replace(claim, study=study, date=None)
-    if pseudonyms.is_patient(claim.patient_id):
-        return replace(claim, study=study)
+    uid = is_uid(stated.study)
+    study = pseudonyms.uid(stated.study) if uid else pseudonyms.short("accession", stated.study)
+    if not stated.patient_id:
+        return replace(stated, study=study, date=None)
+    if pseudonyms.is_patient(stated.patient_id):
+        return replace(stated, study=study)
     try:
-        moved = claim.date and claim.date - timedelta(days=pseudonyms.days(claim.patient_id))
+        moved = stated.date and stated.date - timedelta(days=pseudonyms.days(stated.patient_id))
     except OverflowError:
         moved = None
-    return replace(claim, patient_id=pseudonyms.patient(claim.patient_id), study=study, date=moved)
+    return replace(stated, patient_id=pseudonyms.patient(stated.patient_id), study=study, date=moved)

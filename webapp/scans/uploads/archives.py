@@ -1,4 +1,4 @@
-"""What becomes of an archive: an upload for each image in it, each of which goes its own way."""
+"""An archive becomes an upload for each image in it."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from classifier.images.archive.listing import Skipped
 from webapp.core import storage
 from webapp.core.errors import CodedError
 from webapp.scans.models import ArchiveMember, Upload
-from webapp.scans.services import take_in
+from webapp.scans.services import store_received
 from webapp.scans.uploads.files import Received, file_sha256
-from webapp.scans.uploads.stated_metadata import Claim
+from webapp.scans.uploads.stated_metadata import StatedMetadata
 
 
 def member_store(*, archive: Upload, path: Path, name: str) -> Upload | None:
-    """Take in one unpacked image, whose file is gone afterwards, with what was claimed of the archive.
+    """Store one unpacked image (its file is removed) with the metadata stated for the archive.
 
-    The same bytes at the site are the earlier upload; None when that one belongs to another patient.
+    The same bytes at the site are the earlier upload; None when that belongs to another patient.
     """
     received = Received(path=path, sha256=file_sha256(path), size=path.stat().st_size)
     try:
-        upload, _ = take_in(
+        upload, _ = store_received(
             user=archive.user,
             site=archive.site,
             received=received,
             filename=name,
-            claim=Claim.of(archive),
+            stated=StatedMetadata.of(archive),
             parent=archive,
         )
     except CodedError as error:
@@ -46,13 +46,13 @@ def archive_finish(
     members: Sequence[tuple[str, Upload | None]],
     skipped: Iterable[Skipped],
 ) -> bool:
-    """The archive is unpacked and its own bytes are not kept; False when the attempt has lost its lease.
+    """Record an unpacked archive and delete its bytes; False when the stated was lost.
 
-    `members`: the name of each image, and what `member_store` made of it.
+    `members`: each image's name and the upload that `member_store` returned.
     """
     named = not archive.site.deidentify_on_ingest
-    said = [asdict(one if named else replace(one, names=())) for one in skipped]
-    if not archive.finish(Upload.Status.DONE, skipped=said):
+    left_out = [asdict(one if named else replace(one, names=())) for one in skipped]
+    if not archive.finish(Upload.Status.DONE, skipped=left_out):
         return False
     archive.members.all().delete()
     ArchiveMember.objects.bulk_create(

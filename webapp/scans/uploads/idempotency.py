@@ -1,4 +1,4 @@
-"""Uploads that a program sends again because it does not know whether they arrived."""
+"""Idempotency keys: a program may repeat an upload when it does not know whether it arrived."""
 
 from __future__ import annotations
 
@@ -12,34 +12,34 @@ from django.utils import timezone
 from webapp.accounts.models import Site, User
 from webapp.core.errors import CodedError
 from webapp.scans.models import Upload, UploadKey
-from webapp.scans.services import take_in
+from webapp.scans.services import store_received
 from webapp.scans.uploads.files import Received, receive
-from webapp.scans.uploads.stated_metadata import Claim
+from webapp.scans.uploads.stated_metadata import StatedMetadata
 
 KEPT = timedelta(days=7)
 
 
 def upload_once(
-    *, key: str, user: User, site: Site, chunks: Iterable[bytes], filename: str = "", claim: Claim
+    *, key: str, user: User, site: Site, chunks: Iterable[bytes], filename: str = "", stated: StatedMetadata
 ) -> tuple[Upload, bool, bool]:
-    """`upload_store` under an idempotency key; answers the upload, whether it was new, and whether this is a
-    replay: the same key with the same bytes and claim, whose first answer is given again.
+    """`upload_store` under an idempotency key; returns the upload, whether it was new, and whether this is a
+    replay: the same key with the same bytes and metadata, which repeats the first response.
 
-    The key is written before the upload is, so that whoever was cut off in between is answered as if they had
-    not been. Raises CodedError `idempotency_key_reused` for other bytes or another claim, else what
-    `upload_store` raises; a refused request does not use its key up.
+    The key is written before the upload, so an interrupted request can be repeated. Raises CodedError
+    `idempotency_key_reused` for other bytes or metadata, else what `upload_store` raises; a refused request
+    does not use up its key.
     """
     received = receive(chunks)
     try:
-        return _taken_once(key, user, site, received, filename, claim)
+        return _store_once(key, user, site, received, filename, stated)
     finally:
         received.path.unlink(missing_ok=True)
 
 
-def _taken_once(
-    key: str, user: User, site: Site, received: Received, filename: str, claim: Claim
+def _store_once(
+    key: str, user: User, site: Site, received: Received, filename: str, stated: StatedMetadata
 ) -> tuple[Upload, bool, bool]:
-    fingerprint = _fingerprint(received.sha256, claim)
+    fingerprint = _fingerprint(received.sha256, stated)
     kept, new = UploadKey.objects.get_or_create(
         site=site, user=user, key=key, defaults={"fingerprint": fingerprint}
     )
@@ -48,7 +48,9 @@ def _taken_once(
     if kept.upload is not None:
         return kept.upload, kept.created, True
     try:
-        upload, created = take_in(user=user, site=site, received=received, filename=filename, claim=claim)
+        upload, created = store_received(
+            user=user, site=site, received=received, filename=filename, stated=stated
+        )
     except CodedError:
         UploadKey.objects.filter(pk=kept.pk, upload=None).delete()
         raise
@@ -58,10 +60,10 @@ def _taken_once(
 
 
 def upload_keys_expire() -> int:
-    """Forget the keys that nobody will send again; answers how many."""
+    """Delete keys that are too old to be repeated; returns how many."""
     return UploadKey.objects.filter(created_at__lt=timezone.now() - KEPT).delete()[0]
 
 
-def _fingerprint(sha256: str, claim: Claim) -> str:
-    said = {name: str(value) for name, value in claim.columns.items()}
-    return hashlib.sha256(json.dumps([sha256, said], sort_keys=True).encode()).hexdigest()
+def _fingerprint(sha256: str, stated: StatedMetadata) -> str:
+    columns = {name: str(value) for name, value in stated.columns.items()}
+    return hashlib.sha256(json.dumps([sha256, columns], sort_keys=True).encode()).hexdigest()

@@ -283,7 +283,7 @@ def test_a_manifest_is_checked_taken_in_and_followed(browser, boss, case):
         return client.post(hand_in, b"an image", "application/octet-stream", headers={"x-hilum-upload": said})
 
     assert image(2).status_code == 201
-    assert Upload.objects.get(filename="a.png").claimed_patient_id == "P1"
+    assert Upload.objects.get(filename="a.png").stated_patient_id == "P1"
     assert [image(line).status_code for line in (9, "2", None)] == [404, 404, 404]
     state = text_of(client, "label_manifest_state", manifest.pk)
     assert 'data-missing="3"' in state

@@ -112,7 +112,7 @@ def test_what_a_reader_should_know_of_the_file_is_said(browser, owner, site):
         synthetic=True,
         polarity_turned=True,
         duplicate_of=earlier,
-        notes={"claim_differs": {"PatientID": ["A-1", "B-2"]}},
+        notes={"stated_differs": {"PatientID": ["A-1", "B-2"]}},
     )
     page = scan_page(browser(owner), scan)
     assert "Simulated image" in page

@@ -36,8 +36,8 @@ def test_simulated_patients_are_handed_in_like_any_files(collection, browser, ow
     client.post("/phantoms/load/", follow=True)
     uploads = Upload.objects.order_by("filename")
     assert [u.filename for u in uploads] == ["a.png", "b.dcm", "c.png"]
-    assert [u.claimed_patient_id for u in uploads] == ["PH-1", "PH-1", "PH-2"]
-    assert str(uploads[2].claimed_date) == "2026-04-01"
+    assert [u.stated_patient_id for u in uploads] == ["PH-1", "PH-1", "PH-2"]
+    assert str(uploads[2].stated_date) == "2026-04-01"
     assert {u.site for u in uploads} == {site}
 
 

@@ -31,8 +31,8 @@ def test_a_file_is_kept_with_what_was_claimed_of_it(browser, owner, site):
     upload = Upload.objects.get(pk=answer.json()["id"])
     assert (upload.site, upload.user, upload.size) == (site, owner, 6)
     assert upload.filename == "Müller 1.png"
-    assert upload.claimed_patient_id == "P-7"
-    assert str(upload.claimed_date) == "2026-11-02"
+    assert upload.stated_patient_id == "P-7"
+    assert str(upload.stated_date) == "2026-11-02"
     assert answer.json()["finished"] is False
 
 
@@ -215,7 +215,7 @@ def test_a_site_without_identity_says_so_and_keeps_no_name(case, browser, owner,
     said = hand_in(client, b"pixels", filename="Doe.png", patient_id="P-7", date="2026-11-02").json()
     upload = Upload.objects.get(pk=said["id"])
     assert (upload.filename, said["name"]) == ("", f"file {said['id'][:8]}")
-    assert upload.claimed_patient_id.startswith("anon-")
+    assert upload.stated_patient_id.startswith("anon-")
 
 
 def test_a_patient_of_a_site_without_identity_is_found_by_the_true_identifier(browser, owner, site):
