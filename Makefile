@@ -2,6 +2,7 @@
 #   make run   [PORT=8000] [TORCH=cpu]   the whole site, until Ctrl-C
 #   make setup [TORCH=cpu]               the environment only
 #   make test                            linter, formatter, types and the fast tests
+#   make types                           accept fewer type errors: rewrite mypy-baseline.txt
 #   make lock [UPGRADE=1]                resolve requirements*.in into the hashed requirements*.txt
 #   make wheelhouse [TORCH=cpu]          download the packages to wheelhouse/, for a closed network
 export PORT ?= 8000
@@ -14,7 +15,7 @@ PYTHON ?= $(firstword $(foreach name,python3.13 python3.12 python3.11 python3 py
 BOOTSTRAP = $(or $(PYTHON),$(error Hilum needs Python 3.11, 3.12 or 3.13 with its venv module, which was not found. \
 	Install one, or name it: make run PYTHON=/path/to/python3.12)) tools/bootstrap.py
 
-.PHONY: run setup test lock wheelhouse
+.PHONY: run setup test types lock wheelhouse
 
 run: setup
 	@exec .venv/bin/python tools/supervise.py
@@ -29,8 +30,12 @@ lock:
 wheelhouse:
 	@$(BOOTSTRAP) --download wheelhouse
 
+types:
+	.venv/bin/python -m mypy --no-pretty | .venv/bin/python -m mypy_baseline sync --hide-stats
+
 test:
 	@$(BOOTSTRAP) --dev
 	.venv/bin/python -m ruff check .
 	.venv/bin/python -m ruff format --check .
+	.venv/bin/python -m mypy --no-pretty | .venv/bin/python -m mypy_baseline filter --hide-stats
 	.venv/bin/python -m pytest -n 2 -m "not slow and not services and not browser and not gpu and not shared_data"

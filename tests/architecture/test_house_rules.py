@@ -10,7 +10,6 @@ from django.core.management import call_command
 
 from tests.architecture.source import FOLDERS, PACKAGES, ROOT, files, imports, module_name, tree
 
-LINES_IN_A_FILE = 500
 LINES_IN_A_FUNCTION = 60
 PICKLERS = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
 FUNCTIONS = ast.FunctionDef | ast.AsyncFunctionDef
@@ -18,13 +17,6 @@ FUNCTIONS = ast.FunctionDef | ast.AsyncFunctionDef
 
 def functions(path):
     return [node for node in ast.walk(tree(path)) if isinstance(node, FUNCTIONS)]
-
-
-def test_files_stay_short():
-    long = {
-        module_name(p): n for p in files(*FOLDERS) if (n := len(p.read_text().splitlines())) > LINES_IN_A_FILE
-    }
-    assert not long
 
 
 def test_functions_stay_short():

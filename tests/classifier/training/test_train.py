@@ -13,7 +13,6 @@ from classifier.__main__ import main
 from classifier.artifact.weights import load_artifact, save_artifact
 from classifier.contract import ModelSpec, Slot
 from classifier.data import image_cache
-from classifier.data.augment import Augment
 from classifier.data.manifest import read_manifest
 from classifier.errors import ArtifactError
 from classifier.images import read
@@ -303,30 +302,6 @@ def test_the_average_follows_weights_and_statistics():
     assert average.fc.weight[0, 0] == 0.25
     assert average.norm.running_mean[0] == 0.25
     assert average.norm.num_batches_tracked == 1
-
-
-def test_augmentation_changes_images_and_keeps_shape_and_range():
-    unit = torch.rand(6, 1, 64, 64)
-    changed = Augment(seed=1)(unit)
-    assert changed.shape == unit.shape
-    assert changed.min() >= 0
-    assert changed.max() <= 1
-    assert all((a - b).abs().mean() > 0.01 for a, b in zip(unit, changed, strict=True))
-
-
-def test_a_seed_fixes_every_augmented_image():
-    unit = torch.rand(4, 1, 64, 64)
-    assert torch.equal(Augment(seed=3)(unit), Augment(seed=3)(unit))
-    assert not torch.equal(Augment(seed=3)(unit), Augment(seed=4)(unit))
-
-
-@pytest.mark.parametrize(("flip", "turned"), [(0.0, 0), (1.0, 40)])
-def test_left_stays_left_unless_a_flip_is_asked_for(flip, turned):
-    unit = torch.zeros(40, 1, 64, 64)
-    unit[:, :, 24:40, 8:24] = 1
-    moved = Augment(seed=0, flip=flip).geometry(unit)
-    brightness = moved[..., :32].sum((1, 2, 3)) - moved[..., 32:].sum((1, 2, 3))
-    assert int((brightness < 0).sum()) == turned
 
 
 @pytest.mark.gpu
