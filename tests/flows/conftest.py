@@ -100,7 +100,7 @@ def expected() -> list[str]:
 
 @pytest.fixture
 def reader() -> str:
-    """Whom `page` is signed in as."""
+    """The user that `page` is signed in as."""
     return "clinician"
 
 

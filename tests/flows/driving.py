@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def wait_for(look: Callable[[], object], what: str, *, seconds: float = 60) -> object:
-    """The first true answer of `look`; fails with `what` when there is none in time."""
+    """The first true result of `look`; fails with `what` when there is none in time."""
     end = time.monotonic() + seconds
     while not (found := look()):
         assert time.monotonic() < end, f"waited {seconds:.0f} s for {what}"

@@ -1,4 +1,4 @@
-"""The browser modules by themselves: manifest, heatmap and colours, run in Chromium without a server."""
+"""The browser modules in isolation: manifest, heatmap and colours, run in Chromium without a server."""
 
 from __future__ import annotations
 
@@ -82,22 +82,22 @@ def test_days_are_counted_across_months_and_summer_time(run):
 
 
 DIALOG = """async (typed) => {
-    document.body.innerHTML = `<div data-patients="/whom/"><input name="patient_id"><p data-match></p>
+    document.body.innerHTML = `<div data-patients="/patients/"><input name="patient_id"><p data-match></p>
         <label data-create hidden><input type="checkbox"></label></div>`;
     const known = { "P-42": { label: "DOE, Jane", facts: "f", studies: 1 } };
     window.fetch = async () => new Response(JSON.stringify({ patients: known }));
     const [dialog, field] = [document.querySelector("div"), document.querySelector("[name=patient_id]")];
     m.watchMove(dialog);
-    const said = [];
+    const shown = [];
     for (const id of typed) {
         field.value = id;
         field.dispatchEvent(new Event("input"));
         const before = dialog.querySelector("[data-match]").textContent;
         await new Promise((done) => setTimeout(done, 600));
         const box = dialog.querySelector("[data-create] input");
-        said.push([before, dialog.querySelector("[data-match]").textContent, box.required]);
+        shown.push([before, dialog.querySelector("[data-match]").textContent, box.required]);
     }
-    return said;
+    return shown;
 }"""
 
 

@@ -1,4 +1,4 @@
-"""The API and the command line answer the same file with the same numbers."""
+"""The API and the command line return the same numbers for the same file."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ KNOWN = {"P-42": {"label": "DOE, Jane", "studies": 3}}
 class UploadPage:
     """The page and what left it: `sent` has the claim of every file, by the file's name.
 
-    `states` is what the server says of uploads, by id; of a file that is sent, where its name is there.
+    `states` is the server's state of uploads, by id; of a file that is sent, where its name is there.
     """
 
     def __init__(self, page) -> None:
@@ -157,7 +157,7 @@ def test_days_are_counted_from_a_day_0_that_can_be_set(upload):
     assert upload.sent == {"a.png": ("ANNA", "2026-03-01"), "b.png": ("ANNA", "2026-03-06")}
 
 
-def test_a_image_that_waits_says_whom_it_joins(upload):
+def test_a_staged_image_shows_the_patient_it_is_added_to(upload):
     upload.drop(**{"a.png": "1"})
     upload.row("a.png").locator("[data-patient]").fill("P-42")
     joins = upload.row("a.png").locator("[data-match]")

@@ -31,14 +31,14 @@ def films(tmp_path_factory) -> list[Path]:
 
 
 def upload(page, file: Path) -> str:
-    """The id of the scan that the file becomes; waits for its answer."""
+    """The id of the scan that the file becomes; waits for its result."""
     token = page.locator("meta[name=csrf-token]").get_attribute("content")
     headers = {"Content-Type": "application/octet-stream", "X-CSRFToken": token, "Referer": page.url}
     answer = page.request.post("/upload/file/", data=file.read_bytes(), headers=headers)
     assert answer.ok, answer.text()
     scan = answer.json()["id"]
     state = f"/scans/{scan}/state/"
-    wait_for(lambda: 'data-pending="0"' in page.request.get(state).text(), "an answer", seconds=120)
+    wait_for(lambda: 'data-pending="0"' in page.request.get(state).text(), "a result", seconds=120)
     return scan
 
 
@@ -144,7 +144,7 @@ def test_a_length_is_measured_by_keyboard_and_by_drag_in_millimetres(page, scans
     wait_for(lambda: not page.locator(".svg-layer text").count(), "both to go")
 
 
-def test_two_images_move_together_until_they_are_parted(page, scans):
+def test_two_images_move_together_until_they_are_unlinked(page, scans):
     opened(page, f"/scans/{scans[1]}/")
     press(page, "b")
     page.wait_for_url("**/compare/**")

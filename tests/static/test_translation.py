@@ -1,4 +1,4 @@
-"""Every word that our scripts say can be translated: none is outside gettext, and makemessages finds each."""
+"""Every text of our scripts can be translated: none is outside gettext, and makemessages finds each."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ TOKEN = re.compile(
     r"|(?<=[(,=:!&|?>])\s*/(?:[^/\\\n\[]|\\.|\[(?:[^\]\\]|\\.)*\])+/[a-z]*",
     re.DOTALL,
 )
-# Two words, one that something follows, or one with a capital: said, wherever it stands.
+# Two words, one that something follows, or one with a capital: text, wherever it stands.
 SPOKEN = re.compile(r"[^\W\d_]{2,}[,.:;]? +\S|\},? [^\W\d_]{3,}|^[A-Z][a-z]{2,}[.!?]?$")
 WORD = re.compile(r"^[^\W\d_]{3,}[.!?]?$")
-# What goes to a person; a single word is said only there.
+# What goes to a person; a single word is text only there.
 SAYS = re.compile(
     r"(?:textContent|placeholder|title|text|words|parts|message|remedy|label)\s*[=:][^;{},(]*$"
     r"|\b(?:announce|show|say|tell|push|NetworkFailure)\([^(]*$|\"aria-label\", [^(]*$|&& $"
@@ -70,7 +70,7 @@ def _template(source: str, at: int) -> tuple[str, list[str], int]:
 
 
 def _said_there(before: str) -> bool:
-    """Whether a text that follows this goes to a person; calls that are closed already say nothing of it."""
+    """Whether a text that follows this goes to a person; closed calls do not count for it."""
     statement = before[before.rfind(";") + 1 :][-400:]
     while (shorter := re.sub(r"\([^()]*\)", "", statement)) != statement:
         statement = shorter
@@ -78,7 +78,7 @@ def _said_there(before: str) -> bool:
 
 
 def untranslated(source: str) -> list[str]:
-    """What a program says outside gettext."""
+    """Texts of a program outside gettext."""
     return [
         words
         for words, before in texts(source)

@@ -22,7 +22,7 @@ PAGES = {
     "worklist_open_view": [("POST", "api-studies-search", "scan.view")],
     "worklist_delete_view": [("POST", "api-studies-search", "scan.view")],
     # The words of the pages' own scripts.
-    "catalogue": [],
+    "script_texts": [],
     "upload": [("GET", "api-uploads", "scan.upload")],
     "upload_file": [("POST", "api-scans", "scan.upload"), ("POST", "api-uploads", "scan.upload")],
     "upload_patients": [("POST", "api-patients-lookup", "scan.view")],
@@ -36,8 +36,8 @@ PAGES = {
     "scan_state": [("GET", "api-scan", "scan.view")],
     # The API tells what is withheld, marked as such, in the scan itself.
     "scan_reveal": [("GET", "api-scan", "scan.view")],
-    "scan_beside": [("GET", "api-scan", "scan.view"), ("GET", "api-patient-history", "scan.view")],
-    "scan_beside_state": [("GET", "api-scan", "scan.view")],
+    "scan_compare": [("GET", "api-scan", "scan.view"), ("GET", "api-patient-history", "scan.view")],
+    "scan_compare_state": [("GET", "api-scan", "scan.view")],
     "scan_rescore": [("POST", "api-patient-rescore", "scan.upload")],
     "patient_rescore": [("POST", "api-patient-rescore", "scan.upload")],
     "reading_sign": [("POST", "api-study-readings", "scan.label")],

@@ -1,4 +1,4 @@
-"""A site with two scans, one answered, and browsers signed in as owner, teammate and stranger."""
+"""A site with two scans, one with a result, and browsers signed in as owner, teammate and stranger."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def renew(*scans: Scan) -> None:
 
 
 def store_preview(scan: Scan, settings) -> bytes:
-    """Put an image where the scan's preview is said to be; answers its bytes."""
+    """Store an image as the scan's preview; returns its bytes."""
     buffer = io.BytesIO()
     Image.new("L", (64, 64), 90).save(buffer, "PNG")
     draft = settings.HILUM_DATA / "incoming" / f"{scan.pk}.png"

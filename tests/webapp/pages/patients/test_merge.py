@@ -1,4 +1,4 @@
-"""Merging two patients and parting them again on the pages: who may, what is shown, what is kept."""
+"""Merging two patients and undoing it on the pages: permissions, display, records."""
 
 from __future__ import annotations
 
