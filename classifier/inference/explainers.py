@@ -21,22 +21,6 @@ class AtGridSize:
         return None
 
 
-class GridGradCAMPlusPlus(AtGridSize, GradCAMPlusPlus):
-    pass
-
-
-class GridHiResCAM(AtGridSize, HiResCAM):
-    pass
-
-
-class GridLayerCAM(AtGridSize, LayerCAM):
-    pass
-
-
-class GridEigenCAM(AtGridSize, EigenCAM):
-    pass
-
-
 class GridScoreCAM(AtGridSize, ScoreCAM):
     """Processes masked images in batches; the original holds all of them at once, which takes gigabytes.
 
@@ -70,9 +54,8 @@ class GridScoreCAM(AtGridSize, ScoreCAM):
 
 
 CLASSES = {
-    "gradcam++": GridGradCAMPlusPlus,
-    "hirescam": GridHiResCAM,
-    "layercam": GridLayerCAM,
-    "eigencam": GridEigenCAM,
-    "scorecam": GridScoreCAM,
-}
+    name: type(f"Grid{base.__name__}", (AtGridSize, base), {})
+    for name, base in (
+        ("gradcam++", GradCAMPlusPlus), ("hirescam", HiResCAM), ("layercam", LayerCAM), ("eigencam", EigenCAM)
+    )
+} | {"scorecam": GridScoreCAM}  # fmt: skip
