@@ -21,50 +21,35 @@ class Failure:
     remedy: str
 
 
-FAILURES = {
-    failure.code: failure
-    for failure in (
-        Failure(
-            MANIFEST_MISSING,
-            "Manifest not found.",
-            "Enter the path of the CSV as seen by the training server.",
-        ),
-        Failure(
-            OPTIONS_INVALID,
-            "Unknown training option or value.",
-            "See python -m classifier train --help.",
-        ),
-        Failure(DATA_REFUSED, "This manifest cannot be used for training with these options.", IN_THE_LOG),
-        Failure(OUT_OF_MEMORY, "Training ran out of memory.", "Use a smaller batch or image size."),
-        Failure(CRASHED, "Training crashed.", IN_THE_LOG),
-        Failure(SILENT, "Training was stopped: it reported no progress within the time limit.", IN_THE_LOG),
-        Failure(ARTIFACT_REFUSED, "Training did not produce a valid model file.", IN_THE_LOG),
-        Failure(
-            NOTHING_LABELLED,
-            "No labelled scans to train on.",
-            "Label scans or import labelled data, then try again.",
-        ),
-        Failure(
-            UNCHANGED,
-            "Labels have not changed since the last training run; nothing was trained.",
-            "Add labels, or start a run manually with other options.",
-        ),
-        Failure(
-            DATA_CHANGED,
-            "An image of the snapshot is missing or has changed.",
-            "Restore the images from a backup, or create a new snapshot.",
-        ),
-        Failure(VALIDATION_FAILED, "Data validation crashed.", IN_THE_LOG),
-        Failure(COMPARISON_FAILED, "The comparison crashed.", IN_THE_LOG),
-        Failure(MODEL_MISSING, "A model file is missing or damaged.", "Register the file again."),
-        Failure(
-            GAVE_UP,
-            "The worker stopped repeatedly during training.",
-            "Check the training server, then start another run.",
-        ),
-    )
+TEXTS = {
+    MANIFEST_MISSING: ("Manifest not found.", "Enter the path of the CSV as seen by the training server."),
+    OPTIONS_INVALID: ("Unknown training option or value.", "See python -m classifier train --help."),
+    DATA_REFUSED: ("This manifest cannot be used for training with these options.", IN_THE_LOG),
+    OUT_OF_MEMORY: ("Training ran out of memory.", "Use a smaller batch or image size."),
+    CRASHED: ("Training crashed.", IN_THE_LOG),
+    SILENT: ("Training was stopped: it reported no progress within the time limit.", IN_THE_LOG),
+    ARTIFACT_REFUSED: ("Training did not produce a valid model file.", IN_THE_LOG),
+    NOTHING_LABELLED: (
+        "No labelled scans to train on.",
+        "Label scans or import labelled data, then try again.",
+    ),
+    UNCHANGED: (
+        "Labels have not changed since the last training run; nothing was trained.",
+        "Add labels, or start a run manually with other options.",
+    ),
+    DATA_CHANGED: (
+        "An image of the snapshot is missing or has changed.",
+        "Restore the images from a backup, or create a new snapshot.",
+    ),
+    VALIDATION_FAILED: ("Data validation crashed.", IN_THE_LOG),
+    COMPARISON_FAILED: ("The comparison crashed.", IN_THE_LOG),
+    MODEL_MISSING: ("A model file is missing or damaged.", "Register the file again."),
+    GAVE_UP: (
+        "The worker stopped repeatedly during training.",
+        "Check the training server, then start another run.",
+    ),
 }
 
 
 def failure_of(code: str) -> Failure:
-    return FAILURES.get(code) or Failure(code, "Training failed.", IN_THE_LOG)
+    return Failure(code, *TEXTS.get(code, ("Training failed.", IN_THE_LOG)))
