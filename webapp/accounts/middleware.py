@@ -1,4 +1,4 @@
-"""Who is asking: demo accounts stay local, strangers sign in first, times are the reader's."""
+"""Who is asking: demo accounts stay local, visitors sign in first, times are the reader's."""
 
 from __future__ import annotations
 

@@ -173,7 +173,7 @@ def token_authenticate(raw: str, *, request: HttpRequest | None = None) -> ApiTo
 
 
 def token_revoke(*, token: ApiToken) -> None:
-    """Shut a token out from now on; what it did stays in the audit trail."""
+    """Shut a token out from now on; what it did stays in the audit log."""
     token.revoked_at = timezone.now()
     token.save(update_fields=["revoked_at"])
 

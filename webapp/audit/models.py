@@ -1,4 +1,4 @@
-"""The audit trail: who did what to which record, when. Rows are added, never changed or removed."""
+"""The audit log: who did what to which record, when. Rows are added, never changed or removed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writing the audit trail."""
+"""Writing the audit log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Giving labels: blind in a queue, after the answer was shown, outside of one; and deciding over readers."""
+"""Labelling: blind in a queue, after the result was shown, or outside of a queue; and adjudication."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def case_label(*, item: QueueItem, reader: User, said: LabelContent, after: uuid
     if earlier and _same(earlier, said, after):
         return earlier
     if (earlier.pk if earlier else None) != after:
-        raise CodedError("conflict", "You have labelled this image meanwhile.")
+        raise CodedError("conflict", "You have already labelled this image.")
     if queue.closed_at is not None:
         raise CodedError("conflict", "This queue was closed meanwhile.", "Nothing more is taken in it.")
     # Who has signed a reading of it has seen what Hilum said of it.
@@ -132,9 +132,7 @@ def adjudicate(
     queue, reason = item.queue, reason.strip()
     _demand(actor, Permission.LABEL_ADJUDICATE, queue.site)
     if not reason:
-        raise CodedError(
-            "reason_missing", "A decision needs a reason.", "Say in a few words what decided it."
-        )
+        raise CodedError("reason_missing", "A reason is required.", "Enter a short reason.")
     if len(reason) > 500 or "\x00" in reason:
         raise _invalid("reason", "A reason has at most 500 characters.")
     if set(said.findings) != set(queue.findings):
@@ -149,7 +147,7 @@ def adjudicate(
         scan=item.scan, source=LabelSource.ADJUDICATION, superseded_by=None
     ).first()
     if (earlier.pk if earlier else None) != after:
-        raise CodedError("conflict", "Somebody has decided this meanwhile.")
+        raise CodedError("conflict", "Someone else has adjudicated this image in the meantime.")
     label = _add(
         item.scan,
         actor,
@@ -212,7 +210,7 @@ def check(said: LabelContent, scan: Scan) -> None:
     words = dict(said.findings)
     check_findings(words)
     if set(words.values()) == {Assessment.UNREAD} and not (said.indeterminate or said.unusable):
-        raise _invalid("findings", "Nothing is stated: say it of a finding, or cannot tell, or bad image.")
+        raise _invalid("findings", "Assess a finding, or mark the image indeterminate or unusable.")
     if said.confidence not in (None, 1, 2, 3):
         raise _invalid("confidence", "Confidence is 1 (low), 2 or 3 (high).")
     if len(said.comment) > MAX_COMMENT_LENGTH or "\x00" in said.comment:
@@ -229,7 +227,7 @@ def check_findings(words: Mapping[str, str]) -> None:
         raise _invalid("findings", "A label states something of at least one finding.")
     for finding, word in words.items():
         if not isinstance(finding, str) or not FINDING.fullmatch(finding):
-            raise _invalid("findings", "A finding is written in small letters, digits and _.")
+            raise _invalid("findings", f"{finding!r} is not a valid code (a-z, 0-9, _).")
         if word not in Assessment.values:
             raise _invalid("findings", f"{finding} is one of {', '.join(Assessment)}.")
     present = {finding for finding, word in words.items() if word == Assessment.PRESENT}

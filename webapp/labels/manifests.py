@@ -130,7 +130,7 @@ def line_upload(
 
 
 def manifests_process(manifests: QuerySet[Manifest] | None = None) -> int:
-    """Give the images that have come since the labels of their lines; answers how many lines were settled.
+    """Give the images that have come since the labels of their lines; returns how many lines were settled.
 
     The sweeper calls it; safe to repeat, and at the same time.
     """

@@ -1,6 +1,6 @@
-"""What people say of images: signed readings of studies, labels of scans, and the queues of the latter.
+"""Signed readings of studies, labels of scans, label queues and imported manifests.
 
-Readings and labels are added, never changed or removed.
+Readings and labels are append-only.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class ReadScan(models.Model):
 
 
 class Assessment(models.TextChoices):
-    """What a label says of one finding. `unread`: asked, and not looked at; unknown is not absent."""
+    """A label's value for one finding. `unread`: asked, but not assessed; unknown is not absent."""
 
     PRESENT = "present"
     ABSENT = "absent"
@@ -87,9 +87,9 @@ class QueueOrder(models.TextChoices):
 
 
 class LabelQueue(Record):
-    """Scans to be labelled by `readers` people each, for these findings, in this order; fixed once made.
+    """Scans to be labelled by `readers` people each, for these findings, in this order.
 
-    `contents` is what was asked for when the scans were chosen. A closed queue asks nobody any more.
+    `contents`: how the scans were selected. A closed queue takes no more labels.
     """
 
     Order = QueueOrder
@@ -168,7 +168,7 @@ class QueueClaim(models.Model):
 
 
 class Label(Record):
-    """One reader's word on one scan; the one that it supersedes stays. Triggers keep the rows as they are.
+    """One reader's label of one scan; append-only, kept by triggers.
 
     `findings`: code to one of `Assessment`; a finding that is not in it was not asked. `confidence`: 1 low, 2
     medium, 3 high. `regions`: [{"finding", "x", "y", "width", "height"}] in pixels of the original image.

@@ -52,7 +52,7 @@ def alarms_visible(user: User, permission: str = "model.view") -> QuerySet[Alarm
 
 
 def alarm_or_404(user: User, alarm_id: uuid.UUID, permission: str = "model.view") -> Alarm:
-    """Raises CodedError `not_found` (404), for strangers as for what does not exist."""
+    """Raises CodedError `not_found` (404), for outsiders too."""
     alarm = alarms_visible(user, permission).filter(pk=alarm_id).first()
     if alarm is None:
         raise CodedError("not_found")

@@ -30,7 +30,7 @@ OLDEST = 90  # years: who is older stands out
 
 @dataclass(frozen=True)
 class Labelled:
-    """One scan with its settled findings; `blind`: what readers said before any model was shown to them."""
+    """A scan with its agreed findings; `blind`: as labelled before any result was shown."""
 
     scan: Scan
     findings: tuple[str, ...]
@@ -61,10 +61,10 @@ class DataSet:
 def data_set(*, site: Site | None, slot: str) -> DataSet:
     """What a snapshot made now would hold; writes nothing."""
     sites = [site] if site else list(Site.objects.order_by("pk"))
-    said = {one: ground_truth(site=one) for one in sites}
-    findings = findings_for(slot, said.values())
+    truths = {one: ground_truth(site=one) for one in sites}
+    findings = findings_for(slot, truths.values())
     left_out: Counter[str] = Counter()
-    rows = [row for one in sites for row in _labelled(one, slot, findings, said[one], left_out)]
+    rows = [row for one in sites for row in _labelled(one, slot, findings, truths[one], left_out)]
     names, parts = _patients(rows)
     rows = [row for row in (_in_part(row, parts[row.patient], left_out) for row in rows) if row]
     return DataSet(findings, sorted(rows, key=lambda row: row.scan.pk), names, parts, dict(left_out))

@@ -1,4 +1,4 @@
-"""From labels to a candidate: frozen data sets, training runs, and when the latter start by themselves."""
+"""Snapshots of labelled data, training runs and training schedules."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ RUN_TRANSITIONS = Transitions(
 
 
 class Snapshot(Record):
-    """A frozen data set: a stored manifest of working images, known by its hash. Triggers keep it as it is.
+    """An immutable data set: a stored manifest of working images, identified by its hash; kept by triggers.
 
     `site` None: of all sites. `findings`: what it is labelled for, in the order of a model's outputs.
     `counts`: images, patients, by part and finding, and what was left out why.
@@ -95,7 +95,7 @@ VALIDATION_TRANSITIONS = Transitions(
 
 
 class DataValidation(JobRow):
-    """The data audit of a snapshot: [{severity, code, text, advice, numbers}], gravest first."""
+    """Data validation of a snapshot: [{severity, code, text, advice, numbers}], most severe first."""
 
     TRANSITIONS = VALIDATION_TRANSITIONS
     QUEUE = Queue.TRAIN
@@ -114,9 +114,9 @@ class DataValidation(JobRow):
 
 
 class PatientSplit(Record):
-    """A patient's name in every snapshot, which says nothing of them, and their part of the split.
+    """A patient's pseudonym in every snapshot, and their part of the split.
 
-    A part stays, except that whoever comes into the test part is there for ever.
+    The part never changes, except to `test`: a patient in the test set never leaves it.
     """
 
     patient = models.OneToOneField("scans.Patient", models.PROTECT, related_name="split_assignment")
@@ -128,7 +128,7 @@ class PatientSplit(Record):
 
 
 class TestSetScan(models.Model):
-    """A scan that was once in a test part: whoever it is filed to is in the test part from then on."""
+    """A scan that was once in a test set: its patient belongs to the test set from then on."""
 
     scan = models.OneToOneField("scans.Scan", models.PROTECT, primary_key=True, related_name="test_set_entry")
 
@@ -144,7 +144,7 @@ class Cadence(models.TextChoices):
 
 
 class Start(models.TextChoices):
-    """Where a training starts: the weights of the active model, or anew."""
+    """The initial weights: those of the active model, or none."""
 
     ACTIVE = "active"
     SCRATCH = "scratch"
@@ -204,7 +204,7 @@ class TrainingRun(JobRow):
     It trains on a `snapshot`, which the worker makes first where there is none yet, or on a `manifest`: the
     path of a CSV on the training worker's machine, given by an operator. `base` is the version whose weights
     it starts from. `config` holds options of the command by name, `options` all of them as they were used.
-    `progress` is the latest of what the training said: numbers by name, with `progress` from 0 to 1; `curve`
+    `progress` is the latest output of the training: numbers by name, with `progress` from 0 to 1; `curve`
     the numbers of each epoch, `log` its last lines. A skipped run found nothing new to train on.
     """
 
@@ -266,13 +266,13 @@ class TrainingRun(JobRow):
 
     @property
     def percent(self) -> int:
-        """How far it has come; calibration and evaluation are the last of the hundred."""
+        """Progress; calibration and evaluation are the last percent."""
         done = self.status == RunStatus.DONE
         return 100 if done else min(99, round(100 * self.progress.get("progress", 0.0)))
 
     @property
     def minutes_left(self) -> float | None:
-        """From how long what is done has taken; None while nobody knows."""
+        """Estimate from the time taken so far; None while unknown."""
         share, minutes = self.progress.get("progress", 0.0), self.progress.get("minutes", 0.0)
         if self.status != RunStatus.RUNNING or not share or not minutes:
             return None

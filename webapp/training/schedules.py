@@ -63,7 +63,7 @@ def schedule_delete(*, schedule: TrainingSchedule, actor: User) -> None:
 
 
 def schedules_run(now: datetime | None = None) -> int:
-    """Start what is due by the clock or by new labels; answers how many runs were queued."""
+    """Start what is due by schedule or new labels; returns how many runs were queued."""
     now = now or timezone.now()
     by_labels = Q(new_labels__isnull=False)
     schedules = TrainingSchedule.objects.filter(Q(next_at__lte=now) | by_labels, enabled=True)
@@ -114,7 +114,7 @@ def _fire(key: Any, now: datetime) -> TrainingRun | None:
     if due:
         schedule.next_at = next_time(schedule, now)
         schedule.save(update_fields=["next_at"])
-    # A run that still waits will find what is new by itself.
+    # A queued run will include the new labels.
     if _unfinished(schedule) or not (due or _enough_labels(schedule)) or not still_permitted(schedule):
         return None
     return _start(schedule, Trigger.SCHEDULE if due else Trigger.LABELS)
@@ -157,8 +157,8 @@ def _check(schedule: TrainingSchedule) -> None:
         value = getattr(schedule, name)
         optional = name == "new_labels" and value is None
         if not (optional or (isinstance(value, int) and low <= value <= high)):
-            wrong[name] = [f"A whole number from {low} to {high:,} is needed."]
+            wrong[name] = [f"Must be a whole number from {low} to {high:,}."]
     if not isinstance(schedule.at, time):
-        wrong["at"] = ["A time of day, as 02:00, is needed."]
+        wrong["at"] = ["Must be a time of day, such as 02:00."]
     if wrong := wrong | options_wrong(schedule.config):
         raise CodedError("invalid", fields=wrong)

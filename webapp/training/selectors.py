@@ -22,7 +22,7 @@ def runs_visible(user: User) -> QuerySet[TrainingRun]:
 
 
 def run_or_404(user: User, run_id: uuid.UUID) -> TrainingRun:
-    """Raises CodedError `not_found` (404), for strangers as for what does not exist."""
+    """Raises CodedError `not_found` (404), for outsiders too."""
     run = runs_visible(user).filter(pk=run_id).first()
     if run is None:
         raise CodedError("not_found")
@@ -36,7 +36,7 @@ def snapshots_visible(user: User) -> QuerySet[Snapshot]:
 
 
 def snapshot_or_404(user: User, snapshot_id: uuid.UUID) -> Snapshot:
-    """Raises CodedError `not_found` (404), for strangers as for what does not exist."""
+    """Raises CodedError `not_found` (404), for outsiders too."""
     snapshot = snapshots_visible(user).filter(pk=snapshot_id).first()
     if snapshot is None:
         raise CodedError("not_found")
@@ -50,7 +50,7 @@ def schedules_visible(user: User) -> QuerySet[TrainingSchedule]:
 
 
 def schedule_or_404(user: User, schedule_id: uuid.UUID) -> TrainingSchedule:
-    """Raises CodedError `not_found` (404), for strangers as for what does not exist."""
+    """Raises CodedError `not_found` (404), for outsiders too."""
     schedule = schedules_visible(user).filter(pk=schedule_id).first()
     if schedule is None:
         raise CodedError("not_found")

@@ -92,10 +92,10 @@ def training_start(
 
 
 def already_trained(run: TrainingRun, snapshot: Snapshot) -> bool:
-    """Whether training on the snapshot would tell nothing new.
+    """Whether the snapshot was trained on before.
 
-    For what starts by itself that is any run on it that has not failed; for a person, one with the same
-    options from the same weights.
+    For an automatic run, by any run that has not failed; for a person, by one with the same options and
+    initial weights.
     """
     others = TrainingRun.objects.filter(snapshot=snapshot, status__in=COUNTED_RUNS).exclude(pk=run.pk)
     if run.trigger != Trigger.PERSON:
@@ -108,7 +108,7 @@ def already_trained(run: TrainingRun, snapshot: Snapshot) -> bool:
 
 
 def training_prepared(*, run: TrainingRun, snapshot: Snapshot | None, base: ModelVersion | None) -> bool:
-    """Keep which data and weights the run works with; False when the attempt has lost its lease."""
+    """Keep which data and weights the run works with; False if the lease was lost."""
     held = TrainingRun.objects.filter(pk=run.pk, attempt_token=run.attempt_token)
     kept = held.update(snapshot=snapshot, base=base)
     run.snapshot, run.base = snapshot, base
@@ -117,7 +117,7 @@ def training_prepared(*, run: TrainingRun, snapshot: Snapshot | None, base: Mode
 
 @transaction.atomic
 def training_skip(*, run: TrainingRun, snapshot: Snapshot | None, code: str) -> bool:
-    """There is nothing new to train on; False when the attempt has lost its lease."""
+    """There is nothing new to train on; False if the lease was lost."""
     mine = run.finish(RunStatus.SKIPPED, error_code=code, snapshot=snapshot)
     if mine:
         record(actor=None, site=run.site, action="training.skipped", subject=run, detail={"code": code})
@@ -156,17 +156,17 @@ def training_progress(
     *,
     run: TrainingRun,
     progress: Mapping[str, float],
-    **told: Any,
+    **output: Any,
 ) -> HeartbeatReply:
-    """The heartbeat: prolongs the lease, keeps what the training said last, answers what to do next.
+    """The heartbeat: extends the lease and stores the progress; returns what to do next.
 
-    `told` may be its `curve`, `log` and `options`.
+    `output` may be its `curve`, `log` and `options`.
     """
     held = TrainingRun.objects.filter(pk=run.pk, attempt_token=run.attempt_token)
     with transaction.atomic():
         if not run.extend_lease():
             return HeartbeatReply.LEASE_LOST
-        held.update(progress=dict(progress), **told)
+        held.update(progress=dict(progress), **output)
         cancelled = held.filter(cancel_requested=True).exists()
         return HeartbeatReply.CANCEL if cancelled else HeartbeatReply.CONTINUE
 
@@ -174,7 +174,7 @@ def training_progress(
 def training_done(*, run: TrainingRun, artifact: Path) -> ModelVersion | None:
     """Register the artifact as a candidate and have it compared with the active model on the test part.
 
-    None, and nothing is changed, when the attempt lost its lease. An artifact that the registry
+    None, and nothing is changed, if the lease was lost. An artifact that the registry
     refuses fails the run.
     """
     if not run.is_held():

@@ -1,4 +1,4 @@
-"""Freezing what is labelled: an immutable manifest, known by its hash, in which no patient changes sides."""
+"""Creating snapshots: immutable manifests identified by their hash; no patient changes sides."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ATTEMPTS = 3
 
 
 def snapshot_create(*, site: Site | None, slot: str, actor: User) -> tuple[Snapshot, bool]:
-    """Freeze the labelled scans of the site (None: of all sites) and queue their validation.
+    """Create a snapshot of the labelled scans of the site (None: of all sites) and queue their validation.
 
     Returns the snapshot and whether it is new: the same labels give the earlier one. A patient once in the
     test set stays there. Raises CodedError `forbidden`, `nothing_labelled`.
@@ -53,7 +53,7 @@ def snapshot_create(*, site: Site | None, slot: str, actor: User) -> tuple[Snaps
         try:
             return _keep(snapshot, data, actor), True
         except IntegrityError:
-            # Somebody froze the same patients a moment ago: what they are called is known now.
+            # Another snapshot assigned pseudonyms to the same patients: read them again.
             storage.delete_file(snapshot.stored_name)
     raise CodedError("conflict")
 
@@ -92,7 +92,7 @@ def _keep(snapshot: Snapshot, data: DataSet, actor: User) -> Snapshot:
 
 @transaction.atomic
 def validation_done(*, validation: DataValidation, warnings: Sequence[dict[str, Any]]) -> bool:
-    """Keep what the validation warned of; False when the attempt has lost its lease."""
+    """Keep what the validation warned of; False if the lease was lost."""
     mine = validation.finish(ValidationStatus.DONE, warnings=list(warnings))
     if mine:
         detail = {"warnings": [warning["code"] for warning in warnings]}

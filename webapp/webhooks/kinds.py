@@ -1,4 +1,4 @@
-"""What programs can be told of. A kind, once published, keeps its name and its meaning."""
+"""Kinds of webhook events; a published kind keeps its name and meaning."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from django.db import models
 
 
 class Kind(models.TextChoices):
-    SCAN_CREATED = "scan.created", "a file was read and has become a scan"
-    SCAN_MOVED = "scan.moved", "a scan was filed to another patient"
-    UPLOAD_REFUSED = "upload.refused", "a file is no image that can be read"
-    UPLOAD_FAILED = "upload.failed", "a file could not be read this time"
-    ANALYSIS_DONE = "analysis.done", "a model has answered, or given its reason not to"
-    ANALYSIS_FAILED = "analysis.failed", "an analysis went wrong"
-    PATIENT_MERGED = "patient.merged", "two records of a patient became one"
+    SCAN_CREATED = "scan.created", "a file was processed into a scan"
+    SCAN_MOVED = "scan.moved", "a scan was moved to another patient"
+    UPLOAD_REFUSED = "upload.refused", "a file was refused"
+    UPLOAD_FAILED = "upload.failed", "a file could not be processed"
+    ANALYSIS_DONE = "analysis.done", "an analysis has a result or a reason for withholding it"
+    ANALYSIS_FAILED = "analysis.failed", "an analysis failed"
+    PATIENT_MERGED = "patient.merged", "two patient records were merged"
     PATIENT_UNMERGED = "patient.unmerged", "a merge was undone"
-    TEST = "webhook.test", "somebody asked for a trial"
+    TEST = "webhook.test", "a test event was requested"
 
 
 KINDS = [(kind.value, kind.value) for kind in Kind]
-# Whoever subscribes to nothing in particular gets all; a trial goes to the one that it was asked for.
+# The default of a subscription; a test event goes only to the webhook that it was requested for.
 SUBSCRIBABLE = [kind.value for kind in Kind if kind is not Kind.TEST]

@@ -1,4 +1,4 @@
-"""Who is told what: subscriptions of a site, events, and one delivery a subscription, which is the job."""
+"""Webhook subscriptions of a site, events, and one delivery job for each subscription."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from webapp.core.jobs.table import JobRow, Transitions
 from webapp.core.models import Record
 from webapp.webhooks.kinds import KINDS, SUBSCRIBABLE
 
-MAX_ATTEMPTS = 10_000  # of a week: what ends a delivery is its age
+MAX_ATTEMPTS = 10_000  # a delivery ends by age, after a week
 
 
 class DeliveryStatus(models.TextChoices):
@@ -44,11 +44,11 @@ def known_kinds(value: object) -> None:
 
 
 class Subscription(Record):
-    """An address that is told of a site's events.
+    """An address that receives a site's events.
 
     Its secret is derived (`signing`), never stored; `secret_version` counts the changes of it. While the
     receiver is down nothing is sent before `paused_until`; `failures` in a row make the pauses longer.
-    `ended` says why it was switched off by itself.
+    `ended`: why it was disabled automatically.
     """
 
     site = models.ForeignKey("accounts.Site", models.CASCADE, related_name="webhooks")
@@ -118,7 +118,7 @@ class Delivery(JobRow):
 
 
 class Attempt(Record):
-    """The delivery log: what the receiver answered (None: nothing), how long it took, or what went wrong."""
+    """The delivery log: the receiver's response (None: none), its duration, or the error."""
 
     delivery = models.ForeignKey(Delivery, models.CASCADE, related_name="tries")
     response_status = models.PositiveSmallIntegerField(null=True)

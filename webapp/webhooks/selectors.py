@@ -1,4 +1,4 @@
-"""Reading webhooks. What belongs to a stranger's site does not exist for the user (404)."""
+"""Reading webhooks; those of other sites do not exist for the user (404)."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def delivery_or_404(subscription: Subscription, key: uuid.UUID) -> Delivery:
 
 
 def message_of(delivery: Delivery) -> dict[str, Any]:
-    """What is sent: ids and codes; whoever may read them asks the API for the rest."""
+    """The message: ids and codes only; details are read from the API."""
     event = delivery.event
     return {
         "type": event.kind,

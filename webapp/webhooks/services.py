@@ -1,4 +1,4 @@
-"""Events and their deliveries. `announce` is called in the transaction of what it tells of."""
+"""Events and their deliveries; call `announce` in the transaction of the change."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ TRIED_FOR, KEPT_FOR = timedelta(days=7), timedelta(days=30)
 MOST_OF_A_SITE = 20
 GONE = 410
 UNDER_WAY = (DeliveryStatus.WAITING, DeliveryStatus.SENDING)
-# What the receiver itself may get over soon: nothing else is sent to it until then.
+# Temporary: nothing else is sent to the receiver until it recovers.
 PASSING = {408, 425, 429}
 
 
 def announce(*, site_id: uuid.UUID, kind: Kind, subject: uuid.UUID, data: Mapping[str, Any]) -> None:
-    """Tell the site's subscribers; call it while the row of `subject` is locked, which keeps the order."""
+    """Queue an event for the subscribers; call it while the row of `subject` is locked, for the order."""
     subscriptions = Subscription.objects.filter(site=site_id, active=True)
     wanting = [one for one in subscriptions if kind.value in one.kinds]
     # Recorded without a subscriber too: the API's change feed lists every event.
@@ -55,7 +55,7 @@ def subscription_create(
 
 @transaction.atomic
 def subscription_change(*, subscription: Subscription, actor: User, **changes: Any) -> Subscription:
-    """Change url, kinds, description or active; switched on again, it is tried at once."""
+    """Change url, kinds, description or active; activating it resumes deliveries at once."""
     if "url" in changes:
         target_of(changes["url"])
     if changes.get("active"):
@@ -76,14 +76,14 @@ def subscription_change(*, subscription: Subscription, actor: User, **changes: A
 
 @transaction.atomic
 def subscription_remove(*, subscription: Subscription, actor: User) -> None:
-    """With its deliveries and their log; the audit trail keeps that it was there."""
+    """Delete it with its deliveries and their log; the audit log keeps a record."""
     record(actor=actor, site=subscription.site, action="webhook.removed", subject=subscription)
     subscription.delete()
 
 
 @transaction.atomic
 def secret_change(*, subscription: Subscription, actor: User) -> Subscription:
-    """A new secret; for a day the old one signs too, so that a receiver can change over."""
+    """Set a new secret; the old one also signs for a day, until the receiver has changed."""
     Subscription.objects.filter(pk=subscription.pk).update(
         secret_version=F("secret_version") + 1, secret_changed_at=timezone.now()
     )
@@ -96,16 +96,16 @@ def secret_change(*, subscription: Subscription, actor: User) -> Subscription:
 def trial(*, subscription: Subscription) -> Delivery:
     """Send one event of the kind `webhook.test`; raises CodedError `conflict` to one that is switched off."""
     if not subscription.active:
-        raise CodedError("conflict", "This webhook is switched off.", "Switch it on first.")
+        raise CodedError("conflict", "This webhook is disabled.", "Enable it first.")
     event = Event(site=subscription.site, kind=Kind.TEST.value, subject=uuid.uuid4(), data={})
     return _deliver([subscription], event)[0]
 
 
 @transaction.atomic
 def delivery_again(*, delivery: Delivery) -> Delivery:
-    """Send once more what was delivered or given up; raises CodedError `conflict` for what is under way."""
+    """Send a finished delivery again; raises CodedError `conflict` for one in progress."""
     if delivery.status in UNDER_WAY or not delivery.retry(next_at=Now()):
-        raise CodedError("conflict", "This delivery is still under way.", "Wait for its end.")
+        raise CodedError("conflict", "This delivery is still in progress.", "Wait until it has finished.")
     notify_workers(Queue.NOTIFY)
     delivery.refresh_from_db()
     return delivery
@@ -145,7 +145,7 @@ def delivery_failed(
 ) -> bool:
     """The receiver did not take it: later again, for a week; False when the attempt has lost its lease.
 
-    A receiver that is down, overloaded or broken is left alone for a while; one that says 410 for good.
+    A receiver that is down, overloaded or broken is paused; one that responds 410 is disabled.
     """
     old = timezone.now() - delivery.event.created_at > TRIED_FOR
     status = DeliveryStatus.FAILED if old else DeliveryStatus.WAITING

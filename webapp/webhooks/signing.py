@@ -29,16 +29,16 @@ def headers_of(delivery: Delivery, body: bytes, *, at: datetime | None = None) -
 
     For a day after a change of the secret the old one signs too.
     """
-    subscription, moment = delivery.subscription, str(int((at or timezone.now()).timestamp()))
+    subscription, timestamp = delivery.subscription, str(int((at or timezone.now()).timestamp()))
     versions = [subscription.secret_version]
     changed = subscription.secret_changed_at
     if changed and timezone.now() - changed < OVERLAP:
         versions.append(subscription.secret_version - 1)
-    signed = b".".join([str(delivery.pk).encode(), moment.encode(), body])
+    signed = b".".join([str(delivery.pk).encode(), timestamp.encode(), body])
     signatures = [_signature(_key(subscription, version), signed) for version in versions]
     return {
         "webhook-id": str(delivery.pk),
-        "webhook-timestamp": moment,
+        "webhook-timestamp": timestamp,
         "webhook-signature": " ".join(signatures),
     }
 

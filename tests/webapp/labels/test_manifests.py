@@ -165,7 +165,7 @@ def test_the_same_manifest_is_taken_once_and_a_corrected_one_supersedes(take, si
     [
         (",pneumonia,P1,,,", "must not be empty"),
         ("b.png,pneumonia,,,,", "must not be empty"),
-        ("b.png,Lungs!,P1,,,", "small letters"),
+        ("b.png,Lungs!,P1,,,", "not a valid code"),
         ("b.png,normal|pneumonia,P1,,,", "contradict"),
         ("a.png,pneumonia,P1,,,", "earlier line"),
         ("b.png,pneumonia,P1,,exam,", "split is one of"),

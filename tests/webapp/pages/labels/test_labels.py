@@ -223,7 +223,7 @@ def test_who_decides_sees_the_labels_side_by_side_and_not_the_model(browser, ask
         assert client.post(where, wrong).status_code == 400
     said = {"finding-normal": "absent", "finding-pneumonia": "present"}
     kept = client.post(where, said)
-    assert (kept.status_code, "A decision needs a reason" in kept.content.decode()) == (400, True)
+    assert (kept.status_code, "A reason is required" in kept.content.decode()) == (400, True)
     done = client.post(where, said | {"reason": "follow-up CT"})
     assert done.url == reverse("pages:label_queue", args=[asked.queue.pk])
     decision = Label.objects.get(source="adjudication")

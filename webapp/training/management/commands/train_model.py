@@ -48,20 +48,20 @@ class Command(BaseCommand):
                 site=site, actor=user, manifest=str(manifest.absolute()), config=settings_of(options["set"])
             )
         except CodedError as error:
-            reasons = "; ".join(f"{name}: {' '.join(said)}" for name, said in error.fields.items())
-            raise CommandError(f"{error.message} {reasons or error.remedy}") from error
+            details = "; ".join(f"{name}: {' '.join(reasons)}" for name, reasons in error.fields.items())
+            raise CommandError(f"{error.message} {details or error.remedy}") from error
         self.stdout.write(f"{run} is queued.")
         if wait:
             self.follow(run)
 
     def follow(self, run: TrainingRun) -> None:
-        """Tell each change until the run has ended; CommandError when it ends without a model."""
-        told = ""
+        """Print each change until the run has ended; CommandError if it ends without a model."""
+        printed = ""
         while True:
             now = f"{run.status} {run.percent} %"
-            if now != told:
+            if now != printed:
                 self.stdout.write(now)
-                told = now
+                printed = now
             if run.finished:
                 break
             time.sleep(LOOK_SECONDS)
