@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 
 import django
 
@@ -16,7 +17,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.settings")
 django.setup()
 
 from celery import Celery
-from celery.signals import worker_init, worker_shutdown, worker_shutting_down
+from celery.signals import worker_init, worker_shutting_down
 
 from webapp.core.jobs.queues import Queue, celery_settings
 from worker import runners
@@ -64,10 +65,6 @@ def _start(sender, **kwargs) -> None:
 
 
 @worker_shutting_down.connect
-def _ask_to_stop(**kwargs) -> None:
-    runners.ask_to_stop()
-
-
-@worker_shutdown.connect
 def _stop(**kwargs) -> None:
-    runners.stop()
+    """End the process without waiting for Celery's own shutdown (5 s): messages are only wake-ups."""
+    threading.Thread(target=runners.stop, name="stop").start()

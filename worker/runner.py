@@ -157,6 +157,6 @@ class Heartbeat:
 
 
 def end_process(why: str, *, status: int = EX_SOFTWARE) -> None:
-    logger.log(logging.CRITICAL if status else logging.WARNING, "%s; this process ends", why)
+    logger.log(logging.CRITICAL if status else logging.INFO, "%s; this process ends", why)
     logging.shutdown()
     os._exit(status)

@@ -62,13 +62,12 @@ def ask_to_stop() -> None:
 
 
 def stop() -> None:
-    """Stop within STOP_SECONDS; work that takes longer goes back into the queue and is left undone."""
+    """End the process within STOP_SECONDS; work that takes longer goes back into the queue."""
     ask_to_stop()
     end = time.monotonic() + STOP_SECONDS
     left = [runner.job.name for runner in runners.values() if not runner.stop(end - time.monotonic())]
-    if left:
-        Heartbeat.release_all()
-        end_process(f"stopped in the middle of {', '.join(left)}; the work is queued again", status=0)
+    Heartbeat.release_all()
+    end_process(f"stopped; queued again: {', '.join(left) or 'nothing'}", status=0)
 
 
 def _report(queues: tuple[Queue, ...], node: str) -> None:
