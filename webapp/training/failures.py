@@ -21,7 +21,7 @@ class Failure:
     remedy: str
 
 
-TEXTS = {
+FAILURES = {
     MANIFEST_MISSING: ("Manifest not found.", "Enter the path of the CSV as seen by the training server."),
     OPTIONS_INVALID: ("Unknown training option or value.", "See python -m classifier train --help."),
     DATA_REFUSED: ("This manifest cannot be used for training with these options.", IN_THE_LOG),
@@ -52,4 +52,4 @@ TEXTS = {
 
 
 def failure_of(code: str) -> Failure:
-    return Failure(code, *TEXTS.get(code, ("Training failed.", IN_THE_LOG)))
+    return Failure(code, *FAILURES.get(code, ("Training failed.", IN_THE_LOG)))

@@ -229,7 +229,7 @@ def test_a_run_moves_only_as_its_table_says(start):
 
 
 def test_every_failure_says_what_to_do():
-    assert all(failure.message and failure.remedy for failure in FAILURES.values())
+    assert all(message and remedy for message, remedy in FAILURES.values())
 
 
 def test_the_command_queues_a_run_for_a_named_person(admin, site, tmp_path, capsys, nudged):
