@@ -53,7 +53,7 @@ def clone(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory) -> dict[str, str]:
-    """What somebody has who has done nothing but what the page says: no variable of Hilum, an empty home."""
+    """A fresh user's: an empty home, and no variable of Hilum."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("HILUM_", "DJANGO_"))}
     for name in ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "PYTHONPATH"):
         kept.pop(name, None)
