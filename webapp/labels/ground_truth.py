@@ -1,4 +1,4 @@
-"""What is taken for true of an image, from what people said of it. Unknown is not absent."""
+"""Ground truth of an image from its labels. Unknown is not absent."""
 
 from __future__ import annotations
 

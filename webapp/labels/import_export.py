@@ -1,4 +1,4 @@
-"""Labels as CSV, out and in. A label is one line; what comes in again changes nothing."""
+"""Import and export of labels as CSV, one line a label; importing an export changes nothing."""
 
 from __future__ import annotations
 
@@ -92,13 +92,13 @@ def export_recorded(*, actor: User, site: Site, count: int) -> None:
 def table_of(data: bytes, required: Iterable[str]) -> list[dict[str, str]]:
     """The lines of a CSV (comma or semicolon) by column; raises CodedError `invalid` for what is none."""
     if len(data) > MAX_BYTES:
-        raise CodedError("too_large", "The table is larger than is accepted.", "Split it.")
+        raise CodedError("too_large", "The table is too large.", "Split it.")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise CodedError("invalid", "The file is no UTF-8 text.", "Save it as CSV UTF-8.") from error
+        raise CodedError("invalid", "The file is not UTF-8 text.", "Save it as CSV UTF-8.") from error
     if "\x00" in text:
-        raise CodedError("invalid", "The file is no text.", "Save it as CSV UTF-8.")
+        raise CodedError("invalid", "The file is not text.", "Save it as CSV UTF-8.")
     head = text.split("\n", 1)[0]
     comma = ";" if head.count(";") > head.count(",") else ","
     try:
@@ -161,7 +161,7 @@ def _planned(site: Site, actor: User, rows: list[dict[str, str]]) -> tuple[Impor
             report.counts["unchanged"] += 1
             continue
         if earlier and earlier._state.adding:
-            report.add_error(number, "Another line says otherwise of the same image for the same reader.")
+            report.add_error(number, "Another line labels the same image differently for the same reader.")
             continue
         label.supersedes, last[key] = earlier, label
         report.counts["changed" if earlier else "new"] += 1
@@ -187,12 +187,12 @@ def _scans(site: Site, rows: list[dict[str, str]]) -> dict[str, Scan]:
 def _label(site: Site, actor: User, row: Mapping[str, str], scans: Mapping[str, Scan]) -> Label:
     scan = scans.get(row.get("scan", "").lower()) or scans.get(row.get("sha256", "").lower())
     if scan is None:
-        raise CodedError("invalid", "No image of this site is named by scan or sha256.")
+        raise CodedError("invalid", "No image of this site has this scan ID or sha256.")
     words: dict[str, str] = {}
     for word in Assessment.values:
         for finding in filter(None, (part.strip() for part in row.get(word, "").split("|"))):
             if finding in words:
-                raise CodedError("invalid", f"{finding} is said to be {words[finding]} and {word}.")
+                raise CodedError("invalid", f"{finding} is both {words[finding]} and {word}.")
             words[finding] = word
     said = LabelContent(
         findings=words,

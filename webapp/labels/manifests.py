@@ -1,7 +1,7 @@
-"""Manifests as history: what is known of images already becomes labels, without a click for each.
+"""Importing labelled data: each line of a manifest becomes a label of its image.
 
-A line waits until its image is a scan of the site: one that is there already, found by its hash or by file
-name and patient, or one that is handed in together with the manifest, by the way of every upload.
+A line waits until its image is a scan of the site: one that exists already, found by its hash or by file name
+and patient, or one that is uploaded with the manifest.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ UNFIT = (Upload.Status.REFUSED, Upload.Status.FAILED)
 
 
 def manifest_parse(data: bytes) -> tuple[list[dict[str, Any]], ImportReport]:
-    """The manifest's lines as `ManifestLine` has them, and what is wrong with which.
+    """The manifest's lines as fields of `ManifestLine`, and a report of the invalid ones.
 
-    Raises CodedError `invalid` for what is no manifest: a CSV with `image,finding,patient`, and optionally
+    Raises CodedError `invalid` for anything but a CSV with `image,finding,patient`, and optionally
     `sha256`, `study_date` and what `FACTS` names.
     """
     rows = table_of(data, REQUIRED)
@@ -56,10 +56,10 @@ def manifest_parse(data: bytes) -> tuple[list[dict[str, Any]], ImportReport]:
         try:
             found = _line(number, row)
             if found["image"] in images:
-                raise CodedError("invalid", "This image stands in an earlier line too.")
+                raise CodedError("invalid", "An earlier line has the same image.")
             part = found["facts"].get("split")
             if part and parts.setdefault(found["patient"], part) != part:
-                raise CodedError("invalid", "Its patient is in another part of the split in an earlier line.")
+                raise CodedError("invalid", "An earlier line puts this patient in another part of the split.")
         except CodedError as error:
             report.add_error(number, error.message)
             continue
@@ -73,10 +73,10 @@ def manifest_parse(data: bytes) -> tuple[list[dict[str, Any]], ImportReport]:
 def manifest_import(
     *, site: Site, actor: User, name: str, data: bytes, day_zero: date | None = None
 ) -> Manifest:
-    """Take a manifest in; its lines wait for their images. The same again is the one that is there.
+    """Import a manifest; its lines wait for their images. The same file returns the existing manifest.
 
-    `day_zero` turns `offset_days` into study dates. Raises CodedError `forbidden`, and `invalid` where any
-    line is wrong: `manifest_parse` tells which.
+    `day_zero` turns `offset_days` into study dates. Raises CodedError `forbidden`, and `invalid` if any
+    line is: see `manifest_parse`.
     """
     if not all(can(actor, p, site) for p in (Permission.LABEL_MANAGE, Permission.SCAN_UPLOAD)):
         raise CodedError("forbidden")
@@ -87,7 +87,7 @@ def manifest_import(
     if report.error_count:
         number, words = report.errors[0]
         raise CodedError(
-            "invalid", f"{report.error_count} lines are wrong; line {number}: {words}", "Correct it."
+            "invalid", f"{report.error_count} invalid lines; line {number}: {words}", "Correct it."
         )
     vocabulary = sorted({finding for one in lines for finding in one["findings"]})
     manifest = Manifest.objects.create(
@@ -108,9 +108,9 @@ def manifest_import(
 def line_upload(
     *, line: ManifestLine, actor: User, chunks: Iterable[bytes], filename: str = "", declared: int = 0
 ) -> Upload:
-    """Hand in the image of a line, by the way of every upload; raises what `upload_store` raises.
+    """Upload the image of a line; raises what `upload_store` raises.
 
-    What will not be taken for this patient marks the line as wrong.
+    A patient conflict marks the line as failed.
     """
     site = line.manifest.site
     if not all(can(actor, p, site) for p in (Permission.LABEL_MANAGE, Permission.SCAN_UPLOAD)):
@@ -149,7 +149,7 @@ def manifests_visible(user: User) -> QuerySet[Manifest]:
 
 
 def progress_of(manifests: Iterable[Manifest]) -> dict[Any, dict[str, int]]:
-    """For each manifest its lines by status, and how many of those that wait have no image yet."""
+    """For each manifest its lines by status, and how many are `missing` their image."""
     keys = [manifest.pk for manifest in manifests]
     progress = {key: dict.fromkeys([*LineStatus.values, "missing"], 0) for key in keys}
     unseen = Count("pk", filter=Q(status=LineStatus.WAITING, upload=None))
@@ -180,7 +180,7 @@ def _find_uploads(manifest: Manifest) -> None:
         if line.upload_id:
             found.append(line)
     ManifestLine.objects.bulk_update(found, ["upload"], batch_size=AT_ONCE)
-    # A moment before: an upload that committed meanwhile is looked at once more.
+    # Overlap: an upload that was committed in the meantime is examined again.
     manifest.looked_at = now - timedelta(seconds=30)
     manifest.save(update_fields=["looked_at"])
 
@@ -233,7 +233,7 @@ def _settle_some(manifest: Manifest) -> int:
 def _settle(
     manifest: Manifest, line: ManifestLine, scans: list[Scan], last: dict[Any, Label], fresh: list[Label]
 ) -> None:
-    """What becomes of a line whose upload is finished; a label to be added goes to `fresh`."""
+    """Set the status of a line whose upload has finished; a new label is added to `fresh`."""
     line.status = LineStatus.FAILED
     if line.upload and line.upload.status in UNFIT:
         line.problem = line.upload.refusal or line.upload.error_code or "failed"

@@ -1,4 +1,4 @@
-"""How queues stand: progress for each queue and reader, agreement, and what is left to decide."""
+"""Progress of queues and readers, agreement, and cases to adjudicate."""
 
 from __future__ import annotations
 

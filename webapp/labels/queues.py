@@ -1,4 +1,4 @@
-"""Making queues, and handing their cases out so that no two readers get in each other's way."""
+"""Creating label queues, and assigning their cases so that readers do not collide."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def queue_create(
         with transaction.atomic():
             queue.save(force_insert=True)
     except IntegrityError as error:
-        raise _wrong(name="There is a queue of that name already.") from error
+        raise _wrong(name="A queue with this name already exists.") from error
     ranked = in_order(keys, findings, order=order, seed=seed)[:at_most]
     QueueItem.objects.bulk_create(
         [
@@ -169,7 +169,7 @@ def _check_queue(
     if not 0 < len(name) <= 100:
         wrong["name"] = "A queue needs a name of at most 100 characters."
     elif LabelQueue.objects.filter(site=site, name=name).exists():
-        wrong["name"] = "There is a queue of that name already."
+        wrong["name"] = "A queue with this name already exists."
     if not 0 < len(findings) <= MAX_FINDINGS or len(set(findings)) != len(findings):
         wrong["findings"] = f"Name 1 to {MAX_FINDINGS} different findings."
     elif not all(FINDING.fullmatch(finding) for finding in findings):

@@ -130,7 +130,7 @@ def test_a_dry_run_says_per_line_what_is_wrong_and_does_nothing(scan, boss, site
         assert [number for number, _ in report.errors] == list(range(3, 13))
         assert (report.error_count, report.counts["new"]) == (10, 1)
     assert "No image of this site" in report.errors[0][1]
-    assert "pneumonia is said to be present and absent" in report.errors[2][1]
+    assert "pneumonia is both present and absent" in report.errors[2][1]
     assert not Label.objects.exists(), "all or nothing"
     assert not AuditEvent.objects.filter(action="labels.imported").exists()
     assert labels_import(site=site, actor=boss, data=csv_of(good), dry_run=True).counts == {"new": 1}
