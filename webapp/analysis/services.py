@@ -114,7 +114,7 @@ def analysis_reveal(*, analysis: Analysis, actor: User) -> None:
 
 @transaction.atomic
 def patient_rescore(*, patient: Patient, actor: User) -> int:
-    """Queue the patient's scans for the active models, so that one tells all; answers how many wait."""
+    """Queue the patient's scans for the active models, so that one tells all; returns how many wait."""
     queued = analyses_queue(Scan.objects.filter(series__study__patient=patient))
     waiting = sum(analysis.status == Analysis.Status.QUEUED for analysis in queued)
     detail = {"scans": waiting}
@@ -123,9 +123,9 @@ def patient_rescore(*, patient: Patient, actor: User) -> int:
 
 
 def backfill(slot: str | None = None) -> int:
-    """Queue the scans that no model has answered for the active one of their slot; answers how many.
+    """Queue the scans that no model has answered for the active one of their slot; returns how many.
 
-    The sweeper calls it, nudged by every promotion. Scans keep the answer that they have; on one that the
+    The sweeper calls it, woken by every promotion. Scans keep the answer that they have; on one that the
     active model itself has failed, a person decides. `slot` None: every slot.
     """
     queued = 0

@@ -20,7 +20,7 @@ LOOKED_AT = 10_000
 
 @transaction.atomic
 def shadows_queue(scans: Iterable[Scan]) -> int:
-    """Queue new scans for the candidates that run in the shadow of their slot; answers how many."""
+    """Queue new scans for the candidates that run in the shadow of their slot; returns how many."""
     scans = list(scans)
     versions = ModelVersion.objects.filter(shadow=True, slot__in={scan.slot for scan in scans})
     wanted = [ShadowAnalysis(scan=s, model_version=v) for v in versions for s in scans if s.slot == v.slot]

@@ -47,14 +47,14 @@ def check(*, deep: bool = False, grace_seconds: float = GRACE_SECONDS) -> Findin
 
 
 def remove_orphans(found: Findings) -> int:
-    """Delete what no row names; answers how many files."""
+    """Delete what no row names; returns how many files."""
     for name in found.orphaned:
         (storage.root() / name).unlink(missing_ok=True)
     return len(found.orphaned)
 
 
 def remove_leftovers(grace_seconds: float) -> int:
-    """Delete drafts, and images of attempts that came to nothing; answers how many files.
+    """Delete drafts, and images of attempts that came to nothing; returns how many files.
 
     Files of an upload that no row knows are left to a person: the database may be an older one.
     """

@@ -1,4 +1,4 @@
-"""Files of the house: whole or absent, named by our UUIDs, in a folder that is not served as it is."""
+"""Stored files: whole or absent, named by our UUIDs, in a folder that is not served as it is."""
 
 from __future__ import annotations
 

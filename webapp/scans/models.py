@@ -1,4 +1,4 @@
-"""What was handed in and what it became: uploads, patients, studies, series, scans."""
+"""What was uploaded and what it became: uploads, patients, studies, series, scans."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ UPLOAD_TRANSITIONS = Transitions(
     moves={
         "received": frozenset({"parsing"}),
         "parsing": frozenset({"received", "done", "refused", "failed"}),
-        # An archive of which a member came to nothing is unpacked again when it is handed in again.
+        # An archive of which a member came to nothing is unpacked again when it is uploaded again.
         "done": frozenset({"received"}),
         "refused": frozenset({"received"}),
         "failed": frozenset({"received"}),
@@ -38,7 +38,7 @@ UPLOAD_TRANSITIONS = Transitions(
 
 
 class Upload(JobRow):
-    """Bytes that somebody handed in to a site, with what they stated of patient and study.
+    """Bytes that somebody uploaded to a site, with what they stated of patient and study.
 
     An archive (ZIP) becomes an upload for each image in it, of which it is the `parent`. Once unpacked it
     is done and its own bytes are gone; `skipped` then says what was left out: [{reason, count, names}].
@@ -250,7 +250,7 @@ class Scan(Record):
 
 
 class ScanMove(Record):
-    """A scan was filed to another patient: the trace, with the reason that the audit trail must not hold."""
+    """A scan was filed to another patient: the trace, with the reason that the audit log must not hold."""
 
     scan = models.ForeignKey(Scan, models.PROTECT, related_name="moves")
     source = models.ForeignKey(Patient, models.PROTECT, related_name="+")
@@ -266,9 +266,9 @@ class ScanMove(Record):
 
 
 class PatientMerge(Record):
-    """Two records of one site are one person: `source` goes on as another name of `target`, until parted.
+    """Two records of one site are one person: `source` is an alias of `target` until the merge is undone.
 
-    In force while `unmerged_at` is empty. The audit trail must not hold the reasons: they stand here.
+    Active while `unmerged_at` is empty. The reasons are kept here, since the audit log must not hold them.
     """
 
     source = models.ForeignKey(Patient, models.PROTECT, related_name="merges")
@@ -306,7 +306,7 @@ class MergedScan(models.Model):
     """A scan that a merge brought from its source to its target, hence goes back with it.
 
     `later`: it came in since, under the source's identifier. `left`: it was filed elsewhere since, by hand
-    or by another parting, and stays there.
+    or by undoing another merge, and stays there.
     """
 
     merge = models.ForeignKey(PatientMerge, models.CASCADE, related_name="merged")

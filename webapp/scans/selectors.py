@@ -1,4 +1,4 @@
-"""Reading uploads, patients and scans. What lies at a stranger's site does not exist for the user (404)."""
+"""Reading uploads, patients and scans. What lies at another site does not exist for the user (404)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Train: freezes what is labelled, audits it, trains on it, and compares the candidate with the active model.
 
-Each is a row of the ledger, worked off one at a time; what needs the library runs as `python -m classifier`
+Each is a row of a job table, processed one at a time; what needs the library runs as `python -m classifier`
 in a process group of its own, minded until it ends. Nothing here touches the active model: the artifact is
 registered as a candidate.
 """

@@ -21,7 +21,7 @@ def scratch_folder() -> Path:
 
 
 def remove_stale(folder: Path, *, older_than: float = STALE_SECONDS) -> int:
-    """Remove what lies directly in `folder` untouched for `older_than` seconds; answers how many things."""
+    """Remove what lies directly in `folder` untouched for `older_than` seconds; returns how many things."""
     removed = 0
     for path in folder.iterdir() if folder.is_dir() else ():
         try:

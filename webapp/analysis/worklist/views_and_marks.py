@@ -45,7 +45,7 @@ def view_delete(*, user: User, view_id: uuid.UUID) -> None:
 
 @transaction.atomic
 def studies_mark(*, user: User, studies: Iterable[uuid.UUID], marked: bool = True) -> int:
-    """Put the person's mark on these studies, or take it off; answers how many of them there are to see."""
+    """Put the person's mark on these studies, or take it off; returns how many of them there are to see."""
     seen = for_sites(Study.objects.filter(pk__in=list(studies)), user, "scan.view")
     keys = list(seen.values_list("pk", flat=True))
     if marked:
@@ -57,7 +57,7 @@ def studies_mark(*, user: User, studies: Iterable[uuid.UUID], marked: bool = Tru
 
 
 def studies_retry(*, user: User, studies: Iterable[uuid.UUID]) -> int:
-    """Queue again what failed on these studies, where the person may; answers how many analyses.
+    """Queue again what failed on these studies, where the person may; returns how many analyses.
 
     What somebody else was quicker to queue is passed over.
     """

@@ -1,4 +1,4 @@
-"""What every template knows of the house."""
+"""What every template may use."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 The stock channel opens a message under its final name and dies of an empty or torn one. Here a message is
 written under a temporary name and renamed, taken by one rename within the same file system, and set aside in
-`unreadable/` when it cannot be read. Nothing is synced to the disk: a message is a nudge, the row is the job.
+`unreadable/` when it cannot be read. Nothing is synced to the disk: messages only wake workers.
 """
 
 from __future__ import annotations

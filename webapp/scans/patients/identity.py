@@ -105,7 +105,7 @@ def identifiers_of(patients: Iterable[UUID]) -> set[str]:
 
 
 def merges_from(patient: Patient) -> list[PatientMerge]:
-    """The merges in force that lead from the patient to who they are now, in order."""
+    """The merges active that lead from the patient to who they are now, in order."""
     merges: list[PatientMerge] = []
     here = patient.pk
     while merge := (
@@ -117,7 +117,7 @@ def merges_from(patient: Patient) -> list[PatientMerge]:
 
 
 def lock_end(patient: Patient) -> tuple[Patient, list[PatientMerge]]:
-    """Lock who the patient is now, so that no merge or parting slips in before the transaction ends.
+    """Lock who the patient is now, so that no merge or its undoing slips in before the transaction ends.
 
     Answers them and the merges that lead there. One row is locked, unless a merge was quicker.
     """

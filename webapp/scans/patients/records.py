@@ -61,7 +61,7 @@ def merge_or_404(user: User, merge_id: UUID, permission: str = "scan.view") -> P
 
 
 def merges_of(patient: Patient) -> list[PatientMerge]:
-    """Every merge, parted ones too, that concerns the patient or who was merged into them; newest first."""
+    """Every merge, undone ones too, that concerns the patient or who was merged into them; newest first."""
     keys = frontier = {patient.pk}
     while frontier := set(
         PatientMerge.objects.filter(unmerged_at=None, target__in=frontier).values_list("source", flat=True)
