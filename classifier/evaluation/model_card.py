@@ -39,8 +39,6 @@ ABOUT = {  # statements by the authors of a model (`--about`)
     "reproduce": str,
 }
 MORE = {"reference_standard": list, "external_validity": list}  # the same, optional
-# Sections of cards that were stored under earlier names (format version 1).
-EARLIER = {"answered": "not_withheld", "without_answer": "no_result"}
 
 
 def build(
@@ -103,7 +101,7 @@ def render(card: Mapping[str, Any], spec: ModelSpec, *, sha256: str | None = Non
     lines += warnings(card.get("audit"))
     lines += _training(card.get("training"))
     lines += calibration(card.get("calibration"))
-    found = _current(card.get("evaluation") or {})
+    found = card.get("evaluation") or {}
     lines += evaluation(found) + subgroups(found)
     lines += _section("External validity", about.get("external_validity", NOT_MEASURED))
     lines += shortcuts(found) + input_check(card.get(INPUT_CHECK)) + segmenter(card.get("segmenter"))
@@ -114,13 +112,6 @@ def render(card: Mapping[str, Any], spec: ModelSpec, *, sha256: str | None = Non
         commands, _, remarks = about["reproduce"].partition("\n\n")
         lines += ["## Reproduction", "", "```", commands, "```", "", *([remarks, ""] if remarks else [])]
     return "\n".join(lines).rstrip() + "\n"
-
-
-def _current(stored: Any) -> Any:
-    """A stored evaluation with the current names of its entries."""
-    if isinstance(stored, Mapping):
-        return {EARLIER.get(name, name): _current(value) for name, value in stored.items()}
-    return stored
 
 
 def _model_rows(spec: ModelSpec, sha256: str | None) -> Iterator[tuple[str, str]]:
