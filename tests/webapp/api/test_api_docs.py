@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from html.parser import HTMLParser
 
 import pytest
@@ -11,6 +13,7 @@ from django.test import Client
 from django.urls import reverse
 
 from webapp.api.api_docs import api_docs, type_of
+from webapp.api.views import docs
 from webapp.api.views.docs import schema
 
 SHAPES = {
@@ -102,6 +105,25 @@ def test_it_is_drawn_once(answer, monkeypatch, owner):
     browser = Client()
     browser.force_login(owner)
     assert browser.get(reverse("api-docs")).status_code == 200
+
+
+def test_two_requests_at_once_generate_the_schema_once(monkeypatch):
+    class Generator:
+        made = 0
+
+        def get_schema(self, **options):
+            Generator.made += 1
+            time.sleep(0.05)
+            return {"paths": {}}
+
+    monkeypatch.setattr(docs, "SchemaGenerator", Generator)
+    docs._schema.cache_clear()
+    try:
+        with ThreadPoolExecutor(2) as pool:
+            assert list(pool.map(lambda _: docs.schema(), range(2))) == [{"paths": {}}] * 2
+    finally:
+        docs._schema.cache_clear()
+    assert Generator.made == 1
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from threading import RLock
 from typing import Any
 
 from django.contrib.auth.decorators import login_not_required
@@ -23,6 +24,9 @@ from rest_framework.views import APIView
 from webapp.accounts.authentication import TokenAuthentication
 from webapp.api.api_docs import api_docs
 
+# drf-spectacular loads its extensions as it goes: two threads that do so at once break each other.
+_GENERATING = RLock()
+
 
 @extend_schema(exclude=True)
 class Schema(APIView):
@@ -34,9 +38,14 @@ class Schema(APIView):
         return Response(schema() | {"servers": [{"url": request.build_absolute_uri("/").rstrip("/")}]})
 
 
-@cache
 def schema() -> dict[str, Any]:
     """Made once per process: it is the same for everybody, and takes a second or more."""
+    with _GENERATING:
+        return _schema()
+
+
+@cache
+def _schema() -> dict[str, Any]:
     return SchemaGenerator().get_schema(request=None, public=True)
 
 

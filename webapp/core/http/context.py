@@ -9,7 +9,7 @@ from django.utils.translation import get_language
 from classifier.contract import DISCLAIMER
 
 
-def house(request: HttpRequest) -> dict[str, object]:
-    # English is what the source says: there is nothing to translate, hence no catalogue to load.
+def application(request: HttpRequest) -> dict[str, object]:
+    # The source is in English: nothing to translate, so no catalogue to load.
     translated = not (get_language() or "en").startswith("en")
     return {"disclaimer": DISCLAIMER, "demo": settings.HILUM_ENV == "demo", "translated": translated}
