@@ -6,10 +6,11 @@ from django.db import transaction
 
 from classifier.contract import RELATIVE
 from webapp.accounts.models import User
-from webapp.analysis.models import Analysis, AnalysisStatus, Explanation
+from webapp.analysis.models import Analysis, Explanation
 from webapp.audit.services import record
 from webapp.core.errors import CodedError
 from webapp.core.jobs.queues import Queue, notify_workers
+from webapp.core.jobs.table import JobStatus
 
 
 def explanation_of(analysis: Analysis, method: str) -> Explanation | None:
@@ -27,12 +28,12 @@ def explanation_request(*, analysis: Analysis, method: str, actor: User) -> Expl
     what `explanation_of` raises.
     """
     known = explanation_of(analysis, method)
-    if analysis.status != AnalysisStatus.DONE:
+    if analysis.status != JobStatus.DONE:
         raise CodedError("not_ready")
     if known is None:
         known, asked = Explanation.objects.get_or_create(analysis=analysis, method=method)
     else:
-        asked = known.status == AnalysisStatus.FAILED and known.retry()
+        asked = known.status == JobStatus.FAILED and known.retry()
     if asked:
         detail = {"method": method, "scan": str(analysis.scan_id)}
         site = analysis.scan.site

@@ -8,28 +8,8 @@ from django.db import models
 
 from classifier.contract import RELATIVE, AbstentionReason
 from webapp.core.jobs.queues import Queue
-from webapp.core.jobs.table import JobRow, Transitions
+from webapp.core.jobs.table import JOB_TRANSITIONS, JobRow
 from webapp.core.models import Record
-
-
-class AnalysisStatus(models.TextChoices):
-    QUEUED = "queued"
-    RUNNING = "running"
-    DONE = "done"
-    FAILED = "failed"
-
-
-ANALYSIS_TRANSITIONS = Transitions(
-    waiting="queued",
-    running="running",
-    failed="failed",
-    moves={
-        "queued": frozenset({"running"}),
-        "running": frozenset({"queued", "done", "failed"}),
-        "done": frozenset(),
-        "failed": frozenset({"queued"}),
-    },
-)
 
 
 class Analysis(JobRow):
@@ -38,13 +18,10 @@ class Analysis(JobRow):
     `probabilities` (0 to 1 by finding) stand there even when an abstention withholds them.
     """
 
-    TRANSITIONS = ANALYSIS_TRANSITIONS
     QUEUE = Queue.INFER
     CLAIM_WITH = ("model_version", "scan__series__study__patient")
     BATCH_BY = "model_version_id"
-    Status = AnalysisStatus
 
-    status = models.CharField(max_length=16, choices=AnalysisStatus, default=AnalysisStatus.QUEUED)
     scan = models.ForeignKey("scans.Scan", models.PROTECT, related_name="analyses")
     model_version = models.ForeignKey("registry.ModelVersion", models.PROTECT, related_name="analyses")
     finding = models.CharField(max_length=64, blank=True)
@@ -59,7 +36,7 @@ class Analysis(JobRow):
     class Meta:
         verbose_name_plural = "analyses"
         constraints = [
-            ANALYSIS_TRANSITIONS.constraint("analysis_status"),
+            JOB_TRANSITIONS.constraint("analysis_status"),
             models.UniqueConstraint(fields=["scan", "model_version"], name="analysis_once_a_model"),
             models.CheckConstraint(
                 condition=models.Q(withheld=False, abstention="")
@@ -79,13 +56,10 @@ class Analysis(JobRow):
 class ShadowAnalysis(JobRow):
     """What a candidate in the shadow says of a new scan. A table of its own: no reader's page can find it."""
 
-    TRANSITIONS = ANALYSIS_TRANSITIONS
     QUEUE = Queue.INFER
     CLAIM_WITH = ("model_version", "scan__series__study__patient")
     BATCH_BY = "model_version_id"
-    Status = AnalysisStatus
 
-    status = models.CharField(max_length=16, choices=AnalysisStatus, default=AnalysisStatus.QUEUED)
     scan = models.ForeignKey("scans.Scan", models.PROTECT, related_name="+")
     model_version = models.ForeignKey("registry.ModelVersion", models.PROTECT, related_name="shadows")
     finding = models.CharField(max_length=64, blank=True)
@@ -96,7 +70,7 @@ class ShadowAnalysis(JobRow):
     class Meta:
         verbose_name_plural = "shadow analyses"
         constraints = [
-            ANALYSIS_TRANSITIONS.constraint("shadow_analysis_status"),
+            JOB_TRANSITIONS.constraint("shadow_analysis_status"),
             models.UniqueConstraint(fields=["scan", "model_version"], name="shadow_once_a_model"),
         ]
         indexes = [
@@ -124,12 +98,9 @@ class Explanation(JobRow):
     `cam` is as in `AnalysisCam`, on a scale of each map's own: they tell where, never how strongly.
     """
 
-    TRANSITIONS = ANALYSIS_TRANSITIONS
     QUEUE = Queue.INFER
     CLAIM_WITH = ("analysis__model_version", "analysis__scan__series__study__patient")
-    Status = AnalysisStatus
 
-    status = models.CharField(max_length=16, choices=AnalysisStatus, default=AnalysisStatus.QUEUED)
     analysis = models.ForeignKey(Analysis, models.CASCADE, related_name="explanations")
     method = models.CharField(max_length=16, choices=[(method, method) for method in RELATIVE])
     cam = models.JSONField(null=True)
@@ -137,7 +108,7 @@ class Explanation(JobRow):
 
     class Meta:
         constraints = [
-            ANALYSIS_TRANSITIONS.constraint("explanation_status"),
+            JOB_TRANSITIONS.constraint("explanation_status"),
             models.UniqueConstraint(fields=["analysis", "method"], name="explanation_once_a_method"),
             models.CheckConstraint(
                 condition=models.Q(status="done", cam__isnull=False)

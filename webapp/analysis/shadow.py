@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from django.db import transaction
 
 from classifier.contract import Prediction
-from webapp.analysis.models import Analysis, AnalysisStatus, ShadowAnalysis
+from webapp.analysis.models import Analysis, ShadowAnalysis
 from webapp.core.jobs.queues import Queue, notify_workers
+from webapp.core.jobs.table import JobStatus
 from webapp.registry.models import ModelVersion
 from webapp.registry.selectors import active_models
 from webapp.scans.models import Scan
@@ -33,7 +34,7 @@ def shadows_queue(scans: Iterable[Scan]) -> int:
 def shadow_done(*, shadow: ShadowAnalysis, prediction: Prediction) -> bool:
     """Store the candidate's result; False when the attempt has lost its lease."""
     return shadow.finish(
-        AnalysisStatus.DONE,
+        JobStatus.DONE,
         finding=prediction.finding or "",
         uncertainty=prediction.uncertainty,
         probabilities=dict(prediction.probabilities),

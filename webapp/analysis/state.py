@@ -17,7 +17,8 @@ from django.db.models import QuerySet, TextChoices
 from classifier.contract import ADVICE, NO_MODEL_FOR_MODALITY, Advice
 from classifier.images.archive.listing import ARCHIVE_ADVICE
 from webapp.analysis.archives import ArchiveProgress, archives_progress
-from webapp.analysis.models import Analysis, AnalysisStatus
+from webapp.analysis.models import Analysis
+from webapp.core.jobs.table import JobStatus
 from webapp.scans.models import Scan, Upload, UploadStatus
 
 # The columns of an analysis that its scan's state is read from.
@@ -69,7 +70,7 @@ class State:
 def current_analysis(analyses: Iterable[Analysis]) -> Analysis | None:
     """The newest finished analysis, else the newest."""
     newest = sorted(analyses, key=lambda a: a.created_at, reverse=True)
-    done = (a for a in newest if a.status == AnalysisStatus.DONE)
+    done = (a for a in newest if a.status == JobStatus.DONE)
     return next(done, newest[0] if newest else None)
 
 
@@ -107,9 +108,9 @@ def state_of_scan(analyses: Iterable[Any]) -> State:
     analysis = current_analysis(analyses)
     if analysis is None:
         return State(ScanStatus.WAITING, NO_MODEL_FOR_MODALITY)
-    if analysis.status == AnalysisStatus.FAILED:
+    if analysis.status == JobStatus.FAILED:
         return State(ScanStatus.FAILED, analysis.error_code, analysis=analysis)
-    if analysis.status != AnalysisStatus.DONE:
+    if analysis.status != JobStatus.DONE:
         return State(ScanStatus.ANALYSING, analysis=analysis)
     if analysis.withheld:
         return State(ScanStatus.ABSTAINED, analysis.abstention, analysis=analysis)

@@ -19,13 +19,14 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework.request import Request
 
 from classifier.contract import Slot
-from webapp.analysis.models import AnalysisStatus, StudyStatus
+from webapp.analysis.models import StudyStatus
 from webapp.api.fields import ANY_TEXT, DATE_TIME, DATE_TIME_HINT
 from webapp.core.errors import CodedError
+from webapp.core.jobs.table import JobStatus
 from webapp.labels.models import LabelSource
 from webapp.monitoring.kinds import Kind
 from webapp.monitoring.models import AlarmStatus
-from webapp.registry.models import ComparisonStatus, ModelStatus
+from webapp.registry.models import ModelStatus
 from webapp.scans.models import UploadStatus
 from webapp.training.models import RunStatus
 from webapp.webhooks.models import DeliveryStatus
@@ -133,7 +134,7 @@ class ScanFilter(df.FilterSet):
 
 class AnalysisFilter(df.FilterSet):
     status = ChoiceFilter(
-        AnalysisStatus.values, "only analyses with this status; `done` includes withheld results"
+        JobStatus.values, "only analyses with this status; `done` includes withheld results"
     )
     scan = UUIDFilter("scan", "only analyses of this scan")
     model = UUIDFilter("model_version", "only analyses by this model version")
@@ -184,7 +185,7 @@ class SnapshotFilter(df.FilterSet):
 
 class ComparisonFilter(df.FilterSet):
     candidate = UUIDFilter("candidate", "only comparisons of this candidate")
-    status = ChoiceFilter(ComparisonStatus.values, "only comparisons with this status")
+    status = ChoiceFilter(JobStatus.values, "only comparisons with this status")
 
 
 class DeliveryFilter(df.FilterSet):

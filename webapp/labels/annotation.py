@@ -15,10 +15,11 @@ from classifier.contract import NORMAL
 from webapp.accounts.models import Site, User
 from webapp.accounts.permissions import Permission
 from webapp.accounts.services import can
-from webapp.analysis.models import Analysis, AnalysisStatus
+from webapp.analysis.models import Analysis
 from webapp.analysis.state import current_analysis
 from webapp.audit.services import record
 from webapp.core.errors import CodedError
+from webapp.core.jobs.table import JobStatus
 from webapp.labels.ground_truth import assessments_of
 from webapp.labels.models import (
     MAX_COMMENT_LENGTH,
@@ -187,7 +188,7 @@ def own_label(item: QueueItem, reader: User) -> Label | None:
 def finished_analysis(scan: Scan) -> Analysis | None:
     """What a model says of the scan now, None without a finished answer."""
     analysis = current_analysis(scan.analyses.select_related("model_version"))
-    return analysis if analysis and analysis.status == AnalysisStatus.DONE else None
+    return analysis if analysis and analysis.status == JobStatus.DONE else None
 
 
 def renew(item: QueueItem) -> None:

@@ -10,7 +10,8 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from uuid import UUID
 
-from webapp.analysis.models import Analysis, AnalysisStatus
+from webapp.analysis.models import Analysis
+from webapp.core.jobs.table import JobStatus
 from webapp.labels.ground_truth import assessments_of, rater_of
 from webapp.labels.models import Assessment, Label, QueueOrder
 
@@ -88,4 +89,4 @@ def in_order(
 
 def _answers(scans: Collection[UUID]):
     """The finished analyses, the newest last."""
-    return Analysis.objects.filter(scan__in=scans, status=AnalysisStatus.DONE).order_by("created_at")
+    return Analysis.objects.filter(scan__in=scans, status=JobStatus.DONE).order_by("created_at")

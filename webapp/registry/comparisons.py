@@ -13,8 +13,8 @@ from webapp.accounts.services import can_everywhere
 from webapp.audit.services import record
 from webapp.core.errors import CodedError
 from webapp.core.jobs.queues import Queue, notify_workers
-from webapp.core.jobs.table import job_failed
-from webapp.registry.models import Comparison, ComparisonStatus, ModelStatus, ModelVersion, PromotionPolicy
+from webapp.core.jobs.table import JobStatus, job_failed
+from webapp.registry.models import Comparison, ModelStatus, ModelVersion, PromotionPolicy
 from webapp.registry.promotion_gate import Outcome, PolicyRules, evaluate_gate
 from webapp.registry.selectors import current_policy
 
@@ -61,7 +61,7 @@ def comparison_done(*, comparison: Comparison, report: Mapping[str, Any]) -> boo
     stored["changed"] = len(changes)
     passed = {Outcome.PASSED: True, Outcome.FAILED: False, Outcome.UNJUDGED: None}[result.outcome]
     mine = comparison.finish(
-        ComparisonStatus.DONE,
+        JobStatus.DONE,
         policy_number=number,
         policy=policy.as_dict(),
         report=stored,

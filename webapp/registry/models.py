@@ -10,7 +10,7 @@ from django.db.models import Q
 
 from classifier.contract import ModelSpec, Slot
 from webapp.core.jobs.queues import Queue
-from webapp.core.jobs.table import JobRow, StatusRow, Transitions
+from webapp.core.jobs.table import JOB_TRANSITIONS, JobRow, JobStatus, StatusRow, Transitions
 from webapp.core.models import Record
 
 
@@ -94,26 +94,6 @@ class PromotionPolicy(Record):
         return f"promotion policy {self.number}"
 
 
-class ComparisonStatus(models.TextChoices):
-    QUEUED = "queued"
-    RUNNING = "running"
-    DONE = "done"
-    FAILED = "failed"
-
-
-COMPARISON_TRANSITIONS = Transitions(
-    waiting="queued",
-    running="running",
-    failed="failed",
-    moves={
-        "queued": frozenset({"running"}),
-        "running": frozenset({"queued", "done", "failed"}),
-        "done": frozenset(),
-        "failed": frozenset({"queued"}),
-    },
-)
-
-
 class Comparison(JobRow):
     """A candidate compared with the active model on a frozen test set, and the outcome of the promotion gate.
 
@@ -123,12 +103,9 @@ class Comparison(JobRow):
     the default).
     """
 
-    TRANSITIONS = COMPARISON_TRANSITIONS
     QUEUE = Queue.TRAIN
     CLAIM_WITH = ("candidate", "active", "site")
-    Status = ComparisonStatus
 
-    status = models.CharField(max_length=16, choices=ComparisonStatus, default=ComparisonStatus.QUEUED)
     candidate = models.ForeignKey(ModelVersion, models.PROTECT, related_name="comparisons")
     active = models.ForeignKey(ModelVersion, models.PROTECT, null=True, blank=True, related_name="+")
     site = models.ForeignKey("accounts.Site", models.PROTECT, null=True, blank=True, related_name="+")
@@ -148,7 +125,7 @@ class Comparison(JobRow):
     class Meta:
         ordering = ["-created_at"]
         constraints = [
-            COMPARISON_TRANSITIONS.constraint("comparison_status"),
+            JOB_TRANSITIONS.constraint("comparison_status"),
             models.CheckConstraint(
                 condition=Q(status="done") | Q(passed__isnull=True), name="comparison_judged_when_done"
             ),
@@ -161,7 +138,7 @@ class Comparison(JobRow):
     @property
     def outcome(self) -> str | None:
         """`passed`, `failed` or `unjudged`; None until it is done."""
-        if self.status != ComparisonStatus.DONE:
+        if self.status != JobStatus.DONE:
             return None
         return {True: "passed", False: "failed", None: "unjudged"}[self.passed]
 

@@ -12,7 +12,8 @@ from webapp.accounts.models import User
 from webapp.accounts.services import for_sites
 from webapp.core import storage
 from webapp.core.errors import CodedError
-from webapp.registry.models import Comparison, ComparisonStatus, ModelStatus, ModelVersion, PromotionPolicy
+from webapp.core.jobs.table import JobStatus
+from webapp.registry.models import Comparison, ModelStatus, ModelVersion, PromotionPolicy
 from webapp.registry.promotion_gate import PolicyRules
 
 
@@ -56,7 +57,7 @@ def gate_status(version: ModelVersion, active: ModelVersion | None) -> tuple[Gat
     """
     if version.status != ModelStatus.CANDIDATE:
         return GateStatus.EXEMPT, None
-    judged = version.comparisons.filter(active=active, status=ComparisonStatus.DONE).defer("changes")
+    judged = version.comparisons.filter(active=active, status=JobStatus.DONE).defer("changes")
     latest = judged.order_by("-created_at").first()
     if latest is None:
         return GateStatus.EXEMPT if active is None else GateStatus.UNJUDGED, None

@@ -258,7 +258,7 @@ SPECTACULAR_SETTINGS = {
         "StudyState": "webapp.analysis.models.StudyStatus",
         "ModelState": "webapp.registry.models.ModelStatus",
         "RunState": "webapp.training.models.RunStatus",
-        "ComparisonState": "webapp.registry.models.ComparisonStatus",
+        "ComparisonState": "webapp.core.jobs.table.JobStatus",
         "GateOutcome": "webapp.api.serializers.models.OUTCOMES",
         "DeliveryState": "webapp.webhooks.models.DeliveryStatus",
         "Assessment": "webapp.labels.models.Assessment",

@@ -9,7 +9,7 @@ from django.db.models import Q
 
 from classifier.contract import Slot
 from webapp.core.jobs.queues import Queue
-from webapp.core.jobs.table import JobRow, Transitions
+from webapp.core.jobs.table import JOB_TRANSITIONS, JobRow, Transitions
 from webapp.core.models import Record
 from webapp.training.failures import Failure, failure_of
 
@@ -74,40 +74,17 @@ class Snapshot(Record):
         return f"snapshot {self.fingerprint[:10]}"
 
 
-class ValidationStatus(models.TextChoices):
-    QUEUED = "queued"
-    RUNNING = "running"
-    DONE = "done"
-    FAILED = "failed"
-
-
-VALIDATION_TRANSITIONS = Transitions(
-    waiting="queued",
-    running="running",
-    failed="failed",
-    moves={
-        "queued": frozenset({"running"}),
-        "running": frozenset({"queued", "done", "failed"}),
-        "done": frozenset(),
-        "failed": frozenset({"queued"}),
-    },
-)
-
-
 class DataValidation(JobRow):
     """Data validation of a snapshot: [{severity, code, text, advice, numbers}], most severe first."""
 
-    TRANSITIONS = VALIDATION_TRANSITIONS
     QUEUE = Queue.TRAIN
     CLAIM_WITH = ("snapshot__site",)
-    Status = ValidationStatus
 
-    status = models.CharField(max_length=16, choices=ValidationStatus, default=ValidationStatus.QUEUED)
     snapshot = models.OneToOneField(Snapshot, models.PROTECT, related_name="validation")
     warnings = models.JSONField(default=list, editable=False)
 
     class Meta:
-        constraints = [VALIDATION_TRANSITIONS.constraint("data_validation_status")]
+        constraints = [JOB_TRANSITIONS.constraint("data_validation_status")]
 
     def __str__(self) -> str:
         return f"validation of {self.snapshot_id}"

@@ -21,21 +21,13 @@ from webapp.accounts.services import can
 from webapp.audit.services import record
 from webapp.core.errors import CodedError
 from webapp.core.jobs.queues import Queue, notify_workers
-from webapp.core.jobs.table import LEASE, job_failed
+from webapp.core.jobs.table import LEASE, JobStatus, job_failed
 from webapp.registry.comparisons import comparison_request
 from webapp.registry.models import ModelStatus, ModelVersion
 from webapp.registry.selectors import active_models
 from webapp.registry.services import model_register
 from webapp.training.failures import ARTIFACT_REFUSED
-from webapp.training.models import (
-    RunStatus,
-    Snapshot,
-    Start,
-    TrainingRun,
-    TrainingSchedule,
-    Trigger,
-    ValidationStatus,
-)
+from webapp.training.models import RunStatus, Snapshot, Start, TrainingRun, TrainingSchedule, Trigger
 
 OPTION_NAME = re.compile(r"[a-z][a-z_]{0,39}")
 TEXT_LIMIT = 500
@@ -141,9 +133,7 @@ def training_cancel(*, run: TrainingRun, actor: User) -> TrainingRun:
 
 def training_claim(*, code_version: str = "", lease: timedelta = LEASE) -> TrainingRun | None:
     """Claim the oldest run; one on a snapshot waits until the snapshot's data validation has ended."""
-    validated = Q(snapshot=None) | Q(
-        snapshot__validation__status__in=(ValidationStatus.DONE, ValidationStatus.FAILED)
-    )
+    validated = Q(snapshot=None) | Q(snapshot__validation__status__in=(JobStatus.DONE, JobStatus.FAILED))
     run: TrainingRun
     for run in TrainingRun.objects.filter(validated).claim(lease=lease):
         run.code_version = code_version[:64]

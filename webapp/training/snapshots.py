@@ -16,8 +16,9 @@ from webapp.audit.services import record
 from webapp.core import storage
 from webapp.core.errors import CodedError
 from webapp.core.jobs.queues import Queue, notify_workers
+from webapp.core.jobs.table import JobStatus
 from webapp.training.data_set import DataSet, as_csv, counts_of, data_set
-from webapp.training.models import DataValidation, PatientSplit, Snapshot, TestSetScan, ValidationStatus
+from webapp.training.models import DataValidation, PatientSplit, Snapshot, TestSetScan
 
 FOLDER = "snapshots"
 ATTEMPTS = 3
@@ -93,7 +94,7 @@ def _keep(snapshot: Snapshot, data: DataSet, actor: User) -> Snapshot:
 @transaction.atomic
 def validation_done(*, validation: DataValidation, warnings: Sequence[dict[str, Any]]) -> bool:
     """Keep what the validation warned of; False if the lease was lost."""
-    mine = validation.finish(ValidationStatus.DONE, warnings=list(warnings))
+    mine = validation.finish(JobStatus.DONE, warnings=list(warnings))
     if mine:
         detail = {"warnings": [warning["code"] for warning in warnings]}
         site, subject = validation.snapshot.site, validation.snapshot

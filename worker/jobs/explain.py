@@ -7,8 +7,9 @@ import time
 from collections.abc import Callable
 
 from classifier.contract import leading_finding
-from webapp.analysis.models import AnalysisStatus, Explanation
+from webapp.analysis.models import Explanation
 from webapp.core import storage
+from webapp.core.jobs.table import JobStatus
 from webapp.scans.models import Scan
 from webapp.scans.selectors import patient_age
 from worker.jobs.infer import IMAGE_MISSING, MODEL_UNAVAILABLE, InferJob, ModelUnavailable, blame_no_outage
@@ -69,7 +70,7 @@ class InferAndExplainJob(InferJob):
         if isinstance(cam, Failure):
             return cam.code
         seconds = time.monotonic() - began
-        explanation.finish(AnalysisStatus.DONE, cam=cam.as_dict(), seconds=seconds)
+        explanation.finish(JobStatus.DONE, cam=cam.as_dict(), seconds=seconds)
         return ""
 
     def _breather(self, began: float) -> Callable[[], None]:

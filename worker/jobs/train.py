@@ -23,10 +23,11 @@ from django.conf import settings
 from classifier.training import config as train_options
 from webapp.core import storage
 from webapp.core.errors import CodedError
+from webapp.core.jobs.table import JobStatus
 from webapp.registry.selectors import active_models, artifact_path
 from webapp.settings.environment import version
 from webapp.training import failures
-from webapp.training.models import RunStatus, Start, TrainingRun, Trigger, ValidationStatus
+from webapp.training.models import RunStatus, Start, TrainingRun, Trigger
 from webapp.training.services import (
     HeartbeatReply,
     already_trained,
@@ -215,7 +216,7 @@ def options_of(run: TrainingRun) -> dict[str, Any]:
 def validation_of(run: TrainingRun, folder: Path) -> dict[str, Path]:
     """The warnings of the snapshot's own data validation, so that the training does not validate it again."""
     validation = getattr(run.snapshot, "validation", None)
-    if validation is None or validation.status != ValidationStatus.DONE or run.config.get("where"):
+    if validation is None or validation.status != JobStatus.DONE or run.config.get("where"):
         return {}
     path = folder / "validation.json"
     found = {"images": run.snapshot.counts["images"], "warnings": validation.warnings}

@@ -10,7 +10,8 @@ from drf_spectacular.utils import extend_schema_field
 from webapp.api import fields as f
 from webapp.api.serializers.base import RequestSerializer
 from webapp.api.serializers.scans import SLOTS
-from webapp.registry.models import Comparison, ComparisonStatus, ModelStatus, ModelVersion
+from webapp.core.jobs.table import JobStatus
+from webapp.registry.models import Comparison, ModelStatus, ModelVersion
 from webapp.registry.promotion_gate import Outcome, PolicyRules, scan_in
 from webapp.registry.selectors import GateStatus
 from webapp.registry.services import may_promote
@@ -110,7 +111,7 @@ class ComparisonSerializer(f.Serializer):
     """A candidate compared with the active model on one test set."""
 
     id = f.IdField()
-    status = f.ChoiceField(ComparisonStatus.choices, help_text="processing status")
+    status = f.ChoiceField(JobStatus.choices, help_text="processing status")
     candidate = f.UUIDField(source="candidate_id", help_text="ID of the candidate")
     active = f.UUIDField(
         source="active_id", allow_null=True, help_text="ID of the version active at the time; null if none"

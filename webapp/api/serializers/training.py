@@ -10,7 +10,8 @@ from drf_spectacular.utils import extend_schema_field
 from webapp.api import fields as f
 from webapp.api.serializers.base import RequestSerializer
 from webapp.api.serializers.scans import SLOTS
-from webapp.training.models import Cadence, RunStatus, Snapshot, Start, Trigger, ValidationStatus
+from webapp.core.jobs.table import JobStatus
+from webapp.training.models import Cadence, RunStatus, Snapshot, Start, Trigger
 from webapp.training.services import MAX_SEED, OPTION_NAME
 
 START = "initial weights: `active`: those of the active model; otherwise none of Hilum's models"
@@ -43,7 +44,7 @@ class SnapshotSerializer(f.Serializer):
     )
     counts = f.DictField(help_text="images and patients by split and finding, and what was left out")
     validation = f.ChoiceField(
-        ValidationStatus.choices, source="validation.status", help_text="status of the data validation"
+        JobStatus.choices, source="validation.status", help_text="status of the data validation"
     )
     warnings = f.SerializerMethodField(
         help_text="data validation warnings, most severe first; null until it is done"
@@ -53,7 +54,7 @@ class SnapshotSerializer(f.Serializer):
 
     @extend_schema_field(WarningSerializer(many=True, allow_null=True))
     def get_warnings(self, snapshot: Snapshot) -> Any:
-        return snapshot.validation.warnings if snapshot.validation.status == ValidationStatus.DONE else None
+        return snapshot.validation.warnings if snapshot.validation.status == JobStatus.DONE else None
 
 
 class SnapshotCreateSerializer(RequestSerializer):

@@ -11,12 +11,12 @@ from rest_framework.response import Response
 
 from classifier.contract import RELATIVE
 from webapp.analysis.explanations import explanation_of, explanation_request
-from webapp.analysis.models import AnalysisStatus
 from webapp.api.resource import Resource, SinglePage
 from webapp.api.schema import operation
 from webapp.api.serializers.explanations import ExplanationCreateSerializer, ExplanationSerializer
 from webapp.api.views.media import analysis_or_404
 from webapp.core.errors import CodedError
+from webapp.core.jobs.table import JobStatus
 
 METHOD = OpenApiParameter(
     "method",
@@ -57,7 +57,7 @@ class ExplanationCollection(SinglePage):
         found = explanation_request(analysis=analysis, method=method, actor=request.user)
         return Response(
             ExplanationSerializer(found).data,
-            status=200 if found.status == AnalysisStatus.DONE else 202,
+            status=200 if found.status == JobStatus.DONE else 202,
             headers={"Location": reverse("api-analysis-explanation", args=[analysis.pk, found.method])},
         )
 

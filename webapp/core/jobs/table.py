@@ -56,6 +56,28 @@ class Transitions:
         return models.CheckConstraint(condition=known & (held | free), name=name)
 
 
+class JobStatus(models.TextChoices):
+    """The statuses of a job, unless its model has its own."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+
+JOB_TRANSITIONS = Transitions(
+    waiting="queued",
+    running="running",
+    failed="failed",
+    moves={
+        "queued": frozenset({"running"}),
+        "running": frozenset({"queued", "done", "failed"}),
+        "done": frozenset(),
+        "failed": frozenset({"queued"}),
+    },
+)
+
+
 class StatusRow(Record):
     """A row whose status moves as its class' TRANSITIONS allow; `save` refuses every other move."""
 
@@ -140,10 +162,13 @@ class JobRow(StatusRow):
     `QUEUE` names the workers that claim it, `CLAIM_WITH` the relations that they need.
     """
 
+    TRANSITIONS: ClassVar[Transitions] = JOB_TRANSITIONS
     QUEUE: ClassVar[str]
     CLAIM_WITH: ClassVar[tuple[str, ...]] = ()
     BATCH_BY: ClassVar[str] = ""
+    Status: ClassVar[type[models.TextChoices]] = JobStatus
 
+    status = models.CharField(max_length=16, choices=JobStatus, default=JobStatus.QUEUED)
     attempts = models.PositiveSmallIntegerField(default=0, editable=False)
     attempt_token = models.UUIDField(null=True, editable=False)
     lease_expires_at = models.DateTimeField(null=True, editable=False)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from webapp.analysis.models import Analysis, AnalysisStatus
+from webapp.analysis.models import Analysis
 from webapp.analysis.selectors import scan_analyses
+from webapp.core.jobs.table import JobStatus
 from webapp.pages.display import study_time
 from webapp.pages.scan.evidence import cam_of, explanation_url
 from webapp.pages.scan.trend import result_by
@@ -18,7 +19,7 @@ def comparison_context(scan: Scan, current: Analysis | None, other: Scan) -> dic
         "other_date": study_time(other.study.study_date, other.study.study_time),
         "other_is_later": other.study.study_at > scan.study.study_at,
     }
-    if current is None or current.status != AnalysisStatus.DONE or current.withheld:
+    if current is None or current.status != JobStatus.DONE or current.withheld:
         return context
     there = result_by(scan_analyses(other), current.model_version)
     return context | {

@@ -11,8 +11,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from classifier.contract import leading_finding
-from webapp.analysis.models import Analysis, AnalysisStatus
+from webapp.analysis.models import Analysis
 from webapp.analysis.state import current_analysis
+from webapp.core.jobs.table import JobStatus
 from webapp.pages.scan.explanations import NAMES
 from webapp.pages.scan.state_display import analysis_display
 from webapp.scans.models import Scan
@@ -54,7 +55,7 @@ def evidence_context(analyses: Sequence[Analysis], *, revealed: Container[str] =
     analysis = current_analysis(analyses)
     others = [(other.model_version, analysis_display(other)) for other in analyses if other != analysis]
     context = {"analysis": analysis, "others": others}
-    if analysis is None or analysis.status != AnalysisStatus.DONE:
+    if analysis is None or analysis.status != JobStatus.DONE:
         return context
     shown = not analysis.withheld or str(analysis.pk) in revealed
     return context | {"hidden": not shown} | (_result(analysis) if shown else {})

@@ -13,9 +13,10 @@ from django.views.decorators.http import require_http_methods
 
 from classifier.contract import CLOSED_FORM
 from webapp.analysis.explanations import explanation_of, explanation_request
-from webapp.analysis.models import AnalysisStatus, Explanation
+from webapp.analysis.models import Explanation
 from webapp.analysis.selectors import analysis_or_404
 from webapp.core.errors import CodedError
+from webapp.core.jobs.table import JobStatus
 from webapp.pages.scan.withheld import is_revealed
 
 NAMES: Mapping[str, str] = {
@@ -88,9 +89,9 @@ def explanation_values(explanation: Explanation) -> dict[str, Any]:
     """An explanation as JSON values; `cam` once it is done."""
     name, code = NAMES[explanation.method], explanation.error_code
     values = {"method": explanation.method, "name": name, "status": explanation.status, "code": code}
-    if explanation.status == AnalysisStatus.DONE:
+    if explanation.status == JobStatus.DONE:
         return values | {"text": str(DESCRIPTIONS[explanation.method]), "cam": explanation.cam}
-    if explanation.status == AnalysisStatus.FAILED:
+    if explanation.status == JobStatus.FAILED:
         reason, remedy = FAILURES.get(code, UNEXPECTED)
         text = _("No %(name)s heatmap: %(reason)s") % {"name": name, "reason": reason}
         return values | {"text": text, "remedy": str(remedy)}

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from webapp.analysis.models import Analysis, AnalysisStatus
+from webapp.analysis.models import Analysis
 from webapp.analysis.selectors import HistoryEntry
+from webapp.core.jobs.table import JobStatus
 from webapp.registry.models import ModelVersion
 
 WIDTH, HEIGHT, MARGIN = 200, 40, 4
@@ -81,7 +82,7 @@ def _results(entry: HistoryEntry) -> list[Analysis]:
 
 
 def _has_result(analysis: Analysis) -> bool:
-    return analysis.status == AnalysisStatus.DONE and not analysis.withheld
+    return analysis.status == JobStatus.DONE and not analysis.withheld
 
 
 def _x(share: float) -> float:

@@ -13,12 +13,12 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from webapp.accounts.services import can
-from webapp.analysis.models import AnalysisStatus
 from webapp.analysis.selectors import HistoryEntry, history, scan_analyses
 from webapp.analysis.services import analysis_retry, analysis_reveal
 from webapp.analysis.state import current_analysis, state_of
 from webapp.analysis.worklist.query import neighbours
 from webapp.core.errors import CodedError
+from webapp.core.jobs.table import JobStatus
 from webapp.pages.access import active_site, demand
 from webapp.pages.display import study_time
 from webapp.pages.patients.display import facts_of, known_patients, label_of
@@ -40,7 +40,7 @@ from webapp.scans.patients.pseudonymity import known_as
 from webapp.scans.selectors import scan_or_404, scan_or_upload
 from webapp.scans.services import upload_retry
 
-UNFINISHED = {AnalysisStatus.QUEUED, AnalysisStatus.RUNNING}
+UNFINISHED = {JobStatus.QUEUED, JobStatus.RUNNING}
 
 
 @require_safe
@@ -155,7 +155,7 @@ def _comparable(request: HttpRequest, scan: Scan | None, other_id: UUID) -> Scan
 def _viewer_and_history(request: HttpRequest, scan: Scan, context: dict[str, Any]) -> dict[str, Any]:
     patient, study, analysis = scan.patient, scan.study, context["analysis"]
     entries: list[HistoryEntry] = history(patient)
-    done = analysis is not None and analysis.status == AnalysisStatus.DONE
+    done = analysis is not None and analysis.status == JobStatus.DONE
     shown = [one for one in (scan, context["other"]) if one]
     return {
         "images": [viewer_values(one) for one in shown],
