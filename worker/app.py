@@ -38,7 +38,7 @@ app.conf.update(
     beat_scheduler="django_celery_beat.schedulers:DatabaseScheduler",
     beat_max_loop_interval=5,
     beat_schedule={
-        # A tick that no worker took in time is dropped: the next one is due.
+        # A tick that waits until the next one is due is dropped.
         "sweep": {
             "task": Queue.CONTROL.task,
             "schedule": runners.SWEEP_SECONDS,

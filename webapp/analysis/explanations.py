@@ -1,4 +1,4 @@
-"""The life of explanations: maps by other explainers, made when somebody asks for them, once."""
+"""Explanations: maps by other explainers, computed once on request."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from webapp.core.jobs.table import JobStatus
 
 
 def explanation_of(analysis: Analysis, method: str) -> Explanation | None:
-    """What is known of a map that was asked for; raises CodedError `not_found` for no method of ours."""
+    """The requested explanation, if any; raises CodedError `not_found` for an unknown method."""
     if method not in RELATIVE:
         raise CodedError("not_found", f"There is no explainer {method[:16]!r}.", "See the list of them.")
     return Explanation.objects.filter(analysis=analysis, method=method).first()
@@ -22,10 +22,9 @@ def explanation_of(analysis: Analysis, method: str) -> Explanation | None:
 
 @transaction.atomic
 def explanation_request(*, analysis: Analysis, method: str, actor: User) -> Explanation:
-    """Ask for an analysis' maps by a method; what is there, or under way, is answered as it stands.
+    """The explanation of an analysis by a method: the existing one, or a new or failed one queued.
 
-    One that failed is tried again. Raises CodedError `not_ready` where the model has not answered yet, and
-    what `explanation_of` raises.
+    Raises CodedError `not_ready` while the analysis is not done, and what `explanation_of` raises.
     """
     known = explanation_of(analysis, method)
     if analysis.status != JobStatus.DONE:

@@ -13,7 +13,7 @@ from webapp.core.models import Record
 
 
 class Analysis(JobRow):
-    """One model version's answer on one scan. `finding` is empty when none is above its threshold.
+    """One model version's result on one scan. `finding` is empty when none is above its threshold.
 
     `probabilities` (0 to 1 by finding) stand there even when an abstention withholds them.
     """
@@ -54,7 +54,7 @@ class Analysis(JobRow):
 
 
 class ShadowAnalysis(JobRow):
-    """What a candidate in the shadow says of a new scan. A table of its own: no reader's page can find it."""
+    """A shadow-mode candidate's result on a new scan, in a table that no reader's page queries."""
 
     QUEUE = Queue.INFER
     CLAIM_WITH = ("model_version", "scan__series__study__patient")
@@ -95,7 +95,7 @@ class AnalysisCam(models.Model):
 class Explanation(JobRow):
     """Maps of all findings of an analysis by another explainer than its model's own; the row is the job.
 
-    `cam` is as in `AnalysisCam`, on a scale of each map's own: they tell where, never how strongly.
+    `cam` is as in `AnalysisCam`, each map on its own scale: it shows where, never how strongly.
     """
 
     QUEUE = Queue.INFER
@@ -138,7 +138,7 @@ class StudySummary(models.Model):
     `reason` is the error, waiting or abstention code behind the status. `probability` belongs to `finding`;
     when no finding reached its threshold it is that of the likeliest abnormal one. `severity` orders by what
     wants a look first: 2 + p of an abnormal finding, 1 + p where none reached its threshold, p of the
-    likeliest abnormal one where the finding is `normal`, -1 without an answer. `reader` signed the latest
+    likeliest abnormal one where the finding is `normal`, -1 without a result. `reader` signed the latest
     reading, at `read_at`. `who` and `number` are what the search looks through (`names`).
     """
 

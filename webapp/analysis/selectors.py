@@ -1,4 +1,4 @@
-"""Reading analyses: a scan's answers, a patient's history."""
+"""Reading analyses: a scan's results, a patient's history."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from webapp.core.errors import CodedError
 from webapp.registry.models import ModelVersion
 from webapp.scans.models import Patient, Scan, Study
 
-# Where a scan is filed, without records of series and study for every row of a list.
+# A scan's study and patient, without loading series and study for every row of a list.
 FILED = {"in_study": F("series__study_id"), "of_patient": F("series__study__patient_id")}
 SCAN_COLUMNS = ("slot", "view_position", "synthetic", "rows", "columns", "received_at")
 
 
-def with_answers(scans: QuerySet[Scan]) -> QuerySet[Scan]:
-    """The scans with as much of their filing, analyses and models as a list tells of them, and no more."""
+def with_list_columns(scans: QuerySet[Scan]) -> QuerySet[Scan]:
+    """The scans with only the columns of their study, analyses and models that a list shows."""
     models = Prefetch("model_version", ModelVersion.objects.only("slot", "number"))
     analyses = Analysis.objects.only(
         "scan", "model_version", "finding", "probabilities", *STATE_COLUMNS

@@ -1,4 +1,4 @@
-"""The life of analyses. Every write keeps the worklist's summaries true in its own transaction."""
+"""Writes to analyses. Each keeps the worklist's summaries true in its own transaction."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def analyses_queue(scans: Iterable[Scan]) -> list[Analysis]:
 
 @transaction.atomic
 def analysis_done(*, analysis: Analysis, prediction: Prediction, cam: Cam, seconds: float) -> bool:
-    """Store a model's answer; False, and nothing is changed, when the attempt has lost its lease."""
+    """Store a model's result; False, and nothing is changed, when the attempt has lost its lease."""
     mine = analysis.finish(
         Analysis.Status.DONE,
         finding=prediction.finding or "",
@@ -84,7 +84,7 @@ def _announce_failure(job: Analysis, **kwargs: Any) -> None:
 
 @transaction.atomic
 def analysis_retry(*, analysis: Analysis, actor: User) -> Analysis:
-    """Queue a failed analysis again; answers another one, of the active model, if its own was replaced.
+    """Queue a failed analysis again; returns another one, of the active model, if its own was replaced.
 
     Raises CodedError `conflict` when it is not a failed one any more.
     """
@@ -114,7 +114,7 @@ def analysis_reveal(*, analysis: Analysis, actor: User) -> None:
 
 @transaction.atomic
 def patient_rescore(*, patient: Patient, actor: User) -> int:
-    """Queue the patient's scans for the active models, so that one tells all; returns how many wait."""
+    """Queue the patient's scans for the active models, so that one reads all; returns how many wait."""
     queued = analyses_queue(Scan.objects.filter(series__study__patient=patient))
     waiting = sum(analysis.status == Analysis.Status.QUEUED for analysis in queued)
     detail = {"scans": waiting}
@@ -123,23 +123,23 @@ def patient_rescore(*, patient: Patient, actor: User) -> int:
 
 
 def backfill(slot: str | None = None) -> int:
-    """Queue the scans that no model has answered for the active one of their slot; returns how many.
+    """Queue the scans without a result for the active model of their slot; returns how many.
 
-    The sweeper calls it, woken by every promotion. Scans keep the answer that they have; on one that the
+    The sweeper calls it, woken by every promotion. Scans keep the result that they have; on one that the
     active model itself has failed, a person decides. `slot` None: every slot.
     """
     queued = 0
     # Nothing made of a batch: its model was retired meanwhile, and the scans go on waiting.
-    while made := len(analyses_queue(_unanswered(slot)[:BACKFILL_BATCH])):
+    while made := len(analyses_queue(_not_analysed(slot)[:BACKFILL_BATCH])):
         queued += made
     return queued
 
 
-def _unanswered(slot: str | None) -> QuerySet[Scan]:
+def _not_analysed(slot: str | None) -> QuerySet[Scan]:
     models = {s: version for s, version in active_models().items() if slot in (None, s)}
     settled = ~Q(status=Analysis.Status.FAILED) | Q(model_version__in=models.values())
-    answered = Exists(Analysis.objects.filter(settled, scan=OuterRef("pk")))
-    return Scan.objects.filter(~answered, slot__in=models).order_by("received_at")
+    analysed = Exists(Analysis.objects.filter(settled, scan=OuterRef("pk")))
+    return Scan.objects.filter(~analysed, slot__in=models).order_by("received_at")
 
 
 def _announce(analysis: Analysis, kind: Kind, **data: str | None) -> None:

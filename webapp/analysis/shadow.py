@@ -1,4 +1,4 @@
-"""Shadow mode: a candidate scores new scans where no reader sees it; only its agreement is told."""
+"""Shadow mode: a candidate scores new scans where no reader sees it; only its agreement is shown."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LOOKED_AT = 10_000
 
 @transaction.atomic
 def shadows_queue(scans: Iterable[Scan]) -> int:
-    """Queue new scans for the candidates that run in the shadow of their slot; returns how many."""
+    """Queue new scans for the shadow-mode candidates of their slot; returns how many."""
     scans = list(scans)
     versions = ModelVersion.objects.filter(shadow=True, slot__in={scan.slot for scan in scans})
     wanted = [ShadowAnalysis(scan=s, model_version=v) for v in versions for s in scans if s.slot == v.slot]
@@ -44,10 +44,10 @@ def shadow_done(*, shadow: ShadowAnalysis, prediction: Prediction) -> bool:
 
 @dataclass(frozen=True)
 class Agreement:
-    """How a candidate's answers in the shadow go with the active model's on the same scans.
+    """How a shadow-mode candidate agrees with the active model on the same scans.
 
     `same`: the same reported finding, and withheld alike. `kappa` (Cohen) is of the reported finding, None
-    where both always say one and the same. `reported`: finding ("" for none) to (candidate, active) counts;
+    where both always report the same. `reported`: finding ("" for none) to (candidate, active) counts;
     `difference`: mean distance of the two probabilities by finding.
     """
 
@@ -62,7 +62,7 @@ class Agreement:
 
 
 def agreement(version: ModelVersion) -> Agreement:
-    """Summed up over the newest scans that the candidate has scored in the shadow."""
+    """The agreement over the newest scans that the candidate has scored."""
     rows = ShadowAnalysis.objects.filter(model_version=version)
     done = {row.scan_id: row for row in rows.filter(status="done").order_by("-created_at")[:LOOKED_AT]}
     failed = rows.filter(status="failed").count()
@@ -94,7 +94,7 @@ def _summed(pairs: Sequence[tuple[ShadowAnalysis, Analysis]], *, scored: int, fa
 
 
 def kappa(pairs: Sequence[tuple[str, str]]) -> float | None:
-    """Cohen's kappa: agreement beyond that of two who answer as often and know nothing."""
+    """Cohen's kappa: agreement beyond chance."""
     count = len(pairs)
     ours, theirs = Counter(a for a, _ in pairs), Counter(b for _, b in pairs)
     expected = sum(ours[name] * theirs[name] for name in ours) / count**2

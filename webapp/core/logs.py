@@ -21,7 +21,7 @@ _NEVER = {"request", "response", "server_time", "status_code"}
 class JsonFormatter(logging.Formatter):
     """Formats a record as one line of JSON.
 
-    `extra={...}` becomes fields of its own. An exception is told by its type and its frames; its text only
+    `extra={...}` becomes fields of its own. An exception is logged as its type and frames; its text only
     with `with_exception_text`, since a database's message quotes the row it refused.
     """
 
@@ -48,12 +48,12 @@ class JsonFormatter(logging.Formatter):
             f"{_short(frame.filename)}:{frame.lineno} {frame.name}"
             for frame in traceback.extract_tb(error.__traceback__)
         ]
-        told: dict[str, Any] = {"type": type(error).__qualname__, "frames": frames}
+        logged: dict[str, Any] = {"type": type(error).__qualname__, "frames": frames}
         if self.with_exception_text:
-            told["text"] = str(error)
+            logged["text"] = str(error)
         if error.__cause__:
-            told["cause"] = self._exception(error.__cause__)
-        return told
+            logged["cause"] = self._exception(error.__cause__)
+        return logged
 
 
 def _short(filename: str) -> str:

@@ -1,18 +1,18 @@
-"""CSV that spreadsheets open: each line handed on as it is written, nothing in it taken for a formula."""
+"""CSV for spreadsheets, line by line, with no cell taken for a formula."""
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Iterable
 
-# By which spreadsheets tell UTF-8.
+# The byte order mark by which spreadsheets recognise UTF-8.
 MARK = "\ufeff"
 # What a spreadsheet takes for the beginning of a formula, or skips on the way to one.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
 class _Line:
-    """A file that hands each line on as it is written."""
+    """A file that returns each line as it is written."""
 
     def write(self, line: str) -> str:
         return line

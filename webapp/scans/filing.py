@@ -1,7 +1,7 @@
 """Where a scan belongs: patient, study and series by the file's header, else by the claim. The file wins.
 
 Nothing is merged silently: a file without an identifier gets a provisional patient of its own, and what
-differs between file and claim is kept in the scan's notes. Who a patient is says `scans.identity`.
+differs between file and claim is kept in the scan's notes. `patients.identity` finds the patient.
 """
 
 from __future__ import annotations
@@ -67,9 +67,9 @@ FILE_PARTS = ("name", "sha256")
 
 def study_for(*, patient: Patient, metadata: Mapping[str, Any], upload: Upload, scan_id: uuid.UUID) -> Study:
     """The patient's study that the file or the claim names; without a name, that of the day, else its own."""
-    said = parse_date(metadata.get("StudyDate"))
-    day, clock = (said, parse_time(metadata.get("StudyTime"))) if said else (upload.stated_date, None)
-    offset = metadata.get("TimezoneOffsetFromUTC") if said else None
+    own = parse_date(metadata.get("StudyDate"))
+    day, clock = (own, parse_time(metadata.get("StudyTime"))) if own else (upload.stated_date, None)
+    offset = metadata.get("TimezoneOffsetFromUTC") if own else None
     accession = text(metadata.get("AccessionNumber"), 64)
     uid = text(metadata.get("StudyInstanceUID"), 64)
     if not uid:
@@ -171,14 +171,14 @@ def _patient_for(
 
 
 def _stated_differences(upload: Upload, metadata: Mapping[str, Any], slot: str) -> dict[str, list[str]]:
-    """What was stated and what the file says instead, by DICOM keyword."""
+    """The stated and the file's value where they differ, by DICOM keyword."""
     pairs = {
         "PatientID": (upload.stated_patient_id, text(metadata.get("PatientID"), 64)),
         "StudyDate": (upload.stated_date, parse_date(metadata.get("StudyDate"))),
         "Modality": (upload.stated_modality, "" if slot == Slot.PHANTOM else slot),
     }
     return {
-        keyword: [str(stated), str(said)]
-        for keyword, (stated, said) in pairs.items()
-        if stated and said and stated != said
+        keyword: [str(stated), str(own)]
+        for keyword, (stated, own) in pairs.items()
+        if stated and own and stated != own
     }

@@ -1,4 +1,4 @@
-"""What was uploaded and what it became: uploads, patients, studies, series, scans."""
+"""Uploads, and the patients, studies, series and scans made from them."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ class Upload(JobRow):
     """Bytes that somebody uploaded to a site, with what they stated of patient and study.
 
     An archive (ZIP) becomes an upload for each image in it, of which it is the `parent`. Once unpacked it
-    is done and its own bytes are gone; `skipped` then says what was left out: [{reason, count, names}].
-    `stored_sha256` is set where a file without identity took the place of the one that came, whose `sha256`
-    still tells the same bytes when they come again.
+    is done and its own bytes are deleted; `skipped` lists what was left out: [{reason, count, names}].
+    `stored_sha256` is that of the de-identified file, where it replaced the received one; `sha256` still
+    recognises the received bytes.
     """
 
     TRANSITIONS = UPLOAD_TRANSITIONS
@@ -119,7 +119,7 @@ class ArchiveMember(models.Model):
 class Patient(Record):
     """A person, as one site knows them by identifier and issuer.
 
-    `provisional`: nobody said whose image it is; the row stands for one upload until the scan is moved.
+    `provisional`: no patient was stated; the row stands for one upload until the scan is moved.
     """
 
     site = models.ForeignKey("accounts.Site", models.PROTECT, related_name="patients")
@@ -147,7 +147,7 @@ class Patient(Record):
 class Study(Record):
     """One visit's imaging; what clinicians call a case.
 
-    `study_date` and `study_time` are the local ones of the file or the claim, None when nobody said.
+    `study_date` and `study_time` are the local ones of the file or the claim, None when unknown.
     `study_at` orders studies: the same as an instant (midnight when no time is known), else the arrival.
     """
 
@@ -324,8 +324,8 @@ class MergedScan(models.Model):
 class UploadKey(Record):
     """An idempotency key that a program sent with an upload, and what it came with.
 
-    `fingerprint` is that of bytes and claim; `upload` stands once they were taken in, `created` tells whether
-    they were new. Kept for some days: see `scans.idempotency`.
+    `fingerprint`: of the bytes and the stated metadata. `upload` is set once they are stored, `created` when
+    they were new. Kept for some days: see `uploads.idempotency`.
     """
 
     site = models.ForeignKey("accounts.Site", models.CASCADE, related_name="+")

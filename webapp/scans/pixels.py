@@ -65,7 +65,7 @@ def thumbnail(preview_name: str) -> bytes:
 
 
 def spacing_of(scan: Scan) -> Spacing | None:
-    """The size of a pixel as the file says it, None where it says nothing that can be believed.
+    """The size of a pixel by the file's header, None where it is missing or implausible.
 
     A PixelSpacing that only repeats ImagerPixelSpacing was not corrected for magnification (PS3.3 10.7.1.3).
     """

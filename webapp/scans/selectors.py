@@ -74,7 +74,7 @@ def scan_notes(scan: Scan) -> dict[str, Any]:
 
 
 def patient_age(scan: Scan) -> float | None:
-    """The patient's age in years when the image was taken: as the file says, else from the birth date."""
+    """The patient's age in years at the study: PatientAge of the file, else from the birth date."""
     stated = parse_age(scan.metadata.get("PatientAge"))
     if stated is not None:
         return stated

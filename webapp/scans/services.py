@@ -77,7 +77,7 @@ def store_received(
 
 @transaction.atomic
 def upload_finish(*, upload: Upload, results: Sequence[ParsedScan]) -> list[Scan] | None:
-    """Turn a parsed upload into scans and queue their analyses; None when the stated was lost."""
+    """Turn a parsed upload into scans and queue their analyses; None when the claim was lost."""
     if not upload.finish(Upload.Status.DONE):
         return None
     # The same bytes may have been uploaded again with stated metadata while this attempt was parsing.
@@ -150,7 +150,7 @@ def _register(
             record(actor=user, site=site, action="upload.received", subject=upload)
             notify_workers(Queue.INGEST)
     except (IntegrityError, DataError):
-        # After any other error (a lost connection, say) the row may be there all the same and need its file.
+        # After any other error (such as a lost connection) the row may exist and need its file.
         storage.delete_file(upload.stored_name)
         earlier = Upload.objects.filter(site=site, sha256=received.sha256).first()
         if not earlier:

@@ -70,7 +70,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "webapp.core.http.discard_body.UnreadBody",
+    "webapp.core.http.discard_body.DiscardBody",
     "webapp.core.http.middleware.RequestLog",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -259,7 +259,7 @@ SPECTACULAR_SETTINGS = {
         "ModelState": "webapp.registry.models.ModelStatus",
         "RunState": "webapp.training.models.RunStatus",
         "ComparisonState": "webapp.core.jobs.table.JobStatus",
-        "GateOutcome": "webapp.api.serializers.models.OUTCOMES",
+        "PromotionGateOutcome": "webapp.api.serializers.models.OUTCOMES",
         "DeliveryState": "webapp.webhooks.models.DeliveryStatus",
         "Assessment": "webapp.labels.models.Assessment",
         "LabelSource": "webapp.labels.models.LabelSource",

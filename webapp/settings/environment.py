@@ -1,4 +1,4 @@
-"""What the surroundings may set, read once, typed, and safe when nothing is said."""
+"""Environment variables: read once, typed, with safe defaults."""
 
 from __future__ import annotations
 
@@ -98,14 +98,14 @@ def redis_url() -> str:
 
 
 def secret_key(mode: Mode, data: Path) -> str:
-    """SECRET_KEY, or outside production one that is made once and kept beside the data."""
+    """SECRET_KEY, or outside production one that is generated once and kept with the data."""
     return required("SECRET_KEY", mode) or kept_secret(data / "secret-key")
 
 
 def deidentify_key(mode: Mode, data: Path) -> str:
-    """DEIDENTIFY_KEY, or outside production one that is made once and kept beside the data."""
-    said = env("DEIDENTIFY_KEY")
-    return said if said or mode is Mode.PRODUCTION else kept_secret(data / "deidentify-key")
+    """DEIDENTIFY_KEY, or outside production one that is generated once and kept with the data."""
+    key = env("DEIDENTIFY_KEY")
+    return key if key or mode is Mode.PRODUCTION else kept_secret(data / "deidentify-key")
 
 
 def kept_secret(path: Path, *, length: int = 50) -> str:

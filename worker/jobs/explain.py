@@ -49,7 +49,7 @@ class InferAndExplainJob(InferJob):
         return False
 
     def _explain(self, explanation: Explanation) -> str:
-        """Make and store the maps; answers the code of what went wrong, or nothing."""
+        """Compute and store the maps; returns an error code, or an empty string."""
         from classifier.inference.explain import ExplainerMissing, relative_cam
         from classifier.inference.predictor import Failure
 

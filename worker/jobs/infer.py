@@ -1,4 +1,4 @@
-"""Infer: queued analyses, a batch of one model version at a time, answered by a model that stays warm."""
+"""Infer: queued analyses, a batch of one model version at a time, by models that stay loaded."""
 
 from __future__ import annotations
 
@@ -104,25 +104,25 @@ def inputs(analyses: Sequence[Any]) -> Iterator[tuple[Any, object]]:
         yield analysis, Input(working, original=(scan.rows, scan.columns), age=patient_age(scan))
 
 
-def store(analysis: Analysis, item: Any, answer: Any) -> None:
+def store(analysis: Analysis, item: Any, result: Any) -> None:
     """Store a `classifier.inference.predictor.Result` on an Input, with what monitoring remembers of it."""
     from classifier.drift.descriptors import describe
 
-    descriptors = describe(item.working, answer.pooled)
+    descriptors = describe(item.working, result.pooled)
     with transaction.atomic():
         done = analysis_done(
             analysis=analysis,
-            prediction=answer.prediction,
-            cam=answer.cam,
-            seconds=answer.seconds,
+            prediction=result.prediction,
+            cam=result.cam,
+            seconds=result.seconds,
         )
         if done:
             analysis.refresh_from_db(fields=["finding", "withheld"])
             observe(analysis, pixels=descriptors.pixels, features=descriptors.features)
 
 
-def store_shadow(shadow: ShadowAnalysis, item: Any, answer: Any) -> None:
-    shadow_done(shadow=shadow, prediction=answer.prediction)
+def store_shadow(shadow: ShadowAnalysis, item: Any, result: Any) -> None:
+    shadow_done(shadow=shadow, prediction=result.prediction)
 
 
 def blame_no_outage(error: Exception) -> None:

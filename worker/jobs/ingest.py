@@ -114,7 +114,7 @@ def holds_archive(upload: Upload) -> bool:
     try:
         return is_archive(head_of(storage.path_of(upload.stored_name)))
     except OSError:
-        return False  # parsing it will say why
+        return False  # parsing it will report why
 
 
 def finish(upload: Upload, parsed: ParsedScan) -> None:

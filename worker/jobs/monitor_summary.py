@@ -21,14 +21,14 @@ ROLLING = timedelta(weeks=4)  # a week alone has too few labels for an AUC
 
 
 def summarise(site: Site, versions: Iterable[ModelVersion]) -> None:
-    """Compute what the page tells of the versions at the site, and store it."""
+    """Compute and store the page's numbers of these versions at the site."""
     files, refusals = counts.files(site)
     for version in versions:
         truths = counts.labelled(site, version)
         weeks = counts.tallies(site, version, "week")
         body = {
             "from": counts.begin().isoformat(),
-            **told_of(summed(weeks.values())),
+            **rates_of(summed(weeks.values())),
             "reasons": counts.reasons(site, version),
             "refused": rate(sum(k for _, k in files.values()), sum(n for n, _ in files.values())),
             "refusals": refusals,
@@ -40,13 +40,13 @@ def summarise(site: Site, versions: Iterable[ModelVersion]) -> None:
         summary_store(site=site, version=version, body=body)
 
 
-def told_of(tally: Tally) -> dict[str, Any]:
-    answered = tally.cases - tally.abstained
+def rates_of(tally: Tally) -> dict[str, Any]:
+    results = tally.cases - tally.abstained
     return {
         "cases": tally.cases,
         "abstained": rate(tally.abstained, tally.cases),
         "overrides": rate(tally.overrides, tally.judged),
-        "reported": {finding: rate(n, answered) for finding, n in sorted((tally.reported or {}).items())},
+        "reported": {finding: rate(n, results) for finding, n in sorted((tally.reported or {}).items())},
     }
 
 
@@ -66,27 +66,27 @@ def by_week(
     truths: Sequence[LabelledResult],
     version: ModelVersion,
 ) -> list[dict[str, Any]]:
-    """Every week from the first one with anything to tell, empty ones too; performance over ROLLING."""
+    """Every week from the first one with data, empty ones too; performance over ROLLING."""
     known = sorted({*tallies, *files})
     if not known:
         return []
     weeks = [known[0] + timedelta(weeks=k) for k in range((known[-1] - known[0]).days // 7 + 1)]
-    told = []
+    rows = []
     for week in weeks:
         read, refused = files.get(week, (0, 0))
         end = week + timedelta(weeks=1)
         of_week = [one for one in truths if week <= one.at < end]
         lately = [one for one in truths if end - ROLLING <= one.at < end]
-        told.append(
+        rows.append(
             {
                 "from": week.isoformat(),
-                **told_of(tallies.get(week, Tally())),
+                **rates_of(tallies.get(week, Tally())),
                 "refused": rate(refused, read),
                 "labelled": len(of_week),
                 "performance": performance(lately, version),
             }
         )
-    return told
+    return rows
 
 
 def by_group(
@@ -96,14 +96,14 @@ def by_group(
     tallies = counts.tallies(site, version, name)
     ranked = sorted(tallies, key=lambda group: -tallies[group].cases)
     shown, rest = ranked[: counts.GROUPS_AT_MOST], ranked[counts.GROUPS_AT_MOST :]
-    told = [
+    rows = [
         _group(group, tallies[group], version, truths, lambda g, want=group: g == want, name)
         for group in shown
     ]
     if rest:
         others = summed(tallies[group] for group in rest)
-        told.append(_group("others", others, version, truths, lambda g: g in rest, name))
-    return told
+        rows.append(_group("others", others, version, truths, lambda g: g in rest, name))
+    return rows
 
 
 def _group(
@@ -117,7 +117,7 @@ def _group(
     of_group = [one for one in truths if mine(one.groups[name])]
     return {
         "name": label,
-        **told_of(tally),
+        **rates_of(tally),
         "labelled": len(of_group),
         "performance": performance(of_group, version),
     }
@@ -126,22 +126,22 @@ def _group(
 def performance(truths: Sequence[LabelledResult], version: ModelVersion) -> dict[str, Any]:
     """By finding, of the cases in which it is known: how many there are, AUC, sensitivity, specificity."""
     spec = version.model_spec
-    told = {}
+    measured = {}
     for finding in spec.findings:
         known = [one for one in truths if finding in one.truth and finding in one.probabilities]
         if not known:
             continue
         scores = np.array([one.probabilities[finding] for one in known])
         there = np.array([one.truth[finding] for one in known])
-        said = scores >= spec.threshold(finding)
-        told[finding] = {
+        positive = scores >= spec.threshold(finding)
+        measured[finding] = {
             "present": int(there.sum()),
             "absent": int((~there).sum()),
             "auc": _auc(scores, there, [str(one.patient) for one in known]),
-            "sensitivity": rate(int((said & there).sum()), int(there.sum())),
-            "specificity": rate(int((~said & ~there).sum()), int((~there).sum())),
+            "sensitivity": rate(int((positive & there).sum()), int(there.sum())),
+            "specificity": rate(int((~positive & ~there).sum()), int((~there).sum())),
         }
-    return told
+    return measured
 
 
 def _auc(scores: np.ndarray, there: np.ndarray, patients: Sequence[str]) -> dict[str, float | None] | None:

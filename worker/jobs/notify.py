@@ -18,7 +18,7 @@ from worker.support.http_client import post
 logger = logging.getLogger(__name__)
 
 LIMIT_SECONDS = 60.0
-REFUSED, UNREACHABLE, ANSWERED_NO = "address_refused", "unreachable", "answered_no"
+REFUSED, UNREACHABLE, HTTP_ERROR = "address_refused", "unreachable", "http_error"
 TLS_FAILED, CERTIFICATE_INVALID = "tls_failed", "certificate_invalid"
 # By OpenSSL's X509_V_ERR number. An unknown authority can be named in HILUM_WEBHOOK_CA_FILE.
 CERTIFICATE_REASONS = {
@@ -55,7 +55,7 @@ class NotifyJob:
 def send(delivery: Delivery) -> None:
     """Try one delivery and record the result. Redirects are not followed: 3xx is a refusal."""
     body = json.dumps(message_of(delivery), separators=(",", ":")).encode()
-    began, status, code = time.monotonic(), None, ANSWERED_NO
+    began, status, code = time.monotonic(), None, HTTP_ERROR
     try:
         status = post(target_of(delivery.subscription.url), body, headers_of(delivery, body))
     except AddressRefused:

@@ -1,4 +1,4 @@
-"""Whether a snapshot's images are still those that were frozen."""
+"""Whether a snapshot's images are unchanged."""
 
 from __future__ import annotations
 

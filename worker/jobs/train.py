@@ -1,8 +1,7 @@
-"""Train: freezes what is labelled, audits it, trains on it, and compares the candidate with the active model.
+"""Train: create a snapshot, validate its data, train on it, compare the candidate with the active model.
 
 Each is a row of a job table, processed one at a time; what needs the library runs as `python -m classifier`
-in a process group of its own, minded until it ends. Nothing here touches the active model: the artifact is
-registered as a candidate.
+in a process group of its own, supervised until it ends. The artifact is registered as a candidate; the active model is not changed.
 """
 
 from __future__ import annotations
@@ -48,7 +47,7 @@ logger = logging.getLogger(__name__)
 
 USAGE_ERROR, KILLED = 2, -9
 PREPARING_SECONDS = 60 * 60.0
-# The run's own columns and folder say these.
+# Set by the run's own columns and folder.
 OURS = {"manifest", "out", "cache", "seed", "resume", "json", "auxiliary", "validation", "slot"}
 # A model that has learned already is to be moved gently, and its network stays as it is.
 FINE_TUNING = {"epochs": 10, "lr": 1e-4, "progressive": False}
@@ -85,7 +84,7 @@ class TrainJob:
         elif unknown_options(run.config):
             fail(run, failures.OPTIONS_INVALID)
         elif not run.manifest and run.snapshot is None:
-            freeze(run)
+            prepare_snapshot(run)
         else:
             with Heartbeat(run, limit=PREPARING_SECONDS):
                 wrong = unfit(run)
@@ -112,8 +111,8 @@ class TrainJob:
             tidy(folder)
 
 
-def freeze(run: TrainingRun) -> None:
-    """Make the run's snapshot and hand the run back: its audit comes first. Nothing new: nothing to train."""
+def prepare_snapshot(run: TrainingRun) -> None:
+    """Create the run's snapshot and queue the run again: data validation comes first."""
     with Heartbeat(run, limit=PREPARING_SECONDS):
         try:
             snapshot, _ = snapshot_create(site=run.site, slot=run.slot, actor=run.started_by)
@@ -185,7 +184,7 @@ def failure_code(process: ClassifierProcess, status: int) -> str:
 
 
 def fail(run: TrainingRun, code: str) -> None:
-    logger.error("training run %s failed: %s; its own words stand in its folder", run.id, code)
+    logger.error("training run %s failed: %s; see stderr.log in its folder", run.id, code)
     run.fail(code)
 
 
@@ -196,7 +195,7 @@ def unknown_options(config: dict) -> set[str]:
 def options_of(run: TrainingRun) -> dict[str, Any]:
     """The options that the run gives, by name.
 
-    Gate and lung segmenter come from the active model: they outlive the classifiers that are trained here.
+    Input check and lung segmenter come from the active model: they are not trained here.
     """
     active = active_models().get(run.slot)
     carried = {"auxiliary": artifact_path(active)} if active else {}
@@ -269,9 +268,9 @@ def code_version() -> str:
     """The git commit, with `-dirty` when the files differ from it; without git the program's version."""
     command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
-        said = subprocess.run(
+        described = subprocess.run(
             command, cwd=settings.BASE_DIR, capture_output=True, text=True, timeout=30, check=True
         )
-        return said.stdout.strip()
+        return described.stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return version()

@@ -1,4 +1,4 @@
-"""`python -m classifier ARGUMENT...` as a process group of its own, listened to line by line."""
+"""`python -m classifier ARGUMENT...` in its own process group, its output read line by line."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from django.conf import settings
 
 PROGRAM = "classifier"
 STOP_SECONDS = 3.0
-# What the training may know of its surroundings: no database, no broker, no secret.
+# The environment variables of the process: no database, no broker, no secret.
 PASSED_ON = (
     "PATH", "LANG", "LC_ALL", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "CUDA_HOME",
     "NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES", "OMP_NUM_THREADS", "MKL_NUM_THREADS",
     "XDG_CACHE_HOME", "TORCH_HOME", "MPLCONFIGDIR",
 )  # fmt: skip
 KEPT_LINES = 200
-TOLD = (
+NUMBERS = (
     "progress", "epoch", "loss", "val_loss", "val_balanced_accuracy", "images_per_second", "size", "minutes",
     "train", "val", "test",
 )  # fmt: skip
@@ -39,10 +39,9 @@ class InUse(Exception):
 class ClassifierProcess:
     """Context manager: on leaving it nothing of the training is left running.
 
-    `progress` holds the numbers that it said last, by name, `curve` those of each epoch, `log` its last lines
-    in words that name no image; `warnings` what the data audit found, None until then; `artifact` the path
-    that it announced at its end. What an earlier attempt wrote into the folder's `log.jsonl` is heard first:
-    a worker that was killed may not have passed all of it on.
+    `progress`: the latest numbers by name; `curve`: those of each epoch; `log`: its last events, without
+    image names; `warnings`: of the data validation, None until then; `artifact`: the path reported at the end.
+    The `log.jsonl` of an earlier attempt is read first: a killed worker may not have passed on all of it.
     The folder's lock is shared with the training, so it is held as long as either lives.
     """
 
@@ -96,7 +95,7 @@ class ClassifierProcess:
         return self.folder / "stderr.log"
 
     def listen(self, seconds: float) -> int | None:
-        """Take in what it says within `seconds`; answers its exit status once it has ended."""
+        """Read its output for up to `seconds`; returns its exit status once it has ended."""
         if not self._open:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 return self._process.wait(seconds)
@@ -113,26 +112,26 @@ class ClassifierProcess:
 
     def _take(self, line: bytes) -> None:
         try:
-            said = json.loads(line)
+            event = json.loads(line)
         except ValueError:
-            return  # a library's word, not ours
-        if not isinstance(said, dict):
+            return  # a library's output, not ours
+        if not isinstance(event, dict):
             return
         self._heard_at = time.monotonic()
-        numbers = {name: said[name] for name in TOLD if is_number(said.get(name))}
+        numbers = {name: event[name] for name in NUMBERS if is_number(event.get(name))}
         self.progress |= numbers
-        if isinstance(said.get("warnings"), list):
-            self.warnings = [{k: v for k, v in one.items() if k != "examples"} for one in said["warnings"]]
-        if said.get("event") == "epoch":
+        if isinstance(event.get("warnings"), list):
+            self.warnings = [{k: v for k, v in one.items() if k != "examples"} for one in event["warnings"]]
+        if event.get("event") == "epoch":
             earlier = [point for point in self.curve if point.get("epoch", 0) < numbers.get("epoch", 0)]
             self.curve = [*earlier, numbers]
-        if isinstance(said.get("event"), str):
-            self.log = [*self.log, line_of(said["event"], said.get("at"), numbers)][-KEPT_LINES:]
-        if said.get("event") == "done":
-            self.artifact = Path(said["artifact"])
+        if isinstance(event.get("event"), str):
+            self.log = [*self.log, line_of(event["event"], event.get("at"), numbers)][-KEPT_LINES:]
+        if event.get("event") == "done":
+            self.artifact = Path(event["artifact"])
 
     def end(self) -> None:
-        """End the whole group: asked first, killed if it does not listen."""
+        """End the whole group: SIGTERM first, then SIGKILL."""
         self._signal(signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(STOP_SECONDS)
@@ -140,7 +139,7 @@ class ClassifierProcess:
         self._process.wait()
 
     def _signal(self, number: int) -> None:
-        # macOS says PermissionError where only a process that has ended is left of the group.
+        # macOS raises PermissionError where only a process that has ended is left of the group.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, number)
 
@@ -154,9 +153,9 @@ class ClassifierProcess:
 
 def line_of(event: str, at: object, numbers: dict[str, float]) -> str:
     """An event as a line of the log: a name and numbers, nothing that could be of a patient."""
-    moment = datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S") if is_number(at) else ""
-    said = ", ".join(f"{name} {value:.6g}" for name, value in numbers.items())
-    return f"{moment} {event[:40]}{': ' if said else ''}{said}".strip()
+    time_text = datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S") if is_number(at) else ""
+    values = ", ".join(f"{name} {value:.6g}" for name, value in numbers.items())
+    return f"{time_text} {event[:40]}{': ' if values else ''}{values}".strip()
 
 
 def is_number(value: object) -> bool:

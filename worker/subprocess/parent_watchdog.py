@@ -1,6 +1,6 @@
 """Runs a module at low priority and ends it with its parent: `… parent_watchdog MODULE ARGUMENT...`.
 
-Standard input is the leash: a pipe that closes when the process at its other end dies, of `kill -9` too.
+Standard input is a pipe that closes when the parent dies, even of `kill -9`.
 The whole process group ends then, so the command is to be started in one of its own.
 """
 

@@ -1,4 +1,4 @@
-"""Minding a subprocess of the library until it has ended by itself, or has to be ended."""
+"""Supervises a subprocess of the library until it exits or has to be ended."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Ended(StrEnum):
 def supervise(
     process: ClassifierProcess, beat: Callable[[], HeartbeatReply], interrupted: threading.Event
 ) -> int | Ended:
-    """Its exit status, or why it was ended; `beat` keeps the lease, and says what is to be done."""
+    """Its exit status, or why it was ended; `beat` keeps the lease and returns what to do."""
     beat_at = 0.0
     while (status := process.listen(LOOK_SECONDS)) is None:
         if interrupted.is_set():

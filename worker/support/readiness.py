@@ -1,4 +1,4 @@
-"""A file for each job runner that tells the supervisor on this host that it is ready."""
+"""A file for each job runner by which the supervisor on this host sees that it is ready."""
 
 from __future__ import annotations
 

@@ -117,7 +117,7 @@ def test_a_redirect_is_a_no(receiver, subscription, tell, send_all):
     tell(uuid.uuid4())
     send_all()
     assert (receiver.asked, receiver.got) == (1, [])
-    assert Delivery.objects.get().error_code == "answered_no"
+    assert Delivery.objects.get().error_code == "http_error"
 
 
 def test_a_receiver_that_says_gone_is_switched_off(receiver, subscription, tell, send_all):

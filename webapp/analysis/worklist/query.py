@@ -1,4 +1,4 @@
-"""Reading the worklist: which studies, in which order, how many, and what lies beside one of them."""
+"""Reading the worklist: which studies, in which order, how many, and the neighbours of one."""
 
 from __future__ import annotations
 
@@ -80,10 +80,9 @@ def visible(user: User, site: Site | None = None) -> QuerySet[StudySummary]:
 
 
 def narrowed(rows: QuerySet[StudySummary], filters: Filters, order: str) -> QuerySet[StudySummary]:
-    """The rows that are asked for, in order; `unsure` leaves out what has no answer, hence no uncertainty.
+    """The matching rows, in order; `unsure` leaves out what has no result, hence no uncertainty.
 
-    Among study dates, newest and oldest go by the study, not by its arrival: it is what was asked about, and
-    the index of arrivals would have to be read from its end to wherever those dates begin.
+    With a filter on study dates, newest and oldest go by study date, for which there is an index.
     """
     rows = _filtered(rows, filters)
     key = ORDERS[order]
@@ -134,10 +133,9 @@ def worklist_page(
 
 
 def _sorted_apart(rows: QuerySet[StudySummary]) -> QuerySet[StudySummary]:
-    """The rows in their order, which no index gives: those that match are found first, and sorted then.
+    """The same rows in order, but no index gives the order: the matches are found first, then sorted.
 
-    A patient's studies lie together in time. The planner takes them to be strewn, and would walk the index of
-    arrivals from its end to wherever they are.
+    The planner does not expect a patient's studies to be close in time, and would scan the index of arrivals.
     """
     order, second = rows.query.order_by
     value = Coalesce(order.removeprefix("-"), order.removeprefix("-"))
@@ -179,7 +177,7 @@ def neighbours(
 
     `searched`: as in `worklist_page`.
     """
-    above, below = _beside(rows, here, back=True), _beside(rows, here)
+    above, below = _neighbours_of(rows, here, back=True), _neighbours_of(rows, here)
     if searched and count(rows) <= COUNTED_AT_MOST:
         above, below = _sorted_apart(above), _sorted_apart(below)
     return above.reverse().first(), below.first()
@@ -218,11 +216,11 @@ def _after(rows: QuerySet[StudySummary], mark: str | None) -> QuerySet[StudySumm
     except ValueError as error:
         raise CodedError("invalid") from error
     here = StudySummary.objects.filter(pk=key).first()
-    # A study that is gone by now gives no place to go on from: the list starts again.
-    return _beside(rows, here) if here else rows
+    # If the study is gone, the list starts again.
+    return _neighbours_of(rows, here) if here else rows
 
 
-def _beside(
+def _neighbours_of(
     rows: QuerySet[StudySummary], here: StudySummary, *, back: bool = False
 ) -> QuerySet[StudySummary]:
     order = rows.query.order_by[0]

@@ -18,7 +18,7 @@ PARTS = (
 
 
 def build(connection: BaseDatabaseWrapper) -> bool:
-    """Make what is missing; answers whether names have their indexes. Done twice it is done once.
+    """Create missing indexes; returns whether names have theirs. Repeating it does nothing.
 
     Names need the extension pg_trgm; where this user may not create it, they are left without an index.
     """

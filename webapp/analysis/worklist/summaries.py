@@ -20,7 +20,7 @@ NORMAL = "normal"
 
 
 def severity(analysis: Analysis) -> tuple[int, float]:
-    """How an answered analysis ranks among others; the greater is the worse."""
+    """The rank of a finished analysis; greater is worse."""
     rank = {NORMAL: 0, "": 1}.get(analysis.finding, 2)
     return rank, reported(analysis)[1] if rank == 2 else likeliest_abnormal(analysis)[1]
 
@@ -38,12 +38,12 @@ def likeliest_abnormal(analysis: Analysis) -> tuple[str, float]:
 
 
 def refresh(scan_ids: Iterable[uuid.UUID]) -> None:
-    """Write the summaries of these scans' studies anew, in the transaction that changed something on them.
+    """Rewrite the summaries of these scans' studies, in the transaction that changed them.
 
     The scans are locked first, so that a scan that is being moved is counted where it ends up.
     """
     scans = Scan.objects.filter(pk__in=set(scan_ids))
-    # Without a join: a joined row that another transaction made meanwhile would be missing from the answer.
+    # Without a join: a joined row that another transaction made meanwhile would be missing.
     list(scans.select_for_update(no_key=True).order_by("pk").values_list("pk"))
     refresh_studies(scans.values_list("series__study_id", flat=True))
 
@@ -62,21 +62,21 @@ def refresh_studies(study_ids: Iterable[uuid.UUID]) -> None:
 
 
 def refresh_names(patients: Iterable[uuid.UUID]) -> None:
-    """Write anew by what these patients' studies are found, where it has changed."""
+    """Rewrite the search text of these patients' studies where it has changed."""
     for patient, text in who_of(patients).items():
         StudySummary.objects.filter(study__patient=patient).exclude(who=text).update(who=text)
 
 
 def severity_of(worst: Analysis | None) -> float:
-    """`severity` of a study's worst answer as one number, -1 without one."""
+    """`severity` of a study's worst result as one number, -1 without one."""
     return sum(severity(worst)) if worst else -1.0
 
 
 def _values(study: Study, scans: list[Scan]) -> dict[str, object]:
     states = [(state_of(scan), scan) for scan in scans]
-    answered = [(s.analysis, scan) for s, scan in states if s.status == StudyStatus.DONE and s.analysis]
-    worst, worst_scan = max(answered, key=lambda pair: severity(pair[0]), default=(None, None))
-    least = min((state for state, _ in states), key=lambda s: _order(s, bool(answered)))
+    finished = [(s.analysis, scan) for s, scan in states if s.status == StudyStatus.DONE and s.analysis]
+    worst, worst_scan = max(finished, key=lambda pair: severity(pair[0]), default=(None, None))
+    least = min((state for state, _ in states), key=lambda s: _order(s, bool(finished)))
     finding, probability = reported(worst) if worst else ("", None)
     shown = worst_scan or scans[0]
     readings = Scan.objects.filter(series__study=study, readings__isnull=False)
@@ -102,6 +102,6 @@ def _values(study: Study, scans: list[Scan]) -> dict[str, object]:
     }
 
 
-def _order(state: State, answered: bool) -> tuple[bool, int]:
+def _order(state: State, has_result: bool) -> tuple[bool, int]:
     order = StudyStatus.values.index(state.status)
-    return (answered and state.status == StudyStatus.ABSTAINED, order)
+    return (has_result and state.status == StudyStatus.ABSTAINED, order)

@@ -83,7 +83,7 @@ class AttemptSerializer(f.Serializer):
     reason = f.TextOrNullField(
         source="error_code",
         help_text="`address_refused`, `unreachable`, `certificate_unknown_authority`, `certificate_expired`, "
-        "`certificate_wrong_host`, `certificate_invalid`, `tls_failed` or `answered_no`; null if delivered",
+        "`certificate_wrong_host`, `certificate_invalid`, `tls_failed` or `http_error`; null if delivered",
     )
     seconds = f.FloatField(help_text="duration of the attempt")
 

@@ -16,7 +16,7 @@ from rest_framework.response import Response
 
 from webapp.accounts.models import User
 from webapp.accounts.services import can, for_sites
-from webapp.analysis.selectors import with_answers
+from webapp.analysis.selectors import with_list_columns
 from webapp.analysis.services import analysis_retry
 from webapp.analysis.state import current_analysis
 from webapp.api.examples import MOVE_EXAMPLE, SCAN_EXAMPLE
@@ -75,7 +75,7 @@ class ScanCollection(ListResource):
         return for_sites(Scan.objects.all(), self.request.user, "scan.view")
 
     def decorate(self, rows: Any) -> Any:
-        return with_answers(rows)
+        return with_list_columns(rows)
 
     @operation(
         "scan_upload",

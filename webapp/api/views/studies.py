@@ -10,7 +10,7 @@ from rest_framework.response import Response
 
 from webapp.accounts.services import for_sites
 from webapp.analysis.models import StudySummary
-from webapp.analysis.selectors import with_answers
+from webapp.analysis.selectors import with_list_columns
 from webapp.analysis.worklist.query import Filters, worklist
 from webapp.api.examples import SEARCH_EXAMPLE
 from webapp.api.filters import StudyFilter
@@ -77,7 +77,7 @@ class StudyDetail(Resource):
         summary = studies.filter(pk=study_uuid).first()
         if summary is None:
             raise CodedError("not_found")
-        scans = with_answers(Scan.objects.filter(series__study=study_uuid).order_by("received_at", "pk"))
+        scans = with_list_columns(Scan.objects.filter(series__study=study_uuid).order_by("received_at", "pk"))
         return Response(StudyDetailSerializer(summary, context={"scans": scans}).data)
 
 

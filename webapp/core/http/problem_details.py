@@ -112,14 +112,14 @@ def _headers(exc: Exception) -> dict[str, str]:
 
 def _fields(detail: Any) -> dict[str, list[str]]:
     if not isinstance(detail, dict):
-        return {"request": _said(detail)}
-    return {name: _said(value) for name, value in detail.items()}
+        return {"request": _messages(detail)}
+    return {name: _messages(value) for name, value in detail.items()}
 
 
-def _said(detail: Any) -> list[str]:
-    """What is wrong, with the place in a list or an object before it."""
+def _messages(detail: Any) -> list[str]:
+    """The messages, each preceded by its place in a list or object."""
     if isinstance(detail, dict):
-        return [f"{place}: {text}" for place, value in detail.items() for text in _said(value)]
+        return [f"{place}: {text}" for place, value in detail.items() for text in _messages(value)]
     if isinstance(detail, list):
-        return [text for one in detail for text in _said(one)]
+        return [text for one in detail for text in _messages(one)]
     return [str(detail)]

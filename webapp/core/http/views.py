@@ -14,7 +14,7 @@ from webapp.core.http.problem_details import error_response
 @login_not_required
 @require_safe
 def healthz(request: HttpRequest) -> HttpResponse:
-    """200 when the process answers and reaches its database, else 503; says nothing more."""
+    """200 when the process reaches its database, else 503; nothing more."""
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")

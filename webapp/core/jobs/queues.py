@@ -19,7 +19,7 @@ POLL_SECONDS = 0.05
 
 
 class Queue(StrEnum):
-    """One queue for each kind of work; `worker.runners` says which job runner serves it."""
+    """One queue for each kind of work; `worker.runners` names its job runner."""
 
     INGEST = "ingest"
     INFER = "infer"

@@ -1,4 +1,4 @@
-"""The job table: rows that are jobs. A message only wakes a worker; the row says what is to be done.
+"""The job table: rows that are jobs. A message only wakes a worker; the row is the job.
 
 A worker claims rows by compare-and-set under a token of its own, extends the lease while it works (by the
 database's clock), and finishes only rows that still carry its token, so a late duplicate loses. This holds on
@@ -27,7 +27,7 @@ job_failed = Signal()
 
 
 class IllegalTransition(Exception):
-    """A status was asked to move where its table does not let it."""
+    """A status change that the model's TRANSITIONS do not allow."""
 
     def __init__(self, model: type[models.Model], source: str, target: str) -> None:
         super().__init__(f"{model.__name__} may not move from {source!r} to {target!r}")

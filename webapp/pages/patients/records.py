@@ -16,7 +16,7 @@ from webapp.analysis.selectors import HistoryEntry
 from webapp.pages.display import name_of_person, name_of_user, study_time
 from webapp.pages.patients.display import facts_of, full_label, label_of, sex_text
 from webapp.scans.models import Patient, PatientMerge, ScanMove
-from webapp.scans.patients.records import AT_MOST, Said, disagreements, may_be_same, moves_of
+from webapp.scans.patients.records import AT_MOST, StatedValue, disagreements, may_be_same, moves_of
 
 CONFLICTS = {
     "name": gettext_lazy("%(number)s different names"),
@@ -97,7 +97,7 @@ def record_history(patient: Patient, merges: Sequence[PatientMerge]) -> list[Eve
     return sorted(events, key=lambda event: event.at, reverse=True)[:AT_MOST]
 
 
-def _value(field: str, stated: Said, days: dict[UUID, str], patient: Patient) -> Value:
+def _value(field: str, stated: StatedValue, days: dict[UUID, str], patient: Patient) -> Value:
     links = [(scan.pk, days[scan.pk]) for scan in stated.scans[:LINKS]]
     records = [
         _("on record") if one == patient else _("in the record of %(patient)s") % {"patient": full_label(one)}

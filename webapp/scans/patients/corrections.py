@@ -171,7 +171,7 @@ def _permitted(
 
 
 def _lock(patient: Patient, other: Patient) -> Patient:
-    """Lock who the patient is now, and the other one as they are; answers the first."""
+    """Lock who the patient is now, and the other one as they are; returns the first."""
     while True:
         end = end_of(patient)
         lock_patients([end.pk, other.pk])
@@ -192,7 +192,7 @@ def _locked_scans(scans) -> list[uuid.UUID]:
 
 
 def _move_studies(source: Patient, target: Patient) -> set[uuid.UUID]:
-    """File every study of the source to the target; answers the studies whose scans changed."""
+    """File every study of the source to the target; returns the studies whose scans changed."""
     theirs = {study.study_instance_uid: study for study in target.studies.all()}
     touched: set[uuid.UUID] = set()
     for study in source.studies.order_by("pk"):
@@ -208,7 +208,7 @@ def _move_studies(source: Patient, target: Patient) -> set[uuid.UUID]:
 
 
 def _return_studies(scans: list[uuid.UUID], later: set[uuid.UUID], source: Patient) -> set[uuid.UUID]:
-    """File these scans to the source again; answers the studies whose scans changed."""
+    """File these scans to the source again; returns the studies whose scans changed."""
     going, touched = set(scans), set()
     for study in Study.objects.filter(series__scans__in=scans).distinct().order_by("pk"):
         held = set(Scan.objects.filter(series__study=study).values_list("pk", flat=True))

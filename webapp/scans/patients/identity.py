@@ -1,7 +1,7 @@
-"""Whom a file or a claim names: one patient of a site by identifier and issuer, and who that is by now.
+"""The patient of a site that a file or its stated metadata names, by identifier and issuer.
 
 Identifiers and issuers are compared as they are written, less the spaces around them (PS3.5 section 6.2, LO).
-IssuerOfPatientIDQualifiers and OtherPatientIDs join nobody: people say that two records are one person.
+IssuerOfPatientIDQualifiers and OtherPatientIDs are not used: people decide that two records are one person.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ DEMOGRAPHICS = ("name", "sex", "birth_date")
 
 
 @transaction.atomic
-def patient_find_or_create(*, site: Site, patient_id: str, issuer: str = "", **told: Any) -> Patient:
-    """Whom the identifier names, or whom that patient was merged into; `told` as `patient_named` takes it."""
-    named = patient_named(site=site, patient_id=patient_id, issuer=issuer, **told)
+def patient_find_or_create(*, site: Site, patient_id: str, issuer: str = "", **known: Any) -> Patient:
+    """The patient of the identifier, or the one they were merged into; arguments as for `patient_named`."""
+    named = patient_named(site=site, patient_id=patient_id, issuer=issuer, **known)
     return lock_end(named)[0]
 
 
@@ -42,28 +42,28 @@ def patient_named(
     Where one side has no issuer, the only patient of that identifier is meant, unless name, sex or birth
     date contradict it; the issuer is filled in like the rest.
     """
-    told = {"name": name, "sex": sex, "birth_date": birth_date}
+    stated = {"name": name, "sex": sex, "birth_date": birth_date}
     same = list(Patient.objects.filter(site=site, patient_id=patient_id).order_by("created_at", "pk"))
-    known = _chosen(same, issuer, told, ends_of(patient.pk for patient in same) if len(same) > 1 else {})
+    known = _chosen(same, issuer, stated, ends_of(patient.pk for patient in same) if len(same) > 1 else {})
     if known and not _issuer_filled(known, issuer):
         known = None
     patient, created = (
         (known, False)
         if known
         else Patient.objects.get_or_create(
-            site=site, patient_id=patient_id, issuer=issuer, defaults={**told, "provisional": provisional}
+            site=site, patient_id=patient_id, issuer=issuer, defaults={**stated, "provisional": provisional}
         )
     )
-    news = [field for field, value in told.items() if value and not getattr(patient, field)]
+    news = [field for field, value in stated.items() if value and not getattr(patient, field)]
     if news and not created:
         for field in news:
-            setattr(patient, field, told[field])
+            setattr(patient, field, stated[field])
         patient.save(update_fields=news)
     return patient
 
 
 def patients_meant(*, site: Site, identifiers: Iterable[str]) -> dict[str, Patient]:
-    """Whom each identifier alone would be filed to; who would be a new patient is left out. Locks nothing."""
+    """The patient that each identifier alone names; unknown identifiers are left out. Locks nothing."""
     same: dict[str, list[Patient]] = {}
     named = Patient.objects.filter(site=site, patient_id__in=list(identifiers)).order_by("created_at", "pk")
     for patient in named:
@@ -75,7 +75,7 @@ def patients_meant(*, site: Site, identifiers: Iterable[str]) -> dict[str, Patie
 
 
 def ends_of(patients: Iterable[UUID]) -> dict[UUID, UUID]:
-    """Who each patient is now: themselves, or the end of the merges that lead on from them."""
+    """Each patient's end of merges, or the patient."""
     ends = {key: key for key in patients}
     if not ends:
         return ends
@@ -89,7 +89,7 @@ def ends_of(patients: Iterable[UUID]) -> dict[UUID, UUID]:
 
 
 def end_of(patient: Patient) -> Patient:
-    """Whom the patient was merged into, however often; else the patient."""
+    """The end of the patient's merges, else the patient."""
     merges = merges_from(patient)
     return merges[-1].target if merges else patient
 
@@ -105,7 +105,7 @@ def identifiers_of(patients: Iterable[UUID]) -> set[str]:
 
 
 def merges_from(patient: Patient) -> list[PatientMerge]:
-    """The merges active that lead from the patient to who they are now, in order."""
+    """The active merges that lead on from the patient, in order."""
     merges: list[PatientMerge] = []
     here = patient.pk
     while merge := (
@@ -119,7 +119,7 @@ def merges_from(patient: Patient) -> list[PatientMerge]:
 def lock_end(patient: Patient) -> tuple[Patient, list[PatientMerge]]:
     """Lock who the patient is now, so that no merge or its undoing slips in before the transaction ends.
 
-    Answers them and the merges that lead there. One row is locked, unless a merge was quicker.
+    Returns the patient and the merges that lead there.
     """
     while True:
         merges = merges_from(patient)
@@ -136,7 +136,7 @@ def lock_patients(keys: Iterable[UUID]) -> None:
 
 
 def demographics(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """What a file's header says of the person: name, sex and birth date, empty where it says nothing."""
+    """Name, sex and birth date in a file's header, empty where missing."""
     return {
         "name": text(metadata.get("PatientName"), 200),
         "sex": text(metadata.get("PatientSex"), 16),
@@ -152,20 +152,20 @@ def comparable(value: Any) -> Any:
     return "^".join(parts).rstrip("^").casefold()
 
 
-def differences(patient: Patient, told: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Where both know something and it is not the same: field to (of the patient, told)."""
-    pairs = {field: (getattr(patient, field), told.get(field)) for field in DEMOGRAPHICS}
+def differences(patient: Patient, stated: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Fields known on both sides that differ: field to (of the patient, stated)."""
+    pairs = {field: (getattr(patient, field), stated.get(field)) for field in DEMOGRAPHICS}
     return {
-        field: (known, said)
-        for field, (known, said) in pairs.items()
-        if known and said and comparable(known) != comparable(said)
+        field: (own, other)
+        for field, (own, other) in pairs.items()
+        if own and other and comparable(own) != comparable(other)
     }
 
 
 def _chosen(
-    same: list[Patient], issuer: str, told: Mapping[str, Any], ends: Mapping[UUID, UUID]
+    same: list[Patient], issuer: str, stated: Mapping[str, Any], ends: Mapping[UUID, UUID]
 ) -> Patient | None:
-    """Which of the patients of one identifier is meant; `ends` says who several of them are now."""
+    """Which of the patients of one identifier is meant; `ends` as `ends_of` returns them."""
     exact = next((patient for patient in same if patient.issuer == issuer), None)
     if exact or not same:
         return exact
@@ -178,7 +178,7 @@ def _chosen(
         likely = same[0]
         if issuer and likely.issuer:
             return None
-    return None if differences(likely, told) else likely
+    return None if differences(likely, stated) else likely
 
 
 def _issuer_filled(patient: Patient, issuer: str) -> bool:

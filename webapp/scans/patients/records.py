@@ -1,4 +1,4 @@
-"""Reading what is known of a patient: what the files say, who was merged with them, who may be the same."""
+"""Reading a patient's record: values in the files, merges and moves, possible duplicates."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ AT_MOST = 20
 
 
 @dataclass(frozen=True)
-class Said:
-    """One value of a field, the records that hold it, and the scans whose files say it."""
+class StatedValue:
+    """One value of a field, the records that hold it, and the scans whose files have it."""
 
     value: Any
     records: list[Patient] = field(default_factory=list)
@@ -31,22 +31,22 @@ class Said:
 
 def disagreements(
     patient: Patient, scans: Iterable[Scan], merged: Iterable[Patient] = ()
-) -> dict[str, list[Said]]:
-    """Fields of which more than one value is seen, the patient's own first, then by how often it is said.
+) -> dict[str, list[StatedValue]]:
+    """Fields with more than one value: the patient's own first, then by number of scans.
 
     `merged`: the records that were merged into the patient's and keep what they held.
     """
-    seen: dict[str, dict[Any, Said]] = {name: {} for name in DEMOGRAPHICS}
+    seen: dict[str, dict[Any, StatedValue]] = {name: {} for name in DEMOGRAPHICS}
     for record in (patient, *merged):
         for name in DEMOGRAPHICS:
             if own := getattr(record, name):
-                seen[name].setdefault(comparable(own), Said(own)).records.append(record)
+                seen[name].setdefault(comparable(own), StatedValue(own)).records.append(record)
     for scan in scans:
         for name, value in demographics(scan.metadata).items():
             if value:
-                seen[name].setdefault(comparable(value), Said(value)).scans.append(scan)
+                seen[name].setdefault(comparable(value), StatedValue(value)).scans.append(scan)
     return {
-        name: sorted(values.values(), key=lambda said: (patient not in said.records, -len(said.scans)))
+        name: sorted(values.values(), key=lambda one: (patient not in one.records, -len(one.scans)))
         for name, values in seen.items()
         if len(values) > 1
     }
@@ -108,7 +108,7 @@ def patients_found(site: Site, words: str, *, without: Patient) -> list[Patient]
 
 
 def unmerged(site: Site) -> QuerySet[Patient]:
-    """The site's patients who are nobody else's other name, and whom somebody named."""
+    """The site's patients that are neither merged into another one nor provisional."""
     merged = PatientMerge.objects.filter(unmerged_at=None).values("source")
     return Patient.objects.filter(site=site, provisional=False).exclude(pk__in=merged)
 
@@ -135,8 +135,8 @@ def extent_of(patient: Patient) -> Extent:
 
 def studies_named(user: User, *, study_instance_uid: str = "", accession_number: str = "") -> list[Study]:
     """The user's studies with the UID and the accession number, as far as each is given; none without."""
-    said = {"study_instance_uid": study_instance_uid, "accession_number": accession_number}
-    asked = {name: value for name, value in said.items() if value}
+    given = {"study_instance_uid": study_instance_uid, "accession_number": accession_number}
+    asked = {name: value for name, value in given.items() if value}
     if not asked:
         return []
     held = for_sites(Study.objects.filter(**asked, series__scans__isnull=False), user, "scan.view")

@@ -46,7 +46,7 @@ def archive_finish(
     members: Sequence[tuple[str, Upload | None]],
     skipped: Iterable[Skipped],
 ) -> bool:
-    """Record an unpacked archive and delete its bytes; False when the stated was lost.
+    """Record an unpacked archive and delete its bytes; False when the claim was lost.
 
     `members`: each image's name and the upload that `member_store` returned.
     """

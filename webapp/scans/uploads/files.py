@@ -62,8 +62,8 @@ def most_bytes(head: bytes, *, max_bytes: int = MAX_FILE_BYTES) -> int:
 def receive(chunks: Iterable[bytes], *, declared: int = 0, max_bytes: int = MAX_FILE_BYTES) -> Received:
     """Stream into the incoming folder while hashing; keeps nothing when it raises.
 
-    Raises CodedError `too_large` (413) as soon as the bound is passed, by what has come or by the `declared`
-    size, which is judged once the first bytes say what it is; `empty_file` (400).
+    Raises CodedError `too_large` (413) as soon as the received or the `declared` size exceeds the limit for
+    this kind of file; `empty_file` (400).
     """
     path = incoming_folder() / uuid.uuid4().hex
     digest, size, head = hashlib.sha256(), 0, b""

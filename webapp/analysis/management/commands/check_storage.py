@@ -29,4 +29,4 @@ class Command(BaseCommand):
                 f"Of {found.checked} files {len(found.missing)} are missing, {len(found.damaged)} damaged; "
                 f"{len(found.orphaned)} others belong to no row."
             )
-        self.stdout.write(f"{found.checked} files, all as their rows say.")
+        self.stdout.write(f"{found.checked} files, all match their rows.")
