@@ -15,7 +15,7 @@ from rest_framework.request import Request
 
 from classifier.images.archive.listing import KIND_BYTES
 from webapp.core.errors import CodedError
-from webapp.core.http.discard_body import runner
+from webapp.core.http.discard_body import discard
 from webapp.scans.uploads.files import most_bytes
 
 MULTIPART_ALLOWANCE = 64 * 1024  # the fields and boundaries around the file itself
@@ -37,7 +37,7 @@ def bounded(request: Request, *, several: bool = False) -> Iterator[None]:
         yield
     except ParseError:
         limit.check()
-        runner(request)
+        discard(request)
         _check_complete(request)
         raise
     limit.check()

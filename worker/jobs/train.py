@@ -1,7 +1,7 @@
 """Train: create a snapshot, validate its data, train on it, compare the candidate with the active model.
 
 Each is a row of a job table, processed one at a time; what needs the library runs as `python -m classifier`
-in a process group of its own, supervised until it ends. The artifact is registered as a candidate; the active model is not changed.
+in a process group of its own, supervised until it ends. The artifact becomes a candidate version.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ class ClassifierProcess:
     """Context manager: on leaving it nothing of the training is left running.
 
     `progress`: the latest numbers by name; `curve`: those of each epoch; `log`: its last events, without
-    image names; `warnings`: of the data validation, None until then; `artifact`: the path reported at the end.
+    image names; `warnings`: of the data validation, None until then; `artifact`: the path that it reports.
     The `log.jsonl` of an earlier attempt is read first: a killed worker may not have passed on all of it.
     The folder's lock is shared with the training, so it is held as long as either lives.
     """
