@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from classifier.contract import finding_name
-from classifier.evaluation.model_card_measures import as_text, pair_name
+from classifier.evaluation.model_card import as_text, pair_name
 from classifier.evaluation.predictions import predict_rows, write_predictions
 from classifier.evaluation.report import report
 

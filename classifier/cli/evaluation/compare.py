@@ -99,7 +99,7 @@ def write(path: Path, found: Mapping[str, Any]) -> None:
 
 def summary(found: Mapping[str, Any]) -> str:
     """The comparison as a few lines of text."""
-    from classifier.evaluation.model_card_measures import as_text
+    from classifier.evaluation.model_card import as_text
 
     names = [model["name"] for model in found["models"].values()]
     lines = [f"{' vs. '.join(names)}: {found['cases']} images of {found['patients']} patients"]
