@@ -39,13 +39,13 @@ TELL = """
 from uuid import UUID
 from django.db import transaction
 from webapp.accounts.models import Site
-from webapp.webhooks.kinds import Kind
+from webapp.webhooks.kinds import EventKind
 from webapp.webhooks.services import announce
 site = Site.objects.get().pk
 for n in range({first}, {end}):
     for scan in {scans!r}:
         with transaction.atomic():
-            announce(site_id=site, kind=Kind.ANALYSIS_DONE, subject=UUID(scan), data={{"n": n}})
+            announce(site_id=site, kind=EventKind.ANALYSIS_DONE, subject=UUID(scan), data={{"n": n}})
 """
 
 

@@ -20,7 +20,7 @@ from datetime import timedelta
 from django.utils import timezone
 from tests import factories
 from webapp.accounts.models import Site
-from webapp.monitoring.kinds import Kind
+from webapp.monitoring.kinds import Signal
 from webapp.registry.models import ModelVersion
 from worker.jobs.monitor import watch
 from worker.jobs.monitor_summary import summarise
@@ -33,7 +33,7 @@ for shift, count, days in ((0.0, 150, 0), (2.5, 60, 30)):
     factories.answers(site, version, count, seed=days, shift=shift, at=start + timedelta(days=days),
                       every=timedelta(hours=4), patients=20, manufacturer="Acme", view="PA", sex="F")
 factories.answers(site, version, 4, seed=5, at=timezone.now() - timedelta(days=3), manufacturer="Umbra")
-watch(site, version, Kind.PIXELS)
+watch(site, version, Signal.PIXELS)
 summarise(site, [version])
 """
 

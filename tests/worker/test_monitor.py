@@ -13,7 +13,7 @@ from classifier.drift import martingale
 from tests import factories
 from webapp.labels.models import Label
 from webapp.monitoring import services
-from webapp.monitoring.kinds import Kind
+from webapp.monitoring.kinds import Signal
 from webapp.monitoring.models import (
     Alarm,
     Baseline,
@@ -54,10 +54,10 @@ def later(count: int) -> datetime:
 
 def test_the_first_cases_are_the_reference_and_what_follows_is_watched(site, version):
     factories.answers(site, version, 99)
-    watch(site, version, Kind.PIXELS)
+    watch(site, version, Signal.PIXELS)
     assert not Baseline.objects.exists()
     factories.answers(site, version, 41, seed=1, at=later(99))
-    watch(site, version, Kind.PIXELS)
+    watch(site, version, Signal.PIXELS)
     baseline, run = Baseline.objects.get(), MonitoringRun.objects.get()
     assert (baseline.cases, baseline.since, baseline.until) == (100, START, later(99))
     assert (run.number, run.cases, run.latest) == (1, 40, later(139))
@@ -69,12 +69,12 @@ def test_the_first_cases_are_the_reference_and_what_follows_is_watched(site, ver
 
 def test_looking_again_changes_nothing_and_later_cases_go_on_with_the_round(site, version):
     factories.answers(site, version, 140)
-    watch(site, version, Kind.FEATURES)
+    watch(site, version, Signal.FEATURES)
     before = MonitoringRun.objects.values().get()
-    watch(site, version, Kind.FEATURES)
+    watch(site, version, Signal.FEATURES)
     assert MonitoringRun.objects.values().get() == before
     factories.answers(site, version, 10, seed=1, at=later(140))
-    watch(site, version, Kind.FEATURES)
+    watch(site, version, Signal.FEATURES)
     run = MonitoringRun.objects.get()
     assert (run.cases, run.number) == (50, 1)
     assert run.points[0] == before["points"][0]
@@ -84,7 +84,7 @@ def test_a_change_raises_one_alarm_that_says_what_and_since_when(site, version):
     factories.answers(site, version, 160)
     factories.answers(site, version, 40, seed=1, shift=2.5, at=later(160))
     for _ in range(2):
-        watch(site, version, Kind.PIXELS)
+        watch(site, version, Signal.PIXELS)
     alarm = Alarm.objects.get()
     assert abs(alarm.since - later(160)) < timedelta(minutes=60)
     assert alarm.detail["is"] > alarm.detail["was"] + 1
@@ -98,7 +98,7 @@ def test_an_alarm_starts_the_training_that_a_plan_wants_on_drift(site, version, 
     factories.answers(site, version, 160)
     factories.answers(site, version, 40, seed=1, shift=2.5, at=later(160))
     for _ in range(2):
-        watch(site, version, Kind.PIXELS)
+        watch(site, version, Signal.PIXELS)
     run = TrainingRun.objects.get()
     assert (run.trigger, run.site, run.status) == ("drift", site, "queued")
 
@@ -106,7 +106,7 @@ def test_an_alarm_starts_the_training_that_a_plan_wants_on_drift(site, version, 
 def test_a_round_that_is_full_is_followed_by_another(site, version, monkeypatch):
     monkeypatch.setattr("classifier.drift.martingale.ROUND", 30)
     factories.answers(site, version, 175)
-    watch(site, version, Kind.PIXELS)
+    watch(site, version, Signal.PIXELS)
     runs = MonitoringRun.objects.order_by("number")
     assert [(r.number, r.cases, r.ended_at is None) for r in runs] == [
         (1, 30, False),
@@ -119,17 +119,17 @@ def test_after_a_change_was_accepted_the_new_cases_become_the_reference(site, ve
     ada = person("ada", role="admin", site=site)
     factories.answers(site, version, 150)
     factories.answers(site, version, 130, seed=1, shift=2.5, at=later(150))
-    watch(site, version, Kind.PIXELS)
+    watch(site, version, Signal.PIXELS)
     services.alarm_close(alarm=Alarm.objects.get(), actor=ada, outcome="accepted", comment="New scanner.")
-    watch(site, version, Kind.PIXELS)
-    run = current_run(site, version, Kind.PIXELS)
+    watch(site, version, Signal.PIXELS)
+    run = current_run(site, version, Signal.PIXELS)
     assert abs(run.baseline.since - later(150)) < timedelta(hours=1)
     assert run.cases > 20
     assert Alarm.objects.count() == 1
     assert run.martingale < 100
 
 
-@pytest.mark.parametrize("kind", [Kind.PREDICTIONS, Kind.ABSTENTIONS])
+@pytest.mark.parametrize("kind", [Signal.PREDICTIONS, Signal.ABSTENTIONS])
 def test_what_the_model_answers_is_watched_too(site, version, kind):
     factories.answers(site, version, 150, withheld=0.02)
     changed = factories.answers(site, version, 100, seed=1, withheld=0.7, at=later(150))
@@ -154,7 +154,7 @@ def test_refused_files_are_watched_without_a_model(site):
 
     files(130, 0, 0.03)
     files(60, 130, 0.8)
-    watch(site, None, Kind.REFUSALS)
+    watch(site, None, Signal.REFUSALS)
     alarm = Alarm.objects.get()
     assert (alarm.kind, alarm.model_version) == ("refusals", None)
     assert alarm.detail["is"] > 0.5 > 0.1 > alarm.detail["was"]
@@ -237,7 +237,7 @@ def test_answers_from_before_are_counted_without_traits(site, version):
     Observation.objects.all().delete()
     MonitorJob().step()
     assert Observation.objects.filter(pixels=[], analysis__in=old).count() == 3
-    chart = next(c for c in charts(site, version) if c.kind == Kind.PIXELS)
+    chart = next(c for c in charts(site, version) if c.kind == Signal.PIXELS)
     assert chart.missing == 100
 
 
@@ -261,7 +261,7 @@ def alarmed(site, version, person):
     person("ada", role="admin", site=site, email="ada@example.org")
     factories.answers(site, version, 150)
     factories.answers(site, version, 40, seed=1, shift=2.5, at=later(150))
-    watch(site, version, Kind.PIXELS)
+    watch(site, version, Signal.PIXELS)
     return Alarm.objects.get()
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests import factories
 from webapp.labels.queue_order import in_order
-from webapp.monitoring.kinds import Kind
+from webapp.monitoring.kinds import Signal
 from webapp.monitoring.nonconformity import nonconformity_scores
 from worker.jobs.monitor import watch
 
@@ -28,7 +28,7 @@ def test_the_strangest_image_comes_first_and_one_without_a_reference_last(site, 
     factories.answers(site, version, 120)
     usual = scan_of(site, version, shift=0.0, seed=1)
     assert nonconformity_scores([usual], ["normal"]) == {}, "there is no reference yet"
-    for kind in (Kind.PIXELS, Kind.FEATURES):
+    for kind in (Signal.PIXELS, Signal.FEATURES):
         watch(site, version, kind)
     strange, stranger = (scan_of(site, version, shift=shift, seed=2) for shift in (2.0, 5.0))
     elsewhere = scan_of(other_site, version, shift=9.0, seed=3)

@@ -3,7 +3,6 @@ from django.apps import AppConfig
 
 class AccountsConfig(AppConfig):
     name = "webapp.accounts"
-    label = "accounts"
 
     def ready(self) -> None:
         from webapp.accounts import checks  # noqa: F401 (registers them)

@@ -37,6 +37,12 @@ def can(user: Account, permission: str, site: Site | None) -> bool:
     return bool(sites) if site is None else site.pk in sites
 
 
+def demand(user: Account, permission: str, site: Site | None) -> None:
+    """Raise CodedError `forbidden` unless the user has the permission at the site."""
+    if not can(user, permission, site):
+        raise CodedError("forbidden")
+
+
 def can_everywhere(user: Account, permission: str) -> bool:
     """Whether the user may do this at every site there is."""
     sites = _sites_granting(user, permission)

@@ -11,7 +11,7 @@ from webapp.accounts.models import User
 from webapp.accounts.services import for_sites
 from webapp.analysis.models import Analysis
 from webapp.analysis.state import STATE_COLUMNS, State, state_of
-from webapp.core.errors import CodedError
+from webapp.core.queries import get_or_404
 from webapp.registry.models import ModelVersion
 from webapp.scans.models import Patient, Scan, Study
 
@@ -39,10 +39,7 @@ def scan_analyses(scan: Scan) -> list[Analysis]:
 def analysis_or_404(user: User, analysis_id: uuid.UUID) -> Analysis:
     """An analysis of a scan that the user may see, with its scan's site; raises CodedError `not_found`."""
     seen = for_sites(Analysis.objects.all(), user, "scan.view", path="scan__site")
-    analysis = seen.select_related("model_version", "scan__site").filter(pk=analysis_id).first()
-    if analysis is None:
-        raise CodedError("not_found")
-    return analysis
+    return get_or_404(seen.select_related("model_version", "scan__site"), analysis_id)
 
 
 @dataclass(frozen=True)

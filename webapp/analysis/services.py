@@ -22,7 +22,7 @@ from webapp.core.jobs.table import job_failed
 from webapp.registry.selectors import active_models
 from webapp.scans.models import Patient, Scan
 from webapp.scans.signals import filing_changed, scans_created
-from webapp.webhooks.kinds import Kind
+from webapp.webhooks.kinds import EventKind
 from webapp.webhooks.services import announce
 
 BACKFILL_BATCH = 500
@@ -72,14 +72,14 @@ def analysis_done(*, analysis: Analysis, prediction: Prediction, cam: Cam, secon
         summaries.refresh([analysis.scan_id])
         status = "abstained" if prediction.withheld else "done"
         reason = str(prediction.abstention) if prediction.withheld else None
-        _announce(analysis, Kind.ANALYSIS_DONE, status=status, reason=reason)
+        _announce(analysis, EventKind.ANALYSIS_DONE, status=status, reason=reason)
     return mine
 
 
 @receiver(job_failed, sender=Analysis)
 def _announce_failure(job: Analysis, **kwargs: Any) -> None:
     summaries.refresh([job.scan_id])
-    _announce(job, Kind.ANALYSIS_FAILED, status="failed", reason=job.error_code)
+    _announce(job, EventKind.ANALYSIS_FAILED, status="failed", reason=job.error_code)
 
 
 @transaction.atomic
@@ -142,7 +142,7 @@ def _not_analysed(slot: str | None) -> QuerySet[Scan]:
     return Scan.objects.filter(~analysed, slot__in=models).order_by("received_at")
 
 
-def _announce(analysis: Analysis, kind: Kind, **data: str | None) -> None:
+def _announce(analysis: Analysis, kind: EventKind, **data: str | None) -> None:
     """The summaries were renewed before, which has locked the scan."""
     announce(
         site_id=analysis.scan.site_id,

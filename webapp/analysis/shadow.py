@@ -10,6 +10,7 @@ from django.db import transaction
 
 from classifier.contract import Prediction
 from webapp.analysis.models import Analysis, ShadowAnalysis
+from webapp.core.agreement import cohen
 from webapp.core.jobs.queues import Queue, notify_workers
 from webapp.core.jobs.table import JobStatus
 from webapp.registry.models import ModelVersion
@@ -83,7 +84,7 @@ def _summed(pairs: Sequence[tuple[ShadowAnalysis, Analysis]], *, scored: int, fa
         failed=failed,
         compared=len(pairs),
         same=sum((a.finding, a.withheld) == (b.finding, b.withheld) for a, b in pairs),
-        kappa=kappa([(a.finding, b.finding) for a, b in pairs]),
+        kappa=cohen([(a.finding, b.finding) for a, b in pairs]).value,
         withheld=(sum(a.withheld for a, _ in pairs), sum(b.withheld for _, b in pairs)),
         reported={name: (ours[name], theirs[name]) for name in sorted(ours | theirs)},
         difference={
@@ -91,11 +92,3 @@ def _summed(pairs: Sequence[tuple[ShadowAnalysis, Analysis]], *, scored: int, fa
             for name in sorted(shared)
         },
     )
-
-
-def kappa(pairs: Sequence[tuple[str, str]]) -> float | None:
-    """Cohen's kappa: agreement beyond chance."""
-    count = len(pairs)
-    ours, theirs = Counter(a for a, _ in pairs), Counter(b for _, b in pairs)
-    expected = sum(ours[name] * theirs[name] for name in ours) / count**2
-    return None if expected == 1 else (sum(a == b for a, b in pairs) / count - expected) / (1 - expected)

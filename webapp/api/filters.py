@@ -24,7 +24,7 @@ from webapp.api.fields import ANY_TEXT, DATE_TIME, DATE_TIME_HINT
 from webapp.core.errors import CodedError
 from webapp.core.jobs.table import JobStatus
 from webapp.labels.models import LabelSource
-from webapp.monitoring.kinds import Kind
+from webapp.monitoring.kinds import Signal
 from webapp.monitoring.models import AlarmStatus
 from webapp.registry.models import ModelStatus
 from webapp.scans.models import UploadStatus
@@ -169,7 +169,7 @@ class PromotionFilter(df.FilterSet):
 
 class AlarmFilter(df.FilterSet):
     status = ChoiceFilter(AlarmStatus.values, "only alarms with this status")
-    kind = ChoiceFilter(Kind, "only alarms on this signal")
+    kind = ChoiceFilter(Signal, "only alarms on this signal")
     model = UUIDFilter("model_version", "only alarms on this model version")
     created_after, created_before = after("created_at"), before("created_at")
 

@@ -110,9 +110,9 @@ urlpatterns = [
     _path("webhooks/<uuid:webhook_id>/test/", webhooks.WebhookTest, "webhook-test"),
     _path("webhooks/<uuid:webhook_id>/deliveries/", webhooks.DeliveryCollection, "webhook-deliveries"),
     _path(
-        "webhooks/<uuid:webhook_id>/deliveries/<uuid:delivery_id>/again/",
+        "webhooks/<uuid:webhook_id>/deliveries/<uuid:delivery_id>/redeliver/",
         webhooks.DeliveryAgain,
-        "webhook-delivery-again",
+        "webhook-redeliver",
     ),
     _path("labels/", labels.LabelCollection, "labels"),
     _path("labels/export/", labels.LabelExport, "labels-export"),

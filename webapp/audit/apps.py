@@ -3,7 +3,6 @@ from django.apps import AppConfig
 
 class AuditConfig(AppConfig):
     name = "webapp.audit"
-    label = "audit"
 
     def ready(self) -> None:
         from webapp.audit import signals  # noqa: F401 (connects the receivers)

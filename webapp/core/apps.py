@@ -4,7 +4,6 @@ from django.contrib.admin import apps as admin
 
 class CoreConfig(AppConfig):
     name = "webapp.core"
-    label = "core"
 
     def ready(self) -> None:
         from webapp.core import checks  # noqa: F401 (registers them)

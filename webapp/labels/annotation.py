@@ -12,9 +12,9 @@ from django.db import transaction
 from django.utils import timezone
 
 from classifier.contract import NORMAL
-from webapp.accounts.models import Site, User
+from webapp.accounts.models import User
 from webapp.accounts.permissions import Permission
-from webapp.accounts.services import can
+from webapp.accounts.services import demand
 from webapp.analysis.models import Analysis
 from webapp.analysis.state import current_analysis
 from webapp.audit.services import record
@@ -60,7 +60,9 @@ class LabelContent:
 
 
 @transaction.atomic
-def case_label(*, item: QueueItem, reader: User, said: LabelContent, after: uuid.UUID | None = None) -> Label:
+def case_label(
+    *, item: QueueItem, reader: User, content: LabelContent, after: uuid.UUID | None = None
+) -> Label:
     """Commit the reader's label of a case: first blind; then, `after` naming it, the one given in knowledge.
 
     The same sent again is the label that is there already, so a lost answer can be asked for anew. Raises
@@ -72,23 +74,25 @@ def case_label(*, item: QueueItem, reader: User, said: LabelContent, after: uuid
         .get(pk=item.pk)
     )
     queue = item.queue
-    _demand(reader, Permission.SCAN_LABEL, queue.site)
-    asked = {finding: said.findings.get(finding, Assessment.UNREAD.value) for finding in queue.findings}
-    if strange := set(said.findings) - set(asked):
+    demand(reader, Permission.SCAN_LABEL, queue.site)
+    asked = {finding: content.findings.get(finding, Assessment.UNREAD.value) for finding in queue.findings}
+    if strange := set(content.findings) - set(asked):
         raise _invalid("findings", f"This queue does not ask for {', '.join(sorted(map(str, strange)))}.")
-    said = LabelContent(**{**asdict(said), "findings": asked})
-    check(said, item.scan)
+    content = LabelContent(**{**asdict(content), "findings": asked})
+    check(content, item.scan)
     earlier = own_label(item, reader)
-    if earlier and _same(earlier, said, after):
+    if earlier and _same(earlier, content, after):
         return earlier
     if (earlier.pk if earlier else None) != after:
         raise CodedError("conflict", "You have already labelled this image.")
     if queue.closed_at is not None:
         raise CodedError("conflict", "This queue was closed meanwhile.", "Nothing more is taken in it.")
-    # Who has signed a reading of it has seen what Hilum said of it.
+    # Who has signed a reading of it has seen what Hilum content of it.
     blind = earlier is None and not Reading.objects.filter(reader=reader, scans=item.scan).exists()
     shown = None if blind else finished_analysis(item.scan)
-    label = _add(item.scan, reader, said, queue=queue, blind=blind, shown_analysis=shown, supersedes=earlier)
+    label = _add(
+        item.scan, reader, content, queue=queue, blind=blind, shown_analysis=shown, supersedes=earlier
+    )
     QueueClaim.objects.filter(item=item, reader=reader).delete()
     renew(item)
     return label
@@ -96,32 +100,32 @@ def case_label(*, item: QueueItem, reader: User, said: LabelContent, after: uuid
 
 @transaction.atomic
 def label_add(
-    *, scan: Scan, reader: User, said: LabelContent, blind: bool = False, after: uuid.UUID | None = None
+    *, scan: Scan, reader: User, content: LabelContent, blind: bool = False, after: uuid.UUID | None = None
 ) -> Label:
     """Label a scan outside of any queue; `after` names the reader's own one that this supersedes.
 
     `blind` is the reader's word for it, and not taken where they have signed a reading of it. Raises
     CodedError `forbidden`, `invalid`, `conflict`.
     """
-    _demand(reader, Permission.SCAN_LABEL, scan.site)
-    check(said, scan)
+    demand(reader, Permission.SCAN_LABEL, scan.site)
+    check(content, scan)
     Scan.objects.select_for_update(no_key=True).get(pk=scan.pk)
     mine = Label.objects.filter(scan=scan, reader=reader, source=LabelSource.READER, queue=None)
     earlier = mine.filter(superseded_by=None).first()
-    if earlier and _same(earlier, said, after):
+    if earlier and _same(earlier, content, after):
         return earlier
     if (earlier.pk if earlier else None) != after:
         raise CodedError("conflict", "You have labelled this image meanwhile.")
     blind = blind and not Reading.objects.filter(reader=reader, scans=scan).exists()
     shown = None if blind else finished_analysis(scan)
-    return _add(scan, reader, said, blind=blind, shown_analysis=shown, supersedes=earlier)
+    return _add(scan, reader, content, blind=blind, shown_analysis=shown, supersedes=earlier)
 
 
 @transaction.atomic
 def adjudicate(
-    *, item: QueueItem, actor: User, said: LabelContent, reason: str, after: uuid.UUID | None = None
+    *, item: QueueItem, actor: User, content: LabelContent, reason: str, after: uuid.UUID | None = None
 ) -> Label:
-    """Decide what an image of a queue shows, over what its readers said; `after` names the last decision.
+    """Decide what an image of a queue shows, over what its readers content; `after` names the last decision.
 
     Raises CodedError `forbidden`, `invalid`, `reason_missing`, and `conflict` while readers are still asked.
     """
@@ -131,16 +135,16 @@ def adjudicate(
         .get(pk=item.pk)
     )
     queue, reason = item.queue, reason.strip()
-    _demand(actor, Permission.LABEL_ADJUDICATE, queue.site)
+    demand(actor, Permission.LABEL_ADJUDICATE, queue.site)
     if not reason:
         raise CodedError("reason_missing", "A reason is required.", "Enter a short reason.")
     if len(reason) > 500 or "\x00" in reason:
         raise _invalid("reason", "A reason has at most 500 characters.")
-    if set(said.findings) != set(queue.findings):
+    if set(content.findings) != set(queue.findings):
         raise _invalid("findings", "Decide each finding of the queue; what cannot be told is uncertain.")
-    if Assessment.UNREAD in said.findings.values():
+    if Assessment.UNREAD in content.findings.values():
         raise _invalid("findings", "A decision leaves no finding unread.")
-    check(said, item.scan)
+    check(content, item.scan)
     if item.status == ItemStatus.WAITING and queue.closed_at is None:
         raise CodedError("conflict", "Its readers have not all read it yet.", "Decide when they have.")
     Scan.objects.select_for_update(no_key=True).get(pk=item.scan_id)
@@ -152,7 +156,7 @@ def adjudicate(
     label = _add(
         item.scan,
         actor,
-        said,
+        content,
         queue=queue,
         source=LabelSource.ADJUDICATION,
         reason=reason,
@@ -165,8 +169,8 @@ def adjudicate(
 
 @transaction.atomic
 def queue_close(*, queue: LabelQueue, actor: User) -> LabelQueue:
-    """Ask nobody any more; what few readers said counts from now on. Raises CodedError `conflict`."""
-    _demand(actor, Permission.LABEL_MANAGE, queue.site)
+    """Ask nobody any more; what few readers content counts from now on. Raises CodedError `conflict`."""
+    demand(actor, Permission.LABEL_MANAGE, queue.site)
     closed = LabelQueue.objects.filter(pk=queue.pk, closed_at=None).update(closed_at=timezone.now())
     if not closed:
         raise CodedError("conflict", "This queue is closed already.")
@@ -206,19 +210,19 @@ def renew(item: QueueItem) -> None:
     item.save(update_fields=["done", "status"])
 
 
-def check(said: LabelContent, scan: Scan) -> None:
+def check(content: LabelContent, scan: Scan) -> None:
     """Raise CodedError `invalid`, naming the field, for what a label of the scan cannot state."""
-    words = dict(said.findings)
+    words = dict(content.findings)
     check_findings(words)
-    if set(words.values()) == {Assessment.UNREAD} and not (said.indeterminate or said.unusable):
+    if set(words.values()) == {Assessment.UNREAD} and not (content.indeterminate or content.unusable):
         raise _invalid("findings", "Assess a finding, or mark the image indeterminate or unusable.")
-    if said.confidence not in (None, 1, 2, 3):
+    if content.confidence not in (None, 1, 2, 3):
         raise _invalid("confidence", "Confidence is 1 (low), 2 or 3 (high).")
-    if len(said.comment) > MAX_COMMENT_LENGTH or "\x00" in said.comment:
+    if len(content.comment) > MAX_COMMENT_LENGTH or "\x00" in content.comment:
         raise _invalid("comment", f"A comment has at most {MAX_COMMENT_LENGTH} characters.")
-    if len(said.regions) > MAX_REGIONS:
+    if len(content.regions) > MAX_REGIONS:
         raise _invalid("regions", f"At most {MAX_REGIONS} boxes.")
-    for region in said.regions:
+    for region in content.regions:
         _check_box(region, words, scan)
 
 
@@ -248,14 +252,14 @@ def _check_box(region: Mapping[str, Any], words: Mapping[str, str], scan: Scan) 
         raise _invalid("regions", "A box belongs to a finding that is present or uncertain.")
 
 
-def _add(scan: Scan, reader: User, said: LabelContent, *, blind: bool = True, **columns: Any) -> Label:
+def _add(scan: Scan, reader: User, content: LabelContent, *, blind: bool = True, **columns: Any) -> Label:
     label = Label(
         site=scan.site,
         scan=scan,
         reader=reader,
         signed_as=name_of(reader),
         blind=blind,
-        **said.columns,
+        **content.columns,
         **columns,
     )
     label.save(force_insert=True)
@@ -271,10 +275,10 @@ def _add(scan: Scan, reader: User, said: LabelContent, *, blind: bool = True, **
     return label
 
 
-def _same(earlier: Label, said: LabelContent, after: uuid.UUID | None) -> bool:
+def _same(earlier: Label, content: LabelContent, after: uuid.UUID | None) -> bool:
     """Whether this is what was committed last, sent once more."""
     return earlier.supersedes_id == after and all(
-        getattr(earlier, name) == value for name, value in said.columns.items()
+        getattr(earlier, name) == value for name, value in content.columns.items()
     )
 
 
@@ -284,8 +288,3 @@ def name_of(user: User) -> str:
 
 def _invalid(field_name: str, words: str) -> CodedError:
     return CodedError("invalid", words, fields={field_name: [words]})
-
-
-def _demand(user: User, permission: str, site: Site) -> None:
-    if not can(user, permission, site):
-        raise CodedError("forbidden")

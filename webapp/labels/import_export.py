@@ -17,7 +17,7 @@ from django.db.models import QuerySet
 from classifier.contract import DISCLAIMER
 from webapp.accounts.models import Site, User
 from webapp.accounts.permissions import Permission
-from webapp.accounts.services import can
+from webapp.accounts.services import demand
 from webapp.audit.services import record
 from webapp.core.errors import CodedError
 from webapp.core.spreadsheets import MARK, line, unguarded
@@ -124,8 +124,7 @@ def labels_import(*, site: Site, actor: User, data: bytes, dry_run: bool = False
     A line that says what is known already changes nothing; another word of the same `reader` supersedes
     their earlier one. `dry_run` tells the same without doing it. Raises CodedError `forbidden`, `invalid`.
     """
-    if not can(actor, Permission.LABEL_MANAGE, site):
-        raise CodedError("forbidden")
+    demand(actor, Permission.LABEL_MANAGE, site)
     rows = table_of(data, ())
     with transaction.atomic():
         report, fresh = _planned(site, actor, rows)

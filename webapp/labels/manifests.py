@@ -35,7 +35,7 @@ from webapp.scans.services import upload_store
 from webapp.scans.uploads.stated_metadata import StatedMetadata
 
 REQUIRED = ("image", "finding", "patient")
-FACTS = ("source", "modality", "view", "sex", "age", "offset_days", "split")
+ATTRIBUTES = ("source", "modality", "view", "sex", "age", "offset_days", "split")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 MAX_LINES = 50_000
 AT_ONCE = 500
@@ -46,7 +46,7 @@ def manifest_parse(data: bytes) -> tuple[list[dict[str, Any]], ImportReport]:
     """The manifest's lines as fields of `ManifestLine`, and a report of the invalid ones.
 
     Raises CodedError `invalid` for anything but a CSV with `image,finding,patient`, and optionally
-    `sha256`, `study_date` and what `FACTS` names.
+    `sha256`, `study_date` and what `ATTRIBUTES` names.
     """
     rows = table_of(data, REQUIRED)
     if not 0 < len(rows) <= MAX_LINES:
@@ -57,7 +57,7 @@ def manifest_parse(data: bytes) -> tuple[list[dict[str, Any]], ImportReport]:
             found = _line(number, row)
             if found["image"] in images:
                 raise CodedError("invalid", "An earlier line has the same image.")
-            part = found["facts"].get("split")
+            part = found["attributes"].get("split")
             if part and parts.setdefault(found["patient"], part) != part:
                 raise CodedError("invalid", "An earlier line puts this patient in another part of the split.")
         except CodedError as error:
@@ -251,7 +251,7 @@ def _settle(
     }
     earlier = last.get(scan.pk)
     line.status, line.label = LineStatus.LABELLED, earlier
-    if earlier is None or (earlier.findings, earlier.facts) != (words, line.facts):
+    if earlier is None or (earlier.findings, earlier.attributes) != (words, line.attributes):
         if earlier is not None and earlier._state.adding:
             line.status, line.label, line.problem = LineStatus.FAILED, None, "conflicting_lines"
             return
@@ -262,7 +262,7 @@ def _settle(
             signed_as=manifest.name,
             source=LabelSource.IMPORT,
             findings=words,
-            facts=line.facts,
+            attributes=line.attributes,
             supersedes=earlier,
         )
         fresh.append(label)
@@ -288,7 +288,7 @@ def _line(number: int, row: Mapping[str, str]) -> dict[str, Any]:
     said = row.get("study_date") or row.get("date", "")
     if said and parse_date(said) is None:
         raise CodedError("invalid", "study_date is written 2026-11-20.")
-    facts = {name: row[name][:100] for name in FACTS if row.get(name)}
+    attributes = {name: row[name][:100] for name in ATTRIBUTES if row.get(name)}
     taken_on = parse_date(said) if said else None
     return {
         "number": number,
@@ -296,7 +296,7 @@ def _line(number: int, row: Mapping[str, str]) -> dict[str, Any]:
         "sha256": sha256,
         "patient": patient,
         "findings": findings,
-        "facts": facts,
+        "attributes": attributes,
         "taken_on": taken_on,
     }
 
@@ -305,7 +305,7 @@ def _kept(site: Site, line: dict[str, Any], day_zero: date | None) -> dict[str, 
     """What the site may keep of a line: where it keeps no identity, no file name, date or identifier."""
     if site.deidentify_on_ingest:
         return line | {"image": "", "taken_on": None, "patient": known_as(site, line["patient"])}
-    days = line["facts"].get("offset_days", "")
+    days = line["attributes"].get("offset_days", "")
     if line["taken_on"] is None and day_zero and re.fullmatch(r"-?\d{1,5}(\.0+)?", days):
         return line | {"taken_on": day_zero + timedelta(days=int(float(days)))}
     return line

@@ -170,11 +170,10 @@ class QueueClaim(models.Model):
 class Label(Record):
     """One reader's label of one scan; append-only, kept by triggers.
 
-    `findings`: code to one of `Assessment`; a finding that is not in it was not asked. `confidence`: 1 low, 2
-    medium, 3 high. `regions`: [{"finding", "x", "y", "width", "height"}] in pixels of the original image.
-    `blind`: given before the reader was shown what a model or other readers say; `seen` is the model's
-    answer that was shown otherwise. `reader` is who gave it, or who imported it: then `signed_as` is whom
-    the file names. `facts`: what a manifest says beside it (`source`, `split`, `age`, `sex`, `view`, ...).
+    `findings`: code to `Assessment`; a finding that is not in it was not asked. `confidence`: 1 (low) to
+    3 (high). `regions`: [{"finding", "x", "y", "width", "height"}] in pixels of the original image. `blind`:
+    given before the reader saw the result (`shown_analysis`) or other labels. `reader` gave or imported it;
+    `signed_as` is the name in the imported file. `attributes` are the manifest's (`source`, `age`, ...).
     """
 
     Source = LabelSource
@@ -195,7 +194,7 @@ class Label(Record):
     shown_analysis = models.ForeignKey(
         "analysis.Analysis", models.PROTECT, null=True, blank=True, related_name="+"
     )
-    facts = models.JSONField(default=dict)
+    attributes = models.JSONField(default=dict)
     reason = models.CharField(max_length=500, blank=True)
     supersedes = models.OneToOneField(
         "self", models.PROTECT, null=True, blank=True, related_name="superseded_by"
@@ -246,10 +245,10 @@ class Label(Record):
 
 
 class Manifest(Record):
-    """A CSV that says what images show, taken in as history. The same bytes at the same site are one.
+    """An imported manifest. The same bytes at the same site are one.
 
-    `findings` are all that it names: where a line says something, what else of these it does not name is
-    absent. `looked_at` is when its lines were last compared with the site's uploads.
+    `findings`: all that it names; those not named for an image are absent. `looked_at`: when its lines were
+    last compared with the site's uploads.
     """
 
     site = models.ForeignKey("accounts.Site", models.PROTECT, related_name="manifests")
@@ -268,8 +267,6 @@ class Manifest(Record):
 
 
 class LineStatus(models.TextChoices):
-    """`waiting` for its image; `labelled`; `silent`: it says nothing; `wrong`: see the problem's code."""
-
     WAITING = "waiting"
     LABELLED = "labelled"
     NO_FINDING = "no_finding"
@@ -291,7 +288,7 @@ class ManifestLine(models.Model):
     patient = models.CharField(max_length=64)
     taken_on = models.DateField(null=True, blank=True)
     findings = models.JSONField()
-    facts = models.JSONField(default=dict)
+    attributes = models.JSONField(default=dict)
     status = models.CharField(max_length=16, choices=LineStatus, default=LineStatus.WAITING)
     problem = models.CharField(max_length=64, blank=True)
     upload = models.ForeignKey("scans.Upload", models.SET_NULL, null=True, blank=True, related_name="+")

@@ -14,8 +14,8 @@ from django.db.models import Count, Exists, Max, OuterRef, Q, QuerySet
 
 from webapp.accounts.models import User
 from webapp.accounts.services import for_sites
-from webapp.core.errors import CodedError
-from webapp.labels.agreement import Kappa, cohen, fleiss
+from webapp.core.agreement import Kappa, cohen, fleiss
+from webapp.core.queries import get_or_404
 from webapp.labels.ground_truth import assessments_of
 from webapp.labels.models import Assessment, ItemStatus, Label, LabelQueue, LabelSource, QueueItem
 
@@ -52,7 +52,7 @@ def queues_visible(user: User) -> QuerySet[LabelQueue]:
 
 
 def queue_or_404(user: User, queue_id: uuid.UUID) -> LabelQueue:
-    return _or_404(queues_visible(user).filter(pk=queue_id))
+    return get_or_404(queues_visible(user), queue_id)
 
 
 def items_visible(user: User) -> QuerySet[QueueItem]:
@@ -61,7 +61,7 @@ def items_visible(user: User) -> QuerySet[QueueItem]:
 
 
 def item_or_404(user: User, item_id: uuid.UUID) -> QueueItem:
-    return _or_404(items_visible(user).filter(pk=item_id))
+    return get_or_404(items_visible(user), item_id)
 
 
 def labels_visible(user: User) -> QuerySet[Label]:
@@ -162,10 +162,3 @@ def _words(finding: str, labels: Iterable[Label]) -> dict[Any, str]:
     """What each reader said of the finding, where they read it."""
     said = {label.reader_id: assessments_of(label).get(finding, Assessment.UNREAD) for label in labels}
     return {reader: word for reader, word in said.items() if word != Assessment.UNREAD}
-
-
-def _or_404(rows: QuerySet) -> Any:
-    row = rows.first()
-    if row is None:
-        raise CodedError("not_found")
-    return row

@@ -16,7 +16,7 @@ from django.utils import timezone
 from classifier.contract import Slot
 from webapp.accounts.models import Site, User
 from webapp.accounts.permissions import Permission
-from webapp.accounts.services import can
+from webapp.accounts.services import demand
 from webapp.audit.services import record
 from webapp.core.errors import CodedError
 from webapp.labels.models import (
@@ -75,7 +75,7 @@ def queue_create(
     With `scans` named it holds those of them that are the site's. Raises CodedError `forbidden`, or `invalid`
     with what is wrong with which field.
     """
-    _demand(actor, Permission.LABEL_MANAGE, site)
+    demand(actor, Permission.LABEL_MANAGE, site)
     name, findings = " ".join(name.split()), list(findings)
     _check_queue(site, name, findings, order, readers, at_most, slot)
     chosen = (
@@ -119,7 +119,7 @@ def case_next(*, queue: LabelQueue, reader: User) -> QueueItem | None:
     still wants; a claim that ran out gives its place to another, and what is committed late is kept all the
     same. Raises CodedError `forbidden`, `conflict` for a closed queue.
     """
-    _demand(reader, Permission.SCAN_LABEL, queue.site)
+    demand(reader, Permission.SCAN_LABEL, queue.site)
     # Whoever asks at the same time waits here, so that nobody gets the place that has just been taken.
     queue = LabelQueue.objects.select_for_update(no_key=True).get(pk=queue.pk)
     if queue.closed_at is not None:
@@ -189,8 +189,3 @@ def _check_queue(
 def _wrong(**fields: str) -> CodedError:
     told: Mapping[str, list[str]] = {name: [words] for name, words in fields.items()}
     return CodedError("invalid", " ".join(fields.values()), fields=dict(told))
-
-
-def _demand(user: User, permission: str, site: Site) -> None:
-    if not can(user, permission, site):
-        raise CodedError("forbidden")

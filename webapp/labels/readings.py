@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from webapp.accounts.models import User
 from webapp.accounts.permissions import Permission
-from webapp.accounts.services import can
+from webapp.accounts.services import demand
 from webapp.analysis.state import current_analysis
 from webapp.analysis.worklist import summaries
 from webapp.audit.services import record
@@ -34,8 +34,7 @@ def reading_sign(
     So neither a form sent twice nor one from a page that is out of date signs anything. Raises CodedError
     `forbidden`, `invalid` for findings that are not offered or contradict each other, `conflict`.
     """
-    if not can(actor, Permission.SCAN_LABEL, study.site):
-        raise CodedError("forbidden")
+    demand(actor, Permission.SCAN_LABEL, study.site)
     # Signing twice at once waits here.
     Study.objects.select_for_update(no_key=True).get(pk=study.pk)
     scans = list(Scan.objects.filter(series__study=study).order_by("received_at", "pk"))

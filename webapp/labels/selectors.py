@@ -71,14 +71,16 @@ def ground_truth(
     if scans is not None:
         labels = labels.filter(scan__in=scans)
     by_scan: dict[UUID, list[Label]] = defaultdict(list)
-    for label in labels.defer("comment", "regions", "facts").order_by().iterator():
+    for label in labels.defer("comment", "regions", "attributes").order_by().iterator():
         by_scan[label.scan_id].append(label)
     queues = LabelQueue.objects.filter(site=site).values_list("pk", "readers", "closed_at")
     wanted = {key: (readers, closed is not None) for key, readers, closed in queues}
     return {scan: ground_truth_of(some, wanted) for scan, some in by_scan.items()}
 
 
-def imported_facts(*, site: Site) -> dict[UUID, dict[str, Any]]:
+def imported_attributes(*, site: Site) -> dict[UUID, dict[str, Any]]:
     """What manifests said of scans beside the findings (`source`, `split`, `age`, `sex`, `view`), by scan."""
     imported = current_labels(site=site).filter(source=LabelSource.IMPORT).order_by("created_at")
-    return {scan: facts for scan, facts in imported.values_list("scan_id", "facts") if facts}
+    return {
+        scan: attributes for scan, attributes in imported.values_list("scan_id", "attributes") if attributes
+    }

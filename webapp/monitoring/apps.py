@@ -3,7 +3,6 @@ from django.apps import AppConfig
 
 class MonitoringConfig(AppConfig):
     name = "webapp.monitoring"
-    label = "monitoring"
 
     def ready(self) -> None:
         from webapp.labels.queue_order import register_drift_score

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db import models
 
 
-class Kind(models.TextChoices):
+class Signal(models.TextChoices):
     """Once published, a kind keeps its name and its meaning."""
 
     PIXELS = "pixels", "pixel statistics"
@@ -18,4 +18,4 @@ class Kind(models.TextChoices):
 
 
 # Refusals are decided without any model.
-MODEL_KINDS = tuple(kind for kind in Kind if kind is not Kind.REFUSALS)
+MODEL_KINDS = tuple(kind for kind in Signal if kind is not Signal.REFUSALS)

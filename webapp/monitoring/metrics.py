@@ -13,7 +13,7 @@ from prometheus_client.registry import Collector
 from webapp.analysis.models import Analysis
 from webapp.core.jobs.queues import Queue
 from webapp.core.jobs.table import JobRow
-from webapp.monitoring.kinds import Kind
+from webapp.monitoring.kinds import Signal
 from webapp.monitoring.models import Alarm, AlarmStatus, MonitoringRun
 from webapp.scans.models import Upload
 
@@ -64,7 +64,7 @@ def _drift_scores() -> Iterable[Sample]:
     for run in runs.defer("baseline__data", "points", "by_score"):
         baseline = run.baseline
         model = str(baseline.model_version) if baseline.model_version else ""
-        labels = {"site": baseline.site.slug, "model": model, "kind": Kind(baseline.kind).value}
+        labels = {"site": baseline.site.slug, "model": model, "kind": Signal(baseline.kind).value}
         yield labels, run.martingale
 
 

@@ -8,7 +8,7 @@ from django.db.models import Q
 
 from webapp.core.jobs.table import StatusRow, Transitions
 from webapp.core.models import Record
-from webapp.monitoring.kinds import Kind
+from webapp.monitoring.kinds import Signal
 
 COMMENT_AT_MOST = 1000
 
@@ -102,7 +102,7 @@ class Baseline(Record):
 
     site = models.ForeignKey("accounts.Site", models.CASCADE, related_name="+")
     model_version = models.ForeignKey("registry.ModelVersion", models.CASCADE, null=True, related_name="+")
-    kind = models.CharField(max_length=16, choices=Kind)
+    kind = models.CharField(max_length=16, choices=Signal)
     cases = models.PositiveIntegerField()
     data = models.JSONField()
     since = models.DateTimeField()
@@ -204,7 +204,7 @@ class Alarm(StatusRow):
 
     site = models.ForeignKey("accounts.Site", models.PROTECT, related_name="alarms")
     model_version = models.ForeignKey("registry.ModelVersion", models.PROTECT, null=True, related_name="+")
-    kind = models.CharField(max_length=16, choices=Kind)
+    kind = models.CharField(max_length=16, choices=Signal)
     run = models.OneToOneField(MonitoringRun, models.SET_NULL, null=True, related_name="alarm")
     status = models.CharField(max_length=16, choices=AlarmStatus, default=AlarmStatus.OPEN)
     since = models.DateTimeField()

@@ -6,11 +6,11 @@ import math
 from collections.abc import Collection, Sequence
 from uuid import UUID
 
-from webapp.monitoring.kinds import Kind
+from webapp.monitoring.kinds import Signal
 from webapp.monitoring.models import Baseline, Observation
 
 FAR = 8.0  # in spreads, as in `classifier.drift.martingale`
-KINDS = (Kind.PIXELS, Kind.FEATURES)
+KINDS = (Signal.PIXELS, Signal.FEATURES)
 
 Ends = tuple[Sequence[float], Sequence[float]]
 

@@ -12,9 +12,9 @@ from django.db.models import Prefetch, QuerySet
 from webapp.accounts.models import Membership, Site, User
 from webapp.accounts.permissions import Permission
 from webapp.accounts.services import for_sites
-from webapp.core.errors import CodedError
+from webapp.core.queries import get_or_404
 from webapp.monitoring import streams
-from webapp.monitoring.kinds import MODEL_KINDS, Kind
+from webapp.monitoring.kinds import MODEL_KINDS, Signal
 from webapp.monitoring.models import (
     Alarm,
     AlarmEvent,
@@ -31,7 +31,7 @@ from webapp.registry.selectors import active_models
 class Chart:
     """One signal at a site: its current run, or how many cases the baseline still needs."""
 
-    kind: Kind
+    kind: Signal
     version: ModelVersion | None
     run: MonitoringRun | None
     missing: int = 0
@@ -52,11 +52,7 @@ def alarms_visible(user: User, permission: str = "model.view") -> QuerySet[Alarm
 
 
 def alarm_or_404(user: User, alarm_id: uuid.UUID, permission: str = "model.view") -> Alarm:
-    """Raises CodedError `not_found` (404), for outsiders too."""
-    alarm = alarms_visible(user, permission).filter(pk=alarm_id).first()
-    if alarm is None:
-        raise CodedError("not_found")
-    return alarm
+    return get_or_404(alarms_visible(user, permission), alarm_id)
 
 
 def monitored_versions() -> list[ModelVersion]:
@@ -66,7 +62,7 @@ def monitored_versions() -> list[ModelVersion]:
 
 def charts(site: Site, version: ModelVersion) -> list[Chart]:
     """Every signal of the version at the site, and refusals; a bounded number of queries."""
-    keys = [(kind, version if kind in MODEL_KINDS else None) for kind in Kind]
+    keys = [(kind, version if kind in MODEL_KINDS else None) for kind in Signal]
     alarms = {(alarm.kind, alarm.model_version_id): alarm for alarm in open_alarms(site)}
     runs = {
         (r.baseline.kind, r.baseline.model_version_id): r
@@ -83,20 +79,20 @@ def charts(site: Site, version: ModelVersion) -> list[Chart]:
     return found
 
 
-def waiting(site: Site, version: ModelVersion | None, kind: Kind) -> int:
+def waiting(site: Site, version: ModelVersion | None, kind: Signal) -> int:
     """How many cases of the next baseline have been collected, at most as many as it needs."""
     most = settings.HILUM_DRIFT_BASELINE
     return streams.count(site, version, kind, after=baseline_start(site, version, kind), most=most)
 
 
-def baseline_start(site: Site, version: ModelVersion | None, kind: Kind) -> streams.StreamPosition | None:
+def baseline_start(site: Site, version: ModelVersion | None, kind: Signal) -> streams.StreamPosition | None:
     """Where the next baseline starts: at an accepted change; None: at the first case."""
     ended = Baseline.objects.filter(site=site, model_version=version, kind=kind, resumes__isnull=False)
     latest = ended.order_by("-ended_at").values_list("resumes", flat=True).first()
     return streams.StreamPosition(latest) if latest else None
 
 
-def current_run(site: Site, version: ModelVersion | None, kind: Kind) -> MonitoringRun | None:
+def current_run(site: Site, version: ModelVersion | None, kind: Signal) -> MonitoringRun | None:
     of = {"baseline__site": site, "baseline__model_version": version, "baseline__kind": kind}
     runs = MonitoringRun.objects.filter(**of, baseline__ended_at=None, ended_at=None)
     return runs.select_related("baseline__site", "baseline__model_version").first()

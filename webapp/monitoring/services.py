@@ -13,11 +13,11 @@ from django.utils import timezone
 
 from webapp.accounts.models import Site, User
 from webapp.accounts.permissions import Permission
-from webapp.accounts.services import can
+from webapp.accounts.services import demand
 from webapp.audit.services import record
 from webapp.core.errors import CodedError
 from webapp.core.jobs.queues import Queue, notify_workers
-from webapp.monitoring.kinds import Kind
+from webapp.monitoring.kinds import Signal
 from webapp.monitoring.models import (
     COMMENT_AT_MOST,
     Alarm,
@@ -52,7 +52,7 @@ class RunState:
 
 @transaction.atomic
 def baseline_begin(
-    *, site: Site, version: ModelVersion | None, kind: Kind, cases: list[Case], data: Mapping[str, Any]
+    *, site: Site, version: ModelVersion | None, kind: Signal, cases: list[Case], data: Mapping[str, Any]
 ) -> MonitoringRun:
     """Store these cases as the baseline and start its first run after them."""
     baseline = Baseline.objects.create(
@@ -190,8 +190,7 @@ def _resume(alarm: Alarm, run: MonitoringRun, outcome: str) -> None:
 
 
 def _locked(alarm: Alarm, actor: User) -> Alarm:
-    if not can(actor, Permission.ALARM_MANAGE, alarm.site):
-        raise CodedError("forbidden")
+    demand(actor, Permission.ALARM_MANAGE, alarm.site)
     return (
         Alarm.objects.select_for_update(of=("self",)).select_related("site", "run__baseline").get(pk=alarm.pk)
     )

@@ -11,7 +11,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from webapp.accounts.models import Site
-from webapp.monitoring.kinds import Kind
+from webapp.monitoring.kinds import Signal
 from webapp.monitoring.models import Observation, ReaderFeedback
 from webapp.registry.models import ModelVersion
 from webapp.scans.models import Upload
@@ -45,7 +45,7 @@ class StreamPosition:
 
 
 def cases(
-    site: Site, version: ModelVersion | None, kind: Kind, *, after: StreamPosition | None, most: int
+    site: Site, version: ModelVersion | None, kind: Signal, *, after: StreamPosition | None, most: int
 ) -> list[Case]:
     """Up to `most` cases of a stream after a position (None: from its first case)."""
     moment, key, rows = _stream(site, version, kind)
@@ -53,19 +53,19 @@ def cases(
         rows = rows.filter(_behind(moment, key, after))
     rows = rows.order_by(moment, key)[:most]
     read = {
-        Kind.PIXELS: lambda row: row.pixels,
-        Kind.FEATURES: lambda row: row.features,
-        Kind.PREDICTIONS: lambda row: [_log_odds(p) for _, p in sorted(row.analysis.probabilities.items())],
-        Kind.ABSTENTIONS: lambda row: [row.withheld],
-        Kind.REFUSALS: lambda row: [row.status == Upload.Status.REFUSED],
-        Kind.OVERRIDES: lambda row: [row.overrides],
-        Kind.PERFORMANCE: lambda row: [row.loss],
+        Signal.PIXELS: lambda row: row.pixels,
+        Signal.FEATURES: lambda row: row.features,
+        Signal.PREDICTIONS: lambda row: [_log_odds(p) for _, p in sorted(row.analysis.probabilities.items())],
+        Signal.ABSTENTIONS: lambda row: [row.withheld],
+        Signal.REFUSALS: lambda row: [row.status == Upload.Status.REFUSED],
+        Signal.OVERRIDES: lambda row: [row.overrides],
+        Signal.PERFORMANCE: lambda row: [row.loss],
     }[kind]
     return [Case(row.pk, getattr(row, moment), tuple(map(float, read(row)))) for row in rows]
 
 
 def count(
-    site: Site, version: ModelVersion | None, kind: Kind, *, after: StreamPosition | None, most: int
+    site: Site, version: ModelVersion | None, kind: Signal, *, after: StreamPosition | None, most: int
 ) -> int:
     """The number of cases in a stream after a position, at most `most`."""
     moment, key, rows = _stream(site, version, kind)
@@ -74,28 +74,28 @@ def count(
     return rows.order_by()[:most].count()
 
 
-def _stream(site: Site, version: ModelVersion | None, kind: Kind) -> tuple[str, str, QuerySet]:
+def _stream(site: Site, version: ModelVersion | None, kind: Signal) -> tuple[str, str, QuerySet]:
     """The names of the time and key columns, and the rows."""
     now = timezone.now()
-    if kind == Kind.REFUSALS:
+    if kind == Signal.REFUSALS:
         read = Q(status=Upload.Status.REFUSED) | Q(status=Upload.Status.DONE, skipped__isnull=True)
         uploads = Upload.objects.filter(read, site=site, created_at__lt=now - SETTLED_UPLOAD)
         return "created_at", "pk", uploads.only("pk", "status", "created_at")
     of = {"site": site, "model_version": version, "at__lt": now - SETTLED}
-    if kind == Kind.OVERRIDES:
+    if kind == Signal.OVERRIDES:
         return "at", "pk", ReaderFeedback.objects.filter(**of, overrides__isnull=False)
-    if kind == Kind.PERFORMANCE:
+    if kind == Signal.PERFORMANCE:
         return (
             "at",
             "pk",
             ReaderFeedback.objects.filter(**of, source=ReaderFeedback.Source.LABEL, loss__isnull=False),
         )
     rows = Observation.objects.filter(**of)
-    if kind == Kind.PREDICTIONS:
+    if kind == Signal.PREDICTIONS:
         rows = rows.select_related("analysis").only("at", "analysis__probabilities")
-    if kind == Kind.PIXELS:
+    if kind == Signal.PIXELS:
         rows = rows.exclude(pixels=[]).only("at", "pixels")
-    if kind == Kind.FEATURES:
+    if kind == Signal.FEATURES:
         rows = rows.exclude(features=[]).only("at", "features")
     return "at", "pk", rows
 

@@ -7,44 +7,44 @@ from zoneinfo import ZoneInfo
 
 from classifier.contract import finding_in_text
 from webapp.accounts.models import Site
-from webapp.monitoring.kinds import Kind
+from webapp.monitoring.kinds import Signal
 from webapp.monitoring.models import Alarm
 
 HEADINGS = {
-    Kind.PIXELS: "Pixel drift detected",
-    Kind.FEATURES: "Image drift detected",
-    Kind.PREDICTIONS: "Prediction drift detected",
-    Kind.ABSTENTIONS: "Share of withheld results has changed",
-    Kind.REFUSALS: "Share of refused files has changed",
-    Kind.OVERRIDES: "Share of overridden results has changed",
-    Kind.PERFORMANCE: "Performance against labels has changed",
+    Signal.PIXELS: "Pixel drift detected",
+    Signal.FEATURES: "Image drift detected",
+    Signal.PREDICTIONS: "Prediction drift detected",
+    Signal.ABSTENTIONS: "Share of withheld results has changed",
+    Signal.REFUSALS: "Share of refused files has changed",
+    Signal.OVERRIDES: "Share of overridden results has changed",
+    Signal.PERFORMANCE: "Performance against labels has changed",
 }
 CHARTS = {
-    Kind.PIXELS: "Pixels",
-    Kind.FEATURES: "Image features",
-    Kind.PREDICTIONS: "Predictions",
-    Kind.ABSTENTIONS: "Withheld results",
-    Kind.REFUSALS: "Refused files",
-    Kind.OVERRIDES: "Overrides",
-    Kind.PERFORMANCE: "Performance",
+    Signal.PIXELS: "Pixels",
+    Signal.FEATURES: "Image features",
+    Signal.PREDICTIONS: "Predictions",
+    Signal.ABSTENTIONS: "Withheld results",
+    Signal.REFUSALS: "Refused files",
+    Signal.OVERRIDES: "Overrides",
+    Signal.PERFORMANCE: "Performance",
 }
 DESCRIPTIONS = {
-    Kind.PIXELS: "brightness, contrast, detail and layout of the images",
-    Kind.FEATURES: "activations of the network's last layer",
-    Kind.PREDICTIONS: "probability of each finding",
-    Kind.ABSTENTIONS: "share of results that the model withholds",
-    Kind.REFUSALS: "share of files that cannot be read as an image",
-    Kind.OVERRIDES: "share of readings and labels that contradict the reported finding",
-    Kind.PERFORMANCE: "squared error between probabilities and labels",
+    Signal.PIXELS: "brightness, contrast, detail and layout of the images",
+    Signal.FEATURES: "activations of the network's last layer",
+    Signal.PREDICTIONS: "probability of each finding",
+    Signal.ABSTENTIONS: "share of results that the model withholds",
+    Signal.REFUSALS: "share of files that cannot be read as an image",
+    Signal.OVERRIDES: "share of readings and labels that contradict the reported finding",
+    Signal.PERFORMANCE: "squared error between probabilities and labels",
 }
 UNITS = {
-    Kind.PIXELS: "images",
-    Kind.FEATURES: "images",
-    Kind.PREDICTIONS: "results",
-    Kind.ABSTENTIONS: "results",
-    Kind.REFUSALS: "files",
-    Kind.OVERRIDES: "readings and labels",
-    Kind.PERFORMANCE: "labels",
+    Signal.PIXELS: "images",
+    Signal.FEATURES: "images",
+    Signal.PREDICTIONS: "results",
+    Signal.ABSTENTIONS: "results",
+    Signal.REFUSALS: "files",
+    Signal.OVERRIDES: "readings and labels",
+    Signal.PERFORMANCE: "labels",
 }
 SCORES = {
     "distance": "distance to the baseline images",
@@ -64,7 +64,7 @@ SCORES = {
     "left_right": "left-right asymmetry",
     "top_bottom": "top-bottom asymmetry",
 }
-RATES = {Kind.ABSTENTIONS, Kind.REFUSALS, Kind.OVERRIDES}
+RATES = {Signal.ABSTENTIONS, Signal.REFUSALS, Signal.OVERRIDES}
 OUTCOMES = {
     "passed": "change has passed; same baseline",
     "accepted": "change accepted; new baseline from cases since the change",
@@ -73,12 +73,12 @@ OUTCOMES = {
 
 
 def heading(alarm: Alarm) -> str:
-    return HEADINGS[Kind(alarm.kind)]
+    return HEADINGS[Signal(alarm.kind)]
 
 
 def score_name(kind: str, score: str) -> str:
     """What one number of a chart is called."""
-    if kind == Kind.PREDICTIONS and score != "distance":
+    if kind == Signal.PREDICTIONS and score != "distance":
         return f"log-odds of {finding_in_text(score)}"
     return SCORES.get(score, score.replace("_", " "))
 
@@ -97,7 +97,7 @@ def local_time(time: datetime, site: Site) -> str:
 
 def cases(alarm: Alarm) -> str:
     """The number of cases since the change, at the time when it was detected."""
-    return f"{alarm.detail.get('cases', 0)} {UNITS[Kind(alarm.kind)]}"
+    return f"{alarm.detail.get('cases', 0)} {UNITS[Signal(alarm.kind)]}"
 
 
 def measure(alarm: Alarm) -> str:
@@ -106,7 +106,7 @@ def measure(alarm: Alarm) -> str:
     if before is None or now is None:
         return heading(alarm)
     if alarm.kind in RATES:
-        return f"{CHARTS[Kind(alarm.kind)]}: {100 * before:.0f} % at baseline, {100 * now:.0f} % now"
-    performance = alarm.kind == Kind.PERFORMANCE
+        return f"{CHARTS[Signal(alarm.kind)]}: {100 * before:.0f} % at baseline, {100 * now:.0f} % now"
+    performance = alarm.kind == Signal.PERFORMANCE
     name = "mean squared error" if performance else score_name(alarm.kind, alarm.detail["score"])
     return f"{name[:1].upper()}{name[1:]}: {before:.2f} at baseline, {now:.2f} now"

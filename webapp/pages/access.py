@@ -9,7 +9,7 @@ from typing import Any, Concatenate
 from django.http import HttpRequest, HttpResponse
 
 from webapp.accounts.models import Site
-from webapp.accounts.services import active_membership, can
+from webapp.accounts.services import active_membership, demand
 from webapp.core.errors import CodedError
 
 View = Callable[Concatenate[HttpRequest, ...], HttpResponse]
@@ -29,15 +29,9 @@ def at_active_site(permission: str) -> Callable[[View], View]:
     def decorate(view: View) -> View:
         @wraps(view)
         def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-            demand(request, permission, active_site(request))
+            demand(request.user, permission, active_site(request))
             return view(request, *args, **kwargs)
 
         return guarded
 
     return decorate
-
-
-def demand(request: HttpRequest, permission: str, site: Site | None) -> None:
-    """Raise CodedError `forbidden` unless the user has the permission at the site."""
-    if not can(request.user, permission, site):
-        raise CodedError("forbidden")

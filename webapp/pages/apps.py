@@ -3,4 +3,3 @@ from django.apps import AppConfig
 
 class PagesConfig(AppConfig):
     name = "webapp.pages"
-    label = "pages"

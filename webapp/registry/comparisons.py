@@ -15,7 +15,7 @@ from webapp.core.errors import CodedError
 from webapp.core.jobs.queues import Queue, notify_workers
 from webapp.core.jobs.table import JobStatus, job_failed
 from webapp.registry.models import Comparison, ModelStatus, ModelVersion, PromotionPolicy
-from webapp.registry.promotion_gate import Outcome, PolicyRules, evaluate_gate
+from webapp.registry.promotion_gate import Outcome, PolicyRules, evaluate_promotion_gate
 from webapp.registry.selectors import current_policy
 
 KEPT_CHANGES = 2000
@@ -55,7 +55,7 @@ def comparison_request(
 def comparison_done(*, comparison: Comparison, report: Mapping[str, Any]) -> bool:
     """Store the report and the gate's outcome by the current policy; False if the lease was lost."""
     number, policy = current_policy()
-    result = evaluate_gate(policy, report)
+    result = evaluate_promotion_gate(policy, report)
     stored = dict(report)
     changes = stored.pop("changes")
     stored["changed"] = len(changes)

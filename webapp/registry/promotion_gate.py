@@ -112,7 +112,7 @@ class PolicyRules:
 
 
 @dataclass(frozen=True)
-class GateResult:
+class PromotionResult:
     """`reasons`: why the candidate did not pass; `notes` do not affect the outcome."""
 
     outcome: Outcome
@@ -120,19 +120,19 @@ class GateResult:
     notes: tuple[str, ...]
 
 
-def evaluate_gate(policy: PolicyRules, comparison: Mapping[str, Any]) -> GateResult:
+def evaluate_promotion_gate(policy: PolicyRules, comparison: Mapping[str, Any]) -> PromotionResult:
     """The outcome of a comparison by `python -m classifier compare`; `excluded` counts the overlap.
 
     With too few cases the candidate stays unjudged, whatever the numbers are.
     """
     missing = tuple(_missing_cases(policy, comparison))
     if not comparison["cases"]:
-        return GateResult(Outcome.UNJUDGED, missing, tuple(_overlap(comparison)))
+        return PromotionResult(Outcome.UNJUDGED, missing, tuple(_overlap(comparison)))
     checks = (_results, _findings, _overall, _each_finding, _calibration, _coverage, _groups, _shortcuts)
     reasons = tuple(reason for check in checks for reason in check(policy, comparison))
     notes = (*_overlap(comparison), *_moved(policy, comparison), *_notes(comparison))
     outcome = Outcome.UNJUDGED if missing else Outcome.FAILED if reasons else Outcome.PASSED
-    return GateResult(outcome, missing + reasons, notes)
+    return PromotionResult(outcome, missing + reasons, notes)
 
 
 def recommended_cases(

@@ -11,8 +11,8 @@ from django.db.models import QuerySet
 from webapp.accounts.models import User
 from webapp.accounts.services import for_sites
 from webapp.core import storage
-from webapp.core.errors import CodedError
 from webapp.core.jobs.table import JobStatus
+from webapp.core.queries import get_or_404
 from webapp.registry.models import Comparison, ModelStatus, ModelVersion, PromotionPolicy
 from webapp.registry.promotion_gate import PolicyRules
 
@@ -34,14 +34,10 @@ def models_visible(user: User) -> QuerySet[ModelVersion]:
 
 
 def model_or_404(user: User, model_id: uuid.UUID) -> ModelVersion:
-    """Raises CodedError `not_found` (404), for outsiders too."""
-    version = models_visible(user).filter(pk=model_id).first()
-    if version is None:
-        raise CodedError("not_found")
-    return version
+    return get_or_404(models_visible(user), model_id)
 
 
-class GateStatus(StrEnum):
+class PromotionStatus(StrEnum):
     """`exempt`: no model is active, or the version was active before."""
 
     PASSED = "passed"
@@ -50,20 +46,22 @@ class GateStatus(StrEnum):
     EXEMPT = "exempt"
 
 
-def gate_status(version: ModelVersion, active: ModelVersion | None) -> tuple[GateStatus, Comparison | None]:
+def promotion_status(
+    version: ModelVersion, active: ModelVersion | None
+) -> tuple[PromotionStatus, Comparison | None]:
     """The version's status at the gate, and the comparison it rests on.
 
     An outcome holds only for the active model and the policy that it was made with.
     """
     if version.status != ModelStatus.CANDIDATE:
-        return GateStatus.EXEMPT, None
+        return PromotionStatus.EXEMPT, None
     judged = version.comparisons.filter(active=active, status=JobStatus.DONE).defer("changes")
     latest = judged.order_by("-created_at").first()
     if latest is None:
-        return GateStatus.EXEMPT if active is None else GateStatus.UNJUDGED, None
+        return PromotionStatus.EXEMPT if active is None else PromotionStatus.UNJUDGED, None
     if latest.policy_number != current_policy()[0]:
-        return GateStatus.UNJUDGED, latest
-    return GateStatus(latest.outcome), latest
+        return PromotionStatus.UNJUDGED, latest
+    return PromotionStatus(latest.outcome), latest
 
 
 def current_policy() -> tuple[int, PolicyRules]:
@@ -79,8 +77,4 @@ def comparisons_visible(user: User) -> QuerySet[Comparison]:
 
 
 def comparison_or_404(user: User, comparison_id: uuid.UUID) -> Comparison:
-    """Raises CodedError `not_found` (404), for outsiders too."""
-    row = comparisons_visible(user).filter(pk=comparison_id).first()
-    if row is None:
-        raise CodedError("not_found")
-    return row
+    return get_or_404(comparisons_visible(user), comparison_id)

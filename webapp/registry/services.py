@@ -14,13 +14,13 @@ from django.db.models import Max
 
 from classifier.artifact.header import ArtifactError, Header, read_header
 from webapp.accounts.models import Site, User
-from webapp.accounts.services import can, can_everywhere
+from webapp.accounts.services import can_everywhere, demand
 from webapp.audit.services import record
 from webapp.core import storage
 from webapp.core.errors import CodedError
 from webapp.core.jobs.queues import Queue, notify_workers
 from webapp.registry.models import Comparison, ModelStatus, ModelVersion, Promotion
-from webapp.registry.selectors import GateStatus, gate_status
+from webapp.registry.selectors import PromotionStatus, promotion_status
 
 INSTALLED = "Installed with Hilum."
 NUMBERING_ATTEMPTS = 10
@@ -51,8 +51,7 @@ def model_import(*, path: Path, site: Site | None, by: User) -> ModelVersion:
 
     Raises CodedError `forbidden`, what `model_register` raises, and `conflict` for another site's model.
     """
-    if not can(by, "training.start", site):
-        raise CodedError("forbidden")
+    demand(by, "training.start", site)
     version = model_register(path, by=by, site=site)
     if version.site_id and version.site_id != (site.pk if site else None):
         raise CodedError("conflict", "This model is already registered at another site.", status=409)
@@ -187,7 +186,7 @@ def _activate(
         version = by_key[model_version.pk]
         previous = next((v for v in by_key.values() if v.status == ModelStatus.ACTIVE), None)
         _allow(version, ModelStatus.ACTIVE)
-        comparison, overridden = _pass_gate(version, previous, by=by, override=override)
+        comparison, overridden = _check_promotion_gate(version, previous, by=by, override=override)
         # The promotion first: database triggers allow the change of status only with it.
         promotion = Promotion.objects.create(
             model_version=version, previous=previous, by=by, reason=reason,
@@ -214,16 +213,16 @@ def _activate(
     return promotion
 
 
-def _pass_gate(
+def _check_promotion_gate(
     version: ModelVersion, active: ModelVersion | None, *, by: User | None, override: bool
 ) -> tuple[Comparison | None, bool]:
     """The comparison that the promotion rests on, and whether the gate was overridden."""
-    status, comparison = gate_status(version, active)
-    if by is None or status in (GateStatus.PASSED, GateStatus.EXEMPT):
+    status, comparison = promotion_status(version, active)
+    if by is None or status in (PromotionStatus.PASSED, PromotionStatus.EXEMPT):
         return comparison, False
     if override and can_everywhere(by, "model.override"):
         return comparison, True
-    if comparison and status == GateStatus.FAILED:
+    if comparison and status == PromotionStatus.FAILED:
         message = "The candidate failed the promotion gate: " + " ".join(
             comparison.reasons if comparison else ()
         )

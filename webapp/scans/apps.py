@@ -3,7 +3,6 @@ from django.apps import AppConfig
 
 class ScansConfig(AppConfig):
     name = "webapp.scans"
-    label = "scans"
 
     def ready(self) -> None:
         from webapp.scans import services  # noqa: F401 (connects its receivers)

@@ -9,7 +9,7 @@ from django.db.models import Q, QuerySet
 
 from webapp.accounts.models import User
 from webapp.accounts.services import for_sites
-from webapp.core.errors import CodedError
+from webapp.core.queries import get_or_404
 from webapp.scans.dicom_values import parse_age, parse_date
 from webapp.scans.models import Patient, Scan, Study, Upload
 from webapp.scans.patients.identity import demographics, differences
@@ -33,15 +33,15 @@ def patients_visible(user: User, permission: str = "scan.view") -> QuerySet[Pati
 
 
 def scan_or_404(user: User, scan_id: uuid.UUID, permission: str = "scan.view") -> Scan:
-    return _or_404(scans_visible(user, permission), scan_id)
+    return get_or_404(scans_visible(user, permission), scan_id)
 
 
 def upload_or_404(user: User, upload_id: uuid.UUID, permission: str = "scan.view") -> Upload:
-    return _or_404(uploads_visible(user, permission), upload_id)
+    return get_or_404(uploads_visible(user, permission), upload_id)
 
 
 def patient_or_404(user: User, patient_id: uuid.UUID, permission: str = "scan.view") -> Patient:
-    return _or_404(patients_visible(user, permission), patient_id)
+    return get_or_404(patients_visible(user, permission), patient_id)
 
 
 def scan_or_upload(record_id: uuid.UUID, user: User) -> Scan | Upload:
@@ -83,10 +83,3 @@ def patient_age(scan: Scan) -> float | None:
     if not taken or not born or born > taken:
         return None
     return (taken - born).days / DAYS_A_YEAR
-
-
-def _or_404(rows: QuerySet, key: uuid.UUID) -> Any:
-    row = rows.filter(pk=key).first()
-    if row is None:
-        raise CodedError("not_found")
-    return row

@@ -26,7 +26,7 @@ from webapp.scans.patients.pseudonymity import metadata_for_site
 from webapp.scans.signals import scans_created
 from webapp.scans.uploads.files import ParsedScan, Received, original_name, receive
 from webapp.scans.uploads.stated_metadata import StatedMetadata
-from webapp.webhooks.kinds import Kind
+from webapp.webhooks.kinds import EventKind
 from webapp.webhooks.services import announce
 
 
@@ -88,7 +88,10 @@ def upload_finish(*, upload: Upload, results: Sequence[ParsedScan]) -> list[Scan
     scans_created.send(Scan, scans=scans)
     for scan in scans:
         announce(
-            site_id=scan.site_id, kind=Kind.SCAN_CREATED, subject=scan.pk, data={"upload": str(upload.pk)}
+            site_id=scan.site_id,
+            kind=EventKind.SCAN_CREATED,
+            subject=scan.pk,
+            data={"upload": str(upload.pk)},
         )
     return scans
 
@@ -115,14 +118,14 @@ def upload_refuse(*, upload: Upload, reason: RefusalReason, detail: str = "") ->
         refusal_detail=text(detail, 200),
     )
     if refused:
-        _announce(upload, Kind.UPLOAD_REFUSED, str(RefusalReason(reason)))
+        _announce(upload, EventKind.UPLOAD_REFUSED, str(RefusalReason(reason)))
         transaction.on_commit(lambda: storage.delete_file(upload.stored_name), robust=True)
     return refused
 
 
 @receiver(job_failed, sender=Upload)
 def _announce_failure(job: Upload, **kwargs: Any) -> None:
-    _announce(job, Kind.UPLOAD_FAILED, job.error_code)
+    _announce(job, EventKind.UPLOAD_FAILED, job.error_code)
 
 
 @transaction.atomic
@@ -159,7 +162,7 @@ def _register(
     return upload, True
 
 
-def _announce(upload: Upload, kind: Kind, reason: str) -> None:
+def _announce(upload: Upload, kind: EventKind, reason: str) -> None:
     announce(site_id=upload.site_id, kind=kind, subject=upload.pk, data={"reason": reason})
 
 

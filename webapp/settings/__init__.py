@@ -258,7 +258,7 @@ SPECTACULAR_SETTINGS = {
         "StudyState": "webapp.analysis.models.StudyStatus",
         "ModelState": "webapp.registry.models.ModelStatus",
         "RunState": "webapp.training.models.RunStatus",
-        "ComparisonState": "webapp.core.jobs.table.JobStatus",
+        "JobState": "webapp.core.jobs.table.JobStatus",
         "PromotionGateOutcome": "webapp.api.serializers.models.OUTCOMES",
         "DeliveryState": "webapp.webhooks.models.DeliveryStatus",
         "Assessment": "webapp.labels.models.Assessment",

@@ -3,7 +3,6 @@ from django.apps import AppConfig
 
 class TrainingConfig(AppConfig):
     name = "webapp.training"
-    label = "training"
 
     def ready(self) -> None:
         from webapp.core import storage

@@ -15,7 +15,7 @@ from uuid import UUID
 from classifier.data.split import PARTS, assign
 from webapp.accounts.models import Site
 from webapp.core import storage
-from webapp.labels.selectors import INCONCLUSIVE, OTHER, ground_truth, imported_facts
+from webapp.labels.selectors import INCONCLUSIVE, OTHER, ground_truth, imported_attributes
 from webapp.registry.selectors import active_models
 from webapp.scans.models import Scan
 from webapp.scans.selectors import patient_age
@@ -35,7 +35,7 @@ class Labelled:
     scan: Scan
     findings: tuple[str, ...]
     blind: tuple[str, ...] | None
-    facts: Mapping[str, Any]
+    attributes: Mapping[str, Any]
     part: str = ""
 
     @property
@@ -44,7 +44,7 @@ class Labelled:
 
     @property
     def source(self) -> str:
-        return str(self.facts.get("source") or self.scan.site.slug)
+        return str(self.attributes.get("source") or self.scan.site.slug)
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def _labelled(
     references: Mapping[UUID, Mapping[str, str | None]],
     left_out: Counter[str],
 ) -> Iterable[Labelled]:
-    blind, facts = ground_truth(site=site, blind_only=True), imported_facts(site=site)
+    blind, attributes = ground_truth(site=site, blind_only=True), imported_attributes(site=site)
     scans = Scan.objects.filter(site=site, slot=slot, labels__isnull=False).distinct()
     for scan in scans.select_related("site", "series__study__patient").iterator():
         if scan.pk not in references:
@@ -115,7 +115,7 @@ def _labelled(
             left_out[reason] += 1
             continue
         before, _ = settled(blind.get(scan.pk, {}), findings)
-        yield Labelled(scan, present, before or None, facts.get(scan.pk, {}))
+        yield Labelled(scan, present, before or None, attributes.get(scan.pk, {}))
 
 
 def _in_part(row: Labelled, part: str, left_out: Counter[str]) -> Labelled | None:
@@ -143,7 +143,7 @@ def _patients(rows: Sequence[Labelled]) -> tuple[dict[UUID, str], dict[UUID, str
     given = {p: "" if p in blind else "train" for p in patients}
     given |= {p: one.part for p, one in known.items()} | dict.fromkeys(tested, "test")
     for row in rows:
-        asked = str(row.facts.get("split") or "")
+        asked = str(row.attributes.get("split") or "")
         if row.patient in blind and row.patient not in {*known, *tested} and asked in PARTS:
             given[row.patient] = "test" if "test" in (asked, given[row.patient]) else asked
     parts = assign(
@@ -166,9 +166,9 @@ def as_csv(data: DataSet, folder: str) -> bytes:
 
 
 def _line(row: Labelled, name: str, folder: str) -> list[str]:
-    scan, facts = row.scan, row.facts
+    scan, attributes = row.scan, row.attributes
     path = os.path.relpath(storage.path_of(scan.working_name), storage.root() / folder)
-    age = facts.get("age") or patient_age(scan)
+    age = attributes.get("age") or patient_age(scan)
     age = min(age, OLDEST) if isinstance(age, int | float) else age
     return [
         path,
@@ -176,8 +176,8 @@ def _line(row: Labelled, name: str, folder: str) -> list[str]:
         name,
         row.source,
         scan.series.modality,
-        str(facts.get("view") or scan.view_position or ""),
-        str(facts.get("sex") or scan.patient.sex or ""),
+        str(attributes.get("view") or scan.view_position or ""),
+        str(attributes.get("sex") or scan.patient.sex or ""),
         f"{age:.1f}" if isinstance(age, float) else str(age or ""),
         row.part,
         scan.working_sha256,

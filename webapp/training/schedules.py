@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from classifier.contract import Slot
 from webapp.accounts.models import Site, User
-from webapp.accounts.services import can
+from webapp.accounts.services import can, demand
 from webapp.audit.services import record
 from webapp.core.errors import CodedError
 from webapp.labels.models import Label
@@ -36,8 +36,7 @@ def schedule_set(*, site: Site | None, slot: str, actor: User, rules: Mapping[st
 
     Raises CodedError `forbidden`, `invalid` with the fields.
     """
-    if not can(actor, "training.start", site):
-        raise CodedError("forbidden")
+    demand(actor, "training.start", site)
     schedule = TrainingSchedule.objects.select_for_update().filter(site=site, slot=slot).first()
     schedule = schedule or TrainingSchedule(site=site, slot=slot, at=time(2, 0))
     for name in FIELDS:
@@ -56,8 +55,7 @@ def schedule_set(*, site: Site | None, slot: str, actor: User, rules: Mapping[st
 @transaction.atomic
 def schedule_delete(*, schedule: TrainingSchedule, actor: User) -> None:
     """Nothing starts by it any more; the runs that it started stay. Raises CodedError `forbidden`."""
-    if not can(actor, "training.start", schedule.site):
-        raise CodedError("forbidden")
+    demand(actor, "training.start", schedule.site)
     record(actor=actor, site=schedule.site, action="training_schedule.deleted", subject=schedule)
     schedule.delete()
 

@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 
 from webapp.accounts.models import User
 from webapp.accounts.services import for_sites
-from webapp.core.errors import CodedError
+from webapp.core.queries import get_or_404
 from webapp.training.models import Snapshot, TrainingRun, TrainingSchedule
 
 
@@ -22,11 +22,7 @@ def runs_visible(user: User) -> QuerySet[TrainingRun]:
 
 
 def run_or_404(user: User, run_id: uuid.UUID) -> TrainingRun:
-    """Raises CodedError `not_found` (404), for outsiders too."""
-    run = runs_visible(user).filter(pk=run_id).first()
-    if run is None:
-        raise CodedError("not_found")
-    return run
+    return get_or_404(runs_visible(user), run_id)
 
 
 def snapshots_visible(user: User) -> QuerySet[Snapshot]:
@@ -36,11 +32,7 @@ def snapshots_visible(user: User) -> QuerySet[Snapshot]:
 
 
 def snapshot_or_404(user: User, snapshot_id: uuid.UUID) -> Snapshot:
-    """Raises CodedError `not_found` (404), for outsiders too."""
-    snapshot = snapshots_visible(user).filter(pk=snapshot_id).first()
-    if snapshot is None:
-        raise CodedError("not_found")
-    return snapshot
+    return get_or_404(snapshots_visible(user), snapshot_id)
 
 
 def schedules_visible(user: User) -> QuerySet[TrainingSchedule]:
@@ -50,11 +42,7 @@ def schedules_visible(user: User) -> QuerySet[TrainingSchedule]:
 
 
 def schedule_or_404(user: User, schedule_id: uuid.UUID) -> TrainingSchedule:
-    """Raises CodedError `not_found` (404), for outsiders too."""
-    schedule = schedules_visible(user).filter(pk=schedule_id).first()
-    if schedule is None:
-        raise CodedError("not_found")
-    return schedule
+    return get_or_404(schedules_visible(user), schedule_id)
 
 
 def named_files() -> Iterator[tuple[str, str]]:

@@ -17,7 +17,7 @@ from django.dispatch import receiver
 
 from classifier.contract import Slot
 from webapp.accounts.models import Site, User
-from webapp.accounts.services import can
+from webapp.accounts.services import demand
 from webapp.audit.services import record
 from webapp.core.errors import CodedError
 from webapp.core.jobs.queues import Queue, notify_workers
@@ -63,8 +63,7 @@ def training_start(
     which of them exist is the worker's to know. `seed` may be among them. Raises CodedError `forbidden`,
     `invalid` with the fields, `data_unchanged` where the very same was trained already.
     """
-    if not can(actor, "training.start", site):
-        raise CodedError("forbidden")
+    demand(actor, "training.start", site)
     options = dict(config)
     slot = options.pop("slot", slot)
     slot = snapshot.slot if snapshot else slot
@@ -119,8 +118,7 @@ def training_skip(*, run: TrainingRun, snapshot: Snapshot | None, code: str) -> 
 @transaction.atomic
 def training_cancel(*, run: TrainingRun, actor: User) -> TrainingRun:
     """End a waiting run now, a running one as soon as its worker looks; raises `forbidden`, `conflict`."""
-    if not can(actor, "training.start", run.site):
-        raise CodedError("forbidden")
+    demand(actor, "training.start", run.site)
     row = TrainingRun.objects.filter(pk=run.pk)
     waiting = row.filter(status=RunStatus.QUEUED)
     cancelled = waiting.update(status=RunStatus.CANCELLED, cancel_requested=True, finished_at=Now())

@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 
 from webapp.accounts.models import Site, User
-from webapp.accounts.services import can
+from webapp.accounts.services import demand
 from webapp.audit.services import record
 from webapp.core import storage
 from webapp.core.errors import CodedError
@@ -30,8 +30,7 @@ def snapshot_create(*, site: Site | None, slot: str, actor: User) -> tuple[Snaps
     Returns the snapshot and whether it is new: the same labels give the earlier one. A patient once in the
     test set stays there. Raises CodedError `forbidden`, `nothing_labelled`.
     """
-    if not can(actor, "training.start", site):
-        raise CodedError("forbidden")
+    demand(actor, "training.start", site)
     for _ in range(ATTEMPTS):
         data = data_set(site=site, slot=slot)
         if not data.rows:

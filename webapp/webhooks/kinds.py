@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db import models
 
 
-class Kind(models.TextChoices):
+class EventKind(models.TextChoices):
     SCAN_CREATED = "scan.created", "a file was processed into a scan"
     SCAN_MOVED = "scan.moved", "a scan was moved to another patient"
     UPLOAD_REFUSED = "upload.refused", "a file was refused"
@@ -17,6 +17,6 @@ class Kind(models.TextChoices):
     TEST = "webhook.test", "a test event was requested"
 
 
-KINDS = [(kind.value, kind.value) for kind in Kind]
+KINDS = [(kind.value, kind.value) for kind in EventKind]
 # The default of a subscription; a test event goes only to the webhook that it was requested for.
-SUBSCRIBABLE = [kind.value for kind in Kind if kind is not Kind.TEST]
+SUBSCRIBABLE = [kind.value for kind in EventKind if kind is not EventKind.TEST]

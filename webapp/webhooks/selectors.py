@@ -11,8 +11,8 @@ from django.utils import timezone
 
 from webapp.accounts.models import Site, User
 from webapp.accounts.services import for_sites
-from webapp.core.errors import CodedError
-from webapp.webhooks.kinds import Kind
+from webapp.core.queries import get_or_404
+from webapp.webhooks.kinds import EventKind
 from webapp.webhooks.models import Delivery, Event, Subscription
 
 PERMISSION = "webhook.manage"
@@ -24,7 +24,7 @@ def subscriptions_visible(user: User) -> QuerySet[Subscription]:
 
 
 def subscription_or_404(user: User, key: uuid.UUID) -> Subscription:
-    return _or_404(subscriptions_visible(user), key)
+    return get_or_404(subscriptions_visible(user), key)
 
 
 def events_after(site: Site, number: int) -> QuerySet[Event]:
@@ -35,7 +35,7 @@ def events_after(site: Site, number: int) -> QuerySet[Event]:
     """
     settled = timezone.now() - SETTLED_AFTER
     events = Event.objects.filter(site=site, number__gt=number, created_at__lt=settled)
-    return events.exclude(kind=Kind.TEST).order_by("number")
+    return events.exclude(kind=EventKind.TEST).order_by("number")
 
 
 def deliveries_of(subscription: Subscription) -> QuerySet[Delivery]:
@@ -43,7 +43,7 @@ def deliveries_of(subscription: Subscription) -> QuerySet[Delivery]:
 
 
 def delivery_or_404(subscription: Subscription, key: uuid.UUID) -> Delivery:
-    return _or_404(deliveries_of(subscription), key)
+    return get_or_404(deliveries_of(subscription), key)
 
 
 def message_of(delivery: Delivery) -> dict[str, Any]:
@@ -55,10 +55,3 @@ def message_of(delivery: Delivery) -> dict[str, Any]:
         "sequence": event.number,
         "data": {"id": str(event.subject), **event.data},
     }
-
-
-def _or_404(rows: QuerySet, key: uuid.UUID) -> Any:
-    row = rows.filter(pk=key).first()
-    if row is None:
-        raise CodedError("not_found")
-    return row

@@ -18,7 +18,7 @@ from webapp.core.errors import CodedError
 from webapp.core.jobs.queues import Queue, notify_workers
 from webapp.core.jobs.table import GAVE_UP
 from webapp.webhooks.addresses import target_of
-from webapp.webhooks.kinds import Kind
+from webapp.webhooks.kinds import EventKind
 from webapp.webhooks.models import Attempt, Delivery, DeliveryStatus, Event, Subscription
 
 FIRST_PAUSE, LONGEST_PAUSE = 5, 300
@@ -30,7 +30,7 @@ UNDER_WAY = (DeliveryStatus.WAITING, DeliveryStatus.SENDING)
 PASSING = {408, 425, 429}
 
 
-def announce(*, site_id: uuid.UUID, kind: Kind, subject: uuid.UUID, data: Mapping[str, Any]) -> None:
+def announce(*, site_id: uuid.UUID, kind: EventKind, subject: uuid.UUID, data: Mapping[str, Any]) -> None:
     """Queue an event for the subscribers; call it while the row of `subject` is locked, for the order."""
     subscriptions = Subscription.objects.filter(site=site_id, active=True)
     wanting = [one for one in subscriptions if kind.value in one.kinds]
@@ -93,16 +93,16 @@ def secret_change(*, subscription: Subscription, actor: User) -> Subscription:
 
 
 @transaction.atomic
-def trial(*, subscription: Subscription) -> Delivery:
+def test_delivery_send(*, subscription: Subscription) -> Delivery:
     """Send one event of the kind `webhook.test`; raises CodedError `conflict` to one that is switched off."""
     if not subscription.active:
         raise CodedError("conflict", "This webhook is disabled.", "Enable it first.")
-    event = Event(site=subscription.site, kind=Kind.TEST.value, subject=uuid.uuid4(), data={})
+    event = Event(site=subscription.site, kind=EventKind.TEST.value, subject=uuid.uuid4(), data={})
     return _deliver([subscription], event)[0]
 
 
 @transaction.atomic
-def delivery_again(*, delivery: Delivery) -> Delivery:
+def redeliver(*, delivery: Delivery) -> Delivery:
     """Send a finished delivery again; raises CodedError `conflict` for one in progress."""
     if delivery.status in UNDER_WAY or not delivery.retry(next_at=Now()):
         raise CodedError("conflict", "This delivery is still in progress.", "Wait until it has finished.")

@@ -15,7 +15,7 @@ from django.db import IntegrityError, transaction
 
 from webapp.accounts.models import Site
 from webapp.monitoring import observations, services, streams
-from webapp.monitoring.kinds import MODEL_KINDS, Kind
+from webapp.monitoring.kinds import MODEL_KINDS, Signal
 from webapp.monitoring.models import MonitoringRun
 from webapp.monitoring.selectors import baseline_start, current_run, monitored_versions
 from webapp.monitoring.services import RunState
@@ -72,7 +72,7 @@ class MonitorJob:
 def look_at(site: Site, versions: Sequence[ModelVersion]) -> None:
     """Update every signal of the site."""
     charts = [(version, kind) for version in versions for kind in MODEL_KINDS]
-    for version, kind in [*charts, (None, Kind.REFUSALS)]:
+    for version, kind in [*charts, (None, Signal.REFUSALS)]:
         try:
             watch(site, version, kind)
         except IntegrityError:
@@ -81,7 +81,7 @@ def look_at(site: Site, versions: Sequence[ModelVersion]) -> None:
             logger.error("%s at site %s cannot be watched: %s", kind, site.slug, describe(error))
 
 
-def watch(site: Site, version: ModelVersion | None, kind: Kind) -> None:
+def watch(site: Site, version: ModelVersion | None, kind: Signal) -> None:
     """Update one signal: store its baseline, or continue its run with the new cases."""
     from classifier.drift import martingale
 
@@ -102,7 +102,7 @@ def watch(site: Site, version: ModelVersion | None, kind: Kind) -> None:
         run = services.run_next(run=run)
 
 
-def begin(site: Site, version: ModelVersion | None, kind: Kind) -> MonitoringRun | None:
+def begin(site: Site, version: ModelVersion | None, kind: Signal) -> MonitoringRun | None:
     """The first run of a new baseline; None while there are too few cases for one."""
     from classifier.drift import martingale
 
@@ -119,13 +119,13 @@ def begin(site: Site, version: ModelVersion | None, kind: Kind) -> MonitoringRun
     )
 
 
-def names_of(kind: Kind, version: ModelVersion | None, numbers: int) -> list[str]:
+def names_of(kind: Signal, version: ModelVersion | None, numbers: int) -> list[str]:
     """The names of the numbers of a signal's cases."""
     from classifier.drift.descriptors import PIXEL_NAMES
 
-    if kind == Kind.PIXELS:
+    if kind == Signal.PIXELS:
         return list(PIXEL_NAMES)
-    if kind == Kind.PREDICTIONS and version is not None:
+    if kind == Signal.PREDICTIONS and version is not None:
         return sorted(version.model_spec.findings)
     return [str(kind)] if numbers == 1 else [f"axis {index + 1}" for index in range(numbers)]
 

@@ -7,7 +7,7 @@ import pytest
 from tests.factories import ModelVersionFactory, ScanFactory, parsed, prediction
 from webapp.analysis.models import Analysis, ShadowAnalysis
 from webapp.analysis.selectors import scan_analyses
-from webapp.analysis.shadow import agreement, kappa, shadow_done, shadows_queue
+from webapp.analysis.shadow import agreement, shadow_done, shadows_queue
 from webapp.analysis.state import state_of
 from webapp.registry.models import ModelVersion
 from webapp.scans.models import Upload
@@ -77,8 +77,3 @@ def test_agreement_is_summed_up_against_the_active_model(shadow, model, queued, 
     assert told.difference["covid19"] == 0
     assert told.difference["pneumonia"] == pytest.approx((0 + 0.1 + 0.9) / 3)
     assert agreement(model).scored == 0
-
-
-def test_kappa_is_none_where_nothing_could_differ():
-    assert kappa([("a", "a"), ("a", "a")]) is None
-    assert kappa([("a", "b"), ("b", "a")]) == -1

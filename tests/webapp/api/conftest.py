@@ -22,7 +22,7 @@ from webapp.registry.models import Comparison
 from webapp.scans.models import PatientMerge
 from webapp.training.models import DataValidation, Snapshot, TrainingRun, TrainingSchedule
 from webapp.webhooks.kinds import SUBSCRIBABLE
-from webapp.webhooks.services import subscription_create, trial
+from webapp.webhooks.services import subscription_create, test_delivery_send
 
 SCOPES = ("scan.upload", "scan.view")
 
@@ -80,7 +80,7 @@ def a_case(site, owner) -> SimpleNamespace:
         ),
         **trained(analysis.model_version, site, owner),
         webhook=webhook,
-        delivery=trial(subscription=webhook),
+        delivery=test_delivery_send(subscription=webhook),
     )
 
 

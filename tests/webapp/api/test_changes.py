@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 from django.utils import timezone
 
-from webapp.webhooks.kinds import Kind
+from webapp.webhooks.kinds import EventKind
 from webapp.webhooks.models import Event
 from webapp.webhooks.services import announce
 
@@ -19,7 +19,7 @@ CHANGES = "/api/v1/changes/"
 def events(db, site, other_site):
     """Three events without any subscriber, and one of another site."""
     for at in (site, site, other_site, site):
-        announce(site_id=at.pk, kind=Kind.SCAN_CREATED, subject=uuid4(), data={"reason": None})
+        announce(site_id=at.pk, kind=EventKind.SCAN_CREATED, subject=uuid4(), data={"reason": None})
     Event.objects.update(created_at=timezone.now() - timedelta(minutes=1))
     return list(Event.objects.filter(site=site).order_by("number"))
 
@@ -34,7 +34,7 @@ def test_the_feed_is_followed_by_the_last_sequence(client, events, site):
     rest = client.get(first["next"]).json()
     assert ([row["sequence"] for row in rest["results"]], rest["next"]) == ([events[2].number], None)
     assert client.get(CHANGES, {"after": events[2].number}).json()["results"] == []
-    announce(site_id=site.pk, kind=Kind.SCAN_MOVED, subject=uuid4(), data={})
+    announce(site_id=site.pk, kind=EventKind.SCAN_MOVED, subject=uuid4(), data={})
     assert client.get(CHANGES, {"after": events[2].number}).json()["results"] == [], "not settled yet"
 
 

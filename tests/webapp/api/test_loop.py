@@ -133,13 +133,13 @@ def test_past_the_gate_leads_a_comparison_that_passes_and_back_leads_a_rollback(
     promote = f"/models/{candidate.pk}/promote/"
     refused = post(admin, promote, {"reason": "mine"})
     assert (refused.status_code, refused.json()["code"]) == (409, "promotion_gate_failed")
-    standing = f"{V1}/models/{candidate.pk}/promotion-gate/"
-    assert admin.get(standing).json() == {"standing": "unjudged", "comparison": None}
+    promotion_gate = f"{V1}/models/{candidate.pk}/promotion-gate/"
+    assert admin.get(promotion_gate).json() == {"status": "unjudged", "comparison": None}
     asked = post(admin, f"/models/{candidate.pk}/compare/", {"snapshot": str(case.snapshot.pk)})
     assert (asked.status_code, asked.json()["outcome"]) == (202, None)
     case.comparison.delete()
     judge()
-    assert admin.get(standing).json()["standing"] == "passed"
+    assert admin.get(promotion_gate).json()["status"] == "passed"
     done = post(admin, promote, {"reason": "it passed"})
     assert (done.status_code, done.json()["overridden"]) == (201, False)
     assert done.json()["comparison"] == asked.json()["id"]

@@ -7,7 +7,7 @@ import pytest
 from classifier.drift import martingale
 from tests import factories
 from webapp.api.views.monitoring import FALSE_ALARMS
-from webapp.monitoring.kinds import Kind
+from webapp.monitoring.kinds import Signal
 from webapp.monitoring.models import Alarm, Observation
 from webapp.monitoring.services import baseline_begin, summary_store
 from webapp.monitoring.streams import cases
@@ -29,13 +29,13 @@ def ada(person, client_of, site):
 @pytest.fixture
 def watched(site, version):
     factories.answers(site, version, 30)
-    stream = cases(site, version, Kind.PIXELS, after=None, most=20)
-    run = baseline_begin(site=site, version=version, kind=Kind.PIXELS, cases=stream, data={})
+    stream = cases(site, version, Signal.PIXELS, after=None, most=20)
+    run = baseline_begin(site=site, version=version, kind=Signal.PIXELS, cases=stream, data={})
     run.points, run.cases = [["2026-11-01T02:00:00+00:00", 0.25]], 10
     run.save()
     summary_store(site=site, version=version, body={"cases": 30})
     return Alarm.objects.create(
-        site=site, model_version=version, kind=Kind.PIXELS, run=run, since=stream[-1].at
+        site=site, model_version=version, kind=Signal.PIXELS, run=run, since=stream[-1].at
     )
 
 
@@ -49,7 +49,7 @@ def test_the_summary_tells_how_every_chart_stands(ada, site, version, watched, s
     (told,) = answer["models"]
     assert (told["name"], told["counts"]) == (str(version), {"cases": 30})
     charts = {chart["kind"]: chart for chart in told["charts"]}
-    assert set(charts) == {kind.value for kind in Kind}
+    assert set(charts) == {kind.value for kind in Signal}
     assert charts["pixels"] == {
         "kind": "pixels",
         "missing": 0,

@@ -150,7 +150,7 @@ BEYOND = [
     ("POST", "api-webhook-secret", "webhook.manage"),
     ("POST", "api-webhook-test", "webhook.manage"),
     ("GET", "api-webhook-deliveries", "webhook.manage"),
-    ("POST", "api-webhook-delivery-again", "webhook.manage"),
+    ("POST", "api-webhook-redeliver", "webhook.manage"),
 ]
 ROUTES = sorted({*(route for routes in PAGES.values() for route in routes), *BEYOND}, key=str)
 OPEN = {"api-schema", "api-docs", "api-missing-slash"}
@@ -206,7 +206,7 @@ def address(name: str, case) -> str:
         return reverse(name)
     of = next(kind for begin, kind in sorted(OBJECTS.items(), reverse=True) if name.startswith(begin))
     further = {
-        "api-webhook-delivery-again": [case.delivery.pk],
+        "api-webhook-redeliver": [case.delivery.pk],
         "api-analysis-explanation": [case.explanation.method],
     }
     return reverse(name, args=[getattr(case, of).pk, *further.get(name, [])])

@@ -8,7 +8,7 @@ import random
 import numpy as np
 import pytest
 
-from webapp.labels.agreement import cohen, fleiss
+from webapp.core.agreement import cohen, fleiss
 
 # Fleiss (1971), table 1 as given on Wikipedia: 10 subjects, 14 raters, 5 categories; kappa 0.210.
 TABLE = [

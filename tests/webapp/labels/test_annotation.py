@@ -37,9 +37,9 @@ def analysis(item):
 
 
 def test_the_first_label_is_blind_and_the_change_of_mind_names_what_was_shown(item, owner, analysis):
-    first = case_label(item=item, reader=owner, said=WELL)
+    first = case_label(item=item, reader=owner, content=WELL)
     assert (first.blind, first.shown_analysis, first.supersedes) == (True, None, None)
-    second = case_label(item=item, reader=owner, said=SICK, after=first.pk)
+    second = case_label(item=item, reader=owner, content=SICK, after=first.pk)
     assert (second.blind, second.shown_analysis, second.supersedes) == (False, analysis, first)
     assert own_label(item, owner) == second
     events = AuditEvent.objects.filter(action="label.created").order_by("created_at")
@@ -48,23 +48,23 @@ def test_the_first_label_is_blind_and_the_change_of_mind_names_what_was_shown(it
 
 
 def test_a_lost_answer_is_asked_for_again_and_nothing_is_given_twice(item, owner):
-    first = case_label(item=item, reader=owner, said=SICK)
-    assert case_label(item=item, reader=owner, said=SICK) == first
+    first = case_label(item=item, reader=owner, content=SICK)
+    assert case_label(item=item, reader=owner, content=SICK) == first
     for said, after in ((WELL, None), (SICK, item.pk)):
         with pytest.raises(CodedError) as caught:
-            case_label(item=item, reader=owner, said=said, after=after)
+            case_label(item=item, reader=owner, content=said, after=after)
         assert caught.value.code == "conflict"
     assert Label.objects.count() == 1
 
 
 def test_who_signed_a_reading_of_it_is_not_blind(item, owner, analysis):
     reading_sign(study=item.scan.study, actor=owner, findings=["normal"])
-    label = case_label(item=item, reader=owner, said=SICK)
+    label = case_label(item=item, reader=owner, content=SICK)
     assert (label.blind, label.shown_analysis) == (False, analysis)
 
 
 def test_what_was_asked_and_not_said_is_unread(item, owner):
-    label = case_label(item=item, reader=owner, said=LabelContent({"pneumonia": "present"}))
+    label = case_label(item=item, reader=owner, content=LabelContent({"pneumonia": "present"}))
     assert label.findings == {"normal": "unread", "pneumonia": "present"}
 
 
@@ -76,11 +76,11 @@ def test_boxes_comment_and_marks_are_kept(item, owner):
         comment=" left\r\nbase ",
         unusable=True,
     )
-    label = case_label(item=item, reader=owner, said=said)
+    label = case_label(item=item, reader=owner, content=said)
     label.refresh_from_db()
     assert label.regions == [{"finding": "pneumonia", "x": 10.0, "y": 20.0, "width": 100.0, "height": 60.0}]
     assert (label.comment, label.unusable, label.indeterminate) == ("left\nbase", True, False)
-    assert case_label(item=item, reader=owner, said=said) == label, "sent again it is the same"
+    assert case_label(item=item, reader=owner, content=said) == label, "sent again it is the same"
 
 
 @pytest.mark.parametrize(
@@ -109,16 +109,16 @@ def test_boxes_comment_and_marks_are_kept(item, owner):
 def test_what_cannot_be_stated_is_refused_by_field(item, owner, field, changes):
     said = {"findings": {"normal": "absent", "pneumonia": "present"}} | changes
     with pytest.raises(CodedError) as caught:
-        case_label(item=item, reader=owner, said=LabelContent(**said))
+        case_label(item=item, reader=owner, content=LabelContent(**said))
     assert (caught.value.code, list(caught.value.fields)) == ("invalid", [field])
     assert not Label.objects.exists()
 
 
 def test_a_stranger_labels_nothing(item, stranger):
     for act in (
-        lambda: case_label(item=item, reader=stranger, said=SICK),
-        lambda: label_add(scan=item.scan, reader=stranger, said=SICK),
-        lambda: adjudicate(item=item, actor=stranger, said=SICK, reason="x"),
+        lambda: case_label(item=item, reader=stranger, content=SICK),
+        lambda: label_add(scan=item.scan, reader=stranger, content=SICK),
+        lambda: adjudicate(item=item, actor=stranger, content=SICK, reason="x"),
     ):
         with pytest.raises(CodedError) as caught:
             act()
@@ -129,7 +129,7 @@ def test_readers_who_agree_settle_a_case_and_who_do_not_wait_for_a_decision(queu
     agreed, disputed, waiting = queue.items.order_by("position")
     for item, words in ((agreed, (SICK, SICK)), (disputed, (SICK, WELL)), (waiting, (SICK,))):
         for reader, said in zip((owner, teammate), words, strict=False):
-            case_label(item=item, reader=reader, said=said)
+            case_label(item=item, reader=reader, content=said)
     assert list(disputed_items(queue)) == [disputed]
     told = queues_visible(boss).get()
     assert (told.images, told.agreed, told.disputed, told.waiting, told.settled) == (3, 1, 1, 1, 0)
@@ -138,9 +138,9 @@ def test_readers_who_agree_settle_a_case_and_who_do_not_wait_for_a_decision(queu
         (teammate, 2, 0),
     ]
     with pytest.raises(CodedError) as caught:
-        adjudicate(item=waiting, actor=boss, said=SICK, reason="seen")
+        adjudicate(item=waiting, actor=boss, content=SICK, reason="seen")
     assert caught.value.code == "conflict"
-    decision = adjudicate(item=disputed, actor=boss, said=SICK, reason="follow-up CT")
+    decision = adjudicate(item=disputed, actor=boss, content=SICK, reason="follow-up CT")
     disputed.refresh_from_db()
     assert (disputed.status, decision.source, decision.reason) == ("settled", "adjudication", "follow-up CT")
     assert ground_truth(site=queue.site) == {
@@ -154,8 +154,8 @@ def test_readers_who_agree_settle_a_case_and_who_do_not_wait_for_a_decision(queu
 
 def test_a_decision_needs_a_reason_every_finding_and_the_last_decision(queue, owner, teammate, boss):
     item = queue.items.get(position=1)
-    case_label(item=item, reader=owner, said=SICK)
-    case_label(item=item, reader=teammate, said=WELL)
+    case_label(item=item, reader=owner, content=SICK)
+    case_label(item=item, reader=teammate, content=WELL)
     for said, reason, code in (
         (SICK, " ", "reason_missing"),
         (SICK, "x" * 501, "invalid"),
@@ -163,26 +163,26 @@ def test_a_decision_needs_a_reason_every_finding_and_the_last_decision(queue, ow
         (LabelContent({"pneumonia": "present", "normal": "unread"}), "x", "invalid"),
     ):
         with pytest.raises(CodedError) as caught:
-            adjudicate(item=item, actor=boss, said=said, reason=reason)
+            adjudicate(item=item, actor=boss, content=said, reason=reason)
         assert caught.value.code == code
     with pytest.raises(CodedError) as caught:
-        adjudicate(item=item, actor=owner, said=SICK, reason="x")
+        adjudicate(item=item, actor=owner, content=SICK, reason="x")
     assert caught.value.code == "forbidden"
-    first = adjudicate(item=item, actor=boss, said=SICK, reason="x")
+    first = adjudicate(item=item, actor=boss, content=SICK, reason="x")
     with pytest.raises(CodedError) as caught:
-        adjudicate(item=item, actor=boss, said=WELL, reason="x")
+        adjudicate(item=item, actor=boss, content=WELL, reason="x")
     assert caught.value.code == "conflict"
-    assert adjudicate(item=item, actor=boss, said=WELL, reason="x", after=first.pk).supersedes == first
+    assert adjudicate(item=item, actor=boss, content=WELL, reason="x", after=first.pk).supersedes == first
 
 
 def test_others_labels_are_told_only_to_who_will_not_be_asked(queue, owner, teammate, third, boss, stranger):
     item = queue.items.get(position=1)
-    label = case_label(item=item, reader=owner, said=SICK)
+    label = case_label(item=item, reader=owner, content=SICK)
     imported = factories.LabelFactory(scan=item.scan, reader=boss, source="import", signed_as="history")
     assert set(labels_visible(owner)) == {label, imported}
     for reader in (teammate, third, boss):
         assert not labels_visible(reader).exists(), "not even to the one who brought it in"
-    theirs = case_label(item=item, reader=teammate, said=SICK)
+    theirs = case_label(item=item, reader=teammate, content=SICK)
     for reader in (owner, teammate, third, boss):
         assert set(labels_visible(reader)) == {label, theirs, imported}, "it asks nobody any more"
     assert not labels_visible(stranger).exists()
@@ -190,25 +190,27 @@ def test_others_labels_are_told_only_to_who_will_not_be_asked(queue, owner, team
 
 def test_a_label_outside_of_queues_supersedes_the_own_one_only(owner, teammate, scans, analysis):
     scan = scans[0]
-    first = label_add(scan=scan, reader=owner, said=LabelContent({"covid19": "present"}), blind=True)
+    first = label_add(scan=scan, reader=owner, content=LabelContent({"covid19": "present"}), blind=True)
     assert (first.blind, first.queue) == (True, None)
-    assert label_add(scan=scan, reader=owner, said=LabelContent({"covid19": "present"}), blind=True) == first
+    assert (
+        label_add(scan=scan, reader=owner, content=LabelContent({"covid19": "present"}), blind=True) == first
+    )
     with pytest.raises(CodedError) as caught:
-        label_add(scan=scan, reader=owner, said=LabelContent({"covid19": "absent"}))
+        label_add(scan=scan, reader=owner, content=LabelContent({"covid19": "absent"}))
     assert caught.value.code == "conflict"
-    second = label_add(scan=scan, reader=owner, said=LabelContent({"covid19": "absent"}), after=first.pk)
+    second = label_add(scan=scan, reader=owner, content=LabelContent({"covid19": "absent"}), after=first.pk)
     assert (second.supersedes, second.blind) == (first, False)
-    label_add(scan=scan, reader=teammate, said=LabelContent({"covid19": "absent"}))
+    label_add(scan=scan, reader=teammate, content=LabelContent({"covid19": "absent"}))
     assert ground_truth(site=scan.site)[scan.pk] == {"covid19": "absent"}
 
 
 def test_agreement_is_that_of_the_blind_labels(queue, owner, teammate):
     for said in (SICK, WELL, SICK):
         item = case_next(queue=queue, reader=owner)
-        case_label(item=item, reader=owner, said=said)
-        label = case_label(item=item, reader=teammate, said=said)
+        case_label(item=item, reader=owner, content=said)
+        label = case_label(item=item, reader=teammate, content=said)
         if said is WELL:
-            case_label(item=item, reader=teammate, said=SICK, after=label.pk)
+            case_label(item=item, reader=teammate, content=SICK, after=label.pk)
     told = {one.finding: one for one in agreement_of(queue)}
     assert (told["pneumonia"].overall.value, told["pneumonia"].overall.images) == (1.0, 3)
     ((one, other, kappa),) = told["pneumonia"].pairs
@@ -218,5 +220,5 @@ def test_agreement_is_that_of_the_blind_labels(queue, owner, teammate):
 
 def test_a_queue_with_one_reader_a_image_has_no_agreement_to_tell(scans, make_queue, owner):
     queue = make_queue(readers=1)
-    case_label(item=queue.items.get(position=1), reader=owner, said=SICK)
+    case_label(item=queue.items.get(position=1), reader=owner, content=SICK)
     assert agreement_of(queue)[0].overall.value is None

@@ -7,7 +7,7 @@ from django.db import DatabaseError, IntegrityError, connection, transaction
 
 from tests import factories
 from webapp.labels.models import Label, LabelSource
-from webapp.labels.selectors import ground_truth, imported_facts
+from webapp.labels.selectors import ground_truth, imported_attributes
 
 pytestmark = pytest.mark.django_db
 
@@ -25,7 +25,9 @@ def say(scan):
 
     def label(reader, *, over=None, queue=None, source="reader", **rest):
         columns = {
-            k: rest.pop(k) for k in ("indeterminate", "unusable", "blind", "facts", "signed_as") if k in rest
+            k: rest.pop(k)
+            for k in ("indeterminate", "unusable", "blind", "attributes", "signed_as")
+            if k in rest
         }
         return factories.LabelFactory(
             scan=scan,
@@ -108,11 +110,11 @@ def test_a_blind_label_corrected_before_anything_was_shown_is_told_as_corrected(
 
 
 def test_an_imported_label_is_that_of_whom_the_file_names(scan, say, owner):
-    say(owner, source="import", signed_as="history", pneumonia=PRESENT, facts={"split": "test"})
+    say(owner, source="import", signed_as="history", pneumonia=PRESENT, attributes={"split": "test"})
     assert reference(scan) == {"pneumonia": PRESENT}
     say(owner, pneumonia=ABSENT)
     assert reference(scan) == {"pneumonia": None}, "two readers, though one account"
-    assert imported_facts(site=scan.site) == {scan.pk: {"split": "test"}}
+    assert imported_attributes(site=scan.site) == {scan.pk: {"split": "test"}}
 
 
 def test_only_the_site_s_own_and_the_named_scans_are_told(scan, say, owner, other_site):

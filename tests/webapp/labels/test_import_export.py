@@ -45,7 +45,7 @@ def test_a_label_is_one_line_without_a_patients_name(scan, owner, boss, site):
     said = LabelContent(
         {"pneumonia": "present", "normal": "absent", "covid19": "absent"}, 2, [box], '=HYPERLINK("x")'
     )
-    label = label_add(scan=scan, reader=owner, said=said, blind=True)
+    label = label_add(scan=scan, reader=owner, content=said, blind=True)
     text = exported(boss, site)
     (row,) = table(text)
     assert list(row) == list(COLUMNS)
@@ -66,10 +66,10 @@ def test_what_a_queue_may_still_ask_the_person_for_is_left_out_and_counted(
     queue, owner, teammate, boss, site
 ):
     item = queue.items.get(position=1)
-    case_label(item=item, reader=owner, said=LabelContent({"pneumonia": "present"}))
+    case_label(item=item, reader=owner, content=LabelContent({"pneumonia": "present"}))
     told, left = labels_to_export(boss, site)
     assert (told.count(), left) == (0, 1)
-    case_label(item=item, reader=teammate, said=LabelContent({"pneumonia": "present"}))
+    case_label(item=item, reader=teammate, content=LabelContent({"pneumonia": "present"}))
     told, left = labels_to_export(boss, site)
     assert (told.count(), left) == (2, 0)
 
@@ -78,11 +78,11 @@ def test_what_was_exported_comes_in_elsewhere_and_again_without_change(
     scan, owner, boss, site, other_site, person
 ):
     box = {"finding": "pneumonia", "x": 1.5, "y": 2, "width": 30, "height": 40}
-    first = label_add(scan=scan, reader=owner, said=LabelContent({"pneumonia": "absent"}, comment="-1"))
+    first = label_add(scan=scan, reader=owner, content=LabelContent({"pneumonia": "absent"}, comment="-1"))
     label_add(
         scan=scan,
         reader=owner,
-        said=LabelContent({"pneumonia": "present"}, 3, [box], "+ left"),
+        content=LabelContent({"pneumonia": "present"}, 3, [box], "+ left"),
         after=first.pk,
     )
     data = exported(boss, site).encode()

@@ -20,7 +20,7 @@ from webapp.labels.manifests import (
     progress_of,
 )
 from webapp.labels.models import Label, Manifest, ManifestLine
-from webapp.labels.selectors import ground_truth, imported_facts
+from webapp.labels.selectors import ground_truth, imported_attributes
 from webapp.scans.models import Scan, Upload
 from webapp.scans.services import upload_finish, upload_store
 
@@ -57,7 +57,9 @@ def test_images_that_are_here_are_found_by_name_and_patient(take, site):
     label = Label.objects.get()
     assert (label.scan, label.signed_as, label.source, label.blind) == (scan, "history.csv", "import", True)
     assert label.findings == {"mass": "present", "normal": "absent", "pneumonia": "present"}
-    assert imported_facts(site=site) == {scan.pk: {"source": "east", "split": "train", "offset_days": "0"}}
+    assert imported_attributes(site=site) == {
+        scan.pk: {"source": "east", "split": "train", "offset_days": "0"}
+    }
     assert ground_truth(site=site)[scan.pk]["normal"] == "absent"
     assert progress_of([manifest])[manifest.pk] == {
         "waiting": 2,

@@ -164,8 +164,8 @@ def test_a_claim_that_ran_out_gives_its_place_away_and_the_late_label_is_kept(
     assert case_next(queue=queue, reader=teammate) == item
     assert not case_extend(item=item, reader=owner)
     assert case_extend(item=item, reader=teammate)
-    case_label(item=item, reader=owner, said=NORMAL)
-    case_label(item=item, reader=teammate, said=NORMAL)
+    case_label(item=item, reader=owner, content=NORMAL)
+    case_label(item=item, reader=teammate, content=NORMAL)
     item.refresh_from_db()
     assert (item.done, item.status) == (2, "agreed")
 
@@ -174,7 +174,7 @@ def test_a_reader_is_asked_each_case_once_and_then_told_that_all_is_done(queue, 
     seen = []
     while item := case_next(queue=queue, reader=owner):
         seen.append(item.scan)
-        case_label(item=item, reader=owner, said=NORMAL)
+        case_label(item=item, reader=owner, content=NORMAL)
     assert {scan.pk for scan in seen} == {scan.pk for scan in scans}
     assert not remaining_for(queues=[queue], reader=owner)
     assert QueueItem.objects.filter(queue=queue, status="waiting", done=1).count() == 3
@@ -183,14 +183,14 @@ def test_a_reader_is_asked_each_case_once_and_then_told_that_all_is_done(queue, 
 
 def test_a_closed_queue_asks_nobody_and_what_was_begun_counts(queue, owner, boss):
     item = case_next(queue=queue, reader=owner)
-    case_label(item=item, reader=owner, said=NORMAL)
+    case_label(item=item, reader=owner, content=NORMAL)
     queue_close(queue=queue, actor=boss)
     item.refresh_from_db()
     assert item.status == "agreed"
     for act in (
         lambda: case_next(queue=queue, reader=owner),
         lambda: queue_close(queue=queue, actor=boss),
-        lambda: case_label(item=queue.items.get(position=2), reader=owner, said=NORMAL),
+        lambda: case_label(item=queue.items.get(position=2), reader=owner, content=NORMAL),
     ):
         with pytest.raises(CodedError) as caught:
             act()

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from tests import factories
-from webapp.monitoring.kinds import Kind
+from webapp.monitoring.kinds import Signal
 from webapp.monitoring.models import Alarm
 from webapp.monitoring.services import RunState, baseline_begin, run_store
 from webapp.monitoring.streams import cases
@@ -30,8 +30,10 @@ def admin(person, site):
 def alarm(site, version) -> Alarm:
     """Thirty answers were the reference; the next ten raised an alarm from the fourth on."""
     factories.answers(site, version, 40)
-    stream = cases(site, version, Kind.PIXELS, after=None, most=100)
-    run = baseline_begin(site=site, version=version, kind=Kind.PIXELS, cases=stream[:30], data={"names": []})
+    stream = cases(site, version, Signal.PIXELS, after=None, most=100)
+    run = baseline_begin(
+        site=site, version=version, kind=Signal.PIXELS, cases=stream[:30], data={"names": []}
+    )
     state = RunState(
         cases=10,
         latest=stream[-1],

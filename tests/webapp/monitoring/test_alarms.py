@@ -11,7 +11,7 @@ from django.utils import timezone
 from tests import factories
 from webapp.audit.models import AuditEvent
 from webapp.core.errors import CodedError
-from webapp.monitoring.kinds import Kind
+from webapp.monitoring.kinds import Signal
 from webapp.monitoring.models import Alarm, AlarmEvent, Baseline, MonitoringRun
 from webapp.monitoring.selectors import (
     alarm_or_404,
@@ -43,7 +43,7 @@ def trail(alarm: Alarm) -> list[tuple[str, str, str]]:
 
 def again(alarm: Alarm) -> RunState:
     run = alarm.run
-    latest = cases(alarm.site, alarm.model_version, Kind.PIXELS, after=None, most=100)[-1]
+    latest = cases(alarm.site, alarm.model_version, Signal.PIXELS, after=None, most=100)[-1]
     return RunState(10, latest, 300.0, 300.0, run.points, run.by_score, alarm.since, alarm.detail)
 
 
@@ -149,16 +149,16 @@ def test_after_a_change_that_passed_the_same_reference_is_held_against_what_come
     alarm, admin, site, version
 ):
     alarm_close(alarm=alarm, actor=admin, outcome="passed", comment="x")
-    run = current_run(site, version, Kind.PIXELS)
+    run = current_run(site, version, Signal.PIXELS)
     assert (run.number, run.baseline_id) == (2, alarm.run.baseline_id)
     assert timezone.now() - run.after < timedelta(minutes=1)
 
 
 def test_a_change_that_is_accepted_begins_the_next_reference(alarm, admin, site, version):
     alarm_close(alarm=alarm, actor=admin, outcome="accepted", comment="We have a new scanner.")
-    assert current_run(site, version, Kind.PIXELS) is None
-    assert baseline_start(site, version, Kind.PIXELS).at == alarm.since
-    stream = cases(site, version, Kind.PIXELS, after=baseline_start(site, version, Kind.PIXELS), most=100)
+    assert current_run(site, version, Signal.PIXELS) is None
+    assert baseline_start(site, version, Signal.PIXELS).at == alarm.since
+    stream = cases(site, version, Signal.PIXELS, after=baseline_start(site, version, Signal.PIXELS), most=100)
     assert (len(stream), stream[0].at) == (7, alarm.since)
     assert Baseline.objects.get().ended_at
     assert MonitoringRun.objects.get().ended_at
@@ -195,7 +195,7 @@ def test_charts_say_what_they_lack(alarm, site, version, settings, django_assert
     factories.answers(site, version, 5, seed=1)
     with django_assert_max_num_queries(20):
         found = {chart.kind: chart for chart in charts(site, version)}
-    assert (found[Kind.PIXELS].alarm, found[Kind.PIXELS].missing) == (alarm, 0)
-    assert (found[Kind.FEATURES].run, found[Kind.FEATURES].missing) == (None, 55)
-    assert (found[Kind.REFUSALS].version, found[Kind.REFUSALS].alarm) == (None, None)
-    assert found[Kind.PERFORMANCE].missing == 100
+    assert (found[Signal.PIXELS].alarm, found[Signal.PIXELS].missing) == (alarm, 0)
+    assert (found[Signal.FEATURES].run, found[Signal.FEATURES].missing) == (None, 55)
+    assert (found[Signal.REFUSALS].version, found[Signal.REFUSALS].alarm) == (None, None)
+    assert found[Signal.PERFORMANCE].missing == 100

@@ -6,7 +6,7 @@ from copy import deepcopy
 
 import pytest
 
-from webapp.registry.promotion_gate import PolicyRules, evaluate_gate, recommended_cases
+from webapp.registry.promotion_gate import PolicyRules, evaluate_promotion_gate, recommended_cases
 
 ENOUGH = {"present": 40, "absent": 40}
 
@@ -50,11 +50,11 @@ def found() -> dict:
 
 
 def reasons(found: dict, **rules: float) -> tuple[str, ...]:
-    return evaluate_gate(PolicyRules.of(rules), found).reasons
+    return evaluate_promotion_gate(PolicyRules.of(rules), found).reasons
 
 
 def test_a_better_candidate_passes(found):
-    verdict = evaluate_gate(PolicyRules(), found)
+    verdict = evaluate_promotion_gate(PolicyRules(), found)
     assert verdict.outcome == "passed"
     assert verdict.notes == ()
 
@@ -93,7 +93,7 @@ def test_a_decision_that_chance_explains_is_not_held_against_it(found):
 def test_another_operating_point_is_noted_and_held_against_it_only_where_it_is_no_better(found):
     values = found["all"]["findings"]["pneumonia"]
     values["sensitivity"], values["specificity"] = sides(0.5, 0.8), sides(0.6, 0.1)
-    verdict = evaluate_gate(PolicyRules(), found)
+    verdict = evaluate_promotion_gate(PolicyRules(), found)
     assert verdict.outcome == "passed"
     assert verdict.notes[0] == (
         "Pneumonia has a different operating point: sensitivity 0.50 vs 0.80, specificity 0.60 vs 0.10."
@@ -124,29 +124,29 @@ def test_a_calibration_error_counts_as_far_as_chance_does_not_explain_it(found):
 
 def test_with_too_few_cases_of_a_finding_the_candidate_is_unjudged(found):
     found["all"]["findings"]["normal"]["present"] = 7
-    result = evaluate_gate(PolicyRules(), found)
+    result = evaluate_promotion_gate(PolicyRules(), found)
     assert result.reasons == ("Only 7 test cases with normal; the policy requires 20.",)
     assert result.outcome == "unjudged"
     assert not reasons(found, min_cases=7)
     found["all"]["overall"]["macro_auc"] = sides(0.5, 0.8)
-    assert evaluate_gate(PolicyRules(), found).outcome == "unjudged", "so few cases prove nothing"
+    assert evaluate_promotion_gate(PolicyRules(), found).outcome == "unjudged", "so few cases prove nothing"
 
 
 def test_excluded_cases_and_unrecorded_training_data_are_noted(found):
     found["excluded"] = {"cases": 12, "candidate": 12, "active": 3, "remaining": 60, "unrecorded": []}
-    assert evaluate_gate(PolicyRules(), found).notes == (
+    assert evaluate_promotion_gate(PolicyRules(), found).notes == (
         "12 of 132 test cases were excluded: used in training or validation (12 by the candidate, 3 by the "
         "active model).",
     )
     found["excluded"] = {"cases": 0, "candidate": 0, "active": 0, "remaining": 60, "unrecorded": ["active"]}
-    [note] = evaluate_gate(PolicyRules(), found).notes
+    [note] = evaluate_promotion_gate(PolicyRules(), found).notes
     assert note.startswith("The active model does not record its training data")
 
 
 def test_without_a_case_left_nothing_is_judged():
     excluded = {"cases": 24, "candidate": 24, "remaining": 0, "unrecorded": []}
     report = {"cases": 0, "all": {"findings": {}}, "excluded": excluded}
-    result = evaluate_gate(PolicyRules(), report)
+    result = evaluate_promotion_gate(PolicyRules(), report)
     assert (result.outcome, len(result.reasons), len(result.notes)) == ("unjudged", 1, 1)
 
 
@@ -176,7 +176,7 @@ def test_a_model_that_needs_no_lungs_is_refused(found):
     macro["macro_auc"] = interval(0.85)
     assert "it uses information outside the lungs" in reasons(found)[0]
     found["shortcuts"] = {"candidate": None, "active": None}
-    verdict = evaluate_gate(PolicyRules(), found)
+    verdict = evaluate_promotion_gate(PolicyRules(), found)
     assert verdict.outcome == "passed"
     assert "shortcut test was not possible" in verdict.notes[0]
 
@@ -200,7 +200,7 @@ def test_where_nothing_was_active_the_candidate_has_to_be_better_than_chance(fou
     found["no_result"] = {"candidate": 0}
     found["groups"]["source"]["north"]["findings"]["pneumonia"]["auc"] = alone
     found["shortcuts"] = {"candidate": None}
-    verdict = evaluate_gate(PolicyRules(), found)
+    verdict = evaluate_promotion_gate(PolicyRules(), found)
     assert verdict.outcome == "passed"
     assert "No model was active" in verdict.notes[0]
     found["all"]["overall"]["macro_auc"] = {**alone, "candidate": interval(0.45)}
@@ -209,7 +209,9 @@ def test_where_nothing_was_active_the_candidate_has_to_be_better_than_chance(fou
 
 def test_groups_that_are_too_small_are_named(found):
     found["groups"]["sex"]["F"] = {"cases": 3, "too_few": True, "findings": {}}
-    assert evaluate_gate(PolicyRules(), found).notes == ("Subgroups with too few cases to judge: sex F.",)
+    assert evaluate_promotion_gate(PolicyRules(), found).notes == (
+        "Subgroups with too few cases to judge: sex F.",
+    )
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from webapp.core.errors import CodedError
 from webapp.registry.comparisons import comparison_done, comparison_request, policy_set
 from webapp.registry.models import Comparison, ModelVersion, Promotion
 from webapp.registry.promotion_gate import PolicyRules
-from webapp.registry.selectors import GateStatus, current_policy, gate_status
+from webapp.registry.selectors import PromotionStatus, current_policy, promotion_status
 from webapp.registry.services import model_promote, model_register, model_rollback, shadow_set
 
 pytestmark = pytest.mark.django_db
@@ -65,7 +65,7 @@ def code_of(call, *args, **kwargs) -> str:
 
 def test_a_candidate_that_was_not_judged_or_was_refused_is_not_promoted(versions, admin):
     active, candidate = versions
-    assert gate_status(candidate, active) == (GateStatus.UNJUDGED, None)
+    assert promotion_status(candidate, active) == (PromotionStatus.UNJUDGED, None)
     assert code_of(model_promote, model_version=candidate, by=admin, reason="mine") == "promotion_gate_failed"
     row = judged(candidate, **WORSE)
     assert (row.passed, row.status) == (False, "done")
@@ -86,7 +86,7 @@ def test_a_verdict_is_of_the_model_that_was_active_then(versions, admin, tmp_pat
     assert judged(candidate).passed
     third = model_register(factories.artifact(tmp_path / "3", seed=3))
     model_promote(model_version=third, by=admin, reason="meanwhile", override=True)
-    assert gate_status(candidate, third)[0] == GateStatus.UNJUDGED
+    assert promotion_status(candidate, third)[0] == PromotionStatus.UNJUDGED
     assert code_of(model_promote, model_version=candidate, by=admin, reason="mine") == "promotion_gate_failed"
 
 
@@ -96,7 +96,7 @@ def test_one_with_too_few_cases_is_unjudged_and_promoted_by_an_override_only(ver
     few["findings"]["normal"]["present"] = 8
     row = judged(candidate, all=few)
     assert (row.status, row.passed, row.outcome) == ("done", None, "unjudged")
-    assert gate_status(candidate, active) == (GateStatus.UNJUDGED, row)
+    assert promotion_status(candidate, active) == (PromotionStatus.UNJUDGED, row)
     with pytest.raises(CodedError, match="could not judge the candidate: Only 8 test cases"):
         model_promote(model_version=candidate, by=admin, reason="mine")
     promotion = model_promote(model_version=candidate, by=admin, reason="mine", override=True)
@@ -107,14 +107,14 @@ def test_the_latest_verdict_counts(versions, admin):
     active, candidate = versions
     judged(candidate)
     judged(candidate, **WORSE)
-    assert gate_status(candidate, active)[0] == GateStatus.FAILED
+    assert promotion_status(candidate, active)[0] == PromotionStatus.FAILED
 
 
 def test_a_verdict_is_of_the_policy_that_was_in_force_then(versions, admin):
     active, candidate = versions
     assert judged(candidate).passed
     policy_set(rules={"group_floor": 0.6}, by=admin, reason="stricter")
-    assert gate_status(candidate, active)[0] == GateStatus.UNJUDGED
+    assert promotion_status(candidate, active)[0] == PromotionStatus.UNJUDGED
     assert code_of(model_promote, model_version=candidate, by=admin, reason="mine") == "promotion_gate_failed"
     assert judged(candidate).passed
     assert model_promote(model_version=candidate, by=admin, reason="mine").overridden is False

@@ -32,15 +32,15 @@ def admin(person, site):
 def labelled(site):
     """Makes labelled scans, one a patient: `labelled(pneumonia=5, normal=5)`."""
 
-    def make(patient=None, facts=None, blind=True, **counts) -> list[Scan]:
+    def make(patient=None, attributes=None, blind=True, **counts) -> list[Scan]:
         scans = []
         for finding, count in counts.items():
             for _ in range(count):
                 owner = patient or PatientFactory(site=site)
                 scan = ScanFactory(site=site, series__study=StudyFactory(patient=owner))
                 words = {f: "present" if f == finding else "absent" for f in FINDINGS}
-                LabelFactory(scan=scan, findings=words, facts=facts or {}, blind=blind,
-                             source="import" if facts else "reader")  # fmt: skip
+                LabelFactory(scan=scan, findings=words, attributes=attributes or {}, blind=blind,
+                             source="import" if attributes else "reader")  # fmt: skip
                 scans.append(scan)
         return scans
 
@@ -149,8 +149,10 @@ def test_nobody_leaves_the_test_part_and_no_snapshot_changes(labelled, freeze):
 
 
 def test_a_split_that_an_imported_manifest_brings_is_kept(labelled, freeze):
-    labelled(pneumonia=3, normal=3, facts={"split": "test", "source": "elsewhere", "age": 63, "sex": "F"})
-    labelled(pneumonia=3, normal=3, facts={"split": "val"})
+    labelled(
+        pneumonia=3, normal=3, attributes={"split": "test", "source": "elsewhere", "age": 63, "sex": "F"}
+    )
+    labelled(pneumonia=3, normal=3, attributes={"split": "val"})
     snapshot, _ = freeze()
     assert {name: part["images"] for name, part in snapshot.counts["parts"].items()} == {
         "train": 0, "val": 6, "test": 6,

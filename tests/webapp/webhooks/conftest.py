@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from django.db import transaction
 
-from webapp.webhooks.kinds import SUBSCRIBABLE, Kind
+from webapp.webhooks.kinds import SUBSCRIBABLE, EventKind
 from webapp.webhooks.models import Delivery, Subscription
 from webapp.webhooks.services import announce, subscription_create
 from worker.jobs.notify import NotifyJob
@@ -65,7 +65,7 @@ def subscription(site, owner, receiver) -> Subscription:
 def tell(site):
     """Announces an event of the site: `tell(subject, n=3)`."""
 
-    def tell(subject, kind: Kind = Kind.ANALYSIS_DONE, **data) -> None:
+    def tell(subject, kind: EventKind = EventKind.ANALYSIS_DONE, **data) -> None:
         with transaction.atomic():
             announce(site_id=site.pk, kind=kind, subject=subject, data=data)
 

@@ -21,7 +21,7 @@ from webapp.scans.models import Upload
 from webapp.scans.patients.corrections import patient_merge, patient_unmerge, scan_move
 from webapp.scans.services import upload_finish, upload_refuse
 from webapp.webhooks import services
-from webapp.webhooks.kinds import Kind
+from webapp.webhooks.kinds import EventKind
 from webapp.webhooks.models import Attempt, Delivery, Event, Subscription
 from webapp.webhooks.signing import secret_of
 
@@ -144,9 +144,9 @@ def test_what_was_never_taken_is_given_up_after_a_week_and_can_be_sent_again(
     delivery = Delivery.objects.get()
     assert delivery.status == "failed"
     receiver.status = 200
-    services.delivery_again(delivery=delivery)
+    services.redeliver(delivery=delivery)
     with pytest.raises(CodedError):
-        services.delivery_again(delivery=delivery)
+        services.redeliver(delivery=delivery)
     send_all(later=True)
     assert len(receiver.got) == 1
 
@@ -186,14 +186,14 @@ def test_pauses_grow_up_to_five_minutes():
 def test_who_asked_for_some_kinds_gets_no_others(receiver, site, owner, tell, send_all):
     services.subscription_create(site=site, actor=owner, url=receiver.url, kinds=["upload.refused"])
     tell(uuid.uuid4())
-    tell(uuid.uuid4(), Kind.UPLOAD_REFUSED, reason="too_small")
+    tell(uuid.uuid4(), EventKind.UPLOAD_REFUSED, reason="too_small")
     send_all()
     assert [message["type"] for message in receiver.messages()] == ["upload.refused"]
 
 
 def test_another_sites_events_are_not_told(receiver, subscription, other_site, send_all):
     with transaction.atomic():
-        services.announce(site_id=other_site.pk, kind=Kind.ANALYSIS_DONE, subject=uuid.uuid4(), data={})
+        services.announce(site_id=other_site.pk, kind=EventKind.ANALYSIS_DONE, subject=uuid.uuid4(), data={})
     assert send_all() == 0
 
 
@@ -211,7 +211,7 @@ def test_what_is_rolled_back_is_not_told(subscription, tell):
 
 def test_a_trial_goes_to_the_one_that_it_was_asked_for(receiver, subscription, site, owner, send_all):
     services.subscription_create(site=site, actor=owner, url=receiver.url, kinds=["scan.moved"])
-    services.trial(subscription=subscription)
+    services.test_delivery_send(subscription=subscription)
     send_all()
     assert [message["type"] for message in receiver.messages()] == ["webhook.test"]
 

@@ -14,6 +14,7 @@ from webapp.analysis.models import Analysis, SavedView, StudyMark, StudyStatus, 
 from webapp.analysis.services import analysis_retry
 from webapp.analysis.state import current_analysis
 from webapp.core.errors import CodedError
+from webapp.core.queries import get_or_404
 from webapp.scans.models import Scan, Study
 
 VIEWS_AT_MOST = 30
@@ -33,10 +34,7 @@ def view_save(*, user: User, name: str, search: Mapping[str, str]) -> SavedView:
 
 def view_or_404(*, user: User, view_id: uuid.UUID) -> SavedView:
     """One of the person's own views; anybody else's does not exist."""
-    view = SavedView.objects.filter(user=user, pk=view_id).first()
-    if view is None:
-        raise CodedError("not_found")
-    return view
+    return get_or_404(SavedView.objects.filter(user=user), view_id)
 
 
 def view_delete(*, user: User, view_id: uuid.UUID) -> None:

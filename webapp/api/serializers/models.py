@@ -13,7 +13,7 @@ from webapp.api.serializers.scans import SLOTS
 from webapp.core.jobs.table import JobStatus
 from webapp.registry.models import Comparison, ModelStatus, ModelVersion
 from webapp.registry.promotion_gate import Outcome, PolicyRules, scan_in
-from webapp.registry.selectors import GateStatus
+from webapp.registry.selectors import PromotionStatus
 from webapp.registry.services import may_promote
 
 SITE = "ID of the site that owns it; null: all sites"
@@ -167,8 +167,8 @@ class ComparisonDetailSerializer(ComparisonSerializer):
 class PromotionGateSerializer(f.Serializer):
     """Verdict of the promotion gate on a version, compared with the model that is active now."""
 
-    standing = f.ChoiceField(
-        [one.value for one in GateStatus], help_text="verdict; `free`: no comparison is needed"
+    status = f.ChoiceField(
+        [one.value for one in PromotionStatus], help_text="verdict; `exempt`: no comparison is needed"
     )
     comparison = ComparisonSerializer(
         allow_null=True, help_text="the comparison it is based on; null if none"

@@ -8,12 +8,12 @@ from drf_spectacular.utils import extend_schema_field
 
 from webapp.api import fields as f
 from webapp.api.serializers.base import RequestSerializer
-from webapp.monitoring.kinds import Kind
+from webapp.monitoring.kinds import Signal
 from webapp.monitoring.models import COMMENT_AT_MOST, Alarm, AlarmAction, AlarmStatus
 from webapp.monitoring.services import OUTCOMES
 from webapp.monitoring.texts import heading, sentence
 
-KINDS = [(kind.value, kind.value) for kind in Kind]
+KINDS = [(kind.value, kind.value) for kind in Signal]
 ENDS = [(outcome, outcome) for outcome in (*OUTCOMES, "retired")]
 KIND = "the monitored signal, such as `pixels`"
 COMMENT = "free text without patient data"

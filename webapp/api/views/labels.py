@@ -34,6 +34,7 @@ from webapp.api.serializers.labels import (
 )
 from webapp.api.views.scans import scan_by_id
 from webapp.core.errors import CodedError
+from webapp.core.queries import get_or_404
 from webapp.labels import import_export
 from webapp.labels.annotation import label_add
 from webapp.labels.manifests import (
@@ -75,7 +76,7 @@ class LabelCollection(ListResource):
         label = label_add(
             scan=scan_or_404(request.user, fields["scan"], "scan.label"),
             reader=request.user,
-            said=statement_of(fields),
+            content=statement_of(fields),
             blind=fields["blind"],
             after=fields["after"],
         )
@@ -214,7 +215,4 @@ class ManifestImage(Resource):
 
 
 def _manifest(request: Request, manifest_id: UUID) -> Manifest:
-    manifest = manifests_visible(request.user).filter(pk=manifest_id).first()
-    if manifest is None:
-        raise CodedError("not_found")
-    return manifest
+    return get_or_404(manifests_visible(request.user), manifest_id)

@@ -25,6 +25,7 @@ from webapp.api.serializers.scans import AnalysisSerializer, CamSerializer
 from webapp.api.views.scans import scan_by_id
 from webapp.core import storage
 from webapp.core.errors import CodedError
+from webapp.core.queries import get_or_404
 from webapp.labels.queue_progress import item_or_404
 from webapp.scans.models import Scan
 
@@ -166,11 +167,7 @@ def analyses_visible(request: Request) -> Any:
 
 
 def analysis_or_404(request: Request, analysis_id: UUID) -> Analysis:
-    analyses = analyses_visible(request).select_related("stored_cam", "scan")
-    analysis = analyses.filter(pk=analysis_id).first()
-    if analysis is None:
-        raise CodedError("not_found")
-    return analysis
+    return get_or_404(analyses_visible(request).select_related("stored_cam", "scan"), analysis_id)
 
 
 def cam_of(analysis: Analysis) -> dict[str, Any]:

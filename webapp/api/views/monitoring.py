@@ -23,7 +23,7 @@ from webapp.api.serializers.monitoring import (
 )
 from webapp.core.errors import CodedError
 from webapp.monitoring import services
-from webapp.monitoring.kinds import Kind
+from webapp.monitoring.kinds import Signal
 from webapp.monitoring.models import Alarm
 from webapp.monitoring.selectors import (
     alarm_or_404,
@@ -76,8 +76,8 @@ class DriftSeries(SinglePage):
         """Get the drift scores of a model at the site: the current run and up to three before it."""
         version = model_or_404(request.user, model_id)
         wanted = request.query_params.get("kind")
-        if wanted is not None and wanted not in set(Kind):
-            raise CodedError("invalid", fields={"kind": [f"Must be one of: {', '.join(Kind)}."]})
+        if wanted is not None and wanted not in set(Signal):
+            raise CodedError("invalid", fields={"kind": [f"Must be one of: {', '.join(Signal)}."]})
         shown = [c for c in charts(self.site, version) if c.run and wanted in (None, c.kind.value)]
         earlier = earlier_runs([chart.run for chart in shown])
         runs = []

@@ -30,8 +30,8 @@ from webapp.registry.selectors import (
     active_models,
     comparison_or_404,
     comparisons_visible,
-    gate_status,
     model_or_404,
+    promotion_status,
 )
 from webapp.registry.services import shadow_set
 from webapp.scans.models import Scan
@@ -45,8 +45,8 @@ class ModelPromotionGate(Resource):
     def get(self, request: Request, model_id: UUID) -> Response:
         """Get the verdict of the promotion gate on a version, against the model that is active now."""
         version = model_or_404(request.user, model_id)
-        standing, comparison = gate_status(version, active_models().get(version.slot))
-        return Response(PromotionGateSerializer({"standing": standing, "comparison": comparison}).data)
+        status, comparison = promotion_status(version, active_models().get(version.slot))
+        return Response(PromotionGateSerializer({"status": status, "comparison": comparison}).data)
 
 
 class ModelCompare(Resource):

@@ -140,7 +140,7 @@ class CaseLabel(Resource):
         """
         item = item_or_404(request.user, item_id)
         fields = self.read()
-        case_label(item=item, reader=request.user, said=statement_of(fields), after=fields["after"])
+        case_label(item=item, reader=request.user, content=statement_of(fields), after=fields["after"])
         return Response(represent(request, item_or_404(request.user, item_id)), status=201)
 
 
@@ -160,7 +160,7 @@ class CaseDecision(Resource):
         adjudicate(
             item=item,
             actor=request.user,
-            said=statement_of(fields),
+            content=statement_of(fields),
             reason=fields["reason"],
             after=fields["after"],
         )

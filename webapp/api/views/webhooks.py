@@ -107,7 +107,7 @@ class WebhookTest(Resource):
     def post(self, request: Request, webhook_id: UUID) -> Response:
         """Send a `webhook.test` message; its outcome is in the deliveries."""
         subscription = subscription_or_404(request.user, webhook_id)
-        delivery = services.trial(subscription=subscription)
+        delivery = services.test_delivery_send(subscription=subscription)
         return Response(DeliverySerializer(delivery_or_404(subscription, delivery.pk)).data, status=201)
 
 
@@ -127,9 +127,9 @@ class DeliveryCollection(ListResource):
 class DeliveryAgain(Resource):
     needs = {"POST": PERMISSION}
 
-    @operation("webhook_delivery_again", returns=DeliverySerializer)
+    @operation("webhook_redeliver", returns=DeliverySerializer)
     def post(self, request: Request, webhook_id: UUID, delivery_id: UUID) -> Response:
         """Send a delivered or failed message again; 409 `conflict` while it is pending."""
         subscription = subscription_or_404(request.user, webhook_id)
-        delivery = services.delivery_again(delivery=delivery_or_404(subscription, delivery_id))
+        delivery = services.redeliver(delivery=delivery_or_404(subscription, delivery_id))
         return Response(DeliverySerializer(delivery).data)

@@ -15,13 +15,13 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from webapp.accounts.services import demand
 from webapp.core.errors import CodedError
 from webapp.labels import annotation
 from webapp.labels.annotation import LabelContent, case_label, own_label
 from webapp.labels.models import Assessment, ItemStatus, QueueClaim, QueueItem
 from webapp.labels.queue_progress import decision_of, disputed_items, item_or_404, labels_of
 from webapp.labels.queues import case_extend
-from webapp.pages.access import demand
 from webapp.pages.display import name_of_finding
 from webapp.pages.labels.context import case_context, label_cells, label_json, model_result, parse_label
 from webapp.pages.request_data import uuid_or_none
@@ -65,7 +65,8 @@ def submit(request: HttpRequest, item_id: UUID) -> JsonResponse:
     """Store the JSON body as the reader's label; returns it with the model's result as HTML."""
     item = item_or_404(request.user, item_id)
     body = _json_object(request)
-    label = case_label(item=item, reader=request.user, said=parse_label(body), after=_uuid(body.get("after")))
+    after = _uuid(body.get("after"))
+    label = case_label(item=item, reader=request.user, content=parse_label(body), after=after)
     html = render_to_string("labels/_model_result.html", model_result(label), request=request)
     return JsonResponse({"label": label_json(label), "html": html}, status=HTTPStatus.CREATED)
 
@@ -81,7 +82,7 @@ def extend_claim(request: HttpRequest, item_id: UUID) -> JsonResponse:
 def adjudicate(request: HttpRequest, item_id: UUID) -> HttpResponse:
     """The readers' labels side by side; POST `finding-CODE` for each, `reason`, `after`, `unusable`."""
     item = item_or_404(request.user, item_id)
-    demand(request, "label.adjudicate", item.queue.site)
+    demand(request.user, "label.adjudicate", item.queue.site)
     if item.status == ItemStatus.WAITING:
         messages.info(request, _("Not all readers have labelled this image yet."))
         return redirect("pages:label_queue", item.queue_id)
@@ -91,7 +92,7 @@ def adjudicate(request: HttpRequest, item_id: UUID) -> HttpResponse:
             annotation.adjudicate(
                 item=item,
                 actor=request.user,
-                said=_decision(request, item),
+                content=_decision(request, item),
                 reason=request.POST.get("reason", ""),
                 after=uuid_or_none(request.POST.get("after", "")),
             )

@@ -14,8 +14,8 @@ from django.utils.translation import gettext_lazy
 from classifier.contract import NORMAL
 from webapp.accounts.models import User
 from webapp.accounts.services import can
+from webapp.core.agreement import Kappa
 from webapp.core.errors import CodedError
-from webapp.labels.agreement import Kappa
 from webapp.labels.annotation import BOX, LabelContent, finished_analysis, own_label
 from webapp.labels.models import Assessment, Label, LabelQueue, QueueItem, QueueOrder
 from webapp.labels.queue_order import offered_orders

@@ -15,7 +15,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from webapp.accounts.services import demand
 from webapp.core.errors import CodedError
+from webapp.core.queries import get_or_404
 from webapp.labels import import_export
 from webapp.labels.manifests import (
     line_upload,
@@ -25,7 +27,7 @@ from webapp.labels.manifests import (
     progress_of,
 )
 from webapp.labels.models import LineStatus, Manifest
-from webapp.pages.access import active_site, at_active_site, demand
+from webapp.pages.access import active_site, at_active_site
 from webapp.pages.display import name_of_finding
 from webapp.pages.request_data import body_chunks, declared_size, upload_header
 
@@ -120,7 +122,7 @@ def manifest_state(request: HttpRequest, manifest_id: UUID) -> HttpResponse:
 def manifest_file(request: HttpRequest, manifest_id: UUID) -> JsonResponse:
     """Upload the image of a line as the raw body; `line` and `filename` are in the X-Hilum-Upload header."""
     manifest = _manifest_or_404(request, manifest_id)
-    demand(request, "scan.upload", manifest.site)
+    demand(request.user, "scan.upload", manifest.site)
     size, stated = declared_size(request), upload_header(request)
     number = stated.get("line")
     line = manifest.lines.filter(number=number).first() if isinstance(number, int) else None
@@ -157,10 +159,7 @@ def _manifest_context(manifest: Manifest) -> dict:
 
 
 def _manifest_or_404(request: HttpRequest, manifest_id: UUID) -> Manifest:
-    manifest = manifests_visible(request.user).filter(pk=manifest_id).first()
-    if manifest is None:
-        raise CodedError("not_found")
-    return manifest
+    return get_or_404(manifests_visible(request.user), manifest_id)
 
 
 def _table(request: HttpRequest) -> bytes:

@@ -13,12 +13,12 @@ from django.utils.dateparse import parse_date
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from webapp.accounts.services import can
+from webapp.accounts.services import can, demand
 from webapp.core.errors import CodedError
 from webapp.labels.annotation import queue_close
 from webapp.labels.queue_progress import disputed_items, queue_or_404, queues_visible
 from webapp.labels.queues import case_next, queue_create
-from webapp.pages.access import active_site, at_active_site, demand
+from webapp.pages.access import active_site, at_active_site
 from webapp.pages.labels.context import parse_findings, queue_choices, queue_context, queue_rows
 
 MAX_QUEUES = 60
@@ -85,7 +85,7 @@ def queue(request: HttpRequest, queue_id: UUID) -> HttpResponse:
 @require_POST
 def close(request: HttpRequest, queue_id: UUID) -> HttpResponse:
     queue = queue_or_404(request.user, queue_id)
-    demand(request, "label.manage", queue.site)
+    demand(request.user, "label.manage", queue.site)
     queue_close(queue=queue, actor=request.user)
     messages.success(request, _("Queue closed. Its labels now count towards the ground truth."))
     return redirect("pages:label_queue", queue_id)
@@ -108,7 +108,7 @@ def next_case(request: HttpRequest, queue_id: UUID) -> HttpResponse:
 def disputed(request: HttpRequest, queue_id: UUID) -> HttpResponse:
     """Redirect to the first case to adjudicate."""
     queue = queue_or_404(request.user, queue_id)
-    demand(request, "label.adjudicate", queue.site)
+    demand(request.user, "label.adjudicate", queue.site)
     item = disputed_items(queue).first()
     return redirect("pages:label_adjudicate", item.pk) if item else redirect("pages:label_queue", queue_id)
 

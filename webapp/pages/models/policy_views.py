@@ -10,9 +10,9 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
-from webapp.accounts.services import can_everywhere
+from webapp.accounts.services import can_everywhere, demand
 from webapp.core.errors import CodedError
-from webapp.pages.access import active_site, demand
+from webapp.pages.access import active_site
 from webapp.pages.feedback import show_error
 from webapp.registry.comparisons import policy_set
 from webapp.registry.models import PromotionPolicy
@@ -23,7 +23,7 @@ from webapp.registry.selectors import current_policy
 @require_http_methods(["GET", "HEAD", "POST"])
 def page(request: HttpRequest) -> HttpResponse:
     """GET shows the policy; POST saves a new version: the rules by name, and a `reason`."""
-    demand(request, "model.view", active_site(request))
+    demand(request.user, "model.view", active_site(request))
     if request.method == "POST":
         return _save(request)
     number, policy = current_policy()
@@ -37,7 +37,7 @@ def page(request: HttpRequest) -> HttpResponse:
 
 
 def _save(request: HttpRequest) -> HttpResponse:
-    demand(request, "promotion_policy.edit", active_site(request))
+    demand(request.user, "promotion_policy.edit", active_site(request))
     try:
         rules = {
             one.name: type(one.default)(request.POST[one.name])

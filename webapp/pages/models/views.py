@@ -13,11 +13,11 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from classifier.artifact.header import MAX_ARTIFACT_BYTES
-from webapp.accounts.services import can, can_everywhere
+from webapp.accounts.services import can, can_everywhere, demand
 from webapp.analysis.shadow import agreement
 from webapp.core import storage
 from webapp.core.errors import CodedError
-from webapp.pages.access import active_site, at_active_site, demand
+from webapp.pages.access import active_site, at_active_site
 from webapp.pages.display import SLOTS, name_of_slot
 from webapp.pages.feedback import show_error
 from webapp.pages.models.card import sections
@@ -25,7 +25,13 @@ from webapp.pages.models.comparison_tables import changed_scans, tables_of
 from webapp.pages.request_data import body_chunks, declared_size
 from webapp.registry.comparisons import comparison_request
 from webapp.registry.models import Comparison, ModelStatus, ModelVersion, Promotion
-from webapp.registry.selectors import GateStatus, active_models, gate_status, model_or_404, models_visible
+from webapp.registry.selectors import (
+    PromotionStatus,
+    active_models,
+    model_or_404,
+    models_visible,
+    promotion_status,
+)
 from webapp.registry.services import (
     may_promote,
     model_import,
@@ -56,7 +62,7 @@ def page(request: HttpRequest) -> HttpResponse:
 def model(request: HttpRequest, model_id: UUID) -> HttpResponse:
     version = model_or_404(request.user, model_id)
     active = active_models().get(version.slot)
-    promotion_gate, judged = gate_status(version, active)
+    promotion_gate, judged = promotion_status(version, active)
     latest = version.comparisons.select_related("active").order_by("-created_at").first()
     context = {
         "version": version,
@@ -71,7 +77,7 @@ def model(request: HttpRequest, model_id: UUID) -> HttpResponse:
         "may_compare": version.status == ModelStatus.CANDIDATE
         and can(request.user, "training.start", version.site),
         "promotion_gate": promotion_gate,
-        "needs_override": promotion_gate in (GateStatus.FAILED, GateStatus.UNJUDGED),
+        "needs_override": promotion_gate in (PromotionStatus.FAILED, PromotionStatus.UNJUDGED),
         "active": active,
         "snapshots": snapshots_visible(request.user).filter(slot=version.slot)[:20],
         "rollback_to": _rollback_to(version),
@@ -99,7 +105,7 @@ def _rollback_to(version: ModelVersion) -> ModelVersion | None:
 def promote(request: HttpRequest, model_id: UUID) -> HttpResponse:
     """Make the version the active one of its slot: POST `reason`, and `override` of the promotion gate."""
     version = model_or_404(request.user, model_id)
-    demand(request, "model.promote", version.site)
+    demand(request.user, "model.promote", version.site)
     reason, override = request.POST.get("reason", ""), "override" in request.POST
     try:
         model_promote(model_version=version, by=request.user, reason=reason, override=override)
@@ -114,7 +120,7 @@ def promote(request: HttpRequest, model_id: UUID) -> HttpResponse:
 def rollback(request: HttpRequest, model_id: UUID) -> HttpResponse:
     """Roll back from the active version to the previous one; POST may have a `reason`."""
     version = model_or_404(request.user, model_id)
-    demand(request, "model.promote", version.site)
+    demand(request.user, "model.promote", version.site)
     try:
         if version.status != ModelStatus.ACTIVE:
             raise CodedError("conflict", _("This model is no longer active."))
@@ -130,7 +136,7 @@ def rollback(request: HttpRequest, model_id: UUID) -> HttpResponse:
 def compare(request: HttpRequest, model_id: UUID) -> HttpResponse:
     """Compare a candidate with the active model on a snapshot's test part: POST `snapshot`."""
     version = model_or_404(request.user, model_id)
-    demand(request, "training.start", version.site)
+    demand(request.user, "training.start", version.site)
     try:
         snapshot = snapshot_or_404(request.user, UUID(request.POST.get("snapshot", "")))
     except ValueError as error:
@@ -149,7 +155,7 @@ def compare(request: HttpRequest, model_id: UUID) -> HttpResponse:
 def shadow(request: HttpRequest, model_id: UUID) -> HttpResponse:
     """Start or stop shadow scoring by a candidate: POST `on` = 1 or 0."""
     version = model_or_404(request.user, model_id)
-    demand(request, "model.promote", version.site)
+    demand(request.user, "model.promote", version.site)
     try:
         shadow_set(model_version=version, on=request.POST.get("on") == "1", by=request.user)
     except CodedError as error:
@@ -160,7 +166,7 @@ def shadow(request: HttpRequest, model_id: UUID) -> HttpResponse:
 @require_safe
 def artifact(request: HttpRequest, model_id: UUID) -> FileResponse:
     version = model_or_404(request.user, model_id)
-    demand(request, "model.view", version.site)
+    demand(request.user, "model.view", version.site)
     file = storage.opened(version.stored_name, "The model file")
     return FileResponse(file, as_attachment=True, filename=f"{version}.safetensors")
 

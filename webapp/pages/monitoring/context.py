@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from webapp.monitoring.intervals import SMALL
-from webapp.monitoring.kinds import Kind
+from webapp.monitoring.kinds import Signal
 from webapp.monitoring.models import Alarm, MonitoringSummary
 from webapp.monitoring.selectors import Chart
 from webapp.monitoring.texts import CHARTS, DESCRIPTIONS, UNITS, measure, score_name
@@ -34,7 +34,7 @@ SEXES = {"F": gettext_lazy("female"), "M": gettext_lazy("male"), "O": gettext_la
 
 
 @dataclass(frozen=True)
-class Signal:
+class SignalRow:
     """A row of the table of monitored signals."""
 
     kind: str
@@ -58,9 +58,9 @@ class Figure:
     hue: str = ""
 
 
-def signals(charts: Sequence[Chart]) -> list[Signal]:
+def signals(charts: Sequence[Chart]) -> list[SignalRow]:
     return [
-        Signal(
+        SignalRow(
             kind=chart.kind.value,
             name=CHARTS[chart.kind],
             description=DESCRIPTIONS[chart.kind],
@@ -76,7 +76,7 @@ def signals(charts: Sequence[Chart]) -> list[Signal]:
 def collecting(charts: Sequence[Chart]) -> dict[str, int] | None:
     """How many images of how many the baseline has, while it is incomplete."""
     wanted = settings.HILUM_DRIFT_BASELINE
-    missing = next((chart.missing for chart in charts if chart.kind == Kind.PIXELS), 0)
+    missing = next((chart.missing for chart in charts if chart.kind == Signal.PIXELS), 0)
     return {"collected": wanted - missing, "wanted": wanted} if missing else None
 
 

@@ -13,8 +13,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_http_methods, require_POST
 
+from webapp.accounts.services import demand
 from webapp.core.errors import CodedError
-from webapp.pages.access import demand
 from webapp.pages.display import name_of_person, study_time
 from webapp.pages.patients.display import facts_of, full_label, label_of, sex_text
 from webapp.pages.patients.records import patient_row, possible_duplicates
@@ -79,7 +79,7 @@ def confirm(request: HttpRequest, patient_id: UUID, other_id: UUID) -> HttpRespo
 def unmerge(request: HttpRequest, merge_id: UUID) -> HttpResponse:
     """Undo a merge: POST `reason`."""
     merge = merge_or_404(request.user, merge_id)
-    demand(request, PERMISSION, merge.source.site)
+    demand(request.user, PERMISSION, merge.source.site)
     reason = request.POST.get("reason", "").strip()
     if not reason:
         messages.error(request, _("Merge not undone: enter a reason."))
@@ -91,7 +91,7 @@ def unmerge(request: HttpRequest, merge_id: UUID) -> HttpResponse:
 
 def _patient(request: HttpRequest, patient_id: UUID) -> Patient:
     patient = patient_or_404(request.user, patient_id)
-    demand(request, PERMISSION, patient.site)
+    demand(request.user, PERMISSION, patient.site)
     return patient
 
 

@@ -11,10 +11,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST, require_safe
 
-from webapp.accounts.services import can
+from webapp.accounts.services import can, demand
 from webapp.analysis.selectors import history
 from webapp.analysis.services import patient_rescore
-from webapp.pages.access import demand
 from webapp.pages.patients.display import facts_of, label_of
 from webapp.pages.patients.records import conflicts_in, possible_duplicates, record_history
 from webapp.pages.scan.history import scan_entry
@@ -64,7 +63,7 @@ def rescore(request: HttpRequest, patient_id: UUID) -> HttpResponse:
 
 def rescore_patient(request: HttpRequest, patient: Patient) -> None:
     """Queue the patient's scans for the active models; raises CodedError `forbidden`."""
-    demand(request, "scan.upload", patient.site)
+    demand(request.user, "scan.upload", patient.site)
     queued = patient_rescore(patient=patient, actor=request.user)
     text = ngettext(
         "%(number)d scan queued for the active model.",

@@ -12,12 +12,11 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
-from webapp.accounts.services import can
+from webapp.accounts.services import can, demand
 from webapp.analysis.models import Analysis
 from webapp.labels.models import Reading
 from webapp.labels.readings import reading_sign
 from webapp.labels.selectors import INCONCLUSIVE, OTHER, offered, readings_of
-from webapp.pages.access import demand
 from webapp.pages.display import name_of_finding
 from webapp.pages.request_data import uuid_or_none
 from webapp.scans.models import Scan, Study
@@ -28,7 +27,7 @@ from webapp.scans.selectors import scan_or_404
 def sign(request: HttpRequest, scan_id: UUID) -> HttpResponse:
     """Sign POST `finding` (several) and `comment` for the scan's study; `after` is superseded."""
     scan = scan_or_404(request.user, scan_id)
-    demand(request, "scan.label", scan.site)
+    demand(request.user, "scan.label", scan.site)
     reading_sign(
         study=scan.study,
         actor=request.user,

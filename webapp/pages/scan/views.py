@@ -12,14 +12,14 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
-from webapp.accounts.services import can
+from webapp.accounts.services import can, demand
 from webapp.analysis.selectors import HistoryEntry, history, scan_analyses
 from webapp.analysis.services import analysis_retry, analysis_reveal
 from webapp.analysis.state import current_analysis, state_of
 from webapp.analysis.worklist.query import neighbours
 from webapp.core.errors import CodedError
 from webapp.core.jobs.table import JobStatus
-from webapp.pages.access import active_site, demand
+from webapp.pages.access import active_site
 from webapp.pages.display import study_time
 from webapp.pages.patients.display import facts_of, known_patients, label_of
 from webapp.pages.patients.views import rescore_patient
@@ -78,7 +78,7 @@ def reveal(request: HttpRequest, scan_id: UUID) -> HttpResponse:
 def retry(request: HttpRequest, scan_id: UUID) -> HttpResponse:
     """Retry the failed step: processing of the file, or the analysis."""
     found = scan_or_upload(scan_id, request.user)
-    demand(request, "scan.upload", found.site)
+    demand(request.user, "scan.upload", found.site)
     if isinstance(found, Upload):
         upload_retry(upload=found, actor=request.user)
     elif analysis := current_analysis(found.analyses.all()):
@@ -98,7 +98,7 @@ def rescore(request: HttpRequest, scan_id: UUID) -> HttpResponse:
 def patients(request: HttpRequest, scan_id: UUID) -> JsonResponse:
     """The patients of the scan's site with the identifiers of the JSON body `{"ids": […]}`."""
     scan = scan_or_404(request.user, scan_id)
-    demand(request, "scan.move", scan.site)
+    demand(request.user, "scan.move", scan.site)
     return JsonResponse({"patients": known_patients(posted_ids(request), site=scan.site)})
 
 
@@ -106,7 +106,7 @@ def patients(request: HttpRequest, scan_id: UUID) -> JsonResponse:
 def move(request: HttpRequest, scan_id: UUID) -> HttpResponse:
     """Move the scan to another patient: POST `patient_id`, `reason` and, to create a patient, `new`."""
     scan = scan_or_404(request.user, scan_id)
-    demand(request, "scan.move", scan.site)
+    demand(request.user, "scan.move", scan.site)
     patient_id = request.POST.get("patient_id", "").strip()[:64]
     reason = request.POST.get("reason", "").strip()
     if not (patient_id and reason):

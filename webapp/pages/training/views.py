@@ -17,10 +17,10 @@ from django.views.decorators.http import require_POST, require_safe
 
 from classifier.contract import Slot
 from classifier.data.split import FRACTIONS
-from webapp.accounts.services import can
+from webapp.accounts.services import can, demand
 from webapp.core import storage
 from webapp.core.errors import CodedError
-from webapp.pages.access import active_site, at_active_site, demand
+from webapp.pages.access import active_site, at_active_site
 from webapp.pages.display import SLOTS, name_of_finding, name_of_slot
 from webapp.pages.feedback import show_error
 from webapp.registry.models import Comparison
@@ -115,7 +115,7 @@ def snapshot(request: HttpRequest, snapshot_id: UUID) -> HttpResponse:
 def manifest(request: HttpRequest, snapshot_id: UUID) -> FileResponse:
     """The snapshot's manifest: pseudonymous, but with each image's findings and path in the store."""
     snapshot = snapshot_or_404(request.user, snapshot_id)
-    demand(request, "training.start", snapshot.site)
+    demand(request.user, "training.start", snapshot.site)
     name = f"snapshot-{snapshot.fingerprint[:10]}.csv"
     file = storage.opened(snapshot.stored_name, "The manifest")
     return FileResponse(file, as_attachment=True, filename=name)
@@ -157,7 +157,7 @@ def run_state(request: HttpRequest, run_id: UUID) -> HttpResponse:
 @require_POST
 def run_cancel(request: HttpRequest, run_id: UUID) -> HttpResponse:
     training = run_or_404(request.user, run_id)
-    demand(request, "training.start", training.site)
+    demand(request.user, "training.start", training.site)
     try:
         training_cancel(run=training, actor=request.user)
     except CodedError as error:
@@ -194,7 +194,7 @@ def schedule_save(request: HttpRequest) -> HttpResponse:
 @require_POST
 def schedule_remove(request: HttpRequest, schedule_id: UUID) -> HttpResponse:
     schedule = schedule_or_404(request.user, schedule_id)
-    demand(request, "training.start", schedule.site)
+    demand(request.user, "training.start", schedule.site)
     schedule_delete(schedule=schedule, actor=request.user)
     messages.success(request, _("Schedule deleted."))
     return redirect("pages:training")

@@ -18,10 +18,10 @@ from classifier.contract import ADVICE, RefusalReason
 from classifier.images.archive.listing import ARCHIVE_ADVICE, TOO_MUCH
 from classifier.images.limits import MAX_FILE_BYTES
 from webapp.accounts.models import User
-from webapp.accounts.services import can, for_sites
+from webapp.accounts.services import can, demand, for_sites
 from webapp.analysis.state import state_of_scan, state_of_upload
 from webapp.core.errors import CodedError
-from webapp.pages.access import active_site, at_active_site, demand
+from webapp.pages.access import active_site, at_active_site
 from webapp.pages.display import study_time
 from webapp.pages.patients.display import known_patients, label_of
 from webapp.pages.request_data import body_chunks, declared_size, posted_ids, upload_header
@@ -102,7 +102,7 @@ def retry(request: HttpRequest, upload_id: UUID) -> JsonResponse:
     upload = for_sites(Upload.objects.filter(pk=upload_id), request.user, "scan.view").first()
     if upload is None:
         raise CodedError("not_found")
-    demand(request, "scan.upload", upload.site)
+    demand(request.user, "scan.upload", upload.site)
     upload_retry(upload=upload, actor=request.user)
     return JsonResponse(upload_rows(Upload.objects.filter(pk=upload_id), request.user)[0])
 

@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from webapp.accounts.models import Site, User
 from webapp.accounts.permissions import Permission
-from webapp.accounts.services import can
+from webapp.accounts.services import demand
 from webapp.audit.services import record
 from webapp.core.errors import CodedError
 from webapp.scans.dicom_values import text
@@ -25,7 +25,7 @@ from webapp.scans.filing import series_for, study_for
 from webapp.scans.models import MergedScan, Patient, PatientMerge, Scan, ScanMove, Series, Study
 from webapp.scans.patients.identity import demographics, end_of, lock_patients, merges_from, patient_named
 from webapp.scans.signals import filing_changed
-from webapp.webhooks.kinds import Kind
+from webapp.webhooks.kinds import EventKind
 from webapp.webhooks.services import announce
 
 STUDY_COLUMNS = (
@@ -88,7 +88,7 @@ def patient_merge(*, source: Patient, target: Patient, actor: User, reason: str)
     scans = _locked_scans(Scan.objects.filter(series__study__patient=source))
     MergedScan.objects.bulk_create(MergedScan(merge=merge, scan_id=scan) for scan in scans)
     studies = _move_studies(source, target)
-    _conclude(merge, actor, Kind.PATIENT_MERGED, scans, studies)
+    _conclude(merge, actor, EventKind.PATIENT_MERGED, scans, studies)
     return merge
 
 
@@ -113,7 +113,7 @@ def patient_unmerge(*, merge: PatientMerge, actor: User, reason: str) -> Patient
     later = set(merge.merged.filter(later=True).values_list("scan_id", flat=True))
     studies = _return_studies(scans, later, merge.source)
     MergedScan.objects.filter(merge__in=beyond, scan__in=scans).update(left=True)
-    _conclude(merge, actor, Kind.PATIENT_UNMERGED, scans, studies)
+    _conclude(merge, actor, EventKind.PATIENT_UNMERGED, scans, studies)
     return merge
 
 
@@ -158,8 +158,7 @@ def _permitted(
     actor: User, permission: Permission, site: Site, other: Patient, reason: str, what: str
 ) -> str:
     """The reason, trimmed, if the actor may do this at the site, where the other patient is too."""
-    if not can(actor, permission, site):
-        raise CodedError("forbidden")
+    demand(actor, permission, site)
     if other.site_id != site.pk:
         raise CodedError("not_found")
     reason = text(reason, 500)
@@ -264,11 +263,13 @@ def _remove_empty(studies: Iterable[uuid.UUID]) -> None:
 
 def _moved(scan: Scan, studies: set[uuid.UUID], patient: Patient) -> None:
     filing_changed.send(Scan, studies=studies, patients=[])
-    announce(site_id=scan.site_id, kind=Kind.SCAN_MOVED, subject=scan.pk, data={"patient": str(patient.pk)})
+    announce(
+        site_id=scan.site_id, kind=EventKind.SCAN_MOVED, subject=scan.pk, data={"patient": str(patient.pk)}
+    )
 
 
 def _conclude(
-    merge: PatientMerge, actor: User, kind: Kind, scans: list[uuid.UUID], studies: set[uuid.UUID]
+    merge: PatientMerge, actor: User, kind: EventKind, scans: list[uuid.UUID], studies: set[uuid.UUID]
 ) -> None:
     """Record and announce a merge or its undoing, and renew the worklist."""
     detail = {"merge": str(merge.pk), "target": str(merge.target_id)}

@@ -12,7 +12,7 @@ from django.db.models import Count, Max, Min, Q, QuerySet
 
 from webapp.accounts.models import Site, User
 from webapp.accounts.services import for_sites
-from webapp.core.errors import CodedError
+from webapp.core.queries import get_or_404
 from webapp.scans.models import Patient, PatientMerge, Scan, ScanMove, Study
 from webapp.scans.patients.identity import DEMOGRAPHICS, comparable, demographics, ends_of
 from webapp.scans.selectors import patient_matches
@@ -54,10 +54,7 @@ def disagreements(
 
 def merge_or_404(user: User, merge_id: UUID, permission: str = "scan.view") -> PatientMerge:
     merges = PatientMerge.objects.select_related("source__site", "target__site")
-    merge = for_sites(merges, user, permission, "source__site").filter(pk=merge_id).first()
-    if merge is None:
-        raise CodedError("not_found")
-    return merge
+    return get_or_404(for_sites(merges, user, permission, "source__site"), merge_id)
 
 
 def merges_of(patient: Patient) -> list[PatientMerge]:
@@ -144,7 +141,4 @@ def studies_named(user: User, *, study_instance_uid: str = "", accession_number:
 
 
 def study_or_404(user: User, study_id: UUID) -> Study:
-    study = for_sites(Study.objects.filter(pk=study_id), user, "scan.view").first()
-    if study is None:
-        raise CodedError("not_found")
-    return study
+    return get_or_404(for_sites(Study.objects.all(), user, "scan.view"), study_id)

@@ -63,7 +63,7 @@ def traces(asked) -> list[str]:
 
 
 def test_the_page_of_a_case_tells_nothing_until_the_label_is_committed(browser, asked, owner, teammate):
-    case_label(item=asked.item, reader=teammate, said=LabelContent(SICK["findings"], comment="left base"))
+    case_label(item=asked.item, reader=teammate, content=LabelContent(SICK["findings"], comment="left base"))
     client = browser(owner)
     started = start(client, asked.queue)
     assert started.url == reverse("pages:label_case", args=[asked.item.pk])
@@ -211,8 +211,8 @@ def test_an_admin_makes_a_queue_and_is_told_what_is_wrong(browser, boss, site, c
 def test_who_decides_sees_the_labels_side_by_side_and_not_the_model(browser, asked, owner, teammate, boss):
     client, where = browser(boss), reverse("pages:label_adjudicate", args=[asked.item.pk])
     assert client.get(where).status_code == 302, "its readers are still asked"
-    case_label(item=asked.item, reader=owner, said=LabelContent(SICK["findings"], comment="left base"))
-    case_label(item=asked.item, reader=teammate, said=LabelContent(WELL["findings"]))
+    case_label(item=asked.item, reader=owner, content=LabelContent(SICK["findings"], comment="left base"))
+    case_label(item=asked.item, reader=teammate, content=LabelContent(WELL["findings"]))
     page = client.get(where).content.decode()
     assert "left base" in page
     assert not [trace for trace in traces(asked) if trace in page]
@@ -235,7 +235,7 @@ def test_who_decides_sees_the_labels_side_by_side_and_not_the_model(browser, ask
 
 def test_the_queue_page_tells_kappa_to_who_may_decide(browser, asked, owner, teammate, boss):
     for reader, said in ((owner, SICK), (teammate, WELL)):
-        case_label(item=asked.item, reader=reader, said=LabelContent(said["findings"]))
+        case_label(item=asked.item, reader=reader, content=LabelContent(said["findings"]))
     page = text_of(browser(boss), "label_queue", asked.queue.pk)
     assert "Inter-reader agreement" in page
     assert "0.00" in page

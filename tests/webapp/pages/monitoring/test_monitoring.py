@@ -8,7 +8,7 @@ import pytest
 
 from tests import factories
 from webapp.monitoring.intervals import rate
-from webapp.monitoring.kinds import Kind
+from webapp.monitoring.kinds import Signal
 from webapp.monitoring.models import Alarm
 from webapp.monitoring.services import RunState, baseline_begin, run_store, summary_store
 from webapp.monitoring.streams import cases
@@ -36,8 +36,8 @@ def text(answer) -> str:
 
 def alarm_at(site, version, *, raised: bool = True) -> Alarm | None:
     factories.answers(site, version, 40)
-    stream = cases(site, version, Kind.PIXELS, after=None, most=100)
-    run = baseline_begin(site=site, version=version, kind=Kind.PIXELS, cases=stream[:30], data={})
+    stream = cases(site, version, Signal.PIXELS, after=None, most=100)
+    run = baseline_begin(site=site, version=version, kind=Signal.PIXELS, cases=stream[:30], data={})
     points = [[case.at.isoformat(), 0.1 * k] for k, case in enumerate(stream[30:])]
     detail = {"score": "brightness", "was": 0.41, "is": 0.62, "cases": 7, "martingale": 120.0}
     since = {"since": stream[33].at, "detail": detail} if raised else {}

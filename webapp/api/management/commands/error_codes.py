@@ -40,7 +40,7 @@ def page() -> str:
         if r not in {c for c, *_ in refused + abstained}
     ]
     failed = [(f"status {s}", a.problem, a.remedy) for s, a in FAILURES.items()]
-    training = [(f.code, f.message, f.remedy) for f in TRAINING_FAILURES.values()]
+    training = [(code, *texts) for code, texts in TRAINING_FAILURES.items()]
     parts = [
         HEAD,
         _table(("Code", "Status", "Meaning", "Remedy"), problems),
