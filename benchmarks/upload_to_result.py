@@ -133,7 +133,8 @@ def server_side(timings: list[Timing]) -> dict[str, list[float]]:
 def in_process(source: Path, count: int) -> list[float]:
     """Reading and prediction of the same file in one warm process: no queue, database or page."""
     from classifier.artifact.weights import load_artifact
-    from classifier.images.sandbox.client import ParsingHelper, read_working
+    from classifier.images.raster.png import read_working
+    from classifier.images.sandbox.client import ParsingHelper
     from classifier.inference.predictor import Input, Predictor
     from webapp.registry.selectors import active_models, artifact_path
 

@@ -12,24 +12,33 @@ from classifier.cli.arguments import UsageError
 from classifier.errors import ArtifactError
 
 COMMANDS = {
-    "predict": ("inference.predict", "Classify images; print one result per line, as text or JSON"),
-    "explain": ("inference.explain", "Draw the heatmap of a finding over its image"),
-    "verify": ("inference.verify", "Check that a model file reproduces its golden outputs on this machine"),
-    "bench": ("inference.bench", "Measure the throughput of a model on this machine"),
-    "manifest": ("data.manifest", "Write the manifest of a folder of images sorted by finding"),
-    "validate": ("data.validate", "Check a training data set for problems that would mislead a model"),
-    "deidentify": ("data.deidentify", "Remove patient identity from images, using a secret key"),
-    "phantom": ("data.phantom", "Generate simulated radiographs of several patients"),
-    "train": ("training.train", "Train a model on a manifest"),
-    "pretrain": ("training.pretrain", "Create initial weights for training, without labels"),
-    "pretrain-phantom": ("training.pretrain_phantom", "Create initial weights from phantoms"),
-    "lung-segmenter": ("training.lung_segmenter", "Train the lung segmenter on images with lung masks"),
-    "input-check": ("training.input_check", "Train the input check, which rejects non-frontal chest images"),
-    "assemble": ("training.assemble", "Add an input check and a lung segmenter to a model"),
-    "pool-folds": ("training.pool_folds", "Report on the predictions of several cross-validation folds"),
-    "evaluate": ("evaluation.evaluate", "Evaluate a model on a manifest"),
-    "compare": ("evaluation.compare", "Compare a candidate with the active model on the same images"),
-    "model-card": ("evaluation.model_card", "Print the model card of a model file as Markdown"),
+    "predict": ("cli.inference.predict", "Classify images; print one result per line, as text or JSON"),
+    "explain": ("cli.inference.explain", "Draw the heatmap of a finding over its image"),
+    "verify": (
+        "cli.inference.verify",
+        "Check that a model file reproduces its golden outputs on this machine",
+    ),
+    "bench": ("cli.inference.bench", "Measure the throughput of a model on this machine"),
+    "manifest": ("cli.data.manifest", "Write the manifest of a folder of images sorted by finding"),
+    "validate": ("cli.data.validate", "Check a training data set for problems that would mislead a model"),
+    "deidentify": ("cli.data.deidentify", "Remove patient identity from images, using a secret key"),
+    "phantom": ("cli.data.phantom", "Generate simulated radiographs of several patients"),
+    "train": ("cli.training.train", "Train a model on a manifest"),
+    "pretrain": ("training.pretrain.train", "Create initial weights for training, without labels"),
+    "pretrain-phantom": ("cli.training.pretrain_phantom", "Create initial weights from phantoms"),
+    "lung-segmenter": ("training.lungs.train", "Train the lung segmenter on images with lung masks"),
+    "input-check": (
+        "cli.training.input_check",
+        "Train the input check, which rejects non-frontal chest images",
+    ),
+    "assemble": ("cli.training.assemble", "Add an input check and a lung segmenter to a model"),
+    "pool-folds": (
+        "training.cross_validation",
+        "Report on the predictions of several cross-validation folds",
+    ),
+    "evaluate": ("cli.evaluation.evaluate", "Evaluate a model on a manifest"),
+    "compare": ("cli.evaluation.compare", "Compare a candidate with the active model on the same images"),
+    "model-card": ("cli.evaluation.model_card", "Print the model card of a model file as Markdown"),
 }
 FAILED, USAGE_ERROR = 1, 2
 INTERRUPTED = 130
@@ -43,7 +52,7 @@ def main(argv: Sequence[str]) -> int:
     # Before torch loads: threads that spin while they wait crawl as soon as the cores are shared.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     name, purpose = COMMANDS[argv[0]]
-    module = importlib.import_module(f"classifier.cli.{name}")
+    module = importlib.import_module(f"classifier.{name}")
     parser = argparse.ArgumentParser(
         prog=f"python -m classifier {argv[0]}", description=f"{purpose}.", epilog=module.__doc__
     )

@@ -10,6 +10,12 @@ class UsageError(Exception):
     """A file, model or device named on the command line cannot be used; the message is for people."""
 
 
+def add_files_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "files", nargs="+", metavar="FILE", help="DICOM, PNG or JPEG file, ZIP archive or folder"
+    )
+
+
 def add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", metavar="FILE", help="model file (default: the shipped models)")
     parser.add_argument(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import tempfile
@@ -9,9 +10,11 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
+from tqdm import tqdm
 
 from classifier.contract import Slot
 from classifier.data.manifest import Row, read_manifest, with_split
@@ -22,6 +25,9 @@ from classifier.images.dicom.metadata import age_in_years
 from classifier.images.raster.png import read_working
 from classifier.images.sandbox.client import HelperFailed, ParsingHelper
 
+if TYPE_CHECKING:
+    from classifier.inference.predictor import Input
+
 
 @dataclass(frozen=True)
 class LoadedImage:
@@ -31,6 +37,11 @@ class LoadedImage:
     working: np.ndarray
     preview: np.ndarray
     age: float | None
+
+    def as_input(self) -> Input:
+        from classifier.inference.predictor import Input
+
+        return Input(self.working, (self.facts.rows, self.facts.columns), self.age)
 
 
 @dataclass(frozen=True)
@@ -79,6 +90,19 @@ def _head(path: Path) -> bytes:
         return head_of(path) if path.is_file() else b""
     except OSError:
         return b""  # reported when it is read
+
+
+def print_records(
+    records: Iterable[dict[str, Any]], bar: tqdm, as_json: bool, line_of: Callable[[dict[str, Any]], str]
+) -> bool:
+    """Print each record as soon as it is there, as JSON or as a line; returns whether one is of a failure."""
+    failed = False
+    for record in records:
+        failed |= record["status"] == "failed"
+        bar.write(json.dumps(record) if as_json else line_of(record), file=sys.stdout)
+        sys.stdout.flush()
+        bar.update()
+    return failed
 
 
 def load_all(

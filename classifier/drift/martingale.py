@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.spatial import KDTree
 
 LIMIT = 100.0
 FALSE_ALARMS = 1 / LIMIT  # upper bound per chart and run without drift
@@ -195,6 +196,5 @@ def _scaled(cases: np.ndarray, middle: np.ndarray, spread: np.ndarray) -> np.nda
 
 def _distances(scaled: np.ndarray, fitted: np.ndarray) -> np.ndarray:
     """Distance of each case to the NEIGHBOURS-th nearest of the fitted ones."""
-    squared = (scaled**2).sum(axis=1)[:, None] + (fitted**2).sum(axis=1)[None, :] - 2 * scaled @ fitted.T
-    near = min(NEIGHBOURS, len(fitted)) - 1
-    return np.sqrt(np.maximum(np.partition(squared, near, axis=1)[:, near], 0.0))
+    nearest = KDTree(fitted).query(scaled, k=[min(NEIGHBOURS, len(fitted))])[0]
+    return nearest[:, 0]

@@ -29,6 +29,15 @@ def intervals(measures: Measures, patients: Sequence, *, draws: int, seed: int) 
     }
 
 
+def mean_interval(values: np.ndarray, patients: Sequence, *, draws: int, seed: int) -> Interval:
+    """The mean of values (N,) as `intervals` gives it."""
+
+    def mean(weights: np.ndarray) -> dict[str, np.ndarray]:
+        return {"mean": weights @ values / weights.sum(axis=-1)}
+
+    return intervals(mean, patients, draws=draws, seed=seed)["mean"]
+
+
 def _weights(patients: Sequence, draws: int, seed: int) -> Iterator[np.ndarray]:
     """Weights of the images, (draws, N) in blocks: how often the patient was drawn."""
     names, patient = np.unique(np.asarray(patients), return_inverse=True)

@@ -15,7 +15,7 @@ import numpy as np
 from classifier.contract import ModelSpec
 from classifier.evaluation import bootstrap, metrics
 from classifier.evaluation.predictions import Case
-from classifier.evaluation.report import FEWEST, FEWEST_IN_GROUP, groups_of
+from classifier.evaluation.report import FEWEST, FEWEST_IN_GROUP, groups_of, parts
 
 SIDES = ("candidate", "active")
 GROUPS = ("source", "view", "sex", "age")
@@ -156,7 +156,7 @@ def _measures(pair: Pair, counted: np.ndarray) -> dict[str, Any]:
             "macro_auc": metrics.macro_auc(p, pair.t, w, rankable),
             "brier": metrics.brier(p, pair.t, w),
             "calibration_error": np.mean(errors, axis=0),
-            "reported_right": _share(right, w),
+            "reported_right": metrics.ratio(w @ right, w.sum(axis=-1)),
         }
 
     return {
@@ -183,11 +183,6 @@ def _of_finding(pair: Pair, k: int, counted: np.ndarray) -> dict[str, Any]:
     return {"present": int(positive.sum()), "thresholds": own, **pair.measured(measure)}
 
 
-def _share(right: np.ndarray, w: np.ndarray) -> metrics.Measured:
-    whole = np.asarray(w.sum(axis=-1), dtype=float)
-    return np.divide(w @ right, whole, out=np.full(whole.shape, np.nan), where=whole > 0)[()]
-
-
 def by_chance(pair: Pair) -> float:
     """The 95th percentile of the calibration error of a perfectly calibrated model on this test part.
 
@@ -202,16 +197,13 @@ def by_chance(pair: Pair) -> float:
 
 
 def _groups(pair: Pair, by: str):
-    for name in np.unique(pair.groups[by]):
-        part = pair.subset(pair.groups[by] == name)
-        if not name or not len(part):
-            continue
+    for name, part in parts(pair, by):
         facts = {"cases": len(part), "patients": len(set(part.patients.tolist()))}
         if len(part) < FEWEST_IN_GROUP:
-            yield str(name), {**facts, "too_few": True, "findings": {}}
+            yield name, {**facts, "too_few": True, "findings": {}}
         else:
             findings = {f: _within(part, k) for k, f in enumerate(part.findings)}
-            yield str(name), {**facts, "too_few": False, "findings": findings}
+            yield name, {**facts, "too_few": False, "findings": findings}
 
 
 def _within(part: Pair, k: int) -> dict[str, Any]:

@@ -16,14 +16,18 @@ def curves(
     findings: Sequence[str], probabilities: np.ndarray, targets: np.ndarray, *, exclusive: bool
 ) -> dict[str, Any]:
     """`{"roc", "precision_recall", "reliability"}`, by finding; reliability also of the most probable one."""
+    from sklearn.metrics import precision_recall_curve, roc_curve
+
     found: dict[str, Any] = {"roc": {}, "precision_recall": {}, "reliability": {}}
     for k, finding in enumerate(findings):
         known = ~np.isnan(targets[:, k])
         scores, positive = probabilities[known, k], targets[known, k] == 1
         found["reliability"][finding] = reliability(scores, positive)
         if 0 < positive.sum() < len(positive):
-            found["roc"][finding] = _thinned(*_roc(scores, positive))
-            found["precision_recall"][finding] = _thinned(*_precision_recall(scores, positive))
+            false_share, true_share, _ = roc_curve(positive, scores, drop_intermediate=False)
+            precision, recall, _ = precision_recall_curve(positive, scores)
+            found["roc"][finding] = _thinned(false_share, true_share)
+            found["precision_recall"][finding] = _thinned(recall[::-1], precision[::-1])
     if exclusive:
         top = reliability(probabilities.max(axis=1), right(probabilities, targets))
         found["reliability"]["most probable"] = top
@@ -42,24 +46,6 @@ def reliability(scores: np.ndarray, positive: np.ndarray) -> list[dict[str, floa
         for b in range(BINS)
         if (index == b).any()
     ]
-
-
-def _steps(scores: np.ndarray, positive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """True and false positives at each distinct score as a threshold, falling."""
-    order = np.argsort(-scores, kind="stable")
-    last = np.r_[np.flatnonzero(np.diff(scores[order])), len(scores) - 1]
-    ups = np.cumsum(positive[order])[last]
-    return ups, last + 1 - ups
-
-
-def _roc(scores: np.ndarray, positive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    ups, downs = _steps(scores, positive)
-    return np.r_[0, downs / (~positive).sum()], np.r_[0, ups / positive.sum()]
-
-
-def _precision_recall(scores: np.ndarray, positive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    ups, downs = _steps(scores, positive)
-    return np.r_[0, ups / positive.sum()], np.r_[1, ups / (ups + downs)]
 
 
 def _thinned(x: np.ndarray, y: np.ndarray) -> list[list[float]]:

@@ -8,6 +8,7 @@ difference, 0 for an uninformative map. A random map of the same resolution is m
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -56,13 +57,7 @@ def road(
         bar = tqdm(chosen, desc="ROAD", unit="img", disable=None if progress else True)
         scores = np.array([_scores(network, spec, working(row), names, rng) for row in bar])
     patients = [row.patient for row in chosen]
-
-    def mean_of(values: np.ndarray) -> bootstrap.Interval:
-        def mean(w: np.ndarray) -> dict[str, np.ndarray]:
-            return {"mean": w @ values / w.sum(axis=-1)}
-
-        return bootstrap.intervals(mean, patients, draws=draws, seed=seed)["mean"]
-
+    mean_of = partial(bootstrap.mean_interval, patients=patients, draws=draws, seed=seed)
     lead = scores - scores[:, [-1]]
     return {
         "images": len(chosen),

@@ -21,7 +21,7 @@ def auc(scores: np.ndarray, positive: np.ndarray, weights: np.ndarray) -> Measur
     ups, downs = _by_score(scores, positive, weights)
     below = np.cumsum(downs, axis=-1) - downs
     pairs = ups.sum(axis=-1) * downs.sum(axis=-1)
-    return _ratio((ups * (below + downs / 2)).sum(axis=-1), pairs)
+    return ratio((ups * (below + downs / 2)).sum(axis=-1), pairs)
 
 
 def average_precision(scores: np.ndarray, positive: np.ndarray, weights: np.ndarray) -> Measured:
@@ -30,7 +30,7 @@ def average_precision(scores: np.ndarray, positive: np.ndarray, weights: np.ndar
     found = np.cumsum(ups, axis=-1)
     called = found + np.cumsum(downs, axis=-1)
     precision = np.divide(found, called, out=np.zeros_like(called), where=called > 0)
-    return _ratio((ups * precision).sum(axis=-1), ups.sum(axis=-1))
+    return ratio((ups * precision).sum(axis=-1), ups.sum(axis=-1))
 
 
 def macro_auc(
@@ -49,14 +49,14 @@ def decisions(
     called, positive = scores >= threshold, positive.astype(bool)
     cells = np.stack([called & positive, called & ~positive, ~called & positive, ~called & ~positive], axis=1)
     tp, fp, fn, tn = np.moveaxis(weights @ cells.astype(float), -1, 0)
-    sensitivity, specificity = _ratio(tp, tp + fn), _ratio(tn, tn + fp)
+    sensitivity, specificity = ratio(tp, tp + fn), ratio(tn, tn + fp)
     return {
         "sensitivity": sensitivity,
         "specificity": specificity,
-        "ppv": _ratio(tp, tp + fp),
-        "npv": _ratio(tn, tn + fn),
-        "f1": _ratio(2 * tp, 2 * tp + fp + fn),
-        "accuracy": _ratio(tp + tn, tp + fp + fn + tn),
+        "ppv": ratio(tp, tp + fp),
+        "npv": ratio(tn, tn + fn),
+        "f1": ratio(2 * tp, 2 * tp + fp + fn),
+        "accuracy": ratio(tp + tn, tp + fp + fn + tn),
         "balanced_accuracy": (sensitivity + specificity) / 2,
     }
 
@@ -65,24 +65,24 @@ def at_prevalence(sensitivity: Measured, specificity: Measured, prevalence: floa
     """PPV and NPV at a prevalence of the finding (Bayes)."""
     true_up, false_up = sensitivity * prevalence, (1 - specificity) * (1 - prevalence)
     true_down, false_down = specificity * (1 - prevalence), (1 - sensitivity) * prevalence
-    return {"ppv": _ratio(true_up, true_up + false_up), "npv": _ratio(true_down, true_down + false_down)}
+    return {"ppv": ratio(true_up, true_up + false_up), "npv": ratio(true_down, true_down + false_down)}
 
 
 def accuracy(probabilities: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> Measured:
     """Share of cases whose most probable finding is the true one."""
-    return _ratio(weights @ right(probabilities, targets).astype(float), weights.sum(axis=-1))
+    return ratio(weights @ right(probabilities, targets).astype(float), weights.sum(axis=-1))
 
 
 def balanced_accuracy(probabilities: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> Measured:
     """Mean recall of naming the most probable finding, over the findings that occur."""
     true, _, present = _named(probabilities, targets, weights)
-    return _mean_of_known(_ratio(true, present))
+    return _mean_of_known(ratio(true, present))
 
 
 def macro_f1(probabilities: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> Measured:
     """Mean F1 of naming the most probable finding, over the findings that occur or are named."""
     true, named, present = _named(probabilities, targets, weights)
-    return _mean_of_known(_ratio(2 * true, named + present))
+    return _mean_of_known(ratio(2 * true, named + present))
 
 
 def confusion(probabilities: np.ndarray, targets: np.ndarray) -> list[list[int]]:
@@ -94,18 +94,18 @@ def confusion(probabilities: np.ndarray, targets: np.ndarray) -> list[list[int]]
 
 def brier(probabilities: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> Measured:
     """Mean squared distance between probabilities and targets, summed over the findings: 0 (best) to 2."""
-    return _ratio(weights @ ((probabilities - targets) ** 2).sum(axis=1), weights.sum(axis=-1))
+    return ratio(weights @ ((probabilities - targets) ** 2).sum(axis=1), weights.sum(axis=-1))
 
 
 def log_loss(probabilities: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> Measured:
     likelihood = np.clip((probabilities * targets).sum(axis=1), 1e-12, 1)
-    return _ratio(-(weights @ np.log(likelihood)), weights.sum(axis=-1))
+    return ratio(-(weights @ np.log(likelihood)), weights.sum(axis=-1))
 
 
 def calibration_error(scores: np.ndarray, positive: np.ndarray, weights: np.ndarray) -> Measured:
     """Expected calibration error of probabilities (N,) in ten equal bins (Naeini et al. 2015)."""
     gaps = np.eye(BINS)[bins_of(scores)] * (positive - scores)[:, None]
-    return _ratio(np.abs(weights @ gaps).sum(axis=-1), weights.sum(axis=-1))
+    return ratio(np.abs(weights @ gaps).sum(axis=-1), weights.sum(axis=-1))
 
 
 def bins_of(scores: np.ndarray) -> np.ndarray:
@@ -161,9 +161,10 @@ def _named(probabilities: np.ndarray, targets: np.ndarray, weights: np.ndarray) 
 
 def _mean_of_known(values: np.ndarray) -> Measured:
     known = ~np.isnan(values)
-    return _ratio(np.where(known, values, 0).sum(axis=-1), known.sum(axis=-1))
+    return ratio(np.where(known, values, 0).sum(axis=-1), known.sum(axis=-1))
 
 
-def _ratio(part: Measured, whole: Measured) -> Measured:
+def ratio(part: Measured, whole: Measured) -> Measured:
+    """`part` / `whole`; NaN where `whole` is not positive."""
     part, whole = np.broadcast_arrays(np.asarray(part, dtype=float), np.asarray(whole, dtype=float))
     return np.divide(part, whole, out=np.full(whole.shape, np.nan), where=whole > 0)[()]

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 FEWEST = 5  # positive or negative cases required for a measure
 FEWEST_IN_GROUP = 10
 GROUPS = ("view", "sex", "age")
+ARRAYS = ("p", "t", "thresholds", "shown", "reasons", "patients")  # of a Table
 
 
 @dataclass(frozen=True)
@@ -69,15 +70,13 @@ class Table:
     def joined(cls, tables: Sequence[Table]) -> Table:
         """One table of several models: out-of-fold predictions, each with the thresholds of its model."""
         first = tables[0]
-        arrays = ("p", "t", "thresholds", "shown", "reasons", "patients")
-        stacked = {name: np.concatenate([getattr(table, name) for table in tables]) for name in arrays}
+        stacked = {name: np.concatenate([getattr(table, name) for table in tables]) for name in ARRAYS}
         groups = {name: np.concatenate([table.groups[name] for table in tables]) for name in first.groups}
         return replace(first, **stacked, groups=groups)
 
     def subset(self, kept: np.ndarray) -> Table:
-        arrays = ("p", "t", "thresholds", "shown", "reasons", "patients")
         groups = {name: values[kept] for name, values in self.groups.items()}
-        return replace(self, **{name: getattr(self, name)[kept] for name in arrays}, groups=groups)
+        return replace(self, **{name: getattr(self, name)[kept] for name in ARRAYS}, groups=groups)
 
     def __len__(self) -> int:
         return len(self.p)
@@ -123,14 +122,14 @@ def describe(
     unknown = set(prevalence) - set(table.findings)
     if unknown:
         raise ValueError(f"the model does not have the findings {', '.join(sorted(unknown))}")
-    sources = {name: {**of_group(part), "pairs": pairs(part)} for name, part in _parts(table, "source")}
+    sources = {name: {**of_group(part), "pairs": pairs(part)} for name, part in parts(table, "source")}
     return {
         **counts(table),
         **_measures(table, prevalence),
         "confusion": _confusion(table),
         "reported": _reported(table),
         "sources": sources,
-        "groups": {by: {name: of_group(part) for name, part in _parts(table, by)} for by in GROUPS},
+        "groups": {by: {name: of_group(part) for name, part in parts(table, by)} for by in GROUPS},
         "not_withheld": _not_withheld(table, prevalence, without),
         "curves": curves(table.findings, table.p, table.t, exclusive=table.exclusive),
     }
@@ -244,7 +243,8 @@ def pairs(table: Table) -> dict[str, Any]:
     return found
 
 
-def _parts(table: Table, by: str) -> list[tuple[str, Table]]:
+def parts(table: Any, by: str) -> list[tuple[str, Any]]:
+    """The parts of a Table, or of a `compare.Pair`, by source, view, sex or age band, where it is known."""
     values = table.groups[by]
     return [(str(name), table.subset(values == name)) for name in np.unique(values) if name]
 

@@ -23,7 +23,13 @@ from classifier.evaluation import bootstrap, metrics
 from classifier.evaluation.predictions import Case
 from classifier.evaluation.report import FEWEST, Table, pairs
 from classifier.networks.cam import cam_of
-from classifier.networks.lung_segmenter import box_around, load_segmenter, lung_mask, lungs_of
+from classifier.networks.lung_segmenter import (
+    box_around,
+    load_segmenter,
+    lung_mask,
+    lungs_of,
+    share_inside,
+)
 from classifier.networks.preprocess import WHOLE, cut, normalise, on_pixels, to_unit_square
 from classifier.networks.registry import probabilities_of
 
@@ -187,25 +193,13 @@ def _maps(spec: ModelSpec, seen: Sequence[Outputs], draws: int, seed: int) -> di
     """Mean share of the positive map of each finding inside the lungs, over the images that have it."""
     found = {}
     for k, finding in enumerate(spec.findings):
-        shares = [(share_inside(one.grids[k], one.lungs), one) for one in seen if finding in one.row.findings]
-        shares = [(share, one.row.patient) for share, one in shares if share is not None]
+        with_finding = [one for one in seen if finding in one.row.findings]
+        shares = [(share_inside(one.grids[k], one.lungs), one.row.patient) for one in with_finding]
+        shares = [(share, patient) for share, patient in shares if share is not None]
         if len(shares) >= FEWEST:
             values, patients = np.array([share for share, _ in shares]), [patient for _, patient in shares]
-            mean = lambda w, v=values: {"mean": w @ v / w.sum(axis=-1)}  # noqa: E731
-            found[finding] = bootstrap.intervals(mean, patients, draws=draws, seed=seed)["mean"]
+            found[finding] = bootstrap.mean_interval(values, patients, draws=draws, seed=seed)
     return found
-
-
-def share_inside(grid: np.ndarray, lungs: np.ndarray) -> float | None:
-    """Share of a map's (h, w) positive part on lungs (any size), or None where nothing is positive."""
-    positive = np.clip(grid, 0, None)
-    if not positive.sum() > 0:
-        return None
-    side = np.lcm(np.array(positive.shape), 32)
-    fine = np.kron(positive, np.ones(side // np.array(positive.shape)))
-    rows, columns = ((np.arange(n) + 0.5) * m / n for n, m in zip(fine.shape, lungs.shape, strict=True))
-    inside = lungs[rows.astype(int)[:, None], columns.astype(int)[None, :]]
-    return float((fine * inside).sum() / fine.sum())
 
 
 def source_probe(seen: Sequence[Outputs], *, draws: int = 1000, seed: int = 0) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from pydicom import uid
@@ -15,7 +16,7 @@ _BASELINE, _LOSSLESS, _LS = 0xC0, 0xC3, 0xF7
 _FRAME_MARKERS = (set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}) | {_LS}
 _TILE_PART = b"\xff\x90\x00\x0a"
 _SCAN_START, _MAX_SCANS = b"\xff\xda", 100
-_SCAN, _WITHOUT_LENGTH = 0xDA, {0x01, *range(0xD0, 0xD9)}
+_SCAN, _EOI, _WITHOUT_LENGTH = 0xDA, 0xD9, {0x01, *range(0xD0, 0xDA)}
 _HIGH_THROUGHPUT, _MAX_RLE_SEGMENTS, _RLE_HEADER = 0x4000, 15, 64
 
 
@@ -98,22 +99,49 @@ def _check_tiles(stream: bytes) -> None:
 
 
 def _jpeg(stream: bytes) -> Declared:
-    at = 2
-    while True:
+    for marker, start, _ in jpeg_segments(stream):
+        if marker in _FRAME_MARKERS:
+            bits, rows, columns, samples = struct.unpack_from(">B2HB", stream, start + 4)
+            return Declared(rows, columns, samples, bits, _jpeg_syntax(marker))
+        if marker == _SCAN:
+            break
+    raise ValueError("the codestream has no frame before its scan")
+
+
+def jpeg_segments(stream: bytes) -> Iterator[tuple[int, int, int]]:
+    """(marker, start, end) of each segment after the first up to the end of the image, scans with their data.
+
+    ISO/IEC 10918-1 B.1.1. Raises ValueError, IndexError and struct.error for a broken stream.
+    """
+    at, marker = 2, 0
+    while marker != _EOI:
         if stream[at] != 0xFF:
             raise ValueError("a marker is missing in the codestream")
         marker = stream[at + 1]
         if marker == 0xFF:
             at += 1
-        elif marker in _WITHOUT_LENGTH:
-            at += 2
-        elif marker in _FRAME_MARKERS:
-            bits, rows, columns, samples = struct.unpack_from(">B2HB", stream, at + 4)
-            return Declared(rows, columns, samples, bits, _jpeg_syntax(marker))
-        elif marker == _SCAN:
-            raise ValueError("the codestream has a scan before its frame")
-        else:
-            at += 2 + struct.unpack_from(">H", stream, at + 2)[0]
+            continue
+        end = at + 2
+        if marker not in _WITHOUT_LENGTH:
+            end += struct.unpack_from(">H", stream, end)[0]
+        if marker == _SCAN:
+            end = _end_of_scan(stream, end)
+        if end > len(stream):
+            raise ValueError("a segment is truncated")
+        yield marker, at, end
+        at = end
+
+
+def _end_of_scan(stream: bytes, at: int) -> int:
+    """The position of the next marker that is neither a stuffed byte nor a restart marker."""
+    while True:
+        at = stream.find(b"\xff", at)
+        if at < 0 or at + 1 >= len(stream):
+            raise ValueError("the scan is truncated")
+        # JPEG-LS stuffs bits, so that other values than zero may follow (ISO/IEC 14495-1 C.2.1).
+        if stream[at + 1] >= 0x80 and not 0xD0 <= stream[at + 1] <= 0xD7:
+            return at
+        at += 2
 
 
 def _jpeg_syntax(marker: int) -> uid.UID:

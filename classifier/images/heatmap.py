@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from scipy import ndimage
 
 # Inferno (S. van der Walt, N. Smith, CC0) at 33 stops, as in colours.js of the viewer.
 INFERNO = np.frombuffer(
@@ -52,7 +53,8 @@ def sample_grid(
     y, x = ((np.arange(n) + 0.5) * full / n - 0.5 for n, full in zip(shape, original, strict=True))
     points = np.stack([*np.broadcast_arrays(x[None, :], y[:, None], 1.0)], axis=-1) @ to_grid.T
     unit = (2 * points[..., :2] + 1) / np.array(grid.shape[::-1]) - 1
-    sampled = _bilinear(np.asarray(grid, dtype=np.float64), points[..., 0], points[..., 1])
+    values = np.asarray(grid, dtype=np.float64)
+    sampled = ndimage.map_coordinates(values, (points[..., 1], points[..., 0]), order=1, mode="nearest")
     return np.where((np.abs(unit) <= 1 + 1e-9).all(axis=-1), sampled, 0.0)
 
 
@@ -92,14 +94,3 @@ def draw_frame(
     ):
         line[:] = np.where(np.arange(len(line))[:, None] // DASH % 2, 0, LIGHT)
     return drawn
-
-
-def _bilinear(grid: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """The grid at (column, row); the value of the nearest cell beyond the outermost centres."""
-    x, y = np.clip(x, 0, grid.shape[1] - 1), np.clip(y, 0, grid.shape[0] - 1)
-    left, top = np.floor(x).astype(int), np.floor(y).astype(int)
-    right, low = np.minimum(left + 1, grid.shape[1] - 1), np.minimum(top + 1, grid.shape[0] - 1)
-    x, y = x - left, y - top
-    above = grid[top, left] * (1 - x) + grid[top, right] * x
-    below = grid[low, left] * (1 - x) + grid[low, right] * x
-    return above * (1 - y) + below * y

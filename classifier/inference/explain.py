@@ -17,11 +17,11 @@ from torch import Tensor, nn
 from classifier.contract import DISCLAIMER, Cam, ModelSpec
 from classifier.inference.predictor import (
     INFERENCE_FAILED,
-    OUT_OF_MEMORY,
     Failure,
     Input,
     Predictor,
     deterministic,
+    failure_of,
 )
 from classifier.networks.preprocess import grid_to_original, to_input
 from classifier.networks.registry import cam_layer_of
@@ -50,8 +50,7 @@ def relative_cam(
     except torch.AcceleratorError:
         raise  # the device itself is lost
     except RuntimeError as error:
-        exhausted = isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
-        return Failure(OUT_OF_MEMORY if exhausted else INFERENCE_FAILED, str(error))
+        return failure_of(error)
     finally:
         network.zero_grad(set_to_none=True)
     if not np.isfinite(grids).all():

@@ -116,13 +116,12 @@ class Predictor:
         except torch.AcceleratorError:
             raise  # the device itself is lost, and with it this process
         except RuntimeError as error:
-            exhausted = isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
-            message = str(error)
+            failure = failure_of(error)
         if len(working) == 1:  # outside the handler, whose traceback would keep the memory of the batch
-            log.warning("inference failed on one image: %s", message)
-            return [Failure(OUT_OF_MEMORY if exhausted else INFERENCE_FAILED, message)]
+            log.warning("inference failed on one image: %s", failure.message)
+            return [failure]
         half = len(working) // 2
-        if exhausted:
+        if failure.code == OUT_OF_MEMORY:
             self.batch_size = min(self.batch_size, half)
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()
@@ -181,6 +180,12 @@ def _invalid(working: np.ndarray) -> Failure | None:
     if not (isinstance(working, np.ndarray) and working.ndim == 2 and working.dtype == np.uint16):
         return Failure(BAD_IMAGE, "not a grey uint16 image")
     return None if working.size else Failure(BAD_IMAGE, "the image has no pixels")
+
+
+def failure_of(error: RuntimeError) -> Failure:
+    """The failure for an error of torch that did not end the process."""
+    exhausted = isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+    return Failure(OUT_OF_MEMORY if exhausted else INFERENCE_FAILED, str(error))
 
 
 def reduced_dtype(device: torch.device) -> torch.dtype | None:

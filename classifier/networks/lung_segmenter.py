@@ -100,15 +100,19 @@ def lungs_of(mask: np.ndarray) -> np.ndarray:
 
 
 def inside_lungs(grid: np.ndarray, mask: np.ndarray, box: Box = WHOLE) -> float | None:
-    """Share of the positive part of a map (gh, gw) that lies inside the lungs of a mask (2, h, w).
+    """`share_inside` for the lungs of a mask (2, h, w)."""
+    return share_inside(grid, lungs_of(mask).any(axis=0), box)
 
-    The mask covers the squashed image, the map a box of it; a cell spreads its value evenly over its
+
+def share_inside(grid: np.ndarray, lungs: np.ndarray, box: Box = WHOLE) -> float | None:
+    """Share of the positive part of a map (gh, gw) that lies inside the lungs (h, w).
+
+    The lungs cover the squashed image, the map a box of it; a cell spreads its value evenly over its
     rectangle. None for a map without a positive value, 0 where there are no lungs.
     """
     positive = np.clip(np.asarray(grid, dtype=np.float64), 0, None)
     if not positive.sum() > 0:
         return None
-    lungs = lungs_of(mask).any(axis=0).astype(np.float64)
     edges = (box.top, box.bottom), (box.left, box.right)
     sides = zip(positive.shape, lungs.shape, edges, strict=True)
     rows, columns = (_overlap(cells, pixels, *ends) for cells, pixels, ends in sides)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image
@@ -123,10 +123,5 @@ def _enlarge(image: Array, shape: tuple[int, int]) -> Array:
 
 
 def _enlarged(opacity: Opacity, ratio: float) -> Opacity:
-    return Opacity(
-        x=(opacity.x + 0.5) * ratio - 0.5,
-        y=(opacity.y + 0.5) * ratio - 0.5,
-        radius=opacity.radius * ratio,
-        side=opacity.side,
-        strength=opacity.strength,
-    )
+    x, y = ((place + 0.5) * ratio - 0.5 for place in (opacity.x, opacity.y))
+    return replace(opacity, x=x, y=y, radius=opacity.radius * ratio)

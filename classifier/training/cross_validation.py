@@ -1,6 +1,5 @@
-"""Cross-validation: a training run a fold, and one report on the predictions of all, each made out of fold.
-
-`python -m classifier pool-folds --manifest CSV DIR...` joins folders of `train --fold` that were made apart.
+"""Joins folders that `train --folds N --fold K` wrote in separate runs; each image is predicted by the model
+that was not trained on it.
 """
 
 from __future__ import annotations

@@ -97,7 +97,7 @@ def test_every_command_of_the_classifier_is_understood(page, command, monkeypatc
     for name in re.findall(r"\$\w+", command):
         command = command.replace(name, VARIABLES.get(name, "word"))
     words = shlex.split(command, comments=True)
-    module = importlib.import_module(f"classifier.cli.{COMMANDS[words[0]][0]}")
+    module = importlib.import_module(f"classifier.{COMMANDS[words[0]][0]}")
     parser = argparse.ArgumentParser(prog=words[0], exit_on_error=False)
     module.add_arguments(parser)
     monkeypatch.setattr(parser, "error", lambda message: pytest.fail(f"{command}: {message}"))

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import os
 import secrets
 import sys
@@ -23,7 +22,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from classifier.cli.arguments import UsageError, add_json_option
+from classifier.cli.arguments import UsageError, add_files_argument, add_json_option
 from classifier.contract import ADVICE
 from classifier.errors import Refused
 from classifier.images.deidentify.pseudonyms import DeidentifyOptions, derive_key
@@ -40,15 +39,14 @@ Record = dict[str, Any]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "files", nargs="+", metavar="FILE", help="DICOM, PNG or JPEG file, ZIP archive or folder"
-    )
-    parser.add_argument("--out", metavar="DIR", required=True, help="folder to write to")
+    add = parser.add_argument
+    add_files_argument(parser)
+    add("--out", metavar="DIR", required=True, help="folder to write to")
     key = parser.add_mutually_exclusive_group()
     key.add_argument("--key-file", metavar="FILE", help=f"file with the key (default: {KEY_VARIABLE})")
     key.add_argument("--new-key", metavar="FILE", help="create a key and store it in this file")
-    parser.add_argument("--namespace", default="", help="name of the site; each has other pseudonyms")
-    parser.add_argument(
+    add("--namespace", default="", help="name of the site; each has other pseudonyms")
+    add(
         "--keep-characteristics",
         action="store_true",
         help="keep sex, age (at most 90), size and weight (Retain Patient Characteristics Option)",
@@ -59,11 +57,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
-    from classifier.cli.inputs import find_files
+    from classifier.cli.inputs import find_files, print_records
     from classifier.images.sandbox.client import ParsingHelper
 
     files, missing = find_files(args.files)
-    statuses = set()
     try:
         options = DeidentifyOptions(derive_key(_key(args), args.namespace), args.keep_characteristics)
         Path(args.out).mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -71,12 +68,8 @@ def run(args: argparse.Namespace) -> int:
         print(error, file=sys.stderr)
         return 2
     with ParsingHelper() as helper, tqdm(total=len(files), unit="file", leave=False, disable=None) as bar:
-        for record in deidentified(files, helper, options, Path(args.out)):
-            statuses.add(record["status"])
-            bar.write(json.dumps(record) if args.json else line_of(record), file=sys.stdout)
-            sys.stdout.flush()
-            bar.update()
-    return 2 if missing else int("failed" in statuses)
+        failed = print_records(deidentified(files, helper, options, Path(args.out)), bar, args.json, line_of)
+    return 2 if missing else int(failed)
 
 
 def deidentified(

@@ -29,18 +29,15 @@ Line = dict[str, str]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "folder", type=Path, metavar="FOLDER", help="folder with a subfolder of images for each finding"
-    )
-    parser.add_argument(
-        "--out", type=Path, metavar="CSV", help="file to write (default: FOLDER/manifest.csv)"
-    )
-    parser.add_argument("--source", default="", help="hospital, scanner or collection of the images")
-    parser.add_argument(
+    add = parser.add_argument
+    add("folder", type=Path, metavar="FOLDER", help="folder with a subfolder of images for each finding")
+    add("--out", type=Path, metavar="CSV", help="file to write (default: FOLDER/manifest.csv)")
+    add("--source", default="", help="hospital, scanner or collection of the images")
+    add(
         "--patient", type=re.compile, metavar="PATTERN",
         help=r"regular expression whose first group is the patient in the path, for example '/(\d+)_[^/]*$'",
     )  # fmt: skip
-    parser.add_argument(
+    add(
         "--slot",
         choices=[slot.value for slot in Slot],
         default=Slot.CXR.value,

@@ -19,19 +19,20 @@ from classifier.phantom.render import DEFAULT_SIZE
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to")
-    parser.add_argument(
+    add = parser.add_argument
+    add("--out", type=Path, required=True, metavar="DIR", help="folder to write to")
+    add(
         "--patients", type=int, default=4, metavar="N", help="patients, each with 1 to 5 studies (default: 4)"
     )
-    parser.add_argument("--seed", type=int, default=DEFAULT_SEED, help="the same seed gives the same files")
-    parser.add_argument("--format", choices=FORMATS, default="both", help="default: both, alternately")
-    parser.add_argument(
+    add("--seed", type=int, default=DEFAULT_SEED, help="the same seed gives the same files")
+    add("--format", choices=FORMATS, default="both", help="default: both, alternately")
+    add(
         "--size",
         type=int,
         metavar="PX",
         help=f"height (default: {DEFAULT_SIZE}; for training {TRAINING_SIZE})",
     )
-    parser.add_argument(
+    add(
         "--for-training",
         action="store_true",
         help="small PNG files: each patient once without and three times with opacities",

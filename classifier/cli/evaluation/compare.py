@@ -24,10 +24,11 @@ SHORTCUT_IMAGES = 200
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", type=Path, required=True, metavar="FILE", help="candidate model")
-    parser.add_argument("--against", type=Path, metavar="FILE", help="active model (default: none)")
+    add = parser.add_argument
+    add("--model", type=Path, required=True, metavar="FILE", help="candidate model")
+    add("--against", type=Path, metavar="FILE", help="active model (default: none)")
     add_manifest_options(parser, part="test")
-    parser.add_argument(
+    add(
         "--shortcuts",
         type=int,
         default=SHORTCUT_IMAGES,
@@ -35,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"images for the shortcut test (0: skip; default: {SHORTCUT_IMAGES})",
     )
     add_device_option(parser)
-    parser.add_argument("--out", type=Path, metavar="FILE", help="write the whole comparison to this file")
+    add("--out", type=Path, metavar="FILE", help="write the whole comparison to this file")
     add_json_option(parser, "print JSON lines")
 
 

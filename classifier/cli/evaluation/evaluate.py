@@ -20,27 +20,26 @@ SHORTCUT_IMAGES = 500
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", type=Path, required=True, metavar="FILE", help="model file to evaluate")
+    add = parser.add_argument
+    add("--model", type=Path, required=True, metavar="FILE", help="model file to evaluate")
     add_manifest_options(parser, part="all")
-    parser.add_argument(
+    add(
         "--where",
         type=lambda text: text.split(","),
         default=(),
         metavar="COLUMN=VALUE,...",
         help="use only rows that match every condition, for example source=nih,finding!=normal",
     )
-    parser.add_argument(
+    add(
         "--prevalence",
         type=prevalence_of,
         default={},
         metavar="FINDING=SHARE,...",
         help="also report PPV and NPV at this prevalence, for example covid19=0.02",
     )
-    parser.add_argument(
-        "--predictions", type=Path, metavar="CSV", help="write the prediction of every image to this file"
-    )
-    parser.add_argument("--figures", type=Path, metavar="DIR", help="write the curves there as PNG and SVG")
-    parser.add_argument(
+    add("--predictions", type=Path, metavar="CSV", help="write the prediction of every image to this file")
+    add("--figures", type=Path, metavar="DIR", help="write the curves there as PNG and SVG")
+    add(
         "--shortcuts",
         type=int,
         default=SHORTCUT_IMAGES,
@@ -48,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="images for the shortcut test, which needs a model with a lung segmenter "
         f"(0: skip; default: {SHORTCUT_IMAGES})",
     )
-    parser.add_argument(
+    add(
         "--road",
         type=int,
         default=0,

@@ -21,9 +21,10 @@ REFERENCE = "torchvision resnet50 fp32"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
     add_json_option(parser)
-    parser.add_argument("--model", metavar="FILE", help="model file (default: an untrained ResNet50-v2)")
-    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="rounds to measure (default: 5)")
+    add("--model", metavar="FILE", help="model file (default: an untrained ResNet50-v2)")
+    add("--rounds", type=int, default=5, metavar="N", help="rounds to measure (default: 5)")
     add_device_option(parser)
 
 

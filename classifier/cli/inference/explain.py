@@ -21,15 +21,12 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", metavar="FILE", help="DICOM, PNG or JPEG file")
-    parser.add_argument("--out", metavar="PNG", required=True, help="image to write")
-    parser.add_argument("--method", choices=EXPLAINERS, default=CLOSED_FORM, help=f"default: {CLOSED_FORM}")
-    parser.add_argument(
-        "--finding", help="finding to explain (default: the reported or most probable finding)"
-    )
-    parser.add_argument(
-        "--opacity", type=float, default=0.6, help="opacity at full strength, 0 to 1 (default: 0.6)"
-    )
+    add = parser.add_argument
+    add("file", metavar="FILE", help="DICOM, PNG or JPEG file")
+    add("--out", metavar="PNG", required=True, help="image to write")
+    add("--method", choices=EXPLAINERS, default=CLOSED_FORM, help=f"default: {CLOSED_FORM}")
+    add("--finding", help="finding to explain (default: the reported or most probable finding)")
+    add("--opacity", type=float, default=0.6, help="opacity at full strength, 0 to 1 (default: 0.6)")
     add_model_options(parser)
 
 
@@ -54,9 +51,9 @@ def run(args: argparse.Namespace) -> int:
 
 def _explain(args: argparse.Namespace, image: LoadedImage, predictor: Predictor) -> int:
     from classifier.inference import explain
-    from classifier.inference.predictor import Failure, Input
+    from classifier.inference.predictor import Failure
 
-    (result,) = predictor.predict([Input(image.working, (image.facts.rows, image.facts.columns), image.age)])
+    (result,) = predictor.predict([image.as_input()])
     if isinstance(result, Failure):
         return _no_result(args.file, result.message)
     probabilities = result.prediction.probabilities

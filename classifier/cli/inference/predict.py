@@ -8,7 +8,6 @@ reason `no_model_for_modality`.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
@@ -16,11 +15,11 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from classifier.cli.arguments import add_json_option, add_model_options
+from classifier.cli.arguments import add_files_argument, add_json_option, add_model_options
 from classifier.contract import ADVICE, DISCLAIMER, NO_MODEL_FOR_MODALITY, finding_name
 
 if TYPE_CHECKING:
-    from classifier.cli.inputs import InputFile, LoadedImage
+    from classifier.cli.inputs import InputFile
     from classifier.cli.models import Models
     from classifier.images.archive.listing import Unpacked
     from classifier.images.sandbox.client import ParsingHelper
@@ -32,9 +31,7 @@ Record = dict[str, Any]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "files", nargs="+", metavar="FILE", help="DICOM, PNG or JPEG file, ZIP archive or folder"
-    )
+    add_files_argument(parser)
     add_json_option(parser, "print one JSON object per line")
     parser.add_argument("--no-cam", action="store_true", help="omit the class activation maps")
     add_model_options(parser)
@@ -43,12 +40,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
-    from classifier.cli.inputs import find_files
+    from classifier.cli.inputs import find_files, print_records
     from classifier.cli.models import Models
     from classifier.images.sandbox.client import ParsingHelper
 
     files, missing = find_files(args.files)
-    statuses = set()
     models = Models(args.model, device=args.device, precision=args.precision)
     with ParsingHelper() as helper, tqdm(total=len(files), unit="file", leave=False, disable=None) as bar:
 
@@ -58,13 +54,9 @@ def run(args: argparse.Namespace) -> int:
                 bar.write(line, file=sys.stderr)
 
         options = {"modality": args.modality, "with_cam": not args.no_cam, "unpacked": unpacked}
-        for record in predict(files, helper, models, **options):
-            statuses.add(record["status"])
-            bar.write(json.dumps(record) if args.json else line_of(record), file=sys.stdout)
-            sys.stdout.flush()
-            bar.update()
+        failed = print_records(predict(files, helper, models, **options), bar, args.json, line_of)
     print(DISCLAIMER, file=sys.stderr)
-    return 2 if missing else int("failed" in statuses)
+    return 2 if missing else int(failed)
 
 
 def predict(
@@ -100,16 +92,10 @@ def _predict_batch(batch: list[InputFile], models: Models, with_cam: bool) -> li
         else:
             by_model[predictor].append(index)
     for predictor, indices in by_model.items():
-        results = predictor.predict([_input(batch[index].image) for index in indices])
+        results = predictor.predict([batch[index].image.as_input() for index in indices])
         for index, result in zip(indices, results, strict=True):
             records[index] = _result_record(batch[index], predictor, result, with_cam)
     return [records[index] for index in range(len(batch))]
-
-
-def _input(image: LoadedImage):
-    from classifier.inference.predictor import Input
-
-    return Input(image.working, (image.facts.rows, image.facts.columns), image.age)
 
 
 def _error_record(name: str, error: Exception, seconds: float) -> Record:

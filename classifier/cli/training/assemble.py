@@ -17,18 +17,15 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", type=Path, required=True, metavar="FILE", help="model file to extend")
-    parser.add_argument("--input-check", type=Path, metavar="DIR", help="output of input-check")
-    parser.add_argument("--segmenter", type=Path, metavar="FILE", help="output of lung-segmenter")
-    parser.add_argument(
-        "--ages", type=float, nargs=2, metavar="YEARS", help="withhold results for other patient ages"
-    )
-    parser.add_argument(
-        "--low-confidence", type=float, metavar="U", help="withhold results above this uncertainty (0 to 1)"
-    )
-    parser.add_argument("--about", type=Path, metavar="JSON", help="statements for the card, as in train")
-    parser.add_argument("--evaluation", type=Path, metavar="JSON", help="output of evaluate --json")
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="model file to write")
+    add = parser.add_argument
+    add("--model", type=Path, required=True, metavar="FILE", help="model file to extend")
+    add("--input-check", type=Path, metavar="DIR", help="output of input-check")
+    add("--segmenter", type=Path, metavar="FILE", help="output of lung-segmenter")
+    add("--ages", type=float, nargs=2, metavar="YEARS", help="withhold results for other patient ages")
+    add("--low-confidence", type=float, metavar="U", help="withhold results above this uncertainty (0 to 1)")
+    add("--about", type=Path, metavar="JSON", help="statements for the card, as in train")
+    add("--evaluation", type=Path, metavar="JSON", help="output of evaluate --json")
+    add("--out", type=Path, required=True, metavar="FILE", help="model file to write")
 
 
 def run(args: argparse.Namespace) -> int:

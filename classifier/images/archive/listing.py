@@ -33,18 +33,7 @@ class Skip(StrEnum):
     NESTED_TOO_DEEP = "nested_too_deep"
 
 
-SKIP_LABELS = {
-    Skip.SYSTEM_FILE: "system file",
-    Skip.DICOMDIR: "DICOMDIR",
-    Skip.NOT_AN_IMAGE: "not an image",
-    Skip.EMPTY: "empty",
-    Skip.LINK: "link",
-    Skip.ENCRYPTED: "encrypted",
-    Skip.UNSUPPORTED_COMPRESSION: "unsupported compression",
-    Skip.DAMAGED: "damaged",
-    Skip.TOO_LARGE: "too large",
-    Skip.NESTED_TOO_DEEP: "nested too deep",
-}
+SKIP_LABELS = {skip: skip.value.replace("_", " ") for skip in Skip} | {Skip.DICOMDIR: "DICOMDIR"}
 
 NO_IMAGE, A_DOCUMENT = "archive contains no image", "document or program, not an archive of images"
 DAMAGED, OVERLAPS = "archive is damaged", "files in the archive overlap"

@@ -13,6 +13,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from classifier.contract import RefusalReason
 from classifier.errors import Refused
+from classifier.images.codestream import jpeg_segments
 from classifier.images.raster.reader import (
     SYNTHETIC_KEY,
     SYNTHETIC_TEXT,
@@ -26,8 +27,7 @@ _PNG_KEPT = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}
 _PNG_MARK = SYNTHETIC_KEY.encode() + b"\0" + SYNTHETIC_TEXT.encode()
 _WEBP_KEPT = {b"VP8 ", b"VP8L", b"ALPH"}
 _WEBP_ALPHA, _WEBP_EXIF = 0x10, 0x08
-_SOI, _EOI, _SOS, _COM = b"\xff\xd8", 0xD9, 0xDA, 0xFE
-_WITHOUT_LENGTH = {0x01, *range(0xD0, 0xD9)}
+_SOI, _COM = b"\xff\xd8", 0xFE
 _APP0, _APP14 = 0xE0, 0xEE
 # Segments that decoders need for colour: JFIF without its thumbnail, the Adobe colour transform.
 _COLOUR_MARKS = {_APP0: (b"JFIF\0", 14), _APP14: (b"Adobe", 12)}
@@ -91,28 +91,12 @@ def _png_chunk(kind: bytes, body: bytes) -> bytes:
 
 
 def _jpeg_segments(data: bytes, orientation: int) -> Iterator[bytes]:
-    """The segments up to the end of the image (ISO/IEC 10918-1 B.1.1), with a new EXIF segment if needed."""
+    """The kept segments up to the end of the image, with a new EXIF segment if needed."""
     yield _SOI
     if orientation != _UPRIGHT:
         yield _segment(0xE1, b"Exif\0\0" + _exif(orientation))
-    at = len(_SOI)
-    while True:
-        if data[at] != 0xFF:
-            raise ValueError("a marker is missing")
-        marker = data[at + 1]
-        if marker == 0xFF:
-            at += 1
-            continue
-        if marker == _EOI:
-            yield bytes((0xFF, _EOI))
-            return
-        end = at + 2 if marker in _WITHOUT_LENGTH else at + 2 + struct.unpack_from(">H", data, at + 2)[0]
-        if marker == _SOS:
-            end = _end_of_scan(data, end)
-        if end > len(data):
-            raise ValueError("a segment is truncated")
-        yield _kept_segment(marker, data[at:end])
-        at = end
+    for marker, start, end in jpeg_segments(data):
+        yield _kept_segment(marker, data[start:end])
 
 
 def _kept_segment(marker: int, segment: bytes) -> bytes:
@@ -127,18 +111,6 @@ def _kept_segment(marker: int, segment: bytes) -> bytes:
 
 def _segment(marker: int, body: bytes) -> bytes:
     return struct.pack(">2BH", 0xFF, marker, len(body) + 2) + body
-
-
-def _end_of_scan(data: bytes, at: int) -> int:
-    """The position of the next marker that is neither a stuffed byte nor a restart marker."""
-    while True:
-        at = data.find(b"\xff", at)
-        if at < 0 or at + 1 >= len(data):
-            raise ValueError("the scan is truncated")
-        # JPEG-LS stuffs bits, so that other values than zero may follow (ISO/IEC 14495-1 C.2.1).
-        if data[at + 1] >= 0x80 and not 0xD0 <= data[at + 1] <= 0xD7:
-            return at
-        at += 2
 
 
 def _webp(data: bytes, orientation: int) -> bytes:

@@ -9,12 +9,12 @@ import imagecodecs
 import numpy as np
 from pydicom import Dataset, uid
 from pydicom.encaps import encapsulate, generate_fragments
-from pydicom.pixels import get_decoder, pixel_array
+from pydicom.pixels import apply_color_lut, get_decoder, pixel_array
 
 from classifier.contract import RefusalReason
 from classifier.errors import Refused, refuse_broken_bytes
 from classifier.images.codestream import Declared, check_end, check_scans, declared, syntax_of, unboxed
-from classifier.images.dicom.palette_color import apply_palette
+from classifier.images.dicom.voi_lut import lut_entries
 
 _LOSSY_JPEG = {uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit}
 _LOSSLESS = {
@@ -52,7 +52,7 @@ def stored_values(dataset: Dataset) -> np.ndarray:
         if dataset.PhotometricInterpretation == "PALETTE COLOR":
             if pixels.ndim != 2:
                 raise ValueError("a palette with several samples per pixel")
-            return apply_palette(pixels, dataset)
+            return _apply_palette(pixels, dataset)
         return _clipped(pixels, dataset) if pixels.ndim == 2 else pixels
 
 
@@ -221,3 +221,26 @@ def _clipped(pixels: np.ndarray, dataset: Dataset) -> np.ndarray:
     if low <= info.min and high >= info.max:
         return pixels
     return np.clip(pixels, max(low, info.min), min(high, info.max))
+
+
+def _apply_palette(pixels: np.ndarray, dataset: Dataset) -> np.ndarray:
+    """RGB (rows, columns, 3) uint8 or uint16 of `pixels` (PS3.3 C.7.6.3.1.5), in the full range of its type.
+
+    Values outside the table take its nearest end. Tables with 8-bit entries in 16-bit words are common and
+    treated as 8-bit. Raises ValueError.
+    """
+    if "RedPaletteColorLookupTableData" not in dataset:
+        return apply_color_lut(pixels, dataset)[..., :3]  # segmented
+    tables, first = [], 0
+    for colour in ("Red", "Green", "Blue"):
+        stem = f"{colour}PaletteColorLookupTable"
+        count, first, _ = (int(v) for v in dataset[f"{stem}Descriptor"].value)
+        tables.append(lut_entries(dataset[f"{stem}Data"].value, count or 1 << 16, dataset))
+    if dataset.PixelRepresentation and first >= 1 << 15:
+        first -= 1 << 16
+    lengths = {len(table) for table in tables}
+    if len(lengths) != 1 or 0 in lengths:
+        raise ValueError("a palette is malformed")
+    at = np.clip(pixels.astype(np.int64) - first, 0, len(tables[0]) - 1)
+    rgb = np.stack([table[at] for table in tables], axis=-1)
+    return rgb.astype(np.uint16 if max(int(table.max()) for table in tables) > 255 else np.uint8)

@@ -26,6 +26,16 @@ _MINISWHITE, _REDUCED, _MAX_REDUCED = 0, 1, 16
 _WEBP_ANIMATED = 2
 _UNKNOWN_TO_PILLOW = {JPEGLossless, JPEGLSNearLossless}
 _DEEP = {"I;16", "I;16L", "I;16B", "I", "F"}
+# As in PIL.ImageOps.exif_transpose, which works on open files only.
+_ORIENTATIONS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS
 # Pillow knows 16-bit white-is-zero grey in little endian only, and never inverts it itself.
@@ -205,19 +215,5 @@ def _over_black(pixels: np.ndarray) -> np.ndarray:
 
 def _turned(levels: np.ndarray, orientation: int) -> np.ndarray:
     """`levels` as the camera's EXIF orientation (1 to 8) wants them seen."""
-    match orientation:
-        case 2:
-            levels = levels[:, ::-1]
-        case 3:
-            levels = levels[::-1, ::-1]
-        case 4:
-            levels = levels[::-1]
-        case 5:
-            levels = levels.T
-        case 6:
-            levels = np.rot90(levels, -1)
-        case 7:
-            levels = levels[::-1, ::-1].T
-        case 8:
-            levels = np.rot90(levels)
-    return np.ascontiguousarray(levels)
+    method = _ORIENTATIONS.get(orientation)
+    return levels if method is None else np.asarray(Image.fromarray(levels).transpose(method))

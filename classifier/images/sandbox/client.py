@@ -19,9 +19,6 @@ from classifier.images.archive.listing import Unpacked
 from classifier.images.decoded_image import ParseResult
 from classifier.images.deidentify.pseudonyms import DeidentifyOptions
 from classifier.images.limits import MAX_FILE_BYTES, UNPACK_LIMITS, ArchiveLimits, Limits
-from classifier.images.raster.png import read_working
-
-__all__ = ["HelperFailed", "ParsingHelper", "ResourcesExhausted", "read_working"]
 
 _ROOT = Path(__file__).resolve().parents[3]
 _START_SECONDS, _GRACE_SECONDS = 60.0, 5.0
@@ -159,7 +156,7 @@ class ParsingHelper:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             cwd=_ROOT,
-            env=_scrubbed_environment(),
+            env={"PYTHONPATH": str(_ROOT), "LANG": "C.UTF-8", "PATH": os.defpath, **_SINGLE_THREADED},
             start_new_session=True,
         )
         try:
@@ -191,7 +188,3 @@ class ParsingHelper:
         if self._owner == os.getpid():
             process.kill()
             process.wait()
-
-
-def _scrubbed_environment() -> dict[str, str]:
-    return {"PYTHONPATH": str(_ROOT), "LANG": "C.UTF-8", "PATH": os.defpath, **_SINGLE_THREADED}

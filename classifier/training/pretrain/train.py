@@ -1,4 +1,6 @@
-"""Initial weights for `train --pretrained`, from unlabelled images or from images drawn by formula."""
+"""Pass the weights to `train --pretrained DIR/weights.safetensors`. `--how siamese` learns from the images of
+a manifest, without its validation and test parts; `--how fractals` learns from generated images.
+"""
 
 from __future__ import annotations
 

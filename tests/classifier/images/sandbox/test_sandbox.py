@@ -20,9 +20,10 @@ from classifier.contract import RefusalReason, Slot
 from classifier.errors import Refused
 from classifier.images.deidentify.pseudonyms import DeidentifyOptions, Pseudonyms
 from classifier.images.limits import MIB, Limits
+from classifier.images.raster.png import read_working
 from classifier.images.read import read_image
 from classifier.images.sandbox import helper as helper_process
-from classifier.images.sandbox.client import ParsingHelper, ResourcesExhausted, read_working
+from classifier.images.sandbox.client import ParsingHelper, ResourcesExhausted
 from tests.classifier.images.samples import chest, dataset, write
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
