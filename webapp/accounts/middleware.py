@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zoneinfo
-from collections.abc import Callable
 
 from django.contrib.auth.middleware import LoginRequiredMiddleware
 from django.contrib.auth.models import AnonymousUser
@@ -12,16 +11,12 @@ from django.utils import timezone
 
 from webapp.accounts.services import active_membership, may_answer
 from webapp.core.errors import CodedError
+from webapp.core.http.middleware import Middleware
 from webapp.core.http.problem_details import error_response, wants_json
 
-Handler = Callable[[HttpRequest], HttpResponse]
 
-
-class DemoAccountsStayLocal:
+class DemoAccountsStayLocal(Middleware):
     """A demo account's session, carried elsewhere, is nobody's."""
-
-    def __init__(self, get_response: Handler) -> None:
-        self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if request.user.is_authenticated and not may_answer(request.user, request):
@@ -38,11 +33,8 @@ class SignInRequired(LoginRequiredMiddleware):
         return super().handle_no_permission(request, view_func)
 
 
-class ReadersTimezone:
+class ReadersTimezone(Middleware):
     """Times are shown in the reader's zone, else in the active site's."""
-
-    def __init__(self, get_response: Handler) -> None:
-        self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         with timezone.override(self._zone(request)):

@@ -23,19 +23,13 @@ Configs = Sequence[AppConfig] | None
 def data_folder_is_writable(app_configs: Configs, **kwargs: Any) -> list[CheckMessage]:
     folder = Path(settings.HILUM_DATA)
     if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
-        return [
-            Error(
-                "The data folder is not writable.",
-                hint="Make this user the owner of HILUM_DATA.",
-                id="hilum.E001",
-            )
-        ]
+        hint = "Make this user the owner of HILUM_DATA."
+        return [Error("The data folder is not writable.", hint=hint, id="hilum.E001")]
     if settings.HILUM_ENV == "production" and folder.stat().st_mode & 0o007:
+        hint = "chmod 750"
         return [
             Warning(
-                "The data folder is accessible to every user of this machine.",
-                hint="chmod 750",
-                id="hilum.W001",
+                "The data folder is accessible to every user of this machine.", hint=hint, id="hilum.W001"
             )
         ]
     return []
@@ -44,52 +38,31 @@ def data_folder_is_writable(app_configs: Configs, **kwargs: Any) -> list[CheckMe
 @register(Tags.security)
 def secret_key_is_strong(app_configs: Configs, **kwargs: Any) -> list[CheckMessage]:
     if len(settings.SECRET_KEY) < 40 or len(set(settings.SECRET_KEY)) < 10:
-        return [
-            Error(
-                "SECRET_KEY is too weak.",
-                hint="Use at least 40 random characters.",
-                id="hilum.E002",
-            )
-        ]
+        return [Error("SECRET_KEY is too weak.", hint="Use at least 40 random characters.", id="hilum.E002")]
     return []
 
 
 @register(Tags.security)
 def hosts_are_named(app_configs: Configs, **kwargs: Any) -> list[CheckMessage]:
     if "*" in settings.ALLOWED_HOSTS:
-        return [
-            Error(
-                "ALLOWED_HOSTS accepts every host name.",
-                hint="List the host names of this installation.",
-                id="hilum.E003",
-            )
-        ]
+        hint = "List the host names of this installation."
+        return [Error("ALLOWED_HOSTS accepts every host name.", hint=hint, id="hilum.E003")]
     return []
 
 
 @register(Tags.files)
 def artifacts_exist(app_configs: Configs, **kwargs: Any) -> list[CheckMessage]:
     if not any(Path(settings.HILUM_ARTIFACTS).glob("*.safetensors")):
-        return [
-            Warning(
-                "No model artifact is installed.",
-                hint="Scans wait until an administrator promotes a model.",
-                id="hilum.W004",
-            )
-        ]
+        hint = "Scans wait until an administrator promotes a model."
+        return [Warning("No model artifact is installed.", hint=hint, id="hilum.W004")]
     return []
 
 
 @register(Tags.compatibility)
 def torch_stays_in_the_workers(app_configs: Configs, **kwargs: Any) -> list[CheckMessage]:
     if "torch" in sys.modules and "worker.app" not in sys.modules:
-        return [
-            Error(
-                "The web process has imported torch.",
-                hint="Only worker code may; see docs/architecture.md.",
-                id="hilum.E005",
-            )
-        ]
+        hint = "Only worker code may; see docs/architecture.md."
+        return [Error("The web process has imported torch.", hint=hint, id="hilum.E005")]
     return []
 
 
@@ -100,10 +73,11 @@ def database_options_are_safe(
     if connection.vendor != "sqlite":
         return []
     if connection.settings_dict["OPTIONS"].get("transaction_mode") != "IMMEDIATE":
+        hint = "Do not change the database options in webapp.settings."
         return [
             Error(
                 "SQLite without IMMEDIATE transactions deadlocks with several processes.",
-                hint="Do not change the database options in webapp.settings.",
+                hint=hint,
                 id="hilum.E006",
             )
         ]
@@ -113,10 +87,11 @@ def database_options_are_safe(
 @register(Tags.security, deploy=True)
 def proxy_is_configured(app_configs: Configs, **kwargs: Any) -> list[CheckMessage]:
     if settings.HILUM_ENV == "production" and not settings.HILUM_TRUSTED_PROXIES:
+        hint = "Set HILUM_TRUSTED_PROXIES to the number of proxies in front."
         return [
             Warning(
                 "No TLS proxy is trusted: behind a proxy, requests are redirected to https in a loop.",
-                hint="Set HILUM_TRUSTED_PROXIES to the number of proxies in front.",
+                hint=hint,
                 id="hilum.W008",
             )
         ]
@@ -133,10 +108,11 @@ def workers_are_present(app_configs: Configs, **kwargs: Any) -> list[CheckMessag
         return []
     parts = {Queue.CONTROL: "ingest", Queue.MONITOR: "notify"}
     names = sorted({parts.get(queue, queue.value) for queue in missing})
+    hint = "Start each with `python -m worker NAME`."
     return [
         Warning(
             f"No worker has reported in the last 3 minutes for: {', '.join(names)}.",
-            hint="Start each with `python -m worker NAME`.",
+            hint=hint,
             id="hilum.W015",
         )
     ]

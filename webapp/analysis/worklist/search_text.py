@@ -12,7 +12,8 @@ from collections.abc import Iterable
 
 from django.db.models import Q
 
-from webapp.scans.models import Patient, PatientMerge
+from webapp.scans.models import Patient
+from webapp.scans.patients.identity import merged_into
 
 SHORT = 3
 _SEPARATORS = re.compile(r"[\s^=,|-]+")
@@ -38,12 +39,7 @@ def matches(search: str) -> Q:
 def who_of(patients: Iterable[uuid.UUID]) -> dict[uuid.UUID, str]:
     """The text of each patient, with the records that were merged into them."""
     keys = set(patients)
-    into, frontier = {key: key for key in keys}, keys
-    while frontier := dict(
-        PatientMerge.objects.filter(unmerged_at=None, target__in=frontier).values_list("source", "target")
-    ):
-        into |= {source: into[target] for source, target in frontier.items()}
-    texts = dict.fromkeys(keys, "")
+    into, texts = merged_into(keys), dict.fromkeys(keys, "")
     known = Patient.objects.filter(pk__in=into).order_by("created_at", "pk")
     for key, patient_id, name in known.values_list("pk", "patient_id", "name"):
         texts[into[key]] += search_text(patient_id, name)

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import BinaryIO
 
 from django.http import HttpRequest, HttpResponse
+
+from webapp.core.http.middleware import Middleware
 
 CHUNK = 1 << 16
 MOST_BYTES = 512 << 20
 MOST_SECONDS = 20.0
 
 
-class DiscardBody:
+class DiscardBody(Middleware):
     """Discards what a view left of the body, within bounds.
 
     Closing a connection with unread data resets it, and a client that is still sending sees a broken pipe
     instead of the response.
     """
-
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
-        self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)

@@ -21,11 +21,16 @@ FORM_TYPES = ("multipart/form-data", "application/x-www-form-urlencoded")
 PERMISSIONS_POLICY = "camera=(), geolocation=(), microphone=(), payment=(), usb=()"
 
 
-class RequestLog:
-    """Gives each request an id (X-Request-ID) and logs route, status and time: never the path."""
-
+class Middleware:
     def __init__(self, get_response: Handler) -> None:
         self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+
+class RequestLog(Middleware):
+    """Gives each request an id (X-Request-ID) and logs route, status and time: never the path."""
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         token = request_id.set(str(uuid.uuid4()))
@@ -53,11 +58,8 @@ class RequestLog:
         )
 
 
-class SafetyHeaders:
+class SafetyHeaders(Middleware):
     """Keeps pages out of shared and back-button caches and switches off what browsers could offer."""
-
-    def __init__(self, get_response: Handler) -> None:
-        self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
@@ -66,14 +68,11 @@ class SafetyHeaders:
         return response
 
 
-class SmallForms:
+class SmallForms(Middleware):
     """Refuses a large form by its declared size, before CSRF's check would spool it to the disk.
 
     Files come as raw bodies, or to the API, whose views check permission and size before they read.
     """
-
-    def __init__(self, get_response: Handler) -> None:
-        self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         declared = request.META.get("CONTENT_LENGTH") or "0"
@@ -83,14 +82,8 @@ class SmallForms:
         return self.get_response(request)
 
 
-class CodedErrors:
+class CodedErrors(Middleware):
     """Turns a coded error into its page or its problem details."""
-
-    def __init__(self, get_response: Handler) -> None:
-        self.get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponse:
-        return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         if isinstance(exception, CodedError):

@@ -6,7 +6,7 @@ IssuerOfPatientIDQualifiers and OtherPatientIDs are not used: people decide that
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import date
 from typing import Any
 from uuid import UUID
@@ -94,13 +94,20 @@ def end_of(patient: Patient) -> Patient:
     return merges[-1].target if merges else patient
 
 
+def merged_into(patients: Iterable[UUID]) -> dict[UUID, UUID]:
+    """These patients and all who were merged into them, each with the one of these they now belong to."""
+    ends = {key: key for key in patients}
+    frontier: Collection[UUID] = ends.keys()
+    while frontier := dict(
+        PatientMerge.objects.filter(unmerged_at=None, target__in=frontier).values_list("source", "target")
+    ):
+        ends |= {source: ends[target] for source, target in frontier.items()}
+    return ends
+
+
 def identifiers_of(patients: Iterable[UUID]) -> set[str]:
     """The identifiers of these patients and of all who were merged into them."""
-    keys = frontier = set(patients)
-    while frontier := set(
-        PatientMerge.objects.filter(unmerged_at=None, target__in=frontier).values_list("source", flat=True)
-    ):
-        keys = keys | frontier
+    keys = merged_into(patients)
     return set(Patient.objects.filter(pk__in=keys).values_list("patient_id", flat=True))
 
 

@@ -14,7 +14,7 @@ from webapp.accounts.models import Site, User
 from webapp.accounts.services import for_sites
 from webapp.core.queries import get_or_404
 from webapp.scans.models import Patient, PatientMerge, Scan, ScanMove, Study
-from webapp.scans.patients.identity import DEMOGRAPHICS, comparable, demographics, ends_of
+from webapp.scans.patients.identity import DEMOGRAPHICS, comparable, demographics, ends_of, merged_into
 from webapp.scans.selectors import patient_matches
 
 AT_MOST = 20
@@ -59,11 +59,7 @@ def merge_or_404(user: User, merge_id: UUID, permission: str = "scan.view") -> P
 
 def merges_of(patient: Patient) -> list[PatientMerge]:
     """Every merge, undone ones too, that concerns the patient or who was merged into them; newest first."""
-    keys = frontier = {patient.pk}
-    while frontier := set(
-        PatientMerge.objects.filter(unmerged_at=None, target__in=frontier).values_list("source", flat=True)
-    ):
-        keys = keys | frontier
+    keys = merged_into([patient.pk])
     merges = PatientMerge.objects.filter(Q(source__in=keys) | Q(target__in=keys))
     return list(
         merges.select_related("source", "target", "actor", "unmerged_by")
