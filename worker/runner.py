@@ -9,7 +9,7 @@ import logging
 import os
 import threading
 import time
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 from django.db import Error, InterfaceError, OperationalError, close_old_connections, connections
 
@@ -31,14 +31,19 @@ class Unavailable(Exception):
 TRANSIENT = (OperationalError, InterfaceError, Unavailable)
 
 
-class Job(Protocol):
+class Job:
     """One kind of work. `prepare` runs once; `step` works off one claim and returns whether there was one."""
 
-    name: str
+    name: ClassVar[str]
 
-    def prepare(self) -> None: ...
-    def step(self) -> bool: ...
-    def close(self) -> None: ...
+    def prepare(self) -> None:
+        """Load what the steps need."""
+
+    def step(self) -> bool:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Release what `prepare` loaded."""
 
 
 class JobRunner:

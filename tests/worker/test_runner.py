@@ -11,7 +11,8 @@ from django.db import OperationalError
 from tests.factories import UploadFactory
 from webapp.scans.models import Upload
 from worker import runner as runner_module
-from worker.runner import Heartbeat, JobRunner
+from worker import runners
+from worker.runner import Heartbeat, Job, JobRunner
 
 PATIENCE = 10.0
 
@@ -159,3 +160,34 @@ def test_work_that_hangs_ends_the_process_so_that_its_lease_can_run_out(monkeypa
     [upload] = Upload.objects.all().claim(lease=timedelta(seconds=60))
     with Heartbeat(upload, limit=0.05):
         assert ended.wait(PATIENCE)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_worker_that_stops_in_the_middle_of_a_job_queues_it_again(monkeypatch):
+    entered, leave, ended = threading.Event(), threading.Event(), []
+
+    class Hanging(Job):
+        name = "hanging"
+
+        def step(self) -> bool:
+            [upload] = Upload.objects.claim()
+            with Heartbeat(upload, limit=60):
+                entered.set()
+                leave.wait(PATIENCE)
+            return False
+
+    monkeypatch.setattr(runners, "end_process", lambda why, *, status: ended.append((why, status)))
+    monkeypatch.setattr(runners, "STOP_SECONDS", 0.1)
+    monkeypatch.setattr(runners, "_stopping", threading.Event())
+    UploadFactory()
+    runner = JobRunner(Hanging(), node="test")
+    monkeypatch.setattr(runners, "runners", {"ingest": runner})
+    runner.start()
+    assert entered.wait(PATIENCE)
+    assert Upload.objects.get().status == "parsing"
+    runners.stop()
+    upload = Upload.objects.get()
+    assert (upload.status, upload.attempts, upload.attempt_token) == ("received", 0, None)
+    assert ended == [("stopped; queued again: hanging", 0)]
+    leave.set()
+    assert runner.stop(PATIENCE)

@@ -24,10 +24,11 @@ from webapp.registry.services import models_install
 from webapp.training.models import TrainingRun
 from webapp.training.services import training_cancel, training_start
 from worker.jobs import train
-from worker.jobs.train import TrainJob, argument, arguments, folder_of, unknown_options, validation_of
+from worker.jobs.train import TrainJob, argument, arguments, unknown_options, validation_of
 from worker.runner import Unavailable
 from worker.subprocess import classifier_process, supervise
 from worker.subprocess.classifier_process import environment
+from worker.support.scratch import work_folder
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -79,7 +80,7 @@ def outcome(run: TrainingRun) -> tuple[str, str]:
 
 def in_use(run: TrainingRun) -> bool:
     """Whether a training still works in the run's folder: it holds the lock as long as it lives."""
-    return locked(folder_of(run) / "lock")
+    return locked(work_folder(str(run.id)) / "lock")
 
 
 def locked(path: Path) -> bool:
@@ -101,7 +102,7 @@ def wait_until(true, seconds: float = PATIENCE) -> bool:
 
 
 def epochs_of(run: TrainingRun) -> list[int]:
-    log = folder_of(run) / "log.jsonl"
+    log = work_folder(str(run.id)) / "log.jsonl"
     lines = map(json.loads, log.read_text().splitlines()) if log.exists() else ()
     return [line["epoch"] for line in lines if line["event"] == "epoch"]
 
@@ -121,7 +122,7 @@ def test_an_option_that_the_training_does_not_know_fails_before_it_starts(start)
     run = start(epocs=3)
     TrainJob().step()
     assert outcome(run) == ("failed", "options_invalid")
-    assert not folder_of(run).joinpath("stderr.log").exists()
+    assert not work_folder(str(run.id)).joinpath("stderr.log").exists()
 
 
 @pytest.mark.parametrize("name", ["out", "manifest", "cache", "json", "resume", "epoch"])
@@ -173,7 +174,7 @@ def test_the_training_knows_no_secret_and_no_database(monkeypatch, start, instea
     instead("print(os.environ.get('DATABASE_URL'), os.nice(0), file=sys.stderr)\nsys.exit(2)")
     run = start()
     TrainJob().step()
-    assert (folder_of(run) / "stderr.log").read_text() == f"None {min(os.nice(0) + 10, 19)}\n"
+    assert (work_folder(str(run.id)) / "stderr.log").read_text() == f"None {min(os.nice(0) + 10, 19)}\n"
 
 
 @pytest.mark.parametrize(
@@ -246,7 +247,7 @@ def test_a_run_that_was_cancelled_while_its_worker_was_away_is_not_begun_again(s
     TrainingRun.objects.filter(pk=run.pk).update(cancel_requested=True)
     TrainJob().step()
     assert outcome(run) == ("cancelled", "")
-    assert not (folder_of(run) / "lock").exists()
+    assert not (work_folder(str(run.id)) / "lock").exists()
 
 
 def test_a_worker_that_shuts_down_hands_its_run_back(start, instead):
@@ -281,7 +282,7 @@ def test_a_training_that_says_nothing_for_too_long_is_ended(start, instead, monk
 def test_two_trainings_never_work_in_one_folder(start, instead):
     instead("sys.exit(2)")
     run = start()
-    with (folder_of(run) / "lock").open("w") as lock:
+    with (work_folder(str(run.id)) / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(Unavailable):
             TrainJob().step()
@@ -322,7 +323,7 @@ def test_a_manifest_becomes_a_candidate_and_the_active_model_stays(start, model,
     assert run.progress["epoch"] == 1
     assert run.progress["train"] > 20
     assert list(ModelVersion.objects.filter(status=ModelStatus.ACTIVE)) == [model]
-    left = {path.name for path in folder_of(run).iterdir()}
+    left = {path.name for path in work_folder(str(run.id)).iterdir()}
     assert {"evaluation.json", "model-card.md", "log.jsonl"} <= left
     assert not left & {"cache", "checkpoint.safetensors"}
 
@@ -332,7 +333,7 @@ def test_images_that_are_no_use_fail_with_a_code(start, tmp_path):
     run = start(manifest=write_collection(tmp_path / "images", patients=2), **TINY)
     TrainJob().step()
     assert outcome(run) == ("failed", "data_refused")
-    assert "has no image with" in (folder_of(run) / "stderr.log").read_text()
+    assert "has no image with" in (work_folder(str(run.id)) / "stderr.log").read_text()
 
 
 @pytest.mark.slow

@@ -8,11 +8,15 @@ from collections.abc import Callable
 
 from classifier.contract import leading_finding
 from webapp.analysis.models import Explanation
-from webapp.core import storage
 from webapp.core.jobs.table import JobStatus
-from webapp.scans.models import Scan
-from webapp.scans.selectors import patient_age
-from worker.jobs.infer import IMAGE_MISSING, MODEL_UNAVAILABLE, InferJob, ModelUnavailable, blame_no_outage
+from worker.jobs.infer import (
+    IMAGE_MISSING,
+    MODEL_UNAVAILABLE,
+    ImageMissing,
+    InferJob,
+    ModelUnavailable,
+    input_of,
+)
 from worker.runner import Heartbeat, Unavailable
 from worker.support.safe_errors import describe
 
@@ -25,10 +29,6 @@ LIMIT_SECONDS = 1.5 * SOFT_SECONDS
 
 class TooSlow(Exception):
     """An explanation has had its time."""
-
-
-class ImageMissing(Exception):
-    """The working image is missing or damaged."""
 
 
 class InferAndExplainJob(InferJob):
@@ -61,7 +61,7 @@ class InferAndExplainJob(InferJob):
             TooSlow: TOO_SLOW,
         }
         try:
-            predictor, item = self._models.predictor(analysis.model_version), image_of(analysis.scan)
+            predictor, item = self._models.predictor(analysis.model_version), input_of(analysis.scan)
             shown = leading_finding(analysis.finding, analysis.probabilities)
             cam = relative_cam(predictor, item, explanation.method, shown, between=self._breather(began))
         except tuple(codes) as error:
@@ -80,16 +80,3 @@ class InferAndExplainJob(InferJob):
             self._analyse()
 
         return between
-
-
-def image_of(scan: Scan):
-    """The scan's `classifier.inference.predictor.Input`; raises ImageMissing where it cannot be read."""
-    from classifier.images.raster.png import read_working
-    from classifier.inference.predictor import Input
-
-    try:
-        working = read_working(storage.path_of(scan.working_name))
-    except (OSError, ValueError) as error:
-        blame_no_outage(error)
-        raise ImageMissing from error
-    return Input(working, original=(scan.rows, scan.columns), age=patient_age(scan))

@@ -17,8 +17,9 @@ from webapp.core import storage
 from webapp.monitoring.observations import observe
 from webapp.registry.models import ModelVersion
 from webapp.registry.selectors import active_models, artifact_path
+from webapp.scans.models import Scan
 from webapp.scans.selectors import patient_age
-from worker.runner import Heartbeat, Unavailable
+from worker.runner import Heartbeat, Job, Unavailable
 from worker.support.safe_errors import describe
 
 logger = logging.getLogger(__name__)
@@ -28,7 +29,7 @@ KEPT_MODELS = 3
 LIMIT_SECONDS = 300.0
 
 
-class InferJob:
+class InferJob(Job):
     """Torch, and with it CUDA, is loaded by the job runner's thread in `prepare`, not with this module."""
 
     name = "infer"
@@ -88,20 +89,28 @@ class InferJob:
 
 
 def inputs(analyses: Sequence[Any]) -> Iterator[tuple[Any, object]]:
-    """Each analysis with its `classifier.inference.predictor.Input`; an unreadable image fails alone."""
+    """Each analysis with its input; an unreadable image fails alone."""
+    for analysis in analyses:
+        try:
+            item = input_of(analysis.scan)
+        except ImageMissing as error:
+            logger.error("scan %s has no readable working image: %s", analysis.scan_id, describe(error))
+            analysis.fail(IMAGE_MISSING)
+        else:
+            yield analysis, item
+
+
+def input_of(scan: Scan):
+    """The scan's `classifier.inference.predictor.Input`; raises ImageMissing where it cannot be read."""
     from classifier.images.raster.png import read_working
     from classifier.inference.predictor import Input
 
-    for analysis in analyses:
-        scan = analysis.scan
-        try:
-            working = read_working(storage.path_of(scan.working_name))
-        except (OSError, ValueError) as error:
-            blame_no_outage(error)
-            logger.error("scan %s has no readable working image: %s", scan.id, describe(error))
-            analysis.fail(IMAGE_MISSING)
-            continue
-        yield analysis, Input(working, original=(scan.rows, scan.columns), age=patient_age(scan))
+    try:
+        working = read_working(storage.path_of(scan.working_name))
+    except (OSError, ValueError) as error:
+        blame_no_outage(error)
+        raise ImageMissing from error
+    return Input(working, original=(scan.rows, scan.columns), age=patient_age(scan))
 
 
 def store(analysis: Analysis, item: Any, result: Any) -> None:
@@ -129,6 +138,10 @@ def blame_no_outage(error: Exception) -> None:
     """Raise Unavailable where the whole store is away: then neither image nor model is to blame."""
     if isinstance(error, OSError) and not storage.is_working():
         raise Unavailable from error
+
+
+class ImageMissing(Exception):
+    """The working image is missing or damaged."""
 
 
 class ModelUnavailable(Exception):

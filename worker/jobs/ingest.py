@@ -19,7 +19,7 @@ from webapp.scans.patients.pseudonymity import removal_for
 from webapp.scans.services import upload_finish, upload_refuse
 from webapp.scans.uploads.archives import archive_finish, member_store
 from webapp.scans.uploads.files import ParsedScan, discard_parsed, store_parsed
-from worker.runner import TRANSIENT, Heartbeat, Unavailable
+from worker.runner import TRANSIENT, Heartbeat, Job, Unavailable
 from worker.support.safe_errors import describe
 from worker.support.scratch import scratch_folder
 
@@ -31,7 +31,7 @@ LIMIT_SECONDS = Limits().wall_seconds + 60.0
 ARCHIVE_LIMIT_SECONDS = UNPACK_LIMITS.wall_seconds + 600.0
 
 
-class IngestJob:
+class IngestJob(Job):
     """One upload at a time, through one preloaded parsing helper."""
 
     name = "ingest"

@@ -24,6 +24,7 @@ from webapp.registry.models import ModelVersion
 from webapp.training.schedules import start_on_drift
 from worker.jobs.alarm_mail import send_alarms
 from worker.jobs.monitor_summary import summarise
+from worker.runner import Job
 from worker.support.safe_errors import describe
 
 logger = logging.getLogger(__name__)
@@ -34,19 +35,13 @@ DAY_SECONDS = 86_400.0
 POINTS = 120
 
 
-class MonitorJob:
+class MonitorJob(Job):
     """Updates every signal each minute, the summaries every ten, and late feedback once a day."""
 
     name = "monitor"
 
     def __init__(self) -> None:
         self._next_summary = self._next_late = 0.0
-
-    def prepare(self) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
 
     def step(self) -> bool:
         now, versions, sites = time.monotonic(), monitored_versions(), list(Site.objects.all())

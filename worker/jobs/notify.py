@@ -12,7 +12,7 @@ from webapp.webhooks.models import Delivery
 from webapp.webhooks.selectors import message_of
 from webapp.webhooks.services import delivery_claim, delivery_done, delivery_failed
 from webapp.webhooks.signing import headers_of
-from worker.runner import Heartbeat
+from worker.runner import Heartbeat, Job
 from worker.support.http_client import post
 
 logger = logging.getLogger(__name__)
@@ -32,16 +32,10 @@ CERTIFICATE_REASONS = {
 }
 
 
-class NotifyJob:
+class NotifyJob(Job):
     """One delivery at a time. Receivers that are down are left out, so they delay no other."""
 
     name = "notify"
-
-    def prepare(self) -> None:
-        return None
-
-    def close(self) -> None:
-        return None
 
     def step(self) -> bool:
         delivery = delivery_claim()

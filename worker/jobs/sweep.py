@@ -22,6 +22,7 @@ from webapp.scans.uploads.idempotency import upload_keys_expire
 from webapp.training.schedules import schedules_run
 from webapp.webhooks.services import deliveries_tidy
 from worker.jobs.phantoms import PhantomCollection
+from worker.runner import Job
 from worker.support.scratch import remove_stale, scratch_folder
 
 logger = logging.getLogger(__name__)
@@ -29,7 +30,7 @@ logger = logging.getLogger(__name__)
 DAY = timedelta(days=1)
 
 
-class SweepJob:
+class SweepJob(Job):
     """Gives up worn-out jobs, wakes workers for waiting ones, queues scans that waited for a model.
 
     It also settles the labels of imported manifests once their images are there.

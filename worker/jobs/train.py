@@ -39,9 +39,10 @@ from webapp.training.services import (
 from webapp.training.snapshots import snapshot_create
 from worker.jobs.snapshot_integrity import is_unchanged
 from worker.jobs.validation_and_comparison import compare_next, validate_next
-from worker.runner import Heartbeat, Unavailable
+from worker.runner import Heartbeat, Job, Unavailable
 from worker.subprocess.classifier_process import ClassifierProcess, InUse
 from worker.subprocess.supervise import Ended, supervise, tolerant
+from worker.support.scratch import work_folder
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +55,7 @@ FINE_TUNING = {"epochs": 10, "lr": 1e-4, "progressive": False}
 SHAPE = ("arch", "layers", "width", "activation", "size", "crop")
 
 
-class TrainJob:
+class TrainJob(Job):
     """One thing at a time. `interrupt` hands it back to the queue, to go on later (from its checkpoint)."""
 
     name = "train"
@@ -95,7 +96,7 @@ class TrainJob:
         return True
 
     def _train(self, run: TrainingRun) -> None:
-        folder = folder_of(run)
+        folder = work_folder(str(run.id))
         given = options_of(run) | validation_of(run, folder)
         process = ClassifierProcess(arguments(run, folder, given), folder)
         try:
@@ -143,13 +144,8 @@ def unfit(run: TrainingRun) -> str:
 
 
 def beat(run: TrainingRun, process: ClassifierProcess, options: dict[str, Any]) -> HeartbeatReply:
-    return training_progress(
-        run=run,
-        progress=process.progress,
-        curve=process.curve,
-        log=process.log,
-        options=options,
-    )
+    reported = {"progress": process.progress, "curve": process.curve, "log": process.log}
+    return training_progress(run=run, options=options, **reported)
 
 
 def conclude(run: TrainingRun, process: ClassifierProcess, ended: int | Ended) -> None:
@@ -248,12 +244,6 @@ def argument(name: str, value: object) -> str:
         return f"--{option}" if value else f"--no-{option}"
     text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
     return f"--{option}={text}"
-
-
-def folder_of(run: TrainingRun) -> Path:
-    folder = settings.HILUM_DATA / "training" / str(run.id)
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return folder
 
 
 def tidy(folder: Path) -> None:

@@ -26,6 +26,7 @@ from worker.jobs.snapshot_integrity import is_unchanged
 from worker.runner import Heartbeat, Unavailable
 from worker.subprocess.classifier_process import ClassifierProcess, InUse
 from worker.subprocess.supervise import Ended, supervise
+from worker.support.scratch import work_folder
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +37,7 @@ NO_CASES: dict[str, Any] = {"cases": 0, "patients": 0, "all": {"findings": {}}, 
 def validate_next(interrupted: threading.Event) -> bool:
     """Validate the data of the next queued snapshot; False when there is none."""
     for job in DataValidation.objects.claim():
-        snapshot, folder = job.snapshot, folder_for(job)
+        snapshot, folder = job.snapshot, work_folder(f"{job._meta.model_name}-{job.pk}")
         if not checked(job, snapshot.stored_name, snapshot.fingerprint):
             job.fail(failures.DATA_CHANGED)
             return True
@@ -55,7 +56,7 @@ def validate_next(interrupted: threading.Event) -> bool:
 def compare_next(interrupted: threading.Event) -> bool:
     """Compare the next queued candidate with the active model; False when there is none."""
     for job in Comparison.objects.claim():
-        folder = folder_for(job)
+        folder = work_folder(f"{job._meta.model_name}-{job.pk}")
         models = [job.candidate, *([job.active] if job.active else [])]
         if not all(artifact_path(version).is_file() for version in models):
             job.fail(failures.MODEL_MISSING)
@@ -122,9 +123,3 @@ def run_process(
 
 def heartbeat(job: JobRow) -> HeartbeatReply:
     return HeartbeatReply.CONTINUE if job.extend_lease() else HeartbeatReply.LEASE_LOST
-
-
-def folder_for(job: JobRow) -> Path:
-    folder = settings.HILUM_DATA / "training" / f"{job._meta.model_name}-{job.pk}"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return folder

@@ -20,6 +20,13 @@ def scratch_folder() -> Path:
     return folder
 
 
+def work_folder(name: str) -> Path:
+    """The folder of a training, data validation or comparison, which outlives a killed worker."""
+    folder = settings.HILUM_DATA / "training" / name
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
 def remove_stale(folder: Path, *, older_than: float = STALE_SECONDS) -> int:
     """Remove what lies directly in `folder` untouched for `older_than` seconds; returns how many things."""
     removed = 0

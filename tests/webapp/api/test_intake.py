@@ -10,11 +10,12 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import DatabaseError
 
-from tests.factories import AnalysisFactory, ScanFactory, UploadFactory
+from tests.factories import AnalysisFactory, ScanFactory, UploadFactory, parsed
 from webapp.api import waiting
 from webapp.core import storage
 from webapp.core.errors import CodedError
 from webapp.scans.models import ArchiveMember, Upload, UploadKey
+from webapp.scans.services import upload_finish
 from webapp.scans.uploads import idempotency
 from webapp.scans.uploads.files import incoming_folder
 
@@ -45,6 +46,18 @@ def test_the_same_key_with_the_same_bytes_is_answered_as_the_first_time(client):
     assert again["Location"] == first["Location"]
     assert ("Idempotency-Replayed" in first, again["Idempotency-Replayed"]) == (False, "true")
     assert (Upload.objects.count(), kept_files()) == (1, before)
+
+
+def test_a_patient_stated_later_replaces_the_provisional_one(client):
+    client.post(SCANS, {"file": image()})
+    [upload] = Upload.objects.claim()
+    [scan] = upload_finish(upload=upload, results=[parsed(upload, upload.attempt_token)])
+    before = client.get(f"{SCANS}{scan.pk}/").json()
+    response = client.post(SCANS, {"file": image(), "patient_id": "P-33"})
+    assert (response.status_code, response.json()["id"]) == (200, str(scan.pk))
+    after = client.get(f"{SCANS}{scan.pk}/").json()
+    assert after["patient_id"] == "P-33"
+    assert after["patient_uuid"] != before["patient_uuid"]
 
 
 @pytest.mark.parametrize(

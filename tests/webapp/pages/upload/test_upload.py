@@ -15,6 +15,7 @@ from webapp.pages.request_data import body_chunks
 from webapp.scans.models import Upload
 from webapp.scans.patients.identity import patient_find_or_create
 from webapp.scans.patients.pseudonymity import known_as
+from webapp.scans.services import upload_finish
 
 pytestmark = pytest.mark.django_db
 RAW = "application/octet-stream"
@@ -51,6 +52,20 @@ def test_the_same_bytes_for_another_patient_are_a_conflict_with_a_remedy(case, b
     assert conflict.status_code == 409
     assert conflict.json()["code"] == "patient_conflict"
     assert conflict.json()["remedy"]
+
+
+def test_a_patient_stated_later_replaces_the_provisional_one(browser, owner):
+    client = browser(owner)
+    hand_in(client, b"pixels")
+    [upload] = Upload.objects.claim()
+    [scan] = upload_finish(upload=upload, results=[factories.parsed(upload, upload.attempt_token)])
+    provisional = f"/patients/{scan.patient.pk}/"
+    assert provisional in client.get(f"/scans/{scan.pk}/").content.decode()
+    assert hand_in(client, b"pixels", patient_id="P-33").status_code == 200
+    page = client.get(f"/scans/{scan.pk}/").content.decode()
+    assert "P-33" in page
+    assert provisional not in page
+    assert client.get(provisional).status_code == 404
 
 
 class NeverRead(io.RawIOBase):
