@@ -12,25 +12,30 @@ from webapp.core.jobs.table import JOB_TRANSITIONS, JobRow
 from webapp.core.models import Record
 
 
-class Analysis(JobRow):
-    """One model version's result on one scan. `finding` is empty when none is above its threshold.
-
-    `probabilities` (0 to 1 by finding) stand there even when an abstention withholds them.
-    """
+class ScanResult(JobRow):
+    """One model version's result on one scan. `finding` is empty when none is above its threshold."""
 
     QUEUE = Queue.INFER
     CLAIM_WITH = ("model_version", "scan__series__study__patient")
     BATCH_BY = "model_version_id"
 
-    scan = models.ForeignKey("scans.Scan", models.PROTECT, related_name="analyses")
-    model_version = models.ForeignKey("registry.ModelVersion", models.PROTECT, related_name="analyses")
     finding = models.CharField(max_length=64, blank=True)
     uncertainty = models.FloatField(null=True, validators=[MinValueValidator(0), MaxValueValidator(1)])
     probabilities = models.JSONField(default=dict)
+    withheld = models.BooleanField(default=False)
+
+    class Meta:
+        abstract = True
+
+
+class Analysis(ScanResult):
+    """What readers see. `probabilities` (0 to 1 by finding) are kept when an abstention withholds them."""
+
+    scan = models.ForeignKey("scans.Scan", models.PROTECT, related_name="analyses")
+    model_version = models.ForeignKey("registry.ModelVersion", models.PROTECT, related_name="analyses")
     abstention = models.CharField(
         max_length=32, blank=True, choices=[(r.value, r.value) for r in AbstentionReason]
     )
-    withheld = models.BooleanField(default=False)
     seconds = models.FloatField(null=True)
 
     class Meta:
@@ -53,19 +58,11 @@ class Analysis(JobRow):
         return f"analysis {self.id}"
 
 
-class ShadowAnalysis(JobRow):
+class ShadowAnalysis(ScanResult):
     """A shadow-mode candidate's result on a new scan, in a table that no reader's page queries."""
-
-    QUEUE = Queue.INFER
-    CLAIM_WITH = ("model_version", "scan__series__study__patient")
-    BATCH_BY = "model_version_id"
 
     scan = models.ForeignKey("scans.Scan", models.PROTECT, related_name="+")
     model_version = models.ForeignKey("registry.ModelVersion", models.PROTECT, related_name="shadows")
-    finding = models.CharField(max_length=64, blank=True)
-    uncertainty = models.FloatField(null=True)
-    probabilities = models.JSONField(default=dict)
-    withheld = models.BooleanField(default=False)
 
     class Meta:
         verbose_name_plural = "shadow analyses"

@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector
 
 from webapp.analysis.models import Analysis
 from webapp.core.jobs.queues import Queue
-from webapp.core.jobs.table import JobRow
+from webapp.core.jobs.table import job_tables
 from webapp.monitoring.kinds import Signal
 from webapp.monitoring.models import Alarm, AlarmStatus, MonitoringRun
 from webapp.scans.models import Upload
@@ -70,14 +70,14 @@ def _drift_scores() -> Iterable[Sample]:
 
 def _jobs(state: str) -> Iterable[Sample]:
     counts = dict.fromkeys(_SERVED, 0)
-    for table in JobRow.__subclasses__():
+    for table in job_tables():
         counts[table.QUEUE] += table.objects.filter(status=getattr(table.TRANSITIONS, state)).count()
     return [({"queue": queue.value}, count) for queue, count in counts.items()]
 
 
 def _oldest() -> Iterable[Sample]:
     now, ages = timezone.now(), dict.fromkeys(_SERVED, 0.0)
-    for table in JobRow.__subclasses__():
+    for table in job_tables():
         waiting = table.objects.filter(status=table.TRANSITIONS.waiting)
         if oldest := waiting.aggregate(at=Min("created_at"))["at"]:
             ages[table.QUEUE] = max(ages[table.QUEUE], (now - oldest).total_seconds())

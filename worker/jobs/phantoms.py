@@ -75,16 +75,7 @@ class PhantomCollection:
 def render_command(folder: Path) -> list[str]:
     """Rendering, at the lowest priority where the system knows one: uploads come first."""
     quietly = ["nice", "-n", "19"] if shutil.which("nice") else []
-    render = [
-        sys.executable,
-        "-m",
-        "classifier",
-        "phantom",
-        "--out",
-        str(folder),
-        "--patients",
-        str(PATIENTS),
-    ]
+    render = [sys.executable, "-m", "classifier", "phantom", f"--out={folder}", f"--patients={PATIENTS}"]
     return [*quietly, *render]
 
 

@@ -15,7 +15,7 @@ from webapp.analysis.services import backfill
 from webapp.analysis.storage_check import remove_leftovers
 from webapp.core.jobs.presence import forget_workers
 from webapp.core.jobs.queues import notify_workers
-from webapp.core.jobs.table import JobRow
+from webapp.core.jobs.table import job_tables
 from webapp.labels.manifests import manifests_process
 from webapp.scans.uploads.files import incoming_folder
 from webapp.scans.uploads.idempotency import upload_keys_expire
@@ -51,7 +51,7 @@ class SweepJob(Job):
             self.phantoms.close()
 
     def step(self) -> bool:
-        tables = JobRow.__subclasses__()
+        tables = job_tables()
         done = {
             "given up": sum(table.objects.give_up() for table in tables),
             "queued": backfill(),

@@ -67,11 +67,6 @@ def refresh_names(patients: Iterable[uuid.UUID]) -> None:
         StudySummary.objects.filter(study__patient=patient).exclude(who=text).update(who=text)
 
 
-def severity_of(worst: Analysis | None) -> float:
-    """`severity` of a study's worst result as one number, -1 without one."""
-    return sum(severity(worst)) if worst else -1.0
-
-
 def _values(study: Study, scans: list[Scan]) -> dict[str, object]:
     states = [(state_of(scan), scan) for scan in scans]
     finished = [(s.analysis, scan) for s, scan in states if s.status == StudyStatus.DONE and s.analysis]
@@ -92,7 +87,7 @@ def _values(study: Study, scans: list[Scan]) -> dict[str, object]:
         "scans": len(scans),
         "synthetic": any(scan.synthetic for scan in scans),
         "worst_scan": shown,
-        "severity": severity_of(worst),
+        "severity": sum(severity(worst)) if worst else -1.0,
         "modality": shown.series.modality,
         "reader_id": reader,
         "read_at": read_at,

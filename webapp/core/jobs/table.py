@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, ClassVar, Self
 
+from django.apps import apps
 from django.db import connection, models, transaction
 from django.db.models import F, Q
 from django.db.models.functions import Now
@@ -228,6 +229,10 @@ class JobRow(StatusRow):
         self.error_code = code
         job_failed.send(type(self), job=self)
         return True
+
+
+def job_tables() -> list[type[JobRow]]:
+    return [model for model in apps.get_models() if issubclass(model, JobRow)]
 
 
 def _unclaimed(**values: Any) -> dict[str, Any]:

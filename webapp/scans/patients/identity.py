@@ -45,21 +45,16 @@ def patient_named(
     stated = {"name": name, "sex": sex, "birth_date": birth_date}
     same = list(Patient.objects.filter(site=site, patient_id=patient_id).order_by("created_at", "pk"))
     known = _chosen(same, issuer, stated, ends_of(patient.pk for patient in same) if len(same) > 1 else {})
-    if known and not _issuer_filled(known, issuer):
-        known = None
-    patient, created = (
-        (known, False)
-        if known
-        else Patient.objects.get_or_create(
-            site=site, patient_id=patient_id, issuer=issuer, defaults={**stated, "provisional": provisional}
+    if not (known and _issuer_filled(known, issuer)):
+        defaults = {**stated, "provisional": provisional}
+        known, _ = Patient.objects.get_or_create(
+            site=site, patient_id=patient_id, issuer=issuer, defaults=defaults
         )
-    )
-    news = [field for field, value in stated.items() if value and not getattr(patient, field)]
-    if news and not created:
+    if news := [field for field, value in stated.items() if value and not getattr(known, field)]:
         for field in news:
-            setattr(patient, field, stated[field])
-        patient.save(update_fields=news)
-    return patient
+            setattr(known, field, stated[field])
+        known.save(update_fields=news)
+    return known
 
 
 def patients_meant(*, site: Site, identifiers: Iterable[str]) -> dict[str, Patient]:
