@@ -7,6 +7,15 @@ export async function fragment(url) {
   return response.text();
 }
 
+/** Grey levels of an image {pixels, rows, columns} row by row; rejects if they are not complete. */
+export async function greyLevels({ pixels, rows, columns }) {
+  const response = await fetch(pixels);
+  if (!response.ok) throw new Error(`HTTP ${response.status}`);
+  const levels = new Uint16Array(await response.arrayBuffer());
+  if (levels.length !== rows * columns) throw new Error("the image is incomplete");
+  return levels;
+}
+
 /** JSON from the server; rejects with its message and remedy where it refuses. `body`, if any, is sent as JSON. */
 export async function requestJson(url, method, body) {
   const headers = { Accept: "application/json", "X-CSRFToken": csrf(), ...(body && { "Content-Type": "application/json" }) };

@@ -5,6 +5,12 @@ export function onKeys(table) {
   for (const [key, run] of Object.entries(table)) commands.set(key, run);
 }
 
+/** Moves the focus by `step` from `current` in a list of elements; to the first one from elsewhere. */
+export function moveFocus(elements, current, step) {
+  const at = elements.indexOf(current);
+  elements[at < 0 ? 0 : Math.min(Math.max(at + step, 0), elements.length - 1)]?.focus();
+}
+
 function typing(target) {
   if (target.isContentEditable || target.closest?.("select, textarea")) return true;
   const input = target.closest?.("input");

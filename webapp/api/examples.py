@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from drf_spectacular.utils import OpenApiExample
 
 from classifier.contract import DISCLAIMER
@@ -13,11 +11,7 @@ ANALYSIS, MODEL = (f"0b8a2c1e-7f57-4f0c-8a55-5d0c6d3f1e4{n}" for n in (1, 2))
 TIME = "2026-11-20T08:00:00Z"
 
 
-def _example(name: str, value: dict, **options: Any) -> OpenApiExample:
-    return OpenApiExample(name, value=value, **options)
-
-
-SCAN_EXAMPLE = _example(
+SCAN_EXAMPLE = OpenApiExample(
     "A scan with one result",
     {
         "id": SCAN, "status": "done", "reason": None, "detail": None, "remedy": None, "patient_id": "P-7",
@@ -45,23 +39,23 @@ SCAN_EXAMPLE = _example(
     response_only=True,
     status_codes=["200", "201"],
 )  # fmt: skip
-SEARCH_EXAMPLE = _example("By patient ID", {"q": "P-7"}, request_only=True)
-LABEL_EXAMPLE = _example(
+SEARCH_EXAMPLE = OpenApiExample("By patient ID", {"q": "P-7"}, request_only=True)
+LABEL_EXAMPLE = OpenApiExample(
     "A label outside of a queue",
     {"scan": SCAN, "findings": {"pneumonia": "present", "normal": "absent"}, "confidence": 2, "blind": True},
     request_only=True,
 )
-WEBHOOK_EXAMPLE = _example(
+WEBHOOK_EXAMPLE = OpenApiExample(
     "Finished analyses",
     {"url": "https://ehr.example.org/hilum", "kinds": ["analysis.done"]},
     request_only=True,
 )
-TRAINING_EXAMPLE = _example(
+TRAINING_EXAMPLE = OpenApiExample(
     "On a snapshot, from the active model",
     {"snapshot": SCAN, "start": "active", "config": {"epochs": 20, "seed": 0}},
     request_only=True,
 )
-MOVE_EXAMPLE = _example(
+MOVE_EXAMPLE = OpenApiExample(
     "By patient ID",
     {"patient_id": "P-8", "create": True, "reason": "Wrong patient selected"},
     request_only=True,

@@ -102,6 +102,18 @@ class TimeOfDayField(serializers.TimeField):
         return super().to_internal_value(data)
 
 
+class SupersededField(UUIDField):
+    """The key of the record that a new one supersedes, so that no later one is overlooked."""
+
+    def __init__(self, help_text: str) -> None:
+        super().__init__(required=False, allow_null=True, default=None, help_text=help_text)
+
+
+class ReasonField(StrictCharField):
+    def __init__(self, help_text: str = "why; kept in the audit log", **options: Any) -> None:
+        super().__init__(max_length=500, help_text=help_text, **options)
+
+
 @extend_schema_field({"type": "string", "format": "binary", "minLength": 1})
 class UploadedFileField(serializers.FileField):
     """An empty file is refused: here, or with a code of its own where scans are uploaded."""
@@ -115,6 +127,13 @@ class IdField(UUIDField):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"help_text": "Hilum's UUID of the record"} | options)
+
+
+class UUIDOrNullField(UUIDField):
+    """The key of another record; null where there is none."""
+
+    def __init__(self, source: str, help_text: str) -> None:
+        super().__init__(source=source, allow_null=True, help_text=help_text)
 
 
 class RecordKeyField(UUIDField):

@@ -17,6 +17,7 @@ from rest_framework.response import Response
 
 from webapp.accounts.authentication import TokenAuthentication
 from webapp.accounts.models import Site
+from webapp.accounts.services import for_sites
 from webapp.api.access import site_granting, with_remedy
 from webapp.api.filters import Filters
 from webapp.api.pagination import Envelope, KeysetPagination
@@ -119,17 +120,26 @@ class DetailResource(Resource):
     name = ""
     find: ClassVar[Callable[..., Any]]
 
+    def found(self) -> Any:
+        return type(self).find(self.request.user, *self.kwargs.values())
+
+    def represent(self, record: Any) -> Any:
+        return self.serializer_class(record).data
+
     def get(self, request: Request, **keys: Any) -> Response:
-        return Response(self.serializer_class(type(self).find(request.user, *keys.values())).data)
+        return Response(self.represent(self.found()))
 
 
 class PaginatedResource(Resource):
-    """A list or a search, newest first, filtered by django-filter and paginated by a cursor."""
+    """A list or a search, newest first, filtered by django-filter and paginated by a cursor.
+
+    What the caller may see comes from `find`, or else is `queryset` at the sites that grant the permission.
+    """
 
     filter_backends: ClassVar[list] = [Filters]
     pagination_class = KeysetPagination
     filterset_class: ClassVar[type | None] = None
-    find: ClassVar[Callable[..., Any]]
+    find: ClassVar[Callable[..., Any] | None] = None
     order = ("created_at", "pk")
 
     def query_names(self) -> Iterable[str]:
@@ -137,8 +147,8 @@ class PaginatedResource(Resource):
         return {*self.params, *named, "limit", "cursor"}
 
     def rows(self) -> Any:
-        """The queryset of all that the caller may see here."""
-        return type(self).find(self.request.user)
+        find, user = type(self).find, self.request.user
+        return find(user) if find else for_sites(self.queryset.all(), user, self.needs[self.query_method])
 
     def decorate(self, rows: Any) -> Any:
         """The rows with what a page of them shows; what is joined here is not counted."""

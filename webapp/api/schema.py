@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from drf_spectacular.openapi import AutoSchema
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiResponse, extend_schema
 
 from webapp.api.serializers.base import NoBody
 
@@ -54,6 +55,10 @@ def operation(
         )
 
     return declare
+
+
+def file_response(media_type: str, description: str) -> dict[tuple[int, str], OpenApiResponse]:
+    return {(200, media_type): OpenApiResponse(OpenApiTypes.BINARY, description=description)}
 
 
 class OperationSchema(AutoSchema):

@@ -7,7 +7,6 @@ from rest_framework.views import APIView
 
 from webapp.api.views import (
     docs,
-    explanations,
     labels,
     media,
     models,
@@ -50,12 +49,12 @@ urlpatterns = [
     _path("analyses/<uuid:analysis_id>/overlay/", media.AnalysisOverlay, "analysis-overlay"),
     _path(
         "analyses/<uuid:analysis_id>/explanations/",
-        explanations.ExplanationCollection,
+        media.ExplanationCollection,
         "analysis-explanations",
     ),
     _path(
         "analyses/<uuid:analysis_id>/explanations/<str:method>/",
-        explanations.ExplanationDetail,
+        media.ExplanationDetail,
         "analysis-explanation",
     ),
     _path("studies/", studies.StudyCollection, "studies"),

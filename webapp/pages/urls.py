@@ -9,7 +9,7 @@ from webapp.pages.labels import case_views, exchange_views, queue_views
 from webapp.pages.models import policy_views
 from webapp.pages.models import views as models
 from webapp.pages.monitoring import views as monitoring
-from webapp.pages.patients import merge_views, open_views
+from webapp.pages.patients import merge_views
 from webapp.pages.patients import views as patient
 from webapp.pages.report import views as report
 from webapp.pages.scan import explanations, images, readings
@@ -63,8 +63,8 @@ urlpatterns = [
         "patients/<uuid:patient_id>/merge/<uuid:other_id>/", merge_views.confirm, name="patient_merge_confirm"
     ),
     path("merges/<uuid:merge_id>/unmerge/", merge_views.unmerge, name="patient_unmerge"),
-    path("open/", open_views.page, name="open"),
-    path("studies/<uuid:study_id>/", open_views.study, name="study"),
+    path("open/", patient.open_study, name="open"),
+    path("studies/<uuid:study_id>/", patient.study, name="study"),
     path("label/", queue_views.page, name="labels"),
     path("label/new/", queue_views.new, name="label_new"),
     path("label/transfer/", exchange_views.transfer, name="label_transfer"),

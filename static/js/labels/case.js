@@ -46,7 +46,7 @@ function cycleStatement(code) {
 }
 
 function content() {
-  const { confidence, comment, indeterminate: indeterminate, unusable: unusable } = form.elements;
+  const { confidence, comment, indeterminate, unusable } = form.elements;
   return {
     findings: Object.fromEntries(codes.map((code) => [code, radio(code).value])),
     confidence: confidence.value ? Number(confidence.value) : null,

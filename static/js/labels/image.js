@@ -1,4 +1,6 @@
 // An image on a canvas: raw 16-bit grey levels through a window, with pan, zoom and an overlay.
+import { greyLevels } from "../http.js";
+
 const ZOOM = [0.05, 20];
 const LEVELS = 65536;
 
@@ -20,11 +22,8 @@ export class ImageCanvas {
 
   /** Resolves when the image is on the screen; rejects when it could not be loaded. */
   async open() {
-    const { pixels, rows, columns } = this.metadata;
-    const response = await fetch(pixels);
-    if (!response.ok) throw new Error(`HTTP ${response.status}`);
-    this.#pixels = new Uint16Array(await response.arrayBuffer());
-    if (this.#pixels.length !== rows * columns) throw new Error("the image is incomplete");
+    const { rows, columns } = this.metadata;
+    this.#pixels = await greyLevels(this.metadata);
     this.#grey = new OffscreenCanvas(columns, rows);
     this.#greyAt = this.#grey.getContext("2d");
     this.ready = true;

@@ -1,5 +1,6 @@
 // Image loader and metadata for Cornerstone: raw 16-bit grey levels, so no codec, worker or WASM is needed.
 import { Enums, imageLoader, metaData, utilities } from "@cornerstonejs/core";
+import { greyLevels } from "../http.js";
 
 const SCHEME = "hilum";
 const { MetadataModules } = Enums;
@@ -10,20 +11,12 @@ const images = new Map();
 export async function fetched(image) {
   const imageId = `${SCHEME}:${image.id}`;
   described.set(imageId, image);
-  if (!images.has(imageId)) images.set(imageId, createImage(imageId, await pixelsOf(image)));
+  if (!images.has(imageId)) images.set(imageId, createImage(imageId, await greyLevels(image)));
   return imageId;
 }
 
 /** The image behind what Cornerstone calls a target. */
 export const imageOf = (targetId) => described.get(targetId.replace(/^imageId:/, ""));
-
-const pixelsOf = async (image) => {
-  const response = await fetch(image.pixels);
-  if (!response.ok) throw new Error(`HTTP ${response.status}`);
-  const pixels = new Uint16Array(await response.arrayBuffer());
-  if (pixels.length !== image.rows * image.columns) throw new Error("the image is incomplete");
-  return pixels;
-};
 
 /** The lowest and the highest grey level of an image. */
 export function extremes(image) {

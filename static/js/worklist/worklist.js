@@ -1,6 +1,6 @@
 // The worklist: keyboard navigation, selected rows, and live states without a reload.
 import { fragment, poll } from "../http.js";
-import { onKeys } from "../keys.js";
+import { moveFocus, onKeys } from "../keys.js";
 import { showTimes } from "../times.js";
 
 const list = document.querySelector("[data-worklist]");
@@ -9,14 +9,9 @@ const selected = new Set();
 const rows = () => [...list.querySelectorAll("tr[data-href]")];
 const boxes = () => [...list.querySelectorAll("input[name=study]")];
 const focusedRow = () => document.activeElement.closest("tr[data-href]");
+const move = (step) => moveFocus(rows(), focusedRow(), step);
 const open = (row) => row && location.assign(row.dataset.href);
 const click = (selector) => () => document.querySelector(selector)?.click();
-
-function move(step) {
-  const all = rows();
-  const at = all.indexOf(focusedRow());
-  all[at < 0 ? 0 : Math.min(Math.max(at + step, 0), all.length - 1)]?.focus();
-}
 
 /** Shows which rows are selected; rows that have left the list are dropped. */
 function showSelection() {

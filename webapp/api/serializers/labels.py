@@ -9,7 +9,7 @@ from drf_spectacular.utils import extend_schema_field
 from webapp.api import fields as f
 from webapp.api.serializers.base import RequestSerializer
 from webapp.labels.annotation import MAX_LABEL_FINDINGS, MAX_REGIONS, LabelContent
-from webapp.labels.models import MAX_COMMENT_LENGTH, Assessment, LabelSource, Manifest
+from webapp.labels.models import MAX_COMMENT_LENGTH, Assessment, LabelSource
 
 OPEN_LINES = 1000
 
@@ -17,9 +17,7 @@ OPEN_LINES = 1000
 class RegionSerializer(RequestSerializer):
     """A box in pixels of the original image."""
 
-    finding = f.StrictCharField(
-        max_length=64, help_text="a finding that is present or uncertain in the label"
-    )
+    finding = f.StrictCharField(max_length=64, help_text="finding that the label has as present or uncertain")
     x = f.FloatField(min_value=0, help_text="left edge")
     y = f.FloatField(min_value=0, help_text="upper edge")
     width = f.FloatField(min_value=1, help_text="width")
@@ -38,24 +36,18 @@ class LabelSerializer(f.Serializer):
     reader = f.UUIDField(source="reader_id", help_text="ID of the user who gave or imported it")
     signed_as = f.CharField(help_text="the reader's name at the time; of an import, as the file states it")
     source = f.ChoiceField(LabelSource.choices, help_text="how the label was made")
-    queue = f.UUIDField(source="queue_id", allow_null=True, help_text="ID of the label queue; null if none")
-    findings = FindingAssessmentsField(
-        help_text="statement by finding; the reader was not asked about others"
-    )
+    queue = f.UUIDOrNullField("queue_id", "ID of the label queue; null if none")
+    findings = FindingAssessmentsField(help_text="statement by finding; others were not asked")
     confidence = f.IntegerField(allow_null=True, help_text="1 low, 2 medium, 3 high; null if not stated")
     regions = RegionSerializer(many=True, help_text="boxes around findings")
     comment = f.CharField(help_text="free text; may be empty")
-    indeterminate = f.BooleanField(help_text="indeterminate: every finding counts as uncertain")
-    unusable = f.BooleanField(help_text="unusable image: every finding counts as uncertain")
+    indeterminate = f.BooleanField(help_text="every finding counts as uncertain")
+    unusable = f.BooleanField(help_text="unusable: findings count as uncertain")
     blind = f.BooleanField(help_text="given before the model's result was shown")
     reason = f.CharField(help_text="reason of an adjudication; else empty")
     created_at = f.CreatedAtField(help_text="when it was given or imported")
-    supersedes = f.UUIDField(source="supersedes_id", allow_null=True, help_text="ID of the label it replaces")
-    superseded_by = f.UUIDField(
-        source="superseded_by.pk",
-        allow_null=True,
-        help_text="ID of the label that replaced it; null if current",
-    )
+    supersedes = f.UUIDOrNullField("supersedes_id", "ID of the label it replaces")
+    superseded_by = f.UUIDOrNullField("superseded_by.pk", "ID of the label that replaced it; null if current")
 
 
 class LabelStatementSerializer(RequestSerializer):
@@ -76,18 +68,9 @@ class LabelStatementSerializer(RequestSerializer):
     comment = f.StrictCharField(
         max_length=MAX_COMMENT_LENGTH, allow_blank=True, default="", help_text="free text"
     )
-    indeterminate = f.StrictBooleanField(
-        default=False, help_text="indeterminate: every finding counts as uncertain"
-    )
-    unusable = f.StrictBooleanField(
-        default=False, help_text="unusable image: every finding counts as uncertain"
-    )
-    after = f.UUIDField(
-        required=False,
-        allow_null=True,
-        default=None,
-        help_text="ID of the current label (or decision) that this one supersedes; null if there is none",
-    )
+    indeterminate = f.StrictBooleanField(default=False, help_text="every finding counts as uncertain")
+    unusable = f.StrictBooleanField(default=False, help_text="unusable: findings count as uncertain")
+    after = f.SupersededField("ID of the current label or decision, which this one supersedes; null if none")
 
 
 class LabelCreateSerializer(LabelStatementSerializer):
@@ -98,7 +81,7 @@ class LabelCreateSerializer(LabelStatementSerializer):
 
 
 class DecisionCreateSerializer(LabelStatementSerializer):
-    reason = f.StrictCharField(max_length=500, help_text="why; kept with the decision")
+    reason = f.ReasonField("why; kept with the decision")
 
 
 def statement_of(fields: dict[str, Any]) -> LabelContent:
@@ -141,9 +124,7 @@ class ImportReportSerializer(f.Serializer):
     """What an import did or would do; with an invalid line nothing is imported."""
 
     dry_run = f.SerializerMethodField(help_text="whether this is only a report: nothing was imported")
-    counts = f.DictField(
-        child=f.IntegerField(), help_text="number of lines by outcome, such as `new` or `known`"
-    )
+    counts = f.DictField(child=f.IntegerField(), help_text="lines by outcome, such as `new` or `known`")
     error_count = f.IntegerField(help_text="number of invalid lines")
     lines = f.SerializerMethodField(help_text="the first 200 invalid lines")
 
@@ -156,19 +137,18 @@ class ImportReportSerializer(f.Serializer):
 
 
 class ManifestSerializer(f.Serializer):
-    """Imported labelled data."""
+    """Imported labelled data, with its `progress`."""
 
     id = f.IdField()
     name = f.CharField(help_text="name; its labels are signed with it")
     sha256 = f.CharField(help_text="SHA-256 of the file")
     findings = f.ListField(child=f.CharField(), help_text="every finding that a line names")
     created_at = f.CreatedAtField(help_text="when it was imported")
-    lines = f.SerializerMethodField(
-        help_text="by status: `waiting` (`missing`: without an image), `labelled`, `no_finding`, `failed`"
+    lines = f.DictField(
+        source="progress",
+        child=f.IntegerField(),
+        help_text="by status: `waiting` (`missing`: without an image), `labelled`, `no_finding`, `failed`",
     )
-
-    def get_lines(self, manifest: Manifest) -> dict[str, int]:
-        return self.context["progress"][manifest.pk]
 
 
 class ProblemLineSerializer(f.Serializer):
@@ -178,13 +158,9 @@ class ProblemLineSerializer(f.Serializer):
 
 
 class ManifestDetailSerializer(ManifestSerializer):
-    open_lines = f.SerializerMethodField(
-        help_text=f"the first {OPEN_LINES:,} lines that failed or wait for an image"
+    open_lines = ProblemLineSerializer(
+        many=True, help_text=f"first {OPEN_LINES:,} lines that failed or wait for an image"
     )
-
-    @extend_schema_field(ProblemLineSerializer(many=True))
-    def get_open_lines(self, manifest: Manifest) -> Any:
-        return ProblemLineSerializer(self.context["open_lines"], many=True).data
 
 
 class LineImageSerializer(RequestSerializer):

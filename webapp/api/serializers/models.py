@@ -30,15 +30,15 @@ class ModelVersionSerializer(f.Serializer):
     sha256 = f.CharField(help_text="SHA-256 of the model file")
     size = f.IntegerField(help_text="size in bytes")
     findings = f.ListField(
-        source="read_spec.findings", child=f.CharField(), help_text="in the order of the outputs"
+        source="read_spec.findings", child=f.CharField(), help_text="in order of the outputs"
     )
-    thresholds = f.SerializerMethodField(help_text="probability from which each finding is reported")
+    thresholds = f.SerializerMethodField(help_text="probability from which a finding is reported")
     calibrated = f.BooleanField(
         source="read_spec.calibrated", help_text="whether probabilities are calibrated on validation data"
     )
     shipped = f.BooleanField(help_text="whether it came with Hilum")
     shadow = f.BooleanField(help_text="shadow mode: it scores new scans, which no reader sees")
-    site = f.UUIDField(source="site_id", allow_null=True, help_text=SITE)
+    site = f.UUIDOrNullField("site_id", SITE)
     registered_by = f.CharField(
         source="registered_by.username", allow_null=True, help_text="user name; null: the installation"
     )
@@ -55,16 +55,10 @@ class ModelVersionSerializer(f.Serializer):
 class PromotionSerializer(f.Serializer):
     id = f.IdField()
     model = f.UUIDField(source="model_version_id", help_text="ID of the version that became active")
-    previous = f.UUIDField(
-        source="previous_id", allow_null=True, help_text="ID of the version active before; null if none"
-    )
+    previous = f.UUIDOrNullField("previous_id", "ID of the version active before; null if none")
     by = f.CharField(source="by.username", allow_null=True, help_text="user name; null: the installation")
     reason = f.CharField(help_text="why")
-    comparison = f.UUIDField(
-        source="comparison_id",
-        allow_null=True,
-        help_text="ID of the comparison it was based on; null if none",
-    )
+    comparison = f.UUIDOrNullField("comparison_id", "ID of the comparison it was based on; null if none")
     overridden = f.BooleanField(help_text="whether the promotion gate was overridden")
     created_at = f.CreatedAtField(help_text="when it became active")
 
@@ -73,9 +67,7 @@ class ModelDetailSerializer(ModelVersionSerializer):
     spec = f.DictField(help_text="preprocessing, findings, thresholds and all else that inference needs")
     card = f.DictField(help_text="model card: data, measures, limits")
     promotions = PromotionSerializer(many=True, help_text="each time it became active, newest first")
-    may_promote = f.SerializerMethodField(
-        help_text="whether the caller may promote it, the promotion gate aside"
-    )
+    may_promote = f.SerializerMethodField(help_text="whether the caller may promote it, apart from the gate")
 
     def get_may_promote(self, version: ModelVersion) -> bool:
         return may_promote(self.context["user"], version)
@@ -86,7 +78,7 @@ class ModelFileSerializer(RequestSerializer):
 
 
 class PromoteSerializer(RequestSerializer):
-    reason = f.StrictCharField(max_length=500, help_text="why; kept in the audit log")
+    reason = f.ReasonField()
     override = f.StrictBooleanField(
         default=False,
         help_text="override the promotion gate or its missing verdict; needs the scope `model.override`",
@@ -94,9 +86,7 @@ class PromoteSerializer(RequestSerializer):
 
 
 class RollbackSerializer(RequestSerializer):
-    reason = f.StrictCharField(
-        max_length=500, required=False, default="", help_text="why; kept in the audit log"
-    )
+    reason = f.ReasonField(required=False, default="")
 
 
 class CompareSerializer(RequestSerializer):
@@ -113,9 +103,7 @@ class ComparisonSerializer(f.Serializer):
     id = f.IdField()
     status = f.ChoiceField(JobStatus.choices, help_text="processing status")
     candidate = f.UUIDField(source="candidate_id", help_text="ID of the candidate")
-    active = f.UUIDField(
-        source="active_id", allow_null=True, help_text="ID of the version active at the time; null if none"
-    )
+    active = f.UUIDOrNullField("active_id", "ID of the version active at the time; null if none")
     fingerprint = f.CharField(help_text="SHA-256 of the snapshot")
     outcome = f.ChoiceField(
         OUTCOMES,
@@ -124,9 +112,7 @@ class ComparisonSerializer(f.Serializer):
     )
     reasons = f.ListField(child=f.CharField(), help_text="why it did not pass; empty if it passed")
     notes = f.ListField(child=f.CharField(), help_text="further remarks")
-    policy_number = f.IntegerField(
-        allow_null=True, help_text="number of the promotion policy; 0: Hilum's own"
-    )
+    policy_number = f.IntegerField(allow_null=True, help_text="promotion policy applied; 0: Hilum's own")
     policy = f.DictField(help_text="rules that were applied, by name")
     error = f.TextOrNullField(source="error_code", help_text="code of the failure; null if none")
     requested_by = f.CharField(
@@ -146,17 +132,13 @@ class ComparisonChangeSerializer(f.Serializer):
 
     scan = f.SerializerMethodField(help_text="ID of the scan; null if the caller may not see it")
     ground_truth = f.ListField(child=f.CharField(), help_text="findings present by the snapshot")
-    before = f.SerializerMethodField(help_text="result of the active model")
+    before = ChangedResultSerializer(source="from", help_text="result of the active model")
     after = ChangedResultSerializer(source="to", help_text="result of the candidate")
 
     @extend_schema_field(f.UUIDField(allow_null=True))
     def get_scan(self, change: dict[str, Any]) -> str | None:
         scan = scan_in(change["image"])
         return str(scan) if scan in self.context["visible"] else None
-
-    @extend_schema_field(ChangedResultSerializer)
-    def get_before(self, change: dict[str, Any]) -> Any:
-        return ChangedResultSerializer(change["from"]).data
 
 
 class ComparisonDetailSerializer(ComparisonSerializer):
@@ -168,33 +150,27 @@ class PromotionGateSerializer(f.Serializer):
     """Verdict of the promotion gate on a version, compared with the model that is active now."""
 
     status = f.ChoiceField(
-        [one.value for one in PromotionStatus], help_text="verdict; `exempt`: no comparison is needed"
+        [one.value for one in PromotionStatus], help_text="verdict; `exempt`: none is needed"
     )
-    comparison = ComparisonSerializer(
-        allow_null=True, help_text="the comparison it is based on; null if none"
-    )
+    comparison = ComparisonSerializer(allow_null=True, help_text="comparison it is based on; null if none")
 
 
 class ShadowAgreementSerializer(f.Serializer):
     """Agreement of a candidate in shadow mode with the active model."""
 
     shadow = f.SerializerMethodField(help_text="whether the candidate scores new scans now")
-    scored = f.IntegerField(
-        help_text="number of scans that the candidate analysed, the latest 10,000 at most"
-    )
+    scored = f.IntegerField(help_text="scans that the candidate analysed, the latest 10,000 at most")
     failed = f.IntegerField(help_text="number of scans it could not analyse")
     compared = f.IntegerField(help_text="number of those that the active model analysed too")
     same = f.IntegerField(help_text="number of those with the same reported finding and abstention")
-    kappa = f.FloatField(
-        allow_null=True, help_text="Cohen's kappa of the reported findings; null if undefined"
-    )
+    kappa = f.FloatField(allow_null=True, help_text="Cohen's kappa of reported findings; null if undefined")
     withheld = f.ListField(child=f.IntegerField(), help_text="withheld results: candidate, active model")
     reported = f.DictField(
         child=f.ListField(child=f.IntegerField()),
         help_text='number of reports by finding ("": none): candidate, active model',
     )
     difference = f.DictField(
-        child=f.FloatField(), help_text="mean absolute difference of probabilities, by finding"
+        child=f.FloatField(), help_text="mean absolute probability difference by finding"
     )
 
     def get_shadow(self, agreement: Any) -> bool:
@@ -242,7 +218,7 @@ class PolicySerializer(f.Serializer):
 
 class PolicyCreateSerializer(RequestSerializer):
     rules = PolicyRulesField(help_text="limits to change; others keep their value")
-    reason = f.StrictCharField(max_length=500, help_text="why; kept with the policy")
+    reason = f.ReasonField("why; kept with the policy")
 
 
 def comparison_scans(comparison: Comparison) -> set:

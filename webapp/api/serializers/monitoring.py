@@ -30,9 +30,7 @@ class AlarmEventSerializer(f.Serializer):
 class AlarmSerializer(f.Serializer):
     id = f.IdField()
     site = f.UUIDField(source="site_id", help_text="ID of the site")
-    model = f.UUIDField(
-        source="model_version_id", allow_null=True, help_text="ID of the model; null for refusals"
-    )
+    model = f.UUIDOrNullField("model_version_id", "ID of the model; null for refusals")
     kind = f.ChoiceField(KINDS, help_text=KIND)
     status = f.ChoiceField(AlarmStatus.choices, help_text="`acknowledged`: somebody investigates")
     heading = f.SerializerMethodField(help_text="what has changed, in a few words")
@@ -63,9 +61,7 @@ class ChartSerializer(f.Serializer):
     martingale = f.FloatField(
         source="run.martingale", allow_null=True, help_text="drift score, starting at 1; null without a run"
     )
-    alarm = f.UUIDField(
-        source="alarm.pk", allow_null=True, help_text="ID of the alarm that is not closed; null if none"
-    )
+    alarm = f.UUIDOrNullField("alarm.pk", "ID of the alarm that is not closed; null if none")
 
 
 class MonitoredModelSerializer(f.Serializer):

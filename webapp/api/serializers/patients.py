@@ -25,9 +25,7 @@ class PatientSerializer(f.Serializer):
     sex = f.CharField(help_text="PatientSex (0010,0040): `F`, `M` or `O`; may be empty")
     birth_date = f.DateField(allow_null=True, help_text="PatientBirthDate (0010,0030); null if unknown")
     provisional = f.BooleanField(help_text="no patient ID was given: the record stands for one upload")
-    merged_into = f.SerializerMethodField(
-        help_text=f"{PATIENT} that this one was merged into; null if not merged"
-    )
+    merged_into = f.SerializerMethodField(help_text=f"{PATIENT} this one was merged into; null if not merged")
     created_at = f.CreatedAtField()
 
     @extend_schema_field(f.UUIDField(allow_null=True))
@@ -45,7 +43,7 @@ class MergeSerializer(f.Serializer):
     created_at = f.CreatedAtField()
     unmerged_at = f.DateTimeField(allow_null=True, help_text="when it was undone; null if it was not")
     unmerged_by = f.CharField(
-        source="unmerged_by.username", allow_null=True, help_text="user name; null if not undone"
+        source="unmerged_by.username", allow_null=True, help_text="user name; null if not"
     )
     unmerged_reason = f.TextOrNullField(help_text="why it was undone; null if it was not")
 
@@ -63,19 +61,15 @@ class PatientDetailSerializer(PatientSerializer):
     studies = f.IntegerField(source="extent.studies", help_text="number of studies")
     scans = f.IntegerField(source="extent.scans", help_text="number of scans")
     first_study = f.DateField(
-        source="extent.first", allow_null=True, help_text="earliest StudyDate; null if none"
+        source="extent.first", allow_null=True, help_text="earliest study; null if none"
     )
-    last_study = f.DateField(
-        source="extent.last", allow_null=True, help_text="latest StudyDate; null if none"
-    )
-    merges = MergeSerializer(
-        source="latest_merges", many=True, help_text="the latest 20 merges, undone ones too"
-    )
+    last_study = f.DateField(source="extent.last", allow_null=True, help_text="latest study; null if none")
+    merges = MergeSerializer(source="latest_merges", many=True, help_text="latest 20 merges, undone ones too")
     moves = MoveSerializer(
-        source="latest_moves", many=True, help_text="the latest 20 scans moved to or from the patient"
+        source="latest_moves", many=True, help_text="latest 20 scans moved to or from them"
     )
     possible_duplicates = f.ListField(
-        child=f.RecordKeyField(), help_text="UUIDs of patients who may be the same person; never a proof"
+        child=f.RecordKeyField(), help_text="UUIDs of patients who may be the same; no proof"
     )
 
 
@@ -84,59 +78,39 @@ class StudyFactsSerializer(f.Serializer):
     patient_uuid = f.UUIDField(source="patient_id", help_text=PATIENT)
     study_instance_uid = f.CharField(help_text="StudyInstanceUID (0020,000D); generated where none was given")
     accession_number = f.CharField(help_text="AccessionNumber (0008,0050); may be empty")
-    study_date = f.DateField(
-        allow_null=True, help_text="StudyDate (0008,0020), else as stated; null if unknown"
-    )
+    study_date = f.DateField(allow_null=True, help_text="StudyDate (0008,0020), else as stated; null if none")
     study_time = f.TimeField(allow_null=True, help_text="StudyTime (0008,0030), local; null if unknown")
     description = f.CharField(help_text="StudyDescription (0008,1030); may be empty")
 
 
-class StudySerializer(f.Serializer):
+class StudySerializer(StudyFactsSerializer):
     """A row of the worklist: a study with the result of its worst scan."""
 
-    id = f.IdField(source="study_id")
-    patient_uuid = f.UUIDField(source="study.patient_id", help_text=PATIENT)
-    study_instance_uid = f.CharField(
-        source="study.study_instance_uid",
-        help_text="StudyInstanceUID (0020,000D); generated where none was given",
-    )
-    accession_number = f.CharField(
-        source="study.accession_number", help_text="AccessionNumber (0008,0050); may be empty"
-    )
-    study_date = f.DateField(
-        source="study.study_date", allow_null=True, help_text="StudyDate (0008,0020), else as stated"
-    )
-    study_time = f.TimeField(
-        source="study.study_time", allow_null=True, help_text="StudyTime (0008,0030), local"
-    )
-    description = f.CharField(
-        source="study.description", help_text="StudyDescription (0008,1030); may be empty"
-    )
     patient_id = f.CharField(source="study.patient.patient_id", help_text="PatientID (0010,0020)")
     patient_name = f.CharField(source="study.patient.name", help_text="PatientName (0010,0010); may be empty")
     status = f.ChoiceField(StudyStatus.choices, help_text="status of the least finished scan")
     reason = f.TextOrNullField(
-        help_text="code of an error or abstention, or `no_model_for_modality`; null if none"
+        help_text="code of an error or abstention, or `no_model_for_modality`; or null"
     )
     finding = f.TextOrNullField(help_text="finding of the worst scan; null if none is above its threshold")
     probability = f.FloatField(
-        allow_null=True, help_text="of that finding, else of the most probable abnormal one"
+        allow_null=True, help_text="of that finding, else of the likeliest abnormal one"
     )
     uncertainty = f.FloatField(allow_null=True, help_text="of that result, 0 to 1; null without a result")
     scans = f.IntegerField(help_text="number of scans")
-    worst_scan = f.UUIDField(
-        source="worst_scan_id", allow_null=True, help_text="ID of the scan to review first; null if removed"
-    )
+    worst_scan = f.UUIDOrNullField("worst_scan_id", "ID of the scan to review first; null if removed")
     synthetic = f.BooleanField(help_text="whether any scan is simulated: Synthetic Data (0008,001C)")
     latest_at = f.DateTimeField(help_text="when the latest scan was uploaded")
 
+    def get_fields(self) -> dict[str, Any]:
+        declared = super().get_fields()
+        for name in StudyFactsSerializer().fields:
+            declared[name].source = f"study.{declared[name].source or name}"
+        return declared
+
 
 class StudyDetailSerializer(StudySerializer):
-    images = f.SerializerMethodField(help_text="the scans, in order of upload")
-
-    @extend_schema_field(ScanRowSerializer(many=True))
-    def get_images(self, summary: Any) -> Any:
-        return ScanRowSerializer(self.context["scans"], many=True).data
+    images = ScanRowSerializer(many=True, help_text="the scans, in order of upload")
 
 
 class HistoryEntrySerializer(f.Serializer):
@@ -170,12 +144,8 @@ class PatientSearchSerializer(RequestSerializer):
 
 
 class StudySearchSerializer(RequestSerializer):
-    q = f.StrictCharField(
-        max_length=64, help_text="words of the patient's name or ID, or an accession number"
-    )
-    status = f.ChoiceField(
-        required=False, choices=StudyStatus.choices, help_text="only studies with this status"
-    )
+    q = f.StrictCharField(max_length=64, help_text="words of the patient's name or ID, or accession number")
+    status = f.ChoiceField(required=False, choices=StudyStatus.choices, help_text="only with this status")
     finding = f.StrictCharField(
         required=False, max_length=64, help_text="only studies whose worst scan has this finding"
     )
@@ -198,11 +168,11 @@ class PatientLookupResultSerializer(f.Serializer):
 
 class PatientMergeSerializer(RequestSerializer):
     source_uuid = f.UUIDField(help_text=f"{PATIENT} to merge into the one in the path")
-    reason = f.StrictCharField(max_length=500, help_text="why; kept in the audit log")
+    reason = f.ReasonField()
 
 
 class PatientUnmergeSerializer(RequestSerializer):
-    reason = f.StrictCharField(max_length=500, help_text="why; kept in the audit log")
+    reason = f.ReasonField()
 
 
 class RescoreSerializer(f.Serializer):

@@ -25,7 +25,7 @@ class QueueSerializer(f.Serializer):
     name = f.CharField(help_text="unique at the site")
     findings = f.ListField(child=f.CharField(), help_text="what is asked of each image")
     order = f.ChoiceField(QueueOrder.choices, help_text="which images come first")
-    readers = f.IntegerField(help_text="number of readers per image")
+    readers = f.IntegerField(help_text="readers per image")
     contents = f.DictField(help_text="how the images were selected")
     created_by = f.CharField(source="created_by.username", help_text="user name of the creator")
     created_at = f.CreatedAtField()
@@ -45,15 +45,8 @@ class ReaderProgressSerializer(f.Serializer):
 
 
 class QueueProgressSerializer(QueueSerializer):
-    left = f.SerializerMethodField(help_text="number of images that the caller could be asked now")
-    progress = f.SerializerMethodField(help_text="progress of each reader, the most labels first")
-
-    def get_left(self, queue: LabelQueue) -> int:
-        return self.context["left"]
-
-    @extend_schema_field(ReaderProgressSerializer(many=True))
-    def get_progress(self, queue: LabelQueue) -> Any:
-        return ReaderProgressSerializer(self.context["progress"], many=True).data
+    left = f.IntegerField(help_text="number of images that the caller could be asked now")
+    progress = ReaderProgressSerializer(many=True, help_text="of each reader, the most labels first")
 
 
 @extend_schema_field(
@@ -80,11 +73,9 @@ class QueueCreateSerializer(RequestSerializer):
         QueueOrder.choices, default=QueueOrder.RANDOM.value, help_text="which images come first"
     )
     readers = f.StrictIntegerField(
-        min_value=1, max_value=MAX_READERS, default=1, help_text="number of readers per image"
+        min_value=1, max_value=MAX_READERS, default=1, help_text="readers per image"
     )
-    at_most = f.StrictIntegerField(
-        min_value=1, max_value=MAX_SCANS, default=100, help_text="maximum number of images"
-    )
+    at_most = f.StrictIntegerField(min_value=1, max_value=MAX_SCANS, default=100, help_text="limit of images")
     slot = f.ChoiceField(SLOTS, default=Slot.CXR.value, help_text="kind of image")
     unlabelled = f.StrictBooleanField(default=True, help_text="only images without a label")
     received_after = f.StrictDateTimeField(
@@ -149,7 +140,7 @@ class CaseRowSerializer(f.Serializer):
         help_text="`waiting` for readers, then `agreed` or `disputed`; `settled` by a decision",
     )
     findings = f.ListField(
-        source="queue.findings", child=f.CharField(), help_text="what is asked of the image"
+        source="queue.findings", child=f.CharField(), help_text="findings asked of the image"
     )
     rows = f.IntegerField(source="scan.rows", help_text="height of the original in pixels")
     columns = f.IntegerField(source="scan.columns", help_text="width of the original in pixels")
@@ -171,14 +162,10 @@ class ShownResultSerializer(f.Serializer):
 class CaseSerializer(CaseRowSerializer):
     """Scan and result are null until the caller has labelled the case."""
 
-    label = LabelSerializer(
-        source="own", allow_null=True, help_text="the caller's current label; null if none"
-    )
+    label = LabelSerializer(source="own", allow_null=True, help_text="the caller's label; null if none")
     # Not `scan.pk`: which scan it is stays hidden until then.
-    scan = f.UUIDField(source="own.scan_id", allow_null=True, help_text="ID of the scan")
-    result = ShownResultSerializer(
-        allow_null=True, help_text="the model's result; null without a finished one"
-    )
+    scan = f.UUIDOrNullField("own.scan_id", "ID of the scan")
+    result = ShownResultSerializer(allow_null=True, help_text="the model's result; null if none")
 
 
 class DecisionSerializer(CaseRowSerializer):

@@ -17,13 +17,9 @@ class ReadingSerializer(f.Serializer):
     findings = f.ListField(child=f.CharField(), help_text="codes of the findings")
     comment = f.CharField(help_text="free text; may be empty")
     evidence = f.ListField(child=f.DictField(), help_text="the result of each scan at that time")
-    supersedes = f.UUIDField(
-        source="supersedes_id", allow_null=True, help_text="ID of the reading it replaces"
-    )
-    superseded_by = f.UUIDField(
-        source="superseded_by.pk",
-        allow_null=True,
-        help_text="ID of the reading that replaced it; null if current",
+    supersedes = f.UUIDOrNullField("supersedes_id", "ID of the reading it replaces")
+    superseded_by = f.UUIDOrNullField(
+        "superseded_by.pk", "ID of the reading that replaced it; null if current"
     )
     sha256 = f.CharField(help_text="SHA-256 of all that the reading states")
 
@@ -41,9 +37,4 @@ class ReadingCreateSerializer(RequestSerializer):
         default="",
         help_text="required with the finding `other`",
     )
-    after = f.UUIDField(
-        required=False,
-        allow_null=True,
-        default=None,
-        help_text="ID of the caller's current reading that this one supersedes; null if there is none",
-    )
+    after = f.SupersededField("ID of the caller's current reading, which this one supersedes; null if none")

@@ -1,4 +1,4 @@
-"""Scans, analyses and activation maps."""
+"""Scans, analyses, activation maps and explanations."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from typing import Any
 
 from drf_spectacular.utils import extend_schema_field
 
-from classifier.contract import DISCLAIMER, Slot
+from classifier.contract import DISCLAIMER, RELATIVE, Slot
 from classifier.images.archive.listing import Skip
-from webapp.analysis.models import Analysis
+from webapp.analysis.models import Analysis, Explanation
 from webapp.analysis.state import ScanStatus, state_of
 from webapp.api import fields as f
 from webapp.api.serializers.base import RequestSerializer
@@ -60,7 +60,7 @@ class StatedMetadataSerializer(RequestSerializer):
 
 class ScanUploadSerializer(StatedMetadataSerializer):
     file = f.UploadedFileField(
-        allow_empty_file=True, help_text="a DICOM, PNG, JPEG, TIFF or WebP image, or a ZIP"
+        allow_empty_file=True, help_text="DICOM, PNG, JPEG, TIFF or WebP, or a ZIP of them"
     )
 
 
@@ -72,9 +72,7 @@ class AnalysisModelSerializer(f.Serializer):
     slot = f.ChoiceField(SLOTS, help_text="kind of image")
     sha256 = f.CharField(help_text="SHA-256 of the model file")
     calibrated = f.BooleanField(help_text="whether probabilities are calibrated on validation data")
-    thresholds = f.DictField(
-        child=f.FloatField(), help_text="probability from which each finding is reported"
-    )
+    thresholds = f.DictField(child=f.FloatField(), help_text="probability from which a finding is reported")
 
     def to_representation(self, version: ModelVersion) -> dict[str, Any]:
         # A page of analyses has few models, and reading a specification is slow.
@@ -122,7 +120,7 @@ class AnalysisSerializer(f.Serializer):
     reason = f.SerializerMethodField(help_text="code of the abstention or the error; null if neither")
     finding = f.TextOrNullField(help_text=FINDING)
     probabilities = f.SerializerMethodField(help_text="0 to 1 by finding; null before the analysis is done")
-    withheld = f.BooleanField(help_text="whether the model abstained; the numbers are then no result")
+    withheld = f.BooleanField(help_text="whether the model abstained: the numbers are no result")
     uncertainty = f.FloatField(
         allow_null=True,
         min_value=0,
@@ -153,10 +151,8 @@ class AnalysisSerializer(f.Serializer):
 class MemberSerializer(f.Serializer):
     """An image of an archive."""
 
-    id = f.UUIDField(
-        source="member.upload_id",
-        allow_null=True,
-        help_text="ID of the scan; null if the same file belongs to another patient",
+    id = f.UUIDOrNullField(
+        "member.upload_id", "ID of the scan; null if the same file belongs to another patient"
     )
     file = f.CharField(source="member.name", help_text="its name in the archive")
     status = f.ChoiceField(ScanStatus.choices, source="state.status", help_text="processing status")
@@ -185,28 +181,18 @@ class ScanSerializer(f.Serializer):
         help_text="`waiting`: no model for this kind of image; `abstained`: the result is withheld",
     )
     reason = f.TextOrNullField(source="state.reason", help_text=REASON)
-    detail = f.CharField(
-        source="advice.problem", allow_null=True, help_text="why there is no result, in words"
-    )
+    detail = f.CharField(source="advice.problem", allow_null=True, help_text="why there is no result")
     remedy = f.CharField(source="advice.remedy", allow_null=True, help_text="what to do about it")
     patient_id = f.TextOrNullField(
         help_text="PatientID (0010,0020), as stated until the file is parsed; null if unknown or hidden"
     )
-    patient_uuid = f.UUIDField(
-        source="patient.pk", allow_null=True, help_text="Hilum's UUID of the patient; null until parsed"
-    )
-    study_uuid = f.UUIDField(
-        source="scan.study.pk", allow_null=True, help_text="Hilum's UUID of the study; null until parsed"
-    )
-    modality = f.TextOrNullField(
-        help_text="kind of image, as stated until the file is parsed; null if unknown"
-    )
+    patient_uuid = f.UUIDOrNullField("patient.pk", "Hilum's UUID of the patient; null until parsed")
+    study_uuid = f.UUIDOrNullField("scan.study.pk", "Hilum's UUID of the study; null until parsed")
+    modality = f.TextOrNullField(help_text="kind of image, as stated until parsed; null if unknown")
     synthetic = f.BooleanField(help_text="simulated image (phantom): Synthetic Data (0008,001C)")
     polarity_turned = f.BooleanField(help_text="whether the image was stored as a negative and was inverted")
-    rows = f.IntegerField(source="scan.rows", allow_null=True, help_text="Rows (0028,0010) of the original")
-    columns = f.IntegerField(
-        source="scan.columns", allow_null=True, help_text="Columns (0028,0011) of the original"
-    )
+    rows = f.IntegerField(source="scan.rows", allow_null=True, help_text="Rows (0028,0010)")
+    columns = f.IntegerField(source="scan.columns", allow_null=True, help_text="Columns (0028,0011)")
     view_position = f.TextOrNullField(
         source="scan.view_position", help_text="ViewPosition (0018,5101), such as `PA`; null if unknown"
     )
@@ -216,10 +202,8 @@ class ScanSerializer(f.Serializer):
         help_text="AcquisitionDateTime (0008,002A); null if unknown",
     )
     notes = f.DictField(help_text="notable properties of the file: code to details")
-    duplicate_of = f.UUIDField(
-        source="scan.duplicate_of_id",
-        allow_null=True,
-        help_text="ID of an earlier scan of the site with the same pixels; null if none",
+    duplicate_of = f.UUIDOrNullField(
+        "scan.duplicate_of_id", "ID of an earlier scan of the site with the same pixels; null if none"
     )
     received_at = f.DateTimeField(source="upload.created_at", help_text="when the file was uploaded")
     analyses = AnalysisSerializer(many=True, help_text="one per model version, newest first")
@@ -237,12 +221,8 @@ class ScanRowSerializer(f.Serializer):
     reason = f.TextOrNullField(source="state.reason", help_text=REASON)
     finding = f.TextOrNullField(source="state.analysis.finding", help_text=FINDING)
     probabilities = f.SerializerMethodField(help_text="0 to 1 by finding; null without a result")
-    withheld = f.SerializerMethodField(
-        help_text="whether the model abstained; the numbers are then no result"
-    )
-    analysis = f.UUIDField(
-        source="state.analysis.pk", allow_null=True, help_text="ID of the current analysis; null if none"
-    )
+    withheld = f.SerializerMethodField(help_text="whether the model abstained: the numbers are no result")
+    analysis = f.UUIDOrNullField("state.analysis.pk", "ID of the current analysis; null if none")
     model = f.CharField(
         source="state.analysis.model_version",
         allow_null=True,
@@ -253,8 +233,8 @@ class ScanRowSerializer(f.Serializer):
     modality = f.ChoiceField(SLOTS, source="slot", help_text="kind of image")
     view_position = f.TextOrNullField(help_text="ViewPosition (0018,5101), such as `PA`; null if unknown")
     synthetic = f.BooleanField(help_text="simulated image (phantom): Synthetic Data (0008,001C)")
-    rows = f.IntegerField(help_text="Rows (0028,0010) of the original")
-    columns = f.IntegerField(help_text="Columns (0028,0011) of the original")
+    rows = f.IntegerField(help_text="Rows (0028,0010)")
+    columns = f.IntegerField(help_text="Columns (0028,0011)")
     received_at = f.DateTimeField(help_text="when the file was uploaded")
 
     def to_representation(self, scan: Scan) -> dict[str, Any]:
@@ -276,9 +256,34 @@ class ScanMoveSerializer(RequestSerializer):
     create = f.StrictBooleanField(
         default=False, help_text="with `patient_id`: create the patient if the site has none with this ID"
     )
-    reason = f.StrictCharField(max_length=500, help_text="why; kept in the audit log")
+    reason = f.ReasonField()
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if ("patient_uuid" in attrs) == ("patient_id" in attrs):
             raise f.ValidationError({"patient_uuid": ["Give either patient_uuid or patient_id."]})
         return attrs
+
+
+EXPLANATION_STATES = ["queued", "running", "failed", "done"]
+
+
+class ExplanationCreateSerializer(RequestSerializer):
+    method = f.ChoiceField(list(RELATIVE), help_text="explanation method")
+
+
+class ExplanationSerializer(f.Serializer):
+    """Maps of all findings by one method, each relative to its own maximum, which is 1 here."""
+
+    analysis = f.UUIDField(source="analysis_id", help_text="ID of the analysis that is explained")
+    method = f.ChoiceField(list(RELATIVE), help_text="explanation method")
+    status = f.ChoiceField(EXPLANATION_STATES, help_text="processing status")
+    reason = f.TextOrNullField(source="error_code", help_text="code of the failure; null if none")
+    relative = f.SerializerMethodField(help_text="always true: such maps show where, never how strongly")
+    withheld = f.BooleanField(source="analysis.withheld", help_text="whether the model abstained")
+    cam = CamSerializer(allow_null=True, help_text="the maps; null in lists and until they are done")
+    seconds = f.FloatField(allow_null=True, help_text="computing time; null until done")
+    created_at = f.CreatedAtField(help_text="when it was requested")
+    disclaimer = DisclaimerField()
+
+    def get_relative(self, explanation: Explanation) -> bool:
+        return True

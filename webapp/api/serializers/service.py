@@ -14,12 +14,8 @@ from webapp.api import fields as f
 class AuditEventSerializer(f.Serializer):
     id = f.IdField()
     actor = f.CharField(source="actor.username", allow_null=True, help_text="user name; null: the system")
-    actor_id = f.UUIDField(
-        allow_null=True, help_text="ID of the user, for the parameter `actor`; null: the system"
-    )
-    site = f.UUIDField(
-        source="site_id", allow_null=True, help_text="ID of the site; null if none in particular"
-    )
+    actor_id = f.UUIDField(allow_null=True, help_text="user ID, for the parameter `actor`; null: the system")
+    site = f.UUIDOrNullField("site_id", "ID of the site; null if none in particular")
     action = f.CharField(help_text="what was done, such as `scan.moved`")
     subject = f.CharField(help_text="the record, as app.model:uuid; may be empty")
     detail = f.DictField(help_text="codes and IDs; no patient data, no free text")
@@ -36,30 +32,22 @@ class SiteSerializer(f.Serializer):
 
 
 class MeSerializer(f.Serializer):
-    """The caller: a membership, with the token in `context["token"]`."""
+    """The caller: a membership with its `token`."""
 
     user = f.CharField(source="user.username", help_text="user name")
     name = f.CharField(source="user.get_full_name", help_text="full name; may be empty")
     site = SiteSerializer(help_text="the site of the token")
     role = f.CharField(source="role.name", help_text="role of the user at the site")
     permissions = f.SerializerMethodField(help_text="scopes of the token that the role grants too")
-    token = f.SerializerMethodField(help_text="name of the token")
-    scopes = f.SerializerMethodField(help_text="scopes of the token")
-    expires_at = f.SerializerMethodField(help_text="when the token expires; null if never")
+    token = f.CharField(source="token.name", help_text="name of the token")
+    scopes = f.ListField(source="token.scopes", child=f.CharField(), help_text="scopes of the token")
+    expires_at = f.DateTimeField(
+        source="token.expires_at", allow_null=True, help_text="when the token expires; null if never"
+    )
 
     @extend_schema_field(f.ListField(child=f.ChoiceField([p.value for p in Permission])))
     def get_permissions(self, membership: Membership) -> Any:
-        return sorted(set(membership.role.permissions) & set(self.context["token"].scopes))
-
-    def get_token(self, membership: Membership) -> str:
-        return self.context["token"].name
-
-    def get_scopes(self, membership: Membership) -> list[str]:
-        return self.context["token"].scopes
-
-    @extend_schema_field(f.DateTimeField(allow_null=True))
-    def get_expires_at(self, membership: Membership) -> Any:
-        return self.context["token"].expires_at
+        return sorted(set(membership.role.permissions) & set(membership.token.scopes))
 
 
 class ChangeSerializer(f.Serializer):

@@ -36,18 +36,16 @@ class SnapshotSerializer(f.Serializer):
     """A labelled data set that does not change."""
 
     id = f.IdField()
-    site = f.UUIDField(source="site_id", allow_null=True, help_text=SITE)
+    site = f.UUIDOrNullField("site_id", SITE)
     slot = f.ChoiceField(SLOTS, help_text="kind of image")
     fingerprint = f.CharField(help_text="SHA-256 of the manifest")
-    findings = f.ListField(
-        child=f.CharField(), help_text="labelled findings, in the order of a model's outputs"
-    )
+    findings = f.ListField(child=f.CharField(), help_text="findings, in the order of a model's outputs")
     counts = f.DictField(help_text="images and patients by split and finding, and what was left out")
     validation = f.ChoiceField(
         JobStatus.choices, source="validation.status", help_text="status of the data validation"
     )
     warnings = f.SerializerMethodField(
-        help_text="data validation warnings, most severe first; null until it is done"
+        help_text="data validation warnings, most severe first; null until done"
     )
     created_by = f.CharField(source="created_by.username", help_text="user name of the creator")
     created_at = f.CreatedAtField()
@@ -64,33 +62,23 @@ class SnapshotCreateSerializer(RequestSerializer):
 class TrainingRunSerializer(f.Serializer):
     id = f.IdField()
     status = f.ChoiceField(RunStatus.choices, help_text="`skipped`: there was nothing new to train on")
-    site = f.UUIDField(source="site_id", allow_null=True, help_text=SITE)
+    site = f.UUIDOrNullField("site_id", SITE)
     started_by = f.CharField(source="started_by.username", help_text="user name of who started it")
     trigger = f.ChoiceField(Trigger.choices, help_text="why it started")
     slot = f.ChoiceField(SLOTS, help_text="kind of image")
-    snapshot = f.UUIDField(
-        source="snapshot_id", allow_null=True, help_text="ID of the snapshot; null: a manifest, or none yet"
-    )
+    snapshot = f.UUIDOrNullField("snapshot_id", "ID of the snapshot; null: a manifest, or none yet")
     start = f.ChoiceField(Start.choices, help_text=START)
-    base = f.UUIDField(
-        source="base_id", allow_null=True, help_text="ID of the model it started from; null if none (yet)"
-    )
+    base = f.UUIDOrNullField("base_id", "ID of the model it started from; null if none (yet)")
     attempts = f.IntegerField(help_text="how often a worker started or resumed it")
-    minutes_left = f.FloatField(
-        allow_null=True, help_text="estimate; null when not running or too early to estimate"
-    )
+    minutes_left = f.FloatField(allow_null=True, help_text="estimate; null when not running or too early")
     options = f.DictField(help_text="every option with its value, defaults included; empty until it starts")
     config = f.DictField(help_text="the options that were requested, by name")
     seed = f.IntegerField(help_text="random seed")
     percent = f.IntegerField(help_text="progress, 0 to 100")
     progress = f.DictField(help_text="latest figures of the training, by name")
-    candidate = f.UUIDField(
-        source="candidate_id", allow_null=True, help_text="ID of the resulting model; null if none (yet)"
-    )
+    candidate = f.UUIDOrNullField("candidate_id", "ID of the resulting model; null if none (yet)")
     cancel_requested = f.BooleanField(help_text="whether it is being cancelled")
-    reason = f.CharField(
-        source="failure.code", allow_null=True, help_text="code of why it failed or was skipped"
-    )
+    reason = f.CharField(source="failure.code", allow_null=True, help_text="why it failed or was skipped")
     detail = f.CharField(source="failure.message", allow_null=True, help_text="the same in words")
     remedy = f.CharField(source="failure.remedy", allow_null=True, help_text="what to do about it")
     created_at = f.CreatedAtField(help_text="when it was queued")
@@ -136,9 +124,7 @@ class TrainingRunCreateSerializer(RequestSerializer):
 
 
 class TrainingLogSerializer(f.Serializer):
-    curve = f.ListField(
-        child=f.DictField(), help_text="figures of each epoch (`loss`, `val_loss` …), oldest first"
-    )
+    curve = f.ListField(child=f.DictField(), help_text="by epoch (`loss`, `val_loss` …), oldest first")
     lines = f.ListField(source="log", child=f.CharField(), help_text="latest lines of the log, oldest first")
 
 
@@ -146,7 +132,7 @@ class TrainingScheduleSerializer(f.Serializer):
     """When training runs of a slot start automatically."""
 
     id = f.IdField()
-    site = f.UUIDField(source="site_id", allow_null=True, help_text=SITE)
+    site = f.UUIDOrNullField("site_id", SITE)
     slot = f.ChoiceField(SLOTS, help_text="kind of image")
     enabled = f.BooleanField(help_text="whether it starts runs")
     cadence = f.ChoiceField(Cadence.choices, help_text=CADENCE)

@@ -1,13 +1,32 @@
-"""Uploads: the files as they arrived, and how far each has been processed."""
+"""Uploads: the files as they arrived, how far each has been processed, and what is wrong with one."""
 
 from __future__ import annotations
 
 from webapp.analysis.state import ScanStatus
 from webapp.api import fields as f
 from webapp.api.serializers.base import RequestSerializer
-from webapp.api.serializers.problems import ProblemSerializer
 from webapp.api.serializers.scans import REASON, ScanSerializer, StatedMetadataSerializer
 from webapp.scans.models import Upload, UploadStatus
+
+
+class ProblemSerializer(f.Serializer):
+    """RFC 9457 problem details. `code` is stable: docs/api-errors.md lists each with its remedy."""
+
+    type = f.CharField(help_text="urn:hilum:error:CODE")
+    title = f.CharField(help_text="the HTTP status in words")
+    status = f.IntegerField(help_text="the HTTP status")
+    detail = f.CharField(help_text="what is wrong")
+    code = f.CharField(help_text="stable code for programs, such as `not_found`")
+    remedy = f.CharField(help_text="what to do about it")
+    request_id = f.CharField(help_text="also in the header X-Request-ID and the server log")
+    errors = f.DictField(
+        child=f.ListField(child=f.CharField()),
+        required=False,
+        help_text="field or parameter to what is wrong with it",
+    )
+    scope = f.CharField(required=False, help_text="scope that the token lacks, with `insufficient_scope`")
+    permission = f.CharField(required=False, help_text="permission that the role lacks, with `forbidden`")
+
 
 MAX_IDS, MAX_FILES = 500, 100
 
@@ -18,14 +37,10 @@ class UploadSerializer(f.Serializer):
     id = f.IdField()
     status = f.ChoiceField(UploadStatus.choices, help_text="`refused` is final; `failed` can be retried")
     reason = f.SerializerMethodField(help_text=REASON)
-    file = f.SerializerMethodField(
-        help_text="file name; null if the site keeps none or the caller may not see it"
-    )
+    file = f.SerializerMethodField(help_text="file name; null if not kept or hidden from the caller")
     size = f.IntegerField(help_text="size in bytes")
     sha256 = f.CharField(help_text="SHA-256 of the file")
-    archive = f.UUIDField(
-        source="parent_id", allow_null=True, help_text="ID of the archive it came in; null if none"
-    )
+    archive = f.UUIDOrNullField("parent_id", "ID of the archive it came in; null if none")
     unpacked = f.BooleanField(source="is_unpacked", help_text="an archive that was unpacked into its images")
     received_at = f.DateTimeField(source="created_at", help_text="when it was uploaded")
     finished_at = f.DateTimeField(allow_null=True, help_text="when processing ended; null if it has not")

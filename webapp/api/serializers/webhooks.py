@@ -25,13 +25,11 @@ class WebhookSerializer(f.Serializer):
     kinds = f.ListField(child=f.ChoiceField(SUBSCRIBABLE), help_text=KINDS)
     description = f.CharField(help_text="what it is for; may be empty")
     active = f.BooleanField(help_text="whether messages are sent")
-    ended = f.TextOrNullField(
-        help_text="`gone`: switched off after the receiver returned 410; null otherwise"
-    )
+    ended = f.TextOrNullField(help_text="`gone`: switched off after the receiver returned 410; else null")
     created_by = f.CharField(source="created_by.username", help_text="user name of the subscriber")
     failures = f.IntegerField(help_text="number of failed attempts in a row")
     paused_until = f.DateTimeField(
-        allow_null=True, help_text="the receiver is down and tried again then; null if not"
+        allow_null=True, help_text="receiver is down, next attempt then; null if not"
     )
     created_at = f.CreatedAtField()
 

@@ -7,7 +7,6 @@ from uuid import UUID
 
 from django.db.models import Q
 from django.http import StreamingHttpResponse
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse
 from rest_framework.parsers import MultiPartParser
 from rest_framework.renderers import JSONRenderer
@@ -17,7 +16,7 @@ from rest_framework.response import Response
 from webapp.api.examples import LABEL_EXAMPLE
 from webapp.api.filters import LabelFilter
 from webapp.api.resource import ListResource, Resource, file_renderer
-from webapp.api.schema import operation
+from webapp.api.schema import file_response, operation
 from webapp.api.serializers.labels import (
     OPEN_LINES,
     ImportReportSerializer,
@@ -61,7 +60,6 @@ class LabelCollection(ListResource):
     queryset = Label.objects.none()
     filterset_class = LabelFilter
     serializer_class = LabelSerializer
-
     find = labels_visible
 
     @operation(
@@ -101,10 +99,7 @@ class LabelExport(Resource):
     needs = {"GET": "label.manage"}
     renderer_classes = [file_renderer("text/csv"), JSONRenderer]
 
-    @operation(
-        "labels_export",
-        returns={(200, "text/csv"): OpenApiResponse(OpenApiTypes.STR, description="one label per line")},
-    )
+    @operation("labels_export", returns=file_response("text/csv", "one label per line"))
     def get(self, request: Request) -> StreamingHttpResponse:
         """Export the site's labels as CSV, without patient names or IDs.
 
@@ -150,11 +145,10 @@ class ManifestCollection(ListResource, TableResource):
     needs = {"GET": "label.manage", "POST": "label.manage"}
     queryset = Manifest.objects.none()
     serializer_class = ManifestSerializer
-
     find = manifests_visible
 
     def represent(self, rows: list[Manifest]) -> Any:
-        return ManifestSerializer(rows, many=True, context={"progress": progress_of(rows)}).data
+        return ManifestSerializer(with_progress(rows), many=True).data
 
     @operation(
         "manifest_import",
@@ -188,13 +182,10 @@ class ManifestDetail(Resource):
     @operation("manifest_retrieve", returns=ManifestDetailSerializer)
     def get(self, request: Request, manifest_id: UUID) -> Response:
         """Get imported labelled data, and its lines that failed or wait for their image."""
-        manifest = _manifest(request, manifest_id)
+        (manifest,) = with_progress([_manifest(request, manifest_id)])
         missing = Q(status=LineStatus.FAILED) | Q(status=LineStatus.WAITING, upload=None)
-        context = {
-            "progress": progress_of([manifest]),
-            "open_lines": manifest.lines.filter(missing)[:OPEN_LINES],
-        }
-        return Response(ManifestDetailSerializer(manifest, context=context).data)
+        manifest.open_lines = manifest.lines.filter(missing)[:OPEN_LINES]
+        return Response(ManifestDetailSerializer(manifest).data)
 
 
 class ManifestImage(Resource):
@@ -212,6 +203,13 @@ class ManifestImage(Resource):
         file = fields["file"]
         upload = line_upload(line=line, actor=request.user, chunks=file.chunks(), filename=file.name)
         return Response(LineUploadSerializer(upload).data, status=201)
+
+
+def with_progress(manifests: list[Manifest]) -> list[Manifest]:
+    progress = progress_of(manifests)
+    for manifest in manifests:
+        manifest.progress = progress[manifest.pk]
+    return manifests
 
 
 def _manifest(request: Request, manifest_id: UUID) -> Manifest:

@@ -1,4 +1,4 @@
-"""Images of a scan, analyses, and activation maps as numbers and drawn over the image."""
+"""Images of a scan, analyses, activation maps as numbers, drawn over the image, and by other methods."""
 
 from __future__ import annotations
 
@@ -7,78 +7,78 @@ from uuid import UUID
 
 from django.db.models import Exists, OuterRef
 from django.http import FileResponse, HttpResponse, HttpResponseNotModified
+from django.urls import reverse
 from django.utils.cache import patch_cache_control
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from classifier.contract import leading_finding
+from classifier.contract import RELATIVE, leading_finding
 from webapp.accounts.services import for_sites
+from webapp.analysis.explanations import explanation_of, explanation_request
 from webapp.analysis.models import Analysis
+from webapp.analysis.selectors import analysis_or_404
 from webapp.api.fields import ANY_TEXT
 from webapp.api.filters import AnalysisFilter
-from webapp.api.resource import ListResource, Resource, etag_of, file_renderer
-from webapp.api.schema import operation
-from webapp.api.serializers.scans import AnalysisSerializer, CamSerializer
+from webapp.api.resource import DetailResource, ListResource, Resource, SinglePage, etag_of, file_renderer
+from webapp.api.schema import file_response, operation
+from webapp.api.serializers.scans import (
+    AnalysisSerializer,
+    CamSerializer,
+    ExplanationCreateSerializer,
+    ExplanationSerializer,
+)
 from webapp.api.views.scans import scan_by_id
 from webapp.core import storage
 from webapp.core.errors import CodedError
-from webapp.core.queries import get_or_404
+from webapp.core.jobs.table import JobStatus
+from webapp.labels.models import QueueItem
 from webapp.labels.queue_progress import item_or_404
 from webapp.scans.models import Scan
 
-PNG = {(200, "image/png"): OpenApiResponse(OpenApiTypes.BINARY, description="the image")}
+PNG = file_response("image/png", "the image")
 IMAGE_RENDERERS = [file_renderer("image/png"), JSONRenderer]
 
 
-class ImageResource(Resource):
-    needs = {"GET": "scan.view"}
+class ImageResource(DetailResource):
     renderer_classes = IMAGE_RENDERERS
     kind = ""
 
-    def image(self, scan: Scan) -> HttpResponse:
+    @extend_schema(responses=PNG)
+    def get(self, request: Request, **keys: UUID) -> HttpResponse:
+        found = self.found()
+        scan = found.scan if isinstance(found, QueueItem) else found
         name, sha256 = getattr(scan, f"{self.kind}_name"), getattr(scan, f"{self.kind}_sha256")
-        return as_png(self.request, f'"{sha256}"', lambda: png_file(name))
+        return as_png(request, f'"{sha256}"', lambda: png_file(name))
 
 
 class Preview(ImageResource):
-    kind = "preview"
+    """Get a scan's image as 8-bit greyscale PNG, at most 1,024 pixels a side."""
 
-    @operation("scan_preview", returns=PNG)
-    def get(self, request: Request, scan_id: UUID) -> HttpResponse:
-        """Get a scan's image as 8-bit greyscale PNG, at most 1,024 pixels a side."""
-        return self.image(scan_by_id(request.user, scan_id))
+    needs = {"GET": "scan.view"}
+    name, find, kind = "scan_preview", scan_by_id, "preview"
 
 
 class Display(ImageResource):
-    kind = "display"
+    """Get a scan's image as 16-bit greyscale PNG in full resolution."""
 
-    @operation("scan_display", returns=PNG)
-    def get(self, request: Request, scan_id: UUID) -> HttpResponse:
-        """Get a scan's image as 16-bit greyscale PNG in full resolution."""
-        return self.image(scan_by_id(request.user, scan_id))
+    needs = {"GET": "scan.view"}
+    name, find, kind = "scan_display", scan_by_id, "display"
 
 
 class CasePreview(ImageResource):
-    needs = {"GET": "scan.label"}
-    kind = "preview"
+    """Get a label case's image as 8-bit greyscale PNG, at most 1,024 pixels a side."""
 
-    @operation("label_case_preview", returns=PNG)
-    def get(self, request: Request, item_id: UUID) -> HttpResponse:
-        """Get a label case's image as 8-bit greyscale PNG, at most 1,024 pixels a side."""
-        return self.image(item_or_404(request.user, item_id).scan)
+    needs = {"GET": "scan.label"}
+    name, find, kind = "label_case_preview", item_or_404, "preview"
 
 
 class CaseDisplay(ImageResource):
-    needs = {"GET": "scan.label"}
-    kind = "display"
+    """Get a label case's image as 16-bit greyscale PNG in full resolution."""
 
-    @operation("label_case_display", returns=PNG)
-    def get(self, request: Request, item_id: UUID) -> HttpResponse:
-        """Get a label case's image as 16-bit greyscale PNG in full resolution."""
-        return self.image(item_or_404(request.user, item_id).scan)
+    needs = {"GET": "scan.label"}
+    name, find, kind = "label_case_display", item_or_404, "display"
 
 
 class AnalysisCollection(ListResource):
@@ -91,19 +91,19 @@ class AnalysisCollection(ListResource):
     filterset_class = AnalysisFilter
 
     def rows(self) -> Any:
-        return analyses_visible(self.request)
+        # A condition, not a join: the newest are found by their index, however many scans a site has.
+        visible = for_sites(Scan.objects.filter(pk=OuterRef("scan")), self.request.user, "scan.view")
+        return Analysis.objects.filter(Exists(visible)).prefetch_related("model_version")
 
     def represent(self, rows: list[Analysis]) -> Any:
         return AnalysisSerializer(rows, many=True, context={"maps": False}).data
 
 
-class AnalysisDetail(Resource):
-    needs = {"GET": "scan.view"}
+class AnalysisDetail(DetailResource):
+    """Get an analysis with its activation maps."""
 
-    @operation("analysis_retrieve", returns=AnalysisSerializer)
-    def get(self, request: Request, analysis_id: UUID) -> Response:
-        """Get an analysis with its activation maps."""
-        return Response(AnalysisSerializer(analysis_or_404(request, analysis_id)).data)
+    needs = {"GET": "scan.view"}
+    name, find, serializer_class = "analysis_retrieve", analysis_or_404, AnalysisSerializer
 
 
 class AnalysisCam(Resource):
@@ -112,7 +112,7 @@ class AnalysisCam(Resource):
     @operation("analysis_cam", returns=CamSerializer)
     def get(self, request: Request, analysis_id: UUID) -> Response:
         """Get the activation maps of an analysis: a grid per finding, its geometry and its scale."""
-        return Response(CamSerializer(cam_of(analysis_or_404(request, analysis_id))).data)
+        return Response(CamSerializer(cam_of(analysis_or_404(request.user, analysis_id))).data)
 
 
 class AnalysisOverlay(Resource):
@@ -143,7 +143,7 @@ class AnalysisOverlay(Resource):
         drawn (409 `not_ready`); its numbers are at `cam/`.
         """
         opacity = _opacity(request.query_params.get("opacity", "1"))
-        analysis = analysis_or_404(request, analysis_id)
+        analysis = analysis_or_404(request.user, analysis_id)
         cam = cam_of(analysis)
         if analysis.withheld:
             raise CodedError(
@@ -158,16 +158,6 @@ class AnalysisOverlay(Resource):
             )
         etag = etag_of(f"{analysis.pk} {finding} {opacity} {analysis.scan.preview_sha256}".encode())
         return as_png(request, etag, lambda: _drawn(analysis, cam, finding, opacity))
-
-
-def analyses_visible(request: Request) -> Any:
-    # A condition, not a join: the newest are found by their index, whatever the database estimates of sites.
-    visible = for_sites(Scan.objects.filter(pk=OuterRef("scan")), request.user, "scan.view")
-    return Analysis.objects.filter(Exists(visible)).prefetch_related("model_version")
-
-
-def analysis_or_404(request: Request, analysis_id: UUID) -> Analysis:
-    return get_or_404(analyses_visible(request).select_related("stored_cam", "scan"), analysis_id)
 
 
 def cam_of(analysis: Analysis) -> dict[str, Any]:
@@ -209,3 +199,61 @@ def _opacity(text: str) -> float:
     if not 0 <= value <= 1:
         raise CodedError("invalid", fields={"opacity": ["Must be a number from 0 to 1."]})
     return value
+
+
+METHOD = OpenApiParameter(
+    "method",
+    {"type": "string", "enum": list(RELATIVE)},
+    location=OpenApiParameter.PATH,
+    description="explanation method",
+)
+
+
+class ExplanationCollection(SinglePage):
+    needs = {"GET": "scan.view", "POST": "scan.view"}
+    serializer_class = ExplanationSerializer
+
+    @operation("analysis_explanations", returns=ExplanationSerializer(many=True))
+    def get(self, request: Request, analysis_id: UUID) -> Response:
+        """List the requested explanations of an analysis, without maps (`cam` is null)."""
+        analysis = analysis_or_404(request.user, analysis_id)
+        explanations = list(analysis.explanations.select_related("analysis").order_by("created_at", "pk"))
+        for explanation in explanations:
+            explanation.cam = None
+        return self.listed(explanations)
+
+    @operation(
+        "analysis_explain",
+        body=ExplanationCreateSerializer,
+        returns={
+            202: OpenApiResponse(ExplanationSerializer, description="It is queued or running"),
+            200: OpenApiResponse(ExplanationSerializer, description="It was made before"),
+        },
+    )
+    def post(self, request: Request, analysis_id: UUID) -> Response:
+        """Request the maps of an analysis by another method.
+
+        They are made once; a failed request is retried. Follow `Location` for the result.
+        """
+        analysis = analysis_or_404(request.user, analysis_id)
+        method = self.read()["method"]
+        found = explanation_request(analysis=analysis, method=method, actor=request.user)
+        return Response(
+            ExplanationSerializer(found).data,
+            status=200 if found.status == JobStatus.DONE else 202,
+            headers={"Location": reverse("api-analysis-explanation", args=[analysis.pk, found.method])},
+        )
+
+
+class ExplanationDetail(Resource):
+    needs = {"GET": "scan.view"}
+
+    @operation("analysis_explanation", parameters=[METHOD], returns=ExplanationSerializer)
+    def get(self, request: Request, analysis_id: UUID, method: str) -> Response:
+        """Get an explanation, with its maps once they are done; 404 until it is requested."""
+        found = explanation_of(analysis_or_404(request.user, analysis_id), method)
+        if found is None:
+            raise CodedError(
+                "not_found", "This map was not requested yet.", "POST its method to explanations/."
+            )
+        return Response(ExplanationSerializer(found).data)

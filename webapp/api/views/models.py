@@ -7,7 +7,6 @@ from uuid import UUID
 
 from django.http import FileResponse, HttpResponse
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiResponse
 from rest_framework.parsers import MultiPartParser
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
@@ -15,8 +14,8 @@ from rest_framework.response import Response
 
 from webapp.accounts.services import for_sites
 from webapp.api.filters import ModelFilter, PromotionFilter
-from webapp.api.resource import ListResource, Resource, file_renderer
-from webapp.api.schema import operation
+from webapp.api.resource import DetailResource, ListResource, Resource, file_renderer
+from webapp.api.schema import file_response, operation
 from webapp.api.serializers.models import (
     ModelDetailSerializer,
     ModelFileSerializer,
@@ -42,7 +41,6 @@ class ModelCollection(ListResource):
     queryset = ModelVersion.objects.none()
     filterset_class = ModelFilter
     serializer_class = ModelVersionSerializer
-
     find = models_visible
 
     @operation("model_import", body=ModelFileSerializer, returns={201: ModelVersionSerializer})
@@ -59,13 +57,14 @@ class ModelCollection(ListResource):
         return Response(ModelVersionSerializer(version).data, status=201)
 
 
-class ModelDetail(Resource):
-    needs = {"GET": "model.view"}
+class ModelDetail(DetailResource):
+    """Get a model version with its specification, model card and promotions."""
 
-    @operation("model_retrieve", returns=ModelDetailSerializer)
-    def get(self, request: Request, model_id: UUID) -> Response:
-        """Get a model version with its specification, model card and promotions."""
-        return Response(represent(request, model_or_404(request.user, model_id)))
+    needs = {"GET": "model.view"}
+    name, find, serializer_class = "model_retrieve", model_or_404, ModelDetailSerializer
+
+    def represent(self, record: ModelVersion) -> Any:
+        return represent(self.request, record)
 
 
 def represent(request: Request, version: ModelVersion) -> Any:
@@ -76,12 +75,7 @@ class ModelArtifact(Resource):
     needs = {"GET": "model.view"}
     renderer_classes = [file_renderer("application/octet-stream"), JSONRenderer]
 
-    @operation(
-        "model_artifact",
-        returns={
-            (200, "application/octet-stream"): OpenApiResponse(OpenApiTypes.BINARY, description="safetensors")
-        },
-    )
+    @operation("model_artifact", returns=file_response("application/octet-stream", "safetensors"))
     def get(self, request: Request, model_id: UUID) -> HttpResponse:
         """Download the model file; `sha256` of the model is its hash."""
         version = model_or_404(request.user, model_id)

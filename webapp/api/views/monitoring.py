@@ -96,7 +96,6 @@ class AlarmCollection(ListResource):
     queryset = Alarm.objects.none()
     filterset_class = AlarmFilter
     serializer_class = AlarmSerializer
-
     find = alarms_visible
 
 

@@ -9,12 +9,11 @@ from uuid import UUID
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from webapp.accounts.services import for_sites
 from webapp.analysis.selectors import history
 from webapp.analysis.services import patient_rescore
 from webapp.api.examples import SEARCH_EXAMPLE
 from webapp.api.filters import PatientFilter
-from webapp.api.resource import ListResource, PaginatedResource, Resource
+from webapp.api.resource import DetailResource, ListResource, PaginatedResource, Resource
 from webapp.api.schema import operation
 from webapp.api.serializers.patients import (
     MergeSerializer,
@@ -49,11 +48,8 @@ def ends(patients: Iterable[Patient]) -> dict[str, Any]:
 
 
 class PatientList(PaginatedResource):
-    queryset = Patient.objects.none()
+    queryset = Patient.objects.all()
     serializer_class = PatientSerializer
-
-    def rows(self) -> Any:
-        return for_sites(Patient.objects.all(), self.request.user, "scan.view")
 
     def represent(self, rows: list[Patient]) -> Any:
         return PatientSerializer(rows, many=True, context=ends(rows)).data
@@ -98,13 +94,14 @@ class PatientLookup(Resource):
         return Response(PatientLookupResultSerializer({"results": found}, context=context).data)
 
 
-class PatientDetail(Resource):
-    needs = {"GET": "scan.view"}
+class PatientDetail(DetailResource):
+    """Get a patient with the number of studies and scans, merges and moves."""
 
-    @operation("patient_retrieve", returns=PatientDetailSerializer)
-    def get(self, request: Request, patient_uuid: UUID) -> Response:
-        """Get a patient with the number of studies and scans, merges and moves."""
-        return Response(represent(patient_or_404(request.user, patient_uuid)))
+    needs = {"GET": "scan.view"}
+    name, find, serializer_class = "patient_retrieve", patient_or_404, PatientDetailSerializer
+
+    def represent(self, record: Patient) -> Any:
+        return represent(record)
 
 
 def represent(patient: Patient) -> Any:

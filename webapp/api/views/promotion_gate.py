@@ -95,7 +95,6 @@ class ComparisonCollection(ListResource):
     queryset = Comparison.objects.none()
     filterset_class = ComparisonFilter
     serializer_class = ComparisonSerializer
-
     find = comparisons_visible
 
     def decorate(self, rows: Any) -> Any:

@@ -9,7 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from webapp.api.filters import QueueFilter
-from webapp.api.resource import ListResource, Resource, SinglePage
+from webapp.api.resource import DetailResource, ListResource, Resource, SinglePage
 from webapp.api.schema import operation
 from webapp.api.serializers.labels import DecisionCreateSerializer, LabelStatementSerializer, statement_of
 from webapp.api.serializers.queues import (
@@ -47,7 +47,6 @@ class QueueCollection(ListResource):
     queryset = LabelQueue.objects.none()
     filterset_class = QueueFilter
     serializer_class = QueueSerializer
-
     find = queues_visible
 
     @operation("label_queue_create", body=QueueCreateSerializer, returns={201: QueueSerializer})
@@ -60,16 +59,16 @@ class QueueCollection(ListResource):
         return Response(QueueSerializer(queue_or_404(request.user, queue.pk)).data, status=201)
 
 
-class QueueDetail(Resource):
-    needs = {"GET": "scan.label"}
+class QueueDetail(DetailResource):
+    """Get a label queue with the progress of each reader."""
 
-    @operation("label_queue_retrieve", returns=QueueProgressSerializer)
-    def get(self, request: Request, queue_id: UUID) -> Response:
-        """Get a label queue with the progress of each reader."""
-        queue = queue_or_404(request.user, queue_id)
-        left = remaining_for(queues=[queue], reader=request.user).get(queue.pk, 0)
-        context = {"left": left, "progress": readers_of(queue)}
-        return Response(QueueProgressSerializer(queue, context=context).data)
+    needs = {"GET": "scan.label"}
+    name, find, serializer_class = "label_queue_retrieve", queue_or_404, QueueProgressSerializer
+
+    def represent(self, record: LabelQueue) -> Any:
+        record.left = remaining_for(queues=[record], reader=self.request.user).get(record.pk, 0)
+        record.progress = readers_of(record)
+        return super().represent(record)
 
 
 class QueueClose(Resource):

@@ -15,7 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from webapp.accounts.models import User
-from webapp.accounts.services import can, for_sites
+from webapp.accounts.services import can
 from webapp.analysis.selectors import with_list_columns
 from webapp.analysis.services import analysis_retry
 from webapp.analysis.state import current_analysis
@@ -23,7 +23,7 @@ from webapp.api.examples import MOVE_EXAMPLE, SCAN_EXAMPLE
 from webapp.api.filters import ScanFilter
 from webapp.api.request_bodies import DicomParser, check_declared_size, chunks_of, idempotency_key
 from webapp.api.resource import ListResource, Resource, file_renderer
-from webapp.api.schema import operation
+from webapp.api.schema import file_response, operation
 from webapp.api.serializers.scan_record import MEMBERS_AT_ONCE, ScanRecord
 from webapp.api.serializers.scans import (
     ScanMoveSerializer,
@@ -66,13 +66,10 @@ class ScanCollection(ListResource):
     name = "scans_list"
     needs = {"GET": "scan.view", "POST": "scan.upload"}
     parser_classes = [MultiPartParser, DicomParser]
-    queryset = Scan.objects.none()
+    queryset = Scan.objects.all()
     filterset_class = ScanFilter
     serializer_class = ScanRowSerializer
     order = ("received_at", "pk")
-
-    def rows(self) -> Any:
-        return for_sites(Scan.objects.all(), self.request.user, "scan.view")
 
     def decorate(self, rows: Any) -> Any:
         return with_list_columns(rows)
@@ -179,12 +176,7 @@ class ScanFile(Resource):
     needs = {"GET": "scan.view"}
     renderer_classes = [file_renderer("application/octet-stream"), JSONRenderer]
 
-    @operation(
-        "scan_file",
-        returns={
-            (200, "application/octet-stream"): OpenApiResponse(OpenApiTypes.BINARY, description="the file")
-        },
-    )
+    @operation("scan_file", returns=file_response("application/octet-stream", "the file"))
     def get(self, request: Request, scan_id: UUID) -> HttpResponse:
         """Download the original file.
 

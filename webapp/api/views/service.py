@@ -6,7 +6,7 @@ from typing import Any
 
 from django.http import FileResponse, HttpResponse
 from django.urls import is_valid_path
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
@@ -16,7 +16,7 @@ from webapp.accounts.services import active_membership
 from webapp.api.filters import AuditFilter
 from webapp.api.pagination import LIMIT_SCHEMA, limit_of
 from webapp.api.resource import ListResource, Resource, SinglePage
-from webapp.api.schema import operation
+from webapp.api.schema import file_response, operation
 from webapp.api.serializers.service import (
     AuditEventSerializer,
     ChangeSerializer,
@@ -43,7 +43,9 @@ class Me(Resource):
     @operation("me", returns=MeSerializer)
     def get(self, request: Request) -> Response:
         """Get the caller: user, site, role and permissions of the token."""
-        return Response(MeSerializer(active_membership(request), context={"token": request.auth}).data)
+        membership = active_membership(request)
+        membership.token = request.auth
+        return Response(MeSerializer(membership).data)
 
 
 class SiteCollection(SinglePage):
@@ -65,9 +67,7 @@ class AuditCollection(ListResource):
     queryset = AuditEvent.objects.none()
     filterset_class = AuditFilter
     serializer_class = AuditEventSerializer
-
-    def rows(self) -> Any:
-        return events_visible(self.request.user)
+    find = events_visible
 
 
 class ChangeCollection(SinglePage):
@@ -97,10 +97,7 @@ class ChangeCollection(SinglePage):
 class Phantoms(Resource):
     needs = {"GET": "scan.upload"}
 
-    @operation(
-        "phantoms_collection",
-        returns={(200, "application/zip"): OpenApiResponse(bytes, description="images and manifest.csv")},
-    )
+    @operation("phantoms_collection", returns=file_response("application/zip", "images and manifest.csv"))
     def get(self, request: Request) -> HttpResponse | Response:
         """Download simulated patients as a ZIP that can be uploaded as it is."""
         try:

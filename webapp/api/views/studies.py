@@ -26,7 +26,7 @@ from webapp.scans.patients.records import study_or_404
 
 
 class StudyList(PaginatedResource):
-    queryset = StudySummary.objects.none()
+    queryset = StudySummary.objects.all()
     serializer_class = StudySerializer
     order = ("latest_at", "study_id")
 
@@ -40,9 +40,6 @@ class StudyCollection(ListResource, StudyList):
     name = "studies_list"
     needs = {"GET": "scan.view"}
     filterset_class = StudyFilter
-
-    def rows(self) -> Any:
-        return for_sites(StudySummary.objects.all(), self.request.user, "scan.view")
 
 
 class StudySearch(StudyList):
@@ -77,8 +74,9 @@ class StudyDetail(Resource):
         summary = studies.filter(pk=study_uuid).first()
         if summary is None:
             raise CodedError("not_found")
-        scans = with_list_columns(Scan.objects.filter(series__study=study_uuid).order_by("received_at", "pk"))
-        return Response(StudyDetailSerializer(summary, context={"scans": scans}).data)
+        scans = Scan.objects.filter(series__study=study_uuid).order_by("received_at", "pk")
+        summary.images = with_list_columns(scans)
+        return Response(StudyDetailSerializer(summary).data)
 
 
 class StudyReadings(SinglePage):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from uuid import UUID
 
 from django.http import FileResponse, HttpResponse
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
@@ -14,7 +13,7 @@ from rest_framework.response import Response
 from webapp.api.examples import TRAINING_EXAMPLE
 from webapp.api.filters import RunFilter, SnapshotFilter
 from webapp.api.resource import DetailResource, ListResource, Resource, file_renderer
-from webapp.api.schema import operation
+from webapp.api.schema import file_response, operation
 from webapp.api.serializers.training import (
     SnapshotCreateSerializer,
     SnapshotSerializer,
@@ -48,7 +47,6 @@ class SnapshotCollection(ListResource):
     queryset = Snapshot.objects.none()
     filterset_class = SnapshotFilter
     serializer_class = SnapshotSerializer
-
     find = snapshots_visible
 
     @operation(
@@ -77,10 +75,7 @@ class SnapshotManifest(Resource):
     needs = {"GET": "training.start"}
     renderer_classes = [file_renderer("text/csv"), JSONRenderer]
 
-    @operation(
-        "snapshot_manifest",
-        returns={(200, "text/csv"): OpenApiResponse(OpenApiTypes.BINARY, description="the manifest")},
-    )
+    @operation("snapshot_manifest", returns=file_response("text/csv", "the manifest"))
     def get(self, request: Request, snapshot_id: UUID) -> HttpResponse:
         """Download the manifest of a snapshot: pseudonymous patients, findings, splits, image hashes."""
         snapshot = snapshot_or_404(request.user, snapshot_id)
@@ -97,7 +92,6 @@ class RunCollection(ListResource):
     queryset = TrainingRun.objects.none()
     filterset_class = RunFilter
     serializer_class = TrainingRunSerializer
-
     find = runs_visible
 
     @operation(
@@ -150,7 +144,6 @@ class ScheduleCollection(ListResource):
     needs = {"GET": "model.view", "POST": "training.start"}
     queryset = TrainingSchedule.objects.none()
     serializer_class = TrainingScheduleSerializer
-
     find = schedules_visible
 
     @operation(
@@ -163,16 +156,14 @@ class ScheduleCollection(ListResource):
         return Response(TrainingScheduleSerializer(schedule).data)
 
 
-class ScheduleDetail(Resource):
-    needs = {"GET": "model.view", "DELETE": "training.start"}
+class ScheduleDetail(DetailResource):
+    """Get a training schedule."""
 
-    @operation("training_schedule_retrieve", returns=TrainingScheduleSerializer)
-    def get(self, request: Request, schedule_id: UUID) -> Response:
-        """Get a training schedule."""
-        return Response(TrainingScheduleSerializer(schedule_or_404(request.user, schedule_id)).data)
+    needs = {"GET": "model.view", "DELETE": "training.start"}
+    name, find, serializer_class = "training_schedule_retrieve", schedule_or_404, TrainingScheduleSerializer
 
     @operation("training_schedule_delete", returns={204: None})
     def delete(self, request: Request, schedule_id: UUID) -> Response:
         """Delete a training schedule; the runs that it started stay."""
-        schedule_delete(schedule=schedule_or_404(request.user, schedule_id), actor=request.user)
+        schedule_delete(schedule=self.found(), actor=request.user)
         return Response(status=204)

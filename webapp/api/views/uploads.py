@@ -39,15 +39,9 @@ class UploadCollection(ListResource):
     name = "uploads_list"
     needs = {"GET": "scan.upload", "POST": "scan.upload"}
     parser_classes = [MultiPartParser]
-    queryset = Upload.objects.none()
+    queryset = Upload.objects.select_related("site")
     serializer_class = UploadSerializer
     filterset_class = UploadFilter
-
-    def rows(self) -> Any:
-        return for_sites(Upload.objects.all(), self.request.user, "scan.upload")
-
-    def decorate(self, rows: Any) -> Any:
-        return rows.select_related("site")
 
     def represent(self, rows: list[Upload]) -> Any:
         return represent(self.request, rows)

@@ -10,7 +10,7 @@ from rest_framework.response import Response
 
 from webapp.api.examples import WEBHOOK_EXAMPLE
 from webapp.api.filters import DeliveryFilter
-from webapp.api.resource import ListResource, Resource
+from webapp.api.resource import DetailResource, ListResource, Resource
 from webapp.api.schema import operation
 from webapp.api.serializers.webhooks import (
     DeliverySerializer,
@@ -37,7 +37,6 @@ class WebhookCollection(ListResource):
     needs = {"GET": PERMISSION, "POST": PERMISSION}
     queryset = Subscription.objects.none()
     serializer_class = WebhookSerializer
-
     find = subscriptions_visible
 
     @operation(
@@ -56,13 +55,11 @@ class WebhookCollection(ListResource):
         return Response(WebhookWithSecretSerializer(subscription).data, status=201)
 
 
-class WebhookDetail(Resource):
-    needs = {"GET": PERMISSION, "PATCH": PERMISSION, "DELETE": PERMISSION}
+class WebhookDetail(DetailResource):
+    """Get a webhook, and whether its receiver is down."""
 
-    @operation("webhook_retrieve", returns=WebhookSerializer)
-    def get(self, request: Request, webhook_id: UUID) -> Response:
-        """Get a webhook, and whether its receiver is down."""
-        return Response(WebhookSerializer(subscription_or_404(request.user, webhook_id)).data)
+    needs = {"GET": PERMISSION, "PATCH": PERMISSION, "DELETE": PERMISSION}
+    name, find, serializer_class = "webhook_retrieve", subscription_or_404, WebhookSerializer
 
     @operation("webhook_change", body=WebhookChangeSerializer, returns=WebhookSerializer)
     def patch(self, request: Request, webhook_id: UUID) -> Response:
@@ -70,9 +67,8 @@ class WebhookDetail(Resource):
 
         Honours If-Match. Switched on, pending messages are sent at once.
         """
-        subscription = subscription_or_404(request.user, webhook_id)
-        fields = self.read()
-        self.expect(lambda: WebhookSerializer(subscription).data)
+        subscription, fields = self.found(), self.read()
+        self.expect(lambda: self.represent(subscription))
         if fields:
             services.subscription_change(subscription=subscription, actor=request.user, **fields)
         return Response(WebhookSerializer(subscription).data)
@@ -83,8 +79,8 @@ class WebhookDetail(Resource):
 
         Honours If-Match.
         """
-        subscription = subscription_or_404(request.user, webhook_id)
-        self.expect(lambda: WebhookSerializer(subscription).data)
+        subscription = self.found()
+        self.expect(lambda: self.represent(subscription))
         services.subscription_remove(subscription=subscription, actor=request.user)
         return Response(status=204)
 

@@ -1,4 +1,4 @@
-"""A patient's images over time, conflicting values, possible duplicates, merges and moves."""
+"""A patient's page: images over time, conflicts, duplicates, merges; opening a study from other systems."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from webapp.accounts.services import can, demand
+from webapp.analysis.models import StudySummary
 from webapp.analysis.selectors import history
 from webapp.analysis.services import patient_rescore
+from webapp.core.errors import CodedError
 from webapp.pages.patients.display import facts_of, label_of
 from webapp.pages.patients.records import conflicts_in, possible_duplicates, record_history
-from webapp.pages.scan.history import scan_entry
-from webapp.pages.scan.trend import trend_of
+from webapp.pages.scan.history import scan_entry, trend_of
 from webapp.scans.models import Patient
 from webapp.scans.patients.identity import end_of
-from webapp.scans.patients.records import merges_of
+from webapp.scans.patients.records import merges_of, studies_named, study_or_404
 from webapp.scans.selectors import patient_or_404
 
 
@@ -71,3 +72,28 @@ def rescore_patient(request: HttpRequest, patient: Patient) -> None:
         queued,
     )
     messages.info(request, text % {"number": queued})
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def open_study(request: HttpRequest) -> HttpResponse:
+    """Find a study by POST `study_instance_uid` or `accession_number`; a GET shows the form."""
+    if request.method != "POST":
+        return render(request, "patients/open.html")
+    asked = {
+        name: request.POST.get(name, "").strip()[:64] for name in ("study_instance_uid", "accession_number")
+    }
+    found = studies_named(request.user, **asked)
+    if len(found) == 1:
+        return redirect("pages:study", found[0].pk)
+    context = {"found": found, "asked": asked, "nothing": not found}
+    return render(request, "patients/open.html", context, status=200 if found else 404)
+
+
+@require_safe
+def study(request: HttpRequest, study_id: UUID) -> HttpResponse:
+    """The study's worst scan."""
+    found = study_or_404(request.user, study_id)
+    summary = StudySummary.objects.filter(study=found).first()
+    if summary is None or summary.worst_scan_id is None:
+        raise CodedError("not_found", _("This study no longer has any images."))
+    return redirect("pages:scan", summary.worst_scan_id)

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from PIL import Image as PILImage
 from reportlab.lib.colors import HexColor
 from reportlab.lib.pagesizes import A4
 from reportlab.lib.styles import ParagraphStyle
@@ -23,6 +22,7 @@ from reportlab.platypus import Flowable, Image, KeepTogether, SimpleDocTemplate,
 from webapp.pages.display import name_of_finding
 from webapp.pages.report.content import Facts, Report
 from webapp.pages.report.fonts import paragraph
+from webapp.pages.report.images import as_png
 
 INK, QUIET, LINE, GROUND = (HexColor(c) for c in ("#161c22", "#4d5b67", "#d5dce3", "#f1f4f7"))
 MARGIN = 16 * mm
@@ -137,12 +137,9 @@ def _reading(reading: dict[str, Any], style: dict[str, ParagraphStyle]) -> Flowa
 
 
 def _image(image: np.ndarray) -> Flowable:
-    buffer = io.BytesIO()
-    PILImage.fromarray(image).save(buffer, "PNG")
-    buffer.seek(0)
     height, width = image.shape[:2]
     scale = min(WIDTH / width, TALLEST / height)
-    return Image(buffer, width * scale, height * scale)
+    return Image(io.BytesIO(as_png(image)), width * scale, height * scale)
 
 
 def _table(rows: list[list[Any]], widths: list[float]) -> Table:

@@ -1,16 +1,104 @@
-"""One scan of a patient's history, for the list of priors and the patient page."""
+"""A patient's scans over time: entries, trend by one model version, comparison of two scans."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from webapp.analysis.selectors import HistoryEntry
+from webapp.analysis.models import Analysis
+from webapp.analysis.selectors import HistoryEntry, scan_analyses
+from webapp.core.jobs.table import JobStatus
 from webapp.pages.display import name_of_finding, study_time
+from webapp.pages.scan.evidence import cam_of, explanation_url
 from webapp.pages.scan.state_display import state_display
+from webapp.registry.models import ModelVersion
 from webapp.scans.models import Scan
+
+WIDTH, HEIGHT, MARGIN = 200, 40, 4
+
+
+@dataclass(frozen=True)
+class Sparkline:
+    """`points` of an SVG polyline, `dots` as (x, y): x by time, probability 1.0 at the top."""
+
+    finding: str
+    points: str
+    dots: list[tuple[float, float]]
+    first: float
+    last: float
+
+
+@dataclass(frozen=True)
+class Trend:
+    """The lines of one `version`: a change of model must not look like a change in the lungs.
+
+    `others` counts the scans with results of other versions only.
+    """
+
+    version: ModelVersion | None
+    lines: Sequence[Sparkline]
+    others: int
+
+
+def trend_of(entries: Sequence[HistoryEntry], version: ModelVersion | None) -> Trend:
+    """The trend by `version`, by default the version of the latest result."""
+    results = [_results(entry) for entry in entries]
+    if version is None:
+        version = next((found[0].model_version for found in reversed(results) if found), None)
+    series: list[tuple[datetime, Mapping[str, float]]] = []
+    others = 0
+    for entry, found in zip(entries, results, strict=True):
+        if analysis := result_by(found, version):
+            series.append((entry.study.study_at, analysis.probabilities))
+        else:
+            others += bool(found)
+    return Trend(version, sparklines(series), others)
+
+
+def result_by(analyses: Sequence[Analysis], version: ModelVersion | None) -> Analysis | None:
+    """The analysis with a result of the version that is not withheld, if there is one."""
+    return next(
+        (a for a in analyses if version and a.model_version_id == version.pk and _has_result(a)), None
+    )
+
+
+def sparklines(series: Sequence[tuple[datetime, Mapping[str, float]]]) -> list[Sparkline]:
+    """One line a finding; none for fewer than two points in time."""
+    series = [(at, values) for at, values in series if values]
+    if len(series) < 2:
+        return []
+    start, end = min(at for at, _values in series), max(at for at, _values in series)
+    span = (end - start).total_seconds() or 1.0
+    lines = []
+    for finding in dict.fromkeys(name for _at, values in series for name in values):
+        points = [(at, values[finding]) for at, values in series if finding in values]
+        dots = [(_x((at - start).total_seconds() / span), _y(value)) for at, value in points]
+        polyline = " ".join(f"{x},{y}" for x, y in dots)
+        lines.append(Sparkline(finding, polyline, dots, points[0][1], points[-1][1]))
+    return lines
+
+
+def _results(entry: HistoryEntry) -> list[Analysis]:
+    """The scan's analyses with a result, the newest first."""
+    found = filter(_has_result, entry.scan.analyses.all())
+    return sorted(found, key=lambda analysis: analysis.created_at, reverse=True)
+
+
+def _has_result(analysis: Analysis) -> bool:
+    return analysis.status == JobStatus.DONE and not analysis.withheld
+
+
+def _x(share: float) -> float:
+    return round(MARGIN + share * (WIDTH - 2 * MARGIN), 1)
+
+
+def _y(value: float) -> float:
+    return round(MARGIN + (1 - value) * (HEIGHT - 2 * MARGIN), 1)
 
 
 def scan_entry(entry: HistoryEntry, *, current: Scan | None = None) -> dict[str, Any]:
@@ -34,3 +122,31 @@ def scan_entry(entry: HistoryEntry, *, current: Scan | None = None) -> dict[str,
         "model": str(analysis.model_version) if analysis else "",
         "current": current is not None and scan.pk == current.pk,
     }
+
+
+def comparison_context(scan: Scan, current: Analysis | None, other: Scan) -> dict[str, Any]:
+    """Template values: both scans by the version of this scan's result, and the other's heatmap by it."""
+    context = {
+        "other_date": study_time(other.study.study_date, other.study.study_time),
+        "other_is_later": other.study.study_at > scan.study.study_at,
+    }
+    if current is None or current.status != JobStatus.DONE or current.withheld:
+        return context
+    there = result_by(scan_analyses(other), current.model_version)
+    return context | {
+        "pairs": _pairs(current, there),
+        "other_has_result": there is not None,
+        "other_cam": cam_of(there) if there else None,
+        "explain_other": explanation_url(there) if there else "",
+    }
+
+
+def _pairs(here: Analysis, there: Analysis | None) -> list[dict[str, Any]]:
+    """The findings of both scans, the likeliest in this one first; `change` is None without the other."""
+    others = there.probabilities if there else {}
+    pairs = []
+    for finding, value in sorted(here.probabilities.items(), key=lambda item: -item[1]):
+        other = others.get(finding)
+        change = None if other is None else value - other
+        pairs.append({"finding": finding, "here": value, "there": other, "change": change})
+    return pairs

@@ -24,13 +24,11 @@ from webapp.pages.display import study_time
 from webapp.pages.patients.display import facts_of, known_patients, label_of
 from webapp.pages.patients.views import rescore_patient
 from webapp.pages.request_data import posted_ids
-from webapp.pages.scan.comparison import comparison_context
 from webapp.pages.scan.evidence import evidence_context, notes_of
-from webapp.pages.scan.history import scan_entry
+from webapp.pages.scan.history import comparison_context, scan_entry, trend_of
 from webapp.pages.scan.images import PIXELS, viewer_values
 from webapp.pages.scan.readings import reading_context
 from webapp.pages.scan.state_display import state_display
-from webapp.pages.scan.trend import trend_of
 from webapp.pages.scan.withheld import remember_revealed, revealed_in
 from webapp.pages.worklist.search import Search
 from webapp.scans.models import Scan, Upload

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from django.db.models import QuerySet
@@ -20,29 +21,31 @@ from webapp.pages.display import (
     study_time,
     uncertainty_level,
 )
+from webapp.scans.models import Patient
 
 AT_MOST = 100_000
-COLUMNS = (
-    "patient_id",
-    "patient_name",
-    "study_date",
-    "accession_number",
-    "study_instance_uid",
-    "received_at",
-    "images",
-    "modality",
-    "view",
-    "status",
-    "reason",
-    "finding",
-    "probability",
-    "uncertainty",
-    "uncertainty_level",
-    "reader",
-    "read_at",
-    "site",
-    "notice",
-)
+Cell = Callable[[StudySummary, ZoneInfo], object]
+COLUMNS: dict[str, Cell] = {
+    "patient_id": lambda row, zone: _identifier(row.study.patient),
+    "patient_name": lambda row, zone: name_of_person(row.study.patient.name),
+    "study_date": lambda row, zone: study_time(row.study.study_date, row.study.study_time),
+    "accession_number": lambda row, zone: row.study.accession_number,
+    "study_instance_uid": lambda row, zone: row.study.study_instance_uid,
+    "received_at": lambda row, zone: _time(row.latest_at, zone),
+    "images": lambda row, zone: row.scans,
+    "modality": lambda row, zone: row.modality,
+    "view": lambda row, zone: row.worst_scan.view_position if row.worst_scan else "",
+    "status": lambda row, zone: row.status,
+    "reason": lambda row, zone: row.reason,
+    "finding": lambda row, zone: name_of_finding(row.finding) if _done(row) else "",
+    "probability": lambda row, zone: _number(row, row.probability),
+    "uncertainty": lambda row, zone: _number(row, row.uncertainty),
+    "uncertainty_level": lambda row, zone: uncertainty_level(row.uncertainty) if _done(row) else "",
+    "reader": lambda row, zone: name_of_user(row.reader) if row.reader else "",
+    "read_at": lambda row, zone: _time(row.read_at, zone),
+    "site": lambda row, zone: row.site.name,
+    "notice": lambda row, zone: DISCLAIMER + (" Simulated." if row.synthetic else ""),
+}
 
 
 def csv_lines(rows: QuerySet[StudySummary]) -> Iterator[str]:
@@ -51,37 +54,23 @@ def csv_lines(rows: QuerySet[StudySummary]) -> Iterator[str]:
     yield MARK + line(COLUMNS)
     for number, summary in enumerate(whole(rows)[: AT_MOST + 1].iterator(chunk_size=2000)):
         if number == AT_MOST:
-            yield line(
-                [
-                    _("Truncated: more than %(number)s studies match. Narrow the filters.")
-                    % {"number": AT_MOST}
-                ]
-            )
+            text = _("Truncated: more than %(number)s studies match. Narrow the filters.")
+            yield line([text % {"number": AT_MOST}])
             return
-        yield line(_cells(summary, zone))
+        yield line([cell(summary, zone) for cell in COLUMNS.values()])
 
 
-def _cells(summary: StudySummary, zone: ZoneInfo) -> Iterable[object]:
-    study, patient = summary.study, summary.study.patient
-    done = summary.status == StudySummary.Status.DONE
-    return (
-        "" if patient.provisional else patient.patient_id,
-        name_of_person(patient.name),
-        study_time(study.study_date, study.study_time),
-        study.accession_number,
-        study.study_instance_uid,
-        f"{summary.latest_at.astimezone(zone):%Y-%m-%d %H:%M}",
-        summary.scans,
-        summary.modality,
-        summary.worst_scan.view_position if summary.worst_scan else "",
-        summary.status,
-        summary.reason,
-        name_of_finding(summary.finding) if done else "",
-        round(summary.probability, 4) if done and summary.probability is not None else "",
-        round(summary.uncertainty, 4) if done and summary.uncertainty is not None else "",
-        uncertainty_level(summary.uncertainty) if done else "",
-        name_of_user(summary.reader) if summary.reader else "",
-        f"{summary.read_at.astimezone(zone):%Y-%m-%d %H:%M}" if summary.read_at else "",
-        summary.site.name,
-        DISCLAIMER + (" Simulated." if summary.synthetic else ""),
-    )
+def _identifier(patient: Patient) -> str:
+    return "" if patient.provisional else patient.patient_id
+
+
+def _done(row: StudySummary) -> bool:
+    return row.status == StudySummary.Status.DONE
+
+
+def _number(row: StudySummary, value: float | None) -> float | str:
+    return round(value, 4) if _done(row) and value is not None else ""
+
+
+def _time(at: datetime | None, zone: ZoneInfo) -> str:
+    return f"{at.astimezone(zone):%Y-%m-%d %H:%M}" if at else ""

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime
 import pytest
 
 from tests import factories
-from webapp.pages.scan.trend import sparklines
+from webapp.pages.scan.history import sparklines
 from webapp.scans.patients.corrections import scan_move
 
 pytestmark = pytest.mark.django_db

@@ -163,7 +163,7 @@ def test_a_filtered_list_leaves_as_csv_and_the_trail_knows_it(case, failed, brow
     response = client.post(reverse("pages:worklist_export"))
     assert response["Content-Type"].startswith("text/csv")
     (row,) = table_of(response)
-    assert tuple(row) == COLUMNS
+    assert tuple(row) == tuple(COLUMNS)
     assert (row["patient_id"], row["patient_name"], row["finding"]) == ("P-42", "DOE, Jane", "Pneumonia")
     assert row["probability"] == "0.82"
     assert "not a medical device" in row["notice"]
