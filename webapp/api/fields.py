@@ -164,7 +164,7 @@ class TextOrNullField(serializers.CharField):
 class CharSchema(OpenApiSerializerFieldExtension):
     """States that strings are not blank and hold no null character, which databases cannot store."""
 
-    target_class = StrictCharField
+    target_class, match_subclasses = StrictCharField, True
 
     def map_serializer_field(self, auto_schema: AutoSchema, direction: str) -> dict[str, Any]:
         pattern = ANY_TEXT if self.target.allow_blank else NOT_BLANK
