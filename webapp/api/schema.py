@@ -120,6 +120,8 @@ def complete(result: dict[str, Any], generator: Any, request: Any, public: bool)
             }
         one["responses"] |= {status: {"$ref": f"#/components/responses/{status}"} for status in problems}
         one["responses"] = dict(sorted(one["responses"].items()))
+        if "multipart/form-data" in one.get("requestBody", {}).get("content", {}):
+            one["requestBody"]["required"] = True  # each has at least a file
         for parameter in one.get("parameters", []):
             if parameter["in"] == "path" and "description" not in parameter:
                 parameter["description"] = _path_parameter(parameter["name"])
