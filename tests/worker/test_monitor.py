@@ -182,7 +182,7 @@ def test_labels_that_come_later_become_verdicts_and_performance(site, version, o
     reader_feedback = ReaderFeedback.objects.filter(source="label")
     assert reader_feedback.count() == 60
     one = reader_feedback.get(analysis=made[1])
-    assert one.truth == {f: f == made[1].finding for f in factories.FINDINGS}
+    assert one.ground_truth == {f: f == made[1].finding for f in factories.FINDINGS}
     expected = np.mean([(p - (f == made[1].finding)) ** 2 for f, p in made[1].probabilities.items()])
     assert one.loss == pytest.approx(expected)
     assert one.overrides is False

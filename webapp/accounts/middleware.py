@@ -1,4 +1,4 @@
-"""Who is asking: demo accounts stay local, visitors sign in first, times are the reader's."""
+"""Demo accounts on loopback only, required sign-in, and the reader's time zone."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
-from webapp.accounts.services import active_membership, may_answer
+from webapp.accounts.services import active_membership, may_authenticate
 from webapp.core.errors import CodedError
 from webapp.core.http.middleware import Middleware
 from webapp.core.http.problem_details import error_response, wants_json
 
 
 class DemoAccountsStayLocal(Middleware):
-    """A demo account's session, carried elsewhere, is nobody's."""
+    """Ignores a demo account's session outside loopback."""
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if request.user.is_authenticated and not may_answer(request.user, request):
+        if request.user.is_authenticated and not may_authenticate(request.user, request):
             request.user = AnonymousUser()
         return self.get_response(request)
 
 
 class SignInRequired(LoginRequiredMiddleware):
-    """Every view asks for a sign-in unless it says otherwise; programs get 401 in place of a redirect."""
+    """Every view asks for a sign-in unless it is exempt; programs get 401 in place of a redirect."""
 
     def handle_no_permission(self, request: HttpRequest, view_func) -> HttpResponse:
         if wants_json(request):

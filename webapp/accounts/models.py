@@ -33,7 +33,7 @@ def deidentify_key_is_strong() -> bool:
 
 
 class User(AbstractUser):
-    """A person or a service account. `is_demo` accounts answer on loopback in demo mode only."""
+    """A person or a service account. `is_demo` accounts work on loopback in demo mode only."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     is_demo = models.BooleanField(default=False, editable=False)

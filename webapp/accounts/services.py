@@ -82,7 +82,7 @@ def _memberships(user: Account) -> list[Membership]:
     return known
 
 
-def may_answer(user: User, request: HttpRequest | None) -> bool:
+def may_authenticate(user: User, request: HttpRequest | None) -> bool:
     """False for inactive accounts, and for demo accounts anywhere but on loopback in demo mode."""
     if not user.is_active:
         return False
@@ -91,7 +91,7 @@ def may_answer(user: User, request: HttpRequest | None) -> bool:
 
 def active_membership(request: HttpRequest) -> Membership | None:
     """The membership that the user works under now: the token's, the chosen, the default or the first."""
-    # A token may speak for somebody else than the cookie of the same request does.
+    # The token and the cookie of a request may belong to different users.
     asking = (request.user.pk, getattr(getattr(request.user, "api_token", None), "pk", None))
     known = getattr(request, "_membership", None)
     if known is None or known[0] != asking:
@@ -169,7 +169,7 @@ def token_create(
 def token_authenticate(raw: str, *, request: HttpRequest | None = None) -> ApiToken | None:
     """The live token with this text, else None; `token.user.api_token` narrows what its user `can` do."""
     token = ApiToken.objects.filter(digest=_digest(raw)).select_related("user", "site").first()
-    if token is None or not token.live or not may_answer(token.user, request):
+    if token is None or not token.live or not may_authenticate(token.user, request):
         return None
     now = timezone.now()
     if token.last_used_at is None or now - token.last_used_at > timedelta(minutes=1):

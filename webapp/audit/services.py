@@ -17,7 +17,7 @@ def record(
     actor: User | AnonymousUser | None,
     site: Site | None,
     action: str,
-    subject: models.Model | str | None = None,
+    subject: models.Model | None = None,
     detail: dict[str, Any] | None = None,
 ) -> AuditEvent:
     """Add one event in the caller's transaction, so that an act and its trace stand or fall together.
@@ -28,13 +28,7 @@ def record(
         actor=actor if actor is not None and actor.is_authenticated else None,
         site=site,
         action=action,
-        subject=_name_of(subject),
+        subject=f"{subject._meta.label_lower}:{subject.pk}" if subject is not None else "",
         detail=detail or {},
         request_id=request_id.get(),
     )
-
-
-def _name_of(subject: models.Model | str | None) -> str:
-    if isinstance(subject, models.Model):
-        return f"{subject._meta.label_lower}:{subject.pk}"
-    return subject or ""

@@ -1,4 +1,4 @@
-"""What accounts do leaves a trace: signing in and out, tokens, memberships; never what was typed."""
+"""Audit events of accounts: signing in and out, tokens, memberships; never what was typed."""
 
 from __future__ import annotations
 
@@ -49,9 +49,6 @@ def _membership_changed(sender, instance: Membership, created: bool | None = Non
 def _trace(action: str, request: HttpRequest | None, *, actor, subject) -> None:
     membership = subject.memberships.select_related("site").first() if subject else None
     site = membership.site if membership else None
-    record(actor=actor, site=site, action=action, subject=subject, detail=_origin(request))
-
-
-def _origin(request: HttpRequest | None) -> dict[str, str]:
     address = client_ip(request) if request is not None and hasattr(request, "META") else None
-    return {"address": address} if address else {}
+    detail = {"address": address} if address else {}
+    record(actor=actor, site=site, action=action, subject=subject, detail=detail)

@@ -1,7 +1,7 @@
-"""How far readers agree beyond chance: Cohen's kappa for two, Fleiss' for several, with bootstrap intervals.
+"""Agreement of readers beyond chance: Cohen's kappa for two, Fleiss' for several, with bootstrap intervals.
 
-Both depend on the images only through how often each pattern of answers came; a bootstrap over images is
-hence a draw of those numbers. None where everybody said the same of everything: there is no chance to beat.
+Both depend on the images only through the frequency of each pattern of labels, so the bootstrap draws those.
+None where all labels are the same.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Kappa:
 
 
 def cohen(pairs: Sequence[tuple[Hashable, Hashable]]) -> Kappa:
-    """Cohen (1960): what two readers said of each image."""
+    """Cohen (1960): two readers' labels of each image."""
     words = _numbered(word for pair in pairs for word in pair)
     counts = Counter((words[one], words[other]) for one, other in pairs)
     cells = np.array(list(counts), dtype=int).reshape(-1, 2)
@@ -42,15 +42,15 @@ def cohen(pairs: Sequence[tuple[Hashable, Hashable]]) -> Kappa:
 
 
 def fleiss(images: Sequence[Sequence[Hashable]]) -> Kappa:
-    """Fleiss (1971): what equally many readers, whoever they were, said of each image.
+    """Fleiss (1971): the labels of equally many readers, whoever they are, of each image.
 
     Raises ValueError where the numbers of readers differ, or one reader alone is given.
     """
-    sizes = {len(said) for said in images}
+    sizes = {len(labels) for labels in images}
     if len(sizes) > 1 or sizes & {0, 1}:
         raise ValueError("each image needs the same number of readers, two at least")
-    words = _numbered(word for said in images for word in said)
-    counts = Counter(tuple(sorted(words[word] for word in said)) for said in images)
+    words = _numbered(word for labels in images for word in labels)
+    counts = Counter(tuple(sorted(words[word] for word in labels)) for labels in images)
     table = np.array([np.bincount(pattern, minlength=len(words)) for pattern in counts], dtype=float)
     table = table.reshape(len(counts), len(words))
     return _with_interval(list(counts.values()), lambda n: _fleiss(n, table))
@@ -72,7 +72,7 @@ def _cohen(n: np.ndarray, cells: np.ndarray, words: int) -> tuple[np.ndarray, np
 
 
 def _fleiss(n: np.ndarray, table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The same from `table`: for each pattern, how many readers said each word."""
+    """The same from `table`: for each pattern, how many readers gave each label."""
     readers = table[0].sum()
     shares = n / n.sum(axis=1, keepdims=True)
     within = ((table**2).sum(axis=1) - readers) / (readers * (readers - 1))

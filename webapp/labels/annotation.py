@@ -38,6 +38,7 @@ from webapp.scans.models import Scan
 MAX_REGIONS = 20
 MAX_LABEL_FINDINGS = 40
 BOX = ("x", "y", "width", "height")
+CONTENT = ("findings", "confidence", "regions", "comment", "indeterminate", "unusable")
 
 
 @dataclass(frozen=True)
@@ -63,36 +64,26 @@ class LabelContent:
 def case_label(
     *, item: QueueItem, reader: User, content: LabelContent, after: uuid.UUID | None = None
 ) -> Label:
-    """Commit the reader's label of a case: first blind; then, `after` naming it, the one given in knowledge.
+    """Submit the reader's label of a case: first blind; then a corrected one, `after` naming the first.
 
-    The same sent again is the label that is there already, so a lost answer can be asked for anew. Raises
-    CodedError `forbidden`, `invalid`, `conflict` for a closed queue or where `after` is not the last one.
+    Submitting the same again returns the existing label. Raises CodedError `forbidden`, `invalid`, `conflict`
+    for a closed queue or where `after` is not the last one.
     """
-    item = (
-        QueueItem.objects.select_for_update(no_key=True, of=("self",))
-        .select_related("queue__site", "scan")
-        .get(pk=item.pk)
-    )
+    item = _locked(item)
     queue = item.queue
     demand(reader, Permission.SCAN_LABEL, queue.site)
     asked = {finding: content.findings.get(finding, Assessment.UNREAD.value) for finding in queue.findings}
-    if strange := set(content.findings) - set(asked):
-        raise _invalid("findings", f"This queue does not ask for {', '.join(sorted(map(str, strange)))}.")
+    if others := set(content.findings) - set(asked):
+        raise _invalid("findings", f"This queue does not ask for {', '.join(sorted(map(str, others)))}.")
     content = LabelContent(**{**asdict(content), "findings": asked})
     check(content, item.scan)
     earlier = own_label(item, reader)
     if earlier and _same(earlier, content, after):
         return earlier
-    if (earlier.pk if earlier else None) != after:
-        raise CodedError("conflict", "You have already labelled this image.")
+    _check_latest(earlier, after, "You have already labelled this image.")
     if queue.closed_at is not None:
-        raise CodedError("conflict", "This queue was closed meanwhile.", "Nothing more is taken in it.")
-    # Who has signed a reading of it has seen what Hilum content of it.
-    blind = earlier is None and not Reading.objects.filter(reader=reader, scans=item.scan).exists()
-    shown = None if blind else finished_analysis(item.scan)
-    label = _add(
-        item.scan, reader, content, queue=queue, blind=blind, shown_analysis=shown, supersedes=earlier
-    )
+        raise CodedError("conflict", "This queue has been closed.", "Choose another queue.")
+    label = _add(item.scan, reader, content, queue=queue, blind=earlier is None, supersedes=earlier)
     QueueClaim.objects.filter(item=item, reader=reader).delete()
     renew(item)
     return label
@@ -104,8 +95,7 @@ def label_add(
 ) -> Label:
     """Label a scan outside of any queue; `after` names the reader's own one that this supersedes.
 
-    `blind` is the reader's word for it, and not taken where they have signed a reading of it. Raises
-    CodedError `forbidden`, `invalid`, `conflict`.
+    `blind` as stated by the reader. Raises CodedError `forbidden`, `invalid`, `conflict`.
     """
     demand(reader, Permission.SCAN_LABEL, scan.site)
     check(content, scan)
@@ -114,26 +104,19 @@ def label_add(
     earlier = mine.filter(superseded_by=None).first()
     if earlier and _same(earlier, content, after):
         return earlier
-    if (earlier.pk if earlier else None) != after:
-        raise CodedError("conflict", "You have labelled this image meanwhile.")
-    blind = blind and not Reading.objects.filter(reader=reader, scans=scan).exists()
-    shown = None if blind else finished_analysis(scan)
-    return _add(scan, reader, content, blind=blind, shown_analysis=shown, supersedes=earlier)
+    _check_latest(earlier, after, "You have labelled this image in the meantime.")
+    return _add(scan, reader, content, blind=blind, supersedes=earlier)
 
 
 @transaction.atomic
 def adjudicate(
     *, item: QueueItem, actor: User, content: LabelContent, reason: str, after: uuid.UUID | None = None
 ) -> Label:
-    """Decide what an image of a queue shows, over what its readers content; `after` names the last decision.
+    """Adjudicate an image of a queue; `after` names the last decision.
 
     Raises CodedError `forbidden`, `invalid`, `reason_missing`, and `conflict` while readers are still asked.
     """
-    item = (
-        QueueItem.objects.select_for_update(no_key=True, of=("self",))
-        .select_related("queue__site", "scan")
-        .get(pk=item.pk)
-    )
+    item = _locked(item)
     queue, reason = item.queue, reason.strip()
     demand(actor, Permission.LABEL_ADJUDICATE, queue.site)
     if not reason:
@@ -141,7 +124,7 @@ def adjudicate(
     if len(reason) > 500 or "\x00" in reason:
         raise _invalid("reason", "A reason has at most 500 characters.")
     if set(content.findings) != set(queue.findings):
-        raise _invalid("findings", "Decide each finding of the queue; what cannot be told is uncertain.")
+        raise _invalid("findings", "Decide each finding of the queue; use uncertain if unclear.")
     if Assessment.UNREAD in content.findings.values():
         raise _invalid("findings", "A decision leaves no finding unread.")
     check(content, item.scan)
@@ -151,17 +134,9 @@ def adjudicate(
     earlier = Label.objects.filter(
         scan=item.scan, source=LabelSource.ADJUDICATION, superseded_by=None
     ).first()
-    if (earlier.pk if earlier else None) != after:
-        raise CodedError("conflict", "Someone else has adjudicated this image in the meantime.")
-    label = _add(
-        item.scan,
-        actor,
-        content,
-        queue=queue,
-        source=LabelSource.ADJUDICATION,
-        reason=reason,
-        supersedes=earlier,
-    )
+    _check_latest(earlier, after, "Someone else has adjudicated this image in the meantime.")
+    decided = {"source": LabelSource.ADJUDICATION, "reason": reason, "supersedes": earlier}
+    label = _add(item.scan, actor, content, queue=queue, **decided)
     item.status = ItemStatus.SETTLED
     item.save(update_fields=["status"])
     return label
@@ -169,7 +144,7 @@ def adjudicate(
 
 @transaction.atomic
 def queue_close(*, queue: LabelQueue, actor: User) -> LabelQueue:
-    """Ask nobody any more; what few readers content counts from now on. Raises CodedError `conflict`."""
+    """Close the queue; its labels count from now on, however few. Raises CodedError `conflict`."""
     demand(actor, Permission.LABEL_MANAGE, queue.site)
     closed = LabelQueue.objects.filter(pk=queue.pk, closed_at=None).update(closed_at=timezone.now())
     if not closed:
@@ -184,19 +159,19 @@ def queue_close(*, queue: LabelQueue, actor: User) -> LabelQueue:
 
 
 def own_label(item: QueueItem, reader: User) -> Label | None:
-    """The reader's label of the case that is in force."""
+    """The reader's latest label of the case."""
     mine = Label.objects.filter(queue=item.queue_id, scan=item.scan_id, reader=reader)
     return mine.filter(source=LabelSource.READER, superseded_by=None).first()
 
 
 def finished_analysis(scan: Scan) -> Analysis | None:
-    """What a model says of the scan now, None without a finished answer."""
+    """The scan's current analysis; None if it is not finished."""
     analysis = current_analysis(scan.analyses.select_related("model_version"))
     return analysis if analysis and analysis.status == JobStatus.DONE else None
 
 
 def renew(item: QueueItem) -> None:
-    """Count the case's readers anew, and see whether they agree; what was settled stays settled."""
+    """Update the case's count of readers and its status; a settled case stays settled."""
     labels = list(
         Label.objects.filter(
             queue=item.queue_id, scan=item.scan_id, source=LabelSource.READER, superseded_by=None
@@ -252,18 +227,27 @@ def _check_box(region: Mapping[str, Any], words: Mapping[str, str], scan: Scan) 
         raise _invalid("regions", "A box belongs to a finding that is present or uncertain.")
 
 
+def _locked(item: QueueItem) -> QueueItem:
+    rows = QueueItem.objects.select_for_update(no_key=True, of=("self",))
+    return rows.select_related("queue__site", "scan").get(pk=item.pk)
+
+
+def _check_latest(earlier: Label | None, after: uuid.UUID | None, problem: str) -> None:
+    if (earlier.pk if earlier else None) != after:
+        raise CodedError("conflict", problem)
+
+
 def _add(scan: Scan, reader: User, content: LabelContent, *, blind: bool = True, **columns: Any) -> Label:
     label = Label(
-        site=scan.site,
-        scan=scan,
-        reader=reader,
-        signed_as=name_of(reader),
-        blind=blind,
-        **content.columns,
-        **columns,
+        site=scan.site, scan=scan, reader=reader, signed_as=name_of(reader), **content.columns, **columns
     )
-    label.save(force_insert=True)
     decided = label.source == LabelSource.ADJUDICATION
+    if not decided:
+        # A reader who has signed a reading of the scan has seen its result.
+        blind = blind and not Reading.objects.filter(reader=reader, scans=scan).exists()
+        label.shown_analysis = None if blind else finished_analysis(scan)
+    label.blind = blind
+    label.save(force_insert=True)
     detail = {
         "scan": str(scan.pk),
         "queue": str(label.queue_id) if label.queue_id else None,
@@ -276,7 +260,7 @@ def _add(scan: Scan, reader: User, content: LabelContent, *, blind: bool = True,
 
 
 def _same(earlier: Label, content: LabelContent, after: uuid.UUID | None) -> bool:
-    """Whether this is what was committed last, sent once more."""
+    """Whether this is the latest label, submitted again."""
     return earlier.supersedes_id == after and all(
         getattr(earlier, name) == value for name, value in content.columns.items()
     )

@@ -13,7 +13,7 @@ SETTLING = {Assessment.PRESENT, Assessment.ABSENT}
 
 
 def assessments_of(label: Label) -> dict[str, str]:
-    """What the label says of each finding that it was asked for; nothing certain of an image that is bad."""
+    """Assessment by finding; `uncertain` throughout for an unusable or indeterminate image."""
     if label.indeterminate or label.unusable:
         return dict.fromkeys(label.findings, Assessment.UNCERTAIN.value)
     return dict(label.findings)
@@ -22,27 +22,26 @@ def assessments_of(label: Label) -> dict[str, str]:
 def agreed(words: Sequence[Words], decided: Words | None = None) -> dict[str, str | None]:
     """Present, absent or None (unknown) for each finding that anybody was asked for.
 
-    What was `decided` wins; else it is what all readers asked for it say. One who has not read it, or is
-    uncertain, leaves it unknown, as does any disagreement.
+    A decision wins; otherwise all readers must agree. `unread` and `uncertain` leave a finding unknown.
     """
     decided = {f: word for f, word in (decided or {}).items() if word != Assessment.UNREAD}
-    answer: dict[str, str | None] = {}
-    for finding in dict.fromkeys(f for said in (decided, *words) for f in said):
-        said = {decided[finding]} if finding in decided else {w[finding] for w in words if finding in w}
-        word = said.pop() if len(said) == 1 else None
-        answer[finding] = word if word in SETTLING else None
-    return answer
+    found: dict[str, str | None] = {}
+    for finding in dict.fromkeys(f for one in (decided, *words) for f in one):
+        values = {decided[finding]} if finding in decided else {w[finding] for w in words if finding in w}
+        word = values.pop() if len(values) == 1 else None
+        found[finding] = word if word in SETTLING else None
+    return found
 
 
 def rater_of(label: Label) -> Hashable:
-    """Whose word the label is; of imported ones, whom the file names."""
+    """Key of the person who labelled; for imported labels the name in the file."""
     if label.source == LabelSource.IMPORT:
         return ("import", label.signed_as)
     return label.reader_id
 
 
 def votes(labels: Iterable[Label]) -> list[dict[str, str]]:
-    """One reader's latest word on each finding, for each of these labels' readers."""
+    """Each reader's latest assessments."""
     latest: dict[Hashable, dict[str, str]] = defaultdict(dict)
     for label in sorted(labels, key=lambda one: one.created_at):
         latest[rater_of(label)].update(assessments_of(label))
@@ -62,7 +61,7 @@ def complete(labels: Sequence[Label], queues: Mapping[Any, tuple[int, bool]]) ->
 
 
 def ground_truth_of(labels: Iterable[Label], queues: Mapping[Any, tuple[int, bool]]) -> dict[str, str | None]:
-    """The reference of one scan from its labels in force."""
+    """The ground truth of one scan from its current labels."""
     labels = list(labels)
     decisions = [one for one in labels if one.source == LabelSource.ADJUDICATION]
     latest = max(decisions, key=lambda one: one.created_at, default=None)

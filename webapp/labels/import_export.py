@@ -21,41 +21,23 @@ from webapp.accounts.services import demand
 from webapp.audit.services import record
 from webapp.core.errors import CodedError
 from webapp.core.spreadsheets import MARK, line, unguarded
-from webapp.labels.annotation import LabelContent, check, name_of
+from webapp.labels.annotation import CONTENT, LabelContent, check, name_of
 from webapp.labels.models import Assessment, Label, LabelSource
 from webapp.labels.queue_progress import labels_visible
 from webapp.scans.models import Scan
 
 COLUMNS = (
-    "label",
-    "scan",
-    "sha256",
-    "reader",
-    "source",
-    "queue",
-    "created_at",
-    "blind",
-    *Assessment.values,
-    "confidence",
-    "indeterminate",
-    "unusable",
-    "regions",
-    "comment",
-    "reason",
-    "current",
-    "notice",
-)
+    "label", "scan", "sha256", "reader", "source", "queue", "created_at", "blind", *Assessment.values,
+    "confidence", "indeterminate", "unusable", "regions", "comment", "reason", "current", "notice",
+)  # fmt: skip
 MAX_BYTES = 32 * 1024 * 1024
 MAX_REPORTED = 200
-TRUTHS = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False, "": False}
+BOOLEANS = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False, "": False}
 
 
 @dataclass
 class ImportReport:
-    """What an import does, or would do: how many lines are new, changed, known, passed over; what is wrong.
-
-    `wrong`: (line of the file, what is wrong with it), the first of them; `error_count` counts all.
-    """
+    """Numbers of lines by outcome; `errors`: the first (line of the file, problem), of `error_count`."""
 
     counts: Counter[str] = field(default_factory=Counter)
     errors: list[tuple[int, str]] = field(default_factory=list)
@@ -68,12 +50,9 @@ class ImportReport:
 
 
 def labels_to_export(user: User, site: Site) -> tuple[QuerySet[Label], int]:
-    """The site's labels that may leave through the person's hands, and how many are left out for now.
-
-    Left out is what others said of images that a queue may still ask the person for.
-    """
-    told = labels_visible(user).filter(site=site)
-    return told, Label.objects.filter(site=site).count() - told.count()
+    """The site's labels that the user may export, and how many are withheld to keep the user blind."""
+    visible = labels_visible(user).filter(site=site)
+    return visible, Label.objects.filter(site=site).count() - visible.count()
 
 
 def lines(labels: QuerySet[Label]) -> Iterator[str]:
@@ -85,7 +64,7 @@ def lines(labels: QuerySet[Label]) -> Iterator[str]:
 
 
 def export_recorded(*, actor: User, site: Site, count: int) -> None:
-    """The trace of labels that leave as a file."""
+    """Record an export in the audit log."""
     record(actor=actor, site=site, action="labels.exported", detail={"labels": count})
 
 
@@ -119,10 +98,10 @@ def table_of(data: bytes, required: Iterable[str]) -> list[dict[str, str]]:
 
 
 def labels_import(*, site: Site, actor: User, data: bytes, dry_run: bool = False) -> ImportReport:
-    """Take labels in, all or none; a line names its scan by `scan` or `sha256` (of the uploaded file).
+    """Import labels, all or none; a line names its scan by `scan` or `sha256` (of the uploaded file).
 
-    A line that says what is known already changes nothing; another word of the same `reader` supersedes
-    their earlier one. `dry_run` tells the same without doing it. Raises CodedError `forbidden`, `invalid`.
+    A known label changes nothing; another one of the same `reader` supersedes their earlier one. `dry_run`
+    only reports. Raises CodedError `forbidden`, `invalid`.
     """
     demand(actor, Permission.LABEL_MANAGE, site)
     rows = table_of(data, ())
@@ -137,7 +116,7 @@ def labels_import(*, site: Site, actor: User, data: bytes, dry_run: bool = False
 
 
 def _planned(site: Site, actor: User, rows: list[dict[str, str]]) -> tuple[ImportReport, list[Label]]:
-    """What the lines come to, and the labels to be added."""
+    """The report, and the labels to add."""
     report, scans, fresh = ImportReport(), _scans(site, rows), []
     inside = Label.objects.filter(site=site, scan__in={scan.pk for scan in scans.values()})
     known = set(map(str, inside.values_list("pk", flat=True)))
@@ -156,7 +135,7 @@ def _planned(site: Site, actor: User, rows: list[dict[str, str]]) -> tuple[Impor
             continue
         key = (label.scan_id, label.signed_as)
         earlier = last.get(key)
-        if earlier and _said(earlier) == _said(label):
+        if earlier and all(getattr(earlier, name) == getattr(label, name) for name in CONTENT):
             report.counts["unchanged"] += 1
             continue
         if earlier and earlier._state.adding:
@@ -193,15 +172,15 @@ def _label(site: Site, actor: User, row: Mapping[str, str], scans: Mapping[str, 
             if finding in words:
                 raise CodedError("invalid", f"{finding} is both {words[finding]} and {word}.")
             words[finding] = word
-    said = LabelContent(
+    content = LabelContent(
         findings=words,
         confidence=_confidence(row.get("confidence", "")),
         regions=_regions(row.get("regions", "")),
         comment=row.get("comment", ""),
-        indeterminate=_truth(row, "indeterminate"),
-        unusable=_truth(row, "unusable"),
+        indeterminate=_boolean(row, "indeterminate"),
+        unusable=_boolean(row, "unusable"),
     )
-    check(said, scan)
+    check(content, scan)
     signed_as = " ".join(row.get("reader", "").split()) or name_of(actor)
     if len(signed_as) > 200:
         raise CodedError("invalid", "A reader's name has at most 200 characters.")
@@ -211,19 +190,8 @@ def _label(site: Site, actor: User, row: Mapping[str, str], scans: Mapping[str, 
         reader=actor,
         signed_as=signed_as,
         source=LabelSource.IMPORT,
-        blind=_truth(row, "blind", default=True),
-        **said.columns,
-    )
-
-
-def _said(label: Label) -> tuple[Any, ...]:
-    return (
-        label.findings,
-        label.confidence,
-        label.regions,
-        label.comment,
-        label.indeterminate,
-        label.unusable,
+        blind=_boolean(row, "blind", default=True),
+        **content.columns,
     )
 
 
@@ -243,11 +211,11 @@ def _regions(text: str) -> list[dict[str, Any]]:
     return boxes
 
 
-def _truth(row: Mapping[str, str], name: str, *, default: bool = False) -> bool:
+def _boolean(row: Mapping[str, str], name: str, *, default: bool = False) -> bool:
     text = row.get(name, "").lower()
-    if text not in TRUTHS:
+    if text not in BOOLEANS:
         raise CodedError("invalid", f"{name} is yes or no.")
-    return TRUTHS[text] if text else default
+    return BOOLEANS[text] if text else default
 
 
 def _cells(label: Label) -> Iterable[object]:

@@ -18,7 +18,6 @@ from django.db import transaction
 from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from classifier.contract import NORMAL
 from classifier.data.split import PARTS
 from webapp.accounts.models import Site, User
 from webapp.accounts.permissions import Permission
@@ -115,6 +114,7 @@ def line_upload(
     site = line.manifest.site
     if not all(can(actor, p, site) for p in (Permission.LABEL_MANAGE, Permission.SCAN_UPLOAD)):
         raise CodedError("forbidden")
+    open_line = ManifestLine.objects.filter(pk=line.pk, label=None)
     stated = StatedMetadata(patient_id=line.patient, date=line.taken_on)
     try:
         upload, _ = upload_store(
@@ -122,10 +122,9 @@ def line_upload(
         )
     except CodedError as error:
         if error.code == "patient_conflict":
-            _is_wrong(line, error.code)
+            open_line.update(status=LineStatus.FAILED, problem=error.code)
         raise
-    waiting = ManifestLine.objects.filter(pk=line.pk, label=None)
-    waiting.update(upload=upload, status=LineStatus.WAITING, problem="")
+    open_line.update(upload=upload, status=LineStatus.WAITING, problem="")
     return upload
 
 
@@ -278,18 +277,16 @@ def _line(number: int, row: Mapping[str, str]) -> dict[str, Any]:
     findings = sorted({part.strip() for part in row["finding"].split("|")} - {""})
     if findings:
         check_findings(dict.fromkeys(findings, Assessment.PRESENT.value))
-    if NORMAL in findings and len(findings) > 1:
-        raise CodedError("invalid", "normal and another finding contradict each other.")
     sha256 = row.get("sha256", "").lower()
     if sha256 and not SHA256.fullmatch(sha256):
         raise CodedError("invalid", "sha256 is 64 hexadecimal digits.")
     if row.get("split", "") not in ("", *PARTS):
         raise CodedError("invalid", f"split is one of {', '.join(PARTS)}, or empty.")
-    said = row.get("study_date") or row.get("date", "")
-    if said and parse_date(said) is None:
+    study_date = row.get("study_date") or row.get("date", "")
+    if study_date and parse_date(study_date) is None:
         raise CodedError("invalid", "study_date is written 2026-11-20.")
     attributes = {name: row[name][:100] for name in ATTRIBUTES if row.get(name)}
-    taken_on = parse_date(said) if said else None
+    taken_on = parse_date(study_date) if study_date else None
     return {
         "number": number,
         "image": image,
@@ -309,7 +306,3 @@ def _kept(site: Site, line: dict[str, Any], day_zero: date | None) -> dict[str, 
     if line["taken_on"] is None and day_zero and re.fullmatch(r"-?\d{1,5}(\.0+)?", days):
         return line | {"taken_on": day_zero + timedelta(days=int(float(days)))}
     return line
-
-
-def _is_wrong(line: ManifestLine, code: str) -> None:
-    ManifestLine.objects.filter(pk=line.pk, label=None).update(status=LineStatus.FAILED, problem=code)

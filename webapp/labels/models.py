@@ -32,7 +32,7 @@ class Reading(Record):
     reader = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="readings")
     signed_as = models.CharField(max_length=200)
     findings = models.JSONField()
-    comment = models.TextField(max_length=2000, blank=True)
+    comment = models.TextField(max_length=MAX_COMMENT_LENGTH, blank=True)
     evidence = models.JSONField()
     supersedes = models.OneToOneField(
         "self", models.PROTECT, null=True, blank=True, related_name="superseded_by"

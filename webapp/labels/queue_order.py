@@ -1,7 +1,4 @@
-"""In which order a queue asks: what a scan scores. The highest score comes first, what has none comes last.
-
-Drift: whoever measures it says so with `register_drift_score`; until then that order is not offered.
-"""
+"""The order of a queue: highest score first, scans without a score last."""
 
 from __future__ import annotations
 
@@ -21,29 +18,26 @@ AS_NUMBER = {Assessment.PRESENT.value: 1.0, Assessment.ABSENT.value: 0.0}
 
 
 def uncertainty(scans: Collection[UUID], findings: Sequence[str]) -> Scores:
-    """How uncertain the newest answer on each scan is, 0 to 1, one that was withheld included."""
-    newest = _answers(scans).values_list("scan_id", "uncertainty")
+    """Uncertainty of the newest result of each scan, 0 to 1, withheld ones included."""
+    newest = _results(scans).values_list("scan_id", "uncertainty")
     return {scan: value for scan, value in newest if value is not None}
 
 
 def disagreement(scans: Collection[UUID], findings: Sequence[str]) -> Scores:
-    """The widest gap on any of the findings between model versions and people, 0 to 1.
-
-    A model version speaks by its probability, a person by 1 for present and 0 for absent.
-    """
-    said: dict[tuple[UUID, str], dict[object, float]] = defaultdict(dict)
-    for scan, version, probabilities in _answers(scans).values_list(
+    """Largest difference over the findings between model probabilities and labels (present 1, absent 0)."""
+    values: dict[tuple[UUID, str], dict[object, float]] = defaultdict(dict)
+    for scan, version, probabilities in _results(scans).values_list(
         "scan_id", "model_version_id", "probabilities"
     ):
         for finding in findings:
             if finding in probabilities:
-                said[scan, finding][version] = probabilities[finding]
+                values[scan, finding][version] = probabilities[finding]
     for label in Label.objects.filter(scan__in=scans, superseded_by=None).order_by("created_at"):
         for finding, word in assessments_of(label).items():
             if finding in findings and word in AS_NUMBER:
-                said[label.scan_id, finding][rater_of(label)] = AS_NUMBER[word]
+                values[label.scan_id, finding][rater_of(label)] = AS_NUMBER[word]
     gaps: dict[UUID, float] = {}
-    for (scan, _), numbers in said.items():
+    for (scan, _), numbers in values.items():
         if len(numbers) > 1:
             gap = max(numbers.values()) - min(numbers.values())
             gaps[scan] = max(gap, gaps.get(scan, 0.0))
@@ -61,10 +55,7 @@ _SCORES: dict[str, Score] = {QueueOrder.UNCERTAINTY: uncertainty, QueueOrder.DIS
 
 
 def register_drift_score(score: Score | None) -> None:
-    """Offer the order by drift: `score(scan ids, findings)` gives scan id to how unlike the usual it is.
-
-    To be called when the app that measures drift is ready. None takes the order away again.
-    """
+    """Offer the order by drift, with this score; None withdraws it. Monitoring calls this when ready."""
     _SCORES.pop(QueueOrder.DRIFT, None)
     if score is not None:
         _SCORES[QueueOrder.DRIFT] = score
@@ -87,6 +78,6 @@ def in_order(
     return [(scan, scores.get(scan)) for scan in ranked]
 
 
-def _answers(scans: Collection[UUID]):
+def _results(scans: Collection[UUID]):
     """The finished analyses, the newest last."""
     return Analysis.objects.filter(scan__in=scans, status=JobStatus.DONE).order_by("created_at")

@@ -24,7 +24,7 @@ PERMISSION = "scan.label"
 
 @dataclass(frozen=True)
 class ReaderProgress:
-    """A reader's part in a queue: images labelled, of those changed after the answer was shown."""
+    """Images that a reader has labelled in a queue; `changed`: corrected after seeing the result."""
 
     reader: User
     labelled: int
@@ -65,10 +65,7 @@ def item_or_404(user: User, item_id: uuid.UUID) -> QueueItem:
 
 
 def labels_visible(user: User) -> QuerySet[Label]:
-    """What people said of the scans at the user's sites, as far as it leaves the user's own eyes blind.
-
-    Of a scan that a queue may still ask them for, others' labels are not told.
-    """
+    """Labels at the user's sites, without others' labels of scans that the user may still be asked for."""
     mine = Label.objects.filter(
         queue=OuterRef("queue"), scan=OuterRef("scan"), reader=user, source=LabelSource.READER
     )
@@ -88,8 +85,8 @@ def readers_of(queue: LabelQueue) -> list[ReaderProgress]:
         .annotate(n=Count("scan", distinct=True), changed=Count("supersedes"), latest=Max("created_at"))
     )
     people = User.objects.in_bulk([row["reader"] for row in rows])
-    told = [ReaderProgress(people[r["reader"]], r["n"], r["changed"], r["latest"]) for r in rows]
-    return sorted(told, key=lambda one: (-one.labelled, one.reader.get_username()))
+    found = [ReaderProgress(people[r["reader"]], r["n"], r["changed"], r["latest"]) for r in rows]
+    return sorted(found, key=lambda one: (-one.labelled, one.reader.get_username()))
 
 
 def agreement_of(queue: LabelQueue) -> list[Agreement]:
@@ -112,13 +109,13 @@ def disputed_items(queue: LabelQueue) -> QuerySet[QueueItem]:
 
 
 def labels_of(item: QueueItem) -> list[Label]:
-    """What the readers said of a case in its queue, in the order in which they came to it."""
+    """The readers' labels of a case in its queue, oldest first."""
     labels = Label.objects.filter(queue=item.queue_id, scan=item.scan_id, source=LabelSource.READER)
     return list(labels.select_related("reader", "superseded_by").order_by("created_at"))
 
 
 def decision_of(item: QueueItem) -> Label | None:
-    """The decision on the case's image that is in force, in whichever queue it was made."""
+    """The latest decision on the case's image, in whichever queue it was made."""
     decided = Label.objects.filter(scan=item.scan_id, source=LabelSource.ADJUDICATION, superseded_by=None)
     return decided.select_related("reader").first()
 
@@ -136,11 +133,10 @@ def _blind_labels(queue: LabelQueue) -> list[list[Label]]:
 
 
 def _overall(finding: str, by_scan: Sequence[Sequence[Label]], readers: int) -> Kappa:
-    said = [_words(finding, some) for some in by_scan]
-    whole = [words for words in said if len(words) == readers]
-    people = {reader for words in whole for reader in words}
     if readers < 2:
         return Kappa(None, None, None, None, 0)
+    whole = [words for some in by_scan if len(words := _words(finding, some)) == readers]
+    people = {reader for words in whole for reader in words}
     if len(people) == 2:
         one, other = sorted(people)
         return cohen([(words[one], words[other]) for words in whole])
@@ -159,6 +155,6 @@ def _pairs(
 
 
 def _words(finding: str, labels: Iterable[Label]) -> dict[Any, str]:
-    """What each reader said of the finding, where they read it."""
-    said = {label.reader_id: assessments_of(label).get(finding, Assessment.UNREAD) for label in labels}
-    return {reader: word for reader, word in said.items() if word != Assessment.UNREAD}
+    """Each reader's assessment of the finding, except `unread`."""
+    words = {label.reader_id: assessments_of(label).get(finding, Assessment.UNREAD) for label in labels}
+    return {reader: word for reader, word in words.items() if word != Assessment.UNREAD}

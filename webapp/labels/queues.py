@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 import uuid
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -115,12 +115,11 @@ def queue_create(
 def case_next(*, queue: LabelQueue, reader: User) -> QueueItem | None:
     """The reader's next case, held for them for a while; None when there is nothing (more) for them.
 
-    The one that they have open already comes first. A case is handed out to as many readers at once as it
-    still wants; a claim that ran out gives its place to another, and what is committed late is kept all the
-    same. Raises CodedError `forbidden`, `conflict` for a closed queue.
+    Their open case comes first. A case is assigned to as many readers at a time as it still needs; an expired
+    claim frees a place, and a late label is kept. Raises CodedError `forbidden`, `conflict` (closed queue).
     """
     demand(reader, Permission.SCAN_LABEL, queue.site)
-    # Whoever asks at the same time waits here, so that nobody gets the place that has just been taken.
+    # The lock keeps simultaneous requests from taking the same place.
     queue = LabelQueue.objects.select_for_update(no_key=True).get(pk=queue.pk)
     if queue.closed_at is not None:
         raise CodedError("conflict", "This queue is closed.", "Choose another one.")
@@ -173,7 +172,7 @@ def _check_queue(
     if not 0 < len(findings) <= MAX_FINDINGS or len(set(findings)) != len(findings):
         wrong["findings"] = f"Name 1 to {MAX_FINDINGS} different findings."
     elif not all(FINDING.fullmatch(finding) for finding in findings):
-        wrong["findings"] = "A finding is written in small letters, digits and _, such as pleural_effusion."
+        wrong["findings"] = "Codes consist of a-z, 0-9 and _, such as pleural_effusion."
     if order not in offered_orders():
         wrong["order"] = f"The order is one of {', '.join(offered_orders())}."
     if not 1 <= readers <= MAX_READERS:
@@ -187,5 +186,5 @@ def _check_queue(
 
 
 def _wrong(**fields: str) -> CodedError:
-    told: Mapping[str, list[str]] = {name: [words] for name, words in fields.items()}
-    return CodedError("invalid", " ".join(fields.values()), fields=dict(told))
+    by_field = {name: [text] for name, text in fields.items()}
+    return CodedError("invalid", " ".join(fields.values()), fields=by_field)

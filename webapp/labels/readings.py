@@ -1,4 +1,4 @@
-"""Signing readings. Each is added; what it corrects stays, and says by what it was superseded."""
+"""Signing readings; a correction is another reading that supersedes the earlier one."""
 
 from __future__ import annotations
 
@@ -18,11 +18,9 @@ from webapp.analysis.state import current_analysis
 from webapp.analysis.worklist import summaries
 from webapp.audit.services import record
 from webapp.core.errors import CodedError
-from webapp.labels.models import Reading, ReadScan
+from webapp.labels.models import MAX_COMMENT_LENGTH, Reading, ReadScan
 from webapp.labels.selectors import ALONE, OTHER, analyses_of, offered, own_reading
 from webapp.scans.models import Scan, Study
-
-MAX_COMMENT_LENGTH = 2000
 
 
 @transaction.atomic
@@ -31,8 +29,8 @@ def reading_sign(
 ) -> Reading:
     """Sign a statement on the study; it supersedes the actor's own earlier one, which `after` has to name.
 
-    So neither a form sent twice nor one from a page that is out of date signs anything. Raises CodedError
-    `forbidden`, `invalid` for findings that are not offered or contradict each other, `conflict`.
+    So a repeated or outdated form signs nothing. Raises CodedError `forbidden`, `invalid` for findings that
+    are not offered or contradict each other, `conflict`.
     """
     demand(actor, Permission.SCAN_LABEL, study.site)
     # Signing twice at once waits here.
@@ -68,7 +66,7 @@ def reading_sign(
 
 def seal(reading: Reading) -> str:
     """SHA-256 of all that the reading states and of the seal of the one that it supersedes."""
-    said = {
+    content = {
         "id": str(reading.pk),
         "site": str(reading.site_id),
         "study": str(reading.study_id),
@@ -80,7 +78,7 @@ def seal(reading: Reading) -> str:
         "evidence": reading.evidence,
         "supersedes": reading.supersedes.sha256 if reading.supersedes else None,
     }
-    text = json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -93,13 +91,13 @@ def _check(findings: Sequence[str], comment: str, may_be: Sequence[str]) -> None
             "invalid", "These findings contradict each other.", "Choose normal or inconclusive alone."
         )
     if OTHER in chosen and not comment:
-        raise CodedError("invalid", "What else was found is not said.", "Say it in the comment.")
+        raise CodedError("invalid", "The other finding is not described.", "Describe it in the comment.")
     if len(comment) > MAX_COMMENT_LENGTH or "\x00" in comment:
         raise CodedError("invalid", f"A comment has at most {MAX_COMMENT_LENGTH} characters.", "Shorten it.")
 
 
 def _seen(scan: Scan, analyses: Sequence[Any]) -> dict[str, Any]:
-    """What Hilum said of a scan when it was read."""
+    """The scan's result when it was read."""
     analysis = current_analysis(analyses)
     seen = {"scan": str(scan.pk), "pixel_sha256": scan.pixel_sha256, "analysis": None}
     if analysis is None:

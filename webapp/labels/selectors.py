@@ -1,4 +1,4 @@
-"""Reading what people said of studies and of scans."""
+"""Reading labels and signed readings."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def readings_of(study: Study) -> QuerySet[Reading]:
 
 
 def own_reading(study: Study, user: User) -> Reading | None:
-    """The person's reading of the study that is in force."""
+    """The user's latest reading of the study."""
     return readings_of(study).filter(reader=user, superseded_by=None).first()
 
 
@@ -46,9 +46,9 @@ def analyses_of(study: Study) -> QuerySet[Analysis]:
 
 
 def current_labels(*, site: Site, blind_only: bool = False) -> QuerySet[Label]:
-    """The labels that no later one supersedes; `blind_only`: of readers, what they said before being shown.
+    """The labels that no later one supersedes; `blind_only`: the latest given before the result was shown.
 
-    Answers of others come in by import and adjudication; those are blind to the model as far as is known.
+    Imported labels and decisions count as blind.
     """
     labels = Label.objects.filter(site=site)
     if not blind_only:
@@ -60,12 +60,11 @@ def current_labels(*, site: Site, blind_only: bool = False) -> QuerySet[Label]:
 def ground_truth(
     *, site: Site, scans: Iterable[UUID] | QuerySet | None = None, blind_only: bool = False
 ) -> dict[UUID, dict[str, str | None]]:
-    """The reference of each labelled scan of the site: scan id to {finding: "present", "absent" or None}.
+    """Ground truth of each labelled scan of the site: scan id to {finding: "present", "absent" or None}.
 
-    An adjudication wins; else it is what the readers agree on, once a queue's readers have all read it. None:
-    they disagree, are uncertain, cannot tell, or have not read it. A finding that nobody was asked for is not
-    there at all. Unknown is not negative. `blind_only` leaves out what readers said after they were shown the
-    model's answer, as an estimate of its performance has to.
+    An adjudication wins; otherwise the readers must agree, once a queue has all its readers. None is unknown,
+    not negative; findings that nobody was asked for are missing. `blind_only` ignores labels given after the
+    result was shown, as performance estimates require.
     """
     labels = current_labels(site=site, blind_only=blind_only)
     if scans is not None:
@@ -79,7 +78,7 @@ def ground_truth(
 
 
 def imported_attributes(*, site: Site) -> dict[UUID, dict[str, Any]]:
-    """What manifests said of scans beside the findings (`source`, `split`, `age`, `sex`, `view`), by scan."""
+    """Attributes from manifests (`source`, `split`, `age`, `sex`, `view`, ...) by scan."""
     imported = current_labels(site=site).filter(source=LabelSource.IMPORT).order_by("created_at")
     return {
         scan: attributes for scan, attributes in imported.values_list("scan_id", "attributes") if attributes

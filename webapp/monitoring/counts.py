@@ -41,7 +41,7 @@ class LabelledResult:
 
     patient: UUID
     probabilities: Mapping[str, float]
-    truth: Mapping[str, bool]
+    ground_truth: Mapping[str, bool]
     at: datetime
     groups: Mapping[str, str]
 
@@ -67,8 +67,8 @@ def tallies(site: Site, version: ModelVersion, by: str) -> dict[Any, Tally]:
     counted = rows.order_by().values(column)
     for row in counted.annotate(n=Count("pk"), k=Count("pk", filter=Q(withheld=True))):
         found[row[column]] = Tally(row["n"], row["k"], reported={})
-    said = rows.filter(withheld=False).exclude(finding="").order_by().values(column, "finding")
-    for row in said.annotate(n=Count("pk")):
+    findings = rows.filter(withheld=False).exclude(finding="").order_by().values(column, "finding")
+    for row in findings.annotate(n=Count("pk")):
         found[row[column]].reported[row["finding"]] = row["n"]
     against = judged.order_by().values(joined)
     for row in against.annotate(n=Count("pk"), k=Count("pk", filter=Q(overrides=True))):
@@ -101,9 +101,9 @@ def labelled(site: Site, version: ModelVersion) -> list[LabelledResult]:
     rows = ReaderFeedback.objects.filter(site=site, model_version=version, source=ReaderFeedback.Source.LABEL)
     rows = rows.filter(loss__isnull=False, analysis__observation__at__gte=begin())
     named = [f"analysis__observation__{group}" for group in GROUPS]
-    columns = ("analysis__scan__series__study__patient", "analysis__probabilities", "truth")
-    told = rows.order_by("-at").values_list(*columns, "analysis__observation__at", *named)
+    columns = ("analysis__scan__series__study__patient", "analysis__probabilities", "ground_truth")
+    found = rows.order_by("-at").values_list(*columns, "analysis__observation__at", *named)
     return [
-        LabelledResult(patient, probabilities, truth, at, dict(zip(GROUPS, groups, strict=True)))
-        for patient, probabilities, truth, at, *groups in told[:LABELLED_AT_MOST]
+        LabelledResult(patient, probabilities, ground_truth, at, dict(zip(GROUPS, groups, strict=True)))
+        for patient, probabilities, ground_truth, at, *groups in found[:LABELLED_AT_MOST]
     ]

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 Z = 1.959964
-SMALL = 20  # cases below which a group's numbers are told, and not drawn
+SMALL = 20  # a group's numbers are not drawn below this many cases
 
 
 def rate(count: int, of: int) -> dict[str, Any]:

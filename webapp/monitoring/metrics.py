@@ -33,11 +33,7 @@ class _Database(Collector):
     def collect(self) -> Iterable[Metric]:
         for name, documentation, samples in (
             ("hilum_alarms", "Alarms that are not closed.", _alarms()),
-            (
-                "hilum_drift_score",
-                "Drift score; an alarm opens at 100.",
-                _drift_scores(),
-            ),
+            ("hilum_drift_score", "Drift score; an alarm opens at 100.", _drift_scores()),
             ("hilum_queue_waiting", "Jobs that wait for a worker.", _jobs("waiting")),
             ("hilum_queue_running", "Jobs that a worker has claimed.", _jobs("running")),
             ("hilum_queue_oldest_seconds", "Age of the job that waits longest.", _oldest()),

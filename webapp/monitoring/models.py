@@ -53,8 +53,8 @@ class ReaderFeedback(Record):
     """A reading or label of an analysed image, compared with the model's result.
 
     `at` is when monitoring first saw it. `overrides`: it contradicts the finding that the model reported;
-    None if the model reported none or the reader left it open. `truth` (labels only): finding to whether it
-    is present, without the unknown ones; `loss` is the Brier score against it.
+    None if the model reported none or the reader left it open. `ground_truth` (labels only): known findings
+    to whether they are present; `loss` is the Brier score against it.
     """
 
     Source = FeedbackSource
@@ -65,7 +65,7 @@ class ReaderFeedback(Record):
     source = models.CharField(max_length=16, choices=FeedbackSource)
     at = models.DateTimeField()
     overrides = models.BooleanField(null=True)
-    truth = models.JSONField(default=dict)
+    ground_truth = models.JSONField(default=dict)
     loss = models.FloatField(null=True)
 
     class Meta:
@@ -75,7 +75,7 @@ class ReaderFeedback(Record):
         ]
 
     def __str__(self) -> str:
-        return f"verdict {self.id}"
+        return f"feedback {self.id}"
 
 
 class FeedbackCursor(models.Model):

@@ -16,7 +16,7 @@ Ends = tuple[Sequence[float], Sequence[float]]
 
 
 def nonconformity_scores(scans: Collection[UUID], findings: Sequence[str]) -> dict[UUID, float]:
-    """Scan id to its distance from the centre of the current baselinein spreads, by the larger signal.
+    """Scan id to its distance from the centre of the current baseline in spreads, by the larger signal.
 
     Uses the newest result of each scan; scans without a baseline are left out.
     """
@@ -35,5 +35,5 @@ def nonconformity_scores(scans: Collection[UUID], findings: Sequence[str]) -> di
 
 
 def _distance(case: Sequence[float], middle: Sequence[float], spread: Sequence[float]) -> float:
-    squares = [min(abs(x - m) / s, FAR) ** 2 for x, m, s in zip(case, middle, spread, strict=True)]
-    return math.sqrt(sum(squares) / len(squares))
+    terms = [min(abs(x - m) / s, FAR) ** 2 for x, m, s in zip(case, middle, spread, strict=True)]
+    return math.sqrt(sum(terms) / len(terms))

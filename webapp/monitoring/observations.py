@@ -88,9 +88,9 @@ def _judge_readings(site: Site) -> int:
     wanted = {key for keys in seen.values() for key in keys}
     known = Analysis.objects.filter(pk__in=wanted, status=Analysis.Status.DONE, withheld=False).in_bulk()
     for reading in readings:
-        answered = [known[UUID(key)] for key in seen[reading.pk] if UUID(key) in known]
-        if answered:
-            worst = max(answered, key=severity)
+        shown = [known[UUID(key)] for key in seen[reading.pk] if UUID(key) in known]
+        if shown:
+            worst = max(shown, key=severity)
             _keep(worst, site, ReaderFeedback.Source.READING, overrides=_against(worst, reading.findings))
     return len(readings)
 
@@ -130,26 +130,29 @@ def _judge_scans(site: Site, scans: Iterable[UUID]) -> int:
     kept = 0
     for analysis in Analysis.objects.filter(scan__in=scans, status=Analysis.Status.DONE):
         probabilities = analysis.probabilities
-        truth = known_of(truths.get(analysis.scan_id, {}), probabilities)
-        if truth:
-            contradicts = not truth[analysis.finding] if analysis.finding in truth else None
-            loss = sum((probabilities[f] - there) ** 2 for f, there in truth.items()) / len(truth)
-            _keep(analysis, site, ReaderFeedback.Source.LABEL, overrides=contradicts, truth=truth, loss=loss)
+        known = known_of(truths.get(analysis.scan_id, {}), probabilities)
+        if known:
+            columns = {
+                "overrides": not known[analysis.finding] if analysis.finding in known else None,
+                "ground_truth": known,
+                "loss": sum((probabilities[f] - there) ** 2 for f, there in known.items()) / len(known),
+            }
+            _keep(analysis, site, ReaderFeedback.Source.LABEL, **columns)
             kept += 1
     return kept
 
 
-def known_of(said: Mapping[str, str | None], probabilities: Iterable[str]) -> dict[str, bool]:
+def known_of(reference: Mapping[str, str | None], probabilities: Iterable[str]) -> dict[str, bool]:
     """Finding to whether it is present, for the model's findings with a known ground truth."""
-    return {f: said[f] == "present" for f in probabilities if said.get(f) in ("present", "absent")}
+    return {f: reference[f] == "present" for f in probabilities if reference.get(f) in ("present", "absent")}
 
 
-def _keep(analysis: Analysis, site: Site, source: str, **said: Any) -> None:
+def _keep(analysis: Analysis, site: Site, source: str, **columns: Any) -> None:
     """Feedback keeps its place in the stream, even if it changes later."""
     version = analysis.model_version_id
     ReaderFeedback.objects.update_or_create(
         analysis=analysis,
         source=source,
-        defaults=said,
-        create_defaults={"site": site, "model_version_id": version, "at": timezone.now(), **said},
+        defaults=columns,
+        create_defaults={"site": site, "model_version_id": version, "at": timezone.now(), **columns},
     )

@@ -48,10 +48,10 @@ def cases(
     site: Site, version: ModelVersion | None, kind: Signal, *, after: StreamPosition | None, most: int
 ) -> list[Case]:
     """Up to `most` cases of a stream after a position (None: from its first case)."""
-    moment, key, rows = _stream(site, version, kind)
+    time, key, rows = _stream(site, version, kind)
     if after is not None:
-        rows = rows.filter(_behind(moment, key, after))
-    rows = rows.order_by(moment, key)[:most]
+        rows = rows.filter(_behind(time, key, after))
+    rows = rows.order_by(time, key)[:most]
     read = {
         Signal.PIXELS: lambda row: row.pixels,
         Signal.FEATURES: lambda row: row.features,
@@ -61,16 +61,16 @@ def cases(
         Signal.OVERRIDES: lambda row: [row.overrides],
         Signal.PERFORMANCE: lambda row: [row.loss],
     }[kind]
-    return [Case(row.pk, getattr(row, moment), tuple(map(float, read(row)))) for row in rows]
+    return [Case(row.pk, getattr(row, time), tuple(map(float, read(row)))) for row in rows]
 
 
 def count(
     site: Site, version: ModelVersion | None, kind: Signal, *, after: StreamPosition | None, most: int
 ) -> int:
     """The number of cases in a stream after a position, at most `most`."""
-    moment, key, rows = _stream(site, version, kind)
+    time, key, rows = _stream(site, version, kind)
     if after is not None:
-        rows = rows.filter(_behind(moment, key, after))
+        rows = rows.filter(_behind(time, key, after))
     return rows.order_by()[:most].count()
 
 
@@ -85,11 +85,8 @@ def _stream(site: Site, version: ModelVersion | None, kind: Signal) -> tuple[str
     if kind == Signal.OVERRIDES:
         return "at", "pk", ReaderFeedback.objects.filter(**of, overrides__isnull=False)
     if kind == Signal.PERFORMANCE:
-        return (
-            "at",
-            "pk",
-            ReaderFeedback.objects.filter(**of, source=ReaderFeedback.Source.LABEL, loss__isnull=False),
-        )
+        labels = ReaderFeedback.objects.filter(**of, source=ReaderFeedback.Source.LABEL)
+        return "at", "pk", labels.filter(loss__isnull=False)
     rows = Observation.objects.filter(**of)
     if kind == Signal.PREDICTIONS:
         rows = rows.select_related("analysis").only("at", "analysis__probabilities")
@@ -100,12 +97,12 @@ def _stream(site: Site, version: ModelVersion | None, kind: Signal) -> tuple[str
     return "at", "pk", rows
 
 
-def _behind(moment: str, key: str, mark: StreamPosition) -> Q:
+def _behind(time: str, key: str, mark: StreamPosition) -> Q:
     if mark.key is None:
-        return Q(**{f"{moment}__gte": mark.at})
-    later = Q(**{f"{moment}__gt": mark.at}) | Q(**{moment: mark.at, f"{key}__gt": mark.key})
+        return Q(**{f"{time}__gte": mark.at})
+    later = Q(**{f"{time}__gt": mark.at}) | Q(**{time: mark.at, f"{key}__gt": mark.key})
     # The redundant bound lets the database use the index.
-    return later & Q(**{f"{moment}__gte": mark.at})
+    return later & Q(**{f"{time}__gte": mark.at})
 
 
 def _log_odds(probability: float) -> float:

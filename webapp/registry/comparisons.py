@@ -30,7 +30,7 @@ def comparison_request(
     site: Site | None,
     by: User | None = None,
 ) -> Comparison:
-    """Queue the comparison of a candidate with the active model on a frozen test set.
+    """Queue the comparison of a candidate with the active model on a fixed test set.
 
     `manifest_name` is a stored manifest with its own split. Returns the same comparison if it is queued
     already. Raises CodedError `conflict` unless the version is a candidate.
@@ -53,7 +53,7 @@ def comparison_request(
 
 @transaction.atomic
 def comparison_done(*, comparison: Comparison, report: Mapping[str, Any]) -> bool:
-    """Store the report and the gate's outcome by the current policy; False if the lease was lost."""
+    """Store the report and the outcome under the current policy; False if the lease was lost."""
     number, policy = current_policy()
     result = evaluate_promotion_gate(policy, report)
     stored = dict(report)

@@ -95,7 +95,7 @@ class PromotionPolicy(Record):
 
 
 class Comparison(JobRow):
-    """A candidate compared with the active model on a frozen test set, and the outcome of the promotion gate.
+    """A candidate compared with the active model on a fixed test set, and the outcome of the promotion gate.
 
     `manifest_name` is the stored manifest, `fingerprint` its hash. `report` is the output of `python -m
     classifier compare` without `changes`, plus `excluded`: test cases left out because a model was
@@ -146,7 +146,7 @@ class Comparison(JobRow):
 class Promotion(Record):
     """A model version became the active one of its slot. `by` None: by installation.
 
-    `comparison` is the one that the gate used; `overridden`: promoted although it had not passed. `enacted`
+    `comparison` is the one that it rests on; `overridden`: promoted although it had not passed. `enacted`
     is False only within the transaction of the promotion: the triggers allow the change of status only then.
     """
 

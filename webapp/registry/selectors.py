@@ -49,7 +49,7 @@ class PromotionStatus(StrEnum):
 def promotion_status(
     version: ModelVersion, active: ModelVersion | None
 ) -> tuple[PromotionStatus, Comparison | None]:
-    """The version's status at the gate, and the comparison it rests on.
+    """The version's status at the promotion gate, and the comparison it rests on.
 
     An outcome holds only for the active model and the policy that it was made with.
     """

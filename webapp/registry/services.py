@@ -54,7 +54,7 @@ def model_import(*, path: Path, site: Site | None, by: User) -> ModelVersion:
     demand(by, "training.start", site)
     version = model_register(path, by=by, site=site)
     if version.site_id and version.site_id != (site.pk if site else None):
-        raise CodedError("conflict", "This model is already registered at another site.", status=409)
+        raise CodedError("conflict", "This model is already registered at another site.")
     return version
 
 
@@ -62,15 +62,13 @@ def model_promote(*, model_version: ModelVersion, by: User, reason: str, overrid
     """Make a version the active one of its slot and retire the previous one; a rollback is a promotion too.
 
     The active model serves every site, so this requires the permission at each, and the version becomes
-    global. A candidate must have passed the gate against the active model; with `override`, a user with
-    `model.override` may promote it anyway, which is recorded. Waiting scans are queued after the commit.
+    global. A candidate must have passed the promotion gate against the active model; a user with
+    `model.override` may override it. Waiting scans are queued after the commit.
     Raises CodedError `forbidden`, `reason_missing`, `promotion_gate_failed`, `conflict`, `artifact_damaged`.
     """
     _demand_everywhere(by, "model.promote")
     if not reason.strip():
-        raise CodedError(
-            "reason_missing", "A reason is required.", "Enter why this model is to be used.", 400
-        )
+        raise CodedError("reason_missing", remedy="Enter why this model is to be used.")
     return _activate(model_version, by=by, reason=reason.strip()[:500], override=override)
 
 
@@ -87,7 +85,7 @@ def model_rollback(*, slot: str, by: User, reason: str = "") -> Promotion:
 
 
 def may_promote(user: User, version: ModelVersion) -> bool:
-    """Whether this user may promote this version, apart from the gate."""
+    """Whether this user may promote this version, apart from the promotion gate."""
     return version.TRANSITIONS.allows(version.status, ModelStatus.ACTIVE) and can_everywhere(
         user, "model.promote"
     )
@@ -99,7 +97,7 @@ def shadow_set(*, model_version: ModelVersion, on: bool, by: User) -> ModelVersi
     _demand_everywhere(by, "model.promote")
     candidates = ModelVersion.objects.filter(pk=model_version.pk, status=ModelStatus.CANDIDATE)
     if not candidates.update(shadow=on):
-        raise CodedError("conflict", "Only a candidate can run in shadow mode.", status=409)
+        raise CodedError("conflict", "Only a candidate can run in shadow mode.")
     action = "model.shadow_started" if on else "model.shadow_ended"
     record(actor=by, site=model_version.site, action=action, subject=model_version)
     model_version.refresh_from_db()
@@ -174,18 +172,14 @@ def _activate(
 ) -> Promotion:
     """The only place where a model becomes active or stops being active."""
     if not _intact(model_version):
-        raise CodedError(
-            "artifact_damaged",
-            "The model file is missing or damaged.",
-            "Register the model file again.",
-            409,
-        )
+        raise CodedError("artifact_damaged")
     with transaction.atomic():
         versions = ModelVersion.objects.select_for_update().filter(slot=model_version.slot).order_by("pk")
         by_key = {version.pk: version for version in versions}
         version = by_key[model_version.pk]
         previous = next((v for v in by_key.values() if v.status == ModelStatus.ACTIVE), None)
-        _allow(version, ModelStatus.ACTIVE)
+        if not version.TRANSITIONS.allows(version.status, ModelStatus.ACTIVE):
+            raise CodedError("conflict", f"{version} is {version.status} and cannot become active.")
         comparison, overridden = _check_promotion_gate(version, previous, by=by, override=override)
         # The promotion first: database triggers allow the change of status only with it.
         promotion = Promotion.objects.create(
@@ -199,14 +193,9 @@ def _activate(
         version.save(update_fields=["status", "site", "shadow"])
         promotion.enacted = True
         promotion.save(update_fields=["enacted"])
-        detail: dict[str, str | bool | None] = {
-            "slot": version.slot,
-            "previous": str(previous.pk) if previous else None,
-        }
-        if comparison:
-            detail["comparison"] = str(comparison.pk)
-        if overridden:
-            detail["overridden"] = True
+        detail = {"slot": version.slot, "previous": str(previous.pk) if previous else None}
+        detail |= {"comparison": str(comparison.pk)} if comparison else {}
+        detail |= {"overridden": True} if overridden else {}
         record(actor=by, site=version.site, action="model.promoted", subject=version, detail=detail)
         notify_workers(Queue.CONTROL)
     model_version.refresh_from_db()
@@ -216,30 +205,21 @@ def _activate(
 def _check_promotion_gate(
     version: ModelVersion, active: ModelVersion | None, *, by: User | None, override: bool
 ) -> tuple[Comparison | None, bool]:
-    """The comparison that the promotion rests on, and whether the gate was overridden."""
+    """The comparison that the promotion rests on, and whether its verdict was overridden."""
     status, comparison = promotion_status(version, active)
     if by is None or status in (PromotionStatus.PASSED, PromotionStatus.EXEMPT):
         return comparison, False
     if override and can_everywhere(by, "model.override"):
         return comparison, True
-    if comparison and status == PromotionStatus.FAILED:
-        message = "The candidate failed the promotion gate: " + " ".join(
-            comparison.reasons if comparison else ()
-        )
-    elif comparison and comparison.outcome == status:
-        message = "The promotion gate could not judge the candidate: " + " ".join(
-            comparison.reasons if comparison else ()
-        )
-    else:
-        message = "The candidate has not been compared with the active model under the current policy."
+    message = "The candidate has not been compared with the active model under the current policy."
+    if comparison and comparison.outcome == status:
+        message = "The promotion gate could not judge the candidate: "
+        if status == PromotionStatus.FAILED:
+            message = "The candidate failed the promotion gate: "
+        message += " ".join(comparison.reasons)
     raise CodedError(
-        "promotion_gate_failed", message, "Run the comparison, or override the gate with a reason."
+        "promotion_gate_failed", message, "Run the comparison, or override the promotion gate with a reason."
     )
-
-
-def _allow(version: ModelVersion, target: str) -> None:
-    if not version.TRANSITIONS.allows(version.status, target):
-        raise CodedError("conflict", f"{version} is {version.status} and cannot become {target}.", status=409)
 
 
 def _intact(version: ModelVersion) -> bool:

@@ -130,7 +130,7 @@ class Start(models.TextChoices):
 class TrainingSchedule(Record):
     """When a site's (None: all sites') data of a slot are trained on again: by the clock, or by a rule.
 
-    `weekday` 0 is Monday; `at` is in the site's time zone; `next_at` is when the clock strikes next.
+    `weekday` 0 is Monday; `at` is in the site's time zone; `next_at` is the next scheduled run.
     `new_labels`: so many labelled scans more than in the latest snapshot. `on_drift`: when monitoring raises
     an alarm. `created_by` is in whose name the runs start.
     """

@@ -84,21 +84,21 @@ def start_on_drift(*, site: Site, slot: str = Slot.CXR) -> list[TrainingRun]:
 
 
 def next_time(schedule: TrainingSchedule, after: datetime) -> datetime | None:
-    """When the schedule's clock strikes next, in the site's time zone; None for one without a clock."""
+    """The next scheduled run, in the site's time zone; None without a cadence."""
     if schedule.cadence == Cadence.NEVER:
         return None
     zone = ZoneInfo(schedule.site.timezone if schedule.site else "UTC")
     today = after.astimezone(zone).date()
     for days in range(LOOK_AHEAD_DAYS):
         day = today + timedelta(days)
-        struck = datetime.combine(day, schedule.at, tzinfo=zone)
+        due = datetime.combine(day, schedule.at, tzinfo=zone)
         fits = {
             Cadence.DAILY: True,
             Cadence.WEEKLY: day.weekday() == schedule.weekday,
             Cadence.MONTHLY: day.day == schedule.day,
         }
-        if fits[Cadence(schedule.cadence)] and struck > after:
-            return struck.astimezone(UTC)
+        if fits[Cadence(schedule.cadence)] and due > after:
+            return due.astimezone(UTC)
     raise AssertionError("every month has such a day")
 
 

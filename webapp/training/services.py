@@ -100,10 +100,9 @@ def already_trained(run: TrainingRun, snapshot: Snapshot) -> bool:
 
 def training_prepared(*, run: TrainingRun, snapshot: Snapshot | None, base: ModelVersion | None) -> bool:
     """Keep which data and weights the run works with; False if the lease was lost."""
-    held = TrainingRun.objects.filter(pk=run.pk, attempt_token=run.attempt_token)
-    kept = held.update(snapshot=snapshot, base=base)
     run.snapshot, run.base = snapshot, base
-    return bool(kept)
+    held = TrainingRun.objects.filter(pk=run.pk, attempt_token=run.attempt_token)
+    return bool(held.update(snapshot=snapshot, base=base))
 
 
 @transaction.atomic
@@ -140,12 +139,7 @@ def training_claim(*, code_version: str = "", lease: timedelta = LEASE) -> Train
     return None
 
 
-def training_progress(
-    *,
-    run: TrainingRun,
-    progress: Mapping[str, float],
-    **output: Any,
-) -> HeartbeatReply:
+def training_progress(*, run: TrainingRun, progress: Mapping[str, float], **output: Any) -> HeartbeatReply:
     """The heartbeat: extends the lease and stores the progress; returns what to do next.
 
     `output` may be its `curve`, `log` and `options`.
@@ -175,13 +169,8 @@ def training_done(*, run: TrainingRun, artifact: Path) -> ModelVersion | None:
     with transaction.atomic():
         if not run.finish(RunStatus.DONE, candidate=version):
             return None
-        record(
-            actor=None,
-            site=run.site,
-            action="training.done",
-            subject=run,
-            detail={"candidate": str(version.pk)},
-        )
+        detail = {"candidate": str(version.pk)}
+        record(actor=None, site=run.site, action="training.done", subject=run, detail=detail)
         if run.snapshot and version.status == ModelStatus.CANDIDATE:
             comparison_request(
                 candidate=version,

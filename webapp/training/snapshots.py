@@ -87,9 +87,6 @@ def _keep(snapshot: Snapshot, data: DataSet, actor: User) -> Snapshot:
     return snapshot
 
 
-# --- The data validation ---------------------------------------------------------------------------------
-
-
 @transaction.atomic
 def validation_done(*, validation: DataValidation, warnings: Sequence[dict[str, Any]]) -> bool:
     """Keep what the validation warned of; False if the lease was lost."""

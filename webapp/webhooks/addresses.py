@@ -1,7 +1,7 @@
 """Where events may be sent: https to public hosts, else only to networks that the settings name.
 
-A name is judged by each address that it resolves to, when something is sent, and the connection is made to
-the very address that was judged: a name that changes its mind in between gains nothing.
+Every address that a name resolves to is checked on each delivery, and the connection is made to a checked
+address, so DNS rebinding gains nothing.
 """
 
 from __future__ import annotations
@@ -47,9 +47,9 @@ def target_of(url: str) -> Target:
         raise CodedError("webhook_address_refused")
     literal = _literal(host)
     loopback = host == "localhost" or (literal is not None and literal.is_loopback)
-    if parts.scheme != "https" and not (loopback and _loopback_allowed()):
+    if parts.scheme != "https" and (settings.PRODUCTION or not loopback):
         raise CodedError("webhook_address_refused")
-    if (literal is not None and not allowed(literal)) or (host == "localhost" and not _loopback_allowed()):
+    if (literal is not None and not allowed(literal)) or (host == "localhost" and settings.PRODUCTION):
         raise CodedError("webhook_address_refused")
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return Target(parts.scheme, host, port, path)
@@ -72,13 +72,9 @@ def allowed(address: Address) -> bool:
     if any(address.version == network.version and address in network for network in networks):
         return True
     if address.is_loopback:
-        return _loopback_allowed()
+        return not settings.PRODUCTION
     tunnelled = address.version == 6 and (address.sixtofour or address.teredo or address in NAT64)
     return address.is_global and not address.is_multicast and not tunnelled
-
-
-def _loopback_allowed() -> bool:
-    return not settings.PRODUCTION
 
 
 def _literal(host: str) -> Address | None:

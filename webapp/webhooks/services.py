@@ -63,13 +63,8 @@ def subscription_change(*, subscription: Subscription, actor: User, **changes: A
     for name, value in changes.items():
         setattr(subscription, name, value)
     subscription.save(update_fields=list(changes) or None)
-    record(
-        actor=actor,
-        site=subscription.site,
-        action="webhook.changed",
-        subject=subscription,
-        detail={"fields": sorted(changes)},
-    )
+    detail = {"fields": sorted(changes)}
+    record(actor=actor, site=subscription.site, action="webhook.changed", subject=subscription, detail=detail)
     notify_workers(Queue.NOTIFY)
     return subscription
 
@@ -94,7 +89,7 @@ def secret_change(*, subscription: Subscription, actor: User) -> Subscription:
 
 @transaction.atomic
 def test_delivery_send(*, subscription: Subscription) -> Delivery:
-    """Send one event of the kind `webhook.test`; raises CodedError `conflict` to one that is switched off."""
+    """Send one event of the kind `webhook.test`; raises CodedError `conflict` if the webhook is disabled."""
     if not subscription.active:
         raise CodedError("conflict", "This webhook is disabled.", "Enable it first.")
     event = Event(site=subscription.site, kind=EventKind.TEST.value, subject=uuid.uuid4(), data={})
@@ -112,8 +107,7 @@ def redeliver(*, delivery: Delivery) -> Delivery:
 
 
 def delivery_claim() -> Delivery | None:
-    """Take the oldest delivery that is due: none of a receiver that is down, none before an earlier one of
-    the same subject is through."""
+    """Claim the oldest due delivery; paused receivers and subjects with an earlier one in progress wait."""
     open_receivers = Q(subscription__paused_until=None) | Q(subscription__paused_until__lte=Now())
     earlier = Delivery.objects.filter(
         subscription=OuterRef("subscription"),
@@ -127,7 +121,7 @@ def delivery_claim() -> Delivery | None:
 
 @transaction.atomic
 def delivery_done(*, delivery: Delivery, response_status: int, seconds: float) -> bool:
-    """The receiver has it; False when the attempt has lost its lease."""
+    """Record a delivery; False if the lease was lost."""
     if not delivery.finish(DeliveryStatus.DELIVERED):
         return False
     Attempt.objects.create(delivery=delivery, response_status=response_status, seconds=seconds)
@@ -137,13 +131,9 @@ def delivery_done(*, delivery: Delivery, response_status: int, seconds: float) -
 
 @transaction.atomic
 def delivery_failed(
-    *,
-    delivery: Delivery,
-    code: str,
-    seconds: float,
-    response_status: int | None = None,
+    *, delivery: Delivery, code: str, seconds: float, response_status: int | None = None
 ) -> bool:
-    """The receiver did not take it: later again, for a week; False when the attempt has lost its lease.
+    """Schedule another attempt, for up to a week; False if the lease was lost.
 
     A receiver that is down, overloaded or broken is paused; one that responds 410 is disabled.
     """
@@ -170,7 +160,7 @@ def pause_after(failures: int) -> timedelta:
 
 
 def deliveries_tidy() -> int:
-    """Give up what has waited for a week at a receiver that is switched off; forget what is a month old."""
+    """Fail deliveries that have waited for a week; delete events that are a month old."""
     now = timezone.now()
     Delivery.objects.filter(status=DeliveryStatus.WAITING, event__created_at__lt=now - TRIED_FOR).update(
         status=DeliveryStatus.FAILED, error_code=GAVE_UP

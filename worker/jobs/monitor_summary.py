@@ -128,11 +128,11 @@ def performance(truths: Sequence[LabelledResult], version: ModelVersion) -> dict
     spec = version.model_spec
     measured = {}
     for finding in spec.findings:
-        known = [one for one in truths if finding in one.truth and finding in one.probabilities]
+        known = [one for one in truths if finding in one.ground_truth and finding in one.probabilities]
         if not known:
             continue
         scores = np.array([one.probabilities[finding] for one in known])
-        there = np.array([one.truth[finding] for one in known])
+        there = np.array([one.ground_truth[finding] for one in known])
         positive = scores >= spec.threshold(finding)
         measured[finding] = {
             "present": int(there.sum()),

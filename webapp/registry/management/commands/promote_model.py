@@ -6,7 +6,7 @@ import uuid
 
 from django.core.management.base import BaseCommand, CommandError
 
-from webapp.accounts.models import User
+from webapp.accounts.management.lookup import user_named
 from webapp.core.errors import CodedError
 from webapp.registry.models import ModelVersion
 from webapp.registry.services import model_promote
@@ -25,13 +25,9 @@ class Command(BaseCommand):
 
     def handle(self, *args, **options):
         version = ModelVersion.objects.filter(pk=options["id"]).first()
-        person = User.objects.filter(username=options["by"]).first()
-        if not version or not person:
-            raise CommandError(
-                f"There is no model version {options['id']}."
-                if not version
-                else f"There is no user {options['by']!r}."
-            )
+        if version is None:
+            raise CommandError(f"There is no model version {options['id']}.")
+        person = user_named(options["by"])
         try:
             promotion = model_promote(
                 model_version=version, by=person, reason=options["reason"], override=options["override"]
