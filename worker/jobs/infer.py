@@ -119,13 +119,8 @@ def store(analysis: Analysis, item: Any, result: Any) -> None:
 
     descriptors = describe(item.working, result.pooled)
     with transaction.atomic():
-        done = analysis_done(
-            analysis=analysis,
-            prediction=result.prediction,
-            cam=result.cam,
-            seconds=result.seconds,
-        )
-        if done:
+        stored = {"prediction": result.prediction, "cam": result.cam, "seconds": result.seconds}
+        if analysis_done(analysis=analysis, **stored):
             analysis.refresh_from_db(fields=["finding", "withheld"])
             observe(analysis, pixels=descriptors.pixels, features=descriptors.features)
 

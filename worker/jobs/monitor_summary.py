@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -94,33 +94,18 @@ def by_group(
 ) -> list[dict[str, Any]]:
     """The largest groups first; the rest of a long list is put together as one, `others`."""
     tallies = counts.tallies(site, version, name)
+
+    def row(label: str, tally: Tally, groups: Sequence[str]) -> dict[str, Any]:
+        cases = [one for one in truths if one.groups[name] in groups]
+        measured = {"labelled": len(cases), "performance": performance(cases, version)}
+        return {"name": label, **rates_of(tally), **measured}
+
     ranked = sorted(tallies, key=lambda group: -tallies[group].cases)
     shown, rest = ranked[: counts.GROUPS_AT_MOST], ranked[counts.GROUPS_AT_MOST :]
-    rows = [
-        _group(group, tallies[group], version, truths, lambda g, want=group: g == want, name)
-        for group in shown
-    ]
+    rows = [row(group, tallies[group], [group]) for group in shown]
     if rest:
-        others = summed(tallies[group] for group in rest)
-        rows.append(_group("others", others, version, truths, lambda g: g in rest, name))
+        rows.append(row("others", summed(tallies[group] for group in rest), rest))
     return rows
-
-
-def _group(
-    label: str,
-    tally: Tally,
-    version: ModelVersion,
-    truths: Sequence[LabelledResult],
-    mine: Callable,
-    name: str,
-) -> dict[str, Any]:
-    of_group = [one for one in truths if mine(one.groups[name])]
-    return {
-        "name": label,
-        **rates_of(tally),
-        "labelled": len(of_group),
-        "performance": performance(of_group, version),
-    }
 
 
 def performance(truths: Sequence[LabelledResult], version: ModelVersion) -> dict[str, Any]:

@@ -29,10 +29,8 @@ def client_ip(request: HttpRequest) -> str | None:
 
 def is_loopback(request: HttpRequest) -> bool:
     """True when the caller sits on this machine and nothing forwarded the request."""
-    if any(header in request.META for header in FORWARDING_HEADERS):
-        return False
     address = _address(request.META.get("REMOTE_ADDR"))
-    if address is None:
+    if address is None or any(header in request.META for header in FORWARDING_HEADERS):
         return False
     parsed = ipaddress.ip_address(address)
     mapped = getattr(parsed, "ipv4_mapped", None)

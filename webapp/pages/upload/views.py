@@ -21,6 +21,7 @@ from webapp.accounts.models import User
 from webapp.accounts.services import can, demand, for_sites
 from webapp.analysis.state import state_of_scan, state_of_upload
 from webapp.core.errors import CodedError
+from webapp.core.queries import get_or_404
 from webapp.pages.access import active_site, at_active_site
 from webapp.pages.display import study_time
 from webapp.pages.patients.display import known_patients, label_of
@@ -99,9 +100,7 @@ def states(request: HttpRequest) -> JsonResponse:
 
 @require_POST
 def retry(request: HttpRequest, upload_id: UUID) -> JsonResponse:
-    upload = for_sites(Upload.objects.filter(pk=upload_id), request.user, "scan.view").first()
-    if upload is None:
-        raise CodedError("not_found")
+    upload = get_or_404(for_sites(Upload.objects.all(), request.user, "scan.view"), upload_id)
     demand(request.user, "scan.upload", upload.site)
     upload_retry(upload=upload, actor=request.user)
     return JsonResponse(upload_rows(Upload.objects.filter(pk=upload_id), request.user)[0])

@@ -28,14 +28,7 @@ from webapp.scans.signals import filing_changed
 from webapp.webhooks.kinds import EventKind
 from webapp.webhooks.services import announce
 
-STUDY_COLUMNS = (
-    "site_id",
-    "accession_number",
-    "study_date",
-    "study_time",
-    "study_at",
-    "description",
-)
+STUDY_COLUMNS = ("site_id", "accession_number", "study_date", "study_time", "study_at", "description")
 
 
 @transaction.atomic
@@ -48,21 +41,13 @@ def scan_move(*, scan: Scan, patient: Patient, actor: User, reason: str) -> Scan
     reason = _permitted(actor, Permission.SCAN_MOVE, scan.site, patient, reason, "the scan is moved")
     patient = _lock(patient, scan.patient)
     scan = _locked_scan(scan)
-    old_study, old_patient = scan.study, scan.patient
+    old_patient = scan.patient
     if old_patient.pk == patient.pk:
         return scan
-    study = _refile(scan, patient)
-    _remove_empty([old_study.pk])
+    studies = _refile_alone(scan, patient)
     MergedScan.objects.filter(scan=scan, merge__unmerged_at=None).update(left=True)
     ScanMove.objects.create(scan=scan, source=old_patient, target=patient, actor=actor, reason=reason)
-    record(
-        actor=actor,
-        site=scan.site,
-        action="scan.moved",
-        subject=scan,
-        detail={"source": str(old_patient.pk), "target": str(patient.pk)},
-    )
-    _moved(scan, {old_study.pk, study.pk}, patient)
+    _conclude_move(scan, actor, "scan.moved", studies, old_patient, patient)
     return scan
 
 
@@ -131,16 +116,13 @@ def provisional_replace(*, scan: Scan, actor: User) -> None:
     scan = _locked_scan(scan)
     if scan.patient.pk != placeholder.pk:
         return
-    old_study, study = scan.study, _refile(scan, patient)
-    _remove_empty([old_study.pk])
+    studies = _refile_alone(scan, patient)
     MergedScan.objects.bulk_create(
         MergedScan(merge=merge, scan=scan, later=True) for merge in merges_from(named)
     )
     with suppress(ProtectedError):
         Patient.objects.filter(pk=placeholder.pk, provisional=True, studies=None).delete()
-    detail = {"source": str(placeholder.pk), "target": str(patient.pk)}
-    record(actor=actor, site=scan.site, action="scan.patient_stated", subject=scan, detail=detail)
-    _moved(scan, {old_study.pk, study.pk}, patient)
+    _conclude_move(scan, actor, "scan.patient_stated", studies, placeholder, patient)
 
 
 _UNFIT = (
@@ -238,12 +220,17 @@ def _refile(scan: Scan, patient: Patient) -> Study:
     return study
 
 
+def _refile_alone(scan: Scan, patient: Patient) -> set[uuid.UUID]:
+    """`_refile`, and remove what is left empty; returns the studies that changed."""
+    old = scan.study.pk
+    studies = {old, _refile(scan, patient).pk}
+    _remove_empty([old])
+    return studies
+
+
 def _same_series(series: Series, study: Study) -> Series:
-    return Series.objects.get_or_create(
-        study=study,
-        series_instance_uid=series.series_instance_uid,
-        defaults={"modality": series.modality},
-    )[0]
+    found = {"study": study, "series_instance_uid": series.series_instance_uid}
+    return Series.objects.get_or_create(**found, defaults={"modality": series.modality})[0]
 
 
 def _copy_of(study: Study, patient: Patient) -> Study:
@@ -261,10 +248,15 @@ def _remove_empty(studies: Iterable[uuid.UUID]) -> None:
     Study.objects.filter(pk__in=keys, series=None, readings=None).delete()
 
 
-def _moved(scan: Scan, studies: set[uuid.UUID], patient: Patient) -> None:
+def _conclude_move(
+    scan: Scan, actor: User, action: str, studies: set[uuid.UUID], source: Patient, target: Patient
+) -> None:
+    """Record and announce a move, and renew the worklist."""
+    detail = {"source": str(source.pk), "target": str(target.pk)}
+    record(actor=actor, site=scan.site, action=action, subject=scan, detail=detail)
     filing_changed.send(Scan, studies=studies, patients=[])
     announce(
-        site_id=scan.site_id, kind=EventKind.SCAN_MOVED, subject=scan.pk, data={"patient": str(patient.pk)}
+        site_id=scan.site_id, kind=EventKind.SCAN_MOVED, subject=scan.pk, data={"patient": str(target.pk)}
     )
 
 

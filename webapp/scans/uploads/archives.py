@@ -23,28 +23,18 @@ def member_store(*, archive: Upload, path: Path, name: str) -> Upload | None:
     The same bytes at the site are the earlier upload; None when that belongs to another patient.
     """
     received = Received(path=path, sha256=file_sha256(path), size=path.stat().st_size)
+    whose = {"user": archive.user, "site": archive.site, "parent": archive}
     try:
-        upload, _ = store_received(
-            user=archive.user,
-            site=archive.site,
-            received=received,
-            filename=name,
-            stated=StatedMetadata.of(archive),
-            parent=archive,
-        )
+        return store_received(received=received, filename=name, stated=StatedMetadata.of(archive), **whose)[0]
     except CodedError as error:
         if error.code != "patient_conflict":
             raise
         return None
-    return upload
 
 
 @transaction.atomic
 def archive_finish(
-    *,
-    archive: Upload,
-    members: Sequence[tuple[str, Upload | None]],
-    skipped: Iterable[Skipped],
+    *, archive: Upload, members: Sequence[tuple[str, Upload | None]], skipped: Iterable[Skipped]
 ) -> bool:
     """Record an unpacked archive and delete its bytes; False when the claim was lost.
 
