@@ -16,9 +16,7 @@ from classifier.contract import ARTIFACT_FORMAT_VERSION, ModelSpec, Slot
 from classifier.errors import KEY_MISMATCH, NOT_AN_ARTIFACT, UNSUPPORTED_VERSION, ArtifactError
 
 FORMAT = "hilum"
-INPUT_CHECK = (
-    "gate"  # of tensors and card: the name in files of format 1, from before it was called input check
-)
+INPUT_CHECK = "gate"  # of tensors and card: its name in files of format 1
 PARTS = ("classifier", "segmenter", INPUT_CHECK, "golden")
 SCALE_SUFFIX = "#scale"
 MAX_HEADER_BYTES = 4 * 2**20
@@ -75,11 +73,9 @@ def parse_header(header: dict[str, Any], sha256: str) -> Header:
     if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
         raise ArtifactError(NOT_AN_ARTIFACT, "the file holds tensors, but not a Hilum model")
     if metadata.get("format_version") != str(ARTIFACT_FORMAT_VERSION):
-        raise ArtifactError(
-            UNSUPPORTED_VERSION,
-            f"format version {metadata.get('format_version')!r} is unknown here; "
-            f"this program reads version {ARTIFACT_FORMAT_VERSION}",
-        )
+        version = metadata.get("format_version")
+        message = f"format version {version!r} is unknown here; this program reads {ARTIFACT_FORMAT_VERSION}"
+        raise ArtifactError(UNSUPPORTED_VERSION, message)
     unknown = [name for name in header if name != "__metadata__" and name.split(".")[0] not in PARTS]
     if unknown:
         raise ArtifactError(KEY_MISMATCH, f"unknown tensors {sorted(unknown)[:5]}: parts are {PARTS}")
@@ -88,9 +84,8 @@ def parse_header(header: dict[str, Any], sha256: str) -> Header:
         recorded = metadata.get("training_set")
         training_set = None if recorded is None else TrainingSet.from_json(recorded)
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
-        raise ArtifactError(
-            NOT_AN_ARTIFACT, f"the model description in the header is invalid: {error}"
-        ) from error
+        message = f"the model description in the header is invalid: {error}"
+        raise ArtifactError(NOT_AN_ARTIFACT, message) from error
     if not isinstance(card, dict):
         raise ArtifactError(NOT_AN_ARTIFACT, "the model card is not an object")
     return Header(spec, card, sha256, training_set)

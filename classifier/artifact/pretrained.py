@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from classifier.artifact.header import read_header
@@ -33,25 +32,21 @@ class Transfer:
     new: tuple[str, ...] = ()
     dropped: tuple[str, ...] = ()
 
-    def as_dict(self) -> dict[str, Any]:
-        return {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items()}
-
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> Transfer:
-        known = {field.name: value[field.name] for field in fields(cls)}
-        return cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in known.items()})
+        """From `asdict`, also as JSON, and among other facts."""
+        return cls(**{field.name: value[field.name] for field in fields(cls)})
 
     @property
     def summary(self) -> str:
         """One line for people."""
-        parts = [f"started from {self.weights}"]
-        if self.left_out:
-            parts.append(f"not loaded: {', '.join(self.left_out)}")
-        if self.new:
-            parts.append(f"findings without earlier weights: {', '.join(self.new)}")
-        if self.dropped:
-            parts.append(f"findings of the earlier model not used: {', '.join(self.dropped)}")
-        return "; ".join(parts)
+        parts = {
+            "not loaded": self.left_out,
+            "findings without earlier weights": self.new,
+            "findings of the earlier model not used": self.dropped,
+        }
+        stated = [f"{what}: {', '.join(names)}" for what, names in parts.items() if names]
+        return "; ".join([f"started from {self.weights}", *stated])
 
 
 def start_from(network: nn.Module, spec: ModelSpec, given: str) -> Transfer:
@@ -62,10 +57,8 @@ def start_from(network: nn.Module, spec: ModelSpec, given: str) -> Transfer:
     """
     architecture = ARCHITECTURES[spec.arch]
     if given == AUTO:
-        return Transfer(
-            architecture.public_weights,
-            tuple(import_pretrained(network, fetched(spec), head=architecture.head)),
-        )
+        left_out = import_pretrained(network, fetched(spec), head=architecture.head)
+        return Transfer(architecture.public_weights, tuple(left_out))
     path = Path(given)
     try:
         earlier = read_header(path).spec
@@ -75,24 +68,17 @@ def start_from(network: nn.Module, spec: ModelSpec, given: str) -> Transfer:
         return Transfer(path.name, tuple(import_pretrained(network, path, head=architecture.head)))
     differing = [name for name in SHAPE if getattr(earlier, name) != getattr(spec, name)]
     if differing:
-        wanted, given_shape = (
-            ", ".join(f"{name} {getattr(one, name)}" for name in differing) for one in (spec, earlier)
-        )
-        raise ArtifactError(
-            KEY_MISMATCH,
-            f"{path.name} has {given_shape}, this training {wanted}: use the same options, or other weights",
-        )
+        wanted, has = (", ".join(f"{name} {getattr(s, name)}" for name in differing) for s in (spec, earlier))
+        message = f"{path.name} has {has}, this training {wanted}: use the same options, or other weights"
+        raise ArtifactError(KEY_MISMATCH, message)
     state = load_artifact(path).network.state_dict()
     kept = [finding for finding in spec.findings if finding in earlier.findings]
     head = architecture.head
-    with torch.no_grad():
-        for tensor, own in (
-            (f"{head}.{part}", getattr(head_of(network, spec), part)) for part in ("weight", "bias")
-        ):
-            matched = own.detach().clone()
-            for finding in kept:
-                matched[spec.findings.index(finding)] = state[tensor][earlier.findings.index(finding)]
-            state[tensor] = matched
+    for part, own in head_of(network, spec).state_dict().items():
+        matched, name = own.clone(), f"{head}.{part}"
+        for finding in kept:
+            matched[spec.findings.index(finding)] = state[name][earlier.findings.index(finding)]
+        state[name] = matched
     left_out = import_pretrained(network, state, head=head)
     return Transfer(
         earlier.name,
@@ -115,7 +101,7 @@ def training_set_in(given: str | None) -> TrainingSet | None:
 def fetched(spec: ModelSpec) -> Path:
     """The public ImageNet weights of the spec's network, from the hub's cache or the network."""
     architecture = ARCHITECTURES[spec.arch]
-    if not architecture.is_public(spec):
+    if (tuple(spec.layers), spec.width) != (architecture.layers, architecture.width):
         message = f"no public weights for {spec.arch} with layers {spec.layers} at width {spec.width}: "
         raise ArtifactError(
             NOT_AN_ARTIFACT, message + f"use layers {architecture.layers} and width {architecture.width}"

@@ -6,10 +6,11 @@ import hashlib
 import hmac
 import json
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 PARTS = ("train", "val")
+NAMES = ("images", "patients")
 FINGERPRINT = 16  # hex digits of an HMAC-SHA256: 64 bits, so 20,000 images collide with a chance of 1e-11
 
 
@@ -27,24 +28,22 @@ class TrainingSet:
 
     @classmethod
     def of(
-        cls, used: Mapping[str, Iterable[tuple[str, str]]], *, base: TrainingSet | None = None
+        cls, used: Mapping[str, Sequence[tuple[str, str]]], *, base: TrainingSet | None = None
     ) -> TrainingSet:
         """From (image sha256, patient ID) pairs by part, added to those of the model trained from, if any.
 
         A fine-tuned model keeps its base's key, because the base's members are known by fingerprint only.
         """
-        empty = cls(secrets.token_hex(16), {}, {})
-        base = base or empty
-        pairs = {part: list(used.get(part, ())) for part in PARTS}
-        images, patients = (
-            {
-                part: frozenset(base._fingerprint(kind, pair[at]) for pair in pairs[part])
-                | earlier.get(part, frozenset())
+        base = base or cls(secrets.token_hex(16), {}, {})
+
+        def members(kind: str, at: int, earlier: Mapping[str, frozenset[str]]) -> dict[str, frozenset[str]]:
+            return {
+                part: earlier.get(part, frozenset())
+                | {base._fingerprint(kind, pair[at]) for pair in used.get(part, ())}
                 for part in PARTS
             }
-            for at, (kind, earlier) in enumerate((("image", base.images), ("patient", base.patients)))
-        )
-        return cls(base.key, images, patients)
+
+        return cls(base.key, members("image", 0, base.images), members("patient", 1, base.patients))
 
     def contains_image(self, sha256: str) -> bool:
         return any(self._fingerprint("image", sha256) in part for part in self.images.values())
@@ -57,10 +56,7 @@ class TrainingSet:
         return digest.hexdigest()[:FINGERPRINT]
 
     def to_json(self) -> str:
-        parts = {
-            name: {part: sorted(members) for part, members in getattr(self, name).items()}
-            for name in ("images", "patients")
-        }
+        parts = {name: {part: sorted(m) for part, m in getattr(self, name).items()} for name in NAMES}
         return json.dumps({"key": self.key, **parts}, separators=(",", ":"))
 
     @classmethod
@@ -68,8 +64,5 @@ class TrainingSet:
         """Raises ValueError, KeyError, TypeError or AttributeError for another text."""
         value = json.loads(text)
         bytes.fromhex(value["key"])
-        images, patients = (
-            {str(part): frozenset(map(str, members)) for part, members in value[name].items()}
-            for name in ("images", "patients")
-        )
-        return cls(value["key"], images, patients)
+        parts = ({str(part): frozenset(map(str, m)) for part, m in value[n].items()} for n in NAMES)
+        return cls(value["key"], *parts)

@@ -35,7 +35,7 @@ from classifier.artifact.training_set import TrainingSet
 from classifier.contract import ModelSpec
 from classifier.errors import GOLDEN_MISMATCH, HASH_MISMATCH, KEY_MISMATCH, NOT_AN_ARTIFACT, ArtifactError
 from classifier.networks.preprocess import to_input
-from classifier.networks.registry import network_for, probabilities_of
+from classifier.networks.registry import check_names_and_shapes, network_for, probabilities_of
 
 
 @dataclass(frozen=True)
@@ -90,10 +90,9 @@ def save_artifact(
     if golden is not None:
         tensors["golden.working"] = np.ascontiguousarray(golden, dtype=np.uint16)
         tensors["golden.probabilities"] = golden_probabilities(network, spec, golden)
-    data = with_sorted_header(
-        safetensors_numpy.save(tensors, header_metadata(spec, dict(card), training_set))
-    )
-    _write_atomically(Path(path), data)
+    metadata = header_metadata(spec, dict(card), training_set)
+    data = with_sorted_header(safetensors_numpy.save(tensors, metadata))
+    write_atomically(Path(path), data)
     return hashlib.sha256(data).hexdigest()
 
 
@@ -189,7 +188,7 @@ def import_pretrained(network: nn.Module, source: str | Path | State, *, head: s
     for name in own:  # some publishers omit this counter, which inference does not use
         if name.endswith("num_batches_tracked"):
             incoming.setdefault(name, own[name])
-    _check_names_and_shapes(own, incoming)
+    check_names_and_shapes(own, incoming)
     network.load_state_dict(incoming, strict=True)
     return left_out
 
@@ -213,20 +212,9 @@ def _network_with(spec: ModelSpec, state: dict[str, Tensor]) -> nn.Module:
             network = network_for(spec)
     except ValueError as error:
         raise ArtifactError(KEY_MISMATCH, str(error)) from error
-    _check_names_and_shapes(network.state_dict(), state)
+    check_names_and_shapes(network.state_dict(), state)
     network.load_state_dict(state, strict=True, assign=True)
     return network.eval()
-
-
-def _check_names_and_shapes(own: State, given: State) -> None:
-    if own.keys() != given.keys():
-        missing, extra = sorted(own.keys() - given.keys())[:3], sorted(given.keys() - own.keys())[:3]
-        raise ArtifactError(KEY_MISMATCH, f"missing {missing}, unexpected {extra}")
-    for name, tensor in own.items():
-        if tensor.shape != given[name].shape or tensor.dtype != given[name].dtype:
-            raise ArtifactError(
-                KEY_MISMATCH, f"{name} is {tuple(given[name].shape)}, not {tuple(tensor.shape)}"
-            )
 
 
 def _golden_of(arrays: Mapping[str, np.ndarray], spec: ModelSpec) -> Golden | None:
@@ -241,7 +229,8 @@ def _golden_of(arrays: Mapping[str, np.ndarray], spec: ModelSpec) -> Golden | No
     return golden
 
 
-def _write_atomically(path: Path, data: bytes) -> None:
+def write_atomically(path: Path, data: bytes) -> None:
+    """Replace a file: a kill leaves the old one or the new one."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         with open(temporary, "xb") as file:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from classifier.artifact.weights import write_atomically
 from classifier.contract import ModelSpec, Slot
 from classifier.data.manifest import Row, image_of
 from classifier.data.validation.image_statistics import ImageStatistics, StatisticsStore
@@ -150,9 +151,7 @@ def hashes_of(rows: Sequence[Row], folder: Path | None = None) -> list[str]:
     new = {key: file_sha256(row.path) for key, row in zip(keys, rows, strict=True) if key not in known}
     if new and store:
         folder.mkdir(parents=True, exist_ok=True)
-        temporary = store.with_suffix(f".{secrets.token_hex(4)}.tmp")
-        temporary.write_bytes(json.dumps(known | new).encode())
-        os.replace(temporary, store)
+        write_atomically(store, json.dumps(known | new).encode())
     hashes = [(known | new)[key] for key in keys]
     for row, sha256 in zip(rows, hashes, strict=True):
         if row.sha256 and row.sha256 != sha256:
@@ -207,10 +206,8 @@ class _Arrays:
         """The images, mapped from the file, and the reasons of those that were refused."""
         if hasattr(self, "store"):
             self.store.flush()
-            images = [
-                None if row.image in self.refused else sha256
-                for row, sha256 in zip(self.rows, self.hashes, strict=True)
-            ]
+            pairs = zip(self.rows, self.hashes, strict=True)
+            images = [None if row.image in self.refused else sha256 for row, sha256 in pairs]
             listed = self.index.with_suffix(f".{self.mine}.tmp.json")
             listed.write_text(json.dumps({"refused": self.refused, "images": images}))
             os.replace(listed, self.index)  # first: a run that finds the arrays reads it

@@ -111,9 +111,7 @@ def image_of(row: Row, slot: Slot) -> DecodedImage:
     return decoded
 
 
-Reader = Callable[
-    [Row], tuple[np.ndarray, tuple[int, int]]
-]  # the working image; rows, columns of the original
+Reader = Callable[[Row], tuple[np.ndarray, tuple[int, int]]]  # working image; rows, columns of the original
 
 
 def reader_for(slot: Slot) -> Reader:
@@ -163,18 +161,14 @@ def targets_of(rows: Sequence[Row], findings: Sequence[str]) -> np.ndarray:
 
     Raises ValueError for a finding that the model does not have.
     """
-    column = {name: index for index, name in enumerate(findings)}
     targets = np.full((len(rows), len(findings)), np.nan, dtype=np.float32)
-    for index, row in enumerate(rows):
-        if row.findings is None:
-            continue
-        unknown = [name for name in row.findings if name not in column]
-        if unknown:
-            raise ValueError(
-                f"{row.image}: unknown finding {unknown[0]!r}: the model has {', '.join(findings)}"
-            )
-        targets[index] = 0.0
-        targets[index, [column[name] for name in row.findings]] = 1.0
+    for target, row in zip(targets, rows, strict=True):
+        for name in row.findings or ():
+            if name not in findings:
+                known = ", ".join(findings)
+                raise ValueError(f"{row.image}: unknown finding {name!r}: the model has {known}")
+        if row.findings is not None:
+            target[:] = [name in row.findings for name in findings]
     return targets
 
 

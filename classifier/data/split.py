@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
 PARTS = ("train", "val", "test")
@@ -27,10 +27,7 @@ def assign(
     """
     _check(fractions)
     part_of = _given_parts(patients, given or [None] * len(patients))
-    sizes, strata_of = _gathered(patients, strata)
-    groups: dict[tuple[str, ...], list[str]] = defaultdict(list)
-    for patient, names in strata_of.items():
-        groups[tuple(sorted(names))].append(patient)
+    sizes, groups = _grouped(patients, strata)
     for group in groups.values():
         _spread(group, sizes, part_of, fractions, seed)
     return [part_of[patient] for patient in patients]
@@ -44,10 +41,7 @@ def folds(patients: Sequence[str], strata: Sequence[str], *, count: int, seed: i
     """
     if count < 2:
         raise ValueError(f"{count} folds are none: at least two are needed")
-    sizes, strata_of = _gathered(patients, strata)
-    groups: dict[tuple[str, ...], list[str]] = defaultdict(list)
-    for patient, names in strata_of.items():
-        groups[tuple(sorted(names))].append(patient)
+    sizes, groups = _grouped(patients, strata)
     fold_of: dict[str, int] = {}
     whole = [0] * count
     for _, group in sorted(groups.items()):
@@ -77,20 +71,17 @@ def fold_parts(
     return parts
 
 
-def fingerprint(images: Sequence[str], parts: Sequence[str]) -> str:
-    """sha256 of which image is in which part, whatever the order: the same split, the same fingerprint."""
-    lines = sorted(f"{image},{part}\n" for image, part in zip(images, parts, strict=True))
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
-
-
-def _gathered(patients: Sequence[str], strata: Sequence[str]) -> tuple[dict[str, int], dict[str, set[str]]]:
-    """Each patient's number of images, and the strata that they are of."""
-    sizes: dict[str, int] = defaultdict(int)
+def _grouped(
+    patients: Sequence[str], strata: Sequence[str]
+) -> tuple[Mapping[str, int], dict[tuple[str, ...], list[str]]]:
+    """Each patient's number of images, and the patients by the strata of their images."""
     strata_of: dict[str, set[str]] = defaultdict(set)
     for patient, stratum in zip(patients, strata, strict=True):
-        sizes[patient] += 1
         strata_of[patient].add(stratum)
-    return sizes, strata_of
+    groups: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for patient, names in strata_of.items():
+        groups[tuple(sorted(names))].append(patient)
+    return Counter(patients), groups
 
 
 def _spread(

@@ -49,7 +49,7 @@ class AuxiliaryNetworks:
         masks: Sequence[np.ndarray | None] = [None] * len(working)
         if self.input_check is not None:
             unit = torch.stack([input_check_image(image) for image in working]).to(self.device)
-            reasons = [verdict.reason for verdict in self.input_check.judge(unit)]
+            reasons = self.input_check.judge(unit)
         if self.segmenter is not None:
             masks = lung_mask(self.segmenter, working)
         boxes = [box_of(mask, image.shape, self.spec) for mask, image in zip(masks, working, strict=True)]

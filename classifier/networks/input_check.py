@@ -7,15 +7,14 @@ of its limits and no sample; the artifact carries it, unchanged by retraining of
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from classifier.contract import AbstentionReason
-from classifier.errors import KEY_MISMATCH, ArtifactError
 from classifier.networks.preprocess import unit_square
+from classifier.networks.registry import check_names_and_shapes
 from classifier.networks.resnet_v2 import conv1x1
 from classifier.networks.torchvision_ops import torchvision
 
@@ -33,21 +32,8 @@ REASONS: Mapping[str, AbstentionReason] = {
 }
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """`reason` is None where the image may pass.
-
-    `kinds` holds a probability per kind of KINDS; `distance` is the Mahalanobis distance of the image's
-    features from those of frontal chest X-rays, over the largest one that passes (above 1: unlike them).
-    """
-
-    reason: AbstentionReason | None
-    kinds: Mapping[str, float]
-    distance: float
-
-
 class InputCheck(nn.Module):
-    """A residual network of four basic blocks, and the numbers by which its output becomes a verdict."""
+    """A residual network of four basic blocks, and the numbers that decide which images pass."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -75,30 +61,28 @@ class InputCheck(nn.Module):
 
     @torch.inference_mode()
     def measure(self, unit: Tensor) -> tuple[Tensor, Tensor]:
-        """Probabilities (N, kinds) and distances (N,), for a network in evaluation mode."""
+        """Probabilities (N, kinds) and distances (N,), for a network in evaluation mode.
+
+        Distances are Mahalanobis' from the features of frontal chest X-rays, over the largest that passes.
+        """
         features = self.features(unit)
         distance = ((features - self.centre) @ self.whitening).norm(dim=1) / self.farthest
         return self.head(features).softmax(dim=1), distance
 
-    def judge(self, unit: Tensor) -> list[Verdict]:
-        """A verdict an image."""
-        probabilities, distances = self.measure(unit)
-        frontal_from = float(self.frontal_from)
-        return [
-            verdict_of(row, distance, frontal_from)
-            for row, distance in zip(probabilities.tolist(), distances.tolist(), strict=True)
-        ]
+    def judge(self, unit: Tensor) -> list[AbstentionReason | None]:
+        """Of each image the reason to stop it; None where it may pass."""
+        measures = zip(*(found.tolist() for found in self.measure(unit)), strict=True)
+        return [reason_of(row, distance, float(self.frontal_from)) for row, distance in measures]
 
 
-def verdict_of(probabilities: Sequence[float], distance: float, frontal_from: float) -> Verdict:
+def reason_of(
+    probabilities: Sequence[float], distance: float, frontal_from: float
+) -> AbstentionReason | None:
     """Stopped as the most probable other kind if not frontal, as out of distribution if too distant."""
     kinds = dict(zip(KINDS, probabilities, strict=True))
-    reason = None
     if not kinds[FRONTAL] >= frontal_from:
-        reason = REASONS[max(REASONS, key=kinds.__getitem__)]
-    elif not distance <= 1:
-        reason = AbstentionReason.OUT_OF_DISTRIBUTION
-    return Verdict(reason, kinds, distance)
+        return REASONS[max(REASONS, key=kinds.__getitem__)]
+    return None if distance <= 1 else AbstentionReason.OUT_OF_DISTRIBUTION
 
 
 def input_check_image(working: np.ndarray) -> Tensor:
@@ -109,10 +93,7 @@ def input_check_image(working: np.ndarray) -> Tensor:
 def load_input_check(state: Mapping[str, Tensor]) -> InputCheck:
     """The input check of an artifact's tensors; raises ArtifactError (key_mismatch)."""
     network = InputCheck()
-    own = network.state_dict()
-    wrong = sorted(own.keys() ^ state.keys()) or [n for n in own if own[n].shape != state[n].shape]
-    if wrong:
-        raise ArtifactError(KEY_MISMATCH, f"the input check's tensors do not fit: {wrong[:3]}")
+    check_names_and_shapes(network.state_dict(), state)
     network.load_state_dict(dict(state))
     return network.eval()
 

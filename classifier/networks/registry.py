@@ -1,21 +1,22 @@
 """The architectures, and the way from a ModelSpec to its network and from logits to probabilities.
 
 A new network is one entry of ARCHITECTURES: any module with `forward_features` (images to the last feature
-map) and `forward_head` (pooling and a linear layer). `TorchvisionNetwork` gives torchvision's models this
-interface; timm's models have it.
+map) and `forward_head` (pooling and a linear layer), as timm's models have them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from classifier.contract import ModelSpec
+from classifier.errors import KEY_MISMATCH, ArtifactError
 from classifier.networks.resnet_v2 import ResNetV2
-from classifier.networks.torchvision_network import Bottleneck, ResNet, TorchvisionNetwork
+from classifier.networks.torchvision_network import GreyResNet
 
 MAX_BLOCKS, MAX_WIDTH = 64, 256
 
@@ -39,27 +40,16 @@ class Architecture:
     mean: float = 0.5
     std: float = 0.25
 
-    def is_public(self, spec: ModelSpec) -> bool:
-        return (tuple(spec.layers), spec.width) == (self.layers, self.width)
-
-
-def _resnet(classes: int, *, layers: Sequence[int], dropout: float = 0.0, **groups: int) -> nn.Module:
-    return TorchvisionNetwork(
-        ResNet(Bottleneck, list(layers), num_classes=classes, **groups), dropout=dropout
-    )
-
-
-def _resnext(classes: int, **shape) -> nn.Module:
-    return _resnet(classes, groups=32, width_per_group=4, **shape)
-
 
 ARCHITECTURES = {
     "resnetv2": Architecture(ResNetV2, "timm/resnetv2_50.a1h_in1k", free_width=True, cam_layer="relu"),
     "resnetv2_101": Architecture(
         ResNetV2, "timm/resnetv2_101.a1h_in1k", layers=(3, 4, 23, 3), free_width=True, cam_layer="relu"
     ),
-    "resnet50": Architecture(_resnet, "timm/resnet50.tv2_in1k"),
-    "resnext50_32x4d": Architecture(_resnext, "timm/resnext50_32x4d.tv2_in1k"),
+    "resnet50": Architecture(GreyResNet, "timm/resnet50.tv2_in1k"),
+    "resnext50_32x4d": Architecture(
+        partial(GreyResNet, groups=32, width_per_group=4), "timm/resnext50_32x4d.tv2_in1k"
+    ),
 }
 
 
@@ -84,6 +74,17 @@ def network_for(spec: ModelSpec, *, dropout: float = 0.0) -> nn.Module:
     architecture = architecture_of(spec)
     width = {"width": spec.width} if architecture.free_width else {}
     return architecture.build(len(spec.findings), layers=spec.layers, dropout=dropout, **width)
+
+
+def check_names_and_shapes(own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> None:
+    """Raises ArtifactError (key_mismatch) unless a network's own tensors can be replaced by those given."""
+    if own.keys() != given.keys():
+        missing, extra = sorted(own.keys() - given.keys())[:3], sorted(given.keys() - own.keys())[:3]
+        raise ArtifactError(KEY_MISMATCH, f"missing {missing}, unexpected {extra}")
+    for name, tensor in own.items():
+        shape = tuple(given[name].shape)
+        if tensor.shape != shape or tensor.dtype != given[name].dtype:
+            raise ArtifactError(KEY_MISMATCH, f"{name} is {shape}, not {tuple(tensor.shape)}")
 
 
 def head_of(network: nn.Module, spec: ModelSpec) -> nn.Linear:

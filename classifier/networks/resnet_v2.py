@@ -5,6 +5,7 @@ Modules are named and arranged as in timm's `resnetv2_50`, so its weights load k
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
 
 from torch import Tensor, nn
@@ -17,24 +18,13 @@ conv3x3 = torchvision.models.resnet.conv3x3
 EXPANSION = torchvision.models.resnet.Bottleneck.expansion
 
 
-class Downsample(nn.Module):
-    """The projection shortcut: a 1x1 convolution on the pre-activated input."""
-
-    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
-        super().__init__()
-        self.conv = conv1x1(inputs, outputs, stride)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.conv(x)
-
-
 class PreActBottleneck(nn.Module):
     """norm-ReLU-conv three times (1x1, 3x3 with the stride, 1x1), added to an untouched identity."""
 
     def __init__(self, inputs: int, outputs: int, stride: int = 1, project: bool = False) -> None:
         super().__init__()
         middle = outputs // EXPANSION
-        self.downsample = Downsample(inputs, outputs, stride) if project else None
+        self.downsample = named(conv=conv1x1(inputs, outputs, stride)) if project else None
         self.norm1 = nn.BatchNorm2d(inputs)
         self.conv1 = conv1x1(inputs, middle)
         self.norm2 = nn.BatchNorm2d(middle)
@@ -52,14 +42,14 @@ class PreActBottleneck(nn.Module):
         return out + shortcut
 
 
-class Stage(nn.Module):
-    def __init__(self, inputs: int, outputs: int, depth: int, stride: int) -> None:
-        super().__init__()
-        first = PreActBottleneck(inputs, outputs, stride, project=True)
-        self.blocks = nn.Sequential(first, *(PreActBottleneck(outputs, outputs) for _ in range(depth - 1)))
+def named(**modules: nn.Module) -> nn.Sequential:
+    """Modules in sequence, by name, so that parameters have timm's names."""
+    return nn.Sequential(OrderedDict(modules))
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.blocks(x)
+
+def stage(inputs: int, outputs: int, depth: int, stride: int) -> nn.Sequential:
+    first = PreActBottleneck(inputs, outputs, stride, project=True)
+    return named(blocks=nn.Sequential(first, *(PreActBottleneck(outputs, outputs) for _ in range(depth - 1))))
 
 
 class ResNetV2(nn.Module):
@@ -79,21 +69,18 @@ class ResNetV2(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        self.stem = nn.ModuleDict({"conv": nn.Conv2d(channels, width, 7, stride=2, padding=3, bias=False)})
+        self.stem = named(conv=nn.Conv2d(channels, width, 7, stride=2, padding=3, bias=False))
         self.pool = nn.MaxPool2d(3, stride=2, padding=1)
         stages, inputs = [], width
         for index, depth in enumerate(layers):
             outputs = width * EXPANSION * 2**index
-            stages.append(Stage(inputs, outputs, depth, stride=1 if index == 0 else 2))
+            stages.append(stage(inputs, outputs, depth, stride=1 if index == 0 else 2))
             inputs = outputs
         self.stages = nn.Sequential(*stages)
         self.norm = nn.BatchNorm2d(inputs)
         self.relu = nn.ReLU(inplace=True)
         self.dropout = nn.Dropout(dropout)
         self.fc = nn.Linear(inputs, classes)
-        self._initialise()
-
-    def _initialise(self) -> None:
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -101,8 +88,7 @@ class ResNetV2(nn.Module):
         nn.init.zeros_(self.fc.bias)
 
     def forward_features(self, x: Tensor) -> Tensor:
-        x = self.pool(self.stem["conv"](x))
-        return self.relu(self.norm(self.stages(x)))
+        return self.relu(self.norm(self.stages(self.pool(self.stem(x)))))
 
     def forward_head(self, features: Tensor) -> Tensor:
         return self.fc(self.dropout(features.mean(dim=(2, 3))))

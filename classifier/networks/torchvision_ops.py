@@ -13,15 +13,12 @@ from types import ModuleType
 
 import torch
 
-SCHEMAS = {
-    "nms": "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
-    "qnms": "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
-}
-_libraries: list[torch.library.Library] = []  # a definition lasts as long as its Library object
+_library: torch.library.Library | None = None  # a definition lasts as long as its Library object
 
 
 def load_torchvision() -> ModuleType:
     """torchvision, with the missing operator schemas defined first when its own do not load."""
+    global _library
     try:
         return importlib.import_module("torchvision")
     except RuntimeError as error:
@@ -29,19 +26,11 @@ def load_torchvision() -> ModuleType:
             raise
     for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
         del sys.modules[name]
-    define_missing_schemas()
+    _library = torch.library.Library("torchvision", "FRAGMENT")
+    for name in ("nms", "qnms"):
+        if not hasattr(torch.ops.torchvision, name):
+            _library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
     return importlib.import_module("torchvision")
-
-
-def define_missing_schemas() -> list[str]:
-    """Define those of SCHEMAS that PyTorch does not know; returns their names."""
-    missing = [name for name in SCHEMAS if not hasattr(torch.ops.torchvision, name)]
-    if missing:
-        library = torch.library.Library("torchvision", "FRAGMENT")
-        for name in missing:
-            library.define(SCHEMAS[name])
-        _libraries.append(library)
-    return missing
 
 
 torchvision = load_torchvision()

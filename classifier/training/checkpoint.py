@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import safetensors.torch
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor
+
+from classifier.artifact.weights import write_atomically
 
 State = Mapping[str, Tensor]
 
 
 def save(path: Path, states: Mapping[str, State], facts: Mapping[str, Any]) -> None:
-    """Write named states and JSON-able facts under one name: a kill leaves the old file or the new one."""
+    """Write named states and JSON-able facts to one file, atomically."""
     tensors = {
         f"{part}:{name}": tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
         for part, state in states.items()
         for name, tensor in state.items()
     }
-    temporary = path.with_suffix(".partial")
-    save_file(tensors, temporary, {"facts": json.dumps(dict(facts)), "parts": json.dumps(list(states))})
-    with temporary.open("rb") as file:
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    metadata = {"facts": json.dumps(dict(facts)), "parts": json.dumps(list(states))}
+    write_atomically(path, safetensors.torch.save(tensors, metadata))
 
 
 def load(path: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:

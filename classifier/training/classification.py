@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import fields
 
 import numpy as np
 import torch
@@ -53,9 +54,7 @@ class Classification(Task):
         self.criterion = ClassificationLoss(
             spec,
             [row.stratum for row in self.train.rows],
-            weights=rarity_weights(torch.from_numpy(self.train.targets))
-            if config.balance == "weight"
-            else None,
+            weights=rarity_weights(self.targets.cpu()) if config.balance == "weight" else None,
             device=device,
             loss=config.loss,
             smoothing=config.label_smoothing,
@@ -66,19 +65,9 @@ class Classification(Task):
     def plan(self) -> Plan:
         config = self.config
         epoch_steps = -(-(config.epoch_images or len(self.train.rows)) // config.batch)
-        shared = (
-            "batch",
-            "lr",
-            "max_minutes",
-            "patience",
-            "warmup",
-            "optimiser",
-            "weight_decay",
-            "clip",
-            "ema",
-        )
-        values = {name: getattr(config, name) for name in (*shared, "precision")}
-        return Plan(steps=config.epochs * epoch_steps, epoch_steps=epoch_steps, **values)
+        own = {"steps": config.epochs * epoch_steps, "epoch_steps": epoch_steps}
+        shared = [field.name for field in fields(Plan) if hasattr(config, field.name)]
+        return Plan(**own, **{name: getattr(config, name) for name in shared})
 
     def size(self, loop: Loop) -> int:
         """Side of the training images now."""

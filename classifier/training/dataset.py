@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import numpy as np
 from classifier.contract import ModelSpec, Slot
 from classifier.data.image_cache import Prepared, prepare, preprocessing_for
 from classifier.data.manifest import Row, read_manifest, targets_of, with_folds, with_split
-from classifier.data.split import PARTS, fingerprint
+from classifier.data.split import PARTS
 from classifier.data.validation.checks import as_text, validate
 from classifier.inference.auxiliary import lung_boxes
 from classifier.networks.registry import ARCHITECTURES
@@ -101,7 +102,9 @@ def rows_of(config: Config, log: RunLog | None = None) -> list[Row]:
 
 
 def split_fingerprint(rows: list[Row]) -> str:
-    return fingerprint([row.image for row in rows], [row.split or "" for row in rows])
+    """sha256 of which image is in which part, whatever the order."""
+    lines = sorted(f"{row.image},{row.split or ''}\n" for row in rows)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def spec_for(config: Config, rows: list[Row]) -> ModelSpec:
@@ -111,18 +114,13 @@ def spec_for(config: Config, rows: list[Row]) -> ModelSpec:
     if several and config.activation == "softmax":
         raise ValueError(f"{several.image} has several findings: use --activation sigmoid")
     architecture = ARCHITECTURES[config.arch]
+    same = ("name", "arch", "layers", "width", "activation", "size", "crop")
     return ModelSpec(
-        name=config.name,
+        **{name: getattr(config, name) for name in same},
         mean=architecture.mean,
         std=architecture.std,
         slot=Slot(config.slot),
         findings=config.findings or tuple(found),
-        arch=config.arch,
-        layers=config.layers,
-        width=config.width,
-        activation=config.activation,
-        size=config.size,
-        crop=config.crop,
         hounsfield=(config.hounsfield or LUNG_WINDOW) if config.slot == Slot.CT else None,
     )
 

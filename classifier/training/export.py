@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -21,14 +21,7 @@ from classifier.contract import ModelSpec, normalised_entropy
 from classifier.data.image_cache import file_sha256
 from classifier.data.manifest import Row, targets_of
 from classifier.data.split import PARTS
-from classifier.evaluation import model_card
-from classifier.evaluation.calibrate import (
-    fit_calibration,
-    fit_cam_scale,
-    fit_low_confidence,
-    fit_thresholds,
-    recalibrated,
-)
+from classifier.evaluation import calibrate, model_card
 from classifier.evaluation.evaluate import attention_tests
 from classifier.evaluation.figures import draw
 from classifier.evaluation.predictions import Case, predict_rows, probabilities_of_cases, write_predictions
@@ -36,29 +29,28 @@ from classifier.evaluation.report import report
 from classifier.inference.device import device_for
 from classifier.inference.predictor import Predictor
 from classifier.training.config import Config
+from classifier.training.cross_validation import ARTIFACT, FIGURES, PREDICTIONS, REPORT
 from classifier.training.dataset import DataSet, split_fingerprint
 from classifier.training.run_log import RunLog
 
-ARTIFACT, REPORT, PREDICTIONS = "model.safetensors", "evaluation.json", "predictions.csv"
-CARD, FIGURES = "model-card.md", "figures"
+CARD = "model-card.md"
 NOT_RECORDED = {  # options that do not affect the weights
     *("manifest", "out", "cache", "pretrained", "auxiliary", "about", "resume", "json", "device", "threads"),
     *("shortcuts", "road", "validation"),
 }
 
 
-@dataclass(frozen=True)
-class AuxiliaryNetworks:
+class AuxiliaryNetworks(NamedTuple):
     """Input check and lung segmenter of an earlier model, and the parts of its card on them."""
 
-    parts: Mapping[str, Any]
-    card: Mapping[str, Any]
+    parts: Mapping[str, Any] = {}
+    card: Mapping[str, Any] = {}
 
 
 def auxiliary_networks(path: Path | None) -> AuxiliaryNetworks:
     """What the new model takes over unchanged; raises ArtifactError or OSError if `path` cannot be used."""
     if path is None:
-        return AuxiliaryNetworks({}, {})
+        return AuxiliaryNetworks()
     earlier = load_artifact(path)
     card = {key: earlier.card[key] for key in (INPUT_CHECK, "segmenter") if key in earlier.card}
     return AuxiliaryNetworks({"input_check": earlier.input_check, "segmenter": earlier.segmenter}, card)
@@ -86,14 +78,8 @@ def export_model(
     save_artifact(draft, spec=spec, card={}, **parts)
     found = evaluated(draft, config, data)
     draft.unlink()
-    facts = model_card.build(
-        spec,
-        rows=data.rows,
-        training=training_facts(config, log),
-        calibration=calibration,
-        found=found,
-        about=about,
-    )
+    measured = {"training": training_facts(config, log), "calibration": calibration, "found": found}
+    facts = model_card.build(spec, rows=data.rows, about=about, **measured)
     facts |= {"audit": data.warnings, **auxiliary.card}
     path, used, golden = config.out / ARTIFACT, training_set_of(config, data), smooth_noise(2, spec.size)
     sha256 = save_artifact(path, spec=spec, card=facts, golden=golden, training_set=used, **parts)
@@ -121,9 +107,8 @@ def evaluated(artifact: Path, config: Config, data: DataSet) -> dict[str, Any]:
 def training_set_of(config: Config, data: DataSet) -> TrainingSet:
     """What the artifact records of the images and patients of the train and validation parts."""
     sha256 = data.prepared.by_image
-    used = {
-        part: [(sha256[row.image], row.patient) for row in data.parts[part].rows] for part in ("train", "val")
-    }
+    parts = ((part, data.parts[part].rows) for part in ("train", "val"))
+    used = {part: [(sha256[row.image], row.patient) for row in rows] for part, rows in parts}
     return TrainingSet.of(used, base=training_set_in(config.pretrained))
 
 
@@ -147,11 +132,11 @@ def calibrated(
     """The spec with calibration, thresholds and map scale fitted on these cases, and what they gave."""
     raw = probabilities_of_cases(cases, spec)
     targets = targets_of([case.row for case in cases], spec.findings)
-    temperature, bias = fit_calibration(raw, targets, spec.activation, method=method)
-    fitted = recalibrated(raw, temperature, bias, spec.activation)
-    thresholds = fit_thresholds(fitted, targets, spec.findings)
+    temperature, bias = calibrate.fit_calibration(raw, targets, spec.activation, method=method)
+    fitted = calibrate.recalibrated(raw, temperature, bias, spec.activation)
+    thresholds = calibrate.fit_thresholds(fitted, targets, spec.findings)
     shown = [spec.findings[k] for k in fitted.argmax(axis=1)]
-    cam_scale = fit_cam_scale([case.grids for case in cases], shown)
+    cam_scale = calibrate.fit_cam_scale([case.grids for case in cases], shown)
     spec = replace(
         spec,
         temperature=temperature,
@@ -177,7 +162,7 @@ def low_confidence(
     named = [dict(zip(spec.findings, row, strict=True)) for row in probabilities.tolist()]
     uncertainty = np.array([normalised_entropy(spec, probability) for probability in named])
     right = targets[np.arange(len(targets)), probabilities.argmax(axis=1)] == 1
-    return fit_low_confidence(uncertainty, right)
+    return calibrate.fit_low_confidence(uncertainty, right)
 
 
 def provenance(config: Config, rows: Sequence[Row]) -> dict[str, Any]:
@@ -191,9 +176,8 @@ def provenance(config: Config, rows: Sequence[Row]) -> dict[str, Any]:
 
 def training_facts(config: Config, log: RunLog) -> dict[str, Any]:
     """Options that affect the result, the epochs' scores, and versions; no paths."""
-    options = {
-        key: value for key, value in asdict(config).items() if key not in NOT_RECORDED and value is not None
-    }
+    given = {key: value for key, value in asdict(config).items() if value is not None}
+    options = {key: value for key, value in given.items() if key not in NOT_RECORDED}
     keys = ("epoch", "size", "minutes", "val_loss", "val_balanced_accuracy")
     return {
         "options": options,

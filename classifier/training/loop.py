@@ -150,12 +150,9 @@ class Loop:
         self.task.start_epoch(self)
         noted, since, first = time.monotonic(), self.step, self.step
         total = torch.zeros((), device=self.device)
-        title = (
-            f"{self.plan.title} {self.epoch + 1}"
-            if self.plan.steps > self.plan.epoch_steps
-            else self.plan.title
-        )
-        with self.log.bar(title, total=self.plan.epoch_steps * self.plan.batch) as bar:
+        several = self.plan.steps > self.plan.epoch_steps
+        title = f"{self.plan.title} {self.epoch + 1}" if several else self.plan.title
+        with self.log.bar(title, self.plan.epoch_steps * self.plan.batch) as bar:
             while self.step - first < self.plan.epoch_steps and self.progress < 1:
                 began = time.monotonic()
                 loss = self.learn(self.task.batch(self))

@@ -50,17 +50,15 @@ class ClassificationLoss:
     ) -> None:
         self.spec, self.loss, self.smoothing, self.robust = spec, loss, smoothing, robust
         names = sorted(set(groups))
-        self.group = torch.tensor([names.index(name) for name in groups], dtype=torch.long)
-        self.group = self.group.to(device)
+        self.group = torch.tensor([names.index(name) for name in groups], dtype=torch.long, device=device)
         self.weights = (torch.ones(len(groups)) if weights is None else weights).to(device)
         self.shares = torch.full((len(names),), 1 / len(names))
 
     def __call__(self, logits: Tensor, targets: Tensor, rows: Tensor) -> Tensor:
         """Loss of a batch: logits, targets (n, findings; NaN unknown), its rows (n,) of the training part."""
         known = ~torch.isnan(targets).any(dim=1)
-        values = losses_of(
-            logits, torch.nan_to_num(targets), self.spec, smoothing=self.smoothing, loss=self.loss
-        )
+        options = {"smoothing": self.smoothing, "loss": self.loss}
+        values = losses_of(logits, torch.nan_to_num(targets), self.spec, **options)
         values = values * self.weights[rows].to(values)
         if self.robust:
             return self._by_group(values[known], self.group[rows[known]])

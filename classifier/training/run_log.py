@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -33,17 +32,11 @@ class RunLog:
         elif not sys.stderr.isatty():
             print(line, file=sys.stderr, flush=True)
 
-    def bar(
-        self, title: str, *, total: int | None = None, unit: str = "img", of: Iterable | None = None
-    ) -> tqdm:
+    def bar(self, title: str, total: int) -> tqdm:
         """A progress bar, shown on a terminal only."""
-        return tqdm(
-            of, total=total, desc=title, unit=unit, disable=True if self.machine or self.silent else None
-        )
+        return tqdm(total=total, desc=title, unit="img", disable=self.machine or self.silent or None)
 
     def events(self, event: str) -> list[dict[str, Any]]:
         """The noted events of that name, those of an interrupted run's earlier part included."""
-        lines = (
-            map(json.loads, self.path.read_text().splitlines()) if self.path and self.path.exists() else ()
-        )
-        return [line for line in lines if line["event"] == event]
+        text = self.path.read_text() if self.path and self.path.exists() else ""
+        return [line for line in map(json.loads, text.splitlines()) if line["event"] == event]

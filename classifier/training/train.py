@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -43,7 +44,7 @@ def train(config: Config) -> Path:
     )
     network = network_for(spec, dropout=config.dropout)
     if config.pretrained:
-        log.note("pretrained", **start_from(network, spec, config.pretrained).as_dict())
+        log.note("pretrained", **asdict(start_from(network, spec, config.pretrained)))
     else:
         zero_init_residuals(network)
     task = Classification(config, spec, network, data.parts, processes.device)

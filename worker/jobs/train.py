@@ -12,7 +12,7 @@ import os
 import shutil
 import subprocess
 import threading
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -185,7 +185,7 @@ def fail(run: TrainingRun, code: str) -> None:
 
 
 def unknown_options(config: dict) -> set[str]:
-    return set(config) - (train_options.OPTIONS.keys() - OURS) - {"progressive"}
+    return set(config) - ({option.name for option in fields(train_options.Config)} - OURS)
 
 
 def options_of(run: TrainingRun) -> dict[str, Any]:
@@ -222,7 +222,9 @@ def validation_of(run: TrainingRun, folder: Path) -> dict[str, Path]:
 def effective(options: dict[str, Any]) -> dict[str, Any]:
     """All options as they are used, defaults included, for the record; no paths."""
     arch = {name: options[name] for name in ("arch",) if name in options}
-    known = asdict(train_options.resolved(train_options.Config(Path(), Path(), **arch))) | options
+    known = (
+        asdict(train_options.resolved(train_options.Config(manifest=Path(), out=Path(), **arch))) | options
+    )
     return {
         name: list(value) if isinstance(value, tuple) else value
         for name, value in known.items()

@@ -5,19 +5,22 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from dataclasses import fields
+from dataclasses import asdict
 
 from classifier.artifact.pretrained import Transfer
 from classifier.errors import ArtifactError
-from classifier.training.config import Config, add_arguments
+from classifier.training.config import Config
+from classifier.training.options import add_options, options_in
 from classifier.training.run_log import RunLog
 from classifier.training.train import LOG, processes_for, train
 
-__all__ = ["add_arguments", "run"]
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_options(parser, Config)
 
 
 def run(args: argparse.Namespace) -> int:
-    config = Config(**{field.name: getattr(args, field.name) for field in fields(Config)})
+    config = options_in(args, Config)
     try:
         path = train(config)
     except (ValueError, OSError, ArtifactError) as error:
@@ -28,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     transfers = RunLog(config.out / LOG).events("pretrained")
     transfer = Transfer.from_dict(transfers[-1]) if transfers else None
     if config.json:
-        facts = {"pretrained": transfer.as_dict()} if transfer else {}
+        facts = {"pretrained": asdict(transfer)} if transfer else {}
         print(json.dumps({"event": "done", "artifact": str(path), **facts}))
     else:
         print(path, *([transfer.summary] if transfer else []), sep="\n")

@@ -99,8 +99,7 @@ def ages(data: Collection) -> Iterator[Warning_]:
             "Leave the children out, or add children of every finding; check the measures by age band.",
             {"children": int(child.sum()), "source": source, "share_by_finding": shares},
         )
-    unknown = {s: float((~known[data.source == s]).mean()) for s in sorted(set(data.source.tolist()))}
-    yield from _unknown("age", unknown, data)
+    yield from _unknown("age", ~known, data)
 
 
 def balance(data: Collection) -> Iterator[Warning_]:
@@ -112,11 +111,10 @@ def balance(data: Collection) -> Iterator[Warning_]:
         v = cramers_v(counts)
         if v >= WEAK:
             shares = counts / counts.sum(axis=1, keepdims=True)
-            named = [
-                f"{finding_name(finding)}: "
-                + ", ".join(f"{kind} {s:.0%}" for kind, s in zip(kinds, line, strict=True))
-                for finding, line in zip(findings, shares, strict=True)
-            ]
+            named = []
+            for finding, line in zip(findings, shares, strict=True):
+                parts = ", ".join(f"{kind} {share:.0%}" for kind, share in zip(kinds, line, strict=True))
+                named.append(f"{finding_name(finding)}: {parts}")
             yield Warning_(
                 f"{name}_confounding",
                 Severity.HIGH if v >= STRONG else Severity.MEDIUM,
@@ -124,11 +122,11 @@ def balance(data: Collection) -> Iterator[Warning_]:
                 f"Balance the {name}s, or check the measures by {name}.",
                 {"cramers_v": v, "images": int(counts.sum())},
             )
-        sources = sorted(set(data.source.tolist()))
-        yield from _unknown(name, {s: float((values[data.source == s] == "").mean()) for s in sources}, data)
+        yield from _unknown(name, values == "", data)
 
 
-def _unknown(what: str, shares: dict[str, float], data: Collection) -> Iterator[Warning_]:
+def _unknown(what: str, unknown: np.ndarray, data: Collection) -> Iterator[Warning_]:
+    shares = {source: float(unknown[data.source == source].mean()) for source in data.sources}
     empty = [source or "the manifest" for source, share in shares.items() if share > 0.5]
     if empty:
         yield Warning_(
@@ -183,7 +181,7 @@ def patients(data: Collection) -> Iterator[Warning_]:
             "Split by patient (leave the `split` column empty, or fold by patient).",
             {"patients": len(leaking), "images": images},
         )
-    for source in sorted(set(data.source.tolist())):
+    for source in data.sources:
         index = data.source == source
         if index.sum() >= FEW_IMAGES and len(set(data.patient[index].tolist())) == index.sum():
             yield Warning_(

@@ -55,20 +55,15 @@ def _warning(kind: str, pairs: list[tuple[int, int]], data: Collection) -> Itera
         f"{numbers['with_different_findings']:,} with different findings.",
         "Keep one of each pair, or give both the same patient ID, so that they stay in one part.",
         numbers,
-        [
-            f"{a} = {b}"
-            for a, b in zip(data.images(one[conflicting]), data.images(other[conflicting]), strict=True)
-        ][:EXAMPLES],
+        [" = ".join(data.images(pair)) for pair in np.array(pairs)[conflicting][:EXAMPLES]],
     )
 
 
 def equal_pairs(keys: np.ndarray, index: np.ndarray) -> list[tuple[int, int]]:
     """Each image that equals an earlier one, with the first of its kind."""
     first: dict[str, int] = {}
-    pairs = (
-        (first.setdefault(key, i), i) for i, key in zip(index.tolist(), keys[index].tolist(), strict=True)
-    )
-    return [pair for pair in pairs if pair[0] != pair[1]]
+    keyed = zip(index.tolist(), keys[index].tolist(), strict=True)
+    return [(one, i) for i, key in keyed if (one := first.setdefault(key, i)) != i]
 
 
 def near_pairs(statistics: ImageStatistics, index: np.ndarray) -> list[tuple[int, int]]:
@@ -76,10 +71,8 @@ def near_pairs(statistics: ImageStatistics, index: np.ndarray) -> list[tuple[int
 
     Finds scaled, recompressed or brightened copies; not rotated, cropped or mirrored ones.
     """
-    hashes, thumbs = (
-        statistics.perceptual[index],
-        statistics.thumbs[index].reshape(len(index), -1).astype(np.float32),
-    )
+    hashes = statistics.perceptual[index]
+    thumbs = statistics.thumbs[index].reshape(len(index), -1).astype(np.float32)
     thumbs -= thumbs.mean(axis=1, keepdims=True)
     thumbs /= np.maximum(np.linalg.norm(thumbs, axis=1, keepdims=True), 1e-6)
     found = []

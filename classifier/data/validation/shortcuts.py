@@ -45,7 +45,7 @@ def source_properties(data: Collection) -> Iterator[Warning_]:
         "more than 256 grey levels": data.statistics.number("levels") > 256,
         **{f"a shorter side of {side:g} pixels": short == side for side, _ in common},
     }
-    for source in sorted(set(data.source.tolist())):
+    for source in data.sources:
         here, there = (data.source == source) & readable, (data.source != source) & readable
         if here.sum() < FEWEST or there.sum() < FEWEST:
             continue

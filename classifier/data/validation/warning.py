@@ -70,6 +70,10 @@ class Collection:
             age=column(lambda row: np.nan if row.age is None else row.age),
         )
 
+    @property
+    def sources(self) -> list[str]:
+        return np.unique(self.source).tolist()
+
     def images(self, index: Sequence[int]) -> list[str]:
         return [self.rows[i].image for i in index]
 

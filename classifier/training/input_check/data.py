@@ -22,15 +22,7 @@ from classifier.data.image_cache import Preprocessing, prepare
 from classifier.data.manifest import Row
 from classifier.images.decoded_image import DecodedImage
 from classifier.images.read import read_image
-from classifier.networks.input_check import (
-    CLIP_PERCENTILES,
-    CUT_OFF,
-    FRONTAL,
-    LATERAL,
-    OTHER,
-    SIZE,
-    TURNED,
-)
+from classifier.networks.input_check import CLIP_PERCENTILES, CUT_OFF, FRONTAL, LATERAL, OTHER, SIZE, TURNED
 from classifier.networks.preprocess import unit_square
 from classifier.training.input_check.ood_negatives import SIDE
 

@@ -8,7 +8,7 @@ charts and textures. They are used for training only, never for measurement.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -36,9 +36,8 @@ def ood_negatives(count: int, folder: Path) -> Array:
     """The first `count` of them, uint8 (count, SIDE, SIDE), kept in `folder`."""
     store = folder / f"ood-negatives-{SIDE}-{count}.npy"
     if not store.exists():
-        made = np.stack(
-            [ood_negative(seed) for seed in tqdm(range(count), desc="OOD negatives", disable=None)]
-        )
+        seeds = tqdm(range(count), desc="OOD negatives", disable=None)
+        made = np.stack(list(map(ood_negative, seeds)))
         folder.mkdir(parents=True, exist_ok=True)
         temporary = store.with_suffix(f".{os.getpid()}.npy")
         np.save(temporary, made)
@@ -78,7 +77,7 @@ def _long_bone(rng: Rng, start: Array, end: Array, radius: float) -> Array:
     return _bone(start + at * (end - start) + bend, radius * ends, rng.uniform(0.15, 0.5))
 
 
-def _ellipse(centre: tuple[float, float], axes: tuple[float, float], turn: float = 0.0) -> Array:
+def _ellipse(centre: Sequence[float] | Array, axes: Sequence[float] | Array, turn: float = 0.0) -> Array:
     """Path length through an ellipsoid as deep as it is wide."""
     x, y = _grid()
     dx, dy = x - centre[0], y - centre[1]
@@ -116,13 +115,10 @@ def limb(rng: Rng) -> Array:
         along = (end - start) / (np.linalg.norm(end - start) + 1e-6)
         aside = np.array([-along[1], along[0]]) * radius * rng.uniform(1.2, 2.2)
         for side in (1, -1) if rng.random() < 0.5 else (0,):
-            attenuation += _long_bone(
-                rng, start + along * gap + side * aside, end - along * gap + side * aside, radius
-            )
+            shift = side * aside
+            attenuation += _long_bone(rng, start + along * gap + shift, end - along * gap + shift, radius)
     if rng.random() < 0.4:
-        attenuation += (
-            10 * BONE * _ellipse(tuple(line[1]), (rng.uniform(0.03, 0.08), rng.uniform(0.03, 0.08)))
-        )
+        attenuation += 10 * BONE * _ellipse(line[1], (rng.uniform(0.03, 0.08), rng.uniform(0.03, 0.08)))
     return _film(rng, attenuation)
 
 
@@ -138,28 +134,23 @@ def hand(rng: Rng) -> Array:
         for start, end in pairwise(joints):
             attenuation += _long_bone(rng, start + 0.04 * (end - start), end - 0.04 * (end - start), radius)
     for _ in range(rng.integers(4, 9)):
-        attenuation += (
-            6 * BONE * _ellipse(tuple(rng.normal((0.5, 0.88), 0.05)), tuple(rng.uniform(0.015, 0.04, 2)))
-        )
+        attenuation += 6 * BONE * _ellipse(rng.normal((0.5, 0.88), 0.05), rng.uniform(0.015, 0.04, 2))
     turns = rng.integers(4)
     return _film(rng, np.rot90(attenuation, turns))
 
 
 def skull(rng: Rng) -> Array:
     """Shells of bone with hollows in them."""
-    centre, axes = tuple(rng.normal((0.5, 0.42), 0.05)), rng.uniform(0.25, 0.42, 2)
+    centre, axes = rng.normal((0.5, 0.42), 0.05), rng.uniform(0.25, 0.42, 2)
     turn, rim = rng.uniform(-0.4, 0.4), rng.uniform(0.03, 0.08)
-    attenuation = 2 * SOFT * _ellipse(centre, tuple(axes + 0.03), turn)
-    attenuation += (
-        6 * BONE * (_ellipse(centre, tuple(axes), turn) - _ellipse(centre, tuple(axes - rim), turn))
-    )
-    jaw = np.array([[0.3, 0.6], [0.36, 0.82], [0.5, 0.9], [0.64, 0.82], [0.7, 0.6]]) + rng.normal(
-        0, 0.03, (5, 2)
-    )
+    attenuation = 2 * SOFT * _ellipse(centre, axes + 0.03, turn)
+    attenuation += 6 * BONE * (_ellipse(centre, axes, turn) - _ellipse(centre, axes - rim, turn))
+    jaw = np.array([[0.3, 0.6], [0.36, 0.82], [0.5, 0.9], [0.64, 0.82], [0.7, 0.6]])
+    jaw += rng.normal(0, 0.03, (5, 2))
     attenuation += _bone(jaw, rng.uniform(0.02, 0.05))
     for _ in range(rng.integers(2, 7)):
         place = rng.normal((0.5, 0.58), (0.12, 0.06))
-        attenuation -= rng.uniform(0.3, 1.2) * _ellipse(tuple(place), tuple(rng.uniform(0.03, 0.09, 2)))
+        attenuation -= rng.uniform(0.3, 1.2) * _ellipse(place, rng.uniform(0.03, 0.09, 2))
     if rng.random() < 0.6:
         for x in np.linspace(0.35, 0.65, rng.integers(5, 10)):
             attenuation += 7 * BONE * _ellipse((x, 0.74 + rng.normal(0, 0.01)), (0.016, 0.05))
@@ -175,28 +166,22 @@ def trunk(rng: Rng) -> Array:
     for y in np.linspace(-0.02, end, count):
         where = (0.5 + lean * (y - 0.5), y)
         size = (rng.uniform(0.05, 0.09), 0.42 * end / count)
-        attenuation += 3 * BONE * _ellipse(where, size) + 4 * BONE * _ellipse(
-            where, (size[0] * 0.3, size[1] * 0.7)
-        )
+        inner = _ellipse(where, (size[0] * 0.3, size[1] * 0.7))
+        attenuation += 3 * BONE * _ellipse(where, size) + 4 * BONE * inner
     for _ in range(rng.integers(0, 14)):
         place, size = rng.uniform((0.15, 0.05), (0.85, 0.9)), rng.uniform(0.02, 0.1, 2)
-        attenuation -= (
-            rng.uniform(0.5, 2.0) * SOFT * 4 * _ellipse(tuple(place), tuple(size), rng.uniform(0, 3))
-        )
+        attenuation -= rng.uniform(0.5, 2.0) * SOFT * 4 * _ellipse(place, size, rng.uniform(0, 3))
     if end < 0.85 or rng.random() < 0.4:
         for side in (-1, 1):
             wing = (0.5 + side * rng.uniform(0.2, 0.28), rng.uniform(0.5, 0.72))
             rim = rng.uniform(0.02, 0.05)
             axes = rng.uniform(0.12, 0.2, 2)
             turn = side * rng.uniform(0.2, 0.9)
-            attenuation += (
-                4 * BONE * (_ellipse(wing, tuple(axes), turn) - 0.7 * _ellipse(wing, tuple(axes - rim), turn))
-            )
+            attenuation += 4 * BONE * (_ellipse(wing, axes, turn) - 0.7 * _ellipse(wing, axes - rim, turn))
             hip = np.array([wing[0] + side * 0.06, wing[1] + 0.2])
-            attenuation += 3 * BONE * _ellipse(tuple(hip), (0.06, 0.06))
-            attenuation += _long_bone(
-                rng, hip, hip + np.array([side * rng.uniform(0, 0.1), 0.5]), rng.uniform(0.03, 0.05)
-            )
+            attenuation += 3 * BONE * _ellipse(hip, (0.06, 0.06))
+            knee = hip + np.array([side * rng.uniform(0, 0.1), 0.5])
+            attenuation += _long_bone(rng, hip, knee, rng.uniform(0.03, 0.05))
     return _film(rng, np.maximum(attenuation, 0))
 
 
@@ -211,12 +196,11 @@ def column(rng: Rng) -> Array:
         ahead = curve[min(index + 1, 39)] - curve[max(index - 1, 0)]
         turn = float(np.arctan2(ahead[1], ahead[0])) + np.pi / 2
         block = (size, rng.uniform(0.3, 0.48) / count * 1.1)
-        attenuation += 4 * BONE * _ellipse(tuple(curve[index]), block, turn)
+        attenuation += 4 * BONE * _ellipse(curve[index], block, turn)
         if rng.random() < 0.7:
             aside = np.array([-ahead[1], ahead[0]]) / (np.linalg.norm(ahead) + 1e-6)
-            attenuation += _long_bone(
-                rng, curve[index] + aside * size, curve[index] + aside * size * 2.2, 0.015
-            )
+            start, end = curve[index] + aside * size, curve[index] + aside * size * 2.2
+            attenuation += _long_bone(rng, start, end, 0.015)
     return _film(rng, attenuation)
 
 
@@ -244,7 +228,7 @@ def texture(rng: Rng) -> Array:
     if rng.random() < 0.4:
         image = image + rng.normal(0, 3) * x + rng.normal(0, 3) * y
     for _ in range(rng.integers(0, 6)):
-        image = image + rng.normal(0, 20) * _ellipse(tuple(rng.random(2)), tuple(rng.uniform(0.02, 0.3, 2)))
+        image = image + rng.normal(0, 20) * _ellipse(rng.random(2), rng.uniform(0.02, 0.3, 2))
     return image
 
 
@@ -258,24 +242,18 @@ def document(rng: Rng) -> Array:
         at = left
         while at < SIDE - rng.integers(5, 60) and rng.random() > 0.04:
             word = int(rng.uniform(0.5, 6) * height)
-            for stroke in range(at, at + word, max(2, height // 3)):
-                draw.line(
-                    [stroke, top + rng.integers(0, 3), stroke + rng.integers(-1, 3), top + height * 0.7],
-                    fill=ink,
-                )
+            for x in range(at, at + word, max(2, height // 3)):
+                upper, lower = (x, top + rng.integers(0, 3)), (x + rng.integers(-1, 3), top + height * 0.7)
+                draw.line([upper, lower], fill=ink)
             at += word + height // 2 + 1
     for _ in range(rng.integers(0, 5)):
         box = np.sort(rng.integers(0, SIDE, (2, 2)), axis=0)
-        draw.rectangle(
-            [*box[0], *box[1]], outline=ink, fill=int(rng.integers(0, 256)) if rng.random() < 0.4 else None
-        )
+        fill = int(rng.integers(0, 256)) if rng.random() < 0.4 else None
+        draw.rectangle([*box[0], *box[1]], outline=ink, fill=fill)
     if rng.random() < 0.4:
         walk = np.cumsum(rng.normal(0, 6, 40)) + SIDE / 2
-        draw.line(
-            list(zip(np.linspace(5, SIDE - 5, 40), walk, strict=True)),
-            fill=ink,
-            width=int(rng.integers(1, 3)),
-        )
+        points = list(zip(np.linspace(5, SIDE - 5, 40), walk, strict=True))
+        draw.line(points, fill=ink, width=int(rng.integers(1, 3)))
     return np.asarray(image, np.float32) + rng.normal(0, rng.uniform(0, 12), (SIDE, SIDE))
 
 

@@ -13,9 +13,9 @@ import numpy as np
 from scipy.stats import binomtest
 from torch import Tensor
 
-from classifier.networks.input_check import CUT_OFF, TURNED, InputCheck, verdict_of
+from classifier.networks.input_check import CUT_OFF, TURNED, InputCheck
 from classifier.training.input_check.data import CLOSE_UP, LATERAL_GROUP, Item, Views
-from classifier.training.input_check.train import BATCH, Material, measured, train_input_check
+from classifier.training.input_check.train import BATCH, Material, train_input_check
 
 FOLDS = 3  # of the patients with lateral views
 
@@ -34,13 +34,7 @@ def stops(network: InputCheck, material: Material) -> list[str]:
 
 
 def reasons_of(network: InputCheck, unit: Tensor) -> list[str]:
-    probabilities, distances = measured(network, unit)
-    frontal_from = float(network.frontal_from)
-    verdicts = (
-        verdict_of(p, d, frontal_from)
-        for p, d in zip(probabilities.tolist(), distances.tolist(), strict=True)
-    )
-    return [verdict.reason.value if verdict.reason else "" for verdict in verdicts]
+    return [reason.value if reason else "" for batch in unit.split(256) for reason in network.judge(batch)]
 
 
 def rates(groups: Iterable[str], reasons: Iterable[str]) -> list[dict[str, Any]]:
@@ -53,17 +47,8 @@ def rates(groups: Iterable[str], reasons: Iterable[str]) -> list[dict[str, Any]]
         n, stopped = counts.total(), counts.total() - counts[""]
         low, high = wilson(stopped, n)
         why = {reason: count for reason, count in counts.most_common() if reason}
-        table.append(
-            {
-                "group": group,
-                "n": n,
-                "stopped": stopped,
-                "rate": stopped / n,
-                "low": low,
-                "high": high,
-                "reasons": why,
-            }
-        )
+        share = {"n": n, "stopped": stopped, "rate": stopped / n, "low": low, "high": high}
+        table.append({"group": group, **share, "reasons": why})
     return table
 
 

@@ -10,16 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from classifier.networks.input_check import (
-    CUT_OFF,
-    FRONTAL,
-    KINDS,
-    LATERAL,
-    OTHER,
-    SIZE,
-    TURNED,
-    InputCheck,
-)
+from classifier.networks.input_check import CUT_OFF, FRONTAL, KINDS, LATERAL, OTHER, SIZE, TURNED, InputCheck
 from classifier.training.input_check.data import CLOSE_UP, SIDE, Item, Views, draw_shares
 from classifier.training.loop import Loop, Plan, Task
 from classifier.training.run_log import RunLog
@@ -86,9 +77,7 @@ class Kinds(Task):
         self.views = Views(seed)
         self.learning, self.synthetic = learning, synthetic
         self.pools = {kind: self._pool(kind) for kind in (FRONTAL, LATERAL, OTHER)}
-        self.shares = {
-            kind: share for kind, share in SHARES.items() if kind != LATERAL or self.pools[LATERAL]
-        }
+        self.shares = {kind: s for kind, s in SHARES.items() if kind != LATERAL or self.pools[LATERAL]}
 
     def _pool(self, kind: str) -> tuple[np.ndarray, np.ndarray] | None:
         index = [i for i, item in enumerate(self.learning.items) if item.kind == kind]
@@ -108,7 +97,7 @@ class Kinds(Task):
             images[place], lung = self._one(str(kind))
             lungs.append(lung)
         unit = self.views(images, kinds, lungs).contiguous(memory_format=torch.channels_last)
-        return unit, torch.tensor([target_of(kind) for kind in kinds])
+        return unit, torch.tensor([KINDS.index(OTHER if kind == CLOSE_UP else kind) for kind in kinds])
 
     def _one(self, kind: str) -> tuple[np.ndarray, np.ndarray | None]:
         pool = self.pools[FRONTAL if kind in (CUT_OFF, TURNED, CLOSE_UP) else kind]
@@ -124,16 +113,15 @@ class Kinds(Task):
         return (self.batch(loop)[0] for _ in range(min(loop.plan.steps, SETTLING)))
 
 
-def target_of(kind: str) -> int:
-    return KINDS.index(OTHER if kind == CLOSE_UP else kind)
-
-
 def fit_numbers(network: InputCheck, learning: Material, checking: Material) -> None:
     """Fit the Gaussian on training images, and both limits so that few images of any source are stopped."""
     from sklearn.covariance import ledoit_wolf
 
     frontal = learning.where(lambda item: item.kind == FRONTAL)
-    features = features_of(network, frontal.unit())
+    with torch.inference_mode():
+        features = (
+            torch.cat([network.features(batch) for batch in frontal.unit().split(256)]).double().numpy()
+        )
     weights = draw_shares([item.source for item in frontal.items], 0.5)
     drawn = np.random.default_rng(0).choice(len(features), 4000, p=weights)
     covariance, _ = ledoit_wolf(features[drawn])
@@ -154,14 +142,5 @@ def fit_numbers(network: InputCheck, learning: Material, checking: Material) -> 
 
 
 def measured(network: InputCheck, unit: Tensor) -> tuple[np.ndarray, np.ndarray]:
-    parts = [network.measure(unit[start : start + 256]) for start in range(0, len(unit), 256)]
-    return torch.cat([p for p, _ in parts]).numpy(), torch.cat([d for _, d in parts]).numpy()
-
-
-@torch.inference_mode()
-def features_of(network: InputCheck, unit: Tensor) -> np.ndarray:
-    return (
-        torch.cat([network.features(unit[start : start + 256]) for start in range(0, len(unit), 256)])
-        .double()
-        .numpy()
-    )
+    probabilities, distances = zip(*map(network.measure, unit.split(256)), strict=True)
+    return torch.cat(probabilities).numpy(), torch.cat(distances).numpy()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +19,7 @@ from tqdm import tqdm
 
 from classifier.contract import Slot
 from classifier.data.augment import Augment
-from classifier.data.manifest import Row
-from classifier.data.split import assign
+from classifier.data.manifest import Row, with_split
 from classifier.errors import Refused
 from classifier.images.read import read_image
 from classifier.networks.lung_segmenter import CLIP_PERCENTILES, SIZE
@@ -50,29 +50,31 @@ class Images:
         return Images(self.images[index], self.masks[index], [self.rows[i] for i in index])
 
     def __add__(self, other: Images) -> Images:
-        images, masks = (
-            np.concatenate(pair) for pair in ((self.images, other.images), (self.masks, other.masks))
-        )
-        return Images(images, masks, self.rows + other.rows)
+        images = np.concatenate([self.images, other.images])
+        return Images(images, np.concatenate([self.masks, other.masks]), self.rows + other.rows)
 
 
 def read_images(rows: Sequence[Row], masks: Path | None = None, *, title: str = "reading") -> Images:
     """The readable images of `rows`; with the masks of the same name in a folder, else empty ones."""
-    images, drawn, kept = [], [], []
+    found, kept = without_lungs(len(rows)), []
     for row in tqdm(rows, desc=title, unit="img", disable=None):
         try:
             working = read_image(row.path, Slot.CXR).working
         except Refused:
             continue
         square = unit_square(working, SOURCE_SIZE, CLIP_PERCENTILES)[0]
-        images.append((square * 255).round().to(torch.uint8).numpy())
-        drawn.append(_resized(split_lungs(read_mask(row, masks))) if masks else _nothing())
+        found.images[len(kept)] = (square * 255).round().to(torch.uint8).numpy()
+        if masks:
+            lungs = resized(split_lungs(read_mask(row, masks)), SOURCE_SIZE, antialias=True)
+            found.masks[len(kept)] = np.rint(lungs * 255)
         kept.append(row)
-    if not kept:
-        return Images(
-            np.zeros((0, SOURCE_SIZE, SOURCE_SIZE), np.uint8), np.zeros((0, *_nothing().shape), np.uint8), []
-        )
-    return Images(np.stack(images), np.stack(drawn), kept)
+    return Images(found.images[: len(kept)], found.masks[: len(kept)], kept)
+
+
+def without_lungs(count: int) -> Images:
+    """Black images with empty masks, to be filled."""
+    shape = (SOURCE_SIZE, SOURCE_SIZE)
+    return Images(np.zeros((count, *shape), np.uint8), np.zeros((count, 2, *shape), np.uint8), [])
 
 
 def mask_of(row: Row, masks: Path) -> Path:
@@ -105,14 +107,11 @@ def split_lungs(mask: np.ndarray) -> np.ndarray:
     return np.stack([mask & ~side, mask & side])
 
 
-def _resized(masks: np.ndarray) -> np.ndarray:
-    planes = torch.from_numpy(masks.astype(np.float32))[None]
-    small = functional.interpolate(planes, size=(SOURCE_SIZE, SOURCE_SIZE), mode="bilinear", antialias=True)
-    return (small[0] * 255).round().to(torch.uint8).numpy()
-
-
-def _nothing() -> np.ndarray:
-    return np.zeros((2, SOURCE_SIZE, SOURCE_SIZE), np.uint8)
+def resized(planes: np.ndarray, size: int | tuple[int, int], *, antialias: bool = False) -> np.ndarray:
+    """Planes (2, h, w) at another size, as float32."""
+    batch = torch.from_numpy(planes.astype(np.float32))[None]
+    size = (size, size) if isinstance(size, int) else size
+    return functional.interpolate(batch, size=size, mode="bilinear", antialias=antialias)[0].numpy()
 
 
 def negative_rows(manifests: Sequence[Path], *, seed: int) -> list[Row]:
@@ -121,28 +120,21 @@ def negative_rows(manifests: Sequence[Path], *, seed: int) -> list[Row]:
     for path in manifests:
         with path.open(newline="", encoding="utf-8-sig") as file:
             for record in csv.DictReader(file):
-                decoded, split = (
-                    path.parent / record["image"],
-                    record.get("split") or record.get("part") or None,
-                )
+                image, split = path.parent / record["image"], record.get("split") or record.get("part")
                 source = record.get("group") or record.get("source") or path.parent.name
                 patient = f"{path.parent.name}/{record.get('patient') or record['image']}"
-                rows.append(Row(str(decoded), decoded, None, patient, source, split))
-    patients, strata = [row.patient for row in rows], [row.source for row in rows]
-    parts = assign(patients, strata, seed=seed, given=[row.split for row in rows])
-    return [replace(row, split=part) for row, part in zip(rows, parts, strict=True)]
+                rows.append(Row(str(image), image, None, patient, source, split or None))
+    return with_split(rows, seed=seed)
 
 
 def blank_images(count: int, *, seed: int) -> Images:
     """Images made by code, without lungs: noise of several grains, slopes, ellipses, pages of writing."""
     rng = np.random.default_rng(seed)
-    makers = (_noise, _slope, _shapes, _page)
-    images = np.stack([makers[i % len(makers)](rng) for i in range(count)])
-    rows = [
-        Row(f"code-{i}", Path(), None, f"code-{i}", makers[i % len(makers)].__name__.strip("_"))
-        for i in range(count)
-    ]
-    return Images(images, np.zeros((count, 2, SOURCE_SIZE, SOURCE_SIZE), np.uint8), rows)
+    made = without_lungs(count)
+    for i, maker in zip(range(count), itertools.cycle((_noise, _slope, _shapes, _page)), strict=False):
+        made.images[i] = maker(rng)
+        made.rows.append(Row(f"code-{i}", Path(), None, f"code-{i}", maker.__name__.strip("_")))
+    return made
 
 
 def _noise(rng: np.random.Generator) -> np.ndarray:

@@ -11,8 +11,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from classifier.evaluation.bootstrap import intervals
 from classifier.networks.lung_segmenter import LUNGS, MEAN, SIZE, STD, lungs_of
-from classifier.training.lungs.data import Images, read_mask, split_lungs
+from classifier.training.lungs.data import Images, read_mask, resized, split_lungs
 
 RESAMPLINGS = 2000
 
@@ -42,10 +43,7 @@ def dice_of(segmenter: nn.Module, images: Images, masks: Path, *, seed: int = 0)
     found = {name: [] for name in ("both", *LUNGS)}
     for probabilities, row in zip(masks_of(segmenter, images.images), images.rows, strict=True):
         drawn_lungs = split_lungs(read_mask(row, masks))
-        wide = functional.interpolate(
-            torch.from_numpy(probabilities)[None], size=drawn_lungs.shape[1:], mode="bilinear"
-        )
-        lungs = lungs_of(wide[0].numpy())
+        lungs = lungs_of(resized(probabilities, drawn_lungs.shape[1:]))
         found["both"].append(dice(lungs.any(axis=0), drawn_lungs.any(axis=0)))
         for name, one, other in zip(LUNGS, lungs, drawn_lungs, strict=True):
             found[name].append(dice(one, other))
@@ -56,12 +54,12 @@ def dice_of(segmenter: nn.Module, images: Images, masks: Path, *, seed: int = 0)
 def _with_interval(values: np.ndarray, patients: Sequence[str], seed: int) -> dict[str, Any]:
     if not len(values):
         return {"mean": None, "n": 0}
-    _, of = np.unique(patients, return_inverse=True)
-    rng = np.random.default_rng(seed)
-    counts = rng.multinomial(of.max() + 1, np.full(of.max() + 1, 1 / (of.max() + 1)), RESAMPLINGS)[:, of]
-    means = (counts * values).sum(axis=1) / counts.sum(axis=1)
-    low, high = np.percentile(means, (2.5, 97.5))
-    numbers = {"mean": values.mean(), "low": low, "high": high, "worst": values.min()}
+
+    def mean(weights: np.ndarray) -> dict[str, np.ndarray]:
+        return {"mean": weights @ values / weights.sum(axis=1)}
+
+    drawn = intervals(mean, patients, draws=RESAMPLINGS, seed=seed)["mean"]
+    numbers = {"mean": drawn["value"], "low": drawn["low"], "high": drawn["high"], "worst": values.min()}
     return {name: round(float(value), 4) for name, value in numbers.items()} | {"n": len(values)}
 
 

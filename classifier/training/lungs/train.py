@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import argparse
 import copy
+import functools
 import json
+import operator
 import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +26,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from classifier.artifact.quantise import restored, stored
-from classifier.data.manifest import Row, read_manifest
-from classifier.data.split import PARTS, assign
+from classifier.data.manifest import Row, read_manifest, with_split
+from classifier.data.split import PARTS
 from classifier.networks.lung_segmenter import MEAN, STD, LungSegmenter, load_segmenter, lungs_of
 from classifier.training.loop import Loop, Plan, Task
 from classifier.training.lungs.data import (
@@ -35,31 +37,35 @@ from classifier.training.lungs.data import (
     mask_of,
     negative_rows,
     read_images,
+    resized,
 )
 from classifier.training.lungs.measure import dice, dice_of, emptiness, masks_of
+from classifier.training.options import add_options, option, options_in
 
 AGREEMENT = 0.93  # least Dice of either lung between two views, for a mask of the segmenter's own
 PLAUSIBLE = (0.04, 0.35)  # area of one lung, as a share of the image, for the same
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Config:
-    """The options of the command, which have the same names."""
+    """The options of `lung-segmenter`, and others that stay as they are."""
 
-    manifest: Path
-    masks: Path
-    out: Path
-    negatives: Sequence[Path] = ()
-    per_source: int = 400
-    start: Path | None = None
-    made: int = 256
-    steps: int = 600
-    own_steps: int = 450
-    batch: int = 16
+    manifest: Path = option("images with their patients", metavar="CSV")
+    masks: Path = option("lung masks, named as their images", metavar="DIR")
+    out: Path = option("weights to write (safetensors)", metavar="FILE")
+    negatives: Sequence[Path] = option("images without lungs", (), type=Path, nargs="*", metavar="CSV")
+    start: Path | None = option(
+        "weights that this command wrote, instead of the first round", None, metavar="FILE"
+    )
+    per_source: int = option("images of each source without masks that the segmenter may label itself", 400)
+    made: int = option("generated images without lungs", 256)
+    steps: int = option("steps of the first round", 600)
+    own_steps: int = option("steps of the second round, with its own masks; 0: no second round", 450)
+    batch: int = option("images per step", 16)
+    seed: int = option("seed of split, weights and augmentation", 0)
+    threads: int | None = option("CPU threads (default: chosen by PyTorch)", None)
     lr: float = 3e-3
     ema: float = 0.99
-    seed: int = 0
-    threads: int | None = None
     storage: str = "fp16"
 
 
@@ -116,9 +122,7 @@ def rows_with_parts(rows: Sequence[Row], masks: Path, *, seed: int) -> list[Row]
     having = [row for row in rows if mask_of(row, masks).is_file()]
     if not having:
         raise ValueError(f"no image of the manifest has a mask in {masks}")
-    strata = [row.stratum for row in having]
-    parts = assign([row.patient for row in having], strata, seed=seed, given=[row.split for row in having])
-    part_of = {row.image: part for row, part in zip(having, parts, strict=True)}
+    part_of = {row.image: row.split for row in with_split(having, seed=seed)}
     return [replace(row, split=part_of.get(row.image)) for row in rows]
 
 
@@ -171,19 +175,15 @@ class Segmentation(Task):
         self.rng, self.vary = np.random.default_rng(seed), Vary(seed=seed)
 
     def batch(self, loop: Loop) -> tuple[Tensor, Tensor]:
-        """Normalised images (N, 1, SIZE, SIZE) and masks."""
         return self.draw(loop.plan.batch)
 
     def draw(self, count: int) -> tuple[Tensor, Tensor]:
+        """Normalised images (N, 1, SIZE, SIZE) and masks."""
         drawn = self.rng.choice(len(self.kinds), count, p=self.shares)
-        counts = np.bincount(drawn, minlength=len(self.kinds))
-        chosen = [
-            kind.only(self.rng.integers(0, len(kind), n)) for kind, n in zip(self.kinds, counts, strict=True)
-        ]
-        images, masks = (
-            np.concatenate([getattr(part, name) for part in chosen]) for name in ("images", "masks")
-        )
-        unit, lungs = self.vary(images, masks)
+        counts = zip(self.kinds, np.bincount(drawn, minlength=len(self.kinds)), strict=True)
+        chosen = [kind.only(self.rng.integers(0, len(kind), count)) for kind, count in counts]
+        joined = functools.reduce(operator.add, chosen)
+        unit, lungs = self.vary(joined.images, joined.masks)
         return ((unit - MEAN) / STD).contiguous(memory_format=torch.channels_last), lungs
 
     def loss(self, outputs: Tensor, batch: tuple[Tensor, Tensor]) -> Tensor:
@@ -208,23 +208,12 @@ def own_masks(segmenter: nn.Module, images: Images) -> Images:
     for index, (plain, mirrored) in enumerate(zip(*views, strict=True)):
         one, other, mean = lungs_of(plain), lungs_of(mirrored), lungs_of((plain + mirrored) / 2)
         areas = mean.mean(axis=(1, 2))
-        if (
-            min(map(dice, one, other)) >= AGREEMENT
-            and (areas > PLAUSIBLE[0]).all()
-            and (areas < PLAUSIBLE[1]).all()
-        ):
+        plausible = ((areas > PLAUSIBLE[0]) & (areas < PLAUSIBLE[1])).all()
+        if plausible and min(map(dice, one, other)) >= AGREEMENT:
             kept.append(index)
-            masks.append(_at(mean, images.images.shape[1:]) * np.uint8(255))
+            masks.append((resized(mean, images.images.shape[1:]) >= 0.5) * np.uint8(255))
     chosen = images.only(kept)
     return replace(chosen, masks=np.stack(masks) if masks else chosen.masks)
-
-
-def _at(planes: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Bool planes (2, h, w) at another size."""
-    wide = functional.interpolate(
-        torch.from_numpy(planes.astype(np.float32))[None], size=tuple(shape), mode="bilinear"
-    )
-    return wide[0].numpy() >= 0.5
 
 
 def save(path: Path, state: Mapping[str, Tensor], storage: str) -> None:
@@ -238,47 +227,13 @@ def load(path: str | Path) -> dict[str, Tensor]:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--manifest", type=Path, required=True, metavar="CSV", help="images with their patients"
-    )
-    parser.add_argument(
-        "--masks", type=Path, required=True, metavar="DIR", help="lung masks, named as their images"
-    )
-    parser.add_argument(
-        "--out", type=Path, required=True, metavar="FILE", help="weights to write (safetensors)"
-    )
-    parser.add_argument(
-        "--negatives", type=Path, nargs="*", default=(), metavar="CSV", help="images without lungs"
-    )
-    parser.add_argument(
-        "--start",
-        type=Path,
-        metavar="FILE",
-        help="weights that this command wrote, instead of the first round",
-    )
-    helps = {
-        "per_source": "images of each source without masks that the segmenter may label itself",
-        "made": "generated images without lungs",
-        "steps": "steps of the first round",
-        "own_steps": "steps of the second round, with its own masks; 0: no second round",
-        "batch": "images per step",
-        "seed": "seed of split, weights and augmentation",
-        "threads": "CPU threads",
-    }
-    defaults = {f.name: f.default for f in fields(Config)}
-    for name, text in helps.items():
-        default = defaults[name]
-        parser.add_argument(
-            f"--{name.replace('_', '-')}", type=int, default=default, help=f"{text} ({default})"
-        )
+    add_options(parser, Config)
 
 
 def run(args: argparse.Namespace) -> int:
-    config = Config(**{f.name: getattr(args, f.name) for f in fields(Config) if hasattr(args, f.name)})
     try:
-        report = train(config)
+        print(json.dumps(train(options_in(args, Config))))
     except (ValueError, OSError) as error:
         print(f"training failed: {error}", file=sys.stderr)
         return 1
-    print(json.dumps(report))
     return 0

@@ -42,9 +42,8 @@ def system(category: int, *, seed: int = 0) -> System:
     turns = rng.uniform(-np.pi, np.pi, (2, count))
     mirror = np.eye(2) * rng.choice([-1.0, 1.0], (count, 1, 2))
     stretch = np.eye(2) * np.stack([large, small], axis=1)[:, None]
-    return System(
-        _rotation(turns[0]) @ stretch @ _rotation(turns[1]) @ mirror, rng.uniform(-1, 1, (count, 2))
-    )
+    a = _rotation(turns[0]) @ stretch @ _rotation(turns[1]) @ mirror
+    return System(a, rng.uniform(-1, 1, (count, 2)))
 
 
 def varied(of: System, rng: np.random.Generator) -> System:

@@ -53,18 +53,17 @@ class Siamese(ImageTask):
 
     def extra_layers(self) -> nn.Module:
         embedded, hidden = min(EMBEDDED, self.features), min(HIDDEN, self.features)
+
+        def rectified(inputs: int, outputs: int) -> list[nn.Module]:
+            linear = nn.Linear(inputs, outputs, bias=False)
+            return [linear, nn.BatchNorm1d(outputs), nn.ReLU(inplace=True)]
+
         project = nn.Sequential(
-            *(
-                nn.Linear(self.features, embedded, bias=False),
-                nn.BatchNorm1d(embedded),
-                nn.ReLU(inplace=True),
-            ),
-            *(nn.Linear(embedded, embedded, bias=False), nn.BatchNorm1d(embedded, affine=False)),
+            *rectified(self.features, embedded),
+            nn.Linear(embedded, embedded, bias=False),
+            nn.BatchNorm1d(embedded, affine=False),
         )
-        predict = nn.Sequential(
-            *(nn.Linear(embedded, hidden, bias=False), nn.BatchNorm1d(hidden), nn.ReLU(inplace=True)),
-            nn.Linear(hidden, embedded),
-        )
+        predict = nn.Sequential(*rectified(embedded, hidden), nn.Linear(hidden, embedded))
         return nn.ModuleDict({"project": project, "predict": predict})
 
     def batch(self, loop: Loop) -> tuple[Tensor, Tensor]:
@@ -74,9 +73,8 @@ class Siamese(ImageTask):
         return self.inputs(augment(unit)), self.inputs(augment(unit))
 
     def forward(self, model: nn.Module, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, ...]:
-        one, other = (
-            self.layers["project"](self.encoder.forward_features(view).mean(dim=(2, 3))) for view in batch
-        )
+        pooled = (self.encoder.forward_features(view).mean(dim=(2, 3)) for view in batch)
+        one, other = map(self.layers["project"], pooled)
         return one, other, self.layers["predict"](one), self.layers["predict"](other)
 
     def loss(self, outputs: tuple[Tensor, ...], batch: tuple[Tensor, Tensor]) -> Tensor:

@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 from safetensors.torch import save_file
@@ -20,10 +21,11 @@ from classifier.data.manifest import read_manifest, with_split
 from classifier.errors import ArtifactError
 from classifier.inference.auxiliary import lung_boxes
 from classifier.networks.registry import ARCHITECTURES, head_of, network_for
-from classifier.training.config import names, numbers
+from classifier.training.config import NetworkOptions
 from classifier.training.distributed import Distributed
 from classifier.training.loop import Loop, Plan
 from classifier.training.optim import zero_init_residuals
+from classifier.training.options import add_options, option, options_in
 from classifier.training.pretrain.tasks import Fractals, ImageTask, Siamese
 from classifier.training.run_log import RunLog
 
@@ -31,29 +33,19 @@ WEIGHTS, CHECKPOINT, LOG = "weights.safetensors", "checkpoint.safetensors", "log
 NOTE_EVERY, SAVE_EVERY = 20, 200  # steps
 
 
-@dataclass(frozen=True)
-class Config:
-    """The options of a pretraining; the command's options have the same names."""
+@dataclass(frozen=True, kw_only=True)
+class Config(NetworkOptions):
+    """The options of `pretrain`."""
 
-    how: str
-    out: Path
-    manifest: Path | None = None
-    where: tuple[str, ...] = ()
-    crop: str = "whole"
-    auxiliary: Path | None = None
-    arch: str = "resnetv2"
-    layers: tuple[int, ...] | None = None
-    width: int | None = None
-    size: int = 128
-    categories: int = 200
-    steps: int = 4000
-    batch: int = 64
-    lr: float = 1e-3
-    weight_decay: float = 0.01
-    seed: int = 0
-    device: str = "auto"
-    threads: int | None = None
-    resume: bool = False
+    how: Literal["siamese", "fractals"] = option("images of a manifest, or fractals drawn by formula")
+    manifest: Path | None = option("images, with --how siamese", None, metavar="CSV")
+    auxiliary: Path | None = option("model file with the lung segmenter", None)
+    size: int = option("side of the square input in pixels", 128)
+    categories: int = option("number of formulas, with --how fractals", 200)
+    steps: int = option("steps of the optimiser", 4000)
+    batch: int = option("images per step", 64)
+    lr: float = option("peak learning rate", 1e-3)
+    weight_decay: float = option("weight decay", 0.01)
 
 
 def pretrain(config: Config) -> Path:
@@ -64,16 +56,9 @@ def pretrain(config: Config) -> Path:
     torch.manual_seed(config.seed)  # of the initial weights
     architecture = ARCHITECTURES[config.arch]
     formulas = tuple(f"formula {number}" for number in range(config.categories))
-    spec = ModelSpec(
-        name=config.how,
-        slot=Slot.CXR,
-        findings=formulas,
-        crop=config.crop,
-        arch=config.arch,
-        layers=config.layers or architecture.layers,
-        width=config.width or architecture.width,
-        size=config.size,
-    )
+    same = {name: getattr(config, name) for name in ("crop", "arch", "size")}
+    shape = {"layers": config.layers or architecture.layers, "width": config.width or architecture.width}
+    spec = ModelSpec(name=config.how, slot=Slot.CXR, findings=formulas, **same, **shape)
     network = network_for(spec)
     zero_init_residuals(network)
     processes = Distributed(config.device)
@@ -113,55 +98,13 @@ def task_for(config: Config, spec: ModelSpec, network: nn.Module, device: torch.
     return Siamese(spec, network, prepared.images[usable], device, seed=config.seed, features=features)
 
 
-OPTIONS = {
-    "where": (
-        names,
-        "only the manifest's rows for which all of these hold, as in source=nih,finding!=normal",
-    ),
-    "crop": (
-        ["whole", "lungs"],
-        "input of the network; lungs: the box around them, by the segmenter of --auxiliary",
-    ),
-    "auxiliary": (Path, "model file with the lung segmenter"),
-    "arch": (list(ARCHITECTURES), "architecture, as in `train`"),
-    "layers": (numbers, "blocks of the four stages, as in `train`"),
-    "width": (int, "channels of the first stage, as in `train`"),
-    "size": (int, "side of the square input in pixels"),
-    "categories": (int, "number of formulas, with --how fractals"),
-    "steps": (int, "steps of the optimiser"),
-    "batch": (int, "images per step"),
-    "lr": (float, "peak learning rate"),
-    "weight_decay": (float, "weight decay"),
-    "seed": (int, "seed of split, sampling, augmentation and formulas"),
-    "device": (str, "auto, cpu or cuda"),
-    "threads": (int, "CPU threads (default: PyTorch's choice)"),
-}
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--how",
-        choices=["siamese", "fractals"],
-        required=True,
-        help="images of a manifest, or fractals drawn by formula",
-    )
-    parser.add_argument(
-        "--out", type=Path, required=True, metavar="DIR", help="folder of weights and checkpoint"
-    )
-    parser.add_argument("--manifest", type=Path, metavar="CSV", help="images, with --how siamese")
-    defaults = {field.name: field.default for field in fields(Config)}
-    for name, (kind, purpose) in OPTIONS.items():
-        how = {"choices": kind} if isinstance(kind, list) else {"type": kind}
-        shown = "" if defaults[name] in (None, ()) else f" (default: {defaults[name]})"
-        parser.add_argument(
-            f"--{name.replace('_', '-')}", default=defaults[name], help=purpose + shown, **how
-        )
-    parser.add_argument("--resume", action="store_true", help="resume from the checkpoint in --out")
+    add_options(parser, Config)
 
 
 def run(args: argparse.Namespace) -> int:
     try:
-        print(pretrain(Config(**{field.name: getattr(args, field.name) for field in fields(Config)})))
+        print(pretrain(options_in(args, Config)))
     except (ValueError, OSError, ArtifactError) as error:
         print(f"pretraining failed: {error}", file=sys.stderr)
         return 1

@@ -105,7 +105,7 @@ def test_weights_are_read_from_a_safetensors_file(tmp_path):
     save_file(source, tmp_path / "public.safetensors")
     network = ResNetV2(3, layers=(1, 1, 1, 1), width=8)
     import_pretrained(network, tmp_path / "public.safetensors")
-    assert torch.allclose(network.stem["conv"].weight, source["stem.conv.weight"].sum(dim=1, keepdim=True))
+    assert torch.allclose(network.stem.conv.weight, source["stem.conv.weight"].sum(dim=1, keepdim=True))
 
 
 def test_a_pickled_checkpoint_is_not_opened(tmp_path):

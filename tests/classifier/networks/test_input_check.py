@@ -15,14 +15,14 @@ from classifier.networks.input_check import (
     InputCheck,
     input_check_image,
     load_input_check,
-    verdict_of,
+    reason_of,
 )
 
 FRONTAL = [0.9, 0.04, 0.03, 0.02, 0.01]
 
 
 def test_a_frontal_image_passes():
-    assert verdict_of(FRONTAL, 0.8, 0.5).reason is None
+    assert reason_of(FRONTAL, 0.8, 0.5) is None
 
 
 @pytest.mark.parametrize(
@@ -36,17 +36,17 @@ def test_a_frontal_image_passes():
 )
 def test_the_likeliest_other_kind_says_why_a_image_is_stopped(kind, reason):
     probabilities = [0.4 if name == "frontal" else 0.45 if name == kind else 0.05 for name in KINDS]
-    assert verdict_of(probabilities, 0.2, 0.5).reason is reason
+    assert reason_of(probabilities, 0.2, 0.5) is reason
 
 
 def test_a_image_that_is_frontal_but_unlike_all_that_was_seen_is_stopped():
-    assert verdict_of(FRONTAL, 1.01, 0.5).reason is AbstentionReason.OUT_OF_DISTRIBUTION
+    assert reason_of(FRONTAL, 1.01, 0.5) is AbstentionReason.OUT_OF_DISTRIBUTION
 
 
 def test_figures_that_are_no_numbers_never_pass():
     nothing = float("nan")
-    assert verdict_of([nothing] * len(KINDS), 0.1, 0.5).reason is not None
-    assert verdict_of(FRONTAL, nothing, 0.5).reason is AbstentionReason.OUT_OF_DISTRIBUTION
+    assert reason_of([nothing] * len(KINDS), 0.1, 0.5) is not None
+    assert reason_of(FRONTAL, nothing, 0.5) is AbstentionReason.OUT_OF_DISTRIBUTION
 
 
 def test_the_distance_is_that_of_mahalanobis():
@@ -71,7 +71,8 @@ def test_a_gate_comes_back_from_its_tensors_and_judges_alike():
     again = load_input_check(gate.state_dict())
     unit = torch.rand(2, 1, SIZE, SIZE)
     assert float(again.frontal_from) == pytest.approx(0.123)
-    assert [v.kinds for v in again.judge(unit)] == [v.kinds for v in gate.judge(unit)]
+    assert all(map(torch.equal, again.measure(unit), gate.measure(unit)))
+    assert again.judge(unit) == gate.judge(unit)
 
 
 @pytest.mark.parametrize("spoil", ["missing", "extra", "shape"])

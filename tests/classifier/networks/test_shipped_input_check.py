@@ -30,7 +30,7 @@ def verdicts(gate: InputCheck, decoded_images: Iterable[np.ndarray]) -> Counter:
     """How many of the working images got which reason, None: passed."""
     found: Counter = Counter()
     for image in decoded_images:
-        found[gate.judge(input_check_image(image)[None])[0].reason] += 1
+        found[gate.judge(input_check_image(image)[None])[0]] += 1
     return found
 
 
