@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 
 import torch
 
 from classifier.artifact.pretrained import start_from
+from classifier.data.image_cache import WORKING
 from classifier.networks.registry import network_for
 from classifier.training.classification import Classification
 from classifier.training.config import Config, resolved
@@ -29,7 +31,7 @@ def train(config: Config) -> Path:
     """
     config = resolved(config)
     if config.folds and config.fold is None:
-        return train_folds(config, train)
+        return finished(config, train_folds(config, train))
     config.out.mkdir(parents=True, exist_ok=True)
     if config.threads:
         torch.set_num_threads(config.threads)
@@ -54,7 +56,15 @@ def train(config: Config) -> Path:
     loop.run()
     if not processes.is_main:
         return config.out / ARTIFACT
-    return export_model(config, spec, loop.result, data=data, log=log, about=about, auxiliary=auxiliary)
+    path = export_model(config, spec, loop.result, data=data, log=log, about=about, auxiliary=auxiliary)
+    return finished(config, path)
+
+
+def finished(config: Config, path: Path) -> Path:
+    """Delete the working images, which only the evaluation reads, unless --cache keeps them."""
+    if config.cache is None:
+        shutil.rmtree(config.out / "cache" / WORKING, ignore_errors=True)
+    return path
 
 
 def processes_for(config: Config) -> Distributed:

@@ -70,6 +70,14 @@ def test_a_manifest_becomes_an_artifact_that_tells_the_findings_apart(manifest, 
     assert "# Model card: tiny" in (out / "model-card.md").read_text()
 
 
+@pytest.mark.parametrize("given", [True, False])
+def test_working_images_are_kept_after_a_run_with_a_cache_only(config, given):
+    cache = config.out / "cache"
+    train.train(replace(config, cache=cache if given else None, epochs=1, epoch_images=8))
+    assert (cache / image_cache.WORKING).exists() == given
+    assert list(cache.glob("*.npy"))
+
+
 def test_a_run_that_was_killed_goes_on_to_the_same_weights(config, without_report, monkeypatch):
     whole = train.train(replace(config, out=config.out.with_name("whole")))
     with monkeypatch.context() as patch:
