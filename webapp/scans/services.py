@@ -112,13 +112,10 @@ def _forget_identity(upload: Upload, parsed: ParsedScan) -> None:
 @transaction.atomic
 def upload_refuse(*, upload: Upload, reason: RefusalReason, detail: str = "") -> bool:
     """Refuse an upload that is not a readable image. Its bytes are deleted; a new upload retries them."""
-    refused = upload.finish(
-        Upload.Status.REFUSED,
-        refusal=str(RefusalReason(reason)),
-        refusal_detail=text(detail, 200),
-    )
+    code = str(RefusalReason(reason))
+    refused = upload.finish(Upload.Status.REFUSED, refusal=code, refusal_detail=text(detail, 200))
     if refused:
-        _announce(upload, EventKind.UPLOAD_REFUSED, str(RefusalReason(reason)))
+        _announce(upload, EventKind.UPLOAD_REFUSED, code)
         transaction.on_commit(lambda: storage.delete_file(upload.stored_name), robust=True)
     return refused
 

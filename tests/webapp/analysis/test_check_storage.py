@@ -40,7 +40,7 @@ def told(capsys, *arguments: str) -> tuple[bool, list[str]]:
 
 def test_a_store_in_order_is_five_files_as_their_rows_say(scan, capsys):
     call_command("check_storage", "--deep")
-    assert capsys.readouterr().out == "5 files, all as their rows say.\n"
+    assert capsys.readouterr().out == "5 files, all match their rows.\n"
 
 
 def test_a_missing_file_is_named(scan, capsys):

@@ -50,22 +50,12 @@ class StatedMetadata:
     @classmethod
     def of(cls, upload: Any) -> Self:
         """The metadata stated for an upload."""
-        return cls(
-            patient_id=upload.stated_patient_id,
-            study=upload.stated_study,
-            date=upload.stated_date,
-            modality=upload.stated_modality,
-        )
+        return cls(*(getattr(upload, f"stated_{name}") for name in cls.__dataclass_fields__))
 
     @property
     def columns(self) -> dict[str, object]:
         """The same as an upload's columns."""
-        return {
-            "stated_patient_id": self.patient_id,
-            "stated_study": self.study,
-            "stated_date": self.date,
-            "stated_modality": self.modality,
-        }
+        return {f"stated_{name}": value for name, value in vars(self).items()}
 
 
 def is_uid(value: str) -> bool:
