@@ -131,9 +131,8 @@ def adjudicate(
     if item.status == ItemStatus.WAITING and queue.closed_at is None:
         raise CodedError("conflict", "Its readers have not all read it yet.", "Decide when they have.")
     Scan.objects.select_for_update(no_key=True).get(pk=item.scan_id)
-    earlier = Label.objects.filter(
-        scan=item.scan, source=LabelSource.ADJUDICATION, superseded_by=None
-    ).first()
+    decisions = Label.objects.filter(scan=item.scan, source=LabelSource.ADJUDICATION)
+    earlier = decisions.filter(superseded_by=None).first()
     _check_latest(earlier, after, "Someone else has adjudicated this image in the meantime.")
     decided = {"source": LabelSource.ADJUDICATION, "reason": reason, "supersedes": earlier}
     label = _add(item.scan, actor, content, queue=queue, **decided)
@@ -160,8 +159,7 @@ def queue_close(*, queue: LabelQueue, actor: User) -> LabelQueue:
 
 def own_label(item: QueueItem, reader: User) -> Label | None:
     """The reader's latest label of the case."""
-    mine = Label.objects.filter(queue=item.queue_id, scan=item.scan_id, reader=reader)
-    return mine.filter(source=LabelSource.READER, superseded_by=None).first()
+    return item.reader_labels.filter(reader=reader, superseded_by=None).first()
 
 
 def finished_analysis(scan: Scan) -> Analysis | None:
@@ -172,11 +170,7 @@ def finished_analysis(scan: Scan) -> Analysis | None:
 
 def renew(item: QueueItem) -> None:
     """Update the case's count of readers and its status; a settled case stays settled."""
-    labels = list(
-        Label.objects.filter(
-            queue=item.queue_id, scan=item.scan_id, source=LabelSource.READER, superseded_by=None
-        )
-    )
+    labels = list(item.reader_labels.filter(superseded_by=None))
     item.done = len({label.reader_id for label in labels})
     enough = 1 if item.queue.closed_at else item.queue.readers
     if item.done >= enough and item.status != ItemStatus.SETTLED:

@@ -152,6 +152,11 @@ class QueueItem(Record):
     def __str__(self) -> str:
         return f"item {self.position} of queue {self.queue_id}"
 
+    @property
+    def reader_labels(self) -> models.QuerySet[Label]:
+        """The readers' labels of the scan in this queue, superseded ones included."""
+        return Label.objects.filter(queue=self.queue_id, scan=self.scan_id, source=LabelSource.READER)
+
 
 class QueueClaim(models.Model):
     """A reader has this case open until `until`; meanwhile it counts among its readers."""

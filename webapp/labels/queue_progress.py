@@ -110,8 +110,7 @@ def disputed_items(queue: LabelQueue) -> QuerySet[QueueItem]:
 
 def labels_of(item: QueueItem) -> list[Label]:
     """The readers' labels of a case in its queue, oldest first."""
-    labels = Label.objects.filter(queue=item.queue_id, scan=item.scan_id, source=LabelSource.READER)
-    return list(labels.select_related("reader", "superseded_by").order_by("created_at"))
+    return list(item.reader_labels.select_related("reader", "superseded_by").order_by("created_at"))
 
 
 def decision_of(item: QueueItem) -> Label | None:

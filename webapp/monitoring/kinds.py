@@ -8,13 +8,13 @@ from django.db import models
 class Signal(models.TextChoices):
     """Once published, a kind keeps its name and its meaning."""
 
-    PIXELS = "pixels", "pixel statistics"
-    FEATURES = "features", "image features of the model"
-    PREDICTIONS = "predictions", "predicted probabilities"
-    ABSTENTIONS = "abstentions", "share of withheld results"
-    REFUSALS = "refusals", "share of refused files"
-    OVERRIDES = "overrides", "share of results that readers override"
-    PERFORMANCE = "performance", "performance against labels"
+    PIXELS = "pixels", "Pixels"
+    FEATURES = "features", "Image features"
+    PREDICTIONS = "predictions", "Predictions"
+    ABSTENTIONS = "abstentions", "Withheld results"
+    REFUSALS = "refusals", "Refused files"
+    OVERRIDES = "overrides", "Overrides"
+    PERFORMANCE = "performance", "Performance"
 
 
 # Refusals are decided without any model.

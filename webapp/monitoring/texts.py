@@ -19,15 +19,6 @@ HEADINGS = {
     Signal.OVERRIDES: "Share of overridden results has changed",
     Signal.PERFORMANCE: "Performance against labels has changed",
 }
-CHARTS = {
-    Signal.PIXELS: "Pixels",
-    Signal.FEATURES: "Image features",
-    Signal.PREDICTIONS: "Predictions",
-    Signal.ABSTENTIONS: "Withheld results",
-    Signal.REFUSALS: "Refused files",
-    Signal.OVERRIDES: "Overrides",
-    Signal.PERFORMANCE: "Performance",
-}
 DESCRIPTIONS = {
     Signal.PIXELS: "brightness, contrast, detail and layout of the images",
     Signal.FEATURES: "activations of the network's last layer",
@@ -106,7 +97,7 @@ def measure(alarm: Alarm) -> str:
     if before is None or now is None:
         return heading(alarm)
     if alarm.kind in RATES:
-        return f"{CHARTS[Signal(alarm.kind)]}: {100 * before:.0f} % at baseline, {100 * now:.0f} % now"
+        return f"{Signal(alarm.kind).label}: {100 * before:.0f} % at baseline, {100 * now:.0f} % now"
     performance = alarm.kind == Signal.PERFORMANCE
     name = "mean squared error" if performance else score_name(alarm.kind, alarm.detail["score"])
     return f"{name[:1].upper()}{name[1:]}: {before:.2f} at baseline, {now:.2f} now"

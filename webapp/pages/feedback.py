@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from django.contrib import messages
 from django.http import HttpRequest
 
@@ -14,3 +17,12 @@ def show_error(request: HttpRequest, error: CodedError) -> None:
         raise error
     fields = "; ".join(f"{name}: {' '.join(texts)}" for name, texts in error.fields.items())
     messages.error(request, f"{error.message} {fields or error.remedy}")
+
+
+@contextmanager
+def errors_shown(request: HttpRequest) -> Iterator[None]:
+    """Run an action; its CodedError becomes a message, see `show_error`."""
+    try:
+        yield
+    except CodedError as error:
+        show_error(request, error)

@@ -73,7 +73,8 @@ urlpatterns = [
     path("label/manifests/<uuid:manifest_id>/", exchange_views.manifest, name="label_manifest"),
     path(
         "label/manifests/<uuid:manifest_id>/state/",
-        exchange_views.manifest_state,
+        exchange_views.manifest,
+        {"template": "labels/_manifest_progress.html"},
         name="label_manifest_state",
     ),
     path(

@@ -58,22 +58,16 @@ class PolicyRules:
         "Mean ECE over the findings. A larger error passes only where chance explains it for few cases.",
     )  # fmt: skip
     min_cases: int = rule(
-        20,
-        1,
-        100_000,
-        "Minimum test cases per finding",
+        20, 1, 100_000, "Minimum test cases per finding",
         "Test cases with the finding. With fewer, the candidate is not judged.",
-    )
+    )  # fmt: skip
     coverage_margin: float = rule(
         0.05, 0, 1, "Coverage margin", "The share of cases with a result may fall by at most this."
     )
     group_min_cases: int = rule(
-        20,
-        1,
-        100_000,
-        "Minimum cases per subgroup",
+        20, 1, 100_000, "Minimum cases per subgroup",
         "With and without the finding. Smaller subgroups are not judged.",
-    )
+    )  # fmt: skip
     group_margin: float = rule(
         0.10, 0, 0.5, "Subgroup AUC margin",
         "By source, view, sex and age band, no finding's AUC may fall by more than this.",

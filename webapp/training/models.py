@@ -128,11 +128,10 @@ class Start(models.TextChoices):
 
 
 class TrainingSchedule(Record):
-    """When a site's (None: all sites') data of a slot are trained on again: by the clock, or by a rule.
+    """Automatic retraining of a slot for a site (None: all sites), by time or by rule.
 
-    `weekday` 0 is Monday; `at` is in the site's time zone; `next_at` is the next scheduled run.
-    `new_labels`: so many labelled scans more than in the latest snapshot. `on_drift`: when monitoring raises
-    an alarm. `created_by` is in whose name the runs start.
+    `weekday` 0 is Monday; `at` is in the site's time zone. `new_labels`: after so many newly labelled scans;
+    `on_drift`: at a drift alarm. Runs start in the name of `created_by`.
     """
 
     site = models.ForeignKey("accounts.Site", models.PROTECT, null=True, blank=True, related_name="schedules")
@@ -176,13 +175,12 @@ class Trigger(models.TextChoices):
 
 
 class TrainingRun(JobRow):
-    """One `python -m classifier train`. `site` owns it and its candidate; None means that it belongs to all.
+    """One `python -m classifier train`. `site` (None: all) owns it and its candidate.
 
-    It trains on a `snapshot`, which the worker makes first where there is none yet, or on a `manifest`: the
-    path of a CSV on the training worker's machine, given by an operator. `base` is the version whose weights
-    it starts from. `config` holds options of the command by name, `options` all of them as they were used.
-    `progress` is the latest output of the training: numbers by name, with `progress` from 0 to 1; `curve`
-    the numbers of each epoch, `log` its last lines. A skipped run found nothing new to train on.
+    It trains on a `snapshot`, created by the worker if missing, or on a `manifest`: the path of a CSV on the
+    training server. `base`: the version with the initial weights. `config`: the requested options, `options`:
+    all in use. `progress`: the latest numbers, with `progress` 0 to 1; `curve`: numbers by epoch; `log`: the
+    last lines. A skipped run found nothing new to train on.
     """
 
     TRANSITIONS = RUN_TRANSITIONS

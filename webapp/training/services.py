@@ -56,12 +56,11 @@ def training_start(
     trigger: str = Trigger.PERSON,
     schedule: TrainingSchedule | None = None,
 ) -> TrainingRun:
-    """Queue a training; `site=None` makes its candidate everybody's.
+    """Queue a training run; with `site=None` its candidate belongs to all sites.
 
-    It trains on the snapshot, or on the manifest (absolute path of a CSV); with neither on a snapshot that
-    the worker makes of what is labelled then. `config` holds options of `python -m classifier train` by name;
-    which of them exist is the worker's to know. `seed` may be among them. Raises CodedError `forbidden`,
-    `invalid` with the fields, `data_unchanged` where the very same was trained already.
+    It trains on the snapshot, on the manifest (absolute path of a CSV), or on a new snapshot. `config` holds
+    options of `python -m classifier train`, which the worker checks. Raises CodedError `forbidden`, `invalid`
+    with the fields, `data_unchanged` if the same run exists.
     """
     demand(actor, "training.start", site)
     options = dict(config)

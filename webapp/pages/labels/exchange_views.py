@@ -106,16 +106,9 @@ def manifests(request: HttpRequest) -> HttpResponse:
 
 
 @require_safe
-def manifest(request: HttpRequest, manifest_id: UUID) -> HttpResponse:
-    context = _manifest_context(_manifest_or_404(request, manifest_id))
-    return render(request, "labels/manifest.html", context)
-
-
-@require_safe
-def manifest_state(request: HttpRequest, manifest_id: UUID) -> HttpResponse:
-    """The manifest's progress, as the fragment that the page's script replaces."""
-    context = _manifest_context(_manifest_or_404(request, manifest_id))
-    return render(request, "labels/_manifest_progress.html", context)
+def manifest(request: HttpRequest, manifest_id: UUID, template: str = "labels/manifest.html") -> HttpResponse:
+    """A manifest, or as `labels/_manifest_progress.html` the part of its page that the script refreshes."""
+    return render(request, template, _manifest_context(_manifest_or_404(request, manifest_id)))
 
 
 @require_POST

@@ -19,7 +19,7 @@ from webapp.core import storage
 from webapp.core.errors import CodedError
 from webapp.pages.access import active_site, at_active_site
 from webapp.pages.display import SLOTS, name_of_slot
-from webapp.pages.feedback import show_error
+from webapp.pages.feedback import errors_shown
 from webapp.pages.models.card import sections
 from webapp.pages.models.comparison_tables import changed_scans, tables_of
 from webapp.pages.request_data import body_chunks, declared_size
@@ -107,11 +107,8 @@ def promote(request: HttpRequest, model_id: UUID) -> HttpResponse:
     version = model_or_404(request.user, model_id)
     demand(request.user, "model.promote", version.site)
     reason, override = request.POST.get("reason", ""), "override" in request.POST
-    try:
+    with errors_shown(request):
         model_promote(model_version=version, by=request.user, reason=reason, override=override)
-    except CodedError as error:
-        show_error(request, error)
-    else:
         messages.success(request, _now_active(version))
     return redirect("pages:model", model_id)
 
@@ -121,15 +118,13 @@ def rollback(request: HttpRequest, model_id: UUID) -> HttpResponse:
     """Roll back from the active version to the previous one; POST may have a `reason`."""
     version = model_or_404(request.user, model_id)
     demand(request.user, "model.promote", version.site)
-    try:
+    with errors_shown(request):
         if version.status != ModelStatus.ACTIVE:
             raise CodedError("conflict", _("This model is no longer active."))
         promotion = model_rollback(slot=version.slot, by=request.user, reason=request.POST.get("reason", ""))
-    except CodedError as error:
-        show_error(request, error)
-        return redirect("pages:model", model_id)
-    messages.success(request, _now_active(promotion.model_version))
-    return redirect("pages:model", promotion.model_version_id)
+        version = promotion.model_version
+        messages.success(request, _now_active(version))
+    return redirect("pages:model", version.pk)
 
 
 @require_POST
@@ -141,13 +136,11 @@ def compare(request: HttpRequest, model_id: UUID) -> HttpResponse:
         snapshot = snapshot_or_404(request.user, UUID(request.POST.get("snapshot", "")))
     except ValueError as error:
         raise CodedError("not_found") from error
-    try:
+    with errors_shown(request):
         comparison_request(
             candidate=version, manifest_name=snapshot.stored_name, fingerprint=snapshot.fingerprint,
             site=snapshot.site, by=request.user,
         )  # fmt: skip
-    except CodedError as error:
-        show_error(request, error)
     return redirect("pages:model", model_id)
 
 
@@ -156,10 +149,8 @@ def shadow(request: HttpRequest, model_id: UUID) -> HttpResponse:
     """Start or stop shadow scoring by a candidate: POST `on` = 1 or 0."""
     version = model_or_404(request.user, model_id)
     demand(request.user, "model.promote", version.site)
-    try:
+    with errors_shown(request):
         shadow_set(model_version=version, on=request.POST.get("on") == "1", by=request.user)
-    except CodedError as error:
-        show_error(request, error)
     return redirect("pages:model", model_id)
 
 

@@ -14,7 +14,7 @@ from webapp.monitoring.intervals import SMALL
 from webapp.monitoring.kinds import Signal
 from webapp.monitoring.models import Alarm, MonitoringSummary
 from webapp.monitoring.selectors import Chart
-from webapp.monitoring.texts import CHARTS, DESCRIPTIONS, UNITS, measure, score_name
+from webapp.monitoring.texts import DESCRIPTIONS, UNITS, measure, score_name
 from webapp.pages.display import hue_of, name_of_finding
 from webapp.pages.monitoring import sparklines
 from webapp.pages.monitoring.sparklines import Sparkline
@@ -62,7 +62,7 @@ def signals(charts: Sequence[Chart]) -> list[SignalRow]:
     return [
         SignalRow(
             kind=chart.kind.value,
-            name=CHARTS[chart.kind],
+            name=chart.kind.label,
             description=DESCRIPTIONS[chart.kind],
             state=_state(chart),
             alarm=chart.alarm,

@@ -11,14 +11,13 @@ from django.views.decorators.http import require_POST, require_safe
 
 from webapp.accounts.models import Site
 from webapp.accounts.services import can, for_sites
-from webapp.core.errors import CodedError
 from webapp.monitoring import services
 from webapp.monitoring.models import Alarm, AlarmStatus
 from webapp.monitoring.selectors import alarm_or_404, alarms_visible, charts, monitored_versions, summaries
 from webapp.monitoring.texts import OUTCOMES, cases, heading, measure
 from webapp.pages.access import active_site, at_active_site
 from webapp.pages.display import name_of_slot
-from webapp.pages.feedback import show_error
+from webapp.pages.feedback import errors_shown
 from webapp.pages.monitoring import context as tables
 from webapp.registry.models import ModelVersion
 
@@ -93,10 +92,8 @@ def close(request: HttpRequest, alarm_id: UUID) -> HttpResponse:
 
 def _act(request: HttpRequest, alarm_id: UUID, act: Callable[..., Alarm], *fields: str) -> HttpResponse:
     one = alarm_or_404(request.user, alarm_id)
-    try:
+    with errors_shown(request):
         act(alarm=one, actor=request.user, **{name: request.POST.get(name, "") for name in fields})
-    except CodedError as error:
-        show_error(request, error)
     return redirect("pages:alarm", alarm_id)
 
 

@@ -22,7 +22,7 @@ from webapp.core import storage
 from webapp.core.errors import CodedError
 from webapp.pages.access import active_site, at_active_site
 from webapp.pages.display import SLOTS, name_of_finding, name_of_slot
-from webapp.pages.feedback import show_error
+from webapp.pages.feedback import errors_shown, show_error
 from webapp.registry.models import Comparison
 from webapp.registry.promotion_gate import recommended_cases
 from webapp.registry.selectors import active_models, current_policy
@@ -158,10 +158,8 @@ def run_state(request: HttpRequest, run_id: UUID) -> HttpResponse:
 def run_cancel(request: HttpRequest, run_id: UUID) -> HttpResponse:
     training = run_or_404(request.user, run_id)
     demand(request.user, "training.start", training.site)
-    try:
+    with errors_shown(request):
         training_cancel(run=training, actor=request.user)
-    except CodedError as error:
-        show_error(request, error)
     return redirect("pages:run", run_id)
 
 
@@ -180,14 +178,12 @@ def schedule_save(request: HttpRequest) -> HttpResponse:
         "on_drift": "on_drift" in form,
         "start": form.get("start", Start.ACTIVE),
     }
-    try:
+    with errors_shown(request):
         schedule_set(
             site=active_site(request), slot=form.get("slot", "cxr"), actor=request.user,
             rules={name: value for name, value in rules.items() if name == "new_labels" or value is not None},
         )  # fmt: skip
-    except CodedError as error:
-        return _to_training(request, error)
-    messages.success(request, _("Schedule saved."))
+        messages.success(request, _("Schedule saved."))
     return redirect("pages:training")
 
 
