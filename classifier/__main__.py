@@ -14,10 +14,7 @@ from classifier.errors import ArtifactError
 COMMANDS = {
     "predict": ("cli.inference.predict", "Classify images; print one result per line, as text or JSON"),
     "explain": ("cli.inference.explain", "Draw the heatmap of a finding over its image"),
-    "verify": (
-        "cli.inference.verify",
-        "Check that a model file reproduces its golden outputs on this machine",
-    ),
+    "verify": ("cli.inference.verify", "Check that a model reproduces its golden outputs on this machine"),
     "bench": ("cli.inference.bench", "Measure the throughput of a model on this machine"),
     "manifest": ("cli.data.manifest", "Write the manifest of a folder of images sorted by finding"),
     "validate": ("cli.data.validate", "Check a training data set for problems that would mislead a model"),
@@ -32,10 +29,7 @@ COMMANDS = {
         "Train the input check, which rejects non-frontal chest images",
     ),
     "assemble": ("cli.training.assemble", "Add an input check and a lung segmenter to a model"),
-    "pool-folds": (
-        "training.cross_validation",
-        "Report on the predictions of several cross-validation folds",
-    ),
+    "pool-folds": ("training.cross_validation", "Report on the predictions of cross-validation folds"),
     "evaluate": ("cli.evaluation.evaluate", "Evaluate a model on a manifest"),
     "compare": ("cli.evaluation.compare", "Compare a candidate with the active model on the same images"),
     "model-card": ("cli.evaluation.model_card", "Print the model card of a model file as Markdown"),

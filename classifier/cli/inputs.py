@@ -118,9 +118,9 @@ def load_all(
     started = time.perf_counter()
     for name, found in expand(helper, files, unpacked):
         if isinstance(found, Path):
-            yield _timed(helper, found, name, stated_slot)
-        else:
-            yield InputFile(name, found, time.perf_counter() - started)
+            started = time.perf_counter()
+            found = load_image(helper, found, stated_slot)
+        yield InputFile(name, found, time.perf_counter() - started)
         started = time.perf_counter()
 
 
@@ -143,11 +143,6 @@ def expand(
             unpacked(path, found)
             for member in found.members:
                 yield f"{path}/{member.name}", Path(folder, member.file)
-
-
-def _timed(helper: ParsingHelper, path: Path, name: str, stated_slot: Slot | None) -> InputFile:
-    started = time.perf_counter()
-    return InputFile(name, load_image(helper, path, stated_slot), time.perf_counter() - started)
 
 
 def load_image(

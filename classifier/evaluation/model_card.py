@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -74,16 +74,18 @@ def check_about(about: Any) -> dict[str, Any]:
 
 def counts(rows: Sequence[Row]) -> list[dict[str, Any]]:
     """Images and patients of each source and finding, by part."""
-    kinds = sorted({(row.source, "|".join(row.findings or ("unknown",))) for row in rows})
-    table = []
-    for source, finding in kinds:
-        chosen = [r for r in rows if (r.source, "|".join(r.findings or ("unknown",))) == (source, finding)]
-        by_part = Counter(row.split for row in chosen)
-        patients = len({row.patient for row in chosen})
-        table.append(
-            {"source": source, "finding": finding, "patients": patients, **{p: by_part[p] for p in PARTS}}
-        )
-    return table
+    groups: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    for row in rows:
+        groups[row.source, "|".join(row.findings or ("unknown",))].append(row)
+    return [
+        {
+            "source": source,
+            "finding": finding,
+            "patients": len({row.patient for row in chosen}),
+            **{part: sum(row.split == part for row in chosen) for part in PARTS},
+        }
+        for (source, finding), chosen in sorted(groups.items(), key=lambda group: group[0])
+    ]
 
 
 def render(card: Mapping[str, Any], spec: ModelSpec, *, sha256: str | None = None) -> str:

@@ -32,11 +32,8 @@ def has_text(image: np.ndarray) -> bool:
 
     A single R or L and pairs of letters do not count; PORTABLE and ERECT do, since names look alike.
     """
-    letters = 0
-    longest = 0
-    for row in _rows_of_letters(image):
-        longest, letters = max(longest, row), letters + row
-    return longest >= _LONGEST_ROW and letters >= _FEWEST_LETTERS
+    rows = _rows_of_letters(image)
+    return max(rows, default=0) >= _LONGEST_ROW and sum(rows) >= _FEWEST_LETTERS
 
 
 def _rows_of_letters(image: np.ndarray) -> list[int]:

@@ -82,14 +82,10 @@ def write_collection(
         raise ValueError(f"format must be one of {', '.join(FORMATS)}, patients at least 1")
     folder.mkdir(parents=True, exist_ok=True)
     studies = list(plan(patients, seed))
-    return _write_manifest(
-        folder,
-        (
-            _row(study, phantom, _write(folder, study, phantom, format))
-            for study in tqdm(studies, desc="phantoms", unit="img", disable=not progress)
-            for phantom in [_render(study, seed, size)]
-        ),
-    )
+    bar = tqdm(studies, desc="phantoms", unit="img", disable=not progress)
+    rendered = ((study, _render(study, seed, size)) for study in bar)
+    rows = (_row(study, phantom, _write(folder, study, phantom, format)) for study, phantom in rendered)
+    return _write_manifest(folder, rows)
 
 
 def write_training_set(

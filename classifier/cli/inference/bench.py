@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
 from collections.abc import Callable
+from functools import partial
+from timeit import timeit
 from typing import TYPE_CHECKING, Any
 
 from classifier.cli.arguments import add_device_option, add_json_option
@@ -47,7 +48,9 @@ def measure(model: str | None, device: str, *, rounds: int) -> dict[str, Any]:
     best = dict.fromkeys(names, 0.0)
     for _ in range(rounds):
         for name, batch in names:
-            best[name, batch] = max(best[name, batch], batch / seconds_of(variants[name], batch))
+            best[name, batch] = max(
+                best[name, batch], batch / timeit(partial(variants[name], batch), number=1)
+            )
     speeds: dict[str, dict[str, float]] = {}
     for (name, batch), speed in best.items():
         speeds.setdefault(name, {})[str(batch)] = speed
@@ -114,12 +117,6 @@ def device_name(device: str) -> str:
     if device.startswith("cuda"):
         return torch.cuda.get_device_name(device)
     return str(torch.cpu.get_capabilities().get("cpu_name", "cpu"))
-
-
-def seconds_of(step: Callable[[int], object], batch: int) -> float:
-    started = time.perf_counter()
-    step(batch)
-    return time.perf_counter() - started
 
 
 def table_of(report: dict[str, Any]) -> str:

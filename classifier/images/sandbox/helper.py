@@ -100,7 +100,10 @@ def _child(request: dict[str, Any], limits: Limits, writing_end: int) -> None:
 
 def _parse(request: dict[str, Any]) -> dict[str, Any]:
     try:
-        return {"ok": _unpack(request) if "within" in request else _read(request)}
+        if "within" not in request:
+            return {"ok": _read(request)}
+        limits = ArchiveLimits(**request["within"])
+        return {"ok": unpack(request["path"], request["out_dir"], limits).as_json()}
     except Refused as refused:
         return {"refused": refused.reason.value, "detail": refused.detail}
     except MemoryError:
@@ -128,10 +131,6 @@ def _read(request: dict[str, Any]) -> dict[str, Any]:
     for name, file in FILES.items():
         write_grey(folder / file, getattr(image, name))
     return image.as_json() | {"files": files}
-
-
-def _unpack(request: dict[str, Any]) -> dict[str, Any]:
-    return unpack(request["path"], request["out_dir"], ArchiveLimits(**request["within"])).as_json()
 
 
 def _receive(pipe: int, seconds: float) -> tuple[bytes, bool]:
