@@ -47,11 +47,7 @@ urlpatterns = [
     _path("analyses/<uuid:analysis_id>/", media.AnalysisDetail, "analysis"),
     _path("analyses/<uuid:analysis_id>/cam/", media.AnalysisCam, "analysis-cam"),
     _path("analyses/<uuid:analysis_id>/overlay/", media.AnalysisOverlay, "analysis-overlay"),
-    _path(
-        "analyses/<uuid:analysis_id>/explanations/",
-        media.ExplanationCollection,
-        "analysis-explanations",
-    ),
+    _path("analyses/<uuid:analysis_id>/explanations/", media.ExplanationCollection, "analysis-explanations"),
     _path(
         "analyses/<uuid:analysis_id>/explanations/<str:method>/",
         media.ExplanationDetail,

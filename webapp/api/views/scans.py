@@ -39,13 +39,7 @@ from webapp.scans.models import Patient, Scan, Upload
 from webapp.scans.patients.corrections import scan_move
 from webapp.scans.patients.identity import patient_find_or_create, patients_meant
 from webapp.scans.patients.pseudonymity import known_as
-from webapp.scans.selectors import (
-    patient_or_404,
-    scan_or_404,
-    scan_or_upload,
-    scans_visible,
-    upload_or_404,
-)
+from webapp.scans.selectors import patient_or_404, scan_or_404, scan_or_upload, scans_visible, upload_or_404
 from webapp.scans.services import upload_retry, upload_store
 from webapp.scans.uploads.idempotency import upload_once
 from webapp.scans.uploads.stated_metadata import StatedMetadata

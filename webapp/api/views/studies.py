@@ -18,7 +18,7 @@ from webapp.api.resource import ListResource, PaginatedResource, Resource, Singl
 from webapp.api.schema import operation
 from webapp.api.serializers.patients import StudyDetailSerializer, StudySearchSerializer, StudySerializer
 from webapp.api.serializers.readings import ReadingCreateSerializer, ReadingSerializer
-from webapp.core.errors import CodedError
+from webapp.core.queries import get_or_404
 from webapp.labels.readings import reading_sign
 from webapp.labels.selectors import readings_of
 from webapp.scans.models import Scan
@@ -71,9 +71,7 @@ class StudyDetail(Resource):
     def get(self, request: Request, study_uuid: UUID) -> Response:
         """Get a study with its scans."""
         studies = for_sites(StudySummary.objects.select_related("study__patient"), request.user, "scan.view")
-        summary = studies.filter(pk=study_uuid).first()
-        if summary is None:
-            raise CodedError("not_found")
+        summary = get_or_404(studies, study_uuid)
         scans = Scan.objects.filter(series__study=study_uuid).order_by("received_at", "pk")
         summary.images = with_list_columns(scans)
         return Response(StudyDetailSerializer(summary).data)

@@ -115,11 +115,7 @@ def _text(field: str, value: Any) -> str:
 
 
 def _events_of_merge(merge: PatientMerge) -> list[Event]:
-    names = {
-        "source": full_label(merge.source),
-        "target": full_label(merge.target),
-        "number": merge.brought,
-    }
+    names = {"source": full_label(merge.source), "target": full_label(merge.target), "number": merge.brought}
     what = ngettext(
         "%(source)s was merged into %(target)s, with %(number)s image",
         "%(source)s was merged into %(target)s, with %(number)s images",

@@ -82,28 +82,27 @@ def report_of(request: HttpRequest, scan: Scan) -> Report:
 
 
 def _patient(scan: Scan) -> Facts:
-    patient, study = scan.patient, scan.study
-    facts = [(_("Patient"), label_of(patient))]
-    if not patient.provisional:
-        facts.append((_("Patient ID"), patient.patient_id))
-    if patient.issuer:
-        facts.append((_("Issuer of ID"), patient.issuer))
-    if patient.birth_date:
-        facts.append((_("Birth date"), birth_text(patient.birth_date, study.study_date)))
-    if patient.sex:
-        facts.append((_("Sex"), sex_text(patient.sex)))
-    return facts
+    patient, born = scan.patient, scan.patient.birth_date
+    facts = [
+        (_("Patient"), label_of(patient)),
+        (_("Patient ID"), "" if patient.provisional else patient.patient_id),
+        (_("Issuer of ID"), patient.issuer),
+        (_("Birth date"), birth_text(born, scan.study.study_date) if born else ""),
+        (_("Sex"), sex_text(patient.sex)),
+    ]
+    return [fact for fact in facts if fact[1]]
 
 
 def _study(scan: Scan) -> Facts:
     study = scan.study
-    facts = [(_("Study"), study_time(study.study_date, study.study_time))]
-    if study.accession_number:
-        facts.append((_("Accession number"), study.accession_number))
-    facts.append((_("Image"), " ".join(filter(None, (scan.series.modality, scan.view_position))) or "–"))
-    facts.append((_("Site"), scan.site.name))
-    facts.append((_("StudyInstanceUID"), study.study_instance_uid))
-    return facts
+    facts = [
+        (_("Study"), study_time(study.study_date, study.study_time)),
+        (_("Accession number"), study.accession_number),
+        (_("Image"), " ".join(filter(None, (scan.series.modality, scan.view_position))) or "–"),
+        (_("Site"), scan.site.name),
+        (_("StudyInstanceUID"), study.study_instance_uid),
+    ]
+    return [fact for fact in facts if fact[1]]
 
 
 def _model(analysis: Analysis) -> Facts:
@@ -136,13 +135,9 @@ def _legend(scan: Scan, cam: dict[str, Any], finding: str) -> str:
 
 def _others(scan: Scan) -> str:
     others = Scan.objects.filter(series__study=scan.study).count() - 1
-    if not others:
-        return ""
-    return (
-        ngettext(
-            "The study contains %d more image not shown in this report.",
-            "The study contains %d more images not shown in this report.",
-            others,
-        )
-        % others
+    text = ngettext(
+        "The study contains %d more image not shown in this report.",
+        "The study contains %d more images not shown in this report.",
+        others,
     )
+    return text % others if others else ""

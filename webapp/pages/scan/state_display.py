@@ -27,7 +27,7 @@ FAILURES = {
     "parser_gave_out": Advice(
         gettext_lazy("Out of time or memory."),
         gettext_lazy("The file is kept. Try again when the system is less busy."),
-    ),
+    )
 }
 DOTS = {
     ScanStatus.RECEIVED: "busy",

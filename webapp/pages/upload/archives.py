@@ -32,12 +32,7 @@ def archive_rows(uploads: Iterable[Upload]) -> dict[UUID, dict[str, Any]]:
 
 
 def state_values(state: StateDisplay) -> dict[str, Any]:
-    return {
-        "text": state.sentence,
-        "remedy": state.remedy,
-        "dot": state.dot,
-        "finished": not state.pending,
-    }
+    return {"text": state.sentence, "remedy": state.remedy, "dot": state.dot, "finished": not state.pending}
 
 
 def archive_display(progress: ArchiveProgress, skipped: list[dict[str, Any]]) -> StateDisplay:

@@ -14,13 +14,7 @@ from classifier.contract import DISCLAIMER
 from webapp.analysis.models import StudySummary
 from webapp.analysis.worklist.query import whole
 from webapp.core.spreadsheets import MARK, line
-from webapp.pages.display import (
-    name_of_finding,
-    name_of_person,
-    name_of_user,
-    study_time,
-    uncertainty_level,
-)
+from webapp.pages.display import name_of_finding, name_of_person, name_of_user, study_time, uncertainty_level
 from webapp.scans.models import Patient
 
 AT_MOST = 100_000

@@ -39,11 +39,7 @@ RECEIVED = {
     "week": (6, _("Last 7 days")),
     "month": (29, _("Last 30 days")),
 }
-READERS = {
-    "nobody": _("Not read"),
-    "anybody": _("Read"),
-    "me": _("Read by me"),
-}
+READERS = {"nobody": _("Not read"), "anybody": _("Read"), "me": _("Read by me")}
 SORTS = {
     "newest": _("Newest first"),
     "oldest": _("Oldest first"),
