@@ -9,8 +9,8 @@ const root = dirname(here);
 const out = resolve(process.argv[2] ?? join(here, "dist"));
 const viewer = join(here, "js/scan");
 
-// What has to be otherwise in a package: where, what, and what instead of it.
-const MENDED = [
+// Patches of packages: file, text, replacement.
+const PATCHES = [
   // The one place that writes a style attribute as markup, which our content policy forbids; through the CSSOM it is allowed.
   [/drawingSvg[\\/]drawTextBox\.js$/, [["textElement.setAttribute('style', combinedStyle)", "textElement.style.cssText = combinedStyle"]]],
   // A white canvas that is drawn, and read back from the graphics card, for each image: white can be had at once.
@@ -20,13 +20,13 @@ const MENDED = [
     ["canvasContext.fillRect(0, 0, renderCanvas.width, renderCanvas.height);", ""],
   ]],
 ];
-const mended = {
-  name: "mended",
+const patched = {
+  name: "patched",
   setup({ onLoad }) {
-    for (const [filter, changes] of MENDED) {
+    for (const [filter, changes] of PATCHES) {
       onLoad({ filter }, ({ path }) => {
         const contents = changes.reduce((source, [from, to]) => {
-          if (!source.includes(from)) throw new Error(`${path} has changed: look how it does now what is mended here`);
+          if (!source.includes(from)) throw new Error(`${path} has changed: check whether the patch is still needed`);
           return source.replace(from, to);
         }, readFileSync(path, "utf8"));
         return { contents, loader: "js" };
@@ -35,7 +35,7 @@ const mended = {
   },
 };
 
-// Images are drawn without WebGPU; vtk.js registers its renderer for nothing but being imported.
+// Images are drawn without WebGPU; vtk.js registers its renderer on import alone.
 const withoutWebGpu = {
   name: "without-webgpu",
   setup({ onLoad }) {
@@ -59,7 +59,7 @@ const { metafile } = await build({
     xmlbuilder2: join(viewer, "stubs/xmlbuilder2.js"), // vtk.js' XML reader, which no image here goes through, drags in node's modules
     dcmjs: join(viewer, "stubs/dcmjs.js"), // a fifth of the bundle, and maps of every DICOM tag made before the image
   },
-  plugins: [mended, withoutWebGpu],
+  plugins: [patched, withoutWebGpu],
   metafile: true,
   logLevel: "warning",
 });
