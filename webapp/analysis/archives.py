@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from django.db.models import Count, Prefetch, Q
 
 from webapp.analysis.models import Analysis
+from webapp.core.jobs.table import JobStatus
 from webapp.scans.models import ArchiveMember, Upload
 
 
@@ -37,9 +38,7 @@ def archives_progress(archives: Iterable[uuid.UUID]) -> dict[uuid.UUID, ArchiveP
     counted = counted.annotate(
         images=_count(Q()),
         reading=_count(Q(upload__status__in=[Upload.Status.RECEIVED, Upload.Status.PARSING])),
-        analysing=_count(
-            Q(upload__scans__analyses__status__in=[Analysis.Status.QUEUED, Analysis.Status.RUNNING])
-        ),
+        analysing=_count(Q(upload__scans__analyses__status__in=[JobStatus.QUEUED, JobStatus.RUNNING])),
         refused=_count(Q(upload__status=Upload.Status.REFUSED)),
         failed=_count(Q(upload__status=Upload.Status.FAILED)),
         elsewhere=_count(Q(upload=None)),

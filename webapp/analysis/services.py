@@ -18,7 +18,7 @@ from webapp.analysis.worklist import summaries
 from webapp.audit.services import record
 from webapp.core.errors import CodedError
 from webapp.core.jobs.queues import Queue, notify_workers
-from webapp.core.jobs.table import job_failed
+from webapp.core.jobs.table import JobStatus, job_failed
 from webapp.registry.selectors import active_models
 from webapp.scans.models import Patient, Scan
 from webapp.scans.signals import filing_changed, scans_created
@@ -59,7 +59,7 @@ def analyses_queue(scans: Iterable[Scan]) -> list[Analysis]:
 def analysis_done(*, analysis: Analysis, prediction: Prediction, cam: Cam, seconds: float) -> bool:
     """Store a model's result; False, and nothing is changed, when the attempt has lost its lease."""
     mine = analysis.finish(
-        Analysis.Status.DONE,
+        JobStatus.DONE,
         finding=prediction.finding or "",
         uncertainty=prediction.uncertainty,
         probabilities=dict(prediction.probabilities),
@@ -89,7 +89,7 @@ def analysis_retry(*, analysis: Analysis, actor: User) -> Analysis:
     Raises CodedError `conflict` when it is not a failed one any more.
     """
     analysis.refresh_from_db()
-    failed = Analysis.Status.FAILED
+    failed = JobStatus.FAILED
     if analysis.status != failed:
         raise CodedError("conflict")
     if analysis.model_version not in active_models().values():
@@ -106,7 +106,7 @@ def analysis_retry(*, analysis: Analysis, actor: User) -> Analysis:
 @transaction.atomic
 def analysis_reveal(*, analysis: Analysis, actor: User) -> None:
     """Record that a reader looks at what is withheld; raises CodedError `conflict` where nothing is."""
-    if not (analysis.status == Analysis.Status.DONE and analysis.withheld):
+    if not (analysis.status == JobStatus.DONE and analysis.withheld):
         raise CodedError("conflict")
     detail = {"reason": analysis.abstention, "scan": str(analysis.scan_id)}
     record(actor=actor, site=analysis.scan.site, action="analysis.revealed", subject=analysis, detail=detail)
@@ -116,7 +116,7 @@ def analysis_reveal(*, analysis: Analysis, actor: User) -> None:
 def patient_rescore(*, patient: Patient, actor: User) -> int:
     """Queue the patient's scans for the active models, so that one reads all; returns how many wait."""
     queued = analyses_queue(Scan.objects.filter(series__study__patient=patient))
-    waiting = sum(analysis.status == Analysis.Status.QUEUED for analysis in queued)
+    waiting = sum(analysis.status == JobStatus.QUEUED for analysis in queued)
     detail = {"scans": waiting}
     record(actor=actor, site=patient.site, action="patient.rescored", subject=patient, detail=detail)
     return waiting
@@ -137,7 +137,7 @@ def backfill(slot: str | None = None) -> int:
 
 def _not_analysed(slot: str | None) -> QuerySet[Scan]:
     models = {s: version for s, version in active_models().items() if slot in (None, s)}
-    settled = ~Q(status=Analysis.Status.FAILED) | Q(model_version__in=models.values())
+    settled = ~Q(status=JobStatus.FAILED) | Q(model_version__in=models.values())
     analysed = Exists(Analysis.objects.filter(settled, scan=OuterRef("pk")))
     return Scan.objects.filter(~analysed, slot__in=models).order_by("received_at")
 

@@ -144,8 +144,9 @@ def unfit(run: TrainingRun) -> str:
 
 
 def beat(run: TrainingRun, process: ClassifierProcess, options: dict[str, Any]) -> HeartbeatReply:
-    reported = {"progress": process.progress, "curve": process.curve, "log": process.log}
-    return training_progress(run=run, options=options, **reported)
+    return training_progress(
+        run=run, progress=process.progress, curve=process.curve, log=process.log, options=options
+    )
 
 
 def conclude(run: TrainingRun, process: ClassifierProcess, ended: int | Ended) -> None:

@@ -10,10 +10,11 @@ from django.db.models import QuerySet
 
 from webapp.accounts.models import User
 from webapp.accounts.services import for_sites
-from webapp.analysis.models import Analysis, SavedView, StudyMark, StudyStatus, StudySummary
+from webapp.analysis.models import SavedView, StudyMark, StudyStatus, StudySummary
 from webapp.analysis.services import analysis_retry
 from webapp.analysis.state import current_analysis
 from webapp.core.errors import CodedError
+from webapp.core.jobs.table import JobStatus
 from webapp.core.queries import get_or_404
 from webapp.scans.models import Scan, Study
 
@@ -63,7 +64,7 @@ def studies_retry(*, user: User, studies: Iterable[uuid.UUID]) -> int:
     retried = 0
     for scan in Scan.objects.filter(series__study__in=failed.values("study")).prefetch_related("analyses"):
         analysis = current_analysis(scan.analyses.all())
-        if analysis is None or analysis.status != Analysis.Status.FAILED:
+        if analysis is None or analysis.status != JobStatus.FAILED:
             continue
         try:
             analysis_retry(analysis=analysis, actor=user)

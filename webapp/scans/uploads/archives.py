@@ -23,13 +23,21 @@ def member_store(*, archive: Upload, path: Path, name: str) -> Upload | None:
     The same bytes at the site are the earlier upload; None when that belongs to another patient.
     """
     received = Received(path=path, sha256=file_sha256(path), size=path.stat().st_size)
-    whose = {"user": archive.user, "site": archive.site, "parent": archive}
+    stated = StatedMetadata.of(archive)
     try:
-        return store_received(received=received, filename=name, stated=StatedMetadata.of(archive), **whose)[0]
+        upload, _ = store_received(
+            user=archive.user,
+            site=archive.site,
+            received=received,
+            filename=name,
+            stated=stated,
+            parent=archive,
+        )
     except CodedError as error:
         if error.code != "patient_conflict":
             raise
         return None
+    return upload
 
 
 @transaction.atomic
