@@ -79,7 +79,7 @@ def test_a_worker_that_stops_takes_its_renderer_along():
 @pytest.mark.slow
 def test_the_command_renders_images_with_a_manifest(tmp_path):
     command = render_command(tmp_path / "out")
-    command[command.index("--patients") + 1] = "1"
+    command[command.index("--patients=4")] = "--patients=1"
     subprocess.run([*command, "--size", "256"], check=True, cwd=Path(__file__).parents[2])
     manifest = (tmp_path / "out" / "manifest.csv").read_text()
     assert manifest.startswith("image,"), shlex.join(command)
