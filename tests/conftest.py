@@ -25,7 +25,7 @@ def pytest_runtest_makereport(item, call):
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The folder of real images, or a skip that says what is missing."""
+    """The folder of real images, or a skip that states what is missing."""
     folder = Path(os.environ.get("HILUM_SHARED_DATA", ROOT.parent / "shared" / "data"))
     if not (folder / "cxr" / "manifest.csv").exists():
         pytest.skip("the collection of real images is not here: set HILUM_SHARED_DATA")
@@ -100,6 +100,6 @@ def teammate(person, site):
 
 
 @pytest.fixture
-def stranger(person, other_site):
+def outsider(person, other_site):
     """A clinician of another site."""
-    return person("stranger", role="clinician", site=other_site)
+    return person("outsider", role="clinician", site=other_site)

@@ -188,7 +188,7 @@ class QueueItemFactory(DjangoModelFactory):
 
 
 class LabelFactory(DjangoModelFactory):
-    """A label as it stands there, without what `labels.services` keeps beside it."""
+    """A label as it stands there, without what `labels.services` keeps next to it."""
 
     class Meta:
         model = Label
@@ -201,7 +201,7 @@ class LabelFactory(DjangoModelFactory):
 
 
 def prediction(*, slot: str = Slot.CXR, **probabilities: float) -> Prediction:
-    """What a model says: `prediction(pneumonia=0.8, normal=0.1)`; findings left out get 0."""
+    """What a model states: `prediction(pneumonia=0.8, normal=0.1)`; findings left out get 0."""
     return predict_from(spec_of(slot), {finding: probabilities.get(finding, 0.0) for finding in FINDINGS})
 
 
@@ -211,7 +211,7 @@ def cam() -> Cam:
 
 
 def facts(folder: Path, *, shade: int = 1000, slot: Slot = Slot.CXR, **metadata: object) -> ParseResult:
-    """What the parsing helper answers for a 64 x 80 image, with its three files in `folder`."""
+    """What the parsing helper serves a 64 x 80 image, with its three files in `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     for kind in ("display", "working", "preview"):
         Image.new("I;16" if kind != "preview" else "L", (80, 64), shade % 256).save(folder / f"{kind}.png")
@@ -249,7 +249,7 @@ def _as_json(spec: ModelSpec) -> dict:
     return json.loads(spec.to_json())
 
 
-def answers(
+def finished_analyses(
     site: Site,
     version: ModelVersion,
     count: int,
@@ -261,7 +261,7 @@ def answers(
     patients: int = 1,
     **fields: object,
 ) -> list[Analysis]:
-    """Finished analyses with observations, one scan each, of so many patients; `shift` moves their traits.
+    """Finished analyses with observations, one scan each, of `patients`; `shift` moves the descriptors.
 
     `fields` are the observations' (`manufacturer`, `sex`, ...); `withheld` may be a share.
     """
@@ -278,9 +278,9 @@ def answers(
     share = float(fields.pop("withheld", 0.0))
     made, seen = [], []
     for index, scan in enumerate(scans):
-        said = rng.dirichlet([1.0, 1.0, 1.0])
+        stated = rng.dirichlet([1.0, 1.0, 1.0])
         withheld = bool(rng.random() < share)
-        named = dict(zip(FINDINGS, said.tolist(), strict=True))
+        named = dict(zip(FINDINGS, stated.tolist(), strict=True))
         analysis = Analysis(
             scan=scan,
             model_version=version,

@@ -10,7 +10,7 @@ from django.db import connection
 
 
 def in_threads(*works: Callable[[], Any], timeout: float = 60) -> list[Any]:
-    """Run the works at once and answer their results in order; an error in one of them is raised."""
+    """Run the works at once and result their results in order; an error in one of them is raised."""
     results, errors, start = [None] * len(works), [], threading.Barrier(len(works))
 
     def run(index: int, work: Callable[[], Any]) -> None:

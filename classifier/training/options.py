@@ -17,7 +17,7 @@ def option(help: str, default: Any = MISSING, **argument: Any) -> Any:
 
 
 def add_options(parser: argparse.ArgumentParser, record: type) -> None:
-    """An argument for each `option` of the dataclass; its annotation says how the text is parsed."""
+    """An argument for each `option` of the dataclass; its annotation defines how the text is parsed."""
     kinds = get_type_hints(record)
     for one in fields(record):
         if not one.metadata:

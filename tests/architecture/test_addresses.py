@@ -1,4 +1,4 @@
-"""Every address of the site, found through the resolver: strangers get nothing."""
+"""Every address of the site, found through the resolver: outsiders get nothing."""
 
 from __future__ import annotations
 
@@ -46,15 +46,15 @@ def test_the_table_holds_the_addresses_that_everybody_knows():
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("method", ["get", "post", "put", "delete"])
-def test_a_stranger_is_sent_to_sign_in_or_sees_nothing(method):
+def test_an_outsider_is_sent_to_sign_in_or_sees_nothing(method):
     client = Client()
-    open_doors = {}
+    open_endpoints = {}
     for address in sorted(set(addresses()) - PUBLIC):
         response = getattr(client, method)(f"/{address}")
         to_sign_in = response.status_code == 302 and response.url.startswith(SIGN_IN)
         if not to_sign_in and response.status_code not in (401, 404):
-            open_doors[f"{method} /{address}"] = response.status_code
-    assert not open_doors
+            open_endpoints[f"{method} /{address}"] = response.status_code
+    assert not open_endpoints
 
 
 @pytest.mark.django_db

@@ -1,4 +1,4 @@
-"""Files, packages and imports that one can take in at a glance."""
+"""Files, packages and imports that one can import at a glance."""
 
 from __future__ import annotations
 
@@ -128,5 +128,5 @@ def test_a_circle_is_found(graph, expected):
     assert circles(graph) == expected
 
 
-def test_the_picture_of_the_packages_is_current():
+def test_the_image_of_the_packages_is_current():
     assert draw_packages.OUTPUT.read_text() == draw_packages.drawing(), "run tools/draw_packages.py"

@@ -29,8 +29,8 @@ def write_collection(folder: Path, *, patients: int = 40, unknown: int = 0) -> P
         for visit in range(2):
             name = f"{patient:03}-{visit}.png"
             Image.fromarray(image(finding, 10 * patient + visit)).save(folder / name)
-            said = "" if patient < unknown else finding
-            lines.append({"image": name, "finding": said, "patient": f"p{patient:03}", "source": source})
+            text = "" if patient < unknown else finding
+            lines.append({"image": name, "finding": text, "patient": f"p{patient:03}", "source": source})
     return write_manifest(folder / "manifest.csv", lines)
 
 

@@ -1,4 +1,4 @@
-"""Made-up answers of a model with three findings, with ties and, where asked for, rare findings."""
+"""Made-up returns of a model with three findings, with ties and, where asked for, rare findings."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def made_up(
     count: int, *, skill: float = 1.0, shares: Sequence[float] = (1 / 3, 1 / 3, 1 / 3)
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Probabilities (rounded, so that there are ties), targets, and whole weights from 0 to 3."""
-    truth = RNG.choice(3, count, p=shares)
-    truth[:3] = range(3)
-    powers = np.exp(RNG.normal(0, 1, (count, 3)) + skill * np.eye(3)[truth])
+    y_true = RNG.choice(3, count, p=shares)
+    y_true[:3] = range(3)
+    powers = np.exp(RNG.normal(0, 1, (count, 3)) + skill * np.eye(3)[y_true])
     p = (powers / powers.sum(axis=1, keepdims=True)).round(2)
     weights = RNG.integers(0, 4, count).astype(float)
     weights[:3] = 1
-    return p / p.sum(axis=1, keepdims=True), np.eye(3)[truth], weights
+    return p / p.sum(axis=1, keepdims=True), np.eye(3)[y_true], weights
 
 
 def cases_of(
@@ -34,10 +34,10 @@ def cases_of(
 ) -> list[Case]:
     """A case a line; `facts` (view, sex, age) are lists of as many values."""
     cases = []
-    for i, (said, truth) in enumerate(zip(p, t, strict=True)):
+    for i, (text, y_true) in enumerate(zip(p, t, strict=True)):
         patient = f"p{i}" if patients is None else patients[i]
         known = {name: values[i] for name, values in facts.items()}
-        finding = (FINDINGS[truth.argmax()],)
+        finding = (FINDINGS[y_true.argmax()],)
         row = Row(f"{source}{i}.png", Path(f"{i}.png"), finding, patient, source, **known)
-        cases.append(Case(row, predict_from(spec, dict(zip(FINDINGS, said.tolist(), strict=True)))))
+        cases.append(Case(row, predict_from(spec, dict(zip(FINDINGS, text.tolist(), strict=True)))))
     return cases

@@ -27,8 +27,8 @@ class Wire(httpx.BaseTransport):
         kind = headers.pop("content-type", "")
         headers.pop("content-length", None)
         where = request.url.raw_path.decode()
-        said = self.django.generic(request.method, where, request.read(), kind, headers=headers)
-        return httpx.Response(said.status_code, headers=dict(said.items()), content=said.getvalue())
+        text = self.django.generic(request.method, where, request.read(), kind, headers=headers)
+        return httpx.Response(text.status_code, headers=dict(text.items()), content=text.getvalue())
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def hilum(wire, owner, site):
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch):
-    """Nobody sleeps; answers the pauses that would have been made."""
+    """Nobody sleeps; returns the pauses that would have been made."""
     from hilum_client import client, folder
 
     pauses: list[float] = []

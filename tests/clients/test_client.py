@@ -31,7 +31,7 @@ def folder(tmp_path) -> Path:
     return tmp_path
 
 
-def answered(upload: Upload) -> None:
+def processed(upload: Upload) -> None:
     Upload.objects.filter(pk=upload.pk).update(status="done")
     scan = ScanFactory(id=upload.pk, upload=upload, site=upload.site)
     AnalysisFactory(
@@ -63,12 +63,12 @@ def test_it_knows_every_state_of_a_scan():
     assert set(ScanStatus) - FINISHED == {"received", "parsing", "analysing"}
 
 
-def test_a_file_is_handed_in_and_waited_for(hilum, tmp_path):
+def test_a_file_is_uploaded_and_waited_for(hilum, tmp_path):
     path = tmp_path / "chest.png"
     path.write_bytes(b"\x89PNG image")
     scan = hilum.upload(path, patient_id="P-7")
     assert (scan.status, scan.finished, scan.data["patient_id"]) == ("received", False, "P-7")
-    answered(Upload.objects.get(pk=scan.id))
+    processed(Upload.objects.get(pk=scan.id))
     scan = hilum.wait(scan.id)
     assert (scan.status, scan.finding, scan.probabilities["pneumonia"]) == ("done", "pneumonia", 0.9)
     assert not scan.withheld
@@ -140,7 +140,7 @@ def test_a_lost_connection_is_tried_again_and_nothing_stored_twice(hilum, wire, 
     assert no_pauses == [0.5, 1.0]
 
 
-def test_a_site_that_does_not_answer_is_said_to_be_unreachable(hilum, wire):
+def test_a_site_that_does_not_result_is_stated_to_be_unreachable(hilum, wire):
     from hilum_client import Unreachable
 
     def cut(request):
@@ -152,7 +152,7 @@ def test_a_site_that_does_not_answer_is_said_to_be_unreachable(hilum, wire):
     assert len(wire.asked) == 6
 
 
-def test_whoever_asks_too_often_waits_as_long_as_they_are_told(hilum, settings, no_pauses):
+def test_whoever_asks_too_often_waits_as_long_as_they_are_reported(hilum, settings, no_pauses):
     from django.core.cache import cache
     from hilum_client import HilumError
 
@@ -166,7 +166,7 @@ def test_whoever_asks_too_often_waits_as_long_as_they_are_told(hilum, settings, 
     assert len(no_pauses) == 5
 
 
-def test_a_folder_is_sent_with_progress_and_told_as_csv(hilum, folder):
+def test_a_folder_is_sent_with_progress_and_reported_as_csv(hilum, folder):
     from hilum_client import FolderUpload
     from hilum_client.folder import write_csv
 
@@ -176,7 +176,7 @@ def test_a_folder_is_sent_with_progress_and_told_as_csv(hilum, folder):
     assert [one.code for one in sent if one.code] == ["empty_file"]
     assert Upload.objects.count() == 5
     for stored in Upload.objects.all():
-        answered(stored)
+        processed(stored)
     out = io.StringIO()
     assert write_csv(out, upload.wait(sent)) == 7
     lines = {line["file"]: line for line in csv.DictReader(io.StringIO(out.getvalue()))}
@@ -224,7 +224,7 @@ def test_a_token_without_the_scope_ends_the_folder_at_once(wire, folder, owner, 
     assert len(wire.asked) == 1
 
 
-def test_the_command_line_tells_what_is_wrong_in_words(monkeypatch, capsys):
+def test_the_command_line_reports_what_is_wrong_in_words(monkeypatch, capsys):
     from hilum_client.__main__ import main
 
     monkeypatch.delenv("HILUM_TOKEN", raising=False)
@@ -244,8 +244,8 @@ def test_the_command_line_sends_a_folder(monkeypatch, capsys, wire, owner, site,
         command, "Hilum", lambda url, token, verify: Hilum("http://localhost", token, transport=wire)
     )
     assert command.main(["upload", str(folder)]) == 1
-    said = capsys.readouterr().err
-    assert "empty.png: empty_file" in said
-    assert "6 of 7 files uploaded." in said
+    text = capsys.readouterr().err
+    assert "empty.png: empty_file" in text
+    assert "6 of 7 files uploaded." in text
     assert command.main(["whoami"]) == 0
     assert '"user": "owner"' in capsys.readouterr().out

@@ -74,7 +74,7 @@ class Deployment:
             process.wait(60)
 
     def ask(self, path: str, *, data: bytes | None = None, https: bool = True, **headers: str):
-        """As the TLS proxy would pass a request on; answers status, headers and body."""
+        """As the TLS proxy would pass a request on; returns status, headers and body."""
         request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", data=data)
         headers |= {"Host": HOST, "X-Forwarded-For": "192.0.2.7"}
         if https:
@@ -82,22 +82,22 @@ class Deployment:
         for name, value in headers.items():
             request.add_header(name.replace("_", "-"), value)
         try:
-            with urllib.request.build_opener(Unredirected).open(request, timeout=30) as answer:
-                return answer.status, answer.headers, answer.read()
+            with urllib.request.build_opener(Unredirected).open(request, timeout=30) as result:
+                return result.status, result.headers, result.read()
         except urllib.error.HTTPError as error:
             return error.code, error.headers, error.read()
 
-    def said(self) -> str:
+    def stated(self) -> str:
         return "\n".join(f"== {log.name}\n{log.read_text()[-3000:]}" for log in self.logs.glob("*.log"))
 
     def wait_for(self, condition) -> None:
         deadline = time.monotonic() + PATIENCE
         while not condition():
-            assert time.monotonic() < deadline, self.said()
-            assert all(process.poll() is None for process in self.processes), self.said()
+            assert time.monotonic() < deadline, self.text()
+            assert all(process.poll() is None for process in self.processes), self.text()
             time.sleep(0.2)
 
-    def answers(self) -> bool:
+    def results(self) -> bool:
         try:
             return self.ask("/healthz")[0] == 200
         except OSError:
@@ -153,7 +153,7 @@ def deployment(tmp_path_factory, database_url, redis_url):
     try:
         for part in sorted(PARTS):
             deployment.start(part)
-        deployment.wait_for(deployment.answers)
+        deployment.wait_for(deployment.is_up)
         yield deployment
     finally:
         deployment.stop()
@@ -175,21 +175,21 @@ def token(deployment) -> str:
 
 def test_a_scan_goes_from_upload_to_result(deployment, token):
     body, kind = multipart(noise(1))
-    status, _, answer = deployment.ask(
+    status, _, result = deployment.ask(
         "/api/v1/scans/", data=body, Content_Type=kind, Authorization=f"Bearer {token}"
     )
-    assert status == 201, answer
-    location = f"/api/v1/scans/{json.loads(answer)['id']}/"
-    told: dict = {}
+    assert status == 201, result
+    location = f"/api/v1/scans/{json.loads(result)['id']}/"
+    reported: dict = {}
 
     def is_done() -> bool:
-        told.update(json.loads(deployment.ask(location, Authorization=f"Bearer {token}")[2]))
-        return told["status"] not in {"received", "parsing", "analysing"}
+        reported.update(json.loads(deployment.ask(location, Authorization=f"Bearer {token}")[2]))
+        return reported["status"] not in {"received", "parsing", "analysing"}
 
     deployment.wait_for(is_done)
-    assert told["status"] == "done", told
-    assert told["analyses"][0]["probabilities"], told
-    assert sum(told["analyses"][0]["probabilities"].values()) == pytest.approx(1)
+    assert reported["status"] == "done", reported
+    assert reported["analyses"][0]["probabilities"], reported
+    assert sum(reported["analyses"][0]["probabilities"].values()) == pytest.approx(1)
 
 
 def test_plain_http_is_sent_to_https_and_health_is_not(deployment):

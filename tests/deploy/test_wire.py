@@ -60,18 +60,18 @@ def listens(port: int) -> bool:
         ("/api/v1/scans/", "multipart/form-data; boundary=b", 401),
     ],
 )
-def test_who_sends_a_body_that_is_not_taken_gets_the_answer_and_keeps_the_connection(
+def test_who_sends_a_body_that_is_not_taken_gets_the_result_and_keeps_the_connection(
     port, path, kind, status
 ):
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
     for size in (40 << 20, 5 << 20):
         connection.request("POST", path, bytes(size), {"Content-Type": kind})
-        answer = connection.getresponse()
-        assert answer.status == status
-        answer.read()
+        result = connection.getresponse()
+        assert result.status == status
+        result.read()
 
 
-def test_a_client_that_falls_silent_is_answered_and_gives_its_thread_back(port):
+def test_a_client_that_falls_silent_is_processed_and_gives_its_thread_back(port):
     token = "a" * 32
     with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as client:
         head = [

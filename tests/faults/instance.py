@@ -64,7 +64,7 @@ class Instance:
             stdout=log,
             stderr=log,
         )
-        self.wait_until(lambda: "is ready" in self.said())
+        self.wait_until(lambda: "is ready" in self.text())
 
     def stop(self) -> None:
         if self._supervisor is not None:
@@ -72,12 +72,12 @@ class Instance:
             self._supervisor.wait(30)
 
     def upload(self, count: int) -> None:
-        """Hand in so many different images, through the service that page and API use."""
+        """Upload so many different images, through the service that page and API use."""
         self.manage("shell", "-c", UPLOAD.format(first=self._uploaded, count=count))
         self._uploaded += count
 
     def kill(self, worker: str) -> int:
-        """`kill -9` of a worker's process; answers its id."""
+        """`kill -9` of a worker's process; returns its id."""
         pid = self.pid_of(worker)
         os.kill(pid, signal.SIGKILL)
         return pid
@@ -92,8 +92,8 @@ class Instance:
             os.kill(pid, signal.SIGCONT)
 
     def pid_of(self, worker: str) -> int:
-        [pulse] = (self.data / "run").glob(f"{worker}-*.json")
-        return json.loads(pulse.read_text())["pid"]
+        [readiness] = (self.data / "run").glob(f"{worker}-*.json")
+        return json.loads(readiness.read_text())["pid"]
 
     def rows(self, query: str) -> list[tuple]:
         with sqlite3.connect(f"file:{self.data / 'hilum.sqlite3'}?mode=ro", uri=True, timeout=20) as database:
@@ -105,8 +105,8 @@ class Instance:
     def wait_until(self, condition: Callable[[], bool], every: float = 0.005) -> None:
         deadline = time.monotonic() + PATIENCE
         while not condition():
-            assert time.monotonic() < deadline, f"it did not come to pass; the parts said:\n{self.said()}"
-            assert self._supervisor is None or self._supervisor.poll() is None, self.said()
+            assert time.monotonic() < deadline, f"it did not happen; output of the services:\n{self.text()}"
+            assert self._supervisor is None or self._supervisor.poll() is None, self.text()
             time.sleep(every)
 
     def assert_every_upload_reaches_its_result_once(self) -> None:
@@ -117,7 +117,7 @@ class Instance:
         assert self.rows("SELECT count(*), count(DISTINCT upload_id) FROM scans_scan") == [(wanted, wanted)]
         assert self.rows("SELECT count(*) FROM analysis_analysiscam") == [(wanted,)]
 
-    def said(self) -> str:
+    def stated(self) -> str:
         log = self.data / "supervisor.log"
         return log.read_text(errors="replace") if log.exists() else ""
 

@@ -109,7 +109,7 @@ class Notifier:
 
 
 class Receiver:
-    """Listens from `start` to `stop`; `got` is what it was sent and took, `held` lets it not answer."""
+    """Listens from `start` to `stop`; `got` is what it was sent and took, `held` lets it not result."""
 
     def __init__(self) -> None:
         self.port, self.got, self.held = free_port(), [], threading.Event()
@@ -158,7 +158,7 @@ def test_a_receiver_that_was_down_gets_every_event_in_order_though_the_sender_is
     receiver.held.clear()
     receiver.start()
     notifier.wait_until(lambda: len(receiver.got) == 1)
-    notifier.kill()  # while the receiver has the message and has not answered
+    notifier.kill()  # while the receiver has the message and has not processed
     receiver.held.set()
     notifier.start()
     notifier.manage("shell", "-c", TELL.format(first=3, end=5, scans=scans))
@@ -168,7 +168,7 @@ def test_a_receiver_that_was_down_gets_every_event_in_order_though_the_sender_is
     assert notifier.count("webhooks_delivery") == 15
     assert all(verified(headers, body, secret) for headers, body in receiver.got)
     assert len({headers["webhook-id"] for headers, _ in receiver.got}) == 15
-    assert len(receiver.got) == 16, "the one whose answer nobody heard came twice"
+    assert len(receiver.got) == 16, "the one whose response was lost came twice"
     messages = [json.loads(body) for _, body in receiver.got]
     for scan in scans:
         mine = [message for message in messages if message["data"]["id"] == scan]

@@ -46,10 +46,10 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def answers(url: str) -> bool:
+def is_up(url: str) -> bool:
     try:
-        with urllib.request.urlopen(f"{url}/healthz", timeout=2) as answer:
-            return answer.status == 200
+        with urllib.request.urlopen(f"{url}/healthz", timeout=2) as response:
+            return response.status == 200
     except OSError:
         return False
 
@@ -68,7 +68,7 @@ def hilum(tmp_path_factory) -> Iterator[Hilum]:
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
     try:
         url, end = f"http://127.0.0.1:{port}", time.monotonic() + START_SECONDS
-        while not answers(url):
+        while not is_up(url):
             if process.poll() is not None or time.monotonic() > end:
                 pytest.fail("Hilum did not start:\n" + (data / "supervisor.log").read_text()[-2000:])
             time.sleep(0.2)
@@ -110,7 +110,7 @@ def page(chromium, hilum, reader, expected) -> Iterator[object]:
     context = chromium.new_context(viewport={"width": 1366, "height": 768}, base_url=hilum.url)
     context.grant_permissions(["clipboard-read", "clipboard-write"])
     page, complaints = context.new_page(), []
-    page.on("console", lambda said: said.type in {"error", "warning"} and complaints.append(said.text))
+    page.on("console", lambda text: text.type in {"error", "warning"} and complaints.append(text.text))
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.goto("/sign-in/")
     page.get_by_label("Username").fill(reader)
@@ -133,8 +133,8 @@ def found_on(page, where: str, program: str) -> list[str]:
     page.evaluate(program)
     for theme in THEMES:
         page.evaluate(f"document.documentElement.dataset.theme = '{theme}'")
-        answer = page.evaluate("(options) => axe.run(document, options)", OPTIONS)
-        for violation in answer["violations"]:
+        response = page.evaluate("(options) => axe.run(document, options)", OPTIONS)
+        for violation in response["violations"]:
             nodes = [node["html"][:160] for node in violation["nodes"][:3]]
             found.append(f"{where}, {theme}: {violation['id']}: {nodes}")
     page.evaluate("document.documentElement.dataset.theme = 'dark'")

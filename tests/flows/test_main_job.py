@@ -79,16 +79,16 @@ def test_from_dropped_files_to_the_patients_history(page, phantoms):
     assert dates == sorted(dates)
 
 
-def test_a_scans_page_fills_in_by_itself(page, tmp_path):
+def test_a_scans_page_fills_in_automatically(page, tmp_path):
     from classifier.phantom.files import write_png
     from classifier.phantom.render import render
 
     write_png(tmp_path / "fresh.png", render(4711, size=384))
     token = page.locator("meta[name=csrf-token]").get_attribute("content")
     headers = {"Content-Type": "application/octet-stream", "X-CSRFToken": token, "Referer": page.url}
-    answer = page.request.post("/upload/file/", data=(tmp_path / "fresh.png").read_bytes(), headers=headers)
-    assert answer.status == 201, answer.text()
-    page.goto(f"/scans/{answer.json()['id']}/")
+    response = page.request.post("/upload/file/", data=(tmp_path / "fresh.png").read_bytes(), headers=headers)
+    assert response.status == 201, response.text()
+    page.goto(f"/scans/{response.json()['id']}/")
     wait_for(lambda: page.locator(".bar-row").count(), "the probabilities")
     wait_for(lambda: page.locator("[data-scan][data-shown]").count(), "the image")
     assert "threshold" in page.locator(".headline").inner_text()
@@ -106,7 +106,7 @@ def declares(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + body
 
 
-def test_what_cannot_be_read_says_why_and_hinders_nobody(page, expected, phantoms, tmp_path):
+def test_what_cannot_be_read_states_why_and_hinders_nobody(page, expected, phantoms, tmp_path):
     expected.append("status of 400")
     whole = (phantoms / "PHANTOM-001_1.dcm").read_bytes()
     files = {
@@ -126,7 +126,7 @@ def test_what_cannot_be_read_says_why_and_hinders_nobody(page, expected, phantom
     assert {name: shown[name]["code"] for name in files} == {name: code for name, (_, code) in files.items()}
 
 
-def test_a_file_over_the_limit_is_told_before_it_is_sent(page):
+def test_a_file_over_the_limit_is_reported_before_it_is_sent(page):
     sent = []
     page.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
     page.goto("/upload/")

@@ -101,7 +101,7 @@ DIALOG = """async (typed) => {
 }"""
 
 
-def test_the_move_dialog_says_whom_the_identifier_is_and_asks_for_a_new_patient(run):
+def test_the_move_dialog_states_who_the_identifier_is_and_asks_for_a_new_patient(run):
     assert run("scan/move.js", f"await ({DIALOG})(['P-42', 'P-4Z', 'P-42'])") == [
         ["", "DOE, Jane: f; 1 study", False],
         ["", "No patient at this site has this ID.", True],
@@ -193,13 +193,13 @@ def test_both_sides_colour_a_map_alike(run):
     np.testing.assert_allclose(ours, 255 * inferno(values), atol=1e-9)
 
 
-def test_ages_are_told_in_one_unit(run):
+def test_ages_are_reported_in_one_unit(run):
     assert run("times.js", "[5, 61, 7200, 200000].map(m.ago)") == ["5 s", "1 min", "2 h", "2 d"]
 
 
 def test_words_stand_as_they_are_where_no_catalogue_is_loaded(run):
-    said = "[0, 1, 2].map((n) => m.interpolate(m.ngettext('%(n)s file', '%(n)s files', n), { n }))"
-    assert run("gettext.js", said) == ["0 files", "1 file", "2 files"]
+    text = "[0, 1, 2].map((n) => m.interpolate(m.ngettext('%(n)s file', '%(n)s files', n), { n }))"
+    assert run("gettext.js", text) == ["0 files", "1 file", "2 files"]
     assert run("gettext.js", "m.interpolate(m.gettext('%(a)s of %(b)s'), { a: '$&' })") == "$& of %(b)s"
 
 

@@ -26,21 +26,22 @@ from worker.jobs.monitor import watch
 from worker.jobs.monitor_summary import summarise
 site = Site.objects.get(slug="demo")
 version = ModelVersion.objects.get(slot="cxr", status="active")
-factories.PatientFactory.reset_sequence(500_000)  # beside what other flows have uploaded
+factories.PatientFactory.reset_sequence(500_000)  # apart from what other flows have uploaded
 factories.FINDINGS = version.model_spec.findings
 start = timezone.now() - timedelta(days=60)
 for shift, count, days in ((0.0, 150, 0), (2.5, 60, 30)):
-    factories.answers(site, version, count, seed=days, shift=shift, at=start + timedelta(days=days),
+    factories.finished_analyses(site, version, count, seed=days, shift=shift, at=start + timedelta(days=days),
                       every=timedelta(hours=4), patients=20, manufacturer="Acme", view="PA", sex="F")
-factories.answers(site, version, 4, seed=5, at=timezone.now() - timedelta(days=3), manufacturer="Umbra")
+before = timezone.now() - timedelta(days=3)
+factories.finished_analyses(site, version, 4, seed=5, at=before, manufacturer="Umbra")
 watch(site, version, Signal.PIXELS)
 summarise(site, [version])
 """
 
 
 @pytest.fixture
-def answered(hilum):
-    """Makes 214 answers at the demo site, of which the last 64 images but four have changed."""
+def processed(hilum):
+    """Makes 214 returns at the demo site, of which the last 64 images but four have changed."""
 
     def make() -> None:
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(("HILUM_", "DJANGO_"))}
@@ -56,12 +57,12 @@ def answered(hilum):
     return make
 
 
-def test_an_admin_sees_what_has_changed_and_closes_the_alarm(page, hilum, answered, complaints):
+def test_an_admin_sees_what_has_changed_and_closes_the_alarm(page, hilum, processed, complaints):
     page.get_by_role("link", name="Monitoring").click()
     assert page.get_by_role("heading", name="Collecting baseline (0 of").is_visible()
     found = complaints(page, "monitoring without cases")
 
-    answered()
+    processed()
     page.reload()
     alarm = page.get_by_role("link", name="Pixel drift detected").first
     assert alarm.is_visible()

@@ -29,8 +29,8 @@ class Api:
         request = urllib.request.Request(url, data=data, headers={"Authorization": f"Bearer {self.token}"})
         if kind:
             request.add_header("Content-Type", kind)
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            return json.load(answer)
+        with urllib.request.urlopen(request, timeout=60) as response:
+            return json.load(response)
 
     def upload(self, path: Path) -> str:
         boundary = uuid.uuid4().hex
@@ -40,10 +40,10 @@ class Api:
 
     def result(self, scan: str) -> dict:
         deadline = time.monotonic() + PATIENCE
-        while (told := self.ask(f"{self.url}{scan}/"))["status"] in {"received", "parsing", "analysing"}:
-            assert time.monotonic() < deadline, told
+        while (reported := self.ask(f"{self.url}{scan}/"))["status"] in {"received", "parsing", "analysing"}:
+            assert time.monotonic() < deadline, reported
             time.sleep(0.3)
-        return told
+        return reported
 
 
 @pytest.fixture(scope="module")
@@ -60,17 +60,17 @@ def predict(files: list[Path]) -> list[dict]:
 def assert_same_numbers(api: Api, files: list[Path]) -> None:
     assert files
     scans = [api.upload(path) for path in files]
-    for scan, said in zip(scans, predict(files), strict=True):
-        told = api.result(scan)
-        if said["status"] == "refused":
-            assert (told["status"], told["reason"]) == ("refused", said["reason"])
+    for scan, stated in zip(scans, predict(files), strict=True):
+        reported = api.result(scan)
+        if stated["status"] == "refused":
+            assert (reported["status"], reported["reason"]) == ("refused", stated["reason"])
             continue
-        (analysis,) = told["analyses"]
-        assert analysis["finding"] == said["finding"]
-        assert analysis["model"]["sha256"] == said["model_sha256"]
-        assert analysis["probabilities"] == pytest.approx(said["probabilities"], abs=1e-4)
-        assert analysis["cam"]["affine"] == pytest.approx(said["cam"]["affine"])
-        for finding, grid in said["cam"]["grids"].items():
+        (analysis,) = reported["analyses"]
+        assert analysis["finding"] == stated["finding"]
+        assert analysis["model"]["sha256"] == stated["model_sha256"]
+        assert analysis["probabilities"] == pytest.approx(stated["probabilities"], abs=1e-4)
+        assert analysis["cam"]["affine"] == pytest.approx(stated["cam"]["affine"])
+        for finding, grid in stated["cam"]["grids"].items():
             for ours, theirs in zip(analysis["cam"]["grids"][finding], grid, strict=True):
                 assert ours == pytest.approx(theirs, abs=1e-3)
 

@@ -37,8 +37,8 @@ class UploadPage:
         elif where == "upload/file/":
             claim = json.loads(unquote(route.request.headers["x-hilum-upload"]))
             self.sent[claim["filename"]] = (claim["patient_id"], claim["date"])
-            answer = {"id": str(len(self.sent)), "finished": True, "ok": True, "text": "taken", "code": ""}
-            route.fulfill(json=answer | self.states.get(claim["filename"], {}), status=201)
+            response = {"id": str(len(self.sent)), "finished": True, "ok": True, "text": "taken", "code": ""}
+            route.fulfill(json=response | self.states.get(claim["filename"], {}), status=201)
         elif where == "upload/states/":
             route.fulfill(json={"uploads": self.states})
         elif where == "upload/patients/":

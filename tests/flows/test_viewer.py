@@ -34,9 +34,9 @@ def upload(page, file: Path) -> str:
     """The id of the scan that the file becomes; waits for its result."""
     token = page.locator("meta[name=csrf-token]").get_attribute("content")
     headers = {"Content-Type": "application/octet-stream", "X-CSRFToken": token, "Referer": page.url}
-    answer = page.request.post("/upload/file/", data=file.read_bytes(), headers=headers)
-    assert answer.ok, answer.text()
-    scan = answer.json()["id"]
+    response = page.request.post("/upload/file/", data=file.read_bytes(), headers=headers)
+    assert response.ok, response.text()
+    scan = response.json()["id"]
     state = f"/scans/{scan}/state/"
     wait_for(lambda: 'data-pending="0"' in page.request.get(state).text(), "a result", seconds=120)
     return scan
@@ -97,7 +97,7 @@ def test_everything_is_done_by_keys(page, scans):
     opened(page, f"/scans/{scans[0]}/")
     start = read_out(page)
     assert re.fullmatch(r"W \d+ L -?\d+ +zoom \d\.\d\d", start)
-    for keys, said in (
+    for keys, stated in (
         ("t", "rotated 90°"),
         ("T", ""),
         ("x", "flipped horizontally"),
@@ -105,7 +105,7 @@ def test_everything_is_done_by_keys(page, scans):
         ("i", "inverted"),
     ):
         press(page, keys)
-        wait_for(lambda said=said: said in read_out(page), said or "as before")
+        wait_for(lambda stated=stated: stated in read_out(page), stated or "as before")
     press(page, "+", "ArrowLeft", "w", "3", "r")
     wait_for(lambda: read_out(page) == start, "all as at the start")
     for key, other in (("h", "h"), ("o", "o"), ("q", "q"), ("}", "{"), ("g", "v")):
@@ -124,12 +124,12 @@ def test_everything_is_done_by_keys(page, scans):
 
 def test_a_length_is_measured_by_keyboard_and_by_drag_in_millimetres(page, scans):
     opened(page, f"/scans/{scans[0]}/")
-    said = page.locator("[data-announce]")
+    stated = page.locator("[data-announce]")
     press(page, "d")
     page.locator("[data-viewer]").focus()
     press(page, "Enter", "Enter", "Enter")
-    wait_for(lambda: re.fullmatch(r"Length \d+\.\d mm", said.inner_text()), "the length in words")
-    by_keys = float(said.inner_text().split()[1])
+    wait_for(lambda: re.fullmatch(r"Length \d+\.\d mm", stated.inner_text()), "the length in words")
+    by_keys = float(stated.inner_text().split()[1])
     box = page.locator("[data-viewport]").bounding_box()
     middle = box["y"] + box["height"] * 0.7
     page.mouse.move(box["x"] + box["width"] * 0.4, middle)
@@ -169,7 +169,7 @@ def test_two_images_move_together_until_they_are_unlinked(page, scans):
     page.wait_for_url(f"**/scans/{scans[1]}/")
 
 
-def test_a_image_that_does_not_come_leaves_the_preview_and_says_so(page, scans, expected):
+def test_an_image_that_does_not_come_leaves_the_preview_and_states_so(page, scans, expected):
     expected.append("ERR_FAILED")
     page.route("**/pixels/", lambda route: route.abort())
     page.goto(f"/scans/{scans[0]}/")
@@ -258,7 +258,7 @@ def test_another_explainers_map_is_made_on_demand_and_called_relative(page, scan
     assert "relative" not in read_out(page)
 
 
-def test_a_map_that_could_not_be_made_is_not_drawn_and_says_what_to_do(page, scans):
+def test_a_map_that_could_not_be_made_is_not_drawn_and_states_what_to_do(page, scans):
     opened(page, f"/scans/{scans[0]}/")
     failed = {
         "status": "failed",
@@ -286,5 +286,5 @@ def test_nothing_bars_anybody_from_the_page(page, scans, node_modules, theme):
             press(page, "?")
         page.evaluate((node_modules / "axe-core" / "axe.min.js").read_text())
         found = page.evaluate("axe.run().then((found) => found.violations)")
-        told = [(v["id"], [n["html"][:120] for n in v["nodes"]]) for v in found]
-        assert not told
+        reported = [(v["id"], [n["html"][:120] for n in v["nodes"]]) for v in found]
+        assert not reported

@@ -71,14 +71,14 @@ def ready(page) -> None:
 
 
 def label(page, *keys: str) -> None:
-    """By keys alone: say it, commit it, see Hilum's answer only then."""
+    """By keys alone: state it, commit it, see Hilum's result only then."""
     ready(page)
     assert not page.locator(".bar-row").count()
     assert page.locator("[data-next]").is_hidden()
     for key in keys:
         page.keyboard.press(key)
     page.keyboard.press("Enter")
-    wait_for(lambda: page.locator("[data-result] .headline").is_visible(), "Hilum's answer")
+    wait_for(lambda: page.locator("[data-result] .headline").is_visible(), "the model result")
 
 
 def following(page) -> None:
@@ -98,7 +98,7 @@ def first_case_offline_and_changed(page, complaints) -> list[str]:
     wait_for(lambda: "kept here" in page.locator("[data-error]").inner_text(), "the word that it is kept")
     assert not page.locator("[data-next]").is_visible()
     page.context.set_offline(False)
-    wait_for(lambda: page.locator("[data-result] .headline").is_visible(), "Hilum's answer")
+    wait_for(lambda: page.locator("[data-result] .headline").is_visible(), "the model result")
     assert page.locator("[data-boxes] li").count() == 1
     found = complaints(page, "case, committed")
     page.reload()
@@ -123,7 +123,7 @@ def decide_all(page) -> None:
 
 
 def first_reader(page, complaints) -> list[str]:
-    """Labels the queue as 2, 1, 2, the network gone for a while; answers what axe complains of."""
+    """Labels the queue as 2, 1, 2, the network gone for a while; returns what axe complains of."""
     page.goto("/label/")
     found = complaints(page, "queues")
     page.keyboard.press("Enter")
@@ -157,7 +157,7 @@ def test_two_readers_a_kappa_and_a_decision(page, admin, phantoms, expected, com
         label(admin, key)
         following(admin)
     assert admin.url == where
-    # Blind: the first reader said 2, 1, 2 and the other 1, 1, 2; agreement 2 of 3, by chance 4 of 9.
+    # Blind: the first reader stated 2, 1, 2 and the other 1, 1, 2; agreement 2 of 3, by chance 4 of 9.
     assert "0.40" in admin.locator("[data-agreement]").inner_text()
     found += complaints(admin, "queue with agreement")
     admin.get_by_role("link", name="Adjudicate").click()

@@ -69,7 +69,7 @@ def _template(source: str, at: int) -> tuple[str, list[str], int]:
     return words, values, at + 1
 
 
-def _said_there(before: str) -> bool:
+def _text_there(before: str) -> bool:
     """Whether a text that follows this goes to a person; closed calls do not count for it."""
     statement = before[before.rfind(";") + 1 :][-400:]
     while (shorter := re.sub(r"\([^()]*\)", "", statement)) != statement:
@@ -85,17 +85,17 @@ def untranslated(source: str) -> list[str]:
         if not CALL.search(before)
         and not CODE.search(before)
         and words not in EXCEPT
-        and (SPOKEN.search(words) or (WORD.search(words) and _said_there(before)))
+        and (SPOKEN.search(words) or (WORD.search(words) and _text_there(before)))
     ]
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(SCRIPTS).as_posix())
-def test_no_word_is_said_outside_gettext(path):
+def test_no_word_is_stated_outside_gettext(path):
     assert untranslated(path.read_text()) == []
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(SCRIPTS).as_posix())
-def test_makemessages_finds_what_is_said(path):
+def test_makemessages_finds_what_is_stated(path):
     """It reads plain texts only: neither templates, nor sums, nor names of texts."""
     source = path.read_text()
     calls = re.findall(r"(?<![.\w])n?gettext\(", source)

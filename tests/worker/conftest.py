@@ -14,7 +14,7 @@ from webapp.registry.services import models_install
 
 @pytest.fixture
 def model(db, tmp_path):
-    """A whole, active model for chest X-rays that knows nothing and answers in milliseconds."""
+    """A whole, active model for chest X-rays that knows nothing and returns in milliseconds."""
     [(version, _)] = models_install([tiny_artifact(tmp_path / "tiny.safetensors")])
     return version
 

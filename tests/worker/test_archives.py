@@ -76,7 +76,7 @@ def runner(worker: IngestJob) -> None:
         pass
 
 
-def said(upload: Upload) -> dict[str, list[str]]:
+def text(upload: Upload) -> dict[str, list[str]]:
     return {one["reason"]: one["names"] for one in upload.skipped}
 
 
@@ -90,7 +90,7 @@ def test_the_images_of_an_archive_become_scans(ingested, owner, tmp_path):
     members = {"a/1.png": png(), "a/IM1": film, "README.txt": b"read me", "b/broken.png": b"none"}
     archive = ingested(zipped(members), patient_id="P-1", date=date(2026, 11, 2))
     assert archive.status == "done"
-    assert said(archive) == {"not_an_image": ["README.txt"]}
+    assert text(archive) == {"not_an_image": ["README.txt"]}
     assert [m.name for m in archive.members.all()] == ["a/1.png", "a/IM1", "b/broken.png"]
     plain, dicom, broken = archive.children.order_by("created_at")
     assert [plain.filename, dicom.filename, broken.filename] == ["a/1.png", "a/IM1", "b/broken.png"]
@@ -175,7 +175,7 @@ def test_an_attempt_that_lost_its_lease_changes_nothing(ingested, hand_in, worke
     assert archive.members.count() == 1
 
 
-def test_an_archive_handed_in_again_tries_again_what_came_to_nothing(ingested, hand_in):
+def test_an_archive_uploaded_again_tries_again_what_came_to_nothing(ingested, hand_in):
     data = zipped({"1.png": png(1), "2.png": b"none"})
     archive = ingested(data, patient_id="P-1")
     refused = archive.children.get(status="refused")
@@ -187,7 +187,7 @@ def test_an_archive_handed_in_again_tries_again_what_came_to_nothing(ingested, h
     assert (Upload.objects.count(), Scan.objects.count()) == (3, 1)
 
 
-def test_an_archive_handed_in_for_another_patient_is_a_conflict(ingested, tmp_path):
+def test_an_archive_uploaded_for_another_patient_is_a_conflict(ingested, tmp_path):
     film = write(tmp_path / "film", dataset(chest(), PatientID="4711")).read_bytes()
     data = zipped({"film": film})
     archive = ingested(data)
@@ -196,7 +196,7 @@ def test_an_archive_handed_in_for_another_patient_is_a_conflict(ingested, tmp_pa
         ingested(data, patient_id="P-2")
 
 
-def test_trouble_on_our_side_while_a_member_is_stored_blames_no_file(hand_in, worker, monkeypatch):
+def test_failure_on_our_side_while_a_member_is_stored_blames_no_file(hand_in, worker, monkeypatch):
     def full(**_):
         raise CodedError("unavailable")
 

@@ -13,7 +13,7 @@ from safetensors.numpy import save
 from classifier.artifact.header import header_metadata, with_sorted_header
 from classifier.artifact.training_set import TrainingSet
 from tests import factories
-from tests.webapp.registry.test_gate_rules import measures, sides
+from tests.webapp.registry.test_promotion_rules import measures, sides
 from webapp.core import storage
 from webapp.registry.comparisons import comparison_request
 from webapp.registry.models import Comparison

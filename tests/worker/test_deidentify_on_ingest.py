@@ -64,12 +64,12 @@ def site(settings, tmp_path):
 
 @pytest.fixture
 def ingest(site, helper, caplog):
-    """Hands bytes in to the site and reads all that waits; answers the upload and whether it was new."""
+    """Hands bytes in to the site and reads all that waits; returns the upload and whether it was new."""
     caplog.set_level(logging.DEBUG)
     user = UserFactory()
 
-    def make(data: bytes, **said) -> tuple[Upload, bool]:
-        upload, created = upload_store(user=user, site=site, chunks=[data], **said)
+    def make(data: bytes, **text) -> tuple[Upload, bool]:
+        upload, created = upload_store(user=user, site=site, chunks=[data], **text)
         job = IngestJob()
         job._helper = helper
         while job.step():
@@ -153,7 +153,7 @@ def test_two_files_of_a_patient_stay_together(ingest) -> None:
     assert Scan.objects.count() == 3
 
 
-def test_a_image_without_header_is_filed_to_the_claimed_pseudonym(ingest, site, caplog) -> None:
+def test_an_image_without_header_is_filed_to_the_claimed_pseudonym(ingest, site, caplog) -> None:
     upload, _ = ingest(png(), filename="Secretova.png", stated=CLAIM)
     assert upload.status == Upload.Status.DONE
     assert Patient.objects.get().patient_id == known_as(site, "SECRET-4711")
@@ -188,7 +188,7 @@ def test_what_came_before_the_site_changed_its_mind_is_cleaned_as_it_is_read(sit
     assert Upload.objects.get(filename="", stated_patient_id=known_as(site, "SECRET-4711"))
 
 
-def test_without_a_key_nothing_is_taken_in(ingest, settings, caplog) -> None:
+def test_without_a_key_nothing_is_imported(ingest, settings, caplog) -> None:
     settings.DEIDENTIFY_KEY = ""
     with pytest.raises(CodedError, match="unavailable"):
         ingest(radiograph(), filename="Secretova.dcm", stated=CLAIM)

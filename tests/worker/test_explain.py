@@ -60,21 +60,21 @@ def test_analyses_come_first_and_pass_a_slow_explanation(analysis, queued):  # n
     queued(1)
     job = InferAndExplainJob()
     assert job.step()
-    assert state()[0] == "queued", "the new scan was answered before"
+    assert state()[0] == "queued", "the new scan was analysed before"
     seen = []
-    answered = job._analyse
+    processed = job._analyse
 
     def look(self):
         if not seen:
             queued(1)
-        found = answered()
+        found = processed()
         seen.append((found, state()[0]))
         return found
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(explain.InferJob, "_analyse", look)
         job._explain_one()
-    assert seen[0] == (True, "running"), "another one was answered in the middle of it"
+    assert seen[0] == (True, "running"), "another one was analysed in the middle of it"
     assert state()[0] == "done"
     assert not Analysis.objects.exclude(status="done").exists()
 
@@ -86,7 +86,7 @@ def test_one_that_takes_too_long_ends_with_its_reason(analysis, monkeypatch):
     assert state() == ("failed", "explainer_too_slow")
 
 
-def test_a_image_that_is_gone_fails_it(analysis):
+def test_an_image_that_is_gone_fails_it(analysis):
     storage.delete_file(analysis.scan.working_name)
     ask(analysis)
     runner(InferAndExplainJob())
@@ -100,7 +100,7 @@ def test_a_model_that_is_gone_fails_it(analysis):
     assert state() == ("failed", "model_unavailable")
 
 
-def test_without_the_package_it_says_so(analysis, monkeypatch):
+def test_without_the_package_it_states_so(analysis, monkeypatch):
     monkeypatch.setitem(sys.modules, "classifier.inference.explainers", None)
     ask(analysis)
     runner(InferAndExplainJob())
@@ -125,7 +125,7 @@ def test_no_memory_for_it_fails_it_alone(analysis, monkeypatch):
     from classifier.inference import explain as maps
 
     def full(*details, **more):
-        raise torch.OutOfMemoryError("no room")
+        raise torch.OutOfMemoryError("no space left")
 
     monkeypatch.setattr(maps, "relative_grids", full)
     ask(analysis)

@@ -46,17 +46,17 @@ def states(analyses: list[Analysis]) -> list[tuple[str, str]]:
     return [(a.status, a.error_code) for a in map(lambda a: Analysis.objects.get(pk=a.pk), analyses)]
 
 
-def test_every_queued_analysis_gets_its_answer_and_its_maps(queued, settings):
+def test_every_queued_analysis_gets_its_result_and_its_maps(queued, settings):
     settings.HILUM_BATCH = 2
     analyses = queued(3)
     runner()
     assert states(analyses) == [("done", "")] * 3
-    answer = Analysis.objects.get(pk=analyses[0].pk)
-    assert sum(answer.probabilities.values()) == pytest.approx(1, abs=1e-5)
-    assert set(answer.stored_cam.cam["grids"]) == set(answer.probabilities)
+    result = Analysis.objects.get(pk=analyses[0].pk)
+    assert sum(result.probabilities.values()) == pytest.approx(1, abs=1e-5)
+    assert set(result.stored_cam.cam["grids"]) == set(result.probabilities)
 
 
-def test_a_candidate_in_the_shadow_waits_for_those_whom_somebody_waits_for(queued, model):
+def test_a_candidate_in_the_shadow_waits_for_those_who_somebody_waits_for(queued, model):
     candidate = model_register(tiny_artifact(storage.root() / "candidate.safetensors", seed=1))
     ModelVersion.objects.filter(pk=candidate.pk).update(shadow=True)
     analyses = queued(3)
@@ -73,7 +73,7 @@ def test_a_candidate_in_the_shadow_waits_for_those_whom_somebody_waits_for(queue
     assert AnalysisCam.objects.count() == 2, "no map of the candidate's is kept"
 
 
-def test_a_image_that_cannot_be_read_fails_alone(queued):
+def test_an_image_that_cannot_be_read_fails_alone(queued):
     analyses = queued(3)
     storage.delete_file(analyses[1].scan.working_name)
     runner()
@@ -143,7 +143,7 @@ def test_active_models_are_loaded_before_the_first_scan_and_a_missing_one_stops_
     assert list(job._models._predictors) == [model.sha256]
 
 
-def gate_that_sees(kind: str) -> dict:
+def input_check_that_sees(kind: str) -> dict:
     import torch
 
     from classifier.networks.input_check import KINDS, InputCheck
@@ -155,8 +155,8 @@ def gate_that_sees(kind: str) -> dict:
     return state
 
 
-def test_what_the_gate_stops_is_kept_withheld_with_its_reason(db, tmp_path):
-    path = tiny_artifact(tmp_path / "gated.safetensors", input_check=gate_that_sees("lateral"))
+def test_what_the_promotion_gate_stops_is_kept_withheld_with_its_reason(db, tmp_path):
+    path = tiny_artifact(tmp_path / "gated.safetensors", input_check=input_check_that_sees("lateral"))
     models_install([path])
     scan = ScanFactory()
     working = storage.path_of(scan.working_name)
@@ -164,12 +164,12 @@ def test_what_the_gate_stops_is_kept_withheld_with_its_reason(db, tmp_path):
     Image.fromarray(np.random.default_rng(0).integers(0, 60_000, (80, 64), dtype=np.uint16)).save(working)
     [analysis] = analyses_queue([scan])
     runner()
-    answer = Analysis.objects.get(pk=analysis.pk)
-    assert (answer.status, answer.withheld, answer.abstention) == ("done", True, "lateral_view")
-    assert sum(answer.probabilities.values()) == pytest.approx(1, abs=1e-5)
+    result = Analysis.objects.get(pk=analysis.pk)
+    assert (result.status, result.withheld, result.abstention) == ("done", True, "lateral_view")
+    assert sum(result.probabilities.values()) == pytest.approx(1, abs=1e-5)
 
 
-def test_a_model_with_a_gate_of_another_make_is_unavailable(db, tmp_path):
+def test_a_model_with_a_promotion_gate_of_another_make_is_unavailable(db, tmp_path):
     import torch
 
     path = tiny_artifact(tmp_path / "odd.safetensors", input_check={"head.weight": torch.zeros(2, 2)})

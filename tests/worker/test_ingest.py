@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 class Helper:
-    """Stands in for the parsing helper: answers an image, or raises what it was given."""
+    """Stands in for the parsing helper: returns an image, or raises what it was given."""
 
     def __init__(self, *outcomes: Exception | None) -> None:
         self.outcomes, self.calls = list(outcomes), 0
@@ -58,7 +58,7 @@ def test_an_upload_becomes_a_scan_with_a_queued_analysis(job, stored_upload, mod
     assert Analysis.objects.get(scan=scan).status == Analysis.Status.QUEUED
 
 
-def test_a_refused_upload_says_why_and_the_next_one_is_read(job, stored_upload):
+def test_a_refused_upload_states_why_and_the_next_one_is_read(job, stored_upload):
     refused, good = stored_upload(b"a"), stored_upload(b"b")
     runner(job(Refused(RefusalReason.TOO_SMALL, "3 pixels")))
     refused.refresh_from_db()
@@ -125,7 +125,7 @@ def test_a_store_that_is_not_mounted_is_no_missing_file(job, stored_upload):
     assert upload.status == Upload.Status.DONE
 
 
-def test_trouble_with_one_file_counts_as_an_attempt_of_that_file(job, stored_upload):
+def test_failure_with_one_file_counts_as_an_attempt_of_that_file(job, stored_upload):
     upload = stored_upload()
     with pytest.raises(Unavailable):
         runner(job(OSError(errno.EIO, "Input/output error")))

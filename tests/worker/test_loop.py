@@ -57,7 +57,7 @@ KEPT_FOR_EVER = (
     "training_trainingrun", "training_datavalidation", "training_snapshot", "training_testsetscan",
     "labels_label",
 )  # fmt: skip
-# Twelve test images say little: the numbers that they cannot bear are let off.
+# Twelve test images state little: the numbers that they cannot bear are let off.
 LENIENT = {
     "min_cases": 3, "macro_auc_margin": 0.1, "calibration_limit": 1.0, "sensitivity_margin": 0.5,
     "specificity_margin": 0.5, "coverage_margin": 1.0, "group_margin": 0.5, "group_floor": 0.3,
@@ -112,7 +112,7 @@ def history(site, admin) -> list[Scan]:
 
 @pytest.fixture
 def undertrained(site, admin, tmp_path) -> ModelVersion:
-    """The active model: its last layer has learned nothing yet, so that it says the same of every image."""
+    """The active model: its last layer has learned nothing yet, so that it states the same of every image."""
     path = tiny_artifact(tmp_path / "new", findings=tuple(SIDE_OF), name="nothing", thresholds={})
     version = model_register(rewritten(path, tmp_path / "nothing", times=0.0, name="nothing"), by=admin)
     model_promote(model_version=version, by=admin, reason="the first")
@@ -120,7 +120,7 @@ def undertrained(site, admin, tmp_path) -> ModelVersion:
 
 
 def rewritten(source: Path, path: Path, *, times: float, name: str) -> Path:
-    """The same model with its last layer multiplied: by -1 it says the opposite of what it saw."""
+    """The same model with its last layer multiplied: by -1 it states the opposite of what it saw."""
     from classifier.artifact.weights import load_artifact, save_artifact
 
     artifact = load_artifact(source)
@@ -151,14 +151,14 @@ def killed_while_training(run: TrainingRun) -> None:
     TrainingRun.objects.filter(pk=run.pk).update(lease_expires_at=run.created_at)
 
 
-def answer_all() -> None:
+def result_all() -> None:
     infer = InferJob()
     while infer.step():
         pass
 
 
-def told_of(run: TrainingRun) -> None:
-    """What the run's page and its snapshot's can tell afterwards."""
+def reported_of(run: TrainingRun) -> None:
+    """What the run's page and its snapshot's can report afterwards."""
     run.refresh_from_db()
     assert (run.status, run.error_code, run.attempts) == ("done", "", 2)
     assert [point["epoch"] for point in run.curve] == list(range(1, 9))
@@ -182,7 +182,7 @@ def test_labels_become_a_better_active_model_and_a_damaged_one_is_kept_out(
     killed_while_training(run)
     assert active_models() == {"cxr": undertrained}
     work()
-    told_of(run)
+    reported_of(run)
     comparison = run.candidate.comparisons.get()
     assert (comparison.status, comparison.reasons, comparison.passed) == ("done", [], True)
     assert comparison.report["all"]["overall"]["macro_auc"]["difference"]["value"] > 0.1
@@ -220,18 +220,18 @@ def refuse_the_damaged(run: TrainingRun, site, admin, folder: Path) -> None:
 
 def promote_and_go_back(run: TrainingRun, before: ModelVersion, scan: Scan, admin) -> None:
     analyses_queue([scan])
-    answer_all()
+    result_all()
     model_promote(model_version=run.candidate, by=admin, reason="it passed")
     assert patient_rescore(patient=scan.patient, actor=admin) == 1
-    answer_all()
-    told = Analysis.objects.filter(scan=scan, status="done").values_list("model_version", flat=True)
-    assert set(told) == {before.pk, run.candidate_id}, "the earlier answer keeps its version"
+    result_all()
+    reported = Analysis.objects.filter(scan=scan, status="done").values_list("model_version", flat=True)
+    assert set(reported) == {before.pk, run.candidate_id}, "the earlier result keeps its version"
     model_rollback(slot="cxr", by=admin)
     assert active_models() == {"cxr": before}
 
 
 @pytest.mark.timeout(600)
-def test_new_labels_are_frozen_audited_and_fine_tune_the_active_model_by_themselves(
+def test_new_labels_are_in_the_snapshot_audited_and_fine_tune_the_active_model_automatically(
     history, undertrained, admin, site
 ):
     run = training_start(
@@ -241,7 +241,7 @@ def test_new_labels_are_frozen_audited_and_fine_tune_the_active_model_by_themsel
         config={"epochs": 1, "device": "cpu", "threads": 1, "batch": 8},
     )
     job = TrainJob()
-    assert job.step(), "freezes what is labelled"
+    assert job.step(), "creates a snapshot"
     run.refresh_from_db()
     assert (run.status, run.attempts, run.snapshot is not None) == ("queued", 0, True)
     assert job.step(), "audits it"
@@ -255,7 +255,7 @@ def test_new_labels_are_frozen_audited_and_fine_tune_the_active_model_by_themsel
     assert active_models() == {"cxr": undertrained}
 
 
-def test_a_image_that_is_not_the_one_that_was_frozen_is_trained_on_by_nobody(history, admin, site):
+def test_an_image_that_is_not_the_one_that_was_in_the_snapshot_is_trained_on_by_nobody(history, admin, site):
     snapshot, _ = snapshot_create(site=site, slot="cxr", actor=admin)
     assert is_unchanged(snapshot.stored_name, snapshot.fingerprint)
     run = training_start(site=site, actor=admin, snapshot=snapshot, config=TINY)

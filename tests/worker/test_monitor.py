@@ -37,7 +37,7 @@ START = datetime(2026, 11, 1, tzinfo=UTC)
 
 @pytest.fixture(autouse=True)
 def small(settings, monkeypatch):
-    """A small reference, parted alike each time: by a random id, a change seems earlier now and then."""
+    """A small reference, unmerged alike each time: by a random id, a change seems earlier now and then."""
     settings.HILUM_DRIFT_BASELINE = 100
     fit = martingale.fit_baseline
     monkeypatch.setattr(martingale, "fit_baseline", lambda sample, names, seed: fit(sample, names, seed=0))
@@ -53,10 +53,10 @@ def later(count: int) -> datetime:
 
 
 def test_the_first_cases_are_the_reference_and_what_follows_is_watched(site, version):
-    factories.answers(site, version, 99)
+    factories.finished_analyses(site, version, 99)
     watch(site, version, Signal.PIXELS)
     assert not Baseline.objects.exists()
-    factories.answers(site, version, 41, seed=1, at=later(99))
+    factories.finished_analyses(site, version, 41, seed=1, at=later(99))
     watch(site, version, Signal.PIXELS)
     baseline, run = Baseline.objects.get(), MonitoringRun.objects.get()
     assert (baseline.cases, baseline.since, baseline.until) == (100, START, later(99))
@@ -68,21 +68,21 @@ def test_the_first_cases_are_the_reference_and_what_follows_is_watched(site, ver
 
 
 def test_looking_again_changes_nothing_and_later_cases_go_on_with_the_round(site, version):
-    factories.answers(site, version, 140)
+    factories.finished_analyses(site, version, 140)
     watch(site, version, Signal.FEATURES)
     before = MonitoringRun.objects.values().get()
     watch(site, version, Signal.FEATURES)
     assert MonitoringRun.objects.values().get() == before
-    factories.answers(site, version, 10, seed=1, at=later(140))
+    factories.finished_analyses(site, version, 10, seed=1, at=later(140))
     watch(site, version, Signal.FEATURES)
     run = MonitoringRun.objects.get()
     assert (run.cases, run.number) == (50, 1)
     assert run.points[0] == before["points"][0]
 
 
-def test_a_change_raises_one_alarm_that_says_what_and_since_when(site, version):
-    factories.answers(site, version, 160)
-    factories.answers(site, version, 40, seed=1, shift=2.5, at=later(160))
+def test_a_change_raises_one_alarm_that_states_what_and_since_when(site, version):
+    factories.finished_analyses(site, version, 160)
+    factories.finished_analyses(site, version, 40, seed=1, shift=2.5, at=later(160))
     for _ in range(2):
         watch(site, version, Signal.PIXELS)
     alarm = Alarm.objects.get()
@@ -95,8 +95,8 @@ def test_a_change_raises_one_alarm_that_says_what_and_since_when(site, version):
 def test_an_alarm_starts_the_training_that_a_plan_wants_on_drift(site, version, person):
     admin = person("ada", role="admin", site=site)
     schedule_set(site=site, slot=version.slot, actor=admin, rules={"on_drift": True})
-    factories.answers(site, version, 160)
-    factories.answers(site, version, 40, seed=1, shift=2.5, at=later(160))
+    factories.finished_analyses(site, version, 160)
+    factories.finished_analyses(site, version, 40, seed=1, shift=2.5, at=later(160))
     for _ in range(2):
         watch(site, version, Signal.PIXELS)
     run = TrainingRun.objects.get()
@@ -105,7 +105,7 @@ def test_an_alarm_starts_the_training_that_a_plan_wants_on_drift(site, version, 
 
 def test_a_round_that_is_full_is_followed_by_another(site, version, monkeypatch):
     monkeypatch.setattr("classifier.drift.martingale.ROUND", 30)
-    factories.answers(site, version, 175)
+    factories.finished_analyses(site, version, 175)
     watch(site, version, Signal.PIXELS)
     runs = MonitoringRun.objects.order_by("number")
     assert [(r.number, r.cases, r.ended_at is None) for r in runs] == [
@@ -117,8 +117,8 @@ def test_a_round_that_is_full_is_followed_by_another(site, version, monkeypatch)
 
 def test_after_a_change_was_accepted_the_new_cases_become_the_reference(site, version, person):
     ada = person("ada", role="admin", site=site)
-    factories.answers(site, version, 150)
-    factories.answers(site, version, 130, seed=1, shift=2.5, at=later(150))
+    factories.finished_analyses(site, version, 150)
+    factories.finished_analyses(site, version, 130, seed=1, shift=2.5, at=later(150))
     watch(site, version, Signal.PIXELS)
     services.alarm_close(alarm=Alarm.objects.get(), actor=ada, outcome="accepted", comment="New scanner.")
     watch(site, version, Signal.PIXELS)
@@ -130,9 +130,9 @@ def test_after_a_change_was_accepted_the_new_cases_become_the_reference(site, ve
 
 
 @pytest.mark.parametrize("kind", [Signal.PREDICTIONS, Signal.ABSTENTIONS])
-def test_what_the_model_answers_is_watched_too(site, version, kind):
-    factories.answers(site, version, 150, withheld=0.02)
-    changed = factories.answers(site, version, 100, seed=1, withheld=0.7, at=later(150))
+def test_what_the_model_results_is_watched_too(site, version, kind):
+    factories.finished_analyses(site, version, 150, withheld=0.02)
+    changed = factories.finished_analyses(site, version, 100, seed=1, withheld=0.7, at=later(150))
     for analysis in changed:
         analysis.probabilities = {"covid19": 0.9, "pneumonia": 0.05, "normal": 0.05}
     type(changed[0]).objects.bulk_update(changed, ["probabilities"])
@@ -172,11 +172,11 @@ def label(analysis, reader, **findings: str) -> Label:
 
 
 def test_labels_that_come_later_become_verdicts_and_performance(site, version, owner):
-    made = factories.answers(site, version, 60, patients=20)
+    made = factories.finished_analyses(site, version, 60, patients=20)
     for index, analysis in enumerate(made):
         right = analysis.finding if index % 3 else "normal"
         label(analysis, owner, **{f: "present" if f == right else "absent" for f in factories.FINDINGS})
-    uncertain = factories.answers(site, version, 1, seed=4)[0]
+    uncertain = factories.finished_analyses(site, version, 1, seed=4)[0]
     label(uncertain, owner, pneumonia="uncertain")
     MonitorJob().step()
     reader_feedback = ReaderFeedback.objects.filter(source="label")
@@ -195,7 +195,7 @@ def test_labels_that_come_later_become_verdicts_and_performance(site, version, o
 
 
 def test_a_label_that_is_corrected_corrects_the_verdict_in_its_place(site, version, owner):
-    (analysis,) = factories.answers(site, version, 1)
+    (analysis,) = factories.finished_analyses(site, version, 1)
     first = label(analysis, owner, **{analysis.finding: "present"})
     MonitorJob().step()
     before = ReaderFeedback.objects.get()
@@ -214,7 +214,7 @@ def test_a_label_that_is_corrected_corrects_the_verdict_in_its_place(site, versi
     assert (after.overrides, after.at) == (True, before.at)
 
 
-def test_the_infer_worker_keeps_traits_of_what_it_answers(model, tmp_path):
+def test_the_infer_worker_keeps_descriptors_of_what_it_results(model, tmp_path):
     from webapp.analysis.services import analyses_queue
     from webapp.core import storage
 
@@ -232,8 +232,8 @@ def test_the_infer_worker_keeps_traits_of_what_it_answers(model, tmp_path):
     assert seen.analysis.status == "done"
 
 
-def test_answers_from_before_are_counted_without_traits(site, version):
-    old = factories.answers(site, version, 3)
+def test_results_from_before_are_counted_without_descriptors(site, version):
+    old = factories.finished_analyses(site, version, 3)
     Observation.objects.all().delete()
     MonitorJob().step()
     assert Observation.objects.filter(pixels=[], analysis__in=old).count() == 3
@@ -243,8 +243,8 @@ def test_answers_from_before_are_counted_without_traits(site, version):
 
 def test_groups_and_weeks_add_up(site, version, settings):
     now = datetime.now(UTC) - timedelta(days=20)
-    factories.answers(site, version, 30, at=now, manufacturer="Acme", withheld=0.5)
-    factories.answers(site, version, 12, at=now + timedelta(days=14), manufacturer="Umbra", seed=2)
+    factories.finished_analyses(site, version, 30, at=now, manufacturer="Acme", withheld=0.5)
+    factories.finished_analyses(site, version, 12, at=now + timedelta(days=14), manufacturer="Umbra", seed=2)
     summarise(site, [version])
     body = MonitoringSummary.objects.get().body
     assert body["cases"] == 42
@@ -259,8 +259,8 @@ def test_groups_and_weeks_add_up(site, version, settings):
 @pytest.fixture
 def alarmed(site, version, person):
     person("ada", role="admin", site=site, email="ada@example.org")
-    factories.answers(site, version, 150)
-    factories.answers(site, version, 40, seed=1, shift=2.5, at=later(150))
+    factories.finished_analyses(site, version, 150)
+    factories.finished_analyses(site, version, 40, seed=1, shift=2.5, at=later(150))
     watch(site, version, Signal.PIXELS)
     return Alarm.objects.get()
 
@@ -293,7 +293,7 @@ def test_a_mail_server_that_is_down_is_tried_again(alarmed, settings, monkeypatc
 def test_two_workers_at_once_begin_one_reference(site, version, monkeypatch):
     from worker.jobs import monitor
 
-    factories.answers(site, version, 120)
+    factories.finished_analyses(site, version, 120)
     monkeypatch.setattr(monitor, "current_run", lambda *of: None)  # the other has not committed yet
     monitor.look_at(site, [version])
     before = set(Baseline.objects.values_list("kind", flat=True))
@@ -303,7 +303,7 @@ def test_two_workers_at_once_begin_one_reference(site, version, monkeypatch):
 
 
 def test_a_chart_that_cannot_be_computed_stops_no_other(site, version, caplog):
-    factories.answers(site, version, 120)
+    factories.finished_analyses(site, version, 120)
     odd = Observation.objects.order_by("at")[7]
     odd.pixels = odd.pixels[:3]  # as another release might have kept them
     odd.save()

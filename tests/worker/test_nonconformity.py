@@ -18,23 +18,23 @@ START = datetime(2026, 11, 1, tzinfo=UTC)
 
 def scan_of(site, version, *, shift: float, seed: int):
     at = START + timedelta(days=10 + seed)
-    [analysis] = factories.answers(site, version, 1, seed=seed, shift=shift, at=at)
+    [analysis] = factories.finished_analyses(site, version, 1, seed=seed, shift=shift, at=at)
     return analysis.scan_id
 
 
 def test_the_strangest_image_comes_first_and_one_without_a_reference_last(site, other_site, settings):
     settings.HILUM_DRIFT_BASELINE = 100
     version = factories.ModelVersionFactory()
-    factories.answers(site, version, 120)
+    factories.finished_analyses(site, version, 120)
     usual = scan_of(site, version, shift=0.0, seed=1)
     assert nonconformity_scores([usual], ["normal"]) == {}, "there is no reference yet"
     for kind in (Signal.PIXELS, Signal.FEATURES):
         watch(site, version, kind)
-    strange, stranger = (scan_of(site, version, shift=shift, seed=2) for shift in (2.0, 5.0))
+    strange, outsider = (scan_of(site, version, shift=shift, seed=2) for shift in (2.0, 5.0))
     elsewhere = scan_of(other_site, version, shift=9.0, seed=3)
-    keys = [elsewhere, usual, stranger, strange]
+    keys = [elsewhere, usual, outsider, strange]
     ranked = in_order(keys, ["normal"], order="drift", seed="a")
-    assert [key for key, _ in ranked] == [stranger, strange, usual, elsewhere]
+    assert [key for key, _ in ranked] == [outsider, strange, usual, elsewhere]
     scores = dict(ranked)
     assert scores[usual] == pytest.approx(1, abs=0.5), "about a spread, as usual images lie"
     assert scores[elsewhere] is None

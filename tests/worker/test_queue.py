@@ -29,7 +29,7 @@ def sent(settings, tmp_path):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_nudge_waits_for_the_commit_and_is_sent_once_a_transaction(sent):
+def test_a_wake_up_waits_for_the_commit_and_is_sent_once_a_transaction(sent):
     with transaction.atomic():
         for _ in range(3):
             notify_workers(INGEST)
@@ -38,16 +38,16 @@ def test_a_nudge_waits_for_the_commit_and_is_sent_once_a_transaction(sent):
     assert sorted(sent()) == [INFER.task, INGEST.task]
 
 
-def undone_nudge() -> None:
+def undone_wake_up() -> None:
     with transaction.atomic():
         notify_workers(INGEST)
         raise ZeroDivisionError
 
 
 @pytest.mark.django_db(transaction=True)
-def test_what_is_rolled_back_nudges_nobody_and_the_next_transaction_nudges_again(sent):
+def test_what_is_rolled_back_wakes_workers_nobody_and_the_next_transaction_wakes_workers_again(sent):
     with pytest.raises(ZeroDivisionError):
-        undone_nudge()
+        undone_wake_up()
     assert sent() == []
     with transaction.atomic():
         notify_workers(INGEST)
@@ -55,10 +55,10 @@ def test_what_is_rolled_back_nudges_nobody_and_the_next_transaction_nudges_again
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_nudge_of_a_savepoint_that_was_undone_does_not_swallow_a_later_one(sent):
+def test_a_wake_up_of_a_savepoint_that_was_undone_does_not_swallow_a_later_one(sent):
     with transaction.atomic():
         with pytest.raises(ZeroDivisionError):
-            undone_nudge()
+            undone_wake_up()
         notify_workers(INGEST)
     assert sent() == [INGEST.task]
 

@@ -54,7 +54,7 @@ class Counting:
 
 @pytest.fixture
 def running(monkeypatch):
-    """Starts a drain for a job; every one is stopped in the end."""
+    """Starts a job runner for a job; every one is stopped in the end."""
     ended: Queue[str] = Queue()
     monkeypatch.setattr(runner_module, "end_process", ended.put)
     runners = []
@@ -78,7 +78,7 @@ def test_it_prepares_once_and_empties_what_lies_there(running):
     assert job.done == ["prepared", 1, 2]
 
 
-def test_a_nudge_wakes_it(running):
+def test_a_wake_up_wakes_it(running):
     job = Counting(1)
     runner = running(job)
     assert job.wait_for(1)
@@ -87,7 +87,7 @@ def test_a_nudge_wakes_it(running):
     assert job.wait_for(2)
 
 
-def test_it_looks_for_itself_when_no_nudge_comes(running):
+def test_it_looks_for_itself_when_no_wake_up_comes(running):
     job = Counting(1)
     running(job, look_seconds=0.05)
     assert job.wait_for(1)
@@ -112,7 +112,7 @@ def test_a_disk_that_refuses_is_tried_again(running, monkeypatch):
     assert runner.ended.empty()
 
 
-def test_any_other_error_ends_the_process_and_is_told_without_its_message(running):
+def test_any_other_error_ends_the_process_and_is_reported_without_its_message(running):
     runner = running(Counting(ValueError("DOE^JOHN")))
     why = runner.ended.get(timeout=PATIENCE)
     assert "ValueError" in why

@@ -26,31 +26,31 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
-def nudged(monkeypatch) -> list[str]:
+def woken(monkeypatch) -> list[str]:
     names: list[str] = []
     monkeypatch.setattr(sweep, "notify_workers", names.append)
     return names
 
 
-def test_it_does_nothing_when_all_is_well(nudged):
+def test_it_does_nothing_when_all_is_well(woken):
     assert SweepJob().step() is False
-    assert nudged == []
+    assert woken == []
 
 
-def test_it_nudges_for_what_lies_waiting(nudged):
+def test_it_wakes_workers_for_what_lies_waiting(woken):
     UploadFactory()
     AnalysisFactory()
     SweepJob().step()
-    assert nudged == ["infer", "ingest"]
+    assert woken == ["infer", "ingest"]
 
 
-def test_it_nudges_for_an_explanation_that_waits_and_gives_up_one_that_is_worn_out(nudged):
+def test_it_wakes_workers_for_an_explanation_that_waits_and_gives_up_one_that_is_worn_out(woken):
     analysis = AnalysisFactory(status="done")
     waiting, worn = (
         Explanation.objects.create(analysis=analysis, method=method) for method in ("layercam", "scorecam")
     )
     SweepJob().step()
-    assert nudged == ["infer"]
+    assert woken == ["infer"]
     for _ in range(3):
         assert Explanation.objects.filter(pk=worn.pk).claim(lease=timedelta(seconds=-1))
     SweepJob().step()

@@ -133,14 +133,14 @@ def test_what_the_run_itself_decides_is_no_option(name):
 def test_options_become_arguments_of_which_none_can_pass_for_another(start, settings):
     settings.HILUM_DEVICE = "cuda"
     run = start(epochs=3, name="--out=/etc", layers=[1, 1], progressive=False, seed=4)
-    said = arguments(run, Path("/data/run"))
-    assert said[:2] == ["train", f"--manifest={run.manifest}"]
+    stated = arguments(run, Path("/data/run"))
+    assert stated[:2] == ["train", f"--manifest={run.manifest}"]
     expected = {"--name=--out=/etc", "--layers=1,1", "--no-progressive", "--seed=4", "--device=cuda"}
-    assert expected | {"--out=/data/run", "--resume", "--json"} <= set(said)
+    assert expected | {"--out=/data/run", "--resume", "--json"} <= set(stated)
     assert argument("label_smoothing", 0.1) == "--label-smoothing=0.1"
 
 
-def test_gate_and_segmenter_come_from_the_active_model_of_the_slot(start, tmp_path):
+def test_promotion_gate_and_segmenter_come_from_the_active_model_of_the_slot(start, tmp_path):
     assert not [word for word in arguments(start(), Path("/data/run")) if word.startswith("--auxiliary")]
     [(version, _)] = models_install([tiny_artifact(tmp_path / "active.safetensors")])
     assert f"--auxiliary={artifact_path(version)}" in arguments(start(seed=1), Path("/data/run"))
@@ -199,7 +199,7 @@ def test_however_a_training_ends_it_gets_a_code_and_its_words_stay_in_its_folder
     assert not in_use(run)
 
 
-def test_what_the_training_says_becomes_the_runs_progress(start, instead):
+def test_what_the_training_states_becomes_the_runs_progress(start, instead):
     instead(
         """
 print("a library's word")
@@ -270,7 +270,7 @@ def test_a_worker_that_lost_its_run_ends_the_training_and_touches_nothing(start,
     assert not in_use(run)
 
 
-def test_a_training_that_says_nothing_for_too_long_is_ended(start, instead, monkeypatch):
+def test_a_training_that_states_nothing_for_too_long_is_ended(start, instead, monkeypatch):
     instead("time.sleep(600)")
     monkeypatch.setattr(supervise, "SILENCE_SECONDS", 0.3)
     run = start()
@@ -290,7 +290,7 @@ def test_two_trainings_never_work_in_one_folder(start, instead):
 
 
 def test_a_training_does_not_outlive_a_worker_that_is_killed(tmp_path, instead, start):
-    """The worker is played by a process that holds the leash and is killed."""
+    """The worker is played by a process that the watchdog observes and is killed."""
     (tmp_path / "endless.py").write_text("import time\nprint('{}', flush=True)\ntime.sleep(600)")
     lock = tmp_path / "lock"
     holder = f"""
@@ -354,7 +354,7 @@ def test_a_run_whose_worker_is_killed_goes_on_from_its_checkpoint(start, tmp_pat
     TrainJob().step()
     assert outcome(run) == ("done", "")
     assert run.attempts == 2
-    # An epoch that was told and not yet saved when the kill came is trained again.
+    # An epoch that was reported and not yet saved when the kill came is trained again.
     assert epochs_of(run)[done] in (done, done + 1)
     assert epochs_of(run)[-1] == 8
 

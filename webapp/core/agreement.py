@@ -7,7 +7,7 @@ None where all labels are the same.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,7 +56,7 @@ def fleiss(images: Sequence[Sequence[Hashable]]) -> Kappa:
     return _with_interval(list(counts.values()), lambda n: _fleiss(n, table))
 
 
-def _numbered(words) -> dict[Hashable, int]:
+def _numbered(words: Iterable[Hashable]) -> dict[Hashable, int]:
     return {word: number for number, word in enumerate(sorted(set(words), key=str))}
 
 
@@ -87,7 +87,7 @@ def _beyond(observed: np.ndarray, chance: np.ndarray) -> np.ndarray:
         return np.where(room > 1e-12, (observed - chance) / room, np.nan)
 
 
-def _with_interval(counts: list[int], kappas) -> Kappa:
+def _with_interval(counts: list[int], kappas: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]) -> Kappa:
     images = sum(counts)
     if not images:
         return Kappa(None, None, None, None, 0)

@@ -7,6 +7,7 @@ import shutil
 import uuid
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -193,7 +194,7 @@ def _activate(
         version.save(update_fields=["status", "site", "shadow"])
         promotion.enacted = True
         promotion.save(update_fields=["enacted"])
-        detail = {"slot": version.slot, "previous": str(previous.pk) if previous else None}
+        detail: dict[str, Any] = {"slot": version.slot, "previous": str(previous.pk) if previous else None}
         detail |= {"comparison": str(comparison.pk)} if comparison else {}
         detail |= {"overridden": True} if overridden else {}
         record(actor=by, site=version.site, action="model.promoted", subject=version, detail=detail)

@@ -158,7 +158,7 @@ def test_a_file_other_than_the_registered_one_is_refused(tmp_path, network):
     ],
     ids=["empty", "png", "huge header", "no json", "no object", "deep json", "no metadata"],
 )
-def test_a_file_that_is_no_artifact_says_so(tmp_path, data):
+def test_a_file_that_is_no_artifact_states_so(tmp_path, data):
     path = tmp_path / "a.safetensors"
     path.write_bytes(data)
     assert error_of(read_header, path) == errors.NOT_AN_ARTIFACT

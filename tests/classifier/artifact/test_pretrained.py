@@ -86,7 +86,7 @@ def test_public_weights_come_from_the_hub(tmp_path, monkeypatch):
     assert found.left_out == ("fc.weight", "fc.bias")
 
 
-def test_what_cannot_be_fetched_is_told_with_a_way_out(monkeypatch):
+def test_what_cannot_be_fetched_is_reported_with_a_way_out(monkeypatch):
     def download(*_):
         raise ConnectionError("no route")
 

@@ -1,4 +1,4 @@
-"""A gate and a segmenter are put beside a model without touching what it says."""
+"""An input check and a segmenter are added to a model without changing its results."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def bare(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def parts(tmp_path: Path) -> list[str]:
-    (tmp_path / "gate").mkdir()
-    save_file(stored(InputCheck().state_dict(), "fp16"), tmp_path / "gate" / "input_check.safetensors")
-    (tmp_path / "gate" / "input_check.json").write_text(json.dumps({"held_out": [{"group": "ct"}]}))
+    (tmp_path / "check").mkdir()
+    save_file(stored(InputCheck().state_dict(), "fp16"), tmp_path / "check" / "input_check.safetensors")
+    (tmp_path / "check" / "input_check.json").write_text(json.dumps({"held_out": [{"group": "ct"}]}))
     save_file(stored(LungSegmenter().state_dict(), "fp16"), tmp_path / "lungs.safetensors")
     (tmp_path / "lungs.json").write_text(json.dumps({"parameters": 7}))
-    return ["--input-check", str(tmp_path / "gate"), "--segmenter", str(tmp_path / "lungs.safetensors")]
+    return ["--input-check", str(tmp_path / "check"), "--segmenter", str(tmp_path / "lungs.safetensors")]
 
 
 def test_the_classifier_stays_the_same_to_the_bit(bare, parts, tmp_path):
@@ -81,17 +81,17 @@ def test_the_classifier_stays_the_same_to_the_bit(bare, parts, tmp_path):
 def test_statements_and_measures_of_the_whole_model_join_its_card(bare, tmp_path, capsys):
     (tmp_path / "about.json").write_text(json.dumps({"title": "Whole"}))
     (tmp_path / "found.json").write_text(json.dumps({"cases": 3}))
-    told = ["--about", str(tmp_path / "about.json"), "--evaluation", str(tmp_path / "found.json")]
+    reported = ["--about", str(tmp_path / "about.json"), "--evaluation", str(tmp_path / "found.json")]
     out = tmp_path / "whole.safetensors"
-    assert main(["assemble", "--model", str(bare), *told, "--out", str(out)]) == 0
+    assert main(["assemble", "--model", str(bare), *reported, "--out", str(out)]) == 0
     assert load_artifact(out).card == {"name": "x", "about": {"title": "Whole"}, "evaluation": {"cases": 3}}
     (tmp_path / "about.json").write_text(json.dumps({"praise": "none"}))
-    assert main(["assemble", "--model", str(bare), *told, "--out", str(tmp_path / "no")]) == 2
+    assert main(["assemble", "--model", str(bare), *reported, "--out", str(tmp_path / "no")]) == 2
     assert "unknown statement 'praise'" in capsys.readouterr().err
 
 
-def test_a_gate_of_another_make_is_refused_and_nothing_is_written(bare, parts, tmp_path, capsys):
-    save_file({"head.weight": np.zeros((2, 2), np.float32)}, tmp_path / "gate" / "input_check.safetensors")
+def test_a_input_check_of_another_make_is_refused_and_nothing_is_written(bare, parts, tmp_path, capsys):
+    save_file({"head.weight": np.zeros((2, 2), np.float32)}, tmp_path / "check" / "input_check.safetensors")
     out = tmp_path / "whole.safetensors"
     assert main(["assemble", "--model", str(bare), *parts, "--out", str(out)]) == 2
     assert "key_mismatch" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""`python -m classifier`: every file gets its own answer, in order, and the exit status tells the rest."""
+"""`python -m classifier`: every file gets its own result, in order, and the exit status reports the rest."""
 
 from __future__ import annotations
 
@@ -85,38 +85,38 @@ def records(capsys) -> list[dict]:
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
-def test_every_file_is_answered_in_its_place(capsys, image, text, shipped):
+def test_every_file_is_processed_in_its_place(capsys, image, text, shipped):
     assert main(["predict", str(image), str(text), "--json", "--device", "cpu"]) == 0
-    answered, refused = records(capsys)
-    assert [list(refused), list(answered)] == [KEYS, KEYS]
+    processed, refused = records(capsys)
+    assert [list(refused), list(processed)] == [KEYS, KEYS]
     assert (refused["file"], refused["status"], refused["reason"]) == (str(text), "refused", "not_an_image")
     assert refused["probabilities"] is refused["cam"] is refused["model"] is None
-    assert (answered["file"], answered["status"], answered["reason"]) == (str(image), "ok", None)
-    assert answered["model"] == "tiny-1"
-    assert answered["model_sha256"] == artifacts.read_header(shipped).sha256
-    assert answered["withheld"] is False
-    assert np.array(answered["cam"]["grids"]["normal"]).shape == (2, 2)
+    assert (processed["file"], processed["status"], processed["reason"]) == (str(image), "ok", None)
+    assert processed["model"] == "tiny-1"
+    assert processed["model_sha256"] == artifacts.read_header(shipped).sha256
+    assert processed["withheld"] is False
+    assert np.array(processed["cam"]["grids"]["normal"]).shape == (2, 2)
 
 
 def test_the_numbers_are_those_of_the_model_on_the_working_image(capsys, image, shipped, tmp_path):
     main(["predict", str(image), "--json", "--no-cam", "--device", "cpu"])
-    (answered,) = records(capsys)
-    assert answered["cam"] is None
+    (processed,) = records(capsys)
+    assert processed["cam"] is None
     with ParsingHelper() as helper:
         files = helper.parse(image, tmp_path).files
     with torch.no_grad():
         working = to_input(read_working(tmp_path / files["working"]), SPEC)
         logits = load_artifact(shipped).network(working[None])
     expected = dict(zip(SPEC.findings, torch.softmax(logits, dim=1)[0].tolist(), strict=True))
-    assert answered["probabilities"] == pytest.approx(expected, abs=1e-5)
-    assert answered["finding"] == max(expected, key=expected.get)
+    assert processed["probabilities"] == pytest.approx(expected, abs=1e-5)
+    assert processed["finding"] == max(expected, key=expected.get)
 
 
-def test_a_image_without_a_model_for_it_waits(capsys, image):
+def test_an_image_without_a_model_for_it_waits(capsys, image):
     assert main(["predict", str(image), "--json", "--modality", "ct"]) == 0
-    (answered,) = records(capsys)
-    assert (answered["status"], answered["reason"]) == ("abstained", "no_model_for_modality")
-    assert answered["probabilities"] is None
+    (processed,) = records(capsys)
+    assert (processed["status"], processed["reason"]) == ("abstained", "no_model_for_modality")
+    assert processed["probabilities"] is None
     main(["predict", str(image), "--modality", "ct"])
     assert "--model" in capsys.readouterr().out
 
@@ -160,9 +160,9 @@ def test_folders_are_walked_in_order(capsys, tmp_path):
 def test_people_get_sentences_and_the_disclaimer(capsys, image, text):
     assert main(["predict", str(image), str(text)]) == 0
     captured = capsys.readouterr()
-    answered, refused = captured.out.splitlines()
-    assert answered.startswith(str(image))
-    assert all(finding_name(finding) in answered for finding in SPEC.findings)
+    processed, refused = captured.out.splitlines()
+    assert processed.startswith(str(image))
+    assert all(finding_name(finding) in processed for finding in SPEC.findings)
     assert ADVICE["not_an_image"].remedy in refused
     assert DISCLAIMER in captured.err
 
@@ -194,7 +194,7 @@ def test_what_got_no_prediction_cannot_be_explained(capsys, image, text, tmp_pat
     assert ADVICE["not_an_image"].problem in capsys.readouterr().err
 
 
-def test_verify_tells_a_true_model_from_a_changed_one(capsys, shipped, tmp_path):
+def test_verify_reports_a_true_model_from_a_changed_one(capsys, shipped, tmp_path):
     assert main(["verify", "--model", str(shipped), "--json"]) == 0
     assert records(capsys)[0]["verified"] is True
     data = shipped.read_bytes()
@@ -234,7 +234,7 @@ def test_an_unknown_command_is_a_usage_error(capsys):
     assert caught.value.code == 2
 
 
-def test_an_archive_is_answered_image_by_image(capsys, image, tmp_path):
+def test_an_archive_is_processed_image_by_image(capsys, image, tmp_path):
     good, text = image.read_bytes(), b"not an image"
     inner = zipped({"c.png": good})
     zip_file, cut = tmp_path / "some.zip", tmp_path / "cut.zip"
@@ -245,30 +245,30 @@ def test_an_archive_is_answered_image_by_image(capsys, image, tmp_path):
     options = ["--json", "--no-cam", "--device", "cpu"]
     assert main(["predict", str(zip_file), str(cut), str(image), *options]) == 0
     captured = capsys.readouterr()
-    told = [json.loads(line) for line in captured.out.splitlines()]
-    assert [(record["file"], record["status"], record["reason"]) for record in told] == [
+    reported = [json.loads(line) for line in captured.out.splitlines()]
+    assert [(record["file"], record["status"], record["reason"]) for record in reported] == [
         (f"{zip_file}/in/a.png", "ok", None),
         (f"{zip_file}/b.png", "refused", "not_an_image"),
         (f"{zip_file}/inner.zip/c.png", "ok", None),
         (str(cut), "refused", "undecodable"),
         (str(image), "ok", None),
     ]
-    assert told[0]["probabilities"] == told[2]["probabilities"] == told[4]["probabilities"]
+    assert reported[0]["probabilities"] == reported[2]["probabilities"] == reported[4]["probabilities"]
     assert f"{zip_file}: skipped (DICOMDIR): DICOMDIR" in captured.err
     assert f"{zip_file}: skipped (not an image): notes.txt" in captured.err
     assert f"{cut}: The archive is damaged or incomplete." in captured.err
 
 
-def test_an_archive_of_more_than_a_batch_is_answered_in_order(capsys, image, tmp_path):
+def test_an_archive_of_more_than_a_batch_is_processed_in_order(capsys, image, tmp_path):
     names = [f"{n:02}.png" for n in range(BATCH + 3)]
     for place in ("a.zip", "b.zip"):
         (tmp_path / place).write_bytes(zipped(dict.fromkeys(names, image.read_bytes())))
     image.unlink()
     assert main(["predict", str(tmp_path), "--json", "--no-cam"]) == 0
     expected = [f"{tmp_path}/{place}/{name}" for place in ("a.zip", "b.zip") for name in names]
-    told = records(capsys)
-    assert [record["file"] for record in told] == expected
-    assert {record["status"] for record in told} == {"ok"}
+    reported = records(capsys)
+    assert [record["file"] for record in reported] == expected
+    assert {record["status"] for record in reported} == {"ok"}
 
 
 def test_a_dicomdir_is_skipped_in_a_folder_and_refused_by_name(capsys, tmp_path):
@@ -280,5 +280,5 @@ def test_a_dicomdir_is_skipped_in_a_folder_and_refused_by_name(capsys, tmp_path)
     assert captured.out == ""
     assert captured.err.count("skipped (DICOMDIR)") == 2
     assert main(["predict", str(tmp_path / "DICOMDIR"), "--json"]) == 0
-    (told,) = records(capsys)
-    assert (told["status"], told["reason"]) == ("refused", "not_an_image")
+    (reported,) = records(capsys)
+    assert (reported["status"], reported["reason"]) == ("refused", "not_an_image")

@@ -34,7 +34,7 @@ def lines(folder: Path) -> dict[str, dict[str, str]]:
         return {line["image"]: line for line in csv.DictReader(file)}
 
 
-def test_folders_are_findings_and_headers_tell_the_patient(folder: Path, capsys) -> None:
+def test_folders_are_findings_and_headers_report_the_patient(folder: Path, capsys) -> None:
     assert main(["manifest", str(folder), "--source", "here"]) == 0
     found = lines(folder)
     assert {image: line["finding"] for image, line in found.items()} == {
@@ -64,10 +64,10 @@ def test_a_pattern_finds_the_patient_in_a_name(folder: Path) -> None:
     assert found["normal/a.dcm"]["patient"] == "P-1"
 
 
-def test_images_of_nobody_are_told_of(folder: Path, capsys) -> None:
+def test_images_of_nobody_are_reported_of(folder: Path, capsys) -> None:
     main(["manifest", str(folder)])
-    assert "5 images of 4 patients" in (said := capsys.readouterr().out)
-    assert "3 images have no patient ID" in said
+    assert "5 images of 4 patients" in (text := capsys.readouterr().out)
+    assert "3 images have no patient ID" in text
 
 
 def test_a_manifest_elsewhere_points_to_the_images(folder: Path, tmp_path: Path) -> None:

@@ -32,11 +32,11 @@ def rows(tmp_path_factory):
 
 
 def test_images_are_kept_as_serving_would_see_them(rows, tmp_path):
-    squares, refused = prepared(rows, tmp_path)
+    cached_images, refused = prepared(rows, tmp_path)
     expected = to_unit_square(read_image(rows[5].path).working, SPEC)[0].numpy()
     assert not refused
-    assert squares.shape == (len(rows), 64, 64)
-    assert np.abs(squares[5] / 255 - expected).max() <= 0.5 / 255 + 1e-6
+    assert cached_images.shape == (len(rows), 64, 64)
+    assert np.abs(cached_images[5] / 255 - expected).max() <= 0.5 / 255 + 1e-6
 
 
 def test_a_second_run_reads_no_image_again(rows, tmp_path, monkeypatch):
@@ -57,7 +57,7 @@ def test_a_run_with_more_images_reads_the_new_ones_alone(rows, tmp_path, monkeyp
     assert (many[::2] == few).all()
 
 
-def test_a_image_that_has_changed_is_read_again(tmp_path):
+def test_an_image_that_has_changed_is_read_again(tmp_path):
     rows = read_manifest(write_collection(tmp_path / "images", patients=2))
     before, _ = prepared(rows, tmp_path)
     rows[0].path.write_bytes(rows[-1].path.read_bytes() + b" ")
@@ -68,9 +68,9 @@ def test_a_image_that_has_changed_is_read_again(tmp_path):
 def test_a_refused_image_is_reported_and_the_others_are_kept(tmp_path):
     manifest = write_collection(tmp_path, patients=2)
     (tmp_path / "001-0.png").write_text("no image")
-    squares, refused = prepared(read_manifest(manifest), tmp_path / "cache")
+    cached_images, refused = prepared(read_manifest(manifest), tmp_path / "cache")
     assert refused == {"001-0.png": "not_an_image"}
-    assert squares[3].any()
+    assert cached_images[3].any()
 
 
 def test_a_part_that_is_kept_of_each_image_has_a_cache_of_its_own(tmp_path):
@@ -130,10 +130,10 @@ def test_kept_working_images_are_those_that_the_files_hold(tmp_path):
 def test_images_held_on_the_card_are_those_of_the_file(rows, tmp_path):
     if not torch.cuda.is_available():
         pytest.skip("no CUDA device")
-    squares, _ = prepared(rows, tmp_path)
+    cached_images, _ = prepared(rows, tmp_path)
     index, chosen = np.arange(2, len(rows)), np.array([3, 0, 3])
-    held, read = (CachedImages(squares, index, torch.device(device)) for device in ("cuda", "cpu"))
+    held, read = (CachedImages(cached_images, index, torch.device(device)) for device in ("cuda", "cpu"))
     assert held.held is not None
     assert read.held is None
     assert torch.allclose(held(chosen).cpu(), read(chosen), rtol=0, atol=1e-6)
-    assert torch.allclose(read(chosen)[0, 0], torch.from_numpy(squares[5]) / 255)
+    assert torch.allclose(read(chosen)[0, 0], torch.from_numpy(cached_images[5]) / 255)

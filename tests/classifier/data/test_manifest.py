@@ -26,7 +26,7 @@ def rows(tmp_path_factory):
         ({"image": "gone.png", "finding": "left", "patient": "a"}, "line 2: file 'gone.png' does not exist"),
     ],
 )
-def test_a_manifest_that_is_wrong_says_where(tmp_path, line, message):
+def test_a_manifest_that_is_wrong_states_where(tmp_path, line, message):
     write_collection(tmp_path, patients=1)
     with pytest.raises(ValueError, match=message):
         read_manifest(write_manifest(tmp_path / "wrong.csv", [line]))
@@ -74,7 +74,7 @@ def test_a_condition_that_cannot_be_met_is_refused(tmp_path, where, message):
         read_manifest(write_manifest(tmp_path / "one.csv", [line]), where=[where])
 
 
-def test_several_findings_are_parted_and_an_empty_one_is_unknown(tmp_path):
+def test_several_findings_are_unmerged_and_an_empty_one_is_unknown(tmp_path):
     write_collection(tmp_path, patients=1)
     lines = [
         {"image": "000-0.png", "finding": "left|right", "patient": "a", "age": "61", "split": "test"},

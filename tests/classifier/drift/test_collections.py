@@ -19,7 +19,7 @@ ARTIFACT = Path(__file__).resolve().parents[3] / "artifacts" / "cxr.safetensors"
 REFERENCE, STREAM, LATER, CHILDREN = 1500, 1000, 100, 200
 ORDERS, ORDERS_WITH_CHILDREN = 100, 10
 KINDS = ("pixels", "features", "predictions")
-MISSED = {("predictions", 0.3): 1}  # orders of 10 in which the shipped model's answers show it too late
+MISSED = {("predictions", 0.3): 1}  # orders of 10 in which the shipped model's returns show it too late
 
 
 @pytest.fixture(scope="module")
@@ -59,8 +59,8 @@ def measured(folder: Path, images: list[str]) -> dict[str, np.ndarray]:
         working = [read_image(folder / image).working for image in images[start : start + 16]]
         seen = zip(working, predictor.auxiliary.run(working), strict=True)
         inputs = torch.stack([to_input(decoded, predictor.spec, found.box) for decoded, found in seen])
-        said, _, pooled = predictor.forward(inputs)
-        sure = np.clip(said.astype(float), 1e-6, 1 - 1e-6)
+        text, _, pooled = predictor.forward(inputs)
+        sure = np.clip(text.astype(float), 1e-6, 1 - 1e-6)
         pixels += [pixel_statistics(decoded) for decoded in working]
         features.append(project(pooled))
         predictions.append(np.log(sure / (1 - sure)))

@@ -19,15 +19,15 @@ def named(working: np.ndarray) -> dict[str, float]:
     return dict(zip(PIXEL_NAMES, pixel_statistics(working), strict=True))
 
 
-def test_levels_and_layout_are_what_numpy_says():
+def test_levels_and_layout_are_what_numpy_states():
     working = image()
-    told, grey = named(working), working / 65_535
-    assert told["brightness"] == pytest.approx(grey.mean(), abs=1e-3)
-    assert told["contrast"] == pytest.approx(grey.std(), abs=1e-3)
-    assert told["level_p95"] == pytest.approx(np.percentile(grey, 95), abs=1e-3)
-    assert told["shape"] == pytest.approx(np.log(160 / 200))
-    assert told["centre"] > 0.5 > 0 > told["border"]
-    assert abs(told["left_right"]) < 0.05
+    reported, grey = named(working), working / 65_535
+    assert reported["brightness"] == pytest.approx(grey.mean(), abs=1e-3)
+    assert reported["contrast"] == pytest.approx(grey.std(), abs=1e-3)
+    assert reported["level_p95"] == pytest.approx(np.percentile(grey, 95), abs=1e-3)
+    assert reported["shape"] == pytest.approx(np.log(160 / 200))
+    assert reported["centre"] > 0.5 > 0 > reported["border"]
+    assert abs(reported["left_right"]) < 0.05
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_features_keep_their_distances_and_are_the_same_for_ever():
     np.testing.assert_allclose(project(np.ones(8))[:3], [0.0, 0.4082, 0.4082], atol=1e-3)
 
 
-def test_traits_are_short():
+def test_descriptors_are_short():
     descriptors = describe(image(), np.random.default_rng(0).random(2048).astype(np.float32))
     assert (len(descriptors.pixels), len(descriptors.features)) == (len(PIXEL_NAMES), FEATURES)
     assert all(len(repr(abs(value))) <= 11 for value in (*descriptors.pixels, *descriptors.features))

@@ -47,7 +47,7 @@ def test_ties_are_broken_by_the_draws():
 
 
 def test_no_bet_can_be_expected_to_win():
-    """By the substitution p = u^10, which the steepest bet is smooth after."""
+    """By the substitution p = u^10, which the steepest wager is smooth after."""
     u = (np.arange(100_000) + 0.5) / 100_000
     ends = np.clip(u**10, 1e-9, 1), np.clip(1 - u**10, 0, 1 - 1e-9)
     won = np.max([(martingale._gains(ranks) * (10 * u**9)[:, None]).mean(axis=0) for ranks in ends], axis=0)

@@ -81,8 +81,8 @@ def test_no_threshold_beats_the_one_that_was_chosen():
     targets = (RNG.uniform(size=(300, 1)) < scores).astype(float)
     fitted = fit_thresholds(scores, targets, ["opacity"])["opacity"]
     for threshold in np.linspace(0, 1, 101):
-        said, present = scores[:, 0] >= threshold, targets[:, 0] == 1
-        youden = said[present].mean() + (~said[~present]).mean()
+        stated, present = scores[:, 0] >= threshold, targets[:, 0] == 1
+        youden = stated[present].mean() + (~stated[~present]).mean()
         assert youden <= fitted["sensitivity"] + fitted["specificity"] + 1e-9
 
 
@@ -98,7 +98,7 @@ def test_the_map_scale_is_the_99th_percentile_of_what_speaks_for_the_finding():
 
 
 @pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
-def test_what_was_fitted_is_what_the_model_then_says(activation):
+def test_what_was_fitted_is_what_the_model_then_states(activation):
     logits = torch.randn(5, 3, generator=torch.Generator().manual_seed(1))
     plain = ModelSpec(name="a", slot=Slot.CXR, findings=("x", "y", "z"), activation=activation)
     moved = replace(plain, temperature=1.7, bias={"x": 0.4, "z": -1.2})
@@ -115,7 +115,7 @@ def test_biases_that_are_none_are_refused(bias):
         ModelSpec.from_json(text.replace('"bias": {}', f'"bias": {bias}'))
 
 
-def test_answers_no_better_than_a_coin_are_withheld():
+def test_results_no_better_than_a_coin_are_withheld():
     rng = np.random.default_rng(0)
     uncertainty = rng.permutation(np.linspace(0, 1, 1000))
     right = rng.random(1000) < np.where(uncertainty > 0.94, 0.35, 0.9)
@@ -127,7 +127,7 @@ def test_answers_no_better_than_a_coin_are_withheld():
     assert found["right_above"] <= 0.5 < found["right_below"] == pytest.approx(right[~above].mean())
 
 
-def test_a_model_whose_doubtful_answers_are_mostly_right_withholds_none():
+def test_a_model_whose_doubtful_results_are_mostly_right_withholds_none():
     uncertainty = np.linspace(0, 1, 500)
     assert fit_low_confidence(uncertainty, np.arange(500) % 3 > 0) is None
 
@@ -145,7 +145,7 @@ def test_at_most_a_tenth_is_withheld_and_equal_uncertainties_stay_together():
 
 
 @pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
-def test_a_few_cases_that_are_told_apart_do_not_make_a_model_certain(activation):
+def test_a_few_cases_that_are_distinguished_do_not_make_a_model_certain(activation):
     first = np.r_[np.linspace(0.55, 0.9, 12), np.linspace(0.1, 0.45, 12)]
     probabilities, targets = np.c_[first, 1 - first], np.repeat(np.eye(2), 12, axis=0)
     temperature, bias = fit_calibration(probabilities, targets, activation)

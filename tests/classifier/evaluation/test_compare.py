@@ -19,23 +19,23 @@ from tests.classifier.made_up import FINDINGS, SPEC, cases_of, made_up
 
 
 def sharpened(p: np.ndarray, t: np.ndarray, by: float) -> np.ndarray:
-    """The same answers moved towards the truth (or, below 0, away from it)."""
+    """The same returns moved towards the truth (or, below 0, away from it)."""
     moved = np.log(p + 1e-3) + by * t
     return np.exp(moved) / np.exp(moved).sum(axis=1, keepdims=True)
 
 
-def answers(p, t, spec=SPEC, without=(), **facts) -> ModelPredictions:
+def results(p, t, spec=SPEC, without=(), **facts) -> ModelPredictions:
     return ModelPredictions(spec, cases_of(p, t, spec=spec, **facts), dict.fromkeys(without, "undecodable"))
 
 
 @pytest.fixture
-def truth():
+def y_true():
     return made_up(300)
 
 
-def test_each_side_is_measured_and_the_difference_is_that_of_the_two(truth):
-    p, t, _ = truth
-    found = compare(answers(sharpened(p, t, 1.0), t), answers(p, t), draws=200)
+def test_each_side_is_measured_and_the_difference_is_that_of_the_two(y_true):
+    p, t, _ = y_true
+    found = compare(results(sharpened(p, t, 1.0), t), results(p, t), draws=200)
     macro = found["all"]["overall"]["macro_auc"]
     ours = np.mean([roc_auc_score(t[:, k], sharpened(p, t, 1.0)[:, k]) for k in range(3)])
     assert macro["candidate"]["value"] == pytest.approx(ours)
@@ -44,22 +44,22 @@ def test_each_side_is_measured_and_the_difference_is_that_of_the_two(truth):
     assert (found["cases"], found["patients"]) == (300, 300)
 
 
-def test_the_same_patients_are_drawn_for_both_so_that_equal_models_differ_by_nothing(truth):
-    p, t, _ = truth
-    found = compare(answers(p, t), answers(p, t), draws=50)
+def test_the_same_patients_are_drawn_for_both_so_that_equal_models_differ_by_nothing(y_true):
+    p, t, _ = y_true
+    found = compare(results(p, t), results(p, t), draws=50)
     for values in found["all"]["overall"].values():
         assert values["difference"] == {"value": 0, "low": 0, "high": 0}
         assert values["candidate"]["low"] < values["candidate"]["high"]
     assert found["changes"] == []
 
 
-def test_an_interval_is_of_patients_not_of_images(truth):
+def test_an_interval_is_of_patients_not_of_images(y_true):
     """Twelve patients, each easy or hard as a whole, are less evidence than as many images suggest."""
-    p, t, _ = truth
+    p, t, _ = y_true
     rank = np.argsort(np.argsort((p * t).sum(axis=1)))
     few = [f"p{i // 25}" for i in rank]
-    many = compare(answers(p, t), draws=300)
-    grouped = compare(answers(p, t, patients=few), draws=300)
+    many = compare(results(p, t), draws=300)
+    grouped = compare(results(p, t, patients=few), draws=300)
     assert grouped["patients"] == 12
     assert width(grouped) > 2 * width(many)
 
@@ -69,10 +69,10 @@ def width(found: dict) -> float:
     return interval["high"] - interval["low"]
 
 
-def test_decisions_are_taken_at_each_models_own_thresholds(truth):
-    p, t, _ = truth
+def test_decisions_are_taken_at_each_models_own_thresholds(y_true):
+    p, t, _ = y_true
     strict = replace(SPEC, thresholds=dict.fromkeys(FINDINGS, 0.9))
-    found = compare(answers(p, t, spec=strict), answers(p, t), draws=20)["all"]["findings"]["covid19"]
+    found = compare(results(p, t, spec=strict), results(p, t), draws=20)["all"]["findings"]["covid19"]
     assert found["thresholds"] == {"candidate": 0.9, "active": 0.4}
     assert found["auc"]["difference"]["value"] == 0
     expected = (p[t[:, 2] == 1, 2] >= 0.9).mean()
@@ -80,9 +80,9 @@ def test_decisions_are_taken_at_each_models_own_thresholds(truth):
     assert found["sensitivity"]["difference"]["value"] < 0 < found["specificity"]["difference"]["value"]
 
 
-def test_abstaining_on_what_is_hard_moves_the_answered_scores_and_not_those_of_all_cases(truth):
-    p, t, _ = truth
-    shy = answers(p, t)
+def test_abstaining_on_what_is_hard_moves_the_processed_scores_and_not_those_of_all_cases(y_true):
+    p, t, _ = y_true
+    shy = results(p, t)
     hard = p[np.arange(300), t.argmax(axis=1)] < 0.3
     shy = ModelPredictions(
         SPEC,
@@ -94,7 +94,7 @@ def test_abstaining_on_what_is_hard_moves_the_answered_scores_and_not_those_of_a
         ],
         {},
     )
-    found = compare(shy, answers(p, t), draws=20)
+    found = compare(shy, results(p, t), draws=20)
     assert found["all"]["overall"]["macro_auc"]["difference"]["value"] == 0
     assert found["not_withheld"]["overall"]["macro_auc"]["difference"]["value"] > 0.05
     assert found["coverage"] == {"candidate": pytest.approx(1 - hard.mean()), "active": 1.0}
@@ -102,18 +102,18 @@ def test_abstaining_on_what_is_hard_moves_the_answered_scores_and_not_those_of_a
     assert all(change["to"]["withheld"] for change in found["changes"])
 
 
-def test_a_image_that_one_model_could_not_answer_is_left_out_of_both_and_counted(truth):
-    p, t, _ = truth
+def test_an_image_that_one_model_could_not_result_is_left_out_of_both_and_counted(y_true):
+    p, t, _ = y_true
     candidate = ModelPredictions(SPEC, cases_of(p, t)[10:], {f"north{i}.png": "bad_image" for i in range(10)})
-    found = compare(candidate, answers(p, t), draws=20)
+    found = compare(candidate, results(p, t), draws=20)
     assert (found["cases"], found["no_result"]) == (290, {"candidate": 10, "active": 0})
 
 
-def test_only_shared_findings_are_compared_and_a_lost_one_is_told(truth):
-    p, t, _ = truth
+def test_only_shared_findings_are_compared_and_a_lost_one_is_reported(y_true):
+    p, t, _ = y_true
     two = replace(SPEC, findings=FINDINGS[:2], thresholds={})
     candidate = ModelPredictions(two, [replace(c, prediction=_of_two(c, two)) for c in cases_of(p, t)], {})
-    found = compare(candidate, answers(p, t), draws=20)
+    found = compare(candidate, results(p, t), draws=20)
     assert found["findings"] == ["normal", "pneumonia"]
     assert (found["lost_findings"], found["new_findings"]) == (["covid19"], [])
 
@@ -124,9 +124,9 @@ def _of_two(case, spec):
     return predict_from(spec, {f: case.prediction.probabilities[f] for f in spec.findings})
 
 
-def test_the_images_whose_finding_changes_are_named_with_what_is_true(truth):
-    p, t, _ = truth
-    found = compare(answers(sharpened(p, t, 2.0), t), answers(p, t), draws=20)
+def test_the_images_whose_finding_changes_are_named_with_what_is_true(y_true):
+    p, t, _ = y_true
+    found = compare(results(sharpened(p, t, 2.0), t), results(p, t), draws=20)
     assert found["compared"] == 300
     assert 0 < len(found["changes"]) < 300
     change = found["changes"][0]
@@ -135,19 +135,19 @@ def test_the_images_whose_finding_changes_are_named_with_what_is_true(truth):
     assert change["from"]["finding"] != change["to"]["finding"]
 
 
-def test_groups_are_compared_where_they_are_large_enough(truth):
-    p, t, _ = truth
+def test_groups_are_compared_where_they_are_large_enough(y_true):
+    p, t, _ = y_true
     facts = {"sex": ["F"] * 200 + ["M"] * 95 + [""] * 5, "age": [3.0] * 6 + [50.0] * 294}
-    found = compare(answers(sharpened(p, t, 1.0), t, **facts), answers(p, t, **facts), draws=20)["groups"]
+    found = compare(results(sharpened(p, t, 1.0), t, **facts), results(p, t, **facts), draws=20)["groups"]
     assert found["sex"]["F"]["findings"]["normal"]["auc"]["difference"]["value"] > 0
     assert set(found["sex"]) == {"F", "M"}
     assert found["age"]["1-5"]["too_few"] is True
     assert set(found["source"]) == {"north"}
 
 
-def test_without_an_active_model_there_is_nothing_to_differ_from(truth):
-    p, t, _ = truth
-    found = compare(answers(p, t), draws=20)
+def test_without_an_active_model_there_is_nothing_to_differ_from(y_true):
+    p, t, _ = y_true
+    found = compare(results(p, t), draws=20)
     macro = found["all"]["overall"]["macro_auc"]
     assert macro["active"] is None
     assert macro["difference"] is None
@@ -155,19 +155,19 @@ def test_without_an_active_model_there_is_nothing_to_differ_from(truth):
     assert found["changes"] == []
 
 
-def test_a_perfect_calibration_seems_worse_the_fewer_the_cases(truth):
-    p, t, _ = truth
-    few, many = (by_chance(paired([answers(p[:n], t[:n])])) for n in (40, 300))
+def test_a_perfect_calibration_seems_worse_the_fewer_the_cases(y_true):
+    p, t, _ = y_true
+    few, many = (by_chance(paired([results(p[:n], t[:n])])) for n in (40, 300))
     assert few > 1.5 * many > 0
 
 
-def test_models_without_a_image_or_a_finding_in_common_are_refused_in_words(truth):
-    p, t, _ = truth
+def test_models_without_an_image_or_a_finding_in_common_are_refused_in_words(y_true):
+    p, t, _ = y_true
     with pytest.raises(ValueError, match="no image with a known finding"):
-        compare(answers(p[:5], t[:5]), answers(p[:5], t[:5], source="south"))
+        compare(results(p[:5], t[:5]), results(p[:5], t[:5], source="south"))
     others = replace(SPEC, findings=("gout", "scurvy"), thresholds={})
     with pytest.raises(ValueError, match="share no finding"):
-        compare(ModelPredictions(others, [], {}), answers(p, t))
+        compare(ModelPredictions(others, [], {}), results(p, t))
 
 
 @pytest.fixture
@@ -193,12 +193,12 @@ def test_the_command_compares_two_artifacts_and_writes_the_whole(models, tmp_pat
     assert set(found["groups"]["source"]) == {"north", "south"}
     assert found["shortcuts"] == {"candidate": None, "active": None}
     assert main([*given, "--part", "all", "--draws", "20"]) == 0
-    said = capsys.readouterr().out
-    assert "new vs. old: 40 images of 20 patients" in said
-    assert "Left AUC" in said
+    text = capsys.readouterr().out
+    assert "new vs. old: 40 images of 20 patients" in text
+    assert "Left AUC" in text
 
 
-def test_the_command_takes_the_frozen_test_part(models, tmp_path, capsys):
+def test_the_command_takes_the_in_the_snapshot_test_part(models, tmp_path, capsys):
     manifest = write_collection(tmp_path / "images", patients=40)
     assert main(["compare", "--model", str(models[0]), "--manifest", str(manifest), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["cases"] == 16

@@ -34,7 +34,7 @@ def evaluate(model):
     )
 
 
-def test_the_command_scores_a_model_and_writes_every_answer(evaluate, tmp_path, capsys):
+def test_the_command_scores_a_model_and_writes_every_result(evaluate, tmp_path, capsys):
     manifest = write_collection(tmp_path / "images", patients=8)
     (tmp_path / "images" / "000-0.png").write_text("no image")
     more = ["--predictions", str(tmp_path / "p.csv"), "--prevalence", "left=0.02"]
@@ -48,13 +48,13 @@ def test_the_command_scores_a_model_and_writes_every_answer(evaluate, tmp_path, 
     assert "accuracy" in summary(found)
     with (tmp_path / "p.csv").open() as file:
         table = csv.DictReader(file)
-        answers = list(table)
+        results = list(table)
     assert table.fieldnames == ["image", "finding", "status", "reason", "p_left", "p_right"]
-    assert list(answers[0].values()) == ["000-0.png", "left", "refused", "not_an_image", "", ""]
-    assert [a["image"] for a in answers[:3]] == ["000-0.png", "000-1.png", "001-0.png"]
-    for answer in answers[1:]:
-        assert (answer["status"], answer["reason"]) == ("ok", "")
-        assert float(answer["p_left"]) + float(answer["p_right"]) == pytest.approx(1, abs=1e-5)
+    assert list(results[0].values()) == ["000-0.png", "left", "refused", "not_an_image", "", ""]
+    assert [a["image"] for a in results[:3]] == ["000-0.png", "000-1.png", "001-0.png"]
+    for result in results[1:]:
+        assert (result["status"], result["reason"]) == ("ok", "")
+        assert float(result["p_left"]) + float(result["p_right"]) == pytest.approx(1, abs=1e-5)
 
 
 def test_the_curves_are_drawn_where_they_are_asked_for(evaluate, tmp_path, capsys):

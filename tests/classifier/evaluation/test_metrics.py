@@ -1,4 +1,4 @@
-"""Every measure against scikit-learn's, on random answers with ties, weights and a rare finding."""
+"""Every measure against scikit-learn's, on random returns with ties, weights and a rare finding."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ SHARES = [(1 / 3, 1 / 3, 1 / 3), (0.8, 0.17, 0.03)]
 
 
 @pytest.fixture(params=SHARES, ids=["even", "rare"])
-def answers(request):
+def results(request):
     return made_up(400, shares=request.param)
 
 
-def test_measures_of_all_findings_agree_with_scikit_learn(answers):
-    p, t, w = answers
-    truth, said = t.argmax(1), p.argmax(1)
+def test_measures_of_all_findings_agree_with_scikit_learn(results):
+    p, t, w = results
+    y_true, text = t.argmax(1), p.argmax(1)
     weighted = {"sample_weight": w}
-    assert metrics.accuracy(p, t, w) == pytest.approx(reference.accuracy_score(truth, said, **weighted))
-    expected = reference.balanced_accuracy_score(truth, said, **weighted)
+    assert metrics.accuracy(p, t, w) == pytest.approx(reference.accuracy_score(y_true, text, **weighted))
+    expected = reference.balanced_accuracy_score(y_true, text, **weighted)
     assert metrics.balanced_accuracy(p, t, w) == pytest.approx(expected)
-    expected = reference.f1_score(truth, said, average="macro", **weighted)
+    expected = reference.f1_score(y_true, text, average="macro", **weighted)
     assert metrics.macro_f1(p, t, w) == pytest.approx(expected)
-    assert metrics.confusion(p, t) == reference.confusion_matrix(truth, said).tolist()
-    expected = reference.log_loss(truth, p + 1e-9, **weighted)
+    assert metrics.confusion(p, t) == reference.confusion_matrix(y_true, text).tolist()
+    expected = reference.log_loss(y_true, p + 1e-9, **weighted)
     assert metrics.log_loss(p + 1e-9, t, w) == pytest.approx(expected, rel=1e-5)
-    expected = reference.roc_auc_score(truth, p, multi_class="ovr", average="macro", **weighted)
+    expected = reference.roc_auc_score(y_true, p, multi_class="ovr", average="macro", **weighted)
     assert metrics.macro_auc(p, t, w) == pytest.approx(expected)
     briers = [reference.brier_score_loss(t[:, k], p[:, k], **weighted) for k in range(3)]
     assert metrics.brier(p, t, w) == pytest.approx(sum(briers))
 
 
-def test_rankings_of_each_finding_agree_with_scikit_learn(answers):
-    p, t, w = answers
+def test_rankings_of_each_finding_agree_with_scikit_learn(results):
+    p, t, w = results
     for k in range(3):
         expected = reference.roc_auc_score(t[:, k], p[:, k], sample_weight=w)
         assert metrics.auc(p[:, k], t[:, k], w) == pytest.approx(expected)
@@ -46,25 +46,25 @@ def test_rankings_of_each_finding_agree_with_scikit_learn(answers):
         assert metrics.average_precision(p[:, k], t[:, k], w) == pytest.approx(expected)
 
 
-def test_decisions_agree_with_scikit_learn(answers):
-    p, t, w = answers
+def test_decisions_agree_with_scikit_learn(results):
+    p, t, w = results
     for k in range(3):
-        given, said, truth = metrics.decisions(p[:, k], t[:, k], w, 0.4), p[:, k] >= 0.4, t[:, k]
+        given, text, y_true = metrics.decisions(p[:, k], t[:, k], w, 0.4), p[:, k] >= 0.4, t[:, k]
         weighted = {"sample_weight": w}
-        assert given["sensitivity"] == pytest.approx(reference.recall_score(truth, said, **weighted))
-        expected = reference.recall_score(truth, said, pos_label=0, **weighted)
+        assert given["sensitivity"] == pytest.approx(reference.recall_score(y_true, text, **weighted))
+        expected = reference.recall_score(y_true, text, pos_label=0, **weighted)
         assert given["specificity"] == pytest.approx(expected)
-        assert given["ppv"] == pytest.approx(reference.precision_score(truth, said, **weighted))
-        expected = reference.precision_score(truth, said, pos_label=0, **weighted)
+        assert given["ppv"] == pytest.approx(reference.precision_score(y_true, text, **weighted))
+        expected = reference.precision_score(y_true, text, pos_label=0, **weighted)
         assert given["npv"] == pytest.approx(expected)
-        assert given["f1"] == pytest.approx(reference.f1_score(truth, said, **weighted))
-        assert given["accuracy"] == pytest.approx(reference.accuracy_score(truth, said, **weighted))
-        expected = reference.balanced_accuracy_score(truth, said, **weighted)
+        assert given["f1"] == pytest.approx(reference.f1_score(y_true, text, **weighted))
+        assert given["accuracy"] == pytest.approx(reference.accuracy_score(y_true, text, **weighted))
+        expected = reference.balanced_accuracy_score(y_true, text, **weighted)
         assert given["balanced_accuracy"] == pytest.approx(expected)
 
 
-def test_slope_and_intercept_are_those_of_a_logistic_regression(answers):
-    p, t, w = answers
+def test_slope_and_intercept_are_those_of_a_logistic_regression(results):
+    p, t, w = results
     for k in range(3):
         odds = np.log(np.clip(p[:, k], 1e-7, 1 - 1e-7) / np.clip(1 - p[:, k], 1e-7, 1))
         fitted = LogisticRegression(C=np.inf, tol=1e-10, max_iter=1000).fit(odds[:, None], t[:, k], w)
@@ -73,16 +73,16 @@ def test_slope_and_intercept_are_those_of_a_logistic_regression(answers):
         assert intercept == pytest.approx(fitted.intercept_[0], rel=1e-3, abs=1e-3)
 
 
-def test_findings_that_are_told_apart_perfectly_have_no_slope():
-    scores, truth = np.array([0.1, 0.2, 0.8, 0.9]), np.array([0, 0, 1, 1])
-    assert np.isnan(metrics.recalibration(scores, truth, np.ones(4))).all()
+def test_findings_that_are_distinguished_perfectly_have_no_slope():
+    scores, y_true = np.array([0.1, 0.2, 0.8, 0.9]), np.array([0, 0, 1, 1])
+    assert np.isnan(metrics.recalibration(scores, y_true, np.ones(4))).all()
 
 
 def test_values_at_a_prevalence_are_those_of_a_population_with_it():
-    scores, truth = np.array([0.9] * 3 + [0.1] + [0.9] + [0.1] * 3), np.array([1] * 4 + [0] * 4)
-    weights = np.where(truth == 1, 0.02 / 4, 0.98 / 4)
-    there = metrics.decisions(scores, truth, weights, 0.5)
-    here = metrics.decisions(scores, truth, np.ones(8), 0.5)
+    scores, y_true = np.array([0.9] * 3 + [0.1] + [0.9] + [0.1] * 3), np.array([1] * 4 + [0] * 4)
+    weights = np.where(y_true == 1, 0.02 / 4, 0.98 / 4)
+    there = metrics.decisions(scores, y_true, weights, 0.5)
+    here = metrics.decisions(scores, y_true, np.ones(8), 0.5)
     found = metrics.at_prevalence(here["sensitivity"], here["specificity"], 0.02)
     assert found == pytest.approx({"ppv": there["ppv"], "npv": there["npv"]})
     assert found["ppv"] < here["ppv"] / 10
@@ -93,11 +93,11 @@ def test_the_calibration_error_is_the_gap_between_probability_and_share():
     right = np.array([1, 1, 1, 1, 1, 1, 0, 0])  # too timid, then too sure: in one bin they would cancel
     assert metrics.calibration_error(sure, right, np.ones(8)) == pytest.approx((0.25 + 0.45) / 2)
     p, t, _ = made_up(500)
-    scores, truth = off_the_edges(p[:, 0]), t[:, 0]
-    share, mean = reference_reliability(scores, truth)
+    scores, y_true = off_the_edges(p[:, 0]), t[:, 0]
+    share, mean = reference_reliability(scores, y_true)
     sizes = np.bincount(metrics.bins_of(scores), minlength=10)
     expected = (np.abs(share - mean) * sizes[sizes > 0]).sum() / 500
-    assert metrics.calibration_error(scores, truth, np.ones(500)) == pytest.approx(expected)
+    assert metrics.calibration_error(scores, y_true, np.ones(500)) == pytest.approx(expected)
 
 
 def off_the_edges(scores):
@@ -105,10 +105,10 @@ def off_the_edges(scores):
     return np.minimum(scores + 1e-9, 1)
 
 
-def reference_reliability(scores, truth):
+def reference_reliability(scores, y_true):
     from sklearn.calibration import calibration_curve
 
-    return calibration_curve(truth, scores, n_bins=10)
+    return calibration_curve(y_true, scores, n_bins=10)
 
 
 def test_a_measure_of_nothing_is_not_a_number():
@@ -134,8 +134,8 @@ def test_many_draws_at_once_are_the_draws_one_by_one():
         assert measure(draws) == pytest.approx([measure(w) for w in draws], rel=1e-6), name
 
 
-def test_curves_are_scikit_learns(answers):
-    p, t, _ = answers
+def test_curves_are_scikit_learns(results):
+    p, t, _ = results
     found = curves(FINDINGS, p, t, exclusive=True)
     for k, finding in enumerate(FINDINGS):
         fpr, tpr, _ = reference.roc_curve(t[:, k], p[:, k], drop_intermediate=False)

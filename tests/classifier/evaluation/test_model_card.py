@@ -78,12 +78,12 @@ def test_the_card_shows_measures_with_their_intervals():
     assert "temperature 1.250" in text
 
 
-def test_the_card_says_which_part_of_a_image_is_seen():
+def test_the_card_states_which_part_of_an_image_is_seen():
     assert "| input | the whole image, 224 x 224 grey" in render(card(), SPEC)
     assert "| input | the box around the lungs, 224 x 224 grey" in render(card(), replace(SPEC, crop="lungs"))
 
 
-def test_options_are_told_that_were_given_and_short_trainings_in_parts_of_a_minute():
+def test_options_are_reported_that_were_given_and_short_trainings_in_parts_of_a_minute():
     facts = card()
     epoch = {"epoch": 1, "size": 96, "minutes": 0.0794, "val_loss": 0.9, "val_balanced_accuracy": 0.5}
     facts["training"] |= {"options": {"seed": 3, "where": []}, "history": [epoch]}
@@ -92,7 +92,7 @@ def test_options_are_told_that_were_given_and_short_trainings_in_parts_of_a_minu
     assert "| 1 | 96 | 0.1 | 0.900 | 0.500 |" in text
 
 
-def test_what_only_people_know_is_told_and_the_rest_is_left_out():
+def test_what_only_people_know_is_reported_and_the_rest_is_left_out():
     text = render(card(title="A title", limits=["Knows two findings."], licence="Research only."), SPEC)
     assert "# Model card: A title" in text
     assert "- Knows two findings." in text
@@ -115,7 +115,7 @@ def shipped() -> Path:
     return ARTIFACTS / "cxr.safetensors"
 
 
-def test_the_shipped_model_still_gives_its_golden_answers(shipped):
+def test_the_shipped_model_still_gives_its_golden_results(shipped):
     assert verify_golden(load_artifact(shipped)) < 1e-3
 
 
@@ -134,7 +134,7 @@ def test_the_shipped_model_is_calibrated_and_has_thresholds_of_its_own(shipped):
     assert {line["finding"] for line in header.card["images"]} == set(header.spec.findings)
 
 
-def test_the_shipped_models_statements_are_those_beside_it(shipped):
+def test_the_shipped_models_statements_are_those_with_it(shipped):
     about = json.loads((ARTIFACTS / "cxr.about.json").read_text())
     assert read_header(shipped).card["about"] == check_about(about)
 
@@ -143,7 +143,7 @@ def test_all_shipped_models_together_stay_small():
     assert sum(path.stat().st_size for path in ARTIFACTS.iterdir()) < 50 * 2**20
 
 
-def test_the_card_tells_what_the_gate_stops_and_how_well_lungs_are_found():
+def test_the_card_reports_what_the_input_check_stops_and_how_well_lungs_are_found():
     rate = {"n": 50, "stopped": 1, "rate": 0.02, "low": 0.004, "high": 0.105}
     lateral = rate | {"group": "lateral_chest", "reasons": {"lateral_view": 1}}
     dice = {"mean": 0.94, "low": 0.92, "high": 0.95, "worst": 0.73, "n": 50}

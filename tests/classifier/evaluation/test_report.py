@@ -1,4 +1,4 @@
-"""Intervals, groups, pairs, abstention and the written answers, on made-up predictions."""
+"""Intervals, groups, pairs, abstention and the written returns, on made-up predictions."""
 
 from __future__ import annotations
 
@@ -50,11 +50,11 @@ def test_a_source_that_gives_the_class_away_is_unmasked_within_it():
     """Each source has its own favourite finding; the model knows the source only."""
     cases = []
     for source, favourite in (("north", 0), ("south", 2)):
-        truth = np.where(RNG.uniform(size=300) < 0.8, favourite, 2 - favourite)
+        y_true = np.where(RNG.uniform(size=300) < 0.8, favourite, 2 - favourite)
         p = np.full((300, 3), 0.1) + RNG.uniform(0, 0.01, (300, 3))
         p[:, favourite] += 0.7
         patients = [f"{source}{i}" for i in range(300)]
-        cases += cases_of(p / p.sum(1, keepdims=True), np.eye(3)[truth], patients=patients, source=source)
+        cases += cases_of(p / p.sum(1, keepdims=True), np.eye(3)[y_true], patients=patients, source=source)
     found = report(SPEC, cases, draws=20)
     assert found["findings"]["covid19"]["auc"]["value"] > 0.75
     for source in ("north", "south"):
@@ -112,24 +112,24 @@ def test_ages_fall_into_bands(age, band):
     assert age_band(age) == band
 
 
-def test_withheld_cases_count_and_are_left_out_where_it_is_said():
+def test_withheld_cases_count_and_are_left_out_where_it_is_stated():
     p, t, _ = made_up(300, skill=2)
     shy = replace(SPEC, low_confidence=0.7)
     found, all_of_them = (report(s, cases_of(p, t, spec=s), draws=5, without=100) for s in (shy, SPEC))
     assert found["overall"] == all_of_them["overall"]
     assert 0 < found["withheld"] < 300
-    answered = found["not_withheld"]
-    assert answered["cases"] == 300 - found["withheld"]
-    assert answered["coverage"] == answered["cases"] / 400
-    assert answered["reasons"] == {"low_confidence": found["withheld"]}
-    assert answered["overall"]["accuracy"]["value"] > found["overall"]["accuracy"]["value"]
+    processed = found["not_withheld"]
+    assert processed["cases"] == 300 - found["withheld"]
+    assert processed["coverage"] == processed["cases"] / 400
+    assert processed["reasons"] == {"low_confidence": found["withheld"]}
+    assert processed["overall"]["accuracy"]["value"] > found["overall"]["accuracy"]["value"]
     assert "overall" not in all_of_them["not_withheld"]
 
 
 def test_an_unknown_label_is_neither_right_nor_wrong():
     cases = cases_of(*made_up(80)[:2])
-    stranger = Case(replace(cases[0].row, findings=None), cases[0].prediction)
-    assert report(SPEC, [*cases, stranger], draws=5) == report(SPEC, cases, draws=5)
+    outsider = Case(replace(cases[0].row, findings=None), cases[0].prediction)
+    assert report(SPEC, [*cases, outsider], draws=5) == report(SPEC, cases, draws=5)
     table = Table.of(SPEC, cases, draws=5)
     table.t[:40, 2] = np.nan
     found = describe(table)
@@ -155,12 +155,12 @@ def test_the_value_of_a_call_is_given_at_the_prevalence_that_was_named():
 
 def test_images_without_a_known_finding_cannot_be_scored():
     row = Row("a.png", Path("a.png"), None, "a")
-    said = predict_from(SPEC, dict.fromkeys(FINDINGS, 1 / 3))
+    text = predict_from(SPEC, dict.fromkeys(FINDINGS, 1 / 3))
     with pytest.raises(ValueError, match="known finding"):
-        report(SPEC, [Case(row, said)])
+        report(SPEC, [Case(row, text)])
 
 
-def test_written_answers_are_read_back(tmp_path):
+def test_written_results_are_read_back(tmp_path):
     shy = replace(SPEC, low_confidence=0.7)
     cases = cases_of(*made_up(40)[:2], spec=shy)
     refused, failed = (replace(cases[0].row, image=name) for name in ("r.png", "f.png"))
@@ -184,7 +184,7 @@ def test_written_answers_are_read_back(tmp_path):
         assert one.prediction.probabilities == pytest.approx(other.prediction.probabilities, abs=1e-6)
 
 
-def test_answers_of_another_model_or_manifest_are_refused(tmp_path):
+def test_results_of_another_model_or_manifest_are_refused(tmp_path):
     cases = cases_of(*made_up(4)[:2])
     write_predictions(tmp_path / "p.csv", SPEC, [case.row for case in cases], cases)
     with pytest.raises(ValueError, match="not in the manifest"):

@@ -1,4 +1,4 @@
-"""The shortcut test tells a model that looks at lungs from one that looks at the edge of the image."""
+"""The shortcut test reports a model that looks at lungs from one that looks at the edge of the image."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_maps_lie_where_the_model_looks():
     assert shares == pytest.approx([1, 0], abs=0.05)
 
 
-def test_a_source_that_the_features_tell_is_found_out():
+def test_a_source_that_the_features_report_is_found_out():
     rows = [row(number) for number in range(80)]
 
     def tinted(one: Row) -> np.ndarray:

@@ -46,20 +46,20 @@ def test_a_side_marker_is_no_name(marker: str, size: int) -> None:
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 400), (400, 3), (64, 64)])
-def test_a_image_of_any_shape_is_judged(shape: tuple[int, int]) -> None:
+def test_an_image_of_any_shape_is_judged(shape: tuple[int, int]) -> None:
     assert not has_text(np.zeros(shape, np.uint8))
 
 
-def test_a_image_of_nothing_but_marks_is_judged_in_time() -> None:
+def test_an_image_of_nothing_but_marks_is_judged_in_time() -> None:
     snow = np.random.default_rng(0).integers(0, 256, (1024, 1024)).astype(np.uint8)
     started = time.process_time()
     has_text(snow)
     assert time.process_time() - started < 2
 
 
-@pytest.mark.parametrize(("said", "found"), [("YES", "declared"), ("NO", ""), (None, "")])
-def test_the_header_is_believed_where_it_declares_writing(said: str | None, found: str) -> None:
-    assert burned_in(film(), {"BurnedInAnnotation": said}) == found
+@pytest.mark.parametrize(("text", "found"), [("YES", "declared"), ("NO", ""), (None, "")])
+def test_the_header_is_believed_where_it_declares_writing(text: str | None, found: str) -> None:
+    assert burned_in(film(), {"BurnedInAnnotation": text}) == found
 
 
 def test_the_header_is_not_believed_where_it_denies_what_is_seen() -> None:
@@ -67,7 +67,7 @@ def test_the_header_is_not_believed_where_it_denies_what_is_seen() -> None:
     assert burned_in(written, {"BurnedInAnnotation": "NO"}) == "suspected"
 
 
-def test_reading_a_file_tells_of_it(tmp_path: Path) -> None:
+def test_reading_a_file_reports_of_it(tmp_path: Path) -> None:
     pixels = with_text(film(), "MUSTERMANN\n03.02.1961", size=24, grey=255, at=(10, 10))
     assert read_image(write(tmp_path / "x.dcm", dataset(pixels))).burned_in == "suspected"
     assert read_image(write(tmp_path / "y.dcm", dataset(film()))).burned_in == ""

@@ -1,4 +1,4 @@
-"""Files that others made: pydicom's own, and the collection of real images beside dcmtk's decoders."""
+"""Files that others made: pydicom's own, and the collection of real images next to dcmtk's decoders."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ LOSSLESS_CT = ("CT1_UNC", "CT1_RLE", "CT1_JPLL", "CT1_JLSL", "CT1_J2KR")
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-def test_every_test_file_of_pydicom_gets_a_sensible_answer() -> None:
-    answers: dict[str, str] = {}
+def test_every_test_file_of_pydicom_gets_a_sensible_result() -> None:
+    results: dict[str, str] = {}
     for path in filter(Path.is_file, map(Path, get_testdata_files())):
         try:
-            answers[path.name] = read_image(path).slot
+            results[path.name] = read_image(path).slot
         except Refused as refused:
-            answers[path.name] = refused.reason
-    assert answers["CT_small.dcm"] is Slot.CT
-    assert answers["MR_small.dcm"] is RefusalReason.UNSUPPORTED_MODALITY
-    assert answers["DICOMDIR"] is RefusalReason.NOT_AN_IMAGE
-    assert answers["image_dfl.dcm"] is Slot.CXR
-    assert answers["MR_truncated.dcm"] is RefusalReason.UNSUPPORTED_MODALITY
-    assert answers["SC_rgb_rle_32bit.dcm"] is Slot.CXR
-    assert sum(isinstance(answer, Slot) for answer in answers.values()) >= 20
+            results[path.name] = refused.reason
+    assert results["CT_small.dcm"] is Slot.CT
+    assert results["MR_small.dcm"] is RefusalReason.UNSUPPORTED_MODALITY
+    assert results["DICOMDIR"] is RefusalReason.NOT_AN_IMAGE
+    assert results["image_dfl.dcm"] is Slot.CXR
+    assert results["MR_truncated.dcm"] is RefusalReason.UNSUPPORTED_MODALITY
+    assert results["SC_rgb_rle_32bit.dcm"] is Slot.CXR
+    assert sum(isinstance(result, Slot) for result in results.values()) >= 20
 
 
 @pytest.mark.shared_data
@@ -73,7 +73,7 @@ def test_every_decoder_of_jpeg_2000_loses_the_same(shared_data: Path) -> None:
 @pytest.mark.parametrize(
     "names", [("RG1_J2KI", "RG1_JLSN"), ("rsna_pneumonia", "rsna_monochrome1")], ids=lambda names: names[1]
 )
-def test_one_radiograph_in_two_wrappings_gets_one_answer(shared_data: Path, names: tuple[str, str]) -> None:
+def test_one_radiograph_in_two_wrappings_gets_one_result(shared_data: Path, names: tuple[str, str]) -> None:
     files = [str(shared_data / "dicom" / f"{name}.dcm") for name in names]
     command = [sys.executable, "-m", "classifier", "predict", *files, "--json", "--no-cam"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[3])

@@ -1,4 +1,4 @@
-"""An artifact's gate and lung segmenter have their say in every answer; without them it answers as before."""
+"""The input check and lung segmenter of an artifact count in every result; without them nothing changes."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ SPEC = ModelSpec(
 )  # fmt: skip
 
 
-def gate_that_sees(kind: str) -> InputCheck:
-    gate = InputCheck()
-    torch.nn.init.zeros_(gate.head.weight)
+def input_check_that_sees(kind: str) -> InputCheck:
+    input_check_x = InputCheck()
+    torch.nn.init.zeros_(input_check_x.head.weight)
     with torch.no_grad():
-        gate.head.bias.copy_(torch.tensor([9.0 if name == kind else 0.0 for name in KINDS]))
-    gate.farthest.fill_(60000.0)
-    return gate
+        input_check_x.head.bias.copy_(torch.tensor([9.0 if name == kind else 0.0 for name in KINDS]))
+    input_check_x.farthest.fill_(60000.0)
+    return input_check_x
 
 
 def artifact_with(folder: Path, **parts: torch.nn.Module) -> Artifact:
@@ -57,19 +57,19 @@ def images(count: int) -> list[Input]:
         ("other", AbstentionReason.NOT_A_CHEST_XRAY),
     ],
 )
-def test_what_the_gate_sees_decides_whether_the_answer_is_withheld(tmp_path, kind, reason):
-    predictor = Predictor(artifact_with(tmp_path, input_check=gate_that_sees(kind)), batch_size=2)
-    for answer in predictor.predict(images(3)):
-        assert answer.prediction.abstention is reason
-        assert answer.prediction.withheld is (reason is not None)
-        assert set(answer.prediction.probabilities) == {"normal", "pneumonia"}
+def test_what_the_input_check_sees_decides_whether_the_result_is_withheld(tmp_path, kind, reason):
+    predictor = Predictor(artifact_with(tmp_path, input_check=input_check_that_sees(kind)), batch_size=2)
+    for result in predictor.predict(images(3)):
+        assert result.prediction.abstention is reason
+        assert result.prediction.withheld is (reason is not None)
+        assert set(result.prediction.probabilities) == {"normal", "pneumonia"}
 
 
 def test_the_gates_reason_comes_before_the_patients_age(tmp_path):
     (item,) = images(1)
     child = Input(item.working, item.original, 3.0)
-    stopped = Predictor(artifact_with(tmp_path, input_check=gate_that_sees("lateral")))
-    passed = Predictor(artifact_with(tmp_path, input_check=gate_that_sees("frontal")))
+    stopped = Predictor(artifact_with(tmp_path, input_check=input_check_that_sees("lateral")))
+    passed = Predictor(artifact_with(tmp_path, input_check=input_check_that_sees("frontal")))
     assert stopped.predict([child])[0].prediction.abstention is AbstentionReason.LATERAL_VIEW
     assert passed.predict([child])[0].prediction.abstention is AbstentionReason.OUT_OF_POPULATION
 
@@ -83,23 +83,23 @@ def test_the_share_inside_the_lungs_is_that_of_the_map_that_is_shown(tmp_path):
     segmenter = LungSegmenter()
     torch.nn.init.zeros_(segmenter.head.weight)
     torch.nn.init.constant_(segmenter.head.bias, 5.0)
-    (answer,) = Predictor(artifact_with(tmp_path, segmenter=segmenter)).predict(images(1))
-    assert answer.cam.inside_lungs == pytest.approx(1.0)
+    (result,) = Predictor(artifact_with(tmp_path, segmenter=segmenter)).predict(images(1))
+    assert result.cam.inside_lungs == pytest.approx(1.0)
 
 
-def test_an_artifact_without_companions_stops_nothing(tmp_path):
-    (answer,) = Predictor(artifact_with(tmp_path)).predict(images(1))
-    assert answer.prediction.abstention is None
-    assert answer.cam.inside_lungs is None
+def test_an_artifact_without_auxiliary_networks_stops_nothing(tmp_path):
+    (result,) = Predictor(artifact_with(tmp_path)).predict(images(1))
+    assert result.prediction.abstention is None
+    assert result.cam.inside_lungs is None
 
 
-def test_companions_of_another_make_are_refused_when_the_model_is_loaded(tmp_path):
+def test_auxiliary_networks_of_another_make_are_refused_when_the_model_is_loaded(tmp_path):
     artifact = artifact_with(tmp_path, input_check=torch.nn.Linear(2, 2))
     with pytest.raises(ArtifactError, match="key_mismatch"):
         AuxiliaryNetworks(artifact, torch.device("cpu"))
 
 
-def test_the_gate_stays_the_same_to_the_bit_through_storing_and_loading(tmp_path):
+def test_the_input_check_stays_the_same_to_the_bit_through_storing_and_loading(tmp_path):
     torch.manual_seed(3)
     first = artifact_with(tmp_path, input_check=InputCheck()).input_check
     again = InputCheck()
@@ -133,31 +133,31 @@ def cropping(tmp_path, monkeypatch):
 
 def test_a_model_of_lungs_reads_their_box_and_nothing_else(cropping):
     (item,) = images(1)
-    (answer,) = cropping.predict([item])
-    assert answer.box == Box(0.25, 22 / 90, 0.75, 68 / 90)  # on the pixels of 90 rows
-    beside = item.working.copy()
-    beside[:20], beside[70:], beside[:, :28], beside[:, 92:] = 0, 65535, 9, 40000
-    (same,) = cropping.predict([Input(beside, item.original)])
-    assert same.prediction.probabilities == answer.prediction.probabilities
+    (result,) = cropping.predict([item])
+    assert result.box == Box(0.25, 22 / 90, 0.75, 68 / 90)  # on the pixels of 90 rows
+    next_to = item.working.copy()
+    next_to[:20], next_to[70:], next_to[:, :28], next_to[:, 92:] = 0, 65535, 9, 40000
+    (same,) = cropping.predict([Input(next_to, item.original)])
+    assert same.prediction.probabilities == result.prediction.probabilities
     alone = cropping.network(to_input(item.working[22:68, 30:90], cropping.spec)[None])
     expected = probabilities_of(alone, cropping.spec)[0].tolist()
-    assert list(answer.prediction.probabilities.values()) == pytest.approx(expected, abs=1e-6)
+    assert list(result.prediction.probabilities.values()) == pytest.approx(expected, abs=1e-6)
 
 
 def test_the_map_of_a_box_lies_where_the_box_does(cropping):
     (item,) = images(1)
-    (answer,) = cropping.predict([item])
-    a, _, left, _, e, top = answer.cam.affine
+    (result,) = cropping.predict([item])
+    a, _, left, _, e, top = result.cam.affine
     columns, rows = 2, 2
     edges = [left - a / 2, left + (columns - 0.5) * a, top - e / 2, top + (rows - 0.5) * e]
     assert edges == pytest.approx([300 - 0.5, 900 - 0.5, 220 - 0.5, 680 - 0.5])
 
 
-def test_a_image_without_lungs_is_read_whole(cropping, monkeypatch):
+def test_an_image_without_lungs_is_read_whole(cropping, monkeypatch):
     empty = np.full((1, 2, SIZE, SIZE), 0.1, np.float32)
     monkeypatch.setattr("classifier.inference.auxiliary.lung_mask", lambda *_: empty)
-    (answer,) = cropping.predict(images(1))
-    assert answer.box == WHOLE
+    (result,) = cropping.predict(images(1))
+    assert result.box == WHOLE
 
 
 def test_a_share_inside_the_lungs_is_of_the_box(tmp_path):

@@ -69,8 +69,8 @@ def test_every_finding_has_its_map_on_a_scale_of_its_own(method, predictor, item
     assert set(cam.grids) == set(SPEC.findings)
     assert cam.scale == 1.0
     assert all(0 <= value <= 1 for grid in cam.grids.values() for row in grid for value in row)
-    (answer,) = predictor.predict([item])
-    assert cam.affine == answer.cam.affine, "it lies where the model's own map lies"
+    (result,) = predictor.predict([item])
+    assert cam.affine == result.cam.affine, "it lies where the model's own map lies"
 
 
 def test_explaining_leaves_nothing_behind_in_the_warm_network(predictor, item):
@@ -84,7 +84,7 @@ def test_explaining_leaves_nothing_behind_in_the_warm_network(predictor, item):
     assert not predictor.network.training
 
 
-def test_score_cam_takes_a_breath_between_batches_and_stops_when_it_is_told(predictor, item):
+def test_score_cam_takes_a_breath_between_batches_and_stops_when_it_is_reported(predictor, item):
     breaths = []
     relative_cam(predictor, item, "scorecam", "normal", between=lambda: breaths.append(1))
     assert len(breaths) == predictor.network.fc.in_features // 32
@@ -99,7 +99,7 @@ def test_score_cam_takes_a_breath_between_batches_and_stops_when_it_is_told(pred
 
 def test_no_memory_for_it_is_a_coded_failure(predictor, item, monkeypatch):
     def full(*args):
-        raise torch.OutOfMemoryError("no room")
+        raise torch.OutOfMemoryError("no space left")
 
     monkeypatch.setattr(predictor.fp32_network, "forward", full)
     found = relative_cam(predictor, item, "layercam", "normal")
@@ -107,7 +107,7 @@ def test_no_memory_for_it_is_a_coded_failure(predictor, item, monkeypatch):
     assert found.code == "out_of_memory"
 
 
-def test_without_the_package_it_is_said_what_is_missing(decoded, monkeypatch):
+def test_without_the_package_it_is_stated_what_is_missing(decoded, monkeypatch):
     import sys
 
     real = builtins.__import__

@@ -1,4 +1,4 @@
-"""The predictor answers every item in its place, whatever its neighbours are like."""
+"""The predictor returns every item in its place, whatever its neighbours are like."""
 
 from __future__ import annotations
 
@@ -43,27 +43,27 @@ def decoded(seed: int, shape: tuple[int, int] = (90, 120)) -> Input:
     return Input(pixels, (shape[0] * 3, shape[1] * 2))
 
 
-def vector(answer: Result | Failure) -> np.ndarray:
-    assert isinstance(answer, Result), answer
-    return np.array([answer.prediction.probabilities[finding] for finding in SPEC.findings])
+def vector(result: Result | Failure) -> np.ndarray:
+    assert isinstance(result, Result), result
+    return np.array([result.prediction.probabilities[finding] for finding in SPEC.findings])
 
 
 def test_probabilities_are_those_of_the_network_at_the_specs_temperature(artifact):
     item = decoded(0)
     with torch.no_grad():
         logits = artifact.network(to_input(item.working, SPEC)[None])
-    (answer,) = Predictor(artifact).predict([item])
-    np.testing.assert_allclose(vector(answer), torch.softmax(logits / 1.7, dim=1)[0], atol=1e-6)
-    assert answer.prediction.finding == SPEC.findings[int(vector(answer).argmax())]
-    assert answer.seconds > 0
+    (result,) = Predictor(artifact).predict([item])
+    np.testing.assert_allclose(vector(result), torch.softmax(logits / 1.7, dim=1)[0], atol=1e-6)
+    assert result.prediction.finding == SPEC.findings[int(vector(result).argmax())]
+    assert result.seconds > 0
 
 
 def test_the_pooled_features_are_what_the_head_saw(artifact):
-    (answer,) = Predictor(artifact).predict([decoded(0)])
+    (result,) = Predictor(artifact).predict([decoded(0)])
     with torch.no_grad():
-        logits = artifact.network.fc(torch.from_numpy(answer.pooled)).numpy() / 1.7
+        logits = artifact.network.fc(torch.from_numpy(result.pooled)).numpy() / 1.7
     expected = np.exp(logits) / np.exp(logits).sum()
-    np.testing.assert_allclose(vector(answer), expected, atol=1e-6)
+    np.testing.assert_allclose(vector(result), expected, atol=1e-6)
 
 
 def test_sigmoid_findings_are_independent(artifact):
@@ -75,16 +75,16 @@ def test_a_batch_gives_what_single_items_give(artifact):
     predictor = Predictor(artifact, batch_size=3)
     items = [decoded(seed, (80 + seed, 100)) for seed in range(7)]
     together = predictor.predict(items)
-    for item, answer in zip(items, together, strict=True):
-        np.testing.assert_allclose(vector(answer), vector(predictor.predict([item])[0]), atol=1e-5)
+    for item, result in zip(items, together, strict=True):
+        np.testing.assert_allclose(vector(result), vector(predictor.predict([item])[0]), atol=1e-5)
 
 
 def test_the_map_lies_on_the_original_image(artifact):
-    (answer,) = Predictor(artifact).predict([decoded(1, (90, 120))])
-    grid = np.array(answer.cam.grids["pneumonia"])
+    (result,) = Predictor(artifact).predict([decoded(1, (90, 120))])
+    grid = np.array(result.cam.grids["pneumonia"])
     rows, columns = grid.shape
-    a, b, c, d, e, f = answer.cam.affine
-    assert answer.cam.scale == 2.5
+    a, b, c, d, e, f = result.cam.affine
+    assert result.cam.scale == 2.5
     assert (a * -0.5 + b * -0.5 + c, d * -0.5 + e * -0.5 + f) == pytest.approx((-0.5, -0.5))
     corner = (a * (columns - 0.5) + c, e * (rows - 0.5) + f)
     assert corner == pytest.approx((240 - 0.5, 270 - 0.5))
@@ -93,10 +93,10 @@ def test_the_map_lies_on_the_original_image(artifact):
 def test_an_item_that_is_no_image_fails_alone(artifact):
     bad = [np.zeros((0, 5), np.uint16), np.zeros((9, 9, 3), np.uint16), np.zeros((9, 9)), None]
     items = [decoded(0), *(Input(pixels, (9, 9)) for pixels in bad), decoded(1)]
-    answers = Predictor(artifact).predict(items)
-    assert [answer.code for answer in answers[1:-1]] == [predictors.BAD_IMAGE] * 4
-    assert vector(answers[0]).sum() == pytest.approx(1)
-    assert vector(answers[-1]).sum() == pytest.approx(1)
+    results = Predictor(artifact).predict(items)
+    assert [result.code for result in results[1:-1]] == [predictors.BAD_IMAGE] * 4
+    assert vector(results[0]).sum() == pytest.approx(1)
+    assert vector(results[-1]).sum() == pytest.approx(1)
 
 
 def poison(predictor: Predictor, monkeypatch, error: Exception, *, above: int = 0) -> list[int]:
@@ -118,9 +118,9 @@ def test_an_item_that_breaks_the_network_fails_alone(artifact, monkeypatch):
     poison(predictor, monkeypatch, RuntimeError("no such kernel"))
     items = [decoded(seed) for seed in range(5)]
     items[3] = Input(np.zeros((70, 70), np.uint16), (70, 70))
-    answers = predictor.predict(items)
-    assert [type(answer) for answer in answers] == [Result, Result, Result, Failure, Result]
-    assert answers[3].code == predictors.INFERENCE_FAILED
+    results = predictor.predict(items)
+    assert [type(result) for result in results] == [Result, Result, Result, Failure, Result]
+    assert results[3].code == predictors.INFERENCE_FAILED
     assert predictor.batch_size == 16
 
 
@@ -134,8 +134,8 @@ def test_an_item_that_breaks_the_network_fails_alone(artifact, monkeypatch):
 def test_out_of_memory_halves_the_batch_for_good(artifact, monkeypatch, error):
     predictor = Predictor(artifact, batch_size=8)
     sizes = poison(predictor, monkeypatch, error, above=2)
-    answers = predictor.predict([decoded(seed) for seed in range(8)])
-    assert all(isinstance(answer, Result) for answer in answers)
+    results = predictor.predict([decoded(seed) for seed in range(8)])
+    assert all(isinstance(result, Result) for result in results)
     assert predictor.batch_size == 2
     sizes.clear()
     predictor.predict([decoded(seed) for seed in range(5)])
@@ -154,9 +154,9 @@ def test_the_reported_finding_follows_the_spec(artifact):
     assert Predictor(strict).predict([decoded(0)])[0].prediction.finding is None
     adults = replace(artifact, spec=replace(SPEC, age_range=(18, 90)))
     child, adult = replace(decoded(0), age=4), replace(decoded(0), age=40)
-    answers = Predictor(adults).predict([child, adult])
-    assert answers[0].prediction.abstention is AbstentionReason.OUT_OF_POPULATION
-    assert answers[1].prediction.abstention is None
+    results = Predictor(adults).predict([child, adult])
+    assert results[0].prediction.abstention is AbstentionReason.OUT_OF_POPULATION
+    assert results[1].prediction.abstention is None
 
 
 def test_reduced_precision_stays_within_a_hundredth(artifact, monkeypatch):
@@ -193,7 +193,7 @@ def test_cuda_gives_the_cpus_numbers(artifact):
     if not torch.cuda.is_available():
         pytest.skip("no CUDA device")
     items = [decoded(seed) for seed in range(3)]
-    expected = [vector(answer) for answer in Predictor(artifact).predict(items)]
+    expected = [vector(result) for result in Predictor(artifact).predict(items)]
     for precision, tolerance in (("fp32", 1e-4), ("auto", 0.01)):
         found = Predictor(artifact, device="cuda", precision=precision).predict(items)
-        np.testing.assert_allclose([vector(answer) for answer in found], expected, atol=tolerance)
+        np.testing.assert_allclose([vector(result) for result in found], expected, atol=tolerance)

@@ -67,7 +67,7 @@ def test_the_mean_of_a_map_is_its_contribution_to_the_logit(activation):
     torch.testing.assert_close(means, expected)
 
 
-def test_a_head_without_closed_form_says_so():
+def test_a_head_without_closed_form_states_so():
     network = network_of("resnetv2", seed=5)
     with pytest.raises(CamUnavailable):
         cam_of(torch.zeros(1, 256, 3, 3), network, replace(SPEC, head="attention"))

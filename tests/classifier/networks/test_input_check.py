@@ -1,4 +1,4 @@
-"""The gate stops what is no whole frontal chest X-ray, says why, and decides by its own numbers alone."""
+"""The gate stops what is no whole frontal chest X-ray, states why, and decides by its own numbers alone."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def test_a_frontal_image_passes():
         ("other", AbstentionReason.NOT_A_CHEST_XRAY),
     ],
 )
-def test_the_likeliest_other_kind_says_why_a_image_is_stopped(kind, reason):
+def test_the_likeliest_other_kind_states_why_an_image_is_stopped(kind, reason):
     probabilities = [0.4 if name == "frontal" else 0.45 if name == kind else 0.05 for name in KINDS]
     assert reason_of(probabilities, 0.2, 0.5) is reason
 
 
-def test_a_image_that_is_frontal_but_unlike_all_that_was_seen_is_stopped():
+def test_an_image_that_is_frontal_but_unlike_all_that_was_seen_is_stopped():
     assert reason_of(FRONTAL, 1.01, 0.5) is AbstentionReason.OUT_OF_DISTRIBUTION
 
 
@@ -51,32 +51,32 @@ def test_figures_that_are_no_numbers_never_pass():
 
 def test_the_distance_is_that_of_mahalanobis():
     rng = np.random.default_rng(0)
-    gate = InputCheck().eval()
+    input_check_value = InputCheck().eval()
     spread = rng.normal(size=(WIDTHS[-1], WIDTHS[-1])) / 8 + np.eye(WIDTHS[-1])
     covariance, centre = spread @ spread.T, rng.normal(size=WIDTHS[-1])
     values, vectors = np.linalg.eigh(covariance)
-    gate.centre.copy_(torch.from_numpy(centre))
-    gate.whitening.copy_(torch.from_numpy(vectors / np.sqrt(values)))
-    gate.farthest.fill_(2.0)
+    input_check_value.centre.copy_(torch.from_numpy(centre))
+    input_check_value.whitening.copy_(torch.from_numpy(vectors / np.sqrt(values)))
+    input_check_value.farthest.fill_(2.0)
     unit = torch.rand(3, 1, SIZE, SIZE)
-    away = gate.features(unit).detach().numpy() - centre
+    away = input_check_value.features(unit).detach().numpy() - centre
     expected = np.sqrt(np.einsum("ni,ij,nj->n", away, np.linalg.inv(covariance), away)) / 2
-    np.testing.assert_allclose(gate.measure(unit)[1], expected, rtol=1e-3)
+    np.testing.assert_allclose(input_check_value.measure(unit)[1], expected, rtol=1e-3)
 
 
-def test_a_gate_comes_back_from_its_tensors_and_judges_alike():
+def test_a_input_check_comes_back_from_its_tensors_and_judges_alike():
     torch.manual_seed(1)
-    gate = InputCheck().eval()
-    gate.frontal_from.fill_(0.123)
-    again = load_input_check(gate.state_dict())
+    input_check_value = InputCheck().eval()
+    input_check_value.frontal_from.fill_(0.123)
+    again = load_input_check(input_check_value.state_dict())
     unit = torch.rand(2, 1, SIZE, SIZE)
     assert float(again.frontal_from) == pytest.approx(0.123)
-    assert all(map(torch.equal, again.measure(unit), gate.measure(unit)))
-    assert again.judge(unit) == gate.judge(unit)
+    assert all(map(torch.equal, again.measure(unit), input_check_value.measure(unit)))
+    assert again.judge(unit) == input_check_value.judge(unit)
 
 
 @pytest.mark.parametrize("spoil", ["missing", "extra", "shape"])
-def test_tensors_that_are_no_gate_are_refused(spoil):
+def test_tensors_that_are_no_input_check_are_refused(spoil):
     state = dict(InputCheck().state_dict())
     if spoil == "missing":
         state.pop("farthest")

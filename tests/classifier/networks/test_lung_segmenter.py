@@ -46,7 +46,7 @@ def cropped(mask: np.ndarray, **sides: float) -> np.ndarray:
     return mask[:, cut["top"] : size - cut["bottom"], cut["left"] : size - cut["right"]]
 
 
-def test_a_segmenter_is_small_and_answers_at_the_size_of_its_input():
+def test_a_segmenter_is_small_and_results_at_the_size_of_its_input():
     segmenter = LungSegmenter().eval()
     assert sum(parameter.numel() for parameter in segmenter.parameters()) < 600_000
     assert segmenter(torch.zeros(2, 1, SIZE, SIZE)).shape == (2, 2, SIZE, SIZE)
@@ -88,7 +88,7 @@ def test_a_batch_of_images_of_any_shape_gives_probabilities_for_each():
     assert lung_mask(segmenter, []).shape == (0, 2, SIZE, SIZE)
 
 
-def test_brightness_and_contrast_of_a_image_do_not_matter():
+def test_brightness_and_contrast_of_an_image_do_not_matter():
     image = np.random.default_rng(1).integers(0, 20_000, (80, 80), dtype=np.uint16)
     segmenter = load_segmenter(LungSegmenter().state_dict())
     one, other = lung_mask(segmenter, [image, image * 2 + 5_000])
@@ -129,7 +129,7 @@ def test_a_cell_that_the_lungs_cover_in_part_counts_in_part():
     assert inside_lungs(np.ones((5, 3)), mask) == pytest.approx(3 / 8)
 
 
-def test_a_map_without_a_positive_value_has_no_share_and_a_image_without_lungs_none_inside():
+def test_a_map_without_a_positive_value_has_no_share_and_an_image_without_lungs_none_inside():
     assert inside_lungs(np.full((5, 5), -1.0), chest()) is None
     assert inside_lungs(np.ones((5, 5)), np.zeros((2, 64, 64), np.float32)) == 0.0
 

@@ -21,11 +21,11 @@ SIZE = 256
 
 @dataclass(frozen=True)
 class Trial:
-    """One unseen person, clear and with one opacity, as the model answers."""
+    """One unseen person, clear and with one opacity, as the model returns."""
 
     opacity: Opacity
     clear: Result
-    answer: Result
+    result: Result
 
 
 @pytest.fixture(scope="module")
@@ -41,10 +41,10 @@ def trials(artifact: Artifact) -> list[Trial]:
         subject = prepare(seed, size=SIZE)
         films = [acquire(subject), acquire(subject, opacities=1, shot=1)]
         inputs = [Input(film.pixels * np.uint16(16), film.pixels.shape) for film in films]
-        clear, answer = predictor.predict(inputs)
+        clear, result = predictor.predict(inputs)
         assert isinstance(clear, Result)
-        assert isinstance(answer, Result)
-        found.append(Trial(films[1].opacities[0], clear, answer))
+        assert isinstance(result, Result)
+        found.append(Trial(films[1].opacities[0], clear, result))
     return found
 
 
@@ -65,7 +65,7 @@ def points_at(cam: Cam, opacity: Opacity) -> bool:
     return np.hypot(x - opacity.x, y - opacity.y) <= opacity.radius + 0.5 * max(cam.affine[0], cam.affine[4])
 
 
-def test_it_serves_phantoms_only_and_says_so(artifact: Artifact) -> None:
+def test_it_serves_phantoms_only_and_states_so(artifact: Artifact) -> None:
     assert artifact.spec.slot is Slot.PHANTOM
     assert artifact.spec.findings == FINDINGS
     assert any("People" in use for use in artifact.card["about"]["not_for"])
@@ -74,17 +74,17 @@ def test_it_serves_phantoms_only_and_says_so(artifact: Artifact) -> None:
     verify_golden(artifact)
 
 
-def test_it_tells_clear_phantoms_from_those_with_an_opacity(trials: list[Trial]) -> None:
+def test_it_reports_clear_phantoms_from_those_with_an_opacity(trials: list[Trial]) -> None:
     clear = [trial.clear.prediction.probabilities["opacity"] for trial in trials]
-    with_one = [trial.answer.prediction.probabilities["opacity"] for trial in trials]
+    with_one = [trial.result.prediction.probabilities["opacity"] for trial in trials]
     ordered = np.mean([[high > low for low in clear] for high in with_one])
     assert ordered >= 0.9, "the share of pairs in the right order is the area under the ROC curve"
 
 
 def test_its_map_points_to_the_opacity_and_not_merely_where_opacities_often_are(trials: list[Trial]) -> None:
-    hits = [points_at(trial.answer.cam, trial.opacity) for trial in trials]
+    hits = [points_at(trial.result.cam, trial.opacity) for trial in trials]
     elsewhere = [
-        points_at(trial.answer.cam, other.opacity)
+        points_at(trial.result.cam, other.opacity)
         for trial in trials
         for other in trials
         if other is not trial
@@ -95,7 +95,7 @@ def test_its_map_points_to_the_opacity_and_not_merely_where_opacities_often_are(
 
 def test_an_opacity_lights_the_map_up_more_than_clear_lungs_do(trials: list[Trial]) -> None:
     brighter = [
-        np.max(trial.answer.cam.grids["opacity"]) > np.max(trial.clear.cam.grids["opacity"])
+        np.max(trial.result.cam.grids["opacity"]) > np.max(trial.clear.cam.grids["opacity"])
         for trial in trials
     ]
     assert np.mean(brighter) >= 0.9

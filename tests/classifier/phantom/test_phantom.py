@@ -1,4 +1,4 @@
-"""Phantoms are repeatable, carry their opacities where they say, and arrive marked as synthetic."""
+"""Phantoms are repeatable, carry their opacities where they state, and arrive marked as synthetic."""
 
 from __future__ import annotations
 

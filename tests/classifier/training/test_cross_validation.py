@@ -36,8 +36,8 @@ def finished(folder, rows, *, threshold=0.5, right=0.9, spec=SPEC):
     save_artifact(
         folder / "model.safetensors", spec=spec, classifier_state=network_for(spec).state_dict(), card={}
     )
-    said = [{f: right if f in row.findings else 1 - right for f in spec.findings} for row in rows]
-    cases = [Case(row, predict_from(spec, p)) for row, p in zip(rows, said, strict=True)]
+    text = [{f: right if f in row.findings else 1 - right for f in spec.findings} for row in rows]
+    cases = [Case(row, predict_from(spec, p)) for row, p in zip(rows, text, strict=True)]
     write_predictions(folder / "predictions.csv", spec, rows, cases)
     return folder
 
@@ -57,7 +57,7 @@ def test_all_folds_are_reported_as_one_at_their_own_thresholds(manifest, tmp_pat
     assert found["overall"]["brier"]["value"] == pytest.approx(briers.mean())
 
 
-def test_a_image_of_two_folds_is_refused(manifest, tmp_path, capsys):
+def test_an_image_of_two_folds_is_refused(manifest, tmp_path, capsys):
     rows = read_manifest(manifest)
     folders = [finished(tmp_path / name, part) for name, part in (("1", rows[:30]), ("2", rows[20:]))]
     assert main(["pool-folds", *map(str, folders), "--manifest", str(manifest)]) == 1

@@ -39,7 +39,7 @@ def test_what_several_devices_cannot_follow_is_refused(changes):
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there may be enough of them")
-def test_more_gpus_than_there_are_is_said_in_words():
+def test_more_gpus_than_there_are_is_stated_in_words():
     pytest.importorskip("lightning_fabric")
     with pytest.raises(ValueError, match="'cuda' is not available"):
         Distributed("cuda", 9)
@@ -54,8 +54,8 @@ def test_two_processes_learn_together_and_speak_once(tmp_path):
     command += ["--lr", "5e-3", "--ema", "0.9", "--shortcuts", "0"]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert ran.returncode == 0, ran.stderr
-    said = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
-    assert [line["epoch"] for line in said if line["event"] == "epoch"] == [1, 2, 3, 4, 5]
+    stated = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in stated if line["event"] == "epoch"] == [1, 2, 3, 4, 5]
     assert ran.stdout.count('"event": "done"') == 1
     model = load_artifact(out / "model.safetensors")
     assert model.card["evaluation"]["overall"]["macro_auc"]["value"] > 0.9

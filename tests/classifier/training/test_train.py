@@ -44,8 +44,8 @@ def config(manifest, tmp_path):
 
 
 def lines(config: Config, event: str) -> list[dict]:
-    said = map(json.loads, (config.out / "log.jsonl").read_text().splitlines())
-    return [line for line in said if line["event"] == event]
+    text = map(json.loads, (config.out / "log.jsonl").read_text().splitlines())
+    return [line for line in text if line["event"] == event]
 
 
 @pytest.fixture
@@ -54,13 +54,13 @@ def without_report(monkeypatch):
     monkeypatch.setattr(train, "export_model", lambda config, spec, state, **_: state)
 
 
-def test_a_manifest_becomes_an_artifact_that_tells_the_findings_apart(manifest, tmp_path, capsys):
+def test_a_manifest_becomes_an_artifact_that_reports_the_findings_apart(manifest, tmp_path, capsys):
     options = "--layers 1,1,1,1 --width 4 --size 64 --no-progressive --batch 8 --epochs 5 --lr 5e-3 --ema 0.9"
     out = tmp_path / "run"
     command = ["train", "--manifest", str(manifest), "--out", str(out), *options.split(), "--name", "tiny"]
     assert main([*command, "--epoch-images", "160", "--json", "--device", "cpu"]) == 0
-    said = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert said[-1] == {"event": "done", "artifact": str(out / "model.safetensors")}
+    text = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert text[-1] == {"event": "done", "artifact": str(out / "model.safetensors")}
     artifact = load_artifact(out / "model.safetensors")
     assert artifact.spec.findings == ("left", "right")
     assert artifact.spec.calibrated
@@ -157,7 +157,7 @@ def test_training_starts_from_public_weights_when_it_is_given_them(config, witho
     assert (trained["fc.weight"] > 6).all()
 
 
-def test_only_the_last_layer_learns_while_the_rest_is_frozen(config, without_report, monkeypatch):
+def test_only_the_last_layer_learns_while_the_rest_is_in_the_snapshot(config, without_report, monkeypatch):
     start, learned = [], []
 
     def judge(run):
@@ -198,15 +198,15 @@ def test_every_way_to_train_learns_and_goes_on_after_a_stop(config, without_repo
     assert losses[-1] < losses[0]
 
 
-def test_a_new_model_takes_over_the_gate_of_an_earlier_one_to_the_bit(config, tmp_path):
-    gate, earlier = InputCheck(), tmp_path / "earlier.safetensors"
+def test_a_new_model_takes_over_the_input_check_of_an_earlier_one_to_the_bit(config, tmp_path):
+    input_check_value, earlier = InputCheck(), tmp_path / "earlier.safetensors"
     card = {"gate": {"held_out": []}, "evaluation": {"of": "the earlier one"}}
     save_artifact(
         earlier,
         spec=SPEC,
         classifier_state=network_for(SPEC).state_dict(),
         card=card,
-        input_check=gate.state_dict(),
+        input_check=input_check_value.state_dict(),
     )
     model = load_artifact(
         train.train(replace(config, auxiliary=earlier, epochs=1, epoch_images=8)), device="cpu"
@@ -218,7 +218,7 @@ def test_a_new_model_takes_over_the_gate_of_an_earlier_one_to_the_bit(config, tm
     assert "overall" in model.card["evaluation"]
 
 
-def test_companions_that_are_not_there_are_told_before_any_training(config):
+def test_auxiliary_networks_that_are_not_there_are_reported_before_any_training(config):
     with pytest.raises(OSError, match="nowhere"):
         train.train(replace(config, auxiliary=Path("nowhere.safetensors")))
     assert not (config.out / "log.jsonl").exists()
@@ -296,7 +296,7 @@ def test_images_grow_to_the_full_size_in_multiples_of_32():
     sizes = [image_size_at(progress, 160) for progress in np.linspace(0, 1, 101)]
     assert sorted(sizes) == sizes
     assert set(sizes) == {96, 128, 160}
-    assert sizes.count(160) > 50  # half of the way: full size is no stranger at the end
+    assert sizes.count(160) > 50  # half of the way: full size is no outsider at the end
     assert {image_size_at(progress, 96) for progress in (0.0, 0.3, 1.0)} == {64, 96}
     assert {image_size_at(progress, 32) for progress in (0.0, 1.0)} == {32}
 

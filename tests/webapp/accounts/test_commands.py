@@ -48,7 +48,7 @@ def test_an_unknown_role_names_those_that_there_are(owner):
         (True, ["--no-deidentify"], False),
     ],
 )
-def test_a_site_keeps_identity_or_not_as_it_is_told(settings, default, arguments, expected):
+def test_a_site_keeps_identity_or_not_as_it_is_reported(settings, default, arguments, expected):
     settings.DEIDENTIFY_ON_INGEST = default
     call_command("create_site", "north", "North Wing", *arguments)
     assert Site.objects.get().deidentify_on_ingest is expected

@@ -1,4 +1,4 @@
-"""Demo accounts: made by name, answering on loopback only."""
+"""Demo accounts: made by name, signing in on loopback only."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ def test_a_demo_account_signs_in_on_loopback(client, demo):
         {"HTTP_FORWARDED": "for=127.0.0.1"},
     ],
 )
-def test_a_demo_account_answers_nobody_from_elsewhere(client, demo, surroundings):
+def test_a_demo_account_results_nobody_from_elsewhere(client, demo, surroundings):
     assert sign_in(client, **surroundings).status_code == 200
     assert "_auth_user_id" not in client.session
 
 
-def test_a_demo_account_answers_in_demo_mode_only(client, demo, settings):
+def test_a_demo_account_results_in_demo_mode_only(client, demo, settings):
     settings.HILUM_ENV = "production"
     assert sign_in(client).status_code == 200
     assert "_auth_user_id" not in client.session

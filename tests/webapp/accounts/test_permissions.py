@@ -46,7 +46,7 @@ def test_a_superuser_without_membership_reads_no_patient(person, site):
     assert not can(person("root", is_superuser=True), Permission.SCAN_VIEW, site)
 
 
-def test_rows_of_other_sites_are_left_out(owner, teammate, stranger):
+def test_rows_of_other_sites_are_left_out(owner, teammate, outsider):
     seen = for_sites(Membership.objects.all(), owner, Permission.SCAN_VIEW)
     assert {m.user for m in seen} == {owner, teammate}
 

@@ -35,7 +35,7 @@ def test_nobody_is_led_to_another_host(client, owner):
     assert response.url == "/"
 
 
-def test_a_wrong_password_says_so_and_signs_nobody_in(client, owner):
+def test_a_wrong_password_states_so_and_signs_nobody_in(client, owner):
     response = attempt(client, "wrong")
     assert response.status_code == 200
     assert "correct" in response.content.decode()
@@ -96,7 +96,7 @@ def test_a_member_of_two_sites_chooses_the_active_one(client, owner, other_site)
     assert active_membership(request).site == other_site
 
 
-def test_a_site_of_strangers_is_not_there(client, owner, other_site):
+def test_a_site_of_outsiders_is_not_there(client, owner, other_site):
     client.force_login(owner)
     assert client.post("/site/", {"site": "harbour"}).status_code == 404
 
@@ -106,12 +106,12 @@ def test_choosing_a_site_leads_to_no_other_host(client, owner):
     assert client.post("/site/", {"site": "st-anna", "next": "//evil.example"}).url == "/"
 
 
-def test_a_token_beside_a_cookie_speaks_for_its_own_site(client, owner, stranger, other_site):
+def test_a_token_with_a_cookie_speaks_for_its_own_site(client, owner, outsider, other_site):
     client.force_login(owner)
     request = client.post("/site/", {"site": "st-anna"}).wsgi_request
     assert active_membership(request).user == owner
-    token, _ = token_create(user=stranger, site=other_site, name="robot")
-    request.user = stranger
+    token, _ = token_create(user=outsider, site=other_site, name="robot")
+    request.user = outsider
     request.user.api_token = token
     assert active_membership(request).site == other_site
 

@@ -1,4 +1,4 @@
-"""A scan of the site with its queued analysis, claimed and answered as a worker does it."""
+"""A scan of the site with its queued analysis, claimed and processed as a worker does it."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ def queued(site, model):
 
 
 @pytest.fixture
-def answer():
-    """Claims what is queued and answers all of it: `answer(pneumonia=0.8)`."""
+def finished_analysis():
+    """Claims what is queued and returns all of it: `finished_analysis(pneumonia=0.8)`."""
 
-    def answer(abstention=None, **probabilities):
-        said = prediction(**probabilities)
+    def finished_analysis(abstention=None, **probabilities):
+        text = prediction(**probabilities)
         if abstention:
-            object.__setattr__(said, "abstention", abstention)
+            object.__setattr__(text, "abstention", abstention)
         analyses = Analysis.objects.claim(50)
         for analysis in analyses:
-            assert services.analysis_done(analysis=analysis, prediction=said, cam=cam(), seconds=0.1)
+            assert services.analysis_done(analysis=analysis, prediction=text, cam=cam(), seconds=0.1)
         return analyses
 
-    return answer
+    return finished_analysis
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The life of an analysis: queued for the active model, claimed, answered once, failed, tried again."""
+"""The life of an analysis: queued for the active model, claimed, processed once, failed, tried again."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(autouse=True)
-def nudged(monkeypatch):
+def woken(monkeypatch):
     names = []
     monkeypatch.setattr(services, "notify_workers", names.append)
     return names
@@ -46,7 +46,7 @@ def lose_leases() -> None:
     )
 
 
-def test_an_upload_becomes_a_scan_with_a_queued_analysis_at_once(owner, site, model, nudged):
+def test_an_upload_becomes_a_scan_with_a_queued_analysis_at_once(owner, site, model, woken):
     upload_store(user=owner, site=site, chunks=[b"bytes"], stated=StatedMetadata(patient_id="P1"))
     upload = Upload.objects.claim()[0]
     image = parsed(upload, upload.attempt_token)
@@ -54,7 +54,7 @@ def test_an_upload_becomes_a_scan_with_a_queued_analysis_at_once(owner, site, mo
     analysis = scan.analyses.get()
     assert (analysis.status, analysis.model_version) == ("queued", model)
     assert summary_of(scan).status == "analysing"
-    assert nudged == ["infer"]
+    assert woken == ["infer"]
     assert upload_finish(upload=upload, results=[image]) is None
 
 
@@ -64,9 +64,9 @@ def test_queueing_again_makes_no_second_analysis(queued, model):
     assert Analysis.objects.count() == 1
 
 
-def test_an_answer_is_stored_with_its_maps(queued, answer):
+def test_an_result_is_stored_with_its_maps(queued, finished_analysis):
     scan = queued()
-    answer(pneumonia=0.8, covid19=0.15, normal=0.05)
+    finished_analysis(pneumonia=0.8, covid19=0.15, normal=0.05)
     analysis = scan.analyses.get()
     assert (analysis.status, analysis.finding, analysis.withheld) == ("done", "pneumonia", False)
     assert analysis.probabilities == {"pneumonia": 0.8, "covid19": 0.15, "normal": 0.05}
@@ -75,9 +75,9 @@ def test_an_answer_is_stored_with_its_maps(queued, answer):
     assert analysis.stored_cam.cam["scale"] == 2.0
 
 
-def test_an_abstention_keeps_its_probabilities_and_is_marked_withheld(queued, answer):
+def test_an_abstention_keeps_its_probabilities_and_is_marked_withheld(queued, finished_analysis):
     scan = queued()
-    answer(abstention=AbstentionReason.LATERAL_VIEW, pneumonia=0.9)
+    finished_analysis(abstention=AbstentionReason.LATERAL_VIEW, pneumonia=0.9)
     analysis = scan.analyses.get()
     assert (analysis.withheld, analysis.abstention) == (True, "lateral_view")
     assert analysis.probabilities["pneumonia"] == 0.9
@@ -88,22 +88,22 @@ def test_an_abstention_keeps_its_probabilities_and_is_marked_withheld(queued, an
 def test_answering_twice_changes_nothing_the_second_time(queued):
     scan = queued()
     analysis = Analysis.objects.claim()[0]
-    said = {"analysis": analysis, "cam": cam(), "seconds": 0.1}
-    assert services.analysis_done(**said, prediction=prediction(pneumonia=0.8))
-    assert not services.analysis_done(**said, prediction=prediction(normal=0.9))
+    text = {"analysis": analysis, "cam": cam(), "seconds": 0.1}
+    assert services.analysis_done(**text, prediction=prediction(pneumonia=0.8))
+    assert not services.analysis_done(**text, prediction=prediction(normal=0.9))
     assert scan.analyses.get().finding == "pneumonia"
     assert AnalysisCam.objects.count() == 1
 
 
-def test_a_worker_that_lost_its_lease_cannot_answer_nor_fail(queued):
+def test_a_worker_that_lost_its_lease_cannot_result_nor_fail(queued):
     scan = queued()
     late = Analysis.objects.claim()[0]
     lose_leases()
     second = Analysis.objects.claim()[0]
-    said = {"prediction": prediction(normal=0.9), "cam": cam(), "seconds": 0.1}
-    assert not services.analysis_done(analysis=late, **said)
+    text = {"prediction": prediction(normal=0.9), "cam": cam(), "seconds": 0.1}
+    assert not services.analysis_done(analysis=late, **text)
     assert not late.fail("late")
-    assert services.analysis_done(analysis=second, **said)
+    assert services.analysis_done(analysis=second, **text)
     assert summary_of(scan).finding == "normal"
 
 
@@ -126,7 +126,7 @@ def test_a_claimed_batch_needs_no_query_a_row(queued, django_assert_max_num_quer
     assert len(ages) == 5
 
 
-def test_a_poison_scan_is_given_up_and_its_neighbours_answered(queued, answer):
+def test_a_poison_scan_is_given_up_and_its_neighbours_processed(queued, finished_analysis):
     neighbours = [queued(), queued()]
     poison = queued()
     neighbours.append(queued())
@@ -135,15 +135,15 @@ def test_a_poison_scan_is_given_up_and_its_neighbours_answered(queued, answer):
             lose_leases()
             continue
         for analysis in batch:
-            said = {"prediction": prediction(normal=0.9), "cam": cam(), "seconds": 0.1}
-            assert services.analysis_done(analysis=analysis, **said)
+            text = {"prediction": prediction(normal=0.9), "cam": cam(), "seconds": 0.1}
+            assert services.analysis_done(analysis=analysis, **text)
     assert poison.analyses.get().error_code == "gave_up"
     assert (summary_of(poison).status, summary_of(poison).reason) == ("failed", "gave_up")
     assert [summary_of(scan).status for scan in neighbours] == ["done"] * 3
     assert [scan.analyses.get().attempts for scan in neighbours] == [2, 2, 2]
 
 
-def test_a_failed_analysis_says_why_and_is_tried_again(queued, fail, answer, owner, nudged):
+def test_a_failed_analysis_states_why_and_is_tried_again(queued, fail, finished_analysis, owner, woken):
     scan = queued()
     fail("out_of_memory")
     assert (summary_of(scan).status, summary_of(scan).reason) == ("failed", "out_of_memory")
@@ -151,7 +151,7 @@ def test_a_failed_analysis_says_why_and_is_tried_again(queued, fail, answer, own
     assert (analysis.status, analysis.attempts, summary_of(scan).status) == ("queued", 0, "analysing")
     with pytest.raises(CodedError, match="conflict"):
         services.analysis_retry(analysis=analysis, actor=owner)
-    answer(normal=0.9)
+    finished_analysis(normal=0.9)
     assert state_of(scan).status == "done"
 
 
@@ -188,7 +188,7 @@ def test_a_promotion_takes_up_what_failed_under_the_model_before_once(queued, fa
     assert services.backfill() == 0
 
 
-def test_a_scan_without_a_model_waits_and_a_promotion_fills_it_in(site, answer):
+def test_a_scan_without_a_model_waits_and_a_promotion_fills_it_in(site, finished_analysis):
     scans = [ScanFactory(site=site, slot=Slot.CT) for _ in range(3)]
     assert services.analyses_queue(scans) == []
     assert (summary_of(scans[0]).status, summary_of(scans[0]).reason) == ("waiting", "no_model_for_modality")
@@ -200,9 +200,9 @@ def test_a_scan_without_a_model_waits_and_a_promotion_fills_it_in(site, answer):
     assert summary_of(scans[0]).status == "analysing"
 
 
-def test_old_analyses_keep_their_version_when_another_is_promoted(queued, answer, model):
+def test_old_analyses_keep_their_version_when_another_is_promoted(queued, finished_analysis, model):
     scan = queued()
-    answer(pneumonia=0.8)
+    finished_analysis(pneumonia=0.8)
     make_active(ModelVersionFactory(number=2, status=ModelStatus.CANDIDATE))
     assert services.backfill() == 0
     assert scan.analyses.get().model_version == model
@@ -211,7 +211,7 @@ def test_old_analyses_keep_their_version_when_another_is_promoted(queued, answer
 def test_a_backfill_ends_when_the_model_is_retired_under_its_hands(site, model, monkeypatch):
     scan = ScanFactory(site=site)
     real = services.active_models
-    answers = iter([real()])
-    monkeypatch.setattr(services, "active_models", lambda: next(answers, {}))
+    responses = iter([real()])
+    monkeypatch.setattr(services, "active_models", lambda: next(responses, {}))
     assert services.backfill() == 0
     assert summary_of(scan).status == "waiting"

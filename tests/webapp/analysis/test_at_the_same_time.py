@@ -44,16 +44,16 @@ def admin(person, site):
 
 
 def done(analysis: Analysis, **probabilities: float) -> bool:
-    said = {"prediction": prediction(**probabilities), "cam": cam(), "seconds": 0.1}
-    return services.analysis_done(analysis=analysis, **said)
+    text = {"prediction": prediction(**probabilities), "cam": cam(), "seconds": 0.1}
+    return services.analysis_done(analysis=analysis, **text)
 
 
 def test_the_same_bytes_at_once_are_one_upload_and_one_file(admin, site):
     store = partial(upload_store, user=admin, site=site, chunks=[b"the same bytes"])
-    answers = in_threads(*[store] * 4)
+    responses = in_threads(*[store] * 4)
     upload = Upload.objects.get()
-    assert {answer.pk for answer, _ in answers} == {upload.pk}
-    assert sorted(created for _, created in answers) == [False, False, False, True]
+    assert {response.pk for response, _ in responses} == {upload.pk}
+    assert sorted(created for _, created in responses) == [False, False, False, True]
     assert [path.name for path in storage.path_of(upload.stored_name).parent.iterdir()] == ["original"]
 
 
@@ -73,20 +73,20 @@ def test_scans_of_one_new_patient_filed_at_once_join_one_study(site):
     assert StudySummary.objects.get().scans == 4
 
 
-def test_answers_to_one_study_at_once_are_all_in_its_summary(site):
+def test_results_to_one_study_at_once_are_all_in_its_summary(site):
     ModelVersionFactory()
     studies = [StudyFactory(patient__site=site) for _ in range(3)]
     for study in studies:
         services.analyses_queue(ScanFactory(site=site, series__study=study) for _ in range(3))
-    said = {"normal": 0.9}, {"pneumonia": 0.7}, {"covid19": 0.8}
+    text = {"normal": 0.9}, {"pneumonia": 0.7}, {"covid19": 0.8}
     for _ in studies:
         batch = Analysis.objects.claim(3)
-        in_threads(*[partial(done, analysis, **p) for analysis, p in zip(batch, said, strict=True)])
-    told = StudySummary.objects.values_list("status", "finding", "scans")
-    assert list(told) == [("done", "covid19", 3)] * 3
+        in_threads(*[partial(done, analysis, **p) for analysis, p in zip(batch, text, strict=True)])
+    reported = StudySummary.objects.values_list("status", "finding", "scans")
+    assert list(reported) == [("done", "covid19", 3)] * 3
 
 
-def test_a_scan_moved_while_it_is_answered_is_counted_where_it_ends_up(site, admin):
+def test_a_scan_moved_while_it_is_processed_is_counted_where_it_ends_up(site, admin):
     ModelVersionFactory()
     for _ in range(4):
         scan = ScanFactory(site=site)

@@ -28,7 +28,7 @@ def scan(owner, site, settings, tmp_path):
     return upload_finish(upload=upload, results=[image])[0]
 
 
-def told(capsys, *arguments: str) -> tuple[bool, list[str]]:
+def reported(capsys, *arguments: str) -> tuple[bool, list[str]]:
     """Whether the command was content, and what it named."""
     try:
         call_command("check_storage", *arguments)
@@ -38,27 +38,27 @@ def told(capsys, *arguments: str) -> tuple[bool, list[str]]:
     return content, [line for line in capsys.readouterr().out.splitlines() if ": " in line]
 
 
-def test_a_store_in_order_is_five_files_as_their_rows_say(scan, capsys):
+def test_a_store_in_order_is_five_files_as_their_rows_state(scan, capsys):
     call_command("check_storage", "--deep")
     assert capsys.readouterr().out == "5 files, all match their rows.\n"
 
 
 def test_a_missing_file_is_named(scan, capsys):
     storage.delete_file(scan.working_name)
-    assert told(capsys) == (False, [f"missing: {scan.working_name}"])
+    assert reported(capsys) == (False, [f"missing: {scan.working_name}"])
 
 
 def test_a_changed_file_is_found_by_looking_deep(scan, capsys):
     with storage.path_of(scan.display_name).open("ab") as file:
         file.write(b"!")
-    assert told(capsys) == (True, [])
-    assert told(capsys, "--deep") == (False, [f"damaged: {scan.display_name}"])
+    assert reported(capsys) == (True, [])
+    assert reported(capsys, "--deep") == (False, [f"damaged: {scan.display_name}"])
 
 
 def test_an_orphan_is_named_after_its_grace_and_removed_on_wish(scan, capsys):
     orphan = f"{scan.id.hex[:2]}/{scan.id}/0000-display.png"
     shutil.copyfile(storage.path_of(scan.display_name), storage.root() / orphan)
-    assert told(capsys) == (True, []), "it may be about to get its row"
-    assert told(capsys, "--grace", "0") == (False, [f"orphaned: {orphan}"])
-    assert told(capsys, "--grace", "0", "--remove-orphans") == (True, [f"orphaned: {orphan}"])
-    assert told(capsys, "--grace", "0", "--deep") == (True, [])
+    assert reported(capsys) == (True, []), "it may be about to get its row"
+    assert reported(capsys, "--grace", "0") == (False, [f"orphaned: {orphan}"])
+    assert reported(capsys, "--grace", "0", "--remove-orphans") == (True, [f"orphaned: {orphan}"])
+    assert reported(capsys, "--grace", "0", "--deep") == (True, [])

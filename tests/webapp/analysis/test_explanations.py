@@ -18,16 +18,16 @@ LEASE = timedelta(seconds=20)
 
 
 @pytest.fixture(autouse=True)
-def nudged(monkeypatch):
+def woken(monkeypatch):
     names = []
     monkeypatch.setattr(explanations, "notify_workers", names.append)
     return names
 
 
 @pytest.fixture
-def analysis(queued, answer):
+def analysis(queued, finished_analysis):
     queued()
-    [analysis] = answer(pneumonia=0.8)
+    [analysis] = finished_analysis(pneumonia=0.8)
     analysis.refresh_from_db()
     return analysis
 
@@ -40,10 +40,10 @@ def finish(explanation: Explanation) -> bool:
     return explanation.finish("done", cam=cam().as_dict(), seconds=0.5)
 
 
-def test_what_is_asked_for_waits_for_the_worker_and_leaves_a_trace(analysis, owner, nudged):
+def test_what_is_asked_for_waits_for_the_worker_and_leaves_a_trace(analysis, owner, woken):
     explanation = ask(analysis, owner)
     assert (explanation.status, explanation.method, explanation.cam) == ("queued", "layercam", None)
-    assert nudged == ["infer"]
+    assert woken == ["infer"]
     event = AuditEvent.objects.get(action="analysis.explained")
     assert (event.actor, event.site) == (owner, analysis.scan.site)
     assert event.subject == f"analysis.analysis:{analysis.pk}"
@@ -51,7 +51,7 @@ def test_what_is_asked_for_waits_for_the_worker_and_leaves_a_trace(analysis, own
 
 
 @pytest.mark.parametrize("state", ["queued", "running", "done"])
-def test_nothing_that_is_there_or_under_way_is_made_again(analysis, owner, nudged, state):
+def test_nothing_that_is_there_or_under_way_is_made_again(analysis, owner, woken, state):
     explanation = ask(analysis, owner)
     if state != "queued":
         explanation = next(iter(Explanation.objects.claim(lease=LEASE)), None)
@@ -59,7 +59,7 @@ def test_nothing_that_is_there_or_under_way_is_made_again(analysis, owner, nudge
         assert finish(explanation)
     again = ask(analysis, owner)
     assert (again.pk, again.status) == (explanation.pk, state)
-    assert (nudged, Explanation.objects.count()) == (["infer"], 1)
+    assert (woken, Explanation.objects.count()) == (["infer"], 1)
     assert AuditEvent.objects.filter(action="analysis.explained").count() == 1
 
 
@@ -74,7 +74,7 @@ def test_only_the_explainers_that_there_are_can_be_asked(analysis, owner, method
     assert refused.value.code == "not_found"
 
 
-def test_an_analysis_without_an_answer_has_nothing_to_explain(queued, owner):
+def test_an_analysis_without_an_result_has_nothing_to_explain(queued, owner):
     with pytest.raises(CodedError) as refused:
         ask(queued().analyses.get(), owner)
     assert refused.value.code == "not_ready"
@@ -92,14 +92,14 @@ def test_the_maps_are_stored_once_and_a_late_worker_stores_nothing(analysis, own
     assert (stored.status, stored.cam, stored.seconds) == ("done", cam().as_dict(), 0.5)
 
 
-def test_a_failed_one_is_tried_again_when_it_is_asked_for_again(analysis, owner, nudged):
+def test_a_failed_one_is_tried_again_when_it_is_asked_for_again(analysis, owner, woken):
     ask(analysis, owner)
     claimed = next(iter(Explanation.objects.claim(lease=LEASE)), None)
     assert claimed.fail("explainer_too_slow")
     assert Explanation.objects.get().error_code == "explainer_too_slow"
     again = ask(analysis, owner)
     assert (again.status, again.error_code, again.attempts) == ("queued", "", 0)
-    assert nudged == ["infer"] * 2
+    assert woken == ["infer"] * 2
     assert AuditEvent.objects.filter(action="analysis.explained").count() == 2
 
 

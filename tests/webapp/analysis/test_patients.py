@@ -1,4 +1,4 @@
-"""Merging and parting keep the worklist true, also while files come in and scans are moved."""
+"""Merging and unmerging keep the worklist true, also while files come in and scans are moved."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def check_sums() -> None:
     assert all(end_of(study.patient) == study.patient for study in filed)
 
 
-def test_the_worklist_follows_a_merge_and_a_parting(people, boss):
+def test_the_worklist_follows_a_merge_and_a_unmerging(people, boss):
     before = rows(boss)
     merge = patient_merge(source=people[0], target=people[1], actor=boss, reason="twice")
     assert rows(boss) == {("B", "1.2.3"): 4, ("B", "1.2.A"): 1, ("B", "1.2.B"): 1}
@@ -104,8 +104,8 @@ def test_merging_each_into_the_other_at_once_makes_no_circle(people, boss):
         return "merged"
 
     one, other = people
-    said = in_threads(partial(merge, one, other), partial(merge, other, one))
-    assert sorted(said) == ["conflict", "merged"]
+    text = in_threads(partial(merge, one, other), partial(merge, other, one))
+    assert sorted(text) == ["conflict", "merged"]
     assert end_of(one) == end_of(other)
     check_sums()
 
@@ -151,7 +151,7 @@ def test_scans_that_are_moved_while_patients_are_merged_end_up_somewhere_true(pe
     check_sums()
 
 
-def test_parted_by_several_at_once_it_is_parted_once(people, boss):
+def test_unmerged_by_several_at_once_it_is_unmerged_once(people, boss):
     merge = patient_merge(source=people[0], target=people[1], actor=boss, reason="twice")
     before = Scan.objects.count()
     in_threads(*[partial(patient_unmerge, merge=merge, actor=boss, reason="twins")] * 3)

@@ -1,4 +1,4 @@
-"""By what a study is found, and that it stays true when names come in, patients are merged, and parted."""
+"""By what a study is found, and that it stays true when names come in, patients are merged, and unmerged."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_a_name_that_comes_later_finds_the_earlier_studies_too(study, site, owne
     assert found(owner, "newman") == {first.pk, second.pk}
 
 
-def test_a_merged_patient_is_found_by_both_names_and_after_parting_by_their_own(
+def test_a_merged_patient_is_found_by_both_names_and_after_unmerging_by_their_own(
     study, site, owner, queued, person
 ):
     boss = person("boss", role="admin", site=site)

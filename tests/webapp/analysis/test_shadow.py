@@ -1,4 +1,4 @@
-"""A candidate in the shadow: it scores what is new, and no reader's page, list or event knows of it."""
+"""A candidate in shadow mode: it scores what is new, and no reader's page, list or event knows of it."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ def say(abstention=None, **probabilities) -> None:
         assert shadow_done(shadow=row, prediction=prediction(**probabilities))
 
 
-def test_a_new_scan_is_queued_for_both_and_the_reader_sees_the_active_models_answer(
-    shadow, model, owner, site, answer
+def test_a_new_scan_is_queued_for_both_and_the_reader_sees_the_active_models_result(
+    shadow, model, owner, site, finished_analysis
 ):
     upload_store(user=owner, site=site, chunks=[b"x"], filename="x.png", stated=StatedMetadata())
     [claimed] = Upload.objects.claim()
     [scan] = upload_finish(upload=claimed, results=[parsed(claimed, claimed.attempt_token)])
     assert ShadowAnalysis.objects.get().model_version == shadow
     assert Analysis.objects.get().model_version == model
-    answer(normal=0.9)
+    finished_analysis(normal=0.9)
     say(pneumonia=0.9)
     scan.refresh_from_db()
     assert [analysis.model_version for analysis in scan_analyses(scan)] == [model]
@@ -62,18 +62,18 @@ def test_a_shadow_is_scored_once_however_often_it_is_queued(shadow, site):
     assert again.fail("bad_image")
 
 
-def test_agreement_is_summed_up_against_the_active_model(shadow, model, queued, answer, site):
+def test_agreement_is_summed_up_against_the_active_model(shadow, model, queued, finished_analysis, site):
     for ours, theirs in (("normal", "normal"), ("pneumonia", "pneumonia"), ("normal", "pneumonia")):
         scan = queued()
-        answer(**{theirs: 0.9})
+        finished_analysis(**{theirs: 0.9})
         shadows_queue([scan])
         say(**{ours: 0.8})
     shadows_queue([ScanFactory(site=site)])  # the active model has not seen this one
     say(normal=0.9)
-    told = agreement(shadow)
-    assert (told.scored, told.compared, told.same, told.failed) == (4, 3, 2, 0)
-    assert told.reported == {"normal": (2, 1), "pneumonia": (1, 2)}
-    assert told.kappa == pytest.approx(0.4)
-    assert told.difference["covid19"] == 0
-    assert told.difference["pneumonia"] == pytest.approx((0 + 0.1 + 0.9) / 3)
+    shown = agreement(shadow)
+    assert (shown.scored, shown.compared, shown.same, shown.failed) == (4, 3, 2, 0)
+    assert shown.reported == {"normal": (2, 1), "pneumonia": (1, 2)}
+    assert shown.kappa == pytest.approx(0.4)
+    assert shown.difference["covid19"] == 0
+    assert shown.difference["pneumonia"] == pytest.approx((0 + 0.1 + 0.9) / 3)
     assert agreement(model).scored == 0

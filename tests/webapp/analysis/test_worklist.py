@@ -43,7 +43,7 @@ def row(study) -> StudySummary:
 
 
 @pytest.mark.parametrize(
-    ("said", "finding", "probability"),
+    ("text", "finding", "probability"),
     [
         ([{"normal": 0.9, "pneumonia": 0.1}, {"pneumonia": 0.6, "normal": 0.4}], "pneumonia", 0.6),
         ([{"pneumonia": 0.6, "normal": 0.4}, {"covid19": 0.7, "normal": 0.3}], "covid19", 0.7),
@@ -51,55 +51,55 @@ def row(study) -> StudySummary:
         ([{"normal": 0.9}, {"normal": 0.8, "covid19": 0.2}], "normal", 0.8),
     ],
 )
-def test_a_study_shows_the_worst_of_its_scans(study, queued, answer, said, finding, probability):
-    for probabilities in said:
+def test_a_study_shows_the_worst_of_its_scans(study, queued, finished_analysis, text, finding, probability):
+    for probabilities in text:
         scan = queued(series__study=study)
-        answer(**probabilities)
-    assert (row(study).status, row(study).scans) == ("done", len(said))
+        finished_analysis(**probabilities)
+    assert (row(study).status, row(study).scans) == ("done", len(text))
     assert (row(study).finding, row(study).probability) == (finding, probability)
     assert row(study).worst_scan == scan
 
 
-def test_a_study_shows_the_least_finished_of_its_scans(study, queued, answer, fail, site):
+def test_a_study_shows_the_least_finished_of_its_scans(study, queued, finished_analysis, fail, site):
     queued(series__study=study)
-    answer(abstention=AbstentionReason.LATERAL_VIEW, pneumonia=0.9)
+    finished_analysis(abstention=AbstentionReason.LATERAL_VIEW, pneumonia=0.9)
     assert (row(study).status, row(study).reason) == ("abstained", "lateral_view")
     queued(series__study=study)
-    answer(normal=0.9)
-    assert (row(study).status, row(study).finding) == ("done", "normal"), "one answer is an answer"
+    finished_analysis(normal=0.9)
+    assert (row(study).status, row(study).finding) == ("done", "normal"), "one result is a result"
     services.analyses_queue([ScanFactory(site=site, series__study=study, slot=Slot.CT)])
     assert (row(study).status, row(study).reason) == ("waiting", "no_model_for_modality")
     queued(series__study=study)
     fail("out_of_memory")
     assert (row(study).status, row(study).reason) == ("failed", "out_of_memory")
     queued(series__study=study)
-    assert (row(study).status, row(study).finding) == ("analysing", "normal"), "the answers so far stay"
+    assert (row(study).status, row(study).finding) == ("analysing", "normal"), "the results so far stay"
 
 
-def test_an_answer_is_not_taken_away_by_a_later_attempt(study, queued, answer, fail, model):
+def test_an_result_is_not_taken_away_by_a_later_attempt(study, queued, finished_analysis, fail, model):
     scan = queued(series__study=study)
-    answer(pneumonia=0.8)
+    finished_analysis(pneumonia=0.8)
     make_active(ModelVersionFactory(number=2, status="candidate"))
     services.analyses_queue([scan])
     assert (row(study).status, row(study).finding) == ("done", "pneumonia")
     fail()
     assert (row(study).status, row(study).finding) == ("done", "pneumonia")
     services.analysis_retry(analysis=Analysis.objects.get(status="failed"), actor=scan.upload.user)
-    answer(normal=0.9)
+    finished_analysis(normal=0.9)
     assert row(study).finding == "normal"
 
 
 @pytest.fixture
-def studies(site, queued, answer):
+def studies(site, queued, finished_analysis):
     """Three studies: pneumonia of yesterday, normal of today, one still analysing, newest last."""
     made = []
-    for number, said in enumerate([{"pneumonia": 0.8}, {"normal": 0.9}, None]):
+    for number, text in enumerate([{"pneumonia": 0.8}, {"normal": 0.9}, None]):
         patient = PatientFactory(site=site, patient_id=f"00{number}", name=f"DOE^NO{number}")
         taken = datetime(2026, 11, 20 - number, tzinfo=UTC)  # the later it came, the older it is
         study = StudyFactory(patient=patient, accession_number=f"ACC-{number}", study_at=taken)
         queued(series__study=study, received_at=datetime(2026, 11, 20 + number, tzinfo=UTC))
-        if said:
-            answer(**said)
+        if text:
+            finished_analysis(**text)
         made.append(study)
     return made
 
@@ -122,9 +122,9 @@ def test_the_worklist_is_newest_first_and_filtered(studies, owner, filters, foun
     assert [row.study for row in rows] == [studies[i] for i in found]
 
 
-def test_only_members_who_may_view_see_a_study(studies, owner, teammate, stranger, person, site, other_site):
+def test_only_members_who_may_view_see_a_study(studies, owner, teammate, outsider, person, site, other_site):
     auditor = person("auditor", role="auditor", site=site)
-    seen = [worklist(user=user).count() for user in (owner, teammate, stranger, auditor, person("nobody"))]
+    seen = [worklist(user=user).count() for user in (owner, teammate, outsider, auditor, person("nobody"))]
     assert seen == [3, 3, 0, 0, 0]
     assert not worklist(user=owner, site=other_site).exists()
     assert occurring("finding", [site]) == ["normal", "pneumonia"]
@@ -159,15 +159,15 @@ def test_a_mark_that_is_not_ours_is_an_error_of_the_caller(studies, owner, mark)
     assert caught.value.status == 400
 
 
-def test_a_moved_scan_takes_both_summaries_with_it(site, owner, queued, answer):
+def test_a_moved_scan_takes_both_summaries_with_it(site, owner, queued, finished_analysis):
     patient = PatientFactory(site=site)
     study = StudyFactory(patient=patient)
     ill, well = (
         queued(series__study=study, metadata={"StudyInstanceUID": study.study_instance_uid}) for _ in "ab"
     )
-    for said in ({"pneumonia": 0.8}, {"normal": 0.9}):
+    for text in ({"pneumonia": 0.8}, {"normal": 0.9}):
         analysis = Analysis.objects.claim()[0]
-        _answer_one(analysis, said)
+        _result_one(analysis, text)
     other = PatientFactory(site=site)
     move = scan_move(scan=ill, patient=other, actor=owner, reason="wrong label")
     assert (row(study).finding, row(study).scans) == ("normal", 1)
@@ -177,26 +177,28 @@ def test_a_moved_scan_takes_both_summaries_with_it(site, owner, queued, answer):
     assert row(move.study).scans == 2
 
 
-def _answer_one(analysis: Analysis, said: dict) -> None:
-    services.analysis_done(analysis=analysis, prediction=prediction(**said), cam=cam(), seconds=0.1)
+def _result_one(analysis: Analysis, text: dict) -> None:
+    services.analysis_done(analysis=analysis, prediction=prediction(**text), cam=cam(), seconds=0.1)
 
 
-def test_a_history_tells_each_scans_answer_in_order_of_time(site, queued, answer, django_assert_num_queries):
+def test_a_history_reports_each_scans_result_in_order_of_time(
+    site, queued, finished_analysis, django_assert_num_queries
+):
     patient = PatientFactory(site=site)
     for day in (2, 1):
         study = StudyFactory(patient=patient, study_at=datetime(2026, 1, day, tzinfo=UTC))
         queued(series__study=study)
-    answer(pneumonia=0.8)
+    finished_analysis(pneumonia=0.8)
     with django_assert_num_queries(2):
         entries = history(patient)
-        told = [
+        reported = [
             (e.study.study_at.day, e.state.analysis.finding, str(e.state.analysis.model_version))
             for e in entries
         ]
-    assert told == [(1, "pneumonia", "cxr-1"), (2, "pneumonia", "cxr-1")]
+    assert reported == [(1, "pneumonia", "cxr-1"), (2, "pneumonia", "cxr-1")]
 
 
-def test_progress_is_told_from_upload_to_answer(site, queued, answer):
+def test_progress_is_reported_from_upload_to_result(site, queued, finished_analysis):
     upload = UploadFactory(site=site)
     assert (state_of(upload).status, state_of(upload).finished) == ("received", False)
     refused = UploadFactory(site=site, status="refused", refusal="too_small")
@@ -205,7 +207,7 @@ def test_progress_is_told_from_upload_to_answer(site, queued, answer):
     assert (state_of(failed).status, state_of(failed).reason) == ("upload_failed", "gave_up")
     scan = queued()
     assert (state_of(scan.upload).status, state_of(scan.upload).finished) == ("analysing", False)
-    answer(normal=0.9)
+    finished_analysis(normal=0.9)
     assert (state_of(scan.upload).status, state_of(scan.upload).finished) == ("done", True)
 
 
@@ -232,7 +234,7 @@ def test_a_lease_that_runs_out_does_not_change_what_the_worklist_shows(study, qu
         ({"probability": (0.5, None), "finding": "pneumonia", "search": "doe"}, [0]),
     ],
 )
-def test_the_worklist_answers_what_its_filters_ask(studies, owner, filters, found):
+def test_the_worklist_results_what_its_filters_ask(studies, owner, filters, found):
     rows = worklist(user=owner, filters=Filters(**filters))
     assert [row.study for row in rows] == [studies[i] for i in found]
 
@@ -264,7 +266,7 @@ def test_among_study_dates_newest_and_oldest_go_by_the_study(studies, owner, ord
     assert neighbours(rows, rows[1]) == (rows[0], rows[2])
 
 
-def test_the_least_certain_first_leaves_out_what_has_no_answer(studies, owner):
+def test_the_least_certain_first_leaves_out_what_has_no_result(studies, owner):
     rows = worklist(user=owner, order="unsure")
     assert {row.study for row in rows} == set(studies[:2])
     assert neighbours(rows, row(studies[2])) == (None, None)

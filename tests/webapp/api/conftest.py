@@ -62,7 +62,7 @@ def a_case(site, owner) -> SimpleNamespace:
     """A patient of the site with one scan, read as pneumonia 0.82, and what else may lie around."""
     patient = factories.PatientFactory(site=site, name="DOE^Jane", patient_id="P-42")
     scan = factories.ScanFactory(site=site, patient=patient, upload__user=owner)
-    analysis = an_answer(scan, site)
+    analysis = an_result(scan, site)
     other = factories.PatientFactory(site=site)
     webhook = subscription_create(site=site, actor=owner, url="https://example.org/", kinds=SUBSCRIBABLE)
     return SimpleNamespace(
@@ -84,16 +84,16 @@ def a_case(site, owner) -> SimpleNamespace:
     )
 
 
-def an_answer(scan, site):
-    said = factories.prediction(pneumonia=0.82, normal=0.1)
+def an_result(scan, site):
+    text = factories.prediction(pneumonia=0.82, normal=0.1)
     analysis = factories.AnalysisFactory(
         scan=scan,
         model_version__site=site,
         model_version__status="candidate",
         status="done",
         finding="pneumonia",
-        probabilities=dict(said.probabilities),
-        uncertainty=said.uncertainty,
+        probabilities=dict(text.probabilities),
+        uncertainty=text.uncertainty,
     )
     AnalysisCam.objects.create(analysis=analysis, cam=factories.cam().as_dict())
     with transaction.atomic():

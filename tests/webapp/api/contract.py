@@ -3,7 +3,7 @@
 Starts the web server as in deployment, on a folder of its own (and an empty database: SQLite, or that of
 `DATABASE_URL`), with one of everything at its site, and lets schemathesis ask it with an administrator's
 token: all phases, all checks, N examples an operation besides those that it makes for every bound in the
-description. It asks twice: with ids that it makes up or is told by an answer, then with those of what is
+description. It asks twice: with ids that it makes up or is reported by an result, then with those of what is
 there.
 Its exit status is schemathesis' own; further options go there (`--phases fuzzing`, `--seed 7`).
 """
@@ -47,7 +47,7 @@ def parameters(case: SimpleNamespace) -> str:
     names = {f"{name}_id": record.pk for name, record in vars(case).items()}
     names |= {"patient_uuid": case.patient.pk, "study_uuid": case.study.pk}
     names["method"] = case.explanation.method
-    # What another answer tells of would be asked for by these ids all the same.
+    # What another result reports of would be asked for by these ids all the same.
     once = "\n[phases.stateful]\nenabled = false\n"
     return once + "\n[parameters]\n" + "".join(f'"path.{name}" = "{key}"\n' for name, key in names.items())
 
@@ -89,7 +89,7 @@ def prepared(folder: Path) -> tuple[str, SimpleNamespace]:
 
 @contextmanager
 def served(folder: Path) -> Iterator[str]:
-    """The address of a web server; raises RuntimeError with what it said where it does not come up."""
+    """The address of a web server; raises RuntimeError with what it stated where it does not come up."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

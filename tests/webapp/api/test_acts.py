@@ -37,8 +37,8 @@ def test_a_scan_is_moved_by_key_or_by_identifier(admin, site):
     made = admin.post(where, {"patient_id": "P-10", "create": True, "reason": "again"}, "json")
     assert made.json()["patient_id"] == "P-10"
     assert [move.reason for move in ScanMove.objects.all()] == ["again", "wrong label"]
-    told = admin.get(f"{V1}/patients/{other.pk}/").json()
-    assert [move["reason"] for move in told["moves"]] == ["again", "wrong label"]
+    reported = admin.get(f"{V1}/patients/{other.pk}/").json()
+    assert [move["reason"] for move in reported["moves"]] == ["again", "wrong label"]
 
 
 @pytest.mark.parametrize(
@@ -56,35 +56,35 @@ def test_a_scan_is_moved_by_key_or_by_identifier(admin, site):
 )
 def test_a_move_that_is_not_clear_is_refused(admin, site, body):
     scan = ScanFactory(site=site)
-    answer = admin.post(f"{V1}/scans/{scan.pk}/move/", body, "json")
-    assert (answer.status_code, answer.json()["code"]) == (400, "invalid")
+    response = admin.post(f"{V1}/scans/{scan.pk}/move/", body, "json")
+    assert (response.status_code, response.json()["code"]) == (400, "invalid")
     assert not ScanMove.objects.exists()
 
 
 def test_a_scan_is_not_moved_to_another_sites_patient(admin, site, other_site):
     theirs = PatientFactory(site=other_site)
     body = {"patient_uuid": str(theirs.pk), "reason": "x"}
-    answer = admin.post(f"{V1}/scans/{ScanFactory(site=site).pk}/move/", body, "json")
-    assert answer.status_code == 404
+    response = admin.post(f"{V1}/scans/{ScanFactory(site=site).pk}/move/", body, "json")
+    assert response.status_code == 404
 
 
-def test_two_patients_are_merged_and_parted(admin, site):
+def test_two_patients_are_merged_and_unmerged(admin, site):
     one, other = PatientFactory(site=site, name="DOE^Jane"), PatientFactory(site=site, name="DOE^J")
     scan = ScanFactory(site=site, patient=other)
     merged = admin.post(
         f"{V1}/patients/{one.pk}/merge/", {"source_uuid": str(other.pk), "reason": "same card"}, "json"
     )
     assert merged.status_code == 201
-    told = admin.get(f"{V1}/patients/{one.pk}/").json()
-    assert (told["scans"], [merge["reason"] for merge in told["merges"]]) == (1, ["same card"])
+    reported = admin.get(f"{V1}/patients/{one.pk}/").json()
+    assert (reported["scans"], [merge["reason"] for merge in reported["merges"]]) == (1, ["same card"])
     assert admin.get(f"{V1}/patients/{other.pk}/").json()["merged_into"] == str(one.pk)
     history = admin.get(f"{V1}/patients/{other.pk}/history/").json()
     assert history["patient_uuid"] == str(one.pk)
     assert [entry["scan"]["id"] for entry in history["entries"]] == [str(scan.pk)]
-    assert [said["value"] for said in history["disagreements"]["name"]] == ["DOE^Jane", "DOE^J"]
+    assert [text["value"] for text in history["disagreements"]["name"]] == ["DOE^Jane", "DOE^J"]
     where = f"{V1}/merges/{merged.json()['id']}/undo/"
-    parted = admin.post(where, {"reason": "two persons"}, "json").json()
-    assert (parted["unmerged_reason"], bool(parted["unmerged_at"])) == ("two persons", True)
+    unmerged = admin.post(where, {"reason": "two persons"}, "json").json()
+    assert (unmerged["unmerged_reason"], bool(unmerged["unmerged_at"])) == ("two persons", True)
     assert admin.get(f"{V1}/patients/{other.pk}/").json()["scans"] == 1
 
 
@@ -93,8 +93,8 @@ def test_a_merge_on_the_condition_of_a_state_is_refused_in_another(admin, site):
     seen = admin.get(f"{V1}/patients/{one.pk}/")["ETag"]
     Patient.objects.filter(pk=one.pk).update(sex="F")
     body = {"source_uuid": str(other.pk), "reason": "x"}
-    answer = admin.post(f"{V1}/patients/{one.pk}/merge/", body, "json", headers={"if-match": seen})
-    assert answer.json()["code"] == "precondition_failed"
+    response = admin.post(f"{V1}/patients/{one.pk}/merge/", body, "json", headers={"if-match": seen})
+    assert response.json()["code"] == "precondition_failed"
 
 
 def test_patients_are_searched_for_in_the_body_page_by_page(client, site, other_site):
@@ -107,42 +107,46 @@ def test_patients_are_searched_for_in_the_body_page_by_page(client, site, other_
     assert (len(rest["results"]), rest["next"]) == (1, None)
     assert client.post(rest["previous"], {"q": "doe"}, "json").json()["results"] == first["results"]
     assert (first["count"], rest["count"]) == (3, 3)
-    answer = client.post(f"{V1}/patients/search/?cursor=x", {"q": "doe"}, "json")
-    assert answer.json()["code"] == "cursor_invalid"
+    response = client.post(f"{V1}/patients/search/?cursor=x", {"q": "doe"}, "json")
+    assert response.json()["code"] == "cursor_invalid"
 
 
 def test_studies_are_searched_for_by_patient(client, case):
-    answer = client.post(f"{V1}/studies/search/", {"q": "P-42", "status": "done"}, "json").json()
-    assert [row["id"] for row in answer["results"]] == [str(case.study.pk)]
-    (row,) = answer["results"]
+    response = client.post(f"{V1}/studies/search/", {"q": "P-42", "status": "done"}, "json").json()
+    assert [row["id"] for row in response["results"]] == [str(case.study.pk)]
+    (row,) = response["results"]
     assert (row["finding"], row["probability"], row["patient_name"]) == ("pneumonia", 0.82, "DOE^Jane")
     assert not client.post(f"{V1}/studies/search/", {"q": "P-42", "status": "failed"}, "json").json()[
         "results"
     ]
 
 
-def test_whom_identifiers_name_is_told_before_a_file_is_sent(client, site, case):
+def test_who_identifiers_name_is_reported_before_a_file_is_sent(client, site, case):
     body = {"patient_ids": ["P-42", "P-43"]}
-    told = client.post(f"{V1}/patients/lookup/", body, "json").json()["results"]
-    assert list(told) == ["P-42"]
-    assert told["P-42"]["id"] == str(case.patient.pk)
+    reported = client.post(f"{V1}/patients/lookup/", body, "json").json()["results"]
+    assert list(reported) == ["P-42"]
+    assert reported["P-42"]["id"] == str(case.patient.pk)
 
 
-def test_a_study_tells_of_each_of_its_images(client, case):
-    told = client.get(f"{V1}/studies/{case.study.pk}/").json()
-    assert [image["id"] for image in told["images"]] == [str(case.scan.pk)]
-    assert told["images"][0]["probabilities"]["pneumonia"] == 0.82
+def test_a_study_reports_of_each_of_its_images(client, case):
+    reported = client.get(f"{V1}/studies/{case.study.pk}/").json()
+    assert [image["id"] for image in reported["images"]] == [str(case.scan.pk)]
+    assert reported["images"][0]["probabilities"]["pneumonia"] == 0.82
 
 
 def test_a_model_is_promoted_with_a_reason_by_whoever_may_everywhere(admin, client_of, owner, site):
     version = ModelVersionFactory(status="candidate", card={"limits": ["none"]})
     where = f"{V1}/models/{version.pk}/promote/"
-    told = admin.get(f"{V1}/models/{version.pk}/").json()
-    assert (told["card"], told["may_promote"], told["status"]) == ({"limits": ["none"]}, True, "candidate")
+    reported = admin.get(f"{V1}/models/{version.pk}/").json()
+    assert (reported["card"], reported["may_promote"], reported["status"]) == (
+        {"limits": ["none"]},
+        True,
+        "candidate",
+    )
     assert admin.post(where, {"reason": ""}, "json").json()["code"] == "invalid"
-    answer = admin.post(where, {"reason": "better"}, "json")
+    response = admin.post(where, {"reason": "better"}, "json")
     # The factory's version has no file: the registry looks before it promotes.
-    assert (answer.status_code, answer.json()["code"]) == (409, "artifact_damaged")
+    assert (response.status_code, response.json()["code"]) == (409, "artifact_damaged")
     clinician = client_of(owner, site, tuple(Permission))
     assert clinician.post(where, {"reason": "better"}, "json").json()["code"] == "forbidden"
 
@@ -181,8 +185,8 @@ def test_the_trail_is_narrowed_by_what_an_auditor_asks_and_walked_page_by_page(
     def found(**asked: object) -> list[dict]:
         where, rows = f"{V1}/audit-events/?{urlencode(asked)}", []
         while where:
-            answer = auditor.get(where).json()
-            rows, where = rows + answer["results"], answer["next"]
+            response = auditor.get(where).json()
+            rows, where = rows + response["results"], response["next"]
         return rows
 
     moved = found(action="scan.moved", limit=2)
@@ -196,23 +200,23 @@ def test_the_trail_is_narrowed_by_what_an_auditor_asks_and_walked_page_by_page(
     assert auditor.get(f"{V1}/audit-events/{moved[0]['id']}/").status_code == 404
 
 
-def test_a_caller_is_told_who_they_are(client_of, owner, site):
-    told = client_of(owner, site, ("scan.view", "model.promote")).get(f"{V1}/me/").json()
-    assert (told["user"], told["role"], told["site"]["slug"]) == ("owner", "clinician", "st-anna")
-    assert told["permissions"] == ["scan.view"], "a scope does not widen the role"
-    assert told["scopes"] == ["model.promote", "scan.view"]
+def test_a_caller_is_reported_who_they_are(client_of, owner, site):
+    reported = client_of(owner, site, ("scan.view", "model.promote")).get(f"{V1}/me/").json()
+    assert (reported["user"], reported["role"], reported["site"]["slug"]) == ("owner", "clinician", "st-anna")
+    assert reported["permissions"] == ["scan.view"], "a scope does not widen the role"
+    assert reported["scopes"] == ["model.promote", "scan.view"]
 
 
-def test_a_member_of_nothing_is_told_whom_to_ask(client_of, person, site):
-    answer = client_of(person("lone"), site).get(f"{V1}/me/")
-    assert (answer.status_code, answer.json()["code"]) == (403, "no_site")
+def test_a_member_of_nothing_is_reported_who_to_ask(client_of, person, site):
+    response = client_of(person("lone"), site).get(f"{V1}/me/")
+    assert (response.status_code, response.json()["code"]) == (403, "no_site")
 
 
-def test_a_patients_scans_are_scored_anew_by_the_active_model(case, client):
+def test_a_patients_scans_are_scored_again_by_the_active_model(case, client):
     active = ModelVersionFactory(slot=case.scan.slot, status="active")
     where = f"{V1}/patients/{case.patient.pk}/rescore/"
     for _ in range(2):
-        answer = client.post(where)
-        assert (answer.status_code, answer.json()) == (200, {"waiting": 1})
+        response = client.post(where)
+        assert (response.status_code, response.json()) == (200, {"waiting": 1})
     assert case.scan.analyses.filter(model_version=active, status="queued").count() == 1
     assert case.scan.analyses.count() == 2

@@ -44,28 +44,28 @@ class Page(HTMLParser):
 
 
 @pytest.fixture
-def answer(db, owner):
+def response(db, owner):
     browser = Client()
     browser.force_login(owner)
     return browser.get(reverse("api-docs"))
 
 
 @pytest.fixture
-def page(answer) -> Page:
-    return Page(answer.content.decode())
+def page(response) -> Page:
+    return Page(response.content.decode())
 
 
 @pytest.fixture(scope="module")
-def told():
+def reported():
     return api_docs(schema())
 
 
-def operation(told, name: str):
-    return next(one for _, group in told.groups for one in group if one.id == name)
+def operation(reported, name: str):
+    return next(one for _, group in reported.groups for one in group if one.id == name)
 
 
-def shape(told, name: str):
-    return next(one for one in told.schemas if one.name == name)
+def shape(reported, name: str):
+    return next(one for one in reported.schemas if one.name == name)
 
 
 def test_every_operation_and_schema_stands_on_the_page_under_its_name(page):
@@ -83,21 +83,21 @@ def test_every_link_within_the_page_leads_to_one_place(page):
     assert within - set(page.ids) == set()
 
 
-def test_it_needs_nothing_from_elsewhere_and_no_exception_from_the_content_policy(answer, page):
+def test_it_needs_nothing_from_elsewhere_and_no_exception_from_the_content_policy(response, page):
     assert [link for link in page.links if not re.match(r"#|/(?!/)", link)] == []
     assert reverse("api-schema") in page.links
-    assert "unsafe" not in answer["Content-Security-Policy"]
-    assert re.findall(r"<[^>]* (?:style|on[a-z]+)=", answer.content.decode()) == []
+    assert "unsafe" not in response["Content-Security-Policy"]
+    assert re.findall(r"<[^>]* (?:style|on[a-z]+)=", response.content.decode()) == []
 
 
 @pytest.mark.django_db
 def test_who_is_not_signed_in_is_sent_to_sign_in():
-    answer = Client().get(reverse("api-docs"))
-    assert answer.status_code == 302
-    assert answer["Location"] == f"{reverse('accounts:sign_in')}?next={reverse('api-docs')}"
+    response = Client().get(reverse("api-docs"))
+    assert response.status_code == 302
+    assert response["Location"] == f"{reverse('accounts:sign_in')}?next={reverse('api-docs')}"
 
 
-def test_it_is_drawn_once(answer, monkeypatch, owner):
+def test_it_is_drawn_once(response, monkeypatch, owner):
     def again(described):
         raise AssertionError("drawn a second time")
 
@@ -154,8 +154,8 @@ def test_a_type_is_written_as_openapi_has_it(schema, words):
     assert type_of(schema, SHAPES) == words
 
 
-def test_an_operation_has_parameters_a_body_and_responses(told):
-    one = operation(told, "scans_list")
+def test_an_operation_has_parameters_a_body_and_responses(reported):
+    one = operation(reported, "scans_list")
     listed = {field.name: field for field in one.parameters}
     assert (listed["limit"].place, listed["limit"].type, listed["limit"].default) == (
         "query",
@@ -163,7 +163,7 @@ def test_an_operation_has_parameters_a_body_and_responses(told):
         "50",
     )
     assert listed["modality"].text == "only this kind of image", "the choices are in the type"
-    one = operation(told, "scan_upload")
+    one = operation(reported, "scan_upload")
     assert (one.method, one.path, one.summary) == ("POST", "/scans/", "Upload an image, or a ZIP of images")
     assert [type_ for type_, _ in one.bodies] == ["multipart/form-data", "application/dicom"]
     assert "<code>scan.upload</code>" in one.text
@@ -171,15 +171,15 @@ def test_an_operation_has_parameters_a_body_and_responses(told):
     assert "400, 401" in problems.statuses
 
 
-def test_every_field_and_parameter_on_the_page_has_a_description(told):
-    listed = [field for shape in told.schemas for field in shape.fields]
-    listed += [field for _, group in told.groups for one in group for field in one.parameters]
+def test_every_field_and_parameter_on_the_page_has_a_description(reported):
+    listed = [field for shape in reported.schemas for field in shape.fields]
+    listed += [field for _, group in reported.groups for one in group for field in one.parameters]
     assert len(listed) > 700
     assert [field.name for field in listed if not field.text] == []
 
 
-def test_the_fields_of_an_unnamed_object_follow_it(told):
-    rules = {field.name: field.type for field in shape(told, "Policy").fields}
+def test_the_fields_of_an_unnamed_object_follow_it(reported):
+    rules = {field.name: field.type for field in shape(reported, "Policy").fields}
     assert rules["rules.sensitivity_margin"] == "number (0 to 1)"
 
 
@@ -192,7 +192,7 @@ def test_the_fields_of_an_unnamed_object_follow_it(told):
         ("patients_search", """-d '{"q": "P-7"}' "$HILUM/api/v1/patients/search/\""""),
     ],
 )
-def test_an_operation_has_a_command_to_start_from(told, name, line):
-    curl = operation(told, name).curl
+def test_an_operation_has_a_command_to_start_from(reported, name, line):
+    curl = operation(reported, name).curl
     assert curl.startswith("curl -sS ")
     assert curl.endswith(line)

@@ -1,4 +1,4 @@
-"""Archives over the API: handed in like an image, told of member by member."""
+"""Archives over the API: uploaded like an image, reported of member by member."""
 
 from __future__ import annotations
 
@@ -47,21 +47,21 @@ def analysed(site):
     return analysed
 
 
-def test_an_archive_is_handed_in_like_an_image(client):
+def test_an_archive_is_uploaded_like_an_image(client):
     response = client.post(URL, {"file": file(zipped({"a.png": image()})), "patient_id": "P-7"})
     assert response.status_code == 201
-    told = client.get(response["Location"]).json()
-    assert (told["status"], told["members"], told["skipped"]) == ("received", [], [])
+    reported = client.get(response["Location"]).json()
+    assert (reported["status"], reported["members"], reported["skipped"]) == ("received", [], [])
 
 
-def test_an_archive_tells_of_each_member_and_of_what_was_skipped(client, archive, member, analysed, site):
+def test_an_archive_reports_of_each_member_and_of_what_was_skipped(client, archive, member, analysed, site):
     done = member("a/1.png", analysed(status="done", finding="pneumonia", probabilities={"pneumonia": 0.9}))
     member("a/2.png", UploadFactory(site=site, status="refused", refusal="too_small"))
     member("theirs.png", None)
-    told = client.get(f"{URL}{archive.pk}/").json()
-    assert (told["id"], told["status"], told["members_total"]) == (str(archive.pk), "done", 3)
-    assert told["skipped"] == SKIPPED
-    one, two, three = told["members"]
+    reported = client.get(f"{URL}{archive.pk}/").json()
+    assert (reported["id"], reported["status"], reported["members_total"]) == (str(archive.pk), "done", 3)
+    assert reported["skipped"] == SKIPPED
+    one, two, three = reported["members"]
     assert one == {
         "id": str(done.pk),
         "file": "a/1.png",
@@ -83,51 +83,53 @@ def test_an_archive_is_done_when_each_of_its_members_is(client, archive, member,
         last = member("2.png", UploadFactory(site=site, status=state, **held))
     else:
         last = member("2.png", analysed(status=state, **held))
-    told = client.get(f"{URL}{archive.pk}/").json()
-    assert told["status"] == "analysing"
-    assert told["members"][1]["id"] == str(last.pk)
+    reported = client.get(f"{URL}{archive.pk}/").json()
+    assert reported["status"] == "analysing"
+    assert reported["members"][1]["id"] == str(last.pk)
 
 
-def test_a_long_archive_is_told_in_pages_of_a_fixed_number_of_queries(
+def test_a_long_archive_is_reported_in_pages_of_a_fixed_number_of_queries(
     client, archive, member, analysed, monkeypatch, django_assert_max_num_queries
 ):
     monkeypatch.setattr("webapp.api.serializers.scan_record.MEMBERS_AT_ONCE", 4)
     for n in range(6):
         member(f"{n}.png", analysed(status="done", probabilities={"normal": 0.9}))
     with django_assert_max_num_queries(11):
-        told = client.get(f"{URL}{archive.pk}/").json()
+        reported = client.get(f"{URL}{archive.pk}/").json()
     rest = client.get(f"{URL}{archive.pk}/", {"members_from": "4"}).json()
-    assert [m["file"] for m in told["members"] + rest["members"]] == [f"{n}.png" for n in range(6)]
-    assert (told["members_total"], rest["members_total"]) == (6, 6)
+    assert [m["file"] for m in reported["members"] + rest["members"]] == [f"{n}.png" for n in range(6)]
+    assert (reported["members_total"], rest["members_total"]) == (6, 6)
     assert client.get(f"{URL}{archive.pk}/", {"members_from": "-1"}).json()["code"] == "invalid"
 
 
-def test_owner_and_teammate_see_an_archive_and_a_stranger_does_not(
-    client, client_of, archive, teammate, stranger, site, other_site
+def test_owner_and_teammate_see_an_archive_and_an_outsider_does_not(
+    client, client_of, archive, teammate, outsider, site, other_site
 ):
     where = f"{URL}{archive.pk}/"
     assert client.get(where).status_code == 200
     assert client_of(teammate, site).get(where).status_code == 200
-    assert client_of(stranger, other_site).get(where).status_code == 404
+    assert client_of(outsider, other_site).get(where).status_code == 404
 
 
-def test_who_may_upload_but_not_read_is_told_of_no_member(client, client_of, teammate, site, member, archive):
+def test_who_may_upload_but_not_read_is_reported_of_no_member(
+    client, client_of, teammate, site, member, archive
+):
     data = zipped({"a.png": image()})
     key = client.post(URL, {"file": file(data)}).json()["id"]
     Upload.objects.filter(pk=key).update(status="done", skipped=SKIPPED)
     ArchiveMember.objects.create(archive_id=key, position=0, name="DOE.png", upload=None)
-    answer = client_of(teammate, site, ("scan.upload",)).post(URL, {"file": file(data)})
-    assert (answer.status_code, answer.json()["id"]) == (200, key)
-    assert "DOE" not in answer.content.decode()
+    reply = client_of(teammate, site, ("scan.upload",)).post(URL, {"file": file(data)})
+    assert (reply.status_code, reply.json()["id"]) == (200, key)
+    assert "DOE" not in reply.content.decode()
     assert client.post(URL, {"file": file(data)}).json()["members"][0]["file"] == "DOE.png"
 
 
-def test_an_archive_that_is_refused_says_why_and_what_to_do(client, site):
+def test_an_archive_that_is_refused_states_why_and_what_to_do(client, site):
     upload = UploadFactory(site=site, status="refused", refusal="undecodable", refusal_detail=ENCRYPTED)
-    told = client.get(f"{URL}{upload.pk}/").json()
-    assert (told["status"], told["reason"]) == ("refused", "undecodable")
-    assert "encrypted" in told["detail"]
-    assert "password" in told["remedy"]
+    reported = client.get(f"{URL}{upload.pk}/").json()
+    assert (reported["status"], reported["reason"]) == ("refused", "undecodable")
+    assert "encrypted" in reported["detail"]
+    assert "password" in reported["remedy"]
 
 
 @pytest.fixture

@@ -40,5 +40,5 @@ def test_the_feed_is_followed_by_the_last_sequence(client, events, site):
 
 @pytest.mark.parametrize("after", ["-1", "x", "9" * 19])
 def test_a_sequence_that_cannot_be_one_is_refused(client, after):
-    answer = client.get(CHANGES, {"after": after})
-    assert (answer.status_code, list(answer.json()["errors"])) == (400, ["after"])
+    response = client.get(CHANGES, {"after": after})
+    assert (response.status_code, list(response.json()["errors"])) == (400, ["after"])

@@ -13,7 +13,7 @@ from tests.architecture.source import ROOT
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
-def test_the_api_answers_as_its_description_says():
+def test_the_api_results_as_its_description_states():
     command = [sys.executable, "-m", "tests.webapp.api.contract", "--examples", "4", "--phases", "fuzzing"]
     command += ["--seed", "7"]
     alone = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}

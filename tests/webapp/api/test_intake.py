@@ -37,7 +37,7 @@ def kept_files() -> set:
     return media | set(incoming_folder().iterdir())
 
 
-def test_the_same_key_with_the_same_bytes_is_answered_as_the_first_time(client):
+def test_the_same_key_with_the_same_bytes_is_processed_as_the_first_time(client):
     first = send(client, patient_id="P-7")
     before = kept_files()
     again = send(client, patient_id="P-7")
@@ -66,20 +66,20 @@ def test_a_patient_stated_later_replaces_the_provisional_one(client):
 def test_the_same_key_with_another_file_or_claim_is_refused_and_stores_nothing(client, other):
     send(client, patient_id="P-7")
     before = kept_files()
-    answer = send(client, **({"patient_id": "P-7"} | other))
-    assert (answer.status_code, answer.json()["code"]) == (409, "idempotency_key_reused")
+    reply = send(client, **({"patient_id": "P-7"} | other))
+    assert (reply.status_code, reply.json()["code"]) == (409, "idempotency_key_reused")
     assert (Upload.objects.count(), kept_files()) == (1, before)
 
 
 def test_a_key_is_its_senders_own(client, client_of, teammate, site):
     send(client)
-    answer = client_of(teammate, site).post(
+    reply = client_of(teammate, site).post(
         SCANS, {"file": image(b"\x89PNG another")}, headers={"idempotency-key": "key-1"}
     )
-    assert answer.status_code == 201
+    assert reply.status_code == 201
 
 
-def test_whoever_was_cut_off_between_key_and_upload_is_answered_as_if_not(client, monkeypatch):
+def test_whoever_was_cut_off_between_key_and_upload_is_processed_as_if_not(client, monkeypatch):
     def dies(**_):
         raise DatabaseError
 
@@ -93,7 +93,7 @@ def test_whoever_was_cut_off_between_key_and_upload_is_answered_as_if_not(client
     assert send(client).status_code == 201
 
 
-def test_whoever_was_cut_off_after_the_upload_is_told_that_it_was_new(client, monkeypatch):
+def test_whoever_was_cut_off_after_the_upload_is_reported_that_it_was_new(client, monkeypatch):
     store_received = idempotency.store_received
 
     def dies_afterwards(**asked):
@@ -117,8 +117,8 @@ def test_a_refused_upload_does_not_use_its_key_up(client):
 
 @pytest.mark.parametrize("key", ["", "x" * 201, "a b", "ä"])
 def test_a_key_that_cannot_be_one_is_refused(client, key):
-    answer = client.post(SCANS, {"file": image()}, HTTP_IDEMPOTENCY_KEY=key)
-    assert (answer.status_code, answer.json()["code"]) == (400, "idempotency_key_invalid")
+    reply = client.post(SCANS, {"file": image()}, HTTP_IDEMPOTENCY_KEY=key)
+    assert (reply.status_code, reply.json()["code"]) == (400, "idempotency_key_invalid")
 
 
 def test_keys_are_forgotten_after_some_days(client):
@@ -141,12 +141,12 @@ def test_an_upload_that_breaks_off_leaves_nothing_behind(client, where, name, ca
     whole = body_of(b"\x89PNG" + bytes(4_000_000), name)
     before = kept_files()
     arrived = {"CONTENT_LENGTH": str(len(whole)), "wsgi.input": BytesIO(whole[:came])}
-    answer = client.post(where, data=None, **arrived, CONTENT_TYPE="multipart/form-data; boundary=b")
-    assert (answer.status_code, answer.json()["code"]) == (400, "incomplete")
+    reply = client.post(where, data=None, **arrived, CONTENT_TYPE="multipart/form-data; boundary=b")
+    assert (reply.status_code, reply.json()["code"]) == (400, "incomplete")
     assert (Upload.objects.count(), kept_files()) == (0, before)
 
 
-def test_many_files_are_each_taken_or_refused_by_themselves(client):
+def test_many_files_are_each_taken_or_refused_automatically(client):
     client.post(SCANS, {"file": image(b"\x89PNG theirs"), "patient_id": "P-1"})
     files = [
         image(name="1.png"),
@@ -154,44 +154,47 @@ def test_many_files_are_each_taken_or_refused_by_themselves(client):
         image(b"\x89PNG theirs", name="3.png"),
         image(name="4.png"),
     ]
-    answer = client.post(UPLOADS, {"files": files, "patient_id": "P-2"})
-    assert answer.status_code == 200
-    told = answer.json()["results"]
-    assert [(one["file"], one["status"]) for one in told] == [
+    reply = client.post(UPLOADS, {"files": files, "patient_id": "P-2"})
+    assert reply.status_code == 200
+    reported = reply.json()["results"]
+    assert [(one["file"], one["status"]) for one in reported] == [
         ("1.png", 201),
         ("2.png", 400),
         ("3.png", 409),
         ("4.png", 200),
     ]
-    assert [one["problem"]["code"] for one in told if one["problem"]] == ["empty_file", "patient_conflict"]
-    assert told[0]["scan"]["id"] == told[3]["scan"]["id"]
-    assert told[0]["scan"]["patient_id"] == "P-2"
+    assert [one["problem"]["code"] for one in reported if one["problem"]] == [
+        "empty_file",
+        "patient_conflict",
+    ]
+    assert reported[0]["scan"]["id"] == reported[3]["scan"]["id"]
+    assert reported[0]["scan"]["patient_id"] == "P-2"
     assert Upload.objects.count() == 2
 
 
 @pytest.mark.parametrize(("where", "field"), [(SCANS, "file"), (UPLOADS, "files")])
-def test_a_request_without_a_body_is_told_what_it_lacks(client, where, field):
-    answer = client.post(where, CONTENT_LENGTH="0")
-    assert (answer.status_code, list(answer.json()["errors"])) == (400, [field])
+def test_a_request_without_a_body_is_reported_what_it_lacks(client, where, field):
+    reply = client.post(where, CONTENT_LENGTH="0")
+    assert (reply.status_code, list(reply.json()["errors"])) == (400, [field])
 
 
 def test_a_heap_of_files_has_a_bound_and_at_least_one_file(client, settings):
     settings.DATA_UPLOAD_MAX_NUMBER_FILES = 200
     for files in ([], [image(bytes([n + 1])) for n in range(101)]):
-        answer = client.post(UPLOADS, {"files": files, "patient_id": "P"})
-        assert (answer.status_code, list(answer.json()["errors"])) == (400, ["files"])
+        reply = client.post(UPLOADS, {"files": files, "patient_id": "P"})
+        assert (reply.status_code, list(reply.json()["errors"])) == (400, ["files"])
     assert not Upload.objects.exists()
 
 
-def test_one_large_file_among_many_is_told_so(client, monkeypatch):
+def test_one_large_file_among_many_is_reported(client, monkeypatch):
     monkeypatch.setattr("webapp.scans.uploads.files.most_bytes.__kwdefaults__", {"max_bytes": 1000})
-    answer = client.post(UPLOADS, {"files": [image(), image(bytes(2000))]})
-    assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
+    reply = client.post(UPLOADS, {"files": [image(), image(bytes(2000))]})
+    assert (reply.status_code, reply.json()["code"]) == (413, "too_large")
 
 
-def test_what_is_wrong_in_a_list_is_told_with_its_place(client):
-    answer = client.post("/api/v1/patients/lookup/", {"patient_ids": ["P-1", " "]}, "json")
-    assert (answer.status_code, answer.json()["errors"]) == (
+def test_what_is_wrong_in_a_list_is_reported_with_its_place(client):
+    reply = client.post("/api/v1/patients/lookup/", {"patient_ids": ["P-1", " "]}, "json")
+    assert (reply.status_code, reply.json()["errors"]) == (
         400,
         {"patient_ids": ["1: This field may not be blank."]},
     )
@@ -207,8 +210,8 @@ def test_the_states_of_a_folder_are_one_question(client, site, other_site, djang
     asked = {"ids": [str(one.pk) for one in [*uploads, archive, theirs]]}
     client.get("/api/v1/me/")  # the token's last use is noted once a minute
     with django_assert_max_num_queries(6):
-        told = client.post(STATES, asked, "json").json()["results"]
-    found = {one["id"]: (one["status"], one["finished"]) for one in told}
+        reported = client.post(STATES, asked, "json").json()["results"]
+    found = {one["id"]: (one["status"], one["finished"]) for one in reported}
     assert found == {
         str(uploads[0].pk): ("received", False),
         str(uploads[1].pk): ("upload_failed", True),
@@ -229,8 +232,8 @@ def test_who_may_not_read_scans_follows_their_files_without_learning_names(clien
 
 @pytest.mark.parametrize("wait", ["31", "-1", "x", "1.5"])
 def test_a_wait_has_a_bound(client, site, wait):
-    answer = client.get(f"{SCANS}{UploadFactory(site=site).pk}/", {"wait": wait})
-    assert (answer.status_code, list(answer.json()["errors"])) == (400, ["wait"])
+    reply = client.get(f"{SCANS}{UploadFactory(site=site).pk}/", {"wait": wait})
+    assert (reply.status_code, list(reply.json()["errors"])) == (400, ["wait"])
 
 
 def test_a_result_that_is_there_is_not_waited_for(client, site):
@@ -245,7 +248,7 @@ def test_a_result_that_is_there_is_not_waited_for(client, site):
     assert time.monotonic() - began < 10
 
 
-def test_a_result_is_told_as_soon_as_it_is_there(client, site, monkeypatch):
+def test_a_result_is_reported_as_soon_as_it_is_there(client, site, monkeypatch):
     upload = UploadFactory(site=site)
     looks = []
 
@@ -255,18 +258,18 @@ def test_a_result_is_told_as_soon_as_it_is_there(client, site, monkeypatch):
             Upload.objects.filter(pk=upload.pk).update(status="refused", refusal="too_small")
 
     monkeypatch.setattr(waiting.time, "sleep", arrives)
-    answer = client.get(f"{SCANS}{upload.pk}/", {"wait": 20})
-    assert (answer.json()["status"], len(looks)) == ("refused", 3)
+    reply = client.get(f"{SCANS}{upload.pk}/", {"wait": 20})
+    assert (reply.json()["status"], len(looks)) == ("refused", 3)
 
 
-def test_a_wait_that_is_over_tells_how_far_it_has_come(client, site):
+def test_a_wait_that_is_over_reports_how_far_it_has_come(client, site):
     began = time.monotonic()
-    answer = client.get(f"{SCANS}{UploadFactory(site=site).pk}/", {"wait": 1})
-    assert answer.json()["status"] == "received"
+    reply = client.get(f"{SCANS}{UploadFactory(site=site).pk}/", {"wait": 1})
+    assert reply.json()["status"] == "received"
     assert 1 <= time.monotonic() - began < 6
 
 
-def test_only_a_few_threads_wait_at_once_and_the_others_are_answered(client, site, monkeypatch):
+def test_only_a_few_threads_wait_at_once_and_the_others_are_processed(client, site, monkeypatch):
     monkeypatch.setattr(waiting, "_places", threading.BoundedSemaphore(1))
     waiting._places.acquire()
     monkeypatch.setattr(waiting.time, "sleep", lambda _: pytest.fail("it waits"))

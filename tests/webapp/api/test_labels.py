@@ -32,11 +32,15 @@ def two(client_of, teammate, site):
 
 @pytest.fixture
 def scan(site):
-    """A scan that a model has answered."""
+    """A scan that a model has processed."""
     scan = factories.ScanFactory(site=site)
-    said = factories.prediction(pneumonia=0.8123, normal=0.1)
+    stated = factories.prediction(pneumonia=0.8123, normal=0.1)
     factories.AnalysisFactory(
-        scan=scan, status="done", finding="pneumonia", probabilities=dict(said.probabilities), uncertainty=0.4
+        scan=scan,
+        status="done",
+        finding="pneumonia",
+        probabilities=dict(stated.probabilities),
+        uncertainty=0.4,
     )
     return scan
 
@@ -51,7 +55,7 @@ def handed(client, queue) -> dict:
     return client.post(f"{V1}/label-queues/{queue['id']}/next/").json()
 
 
-def test_a_queue_is_made_and_told_with_its_progress(admin, one, queue, scan):
+def test_a_queue_is_made_and_reported_with_its_progress(admin, one, queue, scan):
     assert queue["images"] == {"all": 1, "waiting": 1, "agreed": 0, "disputed": 0, "settled": 0}
     listed = one.get(f"{V1}/label-queues/", {"open": "true"}).json()["results"]
     assert [row["id"] for row in listed] == [queue["id"]]
@@ -64,22 +68,22 @@ def test_a_queue_is_made_and_told_with_its_progress(admin, one, queue, scan):
     assert admin.post(f"{V1}/label-queues/", named, "json").json()["contents"]["named"] == 1
 
 
-def test_a_case_is_labelled_blind_and_only_then_answered(one, queue, scan):
+def test_a_case_is_labelled_blind_and_only_then_processed(one, queue, scan):
     case = handed(one, queue)
     assert (case["scan"], case["result"], case["label"]) == (None, None, None)
     assert str(scan.pk) not in str(case)
     where = f"{V1}/label-cases/{case['id']}/"
     assert one.get(where).json() == case
-    told = one.post(f"{where}label/", SICK, "json")
-    assert told.status_code == 201
-    told = told.json()
-    assert (told["scan"], told["label"]["blind"]) == (str(scan.pk), True)
-    assert told["result"]["probabilities"]["pneumonia"] == 0.8123
-    assert one.post(f"{where}label/", SICK, "json").json()["label"] == told["label"], (
-        "a lost answer is told again"
+    reported = one.post(f"{where}label/", SICK, "json")
+    assert reported.status_code == 201
+    reported = reported.json()
+    assert (reported["scan"], reported["label"]["blind"]) == (str(scan.pk), True)
+    assert reported["result"]["probabilities"]["pneumonia"] == 0.8123
+    assert one.post(f"{where}label/", SICK, "json").json()["label"] == reported["label"], (
+        "a lost response is sent again"
     )
-    changed = one.post(f"{where}label/", WELL | {"after": told["label"]["id"]}, "json").json()["label"]
-    assert (changed["blind"], changed["supersedes"]) == (False, told["label"]["id"])
+    changed = one.post(f"{where}label/", WELL | {"after": reported["label"]["id"]}, "json").json()["label"]
+    assert (changed["blind"], changed["supersedes"]) == (False, reported["label"]["id"])
     assert one.post(f"{where}label/", SICK, "json").json()["code"] == "conflict"
     assert one.post(f"{V1}/label-queues/{queue['id']}/next/").status_code == 204
     progress = one.get(f"{V1}/label-queues/{queue['id']}/").json()
@@ -90,14 +94,14 @@ def test_a_case_is_labelled_blind_and_only_then_answered(one, queue, scan):
     )
 
 
-def test_a_withheld_answer_is_not_told(one, queue, scan):
+def test_a_withheld_result_is_not_reported(one, queue, scan):
     scan.analyses.update(withheld=True, abstention="lateral_view")
     case = handed(one, queue)
-    answer = one.post(f"{V1}/label-cases/{case['id']}/label/", SICK, "json").json()["result"]
-    assert (answer["abstention"], answer["probabilities"]) == ("lateral_view", None)
+    response = one.post(f"{V1}/label-cases/{case['id']}/label/", SICK, "json").json()["result"]
+    assert (response["abstention"], response["probabilities"]) == ("lateral_view", None)
 
 
-def test_nothing_that_a_labeller_can_ask_for_tells_of_others_or_of_the_model(one, two, admin, queue, scan):
+def test_nothing_that_a_labeller_can_ask_for_reports_of_others_or_of_the_model(one, two, admin, queue, scan):
     case = handed(one, queue)
     one.post(f"{V1}/label-cases/{case['id']}/label/", SICK | {"comment": "left base"}, "json")
     for reader in (two, admin):
@@ -120,17 +124,17 @@ def test_nothing_that_a_labeller_can_ask_for_tells_of_others_or_of_the_model(one
     assert "left base" not in b"".join(exported.streaming_content).decode()
 
 
-def test_readers_who_differ_are_told_side_by_side_and_decided_over(one, two, admin, queue, scan):
-    for reader, said in ((one, SICK), (two, WELL)):
-        reader.post(f"{V1}/label-cases/{handed(reader, queue)['id']}/label/", said, "json")
+def test_readers_who_differ_are_reported_side_by_side_and_decided_over(one, two, admin, queue, scan):
+    for reader, stated in ((one, SICK), (two, WELL)):
+        reader.post(f"{V1}/label-cases/{handed(reader, queue)['id']}/label/", stated, "json")
     where = f"{V1}/label-queues/{queue['id']}"
     (item,) = admin.get(f"{where}/disputed/").json()["results"]
     agreement = {row["finding"]: row for row in admin.get(f"{where}/agreement/").json()["results"]}
     assert agreement["pneumonia"]["overall"]["images"] == 1
     assert len(agreement["pneumonia"]["pairs"][0]["readers"]) == 2
     decision = f"{V1}/label-cases/{item['id']}/decision/"
-    told = admin.get(decision).json()
-    assert [label["findings"]["pneumonia"] for label in told["labels"]] == ["present", "absent"]
+    reported = admin.get(decision).json()
+    assert [label["findings"]["pneumonia"] for label in reported["labels"]] == ["present", "absent"]
     assert admin.post(decision, SICK | {"reason": ""}, "json").json()["code"] == "invalid"
     decided = admin.post(decision, SICK | {"reason": "CT"}, "json")
     assert (decided.status_code, decided.json()["status"]) == (201, "settled")
@@ -143,18 +147,18 @@ def test_readers_who_differ_are_told_side_by_side_and_decided_over(one, two, adm
 def test_a_closed_queue_hands_out_nothing(admin, one, queue):
     where = f"{V1}/label-queues/{queue['id']}"
     assert admin.post(f"{where}/close/").json()["closed_at"]
-    for answer in (admin.post(f"{where}/close/"), one.post(f"{where}/next/")):
-        assert (answer.status_code, answer.json()["code"]) == (409, "conflict")
+    for response in (admin.post(f"{where}/close/"), one.post(f"{where}/next/")):
+        assert (response.status_code, response.json()["code"]) == (409, "conflict")
 
 
-def test_a_scan_is_labelled_outside_of_queues(one, two, scan, stranger, client_of, other_site):
+def test_a_scan_is_labelled_outside_of_queues(one, two, scan, outsider, client_of, other_site):
     body = {"scan": str(scan.pk), "findings": {"pneumonia": "present"}, "blind": True}
     first = one.post(f"{V1}/labels/", body, "json")
     assert (first.status_code, first.json()["blind"], first.json()["queue"]) == (201, True, None)
     assert one.post(f"{V1}/labels/", body | {"findings": {"pneumonia": "absent"}}, "json").status_code == 409
     listed = two.get(f"{V1}/labels/", {"scan": str(scan.pk), "current": "true"}).json()["results"]
     assert [row["id"] for row in listed] == [first.json()["id"]]
-    theirs = client_of(stranger, other_site, SCOPES)
+    theirs = client_of(outsider, other_site, SCOPES)
     assert theirs.post(f"{V1}/labels/", body, "json").status_code == 404
     assert theirs.get(f"{V1}/labels/").json()["results"] == []
 
@@ -175,8 +179,8 @@ def test_a_scan_is_labelled_outside_of_queues(one, two, scan, stranger, client_o
 )
 def test_what_cannot_be_stated_is_refused(one, queue, body):
     case = handed(one, queue)
-    answer = one.post(f"{V1}/label-cases/{case['id']}/label/", body, "json")
-    assert (answer.status_code, answer.json()["code"]) == (400, "invalid")
+    response = one.post(f"{V1}/label-cases/{case['id']}/label/", body, "json")
+    assert (response.status_code, response.json()["code"]) == (400, "invalid")
     assert not Label.objects.exists()
 
 
@@ -197,23 +201,23 @@ def test_labels_come_in_after_a_dry_run_and_go_out_again(admin, scan):
     assert admin.post(where, {"file": table(rows)}, "multipart").json()["counts"] == {"new": 1}
     wrong = admin.post(where, {"file": table([rows[0] | {"sha256": "0"}])}, "multipart").json()
     assert (wrong["error_count"], wrong["lines"][0]["line"]) == (1, 2)
-    answer = admin.get(f"{V1}/labels/export/")
-    text = b"".join(answer.streaming_content).decode()
-    assert answer["Content-Type"].startswith("text/csv")
-    assert ("Dr A" in text, answer["X-Hilum-Left-Out"]) == (True, "0")
+    response = admin.get(f"{V1}/labels/export/")
+    text = b"".join(response.streaming_content).decode()
+    assert response["Content-Type"].startswith("text/csv")
+    assert ("Dr A" in text, response["X-Hilum-Left-Out"]) == (True, "0")
     assert admin.get(f"{V1}/labels/export/", headers={"accept": "text/csv"}).status_code == 200
 
 
 @pytest.mark.parametrize("where", ["labels/import", "manifests"])
-@pytest.mark.parametrize("said", ["", "yes", "0"])
-def test_a_dry_run_that_is_no_truth_value_takes_nothing_in(admin, scan, where, said):
+@pytest.mark.parametrize("text", ["", "yes", "0"])
+def test_a_dry_run_that_is_no_boolean_takes_nothing_in(admin, scan, where, text):
     rows = [{"sha256": scan.upload.sha256, "reader": "Dr A", "present": "pneumonia"}]
-    answer = admin.post(f"{V1}/{where}/", {"file": table(rows), "dry_run": said}, "multipart")
-    assert (answer.status_code, list(answer.json()["errors"])) == (400, ["dry_run"])
+    response = admin.post(f"{V1}/{where}/", {"file": table(rows), "dry_run": text}, "multipart")
+    assert (response.status_code, list(response.json()["errors"])) == (400, ["dry_run"])
     assert not Label.objects.exists()
 
 
-def test_a_manifest_is_taken_in_and_its_images_handed_in(admin, client_of, owner, site):
+def test_a_manifest_is_imported_and_its_images_uploaded(admin, client_of, owner, site):
     rows = [
         {"image": "a.png", "finding": "pneumonia", "patient": "P1"},
         {"image": "b.png", "finding": "", "patient": "P2"},
@@ -227,8 +231,8 @@ def test_a_manifest_is_taken_in_and_its_images_handed_in(admin, client_of, owner
     image = SimpleUploadedFile("a.png", b"an image")
     handed_in = admin.post(f"{mine}images/", {"line": 2, "file": image}, "multipart")
     assert (handed_in.status_code, handed_in.json()["status"]) == (201, "received")
-    told = admin.get(mine).json()
-    assert (told["lines"]["missing"], [line["line"] for line in told["open_lines"]]) == (1, [3])
+    reported = admin.get(mine).json()
+    assert (reported["lines"]["missing"], [line["line"] for line in reported["open_lines"]]) == (1, [3])
     none = admin.post(f"{mine}images/", {"line": 9, "file": SimpleUploadedFile("c", b"c")}, "multipart")
     assert none.status_code == 404
     wrong = admin.post(where, {"file": table([rows[0] | {"patient": ""}])}, "multipart")

@@ -62,27 +62,27 @@ def test_a_snapshot_is_made_once_and_its_manifest_can_be_had(admin, labelled):
     assert (nothing.status_code, nothing.json()["code"]) == (409, "nothing_labelled")
 
 
-def test_a_run_on_a_snapshot_is_started_told_and_cancelled_and_the_same_one_not_again(admin, case):
+def test_a_run_on_a_snapshot_is_started_reported_and_cancelled_and_the_same_one_not_again(admin, case):
     body = {"snapshot": str(case.snapshot.pk), "start": "active", "config": {"epochs": 2, "seed": 3}}
     run = post(admin, "/training-runs/", body)
     assert run.status_code == 201
-    told = run.json()
-    assert (told["snapshot"], told["start"], told["trigger"], told["seed"]) == (
+    reported = run.json()
+    assert (reported["snapshot"], reported["start"], reported["trigger"], reported["seed"]) == (
         str(case.snapshot.pk), "active", "person", 3,
     )  # fmt: skip
     again = post(admin, "/training-runs/", body)
     assert (again.status_code, again.json()["code"]) == (409, "data_unchanged")
-    TrainingRun.objects.filter(pk=told["id"]).update(curve=[{"epoch": 1}], log=["epoch: epoch 1"])
-    log = admin.get(f"{V1}/training-runs/{told['id']}/log/").json()
+    TrainingRun.objects.filter(pk=reported["id"]).update(curve=[{"epoch": 1}], log=["epoch: epoch 1"])
+    log = admin.get(f"{V1}/training-runs/{reported['id']}/log/").json()
     assert log == {"curve": [{"epoch": 1}], "lines": ["epoch: epoch 1"]}
     listed = admin.get(f"{V1}/training-runs/?snapshot={case.snapshot.pk}").json()["results"]
-    assert [one["id"] for one in listed] == [told["id"]]
-    assert post(admin, f"/training-runs/{told['id']}/cancel/").json()["status"] == "cancelled"
+    assert [one["id"] for one in listed] == [reported["id"]]
+    assert post(admin, f"/training-runs/{reported['id']}/cancel/").json()["status"] == "cancelled"
 
 
 def test_a_run_on_what_is_labelled_when_it_begins(admin, labelled):
-    told = post(admin, "/training-runs/", {"slot": "cxr"}).json()
-    assert (told["snapshot"], told["slot"], told["start"]) == (None, "cxr", "scratch")
+    reported = post(admin, "/training-runs/", {"slot": "cxr"}).json()
+    assert (reported["snapshot"], reported["slot"], reported["start"]) == (None, "cxr", "scratch")
 
 
 def test_another_sites_snapshot_is_nothing_to_train_on(admin, other_site, owner):
@@ -97,12 +97,12 @@ def test_a_schedule_is_written_read_and_deleted(admin, site):
     rules = {"cadence": "monthly", "day": 3, "at": "04:15:00", "new_labels": 100, "on_drift": True}
     made = post(admin, "/training-schedules/", rules)
     assert made.status_code == 200
-    told = made.json()
-    assert {name: told[name] for name in rules} == rules
-    assert told["next_at"]
+    reported = made.json()
+    assert {name: reported[name] for name in rules} == rules
+    assert reported["next_at"]
     assert post(admin, "/training-schedules/", {"new_labels": None}).json()["cadence"] == "monthly"
-    assert admin.get(f"{V1}/training-schedules/{told['id']}/").json()["new_labels"] is None
-    assert admin.delete(f"{V1}/training-schedules/{told['id']}/").status_code == 204
+    assert admin.get(f"{V1}/training-schedules/{reported['id']}/").json()["new_labels"] is None
+    assert admin.delete(f"{V1}/training-schedules/{reported['id']}/").status_code == 204
     assert not TrainingSchedule.objects.exists()
     wrong = post(admin, "/training-schedules/", {"cadence": "hourly", "day": 31})
     assert set(wrong.json()["errors"]) == {"cadence", "day"}
@@ -127,7 +127,7 @@ def test_a_schedule_takes_each_value_in_its_own_type_and_no_zone_that_it_would_f
     assert not TrainingSchedule.objects.exists()
 
 
-def test_past_the_gate_leads_a_comparison_that_passes_and_back_leads_a_rollback(
+def test_past_the_promotion_gate_leads_a_comparison_that_passes_and_back_leads_a_rollback(
     admin, active, candidate, case
 ):
     promote = f"/models/{candidate.pk}/promote/"
@@ -150,7 +150,9 @@ def test_past_the_gate_leads_a_comparison_that_passes_and_back_leads_a_rollback(
     assert (again.status_code, again.json()["code"]) == (409, "conflict")
 
 
-def test_against_the_gate_only_with_the_scope_for_it(active, candidate, case, person, client_of, site):
+def test_against_the_promotion_gate_only_with_the_scope_for_it(
+    active, candidate, case, person, client_of, site
+):
     boss = person("boss", role="admin", site=site)
     granted = ("model.view", "model.promote", "training.start")
     narrow, wide = client_of(boss, site, granted), client_of(boss, site, (*granted, "model.override"))
@@ -166,17 +168,17 @@ def test_against_the_gate_only_with_the_scope_for_it(active, candidate, case, pe
     assert Promotion.objects.get(pk=done.json()["id"]).overridden
 
 
-def test_a_comparison_tells_its_numbers_and_the_scans_that_change(admin, candidate, case):
+def test_a_comparison_reports_its_numbers_and_the_scans_that_change(admin, candidate, case):
     case.comparison.delete()
     asked = post(admin, f"/models/{candidate.pk}/compare/", {"snapshot": str(case.snapshot.pk)}).json()
     side = {"finding": "normal", "withheld": False, "p": 0.6}
     change = {"ground_truth": ["pneumonia"], "from": side, "to": {**side, "finding": None, "p": None}}
     mine, theirs = f"../ab/{case.scan.pk}/x.png", f"../ab/{factories.ScanFactory().pk}/x.png"
     judge(changes=[change | {"image": mine}, change | {"image": theirs}])
-    told = admin.get(f"{V1}/comparisons/{asked['id']}/").json()
-    assert (told["outcome"], told["policy_number"], told["report"]["changed"]) == ("passed", 0, 2)
-    assert [one["scan"] for one in told["changes"]] == [str(case.scan.pk), None]
-    assert told["changes"][0]["before"] == side
+    reported = admin.get(f"{V1}/comparisons/{asked['id']}/").json()
+    assert (reported["outcome"], reported["policy_number"], reported["report"]["changed"]) == ("passed", 0, 2)
+    assert [one["scan"] for one in reported["changes"]] == [str(case.scan.pk), None]
+    assert reported["changes"][0]["before"] == side
     listed = admin.get(f"{V1}/comparisons/?candidate={candidate.pk}").json()["results"]
     assert [one["id"] for one in listed] == [asked["id"]]
 
@@ -211,8 +213,8 @@ def test_a_model_file_goes_in_and_comes_out_as_it_is_with_its_card(admin, tmp_pa
 
 
 def test_a_candidate_is_put_into_the_shadow_and_out_of_it(admin, candidate, active):
-    told = post(admin, f"/models/{candidate.pk}/shadow/", {"on": True}).json()
-    assert (told["shadow"], told["scored"], told["kappa"]) == (True, 0, None)
+    reported = post(admin, f"/models/{candidate.pk}/shadow/", {"on": True}).json()
+    assert (reported["shadow"], reported["scored"], reported["kappa"]) == (True, 0, None)
     assert admin.get(f"{V1}/models/{candidate.pk}/").json()["shadow"] is True
     assert post(admin, f"/models/{candidate.pk}/shadow/", {"on": False}).json()["shadow"] is False
     assert post(admin, f"/models/{active.pk}/shadow/", {"on": True}).json()["code"] == "conflict"

@@ -1,4 +1,4 @@
-"""What is watched, told to programs."""
+"""What is watched, reported to programs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def ada(person, client_of, site):
 
 @pytest.fixture
 def watched(site, version):
-    factories.answers(site, version, 30)
+    factories.finished_analyses(site, version, 30)
     stream = cases(site, version, Signal.PIXELS, after=None, most=20)
     run = baseline_begin(site=site, version=version, kind=Signal.PIXELS, cases=stream, data={})
     run.points, run.cases = [["2026-11-01T02:00:00+00:00", 0.25]], 10
@@ -43,12 +43,12 @@ def test_the_stated_rate_is_the_statistics_own():
     assert FALSE_ALARMS == martingale.FALSE_ALARMS
 
 
-def test_the_summary_tells_how_every_chart_stands(ada, site, version, watched, settings):
-    answer = ada.get("/api/v1/monitoring/").json()
-    assert (answer["site"], answer["open_alarms"]) == (str(site.pk), 1)
-    (told,) = answer["models"]
-    assert (told["name"], told["counts"]) == (str(version), {"cases": 30})
-    charts = {chart["kind"]: chart for chart in told["charts"]}
+def test_the_summary_reports_how_every_chart_stands(ada, site, version, watched, settings):
+    response = ada.get("/api/v1/monitoring/").json()
+    assert (response["site"], response["open_alarms"]) == (str(site.pk), 1)
+    (reported,) = response["models"]
+    assert (reported["name"], reported["counts"]) == (str(version), {"cases": 30})
+    charts = {chart["kind"]: chart for chart in reported["charts"]}
     assert set(charts) == {kind.value for kind in Signal}
     assert charts["pixels"] == {
         "kind": "pixels",
@@ -63,9 +63,9 @@ def test_the_summary_tells_how_every_chart_stands(ada, site, version, watched, s
 
 
 def test_the_course_of_a_chart(ada, version, watched):
-    (told,) = ada.get(f"/api/v1/models/{version.pk}/monitoring/?kind=pixels").json()["results"]
-    assert (told["kind"], told["run"], told["cases"]) == ("pixels", 1, 10)
-    assert told["points"] == [{"at": "2026-11-01T02:00:00+00:00", "log10_martingale": 0.25}]
+    (reported,) = ada.get(f"/api/v1/models/{version.pk}/monitoring/?kind=pixels").json()["results"]
+    assert (reported["kind"], reported["run"], reported["cases"]) == ("pixels", 1, 10)
+    assert reported["points"] == [{"at": "2026-11-01T02:00:00+00:00", "log10_martingale": 0.25}]
     assert ada.get(f"/api/v1/models/{version.pk}/monitoring/?kind=refusals").json()["results"] == []
     unknown = ada.get(f"/api/v1/models/{version.pk}/monitoring/?kind=pixel")
     assert (unknown.status_code, list(unknown.json()["errors"])) == (400, ["kind"])
@@ -78,11 +78,11 @@ def test_an_alarm_is_acknowledged_commented_and_closed(ada, watched):
         ("comment", {"comment": "New detector."}),
         ("close", {"outcome": "accepted", "comment": "We keep it."}),
     ):
-        answer = ada.post(f"{address}{act}/", body, "json")
-        assert answer.status_code == 200, answer.content
-    told = ada.get(address).json()
-    assert (told["status"], told["closed_at"] is not None) == ("closed", True)
-    assert [(e["action"], e["by"], e["comment"]) for e in told["history"]] == [
+        response = ada.post(f"{address}{act}/", body, "json")
+        assert response.status_code == 200, response.content
+    reported = ada.get(address).json()
+    assert (reported["status"], reported["closed_at"] is not None) == ("closed", True)
+    assert [(e["action"], e["by"], e["comment"]) for e in reported["history"]] == [
         ("acknowledged", "ada", ""),
         ("commented", "ada", "New detector."),
         ("closed", "ada", "We keep it."),
@@ -92,9 +92,9 @@ def test_an_alarm_is_acknowledged_commented_and_closed(ada, watched):
 
 
 @pytest.mark.parametrize("body", [{}, {"comment": ""}, {"comment": " \n"}])
-def test_a_comment_says_something(ada, watched, body):
-    answer = ada.post(f"/api/v1/alarms/{watched.pk}/comment/", body, "json")
-    assert (answer.status_code, list(answer.json()["errors"])) == (400, ["comment"])
+def test_a_comment_states_something(ada, watched, body):
+    response = ada.post(f"/api/v1/alarms/{watched.pk}/comment/", body, "json")
+    assert (response.status_code, list(response.json()["errors"])) == (400, ["comment"])
     assert not watched.history.exists()
 
 
@@ -111,7 +111,7 @@ def test_alarms_are_listed_by_state_and_kind_in_so_many_queries(
     assert ada.get("/api/v1/alarms/?status=closed").json()["results"] == []
 
 
-def test_the_summary_costs_the_same_however_many_answers_there_are(
+def test_the_summary_costs_the_same_however_many_results_there_are(
     ada, site, version, watched, django_assert_num_queries
 ):
     from django.db import connection
@@ -120,17 +120,17 @@ def test_the_summary_costs_the_same_however_many_answers_there_are(
     ada.get("/api/v1/monitoring/")  # a token's first use is written down
     with CaptureQueriesContext(connection) as before:
         ada.get("/api/v1/monitoring/")
-    factories.answers(site, version, 300, seed=3)
+    factories.finished_analyses(site, version, 300, seed=3)
     assert Observation.objects.count() == 330
     with django_assert_num_queries(len(before)):
         ada.get("/api/v1/monitoring/")
 
 
-def test_a_stranger_sees_none_of_it(person, client_of, other_site, watched):
-    stranger = client_of(person("eve", role="admin", site=other_site), other_site, ALL)
-    assert stranger.get("/api/v1/alarms/").json()["results"] == []
-    assert stranger.get(f"/api/v1/alarms/{watched.pk}/").status_code == 404
-    assert stranger.post(f"/api/v1/alarms/{watched.pk}/acknowledge/", {}, "json").status_code == 404
-    answer = stranger.get("/api/v1/monitoring/").json()
-    assert (answer["open_alarms"], answer["models"][0]["counts"]) == (0, {})
-    assert all(chart["alarm"] is None for chart in answer["models"][0]["charts"])
+def test_an_outsider_sees_none_of_it(person, client_of, other_site, watched):
+    outsider = client_of(person("eve", role="admin", site=other_site), other_site, ALL)
+    assert outsider.get("/api/v1/alarms/").json()["results"] == []
+    assert outsider.get(f"/api/v1/alarms/{watched.pk}/").status_code == 404
+    assert outsider.post(f"/api/v1/alarms/{watched.pk}/acknowledge/", {}, "json").status_code == 404
+    response = outsider.get("/api/v1/monitoring/").json()
+    assert (response["open_alarms"], response["models"][0]["counts"]) == (0, {})
+    assert all(chart["alarm"] is None for chart in response["models"][0]["charts"])

@@ -17,7 +17,7 @@ def reader(client_of, owner, site):
     return client_of(owner, site, ("scan.view", "scan.label"))
 
 
-def test_a_reading_is_signed_told_and_corrected(reader, where, owner):
+def test_a_reading_is_signed_reported_and_corrected(reader, where, owner):
     assert reader.get(where).json()["results"] == []
     signed = reader.post(where, {"findings": ["pneumonia"], "comment": "left base"}, "json")
     assert signed.status_code == 201
@@ -25,9 +25,9 @@ def test_a_reading_is_signed_told_and_corrected(reader, where, owner):
     assert (first["signed_by"], first["findings"]) == (owner.get_username(), ["pneumonia"])
     assert first["evidence"][0]["probabilities"]["pneumonia"] == 0.82
     second = reader.post(where, {"findings": ["normal"], "after": first["id"]}, "json").json()
-    told = reader.get(where).json()["results"]
-    assert [one["id"] for one in told] == [second["id"], first["id"]]
-    assert (second["supersedes"], told[1]["superseded_by"]) == (first["id"], second["id"])
+    reported = reader.get(where).json()["results"]
+    assert [one["id"] for one in reported] == [second["id"], first["id"]]
+    assert (second["supersedes"], reported[1]["superseded_by"]) == (first["id"], second["id"])
 
 
 @pytest.mark.parametrize(
@@ -41,8 +41,8 @@ def test_a_reading_is_signed_told_and_corrected(reader, where, owner):
     ],
 )
 def test_what_cannot_be_signed_is_refused_with_a_code(reader, where, body, status, code):
-    answer = reader.post(where, body, "json")
-    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    response = reader.post(where, body, "json")
+    assert (response.status_code, response.json()["code"]) == (status, code)
     assert not Reading.objects.exists()
 
 

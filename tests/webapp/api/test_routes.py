@@ -1,4 +1,4 @@
-"""One table of routes: each page, the addresses of the API that tell and do the same, and the permission."""
+"""One table of routes: each page, the addresses of the API that do the same, and the permission."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ PAGES = {
     "phantoms_load": [("POST", "api-scans", "scan.upload")],
     "scan": [("GET", "api-scan", "scan.view"), ("GET", "api-analysis", "scan.view")],
     "scan_state": [("GET", "api-scan", "scan.view")],
-    # The API tells what is withheld, marked as such, in the scan itself.
+    # The API reports what is withheld, marked as such, in the scan itself.
     "scan_reveal": [("GET", "api-scan", "scan.view")],
     "scan_compare": [("GET", "api-scan", "scan.view"), ("GET", "api-patient-history", "scan.view")],
     "scan_compare_state": [("GET", "api-scan", "scan.view")],
     "scan_rescore": [("POST", "api-patient-rescore", "scan.upload")],
     "patient_rescore": [("POST", "api-patient-rescore", "scan.upload")],
     "reading_sign": [("POST", "api-study-readings", "scan.label")],
-    # A report is a page of what these tell.
+    # A report is a page of what these report.
     "report": [("GET", "api-scan", "scan.view"), ("GET", "api-study-readings", "scan.view")],
     "report_pdf": [("GET", "api-scan", "scan.view"), ("GET", "api-study-readings", "scan.view")],
     "report_image": [("GET", "api-analysis-overlay", "scan.view")],
@@ -257,10 +257,10 @@ def test_every_address_of_the_api_is_in_the_table_with_its_permission():
 
 
 def test_the_pages_ask_for_the_same_permission():
-    """As far as a page says so itself; an object's page asks by `scan_or_404` and `demand`."""
-    said = {p.name: permission for p in page_patterns if (permission := permission_of(p.callback))}
-    assert len(said) >= 8
-    wrong = {n: p for n, p in said.items() if p not in {route[2] for route in PAGES[n]}}
+    """As far as a page states so itself; an object's page asks by `scan_or_404` and `demand`."""
+    text = {p.name: permission for p in page_patterns if (permission := permission_of(p.callback))}
+    assert len(text) >= 8
+    wrong = {n: p for n, p in text.items() if p not in {route[2] for route in PAGES[n]}}
     assert not wrong
 
 
@@ -275,35 +275,35 @@ def permission_of(view) -> str | None:
 
 
 @pytest.mark.parametrize(("method", "name", "permission"), [route for route in ROUTES if route[2]], ids=str)
-def test_a_token_without_the_scope_is_told_which_one_it_lacks(
+def test_a_token_without_the_scope_is_reported_which_one_it_lacks(
     method, name, permission, person, client_of, site, case
 ):
     others = tuple(set(Permission) - {permission})
-    answer = ask(client_of(person("ada", role="admin", site=site), site, others), method, name, case)
-    assert (answer.status_code, answer["Content-Type"]) == (403, "application/problem+json")
-    assert (answer.json()["code"], answer.json()["scope"]) == ("insufficient_scope", permission)
+    response = ask(client_of(person("ada", role="admin", site=site), site, others), method, name, case)
+    assert (response.status_code, response["Content-Type"]) == (403, "application/problem+json")
+    assert (response.json()["code"], response.json()["scope"]) == ("insufficient_scope", permission)
 
 
 @pytest.mark.parametrize(("method", "name", "permission"), OF_OBJECTS, ids=str)
 def test_what_is_at_another_site_does_not_exist(
     method, name, permission, person, client_of, other_site, case
 ):
-    stranger = client_of(person("eve", role="admin", site=other_site), other_site, tuple(Permission))
-    answer = ask(stranger, method, name, case)
-    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+    outsider = client_of(person("eve", role="admin", site=other_site), other_site, tuple(Permission))
+    response = ask(outsider, method, name, case)
+    assert (response.status_code, response.json()["code"]) == (404, "not_found")
     case.scan.refresh_from_db()
     assert case.scan.patient == case.patient
 
 
 @pytest.mark.parametrize(("method", "name", "permission"), READ, ids=str)
-def test_owner_and_teammate_read_the_same_and_a_stranger_nothing_of_it(
+def test_owner_and_teammate_read_the_same_and_an_outsider_nothing_of_it(
     method, name, permission, person, client_of, owner, teammate, site, other_site, case
 ):
     granted = ("scan.view", "scan.upload", "scan.label", "model.view")
     mine, hers = (ask(client_of(who, site, granted), method, name, case) for who in (owner, teammate))
     assert (mine.status_code, mine.json()) == (200, hers.json())
     marks = [str(one.pk) for one in vars(case).values()]
-    told = any(mark in mine.content.decode() for mark in marks)
+    reported = any(mark in mine.content.decode() for mark in marks)
     untold = {
         "api-promotions",
         "api-changes",
@@ -312,9 +312,9 @@ def test_owner_and_teammate_read_the_same_and_a_stranger_nothing_of_it(
         "api-training-run-log",
     }
     untold |= {"api-model-card", "api-model-shadow", "api-model-promotion-gate"}
-    assert told or name in untold | {"api-model-monitoring", "api-monitoring"}
-    stranger = client_of(person("eve", role="clinician", site=other_site), other_site, granted)
-    theirs = ask(stranger, method, name, case).content.decode()
+    assert reported or name in untold | {"api-model-monitoring", "api-monitoring"}
+    outsider = client_of(person("eve", role="clinician", site=other_site), other_site, granted)
+    theirs = ask(outsider, method, name, case).content.decode()
     assert not any(mark in theirs for mark in marks)
 
 

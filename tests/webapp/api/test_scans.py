@@ -48,9 +48,9 @@ def test_an_upload_is_known_by_its_id_from_then_on(client, site):
     upload = Upload.objects.get(site=site)
     assert response.json()["id"] == str(upload.pk)
     assert response["Location"] == f"{URL}{upload.pk}/"
-    answer = client.get(response["Location"]).json()
-    assert (answer["status"], answer["patient_id"], answer["analyses"]) == ("received", "P-7", [])
-    assert "not a medical device" in answer["disclaimer"]
+    reply = client.get(response["Location"]).json()
+    assert (reply["status"], reply["patient_id"], reply["analyses"]) == ("received", "P-7", [])
+    assert "not a medical device" in reply["disclaimer"]
 
 
 def test_a_dicom_file_is_accepted_as_a_raw_body(client, site):
@@ -70,7 +70,7 @@ def test_a_dicom_file_is_accepted_as_a_raw_body(client, site):
 
 
 def test_the_original_file_is_downloaded_and_the_download_recorded(
-    client, client_of, stranger, other_site, site
+    client, client_of, outsider, other_site, site
 ):
     upload = Upload.objects.get(pk=client.post(URL, {"file": image()}).json()["id"])
     scan = ScanFactory(id=upload.pk, upload=upload, site=site)
@@ -81,7 +81,7 @@ def test_the_original_file_is_downloaded_and_the_download_recorded(
     )
     assert response["Content-Disposition"] == f'attachment; filename="{scan.pk}"'
     assert AuditEvent.objects.filter(action="scan.downloaded", site=site).count() == 1
-    assert client_of(stranger, other_site).get(f"{URL}{scan.pk}/file/").status_code == 404
+    assert client_of(outsider, other_site).get(f"{URL}{scan.pk}/file/").status_code == 404
     storage.delete_file(upload.stored_name)
     response = client.get(f"{URL}{scan.pk}/file/")
     assert (response.status_code, code_of(response)) == (404, "not_found")
@@ -93,14 +93,14 @@ def test_what_is_no_scan_yet_has_no_image_and_cannot_be_moved(client_of, person,
     admin = client_of(person("ada", role="admin", site=site), site, scopes)
     upload, theirs = UploadFactory(site=site), UploadFactory(site=other_site)
     for path, method in (("preview", "get"), ("display", "get"), ("labels", "get"), ("move", "post")):
-        answer = getattr(admin, method)(f"{URL}{upload.pk}/{path}/")
-        assert (answer.status_code, code_of(answer)) == (409, "not_ready")
+        reply = getattr(admin, method)(f"{URL}{upload.pk}/{path}/")
+        assert (reply.status_code, code_of(reply)) == (409, "not_ready")
         assert getattr(admin, method)(f"{URL}{theirs.pk}/{path}/").status_code == 404
 
 
 def test_a_field_that_comes_twice_is_a_mistake(client):
-    said = client.post(URL, {"file": image(), "patient_id": ["P-1", "P-2"]})
-    assert (said.status_code, said.json()["code"], list(said.json()["errors"])) == (
+    text = client.post(URL, {"file": image(), "patient_id": ["P-1", "P-2"]})
+    assert (text.status_code, text.json()["code"], list(text.json()["errors"])) == (
         400,
         "invalid",
         ["patient_id"],
@@ -132,7 +132,7 @@ def test_the_same_bytes_for_another_patient_are_a_conflict(client):
         ({"file": image(), "date": "someday"}, 400, "metadata_invalid"),
     ],
 )
-def test_a_bad_request_is_answered_by_its_code_and_keeps_nothing(client, fields, status, code):
+def test_a_bad_request_is_processed_by_its_code_and_keeps_nothing(client, fields, status, code):
     response = client.post(URL, fields)
     assert (response.status_code, code_of(response)) == (status, code)
     assert response.json()["remedy"]
@@ -159,14 +159,14 @@ def test_without_a_live_token_the_body_is_not_read(db, authorization):
     assert (response.status_code, code_of(response)) == (401, "unauthenticated")
 
 
-def test_a_revoked_token_is_a_strangers(owner, site):
+def test_a_revoked_token_is_an_outsiders(owner, site):
     token, raw = token_create(user=owner, site=site, name="old", scopes=SCOPES)
     token_revoke(token=token)
     response = APIClient().get(f"{URL}{uuid.uuid4()}/", HTTP_AUTHORIZATION=f"Bearer {raw}")
     assert response.status_code == 401
 
 
-def test_a_token_without_the_scope_is_told_which_it_lacks(client_of, owner, site):
+def test_a_token_without_the_scope_is_reported_which_it_lacks(client_of, owner, site):
     reader = client_of(owner, site, ("scan.view",))
     response = reader.post(URL, data=None, CONTENT_LENGTH="100", **{"wsgi.input": Unread()})
     assert (response.status_code, code_of(response)) == (403, "insufficient_scope")
@@ -177,16 +177,18 @@ def test_a_token_without_the_scope_is_told_which_it_lacks(client_of, owner, site
     assert response["WWW-Authenticate"] == 'Bearer error="insufficient_scope", scope="scan.upload"'
 
 
-def test_who_may_upload_but_not_read_is_told_of_no_patient_and_no_result(client, client_of, teammate, site):
+def test_who_may_upload_but_not_read_is_reported_of_no_patient_and_no_result(
+    client, client_of, teammate, site
+):
     upload = Upload.objects.get(pk=client.post(URL, {"file": image(), "patient_id": "P-7"}).json()["id"])
     Upload.objects.filter(pk=upload.pk).update(status="done")
     scan = ScanFactory(id=upload.pk, upload=upload, site=site, patient__patient_id="P-7")
     AnalysisFactory(scan=scan, status="done", finding="pneumonia", probabilities={"pneumonia": 0.9})
-    told = client_of(teammate, site, ("scan.upload",)).post(URL, {"file": image()}).json()
-    assert (told["id"], told["status"], told["analyses"]) == (str(scan.pk), "done", [])
-    assert [told[name] for name in ("patient_id", "patient_uuid", "study_uuid")] == [None] * 3
-    told = client.post(URL, {"file": image()}).json()
-    assert (told["patient_id"], told["patient_uuid"], len(told["analyses"])) == (
+    reported = client_of(teammate, site, ("scan.upload",)).post(URL, {"file": image()}).json()
+    assert (reported["id"], reported["status"], reported["analyses"]) == (str(scan.pk), "done", [])
+    assert [reported[name] for name in ("patient_id", "patient_uuid", "study_uuid")] == [None] * 3
+    reported = client.post(URL, {"file": image()}).json()
+    assert (reported["patient_id"], reported["patient_uuid"], len(reported["analyses"])) == (
         "P-7",
         str(scan.patient.pk),
         1,
@@ -198,13 +200,13 @@ def test_a_scope_does_not_widen_the_role(client_of, person, site):
     assert auditor.post(URL, {"file": image()}).status_code == 403
 
 
-def test_owner_and_teammate_see_a_scan_and_a_stranger_does_not(
-    client, client_of, teammate, stranger, site, other_site
+def test_owner_and_teammate_see_a_scan_and_an_outsider_does_not(
+    client, client_of, teammate, outsider, site, other_site
 ):
     location = client.post(URL, {"file": image()})["Location"]
     assert client.get(location).status_code == 200
     assert client_of(teammate, site).get(location).status_code == 200
-    response = client_of(stranger, other_site).get(location)
+    response = client_of(outsider, other_site).get(location)
     assert (response.status_code, code_of(response)) == (404, "not_found")
 
 
@@ -217,14 +219,14 @@ def test_an_analysed_scan_shows_every_number_and_map(client, site):
         cam=cam(),
         seconds=0.1,
     )
-    answer = client.get(f"{URL}{analysis.scan_id}/").json()
-    assert (answer["status"], answer["reason"]) == ("done", None)
-    (told,) = answer["analyses"]
-    assert (told["status"], told["finding"], told["withheld"]) == ("done", "pneumonia", False)
-    assert told["probabilities"] == {"pneumonia": 0.82, "normal": 0.11, "covid19": 0.07}
-    assert told["cam"] == cam().as_dict()
-    assert told["model"]["sha256"] == analysis.model_version.sha256
-    assert told["model"]["thresholds"]["pneumonia"] == 0.5
+    reply = client.get(f"{URL}{analysis.scan_id}/").json()
+    assert (reply["status"], reply["reason"]) == ("done", None)
+    (reported,) = reply["analyses"]
+    assert (reported["status"], reported["finding"], reported["withheld"]) == ("done", "pneumonia", False)
+    assert reported["probabilities"] == {"pneumonia": 0.82, "normal": 0.11, "covid19": 0.07}
+    assert reported["cam"] == cam().as_dict()
+    assert reported["model"]["sha256"] == analysis.model_version.sha256
+    assert reported["model"]["thresholds"]["pneumonia"] == 0.5
 
 
 def test_an_abstention_comes_with_its_reason_and_the_withheld_numbers(client, site):
@@ -235,34 +237,34 @@ def test_an_abstention_comes_with_its_reason_and_the_withheld_numbers(client, si
         withheld=True,
         probabilities={"pneumonia": 0.4},
     )
-    answer = client.get(f"{URL}{analysis.scan_id}/").json()
-    assert (answer["status"], answer["reason"]) == ("abstained", "low_confidence")
-    assert answer["remedy"]
-    (told,) = answer["analyses"]
-    assert (told["status"], told["withheld"], told["probabilities"]) == (
+    reply = client.get(f"{URL}{analysis.scan_id}/").json()
+    assert (reply["status"], reply["reason"]) == ("abstained", "low_confidence")
+    assert reply["remedy"]
+    (reported,) = reply["analyses"]
+    assert (reported["status"], reported["withheld"], reported["probabilities"]) == (
         "abstained",
         True,
         {"pneumonia": 0.4},
     )
 
 
-def test_a_scan_without_a_model_says_what_it_waits_for(client, site):
-    answer = client.get(f"{URL}{ScanFactory(site=site, slot='ct').pk}/").json()
-    assert (answer["status"], answer["reason"]) == ("waiting", "no_model_for_modality")
+def test_a_scan_without_a_model_states_what_it_waits_for(client, site):
+    reply = client.get(f"{URL}{ScanFactory(site=site, slot='ct').pk}/").json()
+    assert (reply["status"], reply["reason"]) == ("waiting", "no_model_for_modality")
 
 
-def test_a_refused_file_says_why_and_what_to_do(client, site):
+def test_a_refused_file_states_why_and_what_to_do(client, site):
     upload = UploadFactory(site=site, status="refused", refusal="too_small")
-    answer = client.get(f"{URL}{upload.pk}/").json()
-    assert (answer["status"], answer["reason"], answer["modality"]) == ("refused", "too_small", None)
-    assert "64 pixels" in answer["remedy"]
+    reply = client.get(f"{URL}{upload.pk}/").json()
+    assert (reply["status"], reply["reason"], reply["modality"]) == ("refused", "too_small", None)
+    assert "64 pixels" in reply["remedy"]
 
 
-def test_a_file_that_the_parser_gave_out_on_says_that_it_can_be_sent_again(client, site):
+def test_a_file_that_the_parser_gave_out_on_states_that_it_can_be_sent_again(client, site):
     upload = UploadFactory(site=site, status="failed", error_code="parser_gave_out")
-    answer = client.get(f"{URL}{upload.pk}/").json()
-    assert (answer["status"], answer["reason"]) == ("upload_failed", "parser_gave_out")
-    assert "again" in answer["remedy"]
+    reply = client.get(f"{URL}{upload.pk}/").json()
+    assert (reply["status"], reply["reason"]) == ("upload_failed", "parser_gave_out")
+    assert "again" in reply["remedy"]
 
 
 def test_a_scan_with_many_analyses_costs_a_fixed_number_of_queries(
@@ -276,10 +278,10 @@ def test_a_scan_with_many_analyses_costs_a_fixed_number_of_queries(
         assert len(client.get(f"{URL}{scan.pk}/").json()["analyses"]) == 5
 
 
-def test_status_and_analyses_are_of_one_moment(case):
+def test_status_and_analyses_are_of_one_time(case):
     queued = list(case.scan.analyses.all())
     for analysis in queued:
         analysis.status = "running"
-    told = ScanSerializer(ScanRecord(case.scan, queued)).data
-    assert (told["status"], told["analyses"][0]["status"]) == ("analysing", "running")
+    reported = ScanSerializer(ScanRecord(case.scan, queued)).data
+    assert (reported["status"], reported["analyses"][0]["status"]) == ("analysing", "running")
     assert ScanSerializer(ScanRecord.of(case.scan)).data["status"] == "done"

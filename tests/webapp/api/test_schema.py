@@ -87,7 +87,7 @@ def test_no_address_takes_a_name_or_an_identifier(schema):
 
 
 @pytest.mark.django_db
-def test_the_description_is_not_for_strangers(client_of, owner, site):
+def test_the_description_is_not_for_outsiders(client_of, owner, site):
     assert Client().get(reverse("api-schema")).status_code == 401
     assert client_of(owner, site).get(reverse("api-schema")).status_code == 200
 
@@ -129,41 +129,41 @@ def test_the_addresses_that_the_guide_asks_exist_with_their_parameters(schema):
         assert {part.split("=")[0] for part in query.split("&") if part} <= names, path
 
 
-def test_texts_that_are_taken_say_that_they_hold_no_null_character(schema):
+def test_texts_that_are_taken_state_that_they_hold_no_null_character(schema):
     shapes = schema["components"]["schemas"]
     for name, field in (("StudySearchRequest", "q"), ("PatientUnmergeRequest", "reason")):
-        said = shapes[name]["properties"][field]
-        assert re.search(said["pattern"], "a b")
-        assert not re.search(said["pattern"], "a\x00b"), name
-        assert not re.search(said["pattern"], " \t"), name
-        assert said["maxLength"] > 0
+        stated = shapes[name]["properties"][field]
+        assert re.search(stated["pattern"], "a b")
+        assert not re.search(stated["pattern"], "a\x00b"), name
+        assert not re.search(stated["pattern"], " \t"), name
+        assert stated["maxLength"] > 0
     assert shapes["TrainingRunCreateRequest"]["properties"]["manifest"]["pattern"] == "^/[ -~]{1,999}$"
 
 
-def test_what_may_be_null_says_so_beside_its_format(schema):
+def test_what_may_be_null_states_so_with_its_format(schema):
     shapes = schema["components"]["schemas"]
     for shape, name, kind in (
         ("LabelCreateRequest", "after", "uuid"),
         ("TrainingRunCreateRequest", "snapshot", "uuid"),
         ("QueueCreateRequest", "received_after", "date-time"),
     ):
-        said = shapes[shape]["properties"][name]
-        assert said["anyOf"] == [{"type": "string", "format": kind}, {"type": "null"}], name
+        stated = shapes[shape]["properties"][name]
+        assert stated["anyOf"] == [{"type": "string", "format": kind}, {"type": "null"}], name
 
 
 def test_a_time_of_day_is_none_of_rfc_3339_for_it_has_no_zone(schema):
     for shape in ("TrainingSchedule", "TrainingScheduleSaveRequest"):
-        said = schema["components"]["schemas"][shape]["properties"]["at"]
-        assert "format" not in said
-        assert all(re.search(said["pattern"], text) for text in ("02:00", "23:59:59.999999"))
-        assert not re.search(said["pattern"], "02:00:00Z")
+        stated = schema["components"]["schemas"][shape]["properties"]["at"]
+        assert "format" not in stated
+        assert all(re.search(stated["pattern"], text) for text in ("02:00", "23:59:59.999999"))
+        assert not re.search(stated["pattern"], "02:00:00Z")
 
 
 def test_a_queues_findings_are_described_as_they_are_taken(schema):
-    said = schema["components"]["schemas"]["QueueCreateRequest"]["properties"]["findings"]
-    assert (said["minItems"], said["maxItems"], said["uniqueItems"]) == (1, 9, True)
-    assert re.search(said["items"]["pattern"], "pleural_effusion")
-    assert not re.search(said["items"]["pattern"], "Pleural effusion")
+    stated = schema["components"]["schemas"]["QueueCreateRequest"]["properties"]["findings"]
+    assert (stated["minItems"], stated["maxItems"], stated["uniqueItems"]) == (1, 9, True)
+    assert re.search(stated["items"]["pattern"], "pleural_effusion")
+    assert not re.search(stated["items"]["pattern"], "Pleural effusion")
 
 
 @pytest.mark.parametrize("shape", ["LineImage", "ManifestImport", "ModelFile", "ScanUpload", "LabelImport"])
@@ -171,14 +171,14 @@ def test_a_file_that_is_taken_is_described_as_not_empty(schema, shape):
     assert schema["components"]["schemas"][f"{shape}Request"]["properties"]["file"]["minLength"] == 1
 
 
-def test_texts_in_a_query_say_that_they_hold_no_null_character(schema):
+def test_texts_in_a_query_state_that_they_hold_no_null_character(schema):
     texts = [
         (name, parameter["schema"])
         for name, operation in operations(schema)
         for parameter in operation.get("parameters", [])
         if parameter["in"] == "query" and parameter["schema"].get("type") == "string"
     ]
-    free = [(name, said) for name, said in texts if not {"enum", "format"} & set(said)]
+    free = [(name, stated) for name, stated in texts if not {"enum", "format"} & set(stated)]
     assert len(free) >= 4
-    for name, said in free:
-        assert not re.search(said.get("pattern", ""), "a\x00b"), name
+    for name, stated in free:
+        assert not re.search(stated.get("pattern", ""), "a\x00b"), name

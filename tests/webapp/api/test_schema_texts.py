@@ -45,12 +45,12 @@ def test_every_field_and_parameter_of_the_api_is_explained(fields, parameters):
     assert len(parameters) > 150
     silent = [
         f"{where} {name}"
-        for where, name, said in (*fields, *parameters)
+        for where, name, text in (*fields, *parameters)
         if not [
-            line for line in said.get("description", "").splitlines() if line and not line.startswith("* `")
+            line for line in text.get("description", "").splitlines() if line and not line.startswith("* `")
         ]
     ]
-    assert silent == [], "say it in the help_text of the serializer's field or the filter"
+    assert silent == [], "write it in the help_text of the serializer's field or the filter"
 
 
 def test_no_address_holds_fields_outside_of_a_named_schema():

@@ -14,33 +14,33 @@ WRITES = [(method, name) for method, name, _ in ROUTES if method != "GET"]
 def test_an_unknown_field_is_an_error_on_every_endpoint(method, name, admin, case):
     types = [parser.media_type for parser in view_of(name).parser_classes]
     form = "multipart" if "multipart/form-data" in types else "json"
-    answer = getattr(admin, method.lower())(address(name, case), {"surprise": "x"}, form)
-    assert (answer.status_code, answer.json()["code"]) == (400, "invalid")
-    assert list(answer.json()["errors"]) == ["surprise"]
+    response = getattr(admin, method.lower())(address(name, case), {"surprise": "x"}, form)
+    assert (response.status_code, response.json()["code"]) == (400, "invalid")
+    assert list(response.json()["errors"]) == ["surprise"]
 
 
 @pytest.mark.parametrize(("method", "name"), [(m, n) for m, n, _ in ROUTES], ids=str)
 def test_an_unknown_parameter_is_an_error_on_every_endpoint(method, name, admin, case):
-    answer = getattr(admin, method.lower())(f"{address(name, case)}?surprise=x")
-    assert (answer.status_code, list(answer.json()["errors"])) == (400, ["surprise"])
+    response = getattr(admin, method.lower())(f"{address(name, case)}?surprise=x")
+    assert (response.status_code, list(response.json()["errors"])) == (400, ["surprise"])
 
 
 def test_the_nearest_known_name_is_suggested(admin, case):
     file = SimpleUploadedFile("a.png", b"\x89PNG")
-    answer = admin.post("/api/v1/scans/", {"file": file, "patientid": "P-33", "study_date": "x"})
-    errors = answer.json()["errors"]
+    response = admin.post("/api/v1/scans/", {"file": file, "patientid": "P-33", "study_date": "x"})
+    errors = response.json()["errors"]
     assert "Did you mean patient_id?" in errors["patientid"][0]
     assert "Known: date, file, modality, patient_id, study." in errors["study_date"][0]
     where = f"/api/v1/webhooks/{case.webhook.pk}/"
-    answer = admin.patch(where, {"activ": False}, "json")
-    assert "Did you mean active?" in answer.json()["errors"]["activ"][0]
+    response = admin.patch(where, {"activ": False}, "json")
+    assert "Did you mean active?" in response.json()["errors"]["activ"][0]
     assert admin.get(where).json()["active"] is True
-    answer = admin.get("/api/v1/scans/?recieved_after=2026-11-20T08:00:00Z")
-    assert "Did you mean received_after?" in answer.json()["errors"]["recieved_after"][0]
+    response = admin.get("/api/v1/scans/?recieved_after=2026-11-20T08:00:00Z")
+    assert "Did you mean received_after?" in response.json()["errors"]["recieved_after"][0]
 
 
 def test_an_unknown_field_inside_another_is_an_error(admin, case):
     region = {"finding": "normal", "x": 1, "y": 1, "width": 5, "height": 5, "radius": 2}
     body = {"scan": str(case.scan.pk), "findings": {"normal": "present"}, "regions": [region]}
-    answer = admin.post("/api/v1/labels/", body, "json")
-    assert (answer.status_code, "radius" in str(answer.json()["errors"])) == (400, True)
+    response = admin.post("/api/v1/labels/", body, "json")
+    assert (response.status_code, "radius" in str(response.json()["errors"])) == (400, True)

@@ -31,17 +31,17 @@ def scans(site):
     return [ScanFactory(site=site, received_at=MORNING + timedelta(hours=h)) for h in moments]
 
 
-def ids(answer) -> list[str]:
-    return [row["id"] for row in answer.json()["results"]]
+def ids(finished_analysis) -> list[str]:
+    return [row["id"] for row in finished_analysis.json()["results"]]
 
 
 def test_a_list_is_walked_by_its_next_and_no_row_comes_twice_or_is_left_out(client, scans):
     where, seen = f"{SCANS}?limit=2", []
     while where:
-        answer = client.get(where)
-        assert answer.status_code == 200
-        seen += ids(answer)
-        where = answer.json()["next"]
+        response = client.get(where)
+        assert response.status_code == 200
+        seen += ids(response)
+        where = response.json()["next"]
     wanted = sorted(scans, key=lambda scan: (scan.received_at, str(scan.pk)), reverse=True)
     assert seen == [str(scan.pk) for scan in wanted]
 
@@ -66,9 +66,13 @@ def test_the_count_stops_where_that_of_the_pages_does(client, scans, monkeypatch
 
 @pytest.mark.parametrize("method", ["get", "post"])
 def test_an_address_without_its_final_slash_names_the_right_one(client, method):
-    answer = getattr(client, method)(SCANS[:-1])
-    assert (answer.status_code, answer["Content-Type"], answer.json()["code"]) == (404, PROBLEM, "not_found")
-    assert answer.json()["remedy"] == f"Use {SCANS}"
+    response = getattr(client, method)(SCANS[:-1])
+    assert (response.status_code, response["Content-Type"], response.json()["code"]) == (
+        404,
+        PROBLEM,
+        "not_found",
+    )
+    assert response.json()["remedy"] == f"Use {SCANS}"
     assert getattr(client, method)("/api/v1/nothing").json()["code"] == "not_found"
     assert APIClient().post(SCANS[:-1]).status_code == 401
 
@@ -103,13 +107,13 @@ def test_what_comes_in_meanwhile_does_not_move_the_pages(client, scans, site):
     ],
 )
 def test_a_query_that_is_not_understood_is_refused_never_ignored(client, query, code):
-    answer = client.get(f"{SCANS}?{query}")
-    assert (answer.status_code, answer["Content-Type"], answer.json()["code"]) == (400, PROBLEM, code)
+    response = client.get(f"{SCANS}?{query}")
+    assert (response.status_code, response["Content-Type"], response.json()["code"]) == (400, PROBLEM, code)
     if code == "invalid":
-        assert list(answer.json()["errors"]) == [query.split("=")[0]]
+        assert list(response.json()["errors"]) == [query.split("=")[0]]
 
 
-def test_lists_are_narrowed_by_kind_patient_study_and_moment(client, scans, site):
+def test_lists_are_narrowed_by_kind_patient_study_and_time(client, scans, site):
     ct = ScanFactory(site=site, slot="ct", synthetic=True, received_at=MORNING + timedelta(hours=9))
     for query in (
         {"modality": "ct"},
@@ -150,7 +154,7 @@ def test_a_change_on_the_condition_of_a_state_is_refused_in_another(client_of, o
     assert Scan.objects.get(pk=scan.pk).patient == other
 
 
-def test_a_token_has_so_many_requests_a_minute_and_is_told_how_many_are_left(
+def test_a_token_has_so_many_requests_a_minute_and_is_reported_how_many_are_left(
     client, client_of, teammate, site, settings, monkeypatch
 ):
     monkeypatch.setattr("webapp.api.throttling.time.time", lambda: 1_000_000_030.0)
@@ -158,14 +162,14 @@ def test_a_token_has_so_many_requests_a_minute_and_is_told_how_many_are_left(
     settings.HILUM_API_RATE = 2
     left = [client.get(SCANS)["RateLimit-Remaining"] for _ in range(2)]
     assert left == ["1", "0"]
-    answer = client.get(SCANS)
-    assert (answer.status_code, answer["Content-Type"], answer.json()["code"]) == (
+    response = client.get(SCANS)
+    assert (response.status_code, response["Content-Type"], response.json()["code"]) == (
         429,
         PROBLEM,
         "rate_limited",
     )
-    assert (answer["RateLimit-Limit"], answer["RateLimit-Remaining"]) == ("2", "0")
-    assert 0 < int(answer["Retry-After"]) <= 60
+    assert (response["RateLimit-Limit"], response["RateLimit-Remaining"]) == ("2", "0")
+    assert 0 < int(response["Retry-After"]) <= 60
     assert client_of(teammate, site).get(SCANS).status_code == 200
     monkeypatch.setattr("webapp.api.throttling.time.time", lambda: 1_000_000_090.0)
     assert client.get(SCANS).status_code == 200
@@ -208,35 +212,35 @@ def test_a_token_has_so_many_requests_a_minute_and_is_told_how_many_are_left(
     ],
 )
 def test_every_refusal_is_a_problem_with_a_stable_code(client, method, where, options, status, code):
-    answer = getattr(client, method)(where, **options)
-    assert (answer.status_code, answer["Content-Type"]) == (status, PROBLEM)
-    problem = answer.json()
+    response = getattr(client, method)(where, **options)
+    assert (response.status_code, response["Content-Type"]) == (status, PROBLEM)
+    problem = response.json()
     assert problem["code"] == (code or "unsupported_media_type")
     assert problem["type"] == f"urn:hilum:error:{problem['code']}"
-    assert problem["request_id"] == answer["X-Request-ID"]
+    assert problem["request_id"] == response["X-Request-ID"]
     assert problem["remedy"]
     if status == 405:
-        assert "GET" in answer["Allow"]
+        assert "GET" in response["Allow"]
 
 
-def test_a_broken_address_without_a_token_says_no_more_than_a_whole_one(db):
+def test_a_broken_address_without_a_token_states_no_more_than_a_whole_one(db):
     assert APIClient().get(SCANS).status_code == 401
     assert APIClient().get(f"{SCANS}?limit=x").status_code == 401
 
 
-def test_a_role_that_does_not_grant_it_is_told_apart_from_a_token_that_does_not(
+def test_a_role_that_does_not_grant_it_is_distinguished_from_a_token_that_does_not(
     client_of, person, owner, site
 ):
     auditor = client_of(person("eve", role="auditor", site=site), site, tuple(Permission))
-    answer = auditor.get(SCANS)
-    assert (answer.status_code, answer.json()["code"], answer.json()["permission"]) == (
+    response = auditor.get(SCANS)
+    assert (response.status_code, response.json()["code"], response.json()["permission"]) == (
         403,
         "forbidden",
         "scan.view",
     )
-    assert "scope" not in answer.json()
-    answer = client_of(owner, site, ("scan.upload",)).get(SCANS)
-    assert (answer.json()["code"], answer.json()["scope"]) == ("insufficient_scope", "scan.view")
+    assert "scope" not in response.json()
+    response = client_of(owner, site, ("scan.upload",)).get(SCANS)
+    assert (response.json()["code"], response.json()["scope"]) == ("insufficient_scope", "scan.view")
 
 
 # Two of each are the token's: who it is, and what it may do; one is the count.
@@ -262,9 +266,9 @@ def test_a_list_costs_a_fixed_number_of_queries(
     client = client_of(person("ada", role="admin", site=site), site, tuple(Permission))
     client.get("/api/v1/me/")  # the token's last use is noted once a minute
     with django_assert_max_num_queries(most):
-        answer = client.get(f"/api/v1/{name}/")
-    assert answer.status_code == 200
-    assert len(answer.json()["results"]) >= 3
+        response = client.get(f"/api/v1/{name}/")
+    assert response.status_code == 200
+    assert len(response.json()["results"]) >= 3
 
 
 @pytest.mark.parametrize(
@@ -289,8 +293,8 @@ def test_what_a_loop_asks_for_each_case_costs_a_fixed_number_of_queries(
     client.get("/api/v1/me/")
     asked = ({"q": "doe"}, "json") if method == "post" else ()
     with django_assert_max_num_queries(most):
-        answer = getattr(client, method)(f"/api/v1/{path.format_map(vars(case))}", *asked)
-    assert answer.status_code == 200
+        response = getattr(client, method)(f"/api/v1/{path.format_map(vars(case))}", *asked)
+    assert response.status_code == 200
 
 
 def everything(site) -> None:

@@ -21,7 +21,7 @@ def event(owner, site):
     return record(actor=owner, site=site, action="scan.move", subject=owner, detail={"reason": "wrong"})
 
 
-def test_an_event_says_who_what_and_where(event, owner, site):
+def test_an_event_states_who_what_and_where(event, owner, site):
     assert (event.actor, event.site, event.action) == (owner, site, "scan.move")
     assert event.subject == f"accounts.user:{owner.pk}"
 
@@ -84,7 +84,7 @@ def test_a_failed_sign_in_names_the_account_and_keeps_nothing_typed(client, owne
     assert "hunter2" not in str(list(events.values()))
 
 
-def test_what_opens_a_door_leaves_a_trace(person, site):
+def test_what_opens_an_endpoint_leaves_a_trace(person, site):
     ada = person("ada", role="clinician", site=site)
     token, raw = token_create(user=ada, site=site, name="robot")
     token_authenticate(raw)

@@ -66,12 +66,12 @@ def test_a_throttled_caller_learns_when_to_come_back(client):
     assert client.get("/api/fail/throttled/")["Retry-After"] == "4"
 
 
-def test_an_upload_that_fails_is_answered_as_data_whatever_it_accepts(client):
+def test_an_upload_that_fails_is_processed_as_data_whatever_it_accepts(client):
     response = client.post("/fail/coded/", b"x", content_type="application/octet-stream")
     assert response.json()["code"] == "patient_conflict"
 
 
-def test_a_page_that_is_not_there_says_so(client, owner):
+def test_a_page_that_is_not_there_states_so(client, owner):
     client.force_login(owner)
     response = client.get("/no-such-page/")
     assert response.status_code == 404
@@ -89,7 +89,7 @@ def test_a_broken_page_asks_nothing_more_of_the_database(client, owner, monkeypa
     assert "internal" in response.content.decode()
 
 
-def test_a_program_without_credentials_is_told_how_to_send_them(client):
+def test_a_program_without_credentials_is_reported_how_to_send_them(client):
     for response in (
         client.post("/site/", headers={"accept": "application/json"}),
         client.get("/api/whoami/"),
@@ -149,9 +149,9 @@ def test_a_large_form_is_refused_before_a_byte_of_it_is_read(client, size):
     assert "too_large" in response.content.decode()
 
 
-def test_an_upload_that_breaks_off_is_told_so_by_page_and_api():
+def test_an_upload_that_breaks_off_is_reported_by_page_and_api():
     broken = UnreadablePostError("timed out")
     request = RequestFactory().post("/upload/file/", b"x", content_type="application/octet-stream")
-    answer = CodedErrors(lambda _: None).process_exception(request, broken)
-    assert (answer.status_code, json.loads(answer.content)["code"]) == (400, "incomplete")
+    reply = CodedErrors(lambda _: None).process_exception(request, broken)
+    assert (reply.status_code, json.loads(reply.content)["code"]) == (400, "incomplete")
     assert coded(broken).code == "incomplete"

@@ -17,7 +17,7 @@ from webapp.core.models import WorkerPresence
 
 
 @pytest.mark.django_db
-def test_health_is_told_to_anybody_and_tells_no_more(client):
+def test_health_is_reported_to_anybody_and_reports_no_more(client):
     response = client.get("/healthz")
     assert (response.status_code, response.json()) == (200, {"status": "ok"})
 

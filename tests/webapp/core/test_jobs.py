@@ -110,17 +110,17 @@ def test_a_rival_who_was_quicker_keeps_the_row(rows, monkeypatch):
     assert [row.pk for row in take(2)] == [rows[1].pk]
 
 
-def test_a_row_is_given_up_at_the_attempt_cap_and_told_once(rows):
+def test_a_row_is_given_up_at_the_attempt_cap_and_reported_once(rows):
     for _ in range(Upload.TRANSITIONS.max_attempts):
         row = Upload.objects.filter(pk=rows[0].pk).claim(lease=LEASE)[0]
         assert ALL().give_up() == 0
         lose_lease(row)
-    told = []
-    job_failed.connect(receiver := lambda job, **kwargs: told.append(job.pk), sender=Upload)
+    reported = []
+    job_failed.connect(receiver := lambda job, **kwargs: reported.append(job.pk), sender=Upload)
     assert rows[0].pk not in [row.pk for row in take(4)]
     assert ALL().give_up() == 0
     job_failed.disconnect(receiver, sender=Upload)
-    assert told == [rows[0].pk]
+    assert reported == [rows[0].pk]
     row.refresh_from_db()
     assert (row.status, row.error_code) == ("failed", "gave_up")
 
@@ -142,7 +142,7 @@ def test_a_released_row_has_lost_no_attempt(rows):
 @pytest.mark.parametrize(
     ("source", "target"), [("done", "parsing"), ("refused", "parsing"), ("failed", "done")]
 )
-def test_a_status_moves_only_as_its_table_says(rows, source, target):
+def test_a_status_moves_only_as_its_table_states(rows, source, target):
     reason = {"refusal": "too_small"} if source == "refused" else {}
     Upload.objects.filter(pk=rows[0].pk).update(status=source, **reason)
     row = Upload.objects.get(pk=rows[0].pk)

@@ -25,12 +25,12 @@ def line(*, with_text: bool = False, **extra) -> dict:
     return json.loads(text)
 
 
-def test_an_exception_is_told_without_its_words():
-    told = line()
-    assert told["exception"]["type"] == "ValueError"
-    assert told["exception"]["cause"]["type"] == "KeyError"
-    assert told["exception"]["frames"][0].startswith("tests/webapp/core/test_logs.py:")
-    assert "doe" not in json.dumps(told).lower()
+def test_an_exception_is_reported_without_its_words():
+    reported = line()
+    assert reported["exception"]["type"] == "ValueError"
+    assert reported["exception"]["cause"]["type"] == "KeyError"
+    assert reported["exception"]["frames"][0].startswith("tests/webapp/core/test_logs.py:")
+    assert "doe" not in json.dumps(reported).lower()
 
 
 def test_development_sees_the_words():
@@ -40,7 +40,11 @@ def test_development_sees_the_words():
 def test_a_line_carries_its_fields_and_the_requests_id():
     token = request_id.set("r-1")
     try:
-        told = line(code="too_large")
+        reported = line(code="too_large")
     finally:
         request_id.reset(token)
-    assert (told["message"], told["code"], told["request_id"]) == ("upload u1 failed", "too_large", "r-1")
+    assert (reported["message"], reported["code"], reported["request_id"]) == (
+        "upload u1 failed",
+        "too_large",
+        "r-1",
+    )

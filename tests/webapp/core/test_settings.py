@@ -1,4 +1,4 @@
-"""Settings: safe when nothing is said, each mode by its name. Each case starts a process of its own."""
+"""Settings: safe when nothing is stated, each mode by its name. Each case starts a process of its own."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ import json
 from django.conf import settings as s
 names = ["DEBUG", "SECURE_SSL_REDIRECT", "SESSION_COOKIE_SECURE", "CSRF_COOKIE_SECURE", "SECURE_HSTS_SECONDS",
          "ALLOWED_HOSTS", "SECRET_KEY", "DEIDENTIFY_KEY", "DEIDENTIFY_ON_INGEST"]
-answer = {n: getattr(s, n) for n in names}
-answer["engine"] = s.DATABASES["default"]["ENGINE"].rsplit(".", 1)[1]
-answer["options"] = s.DATABASES["default"].get("OPTIONS", {})
-answer["cache"] = s.CACHES["default"]["BACKEND"].rsplit(".", 1)[1]
-answer["proxy"] = getattr(s, "SECURE_PROXY_SSL_HEADER", None)
-print(json.dumps(answer, default=str))
+values = {n: getattr(s, n) for n in names}
+values["engine"] = s.DATABASES["default"]["ENGINE"].rsplit(".", 1)[1]
+values["options"] = s.DATABASES["default"].get("OPTIONS", {})
+values["cache"] = s.CACHES["default"]["BACKEND"].rsplit(".", 1)[1]
+values["proxy"] = getattr(s, "SECURE_PROXY_SSL_HEADER", None)
+print(json.dumps(values, default=str))
 """
 
 

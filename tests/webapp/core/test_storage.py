@@ -42,7 +42,7 @@ def test_storing_again_replaces_the_file_whole(draft, tmp_path):
     assert [p.name for p in storage.path_of(name).parent.iterdir()] == [name]
 
 
-def test_a_file_of_another_disk_is_copied_beside_its_place_first(draft, monkeypatch):
+def test_a_file_of_another_disk_is_copied_with_its_place_first(draft, monkeypatch):
     name = f"{uuid.uuid4()}.png"
     target = storage.path_of(name)
     replaced = []

@@ -29,14 +29,14 @@ def make_queue(site, boss):
     """`make_queue(readers=1)`"""
 
     def make(**changes):
-        said = {
+        text = {
             "name": "Night",
             "findings": ["normal", "pneumonia"],
             "order": "random",
             "readers": 2,
             "at_most": 50,
         }
-        return queue_create(site=site, actor=boss, **said | changes)
+        return queue_create(site=site, actor=boss, **text | changes)
 
     return make
 

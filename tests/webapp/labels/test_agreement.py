@@ -23,21 +23,21 @@ def pairs_of(both_yes, first_only, other_only, both_no):
 
 
 def test_fleiss_is_that_of_the_published_table():
-    said = [[word for word, n in enumerate(row) for _ in range(n)] for row in TABLE]
-    kappa = fleiss(said)
+    text = [[word for word, n in enumerate(row) for _ in range(n)] for row in TABLE]
+    kappa = fleiss(text)
     assert kappa.value == pytest.approx(0.20993, abs=1e-5)
     assert kappa.images == 10
     assert kappa.low < kappa.value < kappa.high
 
 
-def test_fleiss_is_that_of_its_formula_on_random_answers():
+def test_fleiss_is_that_of_its_formula_on_random_results():
     random.seed(3)
-    said = [[random.choice("abc") for _ in range(4)] for _ in range(60)]
-    table = np.array([[row.count(word) for word in "abc"] for row in said], dtype=float)
+    text = [[random.choice("abc") for _ in range(4)] for _ in range(60)]
+    table = np.array([[row.count(word) for word in "abc"] for row in text], dtype=float)
     share = table.sum(axis=0) / table.sum()
     within = (table * (table - 1)).sum(axis=1) / (4 * 3)
     expected = (within.mean() - (share**2).sum()) / (1 - (share**2).sum())
-    assert fleiss(said).value == pytest.approx(expected, abs=1e-12)
+    assert fleiss(text).value == pytest.approx(expected, abs=1e-12)
 
 
 def test_cohen_is_scikit_learns():
@@ -74,7 +74,7 @@ def test_agreement_no_better_than_chance_is_about_nought():
     assert cohen(pairs_of(25, 25, 25, 25)).value == pytest.approx(0)
 
 
-def test_where_everybody_said_the_same_of_everything_there_is_no_kappa():
+def test_where_everybody_stated_the_same_of_everything_there_is_no_kappa():
     for kappa in (cohen([("y", "y")] * 9), fleiss([["y", "y", "y"]] * 9)):
         assert (kappa.value, kappa.low, kappa.high) == (None, None, None)
         assert (kappa.observed, kappa.images) == (1.0, 9)
@@ -86,12 +86,12 @@ def test_a_few_images_have_a_kappa_and_no_interval():
     assert enough.low < enough.value < enough.high
 
 
-def test_without_images_nothing_is_told():
+def test_without_images_nothing_is_reported():
     assert cohen([]).value is None
     assert fleiss([]).images == 0
 
 
-@pytest.mark.parametrize("said", [[["y"]], [["y", "n"], ["y", "n", "n"]]])
-def test_fleiss_wants_equally_many_readers(said):
+@pytest.mark.parametrize("text", [[["y"]], [["y", "n"], ["y", "n", "n"]]])
+def test_fleiss_wants_equally_many_readers(text):
     with pytest.raises(ValueError, match="same number of readers"):
-        fleiss(said)
+        fleiss(text)

@@ -1,4 +1,4 @@
-"""Labels: blind first, the change of mind beside it, decisions over both, and nobody's eyes spoilt."""
+"""Labels: blind first, the change of mind next to it, decisions over both, and nobody's eyes spoilt."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ def test_the_first_label_is_blind_and_the_change_of_mind_names_what_was_shown(it
     assert events[0].detail["scan"] == str(item.scan_id)
 
 
-def test_a_lost_answer_is_asked_for_again_and_nothing_is_given_twice(item, owner):
+def test_a_lost_result_is_asked_for_again_and_nothing_is_given_twice(item, owner):
     first = case_label(item=item, reader=owner, content=SICK)
     assert case_label(item=item, reader=owner, content=SICK) == first
-    for said, after in ((WELL, None), (SICK, item.pk)):
+    for text, after in ((WELL, None), (SICK, item.pk)):
         with pytest.raises(CodedError) as caught:
-            case_label(item=item, reader=owner, content=said, after=after)
+            case_label(item=item, reader=owner, content=text, after=after)
         assert caught.value.code == "conflict"
     assert Label.objects.count() == 1
 
@@ -63,24 +63,24 @@ def test_who_signed_a_reading_of_it_is_not_blind(item, owner, analysis):
     assert (label.blind, label.shown_analysis) == (False, analysis)
 
 
-def test_what_was_asked_and_not_said_is_unread(item, owner):
+def test_what_was_asked_and_not_stated_is_unread(item, owner):
     label = case_label(item=item, reader=owner, content=LabelContent({"pneumonia": "present"}))
     assert label.findings == {"normal": "unread", "pneumonia": "present"}
 
 
 def test_boxes_comment_and_marks_are_kept(item, owner):
     box = {"finding": "pneumonia", "x": 10.04, "y": 20, "width": 100, "height": 60}
-    said = LabelContent(
+    text = LabelContent(
         {"normal": "absent", "pneumonia": "uncertain"},
         regions=[box],
         comment=" left\r\nbase ",
         unusable=True,
     )
-    label = case_label(item=item, reader=owner, content=said)
+    label = case_label(item=item, reader=owner, content=text)
     label.refresh_from_db()
     assert label.regions == [{"finding": "pneumonia", "x": 10.0, "y": 20.0, "width": 100.0, "height": 60.0}]
     assert (label.comment, label.unusable, label.indeterminate) == ("left\nbase", True, False)
-    assert case_label(item=item, reader=owner, content=said) == label, "sent again it is the same"
+    assert case_label(item=item, reader=owner, content=text) == label, "sent again it is the same"
 
 
 @pytest.mark.parametrize(
@@ -107,18 +107,18 @@ def test_boxes_comment_and_marks_are_kept(item, owner):
     ],
 )
 def test_what_cannot_be_stated_is_refused_by_field(item, owner, field, changes):
-    said = {"findings": {"normal": "absent", "pneumonia": "present"}} | changes
+    text = {"findings": {"normal": "absent", "pneumonia": "present"}} | changes
     with pytest.raises(CodedError) as caught:
-        case_label(item=item, reader=owner, content=LabelContent(**said))
+        case_label(item=item, reader=owner, content=LabelContent(**text))
     assert (caught.value.code, list(caught.value.fields)) == ("invalid", [field])
     assert not Label.objects.exists()
 
 
-def test_a_stranger_labels_nothing(item, stranger):
+def test_an_outsider_labels_nothing(item, outsider):
     for act in (
-        lambda: case_label(item=item, reader=stranger, content=SICK),
-        lambda: label_add(scan=item.scan, reader=stranger, content=SICK),
-        lambda: adjudicate(item=item, actor=stranger, content=SICK, reason="x"),
+        lambda: case_label(item=item, reader=outsider, content=SICK),
+        lambda: label_add(scan=item.scan, reader=outsider, content=SICK),
+        lambda: adjudicate(item=item, actor=outsider, content=SICK, reason="x"),
     ):
         with pytest.raises(CodedError) as caught:
             act()
@@ -128,11 +128,17 @@ def test_a_stranger_labels_nothing(item, stranger):
 def test_readers_who_agree_settle_a_case_and_who_do_not_wait_for_a_decision(queue, owner, teammate, boss):
     agreed, disputed, waiting = queue.items.order_by("position")
     for item, words in ((agreed, (SICK, SICK)), (disputed, (SICK, WELL)), (waiting, (SICK,))):
-        for reader, said in zip((owner, teammate), words, strict=False):
-            case_label(item=item, reader=reader, content=said)
+        for reader, text in zip((owner, teammate), words, strict=False):
+            case_label(item=item, reader=reader, content=text)
     assert list(disputed_items(queue)) == [disputed]
-    told = queues_visible(boss).get()
-    assert (told.images, told.agreed, told.disputed, told.waiting, told.settled) == (3, 1, 1, 1, 0)
+    reported = queues_visible(boss).get()
+    assert (reported.images, reported.agreed, reported.disputed, reported.waiting, reported.settled) == (
+        3,
+        1,
+        1,
+        1,
+        0,
+    )
     assert [(one.reader, one.labelled, one.changed) for one in readers_of(queue)] == [
         (owner, 3, 0),
         (teammate, 2, 0),
@@ -156,14 +162,14 @@ def test_a_decision_needs_a_reason_every_finding_and_the_last_decision(queue, ow
     item = queue.items.get(position=1)
     case_label(item=item, reader=owner, content=SICK)
     case_label(item=item, reader=teammate, content=WELL)
-    for said, reason, code in (
+    for text, reason, code in (
         (SICK, " ", "reason_missing"),
         (SICK, "x" * 501, "invalid"),
         (LabelContent({"pneumonia": "present"}), "x", "invalid"),
         (LabelContent({"pneumonia": "present", "normal": "unread"}), "x", "invalid"),
     ):
         with pytest.raises(CodedError) as caught:
-            adjudicate(item=item, actor=boss, content=said, reason=reason)
+            adjudicate(item=item, actor=boss, content=text, reason=reason)
         assert caught.value.code == code
     with pytest.raises(CodedError) as caught:
         adjudicate(item=item, actor=owner, content=SICK, reason="x")
@@ -175,7 +181,9 @@ def test_a_decision_needs_a_reason_every_finding_and_the_last_decision(queue, ow
     assert adjudicate(item=item, actor=boss, content=WELL, reason="x", after=first.pk).supersedes == first
 
 
-def test_others_labels_are_told_only_to_who_will_not_be_asked(queue, owner, teammate, third, boss, stranger):
+def test_others_labels_are_reported_only_to_who_will_not_be_asked(
+    queue, owner, teammate, third, boss, outsider
+):
     item = queue.items.get(position=1)
     label = case_label(item=item, reader=owner, content=SICK)
     imported = factories.LabelFactory(scan=item.scan, reader=boss, source="import", signed_as="history")
@@ -185,7 +193,7 @@ def test_others_labels_are_told_only_to_who_will_not_be_asked(queue, owner, team
     theirs = case_label(item=item, reader=teammate, content=SICK)
     for reader in (owner, teammate, third, boss):
         assert set(labels_visible(reader)) == {label, theirs, imported}, "it asks nobody any more"
-    assert not labels_visible(stranger).exists()
+    assert not labels_visible(outsider).exists()
 
 
 def test_a_label_outside_of_queues_supersedes_the_own_one_only(owner, teammate, scans, analysis):
@@ -205,20 +213,20 @@ def test_a_label_outside_of_queues_supersedes_the_own_one_only(owner, teammate, 
 
 
 def test_agreement_is_that_of_the_blind_labels(queue, owner, teammate):
-    for said in (SICK, WELL, SICK):
+    for text in (SICK, WELL, SICK):
         item = case_next(queue=queue, reader=owner)
-        case_label(item=item, reader=owner, content=said)
-        label = case_label(item=item, reader=teammate, content=said)
-        if said is WELL:
+        case_label(item=item, reader=owner, content=text)
+        label = case_label(item=item, reader=teammate, content=text)
+        if text is WELL:
             case_label(item=item, reader=teammate, content=SICK, after=label.pk)
-    told = {one.finding: one for one in agreement_of(queue)}
-    assert (told["pneumonia"].overall.value, told["pneumonia"].overall.images) == (1.0, 3)
-    ((one, other, kappa),) = told["pneumonia"].pairs
+    reported = {one.finding: one for one in agreement_of(queue)}
+    assert (reported["pneumonia"].overall.value, reported["pneumonia"].overall.images) == (1.0, 3)
+    ((one, other, kappa),) = reported["pneumonia"].pairs
     assert ({one, other}, kappa.value) == ({owner, teammate}, 1.0)
     assert QueueItem.objects.filter(status="disputed").count() == 1, "the last words differ"
 
 
-def test_a_queue_with_one_reader_a_image_has_no_agreement_to_tell(scans, make_queue, owner):
+def test_a_queue_with_one_reader_an_image_has_no_agreement_to_report(scans, make_queue, owner):
     queue = make_queue(readers=1)
     case_label(item=queue.items.get(position=1), reader=owner, content=SICK)
     assert agreement_of(queue)[0].overall.value is None

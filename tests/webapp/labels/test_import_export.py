@@ -42,10 +42,10 @@ def csv_of(*rows: dict[str, object], head=("sha256", "reader", "present", "absen
 
 def test_a_label_is_one_line_without_a_patients_name(scan, owner, boss, site):
     box = {"finding": "pneumonia", "x": 1, "y": 2, "width": 30, "height": 40}
-    said = LabelContent(
+    stated = LabelContent(
         {"pneumonia": "present", "normal": "absent", "covid19": "absent"}, 2, [box], '=HYPERLINK("x")'
     )
-    label = label_add(scan=scan, reader=owner, content=said, blind=True)
+    label = label_add(scan=scan, reader=owner, content=stated, blind=True)
     text = exported(boss, site)
     (row,) = table(text)
     assert list(row) == list(COLUMNS)
@@ -67,11 +67,11 @@ def test_what_a_queue_may_still_ask_the_person_for_is_left_out_and_counted(
 ):
     item = queue.items.get(position=1)
     case_label(item=item, reader=owner, content=LabelContent({"pneumonia": "present"}))
-    told, left = labels_to_export(boss, site)
-    assert (told.count(), left) == (0, 1)
+    reported, left = labels_to_export(boss, site)
+    assert (reported.count(), left) == (0, 1)
     case_label(item=item, reader=teammate, content=LabelContent({"pneumonia": "present"}))
-    told, left = labels_to_export(boss, site)
-    assert (told.count(), left) == (2, 0)
+    reported, left = labels_to_export(boss, site)
+    assert (reported.count(), left) == (2, 0)
 
 
 def test_what_was_exported_comes_in_elsewhere_and_again_without_change(
@@ -110,7 +110,7 @@ def test_another_word_of_the_same_reader_supersedes_the_earlier_one(scan, boss, 
     assert [event.detail for event in events] == [{"new": 1, "changed": 0}, {"new": 0, "changed": 1}]
 
 
-def test_a_dry_run_says_per_line_what_is_wrong_and_does_nothing(scan, boss, site, other_site):
+def test_a_dry_run_states_per_line_what_is_wrong_and_does_nothing(scan, boss, site, other_site):
     good = {"sha256": scan.upload.sha256, "reader": "Dr A", "present": "pneumonia"}
     elsewhere = factories.ScanFactory(site=other_site)
     wrong = [

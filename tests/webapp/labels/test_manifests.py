@@ -134,7 +134,7 @@ def test_what_is_no_image_marks_its_line_until_another_one_comes(take, boss):
     assert (line.status, line.problem, line.label) == ("labelled", "", Label.objects.get())
 
 
-def test_a_image_of_another_patient_is_not_taken_for_this_one(take, boss):
+def test_an_image_of_another_patient_is_not_taken_for_this_one(take, boss):
     manifest = take("image,finding,patient\na.png,pneumonia,P1\nb.png,pneumonia,P2\n")
     first, second = manifest.lines.all()
     line_upload(line=first, actor=boss, chunks=[b"one image"])
@@ -159,7 +159,7 @@ def test_the_same_manifest_is_taken_once_and_a_corrected_one_supersedes(take, si
     assert (second.supersedes, second.findings) == (first, {"mass": "present", "normal": "absent"})
     take(CSV.replace("pneumonia|mass", "mass") + "\n")
     manifests_process()
-    assert Label.objects.count() == 2, "what is known already is not said twice"
+    assert Label.objects.count() == 2, "what is known already is not recorded twice"
 
 
 @pytest.mark.parametrize(
@@ -175,12 +175,12 @@ def test_the_same_manifest_is_taken_once_and_a_corrected_one_supersedes(take, si
         (f"b.png,pneumonia,{'x' * 65},,,", "at most"),
     ],
 )
-def test_what_is_wrong_is_told_by_line_and_nothing_is_taken(take, line, words):
+def test_what_is_wrong_is_reported_by_line_and_nothing_is_taken(take, line, words):
     text = HEAD + "a.png,pneumonia,P1,,train,\n" + line + "\n"
     _, report = manifest_parse(text.encode())
-    ((number, said),) = report.errors
+    ((number, output),) = report.errors
     assert number == 3
-    assert words in said
+    assert words in output
     with pytest.raises(CodedError) as caught:
         take(text)
     assert caught.value.code == "invalid"
@@ -235,7 +235,7 @@ def test_the_command_hands_images_in_and_is_safe_to_repeat(tmp_path, site, boss,
     assert (Label.objects.count(), Upload.objects.count(), ManifestLine.objects.count()) == (2, 3, 3)
 
 
-def test_the_command_says_what_is_wrong_before_it_does_anything(tmp_path, site, boss):
+def test_the_command_states_what_is_wrong_before_it_does_anything(tmp_path, site, boss):
     table = tmp_path / "history.csv"
     table.write_text(CSV)
     errors = StringIO()

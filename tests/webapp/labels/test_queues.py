@@ -21,14 +21,14 @@ pytestmark = pytest.mark.django_db
 NORMAL = LabelContent({"normal": "present", "pneumonia": "absent"})
 
 
-def answer(scan, **probabilities):
-    said = factories.prediction(**probabilities)
+def response(scan, **probabilities):
+    text = factories.prediction(**probabilities)
     factories.AnalysisFactory(
         scan=scan,
         status="done",
-        finding=said.finding or "",
-        uncertainty=said.uncertainty,
-        probabilities=dict(said.probabilities),
+        finding=text.finding or "",
+        uncertainty=text.uncertainty,
+        probabilities=dict(text.probabilities),
         model_version__status="candidate",
     )
 
@@ -57,10 +57,10 @@ def test_named_scans_are_taken_from_the_own_site_only(site, other_site, make_que
     assert queue.contents["named"] == 1
 
 
-def test_the_least_certain_comes_first_and_what_has_no_answer_last(site, make_queue):
+def test_the_least_certain_comes_first_and_what_has_no_result_last(site, make_queue):
     sure, unsure, without = factories.ScanFactory.create_batch(3, site=site)
-    answer(sure, pneumonia=0.99, normal=0.01)
-    answer(unsure, pneumonia=0.5, normal=0.5)
+    response(sure, pneumonia=0.99, normal=0.01)
+    response(unsure, pneumonia=0.5, normal=0.5)
     queue = make_queue(order="uncertainty")
     assert order_of(queue) == [unsure, sure, without]
     assert queue.items.get(scan=without).score is None
@@ -71,7 +71,7 @@ def test_the_widest_disagreement_of_versions_and_people_comes_first(site, make_q
     agree, versions, people = factories.ScanFactory.create_batch(3, site=site)
     for scan, values in ((agree, (0.7, 0.72)), (versions, (0.2, 0.7)), (people, (0.1, 0.1))):
         for value in values:
-            answer(scan, pneumonia=value)
+            response(scan, pneumonia=value)
     factories.LabelFactory(scan=people, findings={"pneumonia": "present"})
     queue = make_queue(order="disagreement", unlabelled=False)
     assert order_of(queue) == [people, versions, agree]
@@ -131,9 +131,9 @@ def test_a_name_is_given_once_a_site(queue, make_queue):
 def test_only_who_may_manage_labels_makes_and_closes_a_queue(queue, owner, site):
     from webapp.labels.queues import queue_create
 
-    said = {"name": "x", "findings": ["normal"], "order": "random", "readers": 1, "at_most": 1}
+    text = {"name": "x", "findings": ["normal"], "order": "random", "readers": 1, "at_most": 1}
     for act in (
-        lambda: queue_create(site=site, actor=owner, **said),
+        lambda: queue_create(site=site, actor=owner, **text),
         lambda: queue_close(queue=queue, actor=owner),
     ):
         with pytest.raises(CodedError) as caught:
@@ -170,7 +170,7 @@ def test_a_claim_that_ran_out_gives_its_place_away_and_the_late_label_is_kept(
     assert (item.done, item.status) == (2, "agreed")
 
 
-def test_a_reader_is_asked_each_case_once_and_then_told_that_all_is_done(queue, owner, scans):
+def test_a_reader_is_asked_each_case_once_and_then_reported_that_all_is_done(queue, owner, scans):
     seen = []
     while item := case_next(queue=queue, reader=owner):
         seen.append(item.scan)
@@ -199,8 +199,8 @@ def test_a_closed_queue_asks_nobody_and_what_was_begun_counts(queue, owner, boss
     assert AuditEvent.objects.filter(action="label_queue.closed", actor=boss).count() == 1
 
 
-def test_nobody_without_the_permission_is_handed_a_case(queue, stranger, person, site):
-    for reader in (stranger, person("audrey", role="auditor", site=site)):
+def test_nobody_without_the_permission_is_handed_a_case(queue, outsider, person, site):
+    for reader in (outsider, person("audrey", role="auditor", site=site)):
         with pytest.raises(CodedError) as caught:
             case_next(queue=queue, reader=reader)
         assert caught.value.code == "forbidden"

@@ -1,4 +1,4 @@
-"""Readings: signed, sealed, corrected by another, and never changed, not even by hand in the database."""
+"""Readings: signed, sealed, corrected by another, and never changed, not even by upload the database."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def reading(scan, owner):
     return reading_sign(study=scan.study, actor=owner, findings=["pneumonia"], comment="Right lower lobe.")
 
 
-def test_a_reading_says_who_what_and_what_hilum_said_then(reading, scan, owner, model):
+def test_a_reading_states_who_what_and_what_hilum_stated_then(reading, scan, owner, model):
     assert (reading.reader, reading.signed_as, reading.findings) == (owner, "owner", ["pneumonia"])
     (seen,) = reading.evidence
     assert (seen["scan"], seen["model_sha256"]) == (str(scan.pk), model.sha256)
@@ -97,8 +97,8 @@ def test_what_states_nothing_or_contradicts_itself_is_not_signed(scan, owner, fi
     assert not Reading.objects.exists()
 
 
-def test_only_who_may_label_at_the_site_signs(scan, stranger, person, site):
-    for actor in (stranger, person("audrey", role="auditor", site=site), person("lone")):
+def test_only_who_may_label_at_the_site_signs(scan, outsider, person, site):
+    for actor in (outsider, person("audrey", role="auditor", site=site), person("lone")):
         with pytest.raises(CodedError) as caught:
             reading_sign(study=scan.study, actor=actor, findings=["normal"])
         assert caught.value.code == "forbidden"
@@ -136,7 +136,7 @@ def test_a_reading_goes_where_its_images_are_filed(reading, scan, owner, site):
     assert reading.study == before, "the study that was read stays, without images"
 
 
-def test_a_reading_outlives_a_merge_and_a_parting(reading, scan, person, site):
+def test_a_reading_outlives_a_merge_and_a_unmerging(reading, scan, person, site):
     boss = person("boss", role="admin", site=site)
     target = factories.PatientFactory(site=site)
     same = factories.StudyFactory(patient=target, study_instance_uid=scan.study.study_instance_uid)
@@ -148,7 +148,7 @@ def test_a_reading_outlives_a_merge_and_a_parting(reading, scan, person, site):
     assert list(readings_of(scan.study)) == [reading]
 
 
-def test_what_may_be_stated_comes_from_the_models_that_answered(scan, model):
-    said = ["normal", "covid19", "pneumonia", "other", "inconclusive"]
-    assert offered(scan.analyses.all()) == said
-    assert offered([]) == said, "without an answer, from the active models"
+def test_what_may_be_stated_comes_from_the_models_that_processed(scan, model):
+    text = ["normal", "covid19", "pneumonia", "other", "inconclusive"]
+    assert offered(scan.analyses.all()) == text
+    assert offered([]) == text, "without a result, from the active models"

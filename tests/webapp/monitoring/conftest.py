@@ -1,4 +1,4 @@
-"""A version that answers at the site, and an alarm that its images have raised."""
+"""A version that returns at the site, and an alarm that its images have raised."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def admin(person, site):
 
 @pytest.fixture
 def alarm(site, version) -> Alarm:
-    """Thirty answers were the reference; the next ten raised an alarm from the fourth on."""
-    factories.answers(site, version, 40)
+    """Thirty returns were the reference; the next ten raised an alarm from the fourth on."""
+    factories.finished_analyses(site, version, 40)
     stream = cases(site, version, Signal.PIXELS, after=None, most=100)
     run = baseline_begin(
         site=site, version=version, kind=Signal.PIXELS, cases=stream[:30], data={"names": []}

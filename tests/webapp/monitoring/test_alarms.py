@@ -1,4 +1,4 @@
-"""An alarm is opened once, answered for by people, and its trail is kept."""
+"""An alarm is opened once, processed for by people, and its trail is kept."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def again(alarm: Alarm) -> RunState:
     return RunState(10, latest, 300.0, 300.0, run.points, run.by_score, alarm.since, alarm.detail)
 
 
-def test_an_alarm_says_what_has_changed_since_when_and_leaves_a_trace(alarm, site, version):
+def test_an_alarm_states_what_has_changed_since_when_and_leaves_a_trace(alarm, site, version):
     assert (alarm.site, alarm.model_version, alarm.kind, alarm.status) == (site, version, "pixels", "open")
     assert sentence(alarm) == (
         f"Pixel drift detected since 2026-11-01 06:30 CET with model {version}. "
@@ -81,15 +81,15 @@ def test_an_admin_acknowledges_comments_and_closes_and_all_of_it_is_kept(alarm, 
         ("commented", "ada", "New detector in room 2."),
         ("closed", "ada", "Set back."),
     ]
-    told = AuditEvent.objects.filter(action__startswith="alarm.").order_by("created_at")
-    assert [e.action for e in told] == [
+    reported = AuditEvent.objects.filter(action__startswith="alarm.").order_by("created_at")
+    assert [e.action for e in reported] == [
         "alarm.opened",
         "alarm.acknowledged",
         "alarm.commented",
         "alarm.closed",
     ]
-    assert not any("radiology" in str(e.detail) for e in told)
-    assert told.last().detail == {"kind": "pixels", "outcome": "passed"}
+    assert not any("radiology" in str(e.detail) for e in reported)
+    assert reported.last().detail == {"kind": "pixels", "outcome": "passed"}
 
 
 def test_the_database_keeps_the_trail(alarm):
@@ -99,8 +99,8 @@ def test_the_database_keeps_the_trail(alarm):
             act()
 
 
-def test_who_does_not_answer_for_alarms_changes_nothing(alarm, owner, stranger):
-    for who in (owner, stranger):
+def test_who_does_not_result_for_alarms_changes_nothing(alarm, owner, outsider):
+    for who in (owner, outsider):
         for act in (
             lambda who=who: alarm_acknowledge(alarm=alarm, actor=who),
             lambda who=who: alarm_comment(alarm=alarm, actor=who, comment="x"),
@@ -112,11 +112,11 @@ def test_who_does_not_answer_for_alarms_changes_nothing(alarm, owner, stranger):
     assert (alarm.status, len(trail(alarm))) == ("open", 1)
 
 
-def test_owner_and_teammate_see_it_and_a_stranger_does_not(alarm, owner, teammate, stranger):
+def test_owner_and_teammate_see_it_and_an_outsider_does_not(alarm, owner, teammate, outsider):
     assert alarm_or_404(owner, alarm.pk) == alarm_or_404(teammate, alarm.pk) == alarm
-    assert not alarms_visible(stranger).exists()
+    assert not alarms_visible(outsider).exists()
     with pytest.raises(CodedError, match="not_found"):
-        alarm_or_404(stranger, alarm.pk)
+        alarm_or_404(outsider, alarm.pk)
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_owner_and_teammate_see_it_and_a_stranger_does_not(alarm, owner, teammat
         (lambda a, who: alarm_close(alarm=a, actor=who, outcome="passed", comment=" "), "reason_missing"),
     ],
 )
-def test_what_is_not_said_properly_is_refused(alarm, admin, act, code):
+def test_what_is_not_stated_properly_is_refused(alarm, admin, act, code):
     with pytest.raises(CodedError, match=code):
         act(alarm, admin)
     assert len(trail(alarm)) == 1
@@ -182,7 +182,7 @@ def test_training_rules_can_ask_for_what_is_open(alarm, admin, site, other_site)
     assert not open_alarms(site)
 
 
-def test_mail_goes_to_those_who_answer_for_the_site(site, other_site, person):
+def test_mail_goes_to_those_who_result_for_the_site(site, other_site, person):
     person("ada", role="admin", site=site, email="ada@example.org")
     person("bob", role="admin", site=site)
     person("cleo", role="clinician", site=site, email="cleo@example.org")
@@ -190,9 +190,9 @@ def test_mail_goes_to_those_who_answer_for_the_site(site, other_site, person):
     assert recipients(site) == ["ada@example.org"]
 
 
-def test_charts_say_what_they_lack(alarm, site, version, settings, django_assert_max_num_queries):
+def test_charts_state_what_they_lack(alarm, site, version, settings, django_assert_max_num_queries):
     settings.HILUM_DRIFT_BASELINE = 100
-    factories.answers(site, version, 5, seed=1)
+    factories.finished_analyses(site, version, 5, seed=1)
     with django_assert_max_num_queries(20):
         found = {chart.kind: chart for chart in charts(site, version)}
     assert (found[Signal.PIXELS].alarm, found[Signal.PIXELS].missing) == (alarm, 0)

@@ -1,4 +1,4 @@
-"""`/metrics` tells Prometheus of queues and alarms, and nobody else of anything."""
+"""`/metrics` reports Prometheus of queues and alarms, and nobody else of anything."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ pytestmark = pytest.mark.django_db
 TOKEN = "a-token-of-twenty-four-and-more"
 
 
-def lines(answer) -> dict[str, float]:
-    told = [line for line in answer.content.decode().splitlines() if not line.startswith("#")]
-    return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in told)}
+def lines(finished_analysis) -> dict[str, float]:
+    reported = [line for line in finished_analysis.content.decode().splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in reported)}
 
 
 def test_it_does_not_exist_unless_somebody_is_named(client, owner, settings):
@@ -36,25 +36,29 @@ def test_who_is_named_reads_it(client, settings, way):
         settings.HILUM_METRICS_TOKEN = TOKEN
     else:
         settings.HILUM_METRICS_NETWORKS = ["127.0.0.0/8"]
-    answer = client.get("/metrics", headers={"authorization": f"Bearer {TOKEN}"})
-    assert answer.status_code == 200
-    assert answer["Content-Type"].startswith("text/plain; version=")
+    response = client.get("/metrics", headers={"authorization": f"Bearer {TOKEN}"})
+    assert response.status_code == 200
+    assert response["Content-Type"].startswith("text/plain; version=")
 
 
-def test_it_tells_of_alarms_queues_and_counts_and_of_no_patient(client, settings, alarm, site, version):
+def test_it_reports_of_alarms_queues_and_counts_and_of_no_patient(client, settings, alarm, site, version):
     settings.HILUM_METRICS_TOKEN = TOKEN
     factories.AnalysisFactory(model_version=version, scan__patient__name="DOE^Jane", scan__site=site)
     factories.UploadFactory(site=site)
-    answer = client.get("/metrics", headers={"authorization": f"Bearer {TOKEN}"})
-    told = lines(answer)
-    assert told['hilum_alarms{kind="pixels",site="st-anna",status="open"}'] == 1
-    assert told[f'hilum_drift_score{{kind="pixels",model="{version}",site="st-anna"}}'] == 250
-    assert told['hilum_queue_waiting{queue="infer"}'] == told['hilum_queue_waiting{queue="ingest"}'] == 1
-    assert told['hilum_queue_waiting{queue="train"}'] == told['hilum_queue_running{queue="notify"}'] == 0
-    assert 0 <= told['hilum_queue_oldest_seconds{queue="infer"}'] < 60
-    assert told[f'hilum_analyses{{model="{version}",status="done"}}'] == 40
-    assert told['hilum_uploads{site="st-anna",status="received"}'] == 1
-    text = answer.content.decode()
+    response = client.get("/metrics", headers={"authorization": f"Bearer {TOKEN}"})
+    reported = lines(response)
+    assert reported['hilum_alarms{kind="pixels",site="st-anna",status="open"}'] == 1
+    assert reported[f'hilum_drift_score{{kind="pixels",model="{version}",site="st-anna"}}'] == 250
+    assert (
+        reported['hilum_queue_waiting{queue="infer"}'] == reported['hilum_queue_waiting{queue="ingest"}'] == 1
+    )
+    assert (
+        reported['hilum_queue_waiting{queue="train"}'] == reported['hilum_queue_running{queue="notify"}'] == 0
+    )
+    assert 0 <= reported['hilum_queue_oldest_seconds{queue="infer"}'] < 60
+    assert reported[f'hilum_analyses{{model="{version}",status="done"}}'] == 40
+    assert reported['hilum_uploads{site="st-anna",status="received"}'] == 1
+    text = response.content.decode()
     assert "DOE" not in text
     assert "Jane" not in text
     form = re.compile(r'[a-z_]+\{([a-z]+="[^"\n]*",?)*\} [-0-9.e+]+')

@@ -1,4 +1,4 @@
-"""A site with two scans, one with a result, and browsers signed in as owner, teammate and stranger."""
+"""A site with two scans, one with a result, and browsers signed in as owner, teammate and outsider."""
 
 from __future__ import annotations
 
@@ -39,18 +39,18 @@ def model(db) -> ModelVersion:
 
 
 @pytest.fixture
-def answer(model) -> Callable[..., Analysis]:
-    """Makes a finished analysis: `answer(scan, pneumonia=0.82, normal=0.1)`, with its map and summary."""
+def finished_analysis(model) -> Callable[..., Analysis]:
+    """Makes a finished analysis: `finished_analysis(scan, pneumonia=0.82)`, with map and summary."""
 
     def make(scan: Scan, *, version: ModelVersion | None = None, abstention: str = "", **probabilities):
-        said = factories.prediction(**probabilities)
+        text = factories.prediction(**probabilities)
         analysis = factories.AnalysisFactory(
             scan=scan,
             model_version=version or model,
             status=Analysis.Status.DONE,
-            finding=said.finding or "",
-            uncertainty=said.uncertainty,
-            probabilities=dict(said.probabilities),
+            finding=text.finding or "",
+            uncertainty=text.uncertainty,
+            probabilities=dict(text.probabilities),
             abstention=abstention,
             withheld=bool(abstention),
         )
@@ -62,11 +62,11 @@ def answer(model) -> Callable[..., Analysis]:
 
 
 @pytest.fixture
-def case(site, owner, answer) -> SimpleNamespace:
+def case(site, owner, finished_analysis) -> SimpleNamespace:
     """A patient of the site with one scan, read as pneumonia 0.82."""
     patient = factories.PatientFactory(site=site, name="DOE^Jane", patient_id="P-42")
     scan = factories.ScanFactory(site=site, patient=patient, upload__user=owner)
-    analysis = answer(scan, pneumonia=0.82, normal=0.1)
+    analysis = finished_analysis(scan, pneumonia=0.82, normal=0.1)
     item = factories.QueueItemFactory(queue__site=site, queue__created_by=owner, scan=scan)
     manifest = Manifest.objects.create(site=site, by=owner, name="m.csv", sha256="0" * 64, findings=[])
     return SimpleNamespace(

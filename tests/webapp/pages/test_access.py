@@ -1,4 +1,4 @@
-"""Owner, teammate and stranger at every address of the pages."""
+"""Owner, teammate and outsider at every address of the pages."""
 
 from __future__ import annotations
 
@@ -113,9 +113,9 @@ def address(name: str, case=None, model=None) -> str:
 
 @pytest.mark.parametrize("name", [pattern.name for pattern in urlpatterns])
 def test_nobody_sees_anything_without_signing_in(name, case, model):
-    answer = Client().get(address(name, case, model))
-    assert answer.status_code == 302
-    assert answer.url.startswith("/sign-in/")
+    response = Client().get(address(name, case, model))
+    assert response.status_code == 302
+    assert response.url.startswith("/sign-in/")
 
 
 @pytest.mark.parametrize("name", PLAIN_PAGES)
@@ -124,13 +124,13 @@ def test_a_clinician_opens_the_plain_pages(name, browser, owner):
 
 
 @pytest.mark.parametrize("name", OBJECT_PAGES)
-def test_owner_and_teammate_see_a_case_and_a_stranger_finds_nothing(
-    name, case, browser, owner, teammate, stranger
+def test_owner_and_teammate_see_a_case_and_an_outsider_finds_nothing(
+    name, case, browser, owner, teammate, outsider
 ):
     where = address(name, case)
     assert browser(owner).get(where).status_code == 200
     assert browser(teammate).get(where).status_code == 200
-    assert browser(stranger).get(where).status_code == 404
+    assert browser(outsider).get(where).status_code == 404
 
 
 @pytest.mark.parametrize(
@@ -152,9 +152,9 @@ def test_owner_and_teammate_see_a_case_and_a_stranger_finds_nothing(
         "label_manifest_file",
     ],
 )
-def test_a_stranger_changes_nothing_and_learns_nothing(name, case, browser, stranger):
-    answer = browser(stranger).post(address(name, case), {"patient_id": "X", "reason": "because"})
-    assert answer.status_code == 404
+def test_an_outsider_changes_nothing_and_learns_nothing(name, case, browser, outsider):
+    response = browser(outsider).post(address(name, case), {"patient_id": "X", "reason": "because"})
+    assert response.status_code == 404
     case.scan.refresh_from_db()
     assert case.scan.patient == case.patient
 
@@ -166,7 +166,7 @@ def test_only_an_admin_opens_what_manages_labels(name, browser, owner, person, s
 
 
 @pytest.mark.parametrize("name", ADMINS_OBJECTS)
-def test_what_is_for_admins_is_not_for_clinicians_and_does_not_exist_for_strangers(
+def test_what_is_for_admins_is_not_for_clinicians_and_does_not_exist_for_outsiders(
     name, case, browser, owner, person, site, other_site
 ):
     where = address(name, case)
@@ -184,33 +184,33 @@ def test_what_changes_something_is_never_done_by_a_get(name, case, model, browse
     "name",
     ["worklist", "upload", "phantoms", "models", "training", "promotion_policy", "labels", "monitoring"],
 )
-def test_an_auditor_is_told_that_the_role_does_not_allow_it(name, browser, person, site):
+def test_an_auditor_is_reported_that_the_role_does_not_allow_it(name, browser, person, site):
     auditor = person("audrey", role="auditor", site=site)
-    answer = browser(auditor).get(address(name))
-    assert answer.status_code == 403
-    assert b"Your role does not permit this" in answer.content
+    response = browser(auditor).get(address(name))
+    assert response.status_code == 403
+    assert b"Your role does not permit this" in response.content
 
 
-def test_an_account_without_a_site_is_told_whom_to_ask(browser, person):
-    answer = browser(person("lone")).get("/")
-    assert answer.status_code == 403
-    assert b"does not belong to a site" in answer.content
+def test_an_account_without_a_site_is_reported_who_to_ask(browser, person):
+    response = browser(person("lone")).get("/")
+    assert response.status_code == 403
+    assert b"does not belong to a site" in response.content
 
 
-def test_a_model_of_another_site_does_not_exist(browser, owner, stranger, site):
+def test_a_model_of_another_site_does_not_exist(browser, owner, outsider, site):
     own = factories.ModelVersionFactory(site=site)
     assert browser(owner).get(reverse("pages:model", args=[own.pk])).status_code == 200
-    assert browser(stranger).get(reverse("pages:model", args=[own.pk])).status_code == 404
+    assert browser(outsider).get(reverse("pages:model", args=[own.pk])).status_code == 404
 
 
 def test_what_was_never_there_is_not_found(browser, owner):
     for name in ("scan", "patient", "model"):
-        answer = browser(owner).get(reverse(f"pages:{name}", args=[uuid.uuid4()]))
-        assert answer.status_code == 404
-        assert b"Not found." in answer.content
+        response = browser(owner).get(reverse(f"pages:{name}", args=[uuid.uuid4()]))
+        assert response.status_code == 404
+        assert b"Not found." in response.content
 
 
-def test_every_page_says_that_it_is_no_medical_device(case, browser, owner):
+def test_every_page_states_that_it_is_no_medical_device(case, browser, owner):
     for name in (*PLAIN_PAGES, "scan", "patient"):
         page = browser(owner).get(address(name, case)).content
         assert name in ("worklist_rows", "script_texts") or b"not a medical device" in page

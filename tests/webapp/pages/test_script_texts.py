@@ -38,15 +38,15 @@ def german(tmp_path, settings):
 
 
 def test_the_catalogue_holds_our_words_and_no_others(german, browser, owner):
-    answer = browser(owner).get(reverse("pages:script_texts"))
-    said = answer.content.decode()
-    assert answer["Content-Type"].startswith("text/javascript")
-    assert "Kopiert" in said
-    assert "%(number)s Dateien" in said
-    assert "Available %s" not in said  # Django's admin's
+    response = browser(owner).get(reverse("pages:script_texts"))
+    stated = response.content.decode()
+    assert response["Content-Type"].startswith("text/javascript")
+    assert "Kopiert" in stated
+    assert "%(number)s Dateien" in stated
+    assert "Available %s" not in stated  # Django's admin's
 
 
-def test_a_browser_keeps_it_to_itself_and_takes_it_anew_only_where_it_has_changed(german, browser, owner):
+def test_a_browser_keeps_it_to_itself_and_takes_it_again_only_where_it_has_changed(german, browser, owner):
     client = browser(owner)
     first = client.get(reverse("pages:script_texts"))
     assert "private" in first["Cache-Control"]

@@ -17,7 +17,7 @@ TRANSLATED = re.compile(
 MARKUP = re.compile(r"\{%.*?%\}|\{\{.*?\}\}|\{#.*?#\}", re.DOTALL)
 READ_ALOUD = {"title", "alt", "placeholder", "aria-label", "aria-roledescription", "aria-description"}
 SILENT = {"script", "style", "svg", "kbd", "code"}
-# Names, units and what is said alike everywhere.
+# Names, units and what is stated alike everywhere.
 PROPER = {"Hilum", "SHA", "sha256", "Inferno", "Cividis", "API", "JavaScript", "StudyInstanceUID"}
 
 

@@ -9,7 +9,7 @@ from django.db import DatabaseError, transaction
 
 from tests import factories
 from tests.architecture.source import files, module_name, tree
-from tests.webapp.registry.test_gate_rules import measures, sides
+from tests.webapp.registry.test_promotion_rules import measures, sides
 from webapp.accounts.models import Role
 from webapp.audit.models import AuditEvent
 from webapp.core.errors import CodedError
@@ -110,7 +110,7 @@ def test_the_latest_verdict_counts(versions, admin):
     assert promotion_status(candidate, active)[0] == PromotionStatus.FAILED
 
 
-def test_a_verdict_is_of_the_policy_that_was_in_force_then(versions, admin):
+def test_a_verdict_is_of_the_policy_that_was_active_then(versions, admin):
     active, candidate = versions
     assert judged(candidate).passed
     policy_set(rules={"group_floor": 0.6}, by=admin, reason="stricter")
@@ -120,7 +120,7 @@ def test_a_verdict_is_of_the_policy_that_was_in_force_then(versions, admin):
     assert model_promote(model_version=candidate, by=admin, reason="mine").overridden is False
 
 
-def test_only_who_may_override_decides_against_the_gate_and_the_trace_says_so(versions, admin):
+def test_only_who_may_override_decides_against_the_promotion_gate_and_the_trace_states_so(versions, admin):
     row = judged(versions[1], **WORSE)
     override = {"model_version": versions[1], "by": admin, "override": True}
     assert code_of(model_promote, reason=" ", **override) == "reason_missing"
@@ -137,7 +137,7 @@ def test_only_who_may_override_decides_against_the_gate_and_the_trace_says_so(ve
     assert event.detail["comparison"] == str(row.pk)
 
 
-def test_a_rollback_takes_one_step_and_needs_no_gate(versions, admin, owner):
+def test_a_rollback_takes_one_step_and_needs_no_promotion_gate(versions, admin, owner):
     active, candidate = versions
     model_promote(model_version=candidate, by=admin, reason="try", override=True)
     assert code_of(model_rollback, slot="cxr", by=owner) == "forbidden"
@@ -176,7 +176,9 @@ def test_a_comparison_whose_worker_is_lost_is_taken_up_again(versions):
     assert second.fail("x")
 
 
-def test_only_who_may_edit_the_gate_everywhere_does_with_a_reason_and_within_bounds(admin, owner, other_site):
+def test_only_who_may_edit_the_promotion_gate_everywhere_does_with_a_reason_and_within_bounds(
+    admin, owner, other_site
+):
     assert code_of(policy_set, rules={}, by=owner, reason="x") == "forbidden"
     assert code_of(policy_set, rules={}, by=admin, reason="x") == "forbidden", "there is a second site"
     other_site.delete()
@@ -218,7 +220,7 @@ def with_status(version: ModelVersion, status: str) -> ModelVersion:
     return copy
 
 
-def test_a_promotion_of_the_past_opens_no_door(versions, admin):
+def test_a_promotion_of_the_past_opens_no_endpoint(versions, admin):
     active, candidate = versions
     model_promote(model_version=candidate, by=admin, reason="x", override=True)
     model_rollback(slot="cxr", by=admin)
@@ -249,5 +251,5 @@ def writes_active(node: ast.AST) -> bool:
     if made in ("Promotion", "Promotion.objects.create", "Promotion.objects.bulk_create"):
         return True
     writing = made.endswith((".update", ".create", ".bulk_create", ".update_or_create", ".get_or_create"))
-    told = {ast.unparse(one.value) for one in node.keywords if one.arg == "status"}
-    return (writing or made == "ModelVersion") and bool(told & {"ModelStatus.ACTIVE", "'active'"})
+    reported = {ast.unparse(one.value) for one in node.keywords if one.arg == "status"}
+    return (writing or made == "ModelVersion") and bool(reported & {"ModelStatus.ACTIVE", "'active'"})

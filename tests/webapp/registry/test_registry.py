@@ -24,7 +24,7 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(autouse=True)
-def nudged(monkeypatch):
+def woken(monkeypatch):
     names = []
     monkeypatch.setattr(services, "notify_workers", names.append)
     return names
@@ -47,7 +47,7 @@ def register(tmp_path):
 
 @pytest.fixture
 def shipped(tmp_path):
-    """A folder of shipped artifacts; answers what installing it now changes: `shipped(cxr=3)`."""
+    """A folder of shipped artifacts; returns what installing it now changes: `shipped(cxr=3)`."""
     folder = tmp_path / "shipped"
     folder.mkdir()
 
@@ -102,7 +102,7 @@ def test_a_file_that_is_no_model_is_not_kept(tmp_path):
     assert not ModelVersion.objects.exists()
 
 
-def test_a_promotion_retires_the_one_before_and_is_recorded(register, admin, nudged):
+def test_a_promotion_retires_the_one_before_and_is_recorded(register, admin, woken):
     first, second = register(1), register(2)
     model_promote(model_version=first, by=admin, reason="the first")
     promotion = model_promote(model_version=second, by=admin, reason="better at our hospital", override=True)
@@ -111,7 +111,7 @@ def test_a_promotion_retires_the_one_before_and_is_recorded(register, admin, nud
     assert (promotion.previous, promotion.by, promotion.reason) == (first, admin, "better at our hospital")
     event = AuditEvent.objects.filter(action="model.promoted").latest("created_at")
     assert event.detail == {"slot": "cxr", "previous": str(first.pk), "overridden": True}
-    assert nudged == ["control"] * 2
+    assert woken == ["control"] * 2
 
 
 def test_a_rollback_is_another_promotion(register, admin):
@@ -128,7 +128,7 @@ def test_only_who_may_promote_promotes(register, owner, person):
         assert code_of(model_promote, model_version=version, by=user, reason="mine") == "forbidden"
 
 
-def test_a_model_that_answers_for_every_site_is_promoted_only_by_who_may_at_each(
+def test_a_model_that_serves_every_site_is_promoted_only_by_who_may_at_each(
     register, admin, person, site, other_site
 ):
     everyones, ours = register(1), register(2)
@@ -140,12 +140,12 @@ def test_a_model_that_answers_for_every_site_is_promoted_only_by_who_may_at_each
     membership_set(user=admin, site=other_site, role=Role.objects.get(name="admin"))
     assert may_promote(admin, ours)
     model_promote(model_version=ours, by=admin, reason="better everywhere")
-    assert (ours.site, ours.status) == (None, "active"), "it answers for all, so all may see it"
+    assert (ours.site, ours.status) == (None, "active"), "it serves all, so all may see it"
     assert not may_promote(admin, ours), "it is active already"
 
 
 def test_a_sites_model_is_its_own_peoples_to_see_and_promote(
-    register, admin, owner, stranger, person, other_site
+    register, admin, owner, outsider, person, other_site
 ):
     ours, everyones = register(1), register(2)
     ModelVersion.objects.filter(pk=ours.pk).update(site=admin.memberships.get().site)
@@ -153,8 +153,8 @@ def test_a_sites_model_is_its_own_peoples_to_see_and_promote(
     their_admin = person("their_admin", role="admin", site=other_site)
     assert code_of(model_promote, model_version=ours, by=their_admin, reason="mine") == "forbidden"
     assert selectors.model_or_404(owner, ours.pk) == ours
-    assert code_of(selectors.model_or_404, stranger, ours.pk) == "not_found"
-    assert list(selectors.models_visible(stranger)) == [everyones]
+    assert code_of(selectors.model_or_404, outsider, ours.pk) == "not_found"
+    assert list(selectors.models_visible(outsider)) == [everyones]
     assert code_of(selectors.model_or_404, person("nobody"), everyones.pk) == "not_found"
 
 
@@ -181,7 +181,7 @@ def test_the_database_lets_one_model_be_active_in_a_slot(db):
         ModelVersionFactory()
 
 
-def test_a_status_moves_only_as_its_table_says(db):
+def test_a_status_moves_only_as_its_table_states(db):
     version = ModelVersion.objects.get(pk=ModelVersionFactory(status="rejected").pk)
     version.status = ModelStatus.ACTIVE
     with pytest.raises(IllegalTransition):
@@ -223,7 +223,7 @@ def test_the_command_line_promotes_for_a_named_person(register, admin, capsys):
         call_command("promote_model", str(second.pk), by="admin", reason="again")
 
 
-def test_the_list_of_models_costs_one_query_beside_permissions(register, owner, django_assert_num_queries):
+def test_the_list_of_models_costs_one_query_with_permissions(register, owner, django_assert_num_queries):
     for seed in range(3):
         register(seed)
     with django_assert_num_queries(2):

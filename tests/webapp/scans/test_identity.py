@@ -1,4 +1,4 @@
-"""Whom an identifier names, with or without issuer, before and after merges; when an image was taken."""
+"""Which patient an identifier names, with or without issuer, before and after merges; image times."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ JANE = {"name": "ROE^JANE", "sex": "F", "birth_date": date(1960, 2, 29)}
 
 @pytest.fixture
 def find(site):
-    def find(patient_id: str = "H1", **told) -> Patient:
-        return patient_find_or_create(site=site, patient_id=patient_id, **told)
+    def find(patient_id: str = "H1", **reported) -> Patient:
+        return patient_find_or_create(site=site, patient_id=patient_id, **reported)
 
     return find
 
@@ -116,7 +116,7 @@ def test_an_identifier_alone_means_who_the_patient_is_by_now(find, owner):
     assert patients_meant(site=old.site, identifiers=["OLD", "NEW", "NO"]) == {"OLD": new, "NEW": new}
 
 
-def test_the_same_file_may_be_handed_in_under_a_merged_identifier(site, owner, find):
+def test_the_same_file_may_be_uploaded_under_a_merged_identifier(site, owner, find):
     old, new = find("OLD"), find("NEW")
     content = b"a file"
     upload, _ = upload_store(user=owner, site=site, chunks=[content])

@@ -38,7 +38,7 @@ HEADER = {
 
 @pytest.fixture
 def store(owner, site):
-    """Hands in new bytes with a claim and answers the upload."""
+    """Uploads new bytes with a claim and returns the upload."""
     serial = iter(range(100))
 
     def store(**claim) -> Upload:
@@ -50,7 +50,7 @@ def store(owner, site):
 
 @pytest.fixture
 def ingest(store):
-    """Hands in, claims and files one image: `ingest({"PatientID": ...}, patient_id=claimed)`."""
+    """Uploads, claims and files one image: `ingest({"PatientID": ...}, patient_id=claimed)`."""
     shades = iter(range(100))
 
     def ingest(metadata: dict | None = None, *, shade: int | None = None, slot=Slot.CXR, **claim) -> Scan:
@@ -222,7 +222,7 @@ def test_a_filing_that_breaks_leaves_the_upload_with_its_attempt(store, monkeypa
     assert not Patient.objects.exists()
 
 
-def test_a_refused_upload_says_why_and_its_bytes_are_gone(store, django_capture_on_commit_callbacks):
+def test_a_refused_upload_states_why_and_its_bytes_are_gone(store, django_capture_on_commit_callbacks):
     store()
     upload = Upload.objects.claim()[0]
     with django_capture_on_commit_callbacks(execute=True):
@@ -232,7 +232,7 @@ def test_a_refused_upload_says_why_and_its_bytes_are_gone(store, django_capture_
     assert not storage.path_of(upload.stored_name).exists()
 
 
-def test_only_a_reason_of_the_house_refuses(store):
+def test_only_a_reason_of_the_application_refuses(store):
     store()
     upload = Upload.objects.claim()[0]
     with pytest.raises(ValueError, match="ugly"):

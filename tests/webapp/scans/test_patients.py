@@ -1,4 +1,4 @@
-"""Two patients are merged and parted again; nothing is lost, and everything leaves its trace."""
+"""Two patients are merged and unmerged again; nothing is lost, and everything leaves its trace."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_a_study_that_both_have_becomes_one_and_two_again(people, merge, part):
     assert Series.objects.count() == 4, "no empty series is left"
 
 
-def test_a_parting_restores_what_was(people, merge, part):
+def test_a_unmerging_restores_what_was(people, merge, part):
     source, target, *_ = people
     for uid in ("1.2", "1.3"):
         scan_in(study_of(source, uid))
@@ -146,7 +146,7 @@ def test_what_came_in_since_goes_back_with_the_identifier_that_it_came_under(peo
     assert {study.patient_id for study in Study.objects.filter(series__scans=None)} == set()
 
 
-def test_the_day_of_a_later_image_is_a_study_of_the_source_after_the_parting(people, merge, part, arrive):
+def test_the_day_of_a_later_image_is_a_study_of_the_source_after_the_unmerging(people, merge, part, arrive):
     source, target, *_ = people
     trace = merge(source, target)
     later = arrive(PatientID="A", StudyDate="20260301")
@@ -181,7 +181,7 @@ def test_a_merge_into_a_merged_patient_goes_to_the_end_of_the_chain(people, merg
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
-def test_a_chain_is_parted_in_any_order(people, merge, part, arrive, order):
+def test_a_chain_is_unmerged_in_any_order(people, merge, part, arrive, order):
     a, b, c, _ = people
     scans = [scan_in(study_of(p), metadata=BOTH_HAVE) for p in (a, b, c)]
     before = {filed(scan) for scan in scans}
@@ -196,7 +196,7 @@ def test_a_chain_is_parted_in_any_order(people, merge, part, arrive, order):
     assert not Study.objects.filter(series__scans=None).exists()
 
 
-def test_a_part_of_a_chain_that_was_merged_anew_is_not_taken_along(people, merge, part):
+def test_a_part_of_a_chain_that_was_merged_again_is_not_taken_along(people, merge, part):
     a, b, c, _ = people
     scan = scan_in(study_of(a))
     first, second = merge(a, b), merge(b, c)
@@ -211,12 +211,12 @@ def test_done_twice_it_is_done_once(people, merge, part):
     scan = scan_in(study_of(source))
     first = merge(source, target)
     assert merge(source, target) == first
-    parted = part(first)
+    unmerged = part(first)
     merge(source, target)
     part(first)
     first.refresh_from_db()
-    assert first.unmerged_at == parted.unmerged_at
-    assert filed(scan)[0] == "B", "the second merge is in force"
+    assert first.unmerged_at == unmerged.unmerged_at
+    assert filed(scan)[0] == "B", "the second merge is active"
     assert PatientMerge.objects.count() == 2
 
 
@@ -234,7 +234,7 @@ def test_there_are_no_circles_and_no_second_target(people, boss):
         PatientMerge.objects.create(source=a, target=c, actor=boss, reason=WHY)
 
 
-def test_nobody_is_merged_into_a_patient_whom_nobody_named(people, site, boss):
+def test_nobody_is_merged_into_a_patient_who_nobody_named(people, site, boss):
     unnamed = PatientFactory(site=site, provisional=True)
     assert (
         code_of(patient_merge, source=people[0], target=unnamed, actor=boss, reason=WHY) == "metadata_invalid"
@@ -272,7 +272,7 @@ def test_a_merged_identifier_of_two_issuers_needs_no_issuer_any_more(site, merge
     ours, theirs = (PatientFactory(site=site, patient_id="H1", issuer=issuer) for issuer in ("X", "Y"))
     merge(theirs, ours)
     assert arrive(PatientID="H1").patient == ours
-    assert not MergedScan.objects.exists(), "nobody said that it came under the merged one's identifier"
+    assert not MergedScan.objects.exists(), "no record that it came under the merged one's identifier"
 
 
 def test_the_study_of_a_merged_patient_keeps_its_day(people, merge, part):

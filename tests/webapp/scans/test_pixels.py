@@ -26,5 +26,5 @@ FINE, COARSE = [0.143, 0.143], [0.168, 0.168]
         ({"PixelSpacing": "0.143"}, None),
     ],
 )
-def test_a_pixel_is_as_large_as_the_file_credibly_says(metadata, found):
+def test_a_pixel_is_as_large_as_the_file_credibly_states(metadata, found):
     assert spacing_of(Scan(metadata=metadata)) == found

@@ -75,7 +75,7 @@ def test_a_move_leaves_its_trace_without_patient_data_in_the_audit_trail(scan, r
     assert str(scan.pk) in event.subject
 
 
-def test_what_differs_is_told_of_the_patient_that_the_scan_has_now(scan, site, owner):
+def test_what_differs_is_reported_of_the_patient_that_the_scan_has_now(scan, site, owner):
     scan.metadata = HEADER | {"PatientName": "DOE^JANE", "PatientSex": "F"}
     scan.save()
     janes = PatientFactory(site=site, name="DOE^JANE", sex="M")
@@ -84,7 +84,7 @@ def test_what_differs_is_told_of_the_patient_that_the_scan_has_now(scan, site, o
     assert scan_notes(scan) == {"demographics_differ": {"sex": ["M", "F"]}}
 
 
-def test_a_scan_that_leaves_its_study_behind_says_that_the_study_is_elsewhere_too(scan, site, right, owner):
+def test_a_scan_that_leaves_its_study_behind_states_that_the_study_is_elsewhere_too(scan, site, right, owner):
     ScanFactory(site=site, series=scan.series)
     scan_move(scan=scan, patient=right, actor=owner, reason="wrong wristband")
     scan.refresh_from_db()
@@ -105,11 +105,11 @@ def test_a_move_to_where_it_is_changes_nothing(scan, owner):
     assert not ScanMove.objects.exists()
 
 
-def test_a_teammate_may_move_and_a_stranger_or_an_auditor_may_not(
-    scan, right, teammate, stranger, person, site
+def test_a_teammate_may_move_and_an_outsider_or_an_auditor_may_not(
+    scan, right, teammate, outsider, person, site
 ):
     auditor = person("auditor", role="auditor", site=site)
-    for actor in (stranger, auditor):
+    for actor in (outsider, auditor):
         assert code_of(scan=scan, patient=right, actor=actor, reason="because") == "forbidden"
     assert scan_move(scan=scan, patient=right, actor=teammate, reason="because").study.patient == right
 

@@ -38,8 +38,8 @@ def test_owner_and_teammate_see_a_scan_with_its_upload_and_patient(scan, owner, 
         assert selectors.patient_or_404(user, scan.patient.id) == scan.patient
 
 
-def test_strangers_and_those_who_may_not_view_find_nothing(scan, stranger, auditor, person):
-    for user in (stranger, auditor, person("nobody")):
+def test_outsiders_and_those_who_may_not_view_find_nothing(scan, outsider, auditor, person):
+    for user in (outsider, auditor, person("nobody")):
         assert is_404(selectors.scan_or_404, user, scan.id)
         assert is_404(selectors.upload_or_404, user, scan.upload_id)
         assert is_404(selectors.patient_or_404, user, scan.patient.id)

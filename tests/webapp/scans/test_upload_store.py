@@ -1,4 +1,4 @@
-"""Taking bytes in: what is kept, what is refused at the door, and what the same bytes mean a second time."""
+"""Taking bytes in: what is kept, what is refused on arrival, and what the same bytes mean a second time."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ BYTES = b"image " * 100
 
 
 @pytest.fixture(autouse=True)
-def nudged(monkeypatch):
+def woken(monkeypatch):
     names = []
     monkeypatch.setattr(services, "notify_workers", names.append)
     return names
@@ -57,7 +57,7 @@ def set_status(upload: Upload, status: str, **values) -> Upload:
     return upload
 
 
-def test_an_upload_is_kept_hashed_recorded_and_nudged(hand_in, owner, site, nudged):
+def test_an_upload_is_kept_hashed_recorded_and_woken(hand_in, owner, site, woken):
     stated = StatedMetadata.parse(patient_id=" P1 ", study="A-7", date="2026-11-20", modality="DX")
     upload, created = hand_in(filename="  ../../etc/passwd\0.png ", stated=stated)
     upload.refresh_from_db()
@@ -73,7 +73,7 @@ def test_an_upload_is_kept_hashed_recorded_and_nudged(hand_in, owner, site, nudg
     assert "passwd" not in upload.stored_name
     assert storage.open_file(upload.stored_name).read() == BYTES
     assert list(incoming_folder().iterdir()) == []
-    assert nudged == ["ingest"]
+    assert woken == ["ingest"]
     event = AuditEvent.objects.get(action="upload.received")
     assert (event.actor, event.site, str(upload.pk) in event.subject) == (owner, site, True)
 
@@ -95,7 +95,7 @@ def test_a_file_that_is_too_large_is_not_kept_nor_read_to_its_end(hand_in, owner
     assert not Upload.objects.exists()
 
 
-def test_an_empty_file_is_refused_at_the_door(hand_in):
+def test_an_empty_file_is_refused_at_the_endpoint(hand_in):
     before = kept_files()
     assert code_of(hand_in, b"") == ("empty_file", 400)
     assert kept_files() == before
@@ -137,17 +137,17 @@ def test_a_connection_lost_at_the_commit_leaves_the_bytes_for_the_row_that_may_b
     assert storage.open_file(Upload.objects.get().stored_name).read() == BYTES
 
 
-def test_the_same_bytes_are_the_earlier_upload(hand_in, nudged):
+def test_the_same_bytes_are_the_earlier_upload(hand_in, woken):
     first, _ = hand_in(stated=StatedMetadata(patient_id="P1"))
     files = kept_files()
     again, created = hand_in(stated=StatedMetadata(patient_id="P1"))
     unclaimed, _ = hand_in()
     assert (again.pk, unclaimed.pk, created) == (first.pk, first.pk, False)
     assert kept_files() == files
-    assert len(nudged) == 1
+    assert len(woken) == 1
 
 
-def test_two_who_hand_in_the_same_bytes_at_once_share_one_upload(hand_in, monkeypatch, owner, site):
+def test_two_who_upload_the_same_bytes_at_once_share_one_upload(hand_in, monkeypatch, owner, site):
     real, rivals = services._register, []
 
     def rival_first(*args):
@@ -163,9 +163,9 @@ def test_two_who_hand_in_the_same_bytes_at_once_share_one_upload(hand_in, monkey
     assert len(kept_files()) == before + 1
 
 
-def test_the_same_bytes_at_another_site_are_another_upload(hand_in, stranger, other_site):
+def test_the_same_bytes_at_another_site_are_another_upload(hand_in, outsider, other_site):
     ours, _ = hand_in()
-    theirs, created = upload_store(user=stranger, site=other_site, chunks=[BYTES])
+    theirs, created = upload_store(user=outsider, site=other_site, chunks=[BYTES])
     assert created
     assert theirs.pk != ours.pk
 
@@ -204,13 +204,13 @@ def test_once_a_person_has_moved_the_scan_the_claim_counts_no_more(hand_in, file
     assert hand_in(stated=StatedMetadata(patient_id="right")) == (filed.upload, False)
 
 
-def test_a_failed_upload_is_tried_again_by_the_same_bytes(hand_in, nudged):
+def test_a_failed_upload_is_tried_again_by_the_same_bytes(hand_in, woken):
     upload, _ = hand_in(stated=StatedMetadata(patient_id="P1"))
     set_status(upload, "failed", error_code="gave_up", attempts=3)
     again, created = hand_in(stated=StatedMetadata(patient_id="P2"))
     assert (again.pk, created) == (upload.pk, False)
     assert (again.status, again.attempts, again.stated_patient_id) == ("received", 0, "P2")
-    assert len(nudged) == 2
+    assert len(woken) == 2
 
 
 def test_bytes_that_the_store_has_lost_are_put_back_by_the_same_bytes(hand_in):
@@ -221,7 +221,7 @@ def test_bytes_that_the_store_has_lost_are_put_back_by_the_same_bytes(hand_in):
     assert storage.open_file(upload.stored_name).read() == BYTES
 
 
-def test_a_refused_file_is_parsed_once_more_when_it_is_handed_in_again(hand_in, nudged):
+def test_a_refused_file_is_parsed_once_more_when_it_is_uploaded_again(hand_in, woken):
     upload, _ = hand_in(stated=StatedMetadata(patient_id="P1"))
     storage.delete_file(upload.stored_name)
     set_status(upload, "refused", refusal="undecodable", refusal_detail="no decoder", attempts=1)
@@ -229,11 +229,11 @@ def test_a_refused_file_is_parsed_once_more_when_it_is_handed_in_again(hand_in, 
     assert (again.pk, created, again.status, again.attempts) == (upload.pk, False, "received", 0)
     assert (again.refusal, again.refusal_detail, again.stated_patient_id) == ("", "", "P2")
     assert storage.open_file(again.stored_name).read() == BYTES
-    assert len(nudged) == 2
+    assert len(woken) == 2
 
 
 @pytest.mark.parametrize(
-    "said",
+    "text",
     [
         {"patient_id": "x" * 65},
         {"patient_id": "a\nb"},
@@ -246,5 +246,5 @@ def test_a_refused_file_is_parsed_once_more_when_it_is_handed_in_again(hand_in, 
         {"modality": "MR"},
     ],
 )
-def test_a_claim_that_makes_no_sense_is_told_so(said):
-    assert code_of(StatedMetadata.parse, **said) == ("metadata_invalid", 400)
+def test_a_claim_that_makes_no_sense_is_reported(text):
+    assert code_of(StatedMetadata.parse, **text) == ("metadata_invalid", 400)

@@ -1,4 +1,4 @@
-"""Trainings that start by themselves: by the clock of the site, by new labels, by an alarm."""
+"""Trainings that start automatically: by the clock of the site, by new labels, by an alarm."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ def finish_all() -> None:
 )
 def test_the_clock_is_that_of_the_site(site, rules, after, expected):
     made = TrainingSchedule(site=site, at=time(2, 0), **rules)
-    moment = lambda text: datetime.fromisoformat(text).replace(tzinfo=UTC)  # noqa: E731
-    assert next_time(made, moment(after)) == moment(expected)
+    instant = lambda text: datetime.fromisoformat(text).replace(tzinfo=UTC)  # noqa: E731
+    assert next_time(made, instant(after)) == instant(expected)
 
 
 def test_a_plan_without_a_clock_never_strikes(schedule):
@@ -68,7 +68,7 @@ def test_what_is_due_starts_once_and_the_plan_moves_on(schedule):
     assert schedules_run(later) == 0
     run = TrainingRun.objects.get()
     assert (run.trigger, run.schedule, run.start, run.config) == ("schedule", made, "scratch", {"epochs": 2})
-    assert run.snapshot is None, "its worker freezes what is labelled then"
+    assert run.snapshot is None, "its worker creates a snapshot of what is labelled then"
     made.refresh_from_db()
     assert made.next_at > later
 
@@ -139,12 +139,12 @@ def test_only_who_may_train_writes_a_plan_within_its_bounds_and_leaves_a_trace(
     assert AuditEvent.objects.filter(action="training_schedule.changed").count() == 2
 
 
-def test_a_deleted_plan_leaves_its_runs(schedule, admin, owner, stranger):
+def test_a_deleted_plan_leaves_its_runs(schedule, admin, owner, outsider):
     made = schedule(cadence="daily")
     schedules_run(made.next_at + timedelta(seconds=1))
     assert schedule_or_404(owner, made.pk) == made
     with pytest.raises(CodedError, match="not_found"):
-        schedule_or_404(stranger, made.pk)
+        schedule_or_404(outsider, made.pk)
     with pytest.raises(CodedError, match="forbidden"):
         schedule_delete(schedule=made, actor=owner)
     schedule_delete(schedule=made, actor=admin)

@@ -1,4 +1,4 @@
-"""Freezing what is labelled: what goes in, who stays in which part, and that it stays so."""
+"""Creating snapshots: what goes in, who stays in which part, and that it stays so."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def code_of(call, *args, **kwargs) -> str:
 
 
 @pytest.mark.parametrize(
-    ("said", "expected"),
+    ("stated", "expected"),
     [
         ({"normal": "absent", "pneumonia": "present"}, (("pneumonia",), "")),
         ({"pneumonia": "present"}, (("pneumonia",), "")),
@@ -79,11 +79,11 @@ def code_of(call, *args, **kwargs) -> str:
         ({"other": "present"}, ((), "none_of_them")),
     ],
 )
-def test_unknown_is_not_absent(said, expected):
-    assert settled(said, FINDINGS) == expected
+def test_unknown_is_not_absent(stated, expected):
+    assert settled(stated, FINDINGS) == expected
 
 
-def test_a_snapshot_holds_settled_scans_under_names_that_say_nothing(labelled, freeze, site):
+def test_a_snapshot_holds_settled_scans_under_names_that_state_nothing(labelled, freeze, site):
     scans = labelled(pneumonia=12, normal=12)
     open_scan = labelled(normal=1)[0]
     LabelFactory(scan=open_scan, findings={"normal": "absent", "pneumonia": "present"})
@@ -91,18 +91,18 @@ def test_a_snapshot_holds_settled_scans_under_names_that_say_nothing(labelled, f
     assert made
     assert snapshot.findings == ["normal", "pneumonia"]
     assert (snapshot.counts["images"], snapshot.counts["left_out"]) == (24, {"unsettled": 1})
-    said = lines(snapshot)
-    assert {line["sha256"] for line in said} == {scan.working_sha256 for scan in scans}
-    assert {line["finding"] for line in said} == set(FINDINGS)
+    stated = lines(snapshot)
+    assert {line["sha256"] for line in stated} == {scan.working_sha256 for scan in scans}
+    assert {line["finding"] for line in stated} == set(FINDINGS)
     text = storage.path_of(snapshot.stored_name).read_text()
     for scan in scans:
         assert scan.patient.patient_id not in text
         assert scan.patient.name not in text
         assert str(scan.patient.pk) not in text
     folder = storage.path_of(snapshot.stored_name).parent
-    paths = {(folder / line["image"]).resolve() for line in said}
+    paths = {(folder / line["image"]).resolve() for line in stated}
     assert paths == {storage.path_of(scan.working_name).resolve() for scan in scans}
-    assert {line["source"] for line in said} == {site.slug}
+    assert {line["source"] for line in stated} == {site.slug}
     assert all(snapshot.counts["parts"][part]["images"] for part in ("train", "val", "test"))
 
 
@@ -181,7 +181,7 @@ def test_findings_are_those_of_the_active_model_as_far_as_anybody_found_them(lab
 
 
 def test_only_who_may_train_freezes_and_only_their_people_see_it(
-    labelled, freeze, owner, stranger, person, other_site
+    labelled, freeze, owner, outsider, person, other_site
 ):
     assert code_of(freeze) == "nothing_labelled"
     labelled(pneumonia=5, normal=5)
@@ -189,8 +189,8 @@ def test_only_who_may_train_freezes_and_only_their_people_see_it(
     assert code_of(freeze, actor=person("far", role="admin", site=other_site)) == "forbidden"
     snapshot, _ = freeze()
     assert snapshot_or_404(owner, snapshot.pk) == snapshot
-    assert code_of(snapshot_or_404, stranger, snapshot.pk) == "not_found"
-    assert not snapshots_visible(stranger).exists()
+    assert code_of(snapshot_or_404, outsider, snapshot.pk) == "not_found"
+    assert not snapshots_visible(outsider).exists()
 
 
 def test_one_of_all_sites_holds_all(labelled, freeze, other_site):

@@ -35,7 +35,7 @@ def admin(person, site):
 
 
 @pytest.fixture
-def nudged(monkeypatch) -> list[str]:
+def woken(monkeypatch) -> list[str]:
     names: list[str] = []
     monkeypatch.setattr(services, "notify_workers", names.append)
     return names
@@ -55,11 +55,11 @@ def code_of(call, *args, **kwargs) -> str:
     return caught.value.code
 
 
-def test_a_run_waits_with_its_options_and_leaves_a_trace(start, admin, nudged):
+def test_a_run_waits_with_its_options_and_leaves_a_trace(start, admin, woken):
     run = start(seed=7, epochs=3, layers="1,1,1,1", progressive=False)
     assert (run.status, run.seed, run.started_by) == ("queued", 7, admin)
     assert run.config == {"epochs": 3, "layers": "1,1,1,1", "progressive": False}
-    assert nudged == ["train"]
+    assert woken == ["train"]
     event = AuditEvent.objects.get(action="training.started")
     assert (event.actor, event.site) == (admin, run.site)
     assert MANIFEST not in str(event.detail)
@@ -77,14 +77,14 @@ def test_only_who_may_train_starts_and_cancels_and_only_at_their_site(start, own
 
 
 def test_a_run_is_seen_at_its_site_and_a_global_one_by_everybody_but_outsiders(
-    start, owner, stranger, person
+    start, owner, outsider, person
 ):
     ours, everyones = start(), start(site=None)
     assert list(selectors.runs_visible(owner)) == [everyones, ours]
-    assert list(selectors.runs_visible(stranger)) == [everyones]
+    assert list(selectors.runs_visible(outsider)) == [everyones]
     assert not selectors.runs_visible(person("nobody")).exists()
     assert selectors.run_or_404(owner, ours.pk) == ours
-    assert code_of(selectors.run_or_404, stranger, ours.pk) == "not_found"
+    assert code_of(selectors.run_or_404, outsider, ours.pk) == "not_found"
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_the_heartbeat_keeps_the_progress_and_the_lease(start):
     assert run.lease_expires_at > lease + timedelta(seconds=10)
 
 
-def test_a_run_that_lost_its_lease_tells_its_old_worker_so(start):
+def test_a_run_that_lost_its_lease_reports_its_old_worker_so(start):
     start()
     late = training_claim(lease=timedelta(seconds=-1))
     again = training_claim()
@@ -141,7 +141,7 @@ def test_a_run_that_lost_its_lease_tells_its_old_worker_so(start):
     assert (again.status, again.progress) == ("running", {})
 
 
-def test_a_run_that_loses_every_worker_is_given_up_and_says_so(start):
+def test_a_run_that_loses_every_worker_is_given_up_and_states_so(start):
     start()
     for _ in range(TrainingRun.TRANSITIONS.max_attempts):
         assert training_claim(lease=timedelta(seconds=-1))
@@ -221,18 +221,18 @@ def test_the_database_wants_a_candidate_of_a_finished_run_and_of_no_other(start)
         TrainingRun.objects.filter(pk=run.pk).update(candidate=factories.ModelVersionFactory())
 
 
-def test_a_run_moves_only_as_its_table_says(start):
+def test_a_run_moves_only_as_its_table_states(start):
     run = start()
     run.status = "done"
     with pytest.raises(jobs.IllegalTransition):
         run.save()
 
 
-def test_every_failure_says_what_to_do():
+def test_every_failure_states_what_to_do():
     assert all(message and remedy for message, remedy in FAILURES.values())
 
 
-def test_the_command_queues_a_run_for_a_named_person(admin, site, tmp_path, capsys, nudged):
+def test_the_command_queues_a_run_for_a_named_person(admin, site, tmp_path, capsys, woken):
     (tmp_path / "manifest.csv").touch()
     command = ["train_model", f"--manifest={tmp_path / 'manifest.csv'}", "--by=admin"]
     call_command(
@@ -247,7 +247,7 @@ def test_the_command_queues_a_run_for_a_named_person(admin, site, tmp_path, caps
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "text"),
     [
         ({"--by": "nobody"}, "no user"),
         ({"--by": "owner"}, "does not permit"),
@@ -256,15 +256,15 @@ def test_the_command_queues_a_run_for_a_named_person(admin, site, tmp_path, caps
         ({"--set": "Epochs=3"}, "small letters"),
     ],
 )
-def test_the_command_says_what_is_wrong(admin, owner, tmp_path, changes, said):
+def test_the_command_states_what_is_wrong(admin, owner, tmp_path, changes, text):
     (tmp_path / "manifest.csv").touch()
     asked = {"--manifest": str(tmp_path / "manifest.csv"), "--by": "admin"} | changes
-    with pytest.raises(CommandError, match=said):
+    with pytest.raises(CommandError, match=text):
         call_command("train_model", *[f"{name}={value}" for name, value in asked.items()])
     assert not TrainingRun.objects.exists()
 
 
-def test_who_waits_is_told_each_step_and_how_it_ended(admin, tmp_path, monkeypatch, capsys):
+def test_who_waits_is_reported_each_step_and_how_it_ended(admin, tmp_path, monkeypatch, capsys):
     manifest = tmp_path / "manifest.csv"
     manifest.touch()
     ends = iter(["done", "failed"])
@@ -280,9 +280,9 @@ def test_who_waits_is_told_each_step_and_how_it_ended(admin, tmp_path, monkeypat
     monkeypatch.setattr(train_model.time, "sleep", worker)
     command = ["train_model", f"--manifest={manifest}", "--by=admin", "--wait"]
     call_command(*command)
-    said = capsys.readouterr().out
-    assert "queued 0 %" in said
-    assert "cxr-1 is a candidate now" in said
+    text = capsys.readouterr().out
+    assert "queued 0 %" in text
+    assert "cxr-1 is a candidate now" in text
     with pytest.raises(CommandError, match="data_refused"):
         call_command(*command)
 
@@ -307,8 +307,8 @@ def test_the_models_page_lists_runs_at_a_fixed_price(
         client.get("/models/")
 
 
-def test_a_finished_run_links_to_its_candidate_and_strangers_see_no_run(
-    start, owner, stranger, client, tmp_path
+def test_a_finished_run_links_to_its_candidate_and_outsiders_see_no_run(
+    start, owner, outsider, client, tmp_path
 ):
     run = start() and training_claim()
     artifact = factories.artifact(tmp_path / "new.safetensors")
@@ -317,5 +317,5 @@ def test_a_finished_run_links_to_its_candidate_and_strangers_see_no_run(
     page = client.get("/models/").content.decode()
     assert f'href="/models/{version.pk}/">cxr-1</a>' in page
     assert f"/training/runs/{run.pk}/" in page
-    client.force_login(stranger)
+    client.force_login(outsider)
     assert f"/training/runs/{run.pk}/" not in client.get("/models/").content.decode()

@@ -16,17 +16,17 @@ from worker.jobs.notify import NotifyJob
 
 
 class Receiver:
-    """`answers` are the statuses to come, then `status`; `got`: (headers, raw body) of what it accepted."""
+    """`responses` are the statuses to come, then `status`; `got`: (headers, raw body) of what it accepted."""
 
     def __init__(self) -> None:
-        self.status, self.answers, self.got, self.asked = 200, [], [], 0
+        self.status, self.responses, self.got, self.asked = 200, [], [], 0
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 receiver.asked += 1
-                status = receiver.answers.pop(0) if receiver.answers else receiver.status
+                status = receiver.responses.pop(0) if receiver.responses else receiver.status
                 if 200 <= status < 300:
                     receiver.got.append((dict(self.headers), body))
                 self.send_response(status)
@@ -62,14 +62,14 @@ def subscription(site, owner, receiver) -> Subscription:
 
 
 @pytest.fixture
-def tell(site):
-    """Announces an event of the site: `tell(subject, n=3)`."""
+def announce_event(site):
+    """Announces an event of the site: `announce_event(subject, n=3)`."""
 
-    def tell(subject, kind: EventKind = EventKind.ANALYSIS_DONE, **data) -> None:
+    def announce_event(subject, kind: EventKind = EventKind.ANALYSIS_DONE, **data) -> None:
         with transaction.atomic():
             announce(site_id=site.pk, kind=kind, subject=subject, data=data)
 
-    return tell
+    return announce_event
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ def production(settings):
     return settings
 
 
-def answers(monkeypatch, *found: str) -> None:
+def responses(monkeypatch, *found: str) -> None:
     entries = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 443)) for address in found]
     monkeypatch.setattr(addresses.socket, "getaddrinfo", lambda *args, **kwargs: entries)
 
@@ -93,13 +93,13 @@ def test_a_network_that_the_settings_name_is_open_by_https(production):
     "found", [("10.0.0.1",), ("1.1.1.1", "10.0.0.1"), ("127.0.0.1",), ("169.254.169.254",)]
 )
 def test_a_name_is_judged_by_every_address_that_it_has(production, monkeypatch, found):
-    answers(monkeypatch, *found)
+    responses(monkeypatch, *found)
     with pytest.raises(AddressRefused):
         resolve(target_of("https://rebound.example.org/"))
 
 
 def test_the_connection_is_made_to_the_address_that_was_judged(production, monkeypatch):
-    answers(monkeypatch, "1.1.1.1")
+    responses(monkeypatch, "1.1.1.1")
     asked = []
 
     def connect(address, timeout):
@@ -112,7 +112,7 @@ def test_the_connection_is_made_to_the_address_that_was_judged(production, monke
     assert asked == [("1.1.1.1", 443)]
 
 
-def test_a_receiver_that_dribbles_its_answer_is_cut_off(monkeypatch):
+def test_a_receiver_that_dribbles_its_result_is_cut_off(monkeypatch):
     monkeypatch.setattr(post_module, "IN_ALL", 0.5)
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))

@@ -37,11 +37,11 @@ def secure(certificate):
 
 
 def test_an_unknown_authority_is_named_and_can_be_configured(
-    secure, site, owner, certificate, settings, tell, send_all
+    secure, site, owner, certificate, settings, announce_event, send_all
 ):
     url = f"https://localhost:{secure.server.server_port}/events"
     subscription_create(site=site, actor=owner, url=url, kinds=["analysis.done"])
-    tell(site.pk)
+    announce_event(site.pk)
     send_all()
     assert Delivery.objects.get().error_code == "certificate_unknown_authority"
     settings.HILUM_WEBHOOK_CA_FILE = certificate["cert.pem"]

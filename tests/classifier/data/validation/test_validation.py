@@ -1,4 +1,4 @@
-"""What would mislead a model is told, in words and numbers; what would not is passed over."""
+"""What would mislead a model is reported, in words and numbers; what would not is passed over."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_a_sound_collection_raises_no_alarm(tmp_path):
     assert "no warnings" in as_text([])
 
 
-def test_a_source_that_gives_the_finding_away_is_told(tmp_path):
+def test_a_source_that_gives_the_finding_away_is_reported(tmp_path):
     def edit(n, line, image):
         line["source"] = "north" if line["finding"] == "normal" else "south"
         return image
@@ -82,19 +82,19 @@ def test_a_source_that_gives_the_finding_away_is_told(tmp_path):
     assert "recognising the source" in missing.text
 
 
-def test_children_of_one_source_are_told(tmp_path):
+def test_children_of_one_source_are_reported(tmp_path):
     def edit(n, line, image):
         if line["source"] == "south":
             line["age"] = "1-5"
         return image
 
-    told = warnings_of(collection(tmp_path, edit))["children_in_one_source"]
-    assert told.numbers["children"] == 80
-    assert "80 of the 80" in told.text
-    assert "south" in told.text
+    reported = warnings_of(collection(tmp_path, edit))["children_in_one_source"]
+    assert reported.numbers["children"] == 80
+    assert "80 of the 80" in reported.text
+    assert "south" in reported.text
 
 
-def test_a_view_that_goes_with_the_finding_is_told_and_unknown_ones_are_named(tmp_path):
+def test_a_view_that_goes_with_the_finding_is_reported_and_unknown_ones_are_named(tmp_path):
     def edit(n, line, image):
         line["view"] = "AP" if line["finding"] == "pneumonia" else "PA"
         line["sex"] = "" if line["source"] == "south" else "F"
@@ -106,17 +106,17 @@ def test_a_view_that_goes_with_the_finding_is_told_and_unknown_ones_are_named(tm
     assert "sex_confounding" not in found
 
 
-def test_a_patient_in_two_parts_is_told(tmp_path):
+def test_a_patient_in_two_parts_is_reported(tmp_path):
     def edit(n, line, image):
         line["split"] = "test" if n < 9 else "train"
         return image
 
-    told = warnings_of(collection(tmp_path, edit))["patient_in_two_parts"]
-    assert told.numbers == {"patients": 1, "images": 2}
-    assert told.severity is Severity.HIGH
+    reported = warnings_of(collection(tmp_path, edit))["patient_in_two_parts"]
+    assert reported.numbers == {"patients": 1, "images": 2}
+    assert reported.severity is Severity.HIGH
 
 
-def test_copies_are_told_by_kind_and_only_under_other_names(tmp_path):
+def test_copies_are_reported_by_kind_and_only_under_other_names(tmp_path):
     def edit(n, line, image):
         line["split"] = "test" if n in (40, 60) else "train"
         if n in (20, 40):  # the same bytes, in two parts
@@ -142,7 +142,7 @@ def test_the_same_pixels_in_another_file_are_found(tmp_path):
 
 
 @pytest.mark.parametrize("change", ["compressed", "scaled", "brighter"])
-def test_a_image_is_recognised_after(change, tmp_path):
+def test_an_image_is_recognised_after(change, tmp_path):
     image = Image.fromarray(film(5, 200))
     changed = {
         "compressed": lambda: image,
@@ -154,7 +154,7 @@ def test_a_image_is_recognised_after(change, tmp_path):
     assert np.bitwise_count(hashes[0] ^ hashes[1]) <= duplicates.BITS_APART
 
 
-def test_what_tells_the_finding_from_outside_is_measured(tmp_path):
+def test_what_reports_the_finding_from_outside_is_measured(tmp_path):
     def edit(n, line, image):
         if line["finding"] == "pneumonia":
             image = image.copy()
@@ -166,16 +166,16 @@ def test_what_tells_the_finding_from_outside_is_measured(tmp_path):
     assert "AUC" in found["finding_shortcut"].text
 
 
-def test_a_source_is_told_by_the_habits_of_its_images(tmp_path):
+def test_a_source_is_reported_by_the_habits_of_its_images(tmp_path):
     def edit(n, line, image):
         return image if line["source"] == "south" else image[:64]
 
-    told = warnings_of(collection(tmp_path, edit))["source_shortcut"]
-    assert told.numbers["shares"]["exactly square"] == [1.0, 0.0]
-    assert "south" in told.text
+    reported = warnings_of(collection(tmp_path, edit))["source_shortcut"]
+    assert reported.numbers["shares"]["exactly square"] == [1.0, 0.0]
+    assert "south" in reported.text
 
 
-def test_rare_findings_unknown_ones_and_unreadable_files_are_told(tmp_path):
+def test_rare_findings_unknown_ones_and_unreadable_files_are_reported(tmp_path):
     def edit(n, line, image):
         if n < 12:
             line["finding"] = "covid19" if n < 8 else ""
@@ -207,13 +207,13 @@ def test_a_second_look_reads_only_what_has_changed(tmp_path, monkeypatch):
     assert (first.numbers[:3] == second.numbers[:3]).all()
 
 
-def test_the_command_tells_people_and_machines(tmp_path, capsys):
+def test_the_command_reports_people_and_machines(tmp_path, capsys):
     manifest = collection(tmp_path, lambda n, line, image: film(5000) if n in (2, 8) else image)
     assert main(["validate", "--manifest", str(manifest)]) == 0
     assert "[medium] same_bytes: 1 pairs" in capsys.readouterr().out
     assert main(["validate", "--manifest", str(manifest), "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["images"] == 160
-    (copy,) = (w for w in told["warnings"] if w["code"] == "same_bytes")
+    reported = json.loads(capsys.readouterr().out)
+    assert reported["images"] == 160
+    (copy,) = (w for w in reported["warnings"] if w["code"] == "same_bytes")
     assert copy["examples"] == ["002.png = 008.png"]
     assert main(["validate", "--manifest", str(tmp_path / "none.csv")]) == 1

@@ -1,4 +1,4 @@
-"""Archives: what becomes an image, what is skipped and why, and what is refused whole, whatever it says."""
+"""Archives: what becomes an image, what is skipped and why, and what is refused whole, whatever it states."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_a_dicom_file_is_known_by_its_content(unpacked: Unpack, tmp_path: Path) 
     assert skips(result) == {Skip.NOT_AN_IMAGE: ("IMAGES/IM0002",)}
 
 
-def test_what_lies_beside_the_images_on_a_disc_is_skipped_by_reason(unpacked: Unpack, tmp_path: Path) -> None:
+def test_what_lies_with_the_images_on_a_disc_is_skipped_by_reason(unpacked: Unpack, tmp_path: Path) -> None:
     directory = dataset(chest(), SOPClassUID="1.2.840.10008.1.3.10")
     result = unpacked(
         zipped(
@@ -129,7 +129,7 @@ def test_a_name_is_data_and_never_a_path(unpacked: Unpack, tmp_path: Path, name:
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["1"]
 
 
-def test_a_image_without_a_name_is_one_all_the_same(unpacked: Unpack) -> None:
+def test_an_image_without_a_name_is_one_all_the_same(unpacked: Unpack) -> None:
     data = zipped({"#nobody#": image()}).replace(b"#nobody#", b"\0nobody#")
     assert names(unpacked(data)) == ["unnamed"]
 
@@ -222,7 +222,7 @@ GOOD = zipped({"a.png": image(1), "b.png": image(2)})
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_an_archive_of_which_nothing_can_be_used_is_refused_and_says_why(
+def test_an_archive_of_which_nothing_can_be_used_is_refused_and_states_why(
     unpacked: Unpack, data: bytes, reason: str, detail: str
 ) -> None:
     assert is_archive(data)
@@ -250,7 +250,7 @@ def test_an_archive_that_is_too_much_is_refused_whole(
     assert refusal(unpacked, data, limits) == ("too_large", archive_listing.TOO_MUCH)
 
 
-def test_what_comes_out_is_counted_whatever_the_directory_says(
+def test_what_comes_out_is_counted_whatever_the_directory_states(
     unpacked: Unpack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Should zipfile one day believe the data more than the directory."""
@@ -267,10 +267,10 @@ def test_a_black_image_passes_though_it_packs_a_thousand_to_one(unpacked: Unpack
 
 
 def test_the_advice_names_the_limits_that_hold() -> None:
-    limits, said = ArchiveLimits(), ARCHIVE_ADVICE[archive_listing.TOO_MUCH].remedy
-    assert f"{limits.images:,} images" in said
-    assert f"{limits.total_bytes >> 30} GiB" in said
-    assert f"{limits.member_bytes >> 20} MiB" in said
+    limits, text = ArchiveLimits(), ARCHIVE_ADVICE[archive_listing.TOO_MUCH].remedy
+    assert f"{limits.images:,} images" in text
+    assert f"{limits.total_bytes >> 30} GiB" in text
+    assert f"{limits.member_bytes >> 20} MiB" in text
 
 
 @pytest.fixture(scope="module")

@@ -103,7 +103,7 @@ TIMES = ("StudyTime", "SeriesTime", "AcquisitionTime", "ContentTime", "Performed
 
 
 def full() -> pydicom.FileDataset:
-    """A radiograph whose header tells everything about its patient, at the top, nested, and in private."""
+    """A radiograph whose header reports everything about its patient, at the top, nested, and in private."""
     made = dataset(chest(), bits=12, PatientID="PID-SECRET", PatientName="Secretova^Anna")
     made.SOPClassUID = ComputedRadiographyImageStorage
     for keyword, (_, value) in TABLE.items():
@@ -175,7 +175,7 @@ def outcome() -> tuple[bytes, pydicom.FileDataset]:
 
 
 @pytest.mark.parametrize("keyword", TABLE)
-def test_an_attribute_is_treated_as_the_standard_says(outcome, keyword: str) -> None:
+def test_an_attribute_is_treated_as_the_standard_states(outcome, keyword: str) -> None:
     action, value = TABLE[keyword]
     found = outcome[1].get(keyword)
     if action.startswith("X"):
@@ -213,16 +213,16 @@ def test_private_curve_and_overlay_groups_go(outcome) -> None:
     assert not {group for group in groups if group % 2 or group >> 8 in {0x50, 0x60}}
 
 
-def test_the_file_says_what_was_done(outcome) -> None:
-    said = outcome[1]
-    codes = [code.CodeValue for code in said.DeidentificationMethodCodeSequence]
+def test_the_file_states_what_was_done(outcome) -> None:
+    text = outcome[1]
+    codes = [code.CodeValue for code in text.DeidentificationMethodCodeSequence]
     assert codes == ["113100", "113107"]
-    assert {code.CodingSchemeDesignator for code in said.DeidentificationMethodCodeSequence} == {"DCM"}
-    assert (said.PatientIdentityRemoved, said.LongitudinalTemporalInformationModified) == ("YES", "MODIFIED")
-    assert all(len(method) <= 64 for method in said.DeidentificationMethod)
-    assert said.preamble == bytes(128)
-    assert said.file_meta.MediaStorageSOPInstanceUID == said.SOPInstanceUID
-    assert "SourceApplicationEntityTitle" not in said.file_meta
+    assert {code.CodingSchemeDesignator for code in text.DeidentificationMethodCodeSequence} == {"DCM"}
+    assert (text.PatientIdentityRemoved, text.LongitudinalTemporalInformationModified) == ("YES", "MODIFIED")
+    assert all(len(method) <= 64 for method in text.DeidentificationMethod)
+    assert text.preamble == bytes(128)
+    assert text.file_meta.MediaStorageSOPInstanceUID == text.SOPInstanceUID
+    assert "SourceApplicationEntityTitle" not in text.file_meta
 
 
 def test_dates_move_by_whole_days_and_times_of_day_stay(outcome) -> None:
@@ -264,7 +264,7 @@ def test_another_key_gives_other_names_dates_and_uids() -> None:
         assert one[keyword].value != two[keyword].value
 
 
-def test_the_same_number_of_two_issuers_is_told_apart_by_the_issuer() -> None:
+def test_the_same_number_of_two_issuers_is_distinguished_by_the_issuer() -> None:
     one, two = (
         cleaned(dataset(chest(), PatientID="7", IssuerOfPatientID=issuer))[1]
         for issuer in ("St. Anna", "Harbour")
@@ -286,7 +286,7 @@ def test_the_patients_characteristics_are_kept_where_asked_for() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "age"),
+    ("text", "age"),
     [
         ({"PatientAge": "089Y"}, "089Y"),
         ({"PatientAge": "090Y"}, "090Y"),
@@ -300,15 +300,15 @@ def test_the_patients_characteristics_are_kept_where_asked_for() -> None:
         ({}, None),
     ],
 )
-def test_every_age_above_89_is_told_as_90(said: dict, age: str | None) -> None:
-    assert cleaned(dataset(chest(), **said), keep_characteristics=True)[1].get("PatientAge") == age
+def test_every_age_above_89_is_reported_as_90(text: dict, age: str | None) -> None:
+    assert cleaned(dataset(chest(), **text), keep_characteristics=True)[1].get("PatientAge") == age
 
 
 @pytest.mark.parametrize(
     ("before", "pattern"),
     [("2026", 4), ("202603", 6), ("20260305", 8), ("20260305101112.123456&x", 0), ("soon", 0)],
 )
-def test_a_moment_stays_as_precise_as_it_was(before: str, pattern: int) -> None:
+def test_a_time_stays_as_precise_as_it_was(before: str, pattern: int) -> None:
     after = cleaned(dataset(chest(), PatientID="7", AcquisitionDateTime=before))[1].AcquisitionDateTime
     assert len(after) == pattern
     assert after != before

@@ -1,4 +1,4 @@
-"""What an image file says beside its image goes; what is seen of it stays, bit by bit."""
+"""What an image file states next to its image goes; what is seen of it stays, bit by bit."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_a_turned_file_is_read_as_before(tmp_path: Path) -> None:
     assert after.pixel_sha256 == before.pixel_sha256
 
 
-def test_the_mark_of_a_phantom_stays_and_nothing_beside_it() -> None:
+def test_the_mark_of_a_phantom_stays_and_nothing_with_it() -> None:
     data = saved("L", "PNG", pnginfo=text(**{SYNTHETIC_KEY: SYNTHETIC_TEXT}))
     out = strip_metadata(data)
     assert read_raster(out).synthetic
@@ -133,7 +133,7 @@ def test_another_format_is_refused() -> None:
         strip_metadata(buffer.getvalue())
 
 
-def test_a_image_that_declares_too_much_is_too_large_here_as_well() -> None:
+def test_an_image_that_declares_too_much_is_too_large_here_as_well() -> None:
     with pytest.raises(Refused) as caught:
         strip_metadata(png_declaring(60_000, 60_000))
     assert caught.value.reason is RefusalReason.TOO_LARGE

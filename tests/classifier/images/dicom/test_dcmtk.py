@@ -1,4 +1,4 @@
-"""Files that dcmtk wrote, beside what dcmtk makes of them: an encoder and a decoder that are not ours."""
+"""Files that dcmtk wrote, next to what dcmtk makes of them: an encoder and a decoder that are not ours."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ SHOWN = {
 @pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
 @pytest.mark.parametrize("signed", [False, True], ids=["unsigned", "signed"])
 @pytest.mark.parametrize("name", SHOWN)
-def test_a_image_is_as_bright_as_dcmtk_shows_it(
+def test_an_image_is_as_bright_as_dcmtk_shows_it(
     tmp_path: Path, run: Run, name: str, signed: bool, photometric: str
 ) -> None:
     attributes, options = SHOWN[name]

@@ -1,4 +1,4 @@
-"""DICOM files whose header is wrong, though what is meant can be told from the pixels."""
+"""DICOM files whose header is wrong, though what is meant can be reported from the pixels."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ DEEP, SHALLOW = chest(), (chest() >> 4).astype(np.uint8)
 
 
 @pytest.mark.parametrize("syntax", [*RAW, *LOSSLESS], ids=lambda s: s.name)
-@pytest.mark.parametrize("said", [8, 11])
+@pytest.mark.parametrize("text", [8, 11])
 @pytest.mark.parametrize("signed", [False, True])
-def test_a_image_that_goes_on_above_the_stored_bits_is_read_whole(
-    tmp_path: Path, syntax: str, said: int, signed: bool
+def test_an_image_that_goes_on_above_the_stored_bits_is_read_whole(
+    tmp_path: Path, syntax: str, text: int, signed: bool
 ) -> None:
     pixels = DEEP.astype(np.int16) - 2048 if signed else DEEP
     encoded = dataset(pixels.view(np.uint16), syntax=syntax)
-    encoded.BitsStored, encoded.HighBit, encoded.PixelRepresentation = said, said - 1, int(signed)
+    encoded.BitsStored, encoded.HighBit, encoded.PixelRepresentation = text, text - 1, int(signed)
     image = read_image(write(tmp_path / "x.dcm", encoded))
     np.testing.assert_array_equal(image.display * image.slope + image.intercept, pixels)
 
@@ -56,7 +56,7 @@ def test_a_lookup_table_without_entries_is_passed_over(tmp_path: Path, keyword: 
     assert (image.window_center, image.window_width) == (1000, 2000)
 
 
-def test_colour_said_to_be_halved_that_is_whole_is_read_as_whole(tmp_path: Path) -> None:
+def test_colour_stated_to_be_halved_that_is_whole_is_read_as_whole(tmp_path: Path) -> None:
     grey = np.full_like(SHALLOW, 128)
     made = dataset(np.dstack([SHALLOW, grey, grey]), PhotometricInterpretation="YBR_FULL_422", Modality="OT")
     made.SOPClassUID = SecondaryCaptureImageStorage
@@ -104,7 +104,7 @@ def test_a_data_set_in_another_plain_syntax_than_is_stated_is_read(
 
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize("length", [None, 0, 1, 0xFFFFFFFF])
-def test_jpeg_2000_in_boxes_is_read_whatever_they_say_of_their_length(
+def test_jpeg_2000_in_boxes_is_read_whatever_they_state_of_their_length(
     tmp_path: Path, length: int | None
 ) -> None:
     made = dataset(DEEP, syntax=JPEG2000Lossless, bits=12)
@@ -116,7 +116,7 @@ def test_jpeg_2000_in_boxes_is_read_whatever_they_say_of_their_length(
 
 
 @pytest.mark.parametrize("wrong", [{"PhotometricInterpretation": "PALETTE COLOR"}, {"BitsStored": 0}])
-def test_colour_that_cannot_be_what_its_header_says_is_undecodable(tmp_path: Path, wrong: dict) -> None:
+def test_colour_that_cannot_be_what_its_header_states_is_undecodable(tmp_path: Path, wrong: dict) -> None:
     table = np.arange(256, dtype="<u2").tobytes()
     palette = {f"{c}PaletteColorLookupTable{part}": value for c in ("Red", "Green", "Blue")
                for part, value in (("Descriptor", [256, 0, 16]), ("Data", table))}  # fmt: skip

@@ -1,4 +1,4 @@
-"""DICOM files: every transfer syntax, and what the header says of how the stored values are to be seen."""
+"""DICOM files: every transfer syntax, and what the header states of how the stored values are to be seen."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def test_a_window_that_shows_nothing_gives_way_to_the_content(
     assert image.working.max() == 65535
 
 
-def test_padding_is_black_and_has_no_say_in_the_window(tmp_path: Path) -> None:
+def test_padding_is_black_and_has_no_state_in_the_window(tmp_path: Path) -> None:
     padded = (DEEP // 4).astype(np.uint16)
     padded[:20] = 4095
     image = reading_of(tmp_path, padded, bits=12, PixelPaddingValue=4000, PixelPaddingRangeLimit=4095)
@@ -167,7 +167,7 @@ def test_what_a_lossy_codec_overshoots_is_clipped_not_wrapped(tmp_path: Path, sy
 
 
 @pytest.mark.parametrize("syntax", LOSSY[1:], ids=lambda s: s.name)
-def test_a_codestream_far_deeper_than_the_header_says_is_believed(tmp_path: Path, syntax: str) -> None:
+def test_a_codestream_far_deeper_than_the_header_states_is_believed(tmp_path: Path, syntax: str) -> None:
     made = dataset(DEEP, syntax=syntax, bits=12)
     made.BitsStored, made.HighBit = 8, 7
     difference = read_image(write(tmp_path / "x.dcm", made)).display.astype(int) - DEEP
@@ -252,7 +252,7 @@ def test_jpeg_2000_in_tiles_is_read_when_all_of_them_are_there(
 
 
 @pytest.mark.parametrize("offsets", [[0], [0, 40], [12], [99_999]])
-def test_fragments_are_joined_whatever_their_offset_table_says(tmp_path: Path, offsets: list[int]) -> None:
+def test_fragments_are_joined_whatever_their_offset_table_states(tmp_path: Path, offsets: list[int]) -> None:
     made = dataset(DEEP, syntax=JPEG2000Lossless, bits=12)
     stream = get_frame(made.PixelData, 0, number_of_frames=1)
     whole = encapsulate([stream], fragments_per_frame=5, has_bot=False)

@@ -188,7 +188,7 @@ def test_a_deflated_bomb_is_too_large(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("modality", ["MR", "CR^DOE^JANE"])
-def test_a_refusal_tells_nothing_of_the_patient(tmp_path: Path, modality: str) -> None:
+def test_a_refusal_reports_nothing_of_the_patient(tmp_path: Path, modality: str) -> None:
     path = written(tmp_path, Modality=modality, PatientName="Doe^Jane", PatientID="4711")
     with pytest.raises(Refused) as caught:
         read_image(path)

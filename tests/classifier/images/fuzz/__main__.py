@@ -4,8 +4,8 @@
 
 With --from the files of a folder are damaged as well as those that are made by code.
 
-Prints how often each answer came, the slowest file, the most memory and the contained crashes of decoders.
-Ends with 1 on a surprise: an answer without a code, an exception that nobody expected, a helper that died or
+Prints how often each result came, the slowest file, the most memory and the contained crashes of decoders.
+Ends with 1 on a surprise: an result without a code, an exception that nobody expected, a helper that died or
 gave out, a file over 20 s, memory over the limit. Such files are kept under their seed and number, by which
 `--seed N --start NUMBER --count 1` makes them again.
 """
@@ -30,7 +30,7 @@ def main() -> int:
     last = arguments.start + arguments.count
     with MeteredHelper() as helper:
         trial = Trial(helper, arguments.keep)
-        with contextlib.suppress(KeyboardInterrupt):  # what was found until then is told all the same
+        with contextlib.suppress(KeyboardInterrupt):  # what was found until then is reported all the same
             for number in range(arguments.start, last):
                 trial.send(mutants[number])
                 if sys.stderr.isatty():

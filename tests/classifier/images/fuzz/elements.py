@@ -1,4 +1,4 @@
-"""A DICOM file as its elements, read and written here byte by byte, so that anything can be said in one."""
+"""A DICOM file as its elements, read and written here byte by byte, so that anything can be stated in one."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PIXELS = (0x7FE0, 0x0010)
 
 @dataclass(frozen=True)
 class Element:
-    """One element; `length` is what it says of its value where that is not so (undefined: 0xFFFFFFFF)."""
+    """One element; `length` is what it states of its value where that is not so (undefined: 0xFFFFFFFF)."""
 
     tag: tuple[int, int]
     vr: bytes

@@ -119,8 +119,8 @@ def _rows(chunks: list[Chunk], dice: random.Random) -> list[Chunk]:
 def _false(chunks: list[Chunk], dice: random.Random) -> list[Chunk]:
     """A length, a checksum or a name that is not the chunk's own."""
     at = dice.randrange(len(chunks))
-    said = dice.choice(({"length": number(dice)}, {"sum": 0}, {"kind": dice.choice(_EXTRA_CHUNKS)}))
-    return [*chunks[:at], replace(chunks[at], **said), *chunks[at + 1 :]]
+    stated = dice.choice(({"length": number(dice)}, {"sum": 0}, {"kind": dice.choice(_EXTRA_CHUNKS)}))
+    return [*chunks[:at], replace(chunks[at], **stated), *chunks[at + 1 :]]
 
 
 def _extra(chunks: list[Chunk], dice: random.Random) -> list[Chunk]:

@@ -180,7 +180,7 @@ def _images() -> Iterator[tuple[str, bytes]]:
     for mode in ("L", "RGB", "CMYK"):
         yield f"{mode}.jpg", _saved(colour.convert(mode), "JPEG")
     yield "progressive.jpg", _saved(colour, "JPEG", progressive=True)
-    yield "turned.jpg", _saved(grey, "JPEG", exif=exif, icc_profile=b"profile" * 40, comment="said")
+    yield "turned.jpg", _saved(grey, "JPEG", exif=exif, icc_profile=b"profile" * 40, comment="remark")
     yield "restarts.jpg", _saved(grey, "JPEG", restart_marker_rows=1, subsampling=2)
     yield "several.jpg", _saved(grey, "MPO", save_all=True, append_images=[grey])
     yield "12 bit.jpg", bytes(imagecodecs.jpeg_encode(DEEP, bitspersample=12))

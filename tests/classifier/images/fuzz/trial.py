@@ -1,4 +1,4 @@
-"""Files through the parsing helper as ingest sends them, and what is wrong with an answer."""
+"""Files through the parsing helper as ingest sends them, and what is wrong with an result."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _WAYS: tuple[dict[str, Any], ...] = (
 
 @dataclass(frozen=True)
 class Result:
-    """What was said of one file; `surprise` is what may not be, empty where all is well."""
+    """What was stated of one file; `surprise` is what may not be, empty where all is well."""
 
     code: str
     detail: str
@@ -48,36 +48,36 @@ class Result:
 
 @dataclass
 class Figures:
-    """What came of all files: the table of answers, the worst cases, the surprises."""
+    """What came of all files: the table of returns, the worst cases, the surprises."""
 
-    answers: Counter[tuple[str, str]] = field(default_factory=Counter)
+    results: Counter[tuple[str, str]] = field(default_factory=Counter)
     slowest: tuple[float, str] = (0.0, "")
     largest: tuple[int, str] = (0, "")
     surprises: list[str] = field(default_factory=list)
     files: int = 0
 
-    def count(self, name: str, answer: Result) -> None:
-        self.answers[answer.code, _NUMBER.sub("#", answer.detail)] += 1
-        self.slowest = max(self.slowest, (answer.seconds, name))
-        self.largest = max(self.largest, (answer.cost.memory, name))
-        if answer.surprise:
-            self.surprises.append(f"{name}: {answer.surprise}")
+    def count(self, name: str, result: Result) -> None:
+        self.results[result.code, _NUMBER.sub("#", result.detail)] += 1
+        self.slowest = max(self.slowest, (result.seconds, name))
+        self.largest = max(self.largest, (result.cost.memory, name))
+        if result.surprise:
+            self.surprises.append(f"{name}: {result.surprise}")
 
     @property
     def crashes(self) -> int:
-        return sum(count for (_, detail), count in self.answers.items() if detail == CRASHED)
+        return sum(count for (_, detail), count in self.results.items() if detail == CRASHED)
 
     def table(self) -> str:
         rows = [
             f"{code:<22}{detail:<62.60}{count:>8,}"
-            for (code, detail), count in sorted(self.answers.items(), key=lambda item: (item[0][0], -item[1]))
+            for (code, detail), count in sorted(self.results.items(), key=lambda item: (item[0][0], -item[1]))
         ]
         (seconds, slowest), (memory, largest) = self.slowest, self.largest
         return "\n".join(
             (
-                f"{'code':<22}{'detail':<62}{'answers':>8}",
+                f"{'code':<22}{'detail':<62}{'results':>8}",
                 *rows,
-                f"{self.files:,} files, {sum(self.answers.values()):,} answers",
+                f"{self.files:,} files, {sum(self.results.values()):,} results",
                 f"slowest {seconds:.2f} s ({slowest})",
                 f"most memory {memory / MIB:.0f} MiB ({largest})",
                 f"contained crashes {self.crashes}",
@@ -96,13 +96,13 @@ class Trial:
     def send(self, mutant: Mutant) -> None:
         name = mutant.name
         self.figures.files += 1
-        for answer in self._answers(mutant):
-            self.figures.count(name, answer)
-            if answer.surprise and self.keep:
+        for result in self._results(mutant):
+            self.figures.count(name, result)
+            if result.surprise and self.keep:
                 self.keep.mkdir(parents=True, exist_ok=True)
                 (self.keep / name).write_bytes(mutant.data)
 
-    def _answers(self, mutant: Mutant) -> Iterator[Result]:
+    def _results(self, mutant: Mutant) -> Iterator[Result]:
         way = _WAYS[mutant.number % len(_WAYS)]
         with tempfile.TemporaryDirectory(prefix="hilum-fuzz-") as scratch:
             file, out, members = (Path(scratch, name) for name in ("file", "out", "members"))
@@ -111,12 +111,12 @@ class Trial:
             members.mkdir()
             files = [file]
             if is_archive(mutant.data[:HEAD_BYTES]):
-                yield self._answer(lambda: self.helper.unpack(file, members), members, UNPACK_LIMITS)
+                yield self._result(lambda: self.helper.unpack(file, members), members, UNPACK_LIMITS)
                 files = sorted(members.iterdir())[:_MEMBERS]
             for path in files:
-                yield self._answer(lambda path=path: self.helper.parse(path, out, **way), out, Limits())
+                yield self._result(lambda path=path: self.helper.parse(path, out, **way), out, Limits())
 
-    def _answer(self, ask: Callable[[], ParseResult | Unpacked], folder: Path, limits: Limits) -> Result:
+    def _result(self, ask: Callable[[], ParseResult | Unpacked], folder: Path, limits: Limits) -> Result:
         started, surprise = time.monotonic(), ""
         try:
             found = ask()

@@ -1,4 +1,4 @@
-"""Damage to ZIP archives: fields of their records, names, packed bytes; or archives made anew, badly."""
+"""Damage to ZIP archives: fields of their records, names, packed bytes; or archives made again, badly."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Members = list[tuple[str, bytes]]
 
 def archive(data: bytes, dice: random.Random) -> bytes:
     """One thing wrong; raises ValueError, LookupError or zipfile.BadZipFile where nothing fits."""
-    return dice.choice((_field, _field, _field, _field, _packed, _packed, _anew, _anew, _enclosed))(
+    return dice.choice((_field, _field, _field, _field, _packed, _packed, _again, _again, _enclosed))(
         data, dice
     )
 
@@ -63,7 +63,7 @@ def _packed(data: bytes, dice: random.Random) -> bytes:
     return data[:start] + anyhow(data[start : start + size], dice) + data[start + size :]
 
 
-def _anew(data: bytes, dice: random.Random) -> bytes:
+def _again(data: bytes, dice: random.Random) -> bytes:
     """The same members, one of them damaged, one under a name that is not nice, in any compression."""
     with zipfile.ZipFile(io.BytesIO(data)) as opened:
         members = [(entry.filename, opened.read(entry)) for entry in opened.infolist()]

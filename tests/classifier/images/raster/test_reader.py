@@ -210,7 +210,7 @@ def test_a_truncated_tiff_or_webp_is_undecodable(tmp_path: Path, name: str, shar
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("deep", [False, True])
-def test_a_tiff_is_turned_as_it_says(tmp_path: Path, orientation: int, deep: bool) -> None:
+def test_a_tiff_is_turned_as_it_states(tmp_path: Path, orientation: int, deep: bool) -> None:
     pixels = np.dstack([chest()] * 3) if deep else GREY
     (tmp_path / "x.tif").write_bytes(tiff(pixels, photometric=2 if deep else 1, t274=orientation))
     exif = Image.Exif()
@@ -334,7 +334,7 @@ def png_declaring(width: int, height: int) -> bytes:
 
 
 @pytest.mark.parametrize(("width", "height"), [(60_000, 60_000), (20_001, 64), (10_001, 10_000)])
-def test_a_image_that_declares_too_much_is_too_large_before_it_is_decoded(
+def test_an_image_that_declares_too_much_is_too_large_before_it_is_decoded(
     tmp_path: Path, width: int, height: int
 ) -> None:
     (tmp_path / "x.png").write_bytes(png_declaring(width, height))

@@ -37,10 +37,10 @@ def helper() -> Iterator[MeteredHelper]:
 
 
 @pytest.mark.parametrize("healthy", made(), ids=lambda seed: seed.name)
-def test_every_healthy_file_gets_its_answer(helper: MeteredHelper, healthy: Seed) -> None:
+def test_every_healthy_file_gets_its_result(helper: MeteredHelper, healthy: Seed) -> None:
     trial = Trial(helper)
     trial.send(Mutant(healthy.name, 0, healthy.data))
-    assert {code for code, _ in trial.figures.answers} == {NOT_READ.get(healthy.name, "read")}
+    assert {code for code, _ in trial.figures.results} == {NOT_READ.get(healthy.name, "read")}
     assert not trial.figures.surprises
 
 
@@ -55,7 +55,7 @@ def run(helper: MeteredHelper, count: int, seed: int) -> Trial:
 def test_a_damaged_file_is_read_or_refused(helper: MeteredHelper) -> None:
     figures = run(helper, count=100, seed=1).figures
     assert not figures.surprises
-    codes = {code for code, _ in figures.answers}
+    codes = {code for code, _ in figures.results}
     assert codes >= {"read", "undecodable"}
     assert codes <= {"read", *RefusalReason}
 
@@ -71,7 +71,7 @@ def test_a_number_makes_the_same_file_again() -> None:
 
 
 class Misbehaving(MeteredHelper):
-    """ModelPredictions without reading: raises `error` and says that it cost `cost`."""
+    """ModelPredictions without reading: raises `error` and states that it cost `cost`."""
 
     def __init__(self, error: Exception, cost: Cost) -> None:
         super().__init__()
@@ -93,7 +93,7 @@ class Misbehaving(MeteredHelper):
         (ValueError(), Cost(), True),
     ],
 )
-def test_what_may_not_be_is_told_and_the_file_kept(
+def test_what_may_not_be_is_reported_and_the_file_kept(
     tmp_path: Path, error: Exception, cost: Cost, surprise: bool
 ) -> None:
     trial = Trial(Misbehaving(error, cost), tmp_path / "kept")
@@ -102,7 +102,7 @@ def test_what_may_not_be_is_told_and_the_file_kept(
     assert (tmp_path / "kept" / "1-0-x.png").exists() is surprise
 
 
-def test_a_helper_that_was_replaced_is_told() -> None:
+def test_a_helper_that_was_replaced_is_reported() -> None:
     with MeteredHelper() as helper:
         trial, healthy = Trial(helper), Mutant("x", 0, made()[0].data)
         trial.send(healthy)

@@ -1,4 +1,4 @@
-"""The parsing helper: the answers of reading directly, from a process that is limited and replaceable."""
+"""The parsing helper: the returns of reading directly, from a process that is limited and replaceable."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def refusal(helper: ParsingHelper, path: Path, limits: Limits | None = None) -> 
     return caught.value
 
 
-def test_the_helper_answers_what_reading_directly_gives(helper: ParsingHelper, scan: Path) -> None:
+def test_the_helper_results_what_reading_directly_gives(helper: ParsingHelper, scan: Path) -> None:
     result, direct = helper.parse(scan, scan.parent), read_image(scan)
     assert result.as_json() == direct.as_json()
     np.testing.assert_array_equal(read_working(scan.parent / result.files["working"]), direct.working)
@@ -128,7 +128,7 @@ def misbehave_by_raising(request: dict) -> dict:
 
 
 @pytest.mark.parametrize(
-    ("misbehave", "limits", "answer"),
+    ("misbehave", "limits", "result"),
     [
         (misbehave_by_crashing, Limits(), {"refused": "undecodable", "detail": "the decoder crashed"}),
         (misbehave_by_raising, Limits(), {"exhausted": "parsing was killed"}),
@@ -138,13 +138,13 @@ def misbehave_by_raising(request: dict) -> dict:
     ],
 )
 def test_only_a_crash_is_surely_the_files_own_fault(
-    monkeypatch: pytest.MonkeyPatch, misbehave: object, limits: Limits, answer: dict
+    monkeypatch: pytest.MonkeyPatch, misbehave: object, limits: Limits, result: dict
 ) -> None:
     monkeypatch.setattr(helper_process, "_parse", misbehave)
-    assert helper_process._handle({"limits": asdict(limits)}) == answer
+    assert helper_process._handle({"limits": asdict(limits)}) == result
 
 
-def test_a_file_that_a_slow_machine_did_not_finish_is_told_from_a_bad_one(
+def test_a_file_that_a_slow_machine_did_not_finish_is_reported_from_a_bad_one(
     helper: ParsingHelper, scan: Path
 ) -> None:
     assert isinstance(refusal(helper, scan, Limits(wall_seconds=0.001)), ResourcesExhausted)
@@ -169,20 +169,20 @@ def test_a_file_that_is_not_there_is_no_refusal(helper: ParsingHelper, tmp_path:
 
 
 def test_several_threads_share_one_helper(helper: ParsingHelper, tmp_path: Path) -> None:
-    answers: dict[int, int] = {}
+    results: dict[int, int] = {}
 
     def work(rows: int) -> None:
         folder = tmp_path / str(rows)
         folder.mkdir()
         path = write(folder / "x.dcm", dataset(chest(rows, 80), bits=12))
-        answers[rows] = helper.parse(path, folder).rows
+        results[rows] = helper.parse(path, folder).rows
 
     threads = [threading.Thread(target=work, args=(rows,)) for rows in (90, 100, 110, 120)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert answers == {rows: rows for rows in (90, 100, 110, 120)}
+    assert results == {rows: rows for rows in (90, 100, 110, 120)}
 
 
 @linux

@@ -1,4 +1,4 @@
-"""Views of an image are of the kind that they are said to be, by construction."""
+"""Views of an image are of the kind that they are stated to be, by construction."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_the_lost_share_is_what_lies_outside_the_window(window, lost):
     assert lost_share(LUNGS, np.array(window, float)) == pytest.approx(lost)
 
 
-def test_a_image_without_lungs_has_none_to_lose():
+def test_an_image_without_lungs_has_none_to_lose():
     assert lost_share(np.zeros((8, 8), bool), np.array([0.5, 0.5, 0.6, 0.6])) == 0.0
 
 
@@ -60,11 +60,11 @@ def test_a_frontal_view_stays_upright_and_a_turned_one_does_not():
 
 
 def test_the_same_seed_draws_the_same_views():
-    squares = np.random.default_rng(0).integers(0, 256, (6, SIDE, SIDE), dtype=np.uint8)
+    cached_images = np.random.default_rng(0).integers(0, 256, (6, SIDE, SIDE), dtype=np.uint8)
     kinds = ["frontal", "lateral", "cut_off", "turned", "other", "frontal"]
-    once, again = (Views(seed=5)(squares, kinds, [None] * 6) for _ in range(2))
+    once, again = (Views(seed=5)(cached_images, kinds, [None] * 6) for _ in range(2))
     assert bool((once == again).all())
-    assert not bool((once == Views(seed=6)(squares, kinds, [None] * 6)).all())
+    assert not bool((once == Views(seed=6)(cached_images, kinds, [None] * 6)).all())
 
 
 def test_even_shares_give_every_source_the_same_chance():
@@ -73,7 +73,7 @@ def test_even_shares_give_every_source_the_same_chance():
     assert draw_shares(["a"] * 90 + ["b"] * 10, 0.0)[:90].sum() == pytest.approx(0.9)
 
 
-def test_strangers_are_read_with_their_groups_and_what_cannot_be_read_is_named(tmp_path):
+def test_outsiders_are_read_with_their_groups_and_what_cannot_be_read_is_named(tmp_path):
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (90, 70), dtype=np.uint8)).save(
         tmp_path / "a.png"
     )
@@ -84,10 +84,10 @@ def test_strangers_are_read_with_their_groups_and_what_cannot_be_read_is_named(t
         ("photograph", "test", "other"),
         ("document", "train", "other"),
     ]
-    squares, refused = data.read_items(items, tmp_path / "cache")
+    cached_images, refused = data.read_items(items, tmp_path / "cache")
     assert refused == ["", "not_an_image"]
-    assert squares[0].std() > 10
-    assert (data.read_items(items, tmp_path / "cache")[0] == squares).all()
+    assert cached_images[0].std() > 10
+    assert (data.read_items(items, tmp_path / "cache")[0] == cached_images).all()
 
 
 def test_lateral_views_are_a_kind_of_their_own(tmp_path):

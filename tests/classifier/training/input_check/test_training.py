@@ -1,4 +1,4 @@
-"""A gate learns to tell kinds apart, and its limits are set by images that it has not learned from."""
+"""A gate learns to report kinds apart, and its limits are set by images that it has not learned from."""
 
 from __future__ import annotations
 
@@ -46,25 +46,27 @@ def made(tmp_path_factory) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def gate(material, made):
+def input_check_value(material, made):
     return train_input_check(material, made, steps=40, batch=20, quiet=True)
 
 
-def test_it_learns_to_tell_frontal_images_from_others(gate, material, made):
+def test_it_learns_to_report_frontal_images_from_others(input_check_value, material, made):
     unseen = material.where(lambda item: item.part == "test")
-    strangers = Material([], np.stack([ood_negative(seed) for seed in range(1000, 1020)]), [])
-    frontal, other = (measured(gate, m.unit())[0][:, KINDS.index(FRONTAL)] for m in (unseen, strangers))
+    outsiders = Material([], np.stack([ood_negative(seed) for seed in range(1000, 1020)]), [])
+    frontal, other = (
+        measured(input_check_value, m.unit())[0][:, KINDS.index(FRONTAL)] for m in (unseen, outsiders)
+    )
     assert frontal.mean() > other.mean() + 0.3
 
 
-def test_its_limits_let_the_validation_images_of_every_source_pass(gate, material):
+def test_its_limits_let_the_validation_images_of_every_source_pass(input_check_value, material):
     checked = material.where(lambda item: item.part == "val")
-    _, distances = measured(gate, checked.unit())
+    _, distances = measured(input_check_value, checked.unit())
     assert distances.max() == pytest.approx(1.0, abs=0.05)
-    assert 0.2 <= float(gate.frontal_from) <= 0.9
+    assert 0.2 <= float(input_check_value.frontal_from) <= 0.9
 
 
-def test_the_same_seed_trains_the_same_gate(material, made):
+def test_the_same_seed_trains_the_same_input_check(material, made):
     one, two = (
         train_input_check(material, made, steps=2, batch=8, quiet=True).state_dict() for _ in range(2)
     )
@@ -77,7 +79,7 @@ def test_a_batch_without_lateral_views_draws_the_other_kinds(material, made):
     assert set(targets.tolist()) == {KINDS.index(kind) for kind in KINDS if kind != "lateral"}
 
 
-def test_no_frontal_image_is_no_gate(material, made):
+def test_no_frontal_image_is_no_input_check(material, made):
     with pytest.raises(ValueError, match="frontal"):
         train_input_check(material.where(lambda item: item.part == "val"), made, steps=1, quiet=True)
 
@@ -96,9 +98,9 @@ def test_rates_are_counted_by_group_with_their_reasons():
 
 
 def test_what_a_run_leaves_out_is_neither_learned_from_nor_missed(material, made, monkeypatch):
-    strangers = [Item(Path("c"), "ct", "x", "q", "train"), Item(Path("d"), "mr", "y", "r", "train")]
+    outsiders = [Item(Path("c"), "ct", "x", "q", "train"), Item(Path("d"), "mr", "y", "r", "train")]
     laterals = [Item(Path(f"l{i}"), "lateral_chest", "z", f"patient {i}", "train") for i in range(12)]
-    items = [*material.items, *strangers, *laterals]
+    items = [*material.items, *outsiders, *laterals]
     whole = Material(items, np.zeros((len(items), SIDE, SIDE), np.uint8), [None] * len(items))
     learned: list[set[str]] = []
 
@@ -126,7 +128,7 @@ def test_bedside_views_are_counted_apart():
     assert Absence("ct", "s", 0).of(items[0]) == "source"
 
 
-def test_the_command_writes_a_gate_and_its_rates(tmp_path):
+def test_the_command_writes_a_input_check_and_its_rates(tmp_path):
     manifest = write_collection(tmp_path / "data", patients=40)
     rows = manifest.read_text().splitlines()
     first = rows[1].split(",")[0]
@@ -148,10 +150,10 @@ def test_the_command_writes_a_gate_and_its_rates(tmp_path):
 
 def test_lungs_are_looked_for_once(tmp_path, monkeypatch):
     save_file(stored(LungSegmenter().state_dict(), "fp16"), tmp_path / "lungs.safetensors")
-    squares = np.random.default_rng(0).integers(0, 256, (3, SIDE, SIDE), dtype=np.uint8)
-    first = lungs_of(squares, tmp_path / "lungs.safetensors", tmp_path)
+    cached_images = np.random.default_rng(0).integers(0, 256, (3, SIDE, SIDE), dtype=np.uint8)
+    first = lungs_of(cached_images, tmp_path / "lungs.safetensors", tmp_path)
     assert (first.shape, first.dtype) == ((3, 128, 128), bool)
     monkeypatch.setattr("classifier.networks.lung_segmenter.lung_mask", None)
-    assert np.array_equal(lungs_of(squares, tmp_path / "lungs.safetensors", tmp_path), first)
+    assert np.array_equal(lungs_of(cached_images, tmp_path / "lungs.safetensors", tmp_path), first)
     with pytest.raises(TypeError):
-        lungs_of(squares[::-1].copy(), tmp_path / "lungs.safetensors", tmp_path)
+        lungs_of(cached_images[::-1].copy(), tmp_path / "lungs.safetensors", tmp_path)

@@ -67,7 +67,7 @@ def write(path, lines):
         table.writerows(lines)
 
 
-def test_a_mask_is_parted_into_the_lung_on_either_side():
+def test_a_mask_is_unmerged_into_the_lung_on_either_side():
     _, mask = lungs(0)
     first, second = split_lungs(mask)
     assert (first | second == mask).all()
@@ -94,7 +94,7 @@ def test_patients_are_not_divided_and_images_without_masks_have_no_part(folder):
     assert all(rows[i].split == rows[i + 1].split for i in range(0, 20, 2))
 
 
-def test_a_manifest_without_any_mask_is_said_so(folder, tmp_path):
+def test_a_manifest_without_any_mask_is_stated_so(folder, tmp_path):
     with pytest.raises(ValueError, match="has a mask"):
         rows_with_parts(read_manifest(folder / "manifest.csv"), tmp_path, seed=0)
 
@@ -193,7 +193,7 @@ def test_the_command_writes_weights_that_load_and_a_report(folder, tmp_path, cap
     load_segmenter(load(out))
 
 
-def test_the_command_says_what_is_missing(folder, tmp_path, capsys):
+def test_the_command_states_what_is_missing(folder, tmp_path, capsys):
     words = [
         "lung-segmenter",
         "--manifest",

@@ -38,7 +38,7 @@ def losses(out: Path) -> list[float]:
     return [json.loads(line)["loss"] for line in (out / "log.jsonl").read_text().splitlines()]
 
 
-def test_a_category_of_fractals_is_told_from_another_by_its_own_kind():
+def test_a_category_of_fractals_is_reported_from_another_by_its_own_kind():
     rng = np.random.default_rng(0)
     images = np.stack([render(varied(system(c), rng), 64, rng) for c in range(12) for _ in range(6)])
     assert (images.min(), images.max()) == (0.0, 1.0)
@@ -60,7 +60,7 @@ def test_fractals_are_learned(tmp_path, few_fractals):
     assert np.mean(losses(tmp_path)[-2:]) < 0.8 * np.log(4)
 
 
-def test_two_views_of_a_image_grow_alike_and_images_do_not_all_become_one(siamese):
+def test_two_views_of_an_image_grow_alike_and_images_do_not_all_become_one(siamese):
     state = load_file(pretrain.pretrain(replace(siamese, size=64, lr=5e-3, steps=160)))
     assert np.mean(losses(siamese.out)[-3:]) < -0.3
     assert not any(name.startswith("fc.") for name in state)
@@ -104,8 +104,8 @@ def test_a_training_starts_from_it(siamese, tmp_path, monkeypatch):
         manifest=siamese.manifest, out=tmp_path / "after", pretrained=str(weights), **options, **TINY
     )
     training.train(config)
-    said = map(json.loads, (config.out / "log.jsonl").read_text().splitlines())
-    assert next(line for line in said if line["event"] == "pretrained")["left_out"] == [
+    text = map(json.loads, (config.out / "log.jsonl").read_text().splitlines())
+    assert next(line for line in text if line["event"] == "pretrained")["left_out"] == [
         "fc.weight",
         "fc.bias",
     ]

@@ -28,10 +28,10 @@ def boss(person, site):
 
 
 @pytest.fixture
-def asked(site, boss, answer):
-    """A queue of one scan that a model has answered, for two readers."""
+def asked(site, boss, finished_analysis):
+    """A queue of one scan that a model has processed, for two readers."""
     scan = factories.ScanFactory(site=site)
-    analysis = answer(scan, pneumonia=0.8123, normal=0.1)
+    analysis = finished_analysis(scan, pneumonia=0.8123, normal=0.1)
     queue = queue_create(
         site=site,
         actor=boss,
@@ -57,12 +57,12 @@ def text_of(browser, name, *keys) -> str:
 
 
 def traces(asked) -> list[str]:
-    """What would tell the scan, its patient or the model's answer."""
+    """What would report the scan, its patient or the model's result."""
     patient = asked.scan.patient
     return [str(asked.scan.pk), patient.patient_id, patient.name, "0.81", str(asked.analysis.pk), "threshold"]
 
 
-def test_the_page_of_a_case_tells_nothing_until_the_label_is_committed(browser, asked, owner, teammate):
+def test_the_page_of_a_case_reports_nothing_until_the_label_is_committed(browser, asked, owner, teammate):
     case_label(item=asked.item, reader=teammate, content=LabelContent(SICK["findings"], comment="left base"))
     client = browser(owner)
     started = start(client, asked.queue)
@@ -72,11 +72,11 @@ def test_the_page_of_a_case_tells_nothing_until_the_label_is_committed(browser, 
     assert not [trace for trace in (*traces(asked), "left base", "teammate") if trace in page]
     queue = text_of(client, "label_queue", asked.queue.pk) + text_of(client, "labels")
     assert not [trace for trace in (*traces(asked), "left base", "Inter-reader agreement") if trace in queue]
-    answer = commit(client, asked.item, SICK)
-    assert answer.status_code == 201
-    shown = answer.json()["html"]
+    response = commit(client, asked.item, SICK)
+    assert response.status_code == 201
+    shown = response.json()["html"]
     assert "Pneumonia 0.81, above this model" in shown
-    assert "left base" not in shown, "what others said stays theirs"
+    assert "left base" not in shown, "what others labelled stays theirs"
     again = text_of(client, "label_case", asked.item.pk)
     assert "Pneumonia 0.81" in again
     assert "left base" not in again
@@ -110,21 +110,21 @@ def test_a_change_of_mind_is_a_second_label(browser, asked, owner):
     ],
 )
 def test_what_is_no_label_is_refused_in_words(browser, asked, owner, body):
-    answer = browser(owner).post(
+    response = browser(owner).post(
         reverse("pages:label_submit", args=[asked.item.pk]), body, "application/json"
     )
-    assert (answer.status_code, answer.json()["code"]) == (400, "invalid")
+    assert (response.status_code, response.json()["code"]) == (400, "invalid")
     assert not Label.objects.exists()
 
 
-def test_a_withheld_answer_is_told_as_such_without_numbers(browser, asked, owner):
+def test_a_withheld_result_is_reported_as_such_without_numbers(browser, asked, owner):
     asked.scan.analyses.update(withheld=True, abstention="lateral_view")
     shown = commit(browser(owner), asked.item, SICK).json()["html"]
     assert "No result: this looks like a lateral view" in shown
     assert "0.81" not in shown
 
 
-def test_without_any_answer_it_says_so(browser, site, boss, owner):
+def test_without_any_result_it_states_so(browser, site, boss, owner):
     factories.ScanFactory(site=site)
     queue = queue_create(
         site=site, actor=boss, name="N", findings=["pneumonia"], order="random", readers=1, at_most=9
@@ -134,8 +134,8 @@ def test_without_any_answer_it_says_so(browser, site, boss, owner):
 
 
 def test_a_case_that_was_not_handed_out_leads_to_its_queue(browser, asked, owner):
-    answer = browser(owner).get(reverse("pages:label_case", args=[asked.item.pk]))
-    assert (answer.status_code, answer.url) == (302, reverse("pages:label_queue", args=[asked.queue.pk]))
+    response = browser(owner).get(reverse("pages:label_case", args=[asked.item.pk]))
+    assert (response.status_code, response.url) == (302, reverse("pages:label_queue", args=[asked.queue.pk]))
 
 
 def test_a_case_is_held_for_as_long_as_somebody_is_at_it(browser, asked, owner):
@@ -149,17 +149,17 @@ def test_a_case_is_held_for_as_long_as_somebody_is_at_it(browser, asked, owner):
     assert client.post(where).json() == {"claimed": False}
 
 
-def test_the_image_of_a_case_comes_under_the_case_s_own_address(browser, asked, owner, stranger, settings):
+def test_the_image_of_a_case_comes_under_the_case_s_own_address(browser, asked, owner, outsider, settings):
     png = store_preview(asked.scan, settings)
     where = reverse("pages:label_image", args=[asked.item.pk, "preview"])
-    answer = browser(owner).get(where)
-    assert b"".join(answer.streaming_content) == png
-    assert browser(owner).get(where, headers={"if-none-match": answer["ETag"]}).status_code == 304
-    assert browser(stranger).get(where).status_code == 404
+    response = browser(owner).get(where)
+    assert b"".join(response.streaming_content) == png
+    assert browser(owner).get(where, headers={"if-none-match": response["ETag"]}).status_code == 304
+    assert browser(outsider).get(where).status_code == 404
     assert browser(owner).get(where.replace("preview", "working")).status_code == 404
 
 
-def test_an_empty_queue_and_a_finished_one_say_so(browser, asked, owner, teammate, site, boss):
+def test_an_empty_queue_and_a_finished_one_state_it(browser, asked, owner, teammate, site, boss):
     empty = queue_create(
         site=site, actor=boss, name="E", findings=["normal"], order="random", readers=1, at_most=1, slot="ct"
     )
@@ -173,14 +173,14 @@ def test_an_empty_queue_and_a_finished_one_say_so(browser, asked, owner, teammat
     assert "nothing left for you" in text_of(client, "labels")
 
 
-def test_without_any_queue_the_page_says_whom_to_ask(browser, owner, boss):
+def test_without_any_queue_the_page_states_who_to_ask(browser, owner, boss):
     assert "An administrator of your site creates label queues" in text_of(browser(owner), "labels")
     assert "New queue" in text_of(browser(boss), "labels")
 
 
-def test_an_admin_makes_a_queue_and_is_told_what_is_wrong(browser, boss, site, case):
+def test_an_admin_makes_a_queue_and_is_reported_what_is_wrong(browser, boss, site, case):
     client, where = browser(boss), reverse("pages:label_new")
-    said = {
+    stated = {
         "name": "Day",
         "finding": ["normal", "pneumonia"],
         "others": "Pleural effusion",
@@ -192,11 +192,11 @@ def test_an_admin_makes_a_queue_and_is_told_what_is_wrong(browser, boss, site, c
         "received_after": "2020-01-01",
         "received_before": "nonsense",
     }
-    wrong = client.post(where, said | {"readers": "0", "finding": [], "others": "!"})
+    wrong = client.post(where, stated | {"readers": "0", "finding": [], "others": "!"})
     assert wrong.status_code == 400
     assert "From 1 to 9 readers an image" in wrong.content.decode()
     assert 'value="Day"' in wrong.content.decode(), "what was typed is still there"
-    made = client.post(where, said)
+    made = client.post(where, stated)
     queue = LabelQueue.objects.exclude(pk=case.queue.pk).get()
     assert made.url == reverse("pages:label_queue", args=[queue.pk])
     assert queue.findings == ["normal", "pneumonia", "pleural_effusion"]
@@ -221,28 +221,28 @@ def test_who_decides_sees_the_labels_side_by_side_and_not_the_model(browser, ask
     assert client.get(reverse("pages:label_disputed", args=[asked.queue.pk])).url == where
     for wrong in ({}, {"finding-normal": "absent", "reason": "x"}):
         assert client.post(where, wrong).status_code == 400
-    said = {"finding-normal": "absent", "finding-pneumonia": "present"}
-    kept = client.post(where, said)
+    stated = {"finding-normal": "absent", "finding-pneumonia": "present"}
+    kept = client.post(where, stated)
     assert (kept.status_code, "A reason is required" in kept.content.decode()) == (400, True)
-    done = client.post(where, said | {"reason": "follow-up CT"})
+    done = client.post(where, stated | {"reason": "follow-up CT"})
     assert done.url == reverse("pages:label_queue", args=[asked.queue.pk])
     decision = Label.objects.get(source="adjudication")
     assert (decision.reader, decision.findings, decision.reason) == (boss, SICK["findings"], "follow-up CT")
     assert "follow-up CT" in client.get(where).content.decode()
-    stale = client.post(where, said | {"reason": "again"})
+    stale = client.post(where, stated | {"reason": "again"})
     assert stale.status_code == 409
 
 
-def test_the_queue_page_tells_kappa_to_who_may_decide(browser, asked, owner, teammate, boss):
-    for reader, said in ((owner, SICK), (teammate, WELL)):
-        case_label(item=asked.item, reader=reader, content=LabelContent(said["findings"]))
+def test_the_queue_page_reports_kappa_to_who_may_decide(browser, asked, owner, teammate, boss):
+    for reader, stated in ((owner, SICK), (teammate, WELL)):
+        case_label(item=asked.item, reader=reader, content=LabelContent(stated["findings"]))
     page = text_of(browser(boss), "label_queue", asked.queue.pk)
     assert "Inter-reader agreement" in page
     assert "0.00" in page
     assert "Inter-reader agreement" not in text_of(browser(owner), "label_queue", asked.queue.pk)
 
 
-def test_labels_are_checked_before_they_are_taken_in(browser, boss, case):
+def test_labels_are_checked_before_they_are_imported(browser, boss, case):
     client, where = browser(boss), reverse("pages:label_transfer")
 
     def send(text: str, **more):
@@ -262,7 +262,7 @@ def test_labels_are_checked_before_they_are_taken_in(browser, boss, case):
     assert "1 label is left out" in client.get(where).content.decode()
 
 
-def test_a_manifest_is_checked_taken_in_and_followed(browser, boss, case):
+def test_a_manifest_is_checked_imported_and_followed(browser, boss, case):
     client, where = browser(boss), reverse("pages:label_manifests")
     text = "image,finding,patient\na.png,pneumonia,P1\nb.png,,P2\n"
 
@@ -279,8 +279,10 @@ def test_a_manifest_is_checked_taken_in_and_followed(browser, boss, case):
     hand_in = reverse("pages:label_manifest_file", args=[manifest.pk])
 
     def image(line: object):
-        said = json.dumps({"line": line, "filename": "a.png"})
-        return client.post(hand_in, b"an image", "application/octet-stream", headers={"x-hilum-upload": said})
+        stated = json.dumps({"line": line, "filename": "a.png"})
+        return client.post(
+            hand_in, b"an image", "application/octet-stream", headers={"x-hilum-upload": stated}
+        )
 
     assert image(2).status_code == 201
     assert Upload.objects.get(filename="a.png").stated_patient_id == "P1"

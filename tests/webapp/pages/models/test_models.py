@@ -11,7 +11,7 @@ from webapp.registry.services import model_register
 pytestmark = pytest.mark.django_db
 
 
-def test_every_slot_lists_its_versions_and_an_empty_one_says_what_that_means(model, browser, owner):
+def test_every_slot_lists_its_versions_and_an_empty_one_states_what_that_means(model, browser, owner):
     page = browser(owner).get("/models/").content.decode()
     assert str(model) in page
     assert model.sha256[:12] in page
@@ -34,8 +34,8 @@ def test_only_who_may_promote_is_offered_it_and_may_do_it(browser, owner, person
     assert where not in clinician.get(shown).content.decode()
     assert clinician.post(where, {"reason": "because"}).status_code == 403
     assert where in admin.get(shown).content.decode()
-    told = admin.post(where, {"reason": ""}, follow=True)
-    assert "A reason is required" in told.content.decode()
+    reported = admin.post(where, {"reason": ""}, follow=True)
+    assert "A reason is required" in reported.content.decode()
     done = admin.post(where, {"reason": "better on our own cases"}, follow=True).content.decode()
     version.refresh_from_db()
     assert version.status == ModelStatus.ACTIVE
@@ -43,7 +43,7 @@ def test_only_who_may_promote_is_offered_it_and_may_do_it(browser, owner, person
     assert "better on our own cases" in done
 
 
-def test_a_stranger_to_the_site_cannot_promote_its_model(browser, person, other_site, site):
+def test_an_outsider_to_the_site_cannot_promote_its_model(browser, person, other_site, site):
     version = factories.ModelVersionFactory(site=site, status=ModelStatus.CANDIDATE)
     admin = browser(person("far", role="admin", site=other_site))
     assert admin.post(reverse("pages:model_promote", args=[version.pk]), {"reason": "x"}).status_code == 404
@@ -84,6 +84,6 @@ def test_a_card_becomes_facts_sentences_and_tables():
 def test_a_card_of_any_shape_is_shown(browser, owner):
     odd = {"a": None, "b": [], "c": {"d": {"e": [1, {"f": "<script>"}]}}, "g": [{"h": 1}, {"i": True}]}
     version = factories.ModelVersionFactory(card=odd)
-    answer = browser(owner).get(reverse("pages:model", args=[version.pk]))
-    assert answer.status_code == 200
-    assert b"&lt;script&gt;" in answer.content
+    response = browser(owner).get(reverse("pages:model", args=[version.pk]))
+    assert response.status_code == 200
+    assert b"&lt;script&gt;" in response.content

@@ -30,12 +30,12 @@ def ada(person, site, browser):
     return browser(person("ada", role="admin", site=site))
 
 
-def text(answer) -> str:
-    return " ".join(answer.content.decode().split())
+def text(finished_analysis) -> str:
+    return " ".join(finished_analysis.content.decode().split())
 
 
 def alarm_at(site, version, *, raised: bool = True) -> Alarm | None:
-    factories.answers(site, version, 40)
+    factories.finished_analyses(site, version, 40)
     stream = cases(site, version, Signal.PIXELS, after=None, most=100)
     run = baseline_begin(site=site, version=version, kind=Signal.PIXELS, cases=stream[:30], data={})
     points = [[case.at.isoformat(), 0.1 * k] for k, case in enumerate(stream[30:])]
@@ -48,15 +48,15 @@ def test_without_a_model_there_is_nothing_to_watch(browser, owner):
     assert "No active model" in text(browser(owner).get(PAGE))
 
 
-def test_too_few_cases_are_said_with_how_many_are_missing(browser, owner, site, version, settings):
+def test_too_few_cases_are_stated_with_how_many_are_missing(browser, owner, site, version, settings):
     settings.HILUM_DRIFT_BASELINE = 500
-    factories.answers(site, version, 20)
+    factories.finished_analyses(site, version, 20)
     shown = text(browser(owner).get(PAGE))
     assert "Collecting baseline (20 of 500)" in shown
     assert "Collecting baseline (20 of 500 images)." in shown
 
 
-def test_when_all_is_well_it_says_so(browser, owner, site, version):
+def test_when_all_is_well_it_states_so(browser, owner, site, version):
     alarm_at(site, version, raised=False)
     shown = text(browser(owner).get(PAGE))
     assert "<h2>No change detected</h2>" in shown
@@ -74,7 +74,7 @@ def test_an_alarm_comes_first_with_what_since_when_and_how_much(browser, owner, 
     assert f"/monitoring/alarms/{alarm.pk}/" in shown
 
 
-def test_an_admin_acknowledges_and_closes_and_the_page_tells_who_did(ada, site, version):
+def test_an_admin_acknowledges_and_closes_and_the_page_reports_who_did(ada, site, version):
     alarm = alarm_at(site, version)
     address = f"/monitoring/alarms/{alarm.pk}/"
     assert ada.post(f"{address}acknowledge/", {"comment": "I look."}).status_code == 302
@@ -91,8 +91,8 @@ def test_an_admin_acknowledges_and_closes_and_the_page_tells_who_did(ada, site, 
 
 
 @pytest.mark.parametrize("act", ["acknowledge", "comment", "close"])
-def test_a_clinician_reads_and_a_stranger_finds_nothing(
-    browser, owner, teammate, stranger, site, version, act
+def test_a_clinician_reads_and_an_outsider_finds_nothing(
+    browser, owner, teammate, outsider, site, version, act
 ):
     alarm = alarm_at(site, version)
     address = f"/monitoring/alarms/{alarm.pk}/"
@@ -100,19 +100,19 @@ def test_a_clinician_reads_and_a_stranger_finds_nothing(
         shown = browser(who).get(address)
         assert shown.status_code == 200
         assert "<form" not in text(shown).split("<main")[1]
-        said = {"outcome": "passed", "comment": "x"}
-        assert browser(who).post(f"{address}{act}/", said).status_code == 403
-    assert browser(stranger).get(address).status_code == 404
-    assert browser(stranger).post(f"{address}{act}/", {"comment": "x"}).status_code == 404
-    assert "Pixel drift detected" not in text(browser(stranger).get(PAGE))
+        stated = {"outcome": "passed", "comment": "x"}
+        assert browser(who).post(f"{address}{act}/", stated).status_code == 403
+    assert browser(outsider).get(address).status_code == 404
+    assert browser(outsider).post(f"{address}{act}/", {"comment": "x"}).status_code == 404
+    assert "Pixel drift detected" not in text(browser(outsider).get(PAGE))
     alarm.refresh_from_db()
     assert alarm.status == "open"
 
 
-def test_small_groups_are_said_to_be_small(browser, owner, site, version):
+def test_small_groups_are_stated_to_be_small(browser, owner, site, version):
     now = datetime.now(UTC) - timedelta(days=9)
-    factories.answers(site, version, 40, at=now, manufacturer="Acme", withheld=0.5)
-    factories.answers(site, version, 3, at=now, manufacturer="Rare & Old", seed=1)
+    factories.finished_analyses(site, version, 40, at=now, manufacturer="Acme", withheld=0.5)
+    factories.finished_analyses(site, version, 3, at=now, manufacturer="Rare & Old", seed=1)
     summarise(site, [version])
     shown = text(browser(owner).get(PAGE))
     rare = shown.split("Rare &amp; Old")[1].split("</tr>")[0]
@@ -129,7 +129,7 @@ def test_sites_are_compared_for_who_may_see_several(person, browser, site, other
     both = person("both", role="admin", site=site)
     membership_set(user=both, site=other_site, role=Role.objects.get(name="admin"))
     for one in (site, other_site):
-        factories.answers(one, version, 25, at=datetime.now(UTC) - timedelta(days=3))
+        factories.finished_analyses(one, version, 25, at=datetime.now(UTC) - timedelta(days=3))
         summarise(one, [version])
     assert "By site" in text(browser(both).get(PAGE))
     only = person("only", role="admin", site=site)
@@ -138,19 +138,19 @@ def test_sites_are_compared_for_who_may_see_several(person, browser, site, other
     assert "Harbour" not in shown
 
 
-def test_it_costs_the_same_however_much_was_answered(
+def test_it_costs_the_same_however_much_was_processed(
     browser, owner, site, version, django_assert_num_queries
 ):
     from django.db import connection
     from django.test.utils import CaptureQueriesContext
 
     client = browser(owner)
-    factories.answers(site, version, 30, at=datetime.now(UTC) - timedelta(days=3))
+    factories.finished_analyses(site, version, 30, at=datetime.now(UTC) - timedelta(days=3))
     summarise(site, [version])
     client.get(PAGE)
     with CaptureQueriesContext(connection) as before:
         client.get(PAGE)
-    factories.answers(site, version, 600, at=datetime.now(UTC) - timedelta(days=9), seed=2)
+    factories.finished_analyses(site, version, 600, at=datetime.now(UTC) - timedelta(days=9), seed=2)
     summarise(site, [version])
     with django_assert_num_queries(len(before)):
         client.get(PAGE)
@@ -166,8 +166,8 @@ def test_numbers_in_words():
 
 
 def test_gaps_stay_gaps_in_a_drawing():
-    told = [rate(1, 10), rate(2, 10), None, rate(0, 0), rate(5, 10), None]
-    drawn = sparklines.intervals(told)
+    reported = [rate(1, 10), rate(2, 10), None, rate(0, 0), rate(5, 10), None]
+    drawn = sparklines.intervals(reported)
     assert (len(drawn.lines), len(drawn.dots), len(drawn.bands)) == (1, 3, 1)
     assert drawn.dots[0][1] > drawn.dots[2][1]
     assert sparklines.intervals([]).lines == []

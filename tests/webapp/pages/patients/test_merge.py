@@ -55,18 +55,18 @@ def part(merge) -> str:
     return f"/merges/{merge.pk}/unmerge/"
 
 
-def test_who_may_merge_is_asked_everywhere(twins, merged, browser, boss, owner, teammate, stranger):
+def test_who_may_merge_is_asked_everywhere(twins, merged, browser, boss, owner, teammate, outsider):
     one, other = twins
     for address in (choose(other), confirm(one, other)):
         assert browser(boss).get(address, follow=True).status_code == 200
         for colleague in (owner, teammate):
             assert browser(colleague).get(address).status_code == 403
-        assert browser(stranger).get(address).status_code == 404
-    told = {"keep": str(other.pk), "reason": WHY}
+        assert browser(outsider).get(address).status_code == 404
+    reported = {"keep": str(other.pk), "reason": WHY}
     for address in (choose(other), confirm(one, other), part(merged)):
-        assert browser(owner).post(address, told).status_code == 403
-        assert browser(stranger).post(address, told).status_code == 404
-    assert browser(owner).post(part(merged)).status_code == 403, "before anything else is said"
+        assert browser(owner).post(address, reported).status_code == 403
+        assert browser(outsider).post(address, reported).status_code == 404
+    assert browser(owner).post(part(merged)).status_code == 403, "before anything else is shown"
     merged.refresh_from_db()
     assert merged.unmerged_at is None
 
@@ -113,29 +113,29 @@ def test_both_sides_are_shown_before_anything_is_done(twins, browser, boss):
 @pytest.mark.parametrize("stays", [0, 1])
 def test_either_of_the_two_may_stay(twins, browser, boss, stays):
     kept, gone = twins[stays], twins[1 - stays]
-    answer = browser(boss).post(confirm(*twins), {"keep": str(kept.pk), "reason": WHY})
-    assert answer.url == f"/patients/{kept.pk}/"
+    reply = browser(boss).post(confirm(*twins), {"keep": str(kept.pk), "reason": WHY})
+    assert reply.url == f"/patients/{kept.pk}/"
     merge = PatientMerge.objects.get()
     assert (merge.source, merge.target, merge.actor, merge.reason) == (gone, kept, boss, WHY)
 
 
-def test_without_a_reason_or_a_choice_nothing_is_merged_and_the_page_says_so(twins, browser, boss):
+def test_without_a_reason_or_a_choice_nothing_is_merged_and_the_page_states_so(twins, browser, boss):
     address = confirm(*twins)
-    answer = browser(boss).post(address, {"keep": str(twins[0].pk), "reason": "  "})
-    assert answer.status_code == 400
-    assert "Enter a reason for the merge." in text_of(answer)
-    assert f'value="{twins[0].pk}" checked' in text_of(answer)
-    answer = browser(boss).post(address, {"keep": "nobody", "reason": WHY})
-    assert "Select the name and ID to keep." in text_of(answer)
-    assert WHY in text_of(answer)
+    reply = browser(boss).post(address, {"keep": str(twins[0].pk), "reason": "  "})
+    assert reply.status_code == 400
+    assert "Enter a reason for the merge." in text_of(reply)
+    assert f'value="{twins[0].pk}" checked' in text_of(reply)
+    reply = browser(boss).post(address, {"keep": "nobody", "reason": WHY})
+    assert "Select the name and ID to keep." in text_of(reply)
+    assert WHY in text_of(reply)
     assert not PatientMerge.objects.exists()
 
 
-def test_the_old_page_leads_to_the_new_one_which_tells_what_happened(twins, merged, browser, owner):
+def test_the_old_page_leads_to_the_new_one_which_reports_what_happened(twins, merged, browser, owner):
     one, other = twins
-    answer = browser(owner).get(f"/patients/{one.pk}/", follow=True)
-    assert answer.redirect_chain == [(f"/patients/{other.pk}/", 302)]
-    page = text_of(answer)
+    reply = browser(owner).get(f"/patients/{one.pk}/", follow=True)
+    assert reply.redirect_chain == [(f"/patients/{other.pk}/", 302)]
+    page = text_of(reply)
     assert "was merged into this one" in page
     assert "P-42 (DOE, Jane) was merged into Q-7 (Doe, Jane), with 1 image" in page
     assert f"boss: {WHY}" in page
@@ -155,7 +155,7 @@ def test_the_scan_shows_the_history_of_both(twins, merged, browser, owner, case)
     assert page.count('class="prior"') == 2
 
 
-def test_a_parting_needs_a_reason_and_leaves_its_trace(twins, merged, browser, boss):
+def test_a_unmerging_needs_a_reason_and_leaves_its_trace(twins, merged, browser, boss):
     one, other = twins
     client = browser(boss)
     assert "Undo merge" in text_of(client.get(f"/patients/{other.pk}/"))
@@ -203,7 +203,7 @@ def test_who_was_merged_is_no_candidate_any_more(twins, merged, browser, boss):
     assert "Possible duplicates" not in text_of(browser(boss).get(f"/patients/{twins[1].pk}/"))
 
 
-def test_two_who_are_one_already_are_said_to_be(twins, merged, browser, boss):
+def test_two_who_are_one_already_are_stated_to_be(twins, merged, browser, boss):
     one, other = twins
     assert browser(boss).get(confirm(one, other)).url == f"/patients/{other.pk}/"
 
@@ -213,7 +213,7 @@ def test_a_merged_patient_stands_for_who_they_are_now(twins, merged, site, brows
     assert browser(boss).get(confirm(third, twins[0])).url == confirm(third, twins[1])
 
 
-def test_a_patient_whom_nobody_named_cannot_stay(twins, site, browser, boss):
+def test_a_patient_who_nobody_named_cannot_stay(twins, site, browser, boss):
     unnamed = factories.PatientFactory(site=site, provisional=True, patient_id="unassigned-9", name="")
     page = text_of(browser(boss).get(confirm(unnamed, twins[0])))
     assert "no ID" in page

@@ -20,10 +20,10 @@ def patient_page(client, patient) -> str:
     return " ".join(client.get(f"/patients/{patient.pk}/").content.decode().split())
 
 
-def test_scans_stand_in_order_of_time_with_their_findings(answer, browser, owner, site):
+def test_scans_stand_in_order_of_time_with_their_findings(finished_analysis, browser, owner, site):
     patient = factories.PatientFactory(site=site, name="ROE^Rita", sex="F", birth_date=date(1950, 2, 1))
-    for day, said in ((20, {"covid19": 0.7}), (3, {"normal": 0.9}), (11, {"pneumonia": 0.8})):
-        answer(factories.ScanFactory(site=site, series__study=study_on(patient, day)), **said)
+    for day, text in ((20, {"covid19": 0.7}), (3, {"normal": 0.9}), (11, {"pneumonia": 0.8})):
+        finished_analysis(factories.ScanFactory(site=site, series__study=study_on(patient, day)), **text)
     page = patient_page(browser(owner), patient)
     assert "ROE, Rita" in page
     assert "female · born 1950-02-01" in page
@@ -68,23 +68,25 @@ def test_a_provisional_patient_is_called_new_and_asks_to_be_filed(browser, owner
     assert "unassigned-1" not in page
 
 
-def test_a_withheld_answer_shows_no_probability(answer, browser, owner, site):
+def test_a_withheld_result_shows_no_probability(finished_analysis, browser, owner, site):
     scan = factories.ScanFactory(site=site)
-    answer(scan, abstention="out_of_distribution", pneumonia=0.93)
+    finished_analysis(scan, abstention="out_of_distribution", pneumonia=0.93)
     page = patient_page(browser(owner), scan.patient)
     assert "No result" in page
     assert "0.93" not in page
 
 
 def test_a_long_history_costs_as_many_queries_as_a_short_one(
-    case, answer, browser, owner, site, django_assert_num_queries, django_assert_max_num_queries
+    case, finished_analysis, browser, owner, site, django_assert_num_queries, django_assert_max_num_queries
 ):
     client = browser(owner)
     with django_assert_max_num_queries(14) as short:
         patient_page(client, case.patient)
     for _ in range(5):
         metadata = {"PatientName": "ROE^RITA", "PatientSex": "F"}
-        answer(factories.ScanFactory(site=site, patient=case.patient, metadata=metadata), normal=0.9)
+        finished_analysis(
+            factories.ScanFactory(site=site, patient=case.patient, metadata=metadata), normal=0.9
+        )
     with django_assert_num_queries(len(short)):
         patient_page(client, case.patient)
 

@@ -36,8 +36,8 @@ def imaged(case, settings):
     return case
 
 
-def sign(client, case, **said):
-    return client.post(reverse("pages:reading_sign", args=[case.scan.pk]), said, follow=True)
+def sign(client, case, **text):
+    return client.post(reverse("pages:reading_sign", args=[case.scan.pk]), text, follow=True)
 
 
 def test_a_reading_is_signed_from_the_page_and_shown_on_it(case, browser, owner, teammate):
@@ -50,7 +50,7 @@ def test_a_reading_is_signed_from_the_page_and_shown_on_it(case, browser, owner,
     assert "My reading" in seen
 
 
-def test_a_page_out_of_date_signs_nothing_and_says_so(case, browser, owner):
+def test_a_page_out_of_date_signs_nothing_and_states_so(case, browser, owner):
     client = browser(owner)
     sign(client, case, finding=["pneumonia"])
     again = client.post(reverse("pages:reading_sign", args=[case.scan.pk]), {"finding": "normal"})
@@ -58,19 +58,19 @@ def test_a_page_out_of_date_signs_nothing_and_says_so(case, browser, owner):
     assert Reading.objects.count() == 1
 
 
-def test_a_stranger_finds_no_scan_to_read_or_to_report(case, browser, stranger):
-    client = browser(stranger)
+def test_an_outsider_finds_no_scan_to_read_or_to_report(case, browser, outsider):
+    client = browser(outsider)
     assert client.post(reverse("pages:reading_sign", args=[case.scan.pk])).status_code == 404
     for name in ("report", "report_pdf", "report_image"):
         assert client.get(reverse(f"pages:{name}", args=[case.scan.pk])).status_code == 404
     assert client.get(reverse("pages:study", args=[case.scan.study.pk])).status_code == 404
 
 
-def test_a_report_says_whose_what_by_which_model_and_who_read_it(case, browser, owner, model):
+def test_a_report_states_whose_what_by_which_model_and_who_read_it(case, browser, owner, model):
     reading = reading_sign(study=case.scan.study, actor=owner, findings=["pneumonia"], comment="Base.")
     page = text_of(browser(owner).get(reverse("pages:report", args=[case.scan.pk])))
-    for said in ("DOE, Jane", "P-42", "0.82", "0.55", model.sha256, "Base.", reading.sha256, "owner"):
-        assert said in page
+    for stated in ("DOE, Jane", "P-42", "0.82", "0.55", model.sha256, "Base.", reading.sha256, "owner"):
+        assert stated in page
     assert "not a medical device" in page
     assert AuditEvent.objects.get(action="report.made").subject == f"scans.scan:{case.scan.pk}"
 
@@ -83,15 +83,15 @@ def test_a_superseded_reading_is_not_reported(case, browser, owner):
     assert "First." not in page
 
 
-def test_a_withheld_answer_is_not_in_the_report(site, answer, browser, owner):
+def test_a_withheld_result_is_not_in_the_report(site, finished_analysis, browser, owner):
     scan = factories.ScanFactory(site=site)
-    answer(scan, abstention="lateral_view", pneumonia=0.91)
+    finished_analysis(scan, abstention="lateral_view", pneumonia=0.91)
     page = text_of(browser(owner).get(reverse("pages:report", args=[scan.pk])))
     assert "this looks like a lateral view" in page
     assert "0.91" not in page
 
 
-def test_the_reports_image_stands_beside_itself_under_its_map(imaged, browser, owner):
+def test_the_reports_image_stands_with_itself_under_its_map(imaged, browser, owner):
     response = browser(owner).get(reverse("pages:report_image", args=[imaged.scan.pk]))
     with Image.open(io.BytesIO(response.content)) as image:
         pixels = np.asarray(image).astype(int)
@@ -99,12 +99,12 @@ def test_the_reports_image_stands_beside_itself_under_its_map(imaged, browser, o
     assert alone[256, 100].tolist() == [0, 0, 0]
     assert alone[256, 400].tolist() == [255, 255, 255]
     # The map of the fixture: 1 at the top right, -1 at the bottom left, on a scale of 2.
-    assert under[500, 10].tolist() == [0, 0, 0], "what speaks against the finding is not coloured"
+    assert under[500, 10].tolist() == [0, 0, 0], "negative contributions are not coloured"
     assert under[60, 450].tolist() != [255, 255, 255]
     assert "no-store" in response["Cache-Control"]
 
 
-def test_a_report_frames_what_the_model_was_shown_and_says_so(imaged, browser, owner):
+def test_a_report_frames_what_the_model_was_shown_and_states_so(imaged, browser, owner):
     address = reverse("pages:report", args=[imaged.scan.pk])
     assert "The frame holds" not in text_of(browser(owner).get(address))
     stored = imaged.analysis.stored_cam
@@ -129,8 +129,8 @@ def test_a_pdf_is_made_with_text_that_can_be_found_and_letters_of_other_alphabet
     assert "ORĐEVIĆ" not in response["Content-Disposition"]
     pages = PdfReader(io.BytesIO(response.content)).pages
     text = " ".join(page.extract_text() for page in pages)
-    for said in ("ĐORĐEVIĆ, Ωμέγα", "female", "P-42", "Pneumonia", "0.82", "<Ж> & more"):
-        assert said in text
+    for stated in ("ĐORĐEVIĆ, Ωμέγα", "female", "P-42", "Pneumonia", "0.82", "<Ж> & more"):
+        assert stated in text
     assert all("not a medical device" in page.extract_text() for page in pages)
     assert sum(len(page.images) for page in pages) == 1
 
@@ -162,10 +162,10 @@ def test_names_and_comments_of_east_asia_are_letters_not_boxes(
     assert any(font in one for one in fonts)
 
 
-def test_a_report_without_its_image_says_what_is_missing(case, browser, owner):
-    answer = browser(owner).get(reverse("pages:report_pdf", args=[case.scan.pk]))
-    assert answer.status_code == 503
-    assert b"missing from storage" in answer.content
+def test_a_report_without_its_image_states_what_is_missing(case, browser, owner):
+    reply = browser(owner).get(reverse("pages:report_pdf", args=[case.scan.pk]))
+    assert reply.status_code == 503
+    assert b"missing from storage" in reply.content
 
 
 def test_a_waiting_scan_has_a_report_too(site, browser, owner):
@@ -192,14 +192,14 @@ def test_a_study_is_opened_by_what_the_pacs_knows_of_it(numbered, case, browser,
 
 
 @pytest.mark.parametrize("asked", [{"accession_number": "ACC-8"}, {}, {"accession_number": "ACC"}])
-def test_what_is_not_there_is_said(numbered, browser, owner, asked):
-    answer = browser(owner).post("/open/", asked)
-    assert answer.status_code == 404
-    assert b"may not have arrived yet" in answer.content
+def test_what_is_not_there_is_stated(numbered, browser, owner, asked):
+    reply = browser(owner).post("/open/", asked)
+    assert reply.status_code == 404
+    assert b"may not have arrived yet" in reply.content
 
 
-def test_a_stranger_opens_nothing_by_its_number(numbered, browser, stranger):
-    assert browser(stranger).post("/open/", {"accession_number": "ACC-7"}).status_code == 404
+def test_an_outsider_opens_nothing_by_its_number(numbered, browser, outsider):
+    assert browser(outsider).post("/open/", {"accession_number": "ACC-7"}).status_code == 404
 
 
 def test_several_studies_of_one_number_are_offered(numbered, site, browser, owner):

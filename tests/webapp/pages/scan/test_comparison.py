@@ -1,4 +1,4 @@
-"""Two scans of one patient beside each other, and findings over time: by the numbers of one version."""
+"""Two scans of one patient next to each other, and findings over time: by the numbers of one version."""
 
 from __future__ import annotations
 
@@ -30,13 +30,15 @@ def older(db):
     return factories.ModelVersionFactory(status="retired", number=900)
 
 
-def beside(case, other) -> str:
+def next_to(case, other) -> str:
     return f"/scans/{case.scan.pk}/compare/{other.pk}/"
 
 
-def test_a_prior_stands_beside_with_both_numbers_and_their_change(case, prior, answer, browser, owner):
-    answer(prior, pneumonia=0.31, normal=0.6)
-    page = text_of(browser(owner).get(beside(case, prior)))
+def test_a_prior_stands_with_with_both_numbers_and_their_change(
+    case, prior, finished_analysis, browser, owner
+):
+    finished_analysis(prior, pneumonia=0.31, normal=0.6)
+    page = text_of(browser(owner).get(next_to(case, prior)))
     assert page.count("data-viewport") == 2
     assert '<td class="number">0.82</td><td class="number">0.31</td><td class="number">+0.51</td>' in page
     assert '<td class="number">0.10</td><td class="number">0.60</td><td class="number">−0.50</td>' in page
@@ -46,54 +48,54 @@ def test_a_prior_stands_beside_with_both_numbers_and_their_change(case, prior, a
     assert [image["id"] for image in images] == [str(case.scan.pk), str(prior.pk)]
 
 
-def test_numbers_of_another_version_are_not_compared(case, prior, answer, older, browser, owner):
-    answer(prior, version=older, pneumonia=0.31)
-    page = text_of(browser(owner).get(beside(case, prior)))
+def test_numbers_of_another_version_are_not_compared(case, prior, finished_analysis, older, browser, owner):
+    finished_analysis(prior, version=older, pneumonia=0.31)
+    page = text_of(browser(owner).get(next_to(case, prior)))
     assert "0.31" not in page.split('aria-label="Comparison"')[1].split("</section>")[0]
     assert "cannot be compared" in page
     assert 'id="cam-other"' not in page
 
 
-def test_what_is_withheld_there_is_not_shown_beside(case, prior, answer, browser, owner):
-    answer(prior, abstention="lateral_view", pneumonia=0.77)
-    assert "0.77" not in text_of(browser(owner).get(beside(case, prior)))
+def test_what_is_withheld_there_is_not_shown_with(case, prior, finished_analysis, browser, owner):
+    finished_analysis(prior, abstention="lateral_view", pneumonia=0.77)
+    assert "0.77" not in text_of(browser(owner).get(next_to(case, prior)))
 
 
-def test_two_people_are_not_compared(case, answer, browser, owner, site):
+def test_two_people_are_not_compared(case, finished_analysis, browser, owner, site):
     foreign = factories.ScanFactory(site=site)
-    answer(foreign, normal=0.9)
+    finished_analysis(foreign, normal=0.9)
     client = browser(owner)
     for other in (foreign, case.scan):
-        assert client.get(beside(case, other)).status_code == 404
-        assert client.get(f"{beside(case, other)}state/").status_code == 404
+        assert client.get(next_to(case, other)).status_code == 404
+        assert client.get(f"{next_to(case, other)}state/").status_code == 404
 
 
-def test_a_stranger_sees_neither_of_the_two(case, prior, browser, teammate, stranger):
-    assert browser(teammate).get(beside(case, prior)).status_code == 200
-    assert browser(stranger).get(beside(case, prior)).status_code == 404
-    assert browser(stranger).get(f"{beside(case, prior)}state/").status_code == 404
+def test_an_outsider_sees_neither_of_the_two(case, prior, browser, teammate, outsider):
+    assert browser(teammate).get(next_to(case, prior)).status_code == 200
+    assert browser(outsider).get(next_to(case, prior)).status_code == 404
+    assert browser(outsider).get(f"{next_to(case, prior)}state/").status_code == 404
 
 
-def test_the_panel_alone_keeps_what_stands_beside(case, prior, answer, browser, owner):
-    answer(prior, pneumonia=0.31)
-    assert "0.31" in text_of(browser(owner).get(f"{beside(case, prior)}state/"))
+def test_the_panel_alone_keeps_what_stands_with(case, prior, finished_analysis, browser, owner):
+    finished_analysis(prior, pneumonia=0.31)
+    assert "0.31" in text_of(browser(owner).get(f"{next_to(case, prior)}state/"))
 
 
-def test_the_line_over_time_is_one_versions(case, prior, answer, older, browser, owner):
-    answer(prior, version=older, pneumonia=0.12, normal=0.8)
+def test_the_line_over_time_is_one_versions(case, prior, finished_analysis, older, browser, owner):
+    finished_analysis(prior, version=older, pneumonia=0.12, normal=0.8)
     client = browser(owner)
     page = text_of(client.get(f"/scans/{case.scan.pk}/"))
     assert "0.12 →" not in page
     assert "1 scan has results from other model versions only" in page
-    answer(prior, pneumonia=0.31, normal=0.6)
+    finished_analysis(prior, pneumonia=0.31, normal=0.6)
     page = text_of(client.get(f"/scans/{case.scan.pk}/"))
     assert "0.31 → 0.82" in page
     assert f"All values from model {case.analysis.model_version}" in page
     assert "other versions" not in page
 
 
-def test_the_patients_page_draws_one_versions_line_too(case, prior, answer, older, browser, owner):
-    answer(prior, version=older, pneumonia=0.12)
+def test_the_patients_page_draws_one_versions_line_too(case, prior, finished_analysis, older, browser, owner):
+    finished_analysis(prior, version=older, pneumonia=0.12)
     page = text_of(browser(owner).get(f"/patients/{case.patient.pk}/"))
     assert "0.12 →" not in page
     assert "1 scan has results from other model versions only" in page
@@ -101,11 +103,11 @@ def test_the_patients_page_draws_one_versions_line_too(case, prior, answer, olde
 
 @pytest.mark.parametrize("where", ["scans/{scan}", "patients/{patient}"])
 def test_all_scans_are_scored_by_the_active_model_on_request(
-    where, case, prior, answer, older, browser, owner, stranger
+    where, case, prior, finished_analysis, older, browser, owner, outsider
 ):
-    answer(prior, version=older, pneumonia=0.12)
+    finished_analysis(prior, version=older, pneumonia=0.12)
     where = "/" + where.format(scan=case.scan.pk, patient=case.patient.pk)
-    assert browser(stranger).post(f"{where}/rescore/").status_code == 404
+    assert browser(outsider).post(f"{where}/rescore/").status_code == 404
     assert not AuditEvent.objects.filter(action="patient.rescored").exists()
     page = text_of(browser(owner).post(f"{where}/rescore/", follow=True))
     assert "1 scan queued for the active model" in page
@@ -114,20 +116,27 @@ def test_all_scans_are_scored_by_the_active_model_on_request(
     assert AuditEvent.objects.get(action="patient.rescored").actor == owner
 
 
-def test_scoring_anew_needs_the_permission(case, browser, person, site):
+def test_scoring_again_needs_the_permission(case, browser, person, site):
     auditor = person("auditor", role="auditor", site=site)
     assert browser(auditor).post(f"/patients/{case.patient.pk}/rescore/").status_code == 404
     assert not AuditEvent.objects.filter(action="patient.rescored").exists()
 
 
 def test_more_priors_cost_no_more_queries(
-    case, prior, answer, browser, owner, site, django_assert_num_queries, django_assert_max_num_queries
+    case,
+    prior,
+    finished_analysis,
+    browser,
+    owner,
+    site,
+    django_assert_num_queries,
+    django_assert_max_num_queries,
 ):
-    answer(prior, normal=0.9)
+    finished_analysis(prior, normal=0.9)
     client = browser(owner)
     with django_assert_max_num_queries(28) as few:
-        client.get(beside(case, prior))
+        client.get(next_to(case, prior))
     for _ in range(5):
-        answer(factories.ScanFactory(site=site, patient=case.patient), normal=0.9)
+        finished_analysis(factories.ScanFactory(site=site, patient=case.patient), normal=0.9)
     with django_assert_num_queries(len(few)):
-        client.get(beside(case, prior))
+        client.get(next_to(case, prior))

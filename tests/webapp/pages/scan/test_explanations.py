@@ -1,4 +1,4 @@
-"""Another explainer's heatmap on the scan page: asked for, waited for, told in words."""
+"""Another explainer's heatmap on the scan page: asked for, waited for, reported in words."""
 
 from __future__ import annotations
 
@@ -31,27 +31,27 @@ def test_a_map_is_asked_for_waited_for_and_shown(case, browser, owner, teammate)
     assert (asked["status"], asked["name"]) == ("queued", "ScoreCAM")
     assert "may take a minute" in asked["text"]
     Explanation.objects.update(status="done", cam=cam().as_dict())
-    told = colleague.get(where(case.analysis)).json()
-    assert (told["status"], told["cam"]) == ("done", cam().as_dict())
-    assert told["text"] == DESCRIPTIONS["scorecam"]
-    assert colleague.post(where(case.analysis)).json() == told
+    reported = colleague.get(where(case.analysis)).json()
+    assert (reported["status"], reported["cam"]) == ("done", cam().as_dict())
+    assert reported["text"] == DESCRIPTIONS["scorecam"]
+    assert colleague.post(where(case.analysis)).json() == reported
     assert AuditEvent.objects.filter(action="analysis.explained").count() == 1
 
 
 @pytest.mark.parametrize("code", [*FAILURES, "gave_up"])
-def test_what_went_wrong_is_said_with_what_to_do(case, browser, owner, code):
+def test_what_went_wrong_is_stated_with_what_to_do(case, browser, owner, code):
     Explanation.objects.create(analysis=case.analysis, method="scorecam", status="failed", error_code=code)
-    told = browser(owner).get(where(case.analysis)).json()
-    assert told["text"].startswith("No ScoreCAM heatmap: ")
-    assert told["text"].endswith(".")
-    assert (bool(told["remedy"]), told["code"]) == (True, code)
+    reported = browser(owner).get(where(case.analysis)).json()
+    assert reported["text"].startswith("No ScoreCAM heatmap: ")
+    assert reported["text"].endswith(".")
+    assert (bool(reported["remedy"]), reported["code"]) == (True, code)
     assert browser(owner).post(where(case.analysis)).json()["status"] == "queued"
 
 
-def test_a_stranger_asks_for_nothing_and_sees_nothing(case, browser, stranger, person, site):
+def test_an_outsider_asks_for_nothing_and_sees_nothing(case, browser, outsider, person, site):
     Explanation.objects.create(analysis=case.analysis, method="layercam")
     auditor = person("audrey", role="auditor", site=site)
-    for who in (stranger, auditor):
+    for who in (outsider, auditor):
         for method in ("layercam", "scorecam"):
             assert browser(who).get(where(case.analysis, method)).status_code == 404
             assert browser(who).post(where(case.analysis, method)).status_code == 404
@@ -63,9 +63,11 @@ def test_an_explainer_of_no_name_is_not_found(case, browser, owner):
     assert browser(owner).post(where(case.analysis, "gradcam")).status_code == 404
 
 
-def test_what_is_withheld_is_explained_to_who_looks_at_it_knowingly(answer, browser, owner, teammate, site):
+def test_what_is_withheld_is_explained_to_who_looks_at_it_knowingly(
+    finished_analysis, browser, owner, teammate, site
+):
     scan = ScanFactory(site=site)
-    analysis = answer(scan, abstention="lateral_view", pneumonia=0.77)
+    analysis = finished_analysis(scan, abstention="lateral_view", pneumonia=0.77)
     client = browser(owner)
     assert client.post(where(analysis)).status_code == 409
     client.post(f"/scans/{scan.pk}/reveal/")
@@ -73,8 +75,8 @@ def test_what_is_withheld_is_explained_to_who_looks_at_it_knowingly(answer, brow
     assert browser(teammate).get(where(analysis)).status_code == 409
 
 
-def test_beside_a_prior_both_maps_are_asked_for(case, answer, browser, owner):
+def test_with_a_prior_both_maps_are_asked_for(case, finished_analysis, browser, owner):
     other = ScanFactory(site=case.scan.site, series__study__patient=case.patient)
-    there = answer(other, pneumonia=0.3, normal=0.6)
+    there = finished_analysis(other, pneumonia=0.3, normal=0.6)
     page = browser(owner).get(f"/scans/{case.scan.pk}/compare/{other.pk}/").content.decode()
     assert f'data-explain-other="{where(there, "-")}"' in page

@@ -13,17 +13,17 @@ from webapp.core import storage
 pytestmark = pytest.mark.django_db
 
 
-def test_a_image_goes_to_members_of_its_site_only(case, browser, owner, teammate, stranger, settings):
+def test_an_image_goes_to_members_of_its_site_only(case, browser, owner, teammate, outsider, settings):
     content = store_preview(case.scan, settings)
     where = f"/media/{case.scan.pk}/preview/"
     for member in (owner, teammate):
-        answer = browser(member).get(where)
-        assert b"".join(answer.streaming_content) == content
-        assert answer["Content-Type"] == "image/png"
-    assert browser(stranger).get(where).status_code == 404
+        response = browser(member).get(where)
+        assert b"".join(response.streaming_content) == content
+        assert response["Content-Type"] == "image/png"
+    assert browser(outsider).get(where).status_code == 404
 
 
-def test_a_image_is_kept_by_the_readers_browser_alone_and_asked_for_anew(case, browser, owner, settings):
+def test_an_image_is_kept_by_the_readers_browser_alone_and_asked_for_again(case, browser, owner, settings):
     store_preview(case.scan, settings)
     client, where = browser(owner), f"/media/{case.scan.pk}/preview/"
     first = client.get(where)
@@ -33,11 +33,11 @@ def test_a_image_is_kept_by_the_readers_browser_alone_and_asked_for_anew(case, b
     assert client.get(where, headers={"if-none-match": first["ETag"]}).status_code == 304
 
 
-def test_a_stranger_gets_no_304_either(case, browser, stranger):
-    answer = browser(stranger).get(
+def test_an_outsider_gets_no_304_either(case, browser, outsider):
+    response = browser(outsider).get(
         f"/media/{case.scan.pk}/preview/", headers={"if-none-match": f'"{case.scan.preview_sha256}"'}
     )
-    assert answer.status_code == 404
+    assert response.status_code == 404
 
 
 @pytest.mark.parametrize("kind", ["working", "original", "secret"])
@@ -45,13 +45,13 @@ def test_only_what_is_meant_to_be_seen_is_served(kind, case, browser, owner):
     assert browser(owner).get(f"/media/{case.scan.pk}/{kind}/").status_code == 404
 
 
-def test_a_image_missing_from_the_store_says_so(case, browser, owner):
-    answer = browser(owner).get(f"/media/{case.scan.pk}/display/")
-    assert answer.status_code == 503
-    assert b"missing from storage" in answer.content
+def test_an_image_missing_from_the_store_states_so(case, browser, owner):
+    response = browser(owner).get(f"/media/{case.scan.pk}/display/")
+    assert response.status_code == 503
+    assert b"missing from storage" in response.content
 
 
-def test_a_thumbnail_is_the_preview_made_small_for_members_only(case, browser, owner, stranger, settings):
+def test_a_thumbnail_is_the_preview_made_small_for_members_only(case, browser, owner, outsider, settings):
     draft = settings.HILUM_DATA / "incoming" / f"{case.scan.pk}.png"
     draft.parent.mkdir(exist_ok=True, parents=True)
     write_grey(draft, np.tile(np.linspace(0, 255, 1024, dtype=np.uint8), (512, 1)))
@@ -64,20 +64,20 @@ def test_a_thumbnail_is_the_preview_made_small_for_members_only(case, browser, o
     assert "private" in first["Cache-Control"]
     assert client.get(where, headers={"if-none-match": first["ETag"]}).status_code == 304
     assert client.get(f"/media/{case.scan.pk}/preview/")["ETag"] != first["ETag"]
-    assert browser(stranger).get(where).status_code == 404
+    assert browser(outsider).get(where).status_code == 404
 
 
-def test_a_thumbnail_of_a_preview_that_is_missing_or_damaged_says_so(case, browser, owner, settings):
+def test_a_thumbnail_of_a_preview_that_is_missing_or_damaged_states_so(case, browser, owner, settings):
     where = f"/media/{case.scan.pk}/thumbnail/"
     assert b"missing" in browser(owner).get(where).content
     store_preview(case.scan, settings)
     storage.path_of(case.scan.preview_name).write_bytes(b"\x89PNG\r\n\x1a\nand no more")
-    answer = browser(owner).get(where)
-    assert (answer.status_code, b"damaged" in answer.content) == (503, True)
+    response = browser(owner).get(where)
+    assert (response.status_code, b"damaged" in response.content) == (503, True)
 
 
 def store_display(scan, settings) -> np.ndarray:
-    """Put a 16-bit image where the scan's display image is said to be; answers its levels."""
+    """Put a 16-bit image where the scan's display image is stated to be; returns its levels."""
     levels = np.arange(scan.rows * scan.columns, dtype=np.uint16).reshape(scan.rows, scan.columns) * 3
     draft = settings.HILUM_DATA / "incoming" / f"{scan.pk}-display.png"
     draft.parent.mkdir(exist_ok=True, parents=True)
@@ -86,18 +86,18 @@ def store_display(scan, settings) -> np.ndarray:
     return levels
 
 
-def test_grey_levels_travel_in_sixteen_bits(case, browser, owner, teammate, stranger, settings):
+def test_grey_levels_travel_in_sixteen_bits(case, browser, owner, teammate, outsider, settings):
     levels = store_display(case.scan, settings)
     where = f"/media/{case.scan.pk}/pixels/"
     for member in (owner, teammate):
-        answer = browser(member).get(where)
-        assert answer["Content-Type"] == "application/octet-stream"
-        sent = np.frombuffer(answer.content, "<u2").reshape(levels.shape)
+        response = browser(member).get(where)
+        assert response["Content-Type"] == "application/octet-stream"
+        sent = np.frombuffer(response.content, "<u2").reshape(levels.shape)
         np.testing.assert_array_equal(sent, levels)
-    assert browser(stranger).get(where).status_code == 404
+    assert browser(outsider).get(where).status_code == 404
 
 
-def test_grey_levels_are_asked_for_anew_and_not_sent_twice(case, browser, owner, stranger, settings):
+def test_grey_levels_are_asked_for_again_and_not_sent_twice(case, browser, owner, outsider, settings):
     store_display(case.scan, settings)
     client, where = browser(owner), f"/media/{case.scan.pk}/pixels/"
     first = client.get(where)
@@ -106,18 +106,18 @@ def test_grey_levels_are_asked_for_anew_and_not_sent_twice(case, browser, owner,
     seen = {"if-none-match": first["ETag"]}
     again = client.get(where, headers=seen)
     assert (again.status_code, again.content) == (304, b"")
-    assert browser(stranger).get(where, headers=seen).status_code == 404
+    assert browser(outsider).get(where, headers=seen).status_code == 404
 
 
-def test_a_damaged_display_image_is_told_as_such(case, browser, owner, settings):
+def test_a_damaged_display_image_is_reported_as_such(case, browser, owner, settings):
     store_display(case.scan, settings)
     storage.path_of(case.scan.display_name).write_bytes(b"\x89PNG\r\n\x1a\nand no more")
-    answer = browser(owner).get(f"/media/{case.scan.pk}/pixels/")
-    assert answer.status_code == 503
-    assert b"damaged" in answer.content
+    response = browser(owner).get(f"/media/{case.scan.pk}/pixels/")
+    assert response.status_code == 503
+    assert b"damaged" in response.content
 
 
-def test_a_image_of_another_size_is_not_taken_for_the_scans(case, browser, owner, settings):
+def test_an_image_of_another_size_is_not_taken_for_the_scans(case, browser, owner, settings):
     store_display(case.scan, settings)
     type(case.scan).objects.filter(pk=case.scan.pk).update(rows=case.scan.rows // 2)
     assert browser(owner).get(f"/media/{case.scan.pk}/pixels/").status_code == 503

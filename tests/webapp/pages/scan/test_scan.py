@@ -23,29 +23,29 @@ def scan_page(client, scan) -> str:
     return text_of(client.get(f"/scans/{scan.pk}/"))
 
 
-def test_the_answer_is_a_sentence_with_number_and_threshold(case, browser, owner):
+def test_the_result_is_a_sentence_with_number_and_threshold(case, browser, owner):
     page = scan_page(browser(owner), case.scan)
     assert "Pneumonia 0.82, above this model&#x27;s threshold 0.55" in page
     assert "positive" not in page
     assert "diagnosis" not in page
 
 
-def test_nothing_above_its_threshold_is_said_as_such(case, answer, browser, owner, site):
+def test_nothing_above_its_threshold_is_stated_as_such(case, finished_analysis, browser, owner, site):
     scan = factories.ScanFactory(site=site)
-    answer(scan, pneumonia=0.41, covid19=0.2, normal=0.39)
+    finished_analysis(scan, pneumonia=0.41, covid19=0.2, normal=0.39)
     page = scan_page(browser(owner), scan)
     assert "No finding above its threshold: Pneumonia 0.41, threshold 0.55" in page
 
 
-def test_the_page_says_whether_probabilities_are_calibrated(case, answer, browser, owner, site):
+def test_the_page_states_whether_probabilities_are_calibrated(case, finished_analysis, browser, owner, site):
     assert "Calibrated probabilities" in scan_page(browser(owner), case.scan)
     raw = factories.ModelVersionFactory(slot="ct")
     scan = factories.ScanFactory(site=site, slot="ct")
-    answer(scan, version=raw, pneumonia=0.9)
+    finished_analysis(scan, version=raw, pneumonia=0.9)
     assert "Uncalibrated" in scan_page(browser(owner), scan)
 
 
-def test_the_reported_finding_tells_what_its_threshold_was_worth(case, model, browser, owner):
+def test_the_reported_finding_reports_what_its_threshold_was_worth(case, model, browser, owner):
     assert "sensitivity" not in scan_page(browser(owner), case.scan)
     model.card = {"calibration": {"thresholds": {"pneumonia": {"sensitivity": 0.9, "specificity": 0.81}}}}
     model.save()
@@ -59,9 +59,11 @@ def test_the_map_travels_with_geometry_and_scale(case, browser, owner):
     assert cam == factories.cam().as_dict() | {"affine": list(factories.cam().affine)}
 
 
-def test_an_abstention_takes_the_place_of_the_answer_and_shows_no_map(answer, browser, owner, site):
+def test_an_abstention_takes_the_place_of_the_result_and_shows_no_map(
+    finished_analysis, browser, owner, site
+):
     scan = factories.ScanFactory(site=site)
-    answer(scan, abstention="lateral_view", pneumonia=0.9)
+    finished_analysis(scan, abstention="lateral_view", pneumonia=0.9)
     page = scan_page(browser(owner), scan)
     assert "No result: this looks like a lateral view." in page
     assert "Upload the frontal view, or label it manually." in page
@@ -70,7 +72,7 @@ def test_an_abstention_takes_the_place_of_the_answer_and_shows_no_map(answer, br
     assert 'id="cam"' not in page
 
 
-def test_a_scan_without_a_model_waits_and_says_for_what(browser, owner, site):
+def test_a_scan_without_a_model_waits_and_states_for_what(browser, owner, site):
     scan = factories.ScanFactory(site=site, slot="ct")
     page = scan_page(browser(owner), scan)
     assert "Waiting: no model is active for this kind of image." in page
@@ -83,7 +85,7 @@ def test_a_file_that_is_being_read_has_its_page_already(browser, owner, site):
     assert 'data-pending="1"' in page
 
 
-def test_a_refused_file_says_why_and_what_to_do(browser, owner, site):
+def test_a_refused_file_states_why_and_what_to_do(browser, owner, site):
     upload = factories.UploadFactory(site=site, user=owner, status="refused", refusal="undecodable")
     page = scan_page(browser(owner), upload)
     assert "Refused: the image is damaged" in page
@@ -105,7 +107,7 @@ def test_a_failed_analysis_is_tried_again_from_the_page(browser, owner, site, mo
     assert "Analysing" in text_of(client.get(f"/scans/{scan.pk}/state/"))
 
 
-def test_what_a_reader_should_know_of_the_file_is_said(browser, owner, site):
+def test_what_a_reader_should_know_of_the_file_is_stated(browser, owner, site):
     earlier = factories.ScanFactory(site=site)
     scan = factories.ScanFactory(
         site=site,
@@ -121,28 +123,30 @@ def test_what_a_reader_should_know_of_the_file_is_said(browser, owner, site):
     assert "patient ID: A-1 / B-2" in page
 
 
-def test_earlier_answers_of_other_models_are_listed(case, answer, browser, owner):
+def test_earlier_results_of_other_models_are_listed(case, finished_analysis, browser, owner):
     candidate = factories.ModelVersionFactory(status="candidate", number=900)
-    answer(case.scan, version=candidate, covid19=0.7)
+    finished_analysis(case.scan, version=candidate, covid19=0.7)
     page = scan_page(browser(owner), case.scan)
     assert "1 other analysis" in page
     assert f"/models/{candidate.pk}/" in page
 
 
-def test_priors_of_the_same_patient_stand_beside_the_image(case, answer, browser, owner, site):
+def test_priors_of_the_same_patient_stand_with_the_image(case, finished_analysis, browser, owner, site):
     prior = factories.ScanFactory(site=site, patient=case.patient)
     foreign = factories.ScanFactory(site=site)
-    answer(prior, normal=0.8)
+    finished_analysis(prior, normal=0.8)
     page = scan_page(browser(owner), case.scan)
     assert f"/media/{prior.pk}/thumbnail/" in page
     assert f"/media/{foreign.pk}/" not in page
 
 
-def test_previous_and_next_follow_the_worklist_as_it_is_filtered(case, answer, browser, owner, site):
+def test_previous_and_next_follow_the_worklist_as_it_is_filtered(
+    case, finished_analysis, browser, owner, site
+):
     now = timezone.now()
     scans = [factories.ScanFactory(site=site, received_at=now + timedelta(hours=h)) for h in (1, 2, 3)]
     for scan, finding in zip(scans, ("pneumonia", "normal", "pneumonia"), strict=True):
-        answer(scan, **{finding: 0.9})
+        finished_analysis(scan, **{finding: 0.9})
     client = browser(owner)
     last = {"next": f"/scans/{case.scan.pk}/", "prefetch": f"/media/{case.scan.pk}/pixels/"}
     state = client.get(f"/scans/{scans[0].pk}/").context["neighbours"]
@@ -158,12 +162,12 @@ def test_a_scan_is_moved_to_another_patient_with_a_reason(case, browser, person,
     client.post(f"/scans/{case.scan.pk}/move/", {"patient_id": "P-77", "reason": ""})
     case.scan.refresh_from_db()
     assert case.scan.patient == case.patient
-    answer = client.post(
+    reply = client.post(
         f"/scans/{case.scan.pk}/move/",
         {"patient_id": "P-77", "reason": "swapped at the desk", "new": "1"},
         follow=True,
     )
-    assert "Scan moved to P-77" in text_of(answer)
+    assert "Scan moved to P-77" in text_of(reply)
     case.scan = type(case.scan).objects.get(pk=case.scan.pk)
     assert case.scan.patient.patient_id == "P-77"
 
@@ -171,40 +175,40 @@ def test_a_scan_is_moved_to_another_patient_with_a_reason(case, browser, person,
 def test_a_mistyped_patient_is_not_made(case, browser, person, site):
     client = browser(person("boss", role="admin", site=site))
     mistyped = {"patient_id": "P-4Z", "reason": "swapped at the desk"}
-    answer = client.post(f"/scans/{case.scan.pk}/move/", mistyped, follow=True)
-    assert "no patient at this site has that ID" in text_of(answer)
+    reply = client.post(f"/scans/{case.scan.pk}/move/", mistyped, follow=True)
+    assert "no patient at this site has that ID" in text_of(reply)
     assert not Patient.objects.filter(patient_id="P-4Z").exists()
     meant = factories.PatientFactory(site=site, patient_id="P-43", name="ROE^R", issuer="north")
     client.post(f"/scans/{case.scan.pk}/move/", mistyped | {"patient_id": "P-43"})
     assert type(case.scan).objects.get(pk=case.scan.pk).patient == meant
 
 
-def test_the_dialog_can_ask_whom_an_identifier_is(case, browser, owner):
+def test_the_dialog_can_ask_who_an_identifier_is(case, browser, owner):
     where, asked = f"/scans/{case.scan.pk}/patients/", {"ids": ["P-42", "P-4Z"]}
-    answer = browser(owner).post(where, asked, content_type="application/json")
-    assert answer.json() == {"patients": {"P-42": {"label": "DOE, Jane", "facts": "P-42", "studies": 1}}}
+    reply = browser(owner).post(where, asked, content_type="application/json")
+    assert reply.json() == {"patients": {"P-42": {"label": "DOE, Jane", "facts": "P-42", "studies": 1}}}
 
 
 def test_a_page_with_many_priors_costs_as_many_queries_as_one_without(
-    case, answer, browser, owner, site, django_assert_num_queries, django_assert_max_num_queries
+    case, finished_analysis, browser, owner, site, django_assert_num_queries, django_assert_max_num_queries
 ):
     client = browser(owner)
     with django_assert_max_num_queries(24) as few:
         client.get(f"/scans/{case.scan.pk}/")
     for _ in range(6):
-        answer(factories.ScanFactory(site=site, patient=case.patient), normal=0.9)
+        finished_analysis(factories.ScanFactory(site=site, patient=case.patient), normal=0.9)
     renew(case.scan)
     with django_assert_num_queries(len(few)):
         client.get(f"/scans/{case.scan.pk}/")
 
 
 @pytest.mark.parametrize(
-    ("found", "said"),
+    ("found", "text"),
     [("declared", "The DICOM header declares burned-in text"), ("suspected", "Burned-in text detected")],
 )
-def test_writing_in_the_image_is_told(found, said, browser, owner, site):
+def test_writing_in_the_image_is_reported(found, text, browser, owner, site):
     scan = factories.ScanFactory(site=site, notes={"burned_in": {"found": found}})
-    assert said in scan_page(browser(owner), scan)
+    assert text in scan_page(browser(owner), scan)
 
 
 def test_a_scan_is_moved_under_the_pseudonym_of_the_identifier_that_was_typed(case, browser, person, site):
@@ -217,9 +221,11 @@ def test_a_scan_is_moved_under_the_pseudonym_of_the_identifier_that_was_typed(ca
     assert case.scan.patient.patient_id == known_as(site, "P-7")
 
 
-def test_the_share_inside_the_lungs_is_told_for_the_finding_that_it_was_measured_for(case, browser, owner):
+def test_the_share_inside_the_lungs_is_reported_for_the_finding_that_it_was_measured_for(
+    case, browser, owner
+):
     stored = case.analysis.stored_cam
     stored.cam |= {"inside_lungs": 0.714}
     stored.save()
-    told = '<span data-inside="pneumonia"><span data-inside-share>71</span> % inside the lungs.</span>'
-    assert told in scan_page(browser(owner), case.scan)
+    reported = '<span data-inside="pneumonia"><span data-inside-share>71</span> % inside the lungs.</span>'
+    assert reported in scan_page(browser(owner), case.scan)

@@ -11,9 +11,9 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def withheld(answer, site):
+def withheld(finished_analysis, site):
     scan = factories.ScanFactory(site=site)
-    answer(scan, abstention="lateral_view", pneumonia=0.77)
+    finished_analysis(scan, abstention="lateral_view", pneumonia=0.77)
     return scan
 
 
@@ -28,7 +28,7 @@ def test_withheld_numbers_are_not_in_the_page_at_all(withheld, browser, owner):
     assert "under your name" in page
 
 
-def test_a_reader_may_look_and_the_trail_says_so(withheld, browser, owner, teammate):
+def test_a_reader_may_look_and_the_trail_states_so(withheld, browser, owner, teammate):
     client, colleague = browser(owner), browser(teammate)
     assert client.post(f"/scans/{withheld.pk}/reveal/").status_code == 302
     page = page_of(client, withheld)
@@ -55,8 +55,8 @@ def test_signing_in_again_hides_them_again(withheld, browser, owner):
     assert "0.77" not in page_of(client, withheld)
 
 
-def test_a_stranger_reveals_nothing(withheld, browser, stranger):
-    assert browser(stranger).post(f"/scans/{withheld.pk}/reveal/").status_code == 404
+def test_an_outsider_reveals_nothing(withheld, browser, outsider):
+    assert browser(outsider).post(f"/scans/{withheld.pk}/reveal/").status_code == 404
     assert not AuditEvent.objects.filter(action="analysis.revealed").exists()
 
 

@@ -47,7 +47,7 @@ def loop(site, boss, tmp_path, case):
     warning = {
         "severity": "high",
         "code": "x",
-        "text": "The source tells the finding.",
+        "text": "The source reveals the finding.",
         "advice": "Mix them.",
     }
     DataValidation.objects.create(snapshot=snapshot, status="done", warnings=[warning])
@@ -73,15 +73,15 @@ def judged(loop, **changes) -> None:
 
 
 def text(client, name: str, *keys) -> str:
-    answer = client.get(reverse(f"pages:{name}", args=keys))
-    assert answer.status_code == 200
-    return answer.content.decode()
+    response = client.get(reverse(f"pages:{name}", args=keys))
+    assert response.status_code == 200
+    return response.content.decode()
 
 
-def test_the_runs_page_tells_first_what_the_audit_warned_of_then_how_far_it_is(loop, admin):
+def test_the_runs_page_reports_first_what_the_audit_warned_of_then_how_far_it_is(loop, admin):
     page = text(admin, "run", loop.run.pk)
     order = [
-        "The source tells the finding.",
+        "The source reveals the finding.",
         "epoch 3 of 9",
         "loss 0.500",
         "Balanced accuracy",
@@ -102,11 +102,11 @@ def test_who_may_train_starts_and_cancels_and_nobody_else(loop, admin, browser, 
     clinician = browser(owner)
     assert start not in text(clinician, "training")
     assert clinician.post(start).status_code == 403
-    answer = admin.post(
+    response = admin.post(
         start, {"snapshot": loop.snapshot.pk, "start": "scratch", "epochs": "2", "lr": "0.001"}
     )
     run = TrainingRun.objects.latest("created_at")
-    assert answer.url == reverse("pages:run", args=[run.pk])
+    assert response.url == reverse("pages:run", args=[run.pk])
     assert (run.snapshot, run.start, run.config) == (loop.snapshot, "scratch", {"epochs": 2, "lr": 0.001})
     again = admin.post(
         start, {"snapshot": loop.snapshot.pk, "start": "scratch", "epochs": "2", "lr": "0.001"}, follow=True
@@ -119,7 +119,7 @@ def test_who_may_train_starts_and_cancels_and_nobody_else(loop, admin, browser, 
     assert run.status == "cancelled"
 
 
-def test_a_stranger_finds_neither_run_nor_snapshot(loop, browser, person, other_site):
+def test_an_outsider_finds_neither_run_nor_snapshot(loop, browser, person, other_site):
     far = browser(person("far", role="admin", site=other_site))
     for name, key in (
         ("run", loop.run.pk), ("run_state", loop.run.pk), ("snapshot", loop.snapshot.pk),
@@ -132,7 +132,7 @@ def test_a_stranger_finds_neither_run_nor_snapshot(loop, browser, person, other_
     assert far.post(reverse("pages:run_cancel", args=[loop.run.pk])).status_code == 404
 
 
-def test_freezing_tells_when_nothing_is_labelled_and_shows_what_was_frozen(loop, admin, site):
+def test_freezing_reports_when_nothing_is_labelled_and_shows_what_was_in_the_snapshot(loop, admin, site):
     freeze = reverse("pages:snapshot_create")
     assert "abelled scan" in admin.post(freeze, {"slot": "cxr"}, follow=True).content.decode()
     for finding in ("pneumonia", "normal"):
@@ -144,23 +144,23 @@ def test_freezing_tells_when_nothing_is_labelled_and_shows_what_was_frozen(loop,
     again = admin.post(freeze, {"slot": "cxr"}, follow=True).content.decode()
     assert "have not changed" in again
     made = Snapshot.objects.latest("created_at")
-    answer = admin.get(reverse("pages:snapshot_manifest", args=[made.pk]))
-    assert b"".join(answer.streaming_content).startswith(b"image,finding,patient")
+    response = admin.get(reverse("pages:snapshot_manifest", args=[made.pk]))
+    assert b"".join(response.streaming_content).startswith(b"image,finding,patient")
 
 
-def test_a_file_that_the_store_has_no_more_is_told_in_words(loop, admin):
+def test_a_file_that_the_store_has_no_more_is_reported_in_words(loop, admin):
     storage.path_of(loop.candidate.stored_name).unlink()
     for name, key in (("snapshot_manifest", loop.snapshot.pk), ("model_artifact", loop.candidate.pk)):
-        answer = admin.get(reverse(f"pages:{name}", args=[key]))
-        assert answer.status_code == 503
-        assert "is missing from the store" in answer.content.decode()
+        response = admin.get(reverse(f"pages:{name}", args=[key]))
+        assert response.status_code == 503
+        assert "is missing from the store" in response.content.decode()
 
 
 def test_a_schedule_is_written_and_deleted_on_the_page(loop, admin, browser, owner):
-    said = {"slot": "cxr", "cadence": "weekly", "weekday": "2", "day": "1", "at": "03:30", "enabled": "on",
+    stated = {"slot": "cxr", "cadence": "weekly", "weekday": "2", "day": "1", "at": "03:30", "enabled": "on",
             "new_labels": "50", "start": "active"}  # fmt: skip
-    assert browser(owner).post(reverse("pages:schedule_save"), said).status_code == 403
-    page = admin.post(reverse("pages:schedule_save"), said, follow=True).content.decode()
+    assert browser(owner).post(reverse("pages:schedule_save"), stated).status_code == 403
+    page = admin.post(reverse("pages:schedule_save"), stated, follow=True).content.decode()
     schedule = TrainingSchedule.objects.get()
     assert (schedule.cadence, schedule.weekday, schedule.at, schedule.new_labels) == (
         "weekly",
@@ -170,7 +170,7 @@ def test_a_schedule_is_written_and_deleted_on_the_page(loop, admin, browser, own
     )
     assert (schedule.on_drift, schedule.enabled) == (False, True)
     assert "weekly at 03:30" in page
-    admin.post(reverse("pages:schedule_save"), said | {"new_labels": ""})
+    admin.post(reverse("pages:schedule_save"), stated | {"new_labels": ""})
     schedule.refresh_from_db()
     assert schedule.new_labels is None
     assert admin.post(reverse("pages:schedule_remove", args=[schedule.pk])).status_code == 302
@@ -190,7 +190,7 @@ def test_a_candidates_page_gives_the_verdict_in_sentences_before_the_button(loop
     assert "Promote " not in text(browser(owner), "model", loop.candidate.pk)
 
 
-def test_against_the_gate_only_with_a_tick_a_reason_and_the_permission(loop, admin, boss):
+def test_against_the_promotion_gate_only_with_a_tick_a_reason_and_the_permission(loop, admin, boss):
     judged(loop, **WORSE)
     page = text(admin, "model", loop.candidate.pk)
     assert "Promotion gate: failed" in page
@@ -260,9 +260,9 @@ def test_model_file_and_card_are_downloaded_and_a_file_is_imported(loop, admin, 
     data = factories.artifact(tmp_path / "elsewhere", seed=9).read_bytes()
     send = {"data": data, "content_type": "application/octet-stream"}
     assert browser(owner).post(where, **send).status_code == 403
-    told = admin.post(where, **send).json()
+    reported = admin.post(where, **send).json()
     made = ModelVersion.objects.get(sha256=hashlib.sha256(data).hexdigest())
-    assert told == {"name": str(made), "href": reverse("pages:model", args=[made.pk])}
+    assert reported == {"name": str(made), "href": reverse("pages:model", args=[made.pk])}
     assert (made.status, made.site.slug) == ("candidate", "st-anna")
     bad = admin.post(where, data=b"no model", content_type="application/octet-stream")
     assert (bad.status_code, bad.json()["code"]) == (400, "not_an_artifact")

@@ -1,4 +1,4 @@
-"""Archives on the upload page: what the row says, which images get rows, what a size is judged by."""
+"""Archives on the upload page: what the row states, which images get rows, what a size is judged by."""
 
 from __future__ import annotations
 
@@ -37,20 +37,20 @@ def archive(site, owner):
 
 
 @pytest.fixture
-def told(browser, owner):
-    def told(upload: Upload, user=None) -> dict:
+def reported(browser, owner):
+    def reported(upload: Upload, user=None) -> dict:
         asked = {"ids": [str(upload.pk)]}
-        answer = browser(user or owner).post("/upload/states/", asked, content_type="application/json")
-        return answer.json()["uploads"].get(str(upload.pk), {})
+        response = browser(user or owner).post("/upload/states/", asked, content_type="application/json")
+        return response.json()["uploads"].get(str(upload.pk), {})
 
-    return told
+    return reported
 
 
-def test_an_archives_row_says_what_is_in_it_and_what_was_skipped(archive, told, case, site):
+def test_an_archives_row_states_what_is_in_it_and_what_was_skipped(archive, reported, case, site):
     refused = factories.UploadFactory(site=site, status="refused", refusal="too_small")
     failed = factories.UploadFactory(site=site, status="failed", error_code="gave_up")
     made = archive(case.upload, refused, failed, None, skipped=SKIPPED)
-    row = told(made)
+    row = reported(made)
     assert row["text"] == (
         "Archive: 4 images, 1 refused, 1 failed, 1 already uploaded for another patient; "
         "8 skipped (1 DICOMDIR, 7 not an image)"
@@ -63,22 +63,22 @@ def test_an_archives_row_says_what_is_in_it_and_what_was_skipped(archive, told, 
     ]
 
 
-def test_an_archive_is_under_way_until_each_of_its_images_is_finished(archive, told, site):
+def test_an_archive_is_under_way_until_each_of_its_images_is_finished(archive, reported, site):
     scan = factories.ScanFactory(site=site)
     analysis = factories.AnalysisFactory(scan=scan)
     waiting = factories.UploadFactory(site=site)
     made = archive(scan.upload, waiting)
-    assert (told(made)["text"], told(made)["finished"]) == ("Archive: 2 images, 2 in progress", False)
+    assert (reported(made)["text"], reported(made)["finished"]) == ("Archive: 2 images, 2 in progress", False)
     Upload.objects.filter(pk=waiting.pk).update(status="refused", refusal="too_small")
     type(analysis).objects.filter(pk=analysis.pk).update(status="failed", error_code="internal")
-    assert (told(made)["text"], told(made)["finished"]) == ("Archive: 2 images, 1 refused", True)
+    assert (reported(made)["text"], reported(made)["finished"]) == ("Archive: 2 images, 1 refused", True)
 
 
-def test_an_archive_that_is_refused_says_what_to_do(told, site, owner):
+def test_an_archive_that_is_refused_states_what_to_do(reported, site, owner):
     refused = factories.UploadFactory(
         site=site, user=owner, status="refused", refusal="undecodable", refusal_detail=ENCRYPTED
     )
-    row = told(refused)
+    row = reported(refused)
     assert (row["code"], row["text"]) == ("undecodable", "Refused: the archive is encrypted.")
     assert "password" in row["remedy"]
 
@@ -92,17 +92,17 @@ def test_images_that_came_in_an_archive_stand_below_it_only(archive, browser, ow
     assert [member["id"] for member in recent[0]["members"]] == [str(scan.upload.pk)]
 
 
-def test_teammates_see_an_archives_state_and_strangers_do_not(archive, told, case, teammate, stranger):
+def test_teammates_see_an_archives_state_and_outsiders_do_not(archive, reported, case, teammate, outsider):
     made = archive(case.upload)
-    assert told(made, teammate)["members"]
-    assert told(made, stranger) == {}
+    assert reported(made, teammate)["members"]
+    assert reported(made, outsider) == {}
 
 
-def test_an_archives_own_address_says_what_became_of_it(archive, case, browser, owner, stranger):
+def test_an_archives_own_address_states_the_result_of_it(archive, case, browser, owner, outsider):
     made = archive(case.upload)
     page = browser(owner).get(f"/scans/{made.pk}/")
     assert "each image is a separate scan" in page.content.decode()
-    assert browser(stranger).get(f"/scans/{made.pk}/").status_code == 404
+    assert browser(outsider).get(f"/scans/{made.pk}/").status_code == 404
 
 
 def test_archives_cost_the_same_for_one_and_for_ten(
@@ -128,8 +128,8 @@ def test_archives_cost_the_same_for_one_and_for_ten(
 )
 def test_only_an_archive_may_be_as_large_as_one(begins, code, browser, owner):
     environment = {"wsgi.input": io.BytesIO(begins), "CONTENT_LENGTH": str(MAX_FILE_BYTES + 1)}
-    answer = browser(owner).generic(
+    response = browser(owner).generic(
         "POST", "/upload/file/", CONTENT_TYPE="application/octet-stream", **environment
     )
-    assert answer.json()["code"] == code
+    assert response.json()["code"] == code
     assert not Upload.objects.exists()

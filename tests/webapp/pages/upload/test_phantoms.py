@@ -30,7 +30,7 @@ def collection():
     path.unlink()
 
 
-def test_simulated_patients_are_handed_in_like_any_files(collection, browser, owner, site):
+def test_simulated_patients_are_uploaded_like_any_files(collection, browser, owner, site):
     client = browser(owner)
     assert b"3 images of 2 simulated patients" in client.get("/phantoms/").content
     client.post("/phantoms/load/", follow=True)
@@ -63,12 +63,12 @@ def test_one_that_was_moved_stays_and_the_others_are_loaded(collection, browser,
 
 
 def test_they_can_be_taken_home_as_a_zip(collection, browser, owner):
-    answer = browser(owner).get("/phantoms/collection.zip")
-    assert b"".join(answer.streaming_content) == collection.read_bytes()
-    assert 'filename="hilum-phantoms.zip"' in answer["Content-Disposition"]
+    response = browser(owner).get("/phantoms/collection.zip")
+    assert b"".join(response.streaming_content) == collection.read_bytes()
+    assert 'filename="hilum-phantoms.zip"' in response["Content-Disposition"]
 
 
-def test_before_they_are_rendered_the_page_says_so(browser, owner):
+def test_before_they_are_rendered_the_page_states_so(browser, owner):
     client = browser(owner)
     assert b"The images are being rendered" in client.get("/phantoms/").content
     assert b"still being rendered" in client.post("/phantoms/load/", follow=True).content

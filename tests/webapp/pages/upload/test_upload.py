@@ -22,19 +22,21 @@ RAW = "application/octet-stream"
 
 
 def hand_in(client: Client, content: bytes, *, headers: dict | None = None, **claim: str):
-    said = {"X-Hilum-Upload": quote(json.dumps(claim))} | (headers or {})
-    return client.post("/upload/file/", content, content_type=RAW, headers=said)
+    text = {"X-Hilum-Upload": quote(json.dumps(claim))} | (headers or {})
+    return client.post("/upload/file/", content, content_type=RAW, headers=text)
 
 
 def test_a_file_is_kept_with_what_was_claimed_of_it(browser, owner, site):
-    answer = hand_in(browser(owner), b"pixels", filename="Müller 1.png", patient_id="P-7", date="2026-11-02")
-    assert answer.status_code == 201
-    upload = Upload.objects.get(pk=answer.json()["id"])
+    response = hand_in(
+        browser(owner), b"pixels", filename="Müller 1.png", patient_id="P-7", date="2026-11-02"
+    )
+    assert response.status_code == 201
+    upload = Upload.objects.get(pk=response.json()["id"])
     assert (upload.site, upload.user, upload.size) == (site, owner, 6)
     assert upload.filename == "Müller 1.png"
     assert upload.stated_patient_id == "P-7"
     assert str(upload.stated_date) == "2026-11-02"
-    assert answer.json()["finished"] is False
+    assert response.json()["finished"] is False
 
 
 def test_the_same_bytes_again_are_the_earlier_upload(browser, owner):
@@ -81,15 +83,15 @@ class NeverRead(io.RawIOBase):
 )
 def test_size_is_judged_before_the_body_is_read(size, code, browser, owner):
     environment = {"wsgi.input": NeverRead(), "CONTENT_TYPE": RAW, "CONTENT_LENGTH": size}
-    answer = browser(owner).generic("POST", "/upload/file/", **environment)
-    assert answer.json()["code"] == code
+    response = browser(owner).generic("POST", "/upload/file/", **environment)
+    assert response.json()["code"] == code
 
 
 def test_permission_is_judged_before_the_body_is_read(browser, person, site):
     environment = {"wsgi.input": NeverRead(), "CONTENT_TYPE": RAW, "CONTENT_LENGTH": "10"}
     client = browser(person("audrey", role="auditor", site=site))
-    answer = client.generic("POST", "/upload/file/", **environment)
-    assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+    response = client.generic("POST", "/upload/file/", **environment)
+    assert (response.status_code, response.json()["code"]) == (403, "forbidden")
     assert not Upload.objects.exists()
 
 
@@ -111,16 +113,16 @@ def test_a_body_that_breaks_off_is_incomplete():
 
 @pytest.mark.parametrize("header", ["%7Bnot json", "[1]"])
 def test_a_claim_that_cannot_be_read_is_refused(header, browser, owner):
-    answer = hand_in(browser(owner), b"pixels", headers={"X-Hilum-Upload": header})
-    assert (answer.status_code, answer.json()["code"]) == (400, "invalid")
+    response = hand_in(browser(owner), b"pixels", headers={"X-Hilum-Upload": header})
+    assert (response.status_code, response.json()["code"]) == (400, "invalid")
 
 
 def test_the_states_of_many_uploads_come_at_once(case, browser, owner, site):
     refused = factories.UploadFactory(site=site, user=owner, status="refused", refusal="too_small")
-    answer = browser(owner).post(
+    response = browser(owner).post(
         "/upload/states/", {"ids": [str(case.upload.pk), str(refused.pk)]}, content_type="application/json"
     )
-    states = answer.json()["uploads"]
+    states = response.json()["uploads"]
     done = states[str(case.upload.pk)]
     assert done["ok"]
     assert done["text"] == "Pneumonia 0.82, above this model's threshold 0.55"
@@ -130,19 +132,19 @@ def test_the_states_of_many_uploads_come_at_once(case, browser, owner, site):
     assert "64 pixels" in states[str(refused.pk)]["remedy"]
 
 
-def test_states_of_other_sites_are_left_out(case, browser, stranger):
-    answer = browser(stranger).post(
+def test_states_of_other_sites_are_left_out(case, browser, outsider):
+    response = browser(outsider).post(
         "/upload/states/", {"ids": [str(case.upload.pk)]}, content_type="application/json"
     )
-    assert answer.json() == {"uploads": {}}
+    assert response.json() == {"uploads": {}}
 
 
 def test_states_cost_the_same_for_one_upload_and_for_ten(
-    case, answer, browser, owner, site, django_assert_num_queries, django_assert_max_num_queries
+    case, finished_analysis, browser, owner, site, django_assert_num_queries, django_assert_max_num_queries
 ):
     scans = [case.scan, *(factories.ScanFactory(site=site) for _ in range(9))]
     for scan in scans[1:]:
-        answer(scan, normal=0.9)
+        finished_analysis(scan, normal=0.9)
     client = browser(owner)
 
     def ask(ids):
@@ -157,8 +159,8 @@ def test_states_cost_the_same_for_one_upload_and_for_ten(
 def test_a_failed_upload_can_be_tried_again(browser, owner, site):
     failed = factories.UploadFactory(site=site, user=owner, status="failed", error_code="gave_up")
     client = browser(owner)
-    answer = client.post(f"/upload/{failed.pk}/retry/")
-    assert answer.json()["status"] == "received"
+    response = client.post(f"/upload/{failed.pk}/retry/")
+    assert response.json()["status"] == "received"
     assert (
         client.post(f"/upload/{failed.pk}/retry/", headers={"accept": "application/json"}).status_code == 409
     )
@@ -169,19 +171,19 @@ def test_the_page_brings_back_what_was_uploaded_within_a_day(case, browser, owne
     assert case.upload.filename.encode() not in browser(teammate).get("/upload/").content
 
 
-def test_the_page_can_ask_whom_a_file_would_join(case, browser, owner, stranger):
+def test_the_page_can_ask_who_a_file_would_join(case, browser, owner, outsider):
     asked = {"ids": ["P-42", "P-unknown"]}
-    answer = browser(owner).post("/upload/patients/", asked, content_type="application/json")
-    assert answer.json() == {"patients": {"P-42": {"label": "DOE, Jane", "facts": "P-42", "studies": 1}}}
-    foreign = browser(stranger).post("/upload/patients/", asked, content_type="application/json")
+    response = browser(owner).post("/upload/patients/", asked, content_type="application/json")
+    assert response.json() == {"patients": {"P-42": {"label": "DOE, Jane", "facts": "P-42", "studies": 1}}}
+    foreign = browser(outsider).post("/upload/patients/", asked, content_type="application/json")
     assert foreign.json() == {"patients": {}}
 
 
-def test_whom_a_file_joins_is_told_as_it_will_be_filed(case, browser, owner, site):
-    def told(key: str) -> str:
+def test_who_a_file_joins_is_reported_as_it_will_be_filed(case, browser, owner, site):
+    def reported(key: str) -> str:
         asked = {"ids": [key]}
-        answer = browser(owner).post("/upload/patients/", asked, content_type="application/json")
-        return answer.json()["patients"].get(key, {}).get("label", "new")
+        response = browser(owner).post("/upload/patients/", asked, content_type="application/json")
+        return response.json()["patients"].get(key, {}).get("label", "new")
 
     for key, name, issuer in (
         ("A", "ONLY^One", "north"),
@@ -191,45 +193,45 @@ def test_whom_a_file_joins_is_told_as_it_will_be_filed(case, browser, owner, sit
         ("C", "NOBODYS^N", ""),
     ):
         factories.PatientFactory(site=site, patient_id=key, name=name, issuer=issuer)
-    assert [told(key) for key in "ABC"] == ["ONLY, One", "new", "NOBODYS, N"]
+    assert [reported(key) for key in "ABC"] == ["ONLY, One", "new", "NOBODYS, N"]
     filed = {key: patient_find_or_create(site=site, patient_id=key) for key in "ABC"}
     assert [filed[key].name for key in "ABC"] == ["ONLY^One", "", "NOBODYS^N"]
 
 
-def test_who_may_only_hand_in_learns_neither_patient_nor_result(case, browser, person, site):
+def test_who_may_only_upload_learns_neither_patient_nor_result(case, browser, person, site):
     Role.objects.create(name="hall", permissions=["scan.upload"])
     porter = person("porter", role="hall", site=site)
     asked = {"ids": [str(case.upload.pk)]}
-    answer = browser(porter).post("/upload/states/", asked, content_type="application/json")
-    (told,) = answer.json()["uploads"].values()
-    assert (told["text"], told["finished"], told["code"]) == ("Processed", True, "")
-    assert not {"patient", "href", "date"} & told.keys()
+    response = browser(porter).post("/upload/states/", asked, content_type="application/json")
+    (reported,) = response.json()["uploads"].values()
+    assert (reported["text"], reported["finished"], reported["code"]) == ("Processed", True, "")
+    assert not {"patient", "href", "date"} & reported.keys()
 
 
 def test_a_file_that_the_machine_gave_out_on_is_kept_and_can_be_tried_again(browser, owner, site):
     factories.UploadFactory(site=site, user=owner, status="failed", error_code="parser_gave_out")
-    (told,) = browser(owner).get("/upload/").context["recent"]
-    assert told["can_retry"]
-    assert "Processing failed: out of time or memory" in told["text"]
-    assert told["remedy"] == "The file is kept. Try again when the system is less busy."
+    (reported,) = browser(owner).get("/upload/").context["recent"]
+    assert reported["can_retry"]
+    assert "Processing failed: out of time or memory" in reported["text"]
+    assert reported["remedy"] == "The file is kept. Try again when the system is less busy."
 
 
 @pytest.mark.parametrize("nonsense", ["[]", "{}", '{"ids": 3}', "not json"])
 def test_a_question_that_cannot_be_read_is_refused(nonsense, browser, owner):
     for where in ("/upload/states/", "/upload/patients/"):
-        answer = browser(owner).post(where, nonsense, content_type="application/json")
-        assert (answer.status_code, answer.json()["code"]) == (400, "invalid")
+        response = browser(owner).post(where, nonsense, content_type="application/json")
+        assert (response.status_code, response.json()["code"]) == (400, "invalid")
 
 
-def test_a_site_without_identity_says_so_and_keeps_no_name(case, browser, owner, site):
+def test_a_site_without_identity_states_so_and_keeps_no_name(case, browser, owner, site):
     client = browser(owner)
     assert "removes identity" not in client.get("/upload/").content.decode()
     site.deidentify_on_ingest = True
     site.save()
     assert "This site de-identifies files on arrival" in client.get("/upload/").content.decode()
-    said = hand_in(client, b"pixels", filename="Doe.png", patient_id="P-7", date="2026-11-02").json()
-    upload = Upload.objects.get(pk=said["id"])
-    assert (upload.filename, said["name"]) == ("", f"file {said['id'][:8]}")
+    text = hand_in(client, b"pixels", filename="Doe.png", patient_id="P-7", date="2026-11-02").json()
+    upload = Upload.objects.get(pk=text["id"])
+    assert (upload.filename, text["name"]) == ("", f"file {text['id'][:8]}")
     assert upload.stated_patient_id.startswith("anon-")
 
 
@@ -237,7 +239,7 @@ def test_a_patient_of_a_site_without_identity_is_found_by_the_true_identifier(br
     site.deidentify_on_ingest = True
     site.save()
     factories.PatientFactory(site=site, patient_id=known_as(site, "P-7"), name="")
-    answer = browser(owner).post(
+    response = browser(owner).post(
         "/upload/patients/", {"ids": ["P-7", "P-8"]}, content_type="application/json"
     )
-    assert list(answer.json()["patients"]) == ["P-7"]
+    assert list(response.json()["patients"]) == ["P-7"]

@@ -62,24 +62,24 @@ def failed(site, model):
         ({"sort": "no such order"}, True),
     ],
 )
-def test_every_filter_is_answered_and_nonsense_asks_nothing(asked, seen, case, browser, owner):
+def test_every_filter_is_processed_and_nonsense_asks_nothing(asked, seen, case, browser, owner):
     page = text_of(browser(owner).post("/", asked, follow=True))
     assert ("DOE, Jane" in page) is seen
 
 
-def test_a_filtered_list_says_how_many_of_how_many(case, failed, browser, owner):
+def test_a_filtered_list_states_how_many_of_how_many(case, failed, browser, owner):
     page = text_of(browser(owner).post("/", {"status": "failed"}, follow=True))
     assert "data-count>1 of 2" in page
 
 
 def test_all_my_sites_are_one_list_for_a_member_of_several(
-    case, answer, browser, owner, stranger, other_site, site
+    case, finished_analysis, browser, owner, outsider, other_site, site
 ):
     from webapp.accounts.models import Role
     from webapp.accounts.services import membership_set
 
     other = factories.ScanFactory(site=other_site, patient__name="ROE^R")
-    answer(other, covid19=0.9)
+    finished_analysis(other, covid19=0.9)
     assert "ROE, R" not in text_of(browser(owner).post("/", {"sites": "all"}, follow=True))
     membership_set(user=owner, site=other_site, role=Role.objects.get(name="clinician"))
     page = text_of(browser(owner).post("/", {"sites": "all"}, follow=True))
@@ -105,9 +105,9 @@ def test_a_view_keeps_filters_and_order_but_never_a_name(case, failed, browser, 
 
 
 def test_a_view_needs_a_name(case, browser, owner):
-    answer = browser(owner).post(reverse("pages:worklist_save_view"), {"name": " "})
-    assert answer.status_code == 400
-    assert b"A view needs a name" in answer.content
+    reply = browser(owner).post(reverse("pages:worklist_save_view"), {"name": " "})
+    assert reply.status_code == 400
+    assert b"A view needs a name" in reply.content
 
 
 @pytest.mark.parametrize("address", ["worklist_open_view", "worklist_delete_view"])
@@ -133,8 +133,8 @@ def test_a_mark_is_the_persons_own_and_finds_the_study_again(case, failed, brows
     assert not StudyMark.objects.exists()
 
 
-def test_a_stranger_marks_retries_and_exports_nothing(case, failed, browser, stranger):
-    client = browser(stranger)
+def test_an_outsider_marks_retries_and_exports_nothing(case, failed, browser, outsider):
+    client = browser(outsider)
     keys = [str(case.scan.study.pk), str(failed.study.pk)]
     for act in ("mark", "retry"):
         client.post(BULK, {"action": act, "study": keys})
@@ -203,7 +203,14 @@ def test_an_export_ends_with_a_word_where_it_is_cut(case, failed, browser, owner
     ],
 )
 def test_what_is_asked_costs_as_many_queries_however_long_the_list(
-    asked, case, site, answer, browser, owner, django_assert_max_num_queries, django_assert_num_queries
+    asked,
+    case,
+    site,
+    finished_analysis,
+    browser,
+    owner,
+    django_assert_max_num_queries,
+    django_assert_num_queries,
 ):
     client = browser(owner)
     client.post("/", asked)
@@ -211,16 +218,18 @@ def test_what_is_asked_costs_as_many_queries_however_long_the_list(
         client.get("/")
     for _ in range(6):
         patient = factories.PatientFactory(site=site, name="DOE^Another")
-        answer(factories.ScanFactory(site=site, patient=patient), pneumonia=0.8, normal=0.1)
+        finished_analysis(factories.ScanFactory(site=site, patient=patient), pneumonia=0.8, normal=0.1)
     with django_assert_num_queries(len(short)):
         rows = client.get("/").context["rows"]
     assert len(rows) == 7
 
 
-def test_an_export_joins_what_it_shows_once(case, answer, site, browser, owner, django_assert_num_queries):
+def test_an_export_joins_what_it_shows_once(
+    case, finished_analysis, site, browser, owner, django_assert_num_queries
+):
     client = browser(owner)
     for _ in range(3):
-        answer(factories.ScanFactory(site=site), pneumonia=0.7)
+        finished_analysis(factories.ScanFactory(site=site), pneumonia=0.7)
     response = client.post(reverse("pages:worklist_export"))
     with django_assert_num_queries(1):
         assert len(table_of(response)) == 4

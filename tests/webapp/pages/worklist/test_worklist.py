@@ -16,7 +16,7 @@ def text_of(response) -> str:
     return " ".join(response.content.decode().split())
 
 
-def test_a_row_says_whose_study_what_was_found_and_how_sure(case, browser, owner):
+def test_a_row_states_whose_study_what_was_found_and_how_sure(case, browser, owner):
     page = text_of(browser(owner).get("/"))
     assert "DOE, Jane" in page
     assert "P-42" in page
@@ -25,18 +25,20 @@ def test_a_row_says_whose_study_what_was_found_and_how_sure(case, browser, owner
     assert f"/scans/{case.scan.pk}/" in page
 
 
-def test_newest_studies_come_first(site, answer, browser, owner):
+def test_newest_studies_come_first(site, finished_analysis, browser, owner):
     now = timezone.now()
     for hours, name in ((5, "OLD^A"), (1, "NEW^B"), (3, "MIDDLE^C")):
         scan = factories.ScanFactory(site=site, received_at=now - timedelta(hours=hours), patient__name=name)
-        answer(scan, normal=0.9)
+        finished_analysis(scan, normal=0.9)
     page = text_of(browser(owner).get("/"))
     assert page.index("NEW, B") < page.index("MIDDLE, C") < page.index("OLD, A")
 
 
-def test_a_search_is_posted_kept_and_never_put_into_the_address(case, browser, owner, site, answer):
+def test_a_search_is_posted_kept_and_never_put_into_the_address(
+    case, browser, owner, site, finished_analysis
+):
     other = factories.ScanFactory(site=site, patient__name="ROE^R")
-    answer(other, normal=0.9)
+    finished_analysis(other, normal=0.9)
     client = browser(owner)
     found = client.post("/", {"q": "doe jane"}, follow=True)
     assert found.redirect_chain == [("/", 302)]
@@ -61,15 +63,17 @@ def test_filters_by_status_finding_and_identifier(asked, seen, case, browser, ow
     assert ("DOE, Jane" in text_of(browser(owner).post("/", asked, follow=True))) is seen
 
 
-def test_a_search_without_a_match_says_so_and_offers_to_clear(case, browser, owner):
+def test_a_search_without_a_match_states_so_and_offers_to_clear(case, browser, owner):
     page = text_of(browser(owner).post("/", {"q": "nobody"}, follow=True))
     assert "No matching studies" in page
     assert 'name="clear"' in page
 
 
-def test_an_abstention_says_what_was_seen_in_place_of_a_finding(case, answer, browser, owner, site):
+def test_an_abstention_states_what_was_seen_in_place_of_a_finding(
+    case, finished_analysis, browser, owner, site
+):
     scan = factories.ScanFactory(site=site)
-    answer(scan, abstention="lateral_view", pneumonia=0.9)
+    finished_analysis(scan, abstention="lateral_view", pneumonia=0.9)
     page = text_of(browser(owner).get("/"))
     assert "No result: this looks like a lateral view" in page
     assert ">0.90<" not in page
@@ -92,24 +96,24 @@ def test_an_empty_worklist_sends_a_newcomer_on(browser, owner):
     assert 'href="/upload/"' in page
 
 
-def test_another_sites_studies_are_not_listed(case, browser, stranger):
-    assert "DOE, Jane" not in text_of(browser(stranger).get("/"))
+def test_another_sites_studies_are_not_listed(case, browser, outsider):
+    assert "DOE, Jane" not in text_of(browser(outsider).get("/"))
 
 
 def test_only_findings_of_the_own_site_are_offered_and_never_looked_up_by_the_poll(
-    case, answer, browser, owner, other_site
+    case, finished_analysis, browser, owner, other_site
 ):
-    answer(factories.ScanFactory(site=other_site), covid19=0.9)
+    finished_analysis(factories.ScanFactory(site=other_site), covid19=0.9)
     client = browser(owner)
     assert client.get("/").context["findings"] == ["pneumonia"]
     assert "findings" not in client.get("/worklist/rows/").context
 
 
-def test_pages_follow_one_another(site, answer, browser, owner, monkeypatch):
+def test_pages_follow_one_another(site, finished_analysis, browser, owner, monkeypatch):
     monkeypatch.setattr("webapp.pages.worklist.views.ROWS_A_PAGE", 2)
     now = timezone.now()
     for number in range(5):
-        answer(
+        finished_analysis(
             factories.ScanFactory(site=site, received_at=now - timedelta(hours=number)),
             normal=0.9,
         )
@@ -123,12 +127,12 @@ def test_pages_follow_one_another(site, answer, browser, owner, monkeypatch):
 
 
 def test_a_long_worklist_costs_as_many_queries_as_a_short_one(
-    case, site, answer, browser, owner, django_assert_num_queries, django_assert_max_num_queries
+    case, site, finished_analysis, browser, owner, django_assert_num_queries, django_assert_max_num_queries
 ):
     client = browser(owner)
     with django_assert_max_num_queries(20) as short:
         client.get("/")
     for _ in range(6):
-        answer(factories.ScanFactory(site=site), pneumonia=0.7)
+        finished_analysis(factories.ScanFactory(site=site), pneumonia=0.7)
     with django_assert_num_queries(len(short)):
         client.get("/")

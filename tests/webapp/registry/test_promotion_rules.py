@@ -101,17 +101,17 @@ def test_another_operating_point_is_noted_and_held_against_it_only_where_it_is_n
     values["specificity"] = sides(0.6, 0.35)
     assert reasons(found)[0].startswith("Pneumonia: sensitivity 0.50 vs 0.80, worse by 0.30")
     values["specificity"] = sides(0.6, 0.1, spread=0.6)
-    assert reasons(found), "a gain that chance may have brought makes up for nothing"
+    assert reasons(found), "a gain that chance may have brought compensates nothing"
 
 
 def test_abstaining_improves_nothing(found):
-    """What was answered looks splendid; all cases and the coverage decide."""
+    """What was processed looks splendid; all cases and the coverage decide."""
     found["all"]["overall"]["macro_auc"] = sides(0.70, 0.80)
     found["not_withheld"]["overall"]["macro_auc"] = sides(0.99, 0.80)
     found["coverage"]["candidate"] = 0.5
-    said = reasons(found)
-    assert len(said) == 2
-    assert said[1].startswith("The candidate has a result for 50 % of the cases, the active model for 98 %;")
+    text = reasons(found)
+    assert len(text) == 2
+    assert text[1].startswith("The candidate has a result for 50 % of the cases, the active model for 98 %;")
 
 
 def test_a_calibration_error_counts_as_far_as_chance_does_not_explain_it(found):
@@ -150,7 +150,7 @@ def test_without_a_case_left_nothing_is_judged():
     assert (result.outcome, len(result.reasons), len(result.notes)) == ("unjudged", 1, 1)
 
 
-def test_the_cases_that_are_needed_can_be_told_before_a_run():
+def test_the_cases_that_are_needed_can_be_reported_before_a_run():
     assert recommended_cases(PolicyRules(), 2) > recommended_cases(PolicyRules(), 4) >= 20
     assert recommended_cases(PolicyRules(macro_auc_margin=0.5), 2) == 20
     assert recommended_cases(PolicyRules(macro_auc_margin=0.0), 2) == 20
@@ -181,7 +181,7 @@ def test_a_model_that_needs_no_lungs_is_refused(found):
     assert "shortcut test was not possible" in verdict.notes[0]
 
 
-def test_a_finding_that_is_lost_or_a_image_without_an_answer_speaks_against_it(found):
+def test_a_finding_that_is_lost_or_an_image_without_an_result_speaks_against_it(found):
     found["lost_findings"] = ["covid19"]
     found["no_result"]["candidate"] = 3
     first, second = reasons(found)
