@@ -125,6 +125,7 @@ class Tour:
         page = self.page
         self.press("u")
         page.wait_for_url("**/")
+        page.wait_for_load_state()  # keys pressed before the scripts run are lost
         self.press("j", "Enter")
         for number in range(READ_BY_KEYS):
             self.shown()

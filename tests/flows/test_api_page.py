@@ -35,7 +35,7 @@ def test_the_filter_narrows_and_gives_way_to_a_link(page):
     page.goto(ADDRESS)
     every = shown(page)
     page.keyboard.press("/")
-    page.keyboard.type("webhook_deliver")
+    page.keyboard.type("alarm_c")
     assert shown(page) == 2
     page.keyboard.type("!")
     page.get_by_text("No matches.").wait_for()
