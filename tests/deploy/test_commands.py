@@ -87,17 +87,17 @@ class Deployment:
         except urllib.error.HTTPError as error:
             return error.code, error.headers, error.read()
 
-    def stated(self) -> str:
+    def log_text(self) -> str:
         return "\n".join(f"== {log.name}\n{log.read_text()[-3000:]}" for log in self.logs.glob("*.log"))
 
     def wait_for(self, condition) -> None:
         deadline = time.monotonic() + PATIENCE
         while not condition():
-            assert time.monotonic() < deadline, self.text()
-            assert all(process.poll() is None for process in self.processes), self.text()
+            assert time.monotonic() < deadline, self.log_text()
+            assert all(process.poll() is None for process in self.processes), self.log_text()
             time.sleep(0.2)
 
-    def results(self) -> bool:
+    def is_up(self) -> bool:
         try:
             return self.ask("/healthz")[0] == 200
         except OSError:

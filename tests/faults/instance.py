@@ -64,7 +64,7 @@ class Instance:
             stdout=log,
             stderr=log,
         )
-        self.wait_until(lambda: "is ready" in self.text())
+        self.wait_until(lambda: "is ready" in self.log_text())
 
     def stop(self) -> None:
         if self._supervisor is not None:
@@ -105,8 +105,8 @@ class Instance:
     def wait_until(self, condition: Callable[[], bool], every: float = 0.005) -> None:
         deadline = time.monotonic() + PATIENCE
         while not condition():
-            assert time.monotonic() < deadline, f"it did not happen; output of the services:\n{self.text()}"
-            assert self._supervisor is None or self._supervisor.poll() is None, self.text()
+            assert time.monotonic() < deadline, f"it did not happen; output of the services:\n{self.log_text()}"
+            assert self._supervisor is None or self._supervisor.poll() is None, self.log_text()
             time.sleep(every)
 
     def assert_every_upload_reaches_its_result_once(self) -> None:
@@ -117,7 +117,7 @@ class Instance:
         assert self.rows("SELECT count(*), count(DISTINCT upload_id) FROM scans_scan") == [(wanted, wanted)]
         assert self.rows("SELECT count(*) FROM analysis_analysiscam") == [(wanted,)]
 
-    def stated(self) -> str:
+    def log_text(self) -> str:
         log = self.data / "supervisor.log"
         return log.read_text(errors="replace") if log.exists() else ""
 
