@@ -187,7 +187,8 @@ def test_a_scan_goes_from_upload_to_result(deployment, token):
         return reported["status"] not in {"received", "parsing", "analysing"}
 
     deployment.wait_for(is_done)
-    assert reported["status"] == "done", reported
+    # Noise is no chest X-ray: the shipped model computes probabilities and withholds them.
+    assert (reported["status"], reported["reason"]) == ("abstained", "not_a_chest_xray"), reported
     assert reported["analyses"][0]["probabilities"], reported
     assert sum(reported["analyses"][0]["probabilities"].values()) == pytest.approx(1)
 

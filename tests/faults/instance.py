@@ -105,7 +105,9 @@ class Instance:
     def wait_until(self, condition: Callable[[], bool], every: float = 0.005) -> None:
         deadline = time.monotonic() + PATIENCE
         while not condition():
-            assert time.monotonic() < deadline, f"it did not happen; output of the services:\n{self.log_text()}"
+            assert time.monotonic() < deadline, (
+                f"it did not happen; output of the services:\n{self.log_text()}"
+            )
             assert self._supervisor is None or self._supervisor.poll() is None, self.log_text()
             time.sleep(every)
 
