@@ -38,6 +38,7 @@ class Row:
     view: str = ""
     sex: str = ""
     sha256: str = ""  # of the file, where the manifest states it
+    soft: Mapping[str, float] | None = None  # share of each finding, for training where `findings` is None
 
     @property
     def stratum(self) -> str:
@@ -45,9 +46,10 @@ class Row:
 
 
 def read_manifest(path: str | Path, *, where: Sequence[str] = ()) -> list[Row]:
-    """Rows of a CSV with `image,finding,patient`, optional `source,split,age,modality,view,sex` and others.
+    """Rows of a CSV with `image,finding,patient`, and optional `source,split,age,modality,view,sex,soft`.
 
     Image paths are relative to the CSV; several findings are separated by `|`; an empty finding is unknown.
+    `soft` is a training target for images with an unknown finding: `covid19=0.5|pneumonia=0.3|normal=0.2`.
     `where` keeps the rows for which all of its conditions hold: `source=nih`, `finding!=normal`.
     Raises ValueError naming the line when a column, a value or an image's file is missing.
     """
@@ -88,6 +90,10 @@ def _row(record: Mapping[str, str | None], manifest: Path, line: int) -> Row:
     if not path.is_file():
         raise ValueError(f"{manifest.name}, line {line}: file {value['image']!r} does not exist")
     findings = tuple(name.strip() for name in value["finding"].split("|") if name.strip())
+    try:
+        soft = soft_target(value.get("soft", ""))
+    except ValueError as error:
+        raise ValueError(f"{manifest.name}, line {line}: {error}") from None
     return Row(
         image=value["image"],
         path=path,
@@ -100,7 +106,23 @@ def _row(record: Mapping[str, str | None], manifest: Path, line: int) -> Row:
         view=value.get("view", "").upper(),
         sex=value.get("sex", "").upper(),
         sha256=value.get("sha256", "").lower(),
+        soft=soft,
     )
+
+
+def soft_target(text: str) -> dict[str, float] | None:
+    """`covid19=0.5|normal=0.5` as a mapping, None for an empty text; raises ValueError for another text."""
+    if not text:
+        return None
+    parts = [part.partition("=") for part in text.split("|")]
+    try:
+        shares = {name.strip(): float(share) for name, _, share in parts}
+    except ValueError:
+        shares = {}
+    named = len(shares) == len(parts) and all(shares)
+    if not named or not all(0 <= share <= 1 for share in shares.values()) or not any(shares.values()):
+        raise ValueError(f"soft target {text!r} is not FINDING=SHARE|... with shares from 0 to 1")
+    return shares
 
 
 def image_of(row: Row, slot: Slot) -> DecodedImage:
@@ -156,40 +178,64 @@ def with_folds(rows: Sequence[Row], *, count: int, fold: int, by: str, seed: int
     return [replace(row, split=part) for row, part in zip(rows, parts, strict=True)]
 
 
-def targets_of(rows: Sequence[Row], findings: Sequence[str]) -> np.ndarray:
+def targets_of(rows: Sequence[Row], findings: Sequence[str], *, soft: bool = False) -> np.ndarray:
     """Float32 (N, findings) of 1 present, 0 absent; a row of NaN where the finding is unknown.
 
-    Raises ValueError for a finding that the model does not have.
+    With `soft` the soft target of a row takes the place of NaN. Raises ValueError for a finding that the
+    model does not have.
     """
     targets = np.full((len(rows), len(findings)), np.nan, dtype=np.float32)
     for target, row in zip(targets, rows, strict=True):
-        for name in row.findings or ():
+        shares = dict.fromkeys(row.findings, 1.0) if row.findings else (row.soft if soft else None)
+        for name in shares or ():
             if name not in findings:
                 known = ", ".join(findings)
                 raise ValueError(f"{row.image}: unknown finding {name!r}: the model has {known}")
-        if row.findings is not None:
-            target[:] = [name in row.findings for name in findings]
+        if shares:
+            target[:] = [shares.get(name, 0.0) for name in findings]
     return targets
 
 
-def draw_weights(rows: Sequence[Row], *, source_balance: float, even: bool = True) -> np.ndarray:
+def draw_weights(
+    rows: Sequence[Row],
+    *,
+    source_balance: float,
+    even: bool = True,
+    source_weight: Mapping[str, float] | None = None,
+) -> np.ndarray:
     """Probability of drawing each row: every finding equally often and, within it, sources evened out.
 
-    A source with n of a finding's images is drawn in proportion to n ** (1 - source_balance): 0 as they
-    come, 1 all sources alike. Not `even`: a finding is drawn as often as it comes. Rows with an unknown
-    finding are never drawn.
+    A source with n of a finding's images is drawn in proportion to n ** (1 - source_balance), times its
+    `source_weight` (default 1): 0 as they come, 1 all sources alike. Not `even`: a finding is drawn as often
+    as it comes. A row with a soft target counts for each finding by its share; other rows with an unknown
+    finding are never drawn. Raises ValueError if a finding, or every row, is never drawn.
     """
-    by_source = Counter((row.findings, row.source) for row in rows if row.findings)
-    share = {key: count ** (1 - source_balance) for key, count in by_source.items()}
+    members = [_membership(row) for row in rows]
+    by_source: Counter[tuple] = Counter()
+    for row, member in zip(rows, members, strict=True):
+        for findings, part in member.items():
+            by_source[findings, row.source] += part
+    weight = {source: (source_weight or {}).get(source, 1.0) for _, source in by_source}
+    share = {key: count ** (1 - source_balance) * weight[key[1]] for key, count in by_source.items()}
     of_finding, present = Counter(), Counter()
     for (findings, source), value in share.items():
         of_finding[findings] += value
-        present[findings] = 1 if even else present[findings] + by_source[findings, source]
+        present[findings] = 1 if even else present[findings] + weight[source] * by_source[findings, source]
+    if never := [findings for findings, value in of_finding.items() if not value]:
+        raise ValueError(f"the weights of the sources leave no image with {'|'.join(never[0])!r} to draw")
     weights = np.zeros(len(rows))
-    for index, row in enumerate(rows):
-        key = (row.findings, row.source)
-        if row.findings:
-            weights[index] = present[row.findings] * share[key] / of_finding[row.findings] / by_source[key]
+    for index, (row, member) in enumerate(zip(rows, members, strict=True)):
+        for findings, part in member.items():
+            key = (findings, row.source)
+            weights[index] += part * present[findings] * share[key] / of_finding[findings] / by_source[key]
     if not weights.any():
         raise ValueError("no row has a known finding")
     return weights / weights.sum()
+
+
+def _membership(row: Row) -> dict[tuple[str, ...], float]:
+    """How much of the row counts for which finding, or findings together; sums to 1, or is empty."""
+    if row.findings:
+        return {row.findings: 1.0}
+    soft = row.soft or {}
+    return {(name,): share / sum(soft.values()) for name, share in soft.items() if share}

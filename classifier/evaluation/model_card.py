@@ -76,7 +76,8 @@ def counts(rows: Sequence[Row]) -> list[dict[str, Any]]:
     """Images and patients of each source and finding, by part."""
     groups: dict[tuple[str, str], list[Row]] = defaultdict(list)
     for row in rows:
-        groups[row.source, "|".join(row.findings or ("unknown",))].append(row)
+        unknown = "unknown, soft target" if row.soft else "unknown"
+        groups[row.source, "|".join(row.findings or (unknown,))].append(row)
     return [
         {
             "source": source,

@@ -18,7 +18,7 @@ from classifier.networks.preprocess import normalise
 from classifier.networks.registry import ARCHITECTURES, probabilities_of
 from classifier.training.checkpoint import State
 from classifier.training.config import Config
-from classifier.training.dataset import Part
+from classifier.training.dataset import Part, by_source
 from classifier.training.loop import Loop, Plan, Task
 from classifier.training.loss import ClassificationLoss, rarity_weights
 from classifier.training.optim import freeze, image_size_at
@@ -49,15 +49,20 @@ class Classification(Task):
         )
         self.targets = torch.from_numpy(self.train.targets).to(device)
         self.weights = draw_weights(
-            self.train.rows, source_balance=config.source_balance, even=config.balance == "draw"
+            self.train.rows,
+            source_balance=config.source_balance,
+            even=config.balance == "draw",
+            source_weight=by_source(config.source_weight),
         )
+        noise = by_source(config.label_noise)
+        smoothing = [noise.get(row.source, config.label_smoothing) for row in self.train.rows]
         self.criterion = ClassificationLoss(
             spec,
             [row.stratum for row in self.train.rows],
             weights=rarity_weights(self.targets.cpu()) if config.balance == "weight" else None,
             device=device,
             loss=config.loss,
-            smoothing=config.label_smoothing,
+            smoothing=torch.tensor(smoothing),
             robust=config.group_robust,
         )
 

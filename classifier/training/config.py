@@ -83,11 +83,21 @@ class Config(NetworkOptions):
         "above 0: step by which the worst group (finding in a source) gains weight (group DRO); try 0.01", 0.0
     )
     label_smoothing: float = option("share of each target that is distributed over the findings", 0.05)
+    label_noise: tuple[str, ...] = option(
+        "label smoothing of sources with unreliable labels, as in nih=0.2 (others: --label-smoothing)",
+        (),
+        metavar="SOURCE=SHARE,...",
+    )
     dropout: float = option("dropout before the last layer", 0.2)
     clip: float = option("largest norm of the gradient", 1.0)
     ema: float = option("decay of the moving average of the weights", 0.998)
     source_balance: float = option(
         "0: sources in their own proportions; 1: every source of a finding drawn equally often", 0.75
+    )
+    source_weight: tuple[str, ...] = option(
+        "factor by which a source is drawn more often within each finding, as in nih=0.5 (others: 1)",
+        (),
+        metavar="SOURCE=FACTOR,...",
     )
     flip: float = option("probability of a left-right flip", 0.0)
     progressive: bool = option("start with small images, which is faster", True)

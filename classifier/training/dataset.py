@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,7 @@ from classifier.training.run_log import RunLog
 
 LUNG_WINDOW = (-1350.0, 150.0)  # Hounsfield units
 EVALUATED = ("val", "test")
+LARGEST = {"source_weight": 100.0, "label_noise": 1.0}
 
 
 @dataclass(frozen=True)
@@ -96,9 +98,32 @@ def rows_of(config: Config, log: RunLog | None = None) -> list[Row]:
         rows = with_folds(rows, count=config.folds, fold=config.fold, by=config.fold_by, seed=config.seed)
     else:
         rows = with_split(rows, seed=config.seed)
+    for name in ("source_weight", "label_noise"):
+        _check_by_source(name, getattr(config, name), rows)
     if log:
         log.note("split", sha256=split_fingerprint(rows))
     return rows
+
+
+def by_source(texts: Sequence[str]) -> dict[str, float]:
+    """`nih=0.2` and the like as numbers by source; raises ValueError for another text."""
+    pairs = (text.rpartition("=") for text in texts)
+    return {source.strip(): float(value) for source, _, value in pairs}
+
+
+def _check_by_source(name: str, texts: Sequence[str], rows: list[Row]) -> None:
+    sources = {row.source for row in rows}
+    for text in texts:
+        try:
+            ((source, value),) = by_source([text]).items()
+            usable = source in sources and 0 <= value <= LARGEST[name]
+        except ValueError:
+            usable = False
+        if not usable:
+            raise ValueError(
+                f"--{name.replace('_', '-')} {text!r} is not SOURCE=NUMBER with a number from 0 to "
+                f"{LARGEST[name]:g} and one of the sources {', '.join(sorted(sources))}"
+            )
 
 
 def split_fingerprint(rows: list[Row]) -> str:
@@ -113,6 +138,8 @@ def spec_for(config: Config, rows: list[Row]) -> ModelSpec:
     several = next((row for row in rows if len(row.findings or ()) > 1), None)
     if several and config.activation == "softmax":
         raise ValueError(f"{several.image} has several findings: use --activation sigmoid")
+    if config.activation == "softmax":
+        _check_soft_targets(rows)
     architecture = ARCHITECTURES[config.arch]
     same = ("name", "arch", "layers", "width", "activation", "size", "crop")
     return ModelSpec(
@@ -123,6 +150,16 @@ def spec_for(config: Config, rows: list[Row]) -> ModelSpec:
         findings=config.findings or tuple(found),
         hounsfield=(config.hounsfield or LUNG_WINDOW) if config.slot == Slot.CT else None,
     )
+
+
+def _check_soft_targets(rows: list[Row]) -> None:
+    for row in rows:
+        total = sum((row.soft or {"": 1.0}).values())
+        if abs(total - 1) > 0.01:
+            raise ValueError(
+                f"{row.image}: the soft target sums to {total:g}, not 1: "
+                "correct it, or use --activation sigmoid"
+            )
 
 
 def _part(name: str, rows: list[Row], prepared: Prepared, spec: ModelSpec) -> Part:
@@ -139,4 +176,6 @@ def _part(name: str, rows: list[Row], prepared: Prepared, spec: ModelSpec) -> Pa
             raise ValueError(
                 f"the {name} part has no image with {finding!r}: add images of more patients with it"
             )
+    if name == "train":
+        targets = targets_of(chosen, spec.findings, soft=True)
     return Part(chosen, prepared.images, targets, index)

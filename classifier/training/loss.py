@@ -15,14 +15,23 @@ FOCUS = 2.0  # Lin et al. 2017, arXiv:1708.02002: the exponent that they found b
 
 
 def losses_of(
-    logits: Tensor, targets: Tensor, spec: ModelSpec, *, smoothing: float = 0.0, loss: str = "cross_entropy"
+    logits: Tensor,
+    targets: Tensor,
+    spec: ModelSpec,
+    *,
+    smoothing: float | Tensor = 0.0,
+    loss: str = "cross_entropy",
 ) -> Tensor:
-    """Loss of each row (N,) of logits and targets (N, findings); with sigmoid the mean over the findings."""
+    """Loss of each row (N,) of logits and targets (N, findings); with sigmoid the mean over the findings.
+
+    `smoothing`, one number or one for each row, is the share of a target that is distributed evenly.
+    """
+    evenly = torch.as_tensor(smoothing, dtype=targets.dtype, device=targets.device)[..., None]
+    softened = targets * (1 - evenly) + evenly / (targets.shape[1] if spec.activation == "softmax" else 2)
     if spec.activation == "softmax":
-        value = functional.cross_entropy(logits, targets, label_smoothing=smoothing, reduction="none")
+        value = functional.cross_entropy(logits, softened, reduction="none")
         correct = (logits.softmax(dim=1) * targets).sum(dim=1)
         return (1 - correct) ** FOCUS * value if loss == "focal" else value
-    softened = targets * (1 - smoothing) + smoothing / 2
     value = functional.binary_cross_entropy_with_logits(logits, softened, reduction="none")
     if loss == "focal":
         value = (1 - torch.where(targets > 0.5, logits.sigmoid(), 1 - logits.sigmoid())) ** FOCUS * value
@@ -32,9 +41,10 @@ def losses_of(
 class ClassificationLoss:
     """The loss of a batch as one number.
 
-    `weights` (rows of the training part,) multiply a row's loss. With `robust` above 0 the groups (a finding
-    in a source) are weighed by how badly they do, by an exponentiated gradient of that step size (group DRO,
-    Sagawa et al. 2020, arXiv:1911.08731). Rows with an unknown finding are ignored.
+    `weights` (rows of the training part,) multiply a row's loss; `smoothing` is one number, or one for each
+    of these rows. With `robust` above 0 the groups (a finding in a source) are weighed by how badly they do,
+    by an exponentiated gradient of that step size (group DRO, Sagawa et al. 2020, arXiv:1911.08731). Rows
+    with an unknown finding are ignored.
     """
 
     def __init__(
@@ -44,11 +54,12 @@ class ClassificationLoss:
         *,
         weights: Tensor | None = None,
         loss: str = "cross_entropy",
-        smoothing: float = 0.0,
+        smoothing: float | Tensor = 0.0,
         robust: float = 0.0,
         device: torch.device | str = "cpu",
     ) -> None:
-        self.spec, self.loss, self.smoothing, self.robust = spec, loss, smoothing, robust
+        self.spec, self.loss, self.robust = spec, loss, robust
+        self.smoothing = torch.as_tensor(smoothing, device=device).expand(len(groups))
         names = sorted(set(groups))
         self.group = torch.tensor([names.index(name) for name in groups], dtype=torch.long, device=device)
         self.weights = (torch.ones(len(groups)) if weights is None else weights).to(device)
@@ -57,7 +68,7 @@ class ClassificationLoss:
     def __call__(self, logits: Tensor, targets: Tensor, rows: Tensor) -> Tensor:
         """Loss of a batch: logits, targets (n, findings; NaN unknown), its rows (n,) of the training part."""
         known = ~torch.isnan(targets).any(dim=1)
-        options = {"smoothing": self.smoothing, "loss": self.loss}
+        options = {"smoothing": self.smoothing[rows], "loss": self.loss}
         values = losses_of(logits, torch.nan_to_num(targets), self.spec, **options)
         values = values * self.weights[rows].to(values)
         if self.robust:

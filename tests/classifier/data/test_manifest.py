@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -128,3 +129,54 @@ def test_findings_come_as_often_as_they_do_unless_they_are_evened_out():
     rows = [Row(f"{n}", Path(f"{n}"), (finding,), f"p{n}") for n, finding in enumerate(["a", "a", "a", "b"])]
     assert draw_weights(rows, source_balance=0.0, even=False) == pytest.approx([0.25] * 4)
     assert draw_weights(rows, source_balance=0.0) == pytest.approx([1 / 6] * 3 + [0.5])
+
+
+@pytest.mark.parametrize("text", ["left", "left=2", "left=0|right=0", "left=0.5|left=0.5", "=1", "left=x"])
+def test_a_soft_target_that_is_wrong_is_stated_with_its_line(tmp_path, text):
+    write_collection(tmp_path, patients=1)
+    line = {"image": "000-0.png", "finding": "", "patient": "a", "soft": text}
+    with pytest.raises(ValueError, match=f"wrong.csv, line 2: soft target {text!r}"):
+        read_manifest(write_manifest(tmp_path / "wrong.csv", [line]))
+
+
+def soft_row(tmp_path, finding):
+    write_collection(tmp_path, patients=1)
+    line = {"image": "000-0.png", "finding": finding, "patient": "a", "soft": "left=0.7|right=0.3"}
+    return read_manifest(write_manifest(tmp_path / "soft.csv", [line]))
+
+
+def test_a_soft_target_is_used_for_training_only_and_for_an_unknown_finding_only(tmp_path):
+    unsure, sure = soft_row(tmp_path, ""), soft_row(tmp_path, "right")
+    assert np.isnan(targets_of(unsure, SPEC.findings)).all()
+    assert targets_of(unsure, SPEC.findings, soft=True)[0] == pytest.approx([0.7, 0.3])
+    assert targets_of(sure, SPEC.findings, soft=True)[0] == pytest.approx([0, 1])
+
+
+def of_sources(**counts):
+    """Rows of a finding in a source, as in `left_north=3`."""
+    named = [name for name, count in counts.items() for _ in range(count)]
+    pairs = [name.split("_") for name in named]
+    return [Row(f"{n}", Path(f"{n}"), (f,), f"p{n}", s) for n, (f, s) in enumerate(pairs)]
+
+
+def test_a_row_with_a_soft_target_is_drawn_for_each_finding_by_its_share():
+    rows = [*of_sources(left_north=1, right_north=2), Row("s", Path("s"), None, "s", "north", soft=None)]
+    rows[-1] = replace(rows[-1], soft={"left": 0.5, "right": 0.5})
+    left, right, _, unsure = draw_weights(rows, source_balance=0.0)
+    assert (left, right) == pytest.approx((0.5 / 1.5, 0.5 / 2.5))
+    assert unsure == pytest.approx(left / 2 + right / 2)
+
+
+@pytest.mark.parametrize("balance", [0.0, 1.0])
+def test_a_source_with_half_the_weight_is_drawn_half_as_often_within_each_finding(balance):
+    rows = of_sources(left_north=4, left_south=2, right_north=3)
+    plain, halved = (
+        draw_weights(rows, source_balance=balance, source_weight=weight) for weight in (None, {"south": 0.5})
+    )
+    assert halved[6:].sum() == pytest.approx(0.5)
+    assert halved[4] / halved[0] == pytest.approx(plain[4] / plain[0] / 2)
+
+
+def test_weights_that_leave_a_finding_without_images_are_refused():
+    with pytest.raises(ValueError, match="leave no image with 'left' to draw"):
+        draw_weights(of_sources(left_north=1, right_south=1), source_balance=1, source_weight={"north": 0})

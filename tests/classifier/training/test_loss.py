@@ -44,6 +44,20 @@ def test_the_plain_loss_is_pytorchs_cross_entropy(logits):
     )
 
 
+@pytest.mark.parametrize("spec", [SPEC, SIGMOID])
+def test_a_row_can_have_its_own_smoothing(spec, logits):
+    own = losses_of(logits, TARGETS, spec, smoothing=torch.tensor([0.0, 0.3, 0.0, 0.3]))
+    none, some = (losses_of(logits, TARGETS, spec, smoothing=share) for share in (0.0, 0.3))
+    assert torch.allclose(own, torch.stack([none[0], some[1], none[2], some[3]]))
+    assert not torch.isclose(none[1], some[1])
+
+
+def test_a_soft_target_asks_for_its_own_shares():
+    logits = torch.zeros(1, 2, requires_grad=True)
+    losses_of(logits, torch.tensor([[0.7, 0.3]]), SPEC).sum().backward()
+    assert torch.allclose(logits.grad, torch.tensor([[-0.2, 0.2]]))
+
+
 def test_the_focal_loss_is_torchvisions(logits):
     expected = torchvision.ops.sigmoid_focal_loss(logits, TARGETS, alpha=-1, reduction="none").mean(dim=1)
     assert torch.allclose(losses_of(logits, TARGETS, SIGMOID, loss="focal"), expected)
