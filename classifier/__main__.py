@@ -18,6 +18,7 @@ COMMANDS = {
     "bench": ("cli.inference.bench", "Measure the throughput of a model on this machine"),
     "manifest": ("cli.data.manifest", "Write the manifest of a folder of images sorted by finding"),
     "validate": ("cli.data.validate", "Check a training data set for problems that would mislead a model"),
+    "split": ("cli.data.split", "Assign training, validation and test parts; print the split's fingerprint"),
     "deidentify": ("cli.data.deidentify", "Remove patient identity from images, using a secret key"),
     "phantom": ("cli.data.phantom", "Generate simulated radiographs of several patients"),
     "train": ("cli.training.train", "Train a model on a manifest"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 PARTS = ("train", "val", "test")
 FRACTIONS: Mapping[str, float] = {"train": 0.7, "val": 0.1, "test": 0.2}
@@ -61,7 +61,15 @@ def fold_parts(
     if not 1 <= fold <= count:
         raise ValueError(f"there is no fold {fold} of {count}")
     fold_of = folds(patients, strata, count=count, seed=seed)
-    rest = [i for i, number in enumerate(fold_of) if number != fold]
+    test = {patient for patient, number in zip(patients, fold_of, strict=True) if number == fold}
+    return held_out_parts(patients, strata, test=test, seed=seed)
+
+
+def held_out_parts(
+    patients: Sequence[str], strata: Sequence[str], *, test: Collection[str], seed: int
+) -> list[str]:
+    """Parts with the patients of `test` as the test part; an eighth of the rest is validation."""
+    rest = [i for i, patient in enumerate(patients) if patient not in test]
     learned = assign(
         [patients[i] for i in rest], [strata[i] for i in rest], seed=seed, fractions=WITHIN_FOLDS
     )

@@ -23,7 +23,13 @@ REASONS = {
     "recursion": "runs the test suite",
 }
 # What the documents' shell variables may be, where the command is only parsed.
-VARIABLES = {"$GPU": "--manifest m.csv", "$CT": "--manifest m.csv", "$BY": "patient"}
+VARIABLES = {
+    "$GPU": "--manifest m.csv",
+    "$FOLD": "1",
+    "$OPTIONS": "",
+    "$CT": "--manifest m.csv",
+    "$BY": "patient",
+}
 LANGUAGES = {"sh", "python", "json", "ini"}
 FOLDERS = (
     "classifier",
