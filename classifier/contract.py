@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 DISCLAIMER = "Research and quality-improvement use; not a medical device."
 ARTIFACT_FORMAT_VERSION = 1
@@ -123,6 +123,18 @@ ADVICE: Mapping[str, Advice] = {
 }
 
 
+class OperatingPoint(NamedTuple):
+    """What a threshold gives on validation images: shares from 0 to 1.
+
+    `false_alarms` are normal images at or above it: of all origins, and of the origin with most.
+    """
+
+    threshold: float
+    sensitivity: float
+    false_alarms: float
+    worst_false_alarms: float
+
+
 @dataclass(frozen=True)
 class ModelSpec:
     """Everything that inference needs besides the weights; stored in the artifact.
@@ -133,6 +145,9 @@ class ModelSpec:
     `clip_percentiles` of the input or, in a CT slice, the ends of the `hounsfield` window. `cam_scale` is the
     grid value, in logits, drawn at full strength; it is fixed on validation data. Logits are divided by
     `temperature`, then `bias` is added (default 0); a temperature of None means uncalibrated probabilities.
+    `decision` names the reported one of the findings at or above their thresholds: the most probable
+    ("highest"), or the most probable other than `normal`, and `normal` only where it is the only one
+    ("abnormal_first"). `operating_curve` lists other thresholds of a finding, rising, with what they give.
     """
 
     name: str
@@ -154,6 +169,8 @@ class ModelSpec:
     temperature: float | None = None
     bias: Mapping[str, float] = field(default_factory=dict)
     thresholds: Mapping[str, float] = field(default_factory=dict)
+    decision: str = "highest"
+    operating_curve: Mapping[str, tuple[OperatingPoint, ...]] = field(default_factory=dict)
     low_confidence: float | None = None
     age_range: tuple[float, float] | None = None
     cam_scale: float = 1.0
@@ -177,6 +194,17 @@ class ModelSpec:
             raise ValueError(f"thresholds or biases name unknown findings: {sorted(unknown)}")
         if not all(math.isfinite(value) for value in dict(self.bias).values()):
             raise ValueError("biases must be finite numbers")
+        self._check_decision()
+
+    def _check_decision(self) -> None:
+        if self.decision not in {"highest", "abnormal_first"}:
+            raise ValueError(f"unknown decision {self.decision!r}")
+        for finding, curve in dict(self.operating_curve).items():
+            if finding not in self.findings:
+                raise ValueError(f"operating_curve names the unknown finding {finding!r}")
+            thresholds = [point.threshold for point in curve]
+            if thresholds != sorted(thresholds) or not all(0 <= v <= 1 for point in curve for v in point):
+                raise ValueError(f"operating_curve of {finding!r}: not rising, or values outside 0 to 1")
 
     def _check_input(self) -> None:
         if not 32 <= self.size <= 2048:
@@ -212,6 +240,8 @@ class ModelSpec:
             for key in ("findings", "layers", "clip_percentiles", "hounsfield", "age_range"):
                 if raw.get(key) is not None:
                     raw[key] = tuple(raw[key])
+            curves = dict(raw.get("operating_curve") or {})
+            raw["operating_curve"] = {f: tuple(OperatingPoint(*p) for p in c) for f, c in curves.items()}
             return cls(**raw)
         except (KeyError, TypeError) as error:
             raise ValueError(f"malformed model spec: {error}") from error
@@ -219,7 +249,7 @@ class ModelSpec:
 
 @dataclass(frozen=True)
 class Prediction:
-    """A probability per finding, the reported finding (None: none above its threshold) and the uncertainty.
+    """A probability per finding, the reported finding (None: see `ModelSpec.decision`) and the uncertainty.
 
     Uncertainty is the entropy of the calibrated probabilities relative to its maximum, 0 (certain) to 1; with
     sigmoid outputs, the mean binary entropy of the findings.
@@ -247,6 +277,8 @@ def predict_from(
     `age` is the patient's age in years, if known; `abstention` the reason of the input check, if any.
     """
     above = [f for f in spec.findings if probabilities[f] >= spec.threshold(f)]
+    if spec.decision == "abnormal_first":
+        above = [f for f in above if f != NORMAL] or above
     uncertainty = normalised_entropy(spec, probabilities)
     return Prediction(
         probabilities=dict(probabilities),

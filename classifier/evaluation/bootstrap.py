@@ -38,6 +38,15 @@ def mean_interval(values: np.ndarray, patients: Sequence, *, draws: int, seed: i
     return intervals(mean, patients, draws=draws, seed=seed)["mean"]
 
 
+def widened(share: Interval, patients: int) -> Interval:
+    """The interval of a share of 0 or 1, where no draw differs: exact, by Clopper and Pearson (1934)."""
+    if share["value"] not in (0, 1) or not patients:
+        return share
+    possible = 1 - 0.025 ** (1 / patients)
+    low, high = (0.0, possible) if share["value"] == 0 else (1 - possible, 1.0)
+    return {**share, "low": low, "high": high}
+
+
 def _weights(patients: Sequence, draws: int, seed: int) -> Iterator[np.ndarray]:
     """Weights of the images, (draws, N) in blocks: how often the patient was drawn."""
     names, patient = np.unique(np.asarray(patients), return_inverse=True)

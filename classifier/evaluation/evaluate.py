@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from classifier.contract import finding_name
-from classifier.evaluation.model_card import as_text, pair_name
+from classifier.evaluation.model_card import as_text, measure_name, pair_name
+from classifier.evaluation.operating.headline import MEASURES
 from classifier.evaluation.predictions import predict_rows, write_predictions
 from classifier.evaluation.report import report
 
@@ -94,7 +95,7 @@ def attention_tests(
 
 
 def summary(found: Mapping[str, Any]) -> str:
-    """The report as a few lines of text."""
+    """The report as lines of text."""
     lines = [f"{found['model']}: {found['cases']} images of {found['patients']} patients"]
     lines += [f"{name:20} {as_text(value)}" for name, value in found["overall"].items()]
     for finding, values in found["findings"].items():
@@ -107,9 +108,22 @@ def summary(found: Mapping[str, Any]) -> str:
     for view in ("whole", "lungs_hidden", "lungs_only") if "whole" in found.get("shortcuts", {}) else ():
         auc = found["shortcuts"][view]["auc"]["macro_auc"]
         lines.append(f"{view.replace('_', ' '):20} macro AUC {as_text(auc)}")
+    lines += [_origin_line(row) for row in found["origins"]]
+    for finding, values in found["across_origins"].items():
+        worst = [
+            f"{measure_name(m)} {values[m]['value']:.3f} ({values[m]['origin']})"
+            for m in MEASURES
+            if values[m]
+        ]
+        lines.append(f"Worst origin of {values['origins']}: {finding_name(finding)}: " + ", ".join(worst))
     for source, values in found["sources"].items():
         for pair, measure in values["pairs"].items():
             lines.append(
                 f"{source}: {pair_name(pair)}: AUC {as_text(measure['auc'])} ({measure['cases']} images)"
             )
     return "\n".join(lines)
+
+
+def _origin_line(row: Mapping[str, Any]) -> str:
+    measures = (f"{measure_name(measure)} {as_text(row[measure])}" for measure in MEASURES if row[measure])
+    return f"{row['origin']}: {finding_name(row['finding'])} vs. normal: " + ", ".join(measures)

@@ -12,6 +12,7 @@ from jinja2 import ChainableUndefined, Environment, FileSystemLoader
 
 from classifier.artifact.header import INPUT_CHECK
 from classifier.contract import DISCLAIMER, ModelSpec, finding_name
+from classifier.evaluation.operating.headline import check_rows, headline
 
 if TYPE_CHECKING:
     from classifier.data.manifest import Row
@@ -28,8 +29,17 @@ ABOUT = {  # statements by the authors of a model (`--about`)
     "licence": str,
     "reproduce": str,
 }
-MORE = {"reference_standard": list, "external_validity": list}  # the same, optional
+MORE = {  # the same, optional; `elsewhere`: rows of `headline` on origins left out of the training
+    "reference_standard": list,
+    "external_validity": list,
+    "elsewhere": list,
+}
 
+SETTINGS = {
+    "home": "home: held-out patients of all origins",
+    "within_one_origin": "within one origin, the worst",
+    "unseen_origin": "unseen origin, the worst",
+}
 MEASURE_NAMES = {
     "auc": "AUC",
     "macro_auc": "macro AUC",
@@ -69,6 +79,7 @@ def check_about(about: Any) -> dict[str, Any]:
     for name, value in about.items():
         if not isinstance(value, (ABOUT | MORE).get(name, ())):
             raise ValueError(f"unknown statement {name!r}, or wrong type")
+    check_rows(about.get("elsewhere", []))
     return about
 
 
@@ -106,6 +117,10 @@ def render(card: Mapping[str, Any], spec: ModelSpec, *, sha256: str | None = Non
         "ranking_name": _ranking_name,
         "option": _option,
         "counted": _counted,
+        "worst": _worst,
+        "by_origin": _by_origin,
+        "share": lambda value: "-" if value is None else f"{value:.3f}",
+        "setting": SETTINGS.get,
         "extract": lambda key, values: values[key],
     }
     text = templates.get_template("model_card.md.jinja").render(
@@ -114,6 +129,7 @@ def render(card: Mapping[str, Any], spec: ModelSpec, *, sha256: str | None = Non
         sha256=sha256,
         about=card.get("about", {}),
         found=card.get("evaluation") or {},
+        headline=headline(card),
         input_check=card.get(INPUT_CHECK) or {},
         disclaimer=DISCLAIMER,
         row=_row,
@@ -132,6 +148,15 @@ def as_text(measure: Mapping[str, float | None] | None) -> str:
     if measure["low"] is None:
         return f"{measure['value']:.3f}"
     return f"{measure['value']:.3f} ({measure['low']:.3f} to {measure['high']:.3f})"
+
+
+def _worst(measure: Mapping[str, Any] | None) -> str:
+    """A measure with its origin, as `0.812 (0.779 to 0.845), siim`; a dash if it is not known."""
+    return ", ".join(filter(None, (as_text(measure), measure.get("origin")))) if measure else "-"
+
+
+def _by_origin(origins: Mapping[str, Mapping[str, float]]) -> str:
+    return ", ".join(f"{name} {v['false_alarms']:.3f} ({v['normals']})" for name, v in origins.items())
 
 
 def measure_name(measure: str) -> str:

@@ -13,6 +13,8 @@ import numpy as np
 from classifier.contract import ModelSpec, age_band
 from classifier.evaluation import bootstrap, metrics
 from classifier.evaluation.curves import curves
+from classifier.evaluation.operating.headline import across
+from classifier.evaluation.operating.origins import measures_of
 from classifier.evaluation.predictions import Case, probabilities_of_cases
 
 if TYPE_CHECKING:
@@ -122,12 +124,17 @@ def describe(
     unknown = set(prevalence) - set(table.findings)
     if unknown:
         raise ValueError(f"the model does not have the findings {', '.join(sorted(unknown))}")
-    sources = {name: {**of_group(part), "pairs": pairs(part)} for name, part in parts(table, "source")}
+    by_source = parts(table, "source")
+    sources = {name: {**of_group(part), "pairs": pairs(part)} for name, part in by_source}
+    origins = [row for name, part in by_source for row in measures_of(part, name)]
     return {
         **counts(table),
         **_measures(table, prevalence),
         "confusion": _confusion(table),
         "reported": _reported(table),
+        "home": measures_of(table),
+        "origins": origins,
+        "across_origins": across(origins),
         "sources": sources,
         "groups": {by: {name: of_group(part) for name, part in parts(table, by)} for by in GROUPS},
         "not_withheld": _not_withheld(table, prevalence, without),
@@ -256,7 +263,7 @@ def _confusion(table: Table) -> dict[str, Any] | None:
 
 
 def _reported(table: Table) -> dict[str, float]:
-    """The shares of cases whose reported finding (highest above its threshold) is right, or is none."""
+    """The shares of cases whose reported finding is right, or is none."""
     right = (table.shown >= 0) & (table.t[np.arange(len(table)), table.shown] == 1)
     return {"right": float(right.mean()), "none": float((table.shown < 0).mean())}
 

@@ -120,6 +120,16 @@ class Config(NetworkOptions):
     calibration: Literal["bias", "temperature"] = option(
         "fitted on validation: a temperature, with or without biases", "bias"
     )
+    threshold_by: Literal["false_alarms", "youden"] = option(
+        "thresholds, fitted on validation: for --false-alarms, or by sensitivity + specificity over all "
+        "images (Youden 1950)",
+        "false_alarms",
+    )
+    false_alarms: float = option(
+        "largest share of normal images of any source that may reach the threshold of another finding; "
+        "sources with fewer than 30 normal validation images count as one",
+        0.1,
+    )
     shortcuts: int = option(
         "test images for the shortcut test (lungs hidden), if the model carries a lung segmenter", 500
     )
@@ -143,9 +153,11 @@ class Config(NetworkOptions):
 
 
 def resolved(config: Config) -> Config:
-    """The configuration with the architecture's own shape where none was given."""
+    """The configuration with the architecture's own shape where none was given; raises ValueError."""
     architecture = ARCHITECTURES[config.arch]
     shape = {
         name: getattr(config, name) or getattr(architecture, name) for name in ("layers", "width", "size")
     }
+    if not 0 < config.false_alarms < 1:
+        raise ValueError(f"--false-alarms {config.false_alarms} is not between 0 and 1")
     return replace(config, **shape)

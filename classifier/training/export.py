@@ -24,6 +24,7 @@ from classifier.data.split import PARTS
 from classifier.evaluation import calibrate, model_card
 from classifier.evaluation.evaluate import attention_tests
 from classifier.evaluation.figures import draw
+from classifier.evaluation.operating.thresholds import fit_operating_points
 from classifier.evaluation.predictions import Case, predict_rows, probabilities_of_cases, write_predictions
 from classifier.evaluation.report import report
 from classifier.inference.device import device_for
@@ -73,7 +74,8 @@ def export_model(
     spec = replace(spec, provenance=provenance(config, data.rows))
     save_artifact(draft, spec=spec, card={}, **parts)
     cases, _ = predictions_of(draft, config, data, "val")
-    spec, calibration = calibrated(spec, cases, method=config.calibration)
+    options = {"method": config.calibration, "by": config.threshold_by, "rate": config.false_alarms}
+    spec, calibration = calibrated(spec, cases, **options)
     log.note("calibrated", **calibration)
     save_artifact(draft, spec=spec, card={}, **parts)
     found = evaluated(draft, config, data)
@@ -127,14 +129,20 @@ def predictions_of(
 
 
 def calibrated(
-    spec: ModelSpec, cases: Sequence[Case], *, method: str = "bias"
+    spec: ModelSpec,
+    cases: Sequence[Case],
+    *,
+    method: str = "bias",
+    by: str = "false_alarms",
+    rate: float = 0.1,
 ) -> tuple[ModelSpec, dict[str, Any]]:
     """The spec with calibration, thresholds and map scale fitted on these cases, and what they gave."""
     raw = probabilities_of_cases(cases, spec)
     targets = targets_of([case.row for case in cases], spec.findings)
     temperature, bias = calibrate.fit_calibration(raw, targets, spec.activation, method=method)
     fitted = calibrate.recalibrated(raw, temperature, bias, spec.activation)
-    thresholds = calibrate.fit_thresholds(fitted, targets, spec.findings)
+    origins = [case.row.source for case in cases]
+    thresholds, curves = fit_operating_points(fitted, targets, spec.findings, origins, rate=rate, by=by)
     shown = [spec.findings[k] for k in fitted.argmax(axis=1)]
     cam_scale = calibrate.fit_cam_scale([case.grids for case in cases], shown)
     spec = replace(
@@ -142,11 +150,14 @@ def calibrated(
         temperature=temperature,
         bias=dict(zip(spec.findings, bias.tolist(), strict=True)) if bias.any() else {},
         thresholds={finding: chosen["threshold"] for finding, chosen in thresholds.items()},
+        decision="abnormal_first" if by == "false_alarms" else "highest",
+        operating_curve=curves,
         cam_scale=cam_scale,
     )
     low = low_confidence(spec, fitted, targets)
     spec = replace(spec, low_confidence=low["limit"] if low else None)
     facts = {"temperature": temperature, "bias": dict(spec.bias), "thresholds": thresholds}
+    facts["threshold_by"] = {"method": by, "rate": rate} if by == "false_alarms" else {"method": by}
     return spec, {**facts, "low_confidence": low, "cam_scale": cam_scale, "cases": len(cases)}
 
 

@@ -51,6 +51,9 @@ def test_all_folds_are_reported_as_one_at_their_own_thresholds(manifest, tmp_pat
     assert found["overall"]["accuracy"]["value"] == 1
     sensitivity = found["findings"]["left"]["sensitivity"]["value"]
     assert sensitivity == pytest.approx(sum("left" in row.findings for row in rows[:32]) / 24)
+    north = next(row for row in found["origins"] if (row["origin"], row["finding"]) == ("north", "left"))
+    at_home = [row for row in rows[:32] if row.source == "north" and "left" in row.findings]
+    assert north["sensitivity"]["value"] == pytest.approx(len(at_home) / north["present"])
     assert [fold["cases"] for fold in found["folds"]] == [32, 16]
     assert found["folds"][1]["brier"]["value"] == pytest.approx(2 * 0.2**2)
     briers = np.r_[[2 * 0.1**2] * 32, [2 * 0.2**2] * 16]

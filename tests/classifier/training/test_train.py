@@ -64,6 +64,8 @@ def test_a_manifest_becomes_an_artifact_that_reports_the_findings_apart(manifest
     artifact = load_artifact(out / "model.safetensors")
     assert artifact.spec.findings == ("left", "right")
     assert artifact.spec.calibrated
+    assert artifact.spec.decision == "abnormal_first"
+    assert set(artifact.spec.operating_curve) == {"left", "right"}
     assert artifact.card["evaluation"]["overall"]["macro_auc"]["value"] > 0.9
     assert artifact.card["evaluation"]["present"] == {"left": 8, "right": 8}
     assert str(tmp_path) not in json.dumps(artifact.card)
