@@ -116,6 +116,8 @@ def render(card: Mapping[str, Any], spec: ModelSpec, *, sha256: str | None = Non
         "pair_name": pair_name,
         "ranking_name": _ranking_name,
         "option": _option,
+        "option_name": lambda name: name.replace("_", " "),
+        "short": lambda number: f"{number:.3g}",
         "counted": _counted,
         "worst": _worst,
         "by_origin": _by_origin,

@@ -144,6 +144,12 @@ class Config(NetworkOptions):
         "unit that folds keep together (image: patients may be in several folds, as in many papers)",
         "patient",
     )
+    tune: int | None = option(
+        "first search learning rate, weight decay, dropout and size in this many trials of a fifth of the "
+        "epochs each, and train with the best (Optuna)",
+        None,
+        metavar="N",
+    )
     storage: Literal["int8", "fp16", "fp32"] = option("storage of the weights in the artifact", "int8")
     devices: int = option("number of devices that train together, each on its part of every batch", 1)
     precision: Literal["auto", "fp32", "bf16"] = option(

@@ -48,9 +48,19 @@ class DataSet:
 
 
 def load_data_set(
-    config: Config, spec: ModelSpec, rows: list[Row], *, segmenter: Any, processes: Distributed, log: RunLog
+    config: Config,
+    spec: ModelSpec,
+    rows: list[Row],
+    *,
+    segmenter: Any,
+    processes: Distributed,
+    log: RunLog,
+    checks: bool = True,
 ) -> DataSet:
-    """Hash, decode and validate the rows' images, each once; raises ValueError if a part lacks a finding."""
+    """Hash, decode and, with `checks`, validate the rows' images, each once.
+
+    Raises ValueError if a part lacks a finding.
+    """
     preprocessing = preprocessing_for(spec, **lung_boxes(spec, segmenter))
     with processes.main_process_first():
         prepared = prepare(
@@ -58,11 +68,11 @@ def load_data_set(
             preprocessing,
             config.cache or config.out / "cache",
             slot=spec.slot,
-            statistics=config.validation is None,
+            statistics=checks and config.validation is None,
             keep=PARTS if config.folds else EVALUATED,
             progress=processes.is_main and not config.json,
         )
-    warnings = _validated(config, rows, prepared, log) if processes.is_main else []
+    warnings = _validated(config, rows, prepared, log) if checks and processes.is_main else []
     parts = {name: _part(name, rows, prepared, spec) for name in PARTS}
     log.note("data", refused=prepared.refused, **{name: len(part.rows) for name, part in parts.items()})
     usable = [row for row in rows if row.image not in prepared.refused]

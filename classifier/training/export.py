@@ -33,6 +33,7 @@ from classifier.training.config import Config
 from classifier.training.cross_validation import ARTIFACT, FIGURES, PREDICTIONS, REPORT
 from classifier.training.dataset import DataSet, split_fingerprint
 from classifier.training.run_log import RunLog
+from classifier.training.tune import searched
 
 CARD = "model-card.md"
 NOT_RECORDED = {  # options that do not affect the weights
@@ -190,12 +191,14 @@ def training_facts(config: Config, log: RunLog) -> dict[str, Any]:
     given = {key: value for key, value in asdict(config).items() if value is not None}
     options = {key: value for key, value in given.items() if key not in NOT_RECORDED}
     keys = ("epoch", "size", "minutes", "val_loss", "val_balanced_accuracy")
+    search = {"search": searched(log)} if config.tune else {}
     return {
         "options": options,
         "pretrained": config.pretrained is not None,
         "history": [{key: line[key] for key in keys} for line in log.events("epoch")],
         "torch": torch.__version__,
         "python": platform.python_version(),
+        **search,
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,7 +95,10 @@ class Task:
 
 
 class Loop:
-    """The state of one training: `run` it, then take `result`."""
+    """The state of one training: `run` it, then take `result`.
+
+    `on_score` is called with each epoch's number and validation loss, and may end the training by raising.
+    """
 
     def __init__(
         self,
@@ -105,8 +108,9 @@ class Loop:
         processes: Distributed | None = None,
         log: RunLog | None = None,
         checkpoint: Path | None = None,
+        on_score: Callable[[int, float], None] | None = None,
     ) -> None:
-        self.task, self.plan, self.checkpoint = task, plan, checkpoint
+        self.task, self.plan, self.checkpoint, self.on_score = task, plan, checkpoint, on_score
         self.processes, self.log = processes or Distributed("cpu"), log or RunLog()
         self.device = self.processes.device
         bf16 = plan.precision == "bf16" or (plan.precision == "auto" and self.device.type == "cuda")
@@ -209,6 +213,8 @@ class Loop:
                 self._keep_if_best(scores[MAIN_SCORE])
             facts = {"progress": self.progress, "minutes": self.seconds / 60, **self.task.facts(self)}
             self.log.note("epoch", epoch=self.epoch, **facts, loss=self.epoch_loss, **scores)
+            if self.on_score:
+                self.on_score(self.epoch, scores[MAIN_SCORE])
 
     def _keep_if_best(self, loss: float) -> None:
         self.stale += 1
