@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -29,6 +29,13 @@ def finding_name(finding: str) -> str:
 def finding_in_text(finding: str) -> str:
     """The name of a finding within a sentence: COVID-19, but pleural effusion."""
     return FINDING_NAMES.get(finding) or finding.replace("_", " ")
+
+
+def findings_in_text(findings: Sequence[str]) -> str:
+    """Several findings as a choice, at the beginning of a sentence: Normal, COVID-19 or pneumonia."""
+    *others, last = (finding_in_text(finding) for finding in findings)
+    text = f"{', '.join(others)} or {last}" if others else last
+    return text[:1].upper() + text[1:]
 
 
 def age_band(age: float | None) -> str:
@@ -148,6 +155,8 @@ class ModelSpec:
     `decision` names the reported one of the findings at or above their thresholds: the most probable
     ("highest"), or the most probable other than `normal`, and `normal` only where it is the only one
     ("abnormal_first"). `operating_curve` lists other thresholds of a finding, rising, with what they give.
+    A finding from its probability in `set_floors` on is in the prediction set, which holds the true one with
+    the probability `set_coverage` (None: no sets).
     """
 
     name: str
@@ -171,6 +180,8 @@ class ModelSpec:
     thresholds: Mapping[str, float] = field(default_factory=dict)
     decision: str = "highest"
     operating_curve: Mapping[str, tuple[OperatingPoint, ...]] = field(default_factory=dict)
+    set_coverage: float | None = None
+    set_floors: Mapping[str, float] = field(default_factory=dict)
     low_confidence: float | None = None
     age_range: tuple[float, float] | None = None
     cam_scale: float = 1.0
@@ -205,6 +216,11 @@ class ModelSpec:
             thresholds = [point.threshold for point in curve]
             if thresholds != sorted(thresholds) or not all(0 <= v <= 1 for point in curve for v in point):
                 raise ValueError(f"operating_curve of {finding!r}: not rising, or values outside 0 to 1")
+        floors = dict(self.set_floors)
+        if set(floors) != (set() if self.set_coverage is None else set(self.findings)):
+            raise ValueError("set_floors must name all findings, and needs set_coverage")
+        if not all(0 <= value <= 1 for value in (*floors.values(), self.set_coverage or 0)):
+            raise ValueError("set_floors and set_coverage must be between 0 and 1")
 
     def _check_input(self) -> None:
         if not 32 <= self.size <= 2048:
@@ -247,6 +263,13 @@ class ModelSpec:
             raise ValueError(f"malformed model spec: {error}") from error
 
 
+class PredictionSet(NamedTuple):
+    """The findings, most probable first, that hold the true one with the probability `coverage`."""
+
+    findings: tuple[str, ...]
+    coverage: float
+
+
 @dataclass(frozen=True)
 class Prediction:
     """A probability per finding, the reported finding (None: see `ModelSpec.decision`) and the uncertainty.
@@ -259,6 +282,7 @@ class Prediction:
     finding: str | None
     uncertainty: float
     abstention: AbstentionReason | None = None
+    prediction_set: PredictionSet | None = None
 
     @property
     def withheld(self) -> bool:
@@ -279,13 +303,27 @@ def predict_from(
     above = [f for f in spec.findings if probabilities[f] >= spec.threshold(f)]
     if spec.decision == "abnormal_first":
         above = [f for f in above if f != NORMAL] or above
+    finding = max(above, key=lambda f: probabilities[f], default=None)
     uncertainty = normalised_entropy(spec, probabilities)
     return Prediction(
         probabilities=dict(probabilities),
-        finding=max(above, key=lambda f: probabilities[f], default=None),
+        finding=finding,
         uncertainty=uncertainty,
         abstention=abstention or _abstention(spec, uncertainty, age),
+        prediction_set=_prediction_set(spec, probabilities, finding),
     )
+
+
+def _prediction_set(
+    spec: ModelSpec, probabilities: Mapping[str, float], finding: str | None
+) -> PredictionSet | None:
+    """With the most probable and the reported finding, so that no set is empty or contradicts the report."""
+    if spec.set_coverage is None:
+        return None
+    ranked = sorted(spec.findings, key=lambda f: -probabilities[f])
+    always = {ranked[0], finding}
+    chosen = (f for f in ranked if f in always or probabilities[f] >= spec.set_floors[f])
+    return PredictionSet(tuple(chosen), spec.set_coverage)
 
 
 def _abstention(spec: ModelSpec, uncertainty: float, age: float | None) -> AbstentionReason | None:

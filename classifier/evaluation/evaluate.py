@@ -116,6 +116,11 @@ def summary(found: Mapping[str, Any]) -> str:
             if values[m]
         ]
         lines.append(f"Worst origin of {values['origins']}: {finding_name(finding)}: " + ", ".join(worst))
+    if sets := found["prediction_sets"]:
+        groups = {"Prediction sets": sets["overall"], **sets["origins"]}
+        for name, v in groups.items():
+            size = f"{v['mean_size']['value']:.2f} findings in a set"
+            lines.append(f"{name}: coverage {as_text(v['coverage'])}, stated {sets['stated']:g}, {size}")
     for source, values in found["sources"].items():
         for pair, measure in values["pairs"].items():
             lines.append(

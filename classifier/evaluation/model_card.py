@@ -120,6 +120,7 @@ def render(card: Mapping[str, Any], spec: ModelSpec, *, sha256: str | None = Non
         "short": lambda number: f"{number:.3g}",
         "counted": _counted,
         "worst": _worst,
+        "floor": lambda item: f"{finding_name(item[0])} {item[1]:.3f}",
         "by_origin": _by_origin,
         "share": lambda value: "-" if value is None else f"{value:.3f}",
         "setting": SETTINGS.get,

@@ -15,6 +15,7 @@ from classifier.evaluation import bootstrap, metrics
 from classifier.evaluation.curves import curves
 from classifier.evaluation.operating.headline import across
 from classifier.evaluation.operating.origins import measures_of
+from classifier.evaluation.operating.prediction_sets import measures_of_sets
 from classifier.evaluation.predictions import Case, probabilities_of_cases
 
 if TYPE_CHECKING:
@@ -23,12 +24,13 @@ if TYPE_CHECKING:
 FEWEST = 5  # positive or negative cases required for a measure
 FEWEST_IN_GROUP = 10
 GROUPS = ("view", "sex", "age")
-ARRAYS = ("p", "t", "thresholds", "shown", "reasons", "patients")  # of a Table
+ARRAYS = ("p", "t", "thresholds", "sets", "shown", "reasons", "patients")  # of a Table
 
 
 @dataclass(frozen=True)
 class Table:
-    """Cases as arrays: probabilities, targets (NaN: unknown) and thresholds (N, findings); the rest (N,).
+    """Cases as arrays: probabilities, targets (NaN: unknown), thresholds, and `sets`, whether a finding is in
+    the prediction set, (N, findings); the rest (N,).
 
     `shown` is the column of the reported finding, -1 for none; `groups` are the names of source, view, sex
     and age band, empty where unknown; `reasons` those of abstentions.
@@ -38,10 +40,12 @@ class Table:
     p: np.ndarray
     t: np.ndarray
     thresholds: np.ndarray
+    sets: np.ndarray
     shown: np.ndarray
     reasons: np.ndarray
     patients: np.ndarray
     groups: Mapping[str, np.ndarray]
+    set_coverage: float | None = None
     draws: int = 1000
     seed: int = 0
 
@@ -54,12 +58,15 @@ class Table:
         if not known:
             raise ValueError("no image with a known finding has a prediction")
         rows = [case.row for case in known]
+        sets = [s.findings if (s := case.prediction.prediction_set) else () for case in known]
         column = {None: -1, **{finding: k for k, finding in enumerate(spec.findings)}}
         return cls(
             findings=spec.findings,
             p=probabilities_of_cases(known, spec),
             t=targets_of(rows, spec.findings).astype(float),
             thresholds=np.tile([spec.threshold(f) for f in spec.findings], (len(known), 1)),
+            sets=np.array([[f in found for f in spec.findings] for found in sets]),
+            set_coverage=spec.set_coverage,
             shown=np.array([column[case.prediction.finding] for case in known]),
             reasons=np.array([str(case.prediction.abstention or "") for case in known]),
             patients=np.array([row.patient for row in rows]),
@@ -135,6 +142,7 @@ def describe(
         "home": measures_of(table),
         "origins": origins,
         "across_origins": across(origins),
+        "prediction_sets": measures_of_sets(table, by_source),
         "sources": sources,
         "groups": {by: {name: of_group(part) for name, part in parts(table, by)} for by in GROUPS},
         "not_withheld": _not_withheld(table, prevalence, without),

@@ -24,6 +24,7 @@ from classifier.data.split import PARTS
 from classifier.evaluation import calibrate, model_card
 from classifier.evaluation.evaluate import attention_tests
 from classifier.evaluation.figures import draw
+from classifier.evaluation.operating.prediction_sets import COVERAGE, fit_floors
 from classifier.evaluation.operating.thresholds import fit_operating_points
 from classifier.evaluation.predictions import Case, predict_rows, probabilities_of_cases, write_predictions
 from classifier.evaluation.report import report
@@ -153,6 +154,7 @@ def calibrated(
         thresholds={finding: chosen["threshold"] for finding, chosen in thresholds.items()},
         decision="abnormal_first" if by == "false_alarms" else "highest",
         operating_curve=curves,
+        **prediction_sets(spec, fitted, targets),
         cam_scale=cam_scale,
     )
     low = low_confidence(spec, fitted, targets)
@@ -160,6 +162,13 @@ def calibrated(
     facts = {"temperature": temperature, "bias": dict(spec.bias), "thresholds": thresholds}
     facts["threshold_by"] = {"method": by, "rate": rate} if by == "false_alarms" else {"method": by}
     return spec, {**facts, "low_confidence": low, "cam_scale": cam_scale, "cases": len(cases)}
+
+
+def prediction_sets(spec: ModelSpec, probabilities: np.ndarray, targets: np.ndarray) -> dict[str, Any]:
+    """`set_coverage` and `set_floors` from calibrated probabilities; nothing with sigmoid outputs."""
+    if spec.activation != "softmax":
+        return {}
+    return {"set_coverage": COVERAGE, "set_floors": fit_floors(probabilities, targets, spec.findings)}
 
 
 def low_confidence(

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from classifier.cli.arguments import add_files_argument, add_json_option, add_model_options
-from classifier.contract import ADVICE, DISCLAIMER, NO_MODEL_FOR_MODALITY, finding_name
+from classifier.contract import ADVICE, DISCLAIMER, NO_MODEL_FOR_MODALITY, finding_name, findings_in_text
 
 if TYPE_CHECKING:
     from classifier.cli.inputs import InputFile
@@ -126,6 +126,7 @@ def _result_record(file: InputFile, predictor: Predictor, result: Result | Failu
         file.seconds + result.seconds,
         finding=prediction.finding,
         probabilities=dict(prediction.probabilities),
+        prediction_set=prediction.prediction_set and prediction.prediction_set._asdict(),
         withheld=prediction.withheld,
         cam=result.cam.as_dict() if with_cam else None,
         **model,
@@ -133,7 +134,8 @@ def _result_record(file: InputFile, predictor: Predictor, result: Result | Failu
 
 
 def _record(name: str, status: str, reason: str | None, seconds: float, **values: Any) -> Record:
-    empty = dict.fromkeys(("finding", "probabilities", "withheld", "cam", "model", "model_sha256"))
+    keys = ("finding", "probabilities", "prediction_set", "withheld", "cam", "model", "model_sha256")
+    empty = dict.fromkeys(keys)
     record = {"file": name, "status": status, "reason": reason, **empty, "withheld": False, **values}
     return {**record, "seconds": round(seconds, 4)}
 
@@ -153,6 +155,11 @@ def line_of(record: Record) -> str:
     file = record["file"].encode("utf-8", "backslashreplace").decode()
     if record["status"] == "ok":
         finding = finding_name(record["finding"]) if record["finding"] else "no finding above its threshold"
+        possible = record["prediction_set"]
+        if possible and len(possible["findings"]) > 1:
+            finding += (
+                f"; {findings_in_text(possible['findings'])} with {100 * possible['coverage']:g} % coverage"
+            )
         return f"{file}: {finding} ({probabilities_of(record)})"
     advice = ADVICE.get(record["reason"])
     text = f"{advice.problem} {advice.remedy}" if advice else record["reason"]

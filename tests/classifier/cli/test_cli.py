@@ -33,6 +33,7 @@ KEYS = [
     "reason",
     "finding",
     "probabilities",
+    "prediction_set",
     "withheld",
     "cam",
     "model",
