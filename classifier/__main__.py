@@ -23,6 +23,7 @@ COMMANDS = {
     "phantom": ("cli.data.phantom", "Generate simulated radiographs of several patients"),
     "train": ("cli.training.train", "Train a model on a manifest"),
     "pretrain": ("training.pretrain.train", "Create initial weights for training, without labels"),
+    "imagenet": ("cli.training.imagenet", "Create initial weights from a network trained on ImageNet"),
     "pretrain-phantom": ("cli.training.pretrain_phantom", "Create initial weights from phantoms"),
     "lung-segmenter": ("training.lungs.train", "Train the lung segmenter on images with lung masks"),
     "input-check": (
