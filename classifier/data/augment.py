@@ -33,7 +33,14 @@ class Augment:
         self.host = torch.Generator().manual_seed(seed)
 
     def __call__(self, unit: Tensor) -> Tensor:
-        unit = self.geometry(unit)
+        return self.appearance(self.geometry(unit))
+
+    def with_masks(self, unit: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+        """Images, and masks (N, channels, side, side) that are moved with them; zero outside the image."""
+        matrix = self.movement(len(unit))
+        return self.appearance(moved(unit, matrix)), moved(masks, matrix)
+
+    def appearance(self, unit: Tensor) -> Tensor:
         unit = self.exposure(unit)
         unit = self.resolution(unit)
         unit = self.compression(unit)
@@ -51,22 +58,23 @@ class Augment:
         return low + (high - low) * float(torch.rand((), generator=self.host))
 
     def geometry(self, unit: Tensor) -> Tensor:
-        count = len(unit)
+        return moved(unit, self.movement(len(unit)))
+
+    def movement(self, count: int) -> Tensor:
+        """Rotation, scale, stretch, shift and mirror, as affine matrices (count, 2, 3)."""
         angle = self.uniform(-ROTATION_DEGREES, ROTATION_DEGREES, count) * (math.pi / 180)
         zoom = torch.exp(self.uniform(math.log(SCALE[0]), math.log(SCALE[1]), count))
         stretch = torch.exp(self.uniform(-STRETCH, STRETCH, count))
         mirror = 1 - 2 * self.chance(self.flip, count).float()
         cos, sin = torch.cos(angle), torch.sin(angle)
         shift = self.uniform(-SHIFT, SHIFT, count, 2) * 2
-        matrix = torch.stack(
+        return torch.stack(
             [
                 torch.stack([mirror * cos / (zoom * stretch), -sin / zoom, shift[:, 0]], dim=1),
                 torch.stack([mirror * sin / (zoom * stretch), cos / zoom, shift[:, 1]], dim=1),
             ],
             dim=1,
         )
-        grid = functional.affine_grid(matrix, list(unit.shape), align_corners=False)
-        return functional.grid_sample(unit, grid, align_corners=False)
 
     def exposure(self, unit: Tensor) -> Tensor:
         """Gamma, contrast, brightness, and a slope of illumination across the image."""
@@ -127,6 +135,12 @@ class Augment:
 
     def mix(self, unit: Tensor, changed: Tensor, probability: float) -> Tensor:
         return torch.where(self.chance(probability, len(unit), 1, 1, 1), changed, unit)
+
+
+def moved(images: Tensor, matrix: Tensor) -> Tensor:
+    """Images (N, channels, h, w) under affine matrices (N, 2, 3) in shares of the image, zero outside it."""
+    grid = functional.affine_grid(matrix, list(images.shape), align_corners=False)
+    return functional.grid_sample(images, grid, align_corners=False)
 
 
 def _between(size: int, top: Tensor, bottom: Tensor, left: Tensor, right: Tensor) -> Tensor:

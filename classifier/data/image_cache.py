@@ -82,11 +82,13 @@ def prepare(
     slot: Slot = Slot.CXR,
     statistics: bool = False,
     keep: Collection[str] = (),
+    others: Sequence[Store] = (),
     progress: bool = True,
 ) -> Prepared:
     """The rows' preprocessed images, their statistics on request, and working images of the parts `keep`.
 
-    All of it is kept in `folder` by the sha256 of the files, so that another run decodes new files only.
+    `others` are further stores to fill. All of it is kept in `folder` by the sha256 of the files, so that
+    another run decodes new files only.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -94,7 +96,7 @@ def prepare(
     arrays = _Arrays(folder, preprocessing, rows, hashes)
     working = WorkingImages(folder / WORKING, rows, hashes, keep)
     store = StatisticsStore(folder / STATISTICS, slot) if statistics else None
-    stores = [arrays, working, *([store] if store else [])]
+    stores = [arrays, working, *([store] if store else []), *others]
     _fill(stores, rows, hashes, read or (lambda row: image_of(row, slot)), progress=progress)
     images, refused = arrays.finish()
     found = store.finish(hashes) if store else None

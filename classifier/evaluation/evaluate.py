@@ -32,18 +32,23 @@ def evaluate(
     road: int = 0,
     predictions: Path | None = None,
     figures: Path | None = None,
+    boxes: Path | None = None,
     progress: bool = False,
 ) -> dict[str, Any]:
     """The evaluation report; writes `predictions` (CSV) and `figures` (folder) where they are given.
 
-    `shortcuts` and `road` are the numbers of images for these tests. Raises ValueError for a finding that
+    `shortcuts` and `road` are the numbers of images for these tests; with `boxes` (CSV) the maps are compared
+    with them. Raises ValueError for a finding that
     the model does not know.
     """
+    from classifier.data.boxes import read_boxes
     from classifier.data.manifest import targets_of
+    from classifier.evaluation.localisation import localisation, locate
     from classifier.inference.predictor import Predictor
 
     spec = artifact.spec
     targets_of(rows, spec.findings)  # fails for an unknown finding before the long part
+    drawn = read_boxes(boxes, [row.image for row in rows]) if boxes else None
     cases, without = predict_rows(Predictor(artifact, device, precision), rows, quiet=not progress)
     if predictions:
         write_predictions(predictions, spec, rows, cases, without)
@@ -51,6 +56,9 @@ def evaluate(
     found = report(spec, cases, draws=draws, seed=seed, prevalence=prevalence, without=missing)
     options = {"draws": draws, "seed": seed, "progress": progress}
     found |= attention_tests(artifact, rows, device, shortcuts=shortcuts, road=road, **options)
+    if drawn:
+        by_image = {row.image: row for row in rows}
+        found["localisation"] = localisation(locate(cases, drawn), by_image, draws=draws, seed=seed)
     found |= {"model": spec.name, "model_sha256": artifact.sha256, "no_result": without}
     if figures:
         from classifier.evaluation.figures import draw
@@ -121,6 +129,7 @@ def summary(found: Mapping[str, Any]) -> str:
         for name, v in groups.items():
             size = f"{v['mean_size']['value']:.2f} findings in a set"
             lines.append(f"{name}: coverage {as_text(v['coverage'])}, stated {sets['stated']:g}, {size}")
+    lines += _localisation_lines(found.get("localisation", {}).get("findings", {}))
     for source, values in found["sources"].items():
         for pair, measure in values["pairs"].items():
             lines.append(
@@ -132,3 +141,13 @@ def summary(found: Mapping[str, Any]) -> str:
 def _origin_line(row: Mapping[str, Any]) -> str:
     measures = (f"{measure_name(measure)} {as_text(row[measure])}" for measure in MEASURES if row[measure])
     return f"{row['origin']}: {finding_name(row['finding'])} vs. normal: " + ", ".join(measures)
+
+
+def _localisation_lines(findings: Mapping[str, Any]) -> list[str]:
+    return [
+        f"{finding_name(finding)}: map maximum in a box {as_text(values['pointing_game'])}, "
+        f"share of the map in boxes {as_text(values.get('share_in_boxes'))} "
+        f"({values['maps']} images, chance {values['chance']:.3f})"
+        for finding, values in findings.items()
+        if "pointing_game" in values
+    ]

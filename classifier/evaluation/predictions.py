@@ -15,6 +15,7 @@ from classifier.contract import AbstentionReason, ModelSpec, Prediction, Refusal
 if TYPE_CHECKING:
     from classifier.data.manifest import Reader, Row
     from classifier.inference.predictor import Predictor
+    from classifier.networks.preprocess import Box
 
 CHUNK = 32
 HEAD = ["image", "finding", "status", "reason"]
@@ -22,11 +23,12 @@ HEAD = ["image", "finding", "status", "reason"]
 
 @dataclass(frozen=True)
 class Case:
-    """An image with its prediction."""
+    """An image with its prediction and the maps of `box`, the part that the model saw (None: all)."""
 
     row: Row
     prediction: Prediction
     grids: Mapping[str, list[list[float]]] = field(default_factory=dict)
+    box: Box | None = None
 
 
 def predict_rows(
@@ -57,7 +59,7 @@ def predict_rows(
                 if isinstance(result, Failure):
                     without[row.image] = result.code
                 else:
-                    cases.append(Case(row, result.prediction, dict(result.cam.grids)))
+                    cases.append(Case(row, result.prediction, dict(result.cam.grids), result.box))
             bar.update(min(CHUNK, len(rows) - start))
     return cases, without
 

@@ -104,10 +104,15 @@ def share_inside(grid: np.ndarray, lungs: np.ndarray, box: Box = WHOLE) -> float
     positive = np.clip(np.asarray(grid, dtype=np.float64), 0, None)
     if not positive.sum() > 0:
         return None
+    return float((positive * covered(lungs, positive.shape, box)).sum() / positive.sum())
+
+
+def covered(mask: np.ndarray, grid: tuple[int, ...], box: Box = WHOLE) -> np.ndarray:
+    """Share of each cell covered by a mask (h, w) of the image; the `grid` (rows, columns) spans the box."""
     edges = (box.top, box.bottom), (box.left, box.right)
-    sides = zip(positive.shape, lungs.shape, edges, strict=True)
+    sides = zip(grid, mask.shape, edges, strict=True)
     rows, columns = (_overlap(cells, pixels, *ends) for cells, pixels, ends in sides)
-    return float((positive * (rows @ lungs @ columns.T)).sum() / positive.sum())
+    return rows @ mask @ columns.T
 
 
 def _overlap(cells: int, pixels: int, first: float, last: float) -> np.ndarray:

@@ -19,13 +19,16 @@ from classifier.networks.registry import ARCHITECTURES, probabilities_of
 from classifier.training.checkpoint import State
 from classifier.training.config import Config
 from classifier.training.dataset import Part, by_source
+from classifier.training.evidence import EvidenceLoss
 from classifier.training.loop import Loop, Plan, Task
 from classifier.training.loss import ClassificationLoss, rarity_weights
 from classifier.training.optim import freeze, image_size_at
 
 SETTLING_BATCHES = 16
 
-Batch = tuple[Tensor, Tensor, Tensor]  # inputs, targets, rows of the training part
+# Inputs, targets, rows of the training part, and their regions (see `evidence.EvidenceLoss`).
+Batch = tuple[Tensor, Tensor, Tensor, Tensor | None]
+Outputs = tuple[Tensor, Tensor | None]  # logits, features
 
 
 class Classification(Task):
@@ -66,6 +69,10 @@ class Classification(Task):
             robust=config.group_robust,
         )
 
+        self.evidence = EvidenceLoss(spec, network) if config.box_loss else None
+        regions = self.train.regions
+        self.regions = None if regions is None else torch.from_numpy(regions).to(device)
+
     @property
     def plan(self) -> Plan:
         config = self.config
@@ -91,11 +98,13 @@ class Classification(Task):
 
     def batch(self, loop: Loop) -> Batch:
         chosen = loop.processes.shard(next(self.drawn))
-        return self.inputs(self.augment(self.images(chosen)), self.size(loop)), *self.targets_of(chosen)
-
-    def targets_of(self, chosen: np.ndarray) -> tuple[Tensor, Tensor]:
         rows = torch.from_numpy(chosen).to(self.device, non_blocking=True)
-        return self.targets[rows], rows
+        unit, regions = self.images(chosen), None
+        if self.regions is None:
+            unit = self.augment(unit)
+        else:
+            unit, regions = self.augment.with_masks(unit, self.regions[rows].float() / 255)
+        return self.inputs(unit, self.size(loop)), self.targets[rows], rows, regions
 
     def inputs(self, unit: Tensor, size: int) -> Tensor:
         """Images in 0..1 (n, 1, h, w) as network inputs (n, 1, size, size)."""
@@ -103,8 +112,18 @@ class Classification(Task):
             unit = functional.interpolate(unit, size=(size, size), mode="bilinear", antialias=True)
         return normalise(unit, self.spec).contiguous(memory_format=torch.channels_last)
 
-    def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
-        return self.criterion(outputs.float(), *batch[1:])
+    def forward(self, model: nn.Module, batch: Batch) -> Outputs:
+        if self.evidence is None:
+            return model(batch[0]), None
+        with self.evidence.features() as found:
+            return model(batch[0]), found[0]
+
+    def loss(self, outputs: Outputs, batch: Batch) -> Tensor:
+        (logits, features), (_, targets, rows, regions) = outputs, batch
+        loss = self.criterion(logits.float(), targets, rows)
+        if features is None:
+            return loss
+        return loss + self.config.box_loss * self.evidence(features, targets, regions)
 
     def is_final(self, loop: Loop) -> bool:
         return self.size(loop) == self.config.size

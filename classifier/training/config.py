@@ -83,6 +83,15 @@ class Config(NetworkOptions):
         "above 0: step by which the worst group (finding in a source) gains weight (group DRO); try 0.01", 0.0
     )
     label_smoothing: float = option("share of each target that is distributed over the findings", 0.05)
+    boxes: Path | None = option(
+        "boxes that readers drew, image,x0,y0,x1,y1 in shares of the image: heatmaps are compared with them",
+        None,
+        metavar="CSV",
+    )
+    box_loss: float = option(
+        "weight of a loss on the heatmaps: high inside the --boxes; in normal images low outside the lungs",
+        0.0,
+    )
     label_noise: tuple[str, ...] = option(
         "label smoothing of sources with unreliable labels, as in nih=0.2 (others: --label-smoothing)",
         (),

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from classifier.training.config import Config
 
 ARTIFACT, PREDICTIONS, REPORT, FIGURES = "model.safetensors", "predictions.csv", "evaluation.json", "figures"
+LOCATIONS = "localisation.csv"
 
 
 def train_folds(config: Config, train: Callable[[Config], Path]) -> Path:
@@ -48,10 +49,11 @@ def pool(
 ) -> dict[str, Any]:
     """The report on the predictions of several runs' folders, each case at its own model's thresholds.
 
-    `folds` holds each fold's own measures. Raises ValueError where an image was predicted twice or the
-    models have different findings.
+    `folds` holds each fold's own measures; `localisation` is of the folds that were trained with --boxes.
+    Raises ValueError where an image was predicted twice or the models have different findings.
     """
     from classifier.data.manifest import read_manifest
+    from classifier.evaluation.localisation import localisation, read_locations
 
     rows = {row.image: row for row in read_manifest(manifest)}
     tables, without, seen = [], 0, Counter()
@@ -66,6 +68,10 @@ def pool(
     if seen and max(seen.values()) > 1:
         raise ValueError(f"{sum(n > 1 for n in seen.values())} images were predicted by more than one fold")
     found = describe(Table.joined(tables), prevalence=prevalence, without=without)
+    located = [folder / LOCATIONS for folder in folders if (folder / LOCATIONS).exists()]
+    if located:
+        maps = [one for path in located for one in read_locations(path)]
+        found["localisation"] = localisation(maps, rows, draws=draws, seed=seed)
     each = [{"cases": len(table), **overall(table)} for table in tables]
     return {**found, "folds": each, "model": f"{len(tables)} folds"}
 

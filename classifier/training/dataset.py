@@ -6,12 +6,13 @@ import hashlib
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from classifier.contract import ModelSpec, Slot
+from classifier.data.boxes import Boxes, read_boxes
 from classifier.data.image_cache import Prepared, prepare, preprocessing_for
 from classifier.data.manifest import Row, read_manifest, targets_of, with_folds, with_split
 from classifier.data.split import PARTS
@@ -20,6 +21,7 @@ from classifier.inference.auxiliary import lung_boxes
 from classifier.networks.registry import ARCHITECTURES
 from classifier.training.config import Config
 from classifier.training.distributed import Distributed
+from classifier.training.evidence import lung_fields, regions_of
 from classifier.training.run_log import RunLog
 
 LUNG_WINDOW = (-1350.0, 150.0)  # Hounsfield units
@@ -29,22 +31,27 @@ LARGEST = {"source_weight": 100.0, "label_noise": 1.0}
 
 @dataclass(frozen=True)
 class Part:
-    """One part of the split: rows, targets (n, findings), their `index` in `images` (N, size, size)."""
+    """One part of the split: rows, targets (n, findings), their `index` in `images` (N, size, size).
+
+    `regions` are those of `evidence.regions_of`, of the train part where there is a loss on them.
+    """
 
     rows: list[Row]
     images: np.ndarray
     targets: np.ndarray
     index: np.ndarray
+    regions: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
 class DataSet:
-    """Rows whose images can be used, the parts of the split, and the warnings of the data validation."""
+    """Rows whose images can be used, the parts of the split, warnings of the validation, readers' boxes."""
 
     rows: list[Row]
     parts: dict[str, Part]
     prepared: Prepared
     warnings: list[dict[str, Any]]
+    boxes: Boxes
 
 
 def load_data_set(
@@ -62,21 +69,38 @@ def load_data_set(
     Raises ValueError if a part lacks a finding.
     """
     preprocessing = preprocessing_for(spec, **lung_boxes(spec, segmenter))
+    cache, boxes = config.cache or config.out / "cache", boxes_of(config, rows)
+    fields = lung_fields(cache, spec, segmenter, rows, boxes) if config.box_loss else None
     with processes.main_process_first():
         prepared = prepare(
             rows,
             preprocessing,
-            config.cache or config.out / "cache",
+            cache,
             slot=spec.slot,
             statistics=checks and config.validation is None,
             keep=PARTS if config.folds else EVALUATED,
+            others=[fields] if fields else [],
             progress=processes.is_main and not config.json,
         )
+        if fields:
+            fields.save()
     warnings = _validated(config, rows, prepared, log) if checks and processes.is_main else []
     parts = {name: _part(name, rows, prepared, spec) for name in PARTS}
+    if config.box_loss:
+        regions = regions_of(parts["train"].rows, boxes, fields, prepared.by_image)
+        parts["train"] = replace(parts["train"], regions=regions)
     log.note("data", refused=prepared.refused, **{name: len(part.rows) for name, part in parts.items()})
     usable = [row for row in rows if row.image not in prepared.refused]
-    return DataSet(usable, parts, prepared, warnings)
+    return DataSet(usable, parts, prepared, warnings, boxes)
+
+
+def boxes_of(config: Config, rows: list[Row]) -> Boxes:
+    """The readers' boxes of the rows; raises ValueError for a loss without them, or a bad file."""
+    if config.boxes:
+        return read_boxes(config.boxes, [row.image for row in rows])
+    if config.box_loss:
+        raise ValueError(f"--box-loss {config.box_loss:g} requires --boxes, the boxes that readers drew")
+    return {}
 
 
 def _validated(config: Config, rows: list[Row], prepared: Prepared, log: RunLog) -> list[dict[str, Any]]:

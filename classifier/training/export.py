@@ -24,6 +24,7 @@ from classifier.data.split import PARTS
 from classifier.evaluation import calibrate, model_card
 from classifier.evaluation.evaluate import attention_tests
 from classifier.evaluation.figures import draw
+from classifier.evaluation.localisation import localisation, locate, write_locations
 from classifier.evaluation.operating.prediction_sets import COVERAGE, fit_floors
 from classifier.evaluation.operating.thresholds import fit_operating_points
 from classifier.evaluation.predictions import Case, predict_rows, probabilities_of_cases, write_predictions
@@ -31,7 +32,7 @@ from classifier.evaluation.report import report
 from classifier.inference.device import device_for
 from classifier.inference.predictor import Predictor
 from classifier.training.config import Config
-from classifier.training.cross_validation import ARTIFACT, FIGURES, PREDICTIONS, REPORT
+from classifier.training.cross_validation import ARTIFACT, FIGURES, LOCATIONS, PREDICTIONS, REPORT
 from classifier.training.dataset import DataSet, split_fingerprint
 from classifier.training.run_log import RunLog
 from classifier.training.tune import searched
@@ -39,7 +40,7 @@ from classifier.training.tune import searched
 CARD = "model-card.md"
 NOT_RECORDED = {  # options that do not affect the weights
     *("manifest", "out", "cache", "pretrained", "auxiliary", "about", "resume", "json", "device", "threads"),
-    *("shortcuts", "road", "validation"),
+    *("shortcuts", "road", "validation", "boxes"),
 }
 
 
@@ -101,6 +102,10 @@ def evaluated(artifact: Path, config: Config, data: DataSet) -> dict[str, Any]:
     found = report(model.spec, cases, seed=config.seed, without=len(without))
     options = {"shortcuts": config.shortcuts, "road": config.road, "seed": config.seed}
     options |= {"read": data.prepared.read, "progress": not config.json}
+    if data.boxes:
+        locations = locate(cases, data.boxes)
+        found["localisation"] = localisation(locations, {row.image: row for row in test}, seed=config.seed)
+        write_locations(config.out / LOCATIONS, locations)
     found |= attention_tests(model, test, device_for(config.device), **options)
     write_predictions(config.out / PREDICTIONS, model.spec, test, cases, without)
     (config.out / REPORT).write_text(json.dumps(found, indent=1))

@@ -40,3 +40,13 @@ def write_manifest(path: Path, lines: list[dict[str, str]]) -> Path:
         table.writeheader()
         table.writerows(lines)
     return path
+
+
+def write_boxes(manifest: Path, *, left: str = "0,0,0.5,1", right: str = "0.5,0,1,1") -> Path:
+    """`boxes.csv` next to a manifest of `write_collection`: a box of each image, by its finding."""
+    with manifest.open(newline="") as file:
+        rows = [line for line in csv.DictReader(file) if line["finding"]]
+    lines = [f"{row['image']},{left if row['finding'] == 'left' else right}" for row in rows]
+    path = manifest.with_name("boxes.csv")
+    path.write_text("\n".join(["image,x0,y0,x1,y1", *lines]))
+    return path

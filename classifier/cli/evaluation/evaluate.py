@@ -38,6 +38,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="also report PPV and NPV at this prevalence, for example covid19=0.02",
     )
     add("--predictions", type=Path, metavar="CSV", help="write the prediction of every image to this file")
+    add(
+        "--boxes",
+        type=Path,
+        metavar="CSV",
+        help="compare the heatmaps with boxes that readers drew: image,x0,y0,x1,y1 in shares of the image",
+    )
     add("--figures", type=Path, metavar="DIR", help="write the curves there as PNG and SVG")
     add(
         "--shortcuts",
@@ -77,7 +83,17 @@ def run(args: argparse.Namespace) -> int:
     from classifier.errors import ArtifactError
     from classifier.evaluation.evaluate import evaluate, summary
 
-    names = ("precision", "draws", "seed", "prevalence", "shortcuts", "road", "predictions", "figures")
+    names = (
+        "precision",
+        "draws",
+        "seed",
+        "prevalence",
+        "shortcuts",
+        "road",
+        "predictions",
+        "figures",
+        "boxes",
+    )
     options = {name: getattr(args, name) for name in names}
     try:
         rows = manifest_rows(args.manifest, args.part, seed=args.seed, where=args.where)

@@ -16,7 +16,7 @@ from classifier.artifact.weights import load_artifact
 from classifier.training.config import Config
 from classifier.training.distributed import Distributed
 from classifier.training.train import processes_for
-from tests.classifier.collection import write_collection
+from tests.classifier.collection import write_boxes, write_collection
 
 ROOT = Path(__file__).resolve().parents[3]
 TINY = "--layers 1,1,1,1 --width 4 --size 64 --no-progressive --batch 8 --device cpu --threads 1 --json"
@@ -52,6 +52,7 @@ def test_two_processes_learn_together_and_speak_once(tmp_path):
     command = [sys.executable, "-m", "classifier", "train", "--manifest", str(manifest), "--out", str(out)]
     command += [*TINY.split(), "--devices", "2", "--epochs", "5", "--epoch-images", "160"]
     command += ["--lr", "5e-3", "--ema", "0.9", "--shortcuts", "0"]
+    command += ["--boxes", str(write_boxes(manifest)), "--box-loss", "0.5"]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert ran.returncode == 0, ran.stderr
     stated = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
