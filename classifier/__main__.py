@@ -30,6 +30,10 @@ COMMANDS = {
         "cli.training.input_check",
         "Train the input check, which rejects non-frontal chest images",
     ),
+    "other-abnormality": (
+        "cli.training.other_abnormality",
+        "Fit a model's score of other abnormalities, on images that show them",
+    ),
     "assemble": ("cli.training.assemble", "Add an input check and a lung segmenter to a model"),
     "pool-folds": ("training.cross_validation", "Report on the predictions of cross-validation folds"),
     "evaluate": ("cli.evaluation.evaluate", "Evaluate a model on a manifest"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -70,6 +70,7 @@ class AbstentionReason(StrEnum):
     LUNGS_CUT_OFF = "lungs_cut_off"
     OUT_OF_DISTRIBUTION = "out_of_distribution"
     OUT_OF_POPULATION = "out_of_population"
+    OTHER_ABNORMALITY = "other_abnormality"
     LOW_CONFIDENCE = "low_confidence"
 
 
@@ -120,6 +121,9 @@ ADVICE: Mapping[str, Advice] = {
     AbstentionReason.OUT_OF_POPULATION: Advice(
         "The patient's age is outside the training data of the model.", "Read it without the model."
     ),
+    AbstentionReason.OTHER_ABNORMALITY: Advice(
+        "The image may show an abnormality that the model does not know.", "Read it without the model."
+    ),
     AbstentionReason.LOW_CONFIDENCE: Advice(
         "The model is uncertain between findings.", "Read it without the model."
     ),
@@ -157,6 +161,8 @@ class ModelSpec:
     ("abnormal_first"). `operating_curve` lists other thresholds of a finding, rising, with what they give.
     A finding from its probability in `set_floors` on is in the prediction set, which holds the true one with
     the probability `set_coverage` (None: no sets).
+    A reported finding other than `normal` is withheld where `Prediction.other_abnormality` is above the limit
+    `other_abnormality` (None: no limit).
     """
 
     name: str
@@ -183,6 +189,7 @@ class ModelSpec:
     set_coverage: float | None = None
     set_floors: Mapping[str, float] = field(default_factory=dict)
     low_confidence: float | None = None
+    other_abnormality: float | None = None
     age_range: tuple[float, float] | None = None
     cam_scale: float = 1.0
     provenance: Mapping[str, Any] = field(default_factory=dict)
@@ -275,7 +282,8 @@ class Prediction:
     """A probability per finding, the reported finding (None: see `ModelSpec.decision`) and the uncertainty.
 
     Uncertainty is the entropy of the calibrated probabilities relative to its maximum, 0 (certain) to 1; with
-    sigmoid outputs, the mean binary entropy of the findings.
+    sigmoid outputs, the mean binary entropy of the findings. `other_abnormality`, 0 to 1, is the probability
+    that the image shows something that the model does not know, if one in two images did; None: no score.
     """
 
     probabilities: Mapping[str, float]
@@ -283,6 +291,7 @@ class Prediction:
     uncertainty: float
     abstention: AbstentionReason | None = None
     prediction_set: PredictionSet | None = None
+    other_abnormality: float | None = None
 
     @property
     def withheld(self) -> bool:
@@ -295,23 +304,26 @@ def predict_from(
     *,
     age: float | None = None,
     abstention: AbstentionReason | None = None,
+    other_abnormality: float | None = None,
 ) -> Prediction:
     """The prediction of a model version for a scan, from its calibrated probabilities.
 
-    `age` is the patient's age in years, if known; `abstention` the reason of the input check, if any.
+    `age` is the patient's age in years, if known; `abstention` the reason of the input check, if any,
+    `other_abnormality` as in Prediction.
     """
     above = [f for f in spec.findings if probabilities[f] >= spec.threshold(f)]
     if spec.decision == "abnormal_first":
         above = [f for f in above if f != NORMAL] or above
     finding = max(above, key=lambda f: probabilities[f], default=None)
     uncertainty = normalised_entropy(spec, probabilities)
-    return Prediction(
+    prediction = Prediction(
         probabilities=dict(probabilities),
         finding=finding,
         uncertainty=uncertainty,
-        abstention=abstention or _abstention(spec, uncertainty, age),
         prediction_set=_prediction_set(spec, probabilities, finding),
+        other_abnormality=other_abnormality,
     )
+    return replace(prediction, abstention=abstention or _abstention(spec, prediction, age))
 
 
 def _prediction_set(
@@ -326,10 +338,14 @@ def _prediction_set(
     return PredictionSet(tuple(chosen), spec.set_coverage)
 
 
-def _abstention(spec: ModelSpec, uncertainty: float, age: float | None) -> AbstentionReason | None:
+def _abstention(spec: ModelSpec, prediction: Prediction, age: float | None) -> AbstentionReason | None:
+    other, limit = prediction.other_abnormality, spec.other_abnormality
+    unknown = other is not None and limit is not None and not other <= limit
     if spec.age_range and age is not None and not spec.age_range[0] <= age <= spec.age_range[1]:
         return AbstentionReason.OUT_OF_POPULATION
-    if spec.low_confidence is not None and uncertainty > spec.low_confidence:
+    if unknown and prediction.finding not in (None, NORMAL):
+        return AbstentionReason.OTHER_ABNORMALITY
+    if spec.low_confidence is not None and prediction.uncertainty > spec.low_confidence:
         return AbstentionReason.LOW_CONFIDENCE
     return None
 

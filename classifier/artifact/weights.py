@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from classifier.artifact.header import (
     INPUT_CHECK,
     MAX_ARTIFACT_BYTES,
+    OTHER_ABNORMALITY,
     header_metadata,
     parse_header,
     read_raw_header,
@@ -56,6 +57,7 @@ class Artifact:
     sha256: str
     segmenter: dict[str, Tensor] | None = None
     input_check: dict[str, Tensor] | None = None
+    other_abnormality: dict[str, Tensor] | None = None
     golden: Golden | None = None
     storage: str = "fp32"
     training_set: TrainingSet | None = None
@@ -70,6 +72,7 @@ def save_artifact(
     golden: np.ndarray | None = None,
     segmenter: State | None = None,
     input_check: State | None = None,
+    other_abnormality: State | None = None,
     storage: str = "int8",
     training_set: TrainingSet | None = None,
 ) -> str:
@@ -81,6 +84,7 @@ def save_artifact(
     not fit the spec, ValueError for an unknown storage.
     """
     parts = {"classifier": classifier_state, "segmenter": segmenter, INPUT_CHECK: input_check}
+    parts[OTHER_ABNORMALITY] = other_abnormality
     tensors = {
         f"{part}.{name}": array
         for part, state in parts.items()
@@ -120,6 +124,7 @@ def load_artifact(path: str | Path, *, expected_sha256: str | None = None, devic
         sha256=sha256,
         segmenter=segmenter,
         input_check=restored(_part(tensors, INPUT_CHECK)) or None,
+        other_abnormality=restored(_part(tensors, OTHER_ABNORMALITY)) or None,
         golden=_golden_of(_part(tensors, "golden"), spec),
         storage=storage_of(_part(tensors, "classifier")),
         training_set=training_set,
@@ -136,6 +141,7 @@ def resave(path: str | Path, artifact: Artifact) -> str:
         golden=artifact.golden.working if artifact.golden else None,
         segmenter=artifact.segmenter,
         input_check=artifact.input_check,
+        other_abnormality=artifact.other_abnormality,
         storage=artifact.storage,
         training_set=artifact.training_set,
     )

@@ -284,7 +284,20 @@ def _not_withheld(table: Table, prevalence: Mapping[str, float], without: int) -
         "cases": int(kept.sum()),
         "no_result": without,
         "reasons": dict(sorted(Counter(table.reasons[~kept].tolist()).items())),
+        "by_finding": {f: _reasons(table.subset(table.t[:, k] == 1)) for k, f in enumerate(table.findings)},
     }
     if kept.all() or not kept.any():
         return found
     return {**found, **_measures(table.subset(kept), prevalence)}
+
+
+def _reasons(table: Table) -> dict[str, bootstrap.Interval]:
+    """The share of the cases that each reason withholds."""
+    options = {"draws": table.draws, "seed": table.seed}
+    return {
+        str(reason): bootstrap.mean_interval(
+            (table.reasons == reason).astype(float), table.patients, **options
+        )
+        for reason in np.unique(table.reasons)
+        if reason
+    }

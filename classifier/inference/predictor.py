@@ -17,8 +17,9 @@ from classifier.artifact.weights import Artifact
 from classifier.contract import Cam, Prediction, leading_finding, predict_from
 from classifier.inference.auxiliary import AuxiliaryNetworks, AuxiliaryResult
 from classifier.networks.cam import cam_of
+from classifier.networks.other_abnormality import load_other_abnormality
 from classifier.networks.preprocess import Box, grid_to_original, to_input
-from classifier.networks.registry import probabilities_of
+from classifier.networks.registry import head_of, probabilities_of
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +84,8 @@ class Predictor:
         self.batch_size = batch_size
         self.dtype = torch.float32
         self.auxiliary = AuxiliaryNetworks(artifact, self.device)
+        channels = head_of(artifact.network, self.spec).in_features
+        self.other_abnormality = load_other_abnormality(artifact.other_abnormality, channels)
         self.network = artifact.network.eval().to(self.device, memory_format=torch.channels_last)
         self.fp32_network = self.network
         if precision == "auto":
@@ -146,7 +149,9 @@ class Predictor:
         if not (np.isfinite(probabilities).all() and np.isfinite(grids).all()):
             return Failure(INFERENCE_FAILED, "the network's output is not finite")
         by_finding = dict(zip(self.spec.findings, probabilities.tolist(), strict=True))
-        prediction = predict_from(self.spec, by_finding, age=item.age, abstention=auxiliary.abstention)
+        other = self.other_abnormality.score(pooled) if self.other_abnormality else None
+        given = {"age": item.age, "abstention": auxiliary.abstention, "other_abnormality": other}
+        prediction = predict_from(self.spec, by_finding, **given)
         shown = self.spec.findings.index(leading_finding(prediction.finding, by_finding))
         cam = Cam(
             grids=dict(zip(self.spec.findings, grids.tolist(), strict=True)),

@@ -118,6 +118,12 @@ class Config(NetworkOptions):
     auxiliary: Path | None = option(
         "model file whose input check and lung segmenter the new model takes over, unchanged", None
     )
+    other_abnormality: Path | None = option(
+        "manifest of images with other abnormalities (findings that the model does not have), for a score "
+        "that withholds reported findings on such images",
+        None,
+        metavar="CSV",
+    )
     cache: Path | None = option("folder for preprocessed images (default: in --out)", None)
     validation: Path | None = option(
         "JSON file that `validate --json` printed for these images, so that they are not validated again",

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from classifier.artifact.header import INPUT_CHECK
+from classifier.artifact.header import INPUT_CHECK, OTHER_ABNORMALITY
 from classifier.artifact.pretrained import training_set_in
 from classifier.artifact.training_set import TrainingSet
 from classifier.artifact.weights import load_artifact, save_artifact, verify_golden
@@ -34,13 +34,15 @@ from classifier.inference.predictor import Predictor
 from classifier.training.config import Config
 from classifier.training.cross_validation import ARTIFACT, FIGURES, LOCATIONS, PREDICTIONS, REPORT
 from classifier.training.dataset import DataSet, split_fingerprint
+from classifier.training.other_abnormality.fit import Fitted, fit
+from classifier.training.other_abnormality.gather import gather
 from classifier.training.run_log import RunLog
 from classifier.training.tune import searched
 
 CARD = "model-card.md"
 NOT_RECORDED = {  # options that do not affect the weights
     *("manifest", "out", "cache", "pretrained", "auxiliary", "about", "resume", "json", "device", "threads"),
-    *("shortcuts", "road", "validation", "boxes"),
+    *("shortcuts", "road", "validation", "boxes", "other_abnormality"),
 }
 
 
@@ -81,17 +83,31 @@ def export_model(
     spec, calibration = calibrated(spec, cases, **options)
     log.note("calibrated", **calibration)
     save_artifact(draft, spec=spec, card={}, **parts)
+    card = dict(auxiliary.card)
+    if config.other_abnormality:
+        other = other_abnormality(draft, config, data, config.other_abnormality)
+        spec = replace(spec, other_abnormality=other.limit)
+        parts, card[OTHER_ABNORMALITY] = parts | {OTHER_ABNORMALITY: other.score.state()}, other.report
+        save_artifact(draft, spec=spec, card={}, **parts)
     found = evaluated(draft, config, data)
     draft.unlink()
     measured = {"training": training_facts(config, log), "calibration": calibration, "found": found}
     facts = model_card.build(spec, rows=data.rows, about=about, **measured)
-    facts |= {"audit": data.warnings, **auxiliary.card}
+    facts |= {"audit": data.warnings, **card}
     path, used, golden = config.out / ARTIFACT, training_set_of(config, data), smooth_noise(2, spec.size)
     sha256 = save_artifact(path, spec=spec, card=facts, golden=golden, training_set=used, **parts)
     verify_golden(load_artifact(path, expected_sha256=sha256))
     (config.out / CARD).write_text(model_card.render(facts, spec))
     log.note("evaluated", sha256=sha256, overall=found["overall"])
     return path
+
+
+def other_abnormality(artifact: Path, config: Config, data: DataSet, manifest: Path) -> Fitted:
+    """The score of other abnormalities, fitted on the train and validation parts and on `manifest`."""
+    options = {"seed": config.seed, "device": device_for(config.device), "quiet": config.json}
+    cache = config.cache or config.out / "cache"
+    cases = gather(load_artifact(artifact), data.rows, manifest, cache, **options)
+    return fit(cases, seed=config.seed)
 
 
 def evaluated(artifact: Path, config: Config, data: DataSet) -> dict[str, Any]:

@@ -49,7 +49,10 @@ logger = logging.getLogger(__name__)
 USAGE_ERROR, KILLED = 2, -9
 PREPARING_SECONDS = 60 * 60.0
 # Set by the run's own columns and folder.
-OURS = {"manifest", "out", "cache", "seed", "resume", "json", "auxiliary", "validation", "slot"}
+OURS = {
+    *("manifest", "out", "cache", "seed", "resume", "json", "auxiliary", "validation", "slot"),
+    "other_abnormality",
+}
 # A model that has learned already is to be moved gently, and its network stays as it is.
 FINE_TUNING = {"epochs": 10, "lr": 1e-4, "progressive": False}
 SHAPE = ("arch", "layers", "width", "activation", "size", "crop")

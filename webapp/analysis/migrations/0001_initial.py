@@ -37,7 +37,7 @@ class Migration(migrations.Migration):
                 ('uncertainty', models.FloatField(null=True, validators=[django.core.validators.MinValueValidator(0), django.core.validators.MaxValueValidator(1)])),
                 ('probabilities', models.JSONField(default=dict)),
                 ('withheld', models.BooleanField(default=False)),
-                ('abstention', models.CharField(blank=True, choices=[('not_a_chest_xray', 'not_a_chest_xray'), ('lateral_view', 'lateral_view'), ('lungs_cut_off', 'lungs_cut_off'), ('out_of_distribution', 'out_of_distribution'), ('out_of_population', 'out_of_population'), ('low_confidence', 'low_confidence')], max_length=32)),
+                ('abstention', models.CharField(blank=True, choices=[('not_a_chest_xray', 'not_a_chest_xray'), ('lateral_view', 'lateral_view'), ('lungs_cut_off', 'lungs_cut_off'), ('out_of_distribution', 'out_of_distribution'), ('out_of_population', 'out_of_population'), ('other_abnormality', 'other_abnormality'), ('low_confidence', 'low_confidence')], max_length=32)),
                 ('seconds', models.FloatField(null=True)),
                 ('model_version', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='analyses', to='registry.modelversion')),
                 ('scan', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='analyses', to='scans.scan')),
