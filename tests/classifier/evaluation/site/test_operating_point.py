@@ -1,0 +1,121 @@
+"""Measures of thresholds on labelled scans, compared with scikit-learn and with counting."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.metrics import precision_score, recall_score
+
+from classifier.evaluation.site.operating_point import (
+    alarm_rates,
+    curve,
+    operating_points,
+    reported,
+    threshold_for,
+    thresholds_shown,
+)
+
+RNG = np.random.default_rng(0)
+POSITIVE = RNG.uniform(size=300) < 0.3
+SCORES = np.clip(RNG.normal(0.35 + 0.25 * POSITIVE, 0.15), 0.01, 0.99)
+PATIENTS = np.arange(300) // 3
+FINDINGS = ("normal", "pneumonia")
+
+
+@pytest.mark.parametrize("threshold", [0.2, 0.45, 0.7])
+def test_the_measures_are_those_of_scikit_learn(threshold):
+    (found,) = curve(SCORES, POSITIVE, PATIENTS, [threshold])
+    called = threshold <= SCORES
+    assert found["threshold"] == threshold
+    assert found["sensitivity"]["value"] == pytest.approx(recall_score(POSITIVE, called))
+    assert found["specificity"]["value"] == pytest.approx(recall_score(~POSITIVE, ~called))
+    assert found["ppv"]["value"] == pytest.approx(precision_score(POSITIVE, called))
+    assert found["alarms"]["value"] == pytest.approx(100 * called.mean())
+    for name in ("sensitivity", "specificity", "ppv", "alarms"):
+        assert found[name]["low"] <= found[name]["value"] <= found[name]["high"]
+        assert found[name]["low"] < found[name]["high"]
+
+
+def test_alarms_at_a_stated_prevalence_by_hand():
+    """Sensitivity 0.5 and specificity 0.9 at 2 %: 0.01 + 0.1 * 0.98 = 10.8 per 100; 1 in 10.8 is right."""
+    scores = np.array([0.9, 0.1] + [0.9] + [0.1] * 9)
+    positive = np.array([True, True] + [False] * 10)
+    (found,) = curve(scores, positive, np.arange(12), [0.5], prevalence=0.02)
+    assert found["alarms"]["value"] == pytest.approx(10.8)
+    assert found["ppv"]["value"] == pytest.approx(0.01 / 0.108)
+
+
+def test_scans_of_few_patients_give_wider_intervals():
+    (alone,) = curve(SCORES, POSITIVE, np.arange(300), [0.45])
+    (grouped,) = curve(np.repeat(SCORES[:30], 10), np.repeat(POSITIVE[:30], 10), np.arange(300) // 10, [0.45])
+    width = {k: v["specificity"]["high"] - v["specificity"]["low"] for k, v in {0: alone, 1: grouped}.items()}
+    assert width[1] > 2 * width[0]
+
+
+def test_all_or_none_of_few_patients_is_no_certainty():
+    """Ten of ten: Wilson's lower bound is 10 / (10 + 1.96 squared) = 0.722; the bootstrap would give 1."""
+    scores, positive = np.r_[np.full(10, 0.9), np.full(30, 0.1)], np.arange(40) < 10
+    (found,) = curve(scores, positive, np.arange(40), [0.5])
+    assert found["sensitivity"] == {"value": 1.0, "low": pytest.approx(0.7225, abs=1e-3), "high": 1.0}
+    assert found["specificity"]["low"] == pytest.approx(30 / (30 + 1.96**2), abs=1e-3)
+    (twice,) = curve(scores, positive, np.arange(40) // 2, [0.5])
+    assert twice["sensitivity"]["low"] == pytest.approx(5 / (5 + 1.96**2), abs=1e-3)
+
+
+def test_without_a_scan_that_has_the_finding_there_is_no_sensitivity():
+    (found,) = curve(SCORES, np.zeros(300, bool), PATIENTS, [0.5])
+    assert found["sensitivity"] == {"value": None, "low": None, "high": None}
+    assert found["specificity"]["value"] == pytest.approx((SCORES < 0.5).mean())
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.05, 0.1, 0.5])
+def test_the_threshold_is_the_lowest_within_the_rate_of_false_positives(rate):
+    threshold = threshold_for(SCORES, POSITIVE, rate)
+    false = (SCORES[~POSITIVE] >= threshold).mean()
+    below = max(s for s in SCORES if s < threshold)
+    assert false <= rate
+    # Lower only where no further scan without the finding is reached.
+    assert (SCORES[~POSITIVE] >= below).mean() > rate
+
+
+def test_ties_count_together():
+    scores, positive = np.array([0.2, 0.5, 0.5, 0.5, 0.9]), np.array([False, False, False, True, True])
+    assert threshold_for(scores, positive, 0.5) == pytest.approx(0.7)
+    assert threshold_for(scores, positive, 0.7) == pytest.approx(0.35)
+
+
+def test_a_rate_needs_a_scan_without_the_finding():
+    with pytest.raises(ValueError, match="no labelled scan lacks"):
+        threshold_for(SCORES, np.ones(300, bool), 0.1)
+
+
+def test_the_curve_shows_the_chosen_threshold_too():
+    shown = thresholds_shown(SCORES, POSITIVE, 0.4321)
+    assert 0.4321 in shown
+    assert (np.diff(shown) > 0).all()
+
+
+def test_the_reported_finding_is_the_likeliest_above_its_own_threshold():
+    probabilities = np.array([[0.5, 0.3], [0.5, 0.1], [0.7, 0.3]])
+    assert reported(probabilities, FINDINGS, {"normal": 0.6, "pneumonia": 0.2}).tolist() == [1, -1, 0]
+
+
+def test_alarms_are_counted_as_the_reader_sees_them():
+    probabilities = np.array([[0.5, 0.3], [0.5, 0.1], [0.7, 0.3], [0.2, 0.8]])
+    targets = np.array([[1, 0], [1, 0], [1, 0], [0, 1]])
+    known = np.ones((4, 2), bool)
+    thresholds = {"normal": 0.6, "pneumonia": 0.2}
+    found = alarm_rates(probabilities, targets, known, FINDINGS, thresholds, np.arange(4))
+    assert found["all"]["value"] == pytest.approx(50)
+    assert found["normal"]["value"] == pytest.approx(100 / 3)
+
+
+def test_a_finding_that_nobody_labelled_has_no_operating_point():
+    probabilities = np.stack([1 - SCORES, SCORES], axis=1)
+    targets = np.stack([~POSITIVE, POSITIVE], axis=1).astype(int)
+    known = np.ones((300, 2), bool)
+    known[:, 0] = False
+    thresholds = {"normal": 0.5, "pneumonia": 0.45}
+    found = operating_points(probabilities, targets, known, FINDINGS, thresholds, PATIENTS)
+    assert list(found) == ["pneumonia"]
+    assert found["pneumonia"] == curve(SCORES, POSITIVE, PATIENTS, [0.45])[0]
