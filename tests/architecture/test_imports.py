@@ -51,8 +51,10 @@ WEB_MAY_READ = (
     "classifier.data.split",
     "classifier.images",
     "classifier.artifact.header",
+    "classifier.evaluation.site",
 )
-EMPTY = {"classifier.artifact", "classifier.data"}  # packages whose __init__ has no line
+# Packages whose __init__ has no line.
+EMPTY = {"classifier.artifact", "classifier.data", "classifier.evaluation"}
 TORCH = {"torch", "torchvision", "timm"}
 MODEL_CODE = {
     "classifier.artifact.weights",

@@ -17,6 +17,7 @@ class Permission(StrEnum):
     MODEL_PROMOTE = "model.promote"
     MODEL_OVERRIDE = "model.override"
     PROMOTION_POLICY_EDIT = "promotion_policy.edit"
+    CALIBRATION_MANAGE = "calibration.manage"
     TRAINING_START = "training.start"
     USERS_MANAGE = "users.manage"
     AUDIT_VIEW = "audit.view"

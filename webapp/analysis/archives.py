@@ -50,7 +50,9 @@ def archives_progress(archives: Iterable[uuid.UUID]) -> dict[uuid.UUID, ArchiveP
 
 def archive_members(archive: Upload, *, first: int, most: int) -> list[ArchiveMember]:
     """Members of an archive by position, with uploads, scans and analyses; a fixed number of queries."""
-    analyses = Prefetch("upload__scans__analyses", queryset=Analysis.objects.select_related("model_version"))
+    analyses = Prefetch(
+        "upload__scans__analyses", queryset=Analysis.objects.select_related("model_version", "calibration")
+    )
     members = archive.members.select_related("upload").prefetch_related("upload__scans", analyses)
     return list(members[first : first + most])
 

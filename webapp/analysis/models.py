@@ -29,7 +29,11 @@ class ScanResult(JobRow):
 
 
 class Analysis(ScanResult):
-    """What readers see. `probabilities` (0 to 1 by finding) are kept when an abstention withholds them."""
+    """What readers see. `probabilities` (0 to 1 by finding) are kept when an abstention withholds them.
+
+    `calibration` is the site calibration that made `probabilities`, `finding` and `uncertainty`; None: the
+    model's own. With one, `model_output` keeps the model's own three.
+    """
 
     scan = models.ForeignKey("scans.Scan", models.PROTECT, related_name="analyses")
     model_version = models.ForeignKey("registry.ModelVersion", models.PROTECT, related_name="analyses")
@@ -37,6 +41,10 @@ class Analysis(ScanResult):
         max_length=32, blank=True, choices=[(r.value, r.value) for r in AbstentionReason]
     )
     seconds = models.FloatField(null=True)
+    calibration = models.ForeignKey(
+        "registry.SiteCalibration", models.PROTECT, null=True, blank=True, related_name="analyses"
+    )
+    model_output = models.JSONField(null=True, blank=True)
 
     class Meta:
         verbose_name_plural = "analyses"
@@ -48,6 +56,11 @@ class Analysis(ScanResult):
                 | models.Q(withheld=True) & ~models.Q(abstention=""),
                 name="analysis_withheld_with_reason",
             ),
+            models.CheckConstraint(
+                condition=models.Q(calibration=None, model_output__isnull=True)
+                | models.Q(calibration__isnull=False, model_output__isnull=False),
+                name="analysis_keeps_the_models_output",
+            ),
         ]
         indexes = [
             models.Index(fields=["status", "model_version", "created_at"], name="analysis_queue"),
@@ -56,6 +69,28 @@ class Analysis(ScanResult):
 
     def __str__(self) -> str:
         return f"analysis {self.id}"
+
+    @property
+    def own_probabilities(self) -> dict[str, float]:
+        """The model's own probabilities, before any site calibration."""
+        return self.model_output["probabilities"] if self.model_output else self.probabilities
+
+    @property
+    def own_finding(self) -> str:
+        """The finding that the model reports by its own probabilities and thresholds."""
+        return self.model_output["finding"] if self.model_output else self.finding
+
+    @property
+    def calibration_name(self) -> str:
+        """`model` for the model's own calibration, else `site-` and the number of the site calibration."""
+        return f"site-{self.calibration.number}" if self.calibration else "model"
+
+    @property
+    def thresholds(self) -> dict[str, float]:
+        """The threshold of each finding that the result was made with."""
+        spec = self.model_version.model_spec
+        own = {finding: spec.threshold(finding) for finding in spec.findings}
+        return own | (self.calibration.thresholds if self.calibration else {})
 
 
 class ShadowAnalysis(ScanResult):

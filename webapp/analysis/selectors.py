@@ -12,7 +12,7 @@ from webapp.accounts.services import for_sites
 from webapp.analysis.models import Analysis
 from webapp.analysis.state import STATE_COLUMNS, State, state_of
 from webapp.core.queries import get_or_404
-from webapp.registry.models import ModelVersion
+from webapp.registry.models import ModelVersion, SiteCalibration
 from webapp.scans.models import Patient, Scan, Study
 
 # A scan's study and patient, without loading series and study for every row of a list.
@@ -23,23 +23,24 @@ SCAN_COLUMNS = ("slot", "view_position", "synthetic", "rows", "columns", "receiv
 def with_list_columns(scans: QuerySet[Scan]) -> QuerySet[Scan]:
     """The scans with only the columns of their study, analyses and models that a list shows."""
     models = Prefetch("model_version", ModelVersion.objects.only("slot", "number"))
+    calibrations = Prefetch("calibration", SiteCalibration.objects.only("number"))
     analyses = Analysis.objects.only(
-        "scan", "model_version", "finding", "probabilities", *STATE_COLUMNS
-    ).prefetch_related(models)
+        "scan", "model_version", "calibration", "finding", "probabilities", *STATE_COLUMNS
+    ).prefetch_related(models, calibrations)
     rows = scans.annotate(**FILED).prefetch_related(Prefetch("analyses", analyses))
     return rows.only(*SCAN_COLUMNS)
 
 
 def scan_analyses(scan: Scan) -> list[Analysis]:
     """A scan's analyses with model and CAM (where done: `.stored_cam.cam`), newest first."""
-    analyses = scan.analyses.select_related("model_version", "stored_cam")
+    analyses = scan.analyses.select_related("model_version", "calibration", "stored_cam")
     return list(analyses.order_by("-created_at"))
 
 
 def analysis_or_404(user: User, analysis_id: uuid.UUID) -> Analysis:
     """An analysis of a scan that the user may see, with its scan's site; raises CodedError `not_found`."""
     seen = for_sites(Analysis.objects.all(), user, "scan.view", path="scan__site")
-    return get_or_404(seen.select_related("model_version", "scan__site"), analysis_id)
+    return get_or_404(seen.select_related("model_version", "calibration", "scan__site"), analysis_id)
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class HistoryEntry:
 
 def history(patient: Patient) -> list[HistoryEntry]:
     """The patient's scans in order of time, each with where it stands and its current analysis."""
-    analyses = Analysis.objects.select_related("model_version")
+    analyses = Analysis.objects.select_related("model_version", "calibration")
     scans = (
         Scan.objects.filter(series__study__patient=patient)
         .annotate(**FILED)

@@ -12,6 +12,7 @@ from django.dispatch import receiver
 
 from classifier.contract import Cam, Prediction
 from webapp.accounts.models import User
+from webapp.analysis.calibrated import at_site, cam_at_site, output_of
 from webapp.analysis.models import Analysis, AnalysisCam
 from webapp.analysis.shadow import shadows_queue
 from webapp.analysis.worklist import summaries
@@ -19,6 +20,7 @@ from webapp.audit.services import record
 from webapp.core.errors import CodedError
 from webapp.core.jobs.queues import Queue, notify_workers
 from webapp.core.jobs.table import JobStatus, job_failed
+from webapp.registry.calibrations import active_calibration
 from webapp.registry.selectors import active_models
 from webapp.scans.models import Patient, Scan
 from webapp.scans.signals import filing_changed, scans_created
@@ -57,7 +59,13 @@ def analyses_queue(scans: Iterable[Scan]) -> list[Analysis]:
 
 @transaction.atomic
 def analysis_done(*, analysis: Analysis, prediction: Prediction, cam: Cam, seconds: float) -> bool:
-    """Store a model's result; False, and nothing is changed, when the attempt has lost its lease."""
+    """Store a model's result, by the site's calibration if it uses one, with the model's own output.
+
+    False, and nothing is changed, when the attempt has lost its lease.
+    """
+    own, version = prediction, analysis.model_version
+    calibration = active_calibration(analysis.scan.site_id, version)
+    prediction = at_site(own, version.model_spec, calibration) if calibration else own
     mine = analysis.finish(
         JobStatus.DONE,
         finding=prediction.finding or "",
@@ -66,8 +74,11 @@ def analysis_done(*, analysis: Analysis, prediction: Prediction, cam: Cam, secon
         abstention=str(prediction.abstention or ""),
         withheld=prediction.withheld,
         seconds=seconds,
+        calibration=calibration,
+        model_output=output_of(own) if calibration else None,
     )
     if mine:
+        cam = cam_at_site(cam, own, prediction)
         AnalysisCam.objects.create(analysis=analysis, cam=cam.as_dict())
         summaries.refresh([analysis.scan_id])
         status = "abstained" if prediction.withheld else "done"

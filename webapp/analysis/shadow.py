@@ -47,9 +47,10 @@ def shadow_done(*, shadow: ShadowAnalysis, prediction: Prediction) -> bool:
 class Agreement:
     """How a shadow-mode candidate agrees with the active model on the same scans.
 
-    `same`: the same reported finding, and withheld alike. `kappa` (Cohen) is of the reported finding, None
-    where both always report the same. `reported`: finding ("" for none) to (candidate, active) counts;
-    `difference`: mean distance of the two probabilities by finding.
+    `same`: the same reported finding, and withheld alike; site calibrations of the active model do not count.
+    `kappa` (Cohen) is of the reported finding, None where both always report the same. `reported`: finding
+    ("" for none) to (candidate, active) counts; `difference`: mean distance of the two probabilities by
+    finding.
     """
 
     scored: int = 0
@@ -77,18 +78,18 @@ def agreement(version: ModelVersion) -> Agreement:
 def _summed(pairs: Sequence[tuple[ShadowAnalysis, Analysis]], *, scored: int, failed: int) -> Agreement:
     if not pairs:
         return Agreement(scored=scored, failed=failed)
-    ours, theirs = Counter(a.finding for a, _ in pairs), Counter(b.finding for _, b in pairs)
-    shared = set(pairs[0][0].probabilities) & set(pairs[0][1].probabilities)
+    ours, theirs = Counter(a.finding for a, _ in pairs), Counter(b.own_finding for _, b in pairs)
+    shared = set(pairs[0][0].probabilities) & set(pairs[0][1].own_probabilities)
     return Agreement(
         scored=scored,
         failed=failed,
         compared=len(pairs),
-        same=sum((a.finding, a.withheld) == (b.finding, b.withheld) for a, b in pairs),
-        kappa=cohen([(a.finding, b.finding) for a, b in pairs]).value,
+        same=sum((a.finding, a.withheld) == (b.own_finding, b.withheld) for a, b in pairs),
+        kappa=cohen([(a.finding, b.own_finding) for a, b in pairs]).value,
         withheld=(sum(a.withheld for a, _ in pairs), sum(b.withheld for _, b in pairs)),
         reported={name: (ours[name], theirs[name]) for name in sorted(ours | theirs)},
         difference={
-            name: sum(abs(a.probabilities[name] - b.probabilities[name]) for a, b in pairs) / len(pairs)
+            name: sum(abs(a.probabilities[name] - b.own_probabilities[name]) for a, b in pairs) / len(pairs)
             for name in sorted(shared)
         },
     )

@@ -61,6 +61,9 @@ CODES: dict[str, Meaning] = {
     "nothing_labelled": Meaning(
         409, "There are no labelled scans to train on.", "Label scans or import labels, then try again."
     ),
+    "too_few_labels": Meaning(
+        409, "There are too few labelled scans for this.", "Label more scans, then try again."
+    ),
     "data_unchanged": Meaning(
         409,
         "The data have not changed since the last training run.",

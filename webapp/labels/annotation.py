@@ -164,7 +164,7 @@ def own_label(item: QueueItem, reader: User) -> Label | None:
 
 def finished_analysis(scan: Scan) -> Analysis | None:
     """The scan's current analysis; None if it is not finished."""
-    analysis = current_analysis(scan.analyses.select_related("model_version"))
+    analysis = current_analysis(scan.analyses.select_related("model_version", "calibration"))
     return analysis if analysis and analysis.status == JobStatus.DONE else None
 
 

@@ -108,6 +108,7 @@ def _seen(scan: Scan, analyses: Sequence[Any]) -> dict[str, Any]:
         "status": analysis.status,
         "model": str(version),
         "model_sha256": version.sha256,
+        "calibration": analysis.calibration_name,
         "finding": analysis.finding,
         "abstention": analysis.abstention,
         "probabilities": analysis.probabilities,

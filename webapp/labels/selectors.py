@@ -42,7 +42,9 @@ def offered(analyses: Iterable[Analysis]) -> list[str]:
 
 def analyses_of(study: Study) -> QuerySet[Analysis]:
     analyses = Analysis.objects.filter(scan__series__study=study)
-    return analyses.select_related("model_version", "scan").order_by("scan__received_at", "scan")
+    return analyses.select_related("model_version", "calibration", "scan").order_by(
+        "scan__received_at", "scan"
+    )
 
 
 def current_labels(*, site: Site, blind_only: bool = False) -> QuerySet[Label]:

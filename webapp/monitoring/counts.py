@@ -37,7 +37,7 @@ class Tally:
 
 @dataclass(frozen=True)
 class LabelledResult:
-    """A result with known ground truth, and the groups it belongs to."""
+    """A result with known ground truth, and the groups it belongs to; the model's own probabilities."""
 
     patient: UUID
     probabilities: Mapping[str, float]
@@ -101,9 +101,15 @@ def labelled(site: Site, version: ModelVersion) -> list[LabelledResult]:
     rows = ReaderFeedback.objects.filter(site=site, model_version=version, source=ReaderFeedback.Source.LABEL)
     rows = rows.filter(loss__isnull=False, analysis__observation__at__gte=begin())
     named = [f"analysis__observation__{group}" for group in GROUPS]
-    columns = ("analysis__scan__series__study__patient", "analysis__probabilities", "ground_truth")
-    found = rows.order_by("-at").values_list(*columns, "analysis__observation__at", *named)
+    columns = ("analysis__scan__series__study__patient", "analysis__probabilities", "analysis__model_output")
+    found = rows.order_by("-at").values_list(*columns, "ground_truth", "analysis__observation__at", *named)
     return [
-        LabelledResult(patient, probabilities, ground_truth, at, dict(zip(GROUPS, groups, strict=True)))
-        for patient, probabilities, ground_truth, at, *groups in found[:LABELLED_AT_MOST]
+        LabelledResult(
+            patient,
+            own["probabilities"] if own else shown,
+            ground_truth,
+            at,
+            dict(zip(GROUPS, groups, strict=True)),
+        )
+        for patient, shown, own, ground_truth, at, *groups in found[:LABELLED_AT_MOST]
     ]

@@ -129,7 +129,7 @@ def _judge_scans(site: Site, scans: Iterable[UUID]) -> int:
     truths = ground_truth(site=site, scans=scans, blind_only=True)
     kept = 0
     for analysis in Analysis.objects.filter(scan__in=scans, status=Analysis.Status.DONE):
-        probabilities = analysis.probabilities
+        probabilities = analysis.own_probabilities
         known = known_of(truths.get(analysis.scan_id, {}), probabilities)
         if known:
             columns = {

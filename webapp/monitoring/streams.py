@@ -55,7 +55,9 @@ def cases(
     read = {
         Signal.PIXELS: lambda row: row.pixels,
         Signal.FEATURES: lambda row: row.features,
-        Signal.PREDICTIONS: lambda row: [_log_odds(p) for _, p in sorted(row.analysis.probabilities.items())],
+        Signal.PREDICTIONS: lambda row: [
+            _log_odds(p) for _, p in sorted(row.analysis.own_probabilities.items())
+        ],
         Signal.ABSTENTIONS: lambda row: [row.withheld],
         Signal.REFUSALS: lambda row: [row.status == Upload.Status.REFUSED],
         Signal.OVERRIDES: lambda row: [row.overrides],
@@ -89,7 +91,7 @@ def _stream(site: Site, version: ModelVersion | None, kind: Signal) -> tuple[str
         return "at", "pk", labels.filter(loss__isnull=False)
     rows = Observation.objects.filter(**of)
     if kind == Signal.PREDICTIONS:
-        rows = rows.select_related("analysis").only("at", "analysis__probabilities")
+        rows = rows.select_related("analysis").only("at", "analysis__probabilities", "analysis__model_output")
     if kind == Signal.PIXELS:
         rows = rows.exclude(pixels=[]).only("at", "pixels")
     if kind == Signal.FEATURES:

@@ -3,7 +3,7 @@ from __future__ import annotations
 from django.contrib import admin
 
 from webapp.core.readonly_admin import ReadOnlyAdmin
-from webapp.registry.models import ModelVersion, Promotion
+from webapp.registry.models import CalibrationChange, ModelVersion, Promotion, SiteCalibration
 
 
 @admin.register(ModelVersion)
@@ -17,3 +17,15 @@ class ModelVersionAdmin(ReadOnlyAdmin):
 class PromotionAdmin(ReadOnlyAdmin):
     list_display = ["created_at", "model_version", "previous", "by", "reason"]
     list_select_related = ["model_version", "previous", "by"]
+
+
+@admin.register(SiteCalibration)
+class SiteCalibrationAdmin(ReadOnlyAdmin):
+    list_display = ["__str__", "site", "model_version", "by", "reason", "created_at"]
+    list_select_related = ["site", "model_version", "by"]
+
+
+@admin.register(CalibrationChange)
+class CalibrationChangeAdmin(ReadOnlyAdmin):
+    list_display = ["created_at", "site", "model_version", "calibration", "by", "reason"]
+    list_select_related = ["site", "model_version", "calibration", "by"]

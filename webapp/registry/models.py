@@ -165,3 +165,50 @@ class Promotion(Record):
 
     def __str__(self) -> str:
         return f"promotion {self.id}"
+
+
+class SiteCalibration(Record):
+    """One site's calibration of one model version: fitted numbers, never changed; a new one is a new row.
+
+    `choices` is what the administrator asked for, `correction` a `classifier.evaluation.site` Correction,
+    `thresholds` those of every finding, `report` the preview on which it was decided. the latest
+    `CalibrationChange` names the one in use.
+    """
+
+    site = models.ForeignKey("accounts.Site", models.PROTECT, related_name="calibrations")
+    model_version = models.ForeignKey(ModelVersion, models.PROTECT, related_name="calibrations")
+    number = models.PositiveIntegerField()
+    choices = models.JSONField()
+    correction = models.JSONField()
+    thresholds = models.JSONField()
+    report = models.JSONField()
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    reason = models.CharField(max_length=500)
+
+    class Meta:
+        ordering = ["-number"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["site", "model_version", "number"], name="calibration_number_once_a_site"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"site calibration {self.number}"
+
+
+class CalibrationChange(Record):
+    """From now on the site uses this calibration of the model version; None: the model's own. Append-only."""
+
+    site = models.ForeignKey("accounts.Site", models.PROTECT, related_name="calibration_changes")
+    model_version = models.ForeignKey(ModelVersion, models.PROTECT, related_name="calibration_changes")
+    calibration = models.ForeignKey(SiteCalibration, models.PROTECT, null=True, related_name="changes")
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    reason = models.CharField(max_length=500)
+
+    class Meta:
+        ordering = ["-created_at"]
+        indexes = [models.Index(fields=["site", "model_version", "-created_at"], name="calibration_latest")]
+
+    def __str__(self) -> str:
+        return f"change of calibration {self.id}"

@@ -2,7 +2,7 @@
 
 CLINICIAN = ["scan.upload", "scan.view", "scan.label", "scan.move", "model.view"]
 ADMIN = ["model.promote", "model.override", "promotion_policy.edit", "training.start", "label.manage", "label.adjudicate"]
-ADMIN += ["patient.merge", "webhook.manage", "alarm.manage", "users.manage", "audit.view"]
+ADMIN += ["calibration.manage", "patient.merge", "webhook.manage", "alarm.manage", "users.manage", "audit.view"]
 ROLES = {"clinician": CLINICIAN, "admin": [*CLINICIAN, *ADMIN], "auditor": ["audit.view"]}
 
 

@@ -1,6 +1,6 @@
-"""Triggers: only a promotion makes a model active or inactive."""
+"""Triggers: only a promotion makes a model active or inactive; site calibrations are append-only."""
 
-from webapp.core.triggers import Trigger, operations
+from webapp.core.triggers import Trigger, append_only, operations
 
 PROMOTED = """
 NEW.status = 'active' AND EXISTS (
@@ -9,8 +9,12 @@ OR OLD.status = 'active' AND EXISTS (
     SELECT 1 FROM registry_promotion p WHERE p.previous_id = OLD.id AND NOT p.enacted)
 """
 
+CALIBRATIONS = "site calibrations are added, never changed or removed"
+
 create, drop = operations(
     [
+        *append_only("registry_sitecalibration", CALIBRATIONS),
+        *append_only("registry_calibrationchange", CALIBRATIONS),
         Trigger(
             "registry_active_by_promotion",
             "registry_modelversion",

@@ -1,0 +1,45 @@
+"""A model's prediction as its site's calibration makes it: the one place where that is decided."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from classifier.contract import Cam, ModelSpec, Prediction, leading_finding, predict_from
+from classifier.evaluation.site.correction import Correction, corrected
+from webapp.registry.models import SiteCalibration
+
+
+def at_site(prediction: Prediction, spec: ModelSpec, calibration: SiteCalibration) -> Prediction:
+    """The prediction with the site's probabilities and thresholds.
+
+    Whether the result is withheld stays as the model decided: its limits were fitted on its own output.
+    """
+    own = np.array([[prediction.probabilities[finding] for finding in spec.findings]])
+    correction = Correction.from_dict(calibration.correction)
+    found = corrected(own, correction, spec.findings, spec.activation)[0]
+    probabilities = dict(zip(spec.findings, found.tolist(), strict=True))
+    return predict_from(spec_at_site(spec, calibration), probabilities, abstention=prediction.abstention)
+
+
+def spec_at_site(spec: ModelSpec, calibration: SiteCalibration) -> ModelSpec:
+    """The spec without what was fitted on the model's own probabilities, with the site's thresholds."""
+    thresholds = {**spec.thresholds, **calibration.thresholds}
+    return replace(spec, thresholds=thresholds, low_confidence=None, age_range=None)
+
+
+def cam_at_site(cam: Cam, own: Prediction, shown: Prediction) -> Cam:
+    """The maps; the share inside the lungs is dropped where another finding leads at the site."""
+    before, after = (leading_finding(one.finding, one.probabilities) for one in (own, shown))
+    return cam if before == after else replace(cam, inside_lungs=None)
+
+
+def output_of(prediction: Prediction) -> dict[str, Any]:
+    """The model's own output, as `Analysis.model_output` keeps it."""
+    return {
+        "probabilities": dict(prediction.probabilities),
+        "finding": prediction.finding or "",
+        "uncertainty": prediction.uncertainty,
+    }
