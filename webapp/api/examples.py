@@ -21,8 +21,10 @@ SCAN_EXAMPLE = OpenApiExample(
         "analyses": [
             {
                 "id": ANALYSIS, "scan": SCAN, "status": "done", "reason": None, "finding": "pneumonia",
-                "probabilities": {"pneumonia": 0.82, "normal": 0.11, "covid19": 0.07}, "withheld": False,
-                "uncertainty": 0.54,
+                "probabilities": {"pneumonia": 0.82, "normal": 0.11, "covid19": 0.07}, "calibration": "model",
+                "thresholds": {"pneumonia": 0.5, "normal": 0.5, "covid19": 0.5},
+                "model_probabilities": {"pneumonia": 0.82, "normal": 0.11, "covid19": 0.07},
+                "withheld": False, "uncertainty": 0.54,
                 "cam": {
                     "grids": {"pneumonia": [[0.1, 0.9], [0.2, 1.4]]}, "affine": [1024, 0, 0, 0, 1024, 0],
                     "scale": 2.0, "inside_lungs": 0.93,

@@ -72,6 +72,15 @@ class StrictIntegerField(serializers.IntegerField):
         return super().to_internal_value(data)
 
 
+class StrictFloatField(serializers.FloatField):
+    default_error_messages = {"not_a_number": "Must be a number."}
+
+    def to_internal_value(self, data: Any) -> float:
+        if isinstance(data, bool) or not isinstance(data, int | float):
+            self.fail("not_a_number")
+        return super().to_internal_value(data)
+
+
 class UUIDField(serializers.UUIDField):
     def to_internal_value(self, data: Any) -> Any:
         if not (isinstance(data, str) and len(data) == 36):

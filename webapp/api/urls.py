@@ -6,6 +6,7 @@ from django.urls import URLPattern, path, re_path
 from rest_framework.views import APIView
 
 from webapp.api.views import (
+    calibration,
     docs,
     labels,
     media,
@@ -82,6 +83,13 @@ urlpatterns = [
     _path("models/<uuid:model_id>/compare/", promotion_gate.ModelCompare, "model-compare"),
     _path("models/<uuid:model_id>/shadow/", promotion_gate.ModelShadow, "model-shadow"),
     _path("models/<uuid:model_id>/artifact/", models.ModelArtifact, "model-artifact"),
+    _path("models/<uuid:model_id>/calibration/", calibration.ModelCalibration, "model-calibration"),
+    _path("models/<uuid:model_id>/calibrations/", calibration.CalibrationCollection, "model-calibrations"),
+    _path(
+        "models/<uuid:model_id>/calibrations/preview/",
+        calibration.CalibrationPreview,
+        "model-calibrations-preview",
+    ),
     _path("models/<uuid:model_id>/card/", models.ModelCard, "model-card"),
     _path("comparisons/", promotion_gate.ComparisonCollection, "comparisons"),
     _path("comparisons/<uuid:comparison_id>/", promotion_gate.ComparisonDetail, "comparison"),

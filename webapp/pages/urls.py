@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from webapp.pages import script_texts
+from webapp.pages.calibration import views as calibration
 from webapp.pages.labels import case_views, exchange_views, queue_views
 from webapp.pages.models import policy_views
 from webapp.pages.models import views as models
@@ -93,6 +94,9 @@ urlpatterns = [
     path("models/import/", models.import_model, name="model_import"),
     path("models/<uuid:model_id>/", models.model, name="model"),
     path("models/<uuid:model_id>/promote/", models.promote, name="model_promote"),
+    path("models/<uuid:model_id>/calibration/", calibration.page, name="calibration"),
+    path("models/<uuid:model_id>/calibration/set/", calibration.set_calibration, name="calibration_set"),
+    path("models/<uuid:model_id>/calibration/use/", calibration.use, name="calibration_use"),
     path("monitoring/", monitoring.page, name="monitoring"),
     path("monitoring/alarms/<uuid:alarm_id>/", monitoring.alarm, name="alarm"),
     path("monitoring/alarms/<uuid:alarm_id>/acknowledge/", monitoring.acknowledge, name="alarm_acknowledge"),

@@ -89,6 +89,13 @@ PAGES = {
     "models": [("GET", "api-models", "model.view"), ("GET", "api-training-runs", "model.view")],
     "model": [("GET", "api-model", "model.view"), ("GET", "api-promotions", "model.view")],
     "model_promote": [("POST", "api-model-promote", "model.promote")],
+    "calibration": [
+        ("GET", "api-model-calibration", "model.view"),
+        ("GET", "api-model-calibrations", "model.view"),
+        ("POST", "api-model-calibrations-preview", "calibration.manage"),
+    ],
+    "calibration_set": [("POST", "api-model-calibrations", "calibration.manage")],
+    "calibration_use": [("POST", "api-model-calibration", "calibration.manage")],
     "monitoring": [("GET", "api-monitoring", "model.view"), ("GET", "api-alarms", "model.view")],
     "alarm": [("GET", "api-alarm", "model.view")],
     "alarm_acknowledge": [("POST", "api-alarm-acknowledge", "alarm.manage")],
@@ -187,6 +194,8 @@ BODIES = {
     "api-label-case-label": {"findings": {"normal": "present"}},
     "api-model-compare": {"snapshot": "6f1f64f0-3d0a-4f8e-9d58-0a6a54a5b0d1"},
     "api-model-shadow": {"on": True},
+    "api-model-calibration": {"number": None, "reason": "because"},
+    "api-model-calibrations": {"reason": "because"},
     "api-promotion-policies": {"rules": {}, "reason": "because"},
     "api-snapshots": {"slot": "cxr"},
     "api-patient-merge": {"source_uuid": str(uuid4()), "reason": "x"},
@@ -311,7 +320,7 @@ def test_owner_and_teammate_read_the_same_and_an_outsider_nothing_of_it(
         "api-analysis-cam",
         "api-training-run-log",
     }
-    untold |= {"api-model-card", "api-model-shadow", "api-model-promotion-gate"}
+    untold |= {"api-model-calibrations", "api-model-card", "api-model-shadow", "api-model-promotion-gate"}
     assert reported or name in untold | {"api-model-monitoring", "api-monitoring"}
     outsider = client_of(person("eve", role="clinician", site=other_site), other_site, granted)
     theirs = ask(outsider, method, name, case).content.decode()

@@ -31,6 +31,7 @@ PLAIN_PAGES = [
 ADMINS_PAGES = ["label_new", "label_transfer", "label_manifests"]
 OF_A_MODEL = [
     *("model_promote", "model_rollback", "model_compare", "model_shadow", "model_artifact", "model_card"),
+    *("calibration", "calibration_set", "calibration_use"),
 ]
 OF_A_TRAINING = ["run", "run_state", "run_cancel", "schedule_remove", "snapshot", "snapshot_manifest"]
 OF_AN_ALARM = ["alarm", "alarm_acknowledge", "alarm_comment", "alarm_close"]
@@ -70,6 +71,7 @@ POST_ONLY = [
     "label_export",
     "label_manifest_file",
     *("alarm_acknowledge", "alarm_comment", "alarm_close"),
+    *("calibration_set", "calibration_use"),
 ]
 
 

@@ -11,7 +11,7 @@ from webapp.analysis.models import Analysis
 from webapp.api import fields as f
 from webapp.api.serializers.base import RequestSerializer
 from webapp.api.serializers.labels import LabelSerializer
-from webapp.api.serializers.scans import FINDING, SLOTS
+from webapp.api.serializers.scans import CALIBRATION, FINDING, SLOTS
 from webapp.labels.models import MAX_READERS, ItemStatus, LabelQueue, QueueOrder
 from webapp.labels.queues import FINDING as FINDING_CODE
 from webapp.labels.queues import MAX_FINDINGS, MAX_SCANS
@@ -151,6 +151,7 @@ class ShownResultSerializer(f.Serializer):
 
     analysis = f.UUIDField(source="pk", help_text="ID of the analysis")
     model = f.CharField(source="model_version", help_text="model version, such as `cxr-3`")
+    calibration = f.CharField(source="calibration_name", help_text=CALIBRATION)
     finding = f.TextOrNullField(help_text=FINDING)
     abstention = f.TextOrNullField(help_text="code of the abstention, such as `lateral_view`; null if none")
     probabilities = f.SerializerMethodField(help_text="0 to 1 by finding; null if withheld")

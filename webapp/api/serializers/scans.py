@@ -19,6 +19,7 @@ from webapp.scans.uploads.stated_metadata import LENGTH, LINE, MODALITIES
 ANALYSIS_STATES = ["queued", "running", "failed", "done", "abstained"]
 SLOTS = [slot.value for slot in Slot]
 REASON = "code of the reason, such as `too_small` or `lateral_view`; null if none"
+CALIBRATION = "`model`: the model's own calibration; `site-2`: site calibration 2"
 FINDING = "most probable finding above its threshold; null if none"
 
 
@@ -120,6 +121,13 @@ class AnalysisSerializer(f.Serializer):
     reason = f.SerializerMethodField(help_text="code of the abstention or the error; null if neither")
     finding = f.TextOrNullField(help_text=FINDING)
     probabilities = f.SerializerMethodField(help_text="0 to 1 by finding; null before the analysis is done")
+    calibration = f.CharField(source="calibration_name", help_text=CALIBRATION)
+    thresholds = f.SerializerMethodField(
+        help_text="probability from which a finding is reported, by this calibration"
+    )
+    model_probabilities = f.SerializerMethodField(
+        help_text="the model's own, before a site calibration; null before the analysis is done"
+    )
     withheld = f.BooleanField(help_text="whether the model abstained: the numbers are no result")
     uncertainty = f.FloatField(
         allow_null=True,
@@ -128,7 +136,7 @@ class AnalysisSerializer(f.Serializer):
         help_text="normalised entropy of the probabilities, 0 (certain) to 1; null until it is done",
     )
     cam = f.SerializerMethodField(help_text="activation maps; null in lists and where there are none (yet)")
-    model = AnalysisModelSerializer(source="model_version", help_text="the model version that was applied")
+    model = AnalysisModelSerializer(source="model_version", help_text="the model version, as it was made")
     seconds = f.FloatField(allow_null=True, help_text="computing time; null before the analysis is done")
     created_at = f.CreatedAtField(help_text="when the analysis was queued")
 
@@ -141,6 +149,13 @@ class AnalysisSerializer(f.Serializer):
 
     def get_probabilities(self, analysis: Analysis) -> dict[str, float] | None:
         return analysis.probabilities or None
+
+    def get_thresholds(self, analysis: Analysis) -> dict[str, float]:
+        model = AnalysisModelSerializer(context=self.context).to_representation(analysis.model_version)
+        return model["thresholds"] | (analysis.calibration.thresholds if analysis.calibration else {})
+
+    def get_model_probabilities(self, analysis: Analysis) -> dict[str, float] | None:
+        return analysis.own_probabilities or None
 
     @extend_schema_field(CamSerializer(allow_null=True))
     def get_cam(self, analysis: Analysis) -> dict[str, Any] | None:
@@ -227,6 +242,9 @@ class ScanRowSerializer(f.Serializer):
         source="state.analysis.model_version",
         allow_null=True,
         help_text="model version of that analysis, such as `cxr-3`; null if none",
+    )
+    calibration = f.CharField(
+        source="state.analysis.calibration_name", allow_null=True, help_text=f"{CALIBRATION}; null if none"
     )
     patient_uuid = f.UUIDField(source="of_patient", help_text="Hilum's UUID of the patient")
     study_uuid = f.UUIDField(source="in_study", help_text="Hilum's UUID of the study")

@@ -93,7 +93,7 @@ class AnalysisCollection(ListResource):
     def rows(self) -> Any:
         # A condition, not a join: the newest are found by their index, however many scans a site has.
         visible = for_sites(Scan.objects.filter(pk=OuterRef("scan")), self.request.user, "scan.view")
-        return Analysis.objects.filter(Exists(visible)).prefetch_related("model_version")
+        return Analysis.objects.filter(Exists(visible)).prefetch_related("model_version", "calibration")
 
     def represent(self, rows: list[Analysis]) -> Any:
         return AnalysisSerializer(rows, many=True, context={"maps": False}).data
@@ -184,6 +184,8 @@ def _drawn(analysis: Analysis, cam: dict[str, Any], finding: str, opacity: float
 
     scan = analysis.scan
     title = f"{finding} {analysis.probabilities[finding]:.2f}, model {analysis.model_version}"
+    if analysis.calibration:
+        title += f", {analysis.calibration}"
     with storage.opened(scan.preview_name, "The image") as preview:
         png = overlay_png(
             preview, cam, finding, rows=scan.rows, columns=scan.columns, opacity=opacity, title=title

@@ -151,6 +151,8 @@ def model_result(own: Label) -> dict[str, Any]:
         "bars": evidence.get("bars", []),
         "calibrated": evidence.get("calibrated"),
         "version": analysis.model_version if analysis else None,
+        "analysis": analysis,
+        "calibration": evidence.get("calibration", ""),
     }
 
 

@@ -18,6 +18,7 @@ from webapp.analysis.shadow import agreement
 from webapp.core import storage
 from webapp.core.errors import CodedError
 from webapp.pages.access import active_site, at_active_site
+from webapp.pages.calibration.views import status_context
 from webapp.pages.display import SLOTS, name_of_slot
 from webapp.pages.feedback import errors_shown
 from webapp.pages.models.card import sections
@@ -68,6 +69,7 @@ def model(request: HttpRequest, model_id: UUID) -> HttpResponse:
         "version": version,
         "spec": version.model_spec,
         "slot": name_of_slot(version.slot),
+        "at_site": status_context(active_site(request), version),
         "thresholds": [(f, version.model_spec.threshold(f)) for f in version.model_spec.findings],
         "sections": sections(version.card),
         "promotions": version.promotions.select_related("by", "previous"),

@@ -16,6 +16,7 @@ from webapp.monitoring.models import Alarm, AlarmStatus
 from webapp.monitoring.selectors import alarm_or_404, alarms_visible, charts, monitored_versions, summaries
 from webapp.monitoring.texts import OUTCOMES, cases, heading, measure
 from webapp.pages.access import active_site, at_active_site
+from webapp.pages.calibration.views import status_context
 from webapp.pages.display import name_of_slot
 from webapp.pages.feedback import errors_shown
 from webapp.pages.monitoring import context as tables
@@ -53,6 +54,7 @@ def _version_context(request: HttpRequest, site: Site, version: ModelVersion) ->
         "collecting": tables.collecting(found),
         "summary": own,
         "sites": tables.site_rows(by_site),
+        "at_site": status_context(site, version),
     }
     if own:
         context |= {

@@ -16,10 +16,11 @@ from classifier.images.heatmap import analysed_area
 from webapp.analysis.models import Analysis
 from webapp.analysis.selectors import scan_analyses
 from webapp.analysis.state import state_of
+from webapp.core.jobs.table import JobStatus
 from webapp.labels.selectors import readings_of
 from webapp.pages.display import name_of_finding, name_of_user, study_time, uncertainty_level
 from webapp.pages.patients.display import birth_text, label_of, sex_text
-from webapp.pages.scan.evidence import Bar, evidence_context, notes_of
+from webapp.pages.scan.evidence import Bar, calibration_text, evidence_context, notes_of
 from webapp.pages.scan.readings import reading_values
 from webapp.pages.scan.state_display import StateDisplay, state_display
 from webapp.scans.models import Scan
@@ -35,6 +36,7 @@ class Report:
     state: StateDisplay
     bars: list[Bar]
     calibrated: bool
+    at_site: bool
     uncertainty: str
     legend: str
     model: Facts
@@ -66,7 +68,8 @@ def report_of(request: HttpRequest, scan: Scan) -> Report:
         study=_study(scan),
         state=display,
         bars=evidence.get("bars", []) if display.has_result else [],
-        calibrated=evidence.get("calibrated", False),
+        calibrated=evidence.get("calibrated", False) or bool(analysis and analysis.calibration),
+        at_site=bool(analysis and analysis.calibration),
         uncertainty=_uncertainty(analysis) if display.has_result and analysis else "",
         legend=_legend(scan, cam, finding) if cam else "",
         model=_model(analysis) if analysis else [],
@@ -112,6 +115,8 @@ def _model(analysis: Analysis) -> Facts:
         (_("Artifact SHA-256"), version.sha256),
         (_("Pixels SHA-256"), analysis.scan.pixel_sha256),
     ]
+    if analysis.status == JobStatus.DONE:
+        facts.insert(1, (_("Calibration"), calibration_text(analysis)))
     if analysis.finished_at:
         facts.insert(1, (_("Analysed"), f"{timezone.localtime(analysis.finished_at):%Y-%m-%d %H:%M}"))
     return facts

@@ -103,7 +103,9 @@ def _facts(rows: list[list[str]], style: dict[str, ParagraphStyle]) -> Flowable:
 
 def _findings(report: Report, style: dict[str, ParagraphStyle]) -> Flowable:
     calibrated = _("Calibrated probability") if report.calibrated else _("Uncalibrated score")
-    heads = [_("Finding"), calibrated, _("Model threshold"), _("Validation performance"), ""]
+    threshold = _("Site threshold") if report.at_site else _("Model threshold")
+    measured = _("Performance at this site") if report.at_site else _("Validation performance")
+    heads = [_("Finding"), calibrated, threshold, measured, ""]
     rows = [[paragraph(head, style["fine"]) for head in heads]]
     for bar in report.bars:
         name = style["strong" if bar.reported else "text"]

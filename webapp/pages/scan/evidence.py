@@ -62,19 +62,20 @@ def evidence_context(analyses: Sequence[Analysis], *, revealed: Container[str] =
 
 
 def _result(analysis: Analysis) -> dict[str, Any]:
-    spec, cam = analysis.model_version.model_spec, cam_of(analysis)
+    spec, cam, thresholds = analysis.model_version.model_spec, cam_of(analysis), analysis.thresholds
     return {
         "bars": [
             Bar(
                 finding,
                 probability,
-                spec.threshold(finding),
+                thresholds[finding],
                 reported=finding == analysis.finding and not analysis.withheld,
-                working_point=working_point(analysis.model_version.card, finding),
+                working_point=working_point(analysis, finding),
             )
             for finding, probability in sorted(analysis.probabilities.items(), key=lambda item: -item[1])
         ],
         "calibrated": spec.calibrated,
+        "calibration": calibration_text(analysis),
         "cam": cam,
         "cam_half": cam["scale"] / 2 if cam else None,
         "methods": NAMES.items(),
@@ -94,9 +95,19 @@ def cam_of(analysis: Analysis) -> dict[str, Any] | None:
     return stored.cam if stored else None
 
 
-def working_point(card: dict[str, Any], finding: str) -> str:
-    """Sensitivity and specificity at the finding's threshold, if the model card has them."""
-    point: Any = card
+def calibration_text(analysis: Analysis) -> str:
+    """Which calibration the result was made with; results keep it when the site changes to another."""
+    if analysis.calibration is None:
+        return _("the model's own")
+    values = {"number": analysis.calibration.number, "date": f"{analysis.calibration.created_at:%Y-%m-%d}"}
+    return _("site calibration %(number)s of %(date)s") % values
+
+
+def working_point(analysis: Analysis, finding: str) -> str:
+    """Sensitivity and specificity at the finding's threshold, by the site's labels or else the model card."""
+    if analysis.calibration:
+        return _working_point_at_site(analysis.calibration.report, finding)
+    point: Any = analysis.model_version.card
     for key in ("calibration", "thresholds", finding):
         point = point.get(key) if isinstance(point, dict) else None
     if not isinstance(point, dict) or not {"sensitivity", "specificity"} <= set(point):
@@ -105,6 +116,17 @@ def working_point(card: dict[str, Any], finding: str) -> str:
     if not all(isinstance(share, float | int) for share in shares):
         return ""
     return _("sensitivity %(sensitivity)s, specificity %(specificity)s on validation data") % {
+        "sensitivity": f"{shares[0]:.2f}",
+        "specificity": f"{shares[1]:.2f}",
+    }
+
+
+def _working_point_at_site(report: dict[str, Any], finding: str) -> str:
+    point = report.get("proposed", {}).get("findings", {}).get(finding, {})
+    shares = [point.get(share, {}).get("value") for share in ("sensitivity", "specificity")]
+    if None in shares:
+        return ""
+    return _("sensitivity %(sensitivity)s, specificity %(specificity)s on labelled scans of this site") % {
         "sensitivity": f"{shares[0]:.2f}",
         "specificity": f"{shares[1]:.2f}",
     }

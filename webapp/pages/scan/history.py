@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,7 +14,7 @@ from webapp.analysis.models import Analysis
 from webapp.analysis.selectors import HistoryEntry, scan_analyses
 from webapp.core.jobs.table import JobStatus
 from webapp.pages.display import name_of_finding, study_time
-from webapp.pages.scan.evidence import cam_of, explanation_url
+from webapp.pages.scan.evidence import calibration_text, cam_of, explanation_url
 from webapp.pages.scan.state_display import state_display
 from webapp.registry.models import ModelVersion
 from webapp.scans.models import Scan
@@ -37,12 +37,14 @@ class Sparkline:
 class Trend:
     """The lines of one `version`: a change of model must not look like a change in the lungs.
 
-    `others` counts the scans with results of other versions only.
+    `others` counts the scans with results of other versions only. `own`: the scans were calibrated
+    differently, so the lines show the model's own probabilities.
     """
 
     version: ModelVersion | None
     lines: Sequence[Sparkline]
     others: int
+    own: bool = False
 
 
 def trend_of(entries: Sequence[HistoryEntry], version: ModelVersion | None) -> Trend:
@@ -50,14 +52,21 @@ def trend_of(entries: Sequence[HistoryEntry], version: ModelVersion | None) -> T
     results = [_results(entry) for entry in entries]
     if version is None:
         version = next((found[0].model_version for found in reversed(results) if found), None)
-    series: list[tuple[datetime, Mapping[str, float]]] = []
+    shown: list[tuple[datetime, Analysis]] = []
     others = 0
     for entry, found in zip(entries, results, strict=True):
         if analysis := result_by(found, version):
-            series.append((entry.study.study_at, analysis.probabilities))
+            shown.append((entry.study.study_at, analysis))
         else:
             others += bool(found)
-    return Trend(version, sparklines(series), others)
+    own = not alike(analysis for _at, analysis in shown)
+    series = [(at, one.own_probabilities if own else one.probabilities) for at, one in shown]
+    return Trend(version, sparklines(series), others, own)
+
+
+def alike(analyses: Iterable[Analysis]) -> bool:
+    """Whether all were made with the same calibration: else only the model's own can be compared."""
+    return len({analysis.calibration_id for analysis in analyses}) < 2
 
 
 def result_by(analyses: Sequence[Analysis], version: ModelVersion | None) -> Analysis | None:
@@ -119,9 +128,14 @@ def scan_entry(entry: HistoryEntry, *, current: Scan | None = None) -> dict[str,
         "state": state,
         "short": short,
         "probabilities": probabilities,
-        "model": str(analysis.model_version) if analysis else "",
+        "model": model_text(analysis) if analysis else "",
         "current": current is not None and scan.pk == current.pk,
     }
+
+
+def model_text(analysis: Analysis) -> str:
+    version, calibration = str(analysis.model_version), analysis.calibration
+    return f"{version}, {calibration_text(analysis)}" if calibration else version
 
 
 def comparison_context(scan: Scan, current: Analysis | None, other: Scan) -> dict[str, Any]:
@@ -135,6 +149,7 @@ def comparison_context(scan: Scan, current: Analysis | None, other: Scan) -> dic
     there = result_by(scan_analyses(other), current.model_version)
     return context | {
         "pairs": _pairs(current, there),
+        "pairs_own": there is not None and not alike([current, there]),
         "other_has_result": there is not None,
         "other_cam": cam_of(there) if there else None,
         "explain_other": explanation_url(there) if there else "",
@@ -143,9 +158,11 @@ def comparison_context(scan: Scan, current: Analysis | None, other: Scan) -> dic
 
 def _pairs(here: Analysis, there: Analysis | None) -> list[dict[str, Any]]:
     """The findings of both scans, the likeliest in this one first; `change` is None without the other."""
-    others = there.probabilities if there else {}
+    own = there is not None and not alike([here, there])
+    values = here.own_probabilities if own else here.probabilities
+    others = (there.own_probabilities if own else there.probabilities) if there else {}
     pairs = []
-    for finding, value in sorted(here.probabilities.items(), key=lambda item: -item[1]):
+    for finding, value in sorted(values.items(), key=lambda item: -item[1]):
         other = others.get(finding)
         change = None if other is None else value - other
         pairs.append({"finding": finding, "here": value, "there": other, "change": change})

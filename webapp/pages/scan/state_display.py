@@ -94,8 +94,10 @@ def result_text(analysis: Analysis) -> str:
     values = {
         "finding": name_of_finding(finding),
         "number": f"{analysis.probabilities[finding]:.2f}",
-        "threshold": f"{analysis.model_version.model_spec.threshold(finding):.2f}",
+        "threshold": f"{analysis.thresholds[finding]:.2f}",
     }
+    if analysis.finding and analysis.calibration:
+        return _("%(finding)s %(number)s, above this site's threshold %(threshold)s") % values
     if analysis.finding:
         return _("%(finding)s %(number)s, above this model's threshold %(threshold)s") % values
     return _("No finding above its threshold: %(finding)s %(number)s, threshold %(threshold)s") % values

@@ -112,7 +112,9 @@ def upload_rows(uploads: QuerySet[Upload], user: User) -> list[dict[str, Any]]:
     Patient and result are included only where the user may view scans.
     """
     uploads = uploads.select_related("site").prefetch_related(
-        "scans__series__study__patient", "scans__analyses__model_version"
+        "scans__series__study__patient",
+        "scans__analyses__model_version",
+        "scans__analyses__calibration",
     )
     viewable = {site for site in {upload.site for upload in uploads} if can(user, "scan.view", site)}
     archives = archive_rows(uploads)
