@@ -21,13 +21,21 @@ def at_site(prediction: Prediction, spec: ModelSpec, calibration: SiteCalibratio
     correction = Correction.from_dict(calibration.correction)
     found = corrected(own, correction, spec.findings, spec.activation)[0]
     probabilities = dict(zip(spec.findings, found.tolist(), strict=True))
-    return predict_from(spec_at_site(spec, calibration), probabilities, abstention=prediction.abstention)
+    used = spec_at_site(spec, calibration, keeps_sets=not correction.changes)
+    return predict_from(used, probabilities, abstention=prediction.abstention)
 
 
-def spec_at_site(spec: ModelSpec, calibration: SiteCalibration) -> ModelSpec:
-    """The spec without what was fitted on the model's own probabilities, with the site's thresholds."""
+def spec_at_site(spec: ModelSpec, calibration: SiteCalibration, *, keeps_sets: bool) -> ModelSpec:
+    """The spec with the site's thresholds, without what was fitted on the model's own probabilities.
+
+    Prediction sets hold their coverage only for these: where a calibration changes probabilities, there are
+    none. With the site's thresholds alone they are made as before, with the finding that is reported now.
+    """
     thresholds = {**spec.thresholds, **calibration.thresholds}
-    return replace(spec, thresholds=thresholds, low_confidence=None, age_range=None)
+    sets = {} if keeps_sets else {"set_coverage": None, "set_floors": {}}
+    return replace(
+        spec, thresholds=thresholds, low_confidence=None, age_range=None, operating_curve={}, **sets
+    )
 
 
 def cam_at_site(cam: Cam, own: Prediction, shown: Prediction) -> Cam:

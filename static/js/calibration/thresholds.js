@@ -10,10 +10,10 @@ function start(figure) {
   const [slider, output, button] = ["input", "output", "button"].map((name) => pick.querySelector(name));
   const mark = figure.querySelector("[data-mark]");
   const show = () => {
-    const [threshold, sensitivity, specificity, alarms, ppv] = rows[slider.value];
+    const [threshold, sensitivity, specificity, false_alarms, alarms, ppv] = rows[slider.value];
     output.textContent = interpolate(
-      gettext("Threshold %(threshold)s: sensitivity %(sensitivity)s, specificity %(specificity)s, alarms per 100 scans %(alarms)s, PPV %(ppv)s"),
-      { threshold, sensitivity, specificity, alarms, ppv },
+      gettext("Threshold %(threshold)s: sensitivity %(sensitivity)s, specificity %(specificity)s, false alarms %(false_alarms)s, alarms per 100 scans %(alarms)s, PPV %(ppv)s"),
+      { threshold, sensitivity, specificity, false_alarms, alarms, ppv },
     );
     for (const end of ["x1", "x2"]) mark.setAttribute(end, LEFT + WIDTH * Number(threshold));
   };

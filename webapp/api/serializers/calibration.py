@@ -9,7 +9,7 @@ from webapp.api import fields as f
 from webapp.api.serializers.base import RequestSerializer
 from webapp.labels.calibration.choices import (
     BY_RATE,
-    FALSE_POSITIVE_RATE,
+    FALSE_ALARM_RATE,
     PREVALENCES,
     RATES,
     RULES,
@@ -18,7 +18,9 @@ from webapp.labels.calibration.choices import (
     UNCHANGED,
 )
 
-MEASURES = "`threshold`, `sensitivity`, `specificity`, `ppv` and `alarms` per 100 scans, with 95 % intervals"
+MEASURES = (
+    "`threshold`, `sensitivity`, `specificity`, `false_alarms`, `ppv`, `alarms` per 100 scans; 95 % intervals"
+)
 
 
 class CalibrationChoicesSerializer(RequestSerializer):
@@ -47,10 +49,10 @@ class CalibrationChoicesSerializer(RequestSerializer):
         help_text="choose thresholds by `rate`, take those in `thresholds` (`chosen`), or keep the `model`'s",
     )
     rate = f.StrictFloatField(
-        default=FALSE_POSITIVE_RATE,
+        default=FALSE_ALARM_RATE,
         min_value=RATES[0],
         max_value=RATES[1],
-        help_text="largest share of the scans without a finding that reach its threshold",
+        help_text="largest share of scans labelled normal that may reach the threshold of another finding",
     )
     thresholds = f.DictField(
         child=f.StrictFloatField(min_value=THRESHOLDS[0], max_value=THRESHOLDS[1], help_text="probability"),

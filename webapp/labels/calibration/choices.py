@@ -9,9 +9,9 @@ from classifier.contract import ModelSpec
 from classifier.evaluation.site.correction import NONE, RECALIBRATIONS
 from webapp.core.errors import CodedError
 
-FALSE_POSITIVE_RATE = 0.1
+FALSE_ALARM_RATE = 0.1
 UNCHANGED, LABELS, STREAM, STATED = PREVALENCES = ("unchanged", "labels", "stream", "stated")
-BY_RATE, CHOSEN, MODEL = RULES = ("false_positive_rate", "chosen", "model")
+BY_RATE, CHOSEN, MODEL = RULES = ("false_alarm_rate", "chosen", "model")
 RATES, SHARES, THRESHOLDS = (0.001, 0.5), (0.001, 0.999), (0.001, 0.999)
 
 
@@ -20,7 +20,7 @@ class Choices:
     """What an administrator asks for.
 
     `prevalence`: as recalibrated (`unchanged`), of the `labels`, of the unlabelled `stream` by EM, or
-    `stated` in `shares`. `rule`: each threshold by the largest false-positive `rate`, `chosen` in
+    `stated` in `shares`. `rule`: each threshold by the largest false-alarm `rate`, `chosen` in
     `thresholds`, or the `model`'s.
     """
 
@@ -28,7 +28,7 @@ class Choices:
     prevalence: str = UNCHANGED
     shares: Mapping[str, float] = field(default_factory=dict)
     rule: str = BY_RATE
-    rate: float = FALSE_POSITIVE_RATE
+    rate: float = FALSE_ALARM_RATE
     thresholds: Mapping[str, float] = field(default_factory=dict)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from django.utils import timezone
 
-from classifier.contract import ModelSpec, finding_name
+from classifier.contract import NORMAL, ModelSpec, finding_name
 from classifier.evaluation.site import correction as site_correction
 from classifier.evaluation.site import operating_point as points
 from classifier.evaluation.site import prevalence as shares
@@ -174,25 +174,40 @@ def _thresholds(found: Preview, shown: np.ndarray, spec: ModelSpec) -> dict[str,
     """The proposed threshold of each finding; the model's where the rule cannot choose one."""
     own = {finding: spec.threshold(finding) for finding in spec.findings}
     rule, chosen = found.choices.rule, dict(own)
-    for k, finding in enumerate(spec.findings):
-        wanted = found.choices.thresholds.get(finding, own[finding]) if rule == CHOSEN else own[finding]
-        few = found.counts[finding]["labelled"] < LEAST_LABELLED
-        if rule == BY_RATE and not few and found.counts[finding]["absent"]:
-            rows = found.cases.known[:, k]
-            scores, positive = shown[rows, k], found.cases.targets[rows, k] == 1
-            wanted = points.threshold_for(scores, positive, found.choices.rate)
-        if rule == CHOSEN and few and abs(wanted - own[finding]) > 0.0005:
-            found.problems.append(_too_few(found, finding))
-        elif rule == BY_RATE and few:
+    few = [finding for finding in spec.findings if found.counts[finding]["labelled"] < LEAST_LABELLED]
+    for finding in spec.findings:
+        if rule == CHOSEN:
+            chosen[finding] = found.choices.thresholds[finding]
+            if finding in few and abs(chosen[finding] - own[finding]) > 0.0005:
+                found.problems.append(_too_few(found, finding))
+        if rule == BY_RATE and finding in few:
             found.warnings.append(f"{_too_few(found, finding)} Its threshold stays the model's.")
-        chosen[finding] = wanted
-    if rule == BY_RATE and all(count["labelled"] < LEAST_LABELLED for count in found.counts.values()):
+        elif rule == BY_RATE:
+            chosen[finding] = _by_rate(found, shown, spec, finding) or own[finding]
+    if rule == BY_RATE and len(few) == len(spec.findings):
         most = max((count["labelled"] for count in found.counts.values()), default=0)
         found.problems.append(
             f"Choosing thresholds needs {LEAST_LABELLED} labelled scans with a result of this model; "
             f"there are {most}."
         )
     return chosen
+
+
+def _by_rate(found: Preview, shown: np.ndarray, spec: ModelSpec, finding: str) -> float | None:
+    """The threshold by the stated false-alarm rate, that of `normal` by Youden's index, as in an artifact."""
+    cases, k, rate = found.cases, spec.findings.index(finding), found.choices.rate
+    rows = cases.known[:, k]
+    if finding == NORMAL:
+        return points.youden_threshold(shown[rows, k], cases.targets[rows, k] == 1)
+    clear = points.clear_scans(cases.targets, cases.known, spec.findings, finding)
+    threshold = points.threshold_for(shown[rows, k], clear[rows], rate)
+    if threshold is None:
+        found.warnings.append(
+            f"{finding_name(finding)}: a false-alarm rate of {100 * rate:.1f} % needs "
+            f"{points.fewest_clear_scans(rate)} scans labelled normal; there are {int(clear.sum())}. "
+            "Its threshold stays the model's."
+        )
+    return threshold
 
 
 def _too_few(found: Preview, finding: str) -> str:
@@ -219,7 +234,7 @@ def _measured(
         if len(cases):
             labels = (cases.targets, cases.known, spec.findings, used, cases.patients)
             side["findings"] = points.operating_points(probabilities, *labels, prevalence=prevalence)
-            side["alarms"] = points.alarm_rates(probabilities, *labels)
+            side["alarms"] = points.alarm_rates(probabilities, *labels, decision=spec.decision)
         both.append(side)
     both[0]["calibration"] = now.number if now else None
     return both[0], both[1]
@@ -231,10 +246,11 @@ def _add_curves(found: Preview, shown: np.ndarray, spec: ModelSpec) -> None:
         if not rows.any():
             continue
         scores, positive = shown[rows, k], found.cases.targets[rows, k] == 1
-        at = points.thresholds_shown(scores, positive, found.thresholds[finding])
+        clear = points.clear_scans(found.cases.targets, found.cases.known, spec.findings, finding)[rows]
+        at = points.thresholds_shown(scores, clear, found.thresholds[finding])
         share = found.correction.prevalence.get(finding)
         patients = found.cases.patients[rows]
-        found.curves[finding] = points.curve(scores, positive, patients, at, prevalence=share)
+        found.curves[finding] = points.curve(scores, positive, patients, at, clear=clear, prevalence=share)
 
 
 def _warn(found: Preview, spec: ModelSpec) -> None:

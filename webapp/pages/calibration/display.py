@@ -16,14 +16,14 @@ PERCENT = 100
 
 @dataclass(frozen=True)
 class Chart:
-    """Sensitivity and false-positive rate of a finding by threshold, as coordinates of an SVG.
+    """Sensitivity and false-alarm rate of a finding by threshold, as coordinates of an SVG.
 
     `bands` are polygons of the intervals; `proposed` and `current` the x of the thresholds.
     """
 
     finding: str
     sensitivity: str
-    false_positives: str
+    false_alarms: str
     bands: Sequence[str]
     proposed: float
     current: float | None
@@ -37,13 +37,13 @@ def charts(found: Preview) -> list[Chart]:
 def _chart(found: Preview, finding: str, curve: Sequence[Mapping[str, Any]]) -> Chart:
     chosen = found.thresholds[finding]
     up = [(row["threshold"], row["sensitivity"]) for row in curve]
-    down = [(row["threshold"], _complement(row["specificity"])) for row in curve]
+    down = [(row["threshold"], row["false_alarms"]) for row in curve]
     # Where probabilities are corrected, thresholds for the uncorrected ones have another scale.
     same = not found.correction.changes and found.current["calibration"] is None
     return Chart(
         finding,
         sensitivity=_line(up),
-        false_positives=_line(down),
+        false_alarms=_line(down),
         bands=[band for band in (_band(up), _band(down)) if band],
         proposed=_x(chosen),
         current=_x(found.current["thresholds"][finding]) if same else None,
@@ -57,6 +57,7 @@ def _curve_row(row: Mapping[str, Any], chosen: float) -> dict[str, Any]:
         "chosen": row["threshold"] == chosen,
         "sensitivity": share_text(row["sensitivity"]),
         "specificity": share_text(row["specificity"]),
+        "false_alarms": share_text(row["false_alarms"]),
         "alarms": number_text(row["alarms"]),
         "ppv": share_text(row["ppv"]),
     }
@@ -86,6 +87,7 @@ def _side(side: Mapping[str, Any], finding: str, label: str) -> dict[str, str]:
         "threshold": f"{side['thresholds'][finding]:.3f}",
         "sensitivity": share_text(point["sensitivity"]),
         "specificity": share_text(point["specificity"]),
+        "false_alarms": share_text(point["false_alarms"]),
         "alarms": number_text(point["alarms"]),
         "ppv": share_text(point["ppv"]),
     }
@@ -141,11 +143,6 @@ def _interval_text(value: Mapping[str, float | None], text: Any) -> str:
     if value["low"] is None:
         return str(text(value["value"]))
     return f"{text(value['value'])} ({text(value['low'])}–{text(value['high'])})"
-
-
-def _complement(share: Mapping[str, float | None]) -> dict[str, float | None]:
-    value, low, high = (None if share[end] is None else 1 - share[end] for end in ("value", "low", "high"))
-    return {"value": value, "low": high, "high": low}
 
 
 def _line(points: Sequence[tuple[float, Mapping[str, float | None]]]) -> str:

@@ -39,7 +39,7 @@ PREVALENCES = {
     STATED: gettext_lazy("State it"),
 }
 RULES = {
-    BY_RATE: gettext_lazy("By the largest false-positive rate"),
+    BY_RATE: gettext_lazy("By the largest false-alarm rate"),
     CHOSEN: gettext_lazy("Choose each threshold"),
     MODEL: gettext_lazy("Keep the model's"),
 }

@@ -6,13 +6,18 @@ import numpy as np
 import pytest
 from sklearn.metrics import precision_score, recall_score
 
+from classifier.contract import ModelSpec, Slot, predict_from
+from classifier.evaluation.operating.thresholds import fit_operating_points
 from classifier.evaluation.site.operating_point import (
     alarm_rates,
+    clear_scans,
     curve,
+    fewest_clear_scans,
     operating_points,
     reported,
     threshold_for,
     thresholds_shown,
+    youden_threshold,
 )
 
 RNG = np.random.default_rng(0)
@@ -68,36 +73,77 @@ def test_without_a_scan_that_has_the_finding_there_is_no_sensitivity():
     assert found["specificity"]["value"] == pytest.approx((SCORES < 0.5).mean())
 
 
-@pytest.mark.parametrize("rate", [0.0, 0.05, 0.1, 0.5])
-def test_the_threshold_is_the_lowest_within_the_rate_of_false_positives(rate):
-    threshold = threshold_for(SCORES, POSITIVE, rate)
-    false = (SCORES[~POSITIVE] >= threshold).mean()
-    below = max(s for s in SCORES if s < threshold)
-    assert false <= rate
-    # Lower only where no further scan without the finding is reached.
-    assert (SCORES[~POSITIVE] >= below).mean() > rate
+@pytest.mark.parametrize("rate", [0.02, 0.05, 0.1, 0.5])
+def test_the_threshold_is_the_lowest_within_the_rate_of_false_alarms(rate):
+    clear = SCORES[~POSITIVE]
+    threshold = threshold_for(SCORES, ~POSITIVE, rate)
+    below = SCORES[threshold > SCORES].max()
+    for value, within in ((threshold, True), (below, False)):
+        assert (((clear >= value).sum() + 1) / (len(clear) + 1) <= rate) is np.bool_(within)
+
+
+def test_the_threshold_is_the_one_that_an_artifact_would_have():
+    """Where no lower score separates findings: `without_loss` of the artifact only removes false alarms."""
+    probabilities = np.stack([1 - SCORES, SCORES], axis=1)
+    targets = np.stack([~POSITIVE, POSITIVE], axis=1).astype(int)
+    origins = ["here"] * 300
+    facts, _ = fit_operating_points(probabilities, targets, FINDINGS, origins, rate=0.1)
+    ours = threshold_for(SCORES, ~POSITIVE, 0.1)
+    theirs = facts["pneumonia"]["threshold"]
+    assert ((ours <= SCORES) & POSITIVE).sum() == ((theirs <= SCORES) & POSITIVE).sum()
+    normal = youden_threshold(1 - SCORES, ~POSITIVE)
+    assert normal == pytest.approx(facts["normal"]["threshold"])
 
 
 def test_ties_count_together():
-    scores, positive = np.array([0.2, 0.5, 0.5, 0.5, 0.9]), np.array([False, False, False, True, True])
-    assert threshold_for(scores, positive, 0.5) == pytest.approx(0.7)
-    assert threshold_for(scores, positive, 0.7) == pytest.approx(0.35)
+    scores, clear = np.array([0.2, 0.5, 0.5, 0.5, 0.9]), np.array([True, True, True, False, False])
+    assert threshold_for(scores, clear, 0.74) == pytest.approx(0.7)
+    assert threshold_for(scores, clear, 0.75) == pytest.approx(0.35)
+    assert threshold_for(scores, clear, 1.0) == pytest.approx(0.1)
 
 
-def test_a_rate_needs_a_scan_without_the_finding():
-    with pytest.raises(ValueError, match="no labelled scan lacks"):
-        threshold_for(SCORES, np.ones(300, bool), 0.1)
+@pytest.mark.parametrize(("rate", "needed"), [(0.1, 9), (0.05, 19), (0.5, 1)])
+def test_a_rate_needs_enough_clear_scans(rate, needed):
+    assert fewest_clear_scans(rate) == needed
+    scores = np.linspace(0.1, 0.9, needed)
+    assert threshold_for(scores, np.ones(needed, bool), rate) is not None
+    assert threshold_for(scores, np.arange(needed) > 0, rate) is None
+
+
+def test_false_alarms_are_those_on_normal_scans_and_for_normal_those_on_the_others():
+    targets = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, 0]])
+    known = np.ones((4, 3), bool)
+    known[3] = [False, True, True]
+    three = ("normal", "pneumonia", "covid19")
+    assert clear_scans(targets, known, three, "covid19").tolist() == [True, False, False, False]
+    assert clear_scans(targets, known, three, "normal").tolist() == [False, True, True, False]
+    without = clear_scans(targets[:, 1:], known[:, 1:], three[1:], "covid19")
+    assert without.tolist() == [True, True, False, True]
+
+
+def test_false_alarms_are_counted_among_the_clear_scans_only():
+    scores, positive = np.array([0.9, 0.1, 0.8, 0.8, 0.1]), np.array([True, False, False, False, False])
+    clear = np.array([False, True, False, True, True])
+    (found,) = curve(scores, positive, np.arange(5), [0.5], clear=clear)
+    assert found["false_alarms"]["value"] == pytest.approx(1 / 3)
+    assert found["specificity"]["value"] == pytest.approx(1 / 2)
 
 
 def test_the_curve_shows_the_chosen_threshold_too():
-    shown = thresholds_shown(SCORES, POSITIVE, 0.4321)
+    shown = thresholds_shown(SCORES, ~POSITIVE, 0.4321)
     assert 0.4321 in shown
     assert (np.diff(shown) > 0).all()
 
 
-def test_the_reported_finding_is_the_likeliest_above_its_own_threshold():
-    probabilities = np.array([[0.5, 0.3], [0.5, 0.1], [0.7, 0.3]])
-    assert reported(probabilities, FINDINGS, {"normal": 0.6, "pneumonia": 0.2}).tolist() == [1, -1, 0]
+@pytest.mark.parametrize("decision", ["highest", "abnormal_first"])
+def test_the_reported_finding_is_the_one_of_a_prediction(decision):
+    rows = RNG.dirichlet([1, 1, 1], 200)
+    three, thresholds = ("normal", "pneumonia", "covid19"), {"normal": 0.4, "pneumonia": 0.3, "covid19": 0.5}
+    spec = ModelSpec("x", Slot.CXR, three, thresholds=thresholds, decision=decision)
+    expected = [predict_from(spec, dict(zip(three, row, strict=True))).finding for row in rows]
+    named = [three[k] if k >= 0 else None for k in reported(rows, three, thresholds, decision)]
+    assert named == expected
+    assert None in named
 
 
 def test_alarms_are_counted_as_the_reader_sees_them():
@@ -105,9 +151,12 @@ def test_alarms_are_counted_as_the_reader_sees_them():
     targets = np.array([[1, 0], [1, 0], [1, 0], [0, 1]])
     known = np.ones((4, 2), bool)
     thresholds = {"normal": 0.6, "pneumonia": 0.2}
-    found = alarm_rates(probabilities, targets, known, FINDINGS, thresholds, np.arange(4))
+    labels = (targets, known, FINDINGS, thresholds, np.arange(4))
+    found = alarm_rates(probabilities, *labels, decision="highest")
     assert found["all"]["value"] == pytest.approx(50)
     assert found["normal"]["value"] == pytest.approx(100 / 3)
+    found = alarm_rates(probabilities, *labels, decision="abnormal_first")
+    assert found["normal"]["value"] == pytest.approx(200 / 3)
 
 
 def test_a_finding_that_nobody_labelled_has_no_operating_point():

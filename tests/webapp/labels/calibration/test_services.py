@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from django.db import DatabaseError, transaction
@@ -10,6 +12,7 @@ from classifier.contract import predict_from
 from classifier.evaluation.site.correction import Correction, corrected
 from tests import factories, labelled_results
 from tests.labelled_results import FINDINGS
+from webapp.analysis.calibrated import at_site
 from webapp.analysis.models import Analysis
 from webapp.analysis.services import analyses_queue, analysis_done
 from webapp.audit.models import AuditEvent
@@ -143,6 +146,19 @@ def test_the_share_inside_the_lungs_is_dropped_where_another_finding_leads(site,
     assert analysis.stored_cam.cam["inside_lungs"] is None
 
 
+@pytest.mark.parametrize("recalibration", ["none", "temperature"])
+def test_a_prediction_set_stays_only_where_no_probability_changes(site, boss, recalibration):
+    sets = {"set_coverage": 0.9, "set_floors": dict.fromkeys(FINDINGS, 0.2)}
+    version = factories.make_active(labelled_results.model(status="candidate"))
+    spec = dataclasses.replace(version.model_spec, **sets)
+    labelled_results.results(site, version, 200)
+    calibration = calibration_set(
+        site=site, version=version, choices=Choices(recalibration=recalibration), by=boss, reason="x"
+    )
+    shown = at_site(predict_from(spec, OWN), spec, calibration)
+    assert (shown.prediction_set is None) is (recalibration == "temperature")
+
+
 def test_it_is_fitted_on_the_models_own_output_even_after_a_calibration(site, version, boss, establish):
     labelled_results.results(site, version, 120)
     before = labelled_cases(site, version).probabilities
@@ -164,7 +180,7 @@ def test_it_keeps_the_evidence_and_is_in_the_audit_log(site, version, boss, esta
     assert (calibration.number, calibration.by, calibration.reason) == (1, boss, "Fewer false alarms")
     assert calibration.choices["rate"] == 0.05
     assert calibration.report["scans"] == 60
-    assert calibration.report["proposed"]["findings"]["covid19"]["specificity"]["value"] >= 0.95
+    assert calibration.report["proposed"]["findings"]["covid19"]["false_alarms"]["value"] <= 0.05
     event = AuditEvent.objects.get(action="calibration.changed")
     assert (event.actor, event.site, event.detail["number"]) == (boss, site, 1)
 

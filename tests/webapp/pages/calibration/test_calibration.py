@@ -17,7 +17,7 @@ from webapp.registry.calibrations import active_calibration, calibration_use
 from webapp.registry.models import SiteCalibration
 
 pytestmark = pytest.mark.django_db
-ASK = {"recalibration": "none", "prevalence": "unchanged", "rule": "false_positive_rate", "rate": "10"}
+ASK = {"recalibration": "none", "prevalence": "unchanged", "rule": "false_alarm_rate", "rate": "10"}
 
 
 @pytest.fixture
