@@ -96,7 +96,7 @@ def measure(args: argparse.Namespace) -> dict[str, object]:
         full = task.size(loop)
 
         def batch_of(drawn: np.ndarray, unit: torch.Tensor) -> tuple[torch.Tensor, ...]:
-            return task.inputs(unit, full), *task.targets_of(drawn)
+            return task.inputs(unit, full), *task.targets_of(drawn), None
 
         def whole() -> None:
             drawn = rng.choice(args.images, args.batch)

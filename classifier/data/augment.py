@@ -16,17 +16,29 @@ ROTATION_DEGREES = 10.0
 SCALE = (0.9, 1.25)
 STRETCH = 0.1
 SHIFT = 0.06
+PADDING, PADDED = 0.3, 0.15  # largest share of a side that black padding takes; probability of padding
+TAILS = 0.04  # largest share of the pixels that a window cuts off at either end
+BORDER = 0.09
+STRONGEST = 2.0
 
 
 class Augment:
     """Random changes of unit squares (N, 1, size, size) in 0..1; same shape and range out.
 
     `flip` is the chance of a left-right mirror: 0 by default, since the heart's side carries meaning.
-    Drawn from its own generator, so that a seed fixes every image.
+    `strength` scales the width of what is drawn and how often: 0 nothing, 2 strong. Drawn from its own
+    generator, so that a seed fixes every image.
     """
 
-    def __init__(self, *, seed: int, flip: float = 0.0, device: torch.device | str = "cpu") -> None:
-        self.flip = flip
+    def __init__(
+        self,
+        *,
+        seed: int,
+        flip: float = 0.0,
+        strength: float = 1.0,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.flip, self.strength = flip, strength
         self.device = torch.device(device)
         self.generator = torch.Generator(self.device).manual_seed(seed)
         self.basis = _cosine_basis().to(self.device)
@@ -41,7 +53,9 @@ class Augment:
         return self.appearance(moved(unit, matrix)), moved(masks, matrix)
 
     def appearance(self, unit: Tensor) -> Tensor:
-        unit = self.exposure(unit)
+        if not self.strength:
+            return unit
+        unit = self.exposure(self.window(unit))
         unit = self.resolution(unit)
         unit = self.compression(unit)
         unit = self.noise(unit)
@@ -53,6 +67,10 @@ class Augment:
     def chance(self, probability: float, *shape: int) -> Tensor:
         return self.uniform(0, 1, *shape) < probability
 
+    def around(self, width: float, *shape: int) -> Tensor:
+        """Between minus and plus a width that the strength scales."""
+        return self.uniform(-width, width, *shape) * self.strength
+
     def number(self, low: float, high: float) -> float:
         """One number for the batch, drawn where Python can read it without waiting for the device."""
         return low + (high - low) * float(torch.rand((), generator=self.host))
@@ -62,39 +80,61 @@ class Augment:
 
     def movement(self, count: int) -> Tensor:
         """Rotation, scale, stretch, shift and mirror, as affine matrices (count, 2, 3)."""
-        angle = self.uniform(-ROTATION_DEGREES, ROTATION_DEGREES, count) * (math.pi / 180)
-        zoom = torch.exp(self.uniform(math.log(SCALE[0]), math.log(SCALE[1]), count))
-        stretch = torch.exp(self.uniform(-STRETCH, STRETCH, count))
+        angle = self.around(ROTATION_DEGREES, count) * (math.pi / 180)
+        zoom = torch.exp(self.uniform(math.log(SCALE[0]), math.log(SCALE[1]), count) * self.strength)
+        stretch = torch.exp(self.around(STRETCH, count))
         mirror = 1 - 2 * self.chance(self.flip, count).float()
         cos, sin = torch.cos(angle), torch.sin(angle)
-        shift = self.uniform(-SHIFT, SHIFT, count, 2) * 2
-        return torch.stack(
+        shift = self.around(SHIFT, count, 2) * 2
+        matrix = torch.stack(
             [
                 torch.stack([mirror * cos / (zoom * stretch), -sin / zoom, shift[:, 0]], dim=1),
                 torch.stack([mirror * sin / (zoom * stretch), cos / zoom, shift[:, 1]], dim=1),
             ],
             dim=1,
         )
+        return self.padded(matrix)
+
+    def padded(self, matrix: Tensor) -> Tensor:
+        """Part of the batch has black padding at two opposite sides, as an image in another format has."""
+        count = len(matrix)
+        kept = 1 - self.uniform(0, PADDING, count) * self.chance(PADDED * self.strength, count)
+        across = self.chance(0.5, count)
+        shrunk = torch.stack([torch.where(across, 1 / kept, 1.0), torch.where(across, 1.0, 1 / kept)], dim=1)
+        return torch.cat([matrix[:, :, :2] * shrunk[:, None], matrix[:, :, 2:]], dim=2)
+
+    def window(self, unit: Tensor) -> Tensor:
+        """Part of the batch gets other percentiles as black and white, and a tone curve; never inverted."""
+        count, one = len(unit), (len(unit), 1, 1, 1)
+        sample = unit[:, 0, ::8, ::8].flatten(1).sort(dim=1).values
+        tails = self.uniform(0, TAILS * self.strength, 2, count) * sample.shape[1]
+        low = sample.gather(1, tails[0].long()[:, None]).reshape(one)
+        high = sample.gather(1, sample.shape[1] - 1 - tails[1].long()[:, None]).reshape(one)
+        windowed = ((unit - low) / (high - low).clamp(min=0.2)).clamp(0, 1)
+        # Rises everywhere for bends from -1 to 2.
+        bend = self.around(0.45, *one)
+        curved = windowed + bend * windowed * (1 - windowed) * (2 * windowed - 1)
+        return self.mix(unit, curved, 0.3 * self.strength)
 
     def exposure(self, unit: Tensor) -> Tensor:
         """Gamma, contrast, brightness, and a slope of illumination across the image."""
         count = len(unit)
         one = (count, 1, 1, 1)
-        unit = unit.clamp(1e-4, 1.0) ** torch.exp(self.uniform(-0.4, 0.4, *one))
-        unit = (unit - 0.5) * self.uniform(0.75, 1.25, *one) + 0.5 + self.uniform(-0.08, 0.08, *one)
+        unit = unit.clamp(1e-4, 1.0) ** torch.exp(self.around(0.4, *one))
+        unit = (unit - 0.5) * (1 + self.around(0.25, *one)) + 0.5 + self.around(0.08, *one)
         ramp = torch.linspace(-1, 1, unit.shape[-1], device=self.device)
-        slope = self.uniform(-0.1, 0.1, count, 2)[:, :, None, None, None]
+        slope = self.around(0.1, count, 2)[:, :, None, None, None]
         return (unit + slope[:, 0] * ramp + slope[:, 1] * ramp[:, None]).clamp(0.0, 1.0)
 
     def resolution(self, unit: Tensor) -> Tensor:
         """Part of the batch is shrink and enlarged again, or blurred, or sharpened."""
         size = unit.shape[-1]
-        small = max(8, round(size * self.number(0.35, 0.9)))
+        small = max(8, round(size * self.number(0.35, 0.9) ** self.strength))
         low = functional.interpolate(unit, size=(small, small), mode="bilinear", antialias=True)
         low = functional.interpolate(low, size=(size, size), mode="bilinear")
-        unit = self.mix(unit, low, 0.4)
+        unit = self.mix(unit, low, 0.4 * self.strength)
         soft = functional.avg_pool2d(functional.pad(unit, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
-        return self.mix(unit, unit + self.number(-1.0, 1.5) * (unit - soft), 0.4)
+        return self.mix(unit, unit + self.number(-1.0, 1.5) * (unit - soft), 0.4 * self.strength)
 
     def compression(self, unit: Tensor) -> Tensor:
         """Rounds the cosine transform of 8 x 8 blocks, as a JPEG file does (ITU-T T.81 A.3.3)."""
@@ -104,24 +144,24 @@ class Augment:
         basis = self.basis
         blocks = unit.reshape(len(unit), size // 8, 8, size // 8, 8).transpose(2, 3)
         frequency = torch.arange(8, device=self.device)
-        step = self.number(0.01, 0.12) * (1 + frequency[:, None] + frequency) / 4
+        step = self.number(0.01, 0.12) * self.strength * (1 + frequency[:, None] + frequency) / 4
         rounded = torch.round(basis @ blocks @ basis.T / step) * step
         rounded = (basis.T @ rounded @ basis).transpose(2, 3).reshape(unit.shape)
-        return self.mix(unit, rounded, 0.3)
+        return self.mix(unit, rounded, 0.3 * self.strength)
 
     def noise(self, unit: Tensor) -> Tensor:
-        strength = 0.04 * self.uniform(0.0, 1.0, len(unit), 1, 1, 1) ** 2
+        strength = 0.04 * self.strength * self.uniform(0.0, 1.0, len(unit), 1, 1, 1) ** 2
         grain = torch.randn(unit.shape, generator=self.generator, device=self.device)
         return unit + strength * grain
 
     def borders(self, unit: Tensor) -> Tensor:
-        """Paints out borders and corners, where markers and text stand, and paints such marks in."""
+        """Collimation of the four sides; marks at the borders, and areas there that are painted out."""
         size, one = unit.shape[-1], (len(unit), 1, 1, 1)
-        top, bottom, left, right = self.uniform(0, 0.09, 4, *one)
+        top, bottom, left, right = self.uniform(0, BORDER * self.strength, 4, *one)
         framed = ~_between(size, top, 1 - bottom, left, 1 - right)
         shade = torch.where(self.chance(0.8, *one), 0.0, self.uniform(0, 1, *one))
-        unit = torch.where(framed & self.chance(0.4, *one), shade, unit)
-        marks = self.uniform(0, 3, *one)  # none, one or two
+        unit = torch.where(framed & self.chance(0.4 * self.strength, *one), shade, unit)
+        marks = self.uniform(0, 3, *one) * self.strength  # at strength 1: none, one or two
         for mark in range(2):
             height, width = self.uniform(0.03, 0.2, 2, *one)
             y = torch.where(self.chance(0.7, *one), self.uniform(0, 0.06, *one), 1 - height)

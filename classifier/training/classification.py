@@ -89,7 +89,8 @@ class Classification(Task):
         rng = np.random.default_rng((self.config.seed, loop.epoch))
         seed = self.config.seed * 100_003 + loop.epoch
         torch.manual_seed(seed)  # of dropout
-        self.augment = Augment(seed=seed + loop.processes.rank, flip=self.config.flip, device=self.device)
+        how = {"flip": self.config.flip, "strength": self.config.augment, "device": self.device}
+        self.augment = Augment(seed=seed + loop.processes.rank, **how)
         drawn = rng.choice(len(self.weights), loop.plan.epoch_steps * self.config.batch, p=self.weights)
         self.drawn = iter(drawn.reshape(-1, self.config.batch))
 
@@ -98,13 +99,17 @@ class Classification(Task):
 
     def batch(self, loop: Loop) -> Batch:
         chosen = loop.processes.shard(next(self.drawn))
-        rows = torch.from_numpy(chosen).to(self.device, non_blocking=True)
+        targets, rows = self.targets_of(chosen)
         unit, regions = self.images(chosen), None
         if self.regions is None:
             unit = self.augment(unit)
         else:
             unit, regions = self.augment.with_masks(unit, self.regions[rows].float() / 255)
-        return self.inputs(unit, self.size(loop)), self.targets[rows], rows, regions
+        return self.inputs(unit, self.size(loop)), targets, rows, regions
+
+    def targets_of(self, chosen: np.ndarray) -> tuple[Tensor, Tensor]:
+        rows = torch.from_numpy(chosen).to(self.device, non_blocking=True)
+        return self.targets[rows], rows
 
     def inputs(self, unit: Tensor, size: int) -> Tensor:
         """Images in 0..1 (n, 1, h, w) as network inputs (n, 1, size, size)."""

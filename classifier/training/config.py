@@ -108,6 +108,7 @@ class Config(NetworkOptions):
         (),
         metavar="SOURCE=FACTOR,...",
     )
+    augment: float = option("strength of the augmentation: 0 none, 2 strong", 1.0)
     flip: float = option("probability of a left-right flip", 0.0)
     progressive: bool = option("start with small images, which is faster", True)
     pretrained: str | None = option(
