@@ -19,7 +19,6 @@ SHIFT = 0.06
 PADDING, PADDED = 0.3, 0.15  # largest share of a side that black padding takes; probability of padding
 TAILS = 0.04  # largest share of the pixels that a window cuts off at either end
 BORDER = 0.09
-STRONGEST = 2.0
 
 
 class Augment:

@@ -100,6 +100,9 @@ class Config(NetworkOptions):
     dropout: float = option("dropout before the last layer", 0.2)
     clip: float = option("largest norm of the gradient", 1.0)
     ema: float = option("decay of the moving average of the weights", 0.998)
+    average: Literal["ema", "swa"] = option(
+        "weights that are kept: the moving average, or (swa) the even average of the last quarter", "ema"
+    )
     source_balance: float = option(
         "0: sources in their own proportions; 1: every source of a finding drawn equally often", 0.75
     )

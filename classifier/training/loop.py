@@ -23,6 +23,7 @@ from classifier.training.run_log import RunLog
 
 NOTE_SECONDS = 30
 MAIN_SCORE = "val_loss"
+SWA_FROM = 0.75  # share of the training after which weights are averaged evenly
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class Plan:
     weight_decay: float = 0.02
     clip: float | None = None  # largest norm of the gradient
     ema: float | None = None  # decay of the moving average of the weights, which is then what is kept
+    average: str = "ema"  # or swa: instead the even average of the last part (Izmailov et al. 2018)
     precision: str = "fp32"  # or bf16, or auto: bf16 on CUDA
     note_steps: int | None = None  # default: a note every NOTE_SECONDS
 
@@ -122,6 +124,7 @@ class Loop:
         )
         self.model, self.optimiser = self.processes.setup(self.network, optimiser)
         self.epoch, self.step, self.seconds = 0, 0, 0.0
+        self.averaged = 0  # steps in the even average
         self.best: dict[str, Tensor] | None = None
         self.best_loss, self.stale = math.inf, 0
         self.epoch_loss = 0.0  # mean of the last epoch
@@ -192,9 +195,17 @@ class Loop:
             nn.utils.clip_grad_norm_(self.network.parameters(), self.plan.clip)
         self.optimiser.step()
         if self.average is not None:
-            decay = min(self.plan.ema, (1 + self.step) / (10 + self.step))
-            update_average(self.average, self.network, decay)
+            update_average(self.average, self.network, self._decay())
         return loss.detach()
+
+    def _decay(self) -> float:
+        """The share of the averaged weights that this step keeps."""
+        if self.plan.average == "ema":
+            return min(self.plan.ema, (1 + self.step) / (10 + self.step))
+        if self.progress < SWA_FROM:
+            return 0.0
+        self.averaged += 1
+        return 1 - 1 / self.averaged
 
     def end_epoch(self) -> None:
         """Validate the weights so far; keep them if they are the best."""
@@ -225,7 +236,8 @@ class Loop:
     def save(self) -> None:
         if not (self.checkpoint and self.processes.is_main):
             return
-        facts = {key: getattr(self, key) for key in ("epoch", "step", "seconds", "best_loss", "stale")}
+        kept = ("epoch", "step", "seconds", "best_loss", "stale", "averaged")
+        facts = {key: getattr(self, key) for key in kept}
         states: dict[str, State] = {"network": self.network.state_dict(), "best": self.best or {}}
         states["average"] = {} if self.average is None else self.average.state_dict()
         states["optimiser"] = checkpoint.optimiser_tensors(self.optimiser)

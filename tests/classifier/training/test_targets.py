@@ -6,8 +6,9 @@ import csv
 
 import numpy as np
 import pytest
+import torch
 
-from classifier.training import train
+from classifier.training import loop, train
 from classifier.training.classification import Classification
 from classifier.training.config import Config
 from classifier.training.loop import Loop
@@ -66,3 +67,18 @@ def test_sources_have_the_weight_and_the_smoothing_that_are_asked_for(manifest, 
 def test_a_source_or_a_number_that_cannot_be_meant_is_refused_with_the_sources(manifest, monkeypatch, value):
     with pytest.raises(ValueError, match=f"--label-noise '{value}' .* north, south"):
         task_of(manifest, monkeypatch, label_noise=(value,))
+
+
+def test_the_even_average_is_that_of_the_last_quarter(manifest, monkeypatch):
+    seen, update = [], loop.update_average
+
+    def watched(average, network, decay):
+        seen.append((network.fc.weight.detach().clone(), decay))
+        update(average, network, decay)
+
+    monkeypatch.setattr(loop, "update_average", watched)
+    monkeypatch.setattr(train, "export_model", lambda config, spec, state, **_: state)
+    options = {"average": "swa", "epochs": 1, "epoch_images": 64, "json": True}
+    kept = train.train(Config(manifest=manifest, out=manifest.parent / "run", **TINY, **options))
+    assert [decay for _, decay in seen] == pytest.approx([0, 0, 0, 0, 0, 0, 0, 0.5])
+    assert torch.allclose(kept["fc.weight"], (seen[-1][0] + seen[-2][0]) / 2, atol=1e-6)
