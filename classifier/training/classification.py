@@ -14,6 +14,7 @@ from classifier.contract import ModelSpec
 from classifier.data.augment import Augment
 from classifier.data.image_cache import CachedImages
 from classifier.data.manifest import draw_weights
+from classifier.data.teacher import read_teacher
 from classifier.networks.preprocess import normalise
 from classifier.networks.registry import ARCHITECTURES, probabilities_of
 from classifier.training.checkpoint import State
@@ -21,7 +22,7 @@ from classifier.training.config import Config
 from classifier.training.dataset import Part, by_source
 from classifier.training.evidence import EvidenceLoss
 from classifier.training.loop import Loop, Plan, Task
-from classifier.training.loss import ClassificationLoss, rarity_weights
+from classifier.training.loss import ClassificationLoss, distillation_of, rarity_weights
 from classifier.training.optim import freeze, image_size_at
 
 SETTLING_BATCHES = 16
@@ -69,9 +70,18 @@ class Classification(Task):
             robust=config.group_robust,
         )
 
+        self.teacher = self._teacher()
         self.evidence = EvidenceLoss(spec, network) if config.box_loss else None
         regions = self.train.regions
         self.regions = None if regions is None else torch.from_numpy(regions).to(device)
+
+    def _teacher(self) -> Tensor | None:
+        if self.config.teacher is None:
+            return None
+        if self.spec.activation != "softmax":
+            raise ValueError("--teacher requires --activation softmax")
+        predictions = read_teacher(self.config.teacher, self.train.rows, self.spec.findings)
+        return torch.from_numpy(predictions).to(self.device)
 
     @property
     def plan(self) -> Plan:
@@ -126,6 +136,9 @@ class Classification(Task):
     def loss(self, outputs: Outputs, batch: Batch) -> Tensor:
         (logits, features), (_, targets, rows, regions) = outputs, batch
         loss = self.criterion(logits.float(), targets, rows)
+        if self.teacher is not None:
+            taught = distillation_of(logits.float(), self.teacher[rows], self.config.teacher_temperature)
+            loss = loss + self.config.teacher_weight * (taught.mean() - loss)
         if features is None:
             return loss
         return loss + self.config.box_loss * self.evidence(features, targets, regions)

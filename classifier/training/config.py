@@ -106,6 +106,14 @@ class Config(NetworkOptions):
     source_balance: float = option(
         "0: sources in their own proportions; 1: every source of a finding drawn equally often", 0.75
     )
+    teacher: Path | None = option(
+        "predictions.csv of a model of any architecture, to learn from; use a model that was not trained "
+        "on these images, or the pooled predictions of folds",
+        None,
+        metavar="CSV",
+    )
+    teacher_weight: float = option("share of the loss that the --teacher has", 0.5)
+    teacher_temperature: float = option("temperature that softens both predictions", 2.0)
     source_weight: tuple[str, ...] = option(
         "factor by which a source is drawn more often within each finding, as in nih=0.5 (others: 1)",
         (),

@@ -42,7 +42,7 @@ from classifier.training.tune import searched
 CARD = "model-card.md"
 NOT_RECORDED = {  # options that do not affect the weights
     *("manifest", "out", "cache", "pretrained", "auxiliary", "about", "resume", "json", "device", "threads"),
-    *("shortcuts", "road", "validation", "boxes", "other_abnormality"),
+    *("shortcuts", "road", "validation", "boxes", "teacher", "other_abnormality"),
 }
 
 

@@ -38,6 +38,17 @@ def losses_of(
     return value.mean(dim=1)
 
 
+def distillation_of(logits: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    """Divergence of each row (N,) from a teacher's log-probabilities (N, findings; NaN unknown: 0).
+
+    Both are softened by the temperature (Hinton et al. 2015, arXiv:1503.02531).
+    """
+    wanted = (torch.nan_to_num(teacher) / temperature).log_softmax(dim=1)
+    given = (logits / temperature).log_softmax(dim=1)
+    divergence = functional.kl_div(given, wanted, log_target=True, reduction="none").sum(dim=1)
+    return temperature**2 * divergence * ~torch.isnan(teacher).any(dim=1)
+
+
 class ClassificationLoss:
     """The loss of a batch as one number.
 

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from classifier.contract import ModelSpec, Slot
 from classifier.networks.torchvision_ops import torchvision
-from classifier.training.loss import LOSSES, ClassificationLoss, losses_of, rarity_weights
+from classifier.training.loss import LOSSES, ClassificationLoss, distillation_of, losses_of, rarity_weights
 
 SPEC = ModelSpec(name="tiny", slot=Slot.CXR, findings=("left", "right"), size=64)
 SIGMOID = replace(SPEC, activation="sigmoid")
@@ -56,6 +56,14 @@ def test_a_soft_target_asks_for_its_own_shares():
     logits = torch.zeros(1, 2, requires_grad=True)
     losses_of(logits, torch.tensor([[0.7, 0.3]]), SPEC).sum().backward()
     assert torch.allclose(logits.grad, torch.tensor([[-0.2, 0.2]]))
+
+
+def test_a_teacher_is_agreed_with_when_the_probabilities_are_the_same(logits):
+    teacher = logits.log_softmax(dim=1)
+    assert torch.allclose(distillation_of(logits + 3, teacher, 2.0), torch.zeros(4), atol=1e-6)
+    assert (distillation_of(logits.flip(1), teacher, 2.0) > 0).all()
+    teacher[1] = torch.nan
+    assert torch.equal(distillation_of(logits.flip(1), teacher, 2.0) == 0, torch.arange(4) == 1)
 
 
 def test_the_focal_loss_is_torchvisions(logits):

@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 import torch
 
+from classifier.data.manifest import read_manifest
+from classifier.data.teacher import read_teacher
 from classifier.training import loop, train
 from classifier.training.classification import Classification
 from classifier.training.config import Config
 from classifier.training.loop import Loop
+from classifier.training.loss import distillation_of
 from tests.classifier.collection import write_collection, write_manifest
 
 TINY = {"layers": (1, 1, 1, 1), "width": 4, "size": 64, "progressive": False, "batch": 8, "device": "cpu"}
@@ -82,3 +85,35 @@ def test_the_even_average_is_that_of_the_last_quarter(manifest, monkeypatch):
     kept = train.train(Config(manifest=manifest, out=manifest.parent / "run", **TINY, **options))
     assert [decay for _, decay in seen] == pytest.approx([0, 0, 0, 0, 0, 0, 0, 0.5])
     assert torch.allclose(kept["fc.weight"], (seen[-1][0] + seen[-2][0]) / 2, atol=1e-6)
+
+
+def write_predictions(path, rows, line="{},0.9,0.1"):
+    path.write_text("\n".join(["image,p_left,p_right", *(line.format(row.image) for row in rows)]))
+    return path
+
+
+def test_a_teacher_has_its_share_of_the_loss_where_it_predicted(manifest, tmp_path, monkeypatch):
+    rows = read_manifest(manifest)
+    teacher = write_predictions(tmp_path / "teacher.csv", rows[::2])
+    task = task_of(manifest, monkeypatch, teacher=teacher, teacher_weight=0.25)
+    known = {row.image for row in rows[::2]}
+    lacking = [row.image not in known for row in task.train.rows]
+    assert torch.isnan(task.teacher).any(dim=1).tolist() == lacking
+    logits, at = torch.zeros(4, 2), torch.arange(4)
+    batch = (None, task.targets[:4], at, None)
+    own, taught = task.criterion(logits, *batch[1:3]), distillation_of(logits, task.teacher[:4], 2.0).mean()
+    assert taught > 0
+    assert task.loss((logits, None), batch) == pytest.approx(float(0.75 * own + 0.25 * taught))
+
+
+@pytest.mark.parametrize("line", ["{},0.9,0.9", "{},1.5,-0.5", "{},0.9,x", "{},0.9,"])
+def test_a_prediction_that_is_none_is_stated_with_its_line(manifest, tmp_path, line):
+    teacher = write_predictions(tmp_path / "teacher.csv", read_manifest(manifest), line)
+    with pytest.raises(ValueError, match=r"teacher\.csv, line 2: "):
+        read_teacher(teacher, read_manifest(manifest), ("left", "right"))
+
+
+def test_a_teacher_without_predictions_of_these_images_is_refused(manifest, tmp_path):
+    teacher = write_predictions(tmp_path / "teacher.csv", read_manifest(manifest), "other-{},0.9,0.1")
+    with pytest.raises(ValueError, match="no prediction of an image of the train part"):
+        read_teacher(teacher, read_manifest(manifest), ("left", "right"))
