@@ -127,6 +127,7 @@ def _result_record(file: InputFile, predictor: Predictor, result: Result | Failu
         finding=prediction.finding,
         probabilities=dict(prediction.probabilities),
         prediction_set=prediction.prediction_set and prediction.prediction_set._asdict(),
+        other_abnormality=prediction.other_abnormality,
         withheld=prediction.withheld,
         cam=result.cam.as_dict() if with_cam else None,
         **model,
@@ -134,7 +135,8 @@ def _result_record(file: InputFile, predictor: Predictor, result: Result | Failu
 
 
 def _record(name: str, status: str, reason: str | None, seconds: float, **values: Any) -> Record:
-    keys = ("finding", "probabilities", "prediction_set", "withheld", "cam", "model", "model_sha256")
+    keys = ("finding", "probabilities", "prediction_set", "other_abnormality", "withheld", "cam")
+    keys += ("model", "model_sha256")
     empty = dict.fromkeys(keys)
     record = {"file": name, "status": status, "reason": reason, **empty, "withheld": False, **values}
     return {**record, "seconds": round(seconds, 4)}

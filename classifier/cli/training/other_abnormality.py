@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--other", type=Path, required=True, metavar="CSV", help="images with other abnormalities")
     add("--out", type=Path, required=True, metavar="FILE", help="model file to write")
-    add("--images", type=int, default=2000, metavar="N", help="most images of each part (default: 2000)")
+    add("--images", type=int, default=1000, metavar="N", help="most images of each part (default: 1000)")
     add("--cache", type=Path, metavar="DIR", help="folder for preprocessed images (default: none is kept)")
     add("--seed", type=int, help="seed of the split (default: the seed that the model states)")
     add("--draws", type=int, default=1000, help="bootstrap draws (default: 1000)")

@@ -15,7 +15,7 @@ from classifier.inference.auxiliary import lung_boxes
 from classifier.training.other_abnormality.cases import Cases, cases_of, joined
 
 LEARNED = ("train", "val")
-MOST = 2000  # images with known findings of each of these parts
+MOST = 1000  # images with known findings of each of these parts
 
 
 def gather(

@@ -34,6 +34,7 @@ KEYS = [
     "finding",
     "probabilities",
     "prediction_set",
+    "other_abnormality",
     "withheld",
     "cam",
     "model",

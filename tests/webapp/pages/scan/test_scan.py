@@ -72,6 +72,17 @@ def test_an_abstention_takes_the_place_of_the_result_and_shows_no_map(
     assert 'id="cam"' not in page
 
 
+def test_an_abnormality_that_the_model_does_not_know_takes_the_place_of_the_result(
+    finished_analysis, browser, owner, site
+):
+    scan = factories.ScanFactory(site=site)
+    finished_analysis(scan, abstention="other_abnormality", pneumonia=0.9)
+    page = scan_page(browser(owner), scan)
+    assert "No result: the image may show an abnormality that the model does not know." in page
+    assert "Read it without the model." in page
+    assert "above this model" not in page
+
+
 def test_a_scan_without_a_model_waits_and_states_for_what(browser, owner, site):
     scan = factories.ScanFactory(site=site, slot="ct")
     page = scan_page(browser(owner), scan)
