@@ -103,7 +103,7 @@ class Augment:
         return torch.cat([matrix[:, :, :2] * shrunk[:, None], matrix[:, :, 2:]], dim=2)
 
     def window(self, unit: Tensor) -> Tensor:
-        """Part of the batch gets other percentiles as black and white, and a curve of grey values; never inverted."""
+        """Part of the batch gets other percentiles as black and white, and other contrast; no inversion."""
         count, one = len(unit), (len(unit), 1, 1, 1)
         sample = unit[:, 0, ::8, ::8].flatten(1).sort(dim=1).values
         tails = self.uniform(0, TAILS * self.strength, 2, count) * sample.shape[1]
