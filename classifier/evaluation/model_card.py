@@ -122,7 +122,7 @@ def render(card: Mapping[str, Any], spec: ModelSpec, *, sha256: str | None = Non
         "worst": _worst,
         "floor": lambda item: f"{finding_name(item[0])} {item[1]:.3f}",
         "by_origin": _by_origin,
-        "share": lambda value: "-" if value is None else f"{value:.3f}",
+        "share": lambda value: f"{value:.3f}" if value or value == 0 else "-",
         "setting": SETTINGS.get,
         "extract": lambda key, values: values[key],
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -69,6 +70,15 @@ def test_an_origin_without_the_finding_has_false_alarms_only():
     row = rows(report(SPEC, cases_of(p, t), draws=20), "north", "covid19")
     assert (row["auc"], row["sensitivity"], row["present"]) == (None, None, 0)
     assert row["false_alarms"]["value"] > 0
+
+
+def test_the_card_has_a_dash_for_a_measure_that_no_origin_has():
+    p = made_up(60)[0]
+    t = np.eye(3)[[0] * 50 + [1] * 10]
+    found = report(SPEC, cases_of(p, t), draws=20)
+    assert re.search(
+        r"\| mean \| COVID-19 \| \d+ \| - \| 0\.\d{3} \| - \|", render({"evaluation": found}, SPEC)
+    )
 
 
 def test_the_worst_origin_is_named_and_the_mean_is_of_origins_not_images(found):
