@@ -172,7 +172,7 @@ class Config(NetworkOptions):
         "patient",
     )
     tune: int | None = option(
-        "first search learning rate, weight decay, dropout and size in this many trials of a fifth of the "
+        "first search learning rate, augmentation, dropout and size in this many trials of a fifth of the "
         "epochs each, and train with the best (Optuna)",
         None,
         metavar="N",

@@ -102,7 +102,7 @@ def ranges(config: Config) -> dict[str, dict[str, Any]]:
     """What is searched: for each option the arguments of Optuna's `suggest_float`, or `suggest_int`."""
     return {
         "lr": {"low": config.lr / 8, "high": config.lr * 4, "log": True},
-        "weight_decay": {"low": 0.0, "high": max(0.1, 2 * config.weight_decay)},
+        "augment": {"low": min(0.5, config.augment), "high": max(2.0, config.augment)},
         "dropout": {"low": 0.0, "high": max(0.5, config.dropout)},
         "size": {"low": max(SMALLEST, config.size - STEP), "high": config.size + STEP, "step": STEP},
     }

@@ -71,6 +71,8 @@ def test_the_best_trial_gives_the_values_and_the_first_has_those_as_given(config
     chosen = search(config, run)
     assert (run.runs[0].lr, run.runs[0].size, run.runs[0].dropout) == (config.lr, config.size, config.dropout)
     assert {one.size for one in run.runs} <= {96, 128, 160}
+    assert all(0.5 <= one.augment <= 2 for one in run.runs)
+    assert len({one.augment for one in run.runs}) > 5
     assert {one.epochs for one in run.runs} == {4}
     losses = {one.lr: abs(one.lr - 2e-3) * 100 + (one.size != 160) * 0.2 for one in run.runs}
     assert chosen.lr == min(losses, key=losses.__getitem__)
@@ -159,7 +161,7 @@ def test_the_chosen_values_are_trained_and_the_card_has_the_search(manifest, tmp
     assert model.spec.size == facts["search"]["chosen"]["size"]
     assert len(facts["history"]) == 3, "epochs of the trials are not part of the training's"
     assert "3 trials of at most 3 epochs chose these values" in card
-    assert "| trial | epochs | validation loss | lr | weight decay | dropout | size |" in card
+    assert "| trial | epochs | validation loss | lr | augment | dropout | size |" in card
 
 
 def test_a_killed_search_goes_on_when_it_is_started_again(manifest, tmp_path) -> None:
