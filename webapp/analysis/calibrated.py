@@ -15,14 +15,16 @@ from webapp.registry.models import SiteCalibration
 def at_site(prediction: Prediction, spec: ModelSpec, calibration: SiteCalibration) -> Prediction:
     """The prediction with the site's probabilities and thresholds.
 
-    Whether the result is withheld stays as the model decided: its limits were fitted on its own output.
+    A withheld result stays withheld: the model's limits were fitted on its own output. The score of other
+    abnormalities also withholds a finding that is reported only with the site's thresholds.
     """
     own = np.array([[prediction.probabilities[finding] for finding in spec.findings]])
     correction = Correction.from_dict(calibration.correction)
     found = corrected(own, correction, spec.findings, spec.activation)[0]
     probabilities = dict(zip(spec.findings, found.tolist(), strict=True))
     used = spec_at_site(spec, calibration, keeps_sets=not correction.changes)
-    return predict_from(used, probabilities, abstention=prediction.abstention)
+    given = {"abstention": prediction.abstention, "other_abnormality": prediction.other_abnormality}
+    return predict_from(used, probabilities, **given)
 
 
 def spec_at_site(spec: ModelSpec, calibration: SiteCalibration, *, keeps_sets: bool) -> ModelSpec:

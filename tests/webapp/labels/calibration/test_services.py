@@ -159,6 +159,19 @@ def test_a_prediction_set_stays_only_where_no_probability_changes(site, boss, re
     assert (shown.prediction_set is None) is (recalibration == "temperature")
 
 
+@pytest.mark.parametrize(("score", "reason"), [(0.9, "other_abnormality"), (0.1, None), (None, None)])
+def test_a_finding_reported_at_the_site_only_is_withheld_for_another_abnormality(version, score, reason):
+    spec = dataclasses.replace(version.model_spec, thresholds={"pneumonia": 0.99}, other_abnormality=0.6)
+    given = {"normal": 0.5, "pneumonia": 0.4, "covid19": 0.1}
+    own = predict_from(spec, given, other_abnormality=score)
+    assert (own.finding, own.abstention) == ("normal", None)
+    calibration = SiteCalibration(
+        thresholds={"normal": 0.6, "pneumonia": 0.3}, correction=Correction().as_dict()
+    )
+    shown = at_site(own, spec, calibration)
+    assert (shown.finding, shown.abstention) == ("pneumonia", reason)
+
+
 def test_it_is_fitted_on_the_models_own_output_even_after_a_calibration(site, version, boss, establish):
     labelled_results.results(site, version, 120)
     before = labelled_cases(site, version).probabilities
