@@ -160,7 +160,8 @@ def rare(data: Collection) -> Iterator[Warning_]:
         yield Warning_(
             "finding_unknown",
             Severity.LOW,
-            f"{unknown:,} images have no known finding: they are not used for training or evaluation.",
+            f"{unknown:,} images have no known finding: they are not used for evaluation, nor for training "
+            "unless they have a soft target.",
             "Label them if they are needed.",
             {"images": unknown},
         )
