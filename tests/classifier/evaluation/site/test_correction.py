@@ -138,6 +138,9 @@ def test_a_shift_is_bayes_theorem():
     assert shifted(np.array([[0.5, 0.5]]), np.array([0.5, 0.5]), np.array([0.1, 0.9]), "softmax")[
         0
     ] == pytest.approx([0.1, 0.9])
+    # Odds of 1 where 0.1 was assumed are a likelihood ratio of 9.
+    back = shifted(np.array([[0.5, 0.5]]), np.array([0.1, 0.9]), np.array([0.5, 0.5]), "softmax")
+    assert back[0] == pytest.approx([0.9, 0.1])
     one = shifted(np.array([[0.5]]), np.array([0.5]), np.array([0.1]), "sigmoid")
     assert one[0] == pytest.approx([0.1])
 

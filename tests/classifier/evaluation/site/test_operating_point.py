@@ -167,4 +167,6 @@ def test_a_finding_that_nobody_labelled_has_no_operating_point():
     thresholds = {"normal": 0.5, "pneumonia": 0.45}
     found = operating_points(probabilities, targets, known, FINDINGS, thresholds, PATIENTS)
     assert list(found) == ["pneumonia"]
-    assert found["pneumonia"] == curve(SCORES, POSITIVE, PATIENTS, [0.45])[0]
+    # Nor is any scan known to be normal.
+    assert found["pneumonia"] == curve(SCORES, POSITIVE, PATIENTS, [0.45], clear=np.zeros(300, bool))[0]
+    assert found["pneumonia"]["false_alarms"]["value"] is None
