@@ -45,6 +45,8 @@ class Analysis(ScanResult):
         "registry.SiteCalibration", models.PROTECT, null=True, blank=True, related_name="analyses"
     )
     model_output = models.JSONField(null=True, blank=True)
+    # As in `classifier.contract.PredictionSet`; null for a model without prediction sets.
+    prediction_set = models.JSONField(null=True, blank=True)
 
     class Meta:
         verbose_name_plural = "analyses"
@@ -182,6 +184,7 @@ class StudySummary(models.Model):
     finding = models.CharField(max_length=64, blank=True)
     probability = models.FloatField(null=True)
     uncertainty = models.FloatField(null=True)
+    prediction_set = models.JSONField(null=True, blank=True)
     reason = models.CharField(max_length=64, blank=True)
     scans = models.PositiveIntegerField()
     synthetic = models.BooleanField(default=False)

@@ -73,6 +73,7 @@ def analysis_done(*, analysis: Analysis, prediction: Prediction, cam: Cam, secon
         probabilities=dict(prediction.probabilities),
         abstention=str(prediction.abstention or ""),
         withheld=prediction.withheld,
+        prediction_set=prediction.prediction_set and prediction.prediction_set._asdict(),
         seconds=seconds,
         calibration=calibration,
         model_output=output_of(own) if calibration else None,

@@ -24,6 +24,7 @@ SCAN_EXAMPLE = OpenApiExample(
                 "probabilities": {"pneumonia": 0.82, "normal": 0.11, "covid19": 0.07}, "calibration": "model",
                 "thresholds": {"pneumonia": 0.5, "normal": 0.5, "covid19": 0.5},
                 "model_probabilities": {"pneumonia": 0.82, "normal": 0.11, "covid19": 0.07},
+                "prediction_set": {"findings": ["pneumonia"], "coverage": 0.9, "text": "Pneumonia"},
                 "withheld": False, "uncertainty": 0.54,
                 "cam": {
                     "grids": {"pneumonia": [[0.1, 0.9], [0.2, 1.4]]}, "affine": [1024, 0, 0, 0, 1024, 0],

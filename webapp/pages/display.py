@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date, time
 from typing import Any
 from zlib import crc32
 
+from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from classifier.contract import finding_name
+from classifier.contract import finding_name, findings_in_text
 
 KNOWN_HUES = ("pneumonia", "covid19", "normal", "opacity")
 SPARE_HUES = 4
@@ -26,6 +28,17 @@ def name_of_finding(finding: str | None) -> str:
     if not finding:
         return "none"
     return finding_name(finding)
+
+
+def set_in_words(prediction_set: Mapping[str, Any] | None) -> str:
+    """A prediction set of several findings: COVID-19 or pneumonia (90 % coverage); empty for a single one."""
+    if not prediction_set or len(prediction_set["findings"]) < 2:
+        return ""
+    values = {
+        "findings": findings_in_text(prediction_set["findings"]),
+        "coverage": f"{100 * prediction_set['coverage']:g}",
+    }
+    return _("%(findings)s (%(coverage)s %% coverage)") % values
 
 
 def name_of_slot(slot: str) -> str:

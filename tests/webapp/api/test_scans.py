@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import uuid
+from dataclasses import replace
 from io import BytesIO
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from rest_framework.test import APIClient
 
+from classifier.contract import PredictionSet
 from tests.factories import AnalysisFactory, ScanFactory, UploadFactory, cam, prediction
 from tests.webapp.api.conftest import SCOPES
 from webapp.accounts.services import token_create, token_revoke
-from webapp.analysis.models import Analysis
+from webapp.analysis.models import Analysis, StudySummary
 from webapp.analysis.services import analysis_done
 from webapp.api.serializers.scan_record import ScanRecord
 from webapp.api.serializers.scans import ScanSerializer
@@ -227,6 +229,21 @@ def test_an_analysed_scan_shows_every_number_and_map(client, site):
     assert reported["cam"] == cam().as_dict()
     assert reported["model"]["sha256"] == analysis.model_version.sha256
     assert reported["model"]["thresholds"]["pneumonia"] == 0.5
+
+
+def test_an_analysis_has_the_models_prediction_set(client, site):
+    AnalysisFactory(scan__site=site)
+    (analysis,) = Analysis.objects.claim()
+    stated = replace(
+        prediction(covid19=0.46, pneumonia=0.44),
+        prediction_set=PredictionSet(("covid19", "pneumonia"), 0.9),
+    )
+    analysis_done(analysis=analysis, prediction=stated, cam=cam(), seconds=0.1)
+    (reported,) = client.get(f"{URL}{analysis.scan_id}/").json()["analyses"]
+    expected = {"findings": ["covid19", "pneumonia"], "coverage": 0.9, "text": "COVID-19 or pneumonia"}
+    assert reported["prediction_set"] == expected
+    summary = StudySummary.objects.get(worst_scan=analysis.scan_id)
+    assert summary.prediction_set["findings"] == ["covid19", "pneumonia"]
 
 
 def test_an_abstention_comes_with_its_reason_and_the_withheld_numbers(client, site):

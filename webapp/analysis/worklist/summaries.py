@@ -83,6 +83,7 @@ def _values(study: Study, scans: list[Scan]) -> dict[str, object]:
         "finding": finding,
         "probability": probability,
         "uncertainty": worst.uncertainty if worst else None,
+        "prediction_set": worst.prediction_set if worst else None,
         "reason": least.reason,
         "scans": len(scans),
         "synthetic": any(scan.synthetic for scan in scans),

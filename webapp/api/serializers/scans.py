@@ -6,7 +6,7 @@ from typing import Any
 
 from drf_spectacular.utils import extend_schema_field
 
-from classifier.contract import DISCLAIMER, RELATIVE, Slot
+from classifier.contract import DISCLAIMER, RELATIVE, Slot, findings_in_text
 from classifier.images.archive.listing import Skip
 from webapp.analysis.models import Analysis, Explanation
 from webapp.analysis.state import ScanStatus, state_of
@@ -20,7 +20,7 @@ ANALYSIS_STATES = ["queued", "running", "failed", "done", "abstained"]
 SLOTS = [slot.value for slot in Slot]
 REASON = "code of the reason, such as `too_small` or `lateral_view`; null if none"
 CALIBRATION = "`model`: the model's own calibration; `site-2`: site calibration 2"
-FINDING = "most probable finding above its threshold; null if none"
+FINDING = "reported finding, at or above its threshold; null if none"
 
 
 @extend_schema_field({"type": "string"})
@@ -112,6 +112,17 @@ class CamSerializer(f.Serializer):
         return cam  # Stored as it is sent: thousands of numbers, none of which a field would change.
 
 
+class PredictionSetSerializer(f.Serializer):
+    """Findings that include the true one with a stated probability."""
+
+    findings = f.ListField(child=f.CharField(), help_text="finding codes, most probable first")
+    coverage = f.FloatField(help_text="probability, on validation data, that they include the true one")
+    text = f.SerializerMethodField(help_text="the set in words, such as `COVID-19 or pneumonia`")
+
+    def get_text(self, prediction_set: dict[str, Any]) -> str:
+        return findings_in_text(prediction_set["findings"])
+
+
 class AnalysisSerializer(f.Serializer):
     """One model version applied to one scan."""
 
@@ -127,6 +138,9 @@ class AnalysisSerializer(f.Serializer):
     )
     model_probabilities = f.SerializerMethodField(
         help_text="the model's own, before a site calibration; null before the analysis is done"
+    )
+    prediction_set = PredictionSetSerializer(
+        allow_null=True, help_text="what the finding may be; null before the analysis is done or without sets"
     )
     withheld = f.BooleanField(help_text="whether the model abstained: the numbers are no result")
     uncertainty = f.FloatField(

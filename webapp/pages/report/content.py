@@ -38,6 +38,7 @@ class Report:
     calibrated: bool
     at_site: bool
     uncertainty: str
+    prediction_set: str
     legend: str
     model: Facts
     notes: list[str]
@@ -70,6 +71,7 @@ def report_of(request: HttpRequest, scan: Scan) -> Report:
         bars=evidence.get("bars", []) if display.has_result else [],
         calibrated=evidence.get("calibrated", False) or bool(analysis and analysis.calibration),
         at_site=bool(analysis and analysis.calibration),
+        prediction_set=evidence.get("prediction_set", "") if display.has_result else "",
         uncertainty=_uncertainty(analysis) if display.has_result and analysis else "",
         legend=_legend(scan, cam, finding) if cam else "",
         model=_model(analysis) if analysis else [],

@@ -119,10 +119,12 @@ def _findings(report: Report, style: dict[str, ParagraphStyle]) -> Flowable:
             ]
         )
     table = _table(rows, [34 * mm, 34 * mm, 36 * mm, WIDTH - 124 * mm, 20 * mm])
-    if not report.uncertainty:
-        return table
-    uncertainty = paragraph(_("Uncertainty: %s") % report.uncertainty, style["fine"])
-    return KeepTogether([table, uncertainty])
+    lines: list[Flowable] = [table]
+    if report.prediction_set:
+        lines.append(paragraph(_("Prediction set: %s") % report.prediction_set, style["text"]))
+    if report.uncertainty:
+        lines.append(paragraph(_("Uncertainty: %s") % report.uncertainty, style["fine"]))
+    return KeepTogether(lines)
 
 
 def _reading(reading: dict[str, Any], style: dict[str, ParagraphStyle]) -> Flowable:

@@ -14,6 +14,7 @@ from classifier.contract import leading_finding
 from webapp.analysis.models import Analysis
 from webapp.analysis.state import current_analysis
 from webapp.core.jobs.table import JobStatus
+from webapp.pages.display import set_in_words
 from webapp.pages.scan.explanations import NAMES
 from webapp.pages.scan.state_display import analysis_display
 from webapp.scans.models import Scan
@@ -76,6 +77,7 @@ def _result(analysis: Analysis) -> dict[str, Any]:
         ],
         "calibrated": spec.calibrated,
         "calibration": calibration_text(analysis),
+        "prediction_set": set_in_words(analysis.prediction_set),
         "cam": cam,
         "cam_half": cam["scale"] / 2 if cam else None,
         "methods": NAMES.items(),

@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy
 from classifier.contract import Advice, leading_finding
 from webapp.analysis.models import Analysis
 from webapp.analysis.state import ScanStatus, State, state_of_scan
-from webapp.pages.display import hue_of, lower_first, name_of_finding
+from webapp.pages.display import hue_of, lower_first, name_of_finding, set_in_words
 
 HEADLINES = {
     ScanStatus.RECEIVED: gettext_lazy("Queued"),
@@ -100,4 +100,6 @@ def result_text(analysis: Analysis) -> str:
         return _("%(finding)s %(number)s, above this site's threshold %(threshold)s") % values
     if analysis.finding:
         return _("%(finding)s %(number)s, above this model's threshold %(threshold)s") % values
+    if possible := set_in_words(analysis.prediction_set):
+        return _("%(possible)s, no finding above its threshold") % {"possible": possible}
     return _("No finding above its threshold: %(finding)s %(number)s, threshold %(threshold)s") % values

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from webapp.accounts.models import User
 from webapp.analysis.models import StudySummary
 from webapp.analysis.state import ScanStatus, State
-from webapp.pages.display import hue_of, name_of_user, study_time
+from webapp.pages.display import hue_of, name_of_user, set_in_words, study_time
 from webapp.pages.patients.display import label_of
 from webapp.pages.scan.state_display import DOTS, state_display
 
@@ -53,6 +53,7 @@ def _row(summary: StudySummary) -> dict[str, Any]:
         "finding": summary.finding,
         "probability": summary.probability,
         "uncertainty": summary.uncertainty,
+        "prediction_set": set_in_words(summary.prediction_set),
         "reader": name_of_user(summary.reader) if summary.reader else "",
         "read_at": f"{timezone.localtime(summary.read_at):%Y-%m-%d %H:%M}" if summary.read_at else "",
         "scans": summary.scans,

@@ -75,6 +75,19 @@ def test_a_report_states_whose_what_by_which_model_and_who_read_it(case, browser
     assert AuditEvent.objects.get(action="report.made").subject == f"scans.scan:{case.scan.pk}"
 
 
+def test_a_report_states_a_set_of_several_findings(imaged, browser, owner):
+    from pypdf import PdfReader
+
+    analysis = imaged.scan.analyses.get()
+    analysis.prediction_set = {"findings": ["pneumonia", "covid19"], "coverage": 0.9}
+    analysis.save()
+    page = text_of(browser(owner).get(reverse("pages:report", args=[imaged.scan.pk])))
+    assert "Prediction set: Pneumonia or COVID-19 (90 % coverage)" in page
+    pdf = browser(owner).get(reverse("pages:report_pdf", args=[imaged.scan.pk])).content
+    text = " ".join(page.extract_text() for page in PdfReader(io.BytesIO(pdf)).pages)
+    assert "Prediction set: Pneumonia or COVID-19 (90 % coverage)" in text
+
+
 def test_a_superseded_reading_is_not_reported(case, browser, owner):
     first = reading_sign(study=case.scan.study, actor=owner, findings=["pneumonia"], comment="First.")
     reading_sign(study=case.scan.study, actor=owner, findings=["normal"], comment="Then.", after=first.pk)

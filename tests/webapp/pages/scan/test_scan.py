@@ -37,6 +37,31 @@ def test_nothing_above_its_threshold_is_stated_as_such(case, finished_analysis, 
     assert "No finding above its threshold: Pneumonia 0.41, threshold 0.55" in page
 
 
+def with_set(analysis, *findings):
+    analysis.prediction_set = {"findings": findings, "coverage": 0.9}
+    analysis.save()
+    return analysis
+
+
+def test_where_one_finding_cannot_be_stated_the_set_is_the_result(
+    case, finished_analysis, browser, owner, site
+):
+    scan = factories.ScanFactory(site=site)
+    with_set(finished_analysis(scan, pneumonia=0.45, covid19=0.46), "covid19", "pneumonia")
+    page = scan_page(browser(owner), scan)
+    assert "COVID-19 or pneumonia (90 % coverage), no finding above its threshold" in page
+    assert "Prediction set: COVID-19 or pneumonia (90 % coverage)." in page
+
+
+def test_a_set_of_several_findings_is_shown_with_the_reported_one(case, browser, owner):
+    analysis = with_set(case.scan.analyses.get(), "pneumonia", "covid19")
+    page = scan_page(browser(owner), case.scan)
+    assert "Pneumonia 0.82, above" in page
+    assert "Prediction set: Pneumonia or COVID-19 (90 % coverage)." in page
+    with_set(analysis, "pneumonia")
+    assert "Prediction set" not in scan_page(browser(owner), case.scan)
+
+
 def test_the_page_states_whether_probabilities_are_calibrated(case, finished_analysis, browser, owner, site):
     assert "Calibrated probabilities" in scan_page(browser(owner), case.scan)
     raw = factories.ModelVersionFactory(slot="ct")

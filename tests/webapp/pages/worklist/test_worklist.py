@@ -25,6 +25,15 @@ def test_a_row_states_whose_study_what_was_found_and_how_sure(case, browser, own
     assert f"/scans/{case.scan.pk}/" in page
 
 
+def test_the_tooltip_of_a_finding_is_the_prediction_set(case, browser, owner):
+    analysis = case.scan.analyses.get()
+    analysis.prediction_set = {"findings": ["pneumonia", "covid19"], "coverage": 0.9}
+    analysis.save()
+    assert "Prediction set" not in text_of(browser(owner).get("/"))
+    renew(case.scan)
+    assert 'title="Prediction set: Pneumonia or COVID-19 (90 % coverage)"' in text_of(browser(owner).get("/"))
+
+
 def test_newest_studies_come_first(site, finished_analysis, browser, owner):
     now = timezone.now()
     for hours, name in ((5, "OLD^A"), (1, "NEW^B"), (3, "MIDDLE^C")):
