@@ -99,8 +99,12 @@ class Classification(Task):
         rng = np.random.default_rng((self.config.seed, loop.epoch))
         seed = self.config.seed * 100_003 + loop.epoch
         torch.manual_seed(seed)  # of dropout
-        how = {"flip": self.config.flip, "strength": self.config.augment, "device": self.device}
-        self.augment = Augment(seed=seed + loop.processes.rank, **how)
+        self.augment = Augment(
+            seed=seed + loop.processes.rank,
+            flip=self.config.flip,
+            strength=self.config.augment,
+            device=self.device,
+        )
         drawn = rng.choice(len(self.weights), loop.plan.epoch_steps * self.config.batch, p=self.weights)
         self.drawn = iter(drawn.reshape(-1, self.config.batch))
 
@@ -139,7 +143,7 @@ class Classification(Task):
         if self.teacher is not None:
             taught = distillation_of(logits.float(), self.teacher[rows], self.config.teacher_temperature)
             loss = loss + self.config.teacher_weight * (taught.mean() - loss)
-        if features is None:
+        if features is None or self.evidence is None or regions is None:
             return loss
         return loss + self.config.box_loss * self.evidence(features, targets, regions)
 

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from classifier.cli.arguments import add_json_option
 from classifier.data.split import FRACTIONS, PARTS, folds, held_out_parts
@@ -33,7 +33,7 @@ def fractions(text: str) -> dict[str, float]:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    where = {"type": conditions, "default": (), "metavar": "CONDITIONS"}
+    where: dict[str, Any] = {"type": conditions, "default": (), "metavar": "CONDITIONS"}
     add("--manifest", type=Path, required=True, metavar="CSV", help="images with findings and patients")
     add(
         "--out",
