@@ -66,7 +66,7 @@ def test_new_results_use_it_and_keep_the_models_own_output(site, version, establ
     expected = corrected(
         np.array([list(OWN.values())]), Correction.from_dict(calibration.correction), FINDINGS, "softmax"
     )[0]
-    assert list(analysis.probabilities.values()) == pytest.approx(expected)
+    assert [analysis.probabilities[finding] for finding in FINDINGS] == pytest.approx(expected)
     assert analysis.probabilities != OWN
     assert analysis.thresholds == calibration.thresholds
 
