@@ -237,7 +237,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     folder = parser.parse_args().folder.resolve()
     with (folder / "manifest.csv").open("w", newline="") as handle:
-        writer = csv.writer(handle)
+        writer = csv.writer(handle, lineterminator="\n")
         writer.writerow(("image", "group", "source", "part", "note"))
         for origin in ORIGINS:
             rows = collect(origin, folder)

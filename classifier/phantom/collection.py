@@ -124,7 +124,7 @@ def _training_rows(
 def _write_manifest(folder: Path, rows: Iterable[dict[str, object]]) -> Path:
     manifest = folder / "manifest.csv"
     with manifest.open("w", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, COLUMNS)
+        table = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         table.writeheader()
         for row in rows:
             table.writerow(row)

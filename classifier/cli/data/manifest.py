@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     if not lines:
         return _failed(f"{args.folder} contains no readable image")
     with out.open("x", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS)
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(lines)
     print(summary(lines, out))

@@ -124,6 +124,6 @@ def write(manifest: Path, rows: Sequence[Row], out: Path) -> None:
             if line["image"].strip() in part_of
         ]
     with out.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns)
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(lines)

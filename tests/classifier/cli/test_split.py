@@ -45,6 +45,15 @@ def test_a_written_split_is_what_training_uses_whatever_its_seed(manifest, tmp_p
     assert split_fingerprint(trained) == split_fingerprint(rows)
 
 
+def test_a_written_split_can_be_extended_by_line_tools(manifest, capsys) -> None:
+    """The model card's recipe adds a column with `sed`, which knows no carriage return."""
+    rows = written(capsys, manifest, "--held-out", "source=north")
+    out = manifest.with_name("split.csv")
+    lines = out.read_bytes().removesuffix(b"\n").split(b"\n")
+    out.write_bytes(b"\n".join([lines[0] + b",soft", *(line + b"," for line in lines[1:])]) + b"\n")
+    assert split_fingerprint(read_manifest(out)) == split_fingerprint(rows)
+
+
 def test_a_source_that_is_held_out_is_the_whole_test_part(manifest, capsys) -> None:
     rows = written(capsys, manifest, "--held-out", "source=north")
     assert {row.source for row in rows if row.split == "test"} == {"north"}

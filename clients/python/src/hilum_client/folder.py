@@ -130,7 +130,7 @@ def write_csv(out: TextIO, results: Iterator[tuple[Sent, Scan | None]]) -> int:
     """One line per file, one column per finding; returns the number of lines."""
     rows = [_row(sent, scan) for sent, scan in results]
     findings = sorted({name for row in rows for name in row if name.startswith("p_")})
-    writer = csv.DictWriter(out, [*COLUMNS, *findings, "note"], restval="")
+    writer = csv.DictWriter(out, [*COLUMNS, *findings, "note"], restval="", lineterminator="\n")
     writer.writeheader()
     writer.writerows({**row, "note": DISCLAIMER} for row in rows)
     return len(rows)
