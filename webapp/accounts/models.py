@@ -33,13 +33,17 @@ def deidentify_key_is_strong() -> bool:
 
 
 class User(AbstractUser):
-    """A person or a service account. `is_demo` accounts work on loopback in demo mode only."""
+    """A person or a service account. `is_demo` accounts work on loopback in demo mode only.
+
+    `preferences`: see webapp.accounts.preferences, which checks what it reads and writes.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     is_demo = models.BooleanField(default=False, editable=False)
     timezone = models.CharField(
         max_length=64, blank=True, validators=[known_timezone], help_text="Empty: the site's time zone."
     )
+    preferences = models.JSONField(default=dict, editable=False)
 
     @property
     def created_at(self):

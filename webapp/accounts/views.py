@@ -1,13 +1,16 @@
-"""Signing in and out, and choosing the site to work at."""
+"""Signing in and out, and choosing the site to work at, and preferences."""
 
 from __future__ import annotations
 
+import json
+
 from django.contrib.auth.views import LoginView, LogoutView
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, resolve_url
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
+from webapp.accounts.preferences import preferences_of, set_preference
 from webapp.accounts.services import membership_choose
 from webapp.core.errors import CodedError
 from webapp.core.http.problem_details import error_response
@@ -24,6 +27,18 @@ def choose_site(request: HttpRequest) -> HttpResponse:
     target = request.POST.get("next", "")
     safe = url_has_allowed_host_and_scheme(target, {request.get_host()}, require_https=request.is_secure())
     return redirect(target if safe else resolve_url("/"))
+
+
+@require_POST
+def preferences(request: HttpRequest) -> JsonResponse:
+    """Set the one preference of a JSON body {"key", "value"}; returns all of them."""
+    try:
+        body = json.loads(request.body)
+        key, value = str(body["key"]), body["value"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise CodedError("invalid", remedy='Send {"key": …, "value": …}.') from error
+    set_preference(user=request.user, key=key, value=value)
+    return JsonResponse(preferences_of(request.user))
 
 
 def locked_out(request: HttpRequest, credentials: dict | None = None, *args, **kwargs) -> HttpResponse:

@@ -43,6 +43,8 @@ CODES: dict[str, Meaning] = {
         "The values entered for patient, study or file are not valid.",
         "Correct them and try again.",
     ),
+    "preference_unknown": Meaning(400, "There is no such preference.", "Use one of the known keys."),
+    "preference_invalid": Meaning(400, "The value of the preference is not valid.", "Use a listed value."),
     "reason_missing": Meaning(400, "A reason is required.", "Enter a short reason."),
     "cursor_invalid": Meaning(
         400, "The cursor does not belong to this list.", "Use the `next` value of a response unchanged."
