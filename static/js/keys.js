@@ -17,10 +17,15 @@ function typing(target) {
   return Boolean(input) && !["range", "checkbox", "radio", "button", "submit"].includes(input.type);
 }
 
+/** "Shift+1" to "Shift+9" whatever the layout prints there; a layout that types digits with Shift keeps them. */
+function shiftedDigit({ shiftKey, code, key }) {
+  return shiftKey && /^Digit[1-9]$/.test(code) && !/^[0-9]$/.test(key) ? `Shift+${code.at(-1)}` : null;
+}
+
 document.addEventListener("keydown", (event) => {
   if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
   if (typing(event.target) || document.querySelector("dialog[open]")) return;
-  const run = commands.get(event.key);
+  const run = commands.get(shiftedDigit(event)) ?? commands.get(event.key);
   if (!run) return;
   if (event.key.startsWith("Arrow") && event.target.closest?.("input")) return;
   event.preventDefault();

@@ -106,7 +106,7 @@ def test_everything_is_done_by_keys(page, scans):
     ):
         press(page, keys)
         wait_for(lambda stated=stated: stated in read_out(page), stated or "as before")
-    press(page, "+", "ArrowLeft", "w", "3", "r")
+    press(page, "+", "ArrowLeft", "w", "Shift+Digit3", "r")
     wait_for(lambda: read_out(page) == start, "all as at the start")
     for key, other in (("h", "h"), ("o", "o"), ("q", "q"), ("}", "{"), ("g", "v")):
         before = image_now(page)
@@ -178,7 +178,7 @@ def test_an_image_that_does_not_come_leaves_the_preview_and_states_so(page, scan
     )
     assert page.locator("[data-preview]").is_visible()
     assert not page.locator("canvas.cornerstone-canvas").count()
-    press(page, "f", "t", "1", "ArrowLeft", "+", "d", "Enter")
+    press(page, "f", "t", "Shift+Digit1", "ArrowLeft", "+", "d", "Enter")
 
 
 @pytest.fixture

@@ -61,6 +61,10 @@ class Site(Record):
         default=deidentify_by_default,
         help_text="Files are kept without identity, under pseudonyms. What came before stays as it is.",
     )
+    read_first = models.BooleanField(
+        default=False,
+        help_text="Readers commit a first impression before they see a result. Off: each reader chooses.",
+    )
 
     class Meta:
         ordering = ["name"]

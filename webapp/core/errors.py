@@ -45,6 +45,16 @@ CODES: dict[str, Meaning] = {
     ),
     "preference_unknown": Meaning(400, "There is no such preference.", "Use one of the known keys."),
     "preference_invalid": Meaning(400, "The value of the preference is not valid.", "Use a listed value."),
+    "finding_missing": Meaning(400, "No finding is selected.", "Select at least one finding, then sign."),
+    "findings_contradict": Meaning(
+        400,
+        "The selected findings contradict each other.",
+        "Normal and Non-diagnostic can only be selected alone.",
+    ),
+    "description_missing": Meaning(
+        400, "The other finding is not described.", "Describe it in the impression."
+    ),
+    "text_invalid": Meaning(400, "The text is not valid.", "Shorten it."),
     "reason_missing": Meaning(400, "A reason is required.", "Enter a short reason."),
     "cursor_invalid": Meaning(
         400, "The cursor does not belong to this list.", "Use the `next` value of a response unchanged."

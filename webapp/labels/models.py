@@ -21,7 +21,8 @@ MAX_READERS = 9
 class Reading(Record):
     """A signed statement on a study. A correction is another reading, which supersedes this one.
 
-    `findings` are codes of the offered ones (`labels.selectors.offered`). `signed_as` is the reader's name as
+    `findings` are codes of the offered ones (`labels.selectors.offered`). `comment` is the impression,
+    `comparison` that with prior images. `signed_as` is the reader's name as
     it was then. `evidence` is what stood on the page: for each scan its id, the hash of its pixels, and the
     analysis with its model. `sha256` seals all of it. A trigger of the database keeps the rows as they are.
     """
@@ -33,6 +34,7 @@ class Reading(Record):
     signed_as = models.CharField(max_length=200)
     findings = models.JSONField()
     comment = models.TextField(max_length=MAX_COMMENT_LENGTH, blank=True)
+    comparison = models.TextField(max_length=MAX_COMMENT_LENGTH, blank=True)
     evidence = models.JSONField()
     supersedes = models.OneToOneField(
         "self", models.PROTECT, null=True, blank=True, related_name="superseded_by"
@@ -46,6 +48,57 @@ class Reading(Record):
 
     def __str__(self) -> str:
         return f"reading {self.id}"
+
+
+class ReadingDraft(Record):
+    """What a reader has entered for a study and not yet signed; theirs alone, removed when they sign."""
+
+    study = models.ForeignKey("scans.Study", models.CASCADE, related_name="reading_drafts")
+    reader = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+")
+    findings = models.JSONField(default=list)
+    comment = models.TextField(max_length=MAX_COMMENT_LENGTH, blank=True)
+    comparison = models.TextField(max_length=MAX_COMMENT_LENGTH, blank=True)
+    saved_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["study", "reader"], name="draft_once_a_reader")]
+
+    def __str__(self) -> str:
+        return f"draft of study {self.study_id}"
+
+
+class FirstImpression(Record):
+    """What a reader stated of a study before the result was shown to them; append-only, once a reader."""
+
+    site = models.ForeignKey("accounts.Site", models.PROTECT, related_name="first_impressions")
+    study = models.ForeignKey("scans.Study", models.PROTECT, related_name="first_impressions")
+    reader = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="first_impressions")
+    findings = models.JSONField()
+
+    class Meta:
+        default_permissions = ("view",)
+        constraints = [models.UniqueConstraint(fields=["study", "reader"], name="impression_once_a_reader")]
+        indexes = [models.Index(fields=["site", "reader"], name="impression_of_reader")]
+
+    def __str__(self) -> str:
+        return f"first impression {self.id}"
+
+
+class ReportTemplate(Record):
+    """Text of a site for the reading form; {prior} and {measurements} are filled in when it is inserted."""
+
+    site = models.ForeignKey("accounts.Site", models.CASCADE, related_name="report_templates")
+    name = models.CharField(max_length=100)
+    findings = models.JSONField(default=list, blank=True, help_text='Codes to select, such as ["normal"].')
+    impression = models.TextField(max_length=MAX_COMMENT_LENGTH, blank=True)
+    comparison = models.TextField(max_length=MAX_COMMENT_LENGTH, blank=True)
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [models.UniqueConstraint(fields=["site", "name"], name="template_once_a_name")]
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class ReadScan(models.Model):

@@ -18,19 +18,25 @@ from webapp.analysis.state import current_analysis
 from webapp.analysis.worklist import summaries
 from webapp.audit.services import record
 from webapp.core.errors import CodedError
-from webapp.labels.models import MAX_COMMENT_LENGTH, Reading, ReadScan
+from webapp.labels.models import MAX_COMMENT_LENGTH, Reading, ReadingDraft, ReadScan
 from webapp.labels.selectors import ALONE, OTHER, analyses_of, offered, own_reading
 from webapp.scans.models import Scan, Study
 
 
 @transaction.atomic
 def reading_sign(
-    *, study: Study, actor: User, findings: Sequence[str], comment: str = "", after: uuid.UUID | None = None
+    *,
+    study: Study,
+    actor: User,
+    findings: Sequence[str],
+    comment: str = "",
+    comparison: str = "",
+    after: uuid.UUID | None = None,
 ) -> Reading:
     """Sign a statement on the study; it supersedes the actor's own earlier one, which `after` has to name.
 
-    So a repeated or outdated form signs nothing. Raises CodedError `forbidden`, `invalid` for findings that
-    are not offered or contradict each other, `conflict`.
+    So a repeated or outdated form signs nothing; the actor's draft is removed. Raises CodedError `forbidden`,
+    `conflict`, and those of `check_findings` and `plain_text`.
     """
     demand(actor, Permission.SCAN_LABEL, study.site)
     # Signing twice at once waits here.
@@ -39,8 +45,8 @@ def reading_sign(
     if not scans:
         raise CodedError("conflict")
     analyses = list(analyses_of(study))
-    comment = comment.replace("\r\n", "\n").strip()
-    _check(findings, comment, offered(analyses))
+    comment, comparison = plain_text(comment), plain_text(comparison)
+    check_findings(findings, comment, offered(analyses))
     earlier = own_reading(study, actor)
     if (earlier.pk if earlier else None) != after:
         raise CodedError("conflict", "You have signed another reading of this study meanwhile.")
@@ -51,6 +57,7 @@ def reading_sign(
         signed_as=actor.get_full_name() or actor.get_username(),
         findings=sorted(set(findings)),
         comment=comment,
+        comparison=comparison,
         evidence=[_seen(scan, [a for a in analyses if a.scan_id == scan.pk]) for scan in scans],
         supersedes=earlier,
         created_at=timezone.now(),
@@ -60,6 +67,7 @@ def reading_sign(
     ReadScan.objects.bulk_create(ReadScan(reading=reading, scan=scan) for scan in scans)
     detail = {"study": str(study.pk), "supersedes": str(earlier.pk) if earlier else None}
     record(actor=actor, site=study.site, action="reading.signed", subject=reading, detail=detail)
+    ReadingDraft.objects.filter(study=study, reader=actor).delete()
     summaries.refresh_studies([study.pk])
     return reading
 
@@ -75,6 +83,7 @@ def seal(reading: Reading) -> str:
         "signed_at": reading.created_at.isoformat(timespec="microseconds"),
         "findings": reading.findings,
         "comment": reading.comment,
+        "comparison": reading.comparison,
         "evidence": reading.evidence,
         "supersedes": reading.supersedes.sha256 if reading.supersedes else None,
     }
@@ -82,18 +91,34 @@ def seal(reading: Reading) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _check(findings: Sequence[str], comment: str, may_be: Sequence[str]) -> None:
-    chosen = set(findings)
-    if not chosen or chosen - set(may_be):
-        raise CodedError("invalid", "A reading states a finding.", "Choose one or several of those offered.")
-    if len(chosen) > 1 and chosen & set(ALONE):
+def plain_text(text: str) -> str:
+    """The text with its ends trimmed and unified line breaks; raises CodedError `text_invalid`."""
+    text = text.replace("\r\n", "\n").strip()
+    if "\x00" in text:
+        raise CodedError("text_invalid", remedy="Remove the NUL characters.")
+    if len(text) > MAX_COMMENT_LENGTH:
         raise CodedError(
-            "invalid", "These findings contradict each other.", "Choose normal or inconclusive alone."
+            "text_invalid",
+            f"The text has {len(text)} characters; at most {MAX_COMMENT_LENGTH} are allowed.",
         )
+    return text
+
+
+def check_findings(findings: Sequence[str], comment: str, may_be: Sequence[str]) -> None:
+    """Raises CodedError `finding_missing`, `findings_contradict`, `description_missing`, `invalid`."""
+    chosen = set(findings)
+    if unknown := chosen - set(may_be):
+        raise CodedError(
+            "invalid",
+            f"“{sorted(unknown)[0][:64]}” is not a finding of this study's models.",
+            f"Choose from: {', '.join(may_be)}.",
+        )
+    if not chosen:
+        raise CodedError("finding_missing")
+    if len(chosen) > 1 and chosen & set(ALONE):
+        raise CodedError("findings_contradict")
     if OTHER in chosen and not comment:
-        raise CodedError("invalid", "The other finding is not described.", "Describe it in the comment.")
-    if len(comment) > MAX_COMMENT_LENGTH or "\x00" in comment:
-        raise CodedError("invalid", f"A comment has at most {MAX_COMMENT_LENGTH} characters.", "Shorten it.")
+        raise CodedError("description_missing")
 
 
 def _seen(scan: Scan, analyses: Sequence[Any]) -> dict[str, Any]:

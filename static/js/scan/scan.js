@@ -52,7 +52,7 @@ function keysOf(viewer, act) {
   return {
     ...Object.fromEntries(Object.entries(arrows).map(([key, step]) => [key, (event) => viewer.arrow(...step, { fine: event.shiftKey })])),
     v: act.window, p: act.pan, z: act.zoom, d: act.length, a: act.angle, g: act.magnifier,
-    1: act.default, 2: act["full-range"], 3: act.lungs, 4: act.bones, 5: act.contrast,
+    "Shift+1": act.default, "Shift+2": act["full-range"], "Shift+3": act.lungs, "Shift+4": act.bones, "Shift+5": act.contrast,
     f: act.fit, 0: act.actual, "+": act.in, "=": act.in, "-": act.out,
     t: act.right, T: act.left, x: act["flip-horizontal"], y: act["flip-vertical"], i: act.invert, r: act.reset,
     Delete: act.remove, Backspace: act.remove, s: act["full-screen"], n: act.link,

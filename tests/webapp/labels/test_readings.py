@@ -80,20 +80,21 @@ def test_a_form_sent_twice_signs_once(reading, scan, owner):
 
 
 @pytest.mark.parametrize(
-    ("findings", "comment"),
+    ("findings", "comment", "code"),
     [
-        ([], ""),
-        (["leprosy"], ""),
-        (["normal", "pneumonia"], ""),
-        (["inconclusive", "pneumonia"], ""),
-        (["other"], "  "),
-        (["normal"], "x" * 2001),
+        ([], "", "finding_missing"),
+        (["leprosy"], "", "invalid"),
+        (["normal", "pneumonia"], "", "findings_contradict"),
+        (["inconclusive", "pneumonia"], "", "findings_contradict"),
+        (["other"], "  ", "description_missing"),
+        (["normal"], "x" * 2001, "text_invalid"),
+        (["normal"], "NUL \x00", "text_invalid"),
     ],
 )
-def test_what_states_nothing_or_contradicts_itself_is_not_signed(scan, owner, findings, comment):
+def test_what_states_nothing_or_contradicts_itself_is_not_signed(scan, owner, findings, comment, code):
     with pytest.raises(CodedError) as caught:
         reading_sign(study=scan.study, actor=owner, findings=findings, comment=comment)
-    assert caught.value.code == "invalid"
+    assert (caught.value.code, caught.value.status) == (code, 400)
     assert not Reading.objects.exists()
 
 

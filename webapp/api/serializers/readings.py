@@ -15,7 +15,8 @@ class ReadingSerializer(f.Serializer):
     signed_by = f.CharField(source="signed_as", help_text="the reader's name at the time")
     signed_at = f.DateTimeField(source="created_at", help_text="when it was signed")
     findings = f.ListField(child=f.CharField(), help_text="codes of the findings")
-    comment = f.CharField(help_text="free text; may be empty")
+    comment = f.CharField(help_text="the impression, free text; may be empty")
+    comparison = f.CharField(help_text="comparison with prior images, free text; may be empty")
     evidence = f.ListField(child=f.DictField(), help_text="the result of each scan at that time")
     supersedes = f.UUIDOrNullField("supersedes_id", "ID of the reading it replaces")
     superseded_by = f.UUIDOrNullField(
@@ -36,5 +37,8 @@ class ReadingCreateSerializer(RequestSerializer):
         allow_blank=True,
         default="",
         help_text="required with the finding `other`",
+    )
+    comparison = f.StrictCharField(
+        max_length=MAX_COMMENT_LENGTH, allow_blank=True, default="", help_text="comparison with prior images"
     )
     after = f.SupersededField("ID of the caller's current reading, which this one supersedes; null if none")

@@ -130,8 +130,9 @@ def _findings(report: Report, style: dict[str, ParagraphStyle]) -> Flowable:
 def _reading(reading: dict[str, Any], style: dict[str, ParagraphStyle]) -> Flowable:
     signed = f"{reading['signed_as']}, {timezone.localtime(reading['signed_at']):%Y-%m-%d %H:%M %Z}"
     lines = [paragraph(reading["findings"], style["strong"])]
-    if reading["comment"]:
-        lines.append(paragraph(reading["comment"], style["text"]))
+    for head, text in ((_("Impression"), reading["comment"]), (_("Comparison"), reading["comparison"])):
+        if text:
+            lines += [paragraph(head, style["fine"]), paragraph(text, style["text"])]
     lines.append(paragraph(_("Signed: %s") % signed, style["text"]))
     lines.append(paragraph(_("SHA-256: %s") % reading["sha256"], style["mono"]))
     if reading["elsewhere"]:

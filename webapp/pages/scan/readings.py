@@ -1,56 +1,57 @@
-"""Signed readings as the scan page and the report show them, and signing one."""
+"""Readings as the scan page and the report show them, and the form that holds a reader's draft."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
-from uuid import UUID
 
-from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
+from django.http import HttpRequest
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_POST
 
-from webapp.accounts.services import can, demand
+from webapp.accounts.services import can
 from webapp.analysis.models import Analysis
-from webapp.labels.models import Reading
-from webapp.labels.readings import reading_sign
-from webapp.labels.selectors import INCONCLUSIVE, OTHER, offered, readings_of
+from webapp.core.errors import CODES
+from webapp.labels.drafts import draft_of
+from webapp.labels.models import Reading, ReadingDraft
+from webapp.labels.selectors import ALONE, INCONCLUSIVE, OTHER, offered, readings_of
 from webapp.pages.display import name_of_finding
-from webapp.pages.request_data import uuid_or_none
 from webapp.scans.models import Scan, Study
-from webapp.scans.selectors import scan_or_404
+
+# The page's script states these before it sends the form; the server refuses them all the same.
+REFUSED_BY_THE_SCRIPT = ("finding_missing", "findings_contradict", "description_missing")
 
 
-@require_POST
-def sign(request: HttpRequest, scan_id: UUID) -> HttpResponse:
-    """Sign POST `finding` (several) and `comment` for the scan's study; `after` is superseded."""
-    scan = scan_or_404(request.user, scan_id)
-    demand(request.user, "scan.label", scan.site)
-    reading_sign(
-        study=scan.study,
-        actor=request.user,
-        findings=request.POST.getlist("finding"),
-        comment=request.POST.get("comment", ""),
-        after=uuid_or_none(request.POST.get("after", "")),
-    )
-    messages.success(request, _("Reading signed."))
-    return redirect("pages:scan", scan_id)
-
-
-def reading_context(request: HttpRequest, scan: Scan | None, analyses: Sequence[Analysis]) -> dict[str, Any]:
-    """Template values of `scan/_reading.html`."""
+def reading_context(
+    request: HttpRequest,
+    scan: Scan | None,
+    analyses: Sequence[Analysis],
+    *,
+    entered: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Template values of `scan/_reading.html`; `entered` is what a refused form held."""
     if scan is None:
         return {"readings": [], "may_sign": False}
     readings = list(readings_of(scan.study))
     own = next((r for r in readings if r.reader_id == request.user.pk and not _superseded(r)), None)
+    may_sign = can(request.user, "scan.label", scan.site)
+    draft = draft_of(scan.study, request.user) if may_sign else None
     return {
         "readings": [reading_values(reading, scan.study) for reading in readings],
         "own_reading": own,
-        "may_sign": can(request.user, "scan.label", scan.site),
+        "may_sign": may_sign,
+        "draft": draft,
+        "entered": entered or _entered(draft or own),
+        "alone": ALONE,
+        "refusals": {code: f"{CODES[code].message} {CODES[code].remedy}" for code in REFUSED_BY_THE_SCRIPT},
         "offered": [(code, _finding_text(code)) for code in offered(analyses)],
     }
+
+
+def _entered(source: ReadingDraft | Reading | None) -> dict[str, Any]:
+    """What the form holds: the draft, or the reading that is corrected."""
+    if source is None:
+        return {"findings": [], "comment": "", "comparison": ""}
+    return {name: getattr(source, name) for name in ("findings", "comment", "comparison")}
 
 
 def reading_values(reading: Reading, study: Study) -> dict[str, Any]:
@@ -58,6 +59,7 @@ def reading_values(reading: Reading, study: Study) -> dict[str, Any]:
     return {
         "findings": ", ".join(_finding_text(code) for code in reading.findings),
         "comment": reading.comment,
+        "comparison": reading.comparison,
         "signed_as": reading.signed_as,
         "signed_at": reading.created_at,
         "sha256": reading.sha256,

@@ -47,10 +47,22 @@ def page(request: HttpRequest, scan_id: UUID, other_id: UUID | None = None) -> H
     found = scan_or_upload(scan_id, request.user)
     if isinstance(found, Upload) and (scan := found.scans.first()):
         return redirect("pages:scan", scan.pk)
-    context = _evidence(request, found, other_id)
+    return render_scan(request, found, other_id)
+
+
+def render_scan(
+    request: HttpRequest,
+    found: Scan | Upload,
+    other_id: UUID | None = None,
+    *,
+    entered: dict[str, Any] | None = None,
+    error: CodedError | None = None,
+) -> HttpResponse:
+    """The page; `entered` is what the reading form held when it was refused with `error`."""
+    context = _evidence(request, found, other_id, entered) | {"reading_error": error}
     if isinstance(found, Scan):
         context |= _viewer_and_history(request, found, context)
-    return render(request, "scan/scan.html", context)
+    return render(request, "scan/scan.html", context, status=error.status if error else None)
 
 
 @require_safe
@@ -120,7 +132,12 @@ def move(request: HttpRequest, scan_id: UUID) -> HttpResponse:
     return redirect("pages:scan", scan_id)
 
 
-def _evidence(request: HttpRequest, found: Scan | Upload, other_id: UUID | None = None) -> dict[str, Any]:
+def _evidence(
+    request: HttpRequest,
+    found: Scan | Upload,
+    other_id: UUID | None = None,
+    entered: dict[str, Any] | None = None,
+) -> dict[str, Any]:
     scan = found if isinstance(found, Scan) else None
     other = _comparable(request, scan, other_id) if other_id else None
     analyses = scan_analyses(scan) if scan else []
@@ -134,11 +151,11 @@ def _evidence(request: HttpRequest, found: Scan | Upload, other_id: UUID | None 
         "may_retry": can(request.user, "scan.upload", found.site),
         "may_move": can(request.user, "scan.move", found.site),
         "retry_url": reverse("pages:scan_retry", args=[found.pk]),
-        "neighbours": _neighbours(request, scan) if scan else {},
+        "neighbours": neighbours_of(request, scan) if scan else {},
         "other": other,
         **evidence_context(analyses, revealed=revealed_in(request)),
         **(comparison_context(scan, state.analysis, other) if scan and other else {}),
-        **reading_context(request, scan, analyses),
+        **reading_context(request, scan, analyses, entered=entered),
     }
 
 
@@ -178,7 +195,7 @@ def _default_comparison(scan: Scan, entries: list[HistoryEntry]) -> Scan | None:
     return scans[at - 1] if at else (scans[1] if len(scans) > 1 else None)
 
 
-def _neighbours(request: HttpRequest, scan: Scan) -> dict[str, str]:
+def neighbours_of(request: HttpRequest, scan: Scan) -> dict[str, str]:
     """Addresses of the previous and next study in the reader's filtered worklist, and of the image to
     `prefetch`.
     """
