@@ -1,6 +1,7 @@
 // Shared by all pages: theme, keyboard help, dialogs, forms that submit on change, times.
 import { onKeys } from "./keys.js";
 import { showTimes } from "./times.js";
+import "./waiting.js";
 
 const YEAR = 365 * 24 * 3600;
 const each = (selector, event, run) => {
@@ -26,6 +27,8 @@ each("dialog", "close", (dialog) => { if (dialog.contains(document.activeElement
 
 const search = document.querySelector("[data-search]");
 onKeys({ "?": openHelp, ...(search && { "/": () => search.focus() }) });
+
+each("[data-dismiss]", "click", (button) => button.closest(".notice").remove());
 
 showTimes();
 setInterval(showTimes, 30_000);

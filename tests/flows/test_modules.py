@@ -33,6 +33,7 @@ def run(chromium):
     page.close()
 
 
+NOTHING = {"view": "", "sex": "", "age": ""}
 MANIFEST = """\\uFEFFImage,Patient,offset_days,note\\r
 a/one.PNG,P-1,5,\\"quoted, \\"\\"comma\\"\\"\\"\\r
 two.png,P-2,,\\r
@@ -41,14 +42,23 @@ two.png,P-2,,\\r
 
 def test_a_manifest_names_patient_and_day_of_each_file(run):
     assert run("upload/manifest.js", f"m.readManifest(`{MANIFEST}`)") == [
-        {"path": "a/one.png", "under": "", "patient": "P-1", "date": "", "offset": 5},
-        {"path": "two.png", "under": "", "patient": "P-2", "date": "", "offset": None},
+        {"path": "a/one.png", "under": "", "patient": "P-1", "date": "", "offset": 5, **NOTHING},
+        {"path": "two.png", "under": "", "patient": "P-2", "date": "", "offset": None, **NOTHING},
     ]
 
 
 def test_a_manifest_may_use_semicolons_and_dates(run):
     found = run("upload/manifest.js", r"m.readManifest('file;patient_id;study_date\nx.dcm;7;20260301')")
-    assert found == [{"path": "x.dcm", "under": "", "patient": "7", "date": "2026-03-01", "offset": None}]
+    assert found == [
+        {"path": "x.dcm", "under": "", "patient": "7", "date": "2026-03-01", "offset": None} | NOTHING
+    ]
+
+
+def test_a_manifest_keeps_view_sex_and_age(run):
+    found = run("upload/manifest.js", r"m.readManifest('image,patient,view,sex,age\na.png,7,PA,F,64')")
+    assert [{key: line[key] for key in NOTHING} for line in found] == [
+        {"view": "PA", "sex": "F", "age": "64"}
+    ]
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,7 @@ PREFERENCES: Mapping[str, Preference] = {
     "read_first": Preference(default=False),
     "worklist_density": Preference(default="standard", choices=("standard", "compact")),
     "worklist_columns": Preference(default=[]),  # codes in order; empty: the standard columns
+    "urgent_mail": Preference(default=False),
     "hotkeys": Preference(default={}),  # action to key, where the person has chosen another key
 }
 

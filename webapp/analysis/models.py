@@ -166,6 +166,14 @@ class StudyStatus(models.TextChoices):
     DONE = "done"
 
 
+class Urgent(models.TextChoices):
+    """What made a study urgent: a person, the priority in a DICOM header, or the site's rule."""
+
+    HAND = "hand"
+    DICOM = "dicom"
+    RULE = "rule"
+
+
 class StudySummary(models.Model):
     """The worklist's row: a study with the worst of its scans, kept in the transaction that changes them.
 
@@ -173,7 +181,9 @@ class StudySummary(models.Model):
     when no finding reached its threshold it is that of the likeliest abnormal one. `severity` orders by what
     wants a look first: 2 + p of an abnormal finding, 1 + p where none reached its threshold, p of the
     likeliest abnormal one where the finding is `normal`, -1 without a result. `reader` signed the latest
-    reading, at `read_at`. `who` and `number` are what the search looks through (`names`).
+    reading, at `read_at`. `who` and `number` are what the search looks through (`names`). `urgent`: by which
+    rule the study is urgent, empty where it is not. `turn` orders what waits (`worklist.urgency`).
+    `threshold` is that of `finding`, or of the likeliest abnormal one.
     """
 
     Status = StudyStatus
@@ -183,6 +193,7 @@ class StudySummary(models.Model):
     status = models.CharField(max_length=16, choices=StudyStatus)
     finding = models.CharField(max_length=64, blank=True)
     probability = models.FloatField(null=True)
+    threshold = models.FloatField(null=True)
     uncertainty = models.FloatField(null=True)
     prediction_set = models.JSONField(null=True, blank=True)
     reason = models.CharField(max_length=64, blank=True)
@@ -193,6 +204,9 @@ class StudySummary(models.Model):
     modality = models.CharField(max_length=16, blank=True)
     reader = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
     read_at = models.DateTimeField(null=True)
+    urgent = models.CharField(max_length=8, blank=True, choices=Urgent, default="", db_default="")
+    assigned = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
+    turn = models.FloatField(default=0.0, db_default=0.0)
     who = models.TextField(blank=True)
     number = models.CharField(max_length=64, blank=True)
     study_at = models.DateTimeField()
@@ -211,6 +225,15 @@ class StudySummary(models.Model):
             models.Index(fields=["site", "-severity", "-study"], name="worklist_worst"),
             models.Index(fields=["site", "-uncertainty", "-study"], name="worklist_least_certain"),
             models.Index(fields=["site", "-study_at", "-study"], name="worklist_by_study_date"),
+            models.Index(fields=["site", "turn", "study"], name="worklist_by_turn"),
+            models.Index(
+                fields=["site", "-latest_at"], condition=~models.Q(urgent=""), name="worklist_urgent"
+            ),
+            models.Index(
+                fields=["site", "assigned", "-latest_at"],
+                condition=models.Q(assigned__isnull=False),
+                name="worklist_by_assigned",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -243,3 +266,63 @@ class StudyMark(Record):
 
     def __str__(self) -> str:
         return f"mark {self.id}"
+
+
+class StudyTriage(models.Model):
+    """What people decided of a study before it is read. `urgent` None: header and site rule decide."""
+
+    study = models.OneToOneField("scans.Study", models.CASCADE, primary_key=True, related_name="triage")
+    urgent = models.BooleanField(null=True)
+    assigned = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
+
+    def __str__(self) -> str:
+        return f"triage of {self.study_id}"
+
+
+class StudyTag(Record):
+    """A word on a study that all readers of the site see."""
+
+    study = models.ForeignKey("scans.Study", models.CASCADE, related_name="tags")
+    name = models.CharField(max_length=30)
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [models.UniqueConstraint(fields=["study", "name"], name="tag_once_a_study")]
+        indexes = [models.Index(fields=["name", "study"], name="tag_by_name")]
+
+    def __str__(self) -> str:
+        return f"tag {self.id}"
+
+
+class UrgencyRule(Record):
+    """At this site a study whose reported finding has at least this probability is urgent."""
+
+    site = models.ForeignKey("accounts.Site", models.CASCADE, related_name="urgency_rules")
+    finding = models.CharField(max_length=64)
+    probability = models.FloatField(validators=[MinValueValidator(0), MaxValueValidator(1)])
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["site", "finding"], name="urgency_once_a_finding")]
+
+    def __str__(self) -> str:
+        return f"urgency rule {self.id}"
+
+
+class UrgentCase(Record):
+    """An unread study became urgent. `mailed_at` is empty until its e-mails are sent."""
+
+    study = models.ForeignKey("scans.Study", models.CASCADE, related_name="urgent_cases")
+    site = models.ForeignKey("accounts.Site", models.CASCADE, related_name="+")
+    reason = models.CharField(max_length=8, choices=Urgent)
+    mailed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["site", "-created_at"], name="urgent_case_newest"),
+            models.Index(
+                fields=["created_at"], condition=models.Q(mailed_at=None), name="urgent_case_to_mail"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"urgent case {self.id}"

@@ -115,7 +115,13 @@ def line_upload(
     if not all(can(actor, p, site) for p in (Permission.LABEL_MANAGE, Permission.SCAN_UPLOAD)):
         raise CodedError("forbidden")
     open_line = ManifestLine.objects.filter(pk=line.pk, label=None)
-    stated = StatedMetadata(patient_id=line.patient, date=line.taken_on)
+    known = {name: line.attributes.get(name, "") for name in ("view", "sex", "age")}
+    stated = StatedMetadata(
+        patient_id=line.patient,
+        date=line.taken_on,
+        date_relative=line.date_relative,
+        **StatedMetadata.usable(**known),
+    )
     try:
         upload, _ = upload_store(
             user=actor, site=site, chunks=chunks, filename=filename, stated=stated, declared=declared
@@ -304,5 +310,5 @@ def _kept(site: Site, line: dict[str, Any], day_zero: date | None) -> dict[str, 
         return line | {"image": "", "taken_on": None, "patient": known_as(site, line["patient"])}
     days = line["attributes"].get("offset_days", "")
     if line["taken_on"] is None and day_zero and re.fullmatch(r"-?\d{1,5}(\.0+)?", days):
-        return line | {"taken_on": day_zero + timedelta(days=int(float(days)))}
+        return line | {"taken_on": day_zero + timedelta(days=int(float(days))), "date_relative": True}
     return line

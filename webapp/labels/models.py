@@ -344,6 +344,7 @@ class ManifestLine(models.Model):
     image = models.CharField(max_length=255, blank=True)
     sha256 = models.CharField(max_length=64, blank=True)
     patient = models.CharField(max_length=64)
+    date_relative = models.BooleanField(default=False, db_default=False)
     taken_on = models.DateField(null=True, blank=True)
     findings = models.JSONField()
     attributes = models.JSONField(default=dict)

@@ -79,6 +79,12 @@ def study_time(day: date | None, clock: time | None = None) -> str:
     return f"{day:%Y-%m-%d} {clock:%H:%M}" if clock else f"{day:%Y-%m-%d}"
 
 
+def date_of(study: Any) -> str:
+    """`study_time` of a study, marked where the day is made up and only order and distance are real."""
+    text = study_time(study.study_date, study.study_time)
+    return _("%(date)s (relative)") % {"date": text} if study.date_is_relative else text
+
+
 def name_of_user(user: Any) -> str:
     """The full name, else the account name."""
     return user.get_full_name() or user.get_username()

@@ -18,6 +18,7 @@ from webapp.pages.scan import views as scan
 from webapp.pages.training import views as training
 from webapp.pages.upload import phantoms
 from webapp.pages.upload import views as upload
+from webapp.pages.worklist import triage_views
 from webapp.pages.worklist import views as worklist
 
 app_name = "pages"
@@ -25,6 +26,9 @@ urlpatterns = [
     path("", worklist.worklist, name="worklist"),
     path("worklist/rows/", worklist.rows, name="worklist_rows"),
     path("worklist/bulk/", worklist.bulk, name="worklist_bulk"),
+    path("worklist/sort/", worklist.sort, name="worklist_sort"),
+    path("worklist/waiting/", triage_views.waiting, name="worklist_waiting"),
+    path("worklist/urgency/", triage_views.urgency, name="worklist_urgency"),
     path("worklist/export/", worklist.export, name="worklist_export"),
     path("worklist/views/save/", worklist.save_view, name="worklist_save_view"),
     path("worklist/views/open/", worklist.open_view, name="worklist_open_view"),

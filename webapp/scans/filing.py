@@ -25,7 +25,7 @@ OWN_UIDS = uuid.UUID("8a7c1f2e-6f0d-4e0a-9d0e-3d1b6b1c5a77")
 
 def file_scan(upload: Upload, parsed: ParsedScan) -> Scan:
     """Create the scan of one parsed image with its patient, study and series; call inside a transaction."""
-    facts, metadata = parsed.facts, clean(parsed.facts.metadata)
+    facts, metadata = parsed.facts, with_stated(clean(parsed.facts.metadata), upload)
     patient, merges = _patient_for(upload, metadata, parsed.id)
     study = study_for(patient=patient, metadata=metadata, upload=upload, scan_id=parsed.id)
     scan = Scan.objects.create(
@@ -48,6 +48,17 @@ def file_scan(upload: Upload, parsed: ParsedScan) -> Scan:
     )
     MergedScan.objects.bulk_create(MergedScan(merge=merge, scan=scan, later=True) for merge in merges)
     return scan
+
+
+def with_stated(metadata: Mapping[str, Any], upload: Upload) -> dict[str, Any]:
+    """The header's values, and the stated ones where it has none."""
+    stated = {
+        "ViewPosition": upload.stated_view,
+        "PatientSex": upload.stated_sex,
+        "PatientAge": upload.stated_age,
+    }
+    missing = {key: value for key, value in stated.items() if value and not text(metadata.get(key), 16)}
+    return {**metadata, **missing}
 
 
 SAME_NAMES = (
@@ -89,6 +100,7 @@ def study_for(*, patient: Patient, metadata: Mapping[str, Any], upload: Upload, 
             "accession_number": accession,
             "study_date": day,
             "study_time": clock,
+            "date_is_relative": own is None and upload.stated_date_relative,
             "study_at": study_instant(day, clock, patient.site.timezone, offset) or upload.created_at,
             "description": text(metadata.get("StudyDescription"), 200),
         },

@@ -63,6 +63,10 @@ class Upload(JobRow):
     stated_study = models.CharField(max_length=64, blank=True)
     stated_date = models.DateField(null=True, blank=True)
     stated_modality = models.CharField(max_length=16, blank=True)
+    stated_view = models.CharField(max_length=16, blank=True, default="", db_default="")
+    stated_sex = models.CharField(max_length=1, blank=True, default="", db_default="")
+    stated_age = models.CharField(max_length=4, blank=True, default="", db_default="")
+    stated_date_relative = models.BooleanField(default=False, db_default=False)
     refusal = models.CharField(max_length=32, blank=True, choices=[(r.value, r.value) for r in RefusalReason])
     refusal_detail = models.CharField(max_length=200, blank=True)
     parent = models.ForeignKey("self", models.PROTECT, null=True, blank=True, related_name="children")
@@ -149,6 +153,7 @@ class Study(Record):
 
     `study_date` and `study_time` are the local ones of the file or the claim, None when unknown.
     `study_at` orders studies: the same as an instant (midnight when no time is known), else the arrival.
+    `date_is_relative`: the date only keeps the order and distance of a patient's studies; the day is made up.
     """
 
     site = models.ForeignKey("accounts.Site", models.PROTECT, related_name="studies")
@@ -157,6 +162,7 @@ class Study(Record):
     accession_number = models.CharField(max_length=64, blank=True)
     study_date = models.DateField(null=True, blank=True)
     study_time = models.TimeField(null=True, blank=True)
+    date_is_relative = models.BooleanField(default=False, db_default=False)
     study_at = models.DateTimeField()
     description = models.CharField(max_length=200, blank=True)
 

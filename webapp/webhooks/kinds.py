@@ -12,6 +12,7 @@ class EventKind(models.TextChoices):
     UPLOAD_FAILED = "upload.failed", "a file could not be processed"
     ANALYSIS_DONE = "analysis.done", "an analysis has a result or a reason for withholding it"
     ANALYSIS_FAILED = "analysis.failed", "an analysis failed"
+    STUDY_URGENT = "study.urgent", "an unread study became urgent"
     PATIENT_MERGED = "patient.merged", "two patient records were merged"
     PATIENT_UNMERGED = "patient.unmerged", "a merge was undone"
     TEST = "webhook.test", "a test event was requested"

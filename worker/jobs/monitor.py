@@ -24,6 +24,7 @@ from webapp.registry.models import ModelVersion
 from webapp.training.schedules import start_on_drift
 from worker.jobs.alarm_mail import send_alarms
 from worker.jobs.monitor_summary import summarise
+from worker.jobs.urgent_mail import send_urgent_cases
 from worker.runner import Job
 from worker.support.safe_errors import describe
 
@@ -61,6 +62,7 @@ class MonitorJob(Job):
                 summarise(site, versions)
         self._next_late = now + DAY_SECONDS if late else self._next_late
         send_alarms()
+        send_urgent_cases()
         return False
 
 

@@ -23,7 +23,7 @@ KEYWORDS = (
     "ViewPosition", "Laterality", "ImageLaterality", "PatientOrientation", "InstitutionName",
     "Manufacturer", "ManufacturerModelName", "StationName", "PixelSpacing", "ImagerPixelSpacing",
     "SliceThickness", "KVP", "PhotometricInterpretation", "LossyImageCompression", "BurnedInAnnotation",
-    "BitsStored", "Rows", "Columns", "SyntheticData",
+    "BitsStored", "Rows", "Columns", "SyntheticData", "RequestedProcedurePriority",
 )  # fmt: skip
 _UNREADABLE = (ValueError, TypeError, NotImplementedError, ArithmeticError, LookupError, AttributeError)
 _NUMBERS = {"DS", "IS"}

@@ -1,9 +1,12 @@
-// A CSV dropped with the images: patient and date of each file.
+// A CSV dropped with the images: patient, date, view, sex and age of each file.
 const COLUMNS = {
   file: ["image", "file", "filename", "path"],
   patient: ["patient", "patient_id", "patientid"],
   date: ["study_date", "date", "studydate"],
   offset: ["offset_days"],
+  view: ["view", "view_position", "viewposition", "projection"],
+  sex: ["sex", "patient_sex", "patientsex", "gender"],
+  age: ["age", "patient_age", "patientage"],
 };
 
 export const baseName = (path) => path.split(/[\\/]/).pop();
@@ -37,7 +40,7 @@ export function addDays(date, days) {
   return day.toISOString().slice(0, 10);
 }
 
-/** The lines of a CSV as [{path, under, patient, date, offset}], for files in the CSV's folder (`under`) or below;
+/** The lines of a CSV as [{path, under, patient, date, offset, view, sex, age}], for files in the CSV's folder (`under`) or below;
     null when the text is not a manifest. */
 export function readManifest(text, { csv = "" } = {}) {
   const [head, ...rows] = parseCsv(text);
@@ -47,6 +50,7 @@ export function readManifest(text, { csv = "" } = {}) {
   );
   if (place.file < 0 || place.patient < 0) return null;
   const lines = rows.map((row) => {
+    const cell = (key) => (place[key] < 0 ? "" : (row[place[key]] ?? "").trim());
     const offset = place.offset < 0 ? "" : row[place.offset] ?? "";
     return {
       path: plain(row[place.file] ?? ""),
@@ -54,6 +58,9 @@ export function readManifest(text, { csv = "" } = {}) {
       patient: row[place.patient] ?? "",
       date: place.date < 0 ? "" : isoDate(row[place.date]),
       offset: offset === "" || Number.isNaN(Number(offset)) ? null : Math.round(Number(offset)),
+      view: cell("view"),
+      sex: cell("sex"),
+      age: cell("age"),
     };
   });
   return lines.filter(({ path }) => path);

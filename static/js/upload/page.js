@@ -28,6 +28,7 @@ function register(row) {
 }
 
 function add(row, { earlier = false } = {}) {
+  row.earlier = earlier;
   if (earlier) part("rows").append(row.node);
   else part("earlier").before(row.node);
   return register(row);
@@ -72,6 +73,7 @@ function applyManifest(matched) {
   if (!withOffset().length) zero.value = "";
   for (const [row, line] of matched) {
     row.offset = line.date ? null : line.offset;
+    row.known = { view: line.view, sex: line.sex, age: line.age };
     row.assign({ patient: line.patient, date: line.date });
   }
   // By default the newest image of the manifest is dated today.
@@ -140,7 +142,7 @@ function startUploads() {
 
 async function upload(row) {
   row.become("sending");
-  const claim = { filename: baseName(row.name), patient_id: row.claim.patient, date: row.claim.date };
+  const claim = { filename: baseName(row.name), ...row.stated };
   try {
     const result = await send(page.dataset.url, row.file, claim, (share) => row.progress(share));
     if (result.id) update(row, result);
@@ -204,7 +206,8 @@ function warnings(waiting) {
 }
 
 function tally() {
-  const images = rows.filter((row) => !row.result?.members);
+  const images = rows.filter((row) => !row.result?.members && !row.earlier && !row.inside?.earlier);
+  if (!images.length) return gettext("No files chosen yet");
   const finished = images.filter((row) => row.finished);
   const successful = finished.filter((row) => row.result.ok).length;
   const ready = staged().length;

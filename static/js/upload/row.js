@@ -10,6 +10,7 @@ export class Row {
   state = "staged"; // staged -> queued -> sending -> sent, or stopped
   result = null; // the server's row, or {code, message, remedy} of a file that was not uploaded
   offset = null; // days after the manifest's day 0, where it counts days
+  known = {}; // view, sex and age by the manifest
   members = new Map(); // an archive's images: their rows by the id of the upload
   onRetry = () => {};
   onEdit = () => {};
@@ -64,6 +65,12 @@ export class Row {
       if (!this.#typed.has(key) || !this.claim[key]) this.#setClaim(key, value);
     }
     this.#showMatch();
+  }
+
+  /** What is sent with the file. A date counted from day 0 is marked as made up. */
+  get stated() {
+    const counted = this.offset !== null && this.#manifest.date === this.claim.date;
+    return { patient_id: this.claim.patient, date: this.claim.date, date_relative: counted ? "true" : "", ...this.known };
   }
 
   #setClaim(key, value) {

@@ -2,6 +2,7 @@
 import { fragment, poll } from "../http.js";
 import { moveFocus, onKeys } from "../keys.js";
 import { showTimes } from "../times.js";
+import "./columns.js";
 
 const list = document.querySelector("[data-worklist]");
 const selection = document.querySelector("[data-selection]");

@@ -14,7 +14,7 @@ from django.db.models.functions import Coalesce
 
 from webapp.accounts.models import Site, User
 from webapp.accounts.services import for_sites
-from webapp.analysis.models import StudySummary
+from webapp.analysis.models import StudySummary, StudyTag
 from webapp.analysis.worklist.search_text import matches
 from webapp.core.errors import CodedError
 
@@ -27,10 +27,21 @@ ORDERS = {
     "worst": "-severity",
     "unsure": "-uncertainty",
     "study": "-study_at",
+    "study_oldest": "study_at",
+    "waiting": "turn",
 }
 OCCURRING = ("finding", "modality")
-STUDY_COLUMNS = ("patient", "study_date", "study_time", "accession_number", "study_instance_uid")
+STUDY_COLUMNS = (
+    "patient",
+    "study_date",
+    "study_time",
+    "date_is_relative",
+    "accession_number",
+    "study_instance_uid",
+)
 PATIENT_COLUMNS = ("patient_id", "name", "provisional")
+USER_COLUMNS = ("username", "first_name", "last_name")
+UPLOAD_COLUMNS = ("filename", "size")
 
 
 @dataclass(frozen=True)
@@ -38,8 +49,8 @@ class Filters:
     """What is asked of the worklist; whatever is left at its default asks nothing.
 
     `search` is by patient or accession number. `probability` and `uncertainty` are (from, below), None where
-    open. `reader` is a user's key, or `anybody` or `nobody`. `arrived` is the earliest arrival, `studied` is
-    (from, before).
+    open. `reader` and `assigned` are a user's key, or `anybody` or `nobody`. `arrived` is the
+    earliest arrival, `studied` is (from, before).
     """
 
     search: str = ""
@@ -49,6 +60,9 @@ class Filters:
     probability: tuple[float | None, float | None] = (None, None)
     uncertainty: tuple[float | None, float | None] = (None, None)
     reader: str | uuid.UUID = ""
+    urgent: bool = False
+    assigned: str | uuid.UUID = ""
+    tag: str = ""
     arrived: datetime | None = None
     studied: tuple[datetime | None, datetime | None] = (None, None)
     marked_by: User | None = None
@@ -56,11 +70,14 @@ class Filters:
 
 @dataclass(frozen=True)
 class WorklistPage:
-    """Rows of the worklist. `after` fetches the next page, None on the last; `total` stops at the cap."""
+    """Rows of the worklist. `after` fetches the next page, None on the last; `before` the previous one, None
+    on the first; `total` stops at the cap.
+    """
 
     rows: Sequence[StudySummary]
     after: str | None
     total: int
+    before: str | None = None
 
     @property
     def total_is_capped(self) -> bool:
@@ -100,10 +117,16 @@ def _filtered(rows: QuerySet[StudySummary], asked: Filters) -> QuerySet[StudySum
     for name, (first, below) in spans.items():
         bounds = {f"{name}__gte": first, f"{name}__lt": below}
         rows = rows.filter(**{bound: value for bound, value in bounds.items() if value is not None})
-    if asked.reader in ("anybody", "nobody"):
-        rows = rows.filter(reader__isnull=asked.reader == "nobody")
-    elif asked.reader:
-        rows = rows.filter(reader=asked.reader)
+    for name in ("reader", "assigned"):
+        person = getattr(asked, name)
+        if person in ("anybody", "nobody"):
+            rows = rows.filter(**{f"{name}__isnull": person == "nobody"})
+        elif person:
+            rows = rows.filter(**{name: person})
+    if asked.urgent:
+        rows = rows.exclude(urgent="")
+    if asked.tag:
+        rows = rows.filter(study__in=StudyTag.objects.filter(name=asked.tag).values("study"))
     if asked.arrived:
         rows = rows.filter(latest_at__gte=asked.arrived)
     if asked.marked_by:
@@ -114,22 +137,45 @@ def _filtered(rows: QuerySet[StudySummary], asked: Filters) -> QuerySet[StudySum
 
 
 def worklist_page(
-    rows: QuerySet[StudySummary], *, after: str | None = None, size: int = PAGE_SIZE, searched: bool = False
+    rows: QuerySet[StudySummary],
+    *,
+    after: str | None = None,
+    before: str | None = None,
+    size: int = PAGE_SIZE,
+    searched: bool = False,
 ) -> WorklistPage:
     """One page by the study that the last one ended with, so that a deep page costs what the first does.
 
-    `searched`: the rows are those of a search by patient. Raises CodedError `invalid` for an `after` that is
-    not ours.
+    `before`: the page that ends just above this study; less than a page of it is the first page. `searched`:
+    the rows are those of a search by patient. Raises CodedError `invalid` for a mark that is not ours.
     """
     total = count(rows)
-    rest = _after(rows, after)
-    if searched and total <= COUNTED_AT_MOST:
+    apart = searched and total <= COUNTED_AT_MOST
+    if before:
+        above = _from(rows, before, back=True)
+        above = (_sorted_apart(above) if apart else above).reverse()
+        keys = list(above.values_list("pk", flat=True)[: size + 1])
+        if len(keys) >= size:
+            shown = _shown(keys[:size][::-1])
+            more = str(keys[size - 1]) if len(keys) > size else None
+            return WorklistPage(rows=shown, after=str(keys[0]), total=total, before=more)
+        after = None
+    rest = _from(rows, after)
+    if apart:
         rest = _sorted_apart(rest)
     # The keys first: what a row shows is joined to one page of rows, never to all that match.
     keys = list(rest.values_list("pk", flat=True)[: size + 1])
-    found = whole(StudySummary.objects.filter(pk__in=keys[:size])).in_bulk()
-    shown = [found[key] for key in keys[:size] if key in found]
-    return WorklistPage(rows=shown, after=str(keys[size - 1]) if len(keys) > size else None, total=total)
+    return WorklistPage(
+        rows=_shown(keys[:size]),
+        after=str(keys[size - 1]) if len(keys) > size else None,
+        total=total,
+        before=str(keys[0]) if after and keys else None,
+    )
+
+
+def _shown(keys: Sequence[uuid.UUID]) -> list[StudySummary]:
+    found = whole(StudySummary.objects.filter(pk__in=keys)).in_bulk()
+    return [found[key] for key in keys if key in found]
 
 
 def _sorted_apart(rows: QuerySet[StudySummary]) -> QuerySet[StudySummary]:
@@ -144,13 +190,14 @@ def _sorted_apart(rows: QuerySet[StudySummary]) -> QuerySet[StudySummary]:
 
 def whole(rows: QuerySet[StudySummary]) -> QuerySet[StudySummary]:
     """The rows with what is shown of study, patient, worst scan and reader, and no more."""
-    return rows.select_related("study__patient", "site", "worst_scan", "reader").only(
+    return rows.select_related("study__patient", "site", "worst_scan__upload", "reader", "assigned").only(
         *(field.attname for field in StudySummary._meta.concrete_fields),
         *(f"study__{field}" for field in STUDY_COLUMNS),
         *(f"study__patient__{field}" for field in PATIENT_COLUMNS),
         "site__name",
         "worst_scan__view_position",
-        *(f"reader__{field}" for field in ("username", "first_name", "last_name")),
+        *(f"worst_scan__upload__{field}" for field in UPLOAD_COLUMNS),
+        *(f"{who}__{field}" for who in ("reader", "assigned") for field in USER_COLUMNS),
     )
 
 
@@ -208,7 +255,13 @@ def occurring(column: str, sites: Iterable[Site]) -> list[str]:
     return sorted(values)
 
 
-def _after(rows: QuerySet[StudySummary], mark: str | None) -> QuerySet[StudySummary]:
+def unread_count(site: Site, most: int) -> int:
+    """How many of the site's studies are unread, counted to `most`."""
+    return StudySummary.objects.filter(site=site, reader=None).order_by()[:most].count()
+
+
+def _from(rows: QuerySet[StudySummary], mark: str | None, *, back: bool = False) -> QuerySet[StudySummary]:
+    """The rows after the study `mark`, or before it."""
     if not mark:
         return rows
     try:
@@ -217,7 +270,9 @@ def _after(rows: QuerySet[StudySummary], mark: str | None) -> QuerySet[StudySumm
         raise CodedError("invalid") from error
     here = StudySummary.objects.filter(pk=key).first()
     # If the study is gone, the list starts again.
-    return _neighbours_of(rows, here) if here else rows
+    if here is None:
+        return rows.none() if back else rows
+    return _neighbours_of(rows, here, back=back)
 
 
 def _neighbours_of(

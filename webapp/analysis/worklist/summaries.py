@@ -11,9 +11,10 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable
 
-from webapp.analysis.models import Analysis, StudyStatus, StudySummary
+from webapp.analysis.models import Analysis, StudyStatus, StudySummary, StudyTriage
 from webapp.analysis.state import State, state_of
 from webapp.analysis.worklist.search_text import who_of
+from webapp.analysis.worklist.urgency import turn_of, urgency_of, urgent_announce
 from webapp.scans.models import Scan, Study
 
 NORMAL = "normal"
@@ -53,9 +54,13 @@ def refresh_studies(study_ids: Iterable[uuid.UUID]) -> None:
     studies = Study.objects.select_for_update(no_key=True).filter(pk__in=set(study_ids)).order_by("pk")
     for study in studies:
         filed = Scan.objects.filter(series__study=study).select_related("series")
-        scans = list(filed.prefetch_related("analyses"))
+        scans = list(filed.prefetch_related("analyses__model_version", "analyses__calibration"))
         if scans:
-            StudySummary.objects.update_or_create(study=study, defaults=_values(study, scans))
+            before = StudySummary.objects.filter(study=study).values_list("urgent", flat=True).first()
+            values = _values(study, scans)
+            StudySummary.objects.update_or_create(study=study, defaults=values)
+            if values["urgent"] and not before and not values["read_at"]:
+                urgent_announce(study=study, reason=str(values["urgent"]))
         else:
             StudySummary.objects.filter(study=study).delete()
     refresh_names(study.patient_id for study in studies)
@@ -65,6 +70,12 @@ def refresh_names(patients: Iterable[uuid.UUID]) -> None:
     """Rewrite the search text of these patients' studies where it has changed."""
     for patient, text in who_of(patients).items():
         StudySummary.objects.filter(study__patient=patient).exclude(who=text).update(who=text)
+
+
+def threshold_of(analysis: Analysis) -> float | None:
+    """The threshold that `reported` was compared with."""
+    finding = analysis.finding or likeliest_abnormal(analysis)[0]
+    return analysis.thresholds.get(finding) if finding else None
 
 
 def _values(study: Study, scans: list[Scan]) -> dict[str, object]:
@@ -77,11 +88,24 @@ def _values(study: Study, scans: list[Scan]) -> dict[str, object]:
     readings = Scan.objects.filter(series__study=study, readings__isnull=False)
     read = readings.order_by("-readings__created_at").values_list("readings__reader", "readings__created_at")
     reader, read_at = read.first() or (None, None)
+    triage = StudyTriage.objects.filter(study=study).first()
+    urgent = urgency_of(
+        site=study.site_id,
+        scans=scans,
+        finding=finding,
+        probability=probability,
+        by_hand=triage.urgent if triage else None,
+    )
+    latest_at = max(scan.received_at for scan in scans)
     return {
         "site_id": study.site_id,
         "status": StudyStatus(least.status),
         "finding": finding,
         "probability": probability,
+        "threshold": threshold_of(worst) if worst else None,
+        "urgent": urgent,
+        "assigned_id": triage.assigned_id if triage else None,
+        "turn": turn_of(urgent=urgent, read=read_at is not None, arrived=latest_at),
         "uncertainty": worst.uncertainty if worst else None,
         "prediction_set": worst.prediction_set if worst else None,
         "reason": least.reason,
@@ -94,7 +118,7 @@ def _values(study: Study, scans: list[Scan]) -> dict[str, object]:
         "read_at": read_at,
         "study_at": study.study_at,
         "number": study.accession_number.upper(),
-        "latest_at": max(scan.received_at for scan in scans),
+        "latest_at": latest_at,
     }
 
 

@@ -79,6 +79,9 @@ class StudyFactsSerializer(f.Serializer):
     study_instance_uid = f.CharField(help_text="StudyInstanceUID (0020,000D); generated where none was given")
     accession_number = f.CharField(help_text="AccessionNumber (0008,0050); may be empty")
     study_date = f.DateField(allow_null=True, help_text="StudyDate (0008,0020), else as stated; null if none")
+    date_is_relative = f.BooleanField(
+        help_text="whether the day is made up from day offsets: only order and distance of dates are real"
+    )
     study_time = f.TimeField(allow_null=True, help_text="StudyTime (0008,0030), local; null if unknown")
     description = f.CharField(help_text="StudyDescription (0008,1030); may be empty")
 
@@ -99,6 +102,10 @@ class StudySerializer(StudyFactsSerializer):
     uncertainty = f.FloatField(allow_null=True, help_text="of that result, 0 to 1; null without a result")
     scans = f.IntegerField(help_text="number of scans")
     worst_scan = f.UUIDOrNullField("worst_scan_id", "ID of the scan to review first; null if removed")
+    urgent = f.TextOrNullField(
+        help_text="`hand`, `dicom` or `rule`: why the study is urgent; null if it is not"
+    )
+    assigned_to = f.UUIDOrNullField("assigned_id", "ID of the reader it is assigned to, or null")
     synthetic = f.BooleanField(help_text="whether any scan is simulated: Synthetic Data (0008,001C)")
     latest_at = f.DateTimeField(help_text="when the latest scan was uploaded")
 

@@ -57,6 +57,10 @@ class StatedMetadataSerializer(RequestSerializer):
     study = StatedField("AccessionNumber or StudyInstanceUID, for a file without one")
     date = StatedDateField("StudyDate (0008,0020) as YYYY-MM-DD, for a file without one")
     modality = StatedModalityField("auto, cxr or ct")
+    view = StatedField("ViewPosition (0018,5101), such as PA, for a file without one")
+    sex = StatedField("PatientSex (0010,0040): F, M or O, for a file without one")
+    age = StatedField("PatientAge (0010,1010) in years, for a file without one")
+    date_relative = StatedField("`true` where `date` is made up and only keeps order and distance of studies")
 
 
 class ScanUploadSerializer(StatedMetadataSerializer):

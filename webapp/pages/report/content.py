@@ -18,7 +18,7 @@ from webapp.analysis.selectors import scan_analyses
 from webapp.analysis.state import state_of
 from webapp.core.jobs.table import JobStatus
 from webapp.labels.selectors import readings_of
-from webapp.pages.display import name_of_finding, name_of_user, study_time, uncertainty_level
+from webapp.pages.display import date_of, name_of_finding, name_of_user, uncertainty_level
 from webapp.pages.patients.display import birth_text, label_of, sex_text
 from webapp.pages.scan.evidence import Bar, calibration_text, evidence_context, notes_of
 from webapp.pages.scan.readings import reading_values
@@ -101,7 +101,7 @@ def _patient(scan: Scan) -> Facts:
 def _study(scan: Scan) -> Facts:
     study = scan.study
     facts = [
-        (_("Study"), study_time(study.study_date, study.study_time)),
+        (_("Study"), date_of(study)),
         (_("Accession number"), study.accession_number),
         (_("Image"), " ".join(filter(None, (scan.series.modality, scan.view_position))) or "–"),
         (_("Site"), scan.site.name),

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from webapp.analysis.models import Analysis
 from webapp.analysis.selectors import HistoryEntry, scan_analyses
 from webapp.core.jobs.table import JobStatus
-from webapp.pages.display import name_of_finding, study_time
+from webapp.pages.display import date_of, name_of_finding
 from webapp.pages.scan.evidence import calibration_text, cam_of, explanation_url
 from webapp.pages.scan.state_display import state_display
 from webapp.registry.models import ModelVersion
@@ -123,7 +123,8 @@ def scan_entry(entry: HistoryEntry, *, current: Scan | None = None) -> dict[str,
         "id": scan.pk,
         "href": reverse("pages:scan", args=[scan.pk]),
         "thumbnail": reverse("pages:media", args=[scan.pk, "thumbnail"]),
-        "date": study_time(study.study_date, study.study_time),
+        "date": date_of(study),
+        "relative": study.date_is_relative,
         "view": scan.view_position,
         "state": state,
         "short": short,
@@ -141,7 +142,7 @@ def model_text(analysis: Analysis) -> str:
 def comparison_context(scan: Scan, current: Analysis | None, other: Scan) -> dict[str, Any]:
     """Template values: both scans by the version of this scan's result, and the other's heatmap by it."""
     context = {
-        "other_date": study_time(other.study.study_date, other.study.study_time),
+        "other_date": date_of(other.study),
         "other_is_later": other.study.study_at > scan.study.study_at,
     }
     if current is None or current.status != JobStatus.DONE or current.withheld:

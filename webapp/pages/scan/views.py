@@ -20,7 +20,7 @@ from webapp.analysis.worklist.query import neighbours
 from webapp.core.errors import CodedError
 from webapp.core.jobs.table import JobStatus
 from webapp.pages.access import active_site
-from webapp.pages.display import study_time
+from webapp.pages.display import date_of
 from webapp.pages.patients.display import facts_of, known_patients, label_of
 from webapp.pages.patients.views import rescore_patient
 from webapp.pages.request_data import posted_ids
@@ -174,7 +174,7 @@ def _viewer_and_history(request: HttpRequest, scan: Scan, context: dict[str, Any
     shown = [one for one in (scan, context["other"]) if one]
     return {
         "images": [viewer_values(one) for one in shown],
-        "panes": [(one, study_time(one.study.study_date, one.study.study_time)) for one in shown],
+        "panes": [(one, date_of(one.study)) for one in shown],
         "trend": trend_of(entries, analysis.model_version if done else None),
         "may_rescore": can(request.user, "scan.upload", scan.site),
         "default_comparison": _default_comparison(scan, entries),
@@ -183,7 +183,7 @@ def _viewer_and_history(request: HttpRequest, scan: Scan, context: dict[str, Any
             "label": label_of(patient),
             "facts": facts_of(patient, on=study.study_date),
         },
-        "study": {"date": study_time(study.study_date, study.study_time)},
+        "study": {"date": date_of(study)},
         "priors": [scan_entry(entry, current=scan) for entry in reversed(entries)],
     }
 

@@ -23,7 +23,7 @@ from webapp.analysis.state import state_of_scan, state_of_upload
 from webapp.core.errors import CodedError
 from webapp.core.queries import get_or_404
 from webapp.pages.access import active_site, at_active_site
-from webapp.pages.display import study_time
+from webapp.pages.display import date_of
 from webapp.pages.patients.display import known_patients, label_of
 from webapp.pages.request_data import body_chunks, declared_size, posted_ids, upload_header
 from webapp.pages.scan.state_display import state_display
@@ -34,6 +34,7 @@ from webapp.scans.uploads.stated_metadata import StatedMetadata
 
 RECENT = timedelta(hours=24)
 RECENT_AT_MOST = 100
+STATED = ("patient_id", "study", "date", "modality", "view", "sex", "age", "date_relative")
 
 
 @require_safe
@@ -66,7 +67,7 @@ def file(request: HttpRequest) -> JsonResponse:
     """
     size = declared_size(request)
     header = upload_header(request)
-    stated = {key: str(header.get(key) or "") for key in ("patient_id", "study", "date", "modality")}
+    stated = {key: str(header.get(key) or "") for key in STATED}
     upload, created = upload_store(
         user=request.user,
         site=active_site(request),
@@ -139,5 +140,5 @@ def _row(upload: Upload, *, full: bool) -> dict[str, Any]:
         return row
     study = scan.study
     patient = {"label": label_of(study.patient), "href": reverse("pages:patient", args=[study.patient_id])}
-    date = study_time(study.study_date, study.study_time)
+    date = date_of(study)
     return row | {"href": reverse("pages:scan", args=[scan.pk]), "patient": patient, "date": date}

@@ -23,6 +23,7 @@ COLUMNS: dict[str, Cell] = {
     "patient_id": lambda row, zone: _identifier(row.study.patient),
     "patient_name": lambda row, zone: name_of_person(row.study.patient.name),
     "study_date": lambda row, zone: study_time(row.study.study_date, row.study.study_time),
+    "study_date_is_relative": lambda row, zone: "yes" if row.study.date_is_relative else "",
     "accession_number": lambda row, zone: row.study.accession_number,
     "study_instance_uid": lambda row, zone: row.study.study_instance_uid,
     "received_at": lambda row, zone: _time(row.latest_at, zone),

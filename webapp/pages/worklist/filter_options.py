@@ -7,11 +7,12 @@ from typing import Any
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
-from webapp.accounts.models import Membership, Site
+from webapp.accounts.models import Site
 from webapp.analysis.worklist.query import occurring
+from webapp.analysis.worklist.triage import readers_at, tags_at
 from webapp.pages.access import active_site
 from webapp.pages.display import UNCERTAINTIES, name_of_finding, name_of_user
-from webapp.pages.worklist.search import PROBABILITIES, READERS, RECEIVED, SORTS, STATUSES, Search
+from webapp.pages.worklist.search import ASSIGNED, PROBABILITIES, READERS, RECEIVED, SORTS, STATUSES, Search
 
 Option = tuple[str, str]
 
@@ -22,6 +23,7 @@ def filter_options(request: HttpRequest, search: Search) -> dict[str, Any]:
     own = [membership.site for membership in memberships if "scan.view" in membership.role.permissions]
     sites = own if search.sites else [active_site(request)]
     findings = occurring("finding", sites)
+    people = _readers(sites)
     return {
         "findings": findings,
         "several_sites": len(own) > 1,
@@ -33,11 +35,14 @@ def filter_options(request: HttpRequest, search: Search) -> dict[str, Any]:
             "received": _select(_("Received any time"), _labels(RECEIVED)),
             "uncertainty": _select(_("Any uncertainty"), _uncertainties()),
             "modality": _select(_("Any modality"), [(m, m) for m in occurring("modality", sites)]),
-            "reader": _select(_("Any reader"), [*READERS.items(), *_readers(sites)]),
+            "reader": _select(_("Any reader"), [*READERS.items(), *people]),
+            "assigned": _select(_("Assigned to anybody or nobody"), [*ASSIGNED.items(), *people]),
+            "tag": _select(_("Any tag"), [(tag, tag) for tag in tags_at(sites)]),
             "marked": _select(_("Any mark"), [("me", _("Marked by me"))]),
             "sites": _select(_("This site"), [("all", _("All my sites"))]),
         },
         "sorts": list(SORTS.items()),
+        "readers": people,
     }
 
 
@@ -56,6 +61,5 @@ def _uncertainties() -> list[Option]:
 
 def _readers(sites: list[Site]) -> list[Option]:
     """The members of these sites who may sign a reading."""
-    members = Membership.objects.filter(site__in=sites).select_related("user", "role")
-    people = {m.user for m in members if "scan.label" in m.role.permissions}
+    people = readers_at(sites)
     return sorted(((str(user.pk), name_of_user(user)) for user in people), key=lambda option: option[1])

@@ -39,13 +39,16 @@ RECEIVED = {
     "week": (6, _("Last 7 days")),
     "month": (29, _("Last 30 days")),
 }
-READERS = {"nobody": _("Not read"), "anybody": _("Read"), "me": _("Read by me")}
+READERS = {"anybody": _("Read"), "me": _("Read by me")}
+ASSIGNED = {"me": _("Assigned to me"), "nobody": _("Not assigned")}
 SORTS = {
+    "waiting": _("Urgent, then longest waiting"),
     "newest": _("Newest first"),
     "oldest": _("Oldest first"),
     "worst": _("Worst first"),
     "unsure": _("Highest uncertainty first"),
     "study": _("Study date, newest first"),
+    "study_oldest": _("Study date, oldest first"),
 }
 HIDDEN_IN_VIEWS = ("q",)
 
@@ -63,7 +66,11 @@ class Search:
     received: str = ""
     studied_from: str = ""
     studied_to: str = ""
+    unread: str = ""
+    urgent: str = ""
     reader: str = ""
+    assigned: str = ""
+    tag: str = ""
     marked: str = ""
     sites: str = ""
     sort: str = "newest"
@@ -83,14 +90,19 @@ class Search:
             "received": RECEIVED,
             "sites": ("all",),
             "marked": ("me",),
+            "unread": ("1",),
+            "urgent": ("1",),
         }
         for name, choices in options.items():
             if values[name] not in choices:
                 values[name] = ""
         for name in ("studied_from", "studied_to"):
             values[name] = values[name] if _day(values[name]) else ""
-        if values["reader"] not in READERS and not uuid_or_none(values["reader"]):
-            values["reader"] = ""
+        if values["reader"] == "nobody":  # as earlier saved views have it
+            values["unread"] = "1"
+        for name, choices in (("reader", READERS), ("assigned", ASSIGNED)):
+            if values[name] not in choices and not uuid_or_none(values[name]):
+                values[name] = ""
         if values["sort"] not in ORDERS:
             values["sort"] = "newest"
         return cls(**values)
@@ -117,7 +129,8 @@ class Search:
     @property
     def more_filters(self) -> bool:
         """Whether a filter of the second line is set."""
-        first = replace(self, q="", status="", finding="", probability="", received="", sort="newest")
+        first_line = ("q", "status", "finding", "probability", "received", "unread", "urgent")
+        first = replace(self, sort="newest", **dict.fromkeys(first_line, ""))
         return bool(first)
 
     def as_view(self) -> dict[str, str]:
@@ -141,7 +154,10 @@ class Search:
             modality=self.modality,
             probability=PROBABILITIES[self.probability][0] if self.probability else ANY,
             uncertainty=UNCERTAINTIES[self.uncertainty] if self.uncertainty else ANY,
-            reader=user.pk if self.reader == "me" else self.reader,
+            reader="nobody" if self.unread else user.pk if self.reader == "me" else self.reader,
+            urgent=bool(self.urgent),
+            assigned=user.pk if self.assigned == "me" else self.assigned,
+            tag=self.tag,
             arrived=_start_of_day(RECEIVED[self.received][0]) if self.received else None,
             studied=(_at(_day(self.studied_from)), _at(before + timedelta(days=1) if before else None)),
             marked_by=user if self.marked else None,

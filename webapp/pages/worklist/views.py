@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from http import HTTPStatus
 
 from django.contrib import messages
@@ -12,13 +13,17 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from webapp.accounts.preferences import preferences_of
 from webapp.analysis.models import SavedView
 from webapp.analysis.worklist import views_and_marks as lists
 from webapp.analysis.worklist.query import COUNTED_AT_MOST, count, count_of_all, visible, worklist_page
 from webapp.audit.services import record
 from webapp.core.errors import CodedError
 from webapp.pages.access import active_site, at_active_site
+from webapp.pages.feedback import errors_shown
 from webapp.pages.request_data import uuid_or_none
+from webapp.pages.worklist import triage_views
+from webapp.pages.worklist.columns import choices, columns_of, headers
 from webapp.pages.worklist.export import csv_lines
 from webapp.pages.worklist.filter_options import filter_options
 from webapp.pages.worklist.rows import rows_of
@@ -80,7 +85,7 @@ def delete_view(request: HttpRequest) -> HttpResponse:
 @require_POST
 @at_active_site("scan.view")
 def bulk(request: HttpRequest) -> HttpResponse:
-    """Apply POST `action` (retry, mark, unmark, export) to the studies POST `study`."""
+    """Apply POST `action` (retry, mark, unmark, export, or of `triage_views`) to the studies POST `study`."""
     keys = [key for text in request.POST.getlist("study")[:SELECTED_AT_MOST] if (key := uuid_or_none(text))]
     action = request.POST.get("action", "")
     if action == "export":
@@ -99,8 +104,20 @@ def bulk(request: HttpRequest) -> HttpResponse:
         else:
             text = ngettext("%d study unmarked.", "%d studies unmarked.", done)
         messages.success(request, text % done)
+    elif action in triage_views.ACTS:
+        with errors_shown(request):
+            triage_views.act(request, action, keys)
     else:
-        raise CodedError("invalid")
+        raise CodedError("invalid", _("“%(action)s” is not an action.") % {"action": action[:20]})
+    return redirect("pages:worklist")
+
+
+@require_POST
+@at_active_site("scan.view")
+def sort(request: HttpRequest) -> HttpResponse:
+    """Order the list by POST `sort`; the filters stay."""
+    search = Search.from_session(request)
+    Search.from_values(asdict(search) | {"sort": request.POST.get("sort", "")}).save(request)
     return redirect("pages:worklist")
 
 
@@ -132,9 +149,12 @@ def _view(request: HttpRequest, text: str) -> SavedView:
 def _context(request: HttpRequest) -> dict[str, object]:
     site, search = active_site(request), Search.from_session(request)
     listed = visible(request.user, None if search.sites else site)
+    preferences = preferences_of(request.user)
+    columns = columns_of(preferences)
     page = worklist_page(
         search.among(listed, request.user),
         after=request.GET.get("after"),
+        before=request.GET.get("before"),
         size=ROWS_A_PAGE,
         searched=bool(search.q.strip()),
     )
@@ -143,7 +163,9 @@ def _context(request: HttpRequest) -> dict[str, object]:
     return {
         "rows": rows_of(page.rows, reader=request.user),
         "page": page,
-        "first_page": "after" not in request.GET,
+        "columns": headers(columns, search.sort),
+        "column_choices": choices(columns),
+        "density": preferences["worklist_density"],
         "search": search,
         "filtered": bool(search),
         "everything": everything,

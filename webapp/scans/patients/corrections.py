@@ -28,7 +28,15 @@ from webapp.scans.signals import filing_changed
 from webapp.webhooks.kinds import EventKind
 from webapp.webhooks.services import announce
 
-STUDY_COLUMNS = ("site_id", "accession_number", "study_date", "study_time", "study_at", "description")
+STUDY_COLUMNS = (
+    "site_id",
+    "accession_number",
+    "study_date",
+    "study_time",
+    "date_is_relative",
+    "study_at",
+    "description",
+)
 
 
 @transaction.atomic

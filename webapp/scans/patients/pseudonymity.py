@@ -10,7 +10,10 @@ from django.conf import settings
 from classifier.images.deidentify.pseudonyms import DeidentifyOptions, Pseudonyms, derive_key
 from webapp.accounts.models import Site
 from webapp.core.errors import CodedError
+from webapp.scans.dicom_values import parse_age
 from webapp.scans.uploads.stated_metadata import StatedMetadata, is_uid
+
+OLDEST = 90  # years, as `classifier.images.deidentify` has it
 
 
 def removal_for(site: Site) -> DeidentifyOptions | None:
@@ -41,12 +44,14 @@ def known_as(site: Site, patient_id: str) -> str:
 def metadata_for_site(site: Site, stated: StatedMetadata) -> StatedMetadata:
     """The stated metadata as the site may keep them; pseudonymous ones are returned unchanged.
 
-    A date without a patient is dropped: it could not be shifted by the patient's offset.
+    A date without a patient is dropped: it could not be shifted by the patient's offset. Ages end at 90.
     """
     removal = removal_for(site)
     if removal is None:
         return stated
     pseudonyms = Pseudonyms(removal.key)
+    if (parse_age(stated.age) or 0) > OLDEST:
+        stated = replace(stated, age=f"{OLDEST:03}Y")
     uid = is_uid(stated.study)
     study = pseudonyms.uid(stated.study) if uid else pseudonyms.short("accession", stated.study)
     if not stated.patient_id:

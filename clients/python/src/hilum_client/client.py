@@ -138,10 +138,15 @@ class Hilum:
         study: str = "",
         date: str = "",
         modality: str = "",
+        view: str = "",
+        sex: str = "",
+        age: str = "",
+        date_relative: bool = False,
         key: str | None = None,
     ) -> Scan:
         """Upload an image (DICOM, PNG, JPEG, TIFF, WebP) or a ZIP of images, streamed from the disk.
 
+        A file's header comes before what is stated here. `date_relative`: the day is made up.
         `key` is an idempotency key; the default covers the retries of this call.
         """
         if isinstance(file, str | Path):
@@ -153,9 +158,14 @@ class Hilum:
                     study=study,
                     date=date,
                     modality=modality,
+                    view=view,
+                    sex=sex,
+                    age=age,
+                    date_relative=date_relative,
                     key=key,
                 )
         stated = {"patient_id": patient_id, "study": study, "date": date, "modality": modality}
+        stated |= {"view": view, "sex": sex, "age": age, "date_relative": "true" if date_relative else ""}
         start = file.tell()
 
         def parts() -> dict[str, Any]:
