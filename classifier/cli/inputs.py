@@ -19,9 +19,9 @@ from tqdm import tqdm
 from classifier.contract import Slot
 from classifier.data.manifest import Row, read_manifest, with_split
 from classifier.errors import Refused
+from classifier.images.age import age_in_years
 from classifier.images.archive.listing import Unpacked, head_of, is_archive, is_dicomdir
 from classifier.images.decoded_image import ParseResult
-from classifier.images.dicom.metadata import age_in_years
 from classifier.images.raster.png import read_working
 from classifier.images.sandbox.client import HelperFailed, ParsingHelper
 

@@ -18,8 +18,11 @@ class ImageFacts:
 
     Modality value (Hounsfield units for CT) = display * `slope` + `intercept`; `slope` is negative where
     the stored values were inverted for display. The window is in display units (PS3.3 C.11.2.1.2).
-    `metadata` goes by DICOM keyword. `pixel_sha256` is that of the decoded stored pixels with their shape.
-    `burned_in` is `declared` or `suspected` where text is burned into the image, else empty.
+    `rows` and `columns` are those of the image as displayed. `metadata` goes by DICOM keyword.
+    `pixel_sha256` is that of the decoded stored pixels with their shape. `burned_in` is `declared` or
+    `suspected` where text is burned into the image, else empty. `notes`: what was corrected on reading, by
+    code, with details: `turned`, `square_pixels` (`geometry.arranged`), `end_marker_missing`,
+    `age_unreadable`.
     """
 
     rows: int
@@ -33,6 +36,7 @@ class ImageFacts:
     window_width: float
     pixel_sha256: str
     burned_in: str = ""
+    notes: dict[str, Any] = field(default_factory=dict)
     metadata: Metadata = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image
@@ -12,6 +12,7 @@ from classifier.errors import Refused
 from classifier.images.burned_in_text import burned_in
 from classifier.images.decoded_image import DecodedImage
 from classifier.images.dicom.voi_lut import apply_window, nearest_window
+from classifier.images.geometry import arranged
 from classifier.images.polarity import is_negative
 from classifier.images.raw_image import LUNG_WINDOW, RawImage
 
@@ -32,17 +33,20 @@ class _Rendering:
 
 def render_grayscale(raw: RawImage) -> DecodedImage:
     """The display, working and preview images. Raises Refused(too_uniform)."""
+    raw, arrangement = arranged(raw)
     low, high = _level_range(raw)
     if high - low < _MIN_SHARE * min(raw.top, _MIN_REFERENCE_LEVELS):
         raise Refused(RefusalReason.TOO_UNIFORM, f"spans only {high - low} grey levels, extremes left out")
     rendering = _rendering(raw, low, high)
     inverted = raw.inverted
     working = _working(raw, rendering, inverted)
-    turned = raw.slot is not Slot.CT and is_negative(working)
+    body_part = str(raw.metadata.get("BodyPartExamined") or "")
+    turned = raw.slot is not Slot.CT and is_negative(working, body_part)
     if turned:
         inverted = not inverted
         working = _working(raw, rendering, inverted)
     preview = _preview(raw, rendering, working)
+    raw = replace(raw, notes=raw.notes | arrangement)
     return _assemble(raw, rendering, working, preview, inverted, turned)
 
 
@@ -75,6 +79,7 @@ def _assemble(
         window_width=width,
         pixel_sha256=raw.pixel_sha256,
         burned_in=burned_in(preview, raw.metadata),
+        notes=raw.notes,
         metadata=raw.metadata,
         display=display,
         working=working,
@@ -102,7 +107,7 @@ def _rendering(raw: RawImage, low: int, high: int) -> _Rendering:
     if raw.slot is Slot.CT and window is None:
         window = LUNG_WINDOW
     if brightness is None and window is not None:
-        brightness = apply_window(levels * raw.slope + raw.intercept, window)
+        brightness = apply_window(levels * raw.slope + raw.intercept, window, step=abs(raw.slope))
     if (
         brightness is not None
         and window is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -24,7 +25,8 @@ class RawImage:
     `voi` float (2**bits,) is the brightness 0..1 of each level by the file's VOI LUT or window, or None;
     `window` (center, width) in modality units. `inverted`: a higher modality value is darker (MONOCHROME1).
     `padding` bool (H, W): pixels that are no part of the image. `exposure`: levels are linear in the dose at
-    the detector; film and processed images show its logarithm (PS3.3 C.8.11.3.1.2).
+    the detector; film and processed images show its logarithm (PS3.3 C.8.11.3.1.2). `aspect` is the height of
+    a pixel over its width. `notes`: what was corrected on reading, by code, with details.
     """
 
     levels: np.ndarray
@@ -39,6 +41,8 @@ class RawImage:
     inverted: bool = False
     padding: np.ndarray | None = None
     exposure: bool = False
+    aspect: float = 1.0
+    notes: dict[str, Any] = field(default_factory=dict)
     metadata: Metadata = field(default_factory=dict)
 
     @property
@@ -60,6 +64,11 @@ def luma(rgb: np.ndarray) -> np.ndarray:
     for channel, weight in enumerate(_LUMA):
         grey += rgb[..., channel] * np.float32(weight)
     return np.rint(grey).astype(np.uint16)
+
+
+def over_black(grey: np.ndarray, opacity: np.ndarray) -> np.ndarray:
+    """Grey (H, W) uint16 over a black background; `opacity` (H, W) in 0..1."""
+    return np.rint(grey * opacity).astype(np.uint16)
 
 
 def digest(pixels: np.ndarray) -> str:

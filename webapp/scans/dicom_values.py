@@ -1,13 +1,11 @@
-"""DICOM's dates, times and ages (PS3.5 section 6.2) as Python values; whatever is malformed is None."""
+"""DICOM's dates and times (PS3.5 section 6.2) as Python values; whatever is malformed is None."""
 
 from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime, time, timedelta, timezone
 
-AGE = re.compile(r"^(\d{1,3})([DWMY]?)$", re.IGNORECASE)
 DATE_TIME = re.compile(r"^(\d{8})(\d{2,6}(?:\.\d{1,6})?)?([+-]\d{4})?$")
-DAYS = {"D": 1, "W": 7, "M": 30.4375, "Y": 365.25}
 OFFSET = re.compile(r"^([+-])(\d{2})(\d{2})$")
 
 
@@ -56,9 +54,3 @@ def parse_offset(value: object) -> timezone | None:
         return None
     shift = timedelta(hours=int(match[2]), minutes=int(match[3]))
     return timezone(-shift if match[1] == "-" else shift)
-
-
-def parse_age(value: object) -> float | None:
-    """PatientAge (such as `064Y`, `018M`) in years, which many writers leave out."""
-    match = AGE.match(text(value, 8))
-    return int(match[1]) * DAYS[match[2].upper() or "Y"] / DAYS["Y"] if match else None

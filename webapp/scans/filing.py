@@ -41,7 +41,8 @@ def file_scan(upload: Upload, parsed: ParsedScan) -> Scan:
         .first(),
         view_position=text(metadata.get("ViewPosition"), 16),
         metadata=metadata,
-        notes=notes_for(metadata=metadata, upload=upload, slot=facts.slot, burned_in=facts.burned_in),
+        notes=clean(facts.notes)
+        | notes_for(metadata=metadata, upload=upload, slot=facts.slot, burned_in=facts.burned_in),
         acquired_at=_acquired_at(metadata, upload.site.timezone)
         or (study.study_at if study.study_date else None),
         received_at=upload.created_at,

@@ -65,14 +65,23 @@ def thumbnail(preview_name: str) -> bytes:
 
 
 def spacing_of(scan: Scan) -> Spacing | None:
-    """The size of a pixel by the file's header, None where it is missing or implausible.
+    """The size of a displayed pixel by the file's header, None where it is missing or implausible.
 
-    A PixelSpacing that only repeats ImagerPixelSpacing was not corrected for magnification (PS3.3 10.7.1.3).
+    The displayed image may have been turned and brought to square pixels. A PixelSpacing that only repeats
+    ImagerPixelSpacing was not corrected for magnification (PS3.3 10.7.1.3).
     """
     corrected, imager = (_pair(scan.metadata.get(k)) for k in ("PixelSpacing", "ImagerPixelSpacing"))
     if corrected and corrected != imager:
-        return Spacing(*corrected, at="patient")
-    return Spacing(*imager, at="detector") if imager else None
+        return _displayed(corrected, scan, at="patient")
+    return _displayed(imager, scan, at="detector") if imager else None
+
+
+def _displayed(stored: tuple[float, float], scan: Scan, at: str) -> Spacing:
+    """The spacing of the displayed image, from that of the stored one."""
+    row, column = reversed(stored) if scan.notes.get("turned", {}).get("transposed") else stored
+    if squared := scan.notes.get("square_pixels"):
+        row, column = row * squared["rows"] / scan.rows, column * squared["columns"] / scan.columns
+    return Spacing(row, column, at)
 
 
 def _pair(value: object) -> tuple[float, float] | None:

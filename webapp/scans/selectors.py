@@ -7,15 +7,14 @@ from typing import Any
 
 from django.db.models import Q, QuerySet
 
+from classifier.images.age import age_in_years
 from webapp.accounts.models import User
 from webapp.accounts.services import for_sites
 from webapp.core.queries import get_or_404
-from webapp.scans.dicom_values import parse_age, parse_date
 from webapp.scans.models import Patient, Scan, Study, Upload
 from webapp.scans.patients.identity import demographics, differences
 
-DAYS_A_YEAR = 365.25
-DERIVED_NOTES = {"demographics_differ", "study_elsewhere"}
+DERIVED_NOTES = {"demographics_differ", "study_elsewhere", "same_sop_instance"}
 
 
 def scans_visible(user: User, permission: str = "scan.view") -> QuerySet[Scan]:
@@ -62,7 +61,8 @@ def scan_notes(scan: Scan) -> dict[str, Any]:
     """What a person should know of a scan, by code: what `Scan.notes` keeps, and how it fits its patient.
 
     `demographics_differ`: field to (of the patient, in the file). `study_elsewhere`: another patient of the
-    site has a study of the same identifier.
+    site has a study of the same identifier. `same_sop_instance`: another scan of the site has the same
+    SOPInstanceUID and other pixels.
     """
     notes = {code: detail for code, detail in scan.notes.items() if code not in DERIVED_NOTES}
     if differ := differences(scan.patient, demographics(scan.metadata)):
@@ -70,16 +70,12 @@ def scan_notes(scan: Scan) -> dict[str, Any]:
     same = Study.objects.filter(site=scan.site_id, study_instance_uid=scan.study.study_instance_uid)
     if same.exclude(patient=scan.study.patient_id).filter(series__scans__isnull=False).exists():
         notes["study_elsewhere"] = {}
+    twins = Scan.objects.filter(site=scan.site_id, sop_instance_uid=scan.sop_instance_uid)
+    if twins.exclude(pixel_sha256=scan.pixel_sha256).exists():
+        notes["same_sop_instance"] = {}
     return notes
 
 
 def patient_age(scan: Scan) -> float | None:
-    """The patient's age in years at the study: PatientAge of the file, else from the birth date."""
-    stated = parse_age(scan.metadata.get("PatientAge"))
-    if stated is not None:
-        return stated
-    taken = scan.study.study_date
-    born = parse_date(scan.metadata.get("PatientBirthDate")) or scan.patient.birth_date
-    if not taken or not born or born > taken:
-        return None
-    return (taken - born).days / DAYS_A_YEAR
+    """The patient's age in years at the study: by the file, completed by patient and study."""
+    return age_in_years(scan.metadata, born=scan.patient.birth_date, seen=scan.study.study_date)

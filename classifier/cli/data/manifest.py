@@ -109,7 +109,7 @@ def patient_of(within: str, metadata: dict, pattern: re.Pattern | None) -> str:
 
 
 def _stated(metadata: dict) -> Line:
-    from classifier.images.dicom.metadata import age_in_years
+    from classifier.images.age import age_in_years
 
     age = age_in_years(metadata)
     columns = {"modality": "Modality", "view": "ViewPosition", "sex": "PatientSex"}

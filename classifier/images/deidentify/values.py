@@ -9,7 +9,7 @@ from datetime import date, timedelta
 from pydicom import Dataset
 from pydicom.multival import MultiValue
 
-from classifier.images.dicom.metadata import age_in_years
+from classifier.images.age import age_in_years
 
 _DAY = re.compile(r"(\d{4})\.?(\d{2})\.?(\d{2})")
 _DATETIME = re.compile(r"(\d{4})(\d{2})?(\d{2})?(\d*(?:\.\d+)?)(?:[+-]\d{4})?")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
-from datetime import date
 from typing import Any
 
 from pydicom import Dataset
@@ -22,6 +20,7 @@ KEYWORDS = (
     "SeriesDescription", "SeriesNumber", "InstanceNumber", "Modality", "BodyPartExamined",
     "ViewPosition", "Laterality", "ImageLaterality", "PatientOrientation", "InstitutionName",
     "Manufacturer", "ManufacturerModelName", "StationName", "PixelSpacing", "ImagerPixelSpacing",
+    "NominalScannedPixelSpacing", "PixelAspectRatio",
     "SliceThickness", "KVP", "PhotometricInterpretation", "LossyImageCompression", "BurnedInAnnotation",
     "BitsStored", "Rows", "Columns", "SyntheticData", "RequestedProcedurePriority",
 )  # fmt: skip
@@ -29,9 +28,6 @@ _UNREADABLE = (ValueError, TypeError, NotImplementedError, ArithmeticError, Look
 _NUMBERS = {"DS", "IS"}
 _MAX_TEXT, _MAX_VALUES = 256, 16
 _BEYOND_MEASURE = 1e15  # beyond any real measurement; products of larger values would overflow
-# Many writers omit the unit of years.
-_AGE = re.compile(r"(\d{1,3})([DWMY]?)", re.ASCII | re.IGNORECASE)
-_AGE_UNITS = {"": 1.0, "Y": 1.0, "M": 30.4375 / 365.25, "W": 7 / 365.25, "D": 1 / 365.25}
 
 
 def read_metadata(dataset: Dataset) -> Metadata:
@@ -76,22 +72,3 @@ def number(value: Any) -> float | None:
 
 def _numeric(value: str | float | list | None) -> float | list | None:
     return [number(item) for item in value] if isinstance(value, list) else number(value)
-
-
-def age_in_years(metadata: Metadata) -> float | None:
-    """Age at the study from PatientAge (PS3.5 6.2, AS), else from birth and study date; None if unknown."""
-    stated = metadata.get("PatientAge")
-    age = _AGE.fullmatch(stated) if isinstance(stated, str) else None
-    if age is not None:
-        return int(age[1]) * _AGE_UNITS[age[2].upper()]
-    born, seen = _date(metadata.get("PatientBirthDate")), _date(metadata.get("StudyDate"))
-    if born is None or seen is None or seen < born:
-        return None
-    return (seen - born).days / 365.25
-
-
-def _date(value: object) -> date | None:
-    try:
-        return date.fromisoformat(value.replace(".", "")) if isinstance(value, str) else None
-    except ValueError:
-        return None

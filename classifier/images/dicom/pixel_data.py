@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import io
 import struct
 
 import imagecodecs
 import numpy as np
 from pydicom import Dataset, uid
-from pydicom.encaps import encapsulate, generate_fragments
-from pydicom.pixels import apply_color_lut, get_decoder, pixel_array
+from pydicom.encaps import encapsulate
+from pydicom.pixels import apply_color_lut, convert_color_space, get_decoder, pixel_array
 
 from classifier.contract import RefusalReason
 from classifier.errors import Refused, refuse_broken_bytes
 from classifier.images.codestream import Declared, check_end, check_scans, declared, syntax_of, unboxed
+from classifier.images.dicom.metadata import number
 from classifier.images.dicom.voi_lut import lut_entries
 
 _LOSSY_JPEG = {uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit}
@@ -32,7 +32,8 @@ _FAMILIES = (
     set(uid.JPEGLSTransferSyntaxes),
     set(uid.JPEG2000TransferSyntaxes),
 )
-_SMOOTH = 0.05
+_SMOOTH, _GREYER = 0.05, 0.2
+_ITEM = b"\xfe\xff\0\xe0"
 _FASTEST = {"pylibjpeg": 0, "pyjpegls": 1, "pillow": 2, "gdcm": 3}
 
 
@@ -43,29 +44,58 @@ def stored_values(dataset: Dataset) -> np.ndarray:
     attributes of `dataset` are corrected in place. Raises Refused(undecodable).
     """
     with refuse_broken_bytes():
+        unstated = number(dataset.get("BitsStored")) is None and number(dataset.get("HighBit")) is None
         _complete(dataset)
-        compressed = dataset.file_meta.TransferSyntaxUID.is_encapsulated
-        if compressed or dataset["PixelData"].is_undefined_length:
-            pixels = _decompressed(dataset)
-        else:
-            pixels = _raw(dataset)
+        pixels = _decompressed(dataset) if _is_encapsulated(dataset) else _raw(dataset)
+        if pixels.ndim == 3 and dataset.PhotometricInterpretation != "PALETTE COLOR":
+            pixels = _rgb(pixels, dataset)
         if dataset.PhotometricInterpretation == "PALETTE COLOR":
             if pixels.ndim != 2:
                 raise ValueError("a palette with several samples per pixel")
             return _apply_palette(pixels, dataset)
+        if unstated and pixels.ndim == 2 and not dataset.PixelRepresentation:
+            dataset.BitsStored = max(int(pixels.max()).bit_length(), 8)
         return _clipped(pixels, dataset) if pixels.ndim == 2 else pixels
+
+
+def _is_encapsulated(dataset: Dataset) -> bool:
+    """Whether the pixel data is in fragments, whatever the transfer syntax states.
+
+    Native pixel data under a compressed transfer syntax is marked as little endian, as it is written.
+    """
+    element, native = dataset["PixelData"], _native_bytes(dataset)
+    if element.is_undefined_length:
+        return True
+    if not dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+        return False
+    if element.value.startswith(_ITEM) or len(element.value) < native:
+        return True
+    dataset.file_meta.TransferSyntaxUID = uid.ExplicitVRLittleEndian
+    return False
+
+
+def _native_bytes(dataset: Dataset) -> int:
+    """The length of the frame without compression, by the header."""
+    samples = dataset.Rows * dataset.Columns * dataset.SamplesPerPixel
+    return -(-samples * dataset.BitsAllocated // 8)
 
 
 def _complete(dataset: Dataset) -> None:
     """Add attributes that some writers omit, and remove those that a single frame does not need.
 
-    Raises ValueError.
+    Numbers that were written as text become numbers. Raises ValueError.
     """
-    dataset.SamplesPerPixel = int(dataset.get("SamplesPerPixel") or 1)
-    dataset.PixelRepresentation = int(dataset.get("PixelRepresentation") or 0)
+    defaults = {"SamplesPerPixel": 1, "PixelRepresentation": 0, "BitsAllocated": None}
+    defaults |= {"Rows": None, "Columns": None, "PlanarConfiguration": None}
+    for keyword, default in defaults.items():
+        _set_number(dataset, keyword, default)
+    high_bit = number(dataset.get("HighBit"))
+    _set_number(dataset, "BitsStored", int(dataset.BitsAllocated if high_bit is None else high_bit + 1))
+    _set_number(dataset, "HighBit", int(dataset.BitsStored) - 1)
     if not 1 <= int(dataset.BitsStored) <= 32:
         raise ValueError("BitsStored is not between 1 and 32")
-    stated = str(dataset.get("PhotometricInterpretation") or "").strip("\0 ").upper()
+    stated = "".join(str(dataset.get("PhotometricInterpretation") or "").replace("\0", " ").upper().split())
+    stated = "PALETTE COLOR" if stated == "PALETTECOLOR" else stated
     dataset.PhotometricInterpretation = stated or ("MONOCHROME2" if dataset.SamplesPerPixel == 1 else "")
     if dataset.SamplesPerPixel > 1 and dataset.get("PlanarConfiguration") is None:
         dataset.PlanarConfiguration = 0
@@ -74,13 +104,31 @@ def _complete(dataset: Dataset) -> None:
             del dataset[keyword]
 
 
+def _set_number(dataset: Dataset, keyword: str, default: int | None) -> None:
+    """Make an attribute of VR US an integer, whichever VR it was written with; `default` where it is none."""
+    found = number(dataset.get(keyword))
+    value = default if found is None else int(found)
+    if keyword in dataset:
+        del dataset[keyword]
+    if value is not None:
+        setattr(dataset, keyword, value)
+
+
 def _raw(dataset: Dataset) -> np.ndarray:
+    length, declared_length = len(dataset.PixelData), _native_bytes(dataset)
+    if length >= 2 * declared_length:
+        # Another depth, colour or several frames: which, the header does not settle.
+        detail = f"the pixel data is {length // declared_length} times as long as the header declares"
+        raise Refused(RefusalReason.UNDECODABLE, detail)
     if int(dataset.BitsAllocated) not in {1, 8, 16, 32}:
         raise ValueError("BitsAllocated is not 1, 8, 16 or 32")
     whole = dataset.Rows * dataset.Columns * 3 * int(dataset.BitsAllocated) // 8
     if dataset.PhotometricInterpretation == "YBR_FULL_422" and len(dataset.PixelData) >= whole:
         dataset.PhotometricInterpretation = "YBR_FULL"  # the chroma is not subsampled, despite the header
-    pixels = pixel_array(dataset, index=0, correct_unused_bits=False)
+    subsampled = dataset.PhotometricInterpretation == "YBR_FULL_422"
+    pixels = pixel_array(dataset, index=0, correct_unused_bits=False, raw=not subsampled)
+    if subsampled:
+        dataset.PhotometricInterpretation = "RGB"
     allocated, stored = 8 * pixels.dtype.itemsize, int(dataset.BitsStored)
     if pixels.ndim != 2 or not 1 <= stored < allocated or int(dataset.BitsAllocated) == 1:
         return pixels
@@ -89,6 +137,30 @@ def _raw(dataset: Dataset) -> np.ndarray:
     if 0 < spare <= allocated - stored and (pixels.astype(np.int64) & -(1 << stored)).any():
         pixels = pixels >> spare
     return _stored_bits(pixels, dataset)
+
+
+def _rgb(pixels: np.ndarray, dataset: Dataset) -> np.ndarray:
+    """RGB of colours as they were decoded: YCbCr or RGB, by the header unless it is certainly wrong.
+
+    A JPEG without JFIF or Adobe marker does not state which it is, and many headers are wrong. A radiograph
+    has next to no colour: the reading with far less colour is the right one.
+    """
+    is_ycbcr = dataset.PhotometricInterpretation in {"YBR_FULL", "YBR_FULL_422"}
+    if pixels.dtype == np.uint8:
+        sample = pixels[:: 1 + pixels.shape[0] // 256, :: 1 + pixels.shape[1] // 256]
+        as_is, converted = _colourfulness(sample), _colourfulness(_from_ycbcr(sample))
+        stated, other = (converted, as_is) if is_ycbcr else (as_is, converted)
+        is_ycbcr = is_ycbcr != (other < _GREYER * stated)
+    return _from_ycbcr(pixels) if is_ycbcr else pixels
+
+
+def _from_ycbcr(pixels: np.ndarray) -> np.ndarray:
+    return convert_color_space(pixels, "YBR_FULL", "RGB")
+
+
+def _colourfulness(rgb: np.ndarray) -> float:
+    """Mean difference between the channels, 0 for grey."""
+    return float(np.ptp(rgb.astype(np.int16), axis=-1).mean())
 
 
 def _stored_bits(pixels: np.ndarray, dataset: Dataset) -> np.ndarray:
@@ -158,11 +230,16 @@ def _signed_lossy(pixels: np.ndarray, dataset: Dataset, bits: int) -> np.ndarray
 
 def _stream(dataset: Dataset) -> bytes:
     """The codestream of the only frame, from all fragments; the offset table is ignored."""
-    buffer = io.BytesIO(dataset.PixelData)
-    if struct.unpack("<2H", buffer.read(4)) != (0xFFFE, 0xE000):
+    data = dataset.PixelData
+    if not data.startswith(_ITEM):
         raise ValueError("the fragments do not start with an offset table")
-    buffer.seek(struct.unpack("<L", buffer.read(4))[0], io.SEEK_CUR)
-    return unboxed(b"".join(generate_fragments(buffer)))
+    fragments, at = [], 0
+    # Whatever is no item ends the sequence: some writers close it with zeros or the wrong delimiter.
+    while data.startswith(_ITEM, at):
+        (length,) = struct.unpack_from("<L", data, at + 4)
+        fragments.append(data[at + 8 : at + 8 + length])
+        at += 8 + length
+    return unboxed(b"".join(fragments[1:]))
 
 
 def _check(found: Declared | None, stream: bytes, dataset: Dataset) -> None:
@@ -195,7 +272,9 @@ def _decoded(dataset: Dataset, stream: bytes) -> np.ndarray:
     for plugin in sorted(available, key=lambda name: _FASTEST.get(name, len(_FASTEST))):
         try:
             with refuse_broken_bytes():
-                return pixel_array(dataset, index=0, decoding_plugin=plugin, correct_unused_bits=False)
+                return pixel_array(
+                    dataset, index=0, decoding_plugin=plugin, correct_unused_bits=False, raw=True
+                )
         except Refused as refused:
             refusal = refused
     if syntax not in _LOSSY_JPEG or dataset.SamplesPerPixel != 1:

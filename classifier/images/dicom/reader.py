@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import numpy as np
 from pydicom import Dataset
+from pydicom.multival import MultiValue
 from pydicom.uid import DigitalXRayImageStorageForProcessing
 
 from classifier.contract import RefusalReason, Slot
 from classifier.errors import Refused, refuse_broken_bytes
+from classifier.images.age import unreadable_age
 from classifier.images.dicom.header import read_dataset
 from classifier.images.dicom.metadata import number, read_metadata
 from classifier.images.dicom.pixel_data import stored_values
@@ -32,11 +35,15 @@ def _raw_image(dataset: Dataset) -> RawImage:
     check_size(int(dataset.Rows), int(dataset.Columns))
     stored = stored_values(dataset)
     synthetic = str(dataset.get("SyntheticData", "")).upper() == "YES"
-    common = {
+    metadata = read_metadata(dataset)
+    age = unreadable_age(metadata)
+    common: dict[str, Any] = {
         "slot": Slot.PHANTOM if synthetic else slot,
         "synthetic": synthetic,
         "pixel_sha256": digest(stored),
-        "metadata": read_metadata(dataset),
+        "aspect": _aspect(dataset),
+        "notes": {"age_unreadable": {"PatientAge": age}} if age else {},
+        "metadata": metadata,
     }
     if stored.ndim == 3:
         if slot is Slot.CT:
@@ -44,6 +51,16 @@ def _raw_image(dataset: Dataset) -> RawImage:
         levels, bits = _colour_levels(dataset, stored)
         return RawImage(levels=levels, bits=bits, **common)
     return RawImage(**_monochrome(dataset, stored, slot), **common)
+
+
+def _aspect(dataset: Dataset) -> float:
+    """Height over width of a pixel, by its spacing or PixelAspectRatio (PS3.3 C.7.6.3.1.7); 1 if unknown."""
+    for keyword in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing", "PixelAspectRatio"):
+        value = dataset.get(keyword)
+        sides = [number(side) or 0.0 for side in value] if isinstance(value, MultiValue) else []
+        if len(sides) == 2 and min(sides) > 0:
+            return sides[0] / sides[1]
+    return 1.0
 
 
 def _colour_levels(dataset: Dataset, stored: np.ndarray) -> tuple[np.ndarray, int]:

@@ -26,21 +26,27 @@ def read_voi(dataset: Dataset, modality: np.ndarray) -> tuple[np.ndarray | None,
     window = _window(holder)
     if window is None:
         return None, None
-    return apply_window(
-        modality, window, str(holder.get("VOILUTFunction") or "LINEAR").strip().upper()
-    ), window
+    function = str(holder.get("VOILUTFunction") or "LINEAR").strip().upper()
+    step = abs(float(modality[1] - modality[0])) if len(modality) > 1 else 1.0
+    return apply_window(modality, window, function, step), window
 
 
-def apply_window(values: np.ndarray, window: Window, function: str = "LINEAR") -> np.ndarray:
-    """Brightness 0..1 of `values` by PS3.3 C.11.2.1.2 (LINEAR, LINEAR_EXACT) and C.11.2.1.3.1 (SIGMOID)."""
+def apply_window(
+    values: np.ndarray, window: Window, function: str = "LINEAR", step: float = 1.0
+) -> np.ndarray:
+    """Brightness 0..1 of `values` by PS3.3 C.11.2.1.2 (LINEAR, LINEAR_EXACT) and C.11.2.1.3.1 (SIGMOID).
+
+    LINEAR assumes values that are integers; where they are `step` apart, less than 1, so are its constants.
+    """
     center, width = window
+    unit = min(step, 1.0)
     if function == "SIGMOID":
         return 1 / (1 + np.exp(np.clip(-4 * (values - center) / width, -60, 60)))
     if function == "LINEAR_EXACT":
         return np.clip((values - center) / width + 0.5, 0.0, 1.0)
-    if width <= 1:
-        return (values > center - 0.5).astype(float)
-    return np.clip((values - (center - 0.5)) / (width - 1) + 0.5, 0.0, 1.0)
+    if width <= unit:
+        return (values > center - unit / 2).astype(float)
+    return np.clip((values - (center - unit / 2)) / (width - unit) + 0.5, 0.0, 1.0)
 
 
 def table_item(holder: Dataset, keyword: str) -> Dataset | None:

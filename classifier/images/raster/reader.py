@@ -7,25 +7,27 @@ import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import imagecodecs
 import numpy as np
-from PIL import ExifTags, Image, TiffImagePlugin
+from PIL import ExifTags, Image
 from pydicom.uid import JPEGLossless, JPEGLSNearLossless
 
 from classifier.contract import RefusalReason, Slot
 from classifier.errors import Refused, refuse_broken_bytes
 from classifier.images.codestream import Declared, check_end, check_scans, declared
 from classifier.images.limits import MAX_PIXELS
-from classifier.images.raw_image import LUNG_WINDOW, RawImage, check_size, digest, luma
+from classifier.images.raster.ancillary import with_end_of_image, without_ancillary_chunks
+from classifier.images.raster.tiff import deep_levels, first_directory, is_deep
+from classifier.images.raw_image import LUNG_WINDOW, RawImage, check_size, digest, luma, over_black
 
 SYNTHETIC_KEY, SYNTHETIC_TEXT = "Synthetic", "Hilum phantom"
 _PNG_DEPTH_AT = 24
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_MINISWHITE, _REDUCED, _MAX_REDUCED = 0, 1, 16
 _WEBP_ANIMATED = 2
 _UNKNOWN_TO_PILLOW = {JPEGLossless, JPEGLSNearLossless}
-_DEEP = {"I;16", "I;16L", "I;16B", "I", "F"}
+_DEEP = {"I;16", "I;16L", "I;16B", "I"}
 # As in PIL.ImageOps.exif_transpose, which works on open files only.
 _ORIENTATIONS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -38,8 +40,6 @@ _ORIENTATIONS = {
 }
 
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS
-# Pillow knows 16-bit white-is-zero grey in little endian only, and never inverts it itself.
-TiffImagePlugin.OPEN_INFO[TiffImagePlugin.MM, _MINISWHITE, (1,), 1, (16,), ()] = ("I;16B", "I;16B")
 
 
 def format_of(data: bytes) -> str | None:
@@ -61,22 +61,40 @@ def read_raster(data: bytes, stated_slot: Slot | None = None) -> RawImage:
     """
     with warnings.catch_warnings(), refuse_broken():
         warnings.simplefilter("ignore")
-        kind = format_of(data)
-        if kind == "WEBP":
-            _check_webp(data)
-        if kind == "JPEG":
+        kind, whole = format_of(data), data
+        if kind == "PNG":
+            whole = without_ancillary_chunks(data)
+        elif kind == "JPEG":
             check_scans(data)
-        unusual = _unusual(data) if kind == "JPEG" else None
-        if unusual:
-            levels, bits, synthetic = _unusual_jpeg(data, unusual), unusual.bits, False
-        else:
-            with Image.open(io.BytesIO(data), formats=[kind]) as image:
-                check_size(image.height, image.width)
-                _check_single(image)
-                levels, bits = _grey_levels(image, data)
-                levels = _turned(levels, image.getexif().get(ExifTags.Base.Orientation, 1))
-                synthetic = image.info.get(SYNTHETIC_KEY) == SYNTHETIC_TEXT
-    return _as_source(levels, bits, synthetic, stated_slot)
+            whole = with_end_of_image(data)
+        levels, bits, synthetic = _decoded(whole, kind)
+    notes = {"end_marker_missing": {}} if kind == "JPEG" and whole is not data else {}
+    return _as_source(levels, bits, synthetic, stated_slot, notes)
+
+
+def _decoded(data: bytes, kind: str | None) -> tuple[np.ndarray, int, bool]:
+    """Levels (H, W) uint16, their bit depth, and whether it is a phantom."""
+    if kind == "WEBP":
+        _check_webp(data)
+    if kind == "JPEG" and (unusual := _unusual(data)):
+        return _unusual_jpeg(data, unusual), unusual.bits, False
+    if kind == "TIFF" and is_deep(tags := first_directory(data)):
+        levels, bits = deep_levels(data, tags)
+        return _turned(levels, tags.get(ExifTags.Base.Orientation, 1)), bits, False
+    with Image.open(io.BytesIO(data), formats=[kind]) as image:
+        check_size(image.height, image.width)
+        _check_single(image)
+        levels, bits = _grey_levels(image, data)
+        synthetic = image.info.get(SYNTHETIC_KEY) == SYNTHETIC_TEXT
+        return _turned(levels, _orientation(image)), bits, synthetic
+
+
+def _orientation(image: Image.Image) -> int:
+    """The EXIF orientation, 1 to 8; upright where the EXIF data is broken."""
+    try:
+        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except (ValueError, TypeError, SyntaxError, OSError, KeyError, struct.error):
+        return 1
 
 
 @contextmanager
@@ -105,22 +123,12 @@ def _check_webp(data: bytes) -> None:
 
 
 def _check_single(image: Image.Image) -> None:
-    """Raise Refused for a file of several images, except for reduced copies in TIFF (TIFF 6.0, 254).
+    """Raise Refused for an animation.
 
     Extra images in JPEG files are ignored: cameras add depth maps, gain maps and previews.
     """
-    if image.format in {"JPEG", "MPO"} or not getattr(image, "is_animated", False):
-        return
-    if image.format == "TIFF":
-        for page in range(1, _MAX_REDUCED):
-            try:
-                image.seek(page)
-            except EOFError:
-                image.seek(0)
-                return
-            if not image.tag_v2.get(254, 0) & _REDUCED:
-                break
-    raise Refused(RefusalReason.UNSUPPORTED_MODALITY, "the file contains several images")
+    if image.format not in {"JPEG", "MPO", "TIFF"} and getattr(image, "is_animated", False):
+        raise Refused(RefusalReason.UNSUPPORTED_MODALITY, "the file contains several images")
 
 
 def _unusual(data: bytes) -> Declared | None:
@@ -145,7 +153,9 @@ def _unusual_jpeg(data: bytes, found: Declared) -> np.ndarray:
     return np.minimum(levels, (1 << found.bits) - 1).astype(np.uint16)
 
 
-def _as_source(levels: np.ndarray, bits: int, synthetic: bool, stated_slot: Slot | None) -> RawImage:
+def _as_source(
+    levels: np.ndarray, bits: int, synthetic: bool, stated_slot: Slot | None, notes: dict[str, Any]
+) -> RawImage:
     slot = Slot.PHANTOM if synthetic else Slot.CT if stated_slot is Slot.CT else Slot.CXR
     slope, intercept, window = 1.0, 0.0, None
     if slot is Slot.CT:
@@ -160,17 +170,17 @@ def _as_source(levels: np.ndarray, bits: int, synthetic: bool, stated_slot: Slot
         slope=slope,
         intercept=intercept,
         window=window,
+        notes=notes,
     )
 
 
 def _grey_levels(image: Image.Image, data: bytes) -> tuple[np.ndarray, int]:
     """Levels (H, W) uint16 and their bit depth; transparency is composited over black."""
-    deep_colour = _deep_colour(image, data)
-    if deep_colour is not None:
-        return _over_black(deep_colour), 16
+    if image.format == "PNG" and data[_PNG_DEPTH_AT] == 16 and image.mode not in _DEEP:
+        return _over_black(imagecodecs.png_decode(data)), 16  # Pillow would cut it to 8 bits
     image.load()
     if image.mode in _DEEP:
-        return _deep_grey(image), 16
+        return np.asarray(image).astype(np.uint16), 16
     if image.mode in {"La", "RGBa"}:
         pixels = np.asarray(image)  # premultiplied with opacity, hence already over black
         return (luma(pixels[..., :3]) if image.mode == "RGBa" else pixels[..., 0].astype(np.uint16)), 8
@@ -181,36 +191,12 @@ def _grey_levels(image: Image.Image, data: bytes) -> tuple[np.ndarray, int]:
     return luma(np.asarray(image.convert("RGB"))), 8
 
 
-def _deep_colour(image: Image.Image, data: bytes) -> np.ndarray | None:
-    """16-bit colours (H, W, 2..4); Pillow would cut them to 8 bits, which turns a 12-bit image black."""
-    if image.format == "PNG" and data[_PNG_DEPTH_AT] == 16 and image.mode not in _DEEP:
-        return imagecodecs.png_decode(data)
-    if image.format == "TIFF" and image.mode.startswith("RGB") and image.tag_v2.get(258, (8,))[0] == 16:
-        return imagecodecs.tiff_decode(data)[..., : 4 if image.mode == "RGBA" else 3]
-    return None
-
-
-def _deep_grey(image: Image.Image) -> np.ndarray:
-    """Levels 0..65535 of a grey image of 16 bits, or of signed, 32-bit or fractional values, scaled."""
-    pixels = np.asarray(image)
-    if image.mode in {"I", "F"}:
-        low, high = float(pixels.min()), float(pixels.max())
-        if not np.isfinite([low, high]).all():
-            raise ValueError("the image contains non-finite values")
-        pixels = np.rint((pixels.astype(np.float64) - low) * (65535 / ((high - low) or 1)))
-    levels = pixels.astype(np.uint16)
-    inverted = image.format == "TIFF" and image.tag_v2.get(262) == _MINISWHITE
-    return np.uint16(65535) - levels if inverted else levels
-
-
 def _over_black(pixels: np.ndarray) -> np.ndarray:
     """Grey (H, W) uint16 of (H, W, 2..4) with or without alpha as the last channel."""
-    colours = pixels[..., :3] if pixels.shape[2] > 2 else pixels[..., [0, 0, 0]]
-    grey = luma(colours)
+    grey = luma(pixels[..., :3] if pixels.shape[2] > 2 else pixels[..., [0, 0, 0]])
     if pixels.shape[2] == 3:
         return grey
-    opacity = pixels[..., -1] / np.float32(np.iinfo(pixels.dtype).max)
-    return np.rint(grey * opacity).astype(np.uint16)
+    return over_black(grey, pixels[..., -1] / np.float32(np.iinfo(pixels.dtype).max))
 
 
 def _turned(levels: np.ndarray, orientation: int) -> np.ndarray:

@@ -114,7 +114,8 @@ def test_a_stated_study_is_the_one_that_dicom_files_made(ingest):
 
 
 def test_the_same_identifier_of_another_issuer_is_another_patient(ingest):
-    ours, theirs = ingest(HEADER), ingest({**HEADER, "IssuerOfPatientID": "ELSEWHERE"})
+    ours = ingest(HEADER)
+    theirs = ingest({**HEADER, "IssuerOfPatientID": "ELSEWHERE", "SOPInstanceUID": "1.2.840.4"})
     assert ours.patient.pk != theirs.patient.pk
     assert scan_notes(theirs) == scan_notes(ours) == {"study_elsewhere": {}}
 
@@ -150,10 +151,20 @@ def test_the_file_wins_over_the_claim_and_the_difference_is_kept(ingest):
 
 def test_demographics_that_differ_stay_visible_and_missing_ones_are_filled(ingest):
     ingest({**HEADER, "PatientSex": ""})
-    scan = ingest({**HEADER, "PatientName": "DOE^JOHN", "PatientSex": "M"})
+    scan = ingest({**HEADER, "SOPInstanceUID": "1.2.840.4", "PatientName": "DOE^JOHN", "PatientSex": "M"})
     patient = Patient.objects.get()
     assert (patient.name, patient.sex) == ("ROE^JANE", "M")
     assert scan_notes(scan) == {"demographics_differ": {"name": ["ROE^JANE", "DOE^JOHN"]}}
+
+
+def test_other_pixels_under_the_same_instance_uid_are_noted_on_both_scans(ingest):
+    """Even where the files name two patients: it may be a corrected copy, or a mix-up."""
+    first, second = ingest(HEADER), ingest({**HEADER, "PatientID": "H2"})
+    alone = ingest({**HEADER, "SOPInstanceUID": "1.2.840.4"})
+    assert "same_sop_instance" in scan_notes(first)
+    assert "same_sop_instance" in scan_notes(second)
+    assert "same_sop_instance" not in scan_notes(alone)
+    assert first.patient.pk != second.patient.pk
 
 
 def test_patients_of_another_site_are_never_joined(ingest, other_site):

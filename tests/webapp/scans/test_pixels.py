@@ -28,3 +28,13 @@ FINE, COARSE = [0.143, 0.143], [0.168, 0.168]
 )
 def test_a_pixel_is_as_large_as_the_file_credibly_states(metadata, found):
     assert spacing_of(Scan(metadata=metadata)) == found
+
+
+def test_the_spacing_is_that_of_the_image_as_displayed():
+    """Enlarged to square pixels, and a quarter turned: lengths in both directions stay right."""
+    metadata = {"PixelSpacing": [0.4, 0.2], "ImagerPixelSpacing": [0.5, 0.25]}
+    square = Spacing(0.2, 0.2, "patient")
+    notes = {"square_pixels": {"rows": 300, "columns": 600}}
+    assert spacing_of(Scan(metadata=metadata, notes=notes, rows=600, columns=600)) == square
+    notes = {"square_pixels": {"rows": 600, "columns": 300}, "turned": {"transposed": True}}
+    assert spacing_of(Scan(metadata=metadata, notes=notes, rows=600, columns=600)) == square

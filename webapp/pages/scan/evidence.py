@@ -24,6 +24,17 @@ NOTES = {
     "stated_differs": gettext_lazy(
         "The values entered at upload differ from the file header; the header was used."
     ),
+    "turned": gettext_lazy(
+        "The image is stored mirrored or rotated (PatientOrientation) and was turned upright."
+    ),
+    "square_pixels": gettext_lazy(
+        "The stored pixels are not square; the image was resampled to square pixels."
+    ),
+    "end_marker_missing": gettext_lazy("The JPEG file lacks its end marker; all pixels were read."),
+    "age_unreadable": gettext_lazy("The age in the file cannot be read, so the age is unknown."),
+    "same_sop_instance": gettext_lazy(
+        "Another image at this site has the same SOPInstanceUID but different pixels."
+    ),
     "demographics_differ": gettext_lazy(
         "Name, sex or birth date in this file differ from the patient record."
     ),
@@ -31,6 +42,7 @@ NOTES = {
         "Another patient at this site has a study with the same StudyInstanceUID."
     ),
 }
+DIFFERENCES = {"stated_differs", "demographics_differ"}
 BURNED_IN = {
     "declared": gettext_lazy("The DICOM header declares burned-in text; it may identify the patient."),
     "suspected": gettext_lazy("Burned-in text detected; it may identify the patient."),
@@ -145,9 +157,15 @@ def notes_of(scan: Scan) -> list[str]:
         if code == "burned_in":
             notes.append(str(BURNED_IN[detail["found"]]))
         else:
-            notes.append(" ".join([str(NOTES.get(code, code)), *_differences(detail)]))
+            notes.append(" ".join([str(NOTES.get(code, code)), *_details(code, detail)]))
     return notes
 
 
-def _differences(differences: dict[str, list[str]]) -> list[str]:
-    return [f"{KEYWORDS.get(what, what)}: {one} / {other}." for what, (one, other) in differences.items()]
+def _details(code: str, detail: dict[str, Any]) -> list[str]:
+    if code == "turned":
+        return [f"PatientOrientation {detail['stored']}."]
+    if code == "age_unreadable":
+        return [f"PatientAge “{detail['PatientAge']}”."]
+    if code in DIFFERENCES:
+        return [f"{KEYWORDS.get(what, what)}: {one} / {other}." for what, (one, other) in detail.items()]
+    return []

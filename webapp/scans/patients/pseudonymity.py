@@ -7,10 +7,10 @@ from datetime import timedelta
 
 from django.conf import settings
 
+from classifier.images.age import stated_age
 from classifier.images.deidentify.pseudonyms import DeidentifyOptions, Pseudonyms, derive_key
 from webapp.accounts.models import Site
 from webapp.core.errors import CodedError
-from webapp.scans.dicom_values import parse_age
 from webapp.scans.uploads.stated_metadata import StatedMetadata, is_uid
 
 OLDEST = 90  # years, as `classifier.images.deidentify` has it
@@ -50,7 +50,7 @@ def metadata_for_site(site: Site, stated: StatedMetadata) -> StatedMetadata:
     if removal is None:
         return stated
     pseudonyms = Pseudonyms(removal.key)
-    if (parse_age(stated.age) or 0) > OLDEST:
+    if (stated_age(stated.age) or 0) > OLDEST:
         stated = replace(stated, age=f"{OLDEST:03}Y")
     uid = is_uid(stated.study)
     study = pseudonyms.uid(stated.study) if uid else pseudonyms.short("accession", stated.study)

@@ -19,7 +19,6 @@ from pydicom.uid import (
 
 from classifier.contract import Slot
 from classifier.errors import Refused
-from classifier.images.dicom.metadata import age_in_years
 from classifier.images.read import read_image
 from tests.classifier.images.dicom.test_reader import reading_of
 from tests.classifier.images.samples import CT, chest, ct_slice, dataset, write
@@ -219,21 +218,3 @@ def test_the_kept_metadata_is_plain_and_short(tmp_path: Path) -> None:
     assert metadata["PixelSpacing"] == [0.1, 0.2]
     assert metadata["StudyDescription"] is None
     assert "PatientComments" not in metadata
-
-
-@pytest.mark.parametrize(
-    ("attributes", "age"),
-    [
-        ({"PatientAge": "045Y"}, 45),
-        ({"PatientAge": "018M"}, 1.5),
-        ({"PatientAge": "62"}, 62),
-        ({"PatientAge": "045y"}, 45),
-        ({"PatientBirthDate": "2000.01.01", "StudyDate": "20300101"}, 30),
-        ({"PatientAge": "odd", "PatientBirthDate": "20000101", "StudyDate": "20300101"}, 30),
-        ({"PatientBirthDate": "20000101", "StudyDate": "19990101"}, None),
-        ({"PatientBirthDate": "20000101"}, None),
-        ({}, None),
-    ],
-)
-def test_the_age_is_what_is_stated_or_follows_from_the_dates(attributes: dict, age: float | None) -> None:
-    assert age_in_years(attributes) == (None if age is None else pytest.approx(age, abs=0.01))

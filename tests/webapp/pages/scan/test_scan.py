@@ -9,6 +9,7 @@ from django.utils import timezone
 from tests import factories
 from tests.webapp.pages.conftest import renew
 from webapp.analysis.models import Analysis
+from webapp.pages.scan.evidence import notes_of
 from webapp.scans.models import Patient, Upload
 from webapp.scans.patients.pseudonymity import known_as
 
@@ -265,3 +266,17 @@ def test_the_share_inside_the_lungs_is_reported_for_the_finding_that_it_was_meas
     stored.save()
     reported = '<span data-inside="pneumonia"><span data-inside-share>71</span> % inside the lungs.</span>'
     assert reported in scan_page(browser(owner), case.scan)
+
+
+@pytest.mark.parametrize(
+    ("note", "text"),
+    [
+        ({"turned": {"stored": "R\\F", "transposed": False}}, "PatientOrientation R\\F"),
+        ({"square_pixels": {"rows": 300, "columns": 600}}, "resampled to square pixels"),
+        ({"age_unreadable": {"PatientAge": "old"}}, "PatientAge “old”"),
+        ({"end_marker_missing": {}}, "lacks its end marker"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_what_was_corrected_on_reading_is_stated(site, note, text):
+    assert any(text in sentence for sentence in notes_of(factories.ScanFactory(site=site, notes=note)))
