@@ -45,6 +45,11 @@ CODES: dict[str, Meaning] = {
     ),
     "preference_unknown": Meaning(400, "There is no such preference.", "Use one of the known keys."),
     "preference_invalid": Meaning(400, "The value of the preference is not valid.", "Use a listed value."),
+    "read_first": Meaning(
+        409,
+        "The result is hidden until you have stated a first impression.",
+        "State it on the scan page.",
+    ),
     "finding_missing": Meaning(400, "No finding is selected.", "Select at least one finding, then sign."),
     "findings_contradict": Meaning(
         400,

@@ -3,7 +3,7 @@ from __future__ import annotations
 from django.contrib import admin
 
 from webapp.core.readonly_admin import ReadOnlyAdmin
-from webapp.labels.models import LabelQueue, Manifest, Reading, ReportTemplate
+from webapp.labels.models import LabelQueue, Manifest, Reading
 
 
 @admin.register(Reading)
@@ -28,10 +28,3 @@ class ManifestAdmin(ReadOnlyAdmin):
     list_display = ["created_at", "site", "name", "by", "sha256"]
     list_filter = ["site"]
     list_select_related = ["site", "by"]
-
-
-@admin.register(ReportTemplate)
-class ReportTemplateAdmin(admin.ModelAdmin):
-    list_display = ["name", "site", "findings"]
-    list_filter = ["site"]
-    list_select_related = ["site"]

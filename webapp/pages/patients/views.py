@@ -16,6 +16,7 @@ from webapp.analysis.models import StudySummary
 from webapp.analysis.selectors import history
 from webapp.analysis.services import patient_rescore
 from webapp.core.errors import CodedError
+from webapp.labels.read_first import HiddenResults
 from webapp.pages.patients.display import facts_of, label_of
 from webapp.pages.patients.records import conflicts_in, possible_duplicates, record_history
 from webapp.pages.scan.history import scan_entry, trend_of
@@ -34,7 +35,9 @@ def page(request: HttpRequest, patient_id: UUID) -> HttpResponse:
         )
         return redirect("pages:patient", end.pk)
     found = history(patient)
-    entries = [scan_entry(entry) for entry in found]
+    hiding = HiddenResults(request.user)
+    shown = [one for one in found if not hiding.of(one.study.pk, one.study.site_id)]
+    entries = [scan_entry(entry, hidden=entry not in shown) for entry in found]
     merges = merges_of(patient)
     may_merge = can(request.user, "patient.merge", patient.site)
     context = {
@@ -43,7 +46,7 @@ def page(request: HttpRequest, patient_id: UUID) -> HttpResponse:
         "facts": facts_of(patient, issuer=True),
         "entries": entries,
         "findings": list(dict.fromkeys(f for entry in entries for f in entry["probabilities"])),
-        "trend": trend_of(found, None),
+        "trend": trend_of(shown, None),
         "may_rescore": can(request.user, "scan.upload", patient.site),
         "conflicts": conflicts_in(patient, found, merges),
         "synthetic": any(entry.scan.synthetic for entry in found),

@@ -17,6 +17,7 @@ from webapp.analysis.models import Analysis
 from webapp.analysis.selectors import scan_analyses
 from webapp.analysis.state import state_of
 from webapp.core.jobs.table import JobStatus
+from webapp.labels.read_first import HiddenResults
 from webapp.labels.selectors import readings_of
 from webapp.pages.display import date_of, name_of_finding, name_of_user, uncertainty_level
 from webapp.pages.patients.display import birth_text, label_of, sex_text
@@ -56,6 +57,8 @@ class Report:
 
 
 def report_of(request: HttpRequest, scan: Scan) -> Report:
+    """Raises CodedError `read_first` where the reader has still to state a first impression."""
+    HiddenResults(request.user).demand_shown(scan.study)
     analyses = scan_analyses(scan)
     state = state_of(scan, analyses)
     analysis, display = state.analysis, state_display(state)

@@ -19,8 +19,9 @@ from webapp.scans.selectors import scan_or_404
 @require_safe
 def page(request: HttpRequest, scan_id: UUID) -> HttpResponse:
     scan = scan_or_404(request.user, scan_id)
+    report = report_of(request, scan)
     _record(request, scan, "page")
-    return render(request, "report/report.html", {"report": report_of(request, scan)})
+    return render(request, "report/report.html", {"report": report})
 
 
 @require_safe

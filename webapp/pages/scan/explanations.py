@@ -17,6 +17,7 @@ from webapp.analysis.models import Explanation
 from webapp.analysis.selectors import analysis_or_404
 from webapp.core.errors import CodedError
 from webapp.core.jobs.table import JobStatus
+from webapp.labels.read_first import HiddenResults
 from webapp.pages.scan.withheld import is_revealed
 
 NAMES: Mapping[str, str] = {
@@ -70,6 +71,7 @@ def explanation(request: HttpRequest, analysis_id: UUID, method: str) -> JsonRes
     Raises CodedError `conflict` for a withheld result that this reader has not revealed.
     """
     analysis = analysis_or_404(request.user, analysis_id)
+    HiddenResults(request.user).demand_shown(analysis.scan.study)
     if analysis.withheld and not is_revealed(request, analysis):
         raise CodedError(
             "conflict", _("The probabilities are withheld."), _("Show them on the scan page first.")

@@ -15,7 +15,7 @@ from webapp.analysis.selectors import HistoryEntry, scan_analyses
 from webapp.core.jobs.table import JobStatus
 from webapp.pages.display import date_of, name_of_finding
 from webapp.pages.scan.evidence import calibration_text, cam_of, explanation_url
-from webapp.pages.scan.state_display import state_display
+from webapp.pages.scan.state_display import hidden_display, state_display
 from webapp.registry.models import ModelVersion
 from webapp.scans.models import Scan
 
@@ -110,10 +110,10 @@ def _y(value: float) -> float:
     return round(MARGIN + (1 - value) * (HEIGHT - 2 * MARGIN), 1)
 
 
-def scan_entry(entry: HistoryEntry, *, current: Scan | None = None) -> dict[str, Any]:
-    """Template values of the scan."""
-    scan, study, analysis = entry.scan, entry.study, entry.state.analysis
-    state = state_display(entry.state)
+def scan_entry(entry: HistoryEntry, *, current: Scan | None = None, hidden: bool = False) -> dict[str, Any]:
+    """Template values of the scan; `hidden`: without its result."""
+    scan, study, analysis = entry.scan, entry.study, None if hidden else entry.state.analysis
+    state = hidden_display(entry.state) if hidden else state_display(entry.state)
     short, probabilities = state.headline, {}
     if state.has_result and analysis:
         short, probabilities = _("below threshold"), analysis.probabilities

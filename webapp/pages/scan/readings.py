@@ -27,8 +27,11 @@ def reading_context(
     analyses: Sequence[Analysis],
     *,
     entered: Mapping[str, Any] | None = None,
+    hidden: bool = False,
 ) -> dict[str, Any]:
-    """Template values of `scan/_reading.html`; `entered` is what a refused form held."""
+    """Template values of `scan/_reading.html`; `entered` is what a refused form held. `hidden`: no reading is
+    shown before the first impression.
+    """
     if scan is None:
         return {"readings": [], "may_sign": False}
     readings = list(readings_of(scan.study))
@@ -36,7 +39,7 @@ def reading_context(
     may_sign = can(request.user, "scan.label", scan.site)
     draft = draft_of(scan.study, request.user) if may_sign else None
     return {
-        "readings": [reading_values(reading, scan.study) for reading in readings],
+        "readings": [reading_values(reading, scan.study) for reading in ([] if hidden else readings)],
         "own_reading": own,
         "may_sign": may_sign,
         "draft": draft,

@@ -17,6 +17,7 @@ from webapp.accounts.services import demand
 from webapp.core.errors import CodedError
 from webapp.core.http.problem_details import wants_json
 from webapp.labels.drafts import draft_save
+from webapp.labels.read_first import impression_commit
 from webapp.labels.readings import reading_sign
 from webapp.pages.request_data import uuid_or_none
 from webapp.pages.scan.views import neighbours_of, render_scan
@@ -33,6 +34,8 @@ def sign(request: HttpRequest, scan_id: UUID) -> HttpResponse:
     """
     scan = scan_or_404(request.user, scan_id)
     demand(request.user, "scan.label", scan.site)
+    if "impression" in request.POST:
+        return _commit(request, scan)
     target = _target(request, scan)  # before signing, which may take the study off the list
     try:
         reading_sign(
@@ -46,6 +49,17 @@ def sign(request: HttpRequest, scan_id: UUID) -> HttpResponse:
             raise
         return render_scan(request, scan, entered=_entered(request), error=error)
     return _go(request, target)
+
+
+def _commit(request: HttpRequest, scan: Scan) -> HttpResponse:
+    """The first impression in place of a reading; the same page then shows the result."""
+    try:
+        impression_commit(study=scan.study, actor=request.user, **_entered(request))
+    except CodedError as error:
+        if wants_json(request) or error.code in ("forbidden", "not_found"):
+            raise
+        return render_scan(request, scan, entered=_entered(request), error=error)
+    return _go(request, (reverse("pages:scan", args=[scan.pk]), _("First impression recorded.")))
 
 
 @require_POST

@@ -83,6 +83,14 @@ def state_display(state: State) -> StateDisplay:
     return StateDisplay(status, headline, reason, remedy, state.reason, pending=not state.finished)
 
 
+def hidden_display(state: State) -> StateDisplay:
+    """As `state_display`, but with nothing that a result or a withheld one would disclose."""
+    if state.status not in {ScanStatus.DONE, ScanStatus.ABSTAINED}:
+        return state_display(state)
+    reason = _("Commit your first impression to see it.")
+    return StateDisplay(ScanStatus.DONE, _("Result hidden"), reason, hue="waiting")
+
+
 def analysis_display(analysis: Analysis) -> StateDisplay:
     """The state of this analysis, whichever is its scan's current one."""
     return state_display(state_of_scan([analysis]))

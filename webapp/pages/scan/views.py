@@ -19,6 +19,7 @@ from webapp.analysis.state import current_analysis, state_of
 from webapp.analysis.worklist.query import neighbours
 from webapp.core.errors import CodedError
 from webapp.core.jobs.table import JobStatus
+from webapp.labels.read_first import HiddenResults
 from webapp.pages.access import active_site
 from webapp.pages.display import date_of
 from webapp.pages.patients.display import facts_of, known_patients, label_of
@@ -28,7 +29,7 @@ from webapp.pages.scan.evidence import evidence_context, notes_of
 from webapp.pages.scan.history import comparison_context, scan_entry, trend_of
 from webapp.pages.scan.images import PIXELS, viewer_values
 from webapp.pages.scan.readings import reading_context
-from webapp.pages.scan.state_display import state_display
+from webapp.pages.scan.state_display import hidden_display, state_display
 from webapp.pages.scan.withheld import remember_revealed, revealed_in
 from webapp.pages.worklist.search import Search
 from webapp.scans.models import Scan, Upload
@@ -76,6 +77,7 @@ def state(request: HttpRequest, scan_id: UUID, other_id: UUID | None = None) -> 
 def reveal(request: HttpRequest, scan_id: UUID) -> HttpResponse:
     """Show this reader the withheld result until they sign out; recorded in the audit log."""
     scan = scan_or_404(request.user, scan_id)
+    HiddenResults(request.user).demand_shown(scan.study)
     analysis = current_analysis(scan.analyses.all())
     if analysis is None:
         raise CodedError("conflict")
@@ -142,10 +144,17 @@ def _evidence(
     other = _comparable(request, scan, other_id) if other_id else None
     analyses = scan_analyses(scan) if scan else []
     state = state_of(found, analyses if scan else None)
+    hiding = HiddenResults(request.user)
+    hidden = scan is not None and hiding.of(scan.study.pk, scan.study.site_id)
+    other_hidden = other is not None and hiding.of(other.study.pk, other.study.site_id)
+    shown = [] if hidden else analyses
+    current = None if hidden or other_hidden else state.analysis
     return {
         "scan": scan,
         "upload": scan.upload if scan else found,
-        "state": state_display(state),
+        "state": hidden_display(state) if hidden else state_display(state),
+        "hiding": hiding,
+        "read_first": hidden,
         "newer_in_progress": any(a.status in UNFINISHED for a in analyses if a != state.analysis),
         "notes": notes_of(scan) if scan else [],
         "may_retry": can(request.user, "scan.upload", found.site),
@@ -153,9 +162,9 @@ def _evidence(
         "retry_url": reverse("pages:scan_retry", args=[found.pk]),
         "neighbours": neighbours_of(request, scan) if scan else {},
         "other": other,
-        **evidence_context(analyses, revealed=revealed_in(request)),
-        **(comparison_context(scan, state.analysis, other) if scan and other else {}),
-        **reading_context(request, scan, analyses, entered=entered),
+        **evidence_context(shown, revealed=revealed_in(request)),
+        **(comparison_context(scan, current, other) if scan and other else {}),
+        **reading_context(request, scan, analyses, entered=entered, hidden=hidden),
     }
 
 
@@ -170,12 +179,14 @@ def _comparable(request: HttpRequest, scan: Scan | None, other_id: UUID) -> Scan
 def _viewer_and_history(request: HttpRequest, scan: Scan, context: dict[str, Any]) -> dict[str, Any]:
     patient, study, analysis = scan.patient, scan.study, context["analysis"]
     entries: list[HistoryEntry] = history(patient)
+    hiding = context["hiding"]
+    open_entries = [one for one in entries if not hiding.of(one.study.pk, one.study.site_id)]
     done = analysis is not None and analysis.status == JobStatus.DONE
     shown = [one for one in (scan, context["other"]) if one]
     return {
         "images": [viewer_values(one) for one in shown],
         "panes": [(one, date_of(one.study)) for one in shown],
-        "trend": trend_of(entries, analysis.model_version if done else None),
+        "trend": trend_of(open_entries, analysis.model_version if done else None),
         "may_rescore": can(request.user, "scan.upload", scan.site),
         "default_comparison": _default_comparison(scan, entries),
         "patient": {
@@ -184,7 +195,9 @@ def _viewer_and_history(request: HttpRequest, scan: Scan, context: dict[str, Any
             "facts": facts_of(patient, on=study.study_date),
         },
         "study": {"date": date_of(study)},
-        "priors": [scan_entry(entry, current=scan) for entry in reversed(entries)],
+        "priors": [
+            scan_entry(entry, current=scan, hidden=entry not in open_entries) for entry in reversed(entries)
+        ],
     }
 
 

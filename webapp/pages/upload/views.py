@@ -22,11 +22,12 @@ from webapp.accounts.services import can, demand, for_sites
 from webapp.analysis.state import state_of_scan, state_of_upload
 from webapp.core.errors import CodedError
 from webapp.core.queries import get_or_404
+from webapp.labels.read_first import HiddenResults
 from webapp.pages.access import active_site, at_active_site
 from webapp.pages.display import date_of
 from webapp.pages.patients.display import known_patients, label_of
 from webapp.pages.request_data import body_chunks, declared_size, posted_ids, upload_header
-from webapp.pages.scan.state_display import state_display
+from webapp.pages.scan.state_display import hidden_display, state_display
 from webapp.pages.upload.archives import archive_rows, state_values
 from webapp.scans.models import Upload
 from webapp.scans.services import upload_retry, upload_store
@@ -118,14 +119,20 @@ def upload_rows(uploads: QuerySet[Upload], user: User) -> list[dict[str, Any]]:
         "scans__analyses__calibration",
     )
     viewable = {site for site in {upload.site for upload in uploads} if can(user, "scan.view", site)}
-    archives = archive_rows(uploads)
-    return [_row(upload, full=upload.site in viewable) | archives.get(upload.pk, {}) for upload in uploads]
+    archives, hiding = archive_rows(uploads), HiddenResults(user)
+    return [
+        _row(upload, full=upload.site in viewable, hiding=hiding) | archives.get(upload.pk, {})
+        for upload in uploads
+    ]
 
 
-def _row(upload: Upload, *, full: bool) -> dict[str, Any]:
+def _row(upload: Upload, *, full: bool, hiding: HiddenResults) -> dict[str, Any]:
     """One upload's row, with the result of its first scan."""
     scan = next(iter(upload.scans.all()), None) if full else None
-    state = state_display(state_of_scan(scan.analyses.all()) if scan else state_of_upload(upload))
+    hidden = scan is not None and hiding.of(scan.study.pk, upload.site_id)
+    state = (hidden_display if hidden else state_display)(
+        state_of_scan(scan.analyses.all()) if scan else state_of_upload(upload)
+    )
     row = {
         "id": str(upload.pk),
         "name": upload.label,

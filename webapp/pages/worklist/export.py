@@ -11,9 +11,11 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from classifier.contract import DISCLAIMER
+from webapp.accounts.models import User
 from webapp.analysis.models import StudySummary
 from webapp.analysis.worklist.query import whole
 from webapp.core.spreadsheets import MARK, line
+from webapp.labels.read_first import HiddenResults
 from webapp.pages.display import name_of_finding, name_of_person, name_of_user, study_time, uncertainty_level
 from webapp.scans.models import Patient
 
@@ -43,16 +45,23 @@ COLUMNS: dict[str, Cell] = {
 }
 
 
-def csv_lines(rows: QuerySet[StudySummary]) -> Iterator[str]:
-    """CSV lines with a header; times in the active zone; at most `AT_MOST` studies."""
-    zone = timezone.get_current_timezone()
+RESULT_COLUMNS = ("status", "reason", "finding", "probability", "uncertainty", "uncertainty_level")
+
+
+def csv_lines(rows: QuerySet[StudySummary], *, reader: User) -> Iterator[str]:
+    """CSV lines with a header, times in the active zone; at most `AT_MOST` studies.
+
+    Results that are hidden from the reader are left empty.
+    """
+    zone, hiding = timezone.get_current_timezone(), HiddenResults(reader)
     yield MARK + line(COLUMNS)
     for number, summary in enumerate(whole(rows)[: AT_MOST + 1].iterator(chunk_size=2000)):
         if number == AT_MOST:
             text = _("Truncated: more than %(number)s studies match. Narrow the filters.")
             yield line([text % {"number": AT_MOST}])
             return
-        yield line([cell(summary, zone) for cell in COLUMNS.values()])
+        hidden = RESULT_COLUMNS if hiding.of(summary.study_id, summary.site_id) else ()
+        yield line(["" if name in hidden else cell(summary, zone) for name, cell in COLUMNS.items()])
 
 
 def _identifier(patient: Patient) -> str:

@@ -16,9 +16,10 @@ from django.utils.translation import gettext_lazy
 from webapp.accounts.models import User
 from webapp.analysis.models import StudySummary, StudyTag, Urgent
 from webapp.analysis.state import ScanStatus, State
+from webapp.labels.read_first import HiddenResults
 from webapp.pages.display import hue_of, name_of_user, set_in_words, study_time
 from webapp.pages.patients.display import label_of
-from webapp.pages.scan.state_display import DOTS, state_display
+from webapp.pages.scan.state_display import DOTS, hidden_display, state_display
 from webapp.pages.worklist.columns import RELATIVE_DATE
 
 _PLACEHOLDER = UUID(int=0)
@@ -39,8 +40,9 @@ def rows_of(summaries: Sequence[StudySummary], *, reader: User) -> list[dict[str
     # Format strings: resolving the addresses for every row takes too long.
     scan = reverse("pages:scan", args=[_PLACEHOLDER]).replace(str(_PLACEHOLDER), "{}")
     preview = reverse("pages:media", args=[_PLACEHOLDER, "preview"]).replace(str(_PLACEHOLDER), "{}")
+    hiding = HiddenResults(reader)
     return [
-        _row(summary)
+        (_hidden(_row(summary)) if hiding.of(summary.study_id, summary.site_id) else _row(summary))
         | {
             "href": scan.format(summary.worst_scan_id),
             "thumbnail": preview.format(summary.worst_scan_id),
@@ -49,6 +51,27 @@ def rows_of(summaries: Sequence[StudySummary], *, reader: User) -> list[dict[str
         }
         for summary in summaries
     ]
+
+
+def _hidden(row: dict[str, Any]) -> dict[str, Any]:
+    """The row of a study that its reader has still to state a first impression of."""
+    if row["status"] not in (StudySummary.Status.DONE, StudySummary.Status.ABSTAINED):
+        return row
+    state = hidden_display(State(ScanStatus.DONE))
+    nothing = {
+        "finding": "",
+        "probability": None,
+        "uncertainty": None,
+        "prediction_set": "",
+        "threshold": None,
+    }
+    # An urgent case stays on top, but not by which rule.
+    nothing["urgent"] = _("The reason is shown with the result.") if row["urgent"] else ""
+    return (
+        row
+        | nothing
+        | {"status": StudySummary.Status.DONE, "has_result": False, "dot": state.dot, "state": state.sentence}
+    )
 
 
 def _row(summary: StudySummary) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from webapp.accounts.models import Site, User
 from webapp.analysis.models import StudySummary
 from webapp.analysis.worklist.query import ORDERS, Filters, narrowed, visible
+from webapp.labels.read_first import HiddenResults
 from webapp.pages.display import UNCERTAINTIES
 from webapp.pages.request_data import uuid_or_none
 
@@ -143,7 +144,12 @@ class Search:
 
     def among(self, rows: QuerySet[StudySummary], user: User) -> QuerySet[StudySummary]:
         """Those of the rows that match, in the chosen order."""
-        return narrowed(rows, self.filters(user), self.sort)
+        asked = self
+        if HiddenResults(user).sites:  # being found by a finding would disclose it
+            sort = "newest" if self.sort in ("worst", "unsure") else self.sort
+            status = "" if self.status in ("done", "abstained") else self.status
+            asked = replace(self, finding="", probability="", uncertainty="", status=status, sort=sort)
+        return narrowed(rows, asked.filters(user), asked.sort)
 
     def filters(self, user: User) -> Filters:
         before = _day(self.studied_to)

@@ -133,7 +133,7 @@ def _csv(request: HttpRequest, studies) -> HttpResponse:
     number = min(count(studies), COUNTED_AT_MOST)
     record(actor=request.user, site=site, action="worklist.exported", detail={"studies_at_least": number})
     response = StreamingHttpResponse(
-        csv_lines(studies), content_type="text/csv; charset=utf-8", status=HTTPStatus.OK
+        csv_lines(studies, reader=request.user), content_type="text/csv; charset=utf-8", status=HTTPStatus.OK
     )
     name = f"hilum-worklist-{timezone.localtime():%Y%m%d-%H%M}.csv"
     response["Content-Disposition"] = f'attachment; filename="{name}"'
