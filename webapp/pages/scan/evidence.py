@@ -17,6 +17,7 @@ from webapp.core.jobs.table import JobStatus
 from webapp.pages.display import set_in_words
 from webapp.pages.scan.explanations import NAMES
 from webapp.pages.scan.state_display import analysis_display
+from webapp.pages.scan.validated import limits_text
 from webapp.scans.models import Scan
 from webapp.scans.selectors import scan_notes
 
@@ -76,7 +77,9 @@ def evidence_context(analyses: Sequence[Analysis], *, revealed: Container[str] =
 
 def _result(analysis: Analysis) -> dict[str, Any]:
     spec, cam, thresholds = analysis.model_version.model_spec, cam_of(analysis), analysis.thresholds
+    leading = leading_finding(analysis.finding, analysis.probabilities)
     return {
+        "limits": limits_text(analysis.model_version.card, leading),
         "bars": [
             Bar(
                 finding,
@@ -94,7 +97,7 @@ def _result(analysis: Analysis) -> dict[str, Any]:
         "cam_half": cam["scale"] / 2 if cam else None,
         "methods": NAMES.items(),
         "explain": explanation_url(analysis),
-        "cam_finding": leading_finding(analysis.finding, analysis.probabilities),
+        "cam_finding": leading,
         "inside_lungs": round(100 * cam["inside_lungs"]) if cam and cam["inside_lungs"] is not None else None,
     }
 

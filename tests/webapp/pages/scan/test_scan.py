@@ -79,6 +79,24 @@ def test_the_reported_finding_reports_what_its_threshold_was_worth(case, model, 
     assert "Pneumonia at its threshold: sensitivity 0.90, specificity 0.81 on validation data." in page
 
 
+def test_the_result_comes_with_where_the_model_fell_short(case, model, browser, owner):
+    page = scan_page(browser(owner), case.scan)
+    assert "The model card has no test of this result outside the origins of the training data." in page
+    shares = {"false_alarms": {"value": 0.262, "low": 0.2, "high": 0.32}, "sensitivity": {"value": 0.564}}
+    row = {"origin": "nih", "finding": "any_finding", "images": 1000, **shares}
+    model.card = {"about": {"elsewhere": [row]}}
+    model.save()
+    page = scan_page(browser(owner), case.scan)
+    assert "it reported a finding on 26 % of normal images (nih)" in page
+    assert "it detected 56 % of images with a finding (nih)" in page
+
+
+def test_a_withheld_result_states_no_figures_of_the_model(finished_analysis, browser, owner, site):
+    scan = factories.ScanFactory(site=site)
+    finished_analysis(scan, abstention="other_abnormality", pneumonia=0.9)
+    assert "the origins of the training data" not in scan_page(browser(owner), scan)
+
+
 def test_the_map_travels_with_geometry_and_scale(case, browser, owner):
     page = browser(owner).get(f"/scans/{case.scan.pk}/").content.decode()
     cam = json.loads(page.split('<script id="cam" type="application/json">')[1].split("</script>")[0])
