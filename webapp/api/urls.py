@@ -121,6 +121,8 @@ urlpatterns = [
     _path("labels/export/", labels.LabelExport, "labels-export"),
     _path("labels/import/", labels.LabelImport, "labels-import"),
     _path("scans/<uuid:scan_id>/labels/", labels.ScanLabels, "scan-labels"),
+    _path("scans/<uuid:scan_id>/marks/", labels.ScanMarks, "scan-marks"),
+    _path("marks/<uuid:mark_id>/", labels.MarkDetail, "mark"),
     _path("label-queues/", queues.QueueCollection, "label-queues"),
     _path("label-queues/<uuid:queue_id>/", queues.QueueDetail, "label-queue"),
     _path("label-queues/<uuid:queue_id>/close/", queues.QueueClose, "label-queue-close"),

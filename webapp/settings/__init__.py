@@ -262,6 +262,7 @@ SPECTACULAR_SETTINGS = {
         "PromotionGateOutcome": "webapp.api.serializers.models.OUTCOMES",
         "DeliveryState": "webapp.webhooks.models.DeliveryStatus",
         "Assessment": "webapp.labels.models.Assessment",
+        "MarkKind": "webapp.labels.marks.models.MarkKind",
         "LabelSource": "webapp.labels.models.LabelSource",
         "LabelOrder": "webapp.labels.models.QueueOrder",
         "CaseState": "webapp.labels.models.ItemStatus",

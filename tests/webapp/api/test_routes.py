@@ -148,6 +148,11 @@ BEYOND = [
     ("GET", "api-labels", "scan.label"),
     ("POST", "api-labels", "scan.label"),
     ("GET", "api-scan-labels", "scan.label"),
+    ("GET", "api-scan-marks", "scan.view"),
+    ("POST", "api-scan-marks", "scan.label"),
+    ("GET", "api-mark", "scan.view"),
+    ("PATCH", "api-mark", "scan.label"),
+    ("DELETE", "api-mark", "scan.label"),
     ("GET", "api-changes", "scan.view"),
     ("GET", "api-webhooks", "webhook.manage"),
     ("POST", "api-webhooks", "webhook.manage"),
@@ -178,6 +183,7 @@ OBJECTS = {
     "api-label-queue": "queue",
     "api-label-case": "item",
     "api-manifest": "manifest",
+    "api-mark": "mark",
 }
 BODIES = {
     "api-studies-search": {"q": "x"},
@@ -186,6 +192,8 @@ BODIES = {
     "api-upload-states": {"ids": ["6f1f64f0-3d0a-4f8e-9d58-0a6a54a5b0d1"]},
     "api-scan-move": {"patient_id": "new", "create": True, "reason": "because"},
     "api-study-readings": {"findings": ["normal"]},
+    "api-scan-marks": {"kind": "length", "points": [[10, 10], [20, 10]]},
+    "api-mark": {"points": [[10, 10], [20, 10]]},
     "api-merge-undo": {"reason": "because"},
     "api-model-promote": {"reason": "because"},
     "api-analysis-explanations": {"method": "hirescam"},

@@ -66,6 +66,8 @@ def _story(report: Report, image: np.ndarray) -> Any:
         yield _findings(report, style)
     for note in [*report.notes, *filter(None, [report.others])]:
         yield paragraph(note, style["fine"])
+    if report.marks:
+        yield _marks(report, style)
     yield paragraph(_("Reading"), style["heading"])
     for reading in report.readings:
         yield _reading(reading, style)
@@ -125,6 +127,22 @@ def _findings(report: Report, style: dict[str, ParagraphStyle]) -> Flowable:
     if report.uncertainty:
         lines.append(paragraph(_("Uncertainty: %s") % report.uncertainty, style["fine"]))
     return KeepTogether(lines)
+
+
+def _marks(report: Report, style: dict[str, ParagraphStyle]) -> Flowable:
+    rows = [[paragraph(head, style["fine"]) for head in (_("Mark"), _("Value"), _("Saved by"))]]
+    for mark in report.marks:
+        saved = f"{mark['signed_as']}, {timezone.localtime(mark['saved_at']):%Y-%m-%d %H:%M}"
+        what = ": ".join(filter(None, [mark["kind"], mark["text"]]))
+        rows.append(
+            [
+                paragraph(what, style["text"]),
+                paragraph(mark["value"] or "–", style["text"]),
+                paragraph(saved, style["fine"]),
+            ]
+        )
+    heading = paragraph(_("Measurements and marks"), style["heading"])
+    return KeepTogether([heading, _table(rows, [50 * mm, WIDTH - 100 * mm, 50 * mm])])
 
 
 def _reading(reading: dict[str, Any], style: dict[str, ParagraphStyle]) -> Flowable:

@@ -99,6 +99,14 @@ class Hilum:
         """Label a scan: `findings` maps each to present, absent, uncertain or unread."""
         return self._write("labels/", {"scan": scan, "findings": findings, **fields})
 
+    def marks(self, scan: str) -> Iterator[dict[str, Any]]:
+        """Every version of the measurements and marks of a scan, oldest first."""
+        return self.listed(f"scans/{scan}/marks/", {})
+
+    def mark(self, scan: str, kind: str, points: list[list[float]], text: str = "") -> dict[str, Any]:
+        """Save a measurement or mark; `points` in pixels of the original image."""
+        return self._write(f"scans/{scan}/marks/", {"kind": kind, "points": points, "text": text})
+
     def models(self, **filters: Any) -> Iterator[dict[str, Any]]:
         """Model versions, newest first; filters such as `slot="cxr"`, `status="active"`."""
         return self.listed("models/", filters)

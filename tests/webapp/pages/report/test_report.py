@@ -14,6 +14,7 @@ from tests import factories
 from tests.webapp.pages.conftest import renew
 from webapp.audit.models import AuditEvent
 from webapp.core import storage
+from webapp.labels.marks.services import mark_add, mark_delete
 from webapp.labels.models import Reading
 from webapp.labels.readings import reading_sign
 
@@ -226,3 +227,22 @@ def test_several_studies_of_one_number_are_offered(numbered, site, browser, owne
 
 def test_a_study_that_never_was_is_not_found(browser, owner):
     assert browser(owner).get(f"/studies/{uuid.uuid4()}/").status_code == 404
+
+
+def test_the_report_lists_the_saved_marks_and_says_where_millimetres_hold(imaged, browser, owner):
+    imaged.scan.metadata = {"ImagerPixelSpacing": [0.5, 0.5]}
+    imaged.scan.save()
+    points = [[10, 10], [110, 10]]
+    mark_add(scan=imaged.scan, actor=owner, kind="length", points=points)
+    mark_add(scan=imaged.scan, actor=owner, kind="arrow", points=points, text="<b>node</b>")
+    gone = mark_add(scan=imaged.scan, actor=owner, kind="angle", points=[*points, [10, 50]])
+    mark_delete(mark=gone, actor=owner)
+    page = text_of(browser(owner).get(reverse("pages:report", args=[imaged.scan.pk])))
+    assert "50.0 mm at the detector" in page
+    assert "Arrow: &lt;b&gt;node&lt;/b&gt;" in page
+    assert "Angle" not in page
+    from pypdf import PdfReader
+
+    pdf = browser(owner).get(reverse("pages:report_pdf", args=[imaged.scan.pk])).content
+    text = " ".join(page.extract_text() for page in PdfReader(io.BytesIO(pdf)).pages)
+    assert "50.0 mm at the detector" in " ".join(text.split())
