@@ -60,13 +60,6 @@ def uncertainty_level(uncertainty: float | None) -> str:
     return next((level for level, (_, below) in UNCERTAINTIES.items() if uncertainty < below), "high")
 
 
-def name_of_person(name: str | None) -> str:
-    """A DICOM person name (PS3.5 section 6.2.1) as written in lists: `DOE^Jane^M` is DOE, Jane M."""
-    alphabetic = (name or "").split("=")[0]
-    family, *given = [part.strip() for part in alphabetic.split("^")][:3]
-    return ", ".join(part for part in (family, " ".join(filter(None, given))) if part)
-
-
 def lower_first(text: str) -> str:
     """The text after a colon: its first letter in lower case, unless it begins an abbreviation."""
     return text if text[1:2].isupper() else text[:1].lower() + text[1:]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
@@ -10,6 +12,7 @@ from classifier.contract import RefusalReason, Slot
 from webapp.core.jobs.queues import Queue
 from webapp.core.jobs.table import JobRow, Transitions
 from webapp.core.models import Record
+from webapp.scans.patients.person_name import search_parts
 
 SLOTS = [(slot.value, slot.value) for slot in Slot]
 
@@ -123,13 +126,15 @@ class ArchiveMember(models.Model):
 class Patient(Record):
     """A person, as one site knows them by identifier and issuer.
 
-    `provisional`: no patient was stated; the row stands for one upload until the scan is moved.
+    `search_name` is the name as it is searched. `provisional`: no patient was stated; the row stands for one
+    upload until the scan is moved.
     """
 
     site = models.ForeignKey("accounts.Site", models.PROTECT, related_name="patients")
     patient_id = models.CharField(max_length=64)
     issuer = models.CharField(max_length=64, blank=True)
     name = models.CharField(max_length=200, blank=True)
+    search_name = models.TextField(blank=True, editable=False)
     sex = models.CharField(max_length=16, blank=True)
     birth_date = models.DateField(null=True, blank=True)
     provisional = models.BooleanField(default=False)
@@ -146,6 +151,12 @@ class Patient(Record):
 
     def __str__(self) -> str:
         return f"patient {self.id}"
+
+    def save(self, *args: Any, **options: Any) -> None:
+        self.search_name = search_parts(self.name) if self.name else ""
+        if options.get("update_fields") is not None:
+            options["update_fields"] = {*options["update_fields"], "search_name"}
+        super().save(*args, **options)
 
 
 class Study(Record):

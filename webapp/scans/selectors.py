@@ -13,6 +13,7 @@ from webapp.accounts.services import for_sites
 from webapp.core.queries import get_or_404
 from webapp.scans.models import Patient, Scan, Study, Upload
 from webapp.scans.patients.identity import demographics, differences
+from webapp.scans.patients.person_name import search_words
 
 DERIVED_NOTES = {"demographics_differ", "study_elsewhere", "same_sop_instance"}
 
@@ -52,8 +53,11 @@ def scan_or_upload(record_id: uuid.UUID, user: User) -> Scan | Upload:
 def patient_matches(words: str, path: str = "") -> Q:
     """Every word begins the identifier or stands in the name; `path` leads to the patient."""
     condition = Q()
-    for word in words.split():
-        condition &= Q(**{f"{path}patient_id__istartswith": word}) | Q(**{f"{path}name__icontains": word})
+    for typed in words.split():
+        found = Q(**{f"{path}patient_id__istartswith": typed})
+        for word in search_words(typed):
+            found |= Q(**{f"{path}search_name__contains": word.rstrip("|")})
+        condition &= found
     return condition
 
 

@@ -19,7 +19,7 @@ from classifier.images.limits import MAX_INFLATED_BYTES
 
 pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
 # Python's codec of ISO 2022 IR 58 does not take the escape sequence, which pydicom leaves to it.
-pydicom.charset.handled_encodings = tuple(set(pydicom.charset.handled_encodings) - {"iso_ir_58"})
+setattr(pydicom.charset, "handled_encodings", ("iso2022_jp", "iso2022_jp_2"))  # noqa: B010
 # Its warnings quote header values, which may identify the patient.
 logging.getLogger("pydicom").setLevel(logging.CRITICAL)
 

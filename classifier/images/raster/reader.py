@@ -68,7 +68,7 @@ def read_raster(data: bytes, stated_slot: Slot | None = None) -> RawImage:
             check_scans(data)
             whole = with_end_of_image(data)
         levels, bits, synthetic = _decoded(whole, kind)
-    notes = {"end_marker_missing": {}} if kind == "JPEG" and whole is not data else {}
+    notes: dict[str, Any] = {"end_marker_missing": {}} if kind == "JPEG" and whole is not data else {}
     return _as_source(levels, bits, synthetic, stated_slot, notes)
 
 

@@ -31,7 +31,7 @@ def study(site, queued):
 
 
 def test_the_text_has_each_part_after_a_bar():
-    assert search_text("P-42", "DOE^Jane=ドウ^J") == "|P|42|DOE|JANE|ドウ|J|"
+    assert search_text("P-42", "DOE^Jane=ドウ^J") == "|p|42|doe|jane|ドウ|j|"
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_a_merged_patient_is_found_by_both_names_and_after_unmerging_by_their_ow
 def test_renewing_a_study_does_not_touch_names_that_are_right(study, django_assert_num_queries):
     with django_assert_num_queries(3):
         summaries.refresh_names([study.patient_id])
-    assert StudySummary.objects.get().who.startswith("|P|42|")
+    assert StudySummary.objects.get().who.startswith("|p|42|")
 
 
 def test_the_index_of_names_is_made_once_and_missed_where_it_is_not(db):

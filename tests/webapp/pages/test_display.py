@@ -4,14 +4,8 @@ from datetime import date, time
 
 import pytest
 
-from webapp.pages.display import (
-    hue_of,
-    lower_first,
-    name_of_finding,
-    name_of_person,
-    study_time,
-    uncertainty_level,
-)
+from webapp.pages.display import hue_of, lower_first, name_of_finding, study_time, uncertainty_level
+from webapp.scans.patients.person_name import displayed as name_of_person
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,9 @@ import pytest
 from tests.factories import PatientFactory, ScanFactory, UploadFactory, parsed
 from webapp.core.errors import CodedError
 from webapp.scans.models import Patient, PatientMerge, Scan, Upload
-from webapp.scans.patients.identity import comparable, patient_find_or_create, patients_meant
+from webapp.scans.patients.identity import differences, patient_find_or_create, patients_meant
+from webapp.scans.patients.person_name import displayed, names_differ
+from webapp.scans.patients.records import may_be_same
 from webapp.scans.services import upload_finish, upload_store
 from webapp.scans.uploads.stated_metadata import StatedMetadata
 
@@ -101,12 +103,48 @@ def test_no_identifier_is_joined_across_sites(find, other_site):
     [
         ("ROE^JANE", "Roe^Jane^^", True),
         ("ROE^JANE  M", "ROE^JANE M=字", True),
+        ("=佐藤^博=さとう^ひろし", "Sato^Hiroshi=佐藤^博", True),
+        ("ﾔﾏﾀﾞ^ﾀﾛｳ", "ヤマダ^タロウ", True),
         ("ROE^JANE", "ROE^^JANE", False),
         ("ROE^JANE", "ROE^JOAN", False),
+        ("DOE^JOHN^^^JR", "DOE^JOHN^^^SR", False),
+        ("DOE^JOHN^^^JR", "DOE^JOHN", False),
+        ("=佐藤^博=さとう^ひろし", "=鈴木^花子=すずき^はなこ", False),
+        ("Sato^Hiroshi=佐藤^博", "Sato^Hiroshi=鈴木^博", False),
+        ("=佐藤^博", "Sato^Hiroshi", False),
     ],
 )
 def test_names_are_compared_as_people_read_them(one, other, same):
-    assert (comparable(one) == comparable(other)) is same
+    assert names_differ(one, other) is not same
+    assert names_differ(other, one) is not same
+
+
+def test_two_people_under_one_identifier_are_noted(site, find):
+    patient = find("H1", name="=佐藤^博")
+    assert differences(patient, {"name": "=鈴木^花子"}) == {"name": ("=佐藤^博", "=鈴木^花子")}
+
+
+def test_others_born_on_the_same_day_are_not_offered_as_one_person(find):
+    born = {"birth_date": date(1965, 5, 5)}
+    one = find("H1", name="=鈴木^一郎", **born)
+    find("H2", name="=高橋^二郎", **born)
+    same = find("H3", name="Suzuki^Ichiro=鈴木^一郎", **born)
+    assert may_be_same(one) == [same]
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("DOE^Jane^M", "DOE, Jane M"),
+        ("DOE^John^^Dr^Jr", "DOE, John, Jr"),
+        ("=佐藤^博=さとう^ひろし", "佐藤 博"),
+        ("==さとう^ひろし", "さとう ひろし"),
+        ("^Jane", "Jane"),
+        ("", ""),
+    ],
+)
+def test_a_name_is_shown_by_its_first_group(name, shown):
+    assert displayed(name) == shown
 
 
 def test_an_identifier_alone_means_who_the_patient_is_by_now(find, owner):

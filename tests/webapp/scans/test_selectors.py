@@ -63,6 +63,26 @@ def test_a_patient_is_found_by_the_beginning_of_the_id_or_a_part_of_the_name(sit
 
 
 @pytest.mark.parametrize(
+    ("name", "typed"),
+    [
+        ("Иванов^Иван", "иванов"),
+        ("Иванов^Иван", "ИВАН иванов"),
+        ("MÜLLER^JÜRGEN", "müller"),
+        ("MÜLLER^JÜRGEN", "Muller, Jurgen"),
+        ("ﾔﾏﾀﾞ^ﾀﾛｳ", "ヤマダ"),
+        ("Doe^John^^^Jr", "Doe, John"),
+        ("Doe^John^^^Jr", "doe^john"),
+        ("=佐藤^博=さとう^ひろし", "佐藤"),
+        ("GROẞ^Zoë", "gross zoe"),
+    ],
+)
+def test_a_name_is_found_whatever_its_case_width_and_accents(site, name, typed):
+    patient = PatientFactory(site=site, patient_id="1", name=name)
+    PatientFactory(site=site, patient_id="2", name="Other^Person")
+    assert list(Patient.objects.filter(selectors.patient_matches(typed))) == [patient]
+
+
+@pytest.mark.parametrize(
     ("metadata", "age"),
     [
         ({"PatientAge": "064Y"}, 64),

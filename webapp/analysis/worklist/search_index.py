@@ -12,8 +12,7 @@ BY_NUMBER, BY_WHO, PATIENT_BY_NAME = "study_by_number", "study_by_who", "patient
 BEGINNING = f"CREATE INDEX IF NOT EXISTS {BY_NUMBER} ON analysis_studysummary (number text_pattern_ops)"
 PARTS = (
     f"CREATE INDEX IF NOT EXISTS {BY_WHO} ON analysis_studysummary USING gin (who gin_trgm_ops)",
-    f"CREATE INDEX IF NOT EXISTS {PATIENT_BY_NAME} ON scans_patient "
-    "USING gin (UPPER(name::text) gin_trgm_ops)",
+    f"CREATE INDEX IF NOT EXISTS {PATIENT_BY_NAME} ON scans_patient USING gin (search_name gin_trgm_ops)",
 )
 
 

@@ -1,12 +1,11 @@
 """By what a study is found: the text that the search looks through, and what it asks of it.
 
-A patient's identifiers and names, with those of the records merged into them, stand in one text: in capitals,
+A patient's identifiers and names, with those of the records merged into them, stand in one text: folded,
 each part after a bar. So one index of trigrams serves words and beginnings, in one table.
 """
 
 from __future__ import annotations
 
-import re
 import uuid
 from collections.abc import Iterable
 
@@ -14,14 +13,14 @@ from django.db.models import Q
 
 from webapp.scans.models import Patient
 from webapp.scans.patients.identity import merged_into
+from webapp.scans.patients.person_name import search_parts, search_words
 
 SHORT = 3
-_SEPARATORS = re.compile(r"[\s^=,|-]+")
 
 
 def search_text(patient_id: str, name: str) -> str:
-    """`P-42` and `DOE^Jane` become `|P|42|DOE|JANE|`."""
-    return f"|{_SEPARATORS.sub('|', f'{patient_id}|{name}'.upper()).strip('|')}|"
+    """`P-42` and `DOE^Jane` become `|p|42|doe|jane|`."""
+    return search_parts(f"{patient_id}|{name}")
 
 
 def matches(search: str) -> Q:
@@ -30,10 +29,9 @@ def matches(search: str) -> Q:
     A word of one or two letters has to begin a part of them.
     """
     found = Q()
-    for word in search.split():
-        part = _SEPARATORS.sub("|", word.upper())
+    for part in search_words(search):
         found &= Q(who__contains=f"|{part.strip('|')}" if len(part.strip("|")) < SHORT else part)
-    return found | Q(number__startswith=search.strip().upper())
+    return (found if found else Q(pk=None)) | Q(number__startswith=search.strip().upper())
 
 
 def who_of(patients: Iterable[uuid.UUID]) -> dict[uuid.UUID, str]:

@@ -11,9 +11,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from webapp.accounts.models import Site
-from webapp.pages.display import name_of_person
 from webapp.scans.models import Patient, Study
 from webapp.scans.patients.identity import patients_meant
+from webapp.scans.patients.person_name import displayed as name_of_person
 from webapp.scans.patients.pseudonymity import known_as
 
 SEXES = {"M": gettext_lazy("male"), "F": gettext_lazy("female"), "O": gettext_lazy("other")}

@@ -15,12 +15,13 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from webapp.accounts.services import demand
 from webapp.core.errors import CodedError
-from webapp.pages.display import name_of_person, study_time
+from webapp.pages.display import study_time
 from webapp.pages.patients.display import facts_of, full_label, label_of, sex_text
 from webapp.pages.patients.records import patient_row, possible_duplicates
 from webapp.scans.models import Patient
 from webapp.scans.patients.corrections import patient_merge, patient_unmerge
-from webapp.scans.patients.identity import comparable, end_of
+from webapp.scans.patients.identity import differ, end_of
+from webapp.scans.patients.person_name import displayed as name_of_person
 from webapp.scans.patients.records import extent_of, merge_or_404, patients_found
 from webapp.scans.selectors import patient_or_404
 
@@ -99,7 +100,7 @@ def _both(one: Patient, other: Patient) -> dict[str, Any]:
     """The two patients, and rows to compare: {"label", "values": [two], "differs"}."""
     facts = [_facts(one), _facts(other)]
     rows = [
-        {"label": LABELS[key], "values": values, "differs": key in COMPARED and _differ(*values)}
+        {"label": LABELS[key], "values": values, "differs": key in COMPARED and differ(*values)}
         for key in LABELS
         if (values := [side[key] for side in facts])
     ]
@@ -139,7 +140,3 @@ def _facts(patient: Patient) -> dict[str, str]:
         % {"scans": extent.scans, "number": extent.studies},
         "dates": " – ".join(dict.fromkeys(study_time(day) for day in (extent.first, extent.last))),
     }
-
-
-def _differ(one: str, other: str) -> bool:
-    return bool(one and other) and comparable(one) != comparable(other)

@@ -13,9 +13,10 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from webapp.accounts.models import User
 from webapp.analysis.selectors import HistoryEntry
-from webapp.pages.display import name_of_person, name_of_user, study_time
+from webapp.pages.display import name_of_user, study_time
 from webapp.pages.patients.display import facts_of, full_label, label_of, sex_text
 from webapp.scans.models import Patient, PatientMerge, ScanMove
+from webapp.scans.patients.person_name import displayed as name_of_person
 from webapp.scans.patients.records import AT_MOST, StatedValue, disagreements, may_be_same, moves_of
 
 CONFLICTS = {

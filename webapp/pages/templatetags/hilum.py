@@ -9,14 +9,8 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from webapp.pages.display import (
-    hue_of,
-    lower_first,
-    name_of_finding,
-    name_of_person,
-    name_of_slot,
-    uncertainty_level,
-)
+from webapp.pages.display import hue_of, lower_first, name_of_finding, name_of_slot, uncertainty_level
+from webapp.scans.patients.person_name import displayed as name_of_person
 
 register = template.Library()
 register.filter("finding", name_of_finding)

@@ -16,8 +16,9 @@ from webapp.analysis.models import StudySummary
 from webapp.analysis.worklist.query import whole
 from webapp.core.spreadsheets import MARK, line
 from webapp.labels.read_first import HiddenResults
-from webapp.pages.display import name_of_finding, name_of_person, name_of_user, study_time, uncertainty_level
+from webapp.pages.display import name_of_finding, name_of_user, study_time, uncertainty_level
 from webapp.scans.models import Patient
+from webapp.scans.patients.person_name import displayed as name_of_person
 
 AT_MOST = 100_000
 Cell = Callable[[StudySummary, ZoneInfo], object]

@@ -16,6 +16,7 @@ from django.db import IntegrityError, transaction
 from webapp.accounts.models import Site
 from webapp.scans.dicom_values import parse_date, text
 from webapp.scans.models import Patient, PatientMerge
+from webapp.scans.patients.person_name import names_differ
 
 DEMOGRAPHICS = ("name", "sex", "birth_date")
 
@@ -147,21 +148,21 @@ def demographics(metadata: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def comparable(value: Any) -> Any:
-    """A value for comparing: case, spacing and empty ends of a name (PS3.5 section 6.2.1) do not matter."""
-    if not isinstance(value, str):
-        return value
-    parts = (" ".join(part.split()) for part in value.split("=")[0].split("^"))
-    return "^".join(parts).rstrip("^").casefold()
+    """A value to group what is stated by: case and spacing do not matter."""
+    return " ".join(value.split()).rstrip("^=").casefold() if isinstance(value, str) else value
+
+
+def differ(one: Any, other: Any) -> bool:
+    """Whether two known values of name, sex or birth date differ; case, width and spacing do not matter."""
+    if isinstance(one, str) and isinstance(other, str):
+        return names_differ(one, other)
+    return bool(one and other) and one != other
 
 
 def differences(patient: Patient, stated: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     """Fields known on both sides that differ: field to (of the patient, stated)."""
     pairs = {field: (getattr(patient, field), stated.get(field)) for field in DEMOGRAPHICS}
-    return {
-        field: (own, other)
-        for field, (own, other) in pairs.items()
-        if own and other and comparable(own) != comparable(other)
-    }
+    return {field: (own, other) for field, (own, other) in pairs.items() if differ(own, other)}
 
 
 def _chosen(

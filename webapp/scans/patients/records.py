@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date
+from functools import reduce
+from operator import or_
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +17,7 @@ from webapp.accounts.services import for_sites
 from webapp.core.queries import get_or_404
 from webapp.scans.models import Patient, PatientMerge, Scan, ScanMove, Study
 from webapp.scans.patients.identity import DEMOGRAPHICS, comparable, demographics, ends_of, merged_into
+from webapp.scans.patients.person_name import groups, names_differ, search_parts
 from webapp.scans.selectors import patient_matches
 
 AT_MOST = 20
@@ -82,10 +85,12 @@ def may_be_same(patient: Patient) -> list[Patient]:
     own = patient.patient_id
     found = list(others.filter(patient_id__in={own, own.upper(), own.lower()})[:AT_MOST])
     if patient.name and patient.birth_date:
-        family = patient.name.split("=")[0].split("^")[0].strip()
-        namesakes = others.filter(birth_date=patient.birth_date, name__istartswith=family)
-        same = comparable(patient.name)
-        found += [other for other in namesakes[: 5 * AT_MOST] if comparable(other.name) == same]
+        families = [search_parts(group[0]) for group in groups(patient.name) if group[0]]
+        condition = reduce(
+            or_, (Q(search_name__contains=family) for family in families), Q(name=patient.name)
+        )
+        namesakes = others.filter(condition, birth_date=patient.birth_date).exclude(name="")
+        found += [one for one in namesakes[: 5 * AT_MOST] if not names_differ(one.name, patient.name)]
     return list(dict.fromkeys(found))[:AT_MOST]
 
 
