@@ -21,6 +21,10 @@ PAGES = {
     "worklist_save_view": [("POST", "api-studies-search", "scan.view")],
     "worklist_open_view": [("POST", "api-studies-search", "scan.view")],
     "worklist_delete_view": [("POST", "api-studies-search", "scan.view")],
+    # Order, urgency rule and notice belong to the pages; a program sorts by itself and gets `study.urgent`.
+    "worklist_sort": [("GET", "api-studies", "scan.view")],
+    "worklist_waiting": [("GET", "api-studies", "scan.view")],
+    "worklist_urgency": [("GET", "api-studies", "scan.view")],
     # The words of the pages' own scripts.
     "script_texts": [],
     "upload": [("GET", "api-uploads", "scan.upload")],
@@ -41,6 +45,8 @@ PAGES = {
     "scan_rescore": [("POST", "api-patient-rescore", "scan.upload")],
     "patient_rescore": [("POST", "api-patient-rescore", "scan.upload")],
     "reading_sign": [("POST", "api-study-readings", "scan.label")],
+    # A program keeps what it has not signed yet by itself.
+    "reading_draft": [("POST", "api-study-readings", "scan.label")],
     # A report is a page of what these report.
     "report": [("GET", "api-scan", "scan.view"), ("GET", "api-study-readings", "scan.view")],
     "report_pdf": [("GET", "api-scan", "scan.view"), ("GET", "api-study-readings", "scan.view")],

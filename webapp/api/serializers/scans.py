@@ -14,7 +14,7 @@ from webapp.api import fields as f
 from webapp.api.serializers.base import RequestSerializer
 from webapp.registry.models import ModelVersion
 from webapp.scans.models import Scan
-from webapp.scans.uploads.stated_metadata import LENGTH, LINE, MODALITIES
+from webapp.scans.uploads.stated_metadata import LENGTH, LINE, MODALITIES, SEXES, VIEW_LENGTH
 
 ANALYSIS_STATES = ["queued", "running", "failed", "done", "abstained"]
 SLOTS = [slot.value for slot in Slot]
@@ -52,14 +52,29 @@ class StatedModalityField(StatedField):
     pass
 
 
+@extend_schema_field({"type": "string", "maxLength": VIEW_LENGTH, "pattern": f"^{LINE}*$"})
+class StatedViewField(StatedField):
+    pass
+
+
+@extend_schema_field({"type": "string", "pattern": f"^({'|'.join(SEXES)})?$"})
+class StatedSexField(StatedField):
+    pass
+
+
+@extend_schema_field({"type": "string", "pattern": r"^([0-9]{1,3}([DWMY]|\.[0-9]*)?)?$"})
+class StatedAgeField(StatedField):
+    pass
+
+
 class StatedMetadataSerializer(RequestSerializer):
     patient_id = StatedField("PatientID (0010,0020), for a file without one")
     study = StatedField("AccessionNumber or StudyInstanceUID, for a file without one")
     date = StatedDateField("StudyDate (0008,0020) as YYYY-MM-DD, for a file without one")
     modality = StatedModalityField("auto, cxr or ct")
-    view = StatedField("ViewPosition (0018,5101), such as PA, for a file without one")
-    sex = StatedField("PatientSex (0010,0040): F, M or O, for a file without one")
-    age = StatedField("PatientAge (0010,1010) in years, for a file without one")
+    view = StatedViewField("ViewPosition (0018,5101), such as PA, for a file without one")
+    sex = StatedSexField("PatientSex (0010,0040): F, M or O, for a file without one")
+    age = StatedAgeField("PatientAge (0010,1010) in years, for a file without one")
     date_relative = StatedField("`true` where `date` is made up and only keeps order and distance of studies")
 
 

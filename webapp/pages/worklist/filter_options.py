@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.http import HttpRequest
@@ -46,7 +47,7 @@ def filter_options(request: HttpRequest, search: Search) -> dict[str, Any]:
     }
 
 
-def _select(unfiltered: str, options: list[Option]) -> list[Option]:
+def _select(unfiltered: str, options: Iterable[tuple[str, Any]]) -> list[Option]:
     return [("", unfiltered), *options]
 
 

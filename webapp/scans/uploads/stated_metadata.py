@@ -11,7 +11,7 @@ from classifier.contract import Slot
 from webapp.core.errors import CodedError
 from webapp.scans.dicom_values import parse_date
 
-LENGTH = 64
+LENGTH, VIEW_LENGTH = 64, 16
 # No control characters, no invisible ones, none that change the writing direction: an identifier is what it
 # looks like. The API's schema uses the pattern.
 LINE = (
@@ -123,7 +123,7 @@ def _code(value: str) -> str:
 
 def _view(value: str) -> str:
     code = VIEWS.get(_code(value), _code(value))
-    if len(code) > 16 or not _LINE.fullmatch(code):
+    if len(code) > VIEW_LENGTH or not _LINE.fullmatch(code):
         raise _invalid(f"“{shown(value)}” is not a view.", "Use PA, AP, LL, RL or lateral.")
     return code
 

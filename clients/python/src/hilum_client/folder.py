@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from hilum_client.client import Hilum
 from hilum_client.errors import HilumError
@@ -42,7 +42,7 @@ class FolderUpload:
     """The upload of one folder to one site; `stated` is sent with every file (`patient_id`, `modality` …)."""
 
     def __init__(
-        self, hilum: Hilum, folder: str | Path, *, journal: str | Path | None = None, **stated: str
+        self, hilum: Hilum, folder: str | Path, *, journal: str | Path | None = None, **stated: Any
     ) -> None:
         self.hilum, self.folder, self.stated = hilum, Path(folder), stated
         self.journal = Path(journal) if journal else self.folder / JOURNAL
