@@ -6,9 +6,9 @@ const values = source ? JSON.parse(source.textContent) : {};
 
 export const preference = (key) => values[key];
 
-/** Keeps a value for the person; the page goes on with it even where the server cannot be reached. */
+/** Keeps a value for the person; rejects where the server does not, and a further try sends it again. */
 export async function setPreference(key, value) {
   if (JSON.stringify(values[key]) === JSON.stringify(value)) return;
-  values[key] = value;
   await postJson("/preferences/", { key, value });
+  values[key] = value;
 }

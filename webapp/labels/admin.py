@@ -3,7 +3,7 @@ from __future__ import annotations
 from django.contrib import admin
 
 from webapp.core.readonly_admin import ReadOnlyAdmin
-from webapp.labels.models import LabelQueue, Manifest, Reading
+from webapp.labels.models import LabelQueue, Manifest, Reading, ReportTemplate
 
 
 @admin.register(Reading)
@@ -28,3 +28,10 @@ class ManifestAdmin(ReadOnlyAdmin):
     list_display = ["created_at", "site", "name", "by", "sha256"]
     list_filter = ["site"]
     list_select_related = ["site", "by"]
+
+
+@admin.register(ReportTemplate)
+class ReportTemplateAdmin(admin.ModelAdmin):
+    list_display = ["name", "site", "findings"]
+    list_filter = ["site"]
+    list_select_related = ["site"]

@@ -6,6 +6,7 @@ Readings and labels are append-only.
 from __future__ import annotations
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import F, Q
@@ -100,6 +101,10 @@ class ReportTemplate(Record):
 
     def __str__(self) -> str:
         return self.name
+
+    def clean(self) -> None:
+        if not isinstance(self.findings, list) or not all(isinstance(one, str) for one in self.findings):
+            raise ValidationError({"findings": 'Enter a list of codes, such as ["normal"].'})
 
 
 class ReadScan(models.Model):

@@ -2,6 +2,7 @@
 import { gettext } from "../gettext.js";
 import { csrf } from "../http.js";
 import { onKeys } from "../keys.js";
+import { setPreference } from "../preferences.js";
 
 const PAUSE = 600; // ms without typing before the draft is sent
 
@@ -15,7 +16,7 @@ function contents(form) {
 }
 
 function showState(form, text) {
-  const place = form.querySelector("[data-draft-state]");
+  const place = form.closest("details")?.querySelector("[data-draft-state]");
   if (place) place.textContent = text;
 }
 
@@ -80,6 +81,35 @@ function toggle(digit) {
   box.closest("details")?.setAttribute("open", "");
   box.click();
 }
+
+/** Adds a template's findings and texts to the form; what the reader has written stays. */
+function insert(form, { findings, comment, comparison }) {
+  for (const box of form.querySelectorAll("[name=finding]")) if (findings.length) box.checked = findings.includes(box.value);
+  for (const [name, text] of Object.entries({ comment, comparison })) {
+    const field = form.elements[name];
+    field.value = [field.value.trim(), text].filter(Boolean).join("\n").slice(0, field.maxLength);
+  }
+  form.elements.comment.dispatchEvent(new Event("input", { bubbles: true }));
+}
+
+async function switchReadFirst(box) {
+  await save();
+  try {
+    await setPreference("read_first", box.checked);
+    location.reload();
+  } catch (problem) {
+    box.checked = !box.checked;
+    refuse(formNow(), { detail: problem.message });
+  }
+}
+
+document.addEventListener("change", ({ target }) => {
+  if (target.matches("[data-read-first]")) return switchReadFirst(target);
+  if (!target.matches("[data-report-template]") || !target.value) return undefined;
+  insert(target.form, JSON.parse(document.getElementById("report-templates").textContent)[Number(target.value)]);
+  target.value = "";
+  return target.form.elements.comment.focus();
+});
 
 // The evidence panel replaces the form when a result arrives, so the page listens for it.
 document.addEventListener("input", (event) => {

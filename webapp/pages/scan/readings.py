@@ -15,6 +15,7 @@ from webapp.labels.drafts import draft_of
 from webapp.labels.models import Reading, ReadingDraft
 from webapp.labels.selectors import ALONE, INCONCLUSIVE, OTHER, offered, readings_of
 from webapp.pages.display import name_of_finding
+from webapp.pages.scan.report_templates import templates_for
 from webapp.scans.models import Scan, Study
 
 # The page's script states these before it sends the form; the server refuses them all the same.
@@ -42,7 +43,9 @@ def reading_context(
         "readings": [reading_values(reading, scan.study) for reading in ([] if hidden else readings)],
         "own_reading": own,
         "may_sign": may_sign,
+        "read_first_required": scan.site.read_first,
         "draft": draft,
+        "templates": templates_for(scan, request.user) if may_sign else [],
         "entered": entered or _entered(draft or own),
         "alone": ALONE,
         "refusals": {code: f"{CODES[code].message} {CODES[code].remedy}" for code in REFUSED_BY_THE_SCRIPT},

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from django.urls import reverse
 
@@ -88,3 +90,17 @@ def test_a_site_may_require_it_of_its_readers(case, site, browser, teammate):
     site.read_first = True
     site.save()
     assert "0.82" not in browser(teammate).get(pages_of(case)["scan"]).content.decode()
+
+
+def switch_of(page):
+    return re.search(r'<input type="checkbox" data-read-first([^>]*)>', page)[1].split()
+
+
+def test_the_page_has_the_readers_switch_which_the_sites_rule_locks(case, site, browser, owner, teammate):
+    address = pages_of(case)["scan"]
+    assert switch_of(browser(owner).get(address).content.decode()) == []
+    set_preference(user=owner, key="read_first", value=True)
+    assert switch_of(browser(owner).get(address).content.decode()) == ["checked"]
+    site.read_first = True
+    site.save()
+    assert switch_of(browser(teammate).get(address).content.decode()) == ["checked", "disabled"]

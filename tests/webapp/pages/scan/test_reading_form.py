@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import re
+from datetime import timedelta
+
 import pytest
 from django.urls import reverse
 
 from tests import factories
 from tests.webapp.pages.conftest import renew
 from webapp.labels.drafts import draft_save
-from webapp.labels.models import Reading, ReadingDraft
+from webapp.labels.marks.services import mark_add
+from webapp.labels.models import Reading, ReadingDraft, ReportTemplate
 from webapp.labels.readings import reading_sign, seal
 
 pytestmark = pytest.mark.django_db
@@ -112,3 +117,37 @@ def test_the_comparison_is_signed_sealed_and_shown(case, browser, owner):
     assert "Unchanged since May." in page_of(client, case)
     reading.comparison = "Worse."
     assert seal(reading) != reading.sha256
+
+
+def test_a_template_of_the_site_is_offered_with_prior_and_measurements_filled_in(
+    case, browser, owner, teammate, site, other_site
+):
+    study = case.scan.study
+    factories.StudyFactory(patient=case.patient, study_date=study.study_date - timedelta(days=30))
+    for author, end in ((owner, 50), (teammate, 20)):
+        mark_add(scan=case.scan, actor=author, kind="length", points=[[0, 0], [0, end]], text="")
+    text = {"impression": "Clear. {measurements}", "comparison": "Unchanged since {prior}."}
+    ReportTemplate.objects.create(site=site, name="Normal chest", findings=["normal"], **text)
+    ReportTemplate.objects.create(site=other_site, name="Elsewhere")
+    (offered,) = json.loads(
+        re.search(r'<script id="report-templates"[^>]*>(.*?)</script>', page_of(browser(owner), case))[1]
+    )
+    assert (offered["name"], offered["findings"]) == ("Normal chest", ["normal"])
+    assert offered["comment"] == "Clear. Length: 50 px"
+    assert offered["comparison"] == f"Unchanged since {study.study_date - timedelta(days=30):%Y-%m-%d}."
+
+
+@pytest.mark.parametrize("findings", ['{"normal": 1}', "[3]", '"normal"'])
+def test_the_admin_site_refuses_a_template_whose_findings_are_no_list(person, browser, site, findings):
+    root = browser(person("root", is_staff=True, is_superuser=True))
+    fields = {
+        "site": site.pk,
+        "name": "Normal",
+        "impression": "Clear.",
+        "comparison": "",
+        "findings": findings,
+    }
+    address = reverse("admin:labels_reporttemplate_add")
+    assert "Enter a list of codes" in root.post(address, fields).content.decode()
+    assert root.post(address, fields | {"findings": '["normal"]'}).status_code == 302
+    assert ReportTemplate.objects.get().findings == ["normal"]
