@@ -84,15 +84,20 @@ def _text(value: Any) -> str:
 def _judge_readings(site: Site) -> int:
     """Compare each reading with the most severe result that was shown when it was signed."""
     readings = _fresh(Reading.objects.filter(site=site), site, ReaderFeedback.Source.READING)
-    seen = {r.pk: [line["analysis"] for line in r.evidence if line.get("analysis")] for r in readings}
+    shown = worst_shown(readings)
+    for reading in readings:
+        if worst := shown.get(reading.pk):
+            _keep(worst, site, ReaderFeedback.Source.READING, overrides=contradicts(worst, reading.findings))
+    return len(readings)
+
+
+def worst_shown(readings: Iterable[Reading]) -> dict[UUID, Analysis]:
+    """By reading, the most severe result that was shown when it was signed; one query."""
+    seen = {r.pk: [UUID(line["analysis"]) for line in r.evidence if line.get("analysis")] for r in readings}
     wanted = {key for keys in seen.values() for key in keys}
     known = Analysis.objects.filter(pk__in=wanted, status=Analysis.Status.DONE, withheld=False).in_bulk()
-    for reading in readings:
-        shown = [known[UUID(key)] for key in seen[reading.pk] if UUID(key) in known]
-        if shown:
-            worst = max(shown, key=severity)
-            _keep(worst, site, ReaderFeedback.Source.READING, overrides=_against(worst, reading.findings))
-    return len(readings)
+    shown = {reading: [known[key] for key in keys if key in known] for reading, keys in seen.items()}
+    return {reading: max(some, key=severity) for reading, some in shown.items() if some}
 
 
 def _fresh(rows: QuerySet, site: Site, source: str) -> list[Any]:
@@ -109,7 +114,7 @@ def _fresh(rows: QuerySet, site: Site, source: str) -> list[Any]:
     return found
 
 
-def _against(analysis: Analysis, findings: Sequence[str]) -> bool | None:
+def contradicts(analysis: Analysis, findings: Sequence[str]) -> bool | None:
     """Whether a reading with these findings contradicts what the model reported."""
     if not analysis.finding or not set(findings) - OPEN_WORDS:
         return None

@@ -13,6 +13,7 @@ from webapp.accounts.models import Site
 from webapp.accounts.services import can, for_sites
 from webapp.monitoring import services
 from webapp.monitoring.models import Alarm, AlarmStatus
+from webapp.monitoring.readers import reader_changes
 from webapp.monitoring.selectors import alarm_or_404, alarms_visible, charts, monitored_versions, summaries
 from webapp.monitoring.texts import OUTCOMES, cases, heading, measure
 from webapp.pages.access import active_site, at_active_site
@@ -32,11 +33,15 @@ def page(request: HttpRequest) -> HttpResponse:
     version = _selected(versions, request.GET.get("slot", ""))
     alarms = alarms_visible(request.user).filter(site=site).order_by("-created_at")[:MAX_ALARMS]
     rows = [_alarm_context(alarm) for alarm in alarms]
+    # Colleagues' figures are for whoever answers for the model.
+    all_readers = can(request.user, "alarm.manage", site)
     context = {
         "site": site,
         "versions": [(one, name_of_slot(one.slot)) for one in versions],
         "version": version,
         "alarms": rows,
+        "readers": reader_changes(site, only=None if all_readers else request.user),
+        "all_readers": all_readers,
         "open": [row for row in rows if row["alarm"].status != AlarmStatus.CLOSED],
     }
     if version:
