@@ -21,7 +21,7 @@ PAGES = {
     "worklist_save_view": [("POST", "api-studies-search", "scan.view")],
     "worklist_open_view": [("POST", "api-studies-search", "scan.view")],
     "worklist_delete_view": [("POST", "api-studies-search", "scan.view")],
-    # Order, urgency rule and notice belong to the pages; a program sorts by itself and gets `study.urgent`.
+    # Order, urgency rule and notice belong to the pages; a program gets `study.urgent`.
     "worklist_sort": [("GET", "api-studies", "scan.view")],
     "worklist_waiting": [("GET", "api-studies", "scan.view")],
     "worklist_urgency": [("GET", "api-studies", "scan.view")],
@@ -45,7 +45,7 @@ PAGES = {
     "scan_rescore": [("POST", "api-patient-rescore", "scan.upload")],
     "patient_rescore": [("POST", "api-patient-rescore", "scan.upload")],
     "reading_sign": [("POST", "api-study-readings", "scan.label")],
-    # A program keeps what it has not signed yet by itself.
+    # A program keeps what it has not signed yet.
     "reading_draft": [("POST", "api-study-readings", "scan.label")],
     # A report is a page of what these report.
     "report": [("GET", "api-scan", "scan.view"), ("GET", "api-study-readings", "scan.view")],

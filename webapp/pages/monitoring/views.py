@@ -33,7 +33,7 @@ def page(request: HttpRequest) -> HttpResponse:
     version = _selected(versions, request.GET.get("slot", ""))
     alarms = alarms_visible(request.user).filter(site=site).order_by("-created_at")[:MAX_ALARMS]
     rows = [_alarm_context(alarm) for alarm in alarms]
-    # Colleagues' figures are for whoever answers for the model.
+    # Colleagues' figures are for those responsible for the model.
     all_readers = can(request.user, "alarm.manage", site)
     context = {
         "site": site,
