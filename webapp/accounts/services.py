@@ -43,6 +43,13 @@ def demand(user: Account, permission: str, site: Site | None) -> None:
         raise CodedError("forbidden")
 
 
+def signed_in(user: Account) -> User:
+    """The user of a request to a page that asks to sign in; raises CodedError `forbidden` for nobody."""
+    if not isinstance(user, User):
+        raise CodedError("forbidden")
+    return user
+
+
 def can_everywhere(user: Account, permission: str) -> bool:
     """Whether the user may do this at every site there is."""
     sites = _sites_granting(user, permission)

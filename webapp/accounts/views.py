@@ -11,7 +11,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
 from webapp.accounts.preferences import preferences_of, set_preference
-from webapp.accounts.services import membership_choose
+from webapp.accounts.services import membership_choose, signed_in
 from webapp.core.errors import CodedError
 from webapp.core.http.problem_details import error_response
 
@@ -37,7 +37,7 @@ def preferences(request: HttpRequest) -> JsonResponse:
         key, value = str(body["key"]), body["value"]
     except (ValueError, KeyError, TypeError) as error:
         raise CodedError("invalid", remedy='Send {"key": …, "value": …}.') from error
-    set_preference(user=request.user, key=key, value=value)
+    set_preference(user=signed_in(request.user), key=key, value=value)
     return JsonResponse(preferences_of(request.user))
 
 

@@ -13,6 +13,7 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from webapp.accounts.services import signed_in
 from webapp.api.examples import LABEL_EXAMPLE
 from webapp.api.filters import LabelFilter
 from webapp.api.resource import ListResource, Resource, SinglePage, file_renderer
@@ -226,13 +227,13 @@ class ScanMarks(SinglePage):
     @operation("scan_marks", returns=MarkSerializer(many=True))
     def get(self, request: Request, scan_id: UUID) -> Response:
         """List every version of the measurements and marks of a scan, oldest first, including deletions."""
-        return self.listed(mark_versions(scan_or_404(request.user, scan_id)))
+        return self.listed(mark_versions(scan_or_404(signed_in(request.user), scan_id)))
 
     @operation("scan_mark_add", body=MarkCreateSerializer, returns={201: MarkSerializer})
     def post(self, request: Request, scan_id: UUID) -> Response:
         """Save a measurement or mark; the server computes its values."""
-        scan = scan_or_404(request.user, scan_id)
-        mark = mark_add(scan=scan, actor=request.user, **self.read())
+        scan = scan_or_404(signed_in(request.user), scan_id)
+        mark = mark_add(scan=scan, actor=signed_in(request.user), **self.read())
         return Response(MarkSerializer(mark).data, status=201)
 
 
@@ -242,7 +243,7 @@ class MarkDetail(Resource):
     @operation("mark_retrieve", returns=MarkSerializer)
     def get(self, request: Request, mark_id: UUID) -> Response:
         """Get one version of a measurement or mark."""
-        return Response(MarkSerializer(mark_or_404(request.user, mark_id)).data)
+        return Response(MarkSerializer(mark_or_404(signed_in(request.user), mark_id)).data)
 
     @operation("mark_change", body=MarkChangeSerializer, returns={201: MarkSerializer})
     def patch(self, request: Request, mark_id: UUID) -> Response:
@@ -250,7 +251,9 @@ class MarkDetail(Resource):
 
         409 `conflict` unless this version is the current one.
         """
-        mark = mark_change(mark=mark_or_404(request.user, mark_id), actor=request.user, **self.read())
+        mark = mark_change(
+            mark=mark_or_404(signed_in(request.user), mark_id), actor=signed_in(request.user), **self.read()
+        )
         return Response(MarkSerializer(mark).data, status=201)
 
     @operation("mark_delete", returns={201: MarkSerializer})
@@ -259,5 +262,5 @@ class MarkDetail(Resource):
 
         409 `conflict` unless this version is the current one.
         """
-        mark = mark_delete(mark=mark_or_404(request.user, mark_id), actor=request.user)
+        mark = mark_delete(mark=mark_or_404(signed_in(request.user), mark_id), actor=signed_in(request.user))
         return Response(MarkSerializer(mark).data, status=201)

@@ -10,7 +10,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
 from webapp.accounts.models import Site
-from webapp.accounts.services import can, for_sites
+from webapp.accounts.services import can, for_sites, signed_in
 from webapp.monitoring import services
 from webapp.monitoring.models import Alarm, AlarmStatus
 from webapp.monitoring.readers import reader_changes
@@ -40,7 +40,7 @@ def page(request: HttpRequest) -> HttpResponse:
         "versions": [(one, name_of_slot(one.slot)) for one in versions],
         "version": version,
         "alarms": rows,
-        "readers": reader_changes(site, only=None if all_readers else request.user),
+        "readers": reader_changes(site, only=None if all_readers else signed_in(request.user)),
         "all_readers": all_readers,
         "open": [row for row in rows if row["alarm"].status != AlarmStatus.CLOSED],
     }

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from webapp.accounts.services import can, demand
+from webapp.accounts.services import can, demand, signed_in
 from webapp.analysis.models import StudySummary
 from webapp.analysis.selectors import history
 from webapp.analysis.services import patient_rescore
@@ -35,7 +35,7 @@ def page(request: HttpRequest, patient_id: UUID) -> HttpResponse:
         )
         return redirect("pages:patient", end.pk)
     found = history(patient)
-    hiding = HiddenResults(request.user)
+    hiding = HiddenResults(signed_in(request.user))
     shown = [one for one in found if not hiding.of(one.study.pk, one.study.site_id)]
     entries = [scan_entry(entry, hidden=entry not in shown) for entry in found]
     merges = merges_of(patient)

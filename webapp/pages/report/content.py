@@ -13,6 +13,7 @@ from django.utils.translation import ngettext
 
 from classifier.contract import DISCLAIMER
 from classifier.images.heatmap import analysed_area
+from webapp.accounts.services import signed_in
 from webapp.analysis.models import Analysis
 from webapp.analysis.selectors import scan_analyses
 from webapp.analysis.state import state_of
@@ -61,7 +62,7 @@ class Report:
 
 def report_of(request: HttpRequest, scan: Scan) -> Report:
     """Raises CodedError `read_first` where the reader has still to state a first impression."""
-    HiddenResults(request.user).demand_shown(scan.study)
+    HiddenResults(signed_in(request.user)).demand_shown(scan.study)
     analyses = scan_analyses(scan)
     state = state_of(scan, analyses)
     analysis, display = state.analysis, state_display(state)

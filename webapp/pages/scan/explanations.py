@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods
 
 from classifier.contract import CLOSED_FORM
+from webapp.accounts.services import signed_in
 from webapp.analysis.explanations import explanation_of, explanation_request
 from webapp.analysis.models import Explanation
 from webapp.analysis.selectors import analysis_or_404
@@ -71,7 +72,7 @@ def explanation(request: HttpRequest, analysis_id: UUID, method: str) -> JsonRes
     Raises CodedError `conflict` for a withheld result that this reader has not revealed.
     """
     analysis = analysis_or_404(request.user, analysis_id)
-    HiddenResults(request.user).demand_shown(analysis.scan.study)
+    HiddenResults(signed_in(request.user)).demand_shown(analysis.scan.study)
     if analysis.withheld and not is_revealed(request, analysis):
         raise CodedError(
             "conflict", _("The probabilities are withheld."), _("Show them on the scan page first.")

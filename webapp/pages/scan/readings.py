@@ -8,7 +8,7 @@ from typing import Any
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
-from webapp.accounts.services import can
+from webapp.accounts.services import can, signed_in
 from webapp.analysis.models import Analysis
 from webapp.core.errors import CODES
 from webapp.labels.drafts import draft_of
@@ -38,14 +38,14 @@ def reading_context(
     readings = list(readings_of(scan.study))
     own = next((r for r in readings if r.reader_id == request.user.pk and not _superseded(r)), None)
     may_sign = can(request.user, "scan.label", scan.site)
-    draft = draft_of(scan.study, request.user) if may_sign else None
+    draft = draft_of(scan.study, signed_in(request.user)) if may_sign else None
     return {
         "readings": [reading_values(reading, scan.study) for reading in ([] if hidden else readings)],
         "own_reading": own,
         "may_sign": may_sign,
         "read_first_required": scan.site.read_first,
         "draft": draft,
-        "templates": templates_for(scan, request.user) if may_sign else [],
+        "templates": templates_for(scan, signed_in(request.user)) if may_sign else [],
         "entered": entered or _entered(draft or own),
         "alone": ALONE,
         "refusals": {code: f"{CODES[code].message} {CODES[code].remedy}" for code in REFUSED_BY_THE_SCRIPT},

@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
-from webapp.accounts.services import demand
+from webapp.accounts.services import demand, signed_in
 from webapp.core.errors import CodedError
 from webapp.core.http.problem_details import wants_json
 from webapp.labels.drafts import draft_save
@@ -32,7 +32,7 @@ def sign(request: HttpRequest, scan_id: UUID) -> HttpResponse:
     With `next` the next study of the reader's list opens. What is refused is shown on the form, which keeps
     its contents; the page's script asks for JSON instead.
     """
-    scan = scan_or_404(request.user, scan_id)
+    scan = scan_or_404(signed_in(request.user), scan_id)
     demand(request.user, "scan.label", scan.site)
     if "impression" in request.POST:
         return _commit(request, scan)
@@ -40,7 +40,7 @@ def sign(request: HttpRequest, scan_id: UUID) -> HttpResponse:
     try:
         reading_sign(
             study=scan.study,
-            actor=request.user,
+            actor=signed_in(request.user),
             after=uuid_or_none(request.POST.get("after", "")),
             **_entered(request),
         )
@@ -54,7 +54,7 @@ def sign(request: HttpRequest, scan_id: UUID) -> HttpResponse:
 def _commit(request: HttpRequest, scan: Scan) -> HttpResponse:
     """The first impression in place of a reading; the same page then shows the result."""
     try:
-        impression_commit(study=scan.study, actor=request.user, **_entered(request))
+        impression_commit(study=scan.study, actor=signed_in(request.user), **_entered(request))
     except CodedError as error:
         if wants_json(request) or error.code in ("forbidden", "not_found"):
             raise
@@ -65,14 +65,14 @@ def _commit(request: HttpRequest, scan: Scan) -> HttpResponse:
 @require_POST
 def draft(request: HttpRequest, scan_id: UUID) -> JsonResponse:
     """Keep a JSON body {"findings", "comment", "comparison"} for this reader until they sign."""
-    scan = scan_or_404(request.user, scan_id)
+    scan = scan_or_404(signed_in(request.user), scan_id)
     try:
         body = json.loads(request.body)
         findings = [str(code) for code in body["findings"]]
         texts = {name: str(body.get(name, "")) for name in ("comment", "comparison")}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CodedError("invalid") from error
-    saved = draft_save(study=scan.study, actor=request.user, findings=findings, **texts)
+    saved = draft_save(study=scan.study, actor=signed_in(request.user), findings=findings, **texts)
     return JsonResponse({"saved_at": saved.saved_at if saved else None})
 
 

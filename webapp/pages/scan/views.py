@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
-from webapp.accounts.services import can, demand
+from webapp.accounts.services import can, demand, signed_in
 from webapp.analysis.selectors import HistoryEntry, history, scan_analyses
 from webapp.analysis.services import analysis_retry, analysis_reveal
 from webapp.analysis.state import current_analysis, state_of
@@ -77,7 +77,7 @@ def state(request: HttpRequest, scan_id: UUID, other_id: UUID | None = None) -> 
 def reveal(request: HttpRequest, scan_id: UUID) -> HttpResponse:
     """Show this reader the withheld result until they sign out; recorded in the audit log."""
     scan = scan_or_404(request.user, scan_id)
-    HiddenResults(request.user).demand_shown(scan.study)
+    HiddenResults(signed_in(request.user)).demand_shown(scan.study)
     analysis = current_analysis(scan.analyses.all())
     if analysis is None:
         raise CodedError("conflict")
@@ -144,7 +144,7 @@ def _evidence(
     other = _comparable(request, scan, other_id) if other_id else None
     analyses = scan_analyses(scan) if scan else []
     state = state_of(found, analyses if scan else None)
-    hiding = HiddenResults(request.user)
+    hiding = HiddenResults(signed_in(request.user))
     hidden = scan is not None and hiding.of(scan.study.pk, scan.study.site_id)
     other_hidden = other is not None and hiding.of(other.study.pk, other.study.site_id)
     shown = [] if hidden else analyses

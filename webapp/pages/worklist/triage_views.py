@@ -14,7 +14,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_safe
 
 from webapp.accounts.models import Site, User
-from webapp.accounts.services import can, demand
+from webapp.accounts.services import can, demand, signed_in
 from webapp.analysis.worklist import triage
 from webapp.analysis.worklist.query import unread_count
 from webapp.analysis.worklist.urgency import PERMISSION, latest_urgent, rules_of, rules_set
@@ -50,7 +50,7 @@ def urgency(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         demand(request.user, PERMISSION, site)
         with errors_shown(request):
-            rules_set(site=site, actor=request.user, rules=_rules(request))
+            rules_set(site=site, actor=signed_in(request.user), rules=_rules(request))
             messages.success(request, _("Urgency rule saved. It applies to unread studies at once."))
         return redirect("pages:worklist_urgency")
     rules = rules_of(site)

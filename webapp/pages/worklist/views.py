@@ -14,6 +14,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from webapp.accounts.preferences import preferences_of
+from webapp.accounts.services import signed_in
 from webapp.analysis.models import SavedView
 from webapp.analysis.worklist import views_and_marks as lists
 from webapp.analysis.worklist.query import COUNTED_AT_MOST, count, count_of_all, visible, worklist_page
@@ -133,7 +134,9 @@ def _csv(request: HttpRequest, studies) -> HttpResponse:
     number = min(count(studies), COUNTED_AT_MOST)
     record(actor=request.user, site=site, action="worklist.exported", detail={"studies_at_least": number})
     response = StreamingHttpResponse(
-        csv_lines(studies, reader=request.user), content_type="text/csv; charset=utf-8", status=HTTPStatus.OK
+        csv_lines(studies, reader=signed_in(request.user)),
+        content_type="text/csv; charset=utf-8",
+        status=HTTPStatus.OK,
     )
     name = f"hilum-worklist-{timezone.localtime():%Y%m%d-%H%M}.csv"
     response["Content-Disposition"] = f'attachment; filename="{name}"'
