@@ -5,8 +5,13 @@ import { extremes, fetched } from "./images.js";
 const { CAMERA_MODIFIED, IMAGE_RENDERED, VOI_MODIFIED } = Enums.Events;
 const ZOOM_LIMITS = [0.2, 40];
 
+/** One canvas pixel is one screen pixel: the element's own box may be a fraction of one larger, and would stretch it. */
+function fillScreenPixels({ width, height, style }) {
+  Object.assign(style, { width: `${width / devicePixelRatio}px`, height: `${height / devicePixelRatio}px` });
+}
+
 export class Pane {
-  #engine; #viewport; #layer; #lastView = null;
+  #engine; #viewport; #canvas; #layer; #lastView = null; #settling = false;
   ready = false;
   heat = null;
   choices = null;
@@ -25,21 +30,27 @@ export class Pane {
     this.#engine.enableElement({ viewportId: this.id, element, type: Enums.ViewportType.STACK });
     element.removeAttribute("tabindex"); // focused, it would swallow every key: its figure has the focus instead
     this.#viewport = this.#engine.getViewport(this.id);
-    this.#convertScale();
+    this.#canvas = element.querySelector("canvas.cornerstone-canvas");
+    this.#addLayer();
+    this.#guard();
     const drawn = new Promise((done) => element.addEventListener(IMAGE_RENDERED, done, { once: true }));
     await this.#viewport.setStack([imageId]);
     this.window = this.defaultWindow;
-    this.#addLayer();
     this.#sizeCanvas();
     this.fit();
-    await drawn;
-    element.addEventListener(CAMERA_MODIFIED, () => { this.#drawLayer(); this.onView(this); this.onChange(this); });
-    element.addEventListener(VOI_MODIFIED, () => { this.onView(this); this.onChange(this); });
-    element.addEventListener(IMAGE_RENDERED, () => this.#drawLayer());
-    new ResizeObserver(() => this.#resize()).observe(element);
     this.#lastView = this.view;
+    await drawn;
+    element.addEventListener(CAMERA_MODIFIED, () => {
+      if (this.#settling) return; // not the view yet that is kept
+      this.#lastView = this.view;
+      this.onView(this);
+      this.onChange(this);
+    });
+    element.addEventListener(VOI_MODIFIED, () => { this.onView(this); this.onChange(this); });
     this.ready = true;
-    requestAnimationFrame(() => this.#drawLayer()); // after the image
+    new ResizeObserver(() => this.#draw()).observe(element);
+    this.#watchPixelRatio();
+    this.redraw();
     this.onChange(this);
   }
 
@@ -112,7 +123,7 @@ export class Pane {
   /** One image pixel per screen pixel, aligned to the screen's grid. */
   actual() {
     const { element } = this;
-    this.#move({ parallelScale: (element.clientHeight * devicePixelRatio * this.#spacing[0]) / 2, focalPoint: this.#center });
+    this.#move({ parallelScale: (element.clientHeight * devicePixelRatio * this.#finest) / 2, focalPoint: this.#center });
     const [x, y] = this.toScreen([0, 0]).map((at) => at * devicePixelRatio);
     this.pan((Math.round(x) - x) / devicePixelRatio, (Math.round(y) - y) / devicePixelRatio);
   }
@@ -153,13 +164,31 @@ export class Pane {
     this.view = { zoom: 1, offset: [0, 0, 0], rotation: 0, flips: { flipHorizontal: false, flipVertical: false } };
   }
 
-  /** Position in the element of an image position (column and row, 0 at the outer edge of the first pixel). */
-  toScreen([column, row]) {
-    const [rowSpacing, columnSpacing] = this.#spacing;
-    return this.#viewport.worldToCanvas([column * columnSpacing, row * rowSpacing, 0]);
+  /**
+   * The affine [a, b, c, d, e, f] from an image position to the element: x = a column + c row + e, y = b column + d row + f.
+   * Image positions are 0 at the outer edge of the first pixel; the element's are CSS pixels. Image, heatmap and marks share it.
+   */
+  get affine() {
+    const { rows, columns } = this.image;
+    const [zero, right, below] = [[0, 0], [columns, 0], [0, rows]].map(([column, row]) => this.#viewport.worldToCanvas(this.#toWorld(column, row)));
+    const [across, down] = [[right, columns], [below, rows]].map(([end, count]) => [0, 1].map((axis) => (end[axis] - zero[axis]) / count));
+    return [...across, ...down, ...zero];
   }
 
-  redraw() { this.#drawLayer(); }
+  /** Position in the element, in CSS pixels, of an image position [column, row]. */
+  toScreen([column, row]) {
+    const [a, b, c, d, e, f] = this.affine;
+    return [a * column + c * row + e, b * column + d * row + f];
+  }
+
+  /** Image position [column, row] of a position in the element: the inverse of `toScreen`. */
+  toImage([x, y]) {
+    const [a, b, c, d, e, f] = this.affine;
+    const determinant = a * d - b * c;
+    return [(d * (x - e) - c * (y - f)) / determinant, (a * (y - f) - b * (x - e)) / determinant];
+  }
+
+  redraw() { this.#viewport.render(); }
 
   /** Shows the area around a point of the element of `other`, enlarged by `factor`. */
   magnify(other, point, factor) {
@@ -173,6 +202,8 @@ export class Pane {
       focalPoint: other.viewport.canvasToWorld(point),
     });
   }
+
+  #toWorld(column, row) { return [column * this.#spacing[1], row * this.#spacing[0], 0]; }
 
   get #spacing() { return this.image.spacing ?? [1, 1]; }
 
@@ -195,22 +226,55 @@ export class Pane {
     this.#viewport.render();
   }
 
-  #resize() {
-    const { clientWidth, clientHeight } = this.element;
-    const { width, height } = this.#layer;
-    if (!clientWidth || (width === Math.round(clientWidth * devicePixelRatio) && height === Math.round(clientHeight * devicePixelRatio))) return;
-    const view = this.#lastView;
-    this.#engine.resize(true, true);
-    this.#sizeCanvas();
-    this.view = view;
-  }
+  // --- Size: of the element, in the screen's pixels ----------------------------------------------------
+
+  get #wanted() { return [this.element.clientWidth, this.element.clientHeight].map((side) => Math.round(side * devicePixelRatio)); }
 
   /** Cornerstone's CPU rendering sizes its canvas in CSS pixels: too coarse for a high-density screen. */
   #sizeCanvas() {
-    const { element } = this;
-    const canvas = element.querySelector("canvas.cornerstone-canvas");
-    [canvas.width, canvas.height] = [element.clientWidth, element.clientHeight].map((side) => Math.round(side * devicePixelRatio));
+    [this.#canvas.width, this.#canvas.height] = this.#wanted;
+    fillScreenPixels(this.#canvas);
     this.#viewport.setCamera({}); // until a camera is set, positions refer to the former size
+  }
+
+  /** Brings canvas and view to the element's present size, before anything reads or changes them. */
+  #settle() {
+    if (!this.#lastView || this.#settling) return;
+    const [width, height] = this.#wanted;
+    if (!width || !height || (this.#canvas.width === width && this.#canvas.height === height)) return;
+    this.#settling = true;
+    this.#sizeCanvas();
+    this.view = this.#lastView;
+    this.#settling = false;
+    this.onChange(this); // the zoom in screen pixels is another
+  }
+
+  /** Everybody, Cornerstone's own tools too, reaches the camera through these: none may see a former size. */
+  #guard() {
+    const viewport = this.#viewport;
+    for (const name of ["getCamera", "setCamera", "setRotation", "canvasToWorld", "worldToCanvas"]) {
+      const run = viewport[name].bind(viewport);
+      viewport[name] = (...values) => { this.#settle(); return run(...values); };
+    }
+    this.#convertScale();
+    const render = viewport.customRenderViewportToCanvas;
+    viewport.customRenderViewportToCanvas = (...values) => {
+      this.#settle();
+      const rendered = render(...values);
+      this.#drawLayer();
+      return rendered;
+    };
+  }
+
+  /** Draws image and layer now: a canvas that was resized is empty until then. */
+  #draw() {
+    if (this.ready && this.element.clientWidth) this.#viewport.customRenderViewportToCanvas();
+    this.redraw(); // the tools draw the measurements
+  }
+
+  #watchPixelRatio() {
+    const query = matchMedia(`(resolution: ${devicePixelRatio}dppx)`);
+    query.addEventListener("change", () => { this.#draw(); this.#watchPixelRatio(); }, { once: true });
   }
 
   /** Cornerstone's CPU rendering returns the scale in screen pixels but takes it in CSS pixels: convert here. */
@@ -223,30 +287,29 @@ export class Pane {
     };
   }
 
-  #magnified(parallelScale) { return (this.element.clientHeight * devicePixelRatio * this.#spacing[0]) / 2 / parallelScale; }
+  #magnified(parallelScale) { return (this.element.clientHeight * devicePixelRatio * this.#finest) / 2 / parallelScale; }
+
+  /** The shorter side of a pixel: Cornerstone's CPU rendering scales by it, and stretches the longer one. */
+  get #finest() { return Math.min(...this.#spacing); }
 
   // --- The layer over it ------------------------------------------------------------------------------
 
   #addLayer() {
     this.#layer = document.createElement("canvas");
     this.#layer.className = "heat";
-    this.element.querySelector("canvas.cornerstone-canvas").after(this.#layer);
+    this.#canvas.after(this.#layer);
   }
 
   #drawLayer() {
-    const { element, image } = this;
-    const [width, height] = [element.clientWidth, element.clientHeight].map((side) => Math.round(side * devicePixelRatio));
+    const [width, height] = [this.#canvas.width, this.#canvas.height];
     if (this.#layer.width !== width || this.#layer.height !== height) Object.assign(this.#layer, { width, height });
+    fillScreenPixels(this.#layer);
     const context = this.#layer.getContext("2d");
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.clearRect(0, 0, width, height);
-    this.#lastView = this.view;
     if (!this.heat || !this.choices?.opacity) return;
-    const [zero, right, below] = [[0, 0], [image.columns, 0], [0, image.rows]]
-      .map((place) => this.toScreen(place).map((at) => at * devicePixelRatio));
-    const across = [0, 1].map((axis) => (right[axis] - zero[axis]) / image.columns);
-    const down = [0, 1].map((axis) => (below[axis] - zero[axis]) / image.rows);
-    context.setTransform(...across, ...down, ...zero);
-    this.heat.draw(context, devicePixelRatio / Math.hypot(...across), this.choices);
+    const affine = this.affine.map((part) => part * devicePixelRatio);
+    context.setTransform(...affine);
+    this.heat.draw(context, devicePixelRatio / Math.hypot(affine[0], affine[1]), this.choices);
   }
 }
