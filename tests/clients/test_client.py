@@ -186,6 +186,16 @@ def test_a_folder_is_sent_with_progress_and_reported_as_csv(hilum, folder):
     assert "not a medical device" in lines["1.png"]["note"]
 
 
+@pytest.mark.parametrize("name", ["=1+1.png", "+a.png", " @b.png", "－c.png"])
+def test_no_file_name_is_a_formula_in_the_csv(name):
+    from hilum_client.folder import Sent, write_csv
+
+    out = io.StringIO()
+    write_csv(out, iter([(Sent(name, 1, "0", code="empty_file"), None)]))
+    (line,) = csv.DictReader(io.StringIO(out.getvalue()))
+    assert line["file"] == f"'{name}"
+
+
 def test_a_folder_that_was_cut_off_twice_is_taken_up_where_it_was(hilum, wire, folder):
     from hilum_client import FolderUpload, Unreachable
 

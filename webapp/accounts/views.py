@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 from django.contrib.auth.views import LoginView, LogoutView
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, resolve_url
@@ -13,6 +11,7 @@ from django.views.decorators.http import require_POST
 from webapp.accounts.preferences import preferences_of, set_preference
 from webapp.accounts.services import membership_choose, signed_in
 from webapp.core.errors import CodedError
+from webapp.core.http.json_body import parse_json
 from webapp.core.http.problem_details import error_response
 
 sign_in = LoginView.as_view(template_name="accounts/sign_in.html", redirect_authenticated_user=True)
@@ -33,7 +32,7 @@ def choose_site(request: HttpRequest) -> HttpResponse:
 def preferences(request: HttpRequest) -> JsonResponse:
     """Set the one preference of a JSON body {"key", "value"}; returns all of them."""
     try:
-        body = json.loads(request.body)
+        body = parse_json(request.body)
         key, value = str(body["key"]), body["value"]
     except (ValueError, KeyError, TypeError) as error:
         raise CodedError("invalid", remedy='Send {"key": …, "value": …}.') from error

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from django.http import HttpResponse
 from django.utils.cache import get_conditional_response, patch_cache_control
 from django.utils.http import parse_etags
+from rest_framework.exceptions import ParseError
 from rest_framework.generics import GenericAPIView
 from rest_framework.parsers import JSONParser, MultiPartParser
 from rest_framework.renderers import BaseRenderer, JSONRenderer
@@ -29,6 +30,16 @@ from webapp.core.errors import CodedError
 SAFE = ("GET", "HEAD")
 
 
+class BoundedJSONParser(JSONParser):
+    """JSON; a body nested too deeply for the parser is the client's error."""
+
+    def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
+        try:
+            return super().parse(stream, media_type, parser_context)
+        except RecursionError as error:
+            raise ParseError("JSON is nested too deeply") from error
+
+
 class Resource(GenericAPIView):
     """`needs` names the permission of each method; both the role and the token's scopes have to grant it.
 
@@ -39,7 +50,7 @@ class Resource(GenericAPIView):
     http_method_names = ["get", "head", "post", "patch", "delete"]
     authentication_classes = [TokenAuthentication]
     throttle_classes = [TokenRate]
-    parser_classes = [JSONParser]
+    parser_classes = [BoundedJSONParser]
     filter_backends: ClassVar[list] = []
     pagination_class = None
     needs: ClassVar[dict[str, str | None]] = {}

@@ -20,6 +20,7 @@ from webapp.accounts.permissions import Permission
 from webapp.accounts.services import demand
 from webapp.audit.services import record
 from webapp.core.errors import CodedError
+from webapp.core.http.json_body import parse_json
 from webapp.core.spreadsheets import MARK, line, unguarded
 from webapp.labels.annotation import CONTENT, LabelContent, check, name_of
 from webapp.labels.models import Assessment, Label, LabelSource
@@ -203,7 +204,7 @@ def _confidence(text: str) -> int | None:
 
 def _regions(text: str) -> list[dict[str, Any]]:
     try:
-        boxes = json.loads(text or "[]")
+        boxes = parse_json(text or "[]")
     except ValueError:
         boxes = None
     if not isinstance(boxes, list) or not all(isinstance(box, dict) for box in boxes):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -12,6 +11,7 @@ from django.conf import settings
 from django.http import HttpRequest
 
 from webapp.core.errors import CodedError
+from webapp.core.http.json_body import parse_json
 
 CHUNK = 1 << 18
 MAX_IDS = 500
@@ -27,7 +27,7 @@ def uuid_or_none(text: str) -> uuid.UUID | None:
 def posted_ids(request: HttpRequest) -> list[str]:
     """The `ids` of a JSON body; raises CodedError `invalid`."""
     try:
-        return [str(value) for value in json.loads(request.body)["ids"][:MAX_IDS]]
+        return [str(value) for value in parse_json(request.body)["ids"][:MAX_IDS]]
     except (ValueError, KeyError, TypeError) as error:
         raise CodedError("invalid") from error
 
@@ -48,7 +48,7 @@ def declared_size(request: HttpRequest) -> int:
 def upload_header(request: HttpRequest) -> dict[str, Any]:
     """The JSON object in the header X-Hilum-Upload of a raw body; raises CodedError `invalid`."""
     try:
-        header = json.loads(unquote(request.headers.get("X-Hilum-Upload") or "{}"))
+        header = parse_json(unquote(request.headers.get("X-Hilum-Upload") or "{}"))
     except ValueError as error:
         raise CodedError("invalid") from error
     if not isinstance(header, dict):

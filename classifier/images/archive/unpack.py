@@ -126,12 +126,15 @@ class _Unpacking:
         return None
 
     def _extract_archive(self, pieces: Iterable[bytes], prefix: str) -> Skip | None:
-        path = self._next_path()
+        path, before = self._next_path(), len(self.members)
         try:
             _write(path, pieces, self.allowed)
             self.open(path, prefix)
         except Refused as refused:
             if refused.reason is RefusalReason.TOO_LARGE:
+                # Such as the viewer on a patient CD: the images next to it count.
+                if len(self.members) == before:
+                    return Skip.TOO_LARGE
                 raise
             return Skip.DAMAGED if refused.reason is RefusalReason.UNDECODABLE else Skip.NOT_AN_IMAGE
         finally:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from http import HTTPStatus
 from uuid import UUID
 
@@ -17,6 +16,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from webapp.accounts.services import demand
 from webapp.core.errors import CodedError
+from webapp.core.http.json_body import parse_json
 from webapp.labels import annotation
 from webapp.labels.annotation import LabelContent, case_label, own_label
 from webapp.labels.models import Assessment, ItemStatus, QueueClaim, QueueItem
@@ -160,7 +160,7 @@ def _decision(request: HttpRequest, item: QueueItem) -> LabelContent:
 
 def _json_object(request: HttpRequest) -> dict:
     try:
-        body = json.loads(request.body)
+        body = parse_json(request.body)
     except ValueError as error:
         raise CodedError("invalid") from error
     if not isinstance(body, dict):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +14,7 @@ from django.views.decorators.http import require_POST
 
 from webapp.accounts.services import demand, signed_in
 from webapp.core.errors import CodedError
+from webapp.core.http.json_body import parse_json
 from webapp.core.http.problem_details import wants_json
 from webapp.labels.drafts import draft_save
 from webapp.labels.read_first import impression_commit
@@ -67,7 +67,7 @@ def draft(request: HttpRequest, scan_id: UUID) -> JsonResponse:
     """Keep a JSON body {"findings", "comment", "comparison"} for this reader until they sign."""
     scan = scan_or_404(signed_in(request.user), scan_id)
     try:
-        body = json.loads(request.body)
+        body = parse_json(request.body)
         findings = [str(code) for code in body["findings"]]
         texts = {name: str(body.get(name, "")) for name in ("comment", "comparison")}
     except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -23,6 +23,7 @@ from hilum_client.scans import Scan
 
 JOURNAL = ".hilum-upload.jsonl"
 COLUMNS = ["file", "id", "status", "reason", "finding", "withheld", "model", "uncertainty"]
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 DISCLAIMER = "Research and quality-improvement use; not a medical device."
 Progress = Callable[[int, int, str], None]
 
@@ -132,8 +133,14 @@ def write_csv(out: TextIO, results: Iterator[tuple[Sent, Scan | None]]) -> int:
     findings = sorted({name for row in rows for name in row if name.startswith("p_")})
     writer = csv.DictWriter(out, [*COLUMNS, *findings, "note"], restval="", lineterminator="\n")
     writer.writeheader()
-    writer.writerows({**row, "note": DISCLAIMER} for row in rows)
+    for row in rows:
+        writer.writerow({key: _guarded(value) for key, value in row.items()} | {"note": DISCLAIMER})
     return len(rows)
+
+
+def _guarded(value: object) -> object:
+    """Text that no spreadsheet takes for a formula (CWE-1236); numbers stay numbers."""
+    return f"'{value}" if isinstance(value, str) and value.lstrip(" ").startswith(FORMULA) else value
 
 
 def _row(sent: Sent, scan: Scan | None) -> dict[str, object]:

@@ -235,19 +235,35 @@ def test_an_archive_of_which_nothing_can_be_used_is_refused_and_states_why(
         (zipped({f"{n}.png": image(n) for n in range(4)}), SMALL),
         (zipped({f"{n}.txt": b"text" for n in range(11)}), SMALL),
         (zipped({f"{n}.png": image(n, 5000) for n in range(3)}), replace(SMALL, total_bytes=14_999)),
-        (zipped({"a.png": image(1), "in.zip": zipped({"b.png": image(2, 5000)})}),
-         replace(SMALL, total_bytes=5000)),
         (zipped({"a.png": image(1, 3000), "b.png": image(2, 3000)}),
          replace(SMALL, ratio=2, ratio_from=5000)),
         (zipped({f"{'n' * 60}{n}.png": image(n) for n in range(3)}), replace(SMALL, directory_bytes=300)),
         (overlapping([f"{n}.png" for n in range(9)], image(1, 5000)), SMALL),
     ],
-    ids=["images", "entries", "total", "nested total", "ratio", "directory", "overlap"],
+    ids=["images", "entries", "total", "ratio", "directory", "overlap"],
 )  # fmt: skip
 def test_an_archive_that_is_too_much_is_refused_whole(
     unpacked: Unpack, data: bytes, limits: ArchiveLimits
 ) -> None:
     assert refusal(unpacked, data, limits) == ("too_large", archive_listing.TOO_MUCH)
+
+
+@pytest.mark.parametrize(
+    "nested",
+    [
+        zipped({"b.png": image(2, 9000)}),
+        zipped({"META-INF/MANIFEST.MF": b"1", **{f"{n}.class": b"x" for n in range(12)}}),
+        zipped({f"{n}.txt": b"x" for n in range(12)}),
+    ],
+    ids=["bytes", "program", "entries"],
+)
+def test_an_archive_within_an_archive_that_is_too_much_is_skipped_alone(
+    unpacked: Unpack, nested: bytes
+) -> None:
+    data = zipped({"a.png": image(1), "viewer/in.zip": nested})
+    found = unpacked(data, replace(SMALL, total_bytes=6000))
+    assert [member.name for member in found.members] == ["a.png"]
+    assert [(skip.reason, skip.names) for skip in found.skipped] == [("too_large", ("viewer/in.zip",))]
 
 
 def test_what_comes_out_is_counted_whatever_the_directory_states(
