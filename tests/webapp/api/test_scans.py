@@ -291,7 +291,7 @@ def test_a_scan_with_many_analyses_costs_a_fixed_number_of_queries(
     for _ in range(5):
         AnalysisFactory(scan=scan, model_version__status="retired")
     client.get("/api/v1/me/")
-    with django_assert_max_num_queries(5):
+    with django_assert_max_num_queries(6):
         assert len(client.get(f"{URL}{scan.pk}/").json()["analyses"]) == 5
 
 

@@ -30,7 +30,8 @@ def test_the_nearest_known_name_is_suggested(admin, case):
     response = admin.post("/api/v1/scans/", {"file": file, "patientid": "P-33", "study_date": "x"})
     errors = response.json()["errors"]
     assert "Did you mean patient_id?" in errors["patientid"][0]
-    assert "Known: date, file, modality, patient_id, study." in errors["study_date"][0]
+    known = "Known: age, date, date_relative, file, modality, patient_id, sex, study, view."
+    assert known in errors["study_date"][0]
     where = f"/api/v1/webhooks/{case.webhook.pk}/"
     response = admin.patch(where, {"activ": False}, "json")
     assert "Did you mean active?" in response.json()["errors"]["activ"][0]
