@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.db.models import F, Q, QuerySet
 
 from classifier.contract import NORMAL
 from webapp.accounts.models import Site, User
@@ -15,7 +15,7 @@ from webapp.analysis.models import Analysis
 from webapp.labels.ground_truth import ground_truth_of
 from webapp.labels.models import Label, LabelQueue, LabelSource, Reading
 from webapp.registry.selectors import active_models
-from webapp.scans.models import Study
+from webapp.scans.models import Patient, Study
 
 OTHER, INCONCLUSIVE = "other", "inconclusive"
 ALONE = (NORMAL, INCONCLUSIVE)
@@ -25,6 +25,15 @@ def readings_of(study: Study) -> QuerySet[Reading]:
     """The readings of the study's images, newest first, wherever those were filed when they were read."""
     read = Reading.objects.filter(scans__series__study=study).distinct()
     return read.select_related("reader", "superseded_by").order_by("-created_at")
+
+
+def readings_of_patient(patient: Patient) -> dict[UUID, list[Reading]]:
+    """The patient's readings that none supersedes, newest first, by the study of their images."""
+    read = Reading.objects.filter(scans__series__study__patient=patient, superseded_by=None)
+    found: dict[UUID, list[Reading]] = {}
+    for reading in read.annotate(now_in=F("scans__series__study")).distinct().order_by("-created_at"):
+        found.setdefault(reading.now_in, []).append(reading)
+    return found
 
 
 def own_reading(study: Study, user: User) -> Reading | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -48,13 +49,20 @@ SCORES = {
     "level_p99": "brightest level",
     "black_share": "share of black pixels",
     "white_share": "share of white pixels",
-    "shape": "aspect ratio",
-    "size": "size in pixels",
+    "shape": "typical ratio of width to height",
+    "size": "typical image size (longer side, at most 1,024 px)",
+    "brightness": "mean brightness",
+    "contrast": "contrast",
+    "fine_detail": "amount of fine detail",
+    "coarse_detail": "amount of coarse detail",
+    "grain": "grain (noise)",
     "border": "brightness at the border",
     "centre": "brightness at the centre",
     "left_right": "left-right asymmetry",
     "top_bottom": "top-bottom asymmetry",
 }
+SHARES = {name for name in SCORES if name.startswith("level_") or name.endswith("_share")} | {"brightness"}
+FEATURES_TEXT = "overall appearance of the images to the network changed"
 RATES = {Signal.ABSTENTIONS, Signal.REFUSALS, Signal.OVERRIDES}
 OUTCOMES = {
     "passed": "change has passed; same baseline",
@@ -69,9 +77,24 @@ def heading(alarm: Alarm) -> str:
 
 def score_name(kind: str, score: str) -> str:
     """What one number of a chart is called."""
+    if kind == Signal.FEATURES:
+        return FEATURES_TEXT
     if kind == Signal.PREDICTIONS and score != "distance":
-        return f"log-odds of {finding_in_text(score)}"
+        return f"probability of {finding_in_text(score)}"
     return SCORES.get(score, score.replace("_", " "))
+
+
+def value_text(kind: str, score: str, value: float) -> str:
+    """One number of a chart in the unit that a reader knows it in."""
+    if kind == Signal.PREDICTIONS and score != "distance":
+        return f"{1 / (1 + math.exp(-max(-50.0, min(value, 50.0)))):.2f}"
+    if kind == Signal.PIXELS and score == "size":
+        return f"{2**value:,.0f} px"
+    if kind == Signal.PIXELS and score == "shape":
+        return f"{math.exp(value):.2f}"
+    if kind == Signal.PIXELS and score in SHARES:
+        return f"{100 * value:.1f} %"
+    return f"{value:.2f}"
 
 
 def sentence(alarm: Alarm) -> str:
@@ -98,6 +121,13 @@ def measure(alarm: Alarm) -> str:
         return heading(alarm)
     if alarm.kind in RATES:
         return f"{Signal(alarm.kind).label}: {100 * before:.0f} % at baseline, {100 * now:.0f} % now"
+    if alarm.kind == Signal.FEATURES:
+        return f"{FEATURES_TEXT[:1].upper()}{FEATURES_TEXT[1:]}; it has no unit"
+    score = alarm.detail["score"]
     performance = alarm.kind == Signal.PERFORMANCE
-    name = "mean squared error" if performance else score_name(alarm.kind, alarm.detail["score"])
-    return f"{name[:1].upper()}{name[1:]}: {before:.2f} at baseline, {now:.2f} now"
+    name = "mean squared error" if performance else score_name(alarm.kind, score)
+    direction = "rose" if now > before else "fell"
+    first, last = (value_text(alarm.kind, score, value) for value in (before, now))
+    if first == last:
+        return f"The {name} changed slightly around {first}"
+    return f"The {name} {direction} from {first} at baseline to {last} now"

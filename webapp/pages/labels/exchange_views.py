@@ -145,6 +145,7 @@ def _manifest_context(manifest: Manifest) -> dict:
         "findings": ", ".join(map(name_of_finding, manifest.findings)),
         "total": sum(counts[status] for status in LineStatus.values),
         "counts": counts,
+        "matching": manifest.looked_at is None and counts["missing"] > 0,
         "processing": counts["waiting"] - counts["missing"],
         "missing_lines": list(missing.values_list("number", flat=True)),
         "wrong": [(line.number, PROBLEMS.get(line.problem, line.problem)) for line in wrong],

@@ -17,6 +17,7 @@ from webapp.analysis.selectors import history
 from webapp.analysis.services import patient_rescore
 from webapp.core.errors import CodedError
 from webapp.labels.read_first import HiddenResults
+from webapp.labels.selectors import readings_of_patient
 from webapp.pages.patients.display import facts_of, label_of
 from webapp.pages.patients.records import conflicts_in, possible_duplicates, record_history
 from webapp.pages.scan.history import scan_entry, trend_of
@@ -37,7 +38,10 @@ def page(request: HttpRequest, patient_id: UUID) -> HttpResponse:
     found = history(patient)
     hiding = HiddenResults(signed_in(request.user))
     shown = [one for one in found if not hiding.of(one.study.pk, one.study.site_id)]
-    entries = [scan_entry(entry, hidden=entry not in shown) for entry in found]
+    entries = [scan_entry(entry, hidden=entry not in shown) for entry in reversed(found)]
+    readings = readings_of_patient(patient)
+    for one, entry in zip(reversed(found), entries, strict=True):
+        entry["readings"] = readings.get(one.study.pk, []) if one in shown else []
     merges = merges_of(patient)
     may_merge = can(request.user, "patient.merge", patient.site)
     context = {

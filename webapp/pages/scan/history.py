@@ -12,12 +12,13 @@ from django.utils.translation import gettext as _
 
 from webapp.analysis.models import Analysis
 from webapp.analysis.selectors import HistoryEntry, scan_analyses
+from webapp.analysis.worklist.summaries import severity
 from webapp.core.jobs.table import JobStatus
 from webapp.pages.display import date_of, name_of_finding
 from webapp.pages.scan.evidence import calibration_text, cam_of, explanation_url
 from webapp.pages.scan.state_display import hidden_display, state_display
 from webapp.registry.models import ModelVersion
-from webapp.scans.models import Scan
+from webapp.scans.models import Scan, Study
 
 WIDTH, HEIGHT, MARGIN = 200, 40, 4
 
@@ -52,13 +53,14 @@ def trend_of(entries: Sequence[HistoryEntry], version: ModelVersion | None) -> T
     results = [_results(entry) for entry in entries]
     if version is None:
         version = next((found[0].model_version for found in reversed(results) if found), None)
-    shown: list[tuple[datetime, Analysis]] = []
+    found_by: list[tuple[Study, Analysis]] = []
     others = 0
     for entry, found in zip(entries, results, strict=True):
         if analysis := result_by(found, version):
-            shown.append((entry.study.study_at, analysis))
+            found_by.append((entry.study, analysis))
         else:
             others += bool(found)
+    shown = _worst_of_each(found_by)
     own = not alike(analysis for _at, analysis in shown)
     series = [(at, one.own_probabilities if own else one.probabilities) for at, one in shown]
     return Trend(version, sparklines(series), others, own)
@@ -90,6 +92,16 @@ def sparklines(series: Sequence[tuple[datetime, Mapping[str, float]]]) -> list[S
         polyline = " ".join(f"{x},{y}" for x, y in dots)
         lines.append(Sparkline(finding, polyline, dots, points[0][1], points[-1][1]))
     return lines
+
+
+def _worst_of_each(shown: Sequence[tuple[Study, Analysis]]) -> list[tuple[datetime, Analysis]]:
+    """One point a study, its worst image: views of one study are no course in time."""
+    worst: dict[Any, tuple[Study, Analysis]] = {}
+    for study, analysis in shown:
+        known = worst.get(study.pk)
+        if known is None or severity(analysis) > severity(known[1]):
+            worst[study.pk] = (study, analysis)
+    return [(study.study_at, analysis) for study, analysis in worst.values()]
 
 
 def _results(entry: HistoryEntry) -> list[Analysis]:
@@ -130,6 +142,7 @@ def scan_entry(entry: HistoryEntry, *, current: Scan | None = None, hidden: bool
         "short": short,
         "probabilities": probabilities,
         "model": model_text(analysis) if analysis else "",
+        "same_study": current is not None and study.pk == current.study.pk,
         "current": current is not None and scan.pk == current.pk,
     }
 

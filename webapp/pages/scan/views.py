@@ -202,10 +202,11 @@ def _viewer_and_history(request: HttpRequest, scan: Scan, context: dict[str, Any
 
 
 def _default_comparison(scan: Scan, entries: list[HistoryEntry]) -> Scan | None:
-    """The scan before this one, else the one after it."""
-    scans = [entry.scan for entry in entries]
-    at = scans.index(scan)
-    return scans[at - 1] if at else (scans[1] if len(scans) > 1 else None)
+    """The last scan of the study before this one, else the first of the study after it."""
+    at = [entry.scan for entry in entries].index(scan)
+    before = [entry.scan for entry in entries[:at] if entry.study != scan.study]
+    after = [entry.scan for entry in entries[at:] if entry.study != scan.study]
+    return before[-1] if before else next(iter(after), None)
 
 
 def neighbours_of(request: HttpRequest, scan: Scan) -> dict[str, str]:

@@ -20,7 +20,7 @@ def patient_page(client, patient) -> str:
     return " ".join(client.get(f"/patients/{patient.pk}/").content.decode().split())
 
 
-def test_scans_stand_in_order_of_time_with_their_findings(finished_analysis, browser, owner, site):
+def test_scans_stand_newest_first_with_their_findings(finished_analysis, browser, owner, site):
     patient = factories.PatientFactory(site=site, name="ROE^Rita", sex="F", birth_date=date(1950, 2, 1))
     for day, text in ((20, {"covid19": 0.7}), (3, {"normal": 0.9}), (11, {"pneumonia": 0.8})):
         finished_analysis(factories.ScanFactory(site=site, series__study=study_on(patient, day)), **text)
@@ -28,7 +28,7 @@ def test_scans_stand_in_order_of_time_with_their_findings(finished_analysis, bro
     assert "ROE, Rita" in page
     assert "female · born 1950-02-01" in page
     places = [page.index(f">2026-09-{day}<") for day in ("03", "11", "20")]
-    assert places == sorted(places)
+    assert places == sorted(places, reverse=True)
     assert "Pneumonia 0.80" in page
     assert page.count("<polyline") == 3
 
@@ -98,3 +98,38 @@ def test_a_sparkline_places_moments_by_real_time():
     assert (x1 - x0) / (x2 - x0) == pytest.approx(0.1, abs=0.01)
     assert y0 > y1 > y2
     assert sparklines([(moments[0], {"pneumonia": 0.5})]) == []
+
+
+def test_images_of_one_study_draw_no_trend_and_are_no_prior(case, finished_analysis, browser, owner, site):
+    second = factories.ScanFactory(site=site, series__study=case.scan.study)
+    finished_analysis(second, pneumonia=0.3)
+    page = browser(owner).get(f"/patients/{case.patient.pk}/")
+    assert not page.context["trend"].lines
+    scan_page = browser(owner).get(f"/scans/{second.pk}/")
+    assert scan_page.context["default_comparison"] is None
+    assert b"same study" in scan_page.content
+
+
+def test_the_page_is_newest_first_with_its_signed_readings(case, finished_analysis, browser, owner, site):
+    from datetime import UTC, datetime
+
+    from webapp.labels.readings import reading_sign
+
+    older = factories.StudyFactory(patient=case.patient, study_at=datetime(2020, 1, 1, tzinfo=UTC))
+    scan = factories.ScanFactory(site=site, series__study=older)
+    finished_analysis(scan, normal=0.9)
+    reading_sign(study=older, actor=owner, findings=["normal"], comment="")
+    entries = browser(owner).get(f"/patients/{case.patient.pk}/").context["entries"]
+    assert [entry["id"] for entry in entries] == [case.scan.pk, scan.pk]
+    assert [len(entry["readings"]) for entry in entries] == [0, 1]
+
+
+def test_a_superuser_without_a_site_is_led_to_where_one_is_given(browser, person):
+    chief = person("root")
+    chief.is_superuser = chief.is_staff = True
+    chief.save()
+    page = browser(chief).get("/")
+    assert page.status_code == 403
+    assert f"/admin/accounts/user/{chief.pk}/change/".encode() in page.content
+    assert b"Go to worklist" not in page.content
+    assert browser(chief).get(f"/admin/accounts/user/{chief.pk}/change/").status_code == 200
