@@ -34,7 +34,7 @@ EXCEPT = {
     *("Enter", "Escape", "Arrow", "Delete", "Backspace"),  # keys, by the browser's names
     *("Accept", "Files", "Horizontal", "Vertical"),  # names in others' interfaces
     *("HTTP {}", "system-ui, sans-serif"),  # alike in every language
-    *("chart-line second", "translate({}px, {}px)"),  # for style sheets
+    *("chart-line second", "translate({}px, {}px)", "(resolution: {}dppx)"),  # for style sheets
     "the image is incomplete",  # for the console
 }
 

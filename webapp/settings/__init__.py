@@ -105,7 +105,7 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "webapp.core.http.context.application",
                 "webapp.accounts.context.person",
-                "webapp.monitoring.context.alarms",
+                "webapp.pages.monitoring.open_alarms.alarms",
             ],
         },
     }

@@ -52,7 +52,7 @@ def test_closed_form_is_grad_cam(arch, activation):
             theirs = explainer(input_tensor=images, targets=[contribution] * 2)
             view = scale_cam_image(np.maximum(grids[:, index] / cells, 0), (SPEC.size, SPEC.size))
             largest = max(largest, np.ptp(theirs))
-            np.testing.assert_allclose(scale_cam_image(view), theirs, atol=1e-5)
+            np.testing.assert_allclose(scale_cam_image(view), theirs, atol=2e-5)
     assert largest > 0.5
 
 

@@ -35,8 +35,8 @@ def test_a_reading_is_signed_reported_and_corrected(reader, where, owner):
     [
         ({"findings": []}, 400, "invalid"),
         ({"findings": ["gout"]}, 400, "invalid"),
-        ({"findings": ["normal", "pneumonia"]}, 400, "invalid"),
-        ({"findings": ["other"]}, 400, "invalid"),
+        ({"findings": ["normal", "pneumonia"]}, 400, "findings_contradict"),
+        ({"findings": ["other"]}, 400, "description_missing"),
         ({"findings": ["normal"], "after": "6f1f64f0-3d0a-4f8e-9d58-0a6a54a5b0d1"}, 409, "conflict"),
     ],
 )

@@ -51,7 +51,7 @@ def test_an_alarm_states_what_has_changed_since_when_and_leaves_a_trace(alarm, s
     assert (alarm.site, alarm.model_version, alarm.kind, alarm.status) == (site, version, "pixels", "open")
     assert sentence(alarm) == (
         f"Pixel drift detected since 2026-11-01 06:30 CET with model {version}. "
-        "Brightness: 0.41 at baseline, 0.62 now; 7 images since then."
+        "The mean brightness rose from 41.0 % at baseline to 62.0 % now; 7 images since then."
     )
     assert trail(alarm) == [("opened", "", "")]
     event = AuditEvent.objects.get(action="alarm.opened")
