@@ -60,7 +60,7 @@ def test_every_page_is_accessible_in_both_themes(page, phantoms, expected, compl
 
     page.locator("tr[data-href] a").first.click()
     wait_for(lambda: "/scans/" in page.url, "the scan")
-    page.locator(".my-reading input[type=checkbox]").first.check()
+    page.locator(".my-reading input[name=finding]").first.check()
     page.get_by_label("Impression").fill("Nothing to add.")
     page.get_by_role("button", name="Sign", exact=True).click()
     wait_for(lambda: page.get_by_text("Reading signed.").is_visible(), "the signature")
