@@ -37,8 +37,9 @@ def test_closed_form_is_grad_cam(arch, activation):
     package = pytest.importorskip("pytorch_grad_cam")
     from pytorch_grad_cam.utils.image import scale_cam_image
 
-    network, spec = network_of(arch, seed=3), replace(SPEC, activation=activation, arch=arch)
-    images = torch.randn(2, 1, SPEC.size, SPEC.size)
+    # In double precision: rounding of a deep network in single precision differs between processors.
+    network, spec = network_of(arch, seed=3).double(), replace(SPEC, activation=activation, arch=arch)
+    images = torch.randn(2, 1, SPEC.size, SPEC.size, dtype=torch.float64)
     with torch.no_grad():
         features = network.forward_features(images)
         grids = cam_of(features, network, spec).numpy()
@@ -52,7 +53,7 @@ def test_closed_form_is_grad_cam(arch, activation):
             theirs = explainer(input_tensor=images, targets=[contribution] * 2)
             view = scale_cam_image(np.maximum(grids[:, index] / cells, 0), (SPEC.size, SPEC.size))
             largest = max(largest, np.ptp(theirs))
-            np.testing.assert_allclose(scale_cam_image(view), theirs, atol=2e-5)
+            np.testing.assert_allclose(scale_cam_image(view), theirs, atol=1e-5)
     assert largest > 0.5
 
 
