@@ -87,7 +87,7 @@ class Tour:
         finding = page.locator("#finding, [name=finding]").first
         offered = [o.get_attribute("value") for o in finding.locator("option").all()]
         abnormal = [value for value in offered if value and value != "normal"]
-        for choice, value in ((finding, abnormal[-1]), (page.locator("[name=sort]"), "worst")):
+        for choice, value in ((finding, abnormal[-1]), (page.locator("select[name=sort]"), "worst")):
             with page.expect_navigation():
                 choice.select_option(value)
         self.press("j")
