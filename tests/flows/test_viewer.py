@@ -181,6 +181,30 @@ def test_an_image_that_does_not_come_leaves_the_preview_and_states_so(page, scan
     press(page, "f", "t", "Shift+Digit1", "ArrowLeft", "+", "d", "Enter")
 
 
+HEAT_IS_DRAWN = """() => {
+  const layer = document.querySelector("canvas.heat");
+  const { data } = layer.getContext("2d").getImageData(0, 0, layer.width, layer.height);
+  return data.some((value, at) => at % 4 === 3 && value > 0);
+}"""
+
+
+def test_a_heatmap_that_is_off_stays_off_on_the_next_scan(page, scans):
+    def shown(scan) -> None:
+        page.goto(f"/scans/{scan}/")
+        wait_for(lambda: page.locator("[data-scan][data-shown]").count(), "the image")
+        wait_for(lambda: page.locator("[data-heatmap]").count(), "the heatmap's controls")
+
+    shown(scans[0])
+    wait_for(lambda: page.evaluate(HEAT_IS_DRAWN), "the heatmap")
+    with page.expect_response("**/preferences/"):
+        press(page, "h")
+    shown(scans[1])
+    assert not page.evaluate(HEAT_IS_DRAWN)
+    with page.expect_response("**/preferences/"):
+        press(page, "h")
+    wait_for(lambda: page.evaluate(HEAT_IS_DRAWN), "the heatmap again")
+
+
 @pytest.fixture
 def tablet(page, chromium, hilum) -> Iterator[object]:
     """The same reader at a touch screen of two pixels a CSS pixel."""

@@ -33,18 +33,15 @@ class Preference:
     def expected(self) -> str:
         if self.choices:
             return ", ".join(self.choices)
-        return {bool: "true, false", list: "a JSON list", dict: "a JSON object"}[type(self.default)]
+        return {bool: "true, false", list: "a JSON list"}[type(self.default)]
 
 
 PREFERENCES: Mapping[str, Preference] = {
     "heatmap": Preference(default=True),
-    "layout": Preference(default="single", choices=("single", "study")),
-    "compare_with_prior": Preference(default=False),
     "read_first": Preference(default=False),
     "worklist_density": Preference(default="standard", choices=("standard", "compact")),
     "worklist_columns": Preference(default=[]),  # codes in order; empty: the standard columns
     "urgent_mail": Preference(default=False),
-    "hotkeys": Preference(default={}),  # action to key, where the person has chosen another key
 }
 
 

@@ -4,6 +4,7 @@ import { Explainers, OWN } from "./explainers.js";
 import { Heatmap } from "./heatmap.js";
 import { paintLegend, strongest } from "./overlay.js";
 import { gettext, interpolate } from "../gettext.js";
+import { preference, setPreference } from "../preferences.js";
 
 const STORE = "heatmap";
 const START = { opacity: 0.6, threshold: 0, colours: COLOURS[0], outlines: false };
@@ -17,7 +18,7 @@ function remembered() {
 }
 
 export class Panel {
-  #choices = { ...remembered(), finding: null, shown: true, method: OWN };
+  #choices = { ...remembered(), finding: null, shown: preference("heatmap") ?? true, method: OWN };
   #controls = null;
   #panes = [];
   #own = []; // the model's own map of each pane
@@ -49,7 +50,11 @@ export class Panel {
 
   focusMethod() { this.#part("method")?.focus(); }
 
-  toggle() { this.#read({ shown: !this.#choices.shown }); }
+  /** Off stays off for the person on every scan; a slider shows the map on this one. */
+  toggle() {
+    this.#read({ shown: !this.#choices.shown });
+    setPreference("heatmap", this.#choices.shown).catch(() => {}); // it holds on this page all the same
+  }
 
   step(name, by) { this.#set(name, Math.round((Number(this.#part(name)?.value) + by) * 100) / 100); }
 

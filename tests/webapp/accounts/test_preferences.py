@@ -53,7 +53,7 @@ def test_another_tab_does_not_undo_a_choice(owner):
         ("worklist_density", "dense"),
         ("worklist_density", ["compact"]),
         ("worklist_columns", {"finding": 1}),
-        ("hotkeys", {"sign": "x" * LONGEST_VALUE}),
+        ("worklist_columns", ["x" * LONGEST_VALUE]),
     ],
 )
 def test_a_value_of_another_kind_is_refused_with_its_text(owner, key, value):
@@ -67,7 +67,7 @@ def test_an_unknown_key_is_refused_with_the_known_ones(owner):
     with pytest.raises(CodedError) as refused:
         set_preference(user=owner, key="colour", value="red")
     assert (refused.value.code, refused.value.status) == ("preference_unknown", 400)
-    assert "hotkeys" in refused.value.remedy
+    assert "worklist_columns" in refused.value.remedy
 
 
 @pytest.mark.parametrize("body", ["[]", '"heatmap"', '{"key": "heatmap"}', "{"])
@@ -79,10 +79,10 @@ def test_a_body_without_key_and_value_is_refused(owner, body):
 
 
 def test_the_response_has_all_values(owner):
-    response = post(owner, {"key": "hotkeys", "value": {"sign": "F9"}})
+    response = post(owner, {"key": "worklist_columns", "value": ["finding"]})
     assert response.status_code == 200
     assert response.json() == preferences_of(User.objects.get(pk=owner.pk))
-    assert response.json()["hotkeys"] == {"sign": "F9"}
+    assert response.json()["worklist_columns"] == ["finding"]
 
 
 def test_a_request_without_the_pages_csrf_token_changes_nothing(owner):
@@ -98,12 +98,12 @@ def test_a_value_that_is_no_longer_known_gives_way_to_the_default(owner):
 
 
 def test_every_page_carries_the_values_for_its_scripts(owner):
-    set_preference(user=owner, key="layout", value="study")
+    set_preference(user=owner, key="worklist_density", value="compact")
     client = Client()
     client.force_login(owner)
     page = client.get("/").content.decode()
     found = re.search(r'<script id="preferences" type="application/json">(.*?)</script>', page)
-    assert json.loads(found.group(1))["layout"] == "study"
+    assert json.loads(found.group(1))["worklist_density"] == "compact"
 
 
 def test_nobody_sets_a_preference_without_signing_in():

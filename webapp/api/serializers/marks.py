@@ -7,7 +7,7 @@ from webapp.api.serializers.base import RequestSerializer
 from webapp.labels.marks.models import MarkKind
 from webapp.labels.marks.services import MAX_TEXT
 
-POINTS_HELP = "x and y of each point in pixels of the original image, 0 at the outer edge of the first pixel"
+POINTS_HELP = "x and y of each point in pixels of the displayed image, 0 at the outer edge of the first pixel"
 
 
 class MarkSerializer(f.Serializer):

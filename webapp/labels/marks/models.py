@@ -24,7 +24,7 @@ class MarkKind(models.TextChoices):
 class ImageMark(Record):
     """One version of a measurement or mark on an image; append-only, kept by triggers.
 
-    `points`: [[x, y], ...] in pixels of the original image, 0 at the outer edge of the first pixel. `values`
+    `points`: [[x, y], ...] in pixels of the displayed image, 0 at the outer edge of the first pixel. `values`
     is what the server measured (`labels.marks.measure`). A change or a deletion is another version, which
     supersedes this one; `signed_as` is the name of whoever made it, as it was then.
     """
