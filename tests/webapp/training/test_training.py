@@ -299,7 +299,7 @@ def test_the_models_page_lists_runs_at_a_fixed_price(
     assert "Running 42 %" in page
     assert "Manifest not found." in page
     assert MANIFEST not in page
-    with django_assert_max_num_queries(10) as few:
+    with django_assert_max_num_queries(11) as few:
         client.get("/models/")
     for _ in range(4):
         start()

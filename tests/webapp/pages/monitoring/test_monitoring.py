@@ -9,7 +9,7 @@ import pytest
 from tests import factories
 from webapp.monitoring.intervals import rate
 from webapp.monitoring.kinds import Signal
-from webapp.monitoring.models import Alarm
+from webapp.monitoring.models import Alarm, AlarmStatus
 from webapp.monitoring.services import RunState, baseline_begin, run_store, summary_store
 from webapp.monitoring.streams import cases
 from webapp.pages.monitoring import sparklines
@@ -62,6 +62,14 @@ def test_when_all_is_well_it_states_so(browser, owner, site, version):
     assert "<h2>No change detected</h2>" in shown
     assert "No change detected in 10 images." in shown
     assert "<polyline" in shown
+
+
+def test_the_top_bar_counts_open_alarms_for_those_who_may_manage_them(ada, browser, owner, site, version):
+    alarm = alarm_at(site, version)
+    assert '<span class="badge">1<' in text(ada.get("/"))
+    assert 'class="badge"' not in text(browser(owner).get("/"))
+    Alarm.objects.filter(pk=alarm.pk).update(status=AlarmStatus.ACKNOWLEDGED)
+    assert 'class="badge"' not in text(ada.get("/"))
 
 
 def test_an_alarm_comes_first_with_what_since_when_and_how_much(browser, owner, site, version):

@@ -286,7 +286,7 @@ def test_the_policy_is_shown_to_all_and_written_by_who_may_with_a_reason(loop, a
 def test_many_runs_and_snapshots_cost_as_many_queries_as_one(
     loop, admin, boss, site, django_assert_max_num_queries, django_assert_num_queries
 ):
-    with django_assert_max_num_queries(14) as few:
+    with django_assert_max_num_queries(15) as few:
         text(admin, "training")
     for number in range(5):
         snapshot = Snapshot.objects.create(
