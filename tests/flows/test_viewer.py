@@ -93,6 +93,50 @@ def test_the_heatmap_is_the_one_that_the_command_line_draws(page, films, scans, 
     assert min(farthest) <= 2, farthest
 
 
+LONGEST_NOTICE = (
+    "Outside the origins of its training data, it reported a finding on 26 % of normal images (nih); it "
+    "detected 56 % of images with a finding (nih)."
+)
+
+
+@pytest.mark.parametrize("width", [1366, 1920])
+def test_result_form_and_sign_buttons_are_in_view_without_scrolling(page, scans, width):
+    page.set_viewport_size({"width": width, "height": 768})
+    opened(page, f"/scans/{scans[0]}/")
+    # The X-ray model's notice is longer than the phantoms', and an image may have two warnings.
+    page.locator(".evidence .notice").evaluate(
+        "(notice, text) => { notice.textContent = text; }", LONGEST_NOTICE
+    )
+    page.locator(".result").evaluate(
+        "(result) => { for (const text of ['One warning.', 'Another warning.'])"
+        " result.append(Object.assign(document.createElement('p'), { textContent: text })); }"
+    )
+    bottom = page.locator(".steps").bounding_box()["y"]
+    form = page.locator("[data-reading-form]")
+    for part in (
+        page.locator(".headline"),
+        page.locator(".evidence .notice"),
+        form.get_by_label("Impression"),
+        form.get_by_role("button", name="Sign and next"),
+        form.get_by_role("button", name="Sign", exact=True),
+    ):
+        box = part.bounding_box()
+        assert box["y"] >= 48
+        assert box["y"] + box["height"] <= bottom, part
+    assert page.locator(".evidence").evaluate("(panel) => panel.scrollTop") == 0
+
+
+def test_signed_readings_are_in_view_without_scrolling(page, scans):
+    opened(page, f"/scans/{scans[0]}/")
+    press(page, "1")
+    page.get_by_label("Impression").fill("No change.")
+    with page.expect_navigation():
+        page.get_by_role("button", name="Sign", exact=True).click()
+    wait_for(lambda: page.locator("[data-scan][data-shown]").count(), "the full image")
+    box = page.locator("article.signed").last.bounding_box()
+    assert box["y"] + box["height"] <= page.locator(".steps").bounding_box()["y"]
+
+
 def test_everything_is_done_by_keys(page, scans):
     opened(page, f"/scans/{scans[0]}/")
     start = read_out(page)
