@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from classifier.contract import RefusalReason
+from classifier.reasons import RefusalReason
 
 NOT_AN_ARTIFACT = "not_an_artifact"
 HASH_MISMATCH = "hash_mismatch"

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-from classifier.contract import RefusalReason, Slot
+from classifier.contract import Slot
 from classifier.data.split import FRACTIONS, assign, fold_parts
 from classifier.errors import Refused
 from classifier.images.decoded_image import DecodedImage
 from classifier.images.read import read_image
+from classifier.reasons import RefusalReason
 
 REQUIRED = ("image", "finding", "patient")
 AGE = re.compile(r"(\d+(?:\.\d+)?)(?:\s*-\s*(\d+(?:\.\d+)?))?\s*([DWMY]?)", re.IGNORECASE)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from classifier.contract import AbstentionReason, ModelSpec, Prediction, RefusalReason, predict_from
+from classifier.contract import ModelSpec, Prediction, predict_from
+from classifier.reasons import AbstentionReason, RefusalReason
 
 if TYPE_CHECKING:
     from classifier.data.manifest import Reader, Row

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image
 
-from classifier.contract import WORKING_MAX_SIDE, RefusalReason, Slot
+from classifier.contract import WORKING_MAX_SIDE, Slot
 from classifier.errors import Refused
 from classifier.images.burned_in_text import burned_in
 from classifier.images.decoded_image import DecodedImage
@@ -15,6 +15,7 @@ from classifier.images.dicom.voi_lut import apply_window, nearest_window
 from classifier.images.geometry import arranged
 from classifier.images.polarity import is_negative
 from classifier.images.raw_image import LUNG_WINDOW, RawImage
+from classifier.reasons import RefusalReason
 
 HU_LOW, HU_HIGH, HU_STEP = -1024, 3071, 16
 _FULL = 65535

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from classifier.contract import RefusalReason, Slot
+from classifier.contract import Slot
 from classifier.errors import Refused
 from classifier.images.decoded_image import Metadata
 from classifier.images.limits import MAX_PIXELS, MAX_SIDE, MIN_SIDE
+from classifier.reasons import RefusalReason
 
 LUNG_WINDOW = (-600.0, 1500.0)
 _LUMA = (0.299, 0.587, 0.114)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from classifier.contract import RefusalReason, Slot
+from classifier.contract import Slot
 from classifier.errors import Refused
 from classifier.images.decoded_image import DecodedImage
 from classifier.images.dicom.header import is_dicom
@@ -13,6 +13,7 @@ from classifier.images.grayscale import render_grayscale
 from classifier.images.limits import MAX_FILE_BYTES
 from classifier.images.raster.reader import format_of, read_raster
 from classifier.images.raw_image import RawImage
+from classifier.reasons import RefusalReason
 
 
 def read_image(path: Path | str, stated_slot: Slot | None = None) -> DecodedImage:

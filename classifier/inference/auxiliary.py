@@ -12,10 +12,11 @@ import torch
 from torch import Tensor
 
 from classifier.artifact.weights import Artifact
-from classifier.contract import AbstentionReason, ModelSpec
+from classifier.contract import ModelSpec
 from classifier.networks.input_check import input_check_image, load_input_check
 from classifier.networks.lung_segmenter import inside_lungs, load_segmenter, lung_box, lung_mask
 from classifier.networks.preprocess import WHOLE, Box, on_pixels
+from classifier.reasons import AbstentionReason
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from classifier.contract import AbstentionReason
 from classifier.networks.preprocess import unit_square
 from classifier.networks.registry import check_names_and_shapes
 from classifier.networks.resnet_v2 import conv1x1
 from classifier.networks.torchvision_ops import torchvision
+from classifier.reasons import AbstentionReason
 
 BasicBlock = torchvision.models.resnet.BasicBlock
 

@@ -48,6 +48,7 @@ APPS = {
 }
 WEB_MAY_READ = (
     "classifier.contract",
+    "classifier.reasons",
     "classifier.data.split",
     "classifier.images",
     "classifier.artifact.header",

@@ -16,6 +16,7 @@ SCRIPTS = {"vendor", "dist", "node_modules"}
 # Lowest first; a package imports those before it.
 CLASSIFIER = (
     "errors",
+    "reasons",
     "contract",
     "images",
     "networks",
@@ -28,7 +29,7 @@ CLASSIFIER = (
     "phantom",
     "cli",
 )
-UPWARD = {("errors", "contract")}
+UPWARD = {("errors", "reasons")}
 
 
 def test_files_stay_short():

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from classifier.contract import RefusalReason
 from classifier.errors import Refused
 from classifier.images.sandbox.client import HelperFailed, ResourcesExhausted
+from classifier.reasons import RefusalReason
 from tests.factories import facts
 from webapp.analysis.models import Analysis
 from webapp.core import storage

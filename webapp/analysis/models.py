@@ -6,7 +6,8 @@ from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
-from classifier.contract import RELATIVE, AbstentionReason
+from classifier.contract import RELATIVE
+from classifier.reasons import AbstentionReason
 from webapp.core.jobs.queues import Queue
 from webapp.core.jobs.table import JOB_TRANSITIONS, JobRow
 from webapp.core.models import Record

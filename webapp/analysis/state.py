@@ -14,8 +14,8 @@ from typing import Any
 
 from django.db.models import QuerySet, TextChoices
 
-from classifier.contract import ADVICE, NO_MODEL_FOR_MODALITY, Advice
 from classifier.images.archive.listing import ARCHIVE_ADVICE
+from classifier.reasons import ADVICE, NO_MODEL_FOR_MODALITY, Advice
 from webapp.analysis.archives import ArchiveProgress, archives_progress
 from webapp.analysis.models import Analysis
 from webapp.core.jobs.table import JobStatus

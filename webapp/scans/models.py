@@ -8,7 +8,8 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
-from classifier.contract import RefusalReason, Slot
+from classifier.contract import Slot
+from classifier.reasons import RefusalReason
 from webapp.core.jobs.queues import Queue
 from webapp.core.jobs.table import JobRow, Transitions
 from webapp.core.models import Record

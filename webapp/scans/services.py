@@ -9,8 +9,8 @@ from django.db import DataError, IntegrityError, transaction
 from django.db.models import Q
 from django.dispatch import receiver
 
-from classifier.contract import RefusalReason
 from classifier.images.limits import MAX_FILE_BYTES
+from classifier.reasons import RefusalReason
 from webapp.accounts.models import Site, User
 from webapp.audit.services import record
 from webapp.core import storage

@@ -23,9 +23,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from classifier.cli.arguments import UsageError, add_files_argument, add_json_option
-from classifier.contract import ADVICE
 from classifier.errors import Refused
 from classifier.images.deidentify.pseudonyms import DeidentifyOptions, derive_key
+from classifier.reasons import ADVICE
 
 if TYPE_CHECKING:
     from classifier.images.decoded_image import ParseResult

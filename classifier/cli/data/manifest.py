@@ -17,8 +17,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from classifier.contract import ADVICE, Slot
+from classifier.contract import Slot
 from classifier.errors import Refused
+from classifier.reasons import ADVICE
 
 if TYPE_CHECKING:
     from classifier.images.sandbox.client import ParsingHelper

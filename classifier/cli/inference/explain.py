@@ -11,7 +11,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from classifier.cli.arguments import add_model_options
-from classifier.contract import ADVICE, CLOSED_FORM, EXPLAINERS, NO_MODEL_FOR_MODALITY, finding_name
+from classifier.contract import CLOSED_FORM, EXPLAINERS, finding_name
+from classifier.reasons import ADVICE, NO_MODEL_FOR_MODALITY
 
 if TYPE_CHECKING:
     import numpy as np

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from classifier.cli.arguments import add_files_argument, add_json_option, add_model_options
-from classifier.contract import ADVICE, DISCLAIMER, NO_MODEL_FOR_MODALITY, finding_name, findings_in_text
+from classifier.contract import DISCLAIMER, finding_name, findings_in_text
+from classifier.reasons import ADVICE, NO_MODEL_FOR_MODALITY
 
 if TYPE_CHECKING:
     from classifier.cli.inputs import InputFile

@@ -10,7 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from classifier.contract import Advice
+from classifier.reasons import Advice
 
 _MAGICS = (b"PK\x03\x04", b"PK\x05\x06")
 _DICOMDIR_CLASS = b"1.2.840.10008.1.3.10"

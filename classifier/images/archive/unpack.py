@@ -14,7 +14,6 @@ from collections.abc import Iterable, Iterator
 from itertools import chain, pairwise
 from pathlib import Path
 
-from classifier.contract import RefusalReason
 from classifier.errors import Refused
 from classifier.images.archive.listing import (
     A_DOCUMENT,
@@ -32,6 +31,7 @@ from classifier.images.archive.listing import (
     is_dicomdir,
 )
 from classifier.images.limits import ArchiveLimits
+from classifier.reasons import RefusalReason
 
 PIECE = 1 << 20
 NAMES_KEPT = 5

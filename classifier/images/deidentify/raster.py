@@ -11,7 +11,6 @@ import imagecodecs
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from classifier.contract import RefusalReason
 from classifier.errors import Refused
 from classifier.images.codestream import jpeg_segments
 from classifier.images.raster.reader import (
@@ -21,6 +20,7 @@ from classifier.images.raster.reader import (
     read_raster,
     refuse_broken,
 )
+from classifier.reasons import RefusalReason
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _PNG_KEPT = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}

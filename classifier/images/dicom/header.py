@@ -13,9 +13,9 @@ from pydicom.filereader import read_partial
 from pydicom.tag import BaseTag
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from classifier.contract import RefusalReason
 from classifier.errors import Refused
 from classifier.images.limits import MAX_INFLATED_BYTES
+from classifier.reasons import RefusalReason
 
 pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
 # Python's codec of ISO 2022 IR 58 does not take the escape sequence, which pydicom leaves to it.

@@ -10,11 +10,11 @@ from pydicom import Dataset, uid
 from pydicom.encaps import encapsulate
 from pydicom.pixels import apply_color_lut, convert_color_space, get_decoder, pixel_array
 
-from classifier.contract import RefusalReason
 from classifier.errors import Refused, refuse_broken_bytes
 from classifier.images.codestream import Declared, check_end, check_scans, declared, syntax_of, unboxed
 from classifier.images.dicom.metadata import number
 from classifier.images.dicom.voi_lut import lut_entries
+from classifier.reasons import RefusalReason
 
 _LOSSY_JPEG = {uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit}
 _LOSSLESS = {

@@ -10,7 +10,7 @@ from pydicom import Dataset
 from pydicom.multival import MultiValue
 from pydicom.uid import DigitalXRayImageStorageForProcessing
 
-from classifier.contract import RefusalReason, Slot
+from classifier.contract import Slot
 from classifier.errors import Refused, refuse_broken_bytes
 from classifier.images.age import unreadable_age
 from classifier.images.dicom.header import read_dataset
@@ -19,6 +19,7 @@ from classifier.images.dicom.pixel_data import stored_values
 from classifier.images.dicom.routing import slot_of
 from classifier.images.dicom.voi_lut import functional_group, lookup_table, read_voi, table_item
 from classifier.images.raw_image import RawImage, check_size, digest, luma
+from classifier.reasons import RefusalReason
 
 
 def read_dicom(data: bytes) -> RawImage:

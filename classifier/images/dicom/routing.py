@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pydicom import Dataset, uid
 
-from classifier.contract import RefusalReason, Slot
+from classifier.contract import Slot
 from classifier.errors import Refused
+from classifier.reasons import RefusalReason
 
 _RADIOGRAPHS = {
     uid.ComputedRadiographyImageStorage,

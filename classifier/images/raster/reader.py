@@ -14,13 +14,14 @@ import numpy as np
 from PIL import ExifTags, Image
 from pydicom.uid import JPEGLossless, JPEGLSNearLossless
 
-from classifier.contract import RefusalReason, Slot
+from classifier.contract import Slot
 from classifier.errors import Refused, refuse_broken_bytes
 from classifier.images.codestream import Declared, check_end, check_scans, declared
 from classifier.images.limits import MAX_PIXELS
 from classifier.images.raster.ancillary import with_end_of_image, without_ancillary_chunks
 from classifier.images.raster.tiff import deep_levels, first_directory, is_deep
 from classifier.images.raw_image import LUNG_WINDOW, RawImage, check_size, digest, luma, over_black
+from classifier.reasons import RefusalReason
 
 SYNTHETIC_KEY, SYNTHETIC_TEXT = "Synthetic", "Hilum phantom"
 _PNG_DEPTH_AT = 24

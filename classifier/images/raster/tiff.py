@@ -8,9 +8,9 @@ import imagecodecs
 import numpy as np
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-from classifier.contract import RefusalReason
 from classifier.errors import Refused
 from classifier.images.raw_image import check_size, luma, over_black
+from classifier.reasons import RefusalReason
 
 _WIDTH, _LENGTH, _BITS, _PHOTOMETRIC, _SAMPLES, _PLANES, _EXTRA, _FORMAT = (
     256, 257, 258, 262, 277, 284, 338, 339,

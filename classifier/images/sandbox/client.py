@@ -13,12 +13,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from classifier.contract import RefusalReason, Slot
+from classifier.contract import Slot
 from classifier.errors import Refused
 from classifier.images.archive.listing import Unpacked
 from classifier.images.decoded_image import ParseResult
 from classifier.images.deidentify.pseudonyms import DeidentifyOptions
 from classifier.images.limits import MAX_FILE_BYTES, UNPACK_LIMITS, ArchiveLimits, Limits
+from classifier.reasons import RefusalReason
 
 _ROOT = Path(__file__).resolve().parents[3]
 _START_SECONDS, _GRACE_SECONDS = 60.0, 5.0

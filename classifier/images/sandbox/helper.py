@@ -22,12 +22,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-from classifier.contract import RefusalReason, Slot
+from classifier.contract import Slot
 from classifier.errors import Refused
 from classifier.images.archive.unpack import unpack
 from classifier.images.deidentify.pseudonyms import DeidentifyOptions
 from classifier.images.limits import ArchiveLimits, Limits
 from classifier.images.sandbox import confinement
+from classifier.reasons import RefusalReason
 
 FILES = {"display": "display.png", "working": "working.png", "preview": "preview.png"}
 ORIGINAL = "original"

@@ -18,11 +18,12 @@ from classifier.artifact import header as artifacts
 from classifier.artifact.weights import load_artifact, save_artifact
 from classifier.cli.inference import bench
 from classifier.cli.inference.predict import BATCH
-from classifier.contract import ADVICE, DISCLAIMER, ModelSpec, Slot, finding_name
+from classifier.contract import DISCLAIMER, ModelSpec, Slot, finding_name
 from classifier.images.raster.png import read_working, write_grey
 from classifier.images.sandbox.client import ParsingHelper
 from classifier.networks.preprocess import to_input
 from classifier.networks.registry import network_for
+from classifier.reasons import ADVICE
 from tests.classifier.images.archives import zipped
 from tests.classifier.images.samples import chest, dataset, write
 

@@ -5,11 +5,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from classifier.contract import RefusalReason
 from classifier.data import lung_fields
 from classifier.data.lung_fields import SIDE, LungFields
 from classifier.errors import Refused
 from classifier.networks.preprocess import WHOLE, Box
+from classifier.reasons import RefusalReason
 
 HALF = np.pad(np.full((SIDE, SIDE // 2), 0.6), ((0, 0), (0, SIDE // 2)))
 

@@ -11,9 +11,9 @@ from sklearn.metrics import roc_auc_score
 
 from classifier.__main__ import main
 from classifier.artifact.weights import save_artifact
-from classifier.contract import AbstentionReason
 from classifier.evaluation.compare import ModelPredictions, by_chance, compare, paired
 from classifier.networks.registry import network_for
+from classifier.reasons import AbstentionReason
 from tests.classifier.collection import write_collection
 from tests.classifier.made_up import FINDINGS, SPEC, cases_of, made_up
 

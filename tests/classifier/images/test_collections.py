@@ -15,10 +15,11 @@ from PIL import Image
 from pydicom.data import get_testdata_files
 from pydicom.pixels import pixel_array
 
-from classifier.contract import RefusalReason, Slot
+from classifier.contract import Slot
 from classifier.errors import Refused
 from classifier.images.dicom.pixel_data import stored_values
 from classifier.images.read import read_image
+from classifier.reasons import RefusalReason
 
 LOSSLESS_CT = ("CT1_UNC", "CT1_RLE", "CT1_JPLL", "CT1_JLSL", "CT1_J2KR")
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from classifier.artifact.weights import Artifact, load_artifact, save_artifact
-from classifier.contract import AbstentionReason, ModelSpec, Slot
+from classifier.contract import ModelSpec, Slot
 from classifier.errors import KEY_MISMATCH, ArtifactError
 from classifier.inference.auxiliary import AuxiliaryNetworks, AuxiliaryResult, lung_boxes
 from classifier.inference.predictor import Input, Predictor
@@ -18,6 +18,7 @@ from classifier.networks.input_check import KINDS, InputCheck
 from classifier.networks.lung_segmenter import SIZE, LungSegmenter
 from classifier.networks.preprocess import WHOLE, Box, to_input
 from classifier.networks.registry import network_for, probabilities_of
+from classifier.reasons import AbstentionReason
 
 SPEC = ModelSpec(
     name="tiny", slot=Slot.CXR, findings=("normal", "pneumonia"), layers=(1, 1, 1, 1), width=8, size=64,

@@ -10,11 +10,12 @@ import pytest
 import torch
 
 from classifier.artifact.weights import Artifact, load_artifact, save_artifact
-from classifier.contract import AbstentionReason, ModelSpec, Slot
+from classifier.contract import ModelSpec, Slot
 from classifier.inference import predictor as predictors
 from classifier.inference.predictor import Failure, Input, Predictor, Result
 from classifier.networks.preprocess import percentiles, to_input
 from classifier.networks.registry import network_for, probabilities_of
+from classifier.reasons import AbstentionReason
 
 SPEC = ModelSpec(
     name="tiny",

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from classifier.contract import AbstentionReason
 from classifier.errors import ArtifactError
 from classifier.networks.input_check import (
     KINDS,
@@ -17,6 +16,7 @@ from classifier.networks.input_check import (
     load_input_check,
     reason_of,
 )
+from classifier.reasons import AbstentionReason
 
 FRONTAL = [0.9, 0.04, 0.03, 0.02, 0.01]
 

@@ -9,11 +9,12 @@ import pytest
 import torch
 
 from classifier.artifact.weights import load_artifact, resave, save_artifact
-from classifier.contract import AbstentionReason, ModelSpec, Slot, predict_from
+from classifier.contract import ModelSpec, Slot, predict_from
 from classifier.errors import KEY_MISMATCH, ArtifactError
 from classifier.inference.predictor import Input, Predictor
 from classifier.networks.other_abnormality import OtherAbnormality, load_other_abnormality
 from classifier.networks.registry import network_for
+from classifier.reasons import AbstentionReason
 
 SPEC = ModelSpec(
     name="tiny", slot=Slot.CXR, findings=("normal", "pneumonia"), layers=(1, 1, 1, 1), width=4, size=64,

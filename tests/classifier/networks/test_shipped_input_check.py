@@ -13,10 +13,11 @@ from PIL import Image
 
 from classifier.artifact.header import shipped_artifact
 from classifier.artifact.weights import load_artifact
-from classifier.contract import AbstentionReason, Slot
+from classifier.contract import Slot
 from classifier.images.read import read_image
 from classifier.networks.input_check import InputCheck, input_check_image, load_input_check
 from classifier.phantom.render import render
+from classifier.reasons import AbstentionReason
 
 
 @pytest.fixture(scope="module")

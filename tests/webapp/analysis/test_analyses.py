@@ -7,7 +7,8 @@ from datetime import timedelta
 import pytest
 from django.db.models import F
 
-from classifier.contract import AbstentionReason, Slot
+from classifier.contract import Slot
+from classifier.reasons import AbstentionReason
 from tests.factories import (
     FINDINGS,
     ModelVersionFactory,

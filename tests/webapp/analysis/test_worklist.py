@@ -10,7 +10,8 @@ from django.db import connection
 from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 
-from classifier.contract import AbstentionReason, Slot
+from classifier.contract import Slot
+from classifier.reasons import AbstentionReason
 from tests.factories import (
     ModelVersionFactory,
     PatientFactory,

@@ -10,7 +10,7 @@ from django.db import OperationalError
 from django.http import UnreadablePostError
 from django.test import Client, RequestFactory
 
-from classifier.contract import ADVICE
+from classifier.reasons import ADVICE
 from webapp.core.errors import CODES, CodedError
 from webapp.core.http.middleware import CodedErrors
 from webapp.core.http.problem_details import coded

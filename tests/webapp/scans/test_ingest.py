@@ -6,7 +6,8 @@ from datetime import UTC, date, datetime, time
 
 import pytest
 
-from classifier.contract import RefusalReason, Slot
+from classifier.contract import Slot
+from classifier.reasons import RefusalReason
 from tests.factories import PatientFactory, StudyFactory, parsed
 from webapp.core import storage
 from webapp.core.errors import CodedError

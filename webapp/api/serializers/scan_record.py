@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from classifier.contract import Advice
+from classifier.reasons import Advice
 from webapp.analysis.archives import archive_members
 from webapp.analysis.models import Analysis
 from webapp.analysis.selectors import scan_analyses

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from classifier.contract import Advice, leading_finding
+from classifier.contract import leading_finding
+from classifier.reasons import Advice
 from webapp.analysis.models import Analysis
 from webapp.analysis.state import ScanStatus, State, state_of_scan
 from webapp.pages.display import hue_of, lower_first, name_of_finding, set_in_words

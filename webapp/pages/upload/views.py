@@ -14,9 +14,9 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
-from classifier.contract import ADVICE, RefusalReason
 from classifier.images.archive.listing import ARCHIVE_ADVICE, TOO_MUCH
 from classifier.images.limits import MAX_FILE_BYTES
+from classifier.reasons import ADVICE, RefusalReason
 from webapp.accounts.models import User
 from webapp.accounts.services import can, demand, for_sites
 from webapp.analysis.state import state_of_scan, state_of_upload

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from classifier.contract import RefusalReason
 from classifier.errors import Refused
 from classifier.images.archive import listing as archive_listing
 from classifier.images.archive.listing import ARCHIVE_ADVICE, Skip, Unpacked, is_archive
 from classifier.images.archive.unpack import unpack
 from classifier.images.limits import MIB, ArchiveLimits, Limits
 from classifier.images.sandbox.client import ParsingHelper
+from classifier.reasons import RefusalReason
 from tests.classifier.images.archives import (
     encrypted,
     image,

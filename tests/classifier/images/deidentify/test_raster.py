@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
-from classifier.contract import RefusalReason
 from classifier.errors import Refused
 from classifier.images.deidentify.raster import strip_metadata
 from classifier.images.raster.reader import SYNTHETIC_KEY, SYNTHETIC_TEXT, read_raster
+from classifier.reasons import RefusalReason
 from tests.classifier.images.raster.test_reader import png_declaring
 from tests.classifier.images.samples import chest
 

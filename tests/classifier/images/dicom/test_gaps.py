@@ -10,9 +10,9 @@ import pytest
 from pydicom.encaps import encapsulate
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGBaseline8Bit, RLELossless
 
-from classifier.contract import RefusalReason
 from classifier.errors import Refused
 from classifier.images.read import read_image
+from classifier.reasons import RefusalReason
 from tests.classifier.images.samples import LOSSLESS, LOSSY, chest, dataset, write
 
 DEEP, SHALLOW = chest(), (chest() >> 4).astype(np.uint8)

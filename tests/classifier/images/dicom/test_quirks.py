@@ -17,9 +17,9 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
 )
 
-from classifier.contract import RefusalReason
 from classifier.errors import Refused
 from classifier.images.read import read_image
+from classifier.reasons import RefusalReason
 from tests.classifier.images.samples import CT, LOSSLESS, RAW, chest, ct_slice, dataset, write
 
 DEEP, SHALLOW = chest(), (chest() >> 4).astype(np.uint8)

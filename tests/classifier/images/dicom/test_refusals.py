@@ -25,9 +25,10 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
 )
 
-from classifier.contract import RefusalReason, Slot
+from classifier.contract import Slot
 from classifier.errors import Refused
 from classifier.images.read import read_image
+from classifier.reasons import RefusalReason
 from tests.classifier.images.samples import LOSSLESS, LOSSY, chest, dataset, write
 
 PIXELS = chest()

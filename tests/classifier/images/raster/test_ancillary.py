@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from classifier.contract import RefusalReason
 from classifier.errors import Refused
 from classifier.images.raster.ancillary import without_ancillary_chunks
 from classifier.images.read import read_image
+from classifier.reasons import RefusalReason
 from tests.classifier.images.samples import chest
 
 GREY = chest(top=255).astype(np.uint8)

@@ -13,10 +13,11 @@ import pytest
 from PIL import Image, ImageOps
 from PIL.PngImagePlugin import PngInfo
 
-from classifier.contract import RefusalReason, Slot
+from classifier.contract import Slot
 from classifier.errors import Refused
 from classifier.images.limits import MAX_FILE_BYTES
 from classifier.images.read import read_image
+from classifier.reasons import RefusalReason
 from tests.classifier.images.samples import chest, dataset, write
 
 GREY = (chest() >> 4).astype(np.uint8)

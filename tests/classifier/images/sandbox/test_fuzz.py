@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from classifier.contract import RefusalReason
 from classifier.errors import Refused
 from classifier.images.limits import Limits
 from classifier.images.sandbox.client import HelperFailed, ResourcesExhausted
+from classifier.reasons import RefusalReason
 from tests.classifier.images.fuzz.metered import Cost, MeteredHelper
 from tests.classifier.images.fuzz.mutants import Mutant, Mutants
 from tests.classifier.images.fuzz.seeds import Seed, made

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from classifier.contract import RefusalReason, Slot
+from classifier.contract import Slot
 from classifier.errors import Refused
 from classifier.images.deidentify.pseudonyms import DeidentifyOptions, Pseudonyms
 from classifier.images.limits import MIB, Limits
@@ -24,6 +24,7 @@ from classifier.images.raster.png import read_working
 from classifier.images.read import read_image
 from classifier.images.sandbox import helper as helper_process
 from classifier.images.sandbox.client import ParsingHelper, ResourcesExhausted
+from classifier.reasons import RefusalReason
 from tests.classifier.images.samples import chest, dataset, write
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")

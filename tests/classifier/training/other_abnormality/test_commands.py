@@ -11,10 +11,11 @@ from PIL import Image
 
 from classifier.__main__ import main
 from classifier.artifact.weights import load_artifact
-from classifier.contract import AbstentionReason, Slot
+from classifier.contract import Slot
 from classifier.data.manifest import read_manifest, reader_for, with_split
 from classifier.evaluation.model_card import render
 from classifier.inference.predictor import Input, Predictor
+from classifier.reasons import AbstentionReason
 from classifier.training.other_abnormality.gather import drawn, read_other
 from tests.classifier.collection import SIDE, image, write_collection, write_manifest
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from django.core.management.base import BaseCommand
 
-from classifier.contract import ADVICE, AbstentionReason, RefusalReason
+from classifier.reasons import ADVICE, AbstentionReason, RefusalReason
 from webapp.api.access import REMEDIES
 from webapp.api.serializers.scan_record import FAILURES
 from webapp.core.errors import CODES

@@ -1,0 +1,95 @@
+"""Why a scan is refused or a result withheld, and what to do about it.
+
+Standard library only, as `classifier.contract`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+NO_MODEL_FOR_MODALITY = "no_model_for_modality"
+
+
+class RefusalReason(StrEnum):
+    """Why a scan was refused; decided without a model, and final."""
+
+    NOT_AN_IMAGE = "not_an_image"
+    UNDECODABLE = "undecodable"
+    UNSUPPORTED_MODALITY = "unsupported_modality"
+    TOO_SMALL = "too_small"
+    TOO_UNIFORM = "too_uniform"
+    TOO_LARGE = "too_large"
+
+
+class AbstentionReason(StrEnum):
+    """Why one model version withholds its result for a scan; the probabilities are stored and marked."""
+
+    NOT_A_CHEST_XRAY = "not_a_chest_xray"
+    LATERAL_VIEW = "lateral_view"
+    LUNGS_CUT_OFF = "lungs_cut_off"
+    OUT_OF_DISTRIBUTION = "out_of_distribution"
+    OUT_OF_POPULATION = "out_of_population"
+    OTHER_ABNORMALITY = "other_abnormality"
+    LOW_CONFIDENCE = "low_confidence"
+
+
+@dataclass(frozen=True)
+class Advice:
+    """A reason in words: the problem, and what to do about it."""
+
+    problem: str
+    remedy: str
+
+
+ADVICE: Mapping[str, Advice] = {
+    RefusalReason.NOT_AN_IMAGE: Advice(
+        "The file is not a DICOM, PNG, JPEG, TIFF or WebP image.",
+        "Export the image from the PACS as DICOM (or PNG, JPEG, TIFF, WebP) and upload that.",
+    ),
+    RefusalReason.UNDECODABLE: Advice(
+        "The image is damaged, incomplete or in an unsupported encoding.",
+        "Export the file again, uncompressed if possible, and upload the new copy.",
+    ),
+    RefusalReason.UNSUPPORTED_MODALITY: Advice(
+        "The file is not a single X-ray projection or CT slice.",
+        "Upload a frontal chest X-ray (CR, DX) or a single CT slice, one image per file.",
+    ),
+    RefusalReason.TOO_SMALL: Advice(
+        "The image has too few pixels.",
+        "Upload the original, not a thumbnail; each side needs at least 64 pixels.",
+    ),
+    RefusalReason.TOO_UNIFORM: Advice(
+        "The image is blank or nearly so.", "Check the export: the image has no visible structure."
+    ),
+    RefusalReason.TOO_LARGE: Advice(
+        "The file or its image is too large.",
+        "Upload single images within the limits; split a series or volume.",
+    ),
+    AbstentionReason.NOT_A_CHEST_XRAY: Advice(
+        "This does not look like a chest X-ray.", "Upload a frontal chest X-ray, or label it manually."
+    ),
+    AbstentionReason.LATERAL_VIEW: Advice(
+        "This looks like a lateral view.", "Upload the frontal view, or label it manually."
+    ),
+    AbstentionReason.LUNGS_CUT_OFF: Advice(
+        "Part of the lungs lies outside the image.", "Upload the whole view, or label it manually."
+    ),
+    AbstentionReason.OUT_OF_DISTRIBUTION: Advice(
+        "The image differs from the training data of the model.", "Read it without the model."
+    ),
+    AbstentionReason.OUT_OF_POPULATION: Advice(
+        "The patient's age is outside the training data of the model.", "Read it without the model."
+    ),
+    AbstentionReason.OTHER_ABNORMALITY: Advice(
+        "The image may show an abnormality that the model does not know.", "Read it without the model."
+    ),
+    AbstentionReason.LOW_CONFIDENCE: Advice(
+        "The model is uncertain between findings.", "Read it without the model."
+    ),
+    NO_MODEL_FOR_MODALITY: Advice(
+        "No model is active for this kind of image.",
+        "The scan is analysed as soon as an administrator promotes a model for it.",
+    ),
+}
