@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from uuid import UUID
 
@@ -25,6 +25,12 @@ class HiddenResults:
 
     def __init__(self, reader: User) -> None:
         self.reader = reader
+        self._prepared: set[UUID] = set()
+        self._committed: dict[UUID, bool] = {}
+
+    def prepare(self, studies: Iterable[UUID]) -> None:
+        """Look these up together when the first of them is asked for; any other is looked up singly."""
+        self._prepared |= set(studies) - self._committed.keys()
 
     @cached_property
     def sites(self) -> set[UUID]:
@@ -37,14 +43,21 @@ class HiddenResults:
             if (chosen or one.site.read_first) and Permission.SCAN_LABEL in one.role.permissions
         }
 
-    @cached_property
-    def _committed(self) -> set[UUID]:
-        impressions = FirstImpression.objects.filter(reader=self.reader).values_list("study", flat=True)
-        read = Reading.objects.filter(reader=self.reader).values_list("scans__series__study", flat=True)
-        return {*impressions, *read}
-
     def of(self, study_id: UUID, site_id: UUID) -> bool:
-        return site_id in self.sites and study_id not in self._committed
+        return site_id in self.sites and not self._has_committed(study_id)
+
+    def _has_committed(self, study_id: UUID) -> bool:
+        if study_id not in self._committed:
+            asked = {study_id, *self._prepared}
+            impressions = FirstImpression.objects.filter(reader=self.reader, study__in=asked)
+            read = Reading.objects.filter(reader=self.reader, scans__series__study__in=asked)
+            done = {
+                *impressions.values_list("study", flat=True),
+                *read.values_list("scans__series__study", flat=True).distinct(),
+            }
+            self._committed |= {key: key in done for key in asked}
+            self._prepared = set()
+        return self._committed[study_id]
 
     def demand_shown(self, study: Study) -> None:
         """Raise CodedError `read_first` where the result is hidden."""

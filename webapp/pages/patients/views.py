@@ -37,6 +37,7 @@ def page(request: HttpRequest, patient_id: UUID) -> HttpResponse:
         return redirect("pages:patient", end.pk)
     found = history(patient)
     hiding = HiddenResults(signed_in(request.user))
+    hiding.prepare(one.study.pk for one in found)
     shown = [one for one in found if not hiding.of(one.study.pk, one.study.site_id)]
     entries = [scan_entry(entry, hidden=entry not in shown) for entry in reversed(found)]
     readings = readings_of_patient(patient)

@@ -180,6 +180,7 @@ def _viewer_and_history(request: HttpRequest, scan: Scan, context: dict[str, Any
     patient, study, analysis = scan.patient, scan.study, context["analysis"]
     entries: list[HistoryEntry] = history(patient)
     hiding = context["hiding"]
+    hiding.prepare(one.study.pk for one in entries)
     open_entries = [one for one in entries if not hiding.of(one.study.pk, one.study.site_id)]
     done = analysis is not None and analysis.status == JobStatus.DONE
     shown = [one for one in (scan, context["other"]) if one]

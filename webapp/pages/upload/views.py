@@ -120,6 +120,7 @@ def upload_rows(uploads: QuerySet[Upload], user: User) -> list[dict[str, Any]]:
     )
     viewable = {site for site in {upload.site for upload in uploads} if can(user, "scan.view", site)}
     archives, hiding = archive_rows(uploads), HiddenResults(user)
+    hiding.prepare(scan.study.pk for upload in uploads for scan in upload.scans.all())
     return [
         _row(upload, full=upload.site in viewable, hiding=hiding) | archives.get(upload.pk, {})
         for upload in uploads

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from itertools import islice
 from zoneinfo import ZoneInfo
 
 from django.db.models import QuerySet
@@ -21,6 +22,7 @@ from webapp.scans.models import Patient
 from webapp.scans.patients.person_name import displayed as name_of_person
 
 AT_MOST = 100_000
+CHUNK = 2000
 Cell = Callable[[StudySummary, ZoneInfo], object]
 COLUMNS: dict[str, Cell] = {
     "patient_id": lambda row, zone: _identifier(row.study.patient),
@@ -56,13 +58,17 @@ def csv_lines(rows: QuerySet[StudySummary], *, reader: User) -> Iterator[str]:
     """
     zone, hiding = timezone.get_current_timezone(), HiddenResults(reader)
     yield MARK + line(COLUMNS)
-    for number, summary in enumerate(whole(rows)[: AT_MOST + 1].iterator(chunk_size=2000)):
-        if number == AT_MOST:
-            text = _("Truncated: more than %(number)s studies match. Narrow the filters.")
-            yield line([text % {"number": AT_MOST}])
-            return
-        hidden = RESULT_COLUMNS if hiding.of(summary.study_id, summary.site_id) else ()
-        yield line(["" if name in hidden else cell(summary, zone) for name, cell in COLUMNS.items()])
+    found = whole(rows)[: AT_MOST + 1].iterator(chunk_size=CHUNK)
+    number = 0
+    while chunk := list(islice(found, CHUNK)):
+        hiding.prepare(summary.study_id for summary in chunk)
+        for summary in chunk[: AT_MOST - number]:
+            hidden = RESULT_COLUMNS if hiding.of(summary.study_id, summary.site_id) else ()
+            yield line(["" if name in hidden else cell(summary, zone) for name, cell in COLUMNS.items()])
+        number += len(chunk)
+    if number > AT_MOST:
+        text = _("Truncated: more than %(number)s studies match. Narrow the filters.")
+        yield line([text % {"number": AT_MOST}])
 
 
 def _identifier(patient: Patient) -> str:

@@ -41,6 +41,7 @@ def rows_of(summaries: Sequence[StudySummary], *, reader: User) -> list[dict[str
     scan = reverse("pages:scan", args=[_PLACEHOLDER]).replace(str(_PLACEHOLDER), "{}")
     preview = reverse("pages:media", args=[_PLACEHOLDER, "preview"]).replace(str(_PLACEHOLDER), "{}")
     hiding = HiddenResults(reader)
+    hiding.prepare(keys)
     return [
         (_hidden(_row(summary)) if hiding.of(summary.study_id, summary.site_id) else _row(summary))
         | {

@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from tests import factories
 from webapp.accounts.preferences import set_preference
 from webapp.labels.models import FirstImpression
 
@@ -104,3 +107,18 @@ def test_the_page_has_the_readers_switch_which_the_sites_rule_locks(case, site, 
     site.read_first = True
     site.save()
     assert switch_of(browser(teammate).get(address).content.decode()) == ["checked", "disabled"]
+
+
+def test_a_worklist_page_fetches_only_its_own_studies_impressions(
+    case, first, owner, site, finished_analysis
+):
+    """The number of queries stays, and so does what they return, however much the reader has read."""
+    sizes = []
+    for _ in range(2):
+        with CaptureQueriesContext(connection) as queries:
+            first.get(reverse("pages:worklist"), {"page_size": 1})
+        sizes.append([len(one["sql"]) for one in queries if "firstimpression" in one["sql"]])
+        for scan in factories.ScanFactory.create_batch(5, site=site):
+            FirstImpression.objects.create(site=site, study=scan.study, reader=owner, findings=["normal"])
+    assert sizes[0] == sizes[1]
+    assert len(sizes[0]) == 1
