@@ -25,6 +25,8 @@ SCAN_EXAMPLE = OpenApiExample(
                 "thresholds": {"pneumonia": 0.5, "normal": 0.5, "covid19": 0.5},
                 "model_probabilities": {"pneumonia": 0.82, "normal": 0.11, "covid19": 0.07},
                 "prediction_set": {"findings": ["pneumonia"], "coverage": 0.9, "text": "Pneumonia"},
+                "limits": "Outside the origins of its training data, it reported a finding on 12 % of normal "
+                "images (clinic B); it detected 71 % of images with a finding (clinic B).",
                 "withheld": False, "uncertainty": 0.54,
                 "cam": {
                     "grids": {"pneumonia": [[0.1, 0.9], [0.2, 1.4]]}, "affine": [1024, 0, 0, 0, 1024, 0],

@@ -8,6 +8,7 @@ from drf_spectacular.utils import extend_schema_field
 
 from classifier.contract import DISCLAIMER, RELATIVE, Slot, findings_in_text
 from classifier.images.archive.listing import Skip
+from webapp.analysis.limits import limits_of
 from webapp.analysis.models import Analysis, Explanation
 from webapp.analysis.state import ScanStatus, state_of
 from webapp.api import fields as f
@@ -161,6 +162,10 @@ class AnalysisSerializer(f.Serializer):
     prediction_set = PredictionSetSerializer(
         allow_null=True, help_text="what the finding may be; null before the analysis is done or without sets"
     )
+    limits = f.SerializerMethodField(
+        help_text="how the model did outside the origins of its training data; show it with the result; null "
+        "before the analysis is done"
+    )
     withheld = f.BooleanField(help_text="whether the model abstained: the numbers are no result")
     uncertainty = f.FloatField(
         allow_null=True,
@@ -189,6 +194,9 @@ class AnalysisSerializer(f.Serializer):
 
     def get_model_probabilities(self, analysis: Analysis) -> dict[str, float] | None:
         return analysis.own_probabilities or None
+
+    def get_limits(self, analysis: Analysis) -> str | None:
+        return limits_of(analysis) or None
 
     @extend_schema_field(CamSerializer(allow_null=True))
     def get_cam(self, analysis: Analysis) -> dict[str, Any] | None:

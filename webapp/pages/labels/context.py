@@ -153,6 +153,7 @@ def model_result(own: Label) -> dict[str, Any]:
         "version": analysis.model_version if analysis else None,
         "analysis": analysis,
         "calibration": evidence.get("calibration", ""),
+        "limits": evidence.get("limits", ""),
     }
 
 

@@ -43,6 +43,7 @@ class Report:
     at_site: bool
     uncertainty: str
     prediction_set: str
+    limits: str
     legend: str
     model: Facts
     notes: list[str]
@@ -79,6 +80,7 @@ def report_of(request: HttpRequest, scan: Scan) -> Report:
         calibrated=evidence.get("calibrated", False) or bool(analysis and analysis.calibration),
         at_site=bool(analysis and analysis.calibration),
         prediction_set=evidence.get("prediction_set", "") if display.has_result else "",
+        limits=evidence.get("limits", "") if display.has_result else "",
         uncertainty=_uncertainty(analysis) if display.has_result and analysis else "",
         legend=_legend(scan, cam, finding) if cam else "",
         model=_model(analysis) if analysis else [],

@@ -126,6 +126,8 @@ def _findings(report: Report, style: dict[str, ParagraphStyle]) -> Flowable:
         lines.append(paragraph(_("Prediction set: %s") % report.prediction_set, style["text"]))
     if report.uncertainty:
         lines.append(paragraph(_("Uncertainty: %s") % report.uncertainty, style["fine"]))
+    if report.limits:
+        lines.append(paragraph(report.limits, style["text"]))
     return KeepTogether(lines)
 
 

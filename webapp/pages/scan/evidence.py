@@ -11,13 +11,13 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from classifier.contract import leading_finding
+from webapp.analysis.limits import limits_of
 from webapp.analysis.models import Analysis
 from webapp.analysis.state import current_analysis
 from webapp.core.jobs.table import JobStatus
 from webapp.pages.display import set_in_words
 from webapp.pages.scan.explanations import NAMES
 from webapp.pages.scan.state_display import analysis_display
-from webapp.pages.scan.validated import limits_text
 from webapp.scans.models import Scan
 from webapp.scans.selectors import scan_notes
 
@@ -79,7 +79,7 @@ def _result(analysis: Analysis) -> dict[str, Any]:
     spec, cam, thresholds = analysis.model_version.model_spec, cam_of(analysis), analysis.thresholds
     leading = leading_finding(analysis.finding, analysis.probabilities)
     return {
-        "limits": limits_text(analysis.model_version.card, leading),
+        "limits": limits_of(analysis),
         "bars": [
             Bar(
                 finding,

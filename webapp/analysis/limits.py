@@ -7,8 +7,18 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from classifier.contract import finding_in_text
+from classifier.contract import finding_in_text, leading_finding
 from classifier.evaluation.operating.headline import ANY, across
+from webapp.analysis.models import Analysis
+from webapp.core.jobs.table import JobStatus
+
+
+def limits_of(analysis: Analysis) -> str:
+    """The sentence that page, report and API show with a result; empty before the analysis is done."""
+    if analysis.status != JobStatus.DONE:
+        return ""
+    leading = leading_finding(analysis.finding, analysis.probabilities)
+    return limits_text(analysis.model_version.card, leading)
 
 
 def limits_text(card: Mapping[str, Any], finding: str) -> str:
