@@ -35,16 +35,36 @@ def reader(hilum) -> str:
 
 
 @pytest.fixture
-def admin(chromium, hilum):
-    """A second person, in a browser of their own."""
-    context = chromium.new_context(viewport={"width": 1366, "height": 768}, base_url=hilum.url)
-    page = context.new_page()
-    page.goto("/sign-in/")
-    page.get_by_label("Username").fill("admin")
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Sign in").click()
-    yield page
-    context.close()
+def sign_in(chromium, hilum):
+    """Another person, in a browser of their own: `sign_in("admin")`."""
+    contexts = []
+
+    def browser_of(username):
+        contexts.append(chromium.new_context(viewport={"width": 1366, "height": 768}, base_url=hilum.url))
+        page = contexts[-1].new_page()
+        page.goto("/sign-in/")
+        page.get_by_label("Username").fill(username)
+        page.get_by_label("Password").fill(PASSWORD)
+        page.get_by_role("button", name="Sign in").click()
+        return page
+
+    yield browser_of
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture
+def admin(sign_in):
+    return sign_in("admin")
+
+
+@pytest.fixture
+def colleague(sign_in, hilum):
+    """The second reader: who has labelled a case does not decide it."""
+    make = "from webapp.accounts.models import User; User.objects.create_user('colleague', password='%s')"
+    hilum.manage("shell", "-c", make % PASSWORD)
+    hilum.manage("create_member", "colleague", "demo", "clinician", "--default")
+    return sign_in("colleague")
 
 
 def make_queue(page, name: str) -> str:
@@ -140,7 +160,7 @@ def first_reader(page, complaints) -> list[str]:
     return found
 
 
-def test_two_readers_a_kappa_and_a_decision(page, admin, phantoms, expected, complaints):
+def test_two_readers_a_kappa_and_a_decision(page, admin, colleague, phantoms, expected, complaints):
     expected += ["ERR_INTERNET_DISCONNECTED"]
     names = [row["image"] for row in csv.DictReader((phantoms / "manifest.csv").open())]
     page.goto("/upload/")
@@ -150,19 +170,22 @@ def test_two_readers_a_kappa_and_a_decision(page, admin, phantoms, expected, com
     where = make_queue(admin, "Two readers")
     found = complaints(admin, "queue without labels")
     found += first_reader(page, complaints)
-    admin.goto("/label/")
-    admin.keyboard.press("Enter")
-    admin.wait_for_url("**/label/cases/**")
+    colleague.goto("/label/")
+    colleague.keyboard.press("Enter")
+    colleague.wait_for_url("**/label/cases/**")
     for key in ("1", "1", "2"):
-        label(admin, key)
-        following(admin)
-    assert admin.url == where
+        label(colleague, key)
+        following(colleague)
+    assert colleague.url == where
+    admin.goto(where)
     # Blind: the first reader stated 2, 1, 2 and the other 1, 1, 2; agreement 2 of 3, by chance 4 of 9.
     assert "0.40" in admin.locator("[data-agreement]").inner_text()
     found += complaints(admin, "queue with agreement")
     admin.get_by_role("link", name="Adjudicate").click()
     wait_for(lambda: admin.locator("[data-adjudicate][data-shown]").count(), "the image")
     found += complaints(admin, "decision")
+    assert "labeller" not in admin.content()
+    assert "colleague" not in admin.content()
     decide_all(admin)
     assert "No cases left to adjudicate" in admin.content()
     for name, address in (("new queue", "new"), ("labels as a file", "transfer"), ("manifests", "manifests")):

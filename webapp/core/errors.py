@@ -24,6 +24,11 @@ CODES: dict[str, Meaning] = {
         "The token lacks a required scope.",
         "Create a token with: manage.py create_token USER --scope ….",
     ),
+    "adjudicator_is_reader": Meaning(
+        403,
+        "You have labelled this case yourself, so you cannot decide it.",
+        "Ask another person who may adjudicate.",
+    ),
     "no_site": Meaning(
         403, "Your account does not belong to a site.", "Ask an administrator to add you to a site."
     ),

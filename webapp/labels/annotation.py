@@ -1,4 +1,4 @@
-"""Labelling: blind in a queue, after the result was shown, or outside of a queue; and adjudication."""
+"""Labelling: blind in a queue, after the result was shown, or outside of a queue."""
 
 from __future__ import annotations
 
@@ -69,21 +69,21 @@ def case_label(
     Submitting the same again returns the existing label. Raises CodedError `forbidden`, `invalid`, `conflict`
     for a closed queue or where `after` is not the last one.
     """
-    item = _locked(item)
+    item = locked(item)
     queue = item.queue
     demand(reader, Permission.SCAN_LABEL, queue.site)
     asked = {finding: content.findings.get(finding, Assessment.UNREAD.value) for finding in queue.findings}
     if others := set(content.findings) - set(asked):
-        raise _invalid("findings", f"This queue does not ask for {', '.join(sorted(map(str, others)))}.")
+        raise invalid("findings", f"This queue does not ask for {', '.join(sorted(map(str, others)))}.")
     content = LabelContent(**{**asdict(content), "findings": asked})
     check(content, item.scan)
     earlier = own_label(item, reader)
     if earlier and _same(earlier, content, after):
         return earlier
-    _check_latest(earlier, after, "You have already labelled this image.")
+    check_latest(earlier, after, "You have already labelled this image.")
     if queue.closed_at is not None:
         raise CodedError("conflict", "This queue has been closed.", "Choose another queue.")
-    label = _add(item.scan, reader, content, queue=queue, blind=earlier is None, supersedes=earlier)
+    label = add_label(item.scan, reader, content, queue=queue, blind=earlier is None, supersedes=earlier)
     QueueClaim.objects.filter(item=item, reader=reader).delete()
     renew(item)
     return label
@@ -104,41 +104,8 @@ def label_add(
     earlier = mine.filter(superseded_by=None).first()
     if earlier and _same(earlier, content, after):
         return earlier
-    _check_latest(earlier, after, "You have labelled this image in the meantime.")
-    return _add(scan, reader, content, blind=blind, supersedes=earlier)
-
-
-@transaction.atomic
-def adjudicate(
-    *, item: QueueItem, actor: User, content: LabelContent, reason: str, after: uuid.UUID | None = None
-) -> Label:
-    """Adjudicate an image of a queue; `after` names the last decision.
-
-    Raises CodedError `forbidden`, `invalid`, `reason_missing`, and `conflict` while readers are still asked.
-    """
-    item = _locked(item)
-    queue, reason = item.queue, reason.strip()
-    demand(actor, Permission.LABEL_ADJUDICATE, queue.site)
-    if not reason:
-        raise CodedError("reason_missing", "A reason is required.", "Enter a short reason.")
-    if len(reason) > 500 or "\x00" in reason:
-        raise _invalid("reason", "A reason has at most 500 characters.")
-    if set(content.findings) != set(queue.findings):
-        raise _invalid("findings", "Decide each finding of the queue; use uncertain if unclear.")
-    if Assessment.UNREAD in content.findings.values():
-        raise _invalid("findings", "A decision leaves no finding unread.")
-    check(content, item.scan)
-    if item.status == ItemStatus.WAITING and queue.closed_at is None:
-        raise CodedError("conflict", "Its readers have not all read it yet.", "Decide when they have.")
-    Scan.objects.select_for_update(no_key=True).get(pk=item.scan_id)
-    decisions = Label.objects.filter(scan=item.scan, source=LabelSource.ADJUDICATION)
-    earlier = decisions.filter(superseded_by=None).first()
-    _check_latest(earlier, after, "Someone else has adjudicated this image in the meantime.")
-    decided = {"source": LabelSource.ADJUDICATION, "reason": reason, "supersedes": earlier}
-    label = _add(item.scan, actor, content, queue=queue, **decided)
-    item.status = ItemStatus.SETTLED
-    item.save(update_fields=["status"])
-    return label
+    check_latest(earlier, after, "You have labelled this image in the meantime.")
+    return add_label(scan, reader, content, blind=blind, supersedes=earlier)
 
 
 @transaction.atomic
@@ -184,13 +151,13 @@ def check(content: LabelContent, scan: Scan) -> None:
     words = dict(content.findings)
     check_findings(words)
     if set(words.values()) == {Assessment.UNREAD} and not (content.indeterminate or content.unusable):
-        raise _invalid("findings", "Assess a finding, or mark the image indeterminate or unusable.")
+        raise invalid("findings", "Assess a finding, or mark the image indeterminate or unusable.")
     if content.confidence not in (None, 1, 2, 3):
-        raise _invalid("confidence", "Confidence is 1 (low), 2 or 3 (high).")
+        raise invalid("confidence", "Confidence is 1 (low), 2 or 3 (high).")
     if len(content.comment) > MAX_COMMENT_LENGTH or "\x00" in content.comment:
-        raise _invalid("comment", f"A comment has at most {MAX_COMMENT_LENGTH} characters.")
+        raise invalid("comment", f"A comment has at most {MAX_COMMENT_LENGTH} characters.")
     if len(content.regions) > MAX_REGIONS:
-        raise _invalid("regions", f"At most {MAX_REGIONS} boxes.")
+        raise invalid("regions", f"At most {MAX_REGIONS} boxes.")
     for region in content.regions:
         _check_box(region, words, scan)
 
@@ -198,40 +165,45 @@ def check(content: LabelContent, scan: Scan) -> None:
 def check_findings(words: Mapping[str, str]) -> None:
     """Raise CodedError `invalid` for findings that no label can state, or that contradict each other."""
     if not 0 < len(words) <= MAX_LABEL_FINDINGS:
-        raise _invalid("findings", "A label states something of at least one finding.")
+        raise invalid("findings", "A label states something of at least one finding.")
     for finding, word in words.items():
         if not isinstance(finding, str) or not FINDING.fullmatch(finding):
-            raise _invalid("findings", f"{finding!r} is not a valid code (a-z, 0-9, _).")
+            raise invalid("findings", f"{finding!r} is not a valid code (a-z, 0-9, _).")
         if word not in Assessment.values:
-            raise _invalid("findings", f"{finding} is one of {', '.join(Assessment)}.")
+            raise invalid("findings", f"{finding} is one of {', '.join(Assessment)}.")
     present = {finding for finding, word in words.items() if word == Assessment.PRESENT}
     if NORMAL in present and len(present) > 1:
-        raise _invalid("findings", "Normal and another finding contradict each other.")
+        raise invalid("findings", "Normal and another finding contradict each other.")
 
 
 def _check_box(region: Mapping[str, Any], words: Mapping[str, str], scan: Scan) -> None:
     numbers = [region.get(key) for key in BOX]
     if not all(isinstance(n, int | float) and not isinstance(n, bool) and math.isfinite(n) for n in numbers):
-        raise _invalid("regions", "A box has x, y, width and height in pixels.")
+        raise invalid("regions", "A box has x, y, width and height in pixels.")
     x, y, width, height = map(float, numbers)  # type: ignore[arg-type]
     inside = x >= 0 and y >= 0 and x + width <= scan.columns + 0.1 and y + height <= scan.rows + 0.1
     if not inside or width < 1 or height < 1:
-        raise _invalid("regions", "A box lies inside the image and is at least a pixel wide and high.")
+        raise invalid("regions", "A box lies inside the image and is at least a pixel wide and high.")
     if words.get(str(region.get("finding"))) not in (Assessment.PRESENT, Assessment.UNCERTAIN):
-        raise _invalid("regions", "A box belongs to a finding that is present or uncertain.")
+        raise invalid("regions", "A box belongs to a finding that is present or uncertain.")
 
 
-def _locked(item: QueueItem) -> QueueItem:
+def locked(item: QueueItem) -> QueueItem:
+    """The case with its queue and scan, locked until the transaction ends."""
     rows = QueueItem.objects.select_for_update(no_key=True, of=("self",))
     return rows.select_related("queue__site", "scan").get(pk=item.pk)
 
 
-def _check_latest(earlier: Label | None, after: uuid.UUID | None, problem: str) -> None:
+def check_latest(earlier: Label | None, after: uuid.UUID | None, problem: str) -> None:
+    """Raise CodedError `conflict` with the problem unless `after` names the label before."""
     if (earlier.pk if earlier else None) != after:
         raise CodedError("conflict", problem)
 
 
-def _add(scan: Scan, reader: User, content: LabelContent, *, blind: bool = True, **columns: Any) -> Label:
+def add_label(
+    scan: Scan, reader: User, content: LabelContent, *, blind: bool = True, **columns: Any
+) -> Label:
+    """Append a label or a decision, with its entry in the audit log."""
     label = Label(
         site=scan.site, scan=scan, reader=reader, signed_as=name_of(reader), **content.columns, **columns
     )
@@ -264,5 +236,6 @@ def name_of(user: User) -> str:
     return (user.get_full_name() or user.get_username())[:200]
 
 
-def _invalid(field_name: str, words: str) -> CodedError:
+def invalid(field_name: str, words: str) -> CodedError:
+    """The error `invalid` of one field."""
     return CodedError("invalid", words, fields={field_name: [words]})

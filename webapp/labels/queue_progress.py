@@ -65,7 +65,10 @@ def item_or_404(user: User, item_id: uuid.UUID) -> QueueItem:
 
 
 def labels_visible(user: User) -> QuerySet[Label]:
-    """Labels at the user's sites, without others' labels of scans that the user may still be asked for."""
+    """Labels at the user's sites, without others' labels of scans that the user may still be asked for.
+
+    `hides_reader`: given by another in a queue that has not settled the scan; the name is then not shown.
+    """
     mine = Label.objects.filter(
         queue=OuterRef("queue"), scan=OuterRef("scan"), reader=user, source=LabelSource.READER
     )
@@ -73,7 +76,14 @@ def labels_visible(user: User) -> QuerySet[Label]:
         ~Exists(mine), scan=OuterRef("scan"), status=ItemStatus.WAITING, queue__closed_at=None
     )
     own = Q(reader=user, source=LabelSource.READER)
-    rows = Label.objects.select_related("superseded_by").order_by("-created_at", "-pk")
+    undecided = QueueItem.objects.filter(
+        queue=OuterRef("queue"), scan=OuterRef("scan"), status__in=(ItemStatus.WAITING, ItemStatus.DISPUTED)
+    )
+    rows = (
+        Label.objects.select_related("superseded_by")
+        .annotate(hides_reader=~Q(reader=user) & Q(source=LabelSource.READER) & Exists(undecided))
+        .order_by("-created_at", "-pk")
+    )
     return for_sites(rows, user, PERMISSION).filter(own | ~Exists(asked))
 
 
@@ -101,11 +111,6 @@ def agreement_of(queue: LabelQueue) -> list[Agreement]:
         Agreement(finding, _overall(finding, by_scan, queue.readers), _pairs(finding, by_scan, people))
         for finding in queue.findings
     ]
-
-
-def disputed_items(queue: LabelQueue) -> QuerySet[QueueItem]:
-    """The cases that wait for a decision."""
-    return queue.items.filter(status=ItemStatus.DISPUTED).select_related("scan").order_by("position")
 
 
 def labels_of(item: QueueItem) -> list[Label]:

@@ -6,7 +6,7 @@ from django.urls import path
 
 from webapp.pages import script_texts
 from webapp.pages.calibration import views as calibration
-from webapp.pages.labels import case_views, exchange_views, queue_views
+from webapp.pages.labels import adjudication_views, case_views, exchange_views, queue_views
 from webapp.pages.models import policy_views
 from webapp.pages.models import views as models
 from webapp.pages.monitoring import views as monitoring
@@ -89,11 +89,11 @@ urlpatterns = [
     path("label/queues/<uuid:queue_id>/", queue_views.queue, name="label_queue"),
     path("label/queues/<uuid:queue_id>/close/", queue_views.close, name="label_close"),
     path("label/queues/<uuid:queue_id>/next/", queue_views.next_case, name="label_next"),
-    path("label/queues/<uuid:queue_id>/disputed/", queue_views.disputed, name="label_disputed"),
+    path("label/queues/<uuid:queue_id>/disputed/", adjudication_views.disputed, name="label_disputed"),
     path("label/cases/<uuid:item_id>/", case_views.case, name="label_case"),
     path("label/cases/<uuid:item_id>/submit/", case_views.submit, name="label_submit"),
     path("label/cases/<uuid:item_id>/claim/", case_views.extend_claim, name="label_claim"),
-    path("label/cases/<uuid:item_id>/adjudicate/", case_views.adjudicate, name="label_adjudicate"),
+    path("label/cases/<uuid:item_id>/adjudicate/", adjudication_views.adjudicate, name="label_adjudicate"),
     path("label/cases/<uuid:item_id>/<str:kind>/", case_views.image, name="label_image"),
     path("models/", models.page, name="models"),
     path("models/import/", models.import_model, name="model_import"),

@@ -254,3 +254,17 @@ def test_lists_cost_the_same_for_many_as_for_one(admin, site, owner, django_asse
         assert admin.get(f"{V1}/label-queues/{queue.pk}/").status_code == 200
     assert queue_or_404(owner, queue.pk).disputed == 2
     assert QueueItem.objects.count() == 8
+
+
+def test_who_decides_over_the_api_sees_no_names_before_and_states_only_what_differs(
+    one, two, admin, queue, owner
+):
+    for reader, stated in ((one, SICK), (two, {"findings": SICK["findings"] | {"pneumonia": "absent"}})):
+        reader.post(f"{V1}/label-cases/{handed(reader, queue)['id']}/label/", stated, "json")
+    (item,) = admin.get(f"{V1}/label-queues/{queue['id']}/disputed/").json()["results"]
+    decision = f"{V1}/label-cases/{item['id']}/decision/"
+    for labels in (admin.get(decision).json()["labels"], admin.get(f"{V1}/labels/").json()["results"]):
+        assert [(label["reader"], label["signed_as"]) for label in labels] == [(None, "")] * 2
+    decided = admin.post(decision, {"findings": {"pneumonia": "present"}, "reason": "CT"}, "json").json()
+    assert decided["decision"]["findings"] == SICK["findings"]
+    assert str(owner.pk) in {label["reader"] for label in decided["labels"]}

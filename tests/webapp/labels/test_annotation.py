@@ -7,11 +7,11 @@ import pytest
 from tests import factories
 from webapp.audit.models import AuditEvent
 from webapp.core.errors import CodedError
-from webapp.labels.annotation import LabelContent, adjudicate, case_label, label_add, own_label
+from webapp.labels.adjudication import adjudicate, disputed_for
+from webapp.labels.annotation import LabelContent, case_label, label_add, own_label
 from webapp.labels.models import Label, QueueItem
 from webapp.labels.queue_progress import (
     agreement_of,
-    disputed_items,
     labels_visible,
     queues_visible,
     readers_of,
@@ -130,7 +130,7 @@ def test_readers_who_agree_settle_a_case_and_who_do_not_wait_for_a_decision(queu
     for item, words in ((agreed, (SICK, SICK)), (disputed, (SICK, WELL)), (waiting, (SICK,))):
         for reader, text in zip((owner, teammate), words, strict=False):
             case_label(item=item, reader=reader, content=text)
-    assert list(disputed_items(queue)) == [disputed]
+    assert list(disputed_for(queue, boss)) == [disputed]
     reported = queues_visible(boss).get()
     assert (reported.images, reported.agreed, reported.disputed, reported.waiting, reported.settled) == (
         3,

@@ -9,7 +9,7 @@ from drf_spectacular.utils import extend_schema_field
 from webapp.api import fields as f
 from webapp.api.serializers.base import RequestSerializer
 from webapp.labels.annotation import MAX_LABEL_FINDINGS, MAX_REGIONS, LabelContent
-from webapp.labels.models import MAX_COMMENT_LENGTH, Assessment, LabelSource
+from webapp.labels.models import MAX_COMMENT_LENGTH, Assessment, Label, LabelSource
 
 OPEN_LINES = 1000
 
@@ -33,8 +33,12 @@ class LabelSerializer(f.Serializer):
 
     id = f.IdField()
     scan = f.UUIDField(source="scan_id", help_text="ID of the scan")
-    reader = f.UUIDField(source="reader_id", help_text="ID of the user who gave or imported it")
-    signed_as = f.CharField(help_text="the reader's name at the time; of an import, as the file states it")
+    reader = f.UUIDOrNullField(
+        "reader_id", "ID of the user who gave or imported it; null for others' labels of an undecided case"
+    )
+    signed_as = f.CharField(
+        help_text="the reader's name at the time; of an import, as the file states it; empty with `reader`"
+    )
     source = f.ChoiceField(LabelSource.choices, help_text="how the label was made")
     queue = f.UUIDOrNullField("queue_id", "ID of the label queue; null if none")
     findings = FindingAssessmentsField(help_text="statement by finding; others were not asked")
@@ -48,6 +52,10 @@ class LabelSerializer(f.Serializer):
     created_at = f.CreatedAtField(help_text="when it was given or imported")
     supersedes = f.UUIDOrNullField("supersedes_id", "ID of the label it replaces")
     superseded_by = f.UUIDOrNullField("superseded_by.pk", "ID of the label that replaced it; null if current")
+
+    def to_representation(self, label: Label) -> dict[str, Any]:
+        shown = super().to_representation(label)
+        return shown | {"reader": None, "signed_as": ""} if getattr(label, "hides_reader", False) else shown
 
 
 class LabelStatementSerializer(RequestSerializer):

@@ -22,12 +22,12 @@ from webapp.api.serializers.queues import (
     QueueSerializer,
 )
 from webapp.core.errors import CodedError
-from webapp.labels.annotation import adjudicate, case_label, finished_analysis, own_label, queue_close
+from webapp.labels.adjudication import adjudicate, disputed_for
+from webapp.labels.annotation import case_label, finished_analysis, own_label, queue_close
 from webapp.labels.models import ItemStatus, LabelQueue, QueueItem
 from webapp.labels.queue_progress import (
     agreement_of,
     decision_of,
-    disputed_items,
     item_or_404,
     labels_of,
     queue_or_404,
@@ -107,7 +107,7 @@ class QueueAgreement(SinglePage):
 
 
 class QueueDisputed(ListResource):
-    """List the cases on which the readers disagree and nobody has decided yet."""
+    """List the undecided cases on which the readers disagree, without those that the caller has labelled."""
 
     name = "label_queue_disputed"
     needs = {"GET": ADJUDICATE}
@@ -116,7 +116,7 @@ class QueueDisputed(ListResource):
 
     def rows(self) -> Any:
         queue = queue_or_404(self.request.user, self.kwargs["queue_id"])
-        return disputed_items(queue).select_related("queue")
+        return disputed_for(queue, self.request.user)
 
 
 class CaseDetail(Resource):
@@ -153,7 +153,11 @@ class CaseDecision(Resource):
 
     @operation("label_case_decide", body=DecisionCreateSerializer, returns={201: DecisionSerializer})
     def post(self, request: Request, item_id: UUID) -> Response:
-        """Decide a case (adjudication), with a reason; `after` names the decision to supersede."""
+        """Decide a case (adjudication), with a reason; `after` names the decision to supersede.
+
+        Only the findings on which the readers differ need to be stated. 403 `adjudicator_is_reader` if the
+        caller has labelled the case.
+        """
         item = item_or_404(request.user, item_id)
         fields = self.read()
         adjudicate(
@@ -171,6 +175,8 @@ class CaseDecision(Resource):
                 "not_ready", "Some readers have not labelled this case yet.", "Decide when they have."
             )
         item.labels, item.decision = labels_of(item), decision_of(item)
+        for label in item.labels:
+            label.hides_reader = item.status != ItemStatus.SETTLED
         return DecisionSerializer(item).data
 
 

@@ -16,6 +16,7 @@ from webapp.accounts.models import User
 from webapp.accounts.services import can
 from webapp.core.agreement import Kappa
 from webapp.core.errors import CodedError
+from webapp.labels.adjudication import to_decide
 from webapp.labels.annotation import BOX, LabelContent, finished_analysis, own_label
 from webapp.labels.models import Assessment, Label, LabelQueue, QueueItem, QueueOrder
 from webapp.labels.queue_order import offered_orders
@@ -43,11 +44,11 @@ ORDERS = {
 
 def queue_rows(queues: Sequence[LabelQueue], reader: User) -> list[dict[str, Any]]:
     """The rows of a list of queues, each with how many images are left for the reader."""
-    left = remaining_for(queues=queues, reader=reader)
-    return [_queue_row(queue, left.get(queue.pk, 0)) for queue in queues]
+    left, disputed = remaining_for(queues=queues, reader=reader), to_decide(queues, reader)
+    return [_queue_row(one, left.get(one.pk, 0), disputed.get(one.pk, 0)) for one in queues]
 
 
-def _queue_row(queue: LabelQueue, left: int) -> dict[str, Any]:
+def _queue_row(queue: LabelQueue, left: int, to_decide: int) -> dict[str, Any]:
     done = queue.images - queue.waiting
     return {
         "queue": queue,
@@ -56,6 +57,8 @@ def _queue_row(queue: LabelQueue, left: int) -> dict[str, Any]:
         "done": done,
         "share": round(100 * done / queue.images) if queue.images else 0,
         "left": left,
+        "to_decide": to_decide,
+        "for_others": queue.disputed - to_decide,
     }
 
 

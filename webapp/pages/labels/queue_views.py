@@ -16,7 +16,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from webapp.accounts.services import can, demand
 from webapp.core.errors import CodedError
 from webapp.labels.annotation import queue_close
-from webapp.labels.queue_progress import disputed_items, queue_or_404, queues_visible
+from webapp.labels.queue_progress import queue_or_404, queues_visible
 from webapp.labels.queues import case_next, queue_create
 from webapp.pages.access import active_site, at_active_site
 from webapp.pages.labels.context import parse_findings, queue_choices, queue_context, queue_rows
@@ -102,15 +102,6 @@ def next_case(request: HttpRequest, queue_id: UUID) -> HttpResponse:
     if item is None:
         return redirect("pages:label_queue", queue_id)
     return redirect("pages:label_case", item.pk)
-
-
-@require_safe
-def disputed(request: HttpRequest, queue_id: UUID) -> HttpResponse:
-    """Redirect to the first case to adjudicate."""
-    queue = queue_or_404(request.user, queue_id)
-    demand(request.user, "label.adjudicate", queue.site)
-    item = disputed_items(queue).first()
-    return redirect("pages:label_adjudicate", item.pk) if item else redirect("pages:label_queue", queue_id)
 
 
 def _number(text: str) -> int:

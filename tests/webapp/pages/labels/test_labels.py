@@ -215,6 +215,8 @@ def test_who_decides_sees_the_labels_side_by_side_and_not_the_model(browser, ask
     case_label(item=asked.item, reader=teammate, content=LabelContent(WELL["findings"]))
     page = client.get(where).content.decode()
     assert "left base" in page
+    assert "Reader 1" in page
+    assert not [name for name in ("owner", "teammate") if name in page]
     assert not [trace for trace in traces(asked) if trace in page]
     queue = text_of(client, "label_queue", asked.queue.pk)
     assert "Adjudicate 1 case" in queue
@@ -228,7 +230,9 @@ def test_who_decides_sees_the_labels_side_by_side_and_not_the_model(browser, ask
     assert done.url == reverse("pages:label_queue", args=[asked.queue.pk])
     decision = Label.objects.get(source="adjudication")
     assert (decision.reader, decision.findings, decision.reason) == (boss, SICK["findings"], "follow-up CT")
-    assert "follow-up CT" in client.get(where).content.decode()
+    page = client.get(where).content.decode()
+    assert "follow-up CT" in page
+    assert "teammate" in page, "the names appear once it is decided"
     stale = client.post(where, stated | {"reason": "again"})
     assert stale.status_code == 409
 
