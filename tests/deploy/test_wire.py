@@ -18,7 +18,7 @@ from tests.faults.instance import free_port
 pytestmark = pytest.mark.slow
 
 PATIENCE = 120.0
-FORM = "application/x-www-form-urlencoded"
+FORM, RAW = "application/x-www-form-urlencoded", "application/octet-stream"
 
 
 @pytest.fixture(scope="module")
@@ -56,30 +56,69 @@ def listens(port: int) -> bool:
     ("path", "kind", "status"),
     [
         ("/sign-in/", FORM, 413),
-        ("/upload/file/", "application/octet-stream", 403),
+        ("/upload/file/", RAW, 401),
         ("/api/v1/scans/", "multipart/form-data; boundary=b", 401),
     ],
 )
-def test_who_sends_a_body_that_is_not_taken_gets_the_result_and_keeps_the_connection(
-    port, path, kind, status
-):
+def test_a_outsider_gets_the_refusal_before_the_body_is_read(port, path, kind, status):
+    for size in (40 << 20, 100 << 10):
+        with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as client:
+            client.sendall(head_of("POST", path, port, kind, size))
+            assert client.recv(12) == f"HTTP/1.1 {status}".encode()
+
+
+def test_a_refused_body_is_discarded_so_far_that_a_small_client_reads_the_refusal(port):
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
-    for size in (40 << 20, 5 << 20):
-        connection.request("POST", path, bytes(size), {"Content-Type": kind})
+    for _ in range(2):
+        connection.request("POST", "/upload/file/", bytes(200 << 10), {"Content-Type": RAW})
         result = connection.getresponse()
-        assert result.status == status
+        assert (result.status, result.getheader("Connection")) == (401, "close")
         result.read()
 
 
-def test_a_client_that_falls_silent_is_processed_and_gives_its_thread_back(port):
-    token = "a" * 32
+def test_a_refused_body_is_not_discarded_for_long(port):
+    began = time.monotonic()
     with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as client:
-        head = [
-            "POST /sign-in/ HTTP/1.1",
-            f"Host: 127.0.0.1:{port}",
-            f"Cookie: hilum_csrf={token}",
-            f"Content-Type: {FORM}",
-            "Content-Length: 1000",
-        ]
-        client.sendall(("\r\n".join(head) + "\r\n\r\ncsrf").encode())
-        assert client.recv(12) == b"HTTP/1.1 403"
+        client.sendall(head_of("POST", "/upload/file/", port, RAW, 40 << 20))
+        assert client.recv(12) == b"HTTP/1.1 401"
+        with pytest.raises((BrokenPipeError, ConnectionResetError)):
+            send_slowly(client)
+    assert time.monotonic() - began < 10
+
+
+def send_slowly(client: socket.socket) -> None:
+    for _ in range(2000):
+        client.send(bytes(64))
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("sent", [b"GET / HTTP/1.1\r\nHost:", None], ids=["head", "body"])
+def test_a_client_that_falls_silent_gets_a_408_and_holds_no_thread(port, sent):
+    whole = head_of("POST", "/sign-in/", port, FORM, 1000) + b"csrf"
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as client:
+        client.sendall(sent or whole)
+        assert client.recv(12) == b"HTTP/1.1 408"
+
+
+def test_two_requests_that_arrive_at_once_both_get_their_response(port):
+    one = head_of("GET", "/sign-in/", port)
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as client:
+        client.sendall(one + one[:10])
+        time.sleep(0.3)
+        client.sendall(one[10:])
+        received = b""
+        while received.count(b"HTTP/1.1 ") < 2:
+            received += client.recv(1 << 16)
+
+
+def test_a_head_without_end_is_refused(port):
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as client:
+        client.sendall(b"GET / HTTP/1.1\r\nX: " + b"x" * (80 << 10))
+        assert client.recv(12) == b"HTTP/1.1 431"
+
+
+def head_of(method: str, path: str, port: int, kind: str = "", size: int = 0) -> bytes:
+    lines = [f"{method} {path} HTTP/1.1", f"Host: 127.0.0.1:{port}", f"Cookie: hilum_csrf={'a' * 32}"]
+    if size:
+        lines += [f"Content-Type: {kind}", f"Content-Length: {size}"]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode()

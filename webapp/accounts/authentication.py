@@ -7,6 +7,7 @@ from rest_framework.authentication import BaseAuthentication, get_authorization_
 from rest_framework.exceptions import AuthenticationFailed
 
 from webapp.accounts.services import token_authenticate
+from webapp.core.http.network import KNOWN_CALLER
 
 
 class TokenAuthentication(BaseAuthentication):
@@ -19,6 +20,7 @@ class TokenAuthentication(BaseAuthentication):
         token = token_authenticate(raw.strip().decode("latin-1"), request=request._request)
         if token is None:
             raise AuthenticationFailed
+        request._request.META[KNOWN_CALLER] = True
         return token.user, token
 
     def authenticate_header(self, request) -> str:

@@ -12,6 +12,7 @@ from django.utils import timezone
 from webapp.accounts.services import active_membership, may_authenticate
 from webapp.core.errors import CodedError
 from webapp.core.http.middleware import Middleware
+from webapp.core.http.network import KNOWN_CALLER
 from webapp.core.http.problem_details import error_response, wants_json
 
 
@@ -21,6 +22,7 @@ class DemoAccountsStayLocal(Middleware):
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if request.user.is_authenticated and not may_authenticate(request.user, request):
             request.user = AnonymousUser()
+        request.META[KNOWN_CALLER] = request.user.is_authenticated
         return self.get_response(request)
 
 

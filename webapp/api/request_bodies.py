@@ -15,7 +15,6 @@ from rest_framework.request import Request
 
 from classifier.images.archive.listing import KIND_BYTES
 from webapp.core.errors import CodedError
-from webapp.core.http.discard_body import discard
 from webapp.scans.uploads.files import most_bytes
 
 MULTIPART_ALLOWANCE = 64 * 1024  # the fields and boundaries around the file itself
@@ -37,7 +36,7 @@ def bounded(request: Request, *, several: bool = False) -> Iterator[None]:
         yield
     except ParseError:
         limit.check()
-        discard(request)
+        _read_to_the_end(request)
         _check_complete(request)
         raise
     limit.check()
@@ -48,6 +47,15 @@ def check_repeated(data: Any, several: str = "") -> None:
     """Raise CodedError `invalid` for a form field, other than `several`, that is given more than once."""
     if repeated := [name for name in data if name != several and len(data.getlist(name)) > 1]:
         raise CodedError("invalid", fields={name: ["Give it once."] for name in repeated})
+
+
+def _read_to_the_end(request: Request) -> None:
+    """Read what a parser left of the body; a client that stops or disconnects ends it."""
+    try:
+        while request.read(CHUNK_BYTES):
+            pass
+    except OSError:
+        return
 
 
 def _check_complete(request: Request) -> None:

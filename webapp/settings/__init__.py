@@ -70,19 +70,19 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "webapp.core.http.discard_body.DiscardBody",
     "webapp.core.http.middleware.RequestLog",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "webapp.core.http.middleware.SafetyHeaders",
-    "webapp.core.http.middleware.SmallForms",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
-    "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "webapp.accounts.middleware.DemoAccountsStayLocal",
     "webapp.accounts.middleware.SignInRequired",
+    # These two read the body, or refuse to: only once it is known who sends it.
+    "webapp.core.http.middleware.SmallForms",
+    "webapp.core.http.middleware.CsrfHeaderFirst",
     "webapp.accounts.middleware.ReadersTimezone",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",

@@ -8,7 +8,8 @@ import uuid
 from collections.abc import Callable
 
 from django.conf import settings
-from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict, UnreadablePostError
+from django.middleware.csrf import CsrfViewMiddleware
 
 from webapp.core.errors import CodedError
 from webapp.core.http.problem_details import JSON_PREFIXES, error_response, wants_json
@@ -17,6 +18,7 @@ from webapp.core.logs import request_id
 logger = logging.getLogger("hilum.request")
 Handler = Callable[[HttpRequest], HttpResponse]
 
+ANONYMOUS_FORM_BYTES = 16 << 10
 FORM_TYPES = ("multipart/form-data", "application/x-www-form-urlencoded")
 PERMISSIONS_POLICY = "camera=(), geolocation=(), microphone=(), payment=(), usb=()"
 
@@ -69,17 +71,34 @@ class SafetyHeaders(Middleware):
 
 
 class SmallForms(Middleware):
-    """Refuses a large form by its declared size, before CSRF's check would spool it to the disk.
+    """Refuses a large form by its declared size, once it is known who sends it and before it is read.
 
     Files come as raw bodies, or to the API, whose views check permission and size before they read.
     """
 
-    def __call__(self, request: HttpRequest) -> HttpResponse:
+    def process_view(self, request: HttpRequest, *_view: object) -> HttpResponse | None:
         declared = request.META.get("CONTENT_LENGTH") or "0"
-        large = not declared.isdigit() or int(declared) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        most = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        if not request.user.is_authenticated:
+            most = ANONYMOUS_FORM_BYTES
+        large = not declared.isdigit() or int(declared) > most
         if large and request.content_type in FORM_TYPES and not request.path.startswith(JSON_PREFIXES):
             return error_response(request, CodedError("too_large", "The form is too large."), alone=True)
-        return self.get_response(request)
+        return None
+
+
+class CsrfHeaderFirst(CsrfViewMiddleware):
+    """Django's check, which reads the body for the token only where the header has none."""
+
+    def _check_token(self, request: HttpRequest) -> None:
+        if settings.CSRF_HEADER_NAME not in request.META or hasattr(request, "_post"):
+            super()._check_token(request)  # type: ignore[misc]
+            return
+        request._post = QueryDict()  # type: ignore[attr-defined]
+        try:
+            super()._check_token(request)  # type: ignore[misc]
+        finally:
+            del request._post  # type: ignore[attr-defined]
 
 
 class CodedErrors(Middleware):

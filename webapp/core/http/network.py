@@ -7,6 +7,8 @@ import ipaddress
 from django.conf import settings
 from django.http import HttpRequest
 
+# Key of the WSGI environment by which the server learns whether the caller has identified itself.
+KNOWN_CALLER = "hilum.known_caller"
 FORWARDING_HEADERS = (
     "HTTP_FORWARDED",
     "HTTP_VIA",
