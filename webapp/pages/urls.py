@@ -13,7 +13,7 @@ from webapp.pages.monitoring import views as monitoring
 from webapp.pages.patients import merge_views
 from webapp.pages.patients import views as patient
 from webapp.pages.report import views as report
-from webapp.pages.scan import explanations, images, signing
+from webapp.pages.scan import explanations, images, marks, signing
 from webapp.pages.scan import views as scan
 from webapp.pages.training import views as training
 from webapp.pages.upload import phantoms
@@ -51,6 +51,8 @@ urlpatterns = [
     path("scans/<uuid:scan_id>/retry/", scan.retry, name="scan_retry"),
     path("scans/<uuid:scan_id>/reading/", signing.sign, name="reading_sign"),
     path("scans/<uuid:scan_id>/reading/draft/", signing.draft, name="reading_draft"),
+    path("scans/<uuid:scan_id>/marks/", marks.marks, name="scan_marks"),
+    path("marks/<uuid:mark_id>/", marks.mark, name="mark"),
     path("scans/<uuid:scan_id>/report/", report.page, name="report"),
     path("scans/<uuid:scan_id>/report/image.png", report.image, name="report_image"),
     path("scans/<uuid:scan_id>/report.pdf", report.pdf, name="report_pdf"),

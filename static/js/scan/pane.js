@@ -17,6 +17,7 @@ export class Pane {
   choices = null;
   onChange = () => {};
   onView = () => {};
+  onDraw = () => {}; // after each drawing of image and heatmap
 
   constructor(engine, element, image, id = image.id) {
     Object.assign(this, { element, image, id });
@@ -262,6 +263,7 @@ export class Pane {
       this.#settle();
       const rendered = render(...values);
       this.#drawLayer();
+      this.onDraw();
       return rendered;
     };
   }

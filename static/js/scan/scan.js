@@ -12,6 +12,7 @@ const page = document.querySelector("[data-scan]");
 const evidence = page.querySelector("[data-evidence]");
 const figures = [...page.querySelectorAll("[data-viewer]")];
 const panel = new Panel();
+const TOOLS = ["window", "pan", "zoom", "magnifier", "length", "angle", "rectangle", "ellipse", "probe", "arrow", "cardiothoracic"];
 const follow = (selector) => () => document.querySelector(selector)?.click();
 
 function announce(text) {
@@ -31,13 +32,13 @@ function actionsOf(viewer) {
     announce(interpolate(gettext("Window: %(name)s"), { name: page.querySelector(`[data-presets] [value=${name}]`).text }));
   };
   return {
-    ...Object.fromEntries(["window", "pan", "zoom", "length", "angle", "magnifier"].map((name) => [name, () => tools.choose(name)])),
+    ...Object.fromEntries(TOOLS.map((name) => [name, () => tools.choose(name)])),
     ...Object.fromEntries(["default", "full-range", "lungs", "bones", "contrast"].map((name) => [name, preset(name)])),
     fit: () => now().fit(), actual: () => now().actual(), in: () => now().zoom(1.25), out: () => now().zoom(0.8),
     right: () => now().rotate(90), left: () => now().rotate(-90),
     "flip-horizontal": () => now().flip("Horizontal"), "flip-vertical": () => now().flip("Vertical"),
     invert: () => { now().inverted = !now().inverted; if (viewer.linked) viewer.link(true); },
-    reset: () => viewer.reset(), remove: () => { if (tools.remove()) announce(gettext("Measurement deleted")); },
+    reset: () => viewer.reset(), remove: () => tools.marks.removeLast(viewer.activeAt), marks: () => tools.marks.toggle(),
     heatmap: () => panel.toggle(), outlines: () => panel.toggleOutlines(), "full-screen": fullScreen,
     link: () => { viewer.link(!viewer.linked); showLink(viewer); },
   };
@@ -51,11 +52,11 @@ function keysOf(viewer, act) {
   const arrows = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
   return {
     ...Object.fromEntries(Object.entries(arrows).map(([key, step]) => [key, (event) => viewer.arrow(...step, { fine: event.shiftKey })])),
-    v: act.window, p: act.pan, z: act.zoom, d: act.length, a: act.angle, g: act.magnifier,
+    v: act.window, p: act.pan, z: act.zoom, d: act.length, a: act.angle, B: act.rectangle, E: act.ellipse, P: act.probe, A: act.arrow, C: act.cardiothoracic, g: act.magnifier,
     "Shift+1": act.default, "Shift+2": act["full-range"], "Shift+3": act.lungs, "Shift+4": act.bones, "Shift+5": act.contrast,
     f: act.fit, 0: act.actual, "+": act.in, "=": act.in, "-": act.out,
     t: act.right, T: act.left, x: act["flip-horizontal"], y: act["flip-vertical"], i: act.invert, r: act.reset,
-    Delete: act.remove, Backspace: act.remove, s: act["full-screen"], n: act.link,
+    Delete: act.remove, Backspace: act.remove, M: act.marks, s: act["full-screen"], n: act.link,
     h: act.heatmap, o: act.outlines, c: () => panel.next("finding"), e: () => panel.focusMethod(), q: () => panel.next("colours"),
     "[": () => panel.step("opacity", -0.1), "]": () => panel.step("opacity", 0.1),
     "{": () => panel.step("threshold", -0.05), "}": () => panel.step("threshold", 0.05),
@@ -85,20 +86,17 @@ function listen(viewer) {
   viewer.tools.onChange = (chosen) => {
     for (const button of page.querySelectorAll("[data-tool]")) button.setAttribute("aria-pressed", String(button.dataset.action === chosen));
   };
-  viewer.tools.onMeasured = announce;
-  for (const [at, figure] of figures.entries()) {
-    figure.addEventListener("keydown", (event) => {
-      if (event.target !== figure || !viewer.tools.measures || !["Enter", "Escape"].includes(event.key)) return;
-      event.preventDefault();
-      if (event.key === "Enter") viewer.tools.place(viewer.panes[at]);
-      else viewer.tools.stopPlacing();
-      if (viewer.tools.placing) announce(gettext("Arrow keys move this point, Enter goes to the next"));
-    });
-    figure.addEventListener("pointerup", () => {
-      const last = viewer.tools.measures && viewer.tools.measured.at(-1);
-      if (last) viewer.tools.report(last);
-    });
-  }
+  viewer.tools.marks.announce = announce;
+  for (const [at, figure] of figures.entries()) figure.addEventListener("keydown", (event) => markByKey(viewer.tools, at, event));
+}
+
+/** Enter sets a mark's points one after another on the focused pane, Escape gives it up. */
+function markByKey({ marks, measures }, at, event) {
+  if (event.target !== figures[at] || !["Enter", "Escape"].includes(event.key) || !(measures || marks.drafting)) return;
+  event.preventDefault();
+  if (event.key === "Escape") marks.cancel();
+  else if (marks.placing) marks.placing.nextHandle();
+  else marks.place(at);
 }
 
 const succeeds = (promise) => promise.then(() => true, () => false);
@@ -112,7 +110,7 @@ async function show() {
   const shown = await succeeds(viewer.open());
   if (shown) figures.forEach((figure) => figure.querySelector("[data-preview]").remove());
   performance.mark("hilum:shown");
-  const equipped = await succeeds(viewer.loadTools());
+  const equipped = await succeeds(viewer.loadTools(JSON.parse(page.querySelector("#marks").textContent), page));
   if (equipped) listen(viewer);
   page.querySelector("[data-no-image]").hidden = shown && equipped;
   if (!(shown && equipped)) return;

@@ -15,6 +15,7 @@ export class Viewer {
 
   /** `figures` are the elements that hold [data-viewport]; `images` describe what each shows, in order. */
   constructor(figures, images) {
+    this.figures = figures;
     // CPU rendering: the same image on every machine, and shown sooner than with WebGL.
     setUseCPURendering(true, false);
     serve();
@@ -40,13 +41,15 @@ export class Viewer {
   }
 
   /** Loads the tools after the images, and adds them to the open panes. */
-  async loadTools() {
+  async loadTools(sources, root) {
     const { Tools } = await import("./tools.js");
-    this.tools = new Tools(this.panes);
+    this.tools = new Tools(this.panes, this.figures, sources, root);
     this.panes.filter((pane) => pane.ready).forEach((pane) => this.tools.addPane(pane));
   }
 
   get active() { return this.#active; }
+
+  get activeAt() { return this.panes.indexOf(this.#active); }
 
   set heatChoices(choices) {
     for (const pane of this.panes) {
@@ -62,13 +65,10 @@ export class Viewer {
     if (linked) this.#follow(this.#active);
   }
 
-  reset() {
-    this.#active.reset();
-    this.tools.clear();
-  }
+  reset() { this.#active.reset(); }
 
   arrow(x, y, { fine = false } = {}) {
-    if (this.tools.placing) this.tools.moveHandle(x * (fine ? 1 : 8), y * (fine ? 1 : 8));
+    if (this.tools.placing) this.tools.placing.moveHandle(x * (fine ? 1 : 8), y * (fine ? 1 : 8));
     else this.#active.pan(-x * PAN_STEP, -y * PAN_STEP);
   }
 

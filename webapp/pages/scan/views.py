@@ -28,6 +28,8 @@ from webapp.pages.request_data import posted_ids
 from webapp.pages.scan.evidence import evidence_context, notes_of
 from webapp.pages.scan.history import comparison_context, scan_entry, trend_of
 from webapp.pages.scan.images import PIXELS, viewer_values
+from webapp.pages.scan.keys import KEYS
+from webapp.pages.scan.marks import mark_sources
 from webapp.pages.scan.readings import reading_context
 from webapp.pages.scan.state_display import hidden_display, state_display
 from webapp.pages.scan.withheld import remember_revealed, revealed_in
@@ -60,7 +62,7 @@ def render_scan(
     error: CodedError | None = None,
 ) -> HttpResponse:
     """The page; `entered` is what the reading form held when it was refused with `error`."""
-    context = _evidence(request, found, other_id, entered) | {"reading_error": error}
+    context = _evidence(request, found, other_id, entered) | {"reading_error": error, "keys": KEYS}
     if isinstance(found, Scan):
         context |= _viewer_and_history(request, found, context)
     return render(request, "scan/scan.html", context, status=error.status if error else None)
@@ -186,9 +188,10 @@ def _viewer_and_history(request: HttpRequest, scan: Scan, context: dict[str, Any
     shown = [one for one in (scan, context["other"]) if one]
     return {
         "images": [viewer_values(one) for one in shown],
+        "marks": mark_sources(shown, hiding, may=context["may_sign"]),
         "panes": [(one, date_of(one.study)) for one in shown],
         "trend": trend_of(open_entries, analysis.model_version if done else None),
-        "may_rescore": can(request.user, "scan.upload", scan.site),
+        "may_rescore": context["may_retry"],
         "default_comparison": _default_comparison(scan, entries),
         "patient": {
             "pk": patient.pk,
