@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.flows.driving import upload
+
 ROOT = Path(__file__).resolve().parents[2]
 PASSWORD = "flows-of-the-house"
 START_SECONDS = 240
@@ -129,6 +131,21 @@ def keep_preference(page, key: str, value: object) -> None:
     headers = {"X-CSRFToken": token, "Referer": page.url}
     response = page.request.post("/preferences/", data={"key": key, "value": value}, headers=headers)
     assert response.ok, response.text()
+
+
+@pytest.fixture(scope="session")
+def films(tmp_path_factory) -> list[Path]:
+    """Two DICOM files of one simulated patient, the earlier first; the second shows an opacity."""
+    from classifier.phantom.collection import write_collection
+
+    folder = tmp_path_factory.mktemp("films")
+    write_collection(folder, patients=1, seed=11, size=384)
+    return sorted(folder.glob("*.dcm"))[:2]
+
+
+@pytest.fixture
+def scans(page, films) -> list[str]:
+    return [upload(page, film) for film in films]
 
 
 @pytest.fixture

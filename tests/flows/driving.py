@@ -70,3 +70,29 @@ def image_now(page) -> bytes:
 
 def cam_of(page) -> dict:
     return json.loads(page.locator("#cam").text_content())
+
+
+def upload(page, file: Path) -> str:
+    """The id of the scan that the file becomes; waits for its result."""
+    token = page.locator("meta[name=csrf-token]").get_attribute("content")
+    headers = {"Content-Type": "application/octet-stream", "X-CSRFToken": token, "Referer": page.url}
+    response = page.request.post("/upload/file/", data=file.read_bytes(), headers=headers)
+    assert response.ok, response.text()
+    scan = response.json()["id"]
+    state = f"/scans/{scan}/state/"
+    wait_for(lambda: 'data-pending="0"' in page.request.get(state).text(), "a result", seconds=120)
+    return scan
+
+
+def opened(page, address: str) -> None:
+    page.goto(address)
+    wait_for(lambda: page.locator("[data-scan][data-shown]").count(), "the full image")
+
+
+def read_out(page, at: int = 0) -> str:
+    return page.locator("[data-read-out]").nth(at).inner_text()
+
+
+def press(page, *keys: str) -> None:
+    for key in keys:
+        page.keyboard.press(key)

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tests.flows.test_viewer import upload
+from tests.flows.driving import upload
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
 

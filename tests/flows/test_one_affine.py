@@ -48,14 +48,15 @@ def page_of(images: list[dict]) -> str:
         f"<script type=application/json id={name}>{json.dumps(cam)}</script>"
         for name, cam in zip(("cam", "cam-other"), map(cam_of, images), strict=False)
     )
-    marks = [{"url": "/marks/", "may": False, "marks": []}] * len(images)
+    marks = [{"url": "/marks/", "may": False, "marks": [], "keyUrl": "/keys/", "keyImages": []}] * len(images)
     return f"""<!doctype html><html lang=en><meta charset=utf-8><link rel=icon href=data:,>
 <link rel=stylesheet href=/static/css/scan.css><body><div data-scan data-state=/state/>
 <section class="stage{" two" if len(images) == 2 else ""}" data-stage
 style="width:900px;height:500px">{figures}
 <p data-no-image hidden></p><div class=tools><select data-presets>{PRESETS}</select></div>
 <p data-announce></p></section><aside data-evidence data-pending=0>{HEATMAP}{cams}</aside>
-<section data-marks-list><ol></ol></section><dialog data-mark-text><input></dialog>
+<section data-marks-list><ol></ol></section>
+<section data-key-images><p data-key-error></p><ol></ol></section><dialog data-mark-text><input></dialog>
 <script type=application/json id=marks>{json.dumps(marks)}</script>
 <script type=application/json id=images>{json.dumps(images)}</script></div>
 <script type=module src=/static/dist/scan.js></script>"""

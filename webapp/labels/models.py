@@ -13,7 +13,7 @@ from django.db.models import F, Q
 
 from classifier.contract import Slot
 from webapp.core.models import Record
-from webapp.labels.marks.models import ImageMark, MarkKind  # noqa: F401 - Django looks for models here
+from webapp.labels.marks.models import ImageMark, KeyImage, MarkKind  # noqa: F401 - Django looks for models here
 
 SLOTS = [(slot.value, slot.value) for slot in Slot]
 MAX_COMMENT_LENGTH = 2000

@@ -11,7 +11,7 @@ function fillScreenPixels({ width, height, style }) {
 }
 
 export class Pane {
-  #engine; #viewport; #canvas; #layer; #lastView = null; #settling = false;
+  #engine; #viewport; #canvas; #layer; #lastView = null; #settling = false; #extremes = null;
   ready = false;
   heat = null;
   choices = null;
@@ -84,7 +84,7 @@ export class Pane {
   }
 
   get range() {
-    const [low, high] = extremes(this.#viewport.getCornerstoneImage());
+    const [low, high] = this.#extremes ??= extremes(this.#viewport.getCornerstoneImage());
     return { width: high - low, level: (high + low) / 2 };
   }
 
@@ -163,6 +163,34 @@ export class Pane {
     this.inverted = false;
     this.window = this.defaultWindow;
     this.view = { zoom: 1, offset: [0, 0, 0], rotation: 0, flips: { flipHorizontal: false, flipVertical: false } };
+  }
+
+  /** Window and view as plain values: the same on a pane of another size. */
+  get snapshot() {
+    const { zoom, offset, rotation, flips } = this.view;
+    return { ...this.window, inverted: this.inverted, zoom, offset, rotation, ...flips };
+  }
+
+  set snapshot({ width, level, inverted, zoom, offset, rotation, flipHorizontal, flipVertical }) {
+    this.inverted = inverted;
+    this.window = { width, level };
+    this.view = { zoom, offset, rotation, flips: { flipHorizontal, flipVertical } };
+  }
+
+  /** Where the image's axes point on the screen: signs of the affine's [a, b, c, d]. */
+  get axes() {
+    const parts = this.affine.slice(0, 4);
+    const longest = Math.max(...parts.map(Math.abs));
+    return parts.map((part) => (Math.abs(part) > longest / 1e3 ? Math.sign(part) : 0));
+  }
+
+  /** What is shown of the image, in its pixels: [left, top, right, bottom]. */
+  get area() {
+    const { clientWidth, clientHeight } = this.element;
+    const [a, b] = [this.toImage([0, 0]), this.toImage([clientWidth, clientHeight])];
+    const { columns, rows } = this.image;
+    const [[left, right], [top, bottom]] = [columns, rows].map((most, axis) => [Math.min(a[axis], b[axis]), Math.max(a[axis], b[axis])].map((at) => Math.min(Math.max(at, 0), most)));
+    return [left, top, right, bottom];
   }
 
   /**

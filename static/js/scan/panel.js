@@ -56,6 +56,21 @@ export class Panel {
     setPreference("heatmap", this.#choices.shown).catch(() => {}); // it holds on this page all the same
   }
 
+  /** The settings of the heatmap as drawn; `finding` is null where there is none. */
+  get settings() {
+    const { finding, opacity, threshold, colours, outlines, shown } = this.#choices;
+    const drawn = Boolean(this.#controls && this.#own[0]);
+    return { finding: drawn ? finding : null, opacity: drawn && shown ? opacity : 0, threshold, colours, outlines };
+  }
+
+  apply({ finding, opacity, threshold, colours, outlines }) {
+    if (!this.#controls || !this.#own[0]) return;
+    if (finding in this.#own[0].grids) this.#part("finding").value = finding;
+    for (const [name, value] of Object.entries({ threshold, colours, ...(opacity && { opacity }) })) this.#part(name).value = value;
+    this.#part("outlines").checked = outlines;
+    this.#read({ shown: opacity > 0 });
+  }
+
   step(name, by) { this.#set(name, Math.round((Number(this.#part(name)?.value) + by) * 100) / 100); }
 
   next(name) {

@@ -25,6 +25,13 @@ export function windowOf(name, pane) {
   return { width: width * defaultWindow.width, level: defaultWindow.level + level * defaultWindow.width };
 }
 
+/** Whether a pane has the window of a preset, to the rounding of the read-out. */
+export function isWindow(name, pane) {
+  if (name === "own") return false;
+  const [wanted, now] = [windowOf(name, pane), pane.window];
+  return Math.abs(wanted.width - now.width) < 1 && Math.abs(wanted.level - now.level) < 1;
+}
+
 /** Window and zoom of a pane in one line: in the file's own units; zoom 1.00 is one screen pixel per image pixel. */
 export function readOut(pane) {
   const { image, window: { width, level }, flips, rotation } = pane;

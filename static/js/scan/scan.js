@@ -4,7 +4,8 @@ import { onKeys } from "../keys.js";
 import { showTimes } from "../times.js";
 import { watchMove } from "./move.js";
 import { Panel } from "./panel.js";
-import { readOut, windowOf } from "./presets.js";
+import { isWindow, readOut, windowOf } from "./presets.js";
+import { Undo } from "./undo.js";
 import { Viewer } from "./viewer.js";
 import { gettext, interpolate } from "../gettext.js";
 
@@ -29,6 +30,7 @@ function actionsOf(viewer) {
   const now = () => viewer.active;
   const preset = (name) => () => {
     now().window = windowOf(name, now());
+    showPreset(name);
     announce(interpolate(gettext("Window: %(name)s"), { name: page.querySelector(`[data-presets] [value=${name}]`).text }));
   };
   return {
@@ -39,9 +41,21 @@ function actionsOf(viewer) {
     "flip-horizontal": () => now().flip("Horizontal"), "flip-vertical": () => now().flip("Vertical"),
     invert: () => { now().inverted = !now().inverted; if (viewer.linked) viewer.link(true); },
     reset: () => viewer.reset(), remove: () => tools.marks.removeLast(viewer.activeAt), marks: () => tools.marks.toggle(),
+    key: () => tools.keyImages.mark(viewer.activeAt), undo: () => announce(viewer.undo.undo() ? gettext("Undone") : gettext("Nothing to undo")),
     heatmap: () => panel.toggle(), outlines: () => panel.toggleOutlines(), "full-screen": fullScreen,
     link: () => { viewer.link(!viewer.linked); showLink(viewer); },
   };
+}
+
+/** The list of presets shows the one whose window the image has. */
+function showPreset(name) {
+  page.querySelector("[data-presets]").value = name;
+}
+
+function watchPreset(pane) {
+  const presets = page.querySelector("[data-presets]");
+  if (pane !== viewer.active || isWindow(presets.value, pane)) return;
+  showPreset(isWindow("default", pane) ? "default" : "own");
 }
 
 function showLink(viewer) {
@@ -56,7 +70,7 @@ function keysOf(viewer, act) {
     "Shift+1": act.default, "Shift+2": act["full-range"], "Shift+3": act.lungs, "Shift+4": act.bones, "Shift+5": act.contrast,
     f: act.fit, 0: act.actual, "+": act.in, "=": act.in, "-": act.out,
     t: act.right, T: act.left, x: act["flip-horizontal"], y: act["flip-vertical"], i: act.invert, r: act.reset,
-    Delete: act.remove, Backspace: act.remove, M: act.marks, s: act["full-screen"], n: act.link,
+    Delete: act.remove, Backspace: act.remove, M: act.marks, K: act.key, s: act["full-screen"], n: act.link,
     h: act.heatmap, o: act.outlines, c: () => panel.next("finding"), e: () => panel.focusMethod(), q: () => panel.next("colours"),
     "[": () => panel.step("opacity", -0.1), "]": () => panel.step("opacity", 0.1),
     "{": () => panel.step("threshold", -0.05), "}": () => panel.step("threshold", 0.05),
@@ -81,12 +95,21 @@ function listen(viewer) {
   const act = whenReady(viewer, actionsOf(viewer));
   for (const button of page.querySelectorAll("[data-action]")) button.addEventListener("click", () => act[button.dataset.action]());
   const presets = page.querySelector("[data-presets]");
-  presets.addEventListener("change", () => act[presets.value]());
+  presets.addEventListener("change", () => act[presets.value]?.());
   onKeys(whenReady(viewer, keysOf(viewer, act)));
   viewer.tools.onChange = (chosen) => {
     for (const button of page.querySelectorAll("[data-tool]")) button.setAttribute("aria-pressed", String(button.dataset.action === chosen));
   };
+  viewer.undo = new Undo(viewer.panes);
+  viewer.tools.marks.onAction = (action) => viewer.undo.add(action);
   viewer.tools.marks.announce = announce;
+  viewer.tools.keyImages.announce = announce;
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "z" || !(event.ctrlKey || event.metaKey) || event.shiftKey || event.altKey) return;
+    if (event.target.closest?.("input:not([type=checkbox], [type=range]), textarea, select, dialog")) return; // the field's own undo
+    event.preventDefault();
+    act.undo();
+  });
   for (const [at, figure] of figures.entries()) figure.addEventListener("keydown", (event) => markByKey(viewer.tools, at, event));
 }
 
@@ -104,13 +127,17 @@ const succeeds = (promise) => promise.then(() => true, () => false);
 async function show() {
   const images = JSON.parse(page.querySelector("#images").textContent);
   viewer = new Viewer(figures, images);
-  viewer.onChange = (pane) => { pane.element.closest("[data-viewer]").querySelector("[data-read-out]").textContent = readOut(pane); };
+  viewer.onChange = (pane) => {
+    pane.element.closest("[data-viewer]").querySelector("[data-read-out]").textContent = readOut(pane);
+    watchPreset(pane);
+    viewer.undo?.changed();
+  };
   panel.onChange = (choices) => { viewer.heatChoices = choices; };
   panel.attach(evidence, viewer.panes);
   const shown = await succeeds(viewer.open());
   if (shown) figures.forEach((figure) => figure.querySelector("[data-preview]").remove());
   performance.mark("hilum:shown");
-  const equipped = await succeeds(viewer.loadTools(JSON.parse(page.querySelector("#marks").textContent), page));
+  const equipped = await succeeds(viewer.loadTools(JSON.parse(page.querySelector("#marks").textContent), panel, page));
   if (equipped) listen(viewer);
   page.querySelector("[data-no-image]").hidden = shown && equipped;
   if (!(shown && equipped)) return;

@@ -3,6 +3,7 @@
 import { Enums, PanTool, ToolGroupManager, WindowLevelTool, ZoomTool, addTool, init } from "@cornerstonejs/tools";
 import { Enums as Core, eventTarget, triggerEvent } from "@cornerstonejs/core";
 import { KINDS } from "./marks/kinds.js";
+import { KeyImages } from "./marks/key_images.js";
 import { Marks } from "./marks/marks.js";
 
 const GROUP = "hilum";
@@ -18,12 +19,13 @@ export class Tools {
   #group; #now = "window";
   onChange = () => {};
 
-  /** `sources` are those of `Marks`; `root` is the page. */
-  constructor(panes, figures, sources, root) {
+  /** `sources` are those of `Marks`; `panel` has the heatmap's settings; `root` is the page. */
+  constructor(panes, figures, sources, panel, root) {
     init();
     Object.values(TOOLS).forEach((tool) => addTool(tool));
     this.panes = panes;
     this.marks = new Marks(panes, figures, sources, root);
+    this.keyImages = new KeyImages(panes, sources, panel, root);
     this.#group = ToolGroupManager.createToolGroup(GROUP);
     for (const tool of Object.values(TOOLS)) this.#group.addTool(tool.toolName);
   }

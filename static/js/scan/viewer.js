@@ -11,6 +11,7 @@ export class Viewer {
   #active; #following = false;
   linked = true;
   tools = null; // until `loadTools`
+  undo = null;
   onChange = () => {};
 
   /** `figures` are the elements that hold [data-viewport]; `images` describe what each shows, in order. */
@@ -41,9 +42,9 @@ export class Viewer {
   }
 
   /** Loads the tools after the images, and adds them to the open panes. */
-  async loadTools(sources, root) {
+  async loadTools(sources, panel, root) {
     const { Tools } = await import("./tools.js");
-    this.tools = new Tools(this.panes, this.figures, sources, root);
+    this.tools = new Tools(this.panes, this.figures, sources, panel, root);
     this.panes.filter((pane) => pane.ready).forEach((pane) => this.tools.addPane(pane));
   }
 

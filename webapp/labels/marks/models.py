@@ -1,4 +1,4 @@
-"""Versions of measurements and marks."""
+"""Versions of measurements and marks, and key images."""
 
 from __future__ import annotations
 
@@ -57,3 +57,28 @@ class ImageMark(Record):
 
     def __str__(self) -> str:
         return f"mark {self.id}"
+
+
+class KeyImage(Record):
+    """A view of an image that a reader marked as important, with window, zoom and heatmap settings.
+
+    `view` is that of `labels.marks.key_images.checked_view`. A removed one is kept, with who removed it.
+    """
+
+    site = models.ForeignKey("accounts.Site", models.PROTECT, related_name="key_images")
+    scan = models.ForeignKey("scans.Scan", models.PROTECT, related_name="key_images")
+    author = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    signed_as = models.CharField(max_length=200)
+    view = models.JSONField()
+    removed_at = models.DateTimeField(null=True, blank=True)
+    removed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="+"
+    )
+
+    class Meta:
+        ordering = ["created_at", "pk"]
+        default_permissions = ("view",)
+        indexes = [models.Index(fields=["scan", "created_at"], name="key_image_of_scan")]
+
+    def __str__(self) -> str:
+        return f"key image {self.id}"

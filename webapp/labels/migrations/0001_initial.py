@@ -240,6 +240,25 @@ class Migration(migrations.Migration):
                 'constraints': [models.CheckConstraint(condition=models.Q(('supersedes', models.F('id')), _negated=True), name='mark_not_over_itself'), models.CheckConstraint(condition=models.Q(('deleted', False), ('supersedes__isnull', False), _connector='OR'), name='mark_deleted_has_earlier')],
             },
         ),
+        migrations.CreateModel(
+            name='KeyImage',
+            fields=[
+                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                ('signed_as', models.CharField(max_length=200)),
+                ('view', models.JSONField()),
+                ('removed_at', models.DateTimeField(blank=True, null=True)),
+                ('author', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('removed_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('scan', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='key_images', to='scans.scan')),
+                ('site', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='key_images', to='accounts.site')),
+            ],
+            options={
+                'ordering': ['created_at', 'pk'],
+                'default_permissions': ('view',),
+                'indexes': [models.Index(fields=['scan', 'created_at'], name='key_image_of_scan')],
+            },
+        ),
         migrations.AddIndex(
             model_name='label',
             index=models.Index(fields=['site', '-created_at', '-id'], name='label_newest'),

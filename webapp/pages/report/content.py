@@ -18,12 +18,13 @@ from webapp.analysis.models import Analysis
 from webapp.analysis.selectors import scan_analyses
 from webapp.analysis.state import state_of
 from webapp.core.jobs.table import JobStatus
+from webapp.labels.marks.key_images import key_images_of
 from webapp.labels.marks.selectors import marks_of
 from webapp.labels.read_first import HiddenResults
 from webapp.labels.selectors import readings_of
 from webapp.pages.display import date_of, name_of_finding, name_of_user, uncertainty_level
 from webapp.pages.patients.display import birth_text, label_of, sex_text
-from webapp.pages.report.marks import mark_values
+from webapp.pages.report.marks import key_values, mark_values
 from webapp.pages.scan.evidence import Bar, calibration_text, evidence_context, notes_of
 from webapp.pages.scan.readings import reading_values
 from webapp.pages.scan.state_display import StateDisplay, state_display
@@ -48,6 +49,7 @@ class Report:
     model: Facts
     notes: list[str]
     marks: list[dict[str, Any]]
+    key_images: list[dict[str, Any]]
     readings: list[dict[str, Any]]
     others: str
     made_at: datetime
@@ -86,6 +88,7 @@ def report_of(request: HttpRequest, scan: Scan) -> Report:
         model=_model(analysis) if analysis else [],
         notes=notes_of(scan),
         marks=[mark_values(mark) for mark in marks_of(scan)],
+        key_images=[key_values(one) for one in key_images_of(scan).select_related("scan")],
         readings=[r for r in readings if not r["superseded"]],
         others=_others(scan),
         made_at=timezone.localtime(),

@@ -7,7 +7,8 @@ from typing import Any
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from webapp.labels.marks.models import ImageMark, MarkKind
+from webapp.labels.marks.models import ImageMark, KeyImage, MarkKind
+from webapp.pages.scan.marks import view_text
 
 KINDS = {
     MarkKind.LENGTH: gettext_lazy("Length"),
@@ -27,6 +28,16 @@ def mark_values(mark: ImageMark) -> dict[str, Any]:
         "value": value_text(mark.values),
         "signed_as": mark.signed_as,
         "saved_at": mark.created_at,
+    }
+
+
+def key_values(one: KeyImage) -> dict[str, Any]:
+    return {
+        "id": one.pk,
+        "view": one.view,
+        "text": view_text(one.view, one.scan),
+        "signed_as": one.signed_as,
+        "saved_at": one.created_at,
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import io
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ WIDTH = A4[0] - 2 * MARGIN - 12  # the frame's own padding
 TALLEST = 92 * mm
 
 
-def pdf_of(report: Report, image: np.ndarray) -> bytes:
+def pdf_of(report: Report, image: np.ndarray, key_images: Sequence[np.ndarray] = ()) -> bytes:
     """The report with its image; every page carries the disclaimer and the page's number."""
     buffer = io.BytesIO()
     document = SimpleDocTemplate(
@@ -45,11 +46,11 @@ def pdf_of(report: Report, image: np.ndarray) -> bytes:
         lang="en",
     )
     foot = _foot_of(report)
-    document.build(list(_story(report, image)), onFirstPage=foot, onLaterPages=foot)
+    document.build(list(_story(report, image, key_images)), onFirstPage=foot, onLaterPages=foot)
     return buffer.getvalue()
 
 
-def _story(report: Report, image: np.ndarray) -> Any:
+def _story(report: Report, image: np.ndarray, key_images: Sequence[np.ndarray]) -> Any:
     style = _styles()
     yield paragraph(_("AI second-reader report"), style["title"])
     yield _notice(report, style)
@@ -68,6 +69,8 @@ def _story(report: Report, image: np.ndarray) -> Any:
         yield paragraph(note, style["fine"])
     if report.marks:
         yield _marks(report, style)
+    for values, view in zip(report.key_images, key_images, strict=True):
+        yield _key_image(values, view, style)
     yield paragraph(_("Reading"), style["heading"])
     for reading in report.readings:
         yield _reading(reading, style)
@@ -147,6 +150,14 @@ def _marks(report: Report, style: dict[str, ParagraphStyle]) -> Flowable:
     return KeepTogether([heading, _table(rows, [50 * mm, WIDTH - 100 * mm, 50 * mm])])
 
 
+def _key_image(values: dict[str, Any], view: np.ndarray, style: dict[str, ParagraphStyle]) -> Flowable:
+    saved = f"{values['signed_as']}, {timezone.localtime(values['saved_at']):%Y-%m-%d %H:%M}"
+    text = ": ".join([_("Key image"), values["text"]])
+    return KeepTogether(
+        [Spacer(1, 2 * mm), _image(view, 60 * mm), paragraph(f"{text} ({saved})", style["fine"])]
+    )
+
+
 def _reading(reading: dict[str, Any], style: dict[str, ParagraphStyle]) -> Flowable:
     signed = f"{reading['signed_as']}, {timezone.localtime(reading['signed_at']):%Y-%m-%d %H:%M %Z}"
     lines = [paragraph(reading["findings"], style["strong"])]
@@ -161,9 +172,9 @@ def _reading(reading: dict[str, Any], style: dict[str, ParagraphStyle]) -> Flowa
     return KeepTogether([*lines, Spacer(1, 2 * mm)])
 
 
-def _image(image: np.ndarray) -> Flowable:
+def _image(image: np.ndarray, tallest: float = TALLEST) -> Flowable:
     height, width = image.shape[:2]
-    scale = min(WIDTH / width, TALLEST / height)
+    scale = min(WIDTH / width, tallest / height)
     return Image(io.BytesIO(as_png(image)), width * scale, height * scale)
 
 

@@ -9,9 +9,11 @@ from django.shortcuts import render
 from django.utils.cache import patch_cache_control
 from django.views.decorators.http import require_safe
 
+from webapp.accounts.services import signed_in
 from webapp.audit.services import record
+from webapp.labels.marks.key_images import key_image_or_404
 from webapp.pages.report.content import report_of
-from webapp.pages.report.images import as_png, side_by_side
+from webapp.pages.report.images import as_png, key_view, side_by_side
 from webapp.scans.models import Scan
 from webapp.scans.selectors import scan_or_404
 
@@ -37,13 +39,24 @@ def image(request: HttpRequest, scan_id: UUID) -> HttpResponse:
 
 
 @require_safe
+def key_image(request: HttpRequest, key_image_id: UUID) -> HttpResponse:
+    """A key image as it was marked, with the heatmap of the current result."""
+    found = key_image_or_404(signed_in(request.user), key_image_id)
+    report = report_of(request, found.scan)
+    response = HttpResponse(as_png(key_view(found.scan, found.view, report.cam)), content_type="image/png")
+    patch_cache_control(response, private=True, no_store=True)
+    return response
+
+
+@require_safe
 def pdf(request: HttpRequest, scan_id: UUID) -> HttpResponse:
     # reportlab is slow to import and rarely needed.
     from webapp.pages.report.pdf import pdf_of
 
     scan = scan_or_404(request.user, scan_id)
     report = report_of(request, scan)
-    made = pdf_of(report, side_by_side(scan, report.cam, report.cam_finding))
+    views = [key_view(scan, one["view"], report.cam) for one in report.key_images]
+    made = pdf_of(report, side_by_side(scan, report.cam, report.cam_finding), views)
     _record(request, scan, "pdf")
     response = HttpResponse(made, content_type="application/pdf")
     # No patient name: the file may stay in the downloads of a shared computer.

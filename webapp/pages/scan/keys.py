@@ -65,6 +65,8 @@ KEYS: Mapping[Text, Sequence[Shortcut]] = {
         Shortcut(("Enter", "Esc"), _("set the points by keyboard, cancel")),
         Shortcut(("Delete",), _("delete the selected mark, else the last")),
         Shortcut(("M",), _("show or hide marks")),
+        Shortcut(("K",), _("mark the view as a key image")),
+        Shortcut(("Ctrl+z",), _("undo the last change of window, view or marks")),
     ),
     _("Heatmap"): (
         Shortcut(("h",), _("heatmap on or off")),

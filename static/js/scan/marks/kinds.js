@@ -58,7 +58,7 @@ function grey(kind, points, { rows, columns, slope, intercept }, levels) {
   const [top, bottom] = [points[0][1], points[1][1]].sort((a, b) => a - b);
   if ((right - left) * (bottom - top) > MOST_PIXELS) return {};
   const [wide, high] = [Math.max((right - left) / 2, 1e-9), Math.max((bottom - top) / 2, 1e-9)];
-  let [pixels, sum, squares, min, max] = [0, 0, 0, Infinity, -Infinity];
+  let [pixels, sum, powers, min, max] = [0, 0, 0, Infinity, -Infinity];
   for (let y = Math.floor(top); y < Math.min(Math.ceil(bottom), rows); y += 1) {
     for (let x = Math.floor(left); x < Math.min(Math.ceil(right), columns); x += 1) {
       const [atX, atY] = [x + 0.5, y + 0.5];
@@ -67,12 +67,12 @@ function grey(kind, points, { rows, columns, slope, intercept }, levels) {
         : ((atX - left - wide) / wide) ** 2 + ((atY - top - high) / high) ** 2 <= 1;
       if (!inside) continue;
       const value = levels[y * columns + x] * slope + intercept;
-      [pixels, sum, squares, min, max] = [pixels + 1, sum + value, squares + value * value, Math.min(min, value), Math.max(max, value)];
+      [pixels, sum, powers, min, max] = [pixels + 1, sum + value, powers + value * value, Math.min(min, value), Math.max(max, value)];
     }
   }
   if (!pixels) return {};
   const mean = sum / pixels;
-  return { mean, sd: Math.sqrt(Math.max(squares / pixels - mean * mean, 0)), min, max, pixels };
+  return { mean, sd: Math.sqrt(Math.max(powers / pixels - mean * mean, 0)), min, max, pixels };
 }
 
 const number = (value) => String(Number(value.toPrecision(6)));

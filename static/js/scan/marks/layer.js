@@ -257,8 +257,13 @@ export class MarkLayer {
         group.append(element("circle", { cx, cy, r: n === handle ? 7 : 4, ...(n === handle && { class: "active" }) }));
       });
     }
-    if (mark.points.length === KINDS[mark.kind].points) group.append(this.#label(mark));
+    if (mark.points.length === KINDS[mark.kind].points && this.#inView(mark)) group.append(this.#label(mark));
     return group;
+  }
+
+  #inView({ points }) {
+    const { clientWidth, clientHeight } = this.pane.element;
+    return points.some((point) => this.pane.toScreen(point).every((at, axis) => at >= 0 && at <= [clientWidth, clientHeight][axis]));
   }
 
   #label(mark) {

@@ -3,28 +3,29 @@ import { gettext, interpolate } from "../../gettext.js";
 import { showTimes } from "../../times.js";
 import { KINDS, lines } from "./kinds.js";
 
-function button(text, label, run) {
+export function button(text, label, run) {
   const made = Object.assign(document.createElement("button"), { type: "button", className: "plain", textContent: text, title: label });
   made.setAttribute("aria-label", label);
   made.addEventListener("click", run);
   return made;
 }
 
-function paragraph(...parts) {
+export function paragraph(...parts) {
   const made = document.createElement("p");
   made.className = "fine";
   made.append(...parts);
   return made;
 }
 
-function styled(made, ...classes) {
+export function styled(made, ...classes) {
   made.classList.add(...classes);
   return made;
 }
 
-function time(at) {
+export function time(at) {
   const made = Object.assign(document.createElement("time"), { dateTime: at, textContent: at.slice(0, 16).replace("T", " ") });
   made.dataset.format = "time";
+  showTimes({ querySelectorAll: () => [made] });
   return made;
 }
 
@@ -43,7 +44,6 @@ export class MarkList {
     const rows = panes.flatMap((pane, at) => pane.marks.map((mark) => this.#row(at, mark, pane)));
     this.#section.hidden = !rows.length;
     this.#rows.replaceChildren(...rows);
-    showTimes(this.#rows);
   }
 
   #row(at, mark, { selected, may, label }) {

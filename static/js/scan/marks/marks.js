@@ -79,18 +79,18 @@ export class Marks {
   }
 
   #added(at, mark) {
-    this.#tell(mark, this.layers[at]);
+    this.#report(mark, this.layers[at]);
     this.onAction({ undo: () => this.remove(at, mark, { recorded: false }) });
     return this.#save(at, mark);
   }
 
   #changed(at, mark, before) {
-    this.#tell(mark, this.layers[at]);
+    this.#report(mark, this.layers[at]);
     this.onAction({ undo: () => { Object.assign(mark, before, { values: null }); return this.#save(at, mark); } });
     return this.#save(at, mark);
   }
 
-  #tell(mark, layer) {
+  #report(mark, layer) {
     const values = lines(layer.values(mark)).join(", ");
     this.announce([KINDS[mark.kind].name(), values].filter(Boolean).join(" "));
   }

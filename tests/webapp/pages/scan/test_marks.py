@@ -82,11 +82,11 @@ def test_a_mark_that_was_changed_meanwhile_is_not_overwritten(case, browser, own
 
 def test_outsiders_find_neither_the_scan_nor_its_marks(case, browser, owner, outsider):
     mark = mark_add(scan=case.scan, actor=owner, kind="length", points=LENGTH["points"])
-    stranger, url = browser(outsider), reverse("pages:mark", args=[mark.pk])
-    assert sent(stranger, "get", url_of(case.scan)).status_code == 404
-    assert sent(stranger, "post", url_of(case.scan), LENGTH).status_code == 404
-    assert sent(stranger, "patch", url, LENGTH).status_code == 404
-    assert sent(stranger, "delete", url).status_code == 404
+    elsewhere, url = browser(outsider), reverse("pages:mark", args=[mark.pk])
+    assert sent(elsewhere, "get", url_of(case.scan)).status_code == 404
+    assert sent(elsewhere, "post", url_of(case.scan), LENGTH).status_code == 404
+    assert sent(elsewhere, "patch", url, LENGTH).status_code == 404
+    assert sent(elsewhere, "delete", url).status_code == 404
     assert ImageMark.objects.count() == 1
 
 
