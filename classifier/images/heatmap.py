@@ -20,6 +20,11 @@ INFERNO = np.frombuffer(
 DASH, LIGHT = 6, 0xBB  # as in the viewer's heat.js: pixels, grey
 
 
+# Above full strength: lines along the longer side, their share, and the map's opacity between them.
+SATURATED = 1 + 1e-9
+HATCH_LINES, HATCH_SHARE, GAP_OPACITY = 48, 0.3, 0.25
+
+
 def inferno(values: np.ndarray) -> np.ndarray:
     """RGB in 0..1 of values in 0..1, in one more axis."""
     places = np.linspace(0, 1, len(INFERNO))
@@ -59,11 +64,23 @@ def sample_grid(
 
 
 def overlay(preview: np.ndarray, strength: np.ndarray, *, opacity: float = 0.6) -> np.ndarray:
-    """The preview (h, w) uint8 under a map (h, w) of values 0..1, which also set the opacity; RGB uint8."""
+    """The preview (h, w) uint8 under a map (h, w), 1 at full strength, which also sets the opacity; RGB.
+
+    Above full strength the map is hatched: between the lines the anatomy shows through.
+    """
+    above = (strength > SATURATED) & ~hatch(strength.shape)
     strength = np.clip(strength, 0, 1)
-    alpha = (opacity * strength)[..., None]
+    alpha = (opacity * np.where(above, GAP_OPACITY, strength))[..., None]
     grey = preview[..., None] / 255
     return np.rint(255 * ((1 - alpha) * grey + alpha * inferno(strength))).astype(np.uint8)
+
+
+def hatch(shape: tuple[int, ...]) -> np.ndarray:
+    """The diagonal lines (h, w) of the hatch; static/js/scan/overlay.js draws the same."""
+    height, width = shape
+    places = (np.arange(height)[:, None] + 0.5 + np.arange(width) + 0.5) / max(height, width)
+    lines: np.ndarray = places * HATCH_LINES % 1 < HATCH_SHARE
+    return lines
 
 
 def analysed_area(

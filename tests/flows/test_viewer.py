@@ -149,6 +149,53 @@ def test_two_images_move_together_until_they_are_unlinked(page, scans):
     page.wait_for_url(f"**/scans/{scans[1]}/")
 
 
+@pytest.mark.parametrize(("size", "least"), [((1366, 768), 460), ((1920, 1080), 620)])
+def test_both_images_of_a_comparison_are_shown_whole_in_wide_panes(page, scans, size, least):
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    opened(page, f"/scans/{scans[1]}/compare/{scans[0]}/")
+    filled = []
+    for at in (0, 1):
+        box = page.locator("[data-viewport]").nth(at).bounding_box()
+        assert box["width"] >= least
+        assert box["x"] + box["width"] <= size[0] + 0.5
+        sides = re.search(r"(\d+) × (\d+)", page.locator(".read-out.right").nth(at).inner_text())
+        zoom = float(re.search(r"zoom (\S+)", read_out(page, at))[1])
+        shares = [int(sides[1]) * zoom / box["width"], int(sides[2]) * zoom / box["height"]]
+        assert max(shares) < 1.02
+        filled.append(max(shares))
+    assert max(filled) > 0.97  # at one scale in millimetres, the larger one fills its pane
+
+
+def test_the_side_panels_close_and_open_and_stay_so(page, scans):
+    opened(page, f"/scans/{scans[0]}/")
+    wide = lambda: page.locator("[data-viewport]").bounding_box()["width"]  # noqa: E731
+    start = wide()
+    press(page, ",", ".")
+    wait_for(lambda: wide() > start + 500, "the image to take the space")
+    opened(page, f"/scans/{scans[0]}/")
+    assert wide() > start + 500
+    press(page, "R")  # the form is in the closed panel
+    assert page.locator(".evidence").is_visible()
+    press(page, ",")
+    wait_for(lambda: wide() == start, "both panels")
+
+
+def test_full_screen_keeps_patient_date_and_result_in_view(page, scans):
+    opened(page, f"/scans/{scans[1]}/")
+    headline = page.locator(".headline").inner_text()
+    patient = page.locator(".patient-head h1").inner_text()
+    press(page, "s")
+    line = page.locator(".case-line")
+    wait_for(lambda: line.is_visible(), "the line under the image")
+    assert patient in line.inner_text()
+    assert headline in line.inner_text()
+    assert re.search(r"\d{4}-\d\d-\d\d", line.inner_text())
+    box, stage = line.bounding_box(), page.locator("[data-stage]").bounding_box()
+    assert box["y"] + box["height"] <= stage["y"] + stage["height"]
+    press(page, "s")
+    wait_for(lambda: not line.is_visible(), "the panels again")
+
+
 def test_an_image_that_does_not_come_leaves_the_preview_and_states_so(page, scans, expected):
     expected.append("ERR_FAILED")
     page.route("**/pixels/", lambda route: route.abort())

@@ -30,6 +30,19 @@ export function extremes(image) {
   return [low, high];
 }
 
+/** The grey levels below which each of `shares` of an area [left, top, right, bottom] lies; at most some 250,000 pixels are looked at. */
+export function percentiles(image, area, shares) {
+  const pixels = image.getPixelData();
+  const [left, top, right, bottom] = area.map(Math.round);
+  const step = Math.max(1, Math.floor(Math.sqrt(((right - left) * (bottom - top)) / 250000)));
+  const found = [];
+  for (let y = top; y < bottom; y += step) {
+    for (let x = left; x < right; x += step) found.push(pixels[y * image.columns + x]);
+  }
+  found.sort((a, b) => a - b);
+  return shares.map((share) => found[Math.min(Math.floor(share * found.length), found.length - 1)]);
+}
+
 function createImage(imageId, pixels) {
   const image = described.get(imageId);
   const { rows, columns } = image;

@@ -5,6 +5,9 @@ import { colourOf } from "./colours.js";
 const LONGER_SIDE = 512; // enough for a grid of a dozen cells a side
 const SHADES = 1024;
 const OUTLINED = 160;
+// Above the scale the map is hatched, and the anatomy shows through between the lines; classifier/images/heatmap.py draws the same.
+const SATURATED = 1 + 1e-9;
+const [HATCH_LINES, HATCH_SHARE, GAP_OPACITY] = [48, 0.3, 0.25];
 
 /** Bilinear value of a grid at (column, row); cells keep their value to their outer edge, 0 beyond it. */
 export function sampler(grid) {
@@ -68,11 +71,14 @@ export function paint(cam, finding, size, { colours = "inferno", threshold = 0 }
     const value = Math.min(values[at], 1);
     const shade = shades[Math.round(value * SHADES)];
     for (let channel = 0; channel < 3; channel += 1) image.data[4 * at + channel] = shade[channel];
-    image.data[4 * at + 3] = 255 * value;
+    const gap = values[at] > SATURATED && !isLine(at % width, Math.floor(at / width), Math.max(width, height));
+    image.data[4 * at + 3] = 255 * (gap ? GAP_OPACITY : value);
   }
   context.putImageData(image, 0, 0);
   return canvas;
 }
+
+const isLine = (x, y, longest) => (((x + 0.5 + y + 0.5) / longest) * HATCH_LINES) % 1 < HATCH_SHARE;
 
 /** Outline of where the map is at least `level` of its scale, as a Path2D in pixels of the original image. */
 export function outline(cam, finding, size, level) {

@@ -1,9 +1,12 @@
 // One image on the screen: a Cornerstone stack viewport with window, view and a heatmap layer.
 import { Enums } from "@cornerstonejs/core";
-import { extremes, fetched } from "./images.js";
+import { extremes, fetched, percentiles } from "./images.js";
 
 const { CAMERA_MODIFIED, IMAGE_RENDERED, VOI_MODIFIED } = Enums.Events;
 const ZOOM_LIMITS = [0.2, 40];
+// Measured on 69 X-rays with lung masks: 0.4 % of the lung bases are white, 21 % with a fixed share of the file's window.
+const LUNG_SHARES = [0.01, 0.98];
+const AROUND_LUNGS = 0.1; // of each side, where the model has not found the lungs
 
 /** One canvas pixel is one screen pixel: the element's own box may be a fraction of one larger, and would stretch it. */
 function fillScreenPixels({ width, height, style }) {
@@ -11,7 +14,7 @@ function fillScreenPixels({ width, height, style }) {
 }
 
 export class Pane {
-  #engine; #viewport; #canvas; #layer; #lastView = null; #settling = false; #extremes = null;
+  #engine; #viewport; #canvas; #layer; #lastView = null; #settling = false; #extremes = null; #lungs = null;
   ready = false;
   heat = null;
   choices = null;
@@ -88,6 +91,17 @@ export class Pane {
     return { width: high - low, level: (high + low) / 2 };
   }
 
+  /** From dark to bright in the area around the lungs, bases included. */
+  get lungWindow() {
+    const { columns, rows } = this.image;
+    const [x, y, width, height] = this.heat?.frame ?? [AROUND_LUNGS * columns, AROUND_LUNGS * rows, (1 - 2 * AROUND_LUNGS) * columns, (1 - 2 * AROUND_LUNGS) * rows];
+    const area = [Math.max(x, 0), Math.max(y, 0), Math.min(x + width, columns), Math.min(y + height, rows)];
+    const key = area.join();
+    if (this.#lungs?.key !== key) this.#lungs = { key, found: percentiles(this.#viewport.getCornerstoneImage(), area, LUNG_SHARES) };
+    const [low, high] = this.#lungs.found;
+    return { width: Math.max(high - low, 1), level: (high + low) / 2 };
+  }
+
   get inverted() { return Boolean(this.#viewport.getProperties().invert); }
 
   set inverted(on) {
@@ -158,6 +172,24 @@ export class Pane {
     if (JSON.stringify(flips) !== JSON.stringify(this.flips)) this.#viewport.setCamera(flips);
     this.#move({ parallelScale: this.#fitted / zoom, focalPoint: this.#center.map((at, axis) => at + offset[axis] * this.#fitted) });
   }
+
+  /** As `view`, in millimetres: the same scale on images of known pixel spacing. */
+  get placement() {
+    const { parallelScale, focalPoint } = this.#viewport.getCamera();
+    return { scale: parallelScale / this.element.clientHeight, shift: focalPoint.map((at, axis) => at - this.#center[axis]), rotation: this.rotation, flips: this.flips };
+  }
+
+  set placement({ scale, shift, rotation, flips }) {
+    if (rotation !== this.rotation) this.#viewport.setRotation(rotation);
+    if (JSON.stringify(flips) !== JSON.stringify(this.flips)) this.#viewport.setCamera(flips);
+    this.#move({ parallelScale: scale * this.element.clientHeight, focalPoint: this.#center.map((at, axis) => at + shift[axis]) });
+  }
+
+  /** Millimetres, or pixels, of half a screen pixel when the whole image is shown. */
+  get fittedScale() { return this.#fitted / this.element.clientHeight; }
+
+  /** What lengths of the image mean: images of the same measure can be shown at the same scale. */
+  get measure() { return this.image.spacing ? this.image.spacingAt : null; }
 
   reset() {
     this.inverted = false;

@@ -130,6 +130,7 @@ export class Panel {
     paintLegend(this.#part("legend"), { colours, threshold });
     const scale = relative ? 1 : this.#own[0].scale;
     this.#part("half").textContent = (scale / 2).toFixed(2);
+    this.#part("saturated").hidden = !this.#cam || strongest(this.#cam, finding) <= this.#cam.scale;
     this.#part("strongest").textContent = this.#cam ? strongest(this.#cam, finding).toFixed(2) : "";
     const [inside, share] = [this.#part("inside"), this.#cam?.inside_lungs ?? null]; // measured for one finding only
     if (inside) {

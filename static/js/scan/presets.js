@@ -1,8 +1,7 @@
-// Window presets. X-rays have no common unit: their presets are relative to the file's own window.
+// Window presets. X-rays have no common unit: their presets are relative to the file's own window, and the lungs' to what the lungs show.
 import { gettext, interpolate } from "../gettext.js";
 
 const RELATIVE = {
-  lungs: { width: 0.7, level: -0.12 },
   bones: { width: 0.7, level: 0.15 },
   contrast: { width: 0.5, level: 0 },
 };
@@ -21,6 +20,7 @@ export function windowOf(name, pane) {
     const { width, level } = HOUNSFIELD[name];
     return { width: width / Math.abs(image.slope), level: (level - image.intercept) / image.slope };
   }
+  if (name === "lungs") return pane.lungWindow;
   const { width, level } = RELATIVE[name];
   return { width: width * defaultWindow.width, level: defaultWindow.level + level * defaultWindow.width };
 }

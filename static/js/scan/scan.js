@@ -36,13 +36,13 @@ function actionsOf(viewer) {
   return {
     ...Object.fromEntries(TOOLS.map((name) => [name, () => tools.choose(name)])),
     ...Object.fromEntries(["default", "full-range", "lungs", "bones", "contrast"].map((name) => [name, preset(name)])),
-    fit: () => now().fit(), actual: () => now().actual(), in: () => now().zoom(1.25), out: () => now().zoom(0.8),
+    fit: () => viewer.fit(), actual: () => now().actual(), in: () => now().zoom(1.25), out: () => now().zoom(0.8),
     right: () => now().rotate(90), left: () => now().rotate(-90),
     "flip-horizontal": () => now().flip("Horizontal"), "flip-vertical": () => now().flip("Vertical"),
     invert: () => { now().inverted = !now().inverted; if (viewer.linked) viewer.link(true); },
     reset: () => viewer.reset(), remove: () => tools.marks.removeLast(viewer.activeAt), marks: () => tools.marks.toggle(),
     key: () => tools.keyImages.mark(viewer.activeAt), undo: () => announce(viewer.undo.undo() ? gettext("Undone") : gettext("Nothing to undo")),
-    heatmap: () => panel.toggle(), outlines: () => panel.toggleOutlines(), "full-screen": fullScreen,
+    heatmap: () => panel.toggle(), outlines: () => panel.toggleOutlines(), "full-screen": fullScreen, "left-panel": () => togglePanel("left"), "right-panel": () => togglePanel("right"),
     link: () => { viewer.link(!viewer.linked); showLink(viewer); },
   };
 }
@@ -70,7 +70,7 @@ function keysOf(viewer, act) {
     "Shift+1": act.default, "Shift+2": act["full-range"], "Shift+3": act.lungs, "Shift+4": act.bones, "Shift+5": act.contrast,
     f: act.fit, 0: act.actual, "+": act.in, "=": act.in, "-": act.out,
     t: act.right, T: act.left, x: act["flip-horizontal"], y: act["flip-vertical"], i: act.invert, r: act.reset,
-    Delete: act.remove, Backspace: act.remove, M: act.marks, K: act.key, s: act["full-screen"], n: act.link,
+    ",": act["left-panel"], ".": act["right-panel"], Delete: act.remove, Backspace: act.remove, M: act.marks, K: act.key, s: act["full-screen"], n: act.link,
     h: act.heatmap, o: act.outlines, c: () => panel.next("finding"), e: () => panel.focusMethod(), q: () => panel.next("colours"),
     "[": () => panel.step("opacity", -0.1), "]": () => panel.step("opacity", 0.1),
     "{": () => panel.step("threshold", -0.05), "}": () => panel.step("threshold", 0.05),
@@ -79,9 +79,40 @@ function keysOf(viewer, act) {
   };
 }
 
+const SIDES = { left: ".priors", right: ".evidence" };
+const isOpen = (side) => getComputedStyle(page.querySelector(SIDES[side])).display !== "none";
+
+/** Kept for the browser session; comparing has its own, since two images need the space. */
+function togglePanel(side) {
+  page.dataset[side] = isOpen(side) ? "closed" : "open";
+  sessionStorage.setItem(panelKey(side), page.dataset[side]);
+  showPanels();
+}
+
+const panelKey = (side) => `panel-${side}-${figures.length}`;
+
+function showPanels() {
+  for (const button of page.querySelectorAll("[data-panel]")) button.setAttribute("aria-expanded", String(isOpen(button.dataset.panel)));
+}
+
+function openPanels() {
+  for (const side of Object.keys(SIDES)) {
+    const kept = sessionStorage.getItem(panelKey(side));
+    if (kept) page.dataset[side] = kept;
+  }
+  showPanels();
+}
+
+/** In full screen the panel is not there: its headline is repeated under the image. */
+function showHeadline() {
+  const place = page.querySelector("[data-headline]");
+  if (place) place.textContent = evidence.querySelector(".headline")?.textContent.trim() ?? "";
+}
+
 function focusReading() {
   const form = document.querySelector(".sign-reading");
   if (!form) return;
+  if (!isOpen("right")) togglePanel("right");
   form.open = true;
   form.querySelector("input[type=checkbox]").focus();
 }
@@ -164,6 +195,7 @@ async function refresh() {
   if (html !== lastHtml) {
     evidence.replaceChildren(...fresh.childNodes);
     lastHtml = html;
+    showHeadline();
     showTimes(evidence);
     if (viewer) panel.attach(evidence, viewer.panes);
   }
@@ -174,6 +206,8 @@ onKeys({
   j: follow("[rel=next]"), k: follow("[rel=prev]"), u: follow("[data-worklist-link]"), b: follow("[data-compare]"),
   m: () => document.querySelector("#move")?.showModal(), R: focusReading,
 });
+openPanels();
+showHeadline();
 const moving = document.querySelector("#move");
 if (moving) watchMove(moving);
 if (evidence.dataset.pending === "1") poll(refresh);

@@ -39,6 +39,7 @@ export class Viewer {
     }));
     const failed = opened.find(({ status }) => status === "rejected");
     if (failed) throw failed.reason;
+    this.fit();
   }
 
   /** Loads the tools after the images, and adds them to the open panes. */
@@ -63,10 +64,29 @@ export class Viewer {
 
   link(linked) {
     this.linked = linked;
+    if (linked) this.fit();
     if (linked) this.#follow(this.#active);
   }
 
-  reset() { this.#active.reset(); }
+  /** Whether linked images are shown at one scale in millimetres: where every spacing is known, of the same kind. */
+  get byMillimetres() {
+    const { measure } = this.panes[0];
+    return this.linked && this.panes.length > 1 && Boolean(measure) && this.panes.every((pane) => pane.ready && pane.measure === measure);
+  }
+
+  /** The whole image; of linked images all, at the scale of the largest. */
+  fit() {
+    if (!this.byMillimetres) return this.#active.fit();
+    const scale = Math.max(...this.panes.map((pane) => pane.fittedScale));
+    const { rotation, flips } = this.#active.placement;
+    this.#active.placement = { scale, shift: [0, 0, 0], rotation, flips };
+    return undefined;
+  }
+
+  reset() {
+    this.#active.reset();
+    this.fit();
+  }
 
   arrow(x, y, { fine = false } = {}) {
     if (this.tools.placing) this.tools.placing.moveHandle(x * (fine ? 1 : 8), y * (fine ? 1 : 8));
@@ -83,7 +103,8 @@ export class Viewer {
     this.#following = true;
     const others = this.panes.filter((pane) => pane !== changed && pane.ready);
     for (const pane of others) {
-      pane.view = changed.view;
+      if (this.byMillimetres) pane.placement = changed.placement;
+      else pane.view = changed.view;
       pane.relativeWindow = changed.relativeWindow;
     }
     this.#following = false;
@@ -98,6 +119,6 @@ export class Viewer {
       const box = pane.element.getBoundingClientRect();
       if (pane.ready) pane.zoom(Math.exp(-event.deltaY / 400), [event.clientX - box.left, event.clientY - box.top]);
     }, { passive: false });
-    figure.addEventListener("dblclick", () => { if (pane.ready && !this.tools?.measures) pane.fit(); });
+    figure.addEventListener("dblclick", () => { if (pane.ready && !this.tools?.measures) this.fit(); });
   }
 }

@@ -70,6 +70,16 @@ def test_weak_evidence_changes_the_image_less_than_strong():
     assert changes[0] < 10
 
 
+def test_above_full_strength_the_map_is_hatched_and_the_anatomy_shows_through():
+    image = np.tile(np.array([60, 200], np.uint8), (480, 240))
+    full, above = (overlay(image, np.full(image.shape, s), opacity=0.6).astype(int) for s in (1.0, 1.2))
+    lines = (full == above).all(axis=2)
+    assert 0.25 < lines.mean() < 0.4
+    assert np.abs(full[:, 0] - full[:, 1]).max() < 60  # 0.4 of the contrast of 140
+    gaps = ~(lines[:, :-1] | lines[:, 1:])
+    assert np.abs(above[:, :-1] - above[:, 1:])[gaps].max(axis=1).min() > 110
+
+
 def test_the_colour_map_gets_brighter_from_black_to_yellow():
     colours = inferno(np.linspace(0, 1, 64))
     luminance = colours @ (0.2126, 0.7152, 0.0722)

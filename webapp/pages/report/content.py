@@ -144,7 +144,9 @@ def _uncertainty(analysis: Analysis) -> str:
 
 
 def _legend(scan: Scan, cam: dict[str, Any], finding: str) -> str:
-    text = _("Heatmap: %(finding)s. Full intensity at %(scale).2f logits. Not a lesion outline.")
+    text = _(
+        "Heatmap: %(finding)s. Full intensity at %(scale).2f logits, hatched above. Not a lesion outline."
+    )
     inside = cam.get("inside_lungs")
     lungs = _(" %d %% of it lies inside the lungs.") % round(100 * inside) if inside is not None else ""
     grid = next(iter(cam["grids"].values()))

@@ -55,6 +55,7 @@ KEYS: Mapping[Text, Sequence[Shortcut]] = {
         Shortcut((_("arrows"),), _("pan, or move a point of a mark")),
         Shortcut(("r",), _("reset")),
         Shortcut(("s",), _("full screen")),
+        Shortcut((",", "."), _("patient panel, result panel on or off")),
     ),
     _("Measurements and marks"): (
         Shortcut(("d", "a"), _("length, angle")),
