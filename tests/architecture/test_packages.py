@@ -18,6 +18,7 @@ CLASSIFIER = (
     "errors",
     "reasons",
     "contract",
+    "text_encoding",
     "images",
     "networks",
     "artifact",

@@ -30,6 +30,7 @@ from classifier.images.archive.listing import (
     is_archive,
     is_dicomdir,
 )
+from classifier.images.archive.names import readable_names
 from classifier.images.limits import ArchiveLimits
 from classifier.reasons import RefusalReason
 
@@ -76,11 +77,14 @@ class _Unpacking:
         with _Bounded(io.FileIO(path), self.limits.directory_bytes) as file:
             archive = _opened(file)
             self._check_directory(archive.infolist())
-            for entry in archive.infolist():
-                if entry.filename.endswith("/"):
+            names = readable_names(archive.infolist())
+            for entry, readable in zip(archive.infolist(), names, strict=True):
+                if readable.endswith("/"):
                     continue
-                name = _shown(prefix + printable(entry.filename))
-                skip = _skip_by_entry(entry) or self._extract(archive, entry, name, nested=bool(prefix))
+                name = _shown(prefix + printable(readable))
+                skip = _skip_by_entry(entry, readable) or self._extract(
+                    archive, entry, name, nested=bool(prefix)
+                )
                 if skip:
                     self.skipped.append((skip, name))
 
@@ -207,8 +211,8 @@ def _write(path: Path, pieces: Iterable[bytes], most: int) -> int | None:
     return size
 
 
-def _skip_by_entry(entry: zipfile.ZipInfo) -> Skip | None:
-    *folders, name = entry.filename.replace("\\", "/").split("/")
+def _skip_by_entry(entry: zipfile.ZipInfo, readable: str) -> Skip | None:
+    *folders, name = readable.replace("\\", "/").split("/")
     kind = stat.S_IFMT(entry.external_attr >> 16)
     if "__MACOSX" in folders or name.startswith(".") or name.lower() in _SYSTEM_FILES:
         return Skip.SYSTEM_FILE

@@ -53,6 +53,7 @@ def _send(responses: Any, message: dict[str, Any]) -> None:
 
 def _preload() -> None:
     """Load every decoder now, so that a fork costs milliseconds."""
+    import charset_normalizer  # noqa: F401
     import imagecodecs
     from PIL import JpegImagePlugin, MpoImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
     from pydicom.pixels.decoders import base
