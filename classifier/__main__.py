@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -46,6 +47,9 @@ INTERRUPTED = 130
 
 def main(argv: Sequence[str]) -> int:
     """Run one command; returns the exit status."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Names of files need not be text.
+        sys.stdout.reconfigure(errors="backslashreplace")
     if not argv or argv[0] not in COMMANDS:
         overview().parse_args(argv or ["--help"])
         return USAGE_ERROR if not argv else 0

@@ -62,8 +62,8 @@ def decode(
 ) -> DecodedText:
     """The text of bytes: by their mark, as UTF-8 or UTF-16, else in the likeliest encoding of `LEGACY`.
 
-    A text that `fits` (by naming files that exist, for example) is preferred, and no guess. `encoding` is used instead
-    where it is given. Raises ValueError for bytes that are no text, or not in `encoding`.
+    A text that `fits` (by naming files that exist, for example) is preferred, and no guess. `encoding` is
+    used instead where it is given. Raises ValueError for bytes that are no text, or not in `encoding`.
     """
     if encoding:
         return DecodedText(_decoded(data, encoding), encoding, False)
@@ -97,10 +97,10 @@ def _decoded(data: bytes, encoding: str) -> str:
 
 
 def _utf16_without_mark(data: bytes) -> str:
-    """ASCII characters, of which each table has some, have their zero byte on one side."""
+    """ASCII characters, of which each table has many, have their zero byte on one side."""
     head = data[: SAMPLE_BYTES & ~1]
     even, odd = head[::2].count(0), head[1::2].count(0)
-    if len(data) % 2 or not (even or odd):
+    if len(data) % 2 or max(even, odd) < len(head) / 10:
         return ""
     return "utf-16-le" if odd > even and not even else "utf-16-be" if even > odd and not odd else ""
 
@@ -153,3 +153,13 @@ def _improbability(word: str, script: str) -> float:
 def _script(character: str) -> str:
     first = unicodedata.name(character, "NONE").split(" ")[0]
     return _SCRIPTS.get(first, first)
+
+
+def is_text(name: str) -> bool:
+    """Whether a name that the file system gave is text; other bytes of it are surrogates (PEP 383)."""
+    return not any("\udc80" <= character <= "\udcff" for character in name)
+
+
+def readable(name: object) -> str:
+    """A name of the file system as text that can be printed and stored: other bytes as %F6."""
+    return "".join(f"%{ord(c) - 0xDC00:02X}" if "\udc80" <= c <= "\udcff" else c for c in str(name))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import re
 from pathlib import Path
 
@@ -184,6 +185,45 @@ def test_a_folder_is_sent_with_progress_and_reported_as_csv(hilum, folder):
     assert (lines["1.png"]["finding"], lines["1.png"]["p_pneumonia"]) == ("pneumonia", "0.9")
     assert (lines["empty.png"]["status"], lines["empty.png"]["reason"]) == ("not_accepted", "empty_file")
     assert "not a medical device" in lines["1.png"]["note"]
+
+
+def test_a_file_whose_name_is_not_utf_8_is_sent_under_a_readable_name(hilum, folder, wire):
+    from hilum_client import FolderUpload
+    from hilum_client.folder import write_csv
+
+    named = os.path.join(os.fsencode(folder), b"more", b"M\xf6we.png")
+    with open(named, "wb") as file:
+        file.write(b"\x89PNG of a gull")
+    for _ in range(2):
+        wire.asked[:] = []
+        sent = FolderUpload(hilum, folder).send()
+        (one,) = [one for one in sent if "we.png" in one.file]
+        assert (one.file, bool(one.id), len(sent)) == ("more/M%F6we.png", True, 8)
+    assert len(wire.asked) == 1, "only the empty file is tried again"
+    assert Upload.objects.get(pk=one.id).filename == "M%F6we.png"
+    processed(Upload.objects.get(pk=one.id))
+    out = io.StringIO()
+    write_csv(out, iter([(one, hilum.scan(one.id))]))
+    out.getvalue().encode()
+
+
+def test_a_file_that_cannot_be_opened_is_reported_and_the_rest_is_sent(hilum, folder, monkeypatch):
+    from hilum_client import FolderUpload
+
+    opened = Path.open
+
+    def refuse(path, *rest, **options):
+        if path.name == "3.png":
+            raise PermissionError(13, "denied", str(path))
+        return opened(path, *rest, **options)
+
+    monkeypatch.setattr(Path, "open", refuse)
+    sent = FolderUpload(hilum, folder).send()
+    assert {one.file: one.code for one in sent if one.code} == {
+        "3.png": "unreadable_file", "empty.png": "empty_file",
+    }  # fmt: skip
+    monkeypatch.undo()
+    assert all(one.id for one in FolderUpload(hilum, folder).send() if one.file != "empty.png")
 
 
 @pytest.mark.parametrize("name", ["=1+1.png", "+a.png", " @b.png", "－c.png"])

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from classifier.contract import Slot
 from classifier.errors import Refused
 from classifier.reasons import ADVICE
+from classifier.text_encoding import is_text, readable
 
 if TYPE_CHECKING:
     from classifier.images.sandbox.client import ParsingHelper
@@ -64,12 +65,22 @@ def run(args: argparse.Namespace) -> int:
         lines = list(lines_of(bar, args, helper, out.parent))
     if not lines:
         return _failed(f"{args.folder} contains no readable image")
-    with out.open("x", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(lines)
+    write(lines, out)
     print(summary(lines, out))
     return 0
+
+
+def write(lines: list[Line], out: Path) -> None:
+    """The manifest, complete or not at all."""
+    draft = out.with_name(f".{out.name}.part")
+    try:
+        with draft.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(lines)
+        draft.replace(out)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def lines_of(files, args: argparse.Namespace, helper: ParsingHelper, base: Path) -> Iterator[Line]:
@@ -77,6 +88,10 @@ def lines_of(files, args: argparse.Namespace, helper: ParsingHelper, base: Path)
     from classifier.images.sandbox.client import HelperFailed
 
     for path in files:
+        if not is_text(os.path.relpath(path, base)):
+            # A manifest is UTF-8 text and could not name the file.
+            print(f"{readable(path)}: left out: the name is not UTF-8 text; rename it", file=sys.stderr)
+            continue
         try:
             with tempfile.TemporaryDirectory(prefix="hilum-") as scratch:
                 facts = helper.parse(path, scratch, stated_slot=args.slot)

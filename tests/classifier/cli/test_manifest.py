@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +63,21 @@ def test_a_pattern_finds_the_patient_in_a_name(folder: Path) -> None:
     found = lines(folder)
     assert found["normal/17_1.jpg"]["patient"] == found["unlabelled/17_2.jpg"]["patient"] == "17"
     assert found["normal/a.dcm"]["patient"] == "P-1"
+
+
+def test_a_file_whose_name_is_not_text_is_reported_and_the_rest_is_listed(folder: Path, capsys) -> None:
+    named = os.path.join(os.fsencode(folder), b"normal", b"M\xf6we.jpg")
+    (folder / "normal" / "17_1.jpg").rename(Path(os.fsdecode(named)))
+    assert main(["manifest", str(folder)]) == 0
+    assert "M%F6we.jpg: left out: the name is not UTF-8 text" in capsys.readouterr().err
+    assert len(lines(folder)) == 4
+
+
+def test_a_manifest_that_cannot_be_completed_leaves_nothing_behind(folder: Path, monkeypatch) -> None:
+    monkeypatch.setattr("classifier.cli.data.manifest.COLUMNS", ("image",))
+    with pytest.raises(ValueError, match="finding"):
+        main(["manifest", str(folder)])
+    assert not [path for path in folder.iterdir() if "manifest" in path.name]
 
 
 def test_images_of_nobody_are_reported_of(folder: Path, capsys) -> None:

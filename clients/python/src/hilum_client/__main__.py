@@ -46,9 +46,12 @@ def upload(hilum: Hilum, asked: argparse.Namespace) -> int:
     if asked.csv:
         results = folder.wait(sent, timeout=asked.timeout, progress=_progress("finished"))
         draft = Path(asked.csv).with_suffix(".part")
-        with draft.open("w", newline="", encoding="utf-8") as out:
-            lines = write_csv(out, results)
-        draft.replace(asked.csv)
+        try:
+            with draft.open("w", newline="", encoding="utf-8") as out:
+                lines = write_csv(out, results)
+            draft.replace(asked.csv)
+        finally:
+            draft.unlink(missing_ok=True)
         print(f"\n{lines} lines in {asked.csv}", file=sys.stderr)
     return REFUSED if refused else 0
 

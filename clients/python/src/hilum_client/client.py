@@ -161,7 +161,7 @@ class Hilum:
             with Path(file).open("rb") as opened:
                 return self.upload(
                     opened,
-                    name=name or Path(file).name,
+                    name=name or readable(Path(file).name),
                     patient_id=patient_id,
                     study=study,
                     date=date,
@@ -266,6 +266,12 @@ class Hilum:
                 time.sleep(min(max(pause, retry_after), 60.0))
                 pause = min(2 * pause, LONGEST_PAUSE)
         raise Unreachable(f"no response: {error}") from error
+
+
+def readable(path: str | Path) -> str:
+    """A path as text; bytes of a name that is not UTF-8, as on old discs, are written as %F6."""
+    text = path if isinstance(path, str) else path.as_posix()
+    return "".join(f"%{ord(c) - 0xDC00:02X}" if "\udc80" <= c <= "\udcff" else c for c in text)
 
 
 def _checked(response: httpx.Response) -> httpx.Response:

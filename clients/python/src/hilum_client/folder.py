@@ -17,10 +17,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TextIO
 
-from hilum_client.client import Hilum
+from hilum_client.client import Hilum, readable
 from hilum_client.errors import HilumError
 from hilum_client.scans import Scan
 
+UNREADABLE = "unreadable_file"  # code of a file that cannot be opened
 JOURNAL = ".hilum-upload.jsonl"
 COLUMNS = ["file", "id", "status", "reason", "finding", "withheld", "model", "uncertainty"]
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
@@ -30,13 +31,17 @@ Progress = Callable[[int, int, str], None]
 
 @dataclass(frozen=True)
 class Sent:
-    """A file that was uploaded (`id`), or refused before it was stored (`code`)."""
+    """A file that was uploaded (`id`), or refused or unreadable before it was stored (`code`)."""
 
     file: str
     size: int
     sha256: str
     id: str = ""
     code: str = ""
+
+    def is_of(self, other: Sent) -> bool:
+        """Whether both are of the same bytes."""
+        return (self.size, self.sha256) == (other.size, other.sha256)
 
 
 class FolderUpload:
@@ -68,8 +73,8 @@ class FolderUpload:
         with self.journal.open("a", encoding="utf-8") as journal:
             for number, path in enumerate(files, 1):
                 mark = self._mark(path)
-                sent = known.get(mark.file)
-                if sent is None or (sent.size, sent.sha256) != (mark.size, mark.sha256) or sent.code:
+                sent = mark if mark.code else known.get(mark.file)
+                if not sent or (not mark.code and (sent.code or not mark.is_of(sent))):
                     sent = self._upload(path, mark)
                     journal.write(json.dumps(asdict(sent)) + "\n")
                     journal.flush()
@@ -103,9 +108,13 @@ class FolderUpload:
             yield one, self.hilum.scan(one.id) if one.id else None
 
     def _mark(self, path: Path) -> Sent:
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return Sent(path.relative_to(self.folder).as_posix(), path.stat().st_size, digest)
+        name = readable(path.relative_to(self.folder))
+        try:
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+                return Sent(name, file.tell(), digest)
+        except OSError:
+            return Sent(name, 0, "", code=UNREADABLE)
 
     def _upload(self, path: Path, mark: Sent) -> Sent:
         stated = json.dumps([mark.sha256, self.stated], sort_keys=True)
