@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from classifier.data.tables.table import table_in
 from classifier.networks.preprocess import Box
 
 COLUMNS = ("image", "x0", "y0", "x1", "y1")
@@ -23,24 +23,19 @@ def read_boxes(path: str | Path, images: Collection[str]) -> Boxes:
     Raises ValueError naming the line when a column or a number is wrong, or if none of the images has a box.
     """
     path, found = Path(path), defaultdict(list)
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        table = csv.DictReader(file)
-        missing = [name for name in COLUMNS if name not in (table.fieldnames or ())]
-        if missing:
-            raise ValueError(f"{path.name}: missing column {', '.join(missing)}")
-        for line, record in enumerate(table, start=2):
-            try:
-                box = Box(*(float(record[name]) for name in COLUMNS[1:]))
-                usable = 0 <= box.left < box.right <= 1 and 0 <= box.top < box.bottom <= 1
-            except (TypeError, ValueError):
-                usable = False
-            if not usable:
-                corners = ", ".join(str(record[name]) for name in COLUMNS[1:])
-                raise ValueError(
-                    f"{path.name}, line {line}: {corners} is not a box: give the left, upper, right and "
-                    "lower edge in shares of the image, from 0 to 1"
-                )
-            found[record["image"].strip()].append(box)
+    for record in table_in(path, COLUMNS).records:
+        try:
+            box = Box(*(float(record[name]) for name in COLUMNS[1:]))
+            usable = 0 <= box.left < box.right <= 1 and 0 <= box.top < box.bottom <= 1
+        except ValueError:
+            usable = False
+        if not usable:
+            corners = ", ".join(record[name] for name in COLUMNS[1:])
+            raise ValueError(
+                f"{path.name}, line {record.line}: {corners} is not a box: give the left, upper, right and "
+                "lower edge in shares of the image, from 0 to 1"
+            )
+        found[record["image"]].append(box)
     kept = {image: tuple(found[image]) for image in images if image in found}
     if not kept:
         raise ValueError(f"{path.name} has no box of an image of the manifest")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 import re
+import unicodedata
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,6 +13,8 @@ import numpy as np
 
 from classifier.contract import Slot
 from classifier.data.split import FRACTIONS, assign, fold_parts
+from classifier.data.tables.manifest import existing_file, naming_files, read_manifest_table
+from classifier.data.tables.table import Problem, Record
 from classifier.errors import Refused
 from classifier.images.decoded_image import DecodedImage
 from classifier.images.read import read_image
@@ -52,63 +54,89 @@ def read_manifest(path: str | Path, *, where: Sequence[str] = ()) -> list[Row]:
     Image paths are relative to the CSV; several findings are separated by `|`; an empty finding is unknown.
     `soft` is a training target for images with an unknown finding: `covid19=0.5|pneumonia=0.3|normal=0.2`.
     `where` keeps the rows for which all of its conditions hold: `source=nih`, `finding!=normal`.
-    Raises ValueError naming the line when a column, a value or an image's file is missing.
+    Raises ValueError naming file, line, column and value of everything that is wrong or missing.
     """
     path = Path(path)
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        missing = [name for name in REQUIRED if name not in (reader.fieldnames or ())]
-        if missing:
-            raise ValueError(f"{path.name}: missing column {', '.join(missing)}")
-        conditions = [_condition(text, reader.fieldnames or ()) for text in where]
-        rows = [
-            _row(record, path, line)
-            for line, record in enumerate(reader, start=2)
-            if all(holds(record) for holds in conditions)
-        ]
+    data = path.read_bytes()
+    manifest = read_manifest_table(data, path.name, required=REQUIRED, fits=naming_files(path.parent))
+    conditions = [_condition(text, manifest.table.columns) for text in where]
+    chosen = [line.record for line in manifest.lines if all(holds(line.record) for holds in conditions)]
+    problems, rows, spellings, images = list(manifest.problems), [], _Spellings(), set()
+    for record in chosen:
+        row, wrong = _row(record, path)
+        wrong += spellings.problems(record)
+        if record["image"] in images:
+            wrong.append(Problem(record.line, "an earlier line has the same image", "image", record["image"]))
+        images.add(record["image"])
+        problems += wrong
+        if row:
+            rows.append(row)
+    replace(manifest, problems=tuple(sorted(problems, key=lambda one: one.line))).raise_problems()
     if not rows:
         raise ValueError(f"{path.name}: no rows" + (f" where {', '.join(where)}" if where else ""))
-    twice = [name for name, count in Counter(row.image for row in rows).items() if count > 1]
-    if twice:
-        raise ValueError(f"{path.name}: {len(twice)} images are listed twice, first {twice[0]}")
     return rows
 
 
-def _condition(text: str, columns: Sequence[str]) -> Callable[[Mapping[str, str | None]], bool]:
+class _Spellings:
+    """The findings so far by their letters and digits: two spellings of one would be two classes."""
+
+    def __init__(self) -> None:
+        self._first: dict[str, tuple[str, int]] = {}
+
+    def problems(self, record: Record) -> Iterator[Problem]:
+        for finding in _findings(record):
+            key = re.sub(r"[\W_]+", "", unicodedata.normalize("NFKC", finding).casefold())
+            first, line = self._first.setdefault(key, (finding, record.line))
+            if first != finding:
+                text = f"line {line} has “{first}”; write a finding in one way"
+                yield Problem(record.line, text, "finding", finding)
+
+
+def _condition(text: str, columns: Sequence[str]) -> Callable[[Mapping[str, str]], bool]:
     """What `column=value` or `column!=value` asks of a record; raises ValueError for another text."""
     match = CONDITION.fullmatch(text)
-    if not match or match["column"] not in columns:
+    column = match["column"].lower() if match else ""
+    if not match or column not in columns:
         raise ValueError(f"{text!r} is not COLUMN=VALUE or COLUMN!=VALUE of {', '.join(columns)}")
-    column, unlike, value = match["column"], match["unlike"] is not None, match["value"]
-    return lambda record: ((record[column] or "").strip() == value) is not unlike
+    unlike, value = match["unlike"] is not None, match["value"]
+    return lambda record: (record[column] == value) is not unlike
 
 
-def _row(record: Mapping[str, str | None], manifest: Path, line: int) -> Row:
-    value = {key: (text or "").strip() for key, text in record.items() if key}
-    if not value["image"] or not value["patient"]:
-        raise ValueError(f"{manifest.name}, line {line}: image and patient must not be empty")
-    path = manifest.parent / value["image"]
-    if not path.is_file():
-        raise ValueError(f"{manifest.name}, line {line}: file {value['image']!r} does not exist")
-    findings = tuple(name.strip() for name in value["finding"].split("|") if name.strip())
+def _findings(record: Record) -> tuple[str, ...]:
+    return tuple(name.strip() for name in record["finding"].split("|") if name.strip())
+
+
+def _row(record: Record, manifest: Path) -> tuple[Row | None, list[Problem]]:
+    """The row of a record, or None and what is wrong with it."""
+    problems = [
+        Problem(record.line, f"{column} must not be empty", column, "")
+        for column in ("image", "patient")
+        if not record[column]
+    ]
+    path = existing_file(manifest.parent, record["image"]) if record["image"] else None
+    if record["image"] and path is None:
+        problems.append(Problem(record.line, "the file does not exist", "image", record["image"]))
     try:
-        soft = soft_target(value.get("soft", ""))
+        soft = soft_target(record.get("soft", ""))
     except ValueError as error:
-        raise ValueError(f"{manifest.name}, line {line}: {error}") from None
-    return Row(
-        image=value["image"],
+        problems.append(Problem(record.line, str(error), "soft", record["soft"]))
+    if problems or path is None:
+        return None, problems
+    row = Row(
+        image=record["image"],
         path=path,
-        findings=findings or None,
-        patient=value["patient"],
-        source=value.get("source", ""),
-        split=value.get("split") or None,
-        age=age_of(value.get("age", "")),
-        modality=value.get("modality", ""),
-        view=value.get("view", "").upper(),
-        sex=value.get("sex", "").upper(),
-        sha256=value.get("sha256", "").lower(),
+        findings=_findings(record) or None,
+        patient=record["patient"],
+        source=record.get("source", ""),
+        split=record.get("split") or None,
+        age=age_of(record.get("age", "")),
+        modality=record.get("modality", ""),
+        view=record.get("view", "").upper(),
+        sex=record.get("sex", "").upper(),
+        sha256=record.get("sha256", "").lower(),
         soft=soft,
     )
+    return row, []
 
 
 def soft_target(text: str) -> dict[str, float] | None:
@@ -122,7 +150,7 @@ def soft_target(text: str) -> dict[str, float] | None:
         shares = {}
     named = len(shares) == len(parts) and all(shares)
     if not named or not all(0 <= share <= 1 for share in shares.values()) or not any(shares.values()):
-        raise ValueError(f"soft target {text!r} is not FINDING=SHARE|... with shares from 0 to 1")
+        raise ValueError("a soft target is FINDING=SHARE|... with shares from 0 to 1")
     return shares
 
 

@@ -111,18 +111,17 @@ def fold_of(rows: Sequence[Row], *, count: int, fold: int, seed: int) -> set[str
 
 def write(manifest: Path, rows: Sequence[Row], out: Path) -> None:
     """The manifest's lines of these rows with their parts; raises ValueError if `out` misses an image."""
-    missing = next((row.image for row in rows if not (out.parent / row.image).is_file()), None)
+    from classifier.data.tables.manifest import existing_file, naming_files, read_manifest_table
+
+    missing = next((row.image for row in rows if not existing_file(out.parent, row.image)), None)
     if missing:
         raise ValueError(f"{missing} does not exist in {out.parent}: write --out next to {manifest.name}")
     part_of = {row.image: row.split for row in rows}
-    with manifest.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        columns = list(dict.fromkeys((*(reader.fieldnames or ()), "split")))
-        lines = [
-            {**line, "split": part_of[line["image"].strip()]}
-            for line in reader
-            if line["image"].strip() in part_of
-        ]
+    table = read_manifest_table(
+        manifest.read_bytes(), manifest.name, fits=naming_files(manifest.parent)
+    ).table
+    columns = list(dict.fromkeys((*table.columns, "split")))
+    lines = [{**line, "split": part_of[line["image"]]} for line in table.records if line["image"] in part_of]
     with out.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns, lineterminator="\n")
         writer.writeheader()

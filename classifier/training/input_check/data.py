@@ -6,7 +6,6 @@ manifest's `split` is accepted too).
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from torch.nn import functional
 from classifier.data.augment import Augment
 from classifier.data.image_cache import Preprocessing, prepare
 from classifier.data.manifest import Row
+from classifier.data.tables.table import table_in
 from classifier.images.decoded_image import DecodedImage
 from classifier.images.read import read_image
 from classifier.networks.input_check import CLIP_PERCENTILES, CUT_OFF, FRONTAL, LATERAL, OTHER, SIZE, TURNED
@@ -50,8 +50,7 @@ class Item:
 
 def read_ood_negatives(path: Path, group: str = "") -> list[Item]:
     """Items of a CSV; `group` stands for a missing column, the file's folder for a missing source."""
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        records = list(csv.DictReader(file))
+    records = table_in(path, ("image",) if group else ("image", "group")).records
     return [
         Item(
             path=path.parent / record["image"],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import itertools
 import math
 from collections.abc import Sequence
@@ -20,6 +19,7 @@ from tqdm import tqdm
 from classifier.contract import Slot
 from classifier.data.augment import Augment
 from classifier.data.manifest import Row, with_split
+from classifier.data.tables.table import table_in
 from classifier.errors import Refused
 from classifier.images.read import read_image
 from classifier.networks.lung_segmenter import CLIP_PERCENTILES, SIZE
@@ -118,12 +118,11 @@ def negative_rows(manifests: Sequence[Path], *, seed: int) -> list[Row]:
     """Rows of CSVs with `image` and optional `patient`, `group` (or `source`) and `split` (or `part`)."""
     rows = []
     for path in manifests:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            for record in csv.DictReader(file):
-                image, split = path.parent / record["image"], record.get("split") or record.get("part")
-                source = record.get("group") or record.get("source") or path.parent.name
-                patient = f"{path.parent.name}/{record.get('patient') or record['image']}"
-                rows.append(Row(str(image), image, None, patient, source, split or None))
+        for record in table_in(path, ("image",)).records:
+            image, split = path.parent / record["image"], record.get("split") or record.get("part")
+            source = record.get("group") or record.get("source") or path.parent.name
+            patient = f"{path.parent.name}/{record.get('patient') or record['image']}"
+            rows.append(Row(str(image), image, None, patient, source, split or None))
     return with_split(rows, seed=seed)
 
 

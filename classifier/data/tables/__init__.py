@@ -1,0 +1,1 @@
+"""Tables that people save: read once, for training, pages, API and command line alike."""
