@@ -83,7 +83,7 @@ def _date(text: str, order: DateOrder | None) -> date:
         # Only where the day comes first are the parts separated by full stops.
         used = DateOrder.DAY_FIRST if match[2] == "." else order
         if used is None:
-            raise ValueError("day and month cannot be told apart; state which comes first")
+            raise ValueError("day and month cannot be distinguished; state which comes first")
         day, month = (match[1], match[3]) if used is DateOrder.DAY_FIRST else (match[3], match[1])
         return _checked(int(match[4]), int(month), int(day))
     if re.fullmatch(r"\d{5}([.,]\d+)?", text):
