@@ -50,6 +50,8 @@ WEB_MAY_READ = (
     "classifier.contract",
     "classifier.reasons",
     "classifier.data.split",
+    "classifier.data.tables",
+    "classifier.text_encoding",
     "classifier.images",
     "classifier.artifact.header",
     "classifier.evaluation.operating.headline",

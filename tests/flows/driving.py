@@ -37,6 +37,14 @@ def drop(page, files: Iterable[Path]) -> None:
     )
 
 
+def upload_with_manifest(page, files: Iterable[Path]) -> None:
+    """Drop files with their manifest, look at its preview, and start the upload."""
+    drop(page, files)
+    preview = page.get_by_role("region", name="Manifest")
+    wait_for(lambda: preview.is_visible() and preview.locator("tbody tr").count(), "the preview", seconds=30)
+    page.locator("[data-start]").click()
+
+
 def rows(page) -> dict[str, dict[str, str]]:
     """The upload page's rows by file name: patient, date, outcome, code."""
     found = page.evaluate(

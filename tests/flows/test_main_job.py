@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.flows.driving import cam_of, drop, image_now, rows, settled, wait_for
+from tests.flows.driving import cam_of, drop, image_now, rows, settled, upload_with_manifest, wait_for
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -51,7 +51,7 @@ def read_scan(page) -> None:
 def test_from_dropped_files_to_the_patients_history(page, phantoms):
     named = list(csv.DictReader((phantoms / "manifest.csv").open()))
     page.goto("/upload/")
-    drop(page, sorted(phantoms.iterdir()))
+    upload_with_manifest(page, sorted(phantoms.iterdir()))
     names = [row["image"] for row in named]
     wait_for(lambda: settled(page, names), "every result", seconds=240)
     shown = rows(page)

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import json
 import mimetypes
+import unicodedata
 from urllib.parse import unquote
 
 import pytest
 from django.template.loader import render_to_string
+from django.test import RequestFactory
 
 from tests.flows.conftest import ROOT
 from tests.flows.driving import rows, wait_for
+from webapp.accounts.models import Site
+from webapp.core.errors import CodedError
+from webapp.pages.manifest_preview import DATE_ORDERS, ENCODINGS
+from webapp.pages.upload.views import manifest_rows
 
 pytestmark = pytest.mark.browser
 SOMEWHERE = "http://upload.test"
@@ -33,12 +39,15 @@ class UploadPage:
         where = route.request.url.removeprefix(SOMEWHERE + "/")
         if where == "upload/":
             context = {"limit": 1 << 20, "archive_limit": 1 << 21, "recent": []}
+            context |= {"date_orders": DATE_ORDERS, "encodings": ENCODINGS}
             route.fulfill(body=render_to_string("upload/upload.html", context), content_type="text/html")
         elif where == "upload/file/":
             claim = json.loads(unquote(route.request.headers["x-hilum-upload"]))
             self.sent[claim["filename"]] = (claim["patient_id"], claim["date"])
             response = {"id": str(len(self.sent)), "finished": True, "ok": True, "text": "taken", "code": ""}
             route.fulfill(json=response | self.states.get(claim["filename"], {}), status=201)
+        elif where == "upload/manifest/":
+            self._serve_manifest(route)
         elif where == "upload/states/":
             route.fulfill(json={"uploads": self.states})
         elif where == "upload/patients/":
@@ -47,21 +56,38 @@ class UploadPage:
             path = ROOT / where
             route.fulfill(path=path, content_type=mimetypes.guess_type(path.name)[0] or "text/plain")
 
-    def drop(self, **files: str) -> None:
+    def _serve_manifest(self, route) -> None:
+        """What the server responds, of a site that has not stated an order of dates."""
+        request = RequestFactory().generic(
+            "POST", "/", route.request.post_data_buffer, route.request.headers["content-type"]
+        )
+        try:
+            route.fulfill(json=manifest_rows(request, Site()))
+        except CodedError as error:
+            route.fulfill(json={"detail": error.message, "remedy": error.remedy}, status=error.status)
+
+    def drop(self, **files: str | bytes) -> None:
         """Drop files by path and content, as a folder is dropped; waits until each has its row."""
-        described = [[path, content] for path, content in files.items()]
+        described = [
+            [path, list(content if isinstance(content, bytes) else content.encode())]
+            for path, content in files.items()
+        ]
         self.page.evaluate(
             """(files) => {
-                const dropped = files.map(([path, content]) => Object.defineProperty(
-                    new File([content], path.split("/").at(-1)), "webkitRelativePath", { value: path }));
+                const file = ([path, content]) => new File([new Uint8Array(content)], path.split("/").at(-1));
+                const dropped = files.map((one) =>
+                    Object.defineProperty(file(one), "webkitRelativePath", { value: one[0] }));
                 const event = new Event("drop", { bubbles: true, cancelable: true });
                 const dataTransfer = { types: ["Files"], items: [], files: dropped };
                 document.body.dispatchEvent(Object.assign(event, { dataTransfer }));
             }""",
             described,
         )
-        images = {path for path in files if not path.endswith(".csv")}
+        images = {path for path in files if not path.endswith((".csv", ".xlsx"))}
         wait_for(lambda: images <= rows(self.page).keys(), "a row for every image", seconds=20)
+        note = self.page.locator("[data-manifest-note]")
+        if images < files.keys():
+            wait_for(lambda: note.text_content(), "the manifest", seconds=20)
         self.page.wait_for_timeout(200)
 
     def row(self, name: str):
@@ -92,9 +118,8 @@ def upload(chromium):
 def test_files_of_one_name_in_two_folders_go_to_their_own_patients(upload):
     manifest = "image,patient,study_date\nanna/a.png,ANNA,2026-03-01\nbert/a.png,BERT,2026-03-02"
     upload.drop(**{"x/anna/a.png": "1", "x/bert/a.png": "2", "x/manifest.csv": manifest})
-    wait_for(
-        lambda: all(row["outcome"] == "taken" for row in rows(upload.page).values()), "the end", seconds=15
-    )
+    assert upload.waiting == {"x/anna/a.png", "x/bert/a.png"}, "nothing leaves before the preview is seen"
+    upload.start()
     whose = {name: row["patient"] for name, row in rows(upload.page).items()}
     assert whose == {"x/anna/a.png": "ANNA", "x/bert/a.png": "BERT"}
 
@@ -113,7 +138,8 @@ def test_a_manifest_speaks_for_its_own_folder_only(upload):
 
 def test_a_manifest_is_forgotten_with_its_drop(upload):
     upload.drop(**{"a.png": "1", "manifest.csv": "image,patient\na.png,ANNA"})
-    wait_for(lambda: upload.sent, "the first file", seconds=15)
+    upload.start()
+    assert upload.page.locator("section.manifest").is_hidden()
     upload.drop(**{"bert/a.png": "2"})
     assert upload.waiting == {"bert/a.png"}
     assert upload.patient("bert/a.png") == ""
@@ -125,8 +151,47 @@ def test_a_manifest_is_forgotten_with_its_drop(upload):
 def test_an_empty_cell_takes_nothing_from_what_was_typed(upload):
     upload.page.get_by_label("For dropped files: patient ID").fill("P-1")
     upload.drop(**{"a.png": "1", "manifest.csv": "image,patient,study_date\na.png,,2026-03-01"})
-    wait_for(lambda: upload.sent, "the file", seconds=15)
+    upload.start()
     assert upload.sent == {"a.png": ("P-1", "2026-03-01")}
+
+
+def test_the_first_rows_are_shown_before_anything_is_uploaded(upload):
+    text = "sep=;\nImage;Patient;Date\na.png;ANNA;5.3.2024\nb.png;BERT;soon\n"
+    upload.drop(**{"a.png": "1", "b.png": "2", "manifest.csv": text.encode("utf-16")})
+    shown = upload.page.locator("section.manifest").inner_text()
+    assert "2 rows, UTF-16, separated by semicolon" in shown
+    assert "line 3: 5 March 2024" in shown
+    assert "1 row is not used." in shown
+    assert (upload.patient("a.png"), upload.patient("b.png")) == ("ANNA", "")
+    assert not upload.sent
+    upload.start()
+    assert upload.sent == {"a.png": ("ANNA", "2024-03-05"), "b.png": ("", "")}
+
+
+def test_what_comes_first_is_asked_where_a_date_could_be_two(upload):
+    upload.drop(**{"a.png": "1", "manifest.csv": "image,patient,date\na.png,ANNA,05/03/2024\n"})
+    start, order = upload.page.locator("[data-start]"), upload.page.get_by_label("Dates such as 05/03/2024")
+    assert start.is_disabled()
+    for value, date in (("mdy", "2024-05-03"), ("dmy", "2024-03-05")):
+        order.select_option(value)
+        field = upload.row("a.png").locator("[data-date]")
+        wait_for(lambda field=field, date=date: field.input_value() == date, "the date", seconds=15)
+    assert start.is_enabled()
+    upload.start()
+    assert upload.sent == {"a.png": ("ANNA", "2024-03-05")}
+
+
+def test_a_file_of_a_mac_is_matched_by_its_name(upload):
+    name = unicodedata.normalize("NFD", "Möwe.png")
+    upload.drop(**{name: "1", "manifest.csv": "image,patient\nMöwe.png,ANNA\n".encode("cp1252")})
+    assert upload.patient(name) == "ANNA"
+
+
+def test_a_workbook_is_not_uploaded_and_asked_for_as_csv(upload):
+    upload.drop(**{"a.png": "1", "list.xlsx": b"PK\x03\x04 workbook", "manifest.csv": "image,patient\n"})
+    note = upload.page.locator("[data-manifest-note]").inner_text()
+    assert "list.xlsx is an Excel or OpenDocument workbook: save it as CSV" in note
+    assert "list.xlsx" not in rows(upload.page)
 
 
 def test_a_manifest_that_contradicts_a_typed_patient_asks_first(upload):

@@ -10,7 +10,7 @@ import csv
 import pytest
 
 from tests.flows.conftest import PASSWORD
-from tests.flows.driving import drop, settled, wait_for
+from tests.flows.driving import settled, upload_with_manifest, wait_for
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -36,7 +36,7 @@ def test_every_page_is_accessible_in_both_themes(page, phantoms, expected, compl
     found = look_at(page, {"upload": "/upload/", "phantoms": "/phantoms/", "open": "/open/"})
     names = [row["image"] for row in csv.DictReader((phantoms / "manifest.csv").open())]
     page.goto("/upload/")
-    drop(page, sorted(phantoms.iterdir()))
+    upload_with_manifest(page, sorted(phantoms.iterdir()))
     wait_for(lambda: settled(page, names), "every result", seconds=400)
     found += complaints(page, "upload with results")
     links = page.locator("[data-patient-link][href]").evaluate_all("(all) => all.map((one) => one.pathname)")

@@ -10,7 +10,7 @@ import csv
 import pytest
 
 from tests.flows.conftest import PASSWORD
-from tests.flows.driving import drop, settled, wait_for
+from tests.flows.driving import settled, upload_with_manifest, wait_for
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(900)]
 IMAGES = 3
@@ -164,7 +164,7 @@ def test_two_readers_a_kappa_and_a_decision(page, admin, colleague, phantoms, ex
     expected += ["ERR_INTERNET_DISCONNECTED"]
     names = [row["image"] for row in csv.DictReader((phantoms / "manifest.csv").open())]
     page.goto("/upload/")
-    drop(page, sorted(phantoms.iterdir()))
+    upload_with_manifest(page, sorted(phantoms.iterdir()))
     wait_for(lambda: settled(page, names), "every result", seconds=400)
 
     where = make_queue(admin, "Two readers")

@@ -30,7 +30,7 @@ class PersonAdmin(UserAdmin):
 
 @admin.register(Site)
 class SiteAdmin(admin.ModelAdmin):
-    list_display = ["name", "slug", "timezone", "deidentify_on_ingest", "read_first"]
+    list_display = ["name", "slug", "timezone", "deidentify_on_ingest", "read_first", "date_order"]
     prepopulated_fields = {"slug": ["name"]}
 
 

@@ -66,6 +66,13 @@ class Site(Record):
         help_text="Readers commit a first impression before they see a result. Off: each reader chooses.",
     )
 
+    date_order = models.CharField(
+        max_length=3,
+        blank=True,
+        choices=[("dmy", "day first"), ("mdy", "month first")],
+        help_text="How dates such as 05/03/2024 are read in manifests. Empty: the next manifest asks.",
+    )
+
     class Meta:
         ordering = ["name"]
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,13 +13,14 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from classifier.contract import DISCLAIMER
+from classifier.data.tables.table import Problem, Record
 from webapp.accounts.models import Site, User
 from webapp.accounts.permissions import Permission
 from webapp.accounts.services import demand
 from webapp.audit.services import record
 from webapp.core.errors import CodedError
 from webapp.core.http.json_body import parse_json
-from webapp.core.spreadsheets import MARK, line, unguarded
+from webapp.core.spreadsheets import MARK, line, table_of
 from webapp.labels.annotation import CONTENT, LabelContent, check, name_of
 from webapp.labels.models import Assessment, Label, LabelSource
 from webapp.labels.queue_progress import labels_visible
@@ -31,23 +30,24 @@ COLUMNS = (
     "label", "scan", "sha256", "reader", "source", "queue", "created_at", "blind", *Assessment.values,
     "confidence", "indeterminate", "unusable", "regions", "comment", "reason", "current", "notice",
 )  # fmt: skip
-MAX_BYTES = 32 * 1024 * 1024
 MAX_REPORTED = 200
 BOOLEANS = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False, "": False}
 
 
 @dataclass
 class ImportReport:
-    """Numbers of lines by outcome; `errors`: the first (line of the file, problem), of `error_count`."""
+    """Numbers of lines by outcome; `errors`: the first problems by line, of `error_count`."""
 
     counts: Counter[str] = field(default_factory=Counter)
-    errors: list[tuple[int, str]] = field(default_factory=list)
+    errors: list[Problem] = field(default_factory=list)
     error_count: int = 0
 
-    def add_error(self, number: int, words: str) -> None:
+    def add(self, problem: Problem) -> None:
         self.error_count += 1
-        if len(self.errors) < MAX_REPORTED:
-            self.errors.append((number, words))
+        self.errors = sorted([*self.errors, problem], key=lambda one: one.line)[:MAX_REPORTED]
+
+    def add_error(self, line: int, text: str, column: str = "", value: str = "") -> None:
+        self.add(Problem(line, text, column, value))
 
 
 def labels_to_export(user: User, site: Site) -> tuple[QuerySet[Label], int]:
@@ -69,45 +69,20 @@ def export_recorded(*, actor: User, site: Site, count: int) -> None:
     record(actor=actor, site=site, action="labels.exported", detail={"labels": count})
 
 
-def table_of(data: bytes, required: Iterable[str]) -> list[dict[str, str]]:
-    """The lines of a CSV (comma or semicolon) by column; raises CodedError `invalid` for what is none."""
-    if len(data) > MAX_BYTES:
-        raise CodedError("too_large", "The table is too large.", "Split it.")
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise CodedError("invalid", "The file is not UTF-8 text.", "Save it as CSV UTF-8.") from error
-    if "\x00" in text:
-        raise CodedError("invalid", "The file is not text.", "Save it as CSV UTF-8.")
-    head = text.split("\n", 1)[0]
-    comma = ";" if head.count(";") > head.count(",") else ","
-    try:
-        rows = list(csv.DictReader(io.StringIO(text, newline=""), delimiter=comma, strict=True))
-    except csv.Error as error:
-        raise CodedError("invalid", f"The table cannot be read: {error}.", "Save it as CSV UTF-8.") from error
-    names = {str(name).strip().lower() for name in (rows[0] if rows else {})}
-    if missing := [name for name in required if name not in names]:
-        raise CodedError("invalid", f"The table lacks the column {', '.join(missing)}.", "Add it.")
-    return [
-        {
-            str(k).strip().lower(): unguarded((v or "").strip())
-            for k, v in row.items()
-            if isinstance(v, str | None)
-        }
-        for row in rows
-    ]
-
-
-def labels_import(*, site: Site, actor: User, data: bytes, dry_run: bool = False) -> ImportReport:
+def labels_import(
+    *, site: Site, actor: User, data: bytes, name: str = "table", dry_run: bool = False
+) -> ImportReport:
     """Import labels, all or none; a line names its scan by `scan` or `sha256` (of the uploaded file).
 
     A known label changes nothing; another one of the same `reader` supersedes their earlier one. `dry_run`
     only reports. Raises CodedError `forbidden`, `invalid`.
     """
     demand(actor, Permission.LABEL_MANAGE, site)
-    rows = table_of(data, ())
+    table = table_of(data, name)
     with transaction.atomic():
-        report, fresh = _planned(site, actor, rows)
+        report, fresh = _planned(site, actor, table.records)
+        for problem in table.problems:
+            report.add(problem)
         if dry_run or report.error_count or not fresh:
             return report
         Label.objects.bulk_create(fresh, batch_size=500)
@@ -116,7 +91,7 @@ def labels_import(*, site: Site, actor: User, data: bytes, dry_run: bool = False
     return report
 
 
-def _planned(site: Site, actor: User, rows: list[dict[str, str]]) -> tuple[ImportReport, list[Label]]:
+def _planned(site: Site, actor: User, rows: Sequence[Record]) -> tuple[ImportReport, list[Label]]:
     """The report, and the labels to add."""
     report, scans, fresh = ImportReport(), _scans(site, rows), []
     inside = Label.objects.filter(site=site, scan__in={scan.pk for scan in scans.values()})
@@ -125,14 +100,14 @@ def _planned(site: Site, actor: User, rows: list[dict[str, str]]) -> tuple[Impor
         (label.scan_id, label.signed_as): label
         for label in inside.filter(source=LabelSource.IMPORT, superseded_by=None)
     }
-    for number, row in enumerate(rows, 2):
+    for row in rows:
         if row.get("label") in known or row.get("current", "yes") == "no":
             report.counts["unchanged" if row.get("label") in known else "skipped"] += 1
             continue
         try:
             label = _label(site, actor, row, scans)
         except CodedError as error:
-            report.add_error(number, error.message)
+            report.add_error(row.line, error.message)
             continue
         key = (label.scan_id, label.signed_as)
         earlier = last.get(key)
@@ -140,7 +115,7 @@ def _planned(site: Site, actor: User, rows: list[dict[str, str]]) -> tuple[Impor
             report.counts["unchanged"] += 1
             continue
         if earlier and earlier._state.adding:
-            report.add_error(number, "Another line labels the same image differently for the same reader.")
+            report.add_error(row.line, "Another line labels the same image differently for the same reader.")
             continue
         label.supersedes, last[key] = earlier, label
         report.counts["changed" if earlier else "new"] += 1
@@ -148,7 +123,7 @@ def _planned(site: Site, actor: User, rows: list[dict[str, str]]) -> tuple[Impor
     return report, fresh
 
 
-def _scans(site: Site, rows: list[dict[str, str]]) -> dict[str, Scan]:
+def _scans(site: Site, rows: Sequence[Record]) -> dict[str, Scan]:
     """The site's scans that the lines name, by id and by the hash of the file that they came in."""
     ids = {row["scan"] for row in rows if _is_uuid(row.get("scan", ""))}
     sums = {row["sha256"].lower() for row in rows if row.get("sha256")}

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import re
+import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import PurePosixPath
 from typing import Any
@@ -19,18 +21,20 @@ from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from classifier.data.split import PARTS
+from classifier.data.tables.manifest import ManifestLine as Row
+from classifier.data.tables.manifest import ManifestTable, Reading, plain_path
 from webapp.accounts.models import Site, User
 from webapp.accounts.permissions import Permission
 from webapp.accounts.services import can, for_sites
 from webapp.audit.services import record
 from webapp.core.errors import CodedError
 from webapp.labels.annotation import check_findings
-from webapp.labels.import_export import ImportReport, table_of
+from webapp.labels.import_export import ImportReport
 from webapp.labels.models import Assessment, Label, LabelSource, LineStatus, Manifest, ManifestLine
-from webapp.scans.dicom_values import parse_date
 from webapp.scans.models import Scan, Upload
 from webapp.scans.patients.pseudonymity import known_as
 from webapp.scans.services import upload_store
+from webapp.scans.uploads.manifest import manifest_read
 from webapp.scans.uploads.stated_metadata import StatedMetadata
 
 REQUIRED = ("image", "finding", "patient")
@@ -41,36 +45,64 @@ AT_ONCE = 500
 UNFIT = (Upload.Status.REFUSED, Upload.Status.FAILED)
 
 
-def manifest_parse(data: bytes) -> tuple[list[dict[str, Any]], ImportReport]:
-    """The manifest's lines as fields of `ManifestLine`, and a report of the invalid ones.
+@dataclass(frozen=True)
+class ParsedManifest:
+    """The table as it was read, its valid lines as fields of `ManifestLine`, and a report of the others."""
 
-    Raises CodedError `invalid` for anything but a CSV with `image,finding,patient`, and optionally
-    `sha256`, `study_date` and what `ATTRIBUTES` names.
+    table: ManifestTable
+    lines: list[dict[str, Any]]
+    report: ImportReport
+
+
+class _Invalid(Exception):
+    """A value of a line: what is wrong, the column, the value."""
+
+
+def manifest_parse(
+    data: bytes,
+    *,
+    site: Site,
+    name: str = "manifest",
+    reading: Reading | None = None,
+    fits: Callable[[str], bool] = lambda text: False,
+) -> ParsedManifest:
+    """Read a CSV with `image,finding,patient`, and optionally `sha256`, `study_date` and `ATTRIBUTES`.
+
+    Raises CodedError `invalid`, `too_large` for anything else.
     """
-    rows = table_of(data, REQUIRED)
-    if not 0 < len(rows) <= MAX_LINES:
+    table = manifest_read(site=site, data=data, name=name, required=REQUIRED, reading=reading, fits=fits)
+    if not 0 < len(table.table.records) <= MAX_LINES:
         raise CodedError("invalid", f"A manifest has 1 to {MAX_LINES} lines.", "Split it.")
     report, lines, images, parts = ImportReport(), [], set(), {}
-    for number, row in enumerate(rows, 2):
+    for problem in table.problems:
+        report.add(problem)
+    for row in table.lines:
         try:
-            found = _line(number, row)
+            found = _line(row)
             if found["image"] in images:
-                raise CodedError("invalid", "An earlier line has the same image.")
+                raise _Invalid("an earlier line has the same image", "image", found["image"])
             part = found["attributes"].get("split")
             if part and parts.setdefault(found["patient"], part) != part:
-                raise CodedError("invalid", "An earlier line puts this patient in another part of the split.")
-        except CodedError as error:
-            report.add_error(number, error.message)
+                raise _Invalid("an earlier line has this patient in another part of the split", "split", part)
+        except _Invalid as wrong:
+            report.add_error(row.number, *wrong.args)
             continue
         images.add(found["image"])
         lines.append(found)
         report.counts["with_findings" if found["findings"] else "no_finding"] += 1
-    return lines, report
+    return ParsedManifest(table, lines, report)
 
 
 @transaction.atomic
 def manifest_import(
-    *, site: Site, actor: User, name: str, data: bytes, day_zero: date | None = None
+    *,
+    site: Site,
+    actor: User,
+    name: str,
+    data: bytes,
+    day_zero: date | None = None,
+    reading: Reading | None = None,
+    fits: Callable[[str], bool] = lambda text: False,
 ) -> Manifest:
     """Import a manifest; its lines wait for their images. The same file returns the existing manifest.
 
@@ -82,11 +114,12 @@ def manifest_import(
     sha256 = hashlib.sha256(data).hexdigest()
     if earlier := Manifest.objects.filter(site=site, sha256=sha256).first():
         return earlier
-    lines, report = manifest_parse(data)
+    parsed = manifest_parse(data, site=site, name=name, reading=reading, fits=fits)
+    lines, report = parsed.lines, parsed.report
     if report.error_count:
-        number, words = report.errors[0]
+        first = report.errors[0]
         raise CodedError(
-            "invalid", f"{report.error_count} invalid lines; line {number}: {words}", "Correct it."
+            "invalid", f"{report.error_count} invalid lines; line {first.line}: {first}.", "Correct it."
         )
     vocabulary = sorted({finding for one in lines for finding in one["findings"]})
     manifest = Manifest.objects.create(
@@ -181,7 +214,7 @@ def _find_uploads(manifest: Manifest) -> None:
     named = _by_name(uploads, [line for line in lines if line.image and line.sha256 not in by_sum])
     found = []
     for line in lines:
-        line.upload_id = by_sum.get(line.sha256) or named.get((PurePosixPath(line.image).name, line.patient))
+        line.upload_id = by_sum.get(line.sha256) or named.get((_file_name(line.image), line.patient))
         if line.upload_id:
             found.append(line)
     ManifestLine.objects.bulk_update(found, ["upload"], batch_size=AT_ONCE)
@@ -202,11 +235,16 @@ def _by_name(uploads: QuerySet[Upload], lines: list[ManifestLine]) -> dict[tuple
         )
         for key, name, stated, patient in theirs.values_list("pk", "filename", "stated_patient_id", filed):
             for one in {stated, patient} - {"", None}:
-                found.setdefault((PurePosixPath(name).name, one), set()).add(key)
-    times = Counter((PurePosixPath(line.image).name, line.patient) for line in lines)
+                found.setdefault((_file_name(name), one), set()).add(key)
+    times = Counter((_file_name(line.image), line.patient) for line in lines)
     return {
         key: next(iter(some)) for key, some in found.items() if key[0] and len(some) == 1 and times[key] == 1
     }
+
+
+def _file_name(path: str) -> str:
+    """The last part of a path in one Unicode form: macOS writes ö as two characters."""
+    return unicodedata.normalize("NFC", PurePosixPath(path).name)
 
 
 @transaction.atomic
@@ -274,41 +312,41 @@ def _settle(
         last[scan.pk] = line.label = label
 
 
-def _line(number: int, row: Mapping[str, str]) -> dict[str, Any]:
-    image, patient = row["image"].replace("\\", "/"), row["patient"]
-    if not image or not patient:
-        raise CodedError("invalid", "image and patient must not be empty.")
-    if len(image) > 255 or len(patient) > 64 or not (image + patient).isprintable():
-        raise CodedError("invalid", "image has at most 255 and patient 64 characters, all printable.")
-    findings = sorted({part.strip() for part in row["finding"].split("|")} - {""})
+def _line(row: Row) -> dict[str, Any]:
+    """The fields of a line; raises _Invalid."""
+    image, patient, sha256 = plain_path(row.get("image")), row.get("patient"), row.get("sha256").lower()
+    for column, value, most in (("image", image, 255), ("patient", patient, 64)):
+        if not value:
+            raise _Invalid(f"{column} must not be empty", column, "")
+        if len(value) > most or not value.isprintable():
+            raise _Invalid(f"{column} has at most {most} characters, all printable", column, value)
+    findings = sorted({part.strip() for part in row.get("finding").split("|")} - {""})
     if findings:
-        check_findings(dict.fromkeys(findings, Assessment.PRESENT.value))
-    sha256 = row.get("sha256", "").lower()
+        try:
+            check_findings(dict.fromkeys(findings, Assessment.PRESENT.value))
+        except CodedError as error:
+            raise _Invalid(error.message.rstrip("."), "finding", row.get("finding")) from error
     if sha256 and not SHA256.fullmatch(sha256):
-        raise CodedError("invalid", "sha256 is 64 hexadecimal digits.")
-    if row.get("split", "") not in ("", *PARTS):
-        raise CodedError("invalid", f"split is one of {', '.join(PARTS)}, or empty.")
-    study_date = row.get("study_date") or row.get("date", "")
-    if study_date and parse_date(study_date) is None:
-        raise CodedError("invalid", "study_date is written 2026-11-20.")
-    attributes = {name: row[name][:100] for name in ATTRIBUTES if row.get(name)}
-    taken_on = parse_date(study_date) if study_date else None
+        raise _Invalid("sha256 is 64 hexadecimal digits", "sha256", sha256)
+    if (part := row.get("split")) not in ("", *PARTS):
+        raise _Invalid(f"split is one of {', '.join(PARTS)}, or empty", "split", part)
     return {
-        "number": number,
+        "number": row.number,
         "image": image,
         "sha256": sha256,
         "patient": patient,
         "findings": findings,
-        "attributes": attributes,
-        "taken_on": taken_on,
+        "attributes": {name: value[:100] for name in ATTRIBUTES if (value := row.get(name))},
+        "taken_on": row.date,
+        "offset_days": row.offset_days,
     }
 
 
 def _kept(site: Site, line: dict[str, Any], day_zero: date | None) -> dict[str, Any]:
     """What the site may keep of a line: where it keeps no identity, no file name, date or identifier."""
+    kept = {name: value for name, value in line.items() if name != "offset_days"}
     if site.deidentify_on_ingest:
-        return line | {"image": "", "taken_on": None, "patient": known_as(site, line["patient"])}
-    days = line["attributes"].get("offset_days", "")
-    if line["taken_on"] is None and day_zero and re.fullmatch(r"-?\d{1,5}(\.0+)?", days):
-        return line | {"taken_on": day_zero + timedelta(days=int(float(days))), "date_relative": True}
-    return line
+        return kept | {"image": "", "taken_on": None, "patient": known_as(site, line["patient"])}
+    if line["taken_on"] is None and day_zero and line["offset_days"] is not None:
+        return kept | {"taken_on": day_zero + timedelta(days=line["offset_days"]), "date_relative": True}
+    return kept

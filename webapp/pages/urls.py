@@ -36,6 +36,7 @@ urlpatterns = [
     path("script-texts.js", script_texts.script, name="script_texts"),
     path("upload/", upload.page, name="upload"),
     path("upload/file/", upload.file, name="upload_file"),
+    path("upload/manifest/", upload.manifest, name="upload_manifest"),
     path("upload/patients/", upload.patients, name="upload_patients"),
     path("upload/states/", upload.states, name="upload_states"),
     path("upload/<uuid:upload_id>/retry/", upload.retry, name="upload_retry"),

@@ -84,16 +84,18 @@ def read_manifest_table(
     required: Sequence[str] = ("image", "patient"),
     reading: Reading | None = None,
     fits: Callable[[str], bool] = lambda text: False,
+    clean: Callable[[str], str] = str,
 ) -> ManifestTable:
     """The manifest in the bytes of a CSV, its columns under their first names (`SYNONYMS`).
 
+    `fits` as in `text_encoding.decode`; `clean` is applied to each cell.
     Raises TableError for anything but a table with the `required` columns.
     """
     reading = reading or Reading()
     if reading.dates not in ("", *DateOrder):
         raise TableError(f"{name}: the order of dates is dmy or mdy, not {reading.dates!r}")
     found = read_table(data, name, known=KNOWN, encoding=reading.encoding, fits=fits)
-    table = _renamed(found)
+    table = _renamed(found, clean)
     table.require(required)
     dates = read_dates((_known(one, "study_date") for one in table.records), reading.dates)
     lines, problems = [], list(table.problems)
@@ -113,14 +115,16 @@ def read_manifest_table(
     return ManifestTable(table, tuple(lines), tuple(problems), dates.order, dates.unclear)
 
 
-def _renamed(table: Table) -> Table:
+def _renamed(table: Table, clean: Callable[[str], str]) -> Table:
     """The table with first names for its columns; a column that has one already is not replaced."""
     names = {}
     for first, others in SYNONYMS.items():
         if first not in table.columns:
             names |= {other: first for other in [other for other in others if other in table.columns][:1]}
     columns = tuple(names.get(name, name) for name in table.columns)
-    records = tuple(Record(one.line, {names.get(k, k): v for k, v in one.items()}) for one in table.records)
+    records = tuple(
+        Record(one.line, {names.get(k, k): clean(v) for k, v in one.items()}) for one in table.records
+    )
     return replace(table, columns=columns, records=records)
 
 

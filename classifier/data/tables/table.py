@@ -135,6 +135,8 @@ def _table(decoded: DecodedText, name: str, known: frozenset[str]) -> Table:
     columns = tuple(cell.strip().lower() for cell in head.cells)
     while columns and not columns[-1]:
         columns = columns[:-1]
+    if not columns:
+        raise TableError(f"{name} is empty")
     problems = _heading_problems(head, columns)
     records = []
     parser.width = len(columns)

@@ -1,7 +1,7 @@
 // The images of a manifest: matched to its lines, uploaded three at a time, followed until they are labelled.
 import { gettext, interpolate, ngettext } from "../gettext.js";
 import { fragment, poll } from "../http.js";
-import { picked } from "../upload/files.js";
+import { isTable, picked } from "../upload/files.js";
 import { baseName, named, readManifest } from "../upload/manifest.js";
 import { send } from "../upload/send.js";
 
@@ -50,11 +50,13 @@ function show() {
 }
 
 async function readCsv(file) {
-  const rows = readManifest(await file.text());
-  // The heading is line 1, and empty lines count, as on the server.
-  lines = rows?.map((line, at) => ({ ...line, number: at + 2 })) ?? null;
-  if (!lines) showStatus(interpolate(gettext("%(name)s is not a manifest."), { name: file.name }));
-  else show();
+  try {
+    ({ lines } = await readManifest(page.dataset.read, { file }, { names: files.map(({ path }) => path) }));
+    show();
+  } catch (problem) {
+    lines = null;
+    showStatus(problem.message);
+  }
 }
 
 async function upload([{ file, path }, line]) {
@@ -108,7 +110,7 @@ if (part("images")) {
   for (const id of ["folder", "files"]) {
     page.querySelector(`#${id}`).addEventListener("change", (event) => {
       const all = picked(event.target.files);
-      const csv = all.find(({ file }) => /\.csv$/i.test(file.name));
+      const csv = all.find(({ file }) => isTable(file));
       files = all.filter((one) => one !== csv);
       if (csv && !lines) readCsv(csv.file);
       else show();

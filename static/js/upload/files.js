@@ -38,7 +38,8 @@ export async function isArchive(file) {
   return begins && !(await isDicom(file));
 }
 
-export const isCsv = (file) => /\.csv$/i.test(file.name);
+// Workbooks too: the server asks for a CSV instead.
+export const isTable = (file) => /\.(csv|tsv|tab|xlsx?|ods)$/i.test(file.name);
 
 export function bytes(size) {
   if (size < 1024) return `${size} B`;

@@ -1,7 +1,8 @@
 // The upload page: collects files, asks for missing patients, uploads three at a time, follows each to its result.
 import { poll, postJson } from "../http.js";
-import { bytes, dropped, isArchive, isCsv, isDicom, picked } from "./files.js";
-import { addDays, baseName, named, readManifest } from "./manifest.js";
+import { bytes, dropped, isArchive, isTable, isDicom, picked } from "./files.js";
+import { addDays, baseName, named } from "./manifest.js";
+import { ManifestPreview } from "./preview.js";
 import { Row } from "./row.js";
 import { send } from "./send.js";
 import { gettext, interpolate, ngettext } from "../gettext.js";
@@ -13,6 +14,7 @@ const RETRYABLE = new Set(["unauthenticated", "csrf", "rate_limited", "incomplet
 const page = document.querySelector("[data-upload]");
 const part = (name) => page.querySelector(`[data-${name}]`);
 const rows = [];
+const preview = new ManifestPreview(part("manifest"), page.dataset.manifest, manifestsRead);
 let following = false;
 let lookUpTimer = 0;
 
@@ -36,12 +38,12 @@ function add(row, { earlier = false } = {}) {
 
 async function addFiles(files) {
   if (!files.length) return;
-  const tables = files.filter(({ file }) => isCsv(file));
+  const tables = files.filter(({ file }) => isTable(file));
   const added = await Promise.all(files.filter((one) => !tables.includes(one)).map(stage));
   part("manifest-note").hidden = !tables.length;
-  if (tables.length) await readManifests(tables);
+  if (tables.length) await preview.show(tables, staged().map((row) => row.name));
   const waiting = added.filter((row) => row.state === "staged");
-  const review = waiting.some((row) => row.needsReview || row.offset !== null);
+  const review = tables.length > 0 || waiting.some((row) => row.needsReview || row.offset !== null);
   if (!review) for (const row of waiting) row.become("queued");
   showState();
   if (review) part("start").focus();
@@ -50,22 +52,21 @@ async function addFiles(files) {
   startUploads();
 }
 
-/** Applied once, to the files staged now: a later drop may contain other files of the same names. */
-async function readManifests(tables) {
-  const texts = await Promise.all(tables.map(({ file }) => file.text()));
-  const read = tables.map(({ path }, at) => readManifest(texts[at], { csv: path }));
-  const invalid = tables.filter((_, at) => !read[at]).map(({ file }) => file.name);
+/** Applied to the files staged now: a later drop may contain other files of the same names. */
+function manifestsRead() {
   const waiting = staged();
-  const lines = named(read.flatMap((lines) => lines ?? []), waiting.map((row) => row.name));
+  const lines = named(preview.lines, waiting.map((row) => row.name));
   const matched = waiting.map((row, at) => [row, lines[at]]).filter(([, line]) => line);
+  for (const row of waiting) row.forget();
   applyManifest(matched);
-  const notes = invalid.map((name) => interpolate(gettext("%(name)s is not a manifest: the columns “image” (or “file”) and “patient” are required."), { name }));
-  if (invalid.length < tables.length) {
+  const notes = [...preview.invalid];
+  if (!preview.node.hidden) {
     const text = ngettext("The manifest matches %(named)s of %(number)s file.", "The manifest matches %(named)s of %(number)s files.", waiting.length);
     notes.push(interpolate(text, { named: matched.length, number: waiting.length }));
   }
   if (matched.length && matched.length < waiting.length) notes.push(gettext("The other files match no row, or more than one."));
   part("manifest-note").textContent = notes.join(" ");
+  edited();
 }
 
 function applyManifest(matched) {
@@ -183,6 +184,8 @@ function showState() {
   part("empty").hidden = rows.length > 0;
   part("review").hidden = waiting.length === 0;
   part("start").textContent = counting(ngettext("Upload %(number)s file", "Upload %(number)s files", waiting.length), waiting.length);
+  part("start").disabled = preview.unclear;
+  if (!waiting.length) preview.close();
   part("day-zero-field").hidden = withOffset().length === 0;
   part("warnings").textContent = warnings(waiting);
   part("tally").textContent = tally();

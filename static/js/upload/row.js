@@ -67,6 +67,15 @@ export class Row {
     this.#showMatch();
   }
 
+  /** Takes back what a manifest set, before it is read in another way. */
+  forget() {
+    for (const [key, value] of Object.entries(this.#manifest)) {
+      if (this.claim[key] === value && !this.#typed.has(key)) this.#setClaim(key, "");
+    }
+    [this.#manifest, this.offset, this.known] = [{}, null, {}];
+    this.#showMatch();
+  }
+
   /** What is sent with the file. A date counted from day 0 is marked as made up. */
   get stated() {
     const counted = this.offset !== null && this.#manifest.date === this.claim.date;

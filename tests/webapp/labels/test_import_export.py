@@ -127,17 +127,23 @@ def test_a_dry_run_states_per_line_what_is_wrong_and_does_nothing(scan, boss, si
     ]
     for dry_run in (True, False):
         report = labels_import(site=site, actor=boss, data=csv_of(good, *wrong), dry_run=dry_run)
-        assert [number for number, _ in report.errors] == list(range(3, 13))
+        assert [problem.line for problem in report.errors] == list(range(3, 13))
         assert (report.error_count, report.counts["new"]) == (10, 1)
-    assert "No image of this site" in report.errors[0][1]
-    assert "pneumonia is both present and absent" in report.errors[2][1]
+    assert "No image of this site" in report.errors[0].text
+    assert "pneumonia is both present and absent" in report.errors[2].text
     assert not Label.objects.exists(), "all or nothing"
     assert not AuditEvent.objects.filter(action="labels.imported").exists()
     assert labels_import(site=site, actor=boss, data=csv_of(good), dry_run=True).counts == {"new": 1}
     assert not Label.objects.exists()
 
 
-@pytest.mark.parametrize("data", [b"\xff\xfe", b"a\x00b", b'sha256,present\n"x'])
+def test_a_quotation_mark_that_is_not_closed_is_an_invalid_line(boss, site):
+    report = labels_import(site=site, actor=boss, data=b'sha256,present\n"x', name="labels.csv")
+    (problem,) = report.errors
+    assert problem.at("labels.csv") == 'labels.csv, line 2: the quotation mark is not closed: “"x”'
+
+
+@pytest.mark.parametrize("data", [b"\xff\xfe", b"a\x00b", b""])
 def test_what_is_no_table_is_refused(boss, site, data):
     with pytest.raises(CodedError) as caught:
         labels_import(site=site, actor=boss, data=data)

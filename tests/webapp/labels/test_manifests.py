@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from datetime import date
 from io import StringIO
 
@@ -9,6 +10,7 @@ import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
+from classifier.data.tables.manifest import Reading
 from tests import factories
 from webapp.audit.models import AuditEvent
 from webapp.core.errors import CodedError
@@ -175,16 +177,42 @@ def test_the_same_manifest_is_taken_once_and_a_corrected_one_supersedes(take, si
         (f"b.png,pneumonia,{'x' * 65},,,", "at most"),
     ],
 )
-def test_what_is_wrong_is_reported_by_line_and_nothing_is_taken(take, line, words):
+def test_what_is_wrong_is_reported_by_line_and_nothing_is_taken(take, site, line, words):
     text = HEAD + "a.png,pneumonia,P1,,train,\n" + line + "\n"
-    _, report = manifest_parse(text.encode())
-    ((number, output),) = report.errors
-    assert number == 3
-    assert words in output
+    (problem,) = manifest_parse(text.encode(), site=site).report.errors
+    assert problem.line == 3
+    assert words in problem.text
     with pytest.raises(CodedError) as caught:
         take(text)
     assert caught.value.code == "invalid"
     assert not Manifest.objects.exists()
+
+
+def test_a_manifest_as_a_spreadsheet_saves_it_is_read_the_same_way(boss, site):
+    text = (
+        "sep=;\r\nImage;Finding;Patient;Date\r\nMöwe.png;mass;P1;5.3.2024\r\nb.png;normal;P2;06.03.2024\r\n"
+    )
+    for encoding in ("utf-8-sig", "utf-16", "cp1252"):
+        manifest = manifest_import(site=site, actor=boss, name="x", data=text.encode(encoding))
+        lines = [(line.number, line.image, line.taken_on) for line in manifest.lines.all()]
+        assert lines == [(3, "Möwe.png", date(2024, 3, 5)), (4, "b.png", date(2024, 3, 6))]
+
+
+def test_a_date_that_can_be_two_is_no_date_until_the_site_states_its_order(site):
+    data = b"image,finding,patient,study_date\na.png,mass,P1,05/03/2024\n"
+    (problem,) = manifest_parse(data, site=site).report.errors
+    assert (problem.line, problem.column, problem.value) == (2, "study_date", "05/03/2024")
+    site.date_order = "dmy"
+    assert manifest_parse(data, site=site).lines[0]["taken_on"] == date(2024, 3, 5)
+    other = manifest_parse(data, site=site, reading=Reading(dates="mdy"))
+    assert other.lines[0]["taken_on"] == date(2024, 5, 3)
+
+
+def test_an_image_uploaded_under_the_other_unicode_form_of_its_name_is_found(take, site):
+    name = unicodedata.normalize("NFD", "Möwe.png")
+    factories.ScanFactory(site=site, patient__patient_id="P1", upload__filename=name)
+    take("image,finding,patient\nMöwe.png,mass,P1\n")
+    assert manifests_process() == 1
 
 
 @pytest.mark.parametrize("text", ["", "image,finding\nx,y\n", "image,finding,patient\n"])
@@ -241,7 +269,7 @@ def test_the_command_states_what_is_wrong_before_it_does_anything(tmp_path, site
     errors = StringIO()
     with pytest.raises(CommandError, match="3 invalid lines"):
         call_command("import_manifest", str(table), "--by", "boss", stderr=errors, stdout=StringIO())
-    assert "line 2: file not found: a/one.png" in errors.getvalue()
+    assert "history.csv, line 2: file not found: image “a/one.png”" in errors.getvalue()
     assert not Manifest.objects.exists()
 
 

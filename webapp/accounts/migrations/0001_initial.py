@@ -44,6 +44,7 @@ class Migration(migrations.Migration):
                 ('timezone', models.CharField(default='UTC', max_length=64, validators=[webapp.accounts.models.known_timezone])),
                 ('deidentify_on_ingest', models.BooleanField(default=webapp.accounts.models.deidentify_by_default, help_text='Files are kept without identity, under pseudonyms. What came before stays as it is.', verbose_name='remove identity on arrival')),
                 ('read_first', models.BooleanField(default=False, help_text='Readers commit a first impression before they see a result. Off: each reader chooses.')),
+                ('date_order', models.CharField(blank=True, choices=[('dmy', 'day first'), ('mdy', 'month first')], help_text='How dates such as 05/03/2024 are read in manifests. Empty: the next manifest asks.', max_length=3)),
             ],
             options={
                 'ordering': ['name'],

@@ -6,6 +6,9 @@ from typing import Any
 
 from drf_spectacular.utils import extend_schema_field
 
+from classifier.data.tables.dates import DateOrder
+from classifier.data.tables.table import shown
+from classifier.text_encoding import LABELS
 from webapp.api import fields as f
 from webapp.api.serializers.base import RequestSerializer
 from webapp.labels.annotation import MAX_LABEL_FINDINGS, MAX_REGIONS, LabelContent
@@ -112,7 +115,7 @@ class ScanLabelsSerializer(f.Serializer):
 
 
 class LabelImportSerializer(RequestSerializer):
-    file = f.UploadedFileField(help_text="CSV, UTF-8")
+    file = f.UploadedFileField(help_text="CSV, as spreadsheets save it")
     dry_run = f.FormBooleanField(default=False, help_text="only report what the import would do")
 
 
@@ -121,10 +124,21 @@ class ManifestImportSerializer(LabelImportSerializer):
         max_length=100, required=False, default="", allow_blank=True, help_text="empty: the file's name"
     )
     day_zero = f.DateField(required=False, help_text="calendar date of day 0 of `offset_days`")
+    date_order = f.ChoiceField(
+        ["", *DateOrder],
+        required=False,
+        default="",
+        help_text="what `05/03/2024` is: `dmy` 5 March, `mdy` 3 May; empty: as the site has stated before",
+    )
+    encoding = f.ChoiceField(
+        ["", *sorted(LABELS)], required=False, default="", help_text="encoding of the text; empty: detected"
+    )
 
 
 class InvalidLineSerializer(f.Serializer):
     line = f.IntegerField(help_text="line in the file; the header is line 1")
+    column = f.CharField(help_text="column of the value, empty where the whole line is wrong")
+    value = f.CharField(help_text="the value")
     detail = f.CharField(help_text="what is wrong")
 
 
@@ -141,7 +155,10 @@ class ImportReportSerializer(f.Serializer):
 
     @extend_schema_field(InvalidLineSerializer(many=True))
     def get_lines(self, report: Any) -> Any:
-        return [{"line": line, "detail": detail} for line, detail in report.errors]
+        return [
+            {"line": one.line, "column": one.column, "value": shown(one.value), "detail": one.text}
+            for one in report.errors
+        ]
 
 
 class ManifestSerializer(f.Serializer):

@@ -13,6 +13,7 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from classifier.data.tables.manifest import Reading
 from webapp.accounts.services import signed_in
 from webapp.api.examples import LABEL_EXAMPLE
 from webapp.api.filters import LabelFilter
@@ -36,6 +37,7 @@ from webapp.api.serializers.marks import MarkChangeSerializer, MarkCreateSeriali
 from webapp.api.views.scans import scan_by_id
 from webapp.core.errors import CodedError
 from webapp.core.queries import get_or_404
+from webapp.core.spreadsheets import check_size
 from webapp.labels import import_export
 from webapp.labels.annotation import label_add
 from webapp.labels.manifests import (
@@ -122,8 +124,7 @@ class TableResource(Resource):
 
     def read_table(self) -> tuple[dict[str, Any], bytes]:
         fields = self.read()
-        if fields["file"].size > import_export.MAX_BYTES:
-            raise CodedError("too_large", "The table is too large.", "Split it.")
+        check_size(fields["file"].size)
         return fields, fields["file"].read()
 
 
@@ -138,7 +139,9 @@ class LabelImport(TableResource):
         """
         fields, data = self.read_table()
         dry_run = fields["dry_run"]
-        report = import_export.labels_import(site=self.site, actor=request.user, data=data, dry_run=dry_run)
+        report = import_export.labels_import(
+            site=self.site, actor=request.user, data=data, name=fields["file"].name, dry_run=dry_run
+        )
         return Response(ImportReportSerializer(report, context={"dry_run": dry_run}).data)
 
 
@@ -168,14 +171,17 @@ class ManifestCollection(ListResource, TableResource):
         Images that are at the site, or are uploaded later, get the labels of their lines.
         """
         fields, data = self.read_table()
+        reading = Reading(fields["date_order"], fields["encoding"])
         if fields["dry_run"]:
-            return Response(ImportReportSerializer(manifest_parse(data)[1], context={"dry_run": True}).data)
+            parsed = manifest_parse(data, site=self.site, name=fields["file"].name, reading=reading)
+            return Response(ImportReportSerializer(parsed.report, context={"dry_run": True}).data)
         manifest = manifest_import(
             site=self.site,
             actor=request.user,
             name=fields["name"] or fields["file"].name,
             data=data,
             day_zero=fields.get("day_zero"),
+            reading=reading,
         )
         return Response(self.represent([manifest])[0], status=201)
 

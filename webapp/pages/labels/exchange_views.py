@@ -18,6 +18,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from webapp.accounts.services import demand
 from webapp.core.errors import CodedError
 from webapp.core.queries import get_or_404
+from webapp.core.spreadsheets import check_size
 from webapp.labels import import_export
 from webapp.labels.manifests import (
     line_upload,
@@ -29,7 +30,9 @@ from webapp.labels.manifests import (
 from webapp.labels.models import LineStatus, Manifest
 from webapp.pages.access import active_site, at_active_site
 from webapp.pages.display import name_of_finding
+from webapp.pages.manifest_preview import DATE_ORDERS, ENCODINGS, preview_of, reading_of
 from webapp.pages.request_data import body_chunks, declared_size, upload_header
+from webapp.scans.uploads.manifest import date_order_remember
 
 MAX_MANIFESTS = 20
 MAX_PROBLEMS = 100
@@ -56,7 +59,11 @@ def transfer(request: HttpRequest) -> HttpResponse:
         try:
             importing = "import" in request.POST
             report = import_export.labels_import(
-                site=site, actor=request.user, data=_table(request), dry_run=not importing
+                site=site,
+                actor=request.user,
+                data=_table(request),
+                name=_name(request),
+                dry_run=not importing,
             )
             context |= _report_context(report) | {"imported": importing and not report.error_count}
         except CodedError as error:
@@ -81,11 +88,15 @@ def export(request: HttpRequest) -> StreamingHttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @at_active_site(MANAGE)
 def manifests(request: HttpRequest) -> HttpResponse:
-    """Import a manifest: POST `table`, `name`, `day_zero`; without `import` it is only validated."""
+    """Import a manifest: POST `table`, `name`, `day_zero`, `date_order`, `encoding`.
+
+    Without `import` it is only validated, and its first rows are shown. The script asks for this part alone
+    (`preview`).
+    """
     site, context = active_site(request), {"problem": "", "report": None}
     if request.method == "POST":
         try:
-            data = _table(request)
+            data, reading = _table(request), reading_of(request)
             if "import" in request.POST:
                 manifest = manifest_import(
                     site=site,
@@ -93,12 +104,18 @@ def manifests(request: HttpRequest) -> HttpResponse:
                     name=request.POST.get("name", "").strip() or request.FILES["table"].name,
                     data=data,
                     day_zero=_date(request.POST.get("day_zero", "")),
+                    reading=reading,
                 )
+                date_order_remember(site=site, actor=request.user, order=reading.dates)
                 messages.success(request, _("Manifest imported."))
                 return redirect("pages:label_manifest", manifest.pk)
-            context |= _report_context(manifest_parse(data)[1])
+            parsed = manifest_parse(data, site=site, name=_name(request), reading=reading)
+            context |= _report_context(parsed.report) | preview_of(parsed.table)
         except CodedError as error:
             context["problem"] = _problem(error)
+    context |= {"date_orders": DATE_ORDERS, "encodings": ENCODINGS}
+    if "preview" in request.POST:
+        return render(request, "labels/_manifest_check.html", context)
     imported = list(manifests_visible(request.user).filter(site=site)[:MAX_MANIFESTS])
     counts = progress_of(imported)
     context["manifests"] = [(one, counts[one.pk]) for one in imported]
@@ -161,9 +178,12 @@ def _table(request: HttpRequest) -> bytes:
     if "table" not in request.FILES:
         raise CodedError("empty_file", _("No file selected."), _("Choose a CSV file."))
     file = request.FILES["table"]
-    if file.size > import_export.MAX_BYTES:
-        raise CodedError("too_large", _("The file is larger than 32 MiB."), _("Split it."))
+    check_size(file.size)
     return file.read()
+
+
+def _name(request: HttpRequest) -> str:
+    return request.FILES["table"].name
 
 
 def _problem(error: CodedError) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
+from pathlib import PurePath
 from typing import Any
 from uuid import UUID
 
@@ -10,27 +12,33 @@ from django.conf import settings
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
+from classifier.data.tables.manifest import ManifestLine, plain_path
 from classifier.images.archive.listing import ARCHIVE_ADVICE, TOO_MUCH
 from classifier.images.limits import MAX_FILE_BYTES
 from classifier.reasons import ADVICE, RefusalReason
-from webapp.accounts.models import User
+from webapp.accounts.models import Site, User
 from webapp.accounts.services import can, demand, for_sites
 from webapp.analysis.state import state_of_scan, state_of_upload
 from webapp.core.errors import CodedError
+from webapp.core.http.json_body import parse_json
 from webapp.core.queries import get_or_404
+from webapp.core.spreadsheets import check_size
 from webapp.labels.read_first import HiddenResults
 from webapp.pages.access import active_site, at_active_site
 from webapp.pages.display import date_of
+from webapp.pages.manifest_preview import DATE_ORDERS, ENCODINGS, preview_of, reading_of
 from webapp.pages.patients.display import known_patients, label_of
 from webapp.pages.request_data import body_chunks, declared_size, posted_ids, upload_header
 from webapp.pages.scan.state_display import hidden_display, state_display
 from webapp.pages.upload.archives import archive_rows, state_values
 from webapp.scans.models import Upload
 from webapp.scans.services import upload_retry, upload_store
+from webapp.scans.uploads.manifest import checked, date_order_remember, manifest_read
 from webapp.scans.uploads.stated_metadata import StatedMetadata
 
 RECENT = timedelta(hours=24)
@@ -54,6 +62,8 @@ def page(request: HttpRequest) -> HttpResponse:
         "too_large": ADVICE[RefusalReason.TOO_LARGE],
         "too_much": ARCHIVE_ADVICE[TOO_MUCH],
         "recent": upload_rows(recent, request.user),
+        "date_orders": DATE_ORDERS,
+        "encodings": ENCODINGS,
     }
     return render(request, "upload/upload.html", context)
 
@@ -79,6 +89,54 @@ def file(request: HttpRequest) -> JsonResponse:
     )
     (row,) = upload_rows(Upload.objects.filter(pk=upload.pk), request.user)
     return JsonResponse(row | {"created": created}, status=201 if created else 200)
+
+
+@require_POST
+@at_active_site("scan.upload")
+def manifest(request: HttpRequest) -> JsonResponse:
+    """The rows of a CSV and its preview: POST `table`, `date_order`, `encoding`, `names` of files."""
+    site = active_site(request)
+    read = manifest_rows(request, site)
+    date_order_remember(site=site, actor=request.user, order=reading_of(request).dates)
+    return JsonResponse(read)
+
+
+def manifest_rows(request: HttpRequest, site: Site) -> dict[str, Any]:
+    """What the page needs of a posted manifest; raises CodedError `empty_file`, `invalid`, `too_large`."""
+    if "table" not in request.FILES:
+        raise CodedError("empty_file")
+    file = request.FILES["table"]
+    check_size(file.size)
+    read = checked(
+        manifest_read(
+            site=site,
+            data=file.read(),
+            name=file.name,
+            reading=reading_of(request),
+            fits=_naming(request),
+        )
+    )
+    return {
+        "lines": [_line(line) for line in read.lines],
+        "unclear": read.dates_unclear,
+        "preview": render_to_string("upload/_manifest.html", preview_of(read)),
+    }
+
+
+def _naming(request: HttpRequest) -> Callable[[str], bool]:
+    """Whether a text names one of the files that were dropped with it."""
+    try:
+        names = [PurePath(str(name)).name for name in parse_json(request.POST.get("names") or "[]")]
+    except (ValueError, TypeError) as error:
+        raise CodedError("invalid") from error
+    known = [plain_path(name) for name in names if not name.isascii()]
+    return lambda text: any(name in plain_path(text) for name in known)
+
+
+def _line(line: ManifestLine) -> dict[str, Any]:
+    values = {name: line.get(name) for name in ("image", "patient", "view", "sex", "age")}
+    day = line.date.isoformat() if line.date else ""
+    return {"number": line.number, "date": day, "offset": line.offset_days, **values}
 
 
 @require_POST

@@ -47,7 +47,7 @@ def test_the_line_of_a_row_is_where_it_begins_in_the_file() -> None:
 
 
 @pytest.mark.parametrize(
-    "cell", ['17" x 14"', '14"', 'a "b" c', "it's", '""', '"say ""yes"""', '" padded "', "5'11\""]
+    "cell", ['17" x 14"', '14"', 'a "b" c', "it's", '""', '"word ""yes"""', '" padded "', "5'11\""]
 )
 def test_a_quotation_mark_inside_of_a_cell_loses_no_row(cell) -> None:
     text = f"image,patient,size\na.png,P1,{cell}\nb.png,P2,x\n"
@@ -116,9 +116,14 @@ def test_a_guessed_encoding_is_marked_and_can_be_stated() -> None:
         read_table(data, encoding="rot-13")
 
 
-@pytest.mark.parametrize("text", ["", "\n", "image,patient\n"])
-def test_an_empty_table_has_no_rows(text) -> None:
-    assert read_table(text.encode()).records == ()
+@pytest.mark.parametrize("data", [b"", b"\n", b"sep=;\n", b"\xff\xfe", b"\xef\xbb\xbf"])
+def test_an_empty_file_is_no_table(data) -> None:
+    with pytest.raises(TableError, match=r"list\.csv is empty"):
+        read_table(data, "list.csv")
+
+
+def test_a_heading_alone_is_a_table_without_rows() -> None:
+    assert read_table(b"image,patient\n").records == ()
 
 
 def test_a_missing_column_is_stated_with_those_that_are_there() -> None:

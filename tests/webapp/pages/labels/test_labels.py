@@ -274,6 +274,11 @@ def test_a_manifest_is_checked_imported_and_followed(browser, boss, case):
         return client.post(where, {"table": SimpleUploadedFile("h.csv", text.encode()), **more})
 
     assert "1 with findings, 1 without a finding" in send(text).content.decode()
+    preview = send(text, preview="1").content.decode()
+    assert "<html" not in preview
+    assert "2 rows, UTF-8, separated by comma" in preview
+    assert "<td>pneumonia</td>" in preview
+    assert not Manifest.objects.exists()
     assert "1 line is invalid" in send(text.replace("P2", "")).content.decode()
     assert send(text.replace("P2", ""), **{"import": "1"}).status_code == 400
     taken = send(text, **{"import": "1"}, name="History")

@@ -9,10 +9,13 @@ from pathlib import Path
 
 from django.core.management.base import BaseCommand, CommandError
 
+from classifier.data.tables.manifest import Reading, existing_file, naming_files
+from classifier.text_encoding import LABELS
 from webapp.accounts.management.lookup import acting_user, site_of
 from webapp.accounts.models import User
 from webapp.core.errors import CodedError
 from webapp.labels.manifests import (
+    ParsedManifest,
     line_upload,
     manifest_import,
     manifest_parse,
@@ -38,15 +41,25 @@ class Command(BaseCommand):
         parser.add_argument("--by", help="user name of the importing person (default: the only one who may)")
         parser.add_argument("--name", default="", help="name that signs the labels (default: the file's)")
         parser.add_argument("--day-zero", type=date.fromisoformat, help="calendar date of offset_days 0")
+        parser.add_argument(
+            "--date-order",
+            default="",
+            choices=["dmy", "mdy"],
+            help="order of 05/03/2024 (default: the site's)",
+        )
+        parser.add_argument("--encoding", default="", choices=sorted(LABELS), help="default: detected")
         parser.add_argument("--dry-run", action="store_true", help="only check the manifest")
         parser.add_argument("--no-wait", action="store_true", help="do not wait for the images")
 
     def handle(self, *args, manifest: Path, **options) -> None:
         user = acting_user(options["by"], "label.manage")
         site = site_of(user, options["site"])
+        reading = Reading(options["date_order"], options["encoding"])
+        fits = naming_files(manifest.parent)
         try:
             data = manifest.read_bytes()
-            lines = self._check(manifest, data)
+            parsed = manifest_parse(data, site=site, name=manifest.name, reading=reading, fits=fits)
+            paths = self._check(manifest, parsed)
             if options["dry_run"]:
                 return
             imported = manifest_import(
@@ -55,29 +68,38 @@ class Command(BaseCommand):
                 name=options["name"] or manifest.name,
                 data=data,
                 day_zero=options["day_zero"],
+                reading=reading,
+                fits=fits,
             )
         except OSError as error:
             raise CommandError(f"Cannot read {manifest}: {error.strerror}.") from error
         except CodedError as error:
             raise CommandError(f"{error.message} {error.remedy}") from error
         # A site that keeps no identity does not store the paths.
-        self._upload(imported, user, {line["number"]: manifest.parent / line["image"] for line in lines})
+        self._upload(imported, user, paths)
         if not options["no_wait"]:
             self._wait(imported)
         self._report(imported)
 
-    def _check(self, manifest: Path, data: bytes) -> list[dict]:
-        lines, report = manifest_parse(data)
+    def _check(self, manifest: Path, parsed: ParsedManifest) -> dict[int, Path]:
+        """The files by line; prints how the manifest was read and what is wrong with it."""
+        lines, report, paths = parsed.lines, parsed.report, {}
         for line in lines:
-            if not (manifest.parent / line["image"]).is_file():
-                report.add_error(line["number"], f"file not found: {line['image']}")
-        for number, message in report.errors:
-            self.stderr.write(f"line {number}: {message}")
+            path = existing_file(manifest.parent, line["image"])
+            if path:
+                paths[line["number"]] = path
+            else:
+                report.add_error(line["number"], "file not found", "image", line["image"])
+        table = parsed.table.table
+        if table.encoding_guessed:
+            self.stderr.write(f"Read as {LABELS[table.encoding]}, a guess: state another with --encoding.")
+        for problem in report.errors:
+            self.stderr.write(problem.at(manifest.name))
         if report.error_count:
             raise CommandError(f"{report.error_count} invalid lines; nothing was imported.")
         counts = ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in report.counts.items())
         self.stdout.write(f"{len(lines)} lines: {counts}.")
-        return lines
+        return paths
 
     def _upload(self, imported: Manifest, user: User, paths: dict[int, Path]) -> None:
         missing = imported.lines.filter(label=None).exclude(status=LineStatus.NO_FINDING)

@@ -1,0 +1,74 @@
+"""Manifests of a site: what each row states of its image, checked as the values of an upload are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from classifier.data.tables.manifest import ManifestLine, ManifestTable, Reading, read_manifest_table
+from classifier.data.tables.table import Problem
+from webapp.accounts.models import Site, User
+from webapp.audit.services import record
+from webapp.core.errors import CodedError
+from webapp.core.spreadsheets import check_size, table_errors, unguarded
+from webapp.scans.uploads.stated_metadata import StatedMetadata
+
+UPLOAD_COLUMNS = ("image", "patient")
+# Columns of a manifest and the values of an upload that they state.
+STATED = {"patient": "patient_id", "view": "view", "sex": "sex", "age": "age"}
+
+
+def manifest_read(
+    *,
+    site: Site,
+    data: bytes,
+    name: str,
+    required: Sequence[str] = UPLOAD_COLUMNS,
+    reading: Reading | None = None,
+    fits: Callable[[str], bool] = lambda text: False,
+) -> ManifestTable:
+    """The manifest in the bytes of a CSV, its dates in the order of the site where nobody states another.
+
+    Raises CodedError `invalid`, `too_large`.
+    """
+    check_size(len(data))
+    reading = reading or Reading()
+    with table_errors():
+        return read_manifest_table(
+            data,
+            name,
+            required=required,
+            reading=replace(reading, dates=reading.dates or site.date_order),
+            fits=fits,
+            clean=unguarded,
+        )
+
+
+def checked(manifest: ManifestTable) -> ManifestTable:
+    """The manifest without the lines whose values an upload could not have; they are problems."""
+    kept, problems = [], list(manifest.problems)
+    for line in manifest.lines:
+        wrong = list(_problems(line))
+        problems += wrong
+        if not wrong:
+            kept.append(line)
+    problems.sort(key=lambda problem: problem.line)
+    return replace(manifest, lines=tuple(kept), problems=tuple(problems))
+
+
+def date_order_remember(*, site: Site, actor: User, order: str) -> None:
+    """Keep the order of dates that a person stated for the first time; administrators change it later."""
+    if order in ("dmy", "mdy") and Site.objects.filter(pk=site.pk, date_order="").update(date_order=order):
+        site.date_order = order
+        record(actor=actor, site=site, action="site.date_order_set", subject=site, detail={"order": order})
+
+
+def _problems(line: ManifestLine) -> list[Problem]:
+    found = []
+    for column, name in STATED.items():
+        value = line.get(column)
+        try:
+            StatedMetadata.parse(**{name: value})
+        except CodedError as error:
+            found.append(Problem(line.number, f"{error.message} {error.remedy}", column, value))
+    return found
