@@ -114,7 +114,7 @@ def _candidates(data: bytes) -> Iterator[DecodedText]:
     ]
     ranked = [one.encoding for one in from_bytes(sample, cp_isolation=list(LEGACY))]
     order = [*ranked, *(name for name in LEGACY if name not in ranked)]
-    found = []
+    found: list[tuple[float, int, DecodedText]] = []
     for name in order:
         try:
             text = _decoded(data, name)
