@@ -49,6 +49,6 @@ def preview_of(manifest: ManifestTable) -> dict[str, Any]:
             "dates": any(line.date for line in manifest.lines),
             "first_dates": [(line.number, line.date) for line in manifest.lines[:ROWS]],
             "problems": manifest.problems[:PROBLEMS],
-            "problem_count": len(manifest.problems),
+            "problem_count": len({problem.line for problem in manifest.problems}),
         }
     }

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from classifier.data.tables.manifest import ManifestLine, ManifestTable, Reading, read_manifest_table
-from classifier.data.tables.table import Problem
+from classifier.data.tables.manifest import ManifestTable, Reading, read_manifest_table
+from classifier.data.tables.table import Problem, Record
 from webapp.accounts.models import Site, User
 from webapp.audit.services import record
 from webapp.core.errors import CodedError
@@ -46,14 +46,11 @@ def manifest_read(
 
 def checked(manifest: ManifestTable) -> ManifestTable:
     """The manifest without the lines whose values an upload could not have; they are problems."""
-    kept, problems = [], list(manifest.problems)
-    for line in manifest.lines:
-        wrong = list(_problems(line))
-        problems += wrong
-        if not wrong:
-            kept.append(line)
-    problems.sort(key=lambda problem: problem.line)
-    return replace(manifest, lines=tuple(kept), problems=tuple(problems))
+    found = [problem for row in manifest.table.records for problem in _problems(row)]
+    wrong = {problem.line for problem in found}
+    lines = tuple(line for line in manifest.lines if line.number not in wrong)
+    problems = sorted([*manifest.problems, *found], key=lambda problem: problem.line)
+    return replace(manifest, lines=lines, problems=tuple(problems))
 
 
 def date_order_remember(*, site: Site, actor: User, order: str) -> None:
@@ -63,12 +60,12 @@ def date_order_remember(*, site: Site, actor: User, order: str) -> None:
         record(actor=actor, site=site, action="site.date_order_set", subject=site, detail={"order": order})
 
 
-def _problems(line: ManifestLine) -> list[Problem]:
+def _problems(row: Record) -> list[Problem]:
     found = []
     for column, name in STATED.items():
-        value = line.get(column)
+        value = row.get(column, "")
         try:
             StatedMetadata.parse(**{name: value})
         except CodedError as error:
-            found.append(Problem(line.number, f"{error.message} {error.remedy}", column, value))
+            found.append(Problem(row.line, f"{error.message} {error.remedy}", column, value))
     return found

@@ -47,11 +47,11 @@ def test_the_first_rows_are_shown_with_how_the_file_was_read(read):
 
 
 def test_what_is_wrong_is_shown_with_line_column_and_value_and_the_other_rows_are_used(read):
-    text = 'image,patient,sex,date\na.png,P1,F,soon\nb.png,P2,F,2024-03-05\n"c.png,P3,F,\nd.png,P4,cat,\n'
+    text = 'image,patient,sex,date\na.png,P1,dog,soon\nb.png,P2,F,2024-03-05\n"c.png,P3,F,\nd.png,P4,cat,\n'
     found = read(text)
     assert [line["image"] for line in found["lines"]] == ["b.png"]
     cells = "".join(found["preview"].split())
-    for line, column, value in (("2", "study_date", "soon"), ("5", "sex", "cat")):
+    for line, column, value in (("2", "study_date", "soon"), ("2", "sex", "dog"), ("5", "sex", "cat")):
         assert f'<tdclass="number">{line}</td><td>{column}</td><td>{value}</td>' in cells
     assert "thequotationmarkisnotclosed" in cells
     assert "3rowsarenotused" in cells
