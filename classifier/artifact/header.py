@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, NoReturn
 
 from classifier.artifact.training_set import TrainingSet
 from classifier.contract import ARTIFACT_FORMAT_VERSION, ModelSpec, Slot
@@ -81,11 +82,13 @@ def parse_header(header: dict[str, Any], sha256: str) -> Header:
     if unknown:
         raise ArtifactError(KEY_MISMATCH, f"unknown tensors {sorted(unknown)[:5]}: parts are {PARTS}")
     try:
-        spec, card = ModelSpec.from_json(metadata["spec"]), json.loads(metadata["card"])
-        recorded = metadata.get("training_set")
+        card, recorded = _portable(metadata["card"]), metadata.get("training_set")
+        _portable(metadata["spec"])
+        spec = ModelSpec.from_json(metadata["spec"])
         training_set = None if recorded is None else TrainingSet.from_json(recorded)
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
-        message = f"the model description in the header is invalid: {error}"
+        reason = str(error).encode("ascii", "backslashreplace").decode()
+        message = f"the model description in the header is invalid: {reason}"
         raise ArtifactError(NOT_AN_ARTIFACT, message) from error
     if not isinstance(card, dict):
         raise ArtifactError(NOT_AN_ARTIFACT, "the model card is not an object")
@@ -116,3 +119,26 @@ def shipped_artifact(slot: Slot) -> Path | None:
     """The model file that comes with Hilum for a slot, None where none does."""
     path = SHIPPED / f"{slot.value}.safetensors"
     return path if path.is_file() else None
+
+
+def _portable(text: str) -> Any:
+    """The value of a JSON text that every database can store: finite numbers, no NUL, no lone surrogates.
+
+    Raises ValueError.
+    """
+    value = json.loads(text, parse_constant=_refuse, parse_float=_finite)
+    flat = json.dumps(value, ensure_ascii=False)
+    if "\\u0000" in flat.replace("\\\\", ""):
+        raise ValueError("a text contains NUL")
+    flat.encode()
+    return value
+
+
+def _refuse(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a number in JSON")
+
+
+def _finite(text: str) -> float:
+    if not math.isfinite(value := float(text)):
+        raise ValueError(f"{text} is too large")
+    return value

@@ -98,6 +98,21 @@ def proxy_is_configured(app_configs: Configs, **kwargs: Any) -> list[CheckMessag
     return []
 
 
+@register(Tags.security)
+def sandbox_is_known(app_configs: Configs, **kwargs: Any) -> list[CheckMessage]:
+    if settings.HILUM_SANDBOX in ("strict", "degraded"):
+        return []
+    return [Error("HILUM_SANDBOX is neither strict nor degraded.", hint="Remove it.", id="hilum.E019")]
+
+
+@register(Tags.security, deploy=True)
+def files_are_parsed_in_confinement(app_configs: Configs, **kwargs: Any) -> list[CheckMessage]:
+    if settings.HILUM_ENV != "production" or settings.HILUM_SANDBOX == "strict":
+        return []
+    hint = "Use Linux 5.13 or later with Landlock, and remove HILUM_SANDBOX=degraded."
+    return [Warning("Files may be parsed without confinement.", hint=hint, id="hilum.W018")]
+
+
 @register("workers", deploy=True)
 def workers_are_present(app_configs: Configs, **kwargs: Any) -> list[CheckMessage]:
     try:

@@ -27,8 +27,11 @@ DEBUG = HILUM_ENV is Mode.DEVELOPMENT
 HILUM_DATA = data_folder()
 HILUM_ARTIFACTS = BASE_DIR / "artifacts"
 HILUM_TRUSTED_PROXIES = env("HILUM_TRUSTED_PROXIES")
+# strict: no file is parsed where the parser cannot be confined; degraded: with what the system offers.
+HILUM_SANDBOX = env("HILUM_SANDBOX") or ("strict" if PRODUCTION else "degraded")
 HILUM_DEVICE = env("HILUM_DEVICE")  # auto, cpu, cuda
 HILUM_PRECISION = env("HILUM_PRECISION")  # fp32, auto
+HILUM_DATA_SETS = env("HILUM_DATA_SETS")
 HILUM_BATCH = env("HILUM_BATCH")
 HILUM_MAX_ARCHIVE_BYTES = env("HILUM_MAX_ARCHIVE_BYTES")
 

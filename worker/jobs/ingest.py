@@ -9,6 +9,8 @@ import logging
 import tempfile
 from pathlib import Path
 
+from django.conf import settings
+
 from classifier.errors import Refused
 from classifier.images.archive.listing import head_of, is_archive
 from classifier.images.limits import UNPACK_LIMITS, Limits
@@ -37,13 +39,16 @@ class IngestJob(Job):
     name = "ingest"
 
     def __init__(self) -> None:
-        self._helper = ParsingHelper()
+        self._helper = ParsingHelper(settings.HILUM_SANDBOX)
 
     def prepare(self) -> None:
         try:
             self._helper.start()
         except HelperFailed as error:
+            logger.error("%s", error)
             raise Unavailable from error
+        if self._helper.open_layers:
+            logger.warning("files are parsed without full confinement; open: %s", self._helper.open_layers)
 
     def close(self) -> None:
         self._helper.close()

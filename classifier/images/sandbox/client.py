@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import select
 import subprocess
 import sys
@@ -19,8 +20,23 @@ from classifier.images.archive.listing import Unpacked
 from classifier.images.decoded_image import ParseResult
 from classifier.images.deidentify.pseudonyms import DeidentifyOptions
 from classifier.images.limits import MAX_FILE_BYTES, UNPACK_LIMITS, ArchiveLimits, Limits
+from classifier.images.sandbox.response import (
+    FILES,
+    ORIGINAL,
+    ResourcesExhausted,
+    checked,
+    parse_result,
+    unpacked,
+)
+
+__all__ = ["HelperFailed", "HelperUnconfined", "ParsingHelper", "ResourcesExhausted"]
 from classifier.reasons import RefusalReason
 
+STRICT, DEGRADED = "strict", "degraded"
+UNCONFINED = (
+    "the parsing helper cannot be confined on this system (open: {}). Confinement needs Linux 5.13 or later "
+    "with Landlock and seccomp. HILUM_SANDBOX=degraded runs it all the same, with what the system offers."
+)
 _ROOT = Path(__file__).resolve().parents[3]
 _START_SECONDS, _GRACE_SECONDS = 60.0, 5.0
 _SINGLE_THREADED = dict.fromkeys(
@@ -32,23 +48,23 @@ class HelperFailed(RuntimeError):
     """The helper could not be started; a later attempt may succeed."""
 
 
-class ResourcesExhausted(Refused):
-    """Time or memory ran out: undecodable here and now, but another attempt may succeed."""
-
-    def __init__(self, detail: str) -> None:
-        super().__init__(RefusalReason.UNDECODABLE, detail)
+class HelperUnconfined(HelperFailed):
+    """This system cannot confine the helper, and nobody has said to run it all the same."""
 
 
 class ParsingHelper:
     """A preloaded process that parses one file at a time, each in a child with fresh limits.
 
     It starts on first use, and again after it died or when its owner forked. Threads may share it; their
-    requests run one after another.
+    requests run one after another. Where the system cannot confine it, it does not start, unless `sandbox`
+    (else the environment's HILUM_SANDBOX) is `degraded`; `open_layers` then names what is open.
     """
 
     module = "classifier.images.sandbox.helper"
 
-    def __init__(self) -> None:
+    def __init__(self, sandbox: str = "") -> None:
+        self.sandbox = sandbox or os.environ.get("HILUM_SANDBOX") or STRICT
+        self.open_layers: list[str] = []
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._owner = 0
@@ -87,10 +103,13 @@ class ParsingHelper:
         """
         if Path(path).stat().st_size > MAX_FILE_BYTES:
             raise Refused(RefusalReason.TOO_LARGE, f"more than {MAX_FILE_BYTES >> 20} MiB")
-        options = {"stated_slot": Slot(stated_slot).value if stated_slot else None}
+        limits, files = limits or Limits(), dict(FILES)
+        options: dict[str, Any] = {"stated_slot": Slot(stated_slot).value if stated_slot else None}
         if deidentify is not None:
             options["deidentify"] = deidentify.as_json()
-        return ParseResult.from_json(self._request(path, out_dir, limits or Limits(), **options))
+            files[ORIGINAL] = ORIGINAL
+        found = self._request(path, out_dir, limits, **options)
+        return parse_result(found, Path(out_dir), files, limits.output_bytes)
 
     def unpack(
         self,
@@ -105,28 +124,21 @@ class ParsingHelper:
         Raises Refused with a key of `listing.ARCHIVE_ADVICE` as its detail, and otherwise as `parse` does.
         """
         try:
-            within = asdict(within or ArchiveLimits())
-            return Unpacked.from_json(self._request(path, out_dir, limits, within=within))
+            within = within or ArchiveLimits()
+            found = self._request(path, out_dir, limits, within=asdict(within))
+            return unpacked(found, Path(out_dir), within)
         except BaseException:
             for file in Path(out_dir).glob("*"):
                 file.unlink()
             raise
 
-    def _request(
-        self, path: Path | str, out_dir: Path | str, limits: Limits, **options: object
-    ) -> dict[str, Any]:
-        """The helper's result for one file; raises as `parse` does."""
+    def _request(self, path: Path | str, out_dir: Path | str, limits: Limits, **options: object) -> Any:
+        """The helper's result for one file, to be checked; raises as `parse` does."""
         paths = {"path": str(Path(path).resolve()), "out_dir": str(Path(out_dir).resolve())}
-        request = {**paths, **options, "limits": asdict(limits)}
+        request = {**paths, **options, "limits": asdict(limits), "nonce": secrets.token_hex(16)}
         with self._lock:
             response = self._exchange(request, limits.wall_seconds + _GRACE_SECONDS)
-        if "failed" in response:
-            raise OSError(*response["failed"])
-        if "exhausted" in response:
-            raise ResourcesExhausted(response["exhausted"])
-        if "refused" in response:
-            raise Refused(RefusalReason(response["refused"]), response["detail"])
-        return response["ok"]
+        return checked(response)
 
     def _exchange(self, request: dict[str, Any], seconds: float) -> dict[str, Any]:
         """Send a request and receive the response; a helper that died between two files is replaced once."""
@@ -135,7 +147,10 @@ class ParsingHelper:
             try:
                 self._process.stdin.write(json.dumps(request).encode() + b"\n")
                 self._process.stdin.flush()
-                return self._receive(seconds)
+                response = self._receive(seconds)
+                if response.get("nonce") != request["nonce"]:
+                    raise EOFError("this is the response to another request")
+                return response
             except TimeoutError:
                 self._stop()
                 raise ResourcesExhausted("parsing took too long") from None
@@ -152,7 +167,7 @@ class ParsingHelper:
         self._received = b""
         self._owner = os.getpid()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", self.module],
+            [sys.executable, "-m", self.module, STRICT if self.sandbox != DEGRADED else DEGRADED],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -161,10 +176,13 @@ class ParsingHelper:
             start_new_session=True,
         )
         try:
-            self._receive(_START_SECONDS)
+            self.open_layers = self._receive(_START_SECONDS)["open"]
         except (EOFError, TimeoutError, ValueError) as error:
             self._stop()
             raise HelperFailed("the parsing helper does not start") from error
+        if self.open_layers and self.sandbox != DEGRADED:
+            self._stop()
+            raise HelperUnconfined(UNCONFINED.format(", ".join(self.open_layers)))
 
     def _receive(self, seconds: float) -> dict[str, Any]:
         """The next line from the helper. Raises TimeoutError, and EOFError when it has died."""
@@ -178,7 +196,8 @@ class ParsingHelper:
                 raise EOFError
             self._received += chunk
         line, _, self._received = self._received.partition(b"\n")
-        return json.loads(line)
+        response = json.loads(line)
+        return response if isinstance(response, dict) else {}
 
     def _stop(self) -> None:
         process, self._process = self._process, None

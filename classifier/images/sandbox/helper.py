@@ -1,13 +1,14 @@
-"""The parsing helper: `python -m classifier.images.sandbox.helper`, one line of JSON in, one line of JSON
-out.
+"""The parsing helper: `python -m classifier.images.sandbox.helper strict|degraded`, one line of JSON in, one
+line of JSON out.
 
-It loads the decoders once and forks a child with fresh limits for every file. It has no database, no model
-and no secret except the key in a de-identification request.
+It loads the decoders once and forks a confined child for every file. It has no database, no model and no
+secret except the key in a de-identification request.
 
-Request: {"path", "out_dir", "limits", "stated_slot"}, with "deidentify" (DeidentifyOptions) to de-identify
-the file first; or, to unpack an archive, {"path", "out_dir", "limits", "within": ArchiveLimits}. Response:
-{"ok": ParseResult or Unpacked} or {"refused": reason, "detail"}; where the file may not be the cause,
-{"exhausted": detail} or {"failed": [errno, message]}.
+Request: {"nonce", "path", "out_dir", "limits", "stated_slot"}, with "deidentify" (DeidentifyOptions) to
+de-identify the file first; or, to unpack an archive, {"nonce", "path", "out_dir", "limits", "within":
+ArchiveLimits}. Response: the nonce with {"ok": ParseResult or Unpacked} or {"refused": reason, "detail"};
+where the file may not be the cause, {"exhausted": detail} or {"failed": [errno, message]}. What the child
+returned is passed on as it came: the client believes none of it (`response.py`).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import os
 import select
 import signal
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -28,22 +30,32 @@ from classifier.images.archive.unpack import unpack
 from classifier.images.deidentify.pseudonyms import DeidentifyOptions
 from classifier.images.limits import ArchiveLimits, Limits
 from classifier.images.sandbox import confinement
+from classifier.images.sandbox.response import FILES, ORIGINAL
 from classifier.reasons import RefusalReason
 
-FILES = {"display": "display.png", "working": "working.png", "preview": "preview.png"}
-ORIGINAL = "original"
+CRASHED = {"refused": RefusalReason.UNDECODABLE.value, "detail": "the decoder crashed"}
+STRICT, DEGRADED = "strict", "degraded"
+MAX_RESPONSE_BYTES = 16 << 20
 _CHUNK = 1 << 16
+# How many descendants that outlived their file are ended at once; seccomp allows none.
+_MOST_LEFT = 1000
 
 
 def main() -> None:
+    strict = sys.argv[1:] != [DEGRADED]
     confinement.forbid_network_and_privileges()
     responses = os.fdopen(os.dup(1), "w", encoding="utf-8")
     # Decoders written in C may print to stdout; only responses may reach the client.
     os.dup2(2, 1)
     _preload()
-    _send(responses, {"ready": os.getpid()})
+    with tempfile.TemporaryDirectory() as folder:
+        layers = confinement.open_layers(Path(folder), Path("/proc/self/environ"))
+    _send(responses, {"ready": os.getpid(), "open": layers})
     for line in sys.stdin:
-        _send(responses, _handle(json.loads(line)))
+        request = json.loads(line)
+        response = _handle(request, strict=strict)
+        _end_descendants()
+        _send(responses, response | {"nonce": request["nonce"]})
 
 
 def _send(responses: Any, message: dict[str, Any]) -> None:
@@ -69,13 +81,12 @@ def _preload() -> None:
     JpegImagePlugin, MpoImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin  # noqa: B018
 
 
-def _handle(request: dict[str, Any]) -> dict[str, Any]:
+def _handle(request: dict[str, Any], *, strict: bool = True) -> dict[str, Any]:
     limits = Limits(**request["limits"])
     reading_end, writing_end = os.pipe()
     pid = os.fork()
     if pid == 0:
-        os.close(reading_end)
-        _child(request, limits, writing_end)
+        _child(request, limits, writing_end, strict)
     os.close(writing_end)
     try:
         output, in_time = _receive(reading_end, limits.wall_seconds)
@@ -87,11 +98,24 @@ def _handle(request: dict[str, Any]) -> dict[str, Any]:
     return _response(output, in_time, status)
 
 
-def _child(request: dict[str, Any], limits: Limits, writing_end: int) -> None:
+def _end_descendants() -> None:
+    """End what a child left running: nothing may outlive the file that started it."""
+    for _ in range(_MOST_LEFT):
+        try:
+            if os.waitpid(-1, os.WNOHANG)[0] == 0:
+                for left in Path("/proc/self/task", str(os.getpid()), "children").read_text().split():
+                    os.kill(int(left), signal.SIGKILL)
+        except OSError:
+            return
+
+
+def _child(request: dict[str, Any], limits: Limits, writing_end: int, strict: bool) -> None:
     code = 1
     try:
+        confinement.close_all_but(writing_end)
         confinement.limit(limits)
-        os.close(0)
+        read, write = [Path(request["path"])], [Path(request["out_dir"])]
+        confinement.confine(read=read, write=write, strict=strict)
         message = json.dumps(_parse(request), allow_nan=False).encode()
         while message:
             message = message[os.write(writing_end, message) :]
@@ -146,17 +170,28 @@ def _receive(pipe: int, seconds: float) -> tuple[bytes, bool]:
         if not chunk:
             return bytes(output), True
         output += chunk
+        if len(output) > MAX_RESPONSE_BYTES:
+            return b"", True
 
 
 def _response(output: bytes, in_time: bool, status: int) -> dict[str, Any]:
     if in_time and os.WIFEXITED(status) and os.WEXITSTATUS(status) == 0:
-        return json.loads(output)
+        return _object(output)
     ended_by = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
     if not in_time or ended_by == signal.SIGXCPU:
         return {"exhausted": "parsing took too long"}
     if ended_by in (None, signal.SIGKILL):
         return {"exhausted": "parsing was killed"}
-    return {"refused": RefusalReason.UNDECODABLE.value, "detail": "the decoder crashed"}
+    return dict(CRASHED)
+
+
+def _object(output: bytes) -> dict[str, Any]:
+    """The child's JSON object, however hostile; the nonce is added to it later and cannot be its own."""
+    try:
+        found = json.loads(output)
+    except (ValueError, RecursionError):
+        found = None
+    return found if isinstance(found, dict) else dict(CRASHED)
 
 
 if __name__ == "__main__":

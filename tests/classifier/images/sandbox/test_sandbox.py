@@ -139,10 +139,11 @@ def misbehave_by_raising(request: dict) -> dict:
     ],
 )
 def test_only_a_crash_is_surely_the_files_own_fault(
-    monkeypatch: pytest.MonkeyPatch, misbehave: object, limits: Limits, result: dict
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, misbehave: object, limits: Limits, result: dict
 ) -> None:
     monkeypatch.setattr(helper_process, "_parse", misbehave)
-    assert helper_process._handle({"limits": asdict(limits)}) == result
+    request = {"path": str(tmp_path / "x"), "out_dir": str(tmp_path), "limits": asdict(limits)}
+    assert helper_process._handle(request) == result
 
 
 def test_a_file_that_a_slow_machine_did_not_finish_is_reported_from_a_bad_one(
