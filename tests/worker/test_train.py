@@ -119,7 +119,8 @@ def test_a_missing_manifest_fails_with_its_code(start, tmp_path):
 
 
 def test_an_option_that_the_training_does_not_know_fails_before_it_starts(start):
-    run = start(epocs=3)
+    run = start()
+    TrainingRun.objects.filter(pk=run.pk).update(config={"epocs": 3})
     TrainJob().step()
     assert outcome(run) == ("failed", "options_invalid")
     assert not work_folder(str(run.id)).joinpath("stderr.log").exists()

@@ -13,13 +13,14 @@ from typing import Any
 from django.db.models import Count, Exists, Max, OuterRef, Q, QuerySet
 
 from webapp.accounts.models import User
-from webapp.accounts.services import for_sites
+from webapp.accounts.services import can, for_sites
 from webapp.core.agreement import Kappa, cohen, fleiss
+from webapp.core.errors import CodedError
 from webapp.core.queries import get_or_404
 from webapp.labels.ground_truth import assessments_of
 from webapp.labels.models import Assessment, ItemStatus, Label, LabelQueue, LabelSource, QueueItem
 
-PERMISSION = "scan.label"
+PERMISSION, ADJUDICATE = "scan.label", "label.adjudicate"
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,16 @@ def queues_visible(user: User) -> QuerySet[LabelQueue]:
 
 def queue_or_404(user: User, queue_id: uuid.UUID) -> LabelQueue:
     return get_or_404(queues_visible(user), queue_id)
+
+
+def held_or_404(user: User, item_id: uuid.UUID) -> QueueItem:
+    """A case that the user was given, has labelled, or may adjudicate."""
+    item = item_or_404(user, item_id)
+    claimed = item.claims.filter(reader=user).exists()
+    labelled = item.reader_labels.filter(reader=user, superseded_by=None).exists()
+    if claimed or labelled or can(user, ADJUDICATE, item.queue.site):
+        return item
+    raise CodedError("not_found")
 
 
 def items_visible(user: User) -> QuerySet[QueueItem]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import DataError, IntegrityError, transaction
 from django.db.models import Max
 
 from classifier.artifact.header import ArtifactError, Header, read_header
@@ -155,6 +155,11 @@ def _store(
             if earlier:
                 storage.delete_file(version.stored_name)
                 return earlier
+        except (DataError, ValueError) as error:
+            storage.delete_file(version.stored_name)
+            raise CodedError(
+                "not_an_artifact", "The model description cannot be stored.", status=400
+            ) from error
     storage.delete_file(version.stored_name)
     raise CodedError("conflict")
 

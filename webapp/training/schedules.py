@@ -22,7 +22,8 @@ from webapp.audit.services import record
 from webapp.core.errors import CodedError
 from webapp.labels.models import Label
 from webapp.training.models import Cadence, RunStatus, Start, TrainingRun, TrainingSchedule, Trigger
-from webapp.training.services import options_wrong, training_start
+from webapp.training.options import options_wrong
+from webapp.training.services import training_start
 
 LOOK_AHEAD_DAYS = 63
 UNFINISHED = (RunStatus.QUEUED, RunStatus.RUNNING)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Mapping
 from datetime import timedelta
 from enum import StrEnum
@@ -28,11 +26,9 @@ from webapp.registry.selectors import active_models
 from webapp.registry.services import model_register
 from webapp.training.failures import ARTIFACT_REFUSED
 from webapp.training.models import RunStatus, Snapshot, Start, TrainingRun, TrainingSchedule, Trigger
+from webapp.training.options import data_set_manifest, options_wrong
 
-OPTION_NAME = re.compile(r"[a-z][a-z_]{0,39}")
-TEXT_LIMIT = 500
 COUNTED_RUNS = (RunStatus.QUEUED, RunStatus.RUNNING, RunStatus.DONE)
-MAX_SEED = 2**31 - 1
 
 
 class HeartbeatReply(StrEnum):
@@ -50,6 +46,7 @@ def training_start(
     actor: User,
     config: Mapping[str, Any],
     manifest: str = "",
+    data_set: str = "",
     snapshot: Snapshot | None = None,
     slot: str = Slot.CXR,
     start: str = Start.SCRATCH,
@@ -58,11 +55,13 @@ def training_start(
 ) -> TrainingRun:
     """Queue a training run; with `site=None` its candidate belongs to all sites.
 
-    It trains on the snapshot, on the manifest (absolute path of a CSV), or on a new snapshot. `config` holds
-    options of `python -m classifier train`, which the worker checks. Raises CodedError `forbidden`, `invalid`
-    with the fields, `data_unchanged` if the same run exists.
+    It trains on the snapshot, on the `data_set` (a CSV below a folder of HILUM_DATA_SETS), or on a new
+    snapshot. Only the command line may give a `manifest`, the absolute path of any CSV. `config` holds
+    options of `python -m classifier train` without paths. Raises CodedError `forbidden`, `invalid` with the
+    fields, `data_unchanged` if the same run exists.
     """
     demand(actor, "training.start", site)
+    manifest = manifest or data_set_manifest(data_set)
     options = dict(config)
     slot = options.pop("slot", slot)
     slot = snapshot.slot if snapshot else slot
@@ -186,18 +185,6 @@ def _record_failure(job: TrainingRun, **kwargs: Any) -> None:
     record(actor=None, site=job.site, action="training.failed", subject=job, detail=detail)
 
 
-def options_wrong(options: Mapping[str, Any]) -> dict[str, list[str]]:
-    """What no training could be started with, by the option's name."""
-    wrong = {}
-    for name, value in options.items():
-        if name == "seed":
-            if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_SEED:
-                wrong[name] = [f"A whole number from 0 to {MAX_SEED} is needed."]
-        elif not (OPTION_NAME.fullmatch(str(name)) and _plain(value)):
-            wrong[str(name)[:40]] = ["An option has a name of small letters and a short, plain value."]
-    return wrong
-
-
 def _check(manifest: str, options: Mapping[str, Any], slot: object, start: object) -> None:
     wrong: dict[str, list[str]] = {}
     path = Path(manifest)
@@ -209,11 +196,3 @@ def _check(manifest: str, options: Mapping[str, Any], slot: object, start: objec
         wrong["start"] = [f"One of {', '.join(Start.values)} is needed."]
     if wrong := wrong | options_wrong(options):
         raise CodedError("invalid", fields=wrong)
-
-
-def _plain(value: object) -> bool:
-    if isinstance(value, list):
-        return len(value) <= 50 and all(_plain(one) and not isinstance(one, list) for one in value)
-    if isinstance(value, str):
-        return len(value) <= TEXT_LIMIT and value.isascii() and value.isprintable()
-    return isinstance(value, int | float) and math.isfinite(value)

@@ -16,7 +16,11 @@ from django.conf import settings
 from webapp.core.errors import CodedError
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-NAT64 = ipaddress.ip_network("64:ff9b::/96")
+# Translated to IPv4 (RFC 6052, 8215), site-local (RFC 3879), IPv4-compatible (RFC 4291): what they reach
+# depends on the server's own network.
+LOCAL_MEANING = [
+    ipaddress.ip_network(text) for text in ("64:ff9b::/96", "64:ff9b:1::/48", "fec0::/10", "::/96")
+]
 PORTS = {"https": 443, "http": 80}
 
 
@@ -73,8 +77,10 @@ def allowed(address: Address) -> bool:
         return True
     if address.is_loopback:
         return not settings.PRODUCTION
-    tunnelled = address.version == 6 and (address.sixtofour or address.teredo or address in NAT64)
-    return address.is_global and not address.is_multicast and not tunnelled
+    tunnelled = address.version == 6 and (address.sixtofour or address.teredo)
+    if tunnelled or any(address in network for network in LOCAL_MEANING):
+        return False
+    return address.is_global and not address.is_multicast
 
 
 def _literal(host: str) -> Address | None:

@@ -151,16 +151,21 @@ def test_a_model_is_promoted_with_a_reason_by_whoever_may_everywhere(admin, clie
     assert clinician.post(where, {"reason": "better"}, "json").json()["code"] == "forbidden"
 
 
-def test_a_training_is_started_followed_and_ended(admin, site):
-    body = {"manifest": "/data/m.csv", "config": {"epochs": 3, "seed": 5.0}}
+def test_a_training_is_started_followed_and_ended(admin, site, settings, tmp_path):
+    settings.HILUM_DATA_SETS = [str(tmp_path)]
+    (tmp_path / "m.csv").touch()
+    body = {"data_set": "m.csv", "config": {"epochs": 3, "seed": 5.0}}
     started = admin.post(f"{V1}/training-runs/", body, "json")
     assert (started.status_code, started.json()["status"], started.json()["seed"]) == (201, "queued", 5)
     where = f"{V1}/training-runs/{started.json()['id']}/"
     assert admin.get(where).json() == started.json()
     assert admin.post(f"{where}cancel/").json()["status"] == "cancelled"
     assert admin.post(f"{where}cancel/").json()["code"] == "conflict"
-    wrong = admin.post(f"{V1}/training-runs/", {"manifest": "m.csv"}, "json")
-    assert (wrong.status_code, list(wrong.json()["errors"])) == (400, ["manifest"])
+    for name in ("/etc/passwd", "../m.csv", "absent.csv"):
+        wrong = admin.post(f"{V1}/training-runs/", {"data_set": name}, "json")
+        assert (wrong.status_code, list(wrong.json()["errors"])) == (400, ["data_set"])
+    path = admin.post(f"{V1}/training-runs/", {"manifest": str(tmp_path / "m.csv")}, "json")
+    assert (path.status_code, list(path.json()["errors"])) == (400, ["manifest"])
     assert TrainingRun.objects.count() == 1
 
 

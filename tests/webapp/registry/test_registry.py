@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 
 import pytest
@@ -237,3 +238,33 @@ def test_the_list_of_models_costs_one_query_with_permissions(register, owner, dj
 def _clean_model_files():
     yield
     shutil.rmtree(storage.root() / "models", ignore_errors=True)
+
+
+@pytest.mark.parametrize(
+    "card",
+    ['{"data": "a\\u0000b"}', '{"data": "\\ud800"}', '{"auc": NaN}', '{"auc": 1e999}', '{"auc": -Infinity}'],
+)
+@pytest.mark.parametrize("where", ["card", "spec"])
+def test_a_description_that_no_database_can_store_is_refused_and_leaves_no_file(tmp_path, where, card):
+    path = artifact(tmp_path / "a.safetensors")
+    data = path.read_bytes()
+    length = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + length])
+    if where == "card":
+        header["__metadata__"]["card"] = card
+    else:
+        spec = json.loads(header["__metadata__"]["spec"])
+        spec["name"] = "NAME"
+        header["__metadata__"]["spec"] = json.dumps(spec).replace('"NAME"', card.split(": ")[1][:-1])
+    raw = json.dumps(header).encode()
+    path.write_bytes(len(raw).to_bytes(8, "little") + raw + data[8 + length :])
+    before = set(storage.root().rglob("*.safetensors"))
+    with pytest.raises(CodedError) as refused:
+        model_register(path)
+    assert (refused.value.code, refused.value.status) == ("not_an_artifact", 400)
+    assert set(storage.root().rglob("*.safetensors")) == before
+    refused.value.message.encode()
+
+
+def test_a_literal_backslash_is_no_nul(tmp_path):
+    assert model_register(artifact(tmp_path / "a.safetensors", name="a\\u0000b")).name == "a\\u0000b"

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+from dataclasses import fields
 from datetime import timedelta
+from typing import get_type_hints
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -15,6 +17,7 @@ from webapp.training import selectors, services
 from webapp.training.failures import FAILURES
 from webapp.training.management.commands import train_model
 from webapp.training.models import TrainingRun
+from webapp.training.options import OPTIONS, data_set_manifest
 from webapp.training.services import (
     HeartbeatReply,
     training_cancel,
@@ -98,6 +101,13 @@ def test_a_run_is_seen_at_its_site_and_a_global_one_by_everybody_but_outsiders(
         ("lr", {"lr": float("nan")}),
         ("epochs", {"epochs": {"a": 1}}),
         ("name", {"name": "x" * 501}),
+        ("about", {"about": "/etc/passwd"}),
+        ("pretrained", {"pretrained": "/var/lib/hilum/media/ab/x"}),
+        ("teacher", {"teacher": "/etc/passwd"}),
+        ("boxes", {"boxes": "/etc/passwd"}),
+        ("other_abnormality", {"other_abnormality": "/etc/passwd"}),
+        ("cache", {"cache": "/tmp"}),
+        ("validation", {"validation": "/etc/passwd"}),
     ],
 )
 def test_what_is_no_option_at_all_is_refused_before_it_waits(start, field, asked):
@@ -253,7 +263,7 @@ def test_the_command_queues_a_run_for_a_named_person(admin, site, tmp_path, caps
         ({"--by": "owner"}, "does not permit"),
         ({"--manifest": "/nowhere.csv"}, "no file"),
         ({"--set": "epochs"}, "NAME=VALUE"),
-        ({"--set": "Epochs=3"}, "small letters"),
+        ({"--set": "Epochs=3"}, "no such option"),
     ],
 )
 def test_the_command_states_what_is_wrong(admin, owner, tmp_path, changes, text):
@@ -319,3 +329,47 @@ def test_a_finished_run_links_to_its_candidate_and_outsiders_see_no_run(
     assert f"/training/runs/{run.pk}/" in page
     client.force_login(outsider)
     assert f"/training/runs/{run.pk}/" not in client.get("/models/").content.decode()
+
+
+def test_every_option_without_a_path_may_be_set_and_none_with_one():
+    from classifier.training.config import Config
+
+    kinds = get_type_hints(Config)
+    paths = {one.name for one in fields(Config) if "Path" in str(kinds[one.name])}
+    known = {one.name for one in fields(Config) if one.metadata}
+    assert known - paths - OPTIONS == {"json", "resume", "seed", "slot"}
+    assert known - paths >= OPTIONS
+
+
+@pytest.fixture
+def data_sets(settings, tmp_path):
+    (tmp_path / "sets" / "chest").mkdir(parents=True)
+    (tmp_path / "sets" / "chest" / "manifest.csv").touch()
+    (tmp_path / "secret.csv").touch()
+    (tmp_path / "sets" / "link.csv").symlink_to(tmp_path / "secret.csv")
+    settings.HILUM_DATA_SETS = [str(tmp_path / "sets")]
+    return tmp_path / "sets"
+
+
+def test_a_data_set_is_named_below_the_folders_of_the_settings(data_sets):
+    assert data_set_manifest("chest/manifest.csv") == str(data_sets / "chest" / "manifest.csv")
+    assert data_set_manifest("") == ""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("absent.csv", "../secret.csv", "chest/../../secret.csv", "link.csv", "/etc/passwd", "chest"),
+        *(
+            "{root}/secret.csv",
+            "./chest/manifest.csv",
+            "chest//manifest.csv",
+            "chest/manifest.csv\0",
+            "\ud800.csv",
+        ),
+    ],
+)
+def test_any_other_file_looks_the_same_whether_or_not_it_is_there(data_sets, name):
+    with pytest.raises(CodedError) as refused:
+        data_set_manifest(name.format(root=data_sets.parent))
+    assert refused.value.fields == {"data_set": ["There is no data set with this name."]}

@@ -52,6 +52,12 @@ def responses(monkeypatch, *found: str) -> None:
         "https://[fc00::1]/",
         "https://[::ffff:10.0.0.1]/",
         "https://[64:ff9b::a00:1]/",
+        "https://[64:ff9b:1::a00:1]/",
+        "https://[64:ff9b:1:ffff:ffff:ffff:a00:1]/",
+        "https://[fec0::1]/",
+        "https://[feff::1]/",
+        "https://[::10.0.0.1]/",
+        "https://[::8.8.8.8]/",
         "https://[2002:a00:1::]/",
     ],
 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.validators import RegexValidator
 from drf_spectacular.utils import extend_schema_field
 
 from webapp.api import fields as f
@@ -12,7 +11,8 @@ from webapp.api.serializers.base import RequestSerializer
 from webapp.api.serializers.scans import SLOTS
 from webapp.core.jobs.table import JobStatus
 from webapp.training.models import Cadence, RunStatus, Snapshot, Start, Trigger
-from webapp.training.services import MAX_SEED, OPTION_NAME
+from webapp.training.options import MAX_SEED
+from webapp.training.options import OPTIONS as OPTION_NAMES
 
 START = "initial weights: `active`: those of the active model; otherwise none of Hilum's models"
 OPTIONS = "options of python -m classifier train, by name"
@@ -91,7 +91,7 @@ class TrainingRunSerializer(f.Serializer):
         "properties": {
             "seed": {"type": "integer", "minimum": 0, "maximum": MAX_SEED, "description": "random seed"}
         },
-        "propertyNames": {"pattern": f"^{OPTION_NAME.pattern}$"},
+        "propertyNames": {"enum": sorted(OPTION_NAMES | {"seed", "slot"})},
         "additionalProperties": {
             "anyOf": [*PLAIN["anyOf"], {"type": "array", "maxItems": 50, "items": PLAIN}]
         },
@@ -108,14 +108,14 @@ class TrainingOptionsField(f.DictField):
 
 
 class TrainingRunCreateSerializer(RequestSerializer):
-    """On a `snapshot` or a `manifest`; with neither, on what is labelled when the run starts."""
+    """On a `snapshot` or a `data_set`; with neither, on what is labelled when the run starts."""
 
-    manifest = f.StrictCharField(
-        max_length=1000,
-        validators=[RegexValidator(r"^/[ -~]{1,999}$")],
+    data_set = f.StrictCharField(
+        max_length=500,
         required=False,
+        allow_blank=True,
         default="",
-        help_text="absolute path of a CSV on the training server",
+        help_text="a CSV below a folder of HILUM_DATA_SETS on the server, such as `chest/manifest.csv`",
     )
     snapshot = f.UUIDField(required=False, allow_null=True, default=None, help_text="ID of the snapshot")
     slot = f.ChoiceField(SLOTS, default="cxr", help_text="kind of image")

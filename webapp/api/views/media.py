@@ -34,7 +34,7 @@ from webapp.core import storage
 from webapp.core.errors import CodedError
 from webapp.core.jobs.table import JobStatus
 from webapp.labels.models import QueueItem
-from webapp.labels.queue_progress import item_or_404
+from webapp.labels.queue_progress import held_or_404
 from webapp.scans.models import Scan
 
 PNG = file_response("image/png", "the image")
@@ -68,17 +68,17 @@ class Display(ImageResource):
 
 
 class CasePreview(ImageResource):
-    """Get a label case's image as 8-bit greyscale PNG, at most 1,024 pixels a side."""
+    """Get the image of a label case that you hold as 8-bit greyscale PNG, at most 1,024 pixels a side."""
 
     needs = {"GET": "scan.label"}
-    name, find, kind = "label_case_preview", item_or_404, "preview"
+    name, find, kind = "label_case_preview", held_or_404, "preview"
 
 
 class CaseDisplay(ImageResource):
-    """Get a label case's image as 16-bit greyscale PNG in full resolution."""
+    """Get the image of a label case that you hold as 16-bit greyscale PNG in full resolution."""
 
     needs = {"GET": "scan.label"}
-    name, find, kind = "label_case_display", item_or_404, "display"
+    name, find, kind = "label_case_display", held_or_404, "display"
 
 
 class AnalysisCollection(ListResource):

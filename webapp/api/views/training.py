@@ -103,8 +103,8 @@ class RunCollection(ListResource):
     def post(self, request: Request) -> Response:
         """Start a training run; it results in a candidate of the site.
 
-        It trains on a snapshot, on a manifest on the training server, or, with neither, on what is labelled
-        when it starts. 409 `data_unchanged` if the same was trained before.
+        It trains on a snapshot, on a data set on the server, or, with neither, on what is labelled when it
+        starts. 409 `data_unchanged` if the same was trained before.
         """
         fields = self.read()
         key = fields.pop("snapshot")

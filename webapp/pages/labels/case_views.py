@@ -17,7 +17,7 @@ from webapp.core.errors import CodedError
 from webapp.core.http.json_body import parse_json
 from webapp.labels.annotation import case_label, own_label
 from webapp.labels.models import QueueClaim
-from webapp.labels.queue_progress import item_or_404
+from webapp.labels.queue_progress import held_or_404, item_or_404
 from webapp.labels.queues import case_extend
 from webapp.pages.labels.context import case_context, label_json, model_result, parse_label
 from webapp.pages.request_data import uuid_or_none
@@ -39,10 +39,10 @@ def case(request: HttpRequest, item_id: UUID) -> HttpResponse:
 
 @require_safe
 def image(request: HttpRequest, item_id: UUID, kind: str) -> HttpResponse:
-    """The case's image, under an address that does not contain the scan's id."""
+    """The image of a case that the reader holds, under an address without the scan's id."""
     if kind not in IMAGE_KINDS:
         raise CodedError("not_found")
-    scan = item_or_404(request.user, item_id).scan
+    scan = held_or_404(request.user, item_id).scan
     etag = f'"{scan.display_sha256}-{kind}"' if kind == PIXELS else f'"{scan.preview_sha256}"'
     fresh = etag in request.headers.get("If-None-Match", "")
     response = HttpResponseNotModified() if fresh else image_content(scan, kind)

@@ -152,11 +152,27 @@ def test_a_case_is_held_for_as_long_as_somebody_is_at_it(browser, asked, owner):
 def test_the_image_of_a_case_comes_under_the_case_s_own_address(browser, asked, owner, outsider, settings):
     png = store_preview(asked.scan, settings)
     where = reverse("pages:label_image", args=[asked.item.pk, "preview"])
+    start(browser(owner), asked.queue)
     response = browser(owner).get(where)
     assert b"".join(response.streaming_content) == png
     assert browser(owner).get(where, headers={"if-none-match": response["ETag"]}).status_code == 304
     assert browser(outsider).get(where).status_code == 404
     assert browser(owner).get(where.replace("preview", "working")).status_code == 404
+
+
+def test_the_image_of_a_case_is_open_only_to_who_holds_or_adjudicates_it(
+    browser, asked, owner, teammate, boss, settings
+):
+    store_preview(asked.scan, settings)
+    where = reverse("pages:label_image", args=[asked.item.pk, "preview"])
+    assert browser(owner).get(where).status_code == 404
+    start(browser(owner), asked.queue)
+    assert browser(owner).get(where).status_code == 200
+    assert browser(teammate).get(where).status_code == 404
+    commit(browser(owner), asked.item, SICK)
+    assert not QueueClaim.objects.filter(reader=owner).exists()
+    assert browser(owner).get(where).status_code == 200
+    assert browser(boss).get(where).status_code == 200
 
 
 def test_an_empty_queue_and_a_finished_one_state_it(browser, asked, owner, teammate, site, boss):
