@@ -49,7 +49,7 @@ class HelperFailed(RuntimeError):
 
 
 class HelperUnconfined(HelperFailed):
-    """This system cannot confine the helper, and nobody has said to run it all the same."""
+    """This system cannot confine the helper, and HILUM_SANDBOX does not accept that."""
 
 
 class ParsingHelper:
