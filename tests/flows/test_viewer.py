@@ -196,6 +196,21 @@ def test_full_screen_keeps_patient_date_and_result_in_view(page, scans):
     wait_for(lambda: not line.is_visible(), "the panels again")
 
 
+def test_side_letters_follow_rotation_and_flips(page, scans):
+    opened(page, f"/scans/{scans[0]}/")
+
+    def letters() -> str:
+        return "".join(
+            page.locator(f".side-{edge}").inner_text() for edge in ("left", "top", "right", "bottom")
+        )
+
+    assert letters() == "RHLF"
+    press(page, "x")
+    wait_for(lambda: letters() == "LHRF", "the flipped letters")
+    press(page, "x", "t")
+    wait_for(lambda: letters() == "FRHL", "the rotated letters")
+
+
 def test_an_image_that_does_not_come_leaves_the_preview_and_states_so(page, scans, expected):
     expected.append("ERR_FAILED")
     page.route("**/pixels/", lambda route: route.abort())

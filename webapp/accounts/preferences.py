@@ -38,6 +38,7 @@ class Preference:
 
 PREFERENCES: Mapping[str, Preference] = {
     "heatmap": Preference(default=True),
+    "open_prior": Preference(default=False),
     "read_first": Preference(default=False),
     "worklist_density": Preference(default="standard", choices=("standard", "compact")),
     "worklist_columns": Preference(default=[]),  # codes in order; empty: the standard columns

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -12,6 +13,7 @@ from webapp.scans.models import Scan
 
 # In millimetres; what lies outside was given in another unit, or filled in with anything.
 LEAST, MOST = 0.01, 5.0
+DIRECTION = re.compile("[LRAPHF]{1,3}")
 THUMBNAIL_SIDE = 176  # two pixels of a fine screen for each of the largest place that shows one
 THUMBNAILS_KEPT = 512  # by each process, of some twenty kilobytes
 
@@ -62,6 +64,19 @@ def thumbnail(preview_name: str) -> bytes:
     except (UnidentifiedImageError, OSError) as error:
         raise ValueError("the preview is damaged") from error
     return small.getvalue()
+
+
+def orientation_of(scan: Scan) -> list[str] | None:
+    """Directions of the displayed image's rows and columns (PatientOrientation, PS3.3 C.7.6.1.1.1), such as
+    ["L", "F"]; None where the header does not state both.
+    """
+    if scan.notes.get("turned"):
+        return ["L", "F"]  # upright, with the patient's left on the right
+    stored = scan.metadata.get("PatientOrientation")
+    if not isinstance(stored, list) or len(stored) != 2:
+        return None
+    directions = [str(value or "").strip().upper() for value in stored]
+    return directions if all(DIRECTION.fullmatch(one) for one in directions) else None
 
 
 def spacing_of(scan: Scan) -> Spacing | None:

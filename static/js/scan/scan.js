@@ -1,10 +1,12 @@
 // The reading page: images, tools, keys, and the evidence panel, which refreshes until the result is there.
 import { fragment, poll } from "../http.js";
 import { onKeys } from "../keys.js";
+import { setPreference } from "../preferences.js";
 import { showTimes } from "../times.js";
 import { watchMove } from "./move.js";
 import { Panel } from "./panel.js";
 import { isWindow, readOut, windowOf } from "./presets.js";
+import { showSides } from "./sides.js";
 import { Undo } from "./undo.js";
 import { Viewer } from "./viewer.js";
 import { gettext, interpolate } from "../gettext.js";
@@ -161,6 +163,7 @@ async function show() {
   viewer.onChange = (pane) => {
     pane.element.closest("[data-viewer]").querySelector("[data-read-out]").textContent = readOut(pane);
     watchPreset(pane);
+    if (pane.ready) showSides(pane, pane.element.closest("[data-viewer]"));
     viewer.undo?.changed();
   };
   panel.onChange = (choices) => { viewer.heatChoices = choices; };
@@ -203,11 +206,13 @@ async function refresh() {
 }
 
 onKeys({
-  j: follow("[rel=next]"), k: follow("[rel=prev]"), u: follow("[data-worklist-link]"), b: follow("[data-compare]"),
+  j: follow("[rel=next]"), k: follow("[rel=prev]"), u: follow("[data-worklist-link]"), b: follow("[data-compare]"), S: follow("[data-other-view]"),
   m: () => document.querySelector("#move")?.showModal(), R: focusReading,
 });
 openPanels();
 showHeadline();
+const openPrior = page.querySelector("[data-open-prior]");
+openPrior?.addEventListener("change", () => setPreference("open_prior", openPrior.checked).catch(() => { openPrior.checked = !openPrior.checked; }));
 const moving = document.querySelector("#move");
 if (moving) watchMove(moving);
 if (evidence.dataset.pending === "1") poll(refresh);

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from webapp.scans.models import Scan
-from webapp.scans.pixels import Spacing, spacing_of
+from webapp.scans.pixels import Spacing, orientation_of, spacing_of
 
 FINE, COARSE = [0.143, 0.143], [0.168, 0.168]
 
@@ -38,3 +38,21 @@ def test_the_spacing_is_that_of_the_image_as_displayed():
     assert spacing_of(Scan(metadata=metadata, notes=notes, rows=600, columns=600)) == square
     notes = {"square_pixels": {"rows": 600, "columns": 300}, "turned": {"transposed": True}}
     assert spacing_of(Scan(metadata=metadata, notes=notes, rows=600, columns=600)) == square
+
+
+@pytest.mark.parametrize(
+    ("metadata", "notes", "directions"),
+    [
+        ({"PatientOrientation": ["L", "F"]}, {}, ["L", "F"]),
+        ({"PatientOrientation": ["a", "FP"]}, {}, ["A", "FP"]),
+        ({"PatientOrientation": ["R", "F"]}, {"turned": {"stored": "R\\F", "transposed": False}}, ["L", "F"]),
+        ({"PatientOrientation": ["L", None]}, {}, None),
+        ({"PatientOrientation": ["<b>", "F"]}, {}, None),
+        ({"PatientOrientation": "L"}, {}, None),
+        ({}, {}, None),
+    ],
+)
+def test_the_directions_are_those_of_the_displayed_image_where_the_header_states_both(
+    metadata, notes, directions
+):
+    assert orientation_of(Scan(metadata=metadata, notes=notes)) == directions

@@ -157,7 +157,10 @@ def comparison_context(scan: Scan, current: Analysis | None, other: Scan) -> dic
     context = {
         "other_date": date_of(other.study),
         "other_is_later": other.study.study_at > scan.study.study_at,
+        "same_study": other.study == scan.study,
     }
+    if context["same_study"]:
+        return context  # another view: no change over time
     if current is None or current.status != JobStatus.DONE or current.withheld:
         return context
     there = result_by(scan_analyses(other), current.model_version)
@@ -168,6 +171,27 @@ def comparison_context(scan: Scan, current: Analysis | None, other: Scan) -> dic
         "other_cam": cam_of(there) if there else None,
         "explain_other": explanation_url(there) if there else "",
     }
+
+
+FRONTAL = {"PA", "AP"}
+
+
+def comparable_prior(scan: Scan, entries: Sequence[HistoryEntry]) -> Scan | None:
+    """The latest scan of an earlier study of the same modality and view; PA and AP are both frontal."""
+
+    def kind(one: Scan) -> tuple[str, str]:
+        return one.series.modality, "frontal" if one.view_position in FRONTAL else one.view_position
+
+    at = [entry.scan for entry in entries].index(scan)
+    earlier = [entry.scan for entry in entries[:at] if entry.study != scan.study]
+    return next((one for one in reversed(earlier) if kind(one) == kind(scan)), None)
+
+
+def other_view(scan: Scan, entries: Sequence[HistoryEntry]) -> Scan | None:
+    """Another image of the same study, one of another view if there is any."""
+    others = [entry.scan for entry in entries if entry.study == scan.study and entry.scan != scan]
+    differing = [one for one in others if one.view_position != scan.view_position]
+    return next(iter(differing or others), None)
 
 
 def _pairs(here: Analysis, there: Analysis | None) -> list[dict[str, Any]]:

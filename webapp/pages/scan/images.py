@@ -15,7 +15,7 @@ from django.views.decorators.http import require_safe
 from webapp.core import storage
 from webapp.core.errors import CodedError
 from webapp.scans.models import Scan
-from webapp.scans.pixels import grey_levels, spacing_of, thumbnail
+from webapp.scans.pixels import grey_levels, orientation_of, spacing_of, thumbnail
 from webapp.scans.selectors import scan_or_404
 
 PNG, GREY = "image/png", "application/octet-stream"
@@ -79,6 +79,7 @@ def viewer_values(scan: Scan) -> dict[str, Any]:
         "modality": scan.series.modality,
         "spacing": [spacing.row, spacing.column] if spacing else None,
         "spacingAt": spacing.at if spacing else None,
+        "orientation": orientation_of(scan),
         "pixels": reverse("pages:media", args=[scan.pk, PIXELS]),
         "preview": reverse("pages:media", args=[scan.pk, "preview"]),
     }

@@ -38,6 +38,7 @@ KEYS: Mapping[Text, Sequence[Shortcut]] = {
         Shortcut(("Ctrl+Enter",), _("sign, and open the next study")),
         Shortcut(("R",), _("go to my reading")),
         Shortcut(("b",), _("compare with prior, close comparison")),
+        Shortcut(("S",), _("another view of the study side by side")),
         Shortcut(("n",), _("link or unlink images")),
         Shortcut(("m",), _("move to another patient")),
     ),

@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
+from webapp.accounts.preferences import preferences_of
 from webapp.accounts.services import can, demand, signed_in
 from webapp.analysis.selectors import HistoryEntry, history, scan_analyses
 from webapp.analysis.services import analysis_retry, analysis_reveal
@@ -26,7 +27,13 @@ from webapp.pages.patients.display import facts_of, known_patients, label_of
 from webapp.pages.patients.views import rescore_patient
 from webapp.pages.request_data import posted_ids
 from webapp.pages.scan.evidence import evidence_context, notes_of
-from webapp.pages.scan.history import comparison_context, scan_entry, trend_of
+from webapp.pages.scan.history import (
+    comparable_prior,
+    comparison_context,
+    other_view,
+    scan_entry,
+    trend_of,
+)
 from webapp.pages.scan.images import PIXELS, viewer_values
 from webapp.pages.scan.keys import KEYS
 from webapp.pages.scan.marks import mark_sources
@@ -50,7 +57,17 @@ def page(request: HttpRequest, scan_id: UUID, other_id: UUID | None = None) -> H
     found = scan_or_upload(scan_id, request.user)
     if isinstance(found, Upload) and (scan := found.scans.first()):
         return redirect("pages:scan", scan.pk)
+    if other_id is None and "alone" not in request.GET:
+        other_id = _prior_to_open(request, found)
     return render_scan(request, found, other_id)
+
+
+def _prior_to_open(request: HttpRequest, found: Scan | Upload) -> UUID | None:
+    """The latest comparable prior, for a person who has chosen to see it with every scan."""
+    if not isinstance(found, Scan) or not preferences_of(request.user)["open_prior"]:
+        return None
+    prior = comparable_prior(found, history(found.patient))
+    return prior.pk if prior else None
 
 
 def render_scan(
@@ -193,6 +210,8 @@ def _viewer_and_history(request: HttpRequest, scan: Scan, context: dict[str, Any
         "trend": trend_of(open_entries, analysis.model_version if done else None),
         "may_rescore": context["may_retry"],
         "default_comparison": _default_comparison(scan, entries),
+        "other_view": other_view(scan, entries),
+        "series": [scan_entry(one, current=scan, hidden=True) for one in entries if one.study == study],
         "patient": {
             "pk": patient.pk,
             "label": label_of(patient),

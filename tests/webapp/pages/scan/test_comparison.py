@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from tests import factories
+from webapp.accounts.preferences import set_preference
 from webapp.analysis.models import Analysis
 from webapp.audit.models import AuditEvent
 
@@ -140,3 +141,37 @@ def test_more_priors_cost_no_more_queries(
         finished_analysis(factories.ScanFactory(site=site, patient=case.patient), normal=0.9)
     with django_assert_num_queries(len(few)):
         client.get(next_to(case, prior))
+
+
+def of_view(scan, view, modality="DX"):
+    scan.view_position, scan.series.modality = view, modality
+    scan.series.save()
+    scan.save()
+    return scan
+
+
+@pytest.mark.parametrize(
+    ("view", "modality", "opened"),
+    [("AP", "DX", True), ("PA", "DX", True), ("LL", "DX", False), ("PA", "CT", False)],
+)
+def test_the_latest_comparable_prior_opens_with_the_scan_for_whoever_chose_it(
+    case, prior, browser, owner, view, modality, opened
+):
+    of_view(case.scan, "PA")
+    of_view(prior, view, modality)
+    address = f"/scans/{case.scan.pk}/"
+    assert text_of(browser(owner).get(address)).count("data-viewport") == 1
+    set_preference(user=owner, key="open_prior", value=True)
+    assert text_of(browser(owner).get(address)).count("data-viewport") == 1 + opened
+    assert text_of(browser(owner).get(f"{address}?alone")).count("data-viewport") == 1
+
+
+def test_two_views_of_one_study_are_shown_side_by_side_without_a_change_over_time(case, site, browser, owner):
+    of_view(case.scan, "PA")
+    lateral = of_view(factories.ScanFactory(site=site, series__study=case.scan.study), "LL")
+    page = text_of(browser(owner).get(f"/scans/{case.scan.pk}/"))
+    assert next_to(case, lateral) in page.split('aria-label="Images of this study"')[1].split("</nav>")[0]
+    page = text_of(browser(owner).get(next_to(case, lateral)))
+    assert page.count("data-viewport") == 2
+    assert "Same study" in page
+    assert 'aria-label="Comparison"' not in page
