@@ -131,6 +131,7 @@ urlpatterns = [
     _path("label-queues/<uuid:queue_id>/disputed/", queues.QueueDisputed, "label-queue-disputed"),
     _path("label-cases/<uuid:item_id>/", queues.CaseDetail, "label-case"),
     _path("label-cases/<uuid:item_id>/label/", queues.CaseLabel, "label-case-label"),
+    _path("label-cases/<uuid:item_id>/skip/", queues.CaseSkip, "label-case-skip"),
     _path("label-cases/<uuid:item_id>/decision/", queues.CaseDecision, "label-case-decision"),
     _path("label-cases/<uuid:item_id>/preview/", media.CasePreview, "label-case-preview"),
     _path("label-cases/<uuid:item_id>/display/", media.CaseDisplay, "label-case-display"),

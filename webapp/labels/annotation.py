@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -32,12 +31,11 @@ from webapp.labels.models import (
     QueueItem,
     Reading,
 )
-from webapp.labels.queues import FINDING
+from webapp.labels.queues import FINDING, demand_named
+from webapp.labels.regions.shapes import as_stored, check_regions
 from webapp.scans.models import Scan
 
-MAX_REGIONS = 20
 MAX_LABEL_FINDINGS = 40
-BOX = ("x", "y", "width", "height")
 CONTENT = ("findings", "confidence", "regions", "comment", "indeterminate", "unusable")
 
 
@@ -54,10 +52,10 @@ class LabelContent:
 
     @property
     def columns(self) -> dict[str, Any]:
-        """As a label's columns: line ends made one, boxes to a tenth of a pixel."""
-        boxes = [{"finding": r["finding"]} | {k: round(float(r[k]), 1) for k in BOX} for r in self.regions]
+        """As a label's columns: line ends made one, coordinates to a tenth of a pixel."""
+        regions = [as_stored(region) for region in self.regions]
         comment = self.comment.replace("\r\n", "\n").strip()
-        return asdict(self) | {"findings": dict(self.findings), "regions": boxes, "comment": comment}
+        return asdict(self) | {"findings": dict(self.findings), "regions": regions, "comment": comment}
 
 
 @transaction.atomic
@@ -71,7 +69,7 @@ def case_label(
     """
     item = locked(item)
     queue = item.queue
-    demand(reader, Permission.SCAN_LABEL, queue.site)
+    demand_named(queue, reader)
     asked = {finding: content.findings.get(finding, Assessment.UNREAD.value) for finding in queue.findings}
     if others := set(content.findings) - set(asked):
         raise invalid("findings", f"This queue does not ask for {', '.join(sorted(map(str, others)))}.")
@@ -156,10 +154,7 @@ def check(content: LabelContent, scan: Scan) -> None:
         raise invalid("confidence", "Confidence is 1 (low), 2 or 3 (high).")
     if len(content.comment) > MAX_COMMENT_LENGTH or "\x00" in content.comment:
         raise invalid("comment", f"A comment has at most {MAX_COMMENT_LENGTH} characters.")
-    if len(content.regions) > MAX_REGIONS:
-        raise invalid("regions", f"At most {MAX_REGIONS} boxes.")
-    for region in content.regions:
-        _check_box(region, words, scan)
+    check_regions(content.regions, words, scan)
 
 
 def check_findings(words: Mapping[str, str]) -> None:
@@ -174,18 +169,6 @@ def check_findings(words: Mapping[str, str]) -> None:
     present = {finding for finding, word in words.items() if word == Assessment.PRESENT}
     if NORMAL in present and len(present) > 1:
         raise invalid("findings", "Normal and another finding contradict each other.")
-
-
-def _check_box(region: Mapping[str, Any], words: Mapping[str, str], scan: Scan) -> None:
-    numbers = [region.get(key) for key in BOX]
-    if not all(isinstance(n, int | float) and not isinstance(n, bool) and math.isfinite(n) for n in numbers):
-        raise invalid("regions", "A box has x, y, width and height in pixels.")
-    x, y, width, height = map(float, numbers)  # type: ignore[arg-type]
-    inside = x >= 0 and y >= 0 and x + width <= scan.columns + 0.1 and y + height <= scan.rows + 0.1
-    if not inside or width < 1 or height < 1:
-        raise invalid("regions", "A box lies inside the image and is at least a pixel wide and high.")
-    if words.get(str(region.get("finding"))) not in (Assessment.PRESENT, Assessment.UNCERTAIN):
-        raise invalid("regions", "A box belongs to a finding that is present or uncertain.")
 
 
 def locked(item: QueueItem) -> QueueItem:
@@ -213,6 +196,8 @@ def add_label(
         blind = blind and not Reading.objects.filter(reader=reader, scans=scan).exists()
         label.shown_analysis = None if blind else finished_analysis(scan)
     label.blind = blind
+    if not decided and blind and any(region.get("suggested") for region in label.regions):
+        raise invalid("regions", "A region from the heatmap cannot be part of a blind label.")
     label.save(force_insert=True)
     detail = {
         "scan": str(scan.pk),

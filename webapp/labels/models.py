@@ -148,7 +148,8 @@ class QueueOrder(models.TextChoices):
 class LabelQueue(Record):
     """Scans to be labelled by `readers` people each, for these findings, in this order.
 
-    `contents`: how the scans were selected. A closed queue takes no more labels.
+    `contents`: how the scans were selected. `named`: who labels it; without any, whoever may label at the
+    site. A closed queue takes no more labels.
     """
 
     Order = QueueOrder
@@ -164,6 +165,7 @@ class LabelQueue(Record):
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
     closed_at = models.DateTimeField(null=True, blank=True)
     scans = models.ManyToManyField("scans.Scan", through="QueueItem", related_name="label_queues")
+    named = models.ManyToManyField(settings.AUTH_USER_MODEL, related_name="+", blank=True)
 
     class Meta:
         ordering = ["-created_at"]
@@ -231,13 +233,37 @@ class QueueClaim(models.Model):
         return f"claim of item {self.item_id}"
 
 
+class SkipReason(models.TextChoices):
+    UNSURE = "unsure", "Outside my experience"
+    KNOWN = "known", "I know this patient or image"
+    IMAGE = "image", "The image does not show what is asked"
+    DISPLAY = "display", "My display or reading room is not suitable"
+    OTHER = "other", "Other"
+
+
+class QueueSkip(Record):
+    """A reader passed a case over, which is then not offered to them again; append-only."""
+
+    item = models.ForeignKey(QueueItem, models.PROTECT, related_name="skips")
+    reader = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    reason = models.CharField(max_length=16, choices=SkipReason)
+    text = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        default_permissions = ("view",)
+        constraints = [models.UniqueConstraint(fields=["item", "reader"], name="skip_once_a_reader")]
+
+    def __str__(self) -> str:
+        return f"skip of item {self.item_id}"
+
+
 class Label(Record):
     """One reader's label of one scan; append-only, kept by triggers.
 
     `findings`: code to `Assessment`; a finding that is not in it was not asked. `confidence`: 1 (low) to
-    3 (high). `regions`: [{"finding", "x", "y", "width", "height"}] in pixels of the original image. `blind`:
-    given before the reader saw the result (`shown_analysis`) or other labels. `reader` gave or imported it;
-    `signed_as` is the name in the imported file. `attributes` are the manifest's (`source`, `age`, ...).
+    3 (high). `regions`: see `labels.regions.shapes`. `blind`: given before the reader saw the result
+    (`shown_analysis`) or other labels. `reader` gave or imported it; `signed_as` is the name in the imported
+    file. `attributes` are the manifest's (`source`, `age`, ...).
     """
 
     Source = LabelSource

@@ -18,7 +18,7 @@ from webapp.core.agreement import Kappa, cohen, fleiss
 from webapp.core.errors import CodedError
 from webapp.core.queries import get_or_404
 from webapp.labels.ground_truth import assessments_of
-from webapp.labels.models import Assessment, ItemStatus, Label, LabelQueue, LabelSource, QueueItem
+from webapp.labels.models import Assessment, ItemStatus, Label, LabelQueue, LabelSource, QueueItem, QueueSkip
 
 PERMISSION, ADJUDICATE = "scan.label", "label.adjudicate"
 
@@ -52,16 +52,22 @@ def queues_visible(user: User) -> QuerySet[LabelQueue]:
     return visible.annotate(**counts).order_by("-created_at", "-pk")
 
 
+def queues_with_readers(user: User) -> QuerySet[LabelQueue]:
+    """`queues_visible` with their named readers."""
+    return queues_visible(user).prefetch_related("named")
+
+
 def queue_or_404(user: User, queue_id: uuid.UUID) -> LabelQueue:
     return get_or_404(queues_visible(user), queue_id)
 
 
 def held_or_404(user: User, item_id: uuid.UUID) -> QueueItem:
-    """A case that the user was given, has labelled, or may adjudicate."""
+    """A case that the user was given, has skipped or labelled, or may adjudicate."""
     item = item_or_404(user, item_id)
     claimed = item.claims.filter(reader=user).exists()
     labelled = item.reader_labels.filter(reader=user, superseded_by=None).exists()
-    if claimed or labelled or can(user, ADJUDICATE, item.queue.site):
+    skipped = item.skips.filter(reader=user).exists()
+    if claimed or labelled or skipped or can(user, ADJUDICATE, item.queue.site):
         return item
     raise CodedError("not_found")
 
@@ -108,6 +114,12 @@ def readers_of(queue: LabelQueue) -> list[ReaderProgress]:
     people = User.objects.in_bulk([row["reader"] for row in rows])
     found = [ReaderProgress(people[r["reader"]], r["n"], r["changed"], r["latest"]) for r in rows]
     return sorted(found, key=lambda one: (-one.labelled, one.reader.get_username()))
+
+
+def skips_of(queue: LabelQueue) -> QuerySet[QueueSkip]:
+    """Cases that readers passed over, in the queue's order."""
+    skips = QueueSkip.objects.filter(item__queue=queue).select_related("item", "reader")
+    return skips.order_by("item__position", "created_at")
 
 
 def agreement_of(queue: LabelQueue) -> list[Agreement]:

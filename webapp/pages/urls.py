@@ -98,6 +98,7 @@ urlpatterns = [
     path("label/queues/<uuid:queue_id>/disputed/", adjudication_views.disputed, name="label_disputed"),
     path("label/cases/<uuid:item_id>/", case_views.case, name="label_case"),
     path("label/cases/<uuid:item_id>/submit/", case_views.submit, name="label_submit"),
+    path("label/cases/<uuid:item_id>/skip/", case_views.skip, name="label_skip"),
     path("label/cases/<uuid:item_id>/claim/", case_views.extend_claim, name="label_claim"),
     path("label/cases/<uuid:item_id>/adjudicate/", adjudication_views.adjudicate, name="label_adjudicate"),
     path("label/cases/<uuid:item_id>/<str:kind>/", case_views.image, name="label_image"),

@@ -2,9 +2,9 @@
 import { gettext, interpolate } from "../gettext.js";
 import { postJson } from "../http.js";
 import { onKeys } from "../keys.js";
-import { Boxes } from "./boxes.js";
 import { imageKeys, openImage } from "./controls.js";
 import { ImageCanvas } from "./image.js";
+import { Regions } from "./regions.js";
 import { Draft, submit } from "./submit.js";
 
 const page = document.querySelector("[data-case]");
@@ -13,24 +13,27 @@ const part = (name) => page.querySelector(`[data-${name}]`);
 const read = (id) => JSON.parse(document.getElementById(id).textContent);
 const CLAIM_SECONDS = 240;
 const STATEMENTS = ["present", "absent", "uncertain", "unread"];
-const BOXED = new Set(["present", "uncertain"]);
+const DRAWN = new Set(["present", "uncertain"]);
 
 const findings = read("findings");
 const codes = findings.map(({ code }) => code);
 // Per reader: another one who signs in in the same tab must not see the draft.
 const draft = new Draft(`${page.dataset.reader}:${page.dataset.case}`);
 const image = new ImageCanvas(part("canvas"), read("image"));
-const boxes = new Boxes(image, Object.fromEntries(findings.map(({ code, name }) => [code, name])));
+const regions = new Regions(image, Object.fromEntries(findings.map(({ code, name }) => [code, name])));
 let submitted = read("submitted");
 let current = codes[0];
 let busy = false;
+
+const drawButtons = page.querySelectorAll("[data-draw]");
+const suggestions = () => (submitted ? read("suggestions") : []);
 
 const announce = (text) => { part("announce").textContent = text; };
 const radio = (code) => form.elements[`finding-${code}`];
 
 function setStatement(code, value) {
   radio(code).value = value;
-  if (BOXED.has(value)) current = code;
+  if (DRAWN.has(value)) current = code;
   // Normal excludes every other finding, and the other way round.
   if (value === "present") {
     for (const other of codes) {
@@ -42,7 +45,7 @@ function setStatement(code, value) {
 
 function cycleStatement(code) {
   setStatement(code, STATEMENTS[(STATEMENTS.indexOf(radio(code).value) + 1) % STATEMENTS.length]);
-  announce(`${boxes.names[code]}: ${form.querySelector(`[name="finding-${code}"]:checked`).parentElement.textContent}`);
+  announce(`${regions.names[code]}: ${form.querySelector(`[name="finding-${code}"]:checked`).parentElement.textContent}`);
 }
 
 function content() {
@@ -50,7 +53,7 @@ function content() {
   return {
     findings: Object.fromEntries(codes.map((code) => [code, radio(code).value])),
     confidence: confidence.value ? Number(confidence.value) : null,
-    regions: boxes.list.map(({ finding, x, y, width, height }) => ({ finding, x, y, width, height })),
+    regions: structuredClone(regions.list),
     comment: comment.value,
     indeterminate: indeterminate.checked,
     unusable: unusable.checked,
@@ -64,11 +67,11 @@ function fill(label) {
   form.elements.comment.value = label.comment;
   form.elements.indeterminate.checked = label.indeterminate;
   form.elements.unusable.checked = label.unusable;
-  boxes.set(label.regions);
+  regions.set(label.regions);
 }
 
 function changed() {
-  boxes.keepOnly(new Set(codes.filter((code) => BOXED.has(radio(code).value))));
+  regions.keepOnly(new Set(codes.filter((code) => DRAWN.has(radio(code).value))));
   draft.save(content());
   showState();
 }
@@ -79,9 +82,10 @@ function showState() {
   const same = submitted && JSON.stringify({ ...now, after: 0 }) === JSON.stringify({ ...submitted, id: undefined, after: 0 });
   part("submit-button").disabled = busy || !complete || Boolean(same);
   part("submit-button").textContent = submitted ? gettext("Update label") : gettext("Submit label");
-  part("draw").setAttribute("aria-pressed", String(Boolean(boxes.drawing)));
-  page.classList.toggle("drawing", Boolean(boxes.drawing));
-  listBoxes();
+  for (const button of drawButtons) button.setAttribute("aria-pressed", String(Boolean(regions.drawing) && regions.kind === button.dataset.draw));
+  part("suggest").hidden = !suggestions().length;
+  page.classList.toggle("drawing", Boolean(regions.drawing));
+  listRegions();
 }
 
 function showError(text) {
@@ -89,29 +93,46 @@ function showError(text) {
   part("error").hidden = !text;
 }
 
-function listBoxes() {
+function listRegions() {
   const button = (textContent) => Object.assign(document.createElement("button"), { type: "button", className: "plain", textContent });
-  const rows = boxes.list.map(({ finding }, at) => {
+  const rows = regions.list.map(({ finding, points, suggested }, at) => {
     const row = document.createElement("li");
-    const select = button(`${at + 1} ${boxes.names[finding]}`);
-    select.setAttribute("aria-pressed", String(at === boxes.selected));
-    select.addEventListener("click", () => boxes.select(at === boxes.selected ? -1 : at));
+    const kind = points ? gettext("polygon") : gettext("box");
+    const source = suggested ? `, ${gettext("from the heatmap")}` : "";
+    const select = button(`${at + 1} ${regions.names[finding]} (${kind}${source})`);
+    select.setAttribute("aria-pressed", String(at === regions.selected));
+    select.addEventListener("click", () => regions.select(at === regions.selected ? -1 : at));
     const remove = button(gettext("Delete"));
-    remove.setAttribute("aria-label", interpolate(gettext("Delete box %(number)s"), { number: at + 1 }));
-    remove.addEventListener("click", () => boxes.remove(at));
+    remove.setAttribute("aria-label", interpolate(gettext("Delete region %(number)s"), { number: at + 1 }));
+    remove.addEventListener("click", () => regions.remove(at));
     row.append(select, remove);
     return row;
   });
-  part("boxes").replaceChildren(...rows);
+  part("regions").replaceChildren(...rows);
 }
 
-function draw() {
-  if (boxes.drawing) return boxes.stop();
-  const code = [current, ...codes].find((one) => BOXED.has(radio(one).value));
-  if (!code) return announce(gettext("Set a finding to present or uncertain before you draw its box."));
-  if (!boxes.begin(code)) return announce(gettext("The maximum of 20 boxes is reached."));
+/** The finding to draw for: the last one set to present or uncertain. */
+const drawable = () => [current, ...codes].find((one) => DRAWN.has(radio(one).value));
+
+function draw(kind) {
+  if (regions.drawing && regions.kind === kind) return regions.stop();
+  const code = drawable();
+  if (!code) return announce(gettext("Set a finding to present or uncertain before you draw its region."));
+  if (!regions.begin(code, kind)) return announce(gettext("The maximum of 20 regions is reached."));
   part("canvas").focus();
-  return announce(interpolate(gettext("Draw a box for %(finding)s: drag, or press Enter and use the arrow keys."), { finding: boxes.names[code] }));
+  const text = kind === "box"
+    ? gettext("Draw a box for %(finding)s: drag, or press Enter and use the arrow keys.")
+    : gettext("Draw a polygon for %(finding)s: click its points and press Enter, or press Enter and use the arrow keys.");
+  return announce(interpolate(text, { finding: regions.names[code] }));
+}
+
+/** Adds the box that the heatmap suggests for the finding to draw for; part of the label once it is updated. */
+function suggest() {
+  const found = suggestions().filter(({ finding }) => DRAWN.has(radio(finding).value));
+  const one = found.find(({ finding }) => finding === current) ?? found[0];
+  if (!one) return announce(gettext("The heatmap suggests no box for a finding that is present or uncertain."));
+  if (!regions.add(one)) return announce(gettext("The maximum of 20 regions is reached."));
+  return announce(interpolate(gettext("Box for %(finding)s added. Check it, then update the label."), { finding: regions.names[one.finding] }));
 }
 
 async function submitLabel() {
@@ -154,15 +175,21 @@ function toggle(name) {
   changed();
 }
 
+function openSkip() {
+  if (!part("skip")) return;
+  part("skip").open = true;
+  part("skip").querySelector("select").focus();
+}
+
 function onEnter(event) {
   if (event.target.closest?.("button, a, summary")) return event.target.click();
-  if (boxes.drawing) return boxes.place();
-  if (boxes.selected >= 0) return boxes.select(-1);
+  if (regions.drawing) return regions.place();
+  if (regions.selected >= 0) return regions.select(-1);
   return submitLabel();
 }
 
 function listen() {
-  boxes.onChange = () => { if (!busy) changed(); };
+  regions.onChange = () => { if (!busy) changed(); };
   form.addEventListener("change", (event) => {
     const code = event.target.name.replace(/^finding-/, "");
     if (code !== event.target.name) setStatement(code, event.target.value);
@@ -174,14 +201,16 @@ function listen() {
     if (event.key === "Escape") event.target.blur();
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) submitLabel();
   });
-  part("draw").addEventListener("click", draw);
+  for (const button of drawButtons) button.addEventListener("click", () => draw(button.dataset.draw));
+  part("suggest").addEventListener("click", suggest);
   onKeys({
-    ...imageKeys(image, boxes),
+    ...imageKeys(image, regions),
     ...Object.fromEntries(findings.map(({ code, key }) => [String(key), () => cycleStatement(code)])),
     q: cycleConfidence, x: () => toggle("indeterminate"), b: () => toggle("unusable"),
     c: () => form.elements.comment.focus(),
-    d: draw, e: () => boxes.next(), Delete: () => boxes.remove(), Backspace: () => boxes.remove(),
-    Escape: () => { if (boxes.drawing) boxes.stop(); else boxes.select(-1); },
+    d: () => draw("box"), g: () => draw("polygon"), h: () => { if (!part("suggest").hidden) suggest(); },
+    p: () => part("previous")?.click(), s: openSkip, e: () => regions.next(), Delete: () => regions.remove(), Backspace: () => regions.remove(),
+    Escape: () => { if (regions.drawing) regions.stop(); else regions.select(-1); },
     Enter: onEnter, n: () => { if (!part("next").hidden) part("next").requestSubmit(); },
   });
   addEventListener("beforeunload", (event) => { if (busy) event.preventDefault(); });
@@ -194,4 +223,4 @@ if (saved && saved.after === (submitted?.id ?? null)) fill(saved);
 if (submitted) reveal();
 else setInterval(() => { if (!submitted) postJson(page.dataset.claim, {}).catch(() => {}); }, CLAIM_SECONDS * 1000);
 showState();
-openImage(page, image, boxes);
+openImage(page, image, regions);

@@ -2,8 +2,8 @@
 import { gettext, interpolate } from "../gettext.js";
 
 /** Lets the pointer control the image, shows its window and zoom, and loads it into `page`. */
-export async function openImage(page, image, boxes) {
-  watchPointer(image, boxes);
+export async function openImage(page, image, regions) {
+  watchPointer(image, regions);
   const readOut = page.querySelector("[data-read-out]");
   try {
     await image.open();
@@ -23,7 +23,7 @@ export async function openImage(page, image, boxes) {
   image.redraw();
 }
 
-function watchPointer(image, boxes) {
+function watchPointer(image, regions) {
   const { canvas } = image;
   let from = null;
   const at = (event) => {
@@ -33,13 +33,13 @@ function watchPointer(image, boxes) {
   canvas.addEventListener("pointerdown", (event) => {
     canvas.focus();
     canvas.setPointerCapture(event.pointerId);
-    from = { point: at(event), box: event.button === 0 && boxes.down(at(event)), pans: event.shiftKey || event.button === 2 };
+    from = { point: at(event), draws: event.button === 0 && regions.down(at(event)), pans: event.shiftKey || event.button === 2 };
   });
   canvas.addEventListener("pointermove", (event) => {
-    if (!from) return;
     const point = at(event);
+    if (!from) return regions.hover(point);
     const [x, y] = [point[0] - from.point[0], point[1] - from.point[1]];
-    if (from.box) boxes.move(point);
+    if (from.draws) regions.move(point);
     else {
       if (from.pans) image.pan(x, y);
       else image.shiftWindow(x / 400, y / 400);
@@ -47,7 +47,7 @@ function watchPointer(image, boxes) {
     }
   });
   for (const end of ["pointerup", "pointercancel"]) {
-    canvas.addEventListener(end, () => { if (from?.box) boxes.up(); from = null; });
+    canvas.addEventListener(end, () => { if (from?.draws) regions.up(); from = null; });
   }
   canvas.addEventListener("contextmenu", (event) => event.preventDefault());
   canvas.addEventListener("dblclick", () => image.fit());
@@ -57,10 +57,10 @@ function watchPointer(image, boxes) {
   }, { passive: false });
 }
 
-/** Keyboard shortcuts of the image; the arrow keys move the selected box, else they pan. */
-export function imageKeys(image, boxes) {
+/** Keyboard shortcuts of the image; the arrow keys move the selected region, else they pan. */
+export function imageKeys(image, regions) {
   const arrow = (x, y) => (event) => {
-    if (boxes.selected >= 0) boxes.shift(x, y, { resize: event.shiftKey });
+    if (regions.selected >= 0) regions.shift(x, y, { resize: event.shiftKey });
     else image.pan(-x * 40, -y * 40);
   };
   return {

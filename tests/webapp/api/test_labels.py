@@ -268,3 +268,27 @@ def test_who_decides_over_the_api_sees_no_names_before_and_states_only_what_diff
     decided = admin.post(decision, {"findings": {"pneumonia": "present"}, "reason": "CT"}, "json").json()
     assert decided["decision"]["findings"] == SICK["findings"]
     assert str(owner.pk) in {label["reader"] for label in decided["labels"]}
+
+
+def test_a_case_is_skipped_and_a_queue_has_named_readers_over_the_api(one, two, admin, queue, owner, scan):
+    case = handed(one, queue)
+    where = f"{V1}/label-cases/{case['id']}/skip/"
+    assert one.post(where, {"reason": "other"}, "json").json()["code"] == "reason_missing"
+    assert one.post(where, {"reason": "known"}, "json").status_code == 204
+    assert one.post(f"{V1}/label-queues/{queue['id']}/next/").status_code == 204
+    body = {"name": "Named", "findings": ["normal"], "readers": 1, "unlabelled": False}
+    assert queue["named"] == []
+    made = admin.post(f"{V1}/label-queues/", body | {"named": [str(owner.pk)]}, "json").json()
+    assert made["named"] == [str(owner.pk)]
+    refused = two.post(f"{V1}/label-queues/{made['id']}/next/")
+    assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
+    unknown = admin.post(f"{V1}/label-queues/", body | {"named": [str(scan.pk)]}, "json").json()
+    assert (unknown["code"], list(unknown["errors"])) == ("invalid", ["named"])
+
+
+def test_a_polygon_is_labelled_over_the_api(one, queue):
+    case = handed(one, queue)
+    points = [[1.0, 1.0], [20.0, 1.0], [10.0, 20.0]]
+    body = SICK | {"regions": [{"finding": "pneumonia", "points": points}]}
+    label = one.post(f"{V1}/label-cases/{case['id']}/label/", body, "json").json()["label"]
+    assert label["regions"] == [{"finding": "pneumonia", "points": points}]

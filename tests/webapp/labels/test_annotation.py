@@ -104,6 +104,7 @@ def test_boxes_comment_and_marks_are_kept(item, owner):
         ("regions", {"regions": [{"finding": "pneumonia", "x": True, "y": 0, "width": 2, "height": 2}]}),
         ("regions", {"regions": [{"finding": "normal", "x": 0, "y": 0, "width": 2, "height": 2}]}),
         ("regions", {"regions": [{"finding": "pneumonia", "x": 0, "y": 0, "width": 2, "height": 2}] * 21}),
+        ("regions", {"regions": [{"finding": "pneumonia"}]}),
     ],
 )
 def test_what_cannot_be_stated_is_refused_by_field(item, owner, field, changes):

@@ -11,20 +11,31 @@ from classifier.data.tables.table import shown
 from classifier.text_encoding import LABELS
 from webapp.api import fields as f
 from webapp.api.serializers.base import RequestSerializer
-from webapp.labels.annotation import MAX_LABEL_FINDINGS, MAX_REGIONS, LabelContent
+from webapp.labels.annotation import MAX_LABEL_FINDINGS, LabelContent
 from webapp.labels.models import MAX_COMMENT_LENGTH, Assessment, Label, LabelSource
+from webapp.labels.regions.shapes import MAX_POINTS, MAX_REGIONS
 
 OPEN_LINES = 1000
 
 
 class RegionSerializer(RequestSerializer):
-    """A box in pixels of the original image."""
+    """A box (`x`, `y`, `width`, `height`) or a polygon (`points`) in pixels of the original image."""
 
     finding = f.StrictCharField(max_length=64, help_text="finding that the label has as present or uncertain")
-    x = f.FloatField(min_value=0, help_text="left edge")
-    y = f.FloatField(min_value=0, help_text="upper edge")
-    width = f.FloatField(min_value=1, help_text="width")
-    height = f.FloatField(min_value=1, help_text="height")
+    x = f.FloatField(required=False, min_value=0, help_text="left edge of a box")
+    y = f.FloatField(required=False, min_value=0, help_text="upper edge of a box")
+    width = f.FloatField(required=False, min_value=1, help_text="width of a box")
+    height = f.FloatField(required=False, min_value=1, help_text="height of a box")
+    points = f.ListField(
+        child=f.ListField(child=f.FloatField(min_value=0), min_length=2, max_length=2),
+        required=False,
+        min_length=3,
+        max_length=MAX_POINTS,
+        help_text="corners of a polygon, each [x, y]; its edges do not cross",
+    )
+    suggested = f.StrictBooleanField(
+        required=False, help_text="taken from the heatmap; refused in a blind label"
+    )
 
 
 class FindingAssessmentsField(f.DictField):
@@ -46,7 +57,7 @@ class LabelSerializer(f.Serializer):
     queue = f.UUIDOrNullField("queue_id", "ID of the label queue; null if none")
     findings = FindingAssessmentsField(help_text="statement by finding; others were not asked")
     confidence = f.IntegerField(allow_null=True, help_text="1 low, 2 medium, 3 high; null if not stated")
-    regions = RegionSerializer(many=True, help_text="boxes around findings")
+    regions = RegionSerializer(many=True, help_text="boxes and polygons around findings")
     comment = f.CharField(help_text="free text; may be empty")
     indeterminate = f.BooleanField(help_text="every finding counts as uncertain")
     unusable = f.BooleanField(help_text="unusable: findings count as uncertain")
@@ -74,7 +85,11 @@ class LabelStatementSerializer(RequestSerializer):
         help_text="1 low, 2 medium, 3 high; null if not stated",
     )
     regions = RegionSerializer(
-        many=True, required=False, default=list, max_length=MAX_REGIONS, help_text="boxes around findings"
+        many=True,
+        required=False,
+        default=list,
+        max_length=MAX_REGIONS,
+        help_text="boxes and polygons around findings",
     )
     comment = f.StrictCharField(
         max_length=MAX_COMMENT_LENGTH, allow_blank=True, default="", help_text="free text"

@@ -12,11 +12,12 @@ from webapp.api import fields as f
 from webapp.api.serializers.base import RequestSerializer
 from webapp.api.serializers.labels import LabelSerializer
 from webapp.api.serializers.scans import CALIBRATION, FINDING, SLOTS
-from webapp.labels.models import MAX_READERS, ItemStatus, LabelQueue, QueueOrder
+from webapp.labels.models import MAX_READERS, ItemStatus, LabelQueue, QueueOrder, SkipReason
 from webapp.labels.queues import FINDING as FINDING_CODE
 from webapp.labels.queues import MAX_FINDINGS, MAX_SCANS
 
 SCANS_NAMED = 1000
+NAMED_READERS = 100
 NO_MATCH = "null: no such limit"
 
 
@@ -26,11 +27,16 @@ class QueueSerializer(f.Serializer):
     findings = f.ListField(child=f.CharField(), help_text="what is asked of each image")
     order = f.ChoiceField(QueueOrder.choices, help_text="which images come first")
     readers = f.IntegerField(help_text="readers per image")
+    named = f.SerializerMethodField(help_text="IDs of the users who label it; empty: whoever may label")
     contents = f.DictField(help_text="how the images were selected")
     created_by = f.CharField(source="created_by.username", help_text="user name of the creator")
     created_at = f.CreatedAtField()
     closed_at = f.DateTimeField(allow_null=True, help_text="null while the queue is open")
     images = f.SerializerMethodField(help_text="number of images: `all`, and by status")
+
+    @extend_schema_field({"type": "array", "items": {"type": "string", "format": "uuid"}})
+    def get_named(self, queue: LabelQueue) -> list[str]:
+        return [str(person.pk) for person in queue.named.all()]
 
     def get_images(self, queue: LabelQueue) -> dict[str, int]:
         return {"all": queue.images, **{status: getattr(queue, status) for status in ItemStatus.values}}
@@ -74,6 +80,13 @@ class QueueCreateSerializer(RequestSerializer):
     )
     readers = f.StrictIntegerField(
         min_value=1, max_value=MAX_READERS, default=1, help_text="readers per image"
+    )
+    named = f.ListField(
+        child=f.UUIDField(),
+        required=False,
+        default=list,
+        max_length=NAMED_READERS,
+        help_text="IDs of the users who label it, at least as many as `readers`; empty: whoever may label",
     )
     at_most = f.StrictIntegerField(min_value=1, max_value=MAX_SCANS, default=100, help_text="limit of images")
     slot = f.ChoiceField(SLOTS, default=Slot.CXR.value, help_text="kind of image")
@@ -158,6 +171,13 @@ class ShownResultSerializer(f.Serializer):
 
     def get_probabilities(self, analysis: Analysis) -> dict[str, float] | None:
         return None if analysis.withheld else analysis.probabilities
+
+
+class CaseSkipSerializer(RequestSerializer):
+    reason = f.ChoiceField(SkipReason.choices, help_text="why the caller does not label it")
+    text = f.StrictCharField(
+        max_length=200, allow_blank=True, default="", help_text="description; required for `other`"
+    )
 
 
 class CaseSerializer(CaseRowSerializer):

@@ -16,6 +16,7 @@ from webapp.api.serializers.queues import (
     AgreementSerializer,
     CaseRowSerializer,
     CaseSerializer,
+    CaseSkipSerializer,
     DecisionSerializer,
     QueueCreateSerializer,
     QueueProgressSerializer,
@@ -31,10 +32,10 @@ from webapp.labels.queue_progress import (
     item_or_404,
     labels_of,
     queue_or_404,
-    queues_visible,
+    queues_with_readers,
     readers_of,
 )
-from webapp.labels.queues import case_next, queue_create, remaining_for
+from webapp.labels.queues import case_next, case_skip, people_named, queue_create, remaining_for
 
 ADJUDICATE = "label.adjudicate"
 
@@ -47,7 +48,7 @@ class QueueCollection(ListResource):
     queryset = LabelQueue.objects.none()
     filterset_class = QueueFilter
     serializer_class = QueueSerializer
-    find = queues_visible
+    find = queues_with_readers
 
     @operation("label_queue_create", body=QueueCreateSerializer, returns={201: QueueSerializer})
     def post(self, request: Request) -> Response:
@@ -55,7 +56,9 @@ class QueueCollection(ListResource):
 
         The order `drift` is available where drift is measured.
         """
-        queue = queue_create(site=self.site, actor=request.user, **self.read())
+        fields = self.read()
+        fields["named"] = people_named(self.site, fields["named"])
+        queue = queue_create(site=self.site, actor=request.user, **fields)
         return Response(QueueSerializer(queue_or_404(request.user, queue.pk)).data, status=201)
 
 
@@ -141,6 +144,19 @@ class CaseLabel(Resource):
         fields = self.read()
         case_label(item=item, reader=request.user, content=statement_of(fields), after=fields["after"])
         return Response(represent(request, item_or_404(request.user, item_id)), status=201)
+
+
+class CaseSkip(Resource):
+    needs = {"POST": "scan.label"}
+
+    @operation("label_case_skip", body=CaseSkipSerializer, returns={204: None})
+    def post(self, request: Request, item_id: UUID) -> Response:
+        """Pass a case over: it is not offered to the caller again.
+
+        409 `conflict` if the caller has labelled it.
+        """
+        case_skip(item=item_or_404(request.user, item_id), reader=request.user, **self.read())
+        return Response(status=204)
 
 
 class CaseDecision(Resource):

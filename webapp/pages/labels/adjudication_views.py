@@ -98,7 +98,7 @@ def _adjudication_context(request: HttpRequest, item: QueueItem) -> dict:
                 "chosen": decided,
             }
         )
-    boxes = [box | {"by": n} for n, label in enumerate(labels, 1) for box in label["label"].regions]
+    regions = [one | {"by": n} for n, label in enumerate(labels, 1) for one in label["label"].regions]
     return {
         "item": item,
         "queue": item.queue,
@@ -109,7 +109,7 @@ def _adjudication_context(request: HttpRequest, item: QueueItem) -> dict:
         "decision": decision,
         "reason": request.POST.get("reason", ""),
         "left": disputed_for(item.queue, request.user).count(),
-        "image": case_context(request, item)["image"] | {"boxes": boxes},
+        "image": case_context(request, item)["image"] | {"regions": regions},
         "names": {code: name_of_finding(code) for code in item.queue.findings},
         "decisions": DECISIONS,
     }

@@ -18,7 +18,7 @@ from webapp.core.http.json_body import parse_json
 from webapp.labels.annotation import case_label, own_label
 from webapp.labels.models import QueueClaim
 from webapp.labels.queue_progress import held_or_404, item_or_404
-from webapp.labels.queues import case_extend
+from webapp.labels.queues import case_extend, case_next, case_skip
 from webapp.pages.labels.context import case_context, label_json, model_result, parse_label
 from webapp.pages.request_data import uuid_or_none
 from webapp.pages.scan.images import PIXELS, image_content
@@ -28,10 +28,11 @@ IMAGE_KINDS = ("preview", PIXELS)
 
 @require_safe
 def case(request: HttpRequest, item_id: UUID) -> HttpResponse:
-    """A case that the reader was given or has labelled; any other redirects to its queue."""
+    """A case that the reader was given, skipped or has labelled; any other redirects to its queue."""
     item = item_or_404(request.user, item_id)
     claimed = QueueClaim.objects.filter(item=item, reader=request.user).exists()
-    if not claimed and own_label(item, request.user) is None:
+    skipped = item.skips.filter(reader=request.user).exists()
+    if not claimed and not skipped and own_label(item, request.user) is None:
         messages.info(request, _("Cases are assigned in turn: start here."))
         return redirect("pages:label_queue", item.queue_id)
     return render(request, "labels/case.html", case_context(request, item))
@@ -60,6 +61,23 @@ def submit(request: HttpRequest, item_id: UUID) -> JsonResponse:
     label = case_label(item=item, reader=request.user, content=parse_label(body), after=after)
     html = render_to_string("labels/_model_result.html", model_result(label), request=request)
     return JsonResponse({"label": label_json(label), "html": html}, status=HTTPStatus.CREATED)
+
+
+@require_POST
+def skip(request: HttpRequest, item_id: UUID) -> HttpResponse:
+    """Pass the case over: POST `reason`, `text`; redirects to the reader's next case."""
+    item = item_or_404(request.user, item_id)
+    case_skip(
+        item=item,
+        reader=request.user,
+        reason=request.POST.get("reason", ""),
+        text=request.POST.get("text", ""),
+    )
+    messages.success(request, _("Image skipped. “Previous” leads back to it."))
+    following = case_next(queue=item.queue, reader=request.user)
+    if following is None:
+        return redirect("pages:label_queue", item.queue_id)
+    return redirect("pages:label_case", following.pk)
 
 
 @require_POST

@@ -12,16 +12,18 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from classifier.contract import NORMAL
-from webapp.accounts.models import User
+from webapp.accounts.models import Site, User
 from webapp.accounts.services import can
 from webapp.core.agreement import Kappa
 from webapp.core.errors import CodedError
 from webapp.labels.adjudication import to_decide
-from webapp.labels.annotation import BOX, LabelContent, finished_analysis, own_label
-from webapp.labels.models import Assessment, Label, LabelQueue, QueueItem, QueueOrder
+from webapp.labels.annotation import LabelContent, finished_analysis, own_label
+from webapp.labels.models import Assessment, Label, LabelQueue, QueueItem, QueueOrder, QueueSkip, SkipReason
 from webapp.labels.queue_order import offered_orders
-from webapp.labels.queue_progress import agreement_of, readers_of
-from webapp.labels.queues import MAX_FINDINGS, remaining_for
+from webapp.labels.queue_progress import agreement_of, readers_of, skips_of
+from webapp.labels.queues import MAX_FINDINGS, case_previous, readers_at, remaining_for
+from webapp.labels.regions.shapes import as_stored
+from webapp.labels.regions.suggestions import suggested_boxes
 from webapp.pages.display import SLOTS, name_of_finding, name_of_user
 from webapp.pages.scan.evidence import evidence_context
 from webapp.pages.scan.state_display import analysis_display
@@ -34,6 +36,13 @@ STATEMENTS = {
     Assessment.UNCERTAIN: gettext_lazy("uncertain"),
 }
 CONFIDENCES = {1: gettext_lazy("low"), 2: gettext_lazy("medium"), 3: gettext_lazy("high")}
+SKIP_REASONS = {
+    SkipReason.UNSURE: gettext_lazy("Outside my experience"),
+    SkipReason.KNOWN: gettext_lazy("I know this patient or image"),
+    SkipReason.IMAGE: gettext_lazy("The image does not show what is asked"),
+    SkipReason.DISPLAY: gettext_lazy("My display or reading room is not suitable"),
+    SkipReason.OTHER: gettext_lazy("Other, as described"),
+}
 ORDERS = {
     QueueOrder.UNCERTAINTY: gettext_lazy("highest model uncertainty first"),
     QueueOrder.DISAGREEMENT: gettext_lazy("widest disagreement of models and readers first"),
@@ -69,6 +78,13 @@ def queue_context(request: HttpRequest, queue: LabelQueue) -> dict[str, Any]:
     (row,) = queue_rows([queue], request.user)
     return row | {
         "readers": readers_of(queue),
+        "named": [name_of_user(person) for person in queue.named.order_by("username")],
+        "skips": [
+            {"position": skip.item.position, "reader": name_of_user(skip.reader), "reason": skip_text(skip)}
+            for skip in skips_of(queue)
+        ]
+        if may_adjudicate
+        else [],
         "agreement": [
             {
                 "finding": one.finding,
@@ -83,6 +99,10 @@ def queue_context(request: HttpRequest, queue: LabelQueue) -> dict[str, Any]:
         "may_adjudicate": may_adjudicate,
         "may_manage": can(request.user, "label.manage", queue.site),
     }
+
+
+def skip_text(skip: QueueSkip) -> str:
+    return skip.text or str(SKIP_REASONS[SkipReason(skip.reason)])
 
 
 def kappa_cells(kappa: Kappa) -> dict[str, Any]:
@@ -105,13 +125,14 @@ def _decimal(number: float) -> str:
     return f"{number:.2f}".replace("-", "−")
 
 
-def queue_choices() -> dict[str, Any]:
-    """The options of the form for a new queue."""
+def queue_choices(site: Site) -> dict[str, Any]:
+    """The options of the form for a new queue at the site."""
     known = {f for version in active_models().values() for f in version.model_spec.findings} - {NORMAL}
     return {
         "findings": [(code, name_of_finding(code)) for code in (NORMAL, *sorted(known))],
         "orders": [(code, ORDERS[QueueOrder(code)]) for code in offered_orders()],
         "slots": list(SLOTS.items()),
+        "people": [(str(person.pk), name_of_user(person)) for person in readers_at(site)],
     }
 
 
@@ -121,6 +142,7 @@ def case_context(request: HttpRequest, item: QueueItem) -> dict[str, Any]:
     The case has an id of its own, so that the page does not identify the scan either.
     """
     own = own_label(item, request.user)
+    earlier = case_previous(item=item, reader=request.user)
     queue, scan = item.queue, item.scan
     return {
         "item": item,
@@ -141,6 +163,9 @@ def case_context(request: HttpRequest, item: QueueItem) -> dict[str, Any]:
         "confidences": list(CONFIDENCES.items()),
         "left": remaining_for(queues=[queue], reader=request.user).get(queue.pk, 0),
         "submitted": label_json(own) if own else None,
+        "previous": reverse("pages:label_case", args=[earlier.pk]) if earlier else "",
+        "skip_reasons": [(code.value, name) for code, name in SKIP_REASONS.items()],
+        "skipped": item.skips.filter(reader=request.user).first(),
     } | (model_result(own) if own else {})
 
 
@@ -157,6 +182,7 @@ def model_result(own: Label) -> dict[str, Any]:
         "analysis": analysis,
         "calibration": evidence.get("calibration", ""),
         "limits": evidence.get("limits", ""),
+        "suggestions": suggested_boxes(analysis, list(own.findings)) if analysis else [],
     }
 
 
@@ -183,7 +209,7 @@ def label_json(label: Label) -> dict[str, Any]:
         "id": str(label.pk),
         "findings": dict(_in_queue_order(label)),
         "confidence": label.confidence,
-        "regions": [{"finding": box["finding"]} | {side: box[side] for side in BOX} for box in label.regions],
+        "regions": [as_stored(region) for region in label.regions],
         "comment": label.comment,
         "indeterminate": label.indeterminate,
         "unusable": label.unusable,

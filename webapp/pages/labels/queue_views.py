@@ -13,11 +13,12 @@ from django.utils.dateparse import parse_date
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from webapp.accounts.models import User
 from webapp.accounts.services import can, demand
 from webapp.core.errors import CodedError
 from webapp.labels.annotation import queue_close
 from webapp.labels.queue_progress import queue_or_404, queues_visible
-from webapp.labels.queues import case_next, queue_create
+from webapp.labels.queues import case_next, queue_create, readers_at
 from webapp.pages.access import active_site, at_active_site
 from webapp.pages.labels.context import parse_findings, queue_choices, queue_context, queue_rows
 
@@ -54,6 +55,7 @@ def new(request: HttpRequest) -> HttpResponse:
                 readers=_number(form.get("readers", "")),
                 at_most=_number(form.get("at_most", "")),
                 slot=form.get("slot", ""),
+                named=_people(request),
                 unlabelled="unlabelled" in form,
                 received_after=_midnight(form.get("received_after", "")),
                 received_before=_midnight(form.get("received_before", "")),
@@ -66,9 +68,10 @@ def new(request: HttpRequest) -> HttpResponse:
             if not queue.items.exists():
                 messages.info(request, _("No image matches: the queue is empty."))
             return redirect("pages:label_queue", queue.pk)
-    context = queue_choices() | {
+    context = queue_choices(active_site(request)) | {
         "form": form,
         "selected": form.getlist("finding"),
+        "selected_people": form.getlist("named"),
         "posted": request.method == "POST",
         "problem": problem,
         "fields": fields,
@@ -102,6 +105,11 @@ def next_case(request: HttpRequest, queue_id: UUID) -> HttpResponse:
     if item is None:
         return redirect("pages:label_queue", queue_id)
     return redirect("pages:label_case", item.pk)
+
+
+def _people(request: HttpRequest) -> list[User]:
+    selected = request.POST.getlist("named")
+    return [person for person in readers_at(active_site(request)) if str(person.pk) in selected]
 
 
 def _number(text: str) -> int:

@@ -189,6 +189,47 @@ def test_an_empty_queue_and_a_finished_one_state_it(browser, asked, owner, teamm
     assert "nothing left for you" in text_of(client, "labels")
 
 
+def test_a_case_is_skipped_with_a_reason_and_found_again_as_the_previous_one(
+    browser, asked, owner, boss, site
+):
+    factories.ScanFactory(site=site)
+    queue = queue_create(
+        site=site, actor=boss, name="Two", findings=["pneumonia"], order="random", readers=1, at_most=2
+    )
+    client = browser(owner)
+    first = start(client, queue).url
+    second = client.post(first + "skip/", {"reason": "known"})
+    assert second.url not in (first, reverse("pages:label_queue", args=[queue.pk]))
+    assert f'href="{first}" data-previous' in client.get(second.url).content.decode()
+    page = client.get(first).content.decode()
+    assert "You skipped this image" in page
+    assert "data-previous" not in page
+    assert client.post(second.url + "skip/", {"reason": "nonsense"}).status_code == 400
+    page = text_of(browser(boss), "label_queue", queue.pk)
+    assert "I know this patient or image" in page
+    assert "I know this patient" not in text_of(client, "label_queue", queue.pk)
+
+
+def test_the_box_of_the_heatmap_is_offered_only_after_the_label(browser, asked, owner):
+    client = browser(owner)
+    page = client.get(start(client, asked.queue).url).content.decode()
+    assert 'id="suggestions"' not in page
+    shown = commit(client, asked.item, SICK).json()["html"]
+    assert '"finding": "pneumonia"' in shown
+    assert '"suggested": true' in shown
+
+
+def test_a_queue_is_made_for_named_readers(browser, boss, owner, teammate, case):
+    client, where = browser(boss), reverse("pages:label_new")
+    stated = {"name": "Us", "finding": ["normal"], "order": "random", "readers": "2", "at_most": "9"}
+    stated |= {"slot": "cxr", "named": [str(owner.pk)]}
+    wrong = client.post(where, stated)
+    assert (wrong.status_code, "these are 1" in wrong.content.decode()) == (400, True)
+    assert f'value="{owner.pk}" checked' in wrong.content.decode()
+    made = client.post(where, stated | {"named": [str(owner.pk), str(teammate.pk)]})
+    assert "labelled by" in client.get(made.url).content.decode()
+
+
 def test_without_any_queue_the_page_states_who_to_ask(browser, owner, boss):
     assert "An administrator of your site creates label queues" in text_of(browser(owner), "labels")
     assert "New queue" in text_of(browser(boss), "labels")
