@@ -1,5 +1,21 @@
 // Single-key commands; ignored while a person types or a dialog is open.
+import { preference } from "./preferences.js";
+
 const commands = new Map();
+// The person's own keys on this page: standard key to own key.
+const own = preference("keys")?.[document.body.dataset.page] ?? {};
+const standardOf = new Map(Object.entries(own).map(([standard, key]) => [key, standard]));
+
+/** The standard key of what was pressed; null for one that the person has given up. */
+function standard(key) {
+  return standardOf.get(key) ?? (key in own ? null : key);
+}
+
+/** Writes the person's own keys over the standard ones, in the help sheet and on the page. */
+function showOwnKeys() {
+  for (const cap of document.querySelectorAll("kbd:not([data-standard])")) cap.textContent = own[cap.textContent] ?? cap.textContent;
+}
+if (standardOf.size) showOwnKeys();
 
 export function onKeys(table) {
   for (const [key, run] of Object.entries(table)) commands.set(key, run);
@@ -25,7 +41,7 @@ function shiftedDigit({ shiftKey, code, key }) {
 document.addEventListener("keydown", (event) => {
   if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
   if (typing(event.target) || document.querySelector("dialog[open]")) return;
-  const run = commands.get(shiftedDigit(event)) ?? commands.get(event.key);
+  const run = commands.get(shiftedDigit(event)) ?? commands.get(standard(event.key));
   if (!run) return;
   if (event.key.startsWith("Arrow") && event.target.closest?.("input")) return;
   event.preventDefault();

@@ -11,6 +11,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.db import transaction
 from django.utils.translation import gettext as _
 
+from webapp.accounts.hotkeys import check_keys
 from webapp.accounts.models import User
 from webapp.core.errors import CodedError
 
@@ -33,7 +34,7 @@ class Preference:
     def expected(self) -> str:
         if self.choices:
             return ", ".join(self.choices)
-        return {bool: "true, false", list: "a JSON list"}[type(self.default)]
+        return {bool: "true, false", list: "a JSON list", dict: "a JSON object"}[type(self.default)]
 
 
 PREFERENCES: Mapping[str, Preference] = {
@@ -43,6 +44,7 @@ PREFERENCES: Mapping[str, Preference] = {
     "worklist_density": Preference(default="standard", choices=("standard", "compact")),
     "worklist_columns": Preference(default=[]),  # codes in order; empty: the standard columns
     "urgent_mail": Preference(default=False),
+    "keys": Preference(default={}),  # see webapp.accounts.hotkeys
 }
 
 
@@ -57,7 +59,7 @@ def preferences_of(user: User | AnonymousUser) -> dict[str, Any]:
 
 @transaction.atomic
 def set_preference(*, user: User, key: str, value: Any) -> None:
-    """Keep the person's value; raises CodedError `preference_unknown` or `preference_invalid`."""
+    """Keep the person's value; raises CodedError `preference_unknown`, `preference_invalid`, `key_taken`."""
     known = PREFERENCES.get(key)
     if known is None:
         raise CodedError(
@@ -72,6 +74,8 @@ def set_preference(*, user: User, key: str, value: Any) -> None:
             % {"value": json.dumps(value)[:100], "key": key},
             _("Use one of: %(expected)s.") % {"expected": known.expected},
         )
+    if key == "keys":
+        check_keys(value)
     # Two tabs may set different keys at once: the row is read again under a lock.
     locked = User.objects.select_for_update().only("preferences").get(pk=user.pk)
     user.preferences = locked.preferences | {key: value}

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib.auth.views import LoginView, LogoutView
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import redirect, resolve_url
+from django.shortcuts import redirect, render, resolve_url
 from django.utils.http import url_has_allowed_host_and_scheme
-from django.views.decorators.http import require_POST
+from django.views.decorators.http import require_http_methods, require_POST
 
+from webapp.accounts.hotkeys import pages_with_keys
+from webapp.accounts.models import User
 from webapp.accounts.preferences import preferences_of, set_preference
 from webapp.accounts.services import membership_choose, signed_in
 from webapp.core.errors import CodedError
@@ -28,9 +32,11 @@ def choose_site(request: HttpRequest) -> HttpResponse:
     return redirect(target if safe else resolve_url("/"))
 
 
-@require_POST
-def preferences(request: HttpRequest) -> JsonResponse:
-    """Set the one preference of a JSON body {"key", "value"}; returns all of them."""
+@require_http_methods(["GET", "HEAD", "POST"])
+def preferences(request: HttpRequest) -> HttpResponse:
+    """The page of the person's keys; POST sets the one preference of a JSON body {"key", "value"}."""
+    if request.method != "POST":
+        return render(request, "accounts/preferences.html", {"tables": _key_tables(signed_in(request.user))})
     try:
         body = parse_json(request.body)
         key, value = str(body["key"]), body["value"]
@@ -38,6 +44,22 @@ def preferences(request: HttpRequest) -> JsonResponse:
         raise CodedError("invalid", remedy='Send {"key": …, "value": …}.') from error
     set_preference(user=signed_in(request.user), key=key, value=value)
     return JsonResponse(preferences_of(request.user))
+
+
+def _key_tables(user: User) -> list[dict[str, Any]]:
+    """For each page its actions, each with its standard key and the person's own."""
+    own = preferences_of(user)["keys"]
+    return [
+        {
+            "page": page,
+            "title": keys.title,
+            "actions": [
+                {"standard": one.key, "text": one.text, "key": own.get(page, {}).get(one.key, one.key)}
+                for one in keys.actions
+            ],
+        }
+        for page, keys in pages_with_keys().items()
+    ]
 
 
 def locked_out(request: HttpRequest, credentials: dict | None = None, *args, **kwargs) -> HttpResponse:

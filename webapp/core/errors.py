@@ -50,6 +50,9 @@ CODES: dict[str, Meaning] = {
     ),
     "preference_unknown": Meaning(400, "There is no such preference.", "Use one of the known keys."),
     "preference_invalid": Meaning(400, "The value of the preference is not valid.", "Use a listed value."),
+    "key_taken": Meaning(
+        409, "The key belongs to another action.", "Choose another key, or free this one first."
+    ),
     "read_first": Meaning(
         409,
         "The result is hidden until you have stated a first impression.",

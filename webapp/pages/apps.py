@@ -3,3 +3,8 @@ from django.apps import AppConfig
 
 class PagesConfig(AppConfig):
     name = "webapp.pages"
+
+    def ready(self) -> None:
+        from webapp.pages.hotkeys import register_all
+
+        register_all()
