@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
+from datetime import timedelta
 
-from django.db.models import F, Prefetch, QuerySet
+from django.db.models import Exists, F, OuterRef, Prefetch, QuerySet
+from django.utils import timezone
 
-from webapp.accounts.models import User
+from webapp.accounts.models import Site, User
 from webapp.accounts.services import for_sites
 from webapp.analysis.models import Analysis
 from webapp.analysis.state import STATE_COLUMNS, State, state_of
@@ -41,6 +43,30 @@ def analysis_or_404(user: User, analysis_id: uuid.UUID) -> Analysis:
     """An analysis of a scan that the user may see, with its scan's site; raises CodedError `not_found`."""
     seen = for_sites(Analysis.objects.all(), user, "scan.view", path="scan__site")
     return get_or_404(seen.select_related("model_version", "calibration", "scan__site"), analysis_id)
+
+
+@dataclass(frozen=True)
+class PromotionReach:
+    """What a promotion affects: sites, people who may see their scans, scans of the slot."""
+
+    sites: int
+    people: int
+    recent_scans: int
+    waiting_scans: int
+
+
+REACH_DAYS = 30
+
+
+def promotion_reach(slot: str) -> PromotionReach:
+    """`recent_scans`: received in the last `REACH_DAYS` days; `waiting_scans`: without any analysis."""
+    scans, since = Scan.objects.filter(slot=slot), timezone.now() - timedelta(days=REACH_DAYS)
+    return PromotionReach(
+        sites=Site.objects.count(),
+        people=User.objects.filter(is_active=True, memberships__isnull=False).distinct().count(),
+        recent_scans=scans.filter(received_at__gte=since).count(),
+        waiting_scans=scans.filter(~Exists(Analysis.objects.filter(scan=OuterRef("pk")))).count(),
+    )
 
 
 @dataclass(frozen=True)

@@ -151,9 +151,12 @@ def check(content: LabelContent, scan: Scan) -> None:
     if set(words.values()) == {Assessment.UNREAD} and not (content.indeterminate or content.unusable):
         raise invalid("findings", "Assess a finding, or mark the image indeterminate or unusable.")
     if content.confidence not in (None, 1, 2, 3):
-        raise invalid("confidence", "Confidence is 1 (low), 2 or 3 (high).")
+        raise invalid("confidence", f"Confidence is 1 (low), 2 or 3 (high), not {content.confidence}.")
     if len(content.comment) > MAX_COMMENT_LENGTH or "\x00" in content.comment:
-        raise invalid("comment", f"A comment has at most {MAX_COMMENT_LENGTH} characters.")
+        raise invalid(
+            "comment",
+            f"A comment has at most {MAX_COMMENT_LENGTH} printable characters, not {len(content.comment)}.",
+        )
     check_regions(content.regions, words, scan)
 
 
@@ -165,7 +168,7 @@ def check_findings(words: Mapping[str, str]) -> None:
         if not isinstance(finding, str) or not FINDING.fullmatch(finding):
             raise invalid("findings", f"{finding!r} is not a valid code (a-z, 0-9, _).")
         if word not in Assessment.values:
-            raise invalid("findings", f"{finding} is one of {', '.join(Assessment)}.")
+            raise invalid("findings", f"{finding} is one of {', '.join(Assessment)}, not {str(word)[:40]!r}.")
     present = {finding for finding, word in words.items() if word == Assessment.PRESENT}
     if NORMAL in present and len(present) > 1:
         raise invalid("findings", "Normal and another finding contradict each other.")

@@ -241,21 +241,21 @@ def _check_queue(
 ) -> None:
     wrong: dict[str, str] = {}
     if not 0 < len(name) <= 100:
-        wrong["name"] = "A queue needs a name of at most 100 characters."
+        wrong["name"] = f"A queue needs a name of at most 100 characters; this one has {len(name)}."
     elif LabelQueue.objects.filter(site=site, name=name).exists():
-        wrong["name"] = "A queue with this name already exists."
+        wrong["name"] = f"A queue “{name}” already exists."
     if not 0 < len(findings) <= MAX_FINDINGS or len(set(findings)) != len(findings):
-        wrong["findings"] = f"Name 1 to {MAX_FINDINGS} different findings."
-    elif not all(FINDING.fullmatch(finding) for finding in findings):
-        wrong["findings"] = "Codes consist of a-z, 0-9 and _, such as pleural_effusion."
+        wrong["findings"] = f"Name 1 to {MAX_FINDINGS} different findings; these are {len(findings)}."
+    elif bad := [finding for finding in findings if not FINDING.fullmatch(finding)]:
+        wrong["findings"] = f"“{bad[0][:64]}” is not a code of a-z, 0-9 and _, such as pleural_effusion."
     if order not in offered_orders():
-        wrong["order"] = f"The order is one of {', '.join(offered_orders())}."
+        wrong["order"] = f"“{order[:40]}” is not an order: use one of {', '.join(offered_orders())}."
     if not 1 <= readers <= MAX_READERS:
-        wrong["readers"] = f"From 1 to {MAX_READERS} readers an image."
+        wrong["readers"] = f"From 1 to {MAX_READERS} readers an image, not {readers}."
     if not 1 <= at_most <= MAX_SCANS:
-        wrong["at_most"] = f"From 1 to {MAX_SCANS} images."
+        wrong["at_most"] = f"From 1 to {MAX_SCANS} images, not {at_most}."
     if slot not in set(Slot):
-        wrong["slot"] = "Unknown kind of image."
+        wrong["slot"] = f"“{slot[:40]}” is not a kind of image: use one of {', '.join(Slot)}."
     if wrong:
         raise _wrong(**wrong)
 

@@ -10,7 +10,7 @@ const TRIES = 4;
 const page = document.querySelector("[data-manifest]");
 const part = (name) => page.querySelector(`[data-${name}]`);
 let [lines, files, sent, failed] = [null, [], 0, []];
-let busy = false;
+let [busy, following] = [false, false];
 
 const missing = () => new Set((part("progress").firstElementChild.dataset.missing || "").split(",").filter(Boolean).map(Number));
 
@@ -28,10 +28,11 @@ function matched() {
 }
 
 function show() {
-  const matches = matched();
-  part("send").disabled = busy || !matches.length;
+  // Until the server has matched the images it has, it is not known how many are still to be uploaded.
+  const matches = busy || following ? [] : matched();
+  part("send").disabled = !matches.length;
   part("send").textContent = matches.length ? interpolate(gettext("Upload %(number)s"), { number: matches.length }) : gettext("Upload");
-  if (busy) return;
+  if (busy || following) return;
   if (lines && files.length) {
     const text = ngettext(
       "%(fit)s of %(number)s file matches a line without an image.",
@@ -89,11 +90,10 @@ async function uploadAll() {
   };
   await Promise.all(Array.from({ length: PARALLEL }, work));
   busy = false;
-  part("send").disabled = true;
   follow();
+  show();
 }
 
-let following = false;
 function follow() {
   if (following) return;
   following = true;
@@ -101,6 +101,7 @@ function follow() {
     const fresh = new DOMParser().parseFromString(await fragment(page.dataset.state), "text/html").body.firstElementChild;
     part("progress").replaceChildren(fresh);
     following = fresh.dataset.pending === "1";
+    if (!following) show();
     return following;
   }, { first: 1000, slowest: 5000 });
 }
@@ -119,4 +120,7 @@ if (part("images")) {
   part("send").addEventListener("click", uploadAll);
   addEventListener("beforeunload", (event) => { if (busy) event.preventDefault(); });
 }
-if (part("progress").firstElementChild.dataset.pending === "1") follow();
+if (part("progress").firstElementChild.dataset.pending === "1") {
+  follow();
+  if (part("images")) show();
+}

@@ -75,6 +75,14 @@ def test_making_the_demo_twice_changes_nothing(demo):
     assert Membership.objects.count() == 2
 
 
+def test_the_demo_admin_opens_the_administration_and_the_clinician_does_not(client, demo):
+    statuses = {}
+    for name in ("admin", "clinician"):
+        client.force_login(User.objects.get(username=name), "webapp.accounts.backends.AccountBackend")
+        statuses[name] = client.get("/admin/", REMOTE_ADDR="127.0.0.1", follow=True).status_code
+    assert statuses == {"admin": 200, "clinician": 404}
+
+
 def test_a_new_demo_password_takes_the_place_of_the_old(demo, monkeypatch):
     monkeypatch.setenv("HILUM_DEMO_PASSWORD", "another one")
     call_command("create_demo")

@@ -15,10 +15,10 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from webapp.accounts.services import demand
 from webapp.core.errors import CodedError
-from webapp.pages.display import study_time
+from webapp.pages.display import date_of, study_time
 from webapp.pages.patients.display import facts_of, full_label, label_of, sex_text
 from webapp.pages.patients.records import patient_row, possible_duplicates
-from webapp.scans.models import Patient
+from webapp.scans.models import Patient, Scan
 from webapp.scans.patients.corrections import patient_merge, patient_unmerge
 from webapp.scans.patients.identity import differ, end_of
 from webapp.scans.patients.person_name import displayed as name_of_person
@@ -26,6 +26,7 @@ from webapp.scans.patients.records import extent_of, merge_or_404, patients_foun
 from webapp.scans.selectors import patient_or_404
 
 PERMISSION = "patient.merge"
+IMAGES_SHOWN = 4
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -110,10 +111,25 @@ def _both(one: Patient, other: Patient) -> dict[str, Any]:
             "label": full_label(patient),
             "href": reverse("pages:patient", args=[patient.pk]),
             "can_stay": not patient.provisional,
+            "images": _newest_images(patient),
         }
         for patient in (one, other)
     ]
     return {"people": people, "rows": rows, "differ": any(row["differs"] for row in rows)}
+
+
+def _newest_images(patient: Patient) -> list[dict[str, str]]:
+    scans = Scan.objects.filter(series__study__patient=patient).select_related("series__study")
+    newest = scans.order_by("-series__study__study_date", "-received_at", "pk")[:IMAGES_SHOWN]
+    return [
+        {
+            "href": reverse("pages:scan", args=[scan.pk]),
+            "thumbnail": reverse("pages:media", args=[scan.pk, "preview"]),
+            "date": date_of(scan.study),
+            "view": scan.view_position,
+        }
+        for scan in newest
+    ]
 
 
 LABELS = {

@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from django.urls import reverse
+from django.utils import timezone
 
 from tests import factories
+from webapp.accounts.models import Membership
+from webapp.analysis.selectors import promotion_reach
 from webapp.pages.models.card import sections
 from webapp.registry.models import ModelStatus
 from webapp.registry.services import model_register
@@ -33,7 +38,9 @@ def test_only_who_may_promote_is_offered_it_and_may_do_it(browser, owner, person
     shown = reverse("pages:model", args=[version.pk])
     assert where not in clinician.get(shown).content.decode()
     assert clinician.post(where, {"reason": "because"}).status_code == 403
-    assert where in admin.get(shown).content.decode()
+    page = " ".join(admin.get(shown).content.decode().split())
+    assert where in page
+    assert "changes the model for all sites of this installation, not only for yours" in page
     reported = admin.post(where, {"reason": ""}, follow=True)
     assert "A reason is required" in reported.content.decode()
     done = admin.post(where, {"reason": "better on our own cases"}, follow=True).content.decode()
@@ -41,6 +48,18 @@ def test_only_who_may_promote_is_offered_it_and_may_do_it(browser, owner, person
     assert version.status == ModelStatus.ACTIVE
     assert "is now the active model" in done
     assert "better on our own cases" in done
+
+
+def test_a_promotion_states_in_numbers_who_is_affected(site, other_site, owner, outsider):
+    long_ago = timezone.now() - timedelta(days=31)
+    factories.AnalysisFactory(scan__site=site, scan__slot="cxr")
+    factories.ScanFactory(site=other_site, slot="cxr")
+    factories.ScanFactory(site=site, slot="cxr", received_at=long_ago)
+    factories.ScanFactory(site=site, slot="ct")
+    reach = promotion_reach("cxr")
+    people = Membership.objects.values("user").distinct().count()
+    assert (reach.sites, reach.people) == (2, people)
+    assert (reach.recent_scans, reach.waiting_scans) == (2, 2)
 
 
 def test_an_outsider_to_the_site_cannot_promote_its_model(browser, person, other_site, site):

@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import date
 
 import pytest
+from django.urls import reverse
 from django.utils.html import escape
 
 from tests import factories
 from webapp.accounts.models import Role
 from webapp.accounts.services import membership_set
-from webapp.scans.models import PatientMerge
+from webapp.scans.models import PatientMerge, Scan
 
 pytestmark = pytest.mark.django_db
 WHY = "registered twice"
@@ -107,6 +108,10 @@ def test_both_sides_are_shown_before_anything_is_done(twins, browser, boss):
         assert words in page
     assert page.count('class="differs"') == 1, "the sex; a name's case does not matter"
     assert f'value="{other.pk}" checked' in page
+    left, right = page.split('class="merge-images"')[1:]
+    for shown, patient in ((left, one), (right, other)):
+        scan = Scan.objects.get(series__study__patient=patient)
+        assert f'src="{reverse("pages:media", args=[scan.pk, "preview"])}"' in shown
     assert not PatientMerge.objects.exists()
 
 

@@ -20,6 +20,9 @@ class Command(BaseCommand):
         site, _ = Site.objects.get_or_create(slug="demo", defaults={"name": "Demo Hospital"})
         for name in ACCOUNTS:
             user = _demo_user(name, password)
+            if name == "admin" and not user.is_superuser:
+                user.is_superuser = user.is_staff = True  # opens /admin/, on loopback only
+                user.save(update_fields=["is_superuser", "is_staff"])
             membership_set(user=user, site=site, role=Role.objects.get(name=name), is_default=True)
         if settings.HILUM_ENV == "demo":
             mark = settings.HILUM_DATA / "run" / "demo"  # lets manage.py find the demo, see docs/decisions
