@@ -88,6 +88,18 @@ INSERT INTO analysis_studysummary (study_id, site_id, status, finding, probabili
             CASE WHEN r < 0.25 THEN 'pneumonia' WHEN r < 0.28 THEN 'covid19' WHEN r < 0.9 THEN 'normal' ELSE '' END
                 AS finding
           FROM b WHERE i %% 2 = 0) made JOIN scans_patient ON scans_patient.id = md5('patient' || p)::uuid;
+UPDATE analysis_studysummary SET assigned_id = CASE WHEN n < 3 THEN %(user)s ELSE %(second)s END
+    FROM (SELECT study_id AS key, ('x' || substr(md5('assigned' || study_id), 1, 4))::bit(16)::int %% 100 AS n
+          FROM analysis_studysummary) made WHERE study_id = key AND n < 5;
+UPDATE analysis_studysummary SET urgent = CASE WHEN n < 3 THEN 'rule' WHEN n < 4 THEN 'dicom' ELSE 'hand' END
+    FROM (SELECT study_id AS key, ('x' || substr(md5('urgent' || study_id), 1, 4))::bit(16)::int %% 200 AS n
+          FROM analysis_studysummary) made WHERE study_id = key AND n < 5;
+UPDATE analysis_studysummary SET turn = extract(epoch FROM latest_at)
+    + CASE WHEN reader_id IS NOT NULL THEN %(read)s WHEN urgent = '' THEN %(unread)s ELSE 0 END;
+INSERT INTO analysis_studytag (id, created_at, study_id, name)
+    SELECT md5('tag' || s || word)::uuid, at, md5('study' || s)::uuid, word
+    FROM b, unnest(ARRAY['teaching', 'follow-up']) word
+    WHERE i %% 2 = 0 AND s %% 100 = CASE word WHEN 'teaching' THEN 7 ELSE 9 END;
 DROP TABLE b, person, syllable;
 """  # noqa: E501
 
@@ -124,6 +136,7 @@ def filled(scans: int):
     from tests.factories import ModelVersionFactory, SiteFactory
     from webapp.accounts.models import Role, Site, User
     from webapp.accounts.services import membership_set
+    from webapp.analysis.worklist.urgency import READ_TIER, TIER
     from webapp.scans.models import Scan
 
     call_command("migrate", verbosity=0)
@@ -140,11 +153,12 @@ def filled(scans: int):
             membership_set(user=person, site=site, role=Role.objects.get(name="clinician"))
         membership_set(user=people[0], site=other, role=Role.objects.get(name="clinician"))
         keys = {"n": scans, "site": site.pk, "other": other.pk, "model": ModelVersionFactory().pk}
+        keys |= {"user": people[0].pk, "second": people[1].pk, "read": READ_TIER * TIER, "unread": TIER}
         cursor.execute("SELECT setseed(0.5)")
         cursor.execute("SET LOCAL synchronous_commit TO off")
         for statement in FILL.split(";\n"):
             if statement.strip():
-                cursor.execute(statement, keys | {"user": people[0].pk, "second": people[1].pk})
+                cursor.execute(statement, keys)
     with connection.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE")
     return people[0]
@@ -239,12 +253,18 @@ def requests() -> dict[str, tuple[dict[str, str] | None, Callable]]:
         "received": RECEIVED,
         "reader": READERS,
         "marked": ["me"],
+        "unread": ["1"],
+        "urgent": ["1"],
+        "assigned": ["me", "nobody"],
+        "tag": ["teaching"],
         "sites": ["all"],
         "sort": SORTS,
     }.items():
         asked |= {f"{column} {value}": {column: value} for value in values}
     asked |= {
         "study dates": {"studied_from": "2026-01-01", "studied_to": "2026-02-01"},
+        "urgent first, unread, mine": {"sort": "waiting", "unread": "1", "assigned": "me"},
+        "urgent and tagged": {"urgent": "1", "tag": "follow-up"},
         "rare together": {"status": "done", "finding": "covid19", "probability": "near", "reader": "nobody"},
         "name, rare": {"q": f"{family} {given}"},
         "name, family": {"q": family},
