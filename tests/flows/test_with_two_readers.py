@@ -119,7 +119,7 @@ def first_case_offline_and_changed(page, complaints) -> list[str]:
     assert not page.locator("[data-next]").is_visible()
     page.context.set_offline(False)
     wait_for(lambda: page.locator("[data-result] .headline").is_visible(), "the model result")
-    assert page.locator("[data-boxes] li").count() == 1
+    assert page.locator("[data-regions] li").count() == 1
     found = complaints(page, "case, committed")
     page.reload()
     ready(page)
