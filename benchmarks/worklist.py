@@ -40,9 +40,10 @@ CREATE TEMP TABLE syllable AS SELECT row_number() OVER () - 1 AS k, a || c AS wo
          unnest(ARRAY['ber','dan','gar','ker','lin','mann','nes','ra','son','vic']) c;
 CREATE TEMP TABLE person AS SELECT p, floor(200 * power(random(), 2.5))::int AS family, floor(200 * random())::int AS part,
     floor(200 * power(random(), 1.5))::int AS given, random() AS r FROM generate_series(0, (%(n)s - 1) / 4) p;
-INSERT INTO scans_patient (id, created_at, site_id, patient_id, issuer, name, sex, birth_date, provisional)
+INSERT INTO scans_patient (id, created_at, site_id, patient_id, issuer, name, search_name, sex, birth_date, provisional)
     SELECT md5('patient' || p)::uuid, now(), CASE WHEN p %% 10 = 9 THEN %(other)s ELSE %(site)s END::uuid,
         'P' || lpad(p::text, 8, '0'), '', upper(f.word || CASE WHEN person.r < 0.6 THEN g.word ELSE '' END) || '^' || h.word,
+        '|' || lower(f.word || CASE WHEN person.r < 0.6 THEN g.word ELSE '' END) || '|' || lower(h.word) || '|',
         CASE WHEN person.r < 0.5 THEN 'F' ELSE 'M' END, date '1930-01-01' + (person.r * 30000)::int, false
     FROM person JOIN syllable f ON f.k = family JOIN syllable g ON g.k = part JOIN syllable h ON h.k = given;
 INSERT INTO scans_study (id, created_at, site_id, patient_id, study_instance_uid, accession_number, study_date,
@@ -229,22 +230,13 @@ class Counter:
         return execute(*details)
 
 
-def requests() -> dict[str, tuple[dict[str, str] | None, Callable]]:
-    """Name to (what is posted as the search before, what is timed)."""
+def by_one_filter() -> dict[str, dict[str, str] | None]:
+    """The list as it is, then each filter and order alone."""
     from webapp.analysis.models import StudySummary
     from webapp.pages.display import UNCERTAINTIES
     from webapp.pages.worklist.search import PROBABILITIES, READERS, RECEIVED, SORTS
-    from webapp.scans.models import Patient
 
-    def page(client):
-        return client.get("/")
-
-    here = StudySummary.objects.filter(site__slug=SITE, status="done").order_by("-latest_at")
-    deep = here[min(5000, here.count() // 2)]
-    some = Patient.objects.filter(site__slug=SITE).order_by("pk")[100]
-    family, given = some.name.split("^")
-    asked: dict[str, dict[str, str] | None] = {"worklist": None}
-    for column, values in {
+    columns = {
         "status": StudySummary.Status.values,
         "finding": ["pneumonia", "covid19", "normal"],
         "probability": PROBABILITIES,
@@ -259,8 +251,24 @@ def requests() -> dict[str, tuple[dict[str, str] | None, Callable]]:
         "tag": ["teaching"],
         "sites": ["all"],
         "sort": SORTS,
-    }.items():
-        asked |= {f"{column} {value}": {column: value} for value in values}
+    }
+    alone = {f"{column} {value}": {column: value} for column, values in columns.items() for value in values}
+    return {"worklist": None} | alone
+
+
+def requests() -> dict[str, tuple[dict[str, str] | None, Callable]]:
+    """Name to (what is posted as the search before, what is timed)."""
+    from webapp.analysis.models import StudySummary
+    from webapp.scans.models import Patient
+
+    def page(client):
+        return client.get("/")
+
+    here = StudySummary.objects.filter(site__slug=SITE, status="done").order_by("-latest_at")
+    deep = here[min(5000, here.count() // 2)]
+    some = Patient.objects.filter(site__slug=SITE).order_by("pk")[100]
+    family, given = some.name.split("^")
+    asked = by_one_filter()
     asked |= {
         "study dates": {"studied_from": "2026-01-01", "studied_to": "2026-02-01"},
         "urgent first, unread, mine": {"sort": "waiting", "unread": "1", "assigned": "me"},
