@@ -82,6 +82,7 @@ PAGES = {
     "label_submit": [("POST", "api-label-case-label", "scan.label")],
     # To be handed the case again holds it for longer.
     "label_claim": [("POST", "api-label-queue-next", "scan.label")],
+    "label_skip": [("POST", "api-label-case-skip", "scan.label")],
     "label_adjudicate": [
         ("GET", "api-label-case-decision", "label.adjudicate"),
         ("POST", "api-label-case-decision", "label.adjudicate"),

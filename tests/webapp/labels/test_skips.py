@@ -9,7 +9,7 @@ from webapp.audit.models import AuditEvent
 from webapp.core.errors import CodedError
 from webapp.labels.annotation import LabelContent, case_label
 from webapp.labels.models import QueueSkip
-from webapp.labels.queue_progress import skips_of
+from webapp.labels.queue_progress import held_or_404, skips_of
 from webapp.labels.queues import case_next, case_previous, case_skip, readers_at, remaining_for
 
 pytestmark = pytest.mark.django_db
@@ -33,6 +33,7 @@ def test_a_skipped_case_is_offered_to_others_and_not_to_the_reader_again(queue, 
     assert (skip.item, skip.reader, skip.reason, skip.text) == (first, owner, "other", "wrong side")
     event = AuditEvent.objects.get(action="label_case.skipped")
     assert event.detail == {"queue": str(queue.pk), "reason": "other"}
+    assert held_or_404(owner, first.pk) == first, "its image may still be seen"
     assert case_label(item=first, reader=owner, content=SICK), "they may still label it"
 
 

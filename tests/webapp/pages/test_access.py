@@ -70,6 +70,7 @@ POST_ONLY = [
     "label_next",
     "label_submit",
     "label_claim",
+    "label_skip",
     "label_export",
     "label_manifest_file",
     *("alarm_acknowledge", "alarm_comment", "alarm_close"),
@@ -108,7 +109,10 @@ def address(name: str, case=None, model=None) -> str:
         "upload_retry": lambda: [case.upload.pk],
         **{name: lambda: [case.queue.pk] for name in ("label_queue", "label_close", "label_next")},
         "label_disputed": lambda: [case.queue.pk],
-        **{name: lambda: [case.item.pk] for name in ("label_case", "label_submit", "label_claim")},
+        **{
+            name: lambda: [case.item.pk]
+            for name in ("label_case", "label_submit", "label_claim", "label_skip")
+        },
         "label_adjudicate": lambda: [case.item.pk],
         "label_image": lambda: [case.item.pk, "preview"],
         **{name: lambda: [case.manifest.pk] for name in ("label_manifest", "label_manifest_state")},
@@ -161,6 +165,7 @@ def test_owner_and_teammate_see_a_case_and_an_outsider_finds_nothing(
         "label_next",
         "label_submit",
         "label_claim",
+        "label_skip",
         "label_adjudicate",
         "label_manifest_file",
     ],
