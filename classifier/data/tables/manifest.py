@@ -117,7 +117,7 @@ def read_manifest_table(
 
 def _renamed(table: Table, clean: Callable[[str], str]) -> Table:
     """The table with first names for its columns; a column that has one already is not replaced."""
-    names = {}
+    names: dict[str, str] = {}
     for first, others in SYNONYMS.items():
         if first not in table.columns:
             names |= {other: first for other in [other for other in others if other in table.columns][:1]}

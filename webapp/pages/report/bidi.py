@@ -12,7 +12,7 @@ from bidi import get_display
 RIGHT_TO_LEFT = "\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff"
 _RUN = re.compile(f"[{RIGHT_TO_LEFT}]+|\\d+(?:[.,:/-]\\d+)*|[^\\W\\d{RIGHT_TO_LEFT}]+|.", re.DOTALL)
 _POINTS = re.compile("[\u0591-\u05bd\u05bf-\u05c7\u064b-\u065f\u0670]")
-_BRACKETS = ("()", "[]", "{}", "«»")
+_BRACKETS = (("(", ")"), ("[", "]"), ("{", "}"), ("«", "»"))
 HAS_RIGHT_TO_LEFT = re.compile(f"[{RIGHT_TO_LEFT}]")
 # Characters of one direction each, by which a run is found again after the reordering.
 _STAND_INS = {
