@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db import DataError, IntegrityError, transaction
 from django.db.models import Max
 
-from classifier.artifact.header import ArtifactError, Header, read_header
+from classifier.artifact.header import NOT_AN_ARTIFACT, ArtifactError, Header, read_header
 from webapp.accounts.models import Site, User
 from webapp.accounts.services import can_everywhere, demand
 from webapp.audit.services import record
@@ -157,9 +157,7 @@ def _store(
                 return earlier
         except (DataError, ValueError) as error:
             storage.delete_file(version.stored_name)
-            raise CodedError(
-                "not_an_artifact", "The model description cannot be stored.", status=400
-            ) from error
+            raise ArtifactError(NOT_AN_ARTIFACT, "the model description cannot be stored") from error
     storage.delete_file(version.stored_name)
     raise CodedError("conflict")
 

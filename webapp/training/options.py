@@ -72,7 +72,7 @@ OPTIONS = frozenset(
     ]
 )
 PUBLIC_WEIGHTS = "auto"
-_DATA_SET = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. -]*(/[A-Za-z0-9_][A-Za-z0-9_. -]*)*\.csv")
+DATA_SET = r"^([A-Za-z0-9_][A-Za-z0-9_. -]*(/[A-Za-z0-9_][A-Za-z0-9_. -]*)*\.csv)?$"
 
 
 def options_wrong(options: Mapping[str, Any]) -> dict[str, list[str]]:
@@ -98,7 +98,7 @@ def data_set_manifest(name: str) -> str:
     """
     if not name:
         return ""
-    for folder in settings.HILUM_DATA_SETS if _DATA_SET.fullmatch(name) else ():
+    for folder in settings.HILUM_DATA_SETS if re.fullmatch(DATA_SET, name) else ():
         root = Path(folder).resolve()
         path = (root / name).resolve()
         if path.is_relative_to(root) and path.is_file():

@@ -137,7 +137,7 @@ def test_texts_that_are_taken_state_that_they_hold_no_null_character(schema):
         assert not re.search(stated["pattern"], "a\x00b"), name
         assert not re.search(stated["pattern"], " \t"), name
         assert stated["maxLength"] > 0
-    assert shapes["TrainingRunCreateRequest"]["properties"]["manifest"]["pattern"] == "^/[ -~]{1,999}$"
+    assert shapes["TrainingRunCreateRequest"]["properties"]["data_set"]["maxLength"] == 500
 
 
 def test_what_may_be_null_states_so_with_its_format(schema):

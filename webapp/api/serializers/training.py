@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.core.validators import RegexValidator
 from drf_spectacular.utils import extend_schema_field
 
 from webapp.api import fields as f
@@ -11,7 +12,7 @@ from webapp.api.serializers.base import RequestSerializer
 from webapp.api.serializers.scans import SLOTS
 from webapp.core.jobs.table import JobStatus
 from webapp.training.models import Cadence, RunStatus, Snapshot, Start, Trigger
-from webapp.training.options import MAX_SEED
+from webapp.training.options import DATA_SET, MAX_SEED
 from webapp.training.options import OPTIONS as OPTION_NAMES
 
 START = "initial weights: `active`: those of the active model; otherwise none of Hilum's models"
@@ -115,6 +116,7 @@ class TrainingRunCreateSerializer(RequestSerializer):
         required=False,
         allow_blank=True,
         default="",
+        validators=[RegexValidator(DATA_SET, "There is no data set with this name.")],
         help_text="a CSV below a folder of HILUM_DATA_SETS on the server, such as `chest/manifest.csv`",
     )
     snapshot = f.UUIDField(required=False, allow_null=True, default=None, help_text="ID of the snapshot")
