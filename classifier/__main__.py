@@ -35,6 +35,10 @@ COMMANDS = {
         "cli.training.other_abnormality",
         "Fit a model's score of other abnormalities, on images that show them",
     ),
+    "warning-limits": (
+        "cli.training.warning_limits",
+        "Fit from where a model's results carry a warning or are withheld for it",
+    ),
     "assemble": ("cli.training.assemble", "Add an input check and a lung segmenter to a model"),
     "pool-folds": ("training.cross_validation", "Report on the predictions of cross-validation folds"),
     "evaluate": ("cli.evaluation.evaluate", "Evaluate a model on a manifest"),

@@ -12,7 +12,8 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from classifier.reasons import AbstentionReason
+from classifier.reasons import AbstentionReason, ResultWarning
+from classifier.result_warnings import UNMEASURED, Measures, Warned, WarningLimits, warned
 
 DISCLAIMER = "Research and quality-improvement use; not a medical device."
 ARTIFACT_FORMAT_VERSION = 1
@@ -79,8 +80,8 @@ class ModelSpec:
     ("abnormal_first"). `operating_curve` lists other thresholds of a finding, rising, with what they give.
     A finding from its probability in `set_floors` on is in the prediction set, which holds the true one with
     the probability `set_coverage` (None: no sets).
-    A reported finding other than `normal` is withheld where `Prediction.other_abnormality` is above the limit
-    `other_abnormality` (None: no limit).
+    A reported finding other than `normal` is withheld where `Measures.other_abnormality` is above the limit
+    `other_abnormality` (None: no limit), and for warnings by `warning_limits` (None: no warnings).
     """
 
     name: str
@@ -108,6 +109,7 @@ class ModelSpec:
     set_floors: Mapping[str, float] = field(default_factory=dict)
     low_confidence: float | None = None
     other_abnormality: float | None = None
+    warning_limits: WarningLimits | None = None
     age_range: tuple[float, float] | None = None
     cam_scale: float = 1.0
     provenance: Mapping[str, Any] = field(default_factory=dict)
@@ -182,6 +184,8 @@ class ModelSpec:
                 if raw.get(key) is not None:
                     raw[key] = tuple(raw[key])
             curves = dict(raw.get("operating_curve") or {})
+            if raw.get("warning_limits") is not None:
+                raw["warning_limits"] = WarningLimits.from_dict(raw["warning_limits"])
             raw["operating_curve"] = {f: tuple(OperatingPoint(*p) for p in c) for f, c in curves.items()}
             return cls(**raw)
         except (KeyError, TypeError) as error:
@@ -200,8 +204,7 @@ class Prediction:
     """A probability per finding, the reported finding (None: see `ModelSpec.decision`) and the uncertainty.
 
     Uncertainty is the entropy of the calibrated probabilities relative to its maximum, 0 (certain) to 1; with
-    sigmoid outputs, the mean binary entropy of the findings. `other_abnormality`, 0 to 1, is the probability
-    that the image shows something that the model does not know, if one in two images did; None: no score.
+    sigmoid outputs, the mean binary entropy of the findings. `warnings` follow from the `measures`.
     """
 
     probabilities: Mapping[str, float]
@@ -209,7 +212,8 @@ class Prediction:
     uncertainty: float
     abstention: AbstentionReason | None = None
     prediction_set: PredictionSet | None = None
-    other_abnormality: float | None = None
+    measures: Measures = UNMEASURED
+    warnings: tuple[ResultWarning, ...] = ()
 
     @property
     def withheld(self) -> bool:
@@ -222,26 +226,33 @@ def predict_from(
     *,
     age: float | None = None,
     abstention: AbstentionReason | None = None,
-    other_abnormality: float | None = None,
+    measures: Measures = UNMEASURED,
 ) -> Prediction:
     """The prediction of a model version for a scan, from its calibrated probabilities.
 
-    `age` is the patient's age in years, if known; `abstention` the reason of the input check, if any,
-    `other_abnormality` as in Prediction.
+    `age` is the patient's age in years, if known; `abstention` the reason of the input check, if any.
     """
-    above = [f for f in spec.findings if probabilities[f] >= spec.threshold(f)]
-    if spec.decision == "abnormal_first":
-        above = [f for f in above if f != NORMAL] or above
-    finding = max(above, key=lambda f: probabilities[f], default=None)
-    uncertainty = normalised_entropy(spec, probabilities)
+    finding = reported(spec, probabilities)
+    positive = None if finding == NORMAL else finding
+    found = warned(spec.warning_limits, measures, positive) if spec.warning_limits else Warned()
     prediction = Prediction(
         probabilities=dict(probabilities),
         finding=finding,
-        uncertainty=uncertainty,
+        uncertainty=normalised_entropy(spec, probabilities),
         prediction_set=_prediction_set(spec, probabilities, finding),
-        other_abnormality=other_abnormality,
+        measures=measures,
+        warnings=found.warnings,
     )
-    return replace(prediction, abstention=abstention or _abstention(spec, prediction, age))
+    reason = abstention or _abstention(spec, prediction, age) or found.abstention
+    return replace(prediction, abstention=reason)
+
+
+def reported(spec: ModelSpec, probabilities: Mapping[str, float]) -> str | None:
+    """The finding that these probabilities report, None where none reaches its threshold."""
+    above = [f for f in spec.findings if probabilities[f] >= spec.threshold(f)]
+    if spec.decision == "abnormal_first":
+        above = [f for f in above if f != NORMAL] or above
+    return max(above, key=lambda f: probabilities[f], default=None)
 
 
 def _prediction_set(
@@ -257,7 +268,7 @@ def _prediction_set(
 
 
 def _abstention(spec: ModelSpec, prediction: Prediction, age: float | None) -> AbstentionReason | None:
-    other, limit = prediction.other_abnormality, spec.other_abnormality
+    other, limit = prediction.measures.other_abnormality, spec.other_abnormality
     unknown = other is not None and limit is not None and not other <= limit
     if spec.age_range and age is not None and not spec.age_range[0] <= age <= spec.age_range[1]:
         return AbstentionReason.OUT_OF_POPULATION

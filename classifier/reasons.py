@@ -33,6 +33,18 @@ class AbstentionReason(StrEnum):
     OUT_OF_POPULATION = "out_of_population"
     OTHER_ABNORMALITY = "other_abnormality"
     LOW_CONFIDENCE = "low_confidence"
+    IMPLAUSIBLE_EVIDENCE = "implausible_evidence"
+
+
+class ResultWarning(StrEnum):
+    """A doubt about one result; `classifier.result_warnings` states when that withholds it."""
+
+    DATED_BEFORE_DISEASE = "dated_before_disease"
+    MAP_OUTSIDE_LUNGS = "map_outside_lungs"
+    UNUSUAL_IMAGE = "unusual_image"
+    MIRRORED = "mirrored"
+    UNSTABLE = "unstable"
+    BURNED_IN_TEXT = "burned_in_text"
 
 
 @dataclass(frozen=True)
@@ -87,6 +99,27 @@ ADVICE: Mapping[str, Advice] = {
     ),
     AbstentionReason.LOW_CONFIDENCE: Advice(
         "The model is uncertain between findings.", "Read it without the model."
+    ),
+    AbstentionReason.IMPLAUSIBLE_EVIDENCE: Advice(
+        "The warnings for this image contradict the result.", "Read it without the model."
+    ),
+    ResultWarning.DATED_BEFORE_DISEASE: Advice(
+        "The image is older than the first known case of the reported finding.", "Check the study date."
+    ),
+    ResultWarning.MAP_OUTSIDE_LUNGS: Advice(
+        "Most of the heatmap lies outside the lungs.", "Look at the marked areas."
+    ),
+    ResultWarning.UNUSUAL_IMAGE: Advice(
+        "The image is unlike the images that the model was trained on.", "Read it without the model."
+    ),
+    ResultWarning.MIRRORED: Advice(
+        "The image may be mirrored.", "Check the side marker and the position of the heart."
+    ),
+    ResultWarning.UNSTABLE: Advice(
+        "The result changes when the image is moved slightly.", "Read it without the model."
+    ),
+    ResultWarning.BURNED_IN_TEXT: Advice(
+        "The image contains burned-in text, which may influence the result.", "Compare with the heatmap."
     ),
     NO_MODEL_FOR_MODALITY: Advice(
         "No model is active for this kind of image.",

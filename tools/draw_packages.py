@@ -78,7 +78,7 @@ def node_of(module: str) -> str | None:
     first, second = (*module.split("."), "")[:2]
     if first == "worker":
         return first
-    alone = first == "classifier" and second in ("contract", "errors", "reasons")
+    alone = first == "classifier" and second in ("contract", "errors", "reasons", "result_warnings")
     inside = alone or (ROOT / first / second).is_dir()
     return f"{first}.{second}" if first in ("classifier", "webapp") and second and inside else None
 

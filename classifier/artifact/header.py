@@ -19,7 +19,8 @@ from classifier.errors import KEY_MISMATCH, NOT_AN_ARTIFACT, UNSUPPORTED_VERSION
 FORMAT = "hilum"
 INPUT_CHECK = "gate"  # of tensors and card: its name in files of format 1
 OTHER_ABNORMALITY = "other_abnormality"  # of tensors and card
-PARTS = ("classifier", "segmenter", INPUT_CHECK, OTHER_ABNORMALITY, "golden")
+WARNING_LIMITS = "warning_limits"  # of tensors and card
+PARTS = ("classifier", "segmenter", INPUT_CHECK, OTHER_ABNORMALITY, WARNING_LIMITS, "golden")
 SCALE_SUFFIX = "#scale"
 MAX_HEADER_BYTES = 4 * 2**20
 MAX_ARTIFACT_BYTES = 256 * 2**20

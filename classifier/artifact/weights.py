@@ -26,6 +26,7 @@ from classifier.artifact.header import (
     INPUT_CHECK,
     MAX_ARTIFACT_BYTES,
     OTHER_ABNORMALITY,
+    WARNING_LIMITS,
     header_metadata,
     parse_header,
     read_raw_header,
@@ -58,6 +59,7 @@ class Artifact:
     segmenter: dict[str, Tensor] | None = None
     input_check: dict[str, Tensor] | None = None
     other_abnormality: dict[str, Tensor] | None = None
+    warning_limits: dict[str, Tensor] | None = None
     golden: Golden | None = None
     storage: str = "fp32"
     training_set: TrainingSet | None = None
@@ -73,6 +75,7 @@ def save_artifact(
     segmenter: State | None = None,
     input_check: State | None = None,
     other_abnormality: State | None = None,
+    warning_limits: State | None = None,
     storage: str = "int8",
     training_set: TrainingSet | None = None,
 ) -> str:
@@ -84,7 +87,7 @@ def save_artifact(
     not fit the spec, ValueError for an unknown storage.
     """
     parts = {"classifier": classifier_state, "segmenter": segmenter, INPUT_CHECK: input_check}
-    parts[OTHER_ABNORMALITY] = other_abnormality
+    parts |= {OTHER_ABNORMALITY: other_abnormality, WARNING_LIMITS: warning_limits}
     tensors = {
         f"{part}.{name}": array
         for part, state in parts.items()
@@ -125,6 +128,7 @@ def load_artifact(path: str | Path, *, expected_sha256: str | None = None, devic
         segmenter=segmenter,
         input_check=restored(_part(tensors, INPUT_CHECK)) or None,
         other_abnormality=restored(_part(tensors, OTHER_ABNORMALITY)) or None,
+        warning_limits=restored(_part(tensors, WARNING_LIMITS)) or None,
         golden=_golden_of(_part(tensors, "golden"), spec),
         storage=storage_of(_part(tensors, "classifier")),
         training_set=training_set,
@@ -142,6 +146,7 @@ def resave(path: str | Path, artifact: Artifact) -> str:
         segmenter=artifact.segmenter,
         input_check=artifact.input_check,
         other_abnormality=artifact.other_abnormality,
+        warning_limits=artifact.warning_limits,
         storage=artifact.storage,
         training_set=artifact.training_set,
     )

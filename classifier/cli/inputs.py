@@ -19,7 +19,7 @@ from tqdm import tqdm
 from classifier.contract import Slot
 from classifier.data.manifest import Row, read_manifest, with_split
 from classifier.errors import Refused
-from classifier.images.age import age_in_years
+from classifier.images.age import age_in_years, day_of_study
 from classifier.images.archive.listing import Unpacked, head_of, is_archive, is_dicomdir
 from classifier.images.decoded_image import ParseResult
 from classifier.images.raster.png import read_working
@@ -41,7 +41,14 @@ class LoadedImage:
     def as_input(self) -> Input:
         from classifier.inference.predictor import Input
 
-        return Input(self.working, (self.facts.rows, self.facts.columns), self.age)
+        day = day_of_study(self.facts.metadata)
+        return Input(
+            self.working,
+            (self.facts.rows, self.facts.columns),
+            age=self.age,
+            dated=day and day.isoformat(),
+            burned_in=bool(self.facts.burned_in),
+        )
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The patient's age at the study, from whatever a header has of it."""
+"""The day of the study and the patient's age at it, from whatever a header has of them."""
 
 from __future__ import annotations
 
@@ -44,6 +44,16 @@ def unreadable_age(metadata: Mapping[str, Any]) -> str:
     """PatientAge as it is written, where that is neither an age nor a filler of zeros; else empty."""
     value = str(metadata.get("PatientAge") or "").strip()
     return value if value.strip("0 DWMYdwmy") and stated_age(value) is None else ""
+
+
+def day_of_study(metadata: Mapping[str, Any], *, seen: date | None = None) -> date | None:
+    """The day of the study, else `seen`; None where the header states that dates were changed or removed.
+
+    PS3.3 C.12.1.1.2: LongitudinalTemporalInformationModified.
+    """
+    if metadata.get("LongitudinalTemporalInformationModified") not in (None, "", "UNMODIFIED"):
+        return None
+    return _day(metadata) or seen
 
 
 def _day(metadata: Mapping[str, Any]) -> date | None:

@@ -14,12 +14,14 @@ import torch
 from torch import Tensor, nn
 
 from classifier.artifact.weights import Artifact
-from classifier.contract import Cam, Prediction, leading_finding, predict_from
+from classifier.contract import NORMAL, Cam, Prediction, leading_finding, predict_from, reported
 from classifier.inference.auxiliary import AuxiliaryNetworks, AuxiliaryResult
 from classifier.networks.cam import cam_of
+from classifier.networks.feature_measures import load_feature_measures
 from classifier.networks.other_abnormality import load_other_abnormality
-from classifier.networks.preprocess import Box, grid_to_original, to_input
+from classifier.networks.preprocess import Box, grid_to_original, moved, to_input
 from classifier.networks.registry import head_of, probabilities_of
+from classifier.result_warnings import SHIFT, Measures
 
 log = logging.getLogger(__name__)
 
@@ -32,11 +34,16 @@ TOLERANCE = 0.01  # largest change of a probability by reduced precision
 
 @dataclass(frozen=True)
 class Input:
-    """A working image (H, W) uint16, (rows, columns) of the original, the patient's age in years or None."""
+    """A working image (H, W) uint16, (rows, columns) of the original, and what is known besides.
+
+    `age` is the patient's in years; `dated` and `burned_in` are as in `classifier.result_warnings.Measures`.
+    """
 
     working: np.ndarray
     original: tuple[int, int]
     age: float | None = None
+    dated: str | None = None
+    burned_in: bool = False
 
 
 @dataclass(frozen=True)
@@ -61,8 +68,9 @@ class Failure:
     message: str
 
 
-# Probabilities (findings,), grids (findings, h, w), pooled features (channels,), auxiliary results.
-Output = tuple[np.ndarray, np.ndarray, np.ndarray, AuxiliaryResult] | Failure
+# Probabilities (findings,), grids (findings, h, w), pooled features (channels,), the finding reported for the
+# moved image, auxiliary results.
+Output = tuple[np.ndarray, np.ndarray, np.ndarray, str | None, AuxiliaryResult] | Failure
 
 
 class Predictor:
@@ -86,6 +94,7 @@ class Predictor:
         self.auxiliary = AuxiliaryNetworks(artifact, self.device)
         channels = head_of(artifact.network, self.spec).in_features
         self.other_abnormality = load_other_abnormality(artifact.other_abnormality, channels)
+        self.measures = load_feature_measures(artifact.warning_limits, channels, len(self.spec.findings))
         self.network = artifact.network.eval().to(self.device, memory_format=torch.channels_last)
         self.fp32_network = self.network
         if precision == "auto":
@@ -115,7 +124,8 @@ class Predictor:
                 auxiliary = self.auxiliary.run(working)
             images = zip(working, auxiliary, strict=True)
             batch = torch.stack([to_input(decoded, self.spec, found.box) for decoded, found in images])
-            return list(zip(*self.forward(batch), auxiliary, strict=True))
+            outputs = self.forward(batch)
+            return list(zip(*outputs, self._moved(batch, outputs[0], auxiliary), auxiliary, strict=True))
         except torch.AcceleratorError:
             raise  # the device itself is lost, and with it this process
         except RuntimeError as error:
@@ -142,23 +152,55 @@ class Predictor:
             pooled = features.mean(dim=(2, 3))
         return probabilities.cpu().numpy(), grids.cpu().numpy(), pooled.cpu().numpy()
 
+    def _moved(
+        self, batch: Tensor, probabilities: np.ndarray, auxiliary: Sequence[AuxiliaryResult]
+    ) -> list[str | None]:
+        """The finding reported for each image moved by SHIFT, "" for none.
+
+        None where the model has no limits, reports no finding other than `normal` or withholds it anyway.
+        """
+        found: list[str | None] = [None] * len(batch)
+        if self.spec.warning_limits is None:
+            return found
+        positive = [
+            at
+            for at, (row, check) in enumerate(zip(probabilities, auxiliary, strict=True))
+            if check.abstention is None and self._reported(row) not in ("", NORMAL)
+        ]
+        if positive:
+            again, *_ = self.forward(moved(batch[positive], SHIFT))
+            for at, row in zip(positive, again, strict=True):
+                found[at] = self._reported(row)
+        return found
+
+    def _reported(self, probabilities: np.ndarray) -> str:
+        return reported(self.spec, dict(zip(self.spec.findings, probabilities.tolist(), strict=True))) or ""
+
     def _result(self, item: Input, output: Output, seconds: float) -> Result | Failure:
         if isinstance(output, Failure):
             return output
-        probabilities, grids, pooled, auxiliary = output
+        probabilities, grids, pooled, shifted, auxiliary = output
         if not (np.isfinite(probabilities).all() and np.isfinite(grids).all()):
             return Failure(INFERENCE_FAILED, "the network's output is not finite")
         by_finding = dict(zip(self.spec.findings, probabilities.tolist(), strict=True))
-        other = self.other_abnormality.score(pooled) if self.other_abnormality else None
-        given = {"age": item.age, "abstention": auxiliary.abstention, "other_abnormality": other}
-        prediction = predict_from(self.spec, by_finding, **given)
-        shown = self.spec.findings.index(leading_finding(prediction.finding, by_finding))
+        leading = leading_finding(reported(self.spec, by_finding), by_finding)
         cam = Cam(
             grids=dict(zip(self.spec.findings, grids.tolist(), strict=True)),
             affine=grid_to_original(grids.shape[1:], item.original, auxiliary.box),
             scale=self.spec.cam_scale,
-            inside_lungs=auxiliary.inside_lungs(grids[shown]),
+            inside_lungs=auxiliary.inside_lungs(grids[self.spec.findings.index(leading)]),
         )
+        measures = Measures(
+            other_abnormality=self.other_abnormality.score(pooled) if self.other_abnormality else None,
+            inside_lungs=cam.inside_lungs,
+            distance=float(self.measures.distance(pooled)) if self.measures else None,
+            mirrored=float(self.measures.mirrored(pooled)) if self.measures else None,
+            shifted=shifted,
+            dated=item.dated,
+            burned_in=item.burned_in,
+        )
+        given = {"age": item.age, "abstention": auxiliary.abstention, "measures": measures}
+        prediction = predict_from(self.spec, by_finding, **given)
         return Result(prediction, cam, auxiliary.box, seconds, pooled)
 
     def _probe(self) -> Tensor:

@@ -36,6 +36,13 @@ def to_input(working: np.ndarray, spec: ModelSpec, box: Box = WHOLE) -> Tensor:
     return normalise(to_unit_square(cut(working, box), spec), spec)
 
 
+def moved(batch: Tensor, share: float) -> Tensor:
+    """Inputs (N, 1, size, size) whose content is moved up and left by a share of the side, and cut there."""
+    size = batch.shape[-1]
+    start = max(1, round(share * size))
+    return functional.interpolate(batch[..., start:, start:], size=(size, size), mode="bilinear")
+
+
 def on_pixels(box: Box, shape: tuple[int, int]) -> Box:
     """The box with its edges moved outwards to those of pixels; the whole image where it is tiny."""
     rows, columns = shape

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from classifier.artifact.header import INPUT_CHECK, OTHER_ABNORMALITY
+from classifier.artifact.header import INPUT_CHECK, OTHER_ABNORMALITY, WARNING_LIMITS
 from classifier.artifact.pretrained import training_set_in
 from classifier.artifact.training_set import TrainingSet
 from classifier.artifact.weights import load_artifact, save_artifact, verify_golden
@@ -38,6 +38,8 @@ from classifier.training.other_abnormality.fit import Fitted, fit
 from classifier.training.other_abnormality.gather import gather
 from classifier.training.run_log import RunLog
 from classifier.training.tune import searched
+from classifier.training.warnings.fit import Fitted as FittedWarnings
+from classifier.training.warnings.fit import fit as fit_warnings
 
 CARD = "model-card.md"
 NOT_RECORDED = {  # options that do not affect the weights
@@ -89,6 +91,10 @@ def export_model(
         spec = replace(spec, other_abnormality=other.limit)
         parts, card[OTHER_ABNORMALITY] = parts | {OTHER_ABNORMALITY: other.score.state()}, other.report
         save_artifact(draft, spec=spec, card={}, **parts)
+    warned = warning_limits(draft, config, data)
+    spec = replace(spec, warning_limits=warned.limits)
+    parts, card[WARNING_LIMITS] = parts | {WARNING_LIMITS: warned.measures.state()}, warned.report
+    save_artifact(draft, spec=spec, card={}, **parts)
     found = evaluated(draft, config, data)
     draft.unlink()
     measured = {"training": training_facts(config, log), "calibration": calibration, "found": found}
@@ -108,6 +114,12 @@ def other_abnormality(artifact: Path, config: Config, data: DataSet, manifest: P
     cache = config.cache or config.out / "cache"
     cases = gather(load_artifact(artifact), data.rows, manifest, cache, **options)
     return fit(cases, seed=config.seed)
+
+
+def warning_limits(artifact: Path, config: Config, data: DataSet) -> FittedWarnings:
+    """The measures and limits of warnings, fitted on the train and validation parts."""
+    options = {"seed": config.seed, "device": device_for(config.device), "quiet": config.json}
+    return fit_warnings(load_artifact(artifact), data.rows, config.cache or config.out / "cache", **options)
 
 
 def evaluated(artifact: Path, config: Config, data: DataSet) -> dict[str, Any]:

@@ -49,6 +49,7 @@ APPS = {
 WEB_MAY_READ = (
     "classifier.contract",
     "classifier.reasons",
+    "classifier.result_warnings",
     "classifier.data.split",
     "classifier.data.tables",
     "classifier.text_encoding",

@@ -17,6 +17,7 @@ SCRIPTS = {"vendor", "dist", "node_modules"}
 CLASSIFIER = (
     "errors",
     "reasons",
+    "result_warnings",
     "contract",
     "text_encoding",
     "images",

@@ -181,3 +181,24 @@ def test_a_model_with_a_promotion_gate_of_another_make_is_unavailable(db, tmp_pa
 def test_a_model_without_its_file_is_unavailable(db):
     with pytest.raises(ModelUnavailable):
         WarmModels().predictor(ModelVersionFactory())
+
+
+def test_the_day_and_burned_in_text_of_a_scan_are_passed_to_the_model(queued):
+    (analysis,) = queued(1, notes={"burned_in": {"found": "suspected"}}, metadata={"StudyDate": "20010203"})
+    runner()
+    measures = Analysis.objects.get(pk=analysis.pk).measures
+    assert (measures["dated"], measures["burned_in"]) == ("2001-02-03", True)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"metadata": {"StudyDate": "20010203", "LongitudinalTemporalInformationModified": "MODIFIED"}},
+        {"metadata": {"StudyDate": "20010203"}, "series__study__date_is_relative": True},
+        {"metadata": {}, "series__study__study_date": None},
+    ],
+)
+def test_a_date_that_is_changed_or_made_up_is_not_held_against_a_result(queued, changed):
+    (analysis,) = queued(1, **changed)
+    runner()
+    assert "dated" not in Analysis.objects.get(pk=analysis.pk).measures

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from classifier.contract import Cam, ModelSpec, Prediction, leading_finding, predict_from
+from classifier.contract import Cam, ModelSpec, Prediction, leading_finding, predict_from, reported
 from classifier.evaluation.site.correction import Correction, corrected
 from webapp.registry.models import SiteCalibration
 
@@ -23,8 +23,11 @@ def at_site(prediction: Prediction, spec: ModelSpec, calibration: SiteCalibratio
     found = corrected(own, correction, spec.findings, spec.activation)[0]
     probabilities = dict(zip(spec.findings, found.tolist(), strict=True))
     used = spec_at_site(spec, calibration, keeps_sets=not correction.changes)
-    given = {"abstention": prediction.abstention, "other_abnormality": prediction.other_abnormality}
-    return predict_from(used, probabilities, **given)
+    measures = prediction.measures
+    if reported(used, probabilities) != prediction.finding:
+        # Both were measured for the finding that the model itself reports.
+        measures = replace(measures, inside_lungs=None, shifted=None)
+    return predict_from(used, probabilities, abstention=prediction.abstention, measures=measures)
 
 
 def spec_at_site(spec: ModelSpec, calibration: SiteCalibration, *, keeps_sets: bool) -> ModelSpec:

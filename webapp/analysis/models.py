@@ -48,6 +48,9 @@ class Analysis(ScanResult):
     model_output = models.JSONField(null=True, blank=True)
     # As in `classifier.contract.PredictionSet`; null for a model without prediction sets.
     prediction_set = models.JSONField(null=True, blank=True)
+    # Codes of `classifier.reasons.ResultWarning`, and the `Measures` that they follow from.
+    warnings = models.JSONField(default=list, blank=True)
+    measures = models.JSONField(default=dict, blank=True)
 
     class Meta:
         verbose_name_plural = "analyses"

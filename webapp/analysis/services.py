@@ -74,6 +74,8 @@ def analysis_done(*, analysis: Analysis, prediction: Prediction, cam: Cam, secon
         abstention=str(prediction.abstention or ""),
         withheld=prediction.withheld,
         prediction_set=prediction.prediction_set and prediction.prediction_set._asdict(),
+        warnings=[str(warning) for warning in prediction.warnings],
+        measures=prediction.measures.as_dict(),
         seconds=seconds,
         calibration=calibration,
         model_output=output_of(own) if calibration else None,

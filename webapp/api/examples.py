@@ -27,6 +27,12 @@ SCAN_EXAMPLE = OpenApiExample(
                 "prediction_set": {"findings": ["pneumonia"], "coverage": 0.9, "text": "Pneumonia"},
                 "limits": "Outside the origins of its training data, it reported a finding on 12 % of normal "
                 "images (clinic B); it detected 71 % of images with a finding (clinic B).",
+                "warnings": [
+                    {
+                        "code": "unstable", "remedy": "Read it without the model.",
+                        "text": "The result changes when the image is moved slightly. Moved by 3 %: normal.",
+                    }
+                ],
                 "withheld": False, "uncertainty": 0.54,
                 "cam": {
                     "grids": {"pneumonia": [[0.1, 0.9], [0.2, 1.4]]}, "affine": [1024, 0, 0, 0, 1024, 0],

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db.models import Q, QuerySet
 
-from classifier.images.age import age_in_years
+from classifier.images.age import age_in_years, day_of_study
 from webapp.accounts.models import User
 from webapp.accounts.services import for_sites
 from webapp.core.queries import get_or_404
@@ -78,6 +78,14 @@ def scan_notes(scan: Scan) -> dict[str, Any]:
     if twins.exclude(pixel_sha256=scan.pixel_sha256).exists():
         notes["same_sop_instance"] = {}
     return notes
+
+
+def day_of(scan: Scan) -> str | None:
+    """The day of the study (ISO 8601); None where it is unknown, made up, or changed by de-identification."""
+    if scan.study.date_is_relative or scan.site.deidentify_on_ingest:
+        return None
+    day = day_of_study(scan.metadata, seen=scan.study.study_date)
+    return day and day.isoformat()
 
 
 def patient_age(scan: Scan) -> float | None:

@@ -18,7 +18,7 @@ from webapp.monitoring.observations import observe
 from webapp.registry.models import ModelVersion
 from webapp.registry.selectors import active_models, artifact_path
 from webapp.scans.models import Scan
-from webapp.scans.selectors import patient_age
+from webapp.scans.selectors import day_of, patient_age
 from worker.runner import Heartbeat, Job, Unavailable
 from worker.support.safe_errors import describe
 
@@ -110,7 +110,13 @@ def input_of(scan: Scan):
     except (OSError, ValueError) as error:
         blame_no_outage(error)
         raise ImageMissing from error
-    return Input(working, original=(scan.rows, scan.columns), age=patient_age(scan))
+    return Input(
+        working,
+        original=(scan.rows, scan.columns),
+        age=patient_age(scan),
+        dated=day_of(scan),
+        burned_in="burned_in" in scan.notes,
+    )
 
 
 def store(analysis: Analysis, item: Any, result: Any) -> None:

@@ -128,7 +128,8 @@ def _result_record(file: InputFile, predictor: Predictor, result: Result | Failu
         finding=prediction.finding,
         probabilities=dict(prediction.probabilities),
         prediction_set=prediction.prediction_set and prediction.prediction_set._asdict(),
-        other_abnormality=prediction.other_abnormality,
+        other_abnormality=prediction.measures.other_abnormality,
+        warnings=[warning.value for warning in prediction.warnings],
         withheld=prediction.withheld,
         cam=result.cam.as_dict() if with_cam else None,
         **model,
@@ -136,7 +137,7 @@ def _result_record(file: InputFile, predictor: Predictor, result: Result | Failu
 
 
 def _record(name: str, status: str, reason: str | None, seconds: float, **values: Any) -> Record:
-    keys = ("finding", "probabilities", "prediction_set", "other_abnormality", "withheld", "cam")
+    keys = ("finding", "probabilities", "prediction_set", "other_abnormality", "warnings", "withheld", "cam")
     keys += ("model", "model_sha256")
     empty = dict.fromkeys(keys)
     record = {"file": name, "status": status, "reason": reason, **empty, "withheld": False, **values}
@@ -163,7 +164,8 @@ def line_of(record: Record) -> str:
             finding += (
                 f"; {findings_in_text(possible['findings'])} with {100 * possible['coverage']:g} % coverage"
             )
-        return f"{file}: {finding} ({probabilities_of(record)})"
+        warnings = "".join(f" Warning: {ADVICE[code].problem}" for code in record["warnings"])
+        return f"{file}: {finding} ({probabilities_of(record)}){warnings}"
     advice = ADVICE.get(record["reason"])
     text = f"{advice.problem} {advice.remedy}" if advice else record["reason"]
     if record["reason"] == NO_MODEL_FOR_MODALITY:

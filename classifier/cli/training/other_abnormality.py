@@ -24,19 +24,11 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--model", type=Path, required=True, metavar="FILE", help="model file to extend")
-    add("--manifest", type=Path, required=True, metavar="CSV", help="images that the model was trained on")
-    add(
-        "--where",
-        type=lambda text: text.split(","),
-        default=(),
-        metavar="COLUMN=VALUE,...",
-        help="only the manifest's rows for which all of these hold, as in the training",
-    )
+    add_training_rows(parser)
     add("--other", type=Path, required=True, metavar="CSV", help="images with other abnormalities")
     add("--out", type=Path, required=True, metavar="FILE", help="model file to write")
     add("--images", type=int, default=1000, metavar="N", help="most images of each part (default: 1000)")
     add("--cache", type=Path, metavar="DIR", help="folder for preprocessed images (default: none is kept)")
-    add("--seed", type=int, help="seed of the split (default: the seed that the model states)")
     add("--draws", type=int, default=1000, help="bootstrap draws (default: 1000)")
     add_device_option(parser)
     add_json_option(parser, "print the report as one JSON object")
@@ -67,6 +59,20 @@ def run(args: argparse.Namespace) -> int:
         return 1
     print(json.dumps(fitted.report) if args.json else f"{summary(fitted.report)}\n{args.out}: {sha256}")
     return 0
+
+
+def add_training_rows(parser: argparse.ArgumentParser) -> None:
+    """The options that `rows_of` reads."""
+    add = parser.add_argument
+    add("--manifest", type=Path, required=True, metavar="CSV", help="images that the model was trained on")
+    add(
+        "--where",
+        type=lambda text: text.split(","),
+        default=(),
+        metavar="COLUMN=VALUE,...",
+        help="only the manifest's rows for which all of these hold, as in the training",
+    )
+    add("--seed", type=int, help="seed of the split (default: the seed that the model states)")
 
 
 def rows_of(artifact: Artifact, args: argparse.Namespace, *, seed: int) -> list[Row]:

@@ -22,6 +22,7 @@ KEYWORDS = (
     "Manufacturer", "ManufacturerModelName", "StationName", "PixelSpacing", "ImagerPixelSpacing",
     "NominalScannedPixelSpacing", "PixelAspectRatio",
     "SliceThickness", "KVP", "PhotometricInterpretation", "LossyImageCompression", "BurnedInAnnotation",
+    "LongitudinalTemporalInformationModified",
     "BitsStored", "Rows", "Columns", "SyntheticData", "RequestedProcedurePriority",
 )  # fmt: skip
 _UNREADABLE = (ValueError, TypeError, NotImplementedError, ArithmeticError, LookupError, AttributeError)

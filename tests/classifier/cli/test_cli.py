@@ -36,6 +36,7 @@ KEYS = [
     "probabilities",
     "prediction_set",
     "other_abnormality",
+    "warnings",
     "withheld",
     "cam",
     "model",

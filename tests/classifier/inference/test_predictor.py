@@ -10,12 +10,14 @@ import pytest
 import torch
 
 from classifier.artifact.weights import Artifact, load_artifact, save_artifact
-from classifier.contract import ModelSpec, Slot
+from classifier.contract import ModelSpec, Slot, reported
 from classifier.inference import predictor as predictors
 from classifier.inference.predictor import Failure, Input, Predictor, Result
-from classifier.networks.preprocess import percentiles, to_input
+from classifier.networks.feature_measures import FeatureMeasures
+from classifier.networks.preprocess import moved, percentiles, to_input
 from classifier.networks.registry import network_for, probabilities_of
 from classifier.reasons import AbstentionReason
+from classifier.result_warnings import SHIFT, Limit, WarningLimits
 
 SPEC = ModelSpec(
     name="tiny",
@@ -198,3 +200,49 @@ def test_cuda_gives_the_cpus_numbers(artifact):
     for precision, tolerance in (("fp32", 1e-4), ("auto", 0.01)):
         found = Predictor(artifact, device="cuda", precision=precision).predict(items)
         np.testing.assert_allclose([vector(result) for result in found], expected, atol=tolerance)
+
+
+LIMITS = WarningLimits(distance=Limit(1e-6), mirrored=Limit(0.5), not_before={"covid19": "2019-12-01"})
+
+
+@pytest.fixture
+def limited(artifact) -> Artifact:
+    """The artifact with limits: the distance of every image is above its own."""
+    channels = artifact.network.fc.in_features
+    axes = np.random.default_rng(0).normal(size=(channels, 4))
+    measures = FeatureMeasures(np.zeros(channels), axes, np.zeros((3, 4)), np.ones(channels), -1e6)
+    state = {name: tensor.double().float() for name, tensor in measures.state().items()}
+    return replace(artifact, spec=replace(SPEC, warning_limits=LIMITS), warning_limits=state)
+
+
+def test_measures_come_with_the_result_and_make_its_warnings(limited):
+    item = replace(decoded(0), dated="2001-02-03", burned_in=True)
+    (result,) = Predictor(limited).predict([item])
+    axes = limited.warning_limits["axes"].numpy() * limited.warning_limits["scales"].numpy()
+    expected = np.sqrt(((result.pooled @ axes) ** 2).mean())
+    measures = result.prediction.measures
+    assert measures.distance == pytest.approx(expected, rel=1e-4)
+    assert (measures.mirrored, measures.dated, measures.burned_in) == (0.0, "2001-02-03", True)
+    assert {"unusual_image", "burned_in_text"} <= set(result.prediction.warnings)
+
+
+def test_only_a_reported_finding_is_tried_again_on_the_moved_image(limited):
+    items = [decoded(seed) for seed in range(12)]
+    predictor = Predictor(limited)
+    results = predictor.predict(items)
+    tried = {r.prediction.finding: r.prediction.measures.shifted is not None for r in results}
+    assert set(tried) - {"normal"}, "the case needs a reported finding"
+    assert all(again == (finding != "normal") for finding, again in tried.items())
+    for item, result in zip(items, results, strict=True):
+        if result.prediction.finding != "normal":
+            batch = moved(to_input(item.working, SPEC)[None], SHIFT)
+            again = dict(zip(SPEC.findings, predictor.forward(batch)[0][0].tolist(), strict=True))
+            assert result.prediction.measures.shifted == reported(SPEC, again)
+
+
+def test_a_model_without_limits_runs_each_image_once(artifact, monkeypatch):
+    predictor, batches = Predictor(artifact), []
+    forward = predictor.forward
+    monkeypatch.setattr(predictor, "forward", lambda batch: batches.append(len(batch)) or forward(batch))
+    predictor.predict([decoded(seed) for seed in range(5)])
+    assert batches == [5]

@@ -15,6 +15,7 @@ from classifier.inference.predictor import Input, Predictor
 from classifier.networks.other_abnormality import OtherAbnormality, load_other_abnormality
 from classifier.networks.registry import network_for
 from classifier.reasons import AbstentionReason
+from classifier.result_warnings import Measures
 
 SPEC = ModelSpec(
     name="tiny", slot=Slot.CXR, findings=("normal", "pneumonia"), layers=(1, 1, 1, 1), width=4, size=64,
@@ -41,22 +42,27 @@ def test_the_score_of_fixed_features_is_a_fixed_number():
     ],
 )
 def test_only_a_reported_finding_other_than_normal_is_withheld(probabilities, score, reason):
-    prediction = predict_from(SPEC, probabilities, other_abnormality=score)
+    prediction = predict_from(SPEC, probabilities, measures=Measures(other_abnormality=score))
     assert prediction.abstention is reason
     assert prediction.probabilities == probabilities
 
 
 def test_other_reasons_come_first_and_low_confidence_after():
     spec = replace(SPEC, age_range=(18, 90), low_confidence=0.1)
-    lateral, high = AbstentionReason.LATERAL_VIEW, {"other_abnormality": 0.9}
+    lateral, high = AbstentionReason.LATERAL_VIEW, {"measures": Measures(other_abnormality=0.9)}
     assert predict_from(spec, SURE, abstention=lateral, **high).abstention is lateral
     assert predict_from(spec, SURE, age=3, **high).abstention is AbstentionReason.OUT_OF_POPULATION
     assert predict_from(spec, SURE, **high).abstention is AbstentionReason.OTHER_ABNORMALITY
-    assert predict_from(spec, SURE, other_abnormality=0.1).abstention is AbstentionReason.LOW_CONFIDENCE
+    assert (
+        predict_from(spec, SURE, measures=Measures(other_abnormality=0.1)).abstention
+        is AbstentionReason.LOW_CONFIDENCE
+    )
 
 
 def test_a_model_without_a_limit_withholds_nothing():
-    assert not predict_from(replace(SPEC, other_abnormality=None), SURE, other_abnormality=1.0).withheld
+    assert not predict_from(
+        replace(SPEC, other_abnormality=None), SURE, measures=Measures(other_abnormality=1.0)
+    ).withheld
 
 
 @pytest.fixture
@@ -78,7 +84,7 @@ def test_it_comes_from_the_artifact_and_the_pooled_features(network, tmp_path):
     plain = tmp_path / "plain"
     save_artifact(plain, spec=SPEC, classifier_state=network.state_dict(), card={}, storage="fp32")
     without = Predictor(load_artifact(plain)).predict(images(4))
-    assert all(result.prediction.other_abnormality is None for result in without)
+    assert all(result.prediction.measures.other_abnormality is None for result in without)
     middle = float(np.median([weight @ result.pooled for result in without]))
     state = OtherAbnormality(weight, float(np.log(0.6 / 0.4)) - middle).state()
     parts = {"classifier_state": network.state_dict(), "storage": "fp32", "other_abnormality": state}
@@ -91,7 +97,7 @@ def test_it_comes_from_the_artifact_and_the_pooled_features(network, tmp_path):
     assert sorted(reasons, key=str) == [None] * 2 + [AbstentionReason.OTHER_ABNORMALITY] * 2
     for result, bare in zip(found, without, strict=True):
         logit = weight.astype(float) @ bare.pooled + float(state["bias"])
-        assert result.prediction.other_abnormality == pytest.approx(1 / (1 + np.exp(-logit)))
+        assert result.prediction.measures.other_abnormality == pytest.approx(1 / (1 + np.exp(-logit)))
         assert result.prediction.probabilities == bare.prediction.probabilities
 
 

@@ -8,8 +8,10 @@ from drf_spectacular.utils import extend_schema_field
 
 from classifier.contract import DISCLAIMER, RELATIVE, Slot, findings_in_text
 from classifier.images.archive.listing import Skip
+from classifier.reasons import ResultWarning
 from webapp.analysis.limits import limits_of
 from webapp.analysis.models import Analysis, Explanation
+from webapp.analysis.result_warnings import warnings_of
 from webapp.analysis.state import ScanStatus, state_of
 from webapp.api import fields as f
 from webapp.api.serializers.base import RequestSerializer
@@ -143,6 +145,14 @@ class PredictionSetSerializer(f.Serializer):
         return findings_in_text(prediction_set["findings"])
 
 
+class ResultWarningSerializer(f.Serializer):
+    """A warning for one image."""
+
+    code = f.ChoiceField([warning.value for warning in ResultWarning], help_text="code of the warning")
+    text = f.CharField(help_text="the problem, with what was measured")
+    remedy = f.CharField(help_text="what to do about it")
+
+
 class AnalysisSerializer(f.Serializer):
     """One model version applied to one scan."""
 
@@ -166,6 +176,7 @@ class AnalysisSerializer(f.Serializer):
         help_text="how the model did outside the origins of its training data; show it with the result; null "
         "before the analysis is done"
     )
+    warnings = f.SerializerMethodField(help_text="doubts about this result; show them with it")
     withheld = f.BooleanField(help_text="whether the model abstained: the numbers are no result")
     uncertainty = f.FloatField(
         allow_null=True,
@@ -197,6 +208,10 @@ class AnalysisSerializer(f.Serializer):
 
     def get_limits(self, analysis: Analysis) -> str | None:
         return limits_of(analysis) or None
+
+    @extend_schema_field(ResultWarningSerializer(many=True))
+    def get_warnings(self, analysis: Analysis) -> list[dict[str, Any]]:
+        return [ResultWarningSerializer(warning).data for warning in warnings_of(analysis)]
 
     @extend_schema_field(CamSerializer(allow_null=True))
     def get_cam(self, analysis: Analysis) -> dict[str, Any] | None:

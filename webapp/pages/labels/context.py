@@ -183,6 +183,7 @@ def model_result(own: Label) -> dict[str, Any]:
         "calibration": evidence.get("calibration", ""),
         "limits": evidence.get("limits", ""),
         "suggestions": suggested_boxes(analysis, list(own.findings)) if analysis else [],
+        "warnings": evidence.get("warnings", []),
     }
 
 

@@ -15,6 +15,7 @@ from classifier.contract import DISCLAIMER
 from classifier.images.heatmap import analysed_area
 from webapp.accounts.services import signed_in
 from webapp.analysis.models import Analysis
+from webapp.analysis.result_warnings import WarningText
 from webapp.analysis.selectors import scan_analyses
 from webapp.analysis.state import state_of
 from webapp.core.jobs.table import JobStatus
@@ -45,6 +46,7 @@ class Report:
     uncertainty: str
     prediction_set: str
     limits: str
+    warnings: list[WarningText]
     legend: str
     model: Facts
     notes: list[str]
@@ -82,6 +84,7 @@ def report_of(request: HttpRequest, scan: Scan) -> Report:
         calibrated=evidence.get("calibrated", False) or bool(analysis and analysis.calibration),
         at_site=bool(analysis and analysis.calibration),
         prediction_set=evidence.get("prediction_set", "") if display.has_result else "",
+        warnings=evidence.get("warnings", []),
         limits=evidence.get("limits", "") if display.has_result else "",
         uncertainty=_uncertainty(analysis) if display.has_result and analysis else "",
         legend=_legend(scan, cam, finding) if cam else "",

@@ -61,6 +61,8 @@ def _story(report: Report, image: np.ndarray, key_images: Sequence[np.ndarray]) 
         yield paragraph(report.legend, style["fine"])
     yield Spacer(1, 3 * mm)
     yield paragraph(report.state.sentence, style["heading"])
+    for warning in report.warnings:
+        yield paragraph(f"{warning.text} {warning.remedy}", style["text"])
     if report.state.remedy:
         yield paragraph(report.state.remedy, style["text"])
     if report.bars:

@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy
 from classifier.contract import leading_finding
 from webapp.analysis.limits import limits_of
 from webapp.analysis.models import Analysis
+from webapp.analysis.result_warnings import warnings_of
 from webapp.analysis.state import current_analysis
 from webapp.core.jobs.table import JobStatus
 from webapp.pages.display import set_in_words
@@ -71,6 +72,7 @@ def evidence_context(analyses: Sequence[Analysis], *, revealed: Container[str] =
     context = {"analysis": analysis, "others": others}
     if analysis is None or analysis.status != JobStatus.DONE:
         return context
+    context["warnings"] = warnings_of(analysis)
     shown = not analysis.withheld or str(analysis.pk) in revealed
     return context | {"hidden": not shown} | (_result(analysis) if shown else {})
 

@@ -139,6 +139,7 @@ def test_the_command_states_the_set_where_it_has_several_findings():
         "finding": None,
         "probabilities": {"covid19": 0.5, "pneumonia": 0.45},
         "prediction_set": {"findings": ("covid19", "pneumonia"), "coverage": 0.9},
+        "warnings": [],
     }
     assert "no finding above its threshold; COVID-19 or pneumonia with 90 % coverage" in line_of(record)
     record["prediction_set"]["findings"] = ("covid19",)

@@ -73,9 +73,12 @@ def test_training_fits_it_and_states_it_in_the_card(files):
         "east": 18,
     }
     by_finding = scores(files["model"], files["other"])
-    effusion = [prediction.other_abnormality for prediction in by_finding["effusion"]]
+    effusion = [prediction.measures.other_abnormality for prediction in by_finding["effusion"]]
     known = [
-        p.other_abnormality for f, ps in scores(files["model"], files["manifest"]).items() if f for p in ps
+        p.measures.other_abnormality
+        for f, ps in scores(files["model"], files["manifest"]).items()
+        if f
+        for p in ps
     ]
     assert np.median(effusion) > np.quantile(known, 0.95)
     assert AbstentionReason.OTHER_ABNORMALITY in {p.abstention for p in by_finding["effusion"]}
@@ -139,3 +142,18 @@ def test_known_images_are_drawn_evenly(files):
     assert all(row.split == "train" for row in chosen)
     every = drawn(rows, "val", 1000, seed=0)
     assert len(every) == sum(row.split == "val" and row.findings is not None for row in rows)
+
+
+def test_training_fits_the_warnings_and_the_command_fits_them_again(files, tmp_path):
+    trained, again = load_artifact(files["model"]), tmp_path / "again.safetensors"
+    assert trained.spec.warning_limits.distance.warning > 0
+    assert trained.card["warning_limits"]["images"]["train"] > 0
+    assert "## Warnings" in render(trained.card, trained.spec)
+    command = ["warning-limits", "--model", str(files["model"]), "--manifest", str(files["manifest"])]
+    assert main([*command, "--out", str(again), "--cache", str(files["cache"])]) == 0
+    assert load_artifact(again).spec.warning_limits == trained.spec.warning_limits
+    (result,) = Predictor(load_artifact(again)).predict(
+        [Input(np.full((SIDE, SIDE), 9, np.uint16), (SIDE, SIDE))]
+    )
+    assert result.prediction.measures.distance > trained.spec.warning_limits.distance.warning
+    assert "unusual_image" in result.prediction.warnings

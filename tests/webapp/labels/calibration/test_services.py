@@ -10,6 +10,7 @@ from django.db import DatabaseError, transaction
 
 from classifier.contract import predict_from
 from classifier.evaluation.site.correction import Correction, corrected
+from classifier.result_warnings import Measures
 from tests import factories, labelled_results
 from tests.labelled_results import FINDINGS
 from webapp.analysis.calibrated import at_site
@@ -163,7 +164,7 @@ def test_a_prediction_set_stays_only_where_no_probability_changes(site, boss, re
 def test_a_finding_reported_at_the_site_only_is_withheld_for_another_abnormality(version, score, reason):
     spec = dataclasses.replace(version.model_spec, thresholds={"pneumonia": 0.99}, other_abnormality=0.6)
     given = {"normal": 0.5, "pneumonia": 0.4, "covid19": 0.1}
-    own = predict_from(spec, given, other_abnormality=score)
+    own = predict_from(spec, given, measures=Measures(other_abnormality=score))
     assert (own.finding, own.abstention) == ("normal", None)
     calibration = SiteCalibration(
         thresholds={"normal": 0.6, "pneumonia": 0.3}, correction=Correction().as_dict()

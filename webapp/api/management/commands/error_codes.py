@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from django.core.management.base import BaseCommand
 
-from classifier.reasons import ADVICE, AbstentionReason, RefusalReason
+from classifier.reasons import ADVICE, AbstentionReason, RefusalReason, ResultWarning
 from webapp.api.access import REMEDIES
 from webapp.api.serializers.scan_record import FAILURES
 from webapp.core.errors import CODES
@@ -34,11 +34,9 @@ def page() -> str:
     ]
     refused = [(str(r), ADVICE[r].problem, ADVICE[r].remedy) for r in RefusalReason]
     abstained = [(str(r), ADVICE[r].problem, ADVICE[r].remedy) for r in AbstentionReason]
-    other = [
-        (str(r), a.problem, a.remedy)
-        for r, a in ADVICE.items()
-        if r not in {c for c, *_ in refused + abstained}
-    ]
+    warned = [(str(r), ADVICE[r].problem, ADVICE[r].remedy) for r in ResultWarning]
+    named = {code for code, *_ in refused + abstained + warned}
+    other = [(str(r), a.problem, a.remedy) for r, a in ADVICE.items() if r not in named]
     failed = [(f"status {s}", a.problem, a.remedy) for s, a in FAILURES.items()]
     training = [(code, *texts) for code, texts in TRAINING_FAILURES.items()]
     parts = [
@@ -48,6 +46,9 @@ def page() -> str:
         _table(("Reason", "Meaning", "Remedy"), refused),
         "Abstained: the result of this model version is `withheld`:\n",
         _table(("Reason", "Meaning", "Remedy"), abstained),
+        "Warnings of an analysis; [input-check.md](input-check.md#warnings) states which withhold "
+        "a result:\n",
+        _table(("Code", "Meaning", "Remedy"), warned),
         "Waiting and failed (`reason` is the code of the failure):\n",
         _table(("Reason", "Meaning", "Remedy"), other + failed),
         "## Reasons of training runs\n",
