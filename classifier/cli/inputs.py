@@ -46,7 +46,7 @@ class LoadedImage:
             self.working,
             (self.facts.rows, self.facts.columns),
             age=self.age,
-            dated=day and day.isoformat(),
+            dated=day.isoformat() if day else None,
             burned_in=bool(self.facts.burned_in),
         )
 

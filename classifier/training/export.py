@@ -118,8 +118,14 @@ def other_abnormality(artifact: Path, config: Config, data: DataSet, manifest: P
 
 def warning_limits(artifact: Path, config: Config, data: DataSet) -> FittedWarnings:
     """The measures and limits of warnings, fitted on the train and validation parts."""
-    options = {"seed": config.seed, "device": device_for(config.device), "quiet": config.json}
-    return fit_warnings(load_artifact(artifact), data.rows, config.cache or config.out / "cache", **options)
+    return fit_warnings(
+        load_artifact(artifact),
+        data.rows,
+        config.cache or config.out / "cache",
+        device=device_for(config.device),
+        seed=config.seed,
+        quiet=config.json,
+    )
 
 
 def evaluated(artifact: Path, config: Config, data: DataSet) -> dict[str, Any]:

@@ -85,7 +85,7 @@ def day_of(scan: Scan) -> str | None:
     if scan.study.date_is_relative or scan.site.deidentify_on_ingest:
         return None
     day = day_of_study(scan.metadata, seen=scan.study.study_date)
-    return day and day.isoformat()
+    return day.isoformat() if day else None
 
 
 def patient_age(scan: Scan) -> float | None:
