@@ -60,13 +60,7 @@ def _story(report: Report, image: np.ndarray, key_images: Sequence[np.ndarray]) 
     if report.legend:
         yield paragraph(report.legend, style["fine"])
     yield Spacer(1, 3 * mm)
-    yield paragraph(report.state.sentence, style["heading"])
-    for warning in report.warnings:
-        yield paragraph(f"{warning.text} {warning.remedy}", style["text"])
-    if report.state.remedy:
-        yield paragraph(report.state.remedy, style["text"])
-    if report.bars:
-        yield _findings(report, style)
+    yield from _result(report, style)
     for note in [*report.notes, *filter(None, [report.others])]:
         yield paragraph(note, style["fine"])
     if report.marks:
@@ -83,6 +77,16 @@ def _story(report: Report, image: np.ndarray, key_images: Sequence[np.ndarray]) 
         yield KeepTogether(
             [paragraph(_("Model and hashes"), style["heading"]), _table(rows, [32 * mm, WIDTH - 32 * mm])]
         )
+
+
+def _result(report: Report, style: dict[str, ParagraphStyle]) -> Any:
+    yield paragraph(report.state.sentence, style["heading"])
+    for warning in report.warnings:
+        yield paragraph(f"{warning.text} {warning.remedy}", style["text"])
+    if report.state.remedy:
+        yield paragraph(report.state.remedy, style["text"])
+    if report.bars:
+        yield _findings(report, style)
 
 
 def _notice(report: Report, style: dict[str, ParagraphStyle]) -> Flowable:
