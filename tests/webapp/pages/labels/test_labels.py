@@ -335,7 +335,7 @@ def test_a_manifest_is_checked_imported_and_followed(browser, boss, case):
     assert "<html" not in preview
     assert "2 rows, UTF-8, separated by comma" in preview
     assert "<td>pneumonia</td>" in preview
-    assert not Manifest.objects.exists()
+    assert Manifest.objects.get() == case.manifest, "nothing is kept of what is only previewed"
     assert "1 line is invalid" in send(text.replace("P2", "")).content.decode()
     assert send(text.replace("P2", ""), **{"import": "1"}).status_code == 400
     taken = send(text, **{"import": "1"}, name="History")
