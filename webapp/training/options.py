@@ -72,7 +72,7 @@ OPTIONS = frozenset(
     ]
 )
 PUBLIC_WEIGHTS = "auto"
-DATA_SET = r"^([A-Za-z0-9_][A-Za-z0-9_. -]*(/[A-Za-z0-9_][A-Za-z0-9_. -]*)*\.csv)?$"
+DATA_SET = r"^[A-Za-z0-9_][A-Za-z0-9_. -]*(/[A-Za-z0-9_][A-Za-z0-9_. -]*)*\.csv$"
 
 
 def options_wrong(options: Mapping[str, Any]) -> dict[str, list[str]]:

@@ -114,7 +114,6 @@ class TrainingRunCreateSerializer(RequestSerializer):
     data_set = f.StrictCharField(
         max_length=500,
         required=False,
-        allow_blank=True,
         default="",
         validators=[RegexValidator(DATA_SET, "There is no data set with this name.")],
         help_text="a CSV below a folder of HILUM_DATA_SETS on the server, such as `chest/manifest.csv`",
