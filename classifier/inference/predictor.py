@@ -199,8 +199,9 @@ class Predictor:
             dated=item.dated,
             burned_in=item.burned_in,
         )
-        given = {"age": item.age, "abstention": auxiliary.abstention, "measures": measures}
-        prediction = predict_from(self.spec, by_finding, **given)
+        prediction = predict_from(
+            self.spec, by_finding, age=item.age, abstention=auxiliary.abstention, measures=measures
+        )
         return Result(prediction, cam, auxiliary.box, seconds, pooled)
 
     def _probe(self) -> Tensor:

@@ -8,6 +8,7 @@ from uuid import UUID
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from webapp.accounts.services import signed_in
 from webapp.api.filters import QueueFilter
 from webapp.api.resource import DetailResource, ListResource, Resource, SinglePage
 from webapp.api.schema import operation
@@ -119,7 +120,7 @@ class QueueDisputed(ListResource):
 
     def rows(self) -> Any:
         queue = queue_or_404(self.request.user, self.kwargs["queue_id"])
-        return disputed_for(queue, self.request.user)
+        return disputed_for(queue, signed_in(self.request.user))
 
 
 class CaseDetail(Resource):
@@ -155,7 +156,9 @@ class CaseSkip(Resource):
 
         409 `conflict` if the caller has labelled it.
         """
-        case_skip(item=item_or_404(request.user, item_id), reader=request.user, **self.read())
+        case_skip(
+            item=item_or_404(signed_in(request.user), item_id), reader=signed_in(request.user), **self.read()
+        )
         return Response(status=204)
 
 
@@ -183,7 +186,7 @@ class CaseDecision(Resource):
             reason=fields["reason"],
             after=fields["after"],
         )
-        return Response(self._represent(item_or_404(request.user, item_id)), status=201)
+        return Response(self._represent(item_or_404(signed_in(request.user), item_id)), status=201)
 
     def _represent(self, item: QueueItem) -> Any:
         if item.status == ItemStatus.WAITING:

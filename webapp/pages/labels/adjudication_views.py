@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_safe
 
-from webapp.accounts.services import demand
+from webapp.accounts.services import demand, signed_in
 from webapp.core.errors import CodedError
 from webapp.labels import adjudication
 from webapp.labels.adjudication import disputed_for, findings_to_decide
@@ -33,21 +33,21 @@ DECISIONS = (
 @require_safe
 def disputed(request: HttpRequest, queue_id: UUID) -> HttpResponse:
     """Redirect to the first case to adjudicate."""
-    queue = queue_or_404(request.user, queue_id)
+    queue = queue_or_404(signed_in(request.user), queue_id)
     demand(request.user, "label.adjudicate", queue.site)
-    item = disputed_for(queue, request.user).first()
+    item = disputed_for(queue, signed_in(request.user)).first()
     return redirect("pages:label_adjudicate", item.pk) if item else redirect("pages:label_queue", queue_id)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def adjudicate(request: HttpRequest, item_id: UUID) -> HttpResponse:
     """The labels side by side; POST `finding-CODE` where they differ, `reason`, `after`, `unusable`."""
-    item = item_or_404(request.user, item_id)
+    item = item_or_404(signed_in(request.user), item_id)
     demand(request.user, "label.adjudicate", item.queue.site)
     if item.status == ItemStatus.WAITING:
         messages.info(request, _("Not all readers have labelled this image yet."))
         return redirect("pages:label_queue", item.queue_id)
-    if item.reader_labels.filter(reader=request.user).exists():
+    if item.reader_labels.filter(reader=signed_in(request.user)).exists():
         messages.info(request, _("You have labelled this case yourself: another person has to decide it."))
         return redirect("pages:label_queue", item.queue_id)
     problem = ""
@@ -55,7 +55,7 @@ def adjudicate(request: HttpRequest, item_id: UUID) -> HttpResponse:
         try:
             adjudication.adjudicate(
                 item=item,
-                actor=request.user,
+                actor=signed_in(request.user),
                 content=_decision(request, item),
                 reason=request.POST.get("reason", ""),
                 after=uuid_or_none(request.POST.get("after", "")),
@@ -71,7 +71,7 @@ def adjudicate(request: HttpRequest, item_id: UUID) -> HttpResponse:
 
 
 def _to_next_dispute(request: HttpRequest, item: QueueItem) -> HttpResponse:
-    following = disputed_for(item.queue, request.user).first()
+    following = disputed_for(item.queue, signed_in(request.user)).first()
     if following:
         messages.success(request, _("Decision saved."))
         return redirect("pages:label_adjudicate", following.pk)
@@ -108,7 +108,7 @@ def _adjudication_context(request: HttpRequest, item: QueueItem) -> dict:
         "names_shown": item.status == ItemStatus.SETTLED,
         "decision": decision,
         "reason": request.POST.get("reason", ""),
-        "left": disputed_for(item.queue, request.user).count(),
+        "left": disputed_for(item.queue, signed_in(request.user)).count(),
         "image": case_context(request, item)["image"] | {"regions": regions},
         "names": {code: name_of_finding(code) for code in item.queue.findings},
         "decisions": DECISIONS,

@@ -13,6 +13,7 @@ from django.utils.cache import patch_cache_control
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
+from webapp.accounts.services import signed_in
 from webapp.core.errors import CodedError
 from webapp.core.http.json_body import parse_json
 from webapp.labels.annotation import case_label, own_label
@@ -31,7 +32,7 @@ def case(request: HttpRequest, item_id: UUID) -> HttpResponse:
     """A case that the reader was given, skipped or has labelled; any other redirects to its queue."""
     item = item_or_404(request.user, item_id)
     claimed = QueueClaim.objects.filter(item=item, reader=request.user).exists()
-    skipped = item.skips.filter(reader=request.user).exists()
+    skipped = item.skips.filter(reader=signed_in(request.user)).exists()
     if not claimed and not skipped and own_label(item, request.user) is None:
         messages.info(request, _("Cases are assigned in turn: start here."))
         return redirect("pages:label_queue", item.queue_id)
@@ -43,7 +44,7 @@ def image(request: HttpRequest, item_id: UUID, kind: str) -> HttpResponse:
     """The image of a case that the reader holds, under an address without the scan's id."""
     if kind not in IMAGE_KINDS:
         raise CodedError("not_found")
-    scan = held_or_404(request.user, item_id).scan
+    scan = held_or_404(signed_in(request.user), item_id).scan
     etag = f'"{scan.display_sha256}-{kind}"' if kind == PIXELS else f'"{scan.preview_sha256}"'
     fresh = etag in request.headers.get("If-None-Match", "")
     response = HttpResponseNotModified() if fresh else image_content(scan, kind)
@@ -69,12 +70,12 @@ def skip(request: HttpRequest, item_id: UUID) -> HttpResponse:
     item = item_or_404(request.user, item_id)
     case_skip(
         item=item,
-        reader=request.user,
+        reader=signed_in(request.user),
         reason=request.POST.get("reason", ""),
         text=request.POST.get("text", ""),
     )
     messages.success(request, _("Image skipped. “Previous” leads back to it."))
-    following = case_next(queue=item.queue, reader=request.user)
+    following = case_next(queue=item.queue, reader=signed_in(request.user))
     if following is None:
         return redirect("pages:label_queue", item.queue_id)
     return redirect("pages:label_case", following.pk)

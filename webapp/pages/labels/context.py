@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy
 
 from classifier.contract import NORMAL
 from webapp.accounts.models import Site, User
-from webapp.accounts.services import can
+from webapp.accounts.services import can, signed_in
 from webapp.core.agreement import Kappa
 from webapp.core.errors import CodedError
 from webapp.labels.adjudication import to_decide
@@ -142,7 +142,7 @@ def case_context(request: HttpRequest, item: QueueItem) -> dict[str, Any]:
     The case has an id of its own, so that the page does not identify the scan either.
     """
     own = own_label(item, request.user)
-    earlier = case_previous(item=item, reader=request.user)
+    earlier = case_previous(item=item, reader=signed_in(request.user))
     queue, scan = item.queue, item.scan
     return {
         "item": item,
@@ -165,7 +165,7 @@ def case_context(request: HttpRequest, item: QueueItem) -> dict[str, Any]:
         "submitted": label_json(own) if own else None,
         "previous": reverse("pages:label_case", args=[earlier.pk]) if earlier else "",
         "skip_reasons": [(code.value, name) for code, name in SKIP_REASONS.items()],
-        "skipped": item.skips.filter(reader=request.user).first(),
+        "skipped": item.skips.filter(reader=signed_in(request.user)).first(),
     } | (model_result(own) if own else {})
 
 

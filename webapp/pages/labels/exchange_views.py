@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from webapp.accounts.services import demand
+from webapp.accounts.services import demand, signed_in
 from webapp.core.errors import CodedError
 from webapp.core.queries import get_or_404
 from webapp.core.spreadsheets import check_size
@@ -106,7 +106,7 @@ def manifests(request: HttpRequest) -> HttpResponse:
                     day_zero=_date(request.POST.get("day_zero", "")),
                     reading=reading,
                 )
-                date_order_remember(site=site, actor=request.user, order=reading.dates)
+                date_order_remember(site=site, actor=signed_in(request.user), order=reading.dates)
                 messages.success(request, _("Manifest imported."))
                 return redirect("pages:label_manifest", manifest.pk)
             parsed = manifest_parse(data, site=site, name=_name(request), reading=reading)

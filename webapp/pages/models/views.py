@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from classifier.artifact.header import MAX_ARTIFACT_BYTES
-from webapp.accounts.services import can, can_everywhere, demand
+from webapp.accounts.services import can, can_everywhere, demand, signed_in
 from webapp.analysis.selectors import promotion_reach
 from webapp.analysis.shadow import agreement
 from webapp.core import storage
@@ -75,7 +75,7 @@ def model(request: HttpRequest, model_id: UUID) -> HttpResponse:
         "sections": sections(version.card),
         "promotions": version.promotions.select_related("by", "previous"),
         "may_promote": may_promote(request.user, version),
-        "reach": promotion_reach(version.slot) if may_promote(request.user, version) else None,
+        "reach": promotion_reach(version.slot) if may_promote(signed_in(request.user), version) else None,
         "may_override": can_everywhere(request.user, "model.override"),
         "may_shadow": can_everywhere(request.user, "model.promote"),
         "may_compare": version.status == ModelStatus.CANDIDATE

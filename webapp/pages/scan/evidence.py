@@ -69,7 +69,7 @@ def evidence_context(analyses: Sequence[Analysis], *, revealed: Container[str] =
     """Template values of a scan's analyses; a withheld result only for analyses whose id is in `revealed`."""
     analysis = current_analysis(analyses)
     others = [(other.model_version, analysis_display(other)) for other in analyses if other != analysis]
-    context = {"analysis": analysis, "others": others}
+    context: dict[str, Any] = {"analysis": analysis, "others": others}
     if analysis is None or analysis.status != JobStatus.DONE:
         return context
     context["warnings"] = warnings_of(analysis)

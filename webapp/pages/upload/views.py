@@ -22,7 +22,7 @@ from classifier.images.archive.listing import ARCHIVE_ADVICE, TOO_MUCH
 from classifier.images.limits import MAX_FILE_BYTES
 from classifier.reasons import ADVICE, RefusalReason
 from webapp.accounts.models import Site, User
-from webapp.accounts.services import can, demand, for_sites
+from webapp.accounts.services import can, demand, for_sites, signed_in
 from webapp.analysis.state import state_of_scan, state_of_upload
 from webapp.core.errors import CodedError
 from webapp.core.http.json_body import parse_json
@@ -97,7 +97,7 @@ def manifest(request: HttpRequest) -> JsonResponse:
     """The rows of a CSV and its preview: POST `table`, `date_order`, `encoding`, `names` of files."""
     site = active_site(request)
     read = manifest_rows(request, site)
-    date_order_remember(site=site, actor=request.user, order=reading_of(request).dates)
+    date_order_remember(site=site, actor=signed_in(request.user), order=reading_of(request).dates)
     return JsonResponse(read)
 
 
