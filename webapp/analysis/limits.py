@@ -15,7 +15,7 @@ from webapp.core.jobs.table import JobStatus
 
 def limits_of(analysis: Analysis) -> str:
     """The sentence that page, report and API show with a result; empty before the analysis is done."""
-    if analysis.status != JobStatus.DONE:
+    if analysis.status != JobStatus.DONE or not analysis.probabilities:
         return ""
     leading = leading_finding(analysis.finding, analysis.probabilities)
     return limits_text(analysis.model_version.card, leading)

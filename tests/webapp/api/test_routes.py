@@ -35,6 +35,8 @@ PAGES = {
     "phantoms": [("GET", "api-phantoms", "scan.upload")],
     "phantoms_collection": [("GET", "api-phantoms", "scan.upload")],
     # A program hands the collection in like any archive.
+    # A program assigns its files itself, with each upload.
+    "upload_manifest": [("POST", "api-scans", "scan.upload")],
     "phantoms_load": [("POST", "api-scans", "scan.upload")],
     "scan": [("GET", "api-scan", "scan.view"), ("GET", "api-analysis", "scan.view")],
     "scan_state": [("GET", "api-scan", "scan.view")],
@@ -51,6 +53,12 @@ PAGES = {
     "report": [("GET", "api-scan", "scan.view"), ("GET", "api-study-readings", "scan.view")],
     "report_pdf": [("GET", "api-scan", "scan.view"), ("GET", "api-study-readings", "scan.view")],
     "report_image": [("GET", "api-analysis-overlay", "scan.view")],
+    "scan_marks": [("GET", "api-scan-marks", "scan.view"), ("POST", "api-scan-marks", "scan.label")],
+    "mark": [("PATCH", "api-mark", "scan.label"), ("DELETE", "api-mark", "scan.label")],
+    # Views of the viewer, for the report; a program has the image.
+    "scan_key_images": [("GET", "api-scan", "scan.view")],
+    "key_image": [("GET", "api-scan", "scan.view")],
+    "report_key_image": [("GET", "api-scan", "scan.view")],
     "open": [("POST", "api-studies-search", "scan.view")],
     "explanation": [
         ("GET", "api-analysis-explanation", "scan.view"),
