@@ -124,7 +124,7 @@ class Tour:
         """Sign the five worst with nothing but keys; the list is that of the filter."""
         page = self.page
         self.press("u")
-        page.wait_for_url("**/")
+        page.wait_for_url(lambda url: "/scans/" not in url)
         page.wait_for_load_state()  # keys pressed before the scripts run are lost
         self.press("j", "Enter")
         for number in range(READ_BY_KEYS):
