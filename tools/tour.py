@@ -139,6 +139,8 @@ class Tour:
                 self.photograph("my reading")
             self.press("Enter")
             self.wait(lambda: page.get_by_text("Reading signed.").count(), "the signature")
+            if "/scans/" not in page.url:
+                break  # it was the last of the list
             self.shown()
             if number == 0:
                 self.photograph("signed")

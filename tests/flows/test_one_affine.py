@@ -19,7 +19,8 @@ HEATMAP = """<section data-heatmap data-explain="" data-explain-other="">
 <input type=range min=0 max=1 step=.05 data-opacity><output data-opacity-value></output>
 <input type=range min=0 max=.95 step=.05 data-threshold><output data-threshold-value></output>
 <input type=checkbox data-outlines><canvas data-legend width=256 height=8></canvas>
-<span data-half></span><span data-strongest></span><span data-framed></span><span data-saturated></span></section>"""
+<span data-half></span><span data-strongest></span><span data-framed></span>
+<span data-saturated></span></section>"""
 PRESETS = "".join(
     f"<option value={name}>{name}</option>"
     for name in ("default", "full-range", "lungs", "bones", "contrast", "own")
