@@ -24,6 +24,17 @@ def uuid_or_none(text: str) -> uuid.UUID | None:
         return None
 
 
+def json_object(request: HttpRequest) -> dict[str, Any]:
+    """The JSON object of a body; raises CodedError `invalid`."""
+    try:
+        body = parse_json(request.body)
+    except ValueError as error:
+        raise CodedError("invalid") from error
+    if not isinstance(body, dict):
+        raise CodedError("invalid")
+    return body
+
+
 def posted_ids(request: HttpRequest) -> list[str]:
     """The `ids` of a JSON body; raises CodedError `invalid`."""
     try:

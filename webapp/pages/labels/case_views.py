@@ -15,13 +15,12 @@ from django.views.decorators.http import require_POST, require_safe
 
 from webapp.accounts.services import signed_in
 from webapp.core.errors import CodedError
-from webapp.core.http.json_body import parse_json
 from webapp.labels.annotation import case_label, own_label
 from webapp.labels.models import QueueClaim
 from webapp.labels.queue_progress import held_or_404, item_or_404
 from webapp.labels.queues import case_extend, case_next, case_skip
 from webapp.pages.labels.context import case_context, label_json, model_result, parse_label
-from webapp.pages.request_data import uuid_or_none
+from webapp.pages.request_data import json_object, uuid_or_none
 from webapp.pages.scan.images import PIXELS, image_content
 
 IMAGE_KINDS = ("preview", PIXELS)
@@ -57,7 +56,7 @@ def image(request: HttpRequest, item_id: UUID, kind: str) -> HttpResponse:
 def submit(request: HttpRequest, item_id: UUID) -> JsonResponse:
     """Store the JSON body as the reader's label; returns it with the model's result as HTML."""
     item = item_or_404(request.user, item_id)
-    body = _json_object(request)
+    body = json_object(request)
     after = _uuid(body.get("after"))
     label = case_label(item=item, reader=request.user, content=parse_label(body), after=after)
     html = render_to_string("labels/_model_result.html", model_result(label), request=request)
@@ -86,16 +85,6 @@ def extend_claim(request: HttpRequest, item_id: UUID) -> JsonResponse:
     """Extend the reader's claim on the case."""
     item = item_or_404(request.user, item_id)
     return JsonResponse({"claimed": case_extend(item=item, reader=request.user)})
-
-
-def _json_object(request: HttpRequest) -> dict:
-    try:
-        body = parse_json(request.body)
-    except ValueError as error:
-        raise CodedError("invalid") from error
-    if not isinstance(body, dict):
-        raise CodedError("invalid")
-    return body
 
 
 def _uuid(value: object) -> UUID | None:

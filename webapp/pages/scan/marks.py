@@ -14,7 +14,6 @@ from django.views.decorators.http import require_http_methods
 
 from webapp.accounts.services import signed_in
 from webapp.core.errors import CodedError
-from webapp.core.http.json_body import parse_json
 from webapp.labels.marks.key_images import (
     key_image_add,
     key_image_or_404,
@@ -26,6 +25,7 @@ from webapp.labels.marks.selectors import mark_or_404, marks_of
 from webapp.labels.marks.services import mark_add, mark_change, mark_delete
 from webapp.labels.read_first import HiddenResults
 from webapp.pages.display import name_of_finding
+from webapp.pages.request_data import json_object
 from webapp.scans.models import Scan
 from webapp.scans.selectors import scan_or_404
 
@@ -37,7 +37,7 @@ def marks(request: HttpRequest, scan_id: UUID) -> JsonResponse:
     scan = scan_or_404(user, scan_id)
     if request.method != "POST":
         return JsonResponse({"marks": shown_marks(scan, HiddenResults(user))})
-    body = _body(request)
+    body = json_object(request)
     saved = mark_add(scan=scan, actor=user, kind=str(body.get("kind")), **_content(body))
     return JsonResponse(mark_json(saved), status=201)
 
@@ -50,7 +50,7 @@ def mark(request: HttpRequest, mark_id: UUID) -> JsonResponse:
     if request.method == "DELETE":
         return JsonResponse(mark_json(mark_delete(mark=found, actor=user)))
     return JsonResponse(
-        mark_json(mark_change(mark=found, actor=user, **_content(_body(request)))), status=201
+        mark_json(mark_change(mark=found, actor=user, **_content(json_object(request)))), status=201
     )
 
 
@@ -59,7 +59,7 @@ def key_images(request: HttpRequest, scan_id: UUID) -> JsonResponse:
     """Mark the view of a JSON body {"view"} as a key image."""
     user = signed_in(request.user)
     scan = scan_or_404(user, scan_id)
-    added = key_image_add(scan=scan, actor=user, view=_body(request).get("view"))
+    added = key_image_add(scan=scan, actor=user, view=json_object(request).get("view"))
     return JsonResponse(key_json(added, scan), status=201)
 
 
@@ -133,16 +133,6 @@ def mark_json(mark: ImageMark) -> dict[str, Any]:
         "by": mark.signed_as,
         "at": mark.created_at.isoformat(),
     }
-
-
-def _body(request: HttpRequest) -> dict[str, Any]:
-    try:
-        body = parse_json(request.body)
-    except ValueError as error:
-        raise CodedError("invalid") from error
-    if not isinstance(body, dict):
-        raise CodedError("invalid")
-    return body
 
 
 def _content(body: dict[str, Any]) -> dict[str, Any]:
