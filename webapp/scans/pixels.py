@@ -13,6 +13,8 @@ from webapp.scans.models import Scan
 
 # In millimetres; what lies outside was given in another unit, or filled in with anything.
 LEAST, MOST = 0.01, 5.0
+SLICES = ("CT", "MR", "PT")
+CALIBRATED = ("GEOMETRY", "FIDUCIAL")  # PixelSpacingCalibrationType
 DIRECTION = re.compile("[LRAPHF]{1,3}")
 THUMBNAIL_SIDE = 176  # two pixels of a fine screen for each of the largest place that shows one
 THUMBNAILS_KEPT = 512  # by each process, of some twenty kilobytes
@@ -20,7 +22,9 @@ THUMBNAILS_KEPT = 512  # by each process, of some twenty kilobytes
 
 @dataclass(frozen=True)
 class Spacing:
-    """Distance of pixel centres in mm, down and across; at the `detector`, or corrected to the `patient`."""
+    """Distance of pixel centres in mm, down and across: at the `detector` (or on the scanned film), corrected
+    to the `patient`, or in a plane that is `unstated`.
+    """
 
     row: float
     column: float
@@ -82,13 +86,22 @@ def orientation_of(scan: Scan) -> list[str] | None:
 def spacing_of(scan: Scan) -> Spacing | None:
     """The size of a displayed pixel by the file's header, None where it is missing or implausible.
 
-    The displayed image may have been turned and brought to square pixels. A PixelSpacing that only repeats
-    ImagerPixelSpacing was not corrected for magnification (PS3.3 10.7.1.3).
+    The displayed image may have been turned and brought to square pixels. Of a projection, PixelSpacing holds in
+    the patient only where PixelSpacingCalibrationType says how it was calibrated, or where it differs from the
+    spacing at the detector (PS3.3 10.7.1.3); alone it may be either. Of a slice it always holds in the patient.
     """
-    corrected, imager = (_pair(scan.metadata.get(k)) for k in ("PixelSpacing", "ImagerPixelSpacing"))
-    if corrected and corrected != imager:
-        return _displayed(corrected, scan, at="patient")
-    return _displayed(imager, scan, at="detector") if imager else None
+    stated, imager, scanned = (
+        _pair(scan.metadata.get(keyword))
+        for keyword in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")
+    )
+    plane = imager or scanned
+    if stated is None:
+        return _displayed(plane, scan, at="detector") if plane else None
+    if scan.metadata.get("Modality") in SLICES or scan.metadata.get("PixelSpacingCalibrationType") in CALIBRATED:
+        return _displayed(stated, scan, at="patient")
+    if plane is None:
+        return _displayed(stated, scan, at="unstated")
+    return _displayed(stated, scan, at="detector" if stated == plane else "patient")
 
 
 def _displayed(stored: tuple[float, float], scan: Scan, at: str) -> Spacing:

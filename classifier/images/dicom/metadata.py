@@ -20,7 +20,7 @@ KEYWORDS = (
     "SeriesDescription", "SeriesNumber", "InstanceNumber", "Modality", "BodyPartExamined",
     "ViewPosition", "Laterality", "ImageLaterality", "PatientOrientation", "InstitutionName",
     "Manufacturer", "ManufacturerModelName", "StationName", "PixelSpacing", "ImagerPixelSpacing",
-    "NominalScannedPixelSpacing", "PixelAspectRatio",
+    "NominalScannedPixelSpacing", "PixelSpacingCalibrationType", "PixelAspectRatio",
     "SliceThickness", "KVP", "PhotometricInterpretation", "LossyImageCompression", "BurnedInAnnotation",
     "LongitudinalTemporalInformationModified",
     "BitsStored", "Rows", "Columns", "SyntheticData", "RequestedProcedurePriority",

@@ -52,6 +52,7 @@ def test_without_a_spacing_a_length_is_in_pixels_only(add):
         ({"ImagerPixelSpacing": [0.5, 0.25]}, "detector"),
         ({"PixelSpacing": [0.5, 0.25], "ImagerPixelSpacing": [0.5, 0.25]}, "detector"),
         ({"PixelSpacing": [0.5, 0.25], "ImagerPixelSpacing": [0.6, 0.3]}, "patient"),
+        ({"PixelSpacing": [0.5, 0.25]}, "unstated"),
     ],
 )
 def test_millimetres_follow_pixels_that_are_not_square_and_say_where_they_hold(add, scan, metadata, at):

@@ -11,11 +11,20 @@ FINE, COARSE = [0.143, 0.143], [0.168, 0.168]
 @pytest.mark.parametrize(
     ("metadata", "found"),
     [
-        ({"PixelSpacing": FINE}, Spacing(0.143, 0.143, "patient")),
+        ({"PixelSpacing": FINE}, Spacing(0.143, 0.143, "unstated")),
+        ({"PixelSpacing": FINE, "Modality": "CT"}, Spacing(0.143, 0.143, "patient")),
+        ({"PixelSpacing": FINE, "PixelSpacingCalibrationType": "FIDUCIAL"}, Spacing(0.143, 0.143, "patient")),
+        (
+            {"PixelSpacing": COARSE, "ImagerPixelSpacing": COARSE, "PixelSpacingCalibrationType": "GEOMETRY"},
+            Spacing(0.168, 0.168, "patient"),
+        ),
+        ({"PixelSpacing": FINE, "PixelSpacingCalibrationType": "GUESS"}, Spacing(0.143, 0.143, "unstated")),
+        ({"PixelSpacing": FINE, "NominalScannedPixelSpacing": FINE}, Spacing(0.143, 0.143, "detector")),
+        ({"NominalScannedPixelSpacing": COARSE}, Spacing(0.168, 0.168, "detector")),
         ({"PixelSpacing": FINE, "ImagerPixelSpacing": COARSE}, Spacing(0.143, 0.143, "patient")),
         ({"ImagerPixelSpacing": COARSE}, Spacing(0.168, 0.168, "detector")),
         ({"PixelSpacing": COARSE, "ImagerPixelSpacing": COARSE}, Spacing(0.168, 0.168, "detector")),
-        ({"PixelSpacing": [0.2, 0.1]}, Spacing(0.2, 0.1, "patient")),
+        ({"PixelSpacing": [0.2, 0.1]}, Spacing(0.2, 0.1, "unstated")),
         ({"PixelSpacing": [0, 0], "ImagerPixelSpacing": COARSE}, Spacing(0.168, 0.168, "detector")),
         ({}, None),
         ({"PixelSpacing": [0.0, 0.0]}, None),

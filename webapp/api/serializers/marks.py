@@ -19,7 +19,7 @@ class MarkSerializer(f.Serializer):
     points = f.ListField(child=f.ListField(child=f.FloatField()), help_text=POINTS_HELP)
     text = f.CharField(help_text="free text; may be empty")
     values = f.DictField(
-        help_text="what the server measured: `px`, `mm` with `mm_at` (`detector` or `patient`), `degrees`, "
+        help_text="what the server measured: `px`, `mm` with `mm_at` (`detector`, `patient` or `unstated`), `degrees`, "
         "`ratio`, or `mean`, `sd`, `min`, `max` and `value` as modality values"
     )
     deleted = f.BooleanField(help_text="whether this version deletes the mark")

@@ -66,4 +66,6 @@ def _length(values: dict[str, Any]) -> str:
         return _("%(px).0f px") % values
     if values["mm_at"] == "detector":
         return _("%(mm).1f mm at the detector") % values
+    if values["mm_at"] == "unstated":
+        return _("%(mm).1f mm (plane not stated)") % values
     return _("%(mm).1f mm (calibrated)") % values

@@ -80,9 +80,9 @@ const number = (value) => String(Number(value.toPrecision(6)));
 function lengthText({ px, mm, mm_at: at }) {
   if (mm === undefined) return interpolate(gettext("%(px)s px"), { px: px.toFixed(0) });
   const length = mm.toFixed(1);
-  return at === "detector" // longer than in the patient
-    ? interpolate(gettext("%(length)s mm at the detector"), { length })
-    : interpolate(gettext("%(length)s mm (calibrated)"), { length });
+  if (at === "detector") return interpolate(gettext("%(length)s mm at the detector"), { length }); // longer than in the patient
+  if (at === "unstated") return interpolate(gettext("%(length)s mm (plane not stated)"), { length });
+  return interpolate(gettext("%(length)s mm (calibrated)"), { length });
 }
 
 /** The values in words, line by line; empty where the mark measures nothing. */
