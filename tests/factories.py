@@ -305,3 +305,22 @@ def finished_analyses(
     Analysis.objects.bulk_create(made)
     Observation.objects.bulk_create(seen)
     return made
+
+
+KEY_IMAGE_VIEW = {
+    "width": 100.0,
+    "level": 50.0,
+    "inverted": False,
+    "zoom": 2.0,
+    "offset": [0.1, 0, 0],
+    "rotation": 0,
+    "flipHorizontal": False,
+    "flipVertical": False,
+    "area": [10, 20, 50, 40],
+    "axes": [1, 0, 0, 1],
+    "finding": "pneumonia",
+    "opacity": 0,
+    "threshold": 0,
+    "colours": "inferno",
+    "outlines": False,
+}

@@ -6,14 +6,12 @@ from django.urls import URLPattern, path, re_path
 from rest_framework.views import APIView
 
 from webapp.api.views import (
-    calibration,
     docs,
     labels,
+    marks,
     media,
-    models,
     monitoring,
     patients,
-    promotion_gate,
     queues,
     scans,
     service,
@@ -22,6 +20,7 @@ from webapp.api.views import (
     uploads,
     webhooks,
 )
+from webapp.api.views.registry import calibration, models, promotion_gate
 
 
 def _path(route: str, view: type[APIView], name: str) -> URLPattern:
@@ -121,8 +120,10 @@ urlpatterns = [
     _path("labels/export/", labels.LabelExport, "labels-export"),
     _path("labels/import/", labels.LabelImport, "labels-import"),
     _path("scans/<uuid:scan_id>/labels/", labels.ScanLabels, "scan-labels"),
-    _path("scans/<uuid:scan_id>/marks/", labels.ScanMarks, "scan-marks"),
-    _path("marks/<uuid:mark_id>/", labels.MarkDetail, "mark"),
+    _path("scans/<uuid:scan_id>/marks/", marks.ScanMarks, "scan-marks"),
+    _path("marks/<uuid:mark_id>/", marks.MarkDetail, "mark"),
+    _path("scans/<uuid:scan_id>/key-images/", marks.ScanKeyImages, "scan-key-images"),
+    _path("key-images/<uuid:key_image_id>/", marks.KeyImageDetail, "key-image"),
     _path("label-queues/", queues.QueueCollection, "label-queues"),
     _path("label-queues/<uuid:queue_id>/", queues.QueueDetail, "label-queue"),
     _path("label-queues/<uuid:queue_id>/close/", queues.QueueClose, "label-queue-close"),

@@ -86,9 +86,10 @@ def orientation_of(scan: Scan) -> list[str] | None:
 def spacing_of(scan: Scan) -> Spacing | None:
     """The size of a displayed pixel by the file's header, None where it is missing or implausible.
 
-    The displayed image may have been turned and brought to square pixels. Of a projection, PixelSpacing holds in
-    the patient only where PixelSpacingCalibrationType says how it was calibrated, or where it differs from the
-    spacing at the detector (PS3.3 10.7.1.3); alone it may be either. Of a slice it always holds in the patient.
+    The displayed image may have been turned and brought to square pixels. Of a projection, PixelSpacing holds
+    in the patient only where PixelSpacingCalibrationType states how it was calibrated, or where it differs
+    from the spacing at the detector (PS3.3 10.7.1.3); alone it may be either. Of a slice it always holds in
+    the patient.
     """
     stated, imager, scanned = (
         _pair(scan.metadata.get(keyword))
@@ -97,7 +98,10 @@ def spacing_of(scan: Scan) -> Spacing | None:
     plane = imager or scanned
     if stated is None:
         return _displayed(plane, scan, at="detector") if plane else None
-    if scan.metadata.get("Modality") in SLICES or scan.metadata.get("PixelSpacingCalibrationType") in CALIBRATED:
+    if (
+        scan.metadata.get("Modality") in SLICES
+        or scan.metadata.get("PixelSpacingCalibrationType") in CALIBRATED
+    ):
         return _displayed(stated, scan, at="patient")
     if plane is None:
         return _displayed(stated, scan, at="unstated")

@@ -16,6 +16,7 @@ from webapp.accounts.permissions import Permission
 from webapp.accounts.services import token_create
 from webapp.analysis.models import AnalysisCam, Explanation
 from webapp.analysis.worklist import summaries
+from webapp.labels.marks.key_images import key_image_add
 from webapp.labels.marks.services import mark_add
 from webapp.labels.models import Manifest
 from webapp.monitoring.models import Alarm
@@ -80,6 +81,7 @@ def a_case(site, owner) -> SimpleNamespace:
             site=site, model_version=analysis.model_version, kind="pixels", since=scan.received_at
         ),
         **trained(analysis.model_version, site, owner),
+        key_image=key_image_add(scan=scan, actor=owner, view=factories.KEY_IMAGE_VIEW),
         mark=mark_add(scan=scan, actor=owner, kind="length", points=[[10, 10], [20, 10]]),
         webhook=webhook,
         delivery=test_delivery_send(subscription=webhook),

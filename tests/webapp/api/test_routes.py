@@ -7,6 +7,7 @@ from uuid import uuid4
 import pytest
 from django.urls import reverse
 
+from tests.factories import KEY_IMAGE_VIEW
 from webapp.accounts.permissions import Permission
 from webapp.api.urls import urlpatterns as api_patterns
 from webapp.pages.urls import urlpatterns as page_patterns
@@ -55,10 +56,13 @@ PAGES = {
     "report_image": [("GET", "api-analysis-overlay", "scan.view")],
     "scan_marks": [("GET", "api-scan-marks", "scan.view"), ("POST", "api-scan-marks", "scan.label")],
     "mark": [("PATCH", "api-mark", "scan.label"), ("DELETE", "api-mark", "scan.label")],
-    # Views of the viewer, for the report; a program has the image.
-    "scan_key_images": [("GET", "api-scan", "scan.view")],
-    "key_image": [("GET", "api-scan", "scan.view")],
-    "report_key_image": [("GET", "api-scan", "scan.view")],
+    "scan_key_images": [
+        ("GET", "api-scan-key-images", "scan.view"),
+        ("POST", "api-scan-key-images", "scan.label"),
+    ],
+    "key_image": [("DELETE", "api-key-image", "scan.label")],
+    # A drawing of the view; a program has the image and the view.
+    "report_key_image": [("GET", "api-key-image", "scan.view")],
     "open": [("POST", "api-studies-search", "scan.view")],
     "explanation": [
         ("GET", "api-analysis-explanation", "scan.view"),
@@ -168,6 +172,7 @@ BEYOND = [
     ("GET", "api-mark", "scan.view"),
     ("PATCH", "api-mark", "scan.label"),
     ("DELETE", "api-mark", "scan.label"),
+    ("GET", "api-key-image", "scan.view"),
     ("GET", "api-changes", "scan.view"),
     ("GET", "api-webhooks", "webhook.manage"),
     ("POST", "api-webhooks", "webhook.manage"),
@@ -199,6 +204,7 @@ OBJECTS = {
     "api-label-case": "item",
     "api-manifest": "manifest",
     "api-mark": "mark",
+    "api-key-image": "key_image",
 }
 BODIES = {
     "api-studies-search": {"q": "x"},
@@ -209,6 +215,7 @@ BODIES = {
     "api-study-readings": {"findings": ["normal"]},
     "api-scan-marks": {"kind": "length", "points": [[10, 10], [20, 10]]},
     "api-mark": {"points": [[10, 10], [20, 10]]},
+    "api-scan-key-images": {"view": KEY_IMAGE_VIEW},
     "api-merge-undo": {"reason": "because"},
     "api-model-promote": {"reason": "because"},
     "api-analysis-explanations": {"method": "hirescam"},

@@ -1,4 +1,4 @@
-"""Measurements and marks of an image."""
+"""Measurements, marks and key images of an image."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class MarkSerializer(f.Serializer):
     points = f.ListField(child=f.ListField(child=f.FloatField()), help_text=POINTS_HELP)
     text = f.CharField(help_text="free text; may be empty")
     values = f.DictField(
-        help_text="what the server measured: `px`, `mm` with `mm_at` (`detector`, `patient` or `unstated`), `degrees`, "
-        "`ratio`, or `mean`, `sd`, `min`, `max` and `value` as modality values"
+        help_text="what the server measured: `px`, `mm` with `mm_at` (`detector`, `patient` or `unstated`), "
+        "`degrees`, `ratio`, or `mean`, `sd`, `min`, `max` and `value` as modality values"
     )
     deleted = f.BooleanField(help_text="whether this version deletes the mark")
     saved_by = f.CharField(source="signed_as", help_text="the name at the time of whoever saved this version")
@@ -51,3 +51,25 @@ class MarkCreateSerializer(MarkChangeSerializer):
         help_text="`length`, `rectangle`, `ellipse` and `arrow` have 2 points, `angle` 3, `probe` 1, "
         "`cardiothoracic` 4 (heart, then thorax)",
     )
+
+
+VIEW_HELP = (
+    "`width` and `level` in stored grey levels, `inverted`; `zoom` relative to the fitted image, `offset`, "
+    "`rotation`, `flipHorizontal`, `flipVertical`; `area`: left, top, right and bottom of what is shown, in "
+    "pixels of the displayed image; `axes`: x right, x down, y right, y down on the screen; and of the "
+    "heatmap `finding`, `opacity` (0: off), `threshold`, `colours` and `outlines`"
+)
+
+
+class KeyImageSerializer(f.Serializer):
+    """A view that a reader marked as important."""
+
+    id = f.IdField()
+    scan = f.UUIDField(source="scan_id", help_text="ID of the scan")
+    view = f.DictField(help_text=VIEW_HELP)
+    saved_by = f.CharField(source="signed_as", help_text="the name at the time of whoever marked it")
+    saved_at = f.DateTimeField(source="created_at", help_text="when it was marked")
+
+
+class KeyImageCreateSerializer(RequestSerializer):
+    view = f.DictField(help_text=VIEW_HELP)

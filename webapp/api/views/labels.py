@@ -1,4 +1,4 @@
-"""Labels, imported labelled data (manifests), and the measurements and marks of an image."""
+"""Labels and imported labelled data (manifests)."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from classifier.data.tables.manifest import Reading
-from webapp.accounts.services import signed_in
 from webapp.api.examples import LABEL_EXAMPLE
 from webapp.api.filters import LabelFilter
-from webapp.api.resource import ListResource, Resource, SinglePage, file_renderer
+from webapp.api.resource import ListResource, Resource, file_renderer
 from webapp.api.schema import file_response, operation
 from webapp.api.serializers.labels import (
     OPEN_LINES,
@@ -33,7 +32,6 @@ from webapp.api.serializers.labels import (
     ScanLabelsSerializer,
     statement_of,
 )
-from webapp.api.serializers.marks import MarkChangeSerializer, MarkCreateSerializer, MarkSerializer
 from webapp.api.views.scans import scan_by_id
 from webapp.core.errors import CodedError
 from webapp.core.queries import get_or_404
@@ -47,8 +45,6 @@ from webapp.labels.manifests import (
     manifests_visible,
     progress_of,
 )
-from webapp.labels.marks.selectors import mark_or_404, mark_versions
-from webapp.labels.marks.services import mark_add, mark_change, mark_delete
 from webapp.labels.models import Label, LineStatus, Manifest
 from webapp.labels.queue_progress import labels_visible
 from webapp.labels.selectors import ground_truth
@@ -224,49 +220,3 @@ def with_progress(manifests: list[Manifest]) -> list[Manifest]:
 
 def _manifest(request: Request, manifest_id: UUID) -> Manifest:
     return get_or_404(manifests_visible(request.user), manifest_id)
-
-
-class ScanMarks(SinglePage):
-    needs = {"GET": "scan.view", "POST": "scan.label"}
-    serializer_class = MarkSerializer
-
-    @operation("scan_marks", returns=MarkSerializer(many=True))
-    def get(self, request: Request, scan_id: UUID) -> Response:
-        """List every version of the measurements and marks of a scan, oldest first, including deletions."""
-        return self.listed(mark_versions(scan_or_404(signed_in(request.user), scan_id)))
-
-    @operation("scan_mark_add", body=MarkCreateSerializer, returns={201: MarkSerializer})
-    def post(self, request: Request, scan_id: UUID) -> Response:
-        """Save a measurement or mark; the server computes its values."""
-        scan = scan_or_404(signed_in(request.user), scan_id)
-        mark = mark_add(scan=scan, actor=signed_in(request.user), **self.read())
-        return Response(MarkSerializer(mark).data, status=201)
-
-
-class MarkDetail(Resource):
-    needs = {"GET": "scan.view", "PATCH": "scan.label", "DELETE": "scan.label"}
-
-    @operation("mark_retrieve", returns=MarkSerializer)
-    def get(self, request: Request, mark_id: UUID) -> Response:
-        """Get one version of a measurement or mark."""
-        return Response(MarkSerializer(mark_or_404(signed_in(request.user), mark_id)).data)
-
-    @operation("mark_change", body=MarkChangeSerializer, returns={201: MarkSerializer})
-    def patch(self, request: Request, mark_id: UUID) -> Response:
-        """Save a new version of a measurement or mark with other points or text.
-
-        409 `conflict` unless this version is the current one.
-        """
-        mark = mark_change(
-            mark=mark_or_404(signed_in(request.user), mark_id), actor=signed_in(request.user), **self.read()
-        )
-        return Response(MarkSerializer(mark).data, status=201)
-
-    @operation("mark_delete", returns={201: MarkSerializer})
-    def delete(self, request: Request, mark_id: UUID) -> Response:
-        """Delete a measurement or mark by a new version; earlier versions are kept.
-
-        409 `conflict` unless this version is the current one.
-        """
-        mark = mark_delete(mark=mark_or_404(signed_in(request.user), mark_id), actor=signed_in(request.user))
-        return Response(MarkSerializer(mark).data, status=201)

@@ -43,12 +43,12 @@ def checked(scan: Scan, kind: str, points: Sequence[Sequence[float]]) -> list[li
 def measure(scan: Scan, kind: str, points: Sequence[Sequence[float]]) -> dict[str, Any]:
     """The values of a mark with checked points.
 
-    Lengths: `px`, and where the file states a pixel spacing `mm` and `mm_at` (`detector`, `patient` or `unstated`;
-    PS3.3 10.7.1.3). Angle: `degrees` at the second point. Rectangle and ellipse, between opposite corners of
-    their frame: `mean`, `sd` (of the population), `min`, `max` and `pixels`, over those with their centre
-    inside; probe: `value`. Grey levels are modality values: stored values after the file's rescale or
-    modality LUT. Raises CodedError `invalid` where no pixel is inside, `unavailable` where the stored image
-    cannot be read.
+    Lengths: `px`, and where the file states a pixel spacing `mm` and `mm_at` (`detector`, `patient` or
+    `unstated`; PS3.3 10.7.1.3). Angle: `degrees` at the second point. Rectangle and ellipse, between
+    opposite corners of their frame: `mean`, `sd` (of the population), `min`, `max` and `pixels`, over those
+    with their centre inside; probe: `value`. Grey levels are modality values: stored values after the
+    file's rescale or modality LUT. Raises CodedError `invalid` where no pixel is inside, `unavailable`
+    where the stored image cannot be read.
     """
     spacing = spacing_of(scan)
     if kind == MarkKind.LENGTH:

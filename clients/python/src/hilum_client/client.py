@@ -107,6 +107,10 @@ class Hilum:
         """Save a measurement or mark; `points` in pixels of the original image."""
         return self._write(f"scans/{scan}/marks/", {"kind": kind, "points": points, "text": text})
 
+    def key_images(self, scan: str) -> Iterator[dict[str, Any]]:
+        """The views of a scan that readers marked as important, oldest first."""
+        return self.listed(f"scans/{scan}/key-images/", {})
+
     def models(self, **filters: Any) -> Iterator[dict[str, Any]]:
         """Model versions, newest first; filters such as `slot="cxr"`, `status="active"`."""
         return self.listed("models/", filters)

@@ -10,6 +10,7 @@ import pytest
 from django.urls import reverse
 from PIL import Image
 
+from tests.factories import KEY_IMAGE_VIEW as VIEW
 from webapp.accounts.preferences import set_preference
 from webapp.audit.models import AuditEvent
 from webapp.core import storage
@@ -17,24 +18,6 @@ from webapp.labels.marks.key_images import MAX_KEY_IMAGES, key_image_add
 from webapp.labels.marks.models import KeyImage
 
 pytestmark = pytest.mark.django_db
-
-VIEW = {
-    "width": 100.0,
-    "level": 50.0,
-    "inverted": False,
-    "zoom": 2.0,
-    "offset": [0.1, 0, 0],
-    "rotation": 0,
-    "flipHorizontal": False,
-    "flipVertical": False,
-    "area": [10, 20, 50, 40],
-    "axes": [1, 0, 0, 1],
-    "finding": "pneumonia",
-    "opacity": 0,
-    "threshold": 0,
-    "colours": "inferno",
-    "outlines": False,
-}
 
 
 def send(client, method, url, body=None):

@@ -1,0 +1,1 @@
+"""Model versions, their promotion and their calibrations."""
