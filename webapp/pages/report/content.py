@@ -90,7 +90,7 @@ def report_of(request: HttpRequest, scan: Scan) -> Report:
         legend=_legend(scan, cam, finding) if cam else "",
         model=_model(analysis) if analysis else [],
         notes=notes_of(scan),
-        marks=[mark_values(mark) for mark in marks_of(scan)],
+        marks=[mark_values(number, mark) for number, mark in enumerate(marks_of(scan), 1)],
         key_images=[key_values(one) for one in key_images_of(scan).select_related("scan")],
         readings=[r for r in readings if not r["superseded"]],
         others=_others(scan),

@@ -17,39 +17,14 @@ from webapp.scans.models import Scan
 LONGEST_SIDE = 900
 
 
-KEY_IMAGE_SIDE = 480
-
-
 def plain(scan: Scan) -> np.ndarray:
     """The image in its window, 8-bit grey, at most `LONGEST_SIDE` px; raises CodedError `unavailable`."""
-    image = Image.fromarray(_windowed(scan, scan.window_width, scan.window_center))
+    image = Image.fromarray(windowed(scan, scan.window_width, scan.window_center))
     image.thumbnail((LONGEST_SIDE, LONGEST_SIDE), Image.Resampling.LANCZOS)
     return np.asarray(image)
 
 
-def key_view(scan: Scan, view: dict[str, Any], cam: dict[str, Any] | None) -> np.ndarray:
-    """A key image as it was marked: its window, part, turn and heatmap; RGB, at most `KEY_IMAGE_SIDE` px."""
-    grey = _windowed(scan, view["width"], view["level"])
-    left, top, right, bottom = np.clip(view["area"], 0, [scan.columns, scan.rows] * 2)
-    shrink = min(1.0, KEY_IMAGE_SIDE / max(right - left, bottom - top, 1))
-    sides = [max(round(side * shrink), 1) for side in (scan.columns, scan.rows)]
-    grey = np.asarray(Image.fromarray(grey).resize((sides[0], sides[1]), Image.Resampling.LANCZOS))
-    grey = 255 - grey if view["inverted"] else grey
-    drawn = np.repeat(grey[..., None], 3, axis=2)
-    if cam and view["opacity"] and view["finding"] in cam["grids"]:
-        grid = np.array(cam["grids"][view["finding"]]) / cam["scale"]
-        grid = np.where(grid < view["threshold"], 0, grid)
-        original = (scan.rows, scan.columns)
-        drawn = heatmap.draw_heatmap(grey, grid, cam["affine"], original, opacity=view["opacity"])
-    x0, y0, x1, y1 = (round(edge * shrink) for edge in (left, top, right, bottom))
-    part = drawn[y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)]
-    right_x, down_x, right_y, down_y = view["axes"]
-    if not right_x:
-        part, right_x, down_y = part.transpose(1, 0, 2), right_y, down_x
-    return np.ascontiguousarray(part[::down_y, ::right_x])
-
-
-def _windowed(scan: Scan, width: float, level: float) -> np.ndarray:
+def windowed(scan: Scan, width: float, level: float) -> np.ndarray:
     """The display image in a window, 8-bit; raises CodedError `unavailable`."""
     try:
         with storage.open_file(scan.display_name) as file, Image.open(file) as stored:

@@ -21,8 +21,11 @@ KINDS = {
 }
 
 
-def mark_values(mark: ImageMark) -> dict[str, Any]:
+def mark_values(number: int, mark: ImageMark) -> dict[str, Any]:
     return {
+        "number": number,
+        "key": mark.kind,
+        "points": mark.points,
         "kind": str(KINDS[MarkKind(mark.kind)]),
         "text": mark.text,
         "value": value_text(mark.values),

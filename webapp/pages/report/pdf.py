@@ -144,7 +144,7 @@ def _marks(report: Report, style: dict[str, ParagraphStyle]) -> Flowable:
     rows = [[paragraph(head, style["fine"]) for head in (_("Mark"), _("Value"), _("Saved by"))]]
     for mark in report.marks:
         saved = f"{mark['signed_as']}, {timezone.localtime(mark['saved_at']):%Y-%m-%d %H:%M}"
-        what = ": ".join(filter(None, [mark["kind"], mark["text"]]))
+        what = f"{mark['number']}. " + ": ".join(filter(None, [mark["kind"], mark["text"]]))
         rows.append(
             [
                 paragraph(what, style["text"]),

@@ -13,7 +13,8 @@ from webapp.accounts.services import signed_in
 from webapp.audit.services import record
 from webapp.labels.marks.key_images import key_image_or_404
 from webapp.pages.report.content import report_of
-from webapp.pages.report.images import as_png, key_view, side_by_side
+from webapp.pages.report.images import as_png, side_by_side
+from webapp.pages.report.key_image import key_view
 from webapp.scans.models import Scan
 from webapp.scans.selectors import scan_or_404
 
@@ -40,10 +41,11 @@ def image(request: HttpRequest, scan_id: UUID) -> HttpResponse:
 
 @require_safe
 def key_image(request: HttpRequest, key_image_id: UUID) -> HttpResponse:
-    """A key image as it was marked, with the heatmap of the current result."""
+    """A key image as it was marked, with the heatmap of the current result and the current marks."""
     found = key_image_or_404(signed_in(request.user), key_image_id)
     report = report_of(request, found.scan)
-    response = HttpResponse(as_png(key_view(found.scan, found.view, report.cam)), content_type="image/png")
+    drawn = key_view(found.scan, found.view, report.cam, report.marks)
+    response = HttpResponse(as_png(drawn), content_type="image/png")
     patch_cache_control(response, private=True, no_store=True)
     return response
 
@@ -55,7 +57,7 @@ def pdf(request: HttpRequest, scan_id: UUID) -> HttpResponse:
 
     scan = scan_or_404(request.user, scan_id)
     report = report_of(request, scan)
-    views = [key_view(scan, one["view"], report.cam) for one in report.key_images]
+    views = [key_view(scan, one["view"], report.cam, report.marks) for one in report.key_images]
     made = pdf_of(report, side_by_side(scan, report.cam, report.cam_finding), views)
     _record(request, scan, "pdf")
     response = HttpResponse(made, content_type="application/pdf")

@@ -16,6 +16,7 @@ from webapp.audit.models import AuditEvent
 from webapp.core import storage
 from webapp.labels.marks.key_images import MAX_KEY_IMAGES, key_image_add
 from webapp.labels.marks.models import KeyImage
+from webapp.labels.marks.services import mark_add
 
 pytestmark = pytest.mark.django_db
 
@@ -120,6 +121,28 @@ def test_the_report_draws_a_key_image_as_it_was_marked(graded, browser, owner, c
     assert drawn.size == size
     corners = [drawn.getpixel(at)[0] for at in ((0, 0), (size[0] - 1, size[1] - 1))]
     assert corners == pytest.approx([first, last], abs=2)
+
+
+@pytest.mark.parametrize(
+    ("axes", "target"),
+    [
+        ([1, 0, 0, 1], (10, 5)),
+        ([-1, 0, 0, 1], (30, 5)),
+        ([1, 0, 0, -1], (10, 15)),
+        ([0, 1, -1, 0], (15, 10)),
+        ([0, 1, 1, 0], (5, 10)),
+    ],
+)
+def test_marks_lie_on_the_printed_key_image_where_they_were_set(graded, browser, owner, axes, target):
+    """Of the part from (10, 20) to (50, 40), a pixel value at (20, 25), however the view is turned."""
+    mark_add(scan=graded, actor=owner, kind="probe", points=[[20, 25]])
+    one = key_image_add(scan=graded, actor=owner, view=VIEW | {"axes": axes})
+    drawn = browser(owner).get(reverse("pages:report_key_image", args=[one.pk])).content
+    pixels = np.asarray(Image.open(io.BytesIO(drawn))).astype(int)
+    yellow = np.argwhere((pixels[..., 0] > 200) & (pixels[..., 2] < 90))
+    cross = yellow[np.abs(yellow - target[::-1]).max(axis=1) <= 6]
+    assert len(cross) >= 12
+    assert np.abs(cross.mean(axis=0) - target[::-1]).max() <= 2
 
 
 def test_page_and_pdf_of_the_report_have_the_key_images(graded, browser, owner):
