@@ -1,5 +1,5 @@
 # Hilum's commands. Everything is installed into .venv/ and all state is kept in var/, both inside this folder.
-#   make run   [PORT=8000] [TORCH=cpu]   the whole site, until Ctrl-C
+#   make run   [PORT=8000] [DICOM_PORT=11112] [TORCH=cpu]   the whole site, until Ctrl-C
 #   make setup [TORCH=cpu]               the environment only
 #   make test                            linter, formatter, types and the fast tests
 #   make types                           accept fewer type errors: rewrite mypy-baseline.txt

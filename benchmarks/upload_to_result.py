@@ -83,10 +83,12 @@ class Client:
 @contextlib.contextmanager
 def own_instance(data: Path, password: str) -> Iterator[str]:
     """`make run`'s supervisor on `data`; yields its URL once it is ready."""
-    with socket.socket() as probe:
+    with socket.socket() as probe, socket.socket() as other:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    surroundings = {"HILUM_DATA": str(data), "PORT": str(port), "HILUM_DEMO_PASSWORD": password}
+        other.bind(("127.0.0.1", 0))
+        port, dicom = probe.getsockname()[1], other.getsockname()[1]
+    surroundings = {"HILUM_DATA": str(data), "HILUM_DEMO_PASSWORD": password}
+    surroundings |= {"PORT": str(port), "DICOM_PORT": str(dicom)}
     command = [sys.executable, str(ROOT / "tools" / "supervise.py")]
     log = (data / "supervisor.log").open("wb")
     process = subprocess.Popen(command, env=os.environ | surroundings, stdout=log, stderr=log)

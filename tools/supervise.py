@@ -23,12 +23,15 @@ from service import Service
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("HILUM_DATA") or ROOT / "var").expanduser().absolute()
 HOST, PORT = "127.0.0.1", int(os.environ.get("PORT") or 8000)
+DICOM_PORT = int(os.environ.get("DICOM_PORT") or 11112)
 URL = f"http://{HOST}:{PORT}/"
 PREPARE = (
     ["migrate", "--no-input", "--verbosity", "0"],
     ["install_models", "--skip-checks"],
     ["create_demo", "--skip-checks"],
 )
+# Any program on this machine may send images by DICOM.
+SENDERS = ["create_dicom_sender", "demo", "*", "--network", "127.0.0.0/8", "--network", "::1/128"]
 WORKERS = ("ingest", "infer", "train", "notify")
 STOP_SECONDS = 10.0
 LOOK_SECONDS = 0.2
@@ -40,8 +43,11 @@ def main() -> int:
     lock = take_lock(DATA / "run" / "lock")
     if lock is None:
         return complain(f"Hilum is already running on {DATA}. Stop it, or set HILUM_DATA to another folder.")
-    if not port_is_free():
+    if not port_is_free(PORT):
         return complain(f"Port {PORT} is in use. Choose another: make run PORT={PORT + 1}")
+    dicom = port_is_free(DICOM_PORT)
+    if not dicom:
+        print(f"Port {DICOM_PORT} is in use: no DICOM listener. Choose another: DICOM_PORT={DICOM_PORT + 1}")
     stopping = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: stopping.set())
@@ -50,7 +56,7 @@ def main() -> int:
     sign_in = prepare(environment())
     if sign_in is None:
         return complain("Hilum could not be prepared; see above.")
-    run(services(environment()), sign_in, stopping)
+    run(services(environment(), dicom=dicom), sign_in, stopping)
     return 0
 
 
@@ -58,13 +64,17 @@ def environment() -> dict[str, str]:
     """The variables of every service: demo mode, and no cache outside the data folder."""
     caches = {name: str(DATA / "cache") for name in ("XDG_CACHE_HOME", "TORCH_HOME", "MPLCONFIGDIR")}
     defaults = {"HILUM_ENV": "demo", "PYTHONUNBUFFERED": "1", "PYTHONNOUSERSITE": "1"}
-    return defaults | dict(os.environ) | caches | {"HILUM_DATA": str(DATA), "PYTHONPATH": str(ROOT)}
+    own = {"HILUM_DATA": str(DATA), "PYTHONPATH": str(ROOT)}
+    own |= {"DICOM_BIND": HOST, "DICOM_PORT": str(DICOM_PORT)}
+    return defaults | dict(os.environ) | caches | own
 
 
-def services(env: dict[str, str]) -> list[Service]:
+def services(env: dict[str, str], *, dicom: bool = True) -> list[Service]:
     commands = {"web": [sys.executable, "-m", "gunicorn", *web_options(), "webapp.wsgi:application"]}
     for name in (*WORKERS, "beat"):
         commands[name] = [sys.executable, "-m", "worker", name]
+    if dicom:
+        commands["dicom"] = [sys.executable, "manage.py", "dicom_listener", "--skip-checks"]
     return [Service(name, command, environment=env, logs=DATA / "log") for name, command in commands.items()]
 
 
@@ -79,26 +89,29 @@ def prepare(env: dict[str, str]) -> str | None:
     """Create tables, models and demo accounts; returns how to sign in, or None on failure."""
     print(f"Preparing {DATA} ...", flush=True)
     output = ""
-    for arguments in PREPARE:
+    for arguments in (*PREPARE, SENDERS):
         command = [sys.executable, "manage.py", *arguments]
         done = subprocess.run(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True, check=False)
         if done.returncode:
             print(done.stdout, file=sys.stderr)
             return None
-        output = done.stdout.strip() or output
+        if arguments is not SENDERS:
+            output = done.stdout.strip() or output
     return output
 
 
 def run(running: list[Service], sign_in: str, stopping: threading.Event) -> None:
     os.chdir(ROOT)
-    announced = False
+    announced, dicom = False, any(service.name == "dicom" for service in running)
     try:
         while not stopping.is_set():
             for service in running:
                 service.watch()
-            if not announced and ready():
+            if not announced and ready() and (not dicom or accepts(DICOM_PORT)):
                 announced = True
                 print(f"\n  Hilum is ready: {URL}\n  {sign_in}\n  Logs: {DATA / 'log'}")
+                if dicom:
+                    print(f"  DICOM: HILUM at {HOST}:{DICOM_PORT}")
                 print("  Ctrl-C stops it.\n", flush=True)
             stopping.wait(LOOK_SECONDS)
     finally:
@@ -139,11 +152,20 @@ def take_lock(path: Path):
     return file
 
 
-def port_is_free() -> bool:
+def accepts(port: int) -> bool:
+    """Whether something listens there."""
+    try:
+        socket.create_connection((HOST, port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def port_is_free(port: int) -> bool:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((HOST, PORT))
+            probe.bind((HOST, port))
         except OSError:
             return False
     return True

@@ -18,6 +18,7 @@ APPS = {
     "registry": {"core", "accounts", "audit"},
     "webhooks": {"core", "accounts", "audit"},
     "scans": {"core", "accounts", "audit", "webhooks"},
+    "dicom": {"core", "accounts", "audit", "scans"},
     "analysis": {"core", "accounts", "audit", "webhooks", "scans", "registry"},
     "labels": {"core", "accounts", "audit", "scans", "registry", "analysis"},
     "training": {"core", "accounts", "audit", "scans", "registry", "labels"},

@@ -21,6 +21,8 @@ ROOT = Path(__file__).resolve().parents[2]
 COMPOSE_ONLY = {"HILUM_HOST", "HILUM_TLS", "HILUM_VERSION", "TORCH", "POSTGRES_PASSWORD", "REDIS_PASSWORD"}
 BUILT_IN = {"HILUM_STATIC_ROOT", "HILUM_DEMO_PASSWORD", "HILUM_BIND"}
 PARTS = {"web", "worker-ingest", "worker-infer", "worker-train", "worker-notify", "beat"}
+# Started only when asked for by its profile.
+OPTIONAL = {"dicom"}
 ENVIRONMENT = {
     "HILUM_HOST": "hilum.example.org",
     "SECRET_KEY": secrets.token_urlsafe(64),
@@ -51,7 +53,7 @@ def compose() -> dict:
 
 def test_the_file_follows_the_compose_specification(compose: dict) -> None:
     parsed = compose_spec.PyCompose.from_yaml(yaml.safe_dump(compose))
-    assert set(parsed.services) == PARTS | {"proxy", "migrate", "redis", "postgres"}
+    assert set(parsed.services) == PARTS | OPTIONAL | {"proxy", "migrate", "redis", "postgres"}
 
 
 def test_a_misspelt_key_would_be_noticed(compose: dict) -> None:
@@ -68,19 +70,30 @@ def test_it_does_not_come_up_without_its_secrets(missing: str) -> None:
 
 
 def test_every_part_runs_with_least_privilege(compose: dict) -> None:
-    for name in PARTS:
+    for name in PARTS | OPTIONAL:
         part = compose["services"][name]
         assert part["cap_drop"] == ["ALL"], name
         assert part["read_only"] is True, name
         assert "no-new-privileges:true" in part["security_opt"], name
-        assert "ports" not in part, name
+        assert "ports" not in part or name == "dicom", name
 
 
-def test_only_the_proxy_is_reachable_from_outside(compose: dict) -> None:
+def test_only_proxy_and_dicom_listener_are_reachable_from_outside(compose: dict) -> None:
     published = {name for name, service in compose["services"].items() if service.get("ports")}
-    assert published == {"proxy"}
+    assert published == {"proxy", "dicom"}
     assert compose["networks"]["backend"]["internal"] is True
-    assert [n for n, s in compose["services"].items() if "frontend" in s["networks"]] == ["proxy"]
+    assert {n for n, s in compose["services"].items() if "frontend" in s["networks"]} == published
+
+
+def test_the_dicom_listener_speaks_tls_and_is_started_only_when_asked_for(compose: dict) -> None:
+    service = compose["services"]["dicom"]
+    assert service["profiles"] == ["dicom"]
+    assert service["ports"] == ["2762:2762"]
+    set_there = service["environment"]
+    assert set_there["DICOM_PORT"] == "2762"
+    folder = service["volumes"][1].split(":")[1]
+    assert set_there["DICOM_TLS_CERTIFICATE"].startswith(folder)
+    assert set_there["DICOM_TLS_KEY"].startswith(folder)
 
 
 def test_only_the_worker_that_sends_webhooks_reaches_beyond(compose: dict) -> None:
@@ -119,7 +132,7 @@ def test_inference_and_training_get_a_gpu_and_the_others_none(compose: dict) -> 
 def test_the_image_holds_every_file_that_its_commands_name(compose: dict) -> None:
     copied = re.findall(r"^COPY (?!--from)(.+) \S+$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
     shipped = {word for line in copied for word in line.split()}
-    for name in PARTS | {"migrate"}:
+    for name in PARTS | OPTIONAL | {"migrate"}:
         for word in compose["services"][name]["command"]:
             top = word.split("/")[0]
             if (ROOT / word).is_file():
@@ -133,7 +146,7 @@ def test_every_setting_can_be_set_in_env_and_is_listed_in_the_example(compose: d
     assert set(example) == (set(env.scheme) | gunicorn | COMPOSE_ONLY) - (
         fixed - COMPOSE_ONLY - {"SECRET_KEY"}
     )
-    for name in PARTS:
+    for name in PARTS | OPTIONAL:
         assert compose["services"][name]["env_file"] == ".env"
 
 
@@ -162,8 +175,10 @@ def test_the_systemd_units_are_valid_and_run_the_same_commands(compose: dict, tm
     units = [str(path) for path in sorted(tmp_path.iterdir())]
     done = subprocess.run(["systemd-analyze", "verify", *units], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    web = (ROOT / "deploy" / "systemd" / "hilum-web.service").read_text()
-    assert "-m " + " ".join(compose["services"]["web"]["command"]) in web
+    for name, prefix in {"web": "-m ", "dicom": ""}.items():
+        unit = (ROOT / "deploy" / "systemd" / f"hilum-{name}.service").read_text()
+        command = " ".join(compose["services"][name]["command"]).removeprefix("python ")
+        assert f"/python {prefix}{command}" in unit
     kinds = {compose["services"][name]["command"][-1] for name in PARTS - {"web"}}
     named = (ROOT / "deploy" / "systemd" / "hilum-worker@.service").read_text().splitlines()[0]
     assert set(re.findall(r"@(\w+)", named)) == kinds

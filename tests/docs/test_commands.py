@@ -25,7 +25,7 @@ from tests.faults.instance import free_port
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 PATIENCE = 240.0
-PORT = 8000  # in the documents; the test uses a free one
+PORT, DICOM_PORT = 8000, 11112  # in the documents; the test uses free ones
 # Appended to commands that would run for long: the last value of an option counts.
 SHORTER = {"train": "--epochs 1 --epoch-images 8 --batch 4 --size 64 --shortcuts 0", "compare": "--draws 10"}
 
@@ -57,7 +57,8 @@ def environment(tmp_path_factory) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("HILUM_", "DJANGO_"))}
     for name in ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "PYTHONPATH"):
         kept.pop(name, None)
-    return kept | {"HOME": str(tmp_path_factory.mktemp("home")), "PIP_NO_DEPS": "1"}
+    own = {"HOME": str(tmp_path_factory.mktemp("home")), "PIP_NO_DEPS": "1", "DICOM_PORT": str(free_port())}
+    return kept | own
 
 
 @pytest.fixture(scope="module")
@@ -89,9 +90,9 @@ def port(clone, environment) -> int:
             os.killpg(server.pid, signal.SIGKILL)
 
 
-def as_run(text: str, port: int) -> str:
-    """The block with the test's port, and with short trainings."""
-    text = text.replace(f"127.0.0.1:{PORT}", f"127.0.0.1:{port}")
+def as_run(text: str, port: int, dicom_port: str) -> str:
+    """The block with the test's ports, and with short trainings."""
+    text = text.replace(f"127.0.0.1:{PORT}", f"127.0.0.1:{port}").replace(str(DICOM_PORT), dicom_port)
     for command, options in SHORTER.items():
         pattern = rf"(-m classifier {command} (?:[^\n]|\\\n)*?[^\\\n])(\n)"
         text = re.sub(pattern, lambda m, o=options: f"{m[1]} {o}{m[2]}", text)
@@ -117,7 +118,8 @@ def hospital(folder: Path) -> None:
 def test_the_commands_of_a_page_work_as_written(page, clone, environment, port):
     if page.name == "training.md":
         hospital(clone)
-    script = "".join(as_run(b.text, port) for b in blocks(page) if b.language == "sh" and not b.marks)
+    shell = [block.text for block in blocks(page) if block.language == "sh" and not block.marks]
+    script = "".join(as_run(text, port, environment["DICOM_PORT"]) for text in shell)
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-x", "-c", script],
         cwd=clone,

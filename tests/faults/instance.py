@@ -46,6 +46,7 @@ class Instance:
             "HILUM_BATCH": "4",
             "OMP_WAIT_POLICY": "PASSIVE",
             "PORT": str(free_port()),
+            "DICOM_PORT": str(free_port()),
             **environment,
         }
         self._supervisor: subprocess.Popen[bytes] | None = None

@@ -65,7 +65,8 @@ def hilum(tmp_path_factory) -> Iterator[Hilum]:
     log = (data / "supervisor.log").open("w")
     # The suite's own settings must not reach the instance.
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(("HILUM_", "DJANGO_"))}
-    environment = inherited | {"HILUM_DATA": str(data), "PORT": str(port), "HILUM_DEMO_PASSWORD": PASSWORD}
+    ports = {"PORT": str(port), "DICOM_PORT": str(free_port())}
+    environment = inherited | ports | {"HILUM_DATA": str(data), "HILUM_DEMO_PASSWORD": PASSWORD}
     command = [sys.executable, "tools/supervise.py"]
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
     try:

@@ -62,3 +62,11 @@ def test_the_parts_see_demo_mode_and_keep_their_caches_in_the_data_folder(folder
 
 def test_the_site_listens_on_loopback_only():
     assert f"127.0.0.1:{supervise.PORT}" in supervise.web_options()
+
+
+def test_the_dicom_listener_is_on_loopback_and_left_out_where_its_port_is_taken(folder):
+    environment = supervise.environment()
+    assert environment["DICOM_BIND"] == "127.0.0.1"
+    names = [service.name for service in supervise.services(environment)]
+    assert names == ["web", "ingest", "infer", "train", "notify", "beat", "dicom"]
+    assert "dicom" not in [service.name for service in supervise.services(environment, dicom=False)]

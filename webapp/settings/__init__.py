@@ -34,6 +34,8 @@ HILUM_PRECISION = env("HILUM_PRECISION")  # fp32, auto
 HILUM_DATA_SETS = env("HILUM_DATA_SETS")
 HILUM_BATCH = env("HILUM_BATCH")
 HILUM_MAX_ARCHIVE_BYTES = env("HILUM_MAX_ARCHIVE_BYTES")
+HILUM_DISK_FLOOR = env("HILUM_DISK_FLOOR")
+HILUM_MAX_WAITING = env("HILUM_MAX_WAITING")
 
 SECRET_KEY = secret_key(HILUM_ENV, HILUM_DATA)
 DEIDENTIFY_KEY = deidentify_key(HILUM_ENV, HILUM_DATA)
@@ -63,6 +65,7 @@ INSTALLED_APPS = [
     "webapp.audit",
     "webapp.webhooks",
     "webapp.scans",
+    "webapp.dicom",
     "webapp.registry",
     "webapp.analysis",
     "webapp.labels",
@@ -287,6 +290,16 @@ SPECTACULAR_SETTINGS = {
 HILUM_API_RATE = env("HILUM_API_RATE")
 HILUM_WEBHOOK_NETWORKS = env("HILUM_WEBHOOK_NETWORKS")
 HILUM_WEBHOOK_CA_FILE = env("HILUM_WEBHOOK_CA_FILE")
+
+# --- DICOM ------------------------------------------------------------------------------------------
+
+DICOM_BIND = env("DICOM_BIND")
+DICOM_PORT = env("DICOM_PORT")
+DICOM_AE_TITLE = env("DICOM_AE_TITLE")
+DICOM_MAX_ASSOCIATIONS = max(1, env("DICOM_MAX_ASSOCIATIONS"))
+DICOM_TLS_CERTIFICATE = env("DICOM_TLS_CERTIFICATE")
+DICOM_TLS_KEY = env("DICOM_TLS_KEY")
+DICOM_TLS_CA = env("DICOM_TLS_CA")
 
 # --- Monitoring -------------------------------------------------------------------------------------
 

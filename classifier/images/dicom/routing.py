@@ -21,6 +21,8 @@ _CAPTURES = {
     uid.MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
     uid.MultiFrameTrueColorSecondaryCaptureImageStorage,
 }
+# Every storage class of which some object has a slot; the DICOM listener accepts these.
+STORAGE_CLASSES = frozenset(_RADIOGRAPHS | _CT_SLICES | _CAPTURES)
 _STANDARD = "1.2.840.10008."
 _RADIOGRAPHY = {"CR", "DX", "DR", "RG", "XR"}
 # The defined terms: a broken header may hold anything instead, even the patient's name.
