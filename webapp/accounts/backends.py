@@ -14,3 +14,10 @@ class AccountBackend(ModelBackend):
     def authenticate(self, request: HttpRequest | None, username=None, password=None, **kwargs):
         user = super().authenticate(request, username=username, password=password, **kwargs)
         return user if user is not None and may_authenticate(user, request) else None
+
+    def get_user(self, user_id):
+        """The user of a session: read again for each request, which then reads the memberships once."""
+        user = super().get_user(user_id)
+        if user is not None:
+            user.kept_memberships = None
+        return user

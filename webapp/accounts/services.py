@@ -78,14 +78,14 @@ def _sites_granting(user: Account, permission: str) -> set[UUID]:
 
 
 def _memberships(user: Account) -> list[Membership]:
-    """With sites and roles; asked once for a token, which lives as long as its request."""
-    token = getattr(user, "api_token", None)
-    known = getattr(token, "memberships", None)
+    """With sites and roles; asked once where the user, or the token, lives as long as its request."""
+    keeper = getattr(user, "api_token", None) or user
+    known: list[Membership] | None = getattr(keeper, "kept_memberships", None)
     if known is None:
         held = Membership.objects.filter(user=user)  # type: ignore[misc]  # never anonymous here
         known = list(held.select_related("site", "role"))
-        if token is not None:
-            token.memberships = known
+        if hasattr(keeper, "kept_memberships"):
+            keeper.kept_memberships = known
     return known
 
 
@@ -135,6 +135,8 @@ def membership_set(*, user: User, site: Site, role: Role, is_default: bool = Fal
     first = not Membership.objects.filter(user=user, is_default=True).exclude(site=site).exists()
     if is_default:
         Membership.objects.filter(user=user).exclude(site=site).update(is_default=False)
+    if hasattr(user, "kept_memberships"):
+        user.kept_memberships = None
     membership, _ = Membership.objects.update_or_create(
         user=user, site=site, defaults={"role": role, "is_default": is_default or first}
     )
@@ -182,6 +184,7 @@ def token_authenticate(raw: str, *, request: HttpRequest | None = None) -> ApiTo
     if token.last_used_at is None or now - token.last_used_at > timedelta(minutes=1):
         ApiToken.objects.filter(pk=token.pk).update(last_used_at=now)
     token.user.api_token = token  # type: ignore[attr-defined]
+    token.kept_memberships = None  # type: ignore[attr-defined]
     return token
 
 

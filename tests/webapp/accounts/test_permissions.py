@@ -84,3 +84,11 @@ def test_the_first_membership_is_the_default_until_another_is_named(person, site
     assert not membership_set(user=user, site=other_site, role=role).is_default
     assert membership_set(user=user, site=other_site, role=role, is_default=True).is_default
     assert [m.site for m in user.memberships.filter(is_default=True)] == [other_site]
+
+
+def test_a_role_taken_away_is_gone_at_the_next_request(owner, site, client):
+    """Memberships are read once for each request, and not kept for longer."""
+    client.force_login(owner)
+    assert client.get("/models/").status_code == 200
+    Membership.objects.filter(user=owner).delete()
+    assert client.get("/models/").status_code in (403, 404)

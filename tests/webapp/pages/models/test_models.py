@@ -72,7 +72,7 @@ def test_many_versions_cost_as_many_queries_as_one(
     model, browser, owner, django_assert_num_queries, django_assert_max_num_queries
 ):
     client = browser(owner)
-    with django_assert_max_num_queries(12) as few:
+    with django_assert_max_num_queries(6) as few:
         client.get("/models/")
     factories.ModelVersionFactory.create_batch(5, status=ModelStatus.CANDIDATE)
     with django_assert_num_queries(len(few)):

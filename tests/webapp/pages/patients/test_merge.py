@@ -235,7 +235,7 @@ def test_a_patient_with_many_scans_merges_and_a_long_trace_cost_a_bounded_number
         factories.ScanFactory(site=site, patient=more, metadata={"PatientSex": "FM"[index % 2]})
         browser(boss).post(confirm(more, other), {"keep": str(other.pk), "reason": WHY})
     client = browser(boss)
-    with django_assert_max_num_queries(20):
+    with django_assert_max_num_queries(17):
         page = text_of(client.get(f"/patients/{other.pk}/"))
     assert page.count("was merged into") == 6
     assert "2 different values for sex" in page

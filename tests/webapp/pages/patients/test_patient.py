@@ -80,7 +80,7 @@ def test_a_long_history_costs_as_many_queries_as_a_short_one(
     case, finished_analysis, browser, owner, site, django_assert_num_queries, django_assert_max_num_queries
 ):
     client = browser(owner)
-    with django_assert_max_num_queries(16) as short:
+    with django_assert_max_num_queries(13) as short:
         patient_page(client, case.patient)
     for _ in range(5):
         metadata = {"PatientName": "ROE^RITA", "PatientSex": "F"}

@@ -115,7 +115,7 @@ def test_archives_cost_the_same_for_one_and_for_ten(
         ids = [str(upload.pk) for upload in uploads]
         return client.post("/upload/states/", {"ids": ids}, content_type="application/json").json()
 
-    with django_assert_max_num_queries(16) as one:
+    with django_assert_max_num_queries(7) as one:
         ask(made[:1])
     with django_assert_num_queries(len(one)):
         assert len(ask(made)["uploads"]) == 10

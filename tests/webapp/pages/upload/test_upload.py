@@ -150,7 +150,7 @@ def test_states_cost_the_same_for_one_upload_and_for_ten(
     def ask(ids):
         return client.post("/upload/states/", {"ids": ids}, content_type="application/json")
 
-    with django_assert_max_num_queries(16) as one:
+    with django_assert_max_num_queries(11) as one:
         ask([str(scans[0].pk)])
     with django_assert_num_queries(len(one)):
         assert len(ask([str(scan.pk) for scan in scans]).json()["uploads"]) == 10

@@ -214,7 +214,7 @@ def test_what_is_asked_costs_as_many_queries_however_long_the_list(
 ):
     client = browser(owner)
     client.post("/", asked)
-    with django_assert_max_num_queries(21) as short:
+    with django_assert_max_num_queries(19) as short:
         client.get("/")
     for _ in range(6):
         patient = factories.PatientFactory(site=site, name="DOE^Another")

@@ -139,7 +139,7 @@ def test_a_long_worklist_costs_as_many_queries_as_a_short_one(
     case, site, finished_analysis, browser, owner, django_assert_num_queries, django_assert_max_num_queries
 ):
     client = browser(owner)
-    with django_assert_max_num_queries(20) as short:
+    with django_assert_max_num_queries(18) as short:
         client.get("/")
     for _ in range(6):
         finished_analysis(factories.ScanFactory(site=site), pneumonia=0.7)
