@@ -103,3 +103,32 @@ def teammate(person, site):
 def outsider(person, other_site):
     """A clinician of another site."""
     return person("outsider", role="clinician", site=other_site)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _flush_reaches_what_triggers_keep():
+    """After a test with transactions of its own the database is emptied, evidence and audit log included."""
+    from django.core.management.commands import flush
+
+    handle = flush.Command.handle
+    flush.Command.handle = lambda self, **options: _without_triggers(lambda: handle(self, **options))
+    yield
+    flush.Command.handle = handle
+
+
+def _without_triggers(act: Callable[[], object]) -> None:
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute("SET session_replication_role = replica")
+            act()
+            cursor.execute("SET session_replication_role = DEFAULT")
+            return
+        cursor.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'")
+        triggers = cursor.fetchall()
+        for name, _ in triggers:
+            cursor.execute(f"DROP TRIGGER {name}")
+        act()
+        for _, sql in triggers:
+            cursor.execute(sql)

@@ -17,7 +17,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from django.conf import settings as django_settings
-from django.db import connection
 
 from classifier.images.raster.png import read_working, write_grey
 from classifier.images.read import read_image
@@ -53,34 +52,11 @@ TINY = {
     "layers": "1,1,1,1", "width": 8, "size": 64, "batch": 8, "epochs": 8, "progressive": False,
     "device": "cpu", "threads": 1, "name": "tiny",
 }  # fmt: skip
-KEPT_FOR_EVER = (
-    "training_trainingrun", "training_datavalidation", "training_snapshot", "training_testsetscan",
-    "labels_label",
-)  # fmt: skip
 # Twelve test images state little: the numbers that they cannot bear are let off.
 LENIENT = {
     "min_cases": 3, "macro_auc_margin": 0.1, "calibration_limit": 1.0, "sensitivity_margin": 0.5,
     "specificity_margin": 0.5, "coverage_margin": 1.0, "group_margin": 0.5, "group_floor": 0.3,
 }  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def removable(transactional_db):
-    """What the database keeps for ever would outlive the test: SQLite's flush deletes row by row."""
-    yield
-    if connection.vendor != "sqlite":
-        return
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'")
-        triggers = cursor.fetchall()
-        for name, _ in triggers:
-            cursor.execute(f"DROP TRIGGER {name}")
-        cursor.execute("PRAGMA foreign_keys = OFF")
-        for table in KEPT_FOR_EVER:
-            cursor.execute(f"DELETE FROM {table}")
-        cursor.execute("PRAGMA foreign_keys = ON")
-        for _, sql in triggers:
-            cursor.execute(sql)
 
 
 @pytest.fixture

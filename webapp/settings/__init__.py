@@ -38,6 +38,8 @@ HILUM_DISK_FLOOR = env("HILUM_DISK_FLOOR")
 HILUM_MAX_WAITING = env("HILUM_MAX_WAITING")
 
 SECRET_KEY = secret_key(HILUM_ENV, HILUM_DATA)
+# The first signs the events of the audit log; all of them verify.
+AUDIT_KEYS = env("AUDIT_KEYS") or [SECRET_KEY]
 DEIDENTIFY_KEY = deidentify_key(HILUM_ENV, HILUM_DATA)
 DEIDENTIFY_ON_INGEST = env("DEIDENTIFY_ON_INGEST")
 required("ALLOWED_HOSTS", HILUM_ENV)

@@ -58,6 +58,7 @@ env = environ.Env(
     HILUM_MAIL_FROM=(str, ""),
     EMAIL_URL=(str, ""),
     SECRET_KEY=(str, ""),
+    AUDIT_KEYS=(list, []),
     DEIDENTIFY_KEY=(str, ""),
     DEIDENTIFY_ON_INGEST=(bool, False),
     ALLOWED_HOSTS=(list, []),

@@ -12,6 +12,7 @@ from django.http import Http404, HttpRequest, HttpResponse, QueryDict, Unreadabl
 from django.middleware.csrf import CsrfViewMiddleware
 
 from webapp.core.errors import CodedError
+from webapp.core.http.current import current_request
 from webapp.core.http.problem_details import JSON_PREFIXES, error_response, wants_json
 from webapp.core.logs import request_id
 
@@ -36,6 +37,7 @@ class RequestLog(Middleware):
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         token = request_id.set(str(uuid.uuid4()))
+        served = current_request.set(request)
         started = time.monotonic()
         try:
             response = self.get_response(request)
@@ -43,6 +45,7 @@ class RequestLog(Middleware):
             self._log(request, response, time.monotonic() - started)
             return response
         finally:
+            current_request.reset(served)
             request_id.reset(token)
 
     def _log(self, request: HttpRequest, response: HttpResponse, seconds: float) -> None:
