@@ -13,6 +13,7 @@ urlpatterns = [
     path("metrics", metrics, name="metrics"),
     path("", include("webapp.accounts.urls")),
     path("", include("webapp.pages.urls")),
+    path("dicomweb/", include("webapp.dicomweb.urls")),
     path("api/v1/", include("webapp.api.urls")),
     path("admin/", admin.site.urls),
 ]

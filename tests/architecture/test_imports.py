@@ -46,10 +46,12 @@ APPS = {
         "training",
         "monitoring",
     },
+    "dicomweb": {"core", "accounts", "audit", "scans", "dicom"},
 }
 WEB_MAY_READ = (
     "classifier.contract",
     "classifier.reasons",
+    "classifier.errors",
     "classifier.result_warnings",
     "classifier.data.split",
     "classifier.data.tables",

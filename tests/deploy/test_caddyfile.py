@@ -36,7 +36,7 @@ def upload_addresses() -> set[str]:
         and MultiPartParser in getattr(getattr(pattern.callback, "cls", None), "parser_classes", ())
     }
     pages = {reverse(name, args=[ANY_ID] if "manifest" in name else []) for name in RAW_BODIES}
-    return forms | pages
+    return forms | pages | {reverse("dicomweb:studies"), reverse("dicomweb:study", args=["1.2.3"])}
 
 
 def test_files_reach_the_server_as_they_come():

@@ -75,6 +75,7 @@ INSTALLED_APPS = [
     "webapp.monitoring",
     "webapp.pages",
     "webapp.api",
+    "webapp.dicomweb",
 ]
 
 MIDDLEWARE = [

@@ -23,8 +23,11 @@ from classifier.images.limits import MAX_FILE_BYTES, UNPACK_LIMITS, ArchiveLimit
 from classifier.images.sandbox.response import (
     FILES,
     ORIGINAL,
+    Inspection,
     ResourcesExhausted,
+    Want,
     checked,
+    inspection,
     parse_result,
     unpacked,
 )
@@ -131,6 +134,22 @@ class ParsingHelper:
             for file in Path(out_dir).glob("*"):
                 file.unlink()
             raise
+
+    def inspect(
+        self,
+        path: Path | str,
+        out_dir: Path | str,
+        want: Want,
+        limits: Limits | None = None,
+        **options: object,
+    ) -> Inspection:
+        """What `want` names of a DICOM file (`dicom.instance`); its content is written to `out_dir`.
+
+        Raises as `parse` does.
+        """
+        limits = limits or Limits()
+        found = self._request(path, out_dir, limits, want=want.value, options=options)
+        return inspection(found, Path(out_dir), limits.output_bytes)
 
     def _request(self, path: Path | str, out_dir: Path | str, limits: Limits, **options: object) -> Any:
         """The helper's result for one file, to be checked; raises as `parse` does."""

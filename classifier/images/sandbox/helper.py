@@ -6,9 +6,10 @@ secret except the key in a de-identification request.
 
 Request: {"nonce", "path", "out_dir", "limits", "stated_slot"}, with "deidentify" (DeidentifyOptions) to
 de-identify the file first; or, to unpack an archive, {"nonce", "path", "out_dir", "limits", "within":
-ArchiveLimits}. Response: the nonce with {"ok": ParseResult or Unpacked} or {"refused": reason, "detail"};
-where the file may not be the cause, {"exhausted": detail} or {"failed": [errno, message]}. What the child
-returned is passed on as it came: the client believes none of it (`response.py`).
+ArchiveLimits}; or, for parts of a DICOM file, {"nonce", "path", "out_dir", "limits", "want", "options"}
+(`dicom.instance`). Response: the nonce with {"ok": ParseResult, Unpacked or facts} or {"refused": reason,
+"detail"}; where the file may not be the cause, {"exhausted": detail} or {"failed": [errno, message]}. What
+the child returned is passed on as it came: the client believes none of it (`response.py`).
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from classifier.contract import Slot
 from classifier.errors import Refused
 from classifier.images.archive.unpack import unpack
 from classifier.images.deidentify.pseudonyms import DeidentifyOptions
+from classifier.images.dicom.instance import inspect
 from classifier.images.limits import ArchiveLimits, Limits
 from classifier.images.sandbox import confinement
 from classifier.images.sandbox.response import FILES, ORIGINAL
@@ -126,6 +128,8 @@ def _child(request: dict[str, Any], limits: Limits, writing_end: int, strict: bo
 
 def _parse(request: dict[str, Any]) -> dict[str, Any]:
     try:
+        if "want" in request:
+            return {"ok": inspect(request["path"], request["out_dir"], request["want"], request["options"])}
         if "within" not in request:
             return {"ok": _read(request)}
         limits = ArchiveLimits(**request["within"])

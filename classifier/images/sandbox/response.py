@@ -7,7 +7,8 @@ import math
 import os
 import stat
 from collections.abc import Mapping
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, dataclass, fields
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
@@ -19,7 +20,7 @@ from classifier.images.limits import MAX_SIDE, ArchiveLimits
 from classifier.reasons import RefusalReason
 
 FILES = {"display": "display.png", "working": "working.png", "preview": "preview.png"}
-ORIGINAL = "original"
+ORIGINAL, CONTENT = "original", "content"
 MAX_DETAIL, MAX_NAME, MAX_TEXT = 200, 1_000, 64 << 10
 MAX_VALUES, MAX_DEPTH = 10_000, 8
 IMAGES = {"display": (16, None), "working": (16, 1024), "preview": (8, 1024)}
@@ -98,6 +99,33 @@ def unpacked(raw: Any, folder: Path, within: ArchiveLimits) -> Unpacked:
         _require(isinstance(skipped["names"], list) and len(skipped["names"]) <= within.entries)
         _require(all(_text(name, MAX_NAME) for name in skipped["names"]))
     return Unpacked.from_json(raw)
+
+
+class Want(StrEnum):
+    """A part of a DICOM file: its UIDs, its metadata as JSON, a frame, the value of one element."""
+
+    IDENTITY = "identity"
+    METADATA = "metadata"
+    FRAME = "frame"
+    BULK = "bulk"
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """Facts of a DICOM file, and the content that was asked for; empty without one."""
+
+    facts: dict[str, str]
+    content: bytes
+
+
+def inspection(raw: Any, folder: Path, most_bytes: int) -> Inspection:
+    """The parts of a DICOM file; raises Refused for anything unexpected."""
+    _require(isinstance(raw, dict) and len(raw) <= MAX_DEPTH)
+    _require(all(_text(name, MAX_DETAIL) and _text(value, MAX_DETAIL) for name, value in raw.items()))
+    if not (folder / CONTENT).is_symlink() and not (folder / CONTENT).exists():
+        return Inspection(raw, b"")
+    with open_regular(folder / CONTENT, most_bytes) as file:
+        return Inspection(raw, file.read())
 
 
 def open_regular(path: Path, most_bytes: int) -> BinaryIO:

@@ -1,0 +1,6 @@
+from django.apps import AppConfig
+
+
+class DicomWebConfig(AppConfig):
+    name = "webapp.dicomweb"
+    verbose_name = "DICOMweb"

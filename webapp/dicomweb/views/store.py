@@ -1,0 +1,69 @@
+"""STOW-RS: store instances (PS3.18 section 10.5)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.http import HttpResponse
+from rest_framework.request import Request
+
+from webapp.core.errors import CodedError
+from webapp.dicom.capacity import exceeded
+from webapp.dicomweb.dicom_json import as_json
+from webapp.dicomweb.multipart import Reader, boundary_of
+from webapp.dicomweb.storing import Outcome, part_store
+from webapp.dicomweb.views.base import json_response, url_of
+from webapp.dicomweb.views.query import StudySearch
+
+RETRY_SECONDS = 30
+
+
+class Studies(StudySearch):
+    """Search by GET; store by POST, into a named study where the path has one."""
+
+    http_method_names = ["get", "head", "post", "options"]
+
+    def post(self, request: Request, study: str = "") -> HttpResponse:
+        boundary = boundary_of(request.headers.get("Content-Type", ""))
+        if full := exceeded():
+            raise CodedError("unavailable", "No images are taken now.", f"Send them again later: {full}.")
+        # The parts are read from the connection: nothing of them is kept that was not stored.
+        reader = Reader(request._request.read, boundary)
+        outcomes = [
+            part_store(user=request.user, site=self.site, part=part, study=study) for part in reader.parts()
+        ]
+        if not outcomes:
+            raise CodedError("invalid", "The body has no parts.", "Send at least one instance.")
+        return json_response(self._report(outcomes, study), status=status_of(outcomes))
+
+    def _report(self, outcomes: Iterable[Outcome], study: str) -> dict[str, Any]:
+        """The response of table 10.5.3-1, with one entry for each part."""
+        stored = [self._stored(one) for one in outcomes if not one.failure]
+        failed = [_failed(one) for one in outcomes if one.failure and one.sop_instance]
+        other = [{"FailureReason": one.failure} for one in outcomes if one.failure and not one.sop_instance]
+        studies = {one.study for one in outcomes if not one.failure} or ({study} if study else set())
+        report: dict[str, Any] = {}
+        if len(studies) == 1:
+            report["RetrieveURL"] = url_of(self.request, "study", studies.pop())
+        sequences = {"ReferencedSOPSequence": stored, "FailedSOPSequence": failed}
+        sequences["OtherFailuresSequence"] = other
+        return as_json(report | {name: items for name, items in sequences.items() if items})
+
+    def _stored(self, one: Outcome) -> dict[str, Any]:
+        url = url_of(self.request, "instance", one.study, one.series, one.sop_instance)
+        own = {"ReferencedSOPClassUID": one.sop_class, "ReferencedSOPInstanceUID": one.sop_instance}
+        return own | {"RetrieveURL": url}
+
+
+def status_of(outcomes: list[Outcome]) -> int:
+    """200: all stored; 202: some; 409: none (PS3.18 table 10.5.3-1)."""
+    failed = sum(bool(one.failure) for one in outcomes)
+    if not failed:
+        return 200
+    return 409 if failed == len(outcomes) else 202
+
+
+def _failed(one: Outcome) -> dict[str, Any]:
+    own = {"ReferencedSOPClassUID": one.sop_class, "ReferencedSOPInstanceUID": one.sop_instance}
+    return own | {"FailureReason": one.failure}
