@@ -13,7 +13,7 @@ from worker.app import app
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 PR_SET_DUMPABLE = 4
-QUEUES = {"ingest": "ingest,control", "infer": "infer", "train": "train", "notify": "notify,monitor"}
+QUEUES = {"ingest": "ingest,control", "infer": "infer", "train": "train", "notify": "notify,monitor,send"}
 
 
 def main() -> None:

@@ -16,6 +16,7 @@ from worker.jobs.ingest import IngestJob
 from worker.jobs.monitor import LOOK_SECONDS as MONITOR_SECONDS
 from worker.jobs.monitor import MonitorJob
 from worker.jobs.notify import NotifyJob
+from worker.jobs.send import SendJob
 from worker.jobs.sweep import SweepJob
 from worker.jobs.train import TrainJob
 from worker.runner import LOOK_SECONDS, Heartbeat, JobRunner, end_process
@@ -29,6 +30,7 @@ JOBS = {
     Queue.INFER: InferAndExplainJob,
     Queue.TRAIN: TrainJob,
     Queue.NOTIFY: NotifyJob,
+    Queue.SEND: SendJob,
     Queue.MONITOR: MonitorJob,
     Queue.CONTROL: SweepJob,
 }

@@ -23,7 +23,9 @@ APPS = {
     "labels": {"core", "accounts", "audit", "scans", "registry", "analysis"},
     "training": {"core", "accounts", "audit", "scans", "registry", "labels"},
     "monitoring": {"core", "accounts", "audit", "scans", "registry", "analysis", "labels"},
+    "results": {"core", "accounts", "audit", "webhooks", "scans", "registry", "analysis", "labels"},
     "pages": {
+        "results",
         "core",
         "accounts",
         "audit",
@@ -35,6 +37,7 @@ APPS = {
         "monitoring",
     },
     "api": {
+        "results",
         "core",
         "accounts",
         "audit",

@@ -25,6 +25,8 @@ class Permission(StrEnum):
     LABEL_MANAGE = "label.manage"
     LABEL_ADJUDICATE = "label.adjudicate"
     ALARM_MANAGE = "alarm.manage"
+    RESULT_SEND = "result.send"
+    RESULT_MANAGE = "result.manage"
 
 
 def known_permissions(value: object) -> None:

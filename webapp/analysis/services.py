@@ -15,6 +15,7 @@ from webapp.accounts.models import User
 from webapp.analysis.calibrated import at_site, cam_at_site, output_of
 from webapp.analysis.models import Analysis, AnalysisCam
 from webapp.analysis.shadow import shadows_queue
+from webapp.analysis.signals import analysis_finished
 from webapp.analysis.worklist import summaries
 from webapp.audit.services import record
 from webapp.core.errors import CodedError
@@ -87,6 +88,7 @@ def analysis_done(*, analysis: Analysis, prediction: Prediction, cam: Cam, secon
         status = "abstained" if prediction.withheld else "done"
         reason = str(prediction.abstention) if prediction.withheld else None
         _announce(analysis, EventKind.ANALYSIS_DONE, status=status, reason=reason)
+        analysis_finished.send(Analysis, analysis=Analysis.objects.get(pk=analysis.pk))
     return mine
 
 

@@ -121,7 +121,7 @@ def workers_are_present(app_configs: Configs, **kwargs: Any) -> list[CheckMessag
         return []  # not migrated yet, or unreachable: other checks report that
     if not missing:
         return []
-    parts = {Queue.CONTROL: "ingest", Queue.MONITOR: "notify"}
+    parts = {Queue.CONTROL: "ingest", Queue.MONITOR: "notify", Queue.SEND: "notify"}
     names = sorted({parts.get(queue, queue.value) for queue in missing})
     hint = "Start each with `python -m worker NAME`."
     return [

@@ -20,6 +20,7 @@ from webapp.audit.services import record
 from webapp.core.errors import CodedError
 from webapp.labels.models import MAX_COMMENT_LENGTH, Reading, ReadingDraft, ReadScan
 from webapp.labels.selectors import ALONE, OTHER, analyses_of, offered, own_reading
+from webapp.labels.signals import reading_signed
 from webapp.scans.models import Scan, Study
 
 
@@ -69,6 +70,7 @@ def reading_sign(
     record(actor=actor, site=study.site, action="reading.signed", subject=reading, detail=detail)
     ReadingDraft.objects.filter(study=study, reader=actor).delete()
     summaries.refresh_studies([study.pk])
+    reading_signed.send(Reading, reading=reading)
     return reading
 
 

@@ -7,9 +7,13 @@ import math
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from webapp.core import storage
 from webapp.scans.models import Scan
+
+if TYPE_CHECKING:
+    import numpy as np
 
 # In millimetres; what lies outside was given in another unit, or filled in with anything.
 LEAST, MOST = 0.01, 5.0
@@ -48,6 +52,16 @@ def grey_levels(scan: Scan) -> bytes:
     if levels.dtype != "uint16" or levels.shape != (scan.rows, scan.columns):
         raise ValueError(f"the display image is {levels.dtype} {levels.shape}")
     return levels.astype("<u2", copy=False).tobytes()
+
+
+def windowed(scan: Scan, width: float, level: float) -> np.ndarray:
+    """The display image (rows, columns) in a window of display values, uint8; raises as `grey_levels`."""
+    import numpy as np
+
+    levels = np.frombuffer(grey_levels(scan), dtype="<u2").reshape(scan.rows, scan.columns)
+    low = level - width / 2
+    shown: np.ndarray = np.rint(255 * np.clip((levels - low) / max(width, 1e-6), 0, 1)).astype(np.uint8)
+    return shown
 
 
 @lru_cache(maxsize=THUMBNAILS_KEPT)

@@ -73,6 +73,7 @@ INSTALLED_APPS = [
     "webapp.labels",
     "webapp.training",
     "webapp.monitoring",
+    "webapp.results",
     "webapp.pages",
     "webapp.api",
     "webapp.dicomweb",
@@ -293,6 +294,9 @@ SPECTACULAR_SETTINGS = {
 HILUM_API_RATE = env("HILUM_API_RATE")
 HILUM_WEBHOOK_NETWORKS = env("HILUM_WEBHOOK_NETWORKS")
 HILUM_WEBHOOK_CA_FILE = env("HILUM_WEBHOOK_CA_FILE")
+HILUM_RESULT_CREDENTIALS = env("HILUM_RESULT_CREDENTIALS")
+HILUM_RESULT_TLS_CERTIFICATE = env("HILUM_RESULT_TLS_CERTIFICATE")
+HILUM_RESULT_TLS_KEY = env("HILUM_RESULT_TLS_KEY")
 
 # --- DICOM ------------------------------------------------------------------------------------------
 

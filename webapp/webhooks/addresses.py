@@ -7,6 +7,7 @@ address, so DNS rebinding gains nothing.
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -57,6 +58,25 @@ def target_of(url: str) -> Target:
         raise CodedError("webhook_address_refused")
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return Target(parts.scheme, host, port, path)
+
+
+def host_target(host: str, port: int) -> Target:
+    """Read a host and port; raises CodedError `webhook_address_refused` for what can never be sent to."""
+    literal = _literal(host)
+    plain = host.isascii() and re.fullmatch(r"[\w.:-]+", host)
+    if not plain or (literal is not None and not allowed(literal)):
+        raise CodedError("webhook_address_refused")
+    if host == "localhost" and settings.PRODUCTION:
+        raise CodedError("webhook_address_refused")
+    return Target("tcp", host, port, "")
+
+
+def resolve_private(target: Target) -> str:
+    """As `resolve`, for a connection without TLS: no public address may be on the way."""
+    address = resolve(target)
+    if ipaddress.ip_address(address.split("%")[0]).is_global:
+        raise AddressRefused
+    return address
 
 
 def resolve(target: Target) -> str:

@@ -1,4 +1,4 @@
-"""One POST to an address that a user chose: to the address that was checked, in bounded time."""
+"""One request to an address that a user chose: to the address that was checked, in bounded time."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import http.client
 import socket
 import ssl
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 from django.conf import settings
 
@@ -21,24 +22,47 @@ class InvalidResponse(OSError):
 
 
 def post(target: Target, body: bytes, headers: dict[str, str]) -> int:
-    """Send JSON and return the status; the response's body is not read.
+    """Send JSON and return the status; the response's body is not read. Raises what `request` raises."""
+    sent = {"Content-Type": "application/json", "User-Agent": AGENT, **headers}
+    return request(target, "POST", body, sent, most=0)[0]
+
+
+def request(
+    target: Target,
+    method: str,
+    body: bytes | None,
+    headers: dict[str, str],
+    *,
+    most: int,
+    in_all: float = IN_ALL,
+) -> tuple[int, bytes]:
+    """The status and at most the first `most` bytes of the response.
 
     Raises AddressRefused and OSError (timeouts and TLS errors among them). A receiver that responds byte by
-    byte is cut off after IN_ALL seconds.
+    byte is cut off after `in_all` seconds.
     """
     connection = _connected(target)
-    cut_off = threading.Timer(IN_ALL, _shut, [connection.sock])
-    cut_off.daemon = True
-    cut_off.start()
+    with cut_off(connection.sock, in_all):
+        try:
+            connection.request(method, target.path, body, {"Connection": "close", **headers})
+            response = connection.getresponse()
+            return response.status, response.read(most) if most else b""
+        except http.client.HTTPException as error:
+            raise InvalidResponse from error
+        finally:
+            connection.close()
+
+
+@contextmanager
+def cut_off(sock: socket.socket, seconds: float) -> Iterator[None]:
+    """Shut the connection after so many seconds, whatever the receiver does."""
+    timer = threading.Timer(seconds, _shut, [sock])
+    timer.daemon = True
+    timer.start()
     try:
-        sent = {"Content-Type": "application/json", "User-Agent": AGENT, "Connection": "close", **headers}
-        connection.request("POST", target.path, body, sent)
-        return connection.getresponse().status
-    except http.client.HTTPException as error:
-        raise InvalidResponse from error
+        yield
     finally:
-        cut_off.cancel()
-        connection.close()
+        timer.cancel()
 
 
 def tls_context() -> ssl.SSLContext:

@@ -1,8 +1,8 @@
 """The three roles that a new installation has; administrators may add others."""
 
-CLINICIAN = ["scan.upload", "scan.view", "scan.label", "scan.move", "model.view"]
+CLINICIAN = ["scan.upload", "scan.view", "scan.label", "scan.move", "model.view", "result.send"]
 ADMIN = ["model.promote", "model.override", "promotion_policy.edit", "training.start", "label.manage", "label.adjudicate"]
-ADMIN += ["calibration.manage", "patient.merge", "webhook.manage", "alarm.manage", "users.manage", "audit.view"]
+ADMIN += ["calibration.manage", "patient.merge", "webhook.manage", "result.manage", "alarm.manage", "users.manage", "audit.view"]
 ROLES = {"clinician": CLINICIAN, "admin": [*CLINICIAN, *ADMIN], "auditor": ["audit.view"]}
 
 

@@ -25,6 +25,7 @@ class Queue(StrEnum):
     INFER = "infer"
     TRAIN = "train"
     NOTIFY = "notify"
+    SEND = "send"
     MONITOR = "monitor"
     CONTROL = "control"
 

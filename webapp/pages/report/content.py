@@ -68,6 +68,11 @@ class Report:
 def report_of(request: HttpRequest, scan: Scan) -> Report:
     """Raises CodedError `read_first` where the reader has still to state a first impression."""
     HiddenResults(signed_in(request.user)).demand_shown(scan.study)
+    return report_content(scan, created_by=name_of_user(request.user), made_at=timezone.localtime())
+
+
+def report_content(scan: Scan, *, created_by: str, made_at: datetime) -> Report:
+    """The report for whoever may see the scan."""
     analyses = scan_analyses(scan)
     state = state_of(scan, analyses)
     analysis, display = state.analysis, state_display(state)
@@ -94,8 +99,8 @@ def report_of(request: HttpRequest, scan: Scan) -> Report:
         key_images=[key_values(one) for one in key_images_of(scan).select_related("scan")],
         readings=[r for r in readings if not r["superseded"]],
         others=_others(scan),
-        made_at=timezone.localtime(),
-        created_by=name_of_user(request.user),
+        made_at=made_at,
+        created_by=created_by,
         synthetic=scan.synthetic,
         cam=cam,
         cam_finding=finding,

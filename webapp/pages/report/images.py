@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 from django.utils.translation import gettext as _
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from classifier.images import heatmap
-from webapp.core import storage
 from webapp.pages.scan.images import unavailable
+from webapp.scans import pixels
 from webapp.scans.models import Scan
 
 LONGEST_SIDE = 900
@@ -27,14 +27,9 @@ def plain(scan: Scan) -> np.ndarray:
 def windowed(scan: Scan, width: float, level: float) -> np.ndarray:
     """The display image in a window, 8-bit; raises CodedError `unavailable`."""
     try:
-        with storage.open_file(scan.display_name) as file, Image.open(file) as stored:
-            stored.load()
-            levels = np.asarray(stored, dtype=np.float32)
-    except (FileNotFoundError, UnidentifiedImageError) as error:
+        return pixels.windowed(scan, width, level)
+    except (FileNotFoundError, ValueError) as error:
         raise unavailable(_("The image file is missing from storage.")) from error
-    low = level - width / 2
-    grey: np.ndarray = np.rint(255 * np.clip((levels - low) / max(width, 1e-6), 0, 1)).astype(np.uint8)
-    return grey
 
 
 def with_heatmap(grey: np.ndarray, scan: Scan, cam: dict[str, Any], finding: str) -> np.ndarray:

@@ -15,6 +15,7 @@ from webapp.labels.marks.key_images import key_image_or_404
 from webapp.pages.report.content import report_of
 from webapp.pages.report.images import as_png, side_by_side
 from webapp.pages.report.key_image import key_view
+from webapp.pages.report.sent import drawn_pdf
 from webapp.scans.models import Scan
 from webapp.scans.selectors import scan_or_404
 
@@ -52,13 +53,8 @@ def key_image(request: HttpRequest, key_image_id: UUID) -> HttpResponse:
 
 @require_safe
 def pdf(request: HttpRequest, scan_id: UUID) -> HttpResponse:
-    # reportlab is slow to import and rarely needed.
-    from webapp.pages.report.pdf import pdf_of
-
     scan = scan_or_404(request.user, scan_id)
-    report = report_of(request, scan)
-    views = [key_view(scan, one["view"], report.cam, report.marks) for one in report.key_images]
-    made = pdf_of(report, side_by_side(scan, report.cam, report.cam_finding), views)
+    made = drawn_pdf(report_of(request, scan))
     _record(request, scan, "pdf")
     response = HttpResponse(made, content_type="application/pdf")
     # No patient name: the file may stay in the downloads of a shared computer.

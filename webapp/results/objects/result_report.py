@@ -37,7 +37,11 @@ def result_report(source: SourceImage, result: AnalysisResult, maker: Maker, doc
 
 def tracking(result: AnalysisResult, part: str) -> sr.TrackingIdentifier:
     """The identifier of a part of the result, the same in every document about it."""
-    return sr.TrackingIdentifier(uid=uid_of("tracking", result.id, part), identifier=f"{result.id} {part}")
+    return sr.TrackingIdentifier(uid=tracking_uid(result, part), identifier=f"{result.id} {part}")
+
+
+def tracking_uid(result: AnalysisResult, part: str) -> str:
+    return uid_of("tracking", result.id, part)
 
 
 def algorithm(result: AnalysisResult) -> sr.AlgorithmIdentification:
