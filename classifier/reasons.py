@@ -55,6 +55,21 @@ class Advice:
     remedy: str
 
 
+# Details of refusals that have advice of their own.
+PIXELS_MISSING = "the pixel data is shorter than the header declares"
+PIXELS_EXTRA = "the pixel data is several times as long as the header declares"
+
+IMAGE_ADVICE = {
+    PIXELS_MISSING: Advice(
+        "The file has less pixel data than its header declares: it is incomplete, or the header is wrong.",
+        "Export the file from the PACS again and upload the new copy.",
+    ),
+    PIXELS_EXTRA: Advice(
+        "The file has several times as much pixel data as its header declares: the header is wrong.",
+        "Export the file from the PACS again, one image per file, and upload the new copy.",
+    ),
+}
+
 ADVICE: Mapping[str, Advice] = {
     RefusalReason.NOT_AN_IMAGE: Advice(
         "The file is not a DICOM, PNG, JPEG, TIFF or WebP image.",

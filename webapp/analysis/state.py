@@ -15,7 +15,7 @@ from typing import Any
 from django.db.models import QuerySet, TextChoices
 
 from classifier.images.archive.listing import ARCHIVE_ADVICE
-from classifier.reasons import ADVICE, NO_MODEL_FOR_MODALITY, Advice
+from classifier.reasons import ADVICE, IMAGE_ADVICE, NO_MODEL_FOR_MODALITY, Advice
 from webapp.analysis.archives import ArchiveProgress, archives_progress
 from webapp.analysis.models import Analysis
 from webapp.core.jobs.table import JobStatus
@@ -44,7 +44,7 @@ PENDING = {ScanStatus.RECEIVED, ScanStatus.PARSING, ScanStatus.ANALYSING}
 
 @dataclass(frozen=True)
 class State:
-    """`reason`: the refusal, abstention, waiting or error code; `detail`: what was wrong with an archive.
+    """`reason`: the refusal, abstention, waiting or error code; `detail`: what was wrong with the file.
 
     `analysis`: the scan's current one. `archive`: the progress of an unpacked archive's images. An upload
     that is `done` without an analysis is an archive, or its scan was not looked at.
@@ -64,7 +64,7 @@ class State:
     @property
     def advice(self) -> Advice | None:
         """What was seen and what to do, for a refusal, an abstention or a missing model."""
-        return ARCHIVE_ADVICE.get(self.detail) or ADVICE.get(self.reason)
+        return (ARCHIVE_ADVICE | IMAGE_ADVICE).get(self.detail) or ADVICE.get(self.reason)
 
 
 def current_analysis(analyses: Iterable[Analysis]) -> Analysis | None:

@@ -102,10 +102,11 @@ def _predict_batch(batch: list[InputFile], models: Models, with_cam: bool) -> li
 def _error_record(name: str, error: Exception, seconds: float) -> Record:
     from classifier.errors import Refused
     from classifier.images.archive.listing import ARCHIVE_ADVICE
+    from classifier.reasons import IMAGE_ADVICE
 
     if isinstance(error, Refused):
-        if error.detail in ARCHIVE_ADVICE:
-            print(f"{name}: {ARCHIVE_ADVICE[error.detail].problem}", file=sys.stderr)
+        if advice := (ARCHIVE_ADVICE | IMAGE_ADVICE).get(error.detail):
+            print(f"{name}: {advice.problem}", file=sys.stderr)
         return _record(name, "refused", error.reason.value, seconds)
     print(f"{name}: {error}", file=sys.stderr)
     return _record(name, "failed", HELPER_FAILED, seconds)

@@ -14,7 +14,7 @@ from classifier.errors import Refused, refuse_broken_bytes
 from classifier.images.codestream import Declared, check_end, check_scans, declared, syntax_of, unboxed
 from classifier.images.dicom.metadata import number
 from classifier.images.dicom.voi_lut import lut_entries
-from classifier.reasons import RefusalReason
+from classifier.reasons import PIXELS_EXTRA, PIXELS_MISSING, RefusalReason
 
 _LOSSY_JPEG = {uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit}
 _LOSSLESS = {
@@ -32,7 +32,7 @@ _FAMILIES = (
     set(uid.JPEGLSTransferSyntaxes),
     set(uid.JPEG2000TransferSyntaxes),
 )
-_SMOOTH, _GREYER = 0.05, 0.2
+_SMOOTH, _MUCH_SMOOTHER, _GREYER = 0.05, 2.0, 0.2
 _ITEM = b"\xfe\xff\0\xe0"
 _FASTEST = {"pylibjpeg": 0, "pyjpegls": 1, "pillow": 2, "gdcm": 3}
 
@@ -116,10 +116,11 @@ def _set_number(dataset: Dataset, keyword: str, default: int | None) -> None:
 
 def _raw(dataset: Dataset) -> np.ndarray:
     length, declared_length = len(dataset.PixelData), _native_bytes(dataset)
+    if length < declared_length and dataset.PhotometricInterpretation != "YBR_FULL_422":
+        raise Refused(RefusalReason.UNDECODABLE, PIXELS_MISSING)
     if length >= 2 * declared_length:
         # Another depth, colour or several frames: which, the header does not settle.
-        detail = f"the pixel data is {length // declared_length} times as long as the header declares"
-        raise Refused(RefusalReason.UNDECODABLE, detail)
+        raise Refused(RefusalReason.UNDECODABLE, PIXELS_EXTRA)
     if int(dataset.BitsAllocated) not in {1, 8, 16, 32}:
         raise ValueError("BitsAllocated is not 1, 8, 16 or 32")
     whole = dataset.Rows * dataset.Columns * 3 * int(dataset.BitsAllocated) // 8
@@ -185,8 +186,14 @@ def _uses_upper_bits(pixels: np.ndarray, alone: np.ndarray, bits: int) -> bool:
     """
     rows = slice(None, None, 1 + len(pixels) // 1000)
     whole, less = (np.abs(np.diff(p[rows].astype(np.int64), axis=1)) for p in (pixels, alone))
-    differing = whole[whole != less]
-    return differing.size > 0 and (differing < (1 << bits) / 4).mean() > _SMOOTH
+    differ = whole != less
+    if not differ.any():
+        return False
+    smooth = (whole[differ] < (1 << bits) / 4).mean()
+    if pixels.dtype.kind == "i" and -(1 << bits - 1) <= pixels.min() and pixels.max() >> bits == 0:
+        # Every value is one of the stated bits, with its sign extended or not: the header may well be right.
+        return smooth > _MUCH_SMOOTHER * (less[differ] < (1 << bits) / 4).mean()
+    return smooth > _SMOOTH
 
 
 def _sign_extended(pixels: np.ndarray, bits: int) -> np.ndarray:

@@ -33,6 +33,9 @@ def _raw_image(dataset: Dataset) -> RawImage:
     slot = slot_of(dataset)
     if "PixelData" not in dataset:
         raise Refused(RefusalReason.UNDECODABLE, "the pixel data is missing")
+    for keyword in ("Rows", "Columns", "BitsAllocated"):
+        if number(dataset.get(keyword)) is None:
+            raise Refused(RefusalReason.UNDECODABLE, f"{keyword} is missing or no number")
     check_size(int(dataset.Rows), int(dataset.Columns))
     stored = stored_values(dataset)
     synthetic = str(dataset.get("SyntheticData", "")).upper() == "YES"

@@ -12,6 +12,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from rest_framework.test import APIClient
 
 from classifier.contract import PredictionSet
+from classifier.reasons import IMAGE_ADVICE
 from tests.factories import AnalysisFactory, ScanFactory, UploadFactory, cam, prediction
 from tests.webapp.api.conftest import SCOPES
 from webapp.accounts.services import token_create, token_revoke
@@ -275,6 +276,14 @@ def test_a_refused_file_states_why_and_what_to_do(client, site):
     reply = client.get(f"{URL}{upload.pk}/").json()
     assert (reply["status"], reply["reason"], reply["modality"]) == ("refused", "too_small", None)
     assert "64 pixels" in reply["remedy"]
+
+
+@pytest.mark.parametrize("detail", IMAGE_ADVICE)
+def test_a_header_that_contradicts_the_pixels_is_stated(client, site, detail):
+    upload = UploadFactory(site=site, status="refused", refusal="undecodable", refusal_detail=detail)
+    reply = client.get(f"{URL}{upload.pk}/").json()
+    advice = IMAGE_ADVICE[detail]
+    assert (reply["detail"], reply["remedy"]) == (advice.problem, advice.remedy)
 
 
 def test_a_file_that_the_parser_gave_out_on_states_that_it_can_be_sent_again(client, site):

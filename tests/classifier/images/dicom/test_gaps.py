@@ -12,7 +12,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPE
 
 from classifier.errors import Refused
 from classifier.images.read import read_image
-from classifier.reasons import RefusalReason
+from classifier.reasons import PIXELS_EXTRA, PIXELS_MISSING, RefusalReason
 from tests.classifier.images.samples import LOSSLESS, LOSSY, chest, dataset, write
 
 DEEP, SHALLOW = chest(), (chest() >> 4).astype(np.uint8)
@@ -100,7 +100,45 @@ def test_more_pixel_data_than_declared_is_refused_with_the_reason(tmp_path: Path
     with pytest.raises(Refused) as refused:
         read_image(write(tmp_path / "x.dcm", made))
     assert refused.value.reason is RefusalReason.UNDECODABLE
-    assert f"{times} times" in str(refused.value)
+    assert refused.value.detail == PIXELS_EXTRA
+
+
+@pytest.mark.parametrize("times", [0.5, 0.99])
+def test_less_pixel_data_than_declared_is_refused_with_the_reason(tmp_path: Path, times: float) -> None:
+    made = dataset(DEEP, bits=12)
+    made.PixelData = made.PixelData[: int(len(made.PixelData) * times) & ~1]
+    with pytest.raises(Refused) as refused:
+        read_image(write(tmp_path / "x.dcm", made))
+    assert refused.value.reason is RefusalReason.UNDECODABLE
+    assert refused.value.detail == PIXELS_MISSING
+
+
+@pytest.mark.parametrize("left", ["Rows", "Columns", "BitsAllocated"])
+def test_an_image_without_its_size_is_refused_with_the_reason(tmp_path: Path, left: str) -> None:
+    made = dataset(DEEP, bits=12)
+    delattr(made, left)
+    with pytest.raises(Refused) as refused:
+        read_image(write(tmp_path / "x.dcm", made))
+    assert refused.value.reason is RefusalReason.UNDECODABLE
+    assert refused.value.detail == f"{left} is missing or no number"
+
+
+def test_signed_values_without_their_sign_above_the_stored_bits_keep_it(tmp_path: Path) -> None:
+    """A test pattern, whose flat fields look as smooth with the sign as without it."""
+    fields = np.random.default_rng(7).integers(-2048, 2048, (16, 16)).astype(np.int16)
+    signed = np.repeat(np.repeat(fields, 8, 0), 8, 1)
+    made = dataset(signed, bits=12)
+    stored = signed & 0x0FFF
+    stored[0, :64] = signed[0, :64]  # some writers extend the sign of a few values only
+    made.PixelData = stored.tobytes()
+    np.testing.assert_array_equal(read_image(write(tmp_path / "x.dcm", made)).display, signed + 2048)
+
+
+def test_signed_values_that_need_a_bit_more_than_is_stated_are_read_whole(tmp_path: Path) -> None:
+    """As in CT: from -1000 to more than twelve signed bits hold."""
+    signed = DEEP.astype(np.int16) - 1000
+    decoded = read_image(write(tmp_path / "x.dcm", dataset(signed, bits=12)))
+    np.testing.assert_array_equal(decoded.display * decoded.slope + decoded.intercept, signed)
 
 
 @pytest.mark.parametrize("left", [("BitsStored",), ("BitsStored", "HighBit"), ("HighBit",)])
