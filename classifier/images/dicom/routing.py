@@ -6,6 +6,7 @@ from pydicom import Dataset, uid
 
 from classifier.contract import Slot
 from classifier.errors import Refused
+from classifier.images.dicom.metadata import number
 from classifier.reasons import RefusalReason
 
 _RADIOGRAPHS = {
@@ -49,7 +50,7 @@ def slot_of(dataset: Dataset) -> Slot:
         raise Refused(RefusalReason.UNSUPPORTED_MODALITY, f"modality {term}")
     if slot is Slot.CT and "LOCALIZER" in {str(v).upper() for v in dataset.get("ImageType") or ()}:
         raise Refused(RefusalReason.UNSUPPORTED_MODALITY, "a CT localizer")
-    if int(dataset.get("NumberOfFrames") or 1) != 1:
+    if (number(dataset.get("NumberOfFrames")) or 1) != 1:
         raise Refused(RefusalReason.UNSUPPORTED_MODALITY, "more than one frame")
     return slot
 

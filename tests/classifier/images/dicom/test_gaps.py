@@ -159,6 +159,13 @@ def test_a_number_that_is_written_as_text_counts(tmp_path: Path, keyword: str) -
     np.testing.assert_array_equal(read_image(write(tmp_path / "x.dcm", made)).display, DEEP)
 
 
+@pytest.mark.parametrize("stated", ["", "abc", " 1 ", "1.0", "0"])
+def test_a_number_of_frames_that_is_none_is_one(tmp_path: Path, stated: str) -> None:
+    made = dataset(DEEP, bits=12)
+    made.add_new("NumberOfFrames", "LO", stated)
+    np.testing.assert_array_equal(read_image(write(tmp_path / "x.dcm", made)).display, DEEP)
+
+
 @pytest.mark.parametrize("stated", ["MONOCHROME 2", "monochrome2", "MONOCHROME2\0"])
 def test_a_photometric_interpretation_is_understood_with_blanks(tmp_path: Path, stated: str) -> None:
     made = dataset(DEEP, bits=12)

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from pydicom.uid import AllTransferSyntaxes, RLELossless
 
-from tests.classifier.images.fuzz import codestreams
+from tests.classifier.images.fuzz import codestreams, wild
 from tests.classifier.images.fuzz.blind import anyhow, number, shuffled
 from tests.classifier.images.fuzz.elements import (
     ITEM,
@@ -200,5 +200,5 @@ def _sequence(file: File, keyword: str, elements: list[Element]) -> Element:
 _CHANGES = (
     short_value, short_value, text_value, text_value, window, any_value, any_value, false_length, false_meta,
     false_vr, false_order, other_syntax, table, table, functional_groups, nest, pixel_size,
-    *[codestream] * 8,
+    *[codestream] * 8, *wild.DICOM,
 )  # fmt: skip

@@ -7,7 +7,7 @@ import struct
 import zlib
 from dataclasses import dataclass, replace
 
-from tests.classifier.images.fuzz import codestreams
+from tests.classifier.images.fuzz import codestreams, wild
 from tests.classifier.images.fuzz.blind import anyhow, number, shuffled
 
 _PNG_START = 8
@@ -86,7 +86,7 @@ def png(data: bytes, dice: random.Random) -> bytes:
         length, kind = struct.unpack_from(">I4s", data, at)
         chunks.append(Chunk(kind, data[at + 8 : at + 8 + length]))
         at += 12 + length
-    change = dice.choice((_header, _body, _body, _rows, _rows, _false, _extra, shuffled))
+    change = dice.choice((_header, _body, _body, _rows, _rows, _false, _extra, _large, shuffled))
     return data[:_PNG_START] + b"".join(chunk.as_png() for chunk in change(chunks, dice))
 
 
@@ -133,7 +133,15 @@ def _extra(chunks: list[Chunk], dice: random.Random) -> list[Chunk]:
     return [*chunks[:at], Chunk(kind, body), *chunks[at:]]
 
 
+def _large(chunks: list[Chunk], dice: random.Random) -> list[Chunk]:
+    at = dice.randrange(1, len(chunks))
+    large = Chunk(*wild.large_chunk(dice), sum=dice.choice((None, None, 0)))
+    return [*chunks[:at], large, *chunks[at:]]
+
+
 def jpeg(data: bytes, dice: random.Random) -> bytes:
+    if dice.random() < 0.1:
+        return wild.without_end(data, dice)
     if dice.random() < 0.15:
         mark = dice.choice((b"Exif\0\0", b"ICC_PROFILE\0\1\1", b"Adobe\0\x64\0\0\0\0\2", b"JFIF\0", b"MPF\0"))
         body = (

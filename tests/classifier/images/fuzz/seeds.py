@@ -195,10 +195,26 @@ def _images() -> Iterator[tuple[str, bytes]]:
     yield "big.tif", _saved(grey, "TIFF", big_tiff=True)
     yield "motorola.tif", bytes(imagecodecs.tiff_encode(DEEP, byteorder=">"))
     yield "tiles.tif", bytes(imagecodecs.tiff_encode(np.dstack([DEEP] * 3), tile=(32, 32)))
+    for name, pixels in _deep_tiffs().items():
+        layout = {"planarconfig": "contig", "extrasample": "unassalpha"} if pixels.ndim == 3 else {}
+        yield f"{name}.tif", bytes(imagecodecs.tiff_encode(pixels, **layout))
     yield "lossy.webp", _saved(colour, "WEBP")
     yield "lossless.webp", _saved(colour, "WEBP", lossless=True, exif=exif)
     yield "see-through.webp", _saved(colour.convert("RGBA"), "WEBP", exact=True)
     yield "moving.webp", _saved(colour, "WEBP", save_all=True, append_images=[grey.convert("RGB")])
+
+
+def _deep_tiffs() -> dict[str, np.ndarray]:
+    """Samples of other types than an image usually has."""
+    gaps = DEEP.astype(np.float32)
+    gaps[:5] = np.nan
+    return {
+        "signed": SHALLOW.astype(np.int16).astype(np.int8),
+        "signed deep": DEEP.astype(np.int16) - 2048,
+        "doubles": DEEP.astype(np.float64),
+        "gaps": gaps,
+        "see-through deep": np.dstack([DEEP, np.full_like(DEEP, 65535)]),
+    }
 
 
 def _archives(decoded_images: dict[str, bytes]) -> Iterator[tuple[str, bytes]]:

@@ -9,6 +9,7 @@ import warnings
 import zipfile
 from collections.abc import Callable
 
+from tests.classifier.images.fuzz import wild
 from tests.classifier.images.fuzz.blind import anyhow, number
 
 # Offset and size of the fields of each record (APPNOTE 4.3.7, 4.3.12, 4.3.16, 4.3.14, 4.3.15).
@@ -33,9 +34,8 @@ Members = list[tuple[str, bytes]]
 
 def archive(data: bytes, dice: random.Random) -> bytes:
     """One thing wrong; raises ValueError, LookupError or zipfile.BadZipFile where nothing fits."""
-    return dice.choice((_field, _field, _field, _field, _packed, _packed, _again, _again, _enclosed))(
-        data, dice
-    )
+    changes = (_field, _field, _field, _field, _packed, _packed, _again, _again, _enclosed, wild.archive)
+    return dice.choice(changes)(data, dice)
 
 
 def _field(data: bytes, dice: random.Random) -> bytes:
