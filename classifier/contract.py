@@ -18,6 +18,7 @@ from classifier.result_warnings import UNMEASURED, Measures, Warned, WarningLimi
 DISCLAIMER = "Research and quality-improvement use; not a medical device."
 ARTIFACT_FORMAT_VERSION = 1
 WORKING_MAX_SIDE = 1024
+ENGINES = ("auto", "pytorch", "onnxruntime", "openvino")  # what computes; `auto` chooses
 NORMAL = "normal"
 AGE_BANDS = ((1, "<1"), (6, "1-5"), (18, "6-17"), (40, "18-39"), (65, "40-64"), (float("inf"), "65+"))
 FINDING_NAMES = {"covid19": "COVID-19"}

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from classifier.artifact.weights import Artifact
-from classifier.contract import NORMAL, Cam, Prediction, leading_finding, predict_from, reported
+from classifier.contract import ENGINES, NORMAL, Cam, Prediction, leading_finding, predict_from, reported
 from classifier.inference.auxiliary import AuxiliaryNetworks, AuxiliaryResult
-from classifier.networks.cam import cam_of
+from classifier.inference.engines.choose import TOLERANCE, Choice, Wanted, choose
+from classifier.inference.engines.engine import Outputs, PyTorch, deterministic, reduced_dtype
 from classifier.networks.feature_measures import load_feature_measures
 from classifier.networks.other_abnormality import load_other_abnormality
 from classifier.networks.preprocess import Box, grid_to_original, moved, to_input
-from classifier.networks.registry import head_of, probabilities_of
+from classifier.networks.registry import head_of
 from classifier.result_warnings import SHIFT, Measures
 
 log = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ BAD_IMAGE = "bad_image"
 OUT_OF_MEMORY = "out_of_memory"
 INFERENCE_FAILED = "inference_failed"
 PRECISIONS = ("fp32", "auto")
-TOLERANCE = 0.01  # largest change of a probability by reduced precision
+CALIBRATION = 32  # inputs that an engine is held to
 
 
 @dataclass(frozen=True)
@@ -77,28 +77,40 @@ class Predictor:
     """One artifact, loaded on one device.
 
     With `precision` "auto", convolutions run in bfloat16 or float16 if the device supports it in hardware and
-    no probability of a test batch changes by more than TOLERANCE; "fp32" excludes TF32 too. The batch size is
-    halved permanently when memory runs out. The network of the artifact is moved, and kept as `fp32_network`.
+    no probability of a test batch changes by more than TOLERANCE; "fp32" excludes TF32 too. Of several
+    `engine`s "auto" takes the fastest that agrees (`engines.choose`), and keeps exported networks and its
+    choice in `engine_folder`. The batch size is halved permanently when memory runs out. The network of the
+    artifact is moved, and kept as `fp32_network`.
     """
 
     def __init__(
-        self, artifact: Artifact, device: str = "cpu", precision: str = "fp32", *, batch_size: int = 16
+        self,
+        artifact: Artifact,
+        device: str = "cpu",
+        precision: str = "fp32",
+        *,
+        batch_size: int = 16,
+        engine: str = "pytorch",
+        engine_folder: Path | None = None,
     ) -> None:
         if precision not in PRECISIONS:
             raise ValueError(f"unknown precision {precision!r}, not one of {PRECISIONS}")
+        if engine not in ENGINES:
+            raise ValueError(f"unknown engine {engine!r}, not one of {ENGINES}")
         self.artifact = artifact
         self.spec = artifact.spec
         self.device = torch.device(device)
         self.batch_size = batch_size
-        self.dtype = torch.float32
         self.auxiliary = AuxiliaryNetworks(artifact, self.device)
         channels = head_of(artifact.network, self.spec).in_features
         self.other_abnormality = load_other_abnormality(artifact.other_abnormality, channels)
         self.measures = load_feature_measures(artifact.warning_limits, channels, len(self.spec.findings))
-        self.network = artifact.network.eval().to(self.device, memory_format=torch.channels_last)
-        self.fp32_network = self.network
-        if precision == "auto":
-            self._reduce_precision()
+        self.fp32_network = artifact.network.eval().to(self.device, memory_format=torch.channels_last)
+        reduced = precision == "auto"
+        wanted = Wanted(engine, reduced, batch_size, artifact.sha256, engine_folder)
+        self.choice = self._choose(wanted)
+        self.engine = self.choice.engine
+        self.network = self.engine.network if isinstance(self.engine, PyTorch) else self.fp32_network
         self.forward(self._probe()[:1])
 
     def predict(self, items: Sequence[Input]) -> list[Result | Failure]:
@@ -140,17 +152,9 @@ class Predictor:
                 torch.cuda.empty_cache()
         return self._infer(working[:half]) + self._infer(working[half:])
 
-    @torch.inference_mode()
-    def forward(self, batch: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Batch (N, 1, size, size) to probabilities (N, findings), grids (N, findings, h, w) and pooled
-        features (N, channels), float32."""
-        batch = batch.to(self.device, self.dtype, memory_format=torch.channels_last)
-        with deterministic(self.device):
-            features = self.network.forward_features(batch).float()
-            probabilities = probabilities_of(self.network.forward_head(features), self.spec)
-            grids = cam_of(features, self.network, self.spec)
-            pooled = features.mean(dim=(2, 3))
-        return probabilities.cpu().numpy(), grids.cpu().numpy(), pooled.cpu().numpy()
+    def forward(self, batch: Tensor) -> Outputs:
+        """The outputs for a batch (N, 1, size, size)."""
+        return self.engine(batch)
 
     def _moved(
         self, batch: Tensor, probabilities: np.ndarray, auxiliary: Sequence[AuxiliaryResult]
@@ -211,17 +215,28 @@ class Predictor:
         noise = torch.Generator().manual_seed(0)
         return torch.randn(2, 1, self.spec.size, self.spec.size, generator=noise)
 
-    def _reduce_precision(self) -> None:
-        dtype = reduced_dtype(self.device)
+    def _choose(self, wanted: Wanted) -> Choice:
+        exact = PyTorch(self.fp32_network, self.spec, self.device)
+        dtype = reduced_dtype(self.device) if wanted.reduced else None
+        if wanted.name != "pytorch" and self.device.type == "cpu":
+            return choose(exact, wanted, self._calibration())
         if dtype is None:
-            return
+            return Choice(exact)
         probe = self._probe()
-        expected, *_ = self.forward(probe)
-        self.network, self.dtype = with_convolutions_as(self.fp32_network, dtype), dtype
-        found, *_ = self.forward(probe)
-        if not np.abs(found - expected).max() <= TOLERANCE:
-            log.info("using fp32: %s changes a probability by more than %s", dtype, TOLERANCE)
-            self.network, self.dtype = self.fp32_network, torch.float32
+        reduced = PyTorch(self.fp32_network, self.spec, self.device, dtype)
+        change = np.abs(reduced(probe).probabilities - exact(probe).probabilities).max()
+        if change <= TOLERANCE:
+            return Choice(reduced)
+        log.info("using fp32: %s changes a probability by more than %s", dtype, TOLERANCE)
+        return Choice(exact)
+
+    def _calibration(self) -> Tensor:
+        """Inputs (CALIBRATION, 1, size, size) to hold engines to: the probe, also changed in several ways."""
+        probe = self._probe()
+        variants = [probe, probe.flip(3), moved(probe, SHIFT), 1.5 * probe, probe.flip(2), -probe]
+        return torch.cat(variants).repeat(-(-CALIBRATION // (len(variants) * len(probe))), 1, 1, 1)[
+            :CALIBRATION
+        ]
 
 
 def _invalid(working: np.ndarray) -> Failure | None:
@@ -234,31 +249,3 @@ def failure_of(error: RuntimeError) -> Failure:
     """The failure for an error of torch that did not end the process."""
     exhausted = isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
     return Failure(OUT_OF_MEMORY if exhausted else INFERENCE_FAILED, str(error))
-
-
-def reduced_dtype(device: torch.device) -> torch.dtype | None:
-    """The reduced type that the device supports in hardware; None if fp32 is as fast."""
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.get_device_capability(device) >= (8, 0) else torch.float16
-    if device.type == "cpu" and torch.cpu.get_capabilities().get("amx_bf16"):
-        return torch.bfloat16  # AVX-512's bfloat16 alone is slower than fp32
-    return None
-
-
-def with_convolutions_as(network: nn.Module, dtype: torch.dtype) -> nn.Module:
-    """A copy with convolutions in `dtype`; norms and the head stay float32."""
-    network = copy.deepcopy(network)
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d):
-            module.to(dtype)
-    return network
-
-
-@contextmanager
-def deterministic(device: torch.device) -> Iterator[None]:
-    """Without TF32 and timing-dependent algorithms, so that runs give the same numbers."""
-    if device.type != "cuda":
-        yield
-        return
-    with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
-        yield

@@ -202,3 +202,32 @@ def test_a_date_that_is_changed_or_made_up_is_not_held_against_a_result(queued, 
     (analysis,) = queued(1, **changed)
     runner()
     assert "dated" not in Analysis.objects.get(pk=analysis.pk).measures
+
+
+def test_the_engine_that_runs_a_model_is_stated_for_the_host(queued, model, settings, monkeypatch):
+    monkeypatch.setattr("worker.jobs.infer.gethostname", lambda: "reading-room")
+    queued(1)
+    runner()
+    (chosen,) = model.engines.all()
+    assert (chosen.host, chosen.device, chosen.engine, chosen.precision) == (
+        *("reading-room", "cpu"),
+        *("pytorch", "fp32"),
+    )
+    assert chosen.gain is None
+    queued(1)
+    runner()
+    assert model.engines.count() == 1
+
+
+def test_a_damaged_engine_folder_does_not_stop_the_worker(queued, model, settings):
+    """A file where the folder of exported networks belongs: PyTorch serves."""
+    settings.HILUM_ENGINE = "onnxruntime"
+    blocked = settings.HILUM_DATA / "engines"
+    blocked.write_text("")
+    try:
+        analyses = queued(1)
+        runner()
+    finally:
+        blocked.unlink()
+    assert states(analyses) == [("done", "")]
+    assert model.engines.get().engine == "pytorch"

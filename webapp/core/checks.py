@@ -13,6 +13,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import DatabaseError, connection
 
+from classifier.contract import ENGINES
 from webapp.core.jobs.presence import missing_workers
 from webapp.core.jobs.queues import Queue
 
@@ -103,6 +104,14 @@ def sandbox_is_known(app_configs: Configs, **kwargs: Any) -> list[CheckMessage]:
     if settings.HILUM_SANDBOX in ("strict", "degraded"):
         return []
     return [Error("HILUM_SANDBOX is neither strict nor degraded.", hint="Remove it.", id="hilum.E019")]
+
+
+@register()
+def engine_is_known(app_configs: Configs, **kwargs: Any) -> list[CheckMessage]:
+    if settings.HILUM_ENGINE in ENGINES:
+        return []
+    hint = f"Choose one of: {', '.join(ENGINES)}."
+    return [Error("HILUM_ENGINE names no engine.", hint=hint, id="hilum.E022")]
 
 
 @register(Tags.security, deploy=True)

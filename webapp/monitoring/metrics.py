@@ -15,6 +15,7 @@ from webapp.core.jobs.queues import Queue
 from webapp.core.jobs.table import job_tables
 from webapp.monitoring.kinds import Signal
 from webapp.monitoring.models import Alarm, AlarmStatus, MonitoringRun
+from webapp.registry.models import ServingEngine
 from webapp.scans.models import Upload
 
 # The queues with a job table.
@@ -39,6 +40,7 @@ class _Database(Collector):
             ("hilum_queue_oldest_seconds", "Age of the job that waits longest.", _oldest()),
             ("hilum_uploads", "Uploads by site and status.", _uploads()),
             ("hilum_analyses", "Analyses by model and status.", _analyses()),
+            ("hilum_engine", "Speed of each host's engine relative to PyTorch.", _engines()),
         ):
             rows = list(samples)
             metric = GaugeMetricFamily(name, documentation, labels=list(rows[0][0]) if rows else [])
@@ -90,3 +92,9 @@ def _analyses() -> Iterable[Sample]:
     for row in Analysis.objects.order_by().values(*columns).annotate(n=Count("pk")):
         model = f"{row['model_version__slot']}-{row['model_version__number']}"
         yield {"model": model, "status": row["status"]}, row["n"]
+
+
+def _engines() -> Iterable[Sample]:
+    for row in ServingEngine.objects.select_related("model_version"):
+        names = {"engine": row.engine, "precision": row.precision}
+        yield {"model": str(row.model_version), "host": row.host, **names}, row.gain or 1.0

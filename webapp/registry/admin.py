@@ -3,7 +3,7 @@ from __future__ import annotations
 from django.contrib import admin
 
 from webapp.core.readonly_admin import ReadOnlyAdmin
-from webapp.registry.models import CalibrationChange, ModelVersion, Promotion, SiteCalibration
+from webapp.registry.models import CalibrationChange, ModelVersion, Promotion, ServingEngine, SiteCalibration
 
 
 @admin.register(ModelVersion)
@@ -29,3 +29,9 @@ class SiteCalibrationAdmin(ReadOnlyAdmin):
 class CalibrationChangeAdmin(ReadOnlyAdmin):
     list_display = ["created_at", "site", "model_version", "calibration", "by", "reason"]
     list_select_related = ["site", "model_version", "calibration", "by"]
+
+
+@admin.register(ServingEngine)
+class ServingEngineAdmin(ReadOnlyAdmin):
+    list_display = ["model_version", "host", "device", "engine", "precision", "chosen_at"]
+    list_select_related = ["model_version"]

@@ -212,3 +212,43 @@ class CalibrationChange(Record):
 
     def __str__(self) -> str:
         return f"change of calibration {self.id}"
+
+
+class EngineName(models.TextChoices):
+    PYTORCH = "pytorch", "PyTorch"
+    ONNXRUNTIME = "onnxruntime", "ONNX Runtime"
+    OPENVINO = "openvino", "OpenVINO"
+
+
+class ServingEngine(Record):
+    """What runs a model version on a host: the engine that its worker chose, with the figures of all.
+
+    `candidates` are `classifier.inference.engines.choose.Figures`, best first; empty where one was named.
+    """
+
+    model_version = models.ForeignKey(ModelVersion, models.CASCADE, related_name="engines")
+    host = models.CharField(max_length=253)
+    device = models.CharField(max_length=32)
+    engine = models.CharField(max_length=32, choices=EngineName)
+    precision = models.CharField(max_length=8)
+    candidates = models.JSONField(default=list)
+    chosen_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["host"]
+        constraints = [
+            models.UniqueConstraint(fields=["model_version", "host"], name="engine_once_a_host"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.engine} {self.precision}"
+
+    @property
+    def gain(self) -> float | None:
+        """How many times as fast as PyTorch in single precision; None where that was not timed."""
+        speeds = {
+            (one["engine"], one["precision"]): (one["alone"] * one["batched"]) ** 0.5
+            for one in self.candidates
+        }
+        plain = speeds.get(("pytorch", "fp32"))
+        return speeds[self.engine, self.precision] / plain if plain else None

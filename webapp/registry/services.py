@@ -12,6 +12,7 @@ from typing import Any
 from django.conf import settings
 from django.db import DataError, IntegrityError, transaction
 from django.db.models import Max
+from django.utils import timezone
 
 from classifier.artifact.header import NOT_AN_ARTIFACT, ArtifactError, Header, read_header
 from webapp.accounts.models import Site, User
@@ -20,7 +21,7 @@ from webapp.audit.services import record
 from webapp.core import storage
 from webapp.core.errors import CodedError
 from webapp.core.jobs.queues import Queue, notify_workers
-from webapp.registry.models import Comparison, ModelStatus, ModelVersion, Promotion
+from webapp.registry.models import Comparison, ModelStatus, ModelVersion, Promotion, ServingEngine
 from webapp.registry.selectors import PromotionStatus, promotion_status
 
 INSTALLED = "Installed with Hilum."
@@ -231,3 +232,10 @@ def _intact(version: ModelVersion) -> bool:
         return read_header(storage.path_of(version.stored_name)).sha256 == version.sha256
     except (ArtifactError, OSError):
         return False
+
+
+def engine_chosen(*, version: ModelVersion, host: str, device: str, choice: dict[str, Any]) -> None:
+    """Keep what runs the version on a host, in place of an earlier choice there."""
+    ServingEngine.objects.update_or_create(
+        model_version=version, host=host, defaults={"device": device, "chosen_at": timezone.now(), **choice}
+    )

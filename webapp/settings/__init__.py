@@ -31,6 +31,8 @@ HILUM_TRUSTED_PROXIES = env("HILUM_TRUSTED_PROXIES")
 HILUM_SANDBOX = env("HILUM_SANDBOX") or ("strict" if PRODUCTION else "degraded")
 HILUM_DEVICE = env("HILUM_DEVICE")  # auto, cpu, cuda
 HILUM_PRECISION = env("HILUM_PRECISION")  # fp32, auto
+# auto, pytorch, onnxruntime, openvino; tests are not to export a network each.
+HILUM_ENGINE = env("HILUM_ENGINE") or ("pytorch" if HILUM_ENV is Mode.TEST else "auto")
 HILUM_DATA_SETS = env("HILUM_DATA_SETS")
 HILUM_BATCH = env("HILUM_BATCH")
 HILUM_MAX_ARCHIVE_BYTES = env("HILUM_MAX_ARCHIVE_BYTES")

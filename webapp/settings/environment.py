@@ -37,6 +37,7 @@ env = environ.Env(
     HILUM_SANDBOX=(str, ""),
     HILUM_DEVICE=(str, "auto"),
     HILUM_PRECISION=(str, "fp32"),
+    HILUM_ENGINE=(str, ""),
     HILUM_BATCH=(int, 8),
     HILUM_MAX_ARCHIVE_BYTES=(int, 1 << 30),
     HILUM_DATA_SETS=(list, []),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
+from socket import gethostname
 from typing import Any
 
 from django.conf import settings
@@ -17,6 +18,7 @@ from webapp.core import storage
 from webapp.monitoring.observations import observe
 from webapp.registry.models import ModelVersion
 from webapp.registry.selectors import active_models, artifact_path
+from webapp.registry.services import engine_chosen
 from webapp.scans.models import Scan
 from webapp.scans.selectors import day_of, patient_age
 from worker.runner import Heartbeat, Job, Unavailable
@@ -173,10 +175,21 @@ def load(version: ModelVersion):
 
     try:
         artifact = load_artifact(artifact_path(version), expected_sha256=version.sha256)
-        return Predictor(artifact, device(), settings.HILUM_PRECISION, batch_size=settings.HILUM_BATCH)
+        predictor = Predictor(
+            artifact,
+            device(),
+            settings.HILUM_PRECISION,
+            batch_size=settings.HILUM_BATCH,
+            engine=settings.HILUM_ENGINE,
+            engine_folder=settings.HILUM_DATA / "engines",
+        )
     except (OSError, ArtifactError) as error:
         blame_no_outage(error)
         raise ModelUnavailable(str(version)) from error
+    choice = predictor.choice.as_dict()
+    logger.info("model %s runs on %s %s", version, choice["engine"], choice["precision"])
+    engine_chosen(version=version, host=gethostname(), device=str(predictor.device), choice=choice)
+    return predictor
 
 
 def device() -> str:

@@ -90,8 +90,8 @@ def variants_of(model: str | None, device: str) -> tuple[dict[str, Callable[[int
         "fp32 with every CAM": lambda batch: exact.forward(images[:batch]),
         "preprocess": lambda batch: to_input(working, spec),
     }
-    reduced = str(auto.dtype).removeprefix("torch.")
-    if auto.dtype is not torch.float32:
+    reduced = auto.engine.precision
+    if reduced != "fp32":
         variants[f"{reduced} with every CAM"] = lambda batch: auto.forward(images[:batch])
     facts = {"device": device_name(device), "model": spec.name, "size": spec.size, "auto_precision": reduced}
     return variants, facts

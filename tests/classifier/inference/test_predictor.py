@@ -166,7 +166,7 @@ def test_reduced_precision_stays_within_a_hundredth(artifact, monkeypatch):
     monkeypatch.setattr(predictors, "reduced_dtype", lambda device: torch.bfloat16)
     exact = Predictor(replace(artifact)).predict([decoded(0)])
     predictor = Predictor(artifact, precision="auto")
-    assert predictor.dtype is torch.bfloat16
+    assert predictor.engine.precision == "bf16"
     difference = np.abs(vector(predictor.predict([decoded(0)])[0]) - vector(exact[0])).max()
     assert 0 < difference <= predictors.TOLERANCE
 
@@ -175,7 +175,7 @@ def test_a_model_that_suffers_from_reduced_precision_stays_exact(artifact, monke
     monkeypatch.setattr(predictors, "reduced_dtype", lambda device: torch.bfloat16)
     monkeypatch.setattr(predictors, "TOLERANCE", 0.0)
     predictor = Predictor(artifact, precision="auto")
-    assert predictor.dtype is torch.float32
+    assert predictor.engine.precision == "fp32"
     assert all(parameter.dtype is torch.float32 for parameter in predictor.network.parameters())
 
 

@@ -47,6 +47,7 @@ def ids(check) -> list[str]:
         (checks.secret_key_is_strong, "SECRET_KEY", "short", "hilum.E002"),
         (checks.secret_key_is_strong, "SECRET_KEY", "a" * 60, "hilum.E002"),
         (checks.hosts_are_named, "ALLOWED_HOSTS", ["*"], "hilum.E003"),
+        (checks.engine_is_known, "HILUM_ENGINE", "tensorrt", "hilum.E022"),
         (checks.proxy_is_configured, "HILUM_ENV", "production", "hilum.W008"),
     ],
 )

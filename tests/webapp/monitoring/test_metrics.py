@@ -9,6 +9,7 @@ from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 
 from tests import factories
+from webapp.registry.services import engine_chosen
 
 pytestmark = pytest.mark.django_db
 TOKEN = "a-token-of-twenty-four-and-more"
@@ -72,3 +73,13 @@ def test_a_token_that_can_be_guessed_and_a_network_that_is_none_stop_the_start(s
         call_command("check")
     assert "hilum.E012" in str(stopped.value)
     assert "hilum.E013" in str(stopped.value)
+
+
+def test_the_engine_of_each_host_is_reported(client, settings):
+    settings.HILUM_METRICS_TOKEN = TOKEN
+    version = factories.ModelVersionFactory()
+    choice = {"engine": "openvino", "precision": "bf16", "candidates": []}
+    engine_chosen(version=version, host="a", device="cpu", choice=choice)
+    found = lines(client.get("/metrics", headers={"authorization": f"Bearer {TOKEN}"}))
+    labels = f'engine="openvino",host="a",model="{version}",precision="bf16"'
+    assert found[f"hilum_engine{{{labels}}}"] == 1.0

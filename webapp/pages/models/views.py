@@ -73,6 +73,7 @@ def model(request: HttpRequest, model_id: UUID) -> HttpResponse:
         "at_site": status_context(active_site(request), version),
         "thresholds": [(f, version.model_spec.threshold(f)) for f in version.model_spec.findings],
         "sections": sections(version.card),
+        "engines": version.engines.all(),
         "promotions": version.promotions.select_related("by", "previous"),
         "may_promote": may_promote(request.user, version),
         "reach": promotion_reach(version.slot) if may_promote(signed_in(request.user), version) else None,

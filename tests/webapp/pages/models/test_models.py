@@ -11,7 +11,7 @@ from webapp.accounts.models import Membership
 from webapp.analysis.selectors import promotion_reach
 from webapp.pages.models.card import sections
 from webapp.registry.models import ModelStatus
-from webapp.registry.services import model_register
+from webapp.registry.services import engine_chosen, model_register
 
 pytestmark = pytest.mark.django_db
 
@@ -106,3 +106,20 @@ def test_a_card_of_any_shape_is_shown(browser, owner):
     response = browser(owner).get(reverse("pages:model", args=[version.pk]))
     assert response.status_code == 200
     assert b"&lt;script&gt;" in response.content
+
+
+def test_the_page_of_a_model_states_what_runs_it(browser, owner):
+    version = factories.ModelVersionFactory(status=ModelStatus.CANDIDATE)
+    rows = [("onnxruntime", 20.0, 45.0), ("pytorch", 10.0, 10.0)]
+    choice = {
+        "engine": "onnxruntime",
+        "precision": "fp32",
+        "candidates": [
+            {"engine": engine, "precision": "fp32", "alone": alone, "batched": batched, "refused": ""}
+            for engine, alone, batched in rows
+        ],
+    }
+    engine_chosen(version=version, host="gpu-2", device="cpu", choice=choice)
+    page = browser(owner).get(reverse("pages:model", args=[version.pk])).content.decode()
+    assert "ONNX Runtime fp32, 3.0 times as fast as PyTorch" in page
+    assert "gpu-2" in page
