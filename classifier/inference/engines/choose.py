@@ -120,14 +120,10 @@ def _candidates(reference: PyTorch, wanted: Wanted, folder: Path, channels: int)
     if dtype is not None:
         reduced = partial(PyTorch, reference.network, reference.serving.spec, reference.device, dtype)
         makers["pytorch", PRECISIONS[dtype]] = reduced
-    if not (exported.installed("onnx") and exported.installed("onnxscript")):
-        return makers
-    if wanted.name in ("auto", "onnxruntime") and exported.installed("onnxruntime"):
-        makers["onnxruntime", "fp32"] = lambda: exported.OnnxRuntime(graph(), threads)
-    if wanted.name in ("auto", "openvino") and exported.installed("openvino"):
-        makers["openvino", "fp32"] = lambda: exported.OpenVino(graph(), threads)
-        if wanted.reduced and exported.openvino_has_bf16():
-            makers["openvino", "bf16"] = lambda: exported.OpenVino(graph(), threads, "bf16")
+    for engine, precision in exported.available(wanted.name, reduced=wanted.reduced):
+        makers[engine, precision] = partial(
+            lambda *of: exported.of_graph(*of, path=graph(), threads=threads), engine, precision
+        )
     return makers
 
 

@@ -43,14 +43,26 @@ class Engine(Protocol):
 class ServingNetwork(nn.Module):
     """A network with everything that is read from it in one pass; the head and what follows in float32."""
 
+    OUTPUTS: tuple[str, ...] = Outputs._fields
+
     def __init__(self, network: nn.Module, spec: ModelSpec) -> None:
         super().__init__()
         self.network, self.spec = network, spec
 
-    def forward(self, batch: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, batch: Tensor) -> tuple[Tensor, ...]:
         features = self.network.forward_features(batch).float()
         probabilities = probabilities_of(self.network.forward_head(features), self.spec)
         return probabilities, cam_of(features, self.network, self.spec), features.mean(dim=(2, 3))
+
+
+class Probabilities(ServingNetwork):
+    """The probabilities alone: what the other outputs of a `ServingNetwork` cost is measured by it."""
+
+    OUTPUTS = ("probabilities",)
+
+    def forward(self, batch: Tensor) -> tuple[Tensor, ...]:
+        features = self.network.forward_features(batch).float()
+        return (probabilities_of(self.network.forward_head(features), self.spec),)
 
 
 class PyTorch:
@@ -68,11 +80,15 @@ class PyTorch:
     def precision(self) -> str:
         return PRECISIONS[self.dtype]
 
-    @torch.inference_mode()
     def __call__(self, batch: Tensor) -> Outputs:
+        return Outputs(*self.run(batch))
+
+    @torch.inference_mode()
+    def run(self, batch: Tensor) -> list[np.ndarray]:
+        """The outputs of the serving network, whichever it has."""
         batch = batch.to(self.device, self.dtype, memory_format=torch.channels_last)
         with deterministic(self.device):
-            return Outputs(*(output.cpu().numpy() for output in self.serving(batch)))
+            return [output.cpu().numpy() for output in self.serving(batch)]
 
 
 def with_convolutions_as(network: nn.Module, dtype: torch.dtype) -> nn.Module:

@@ -9,15 +9,12 @@ import tempfile
 import warnings
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from classifier.inference.engines.engine import Outputs, ServingNetwork
-
-NAMES = ("probabilities", "grids", "pooled")
 
 
 def installed(package: str) -> str | None:
@@ -38,7 +35,7 @@ def export(serving: ServingNetwork, channels: int, path: Path) -> None:
             (example,),
             dynamo=True,
             input_names=["batch"],
-            output_names=list(NAMES),
+            output_names=list(serving.OUTPUTS),
             dynamic_shapes={"batch": {0: torch.export.Dim("images")}},
             verbose=False,
         )
@@ -48,7 +45,24 @@ def export(serving: ServingNetwork, channels: int, path: Path) -> None:
         os.replace(draft, path)
 
 
-class OnnxRuntime:
+class _Exported:
+    """An engine of an exported network; `run` has the outputs of the graph, whichever they are."""
+
+    def __call__(self, batch: Tensor) -> Outputs:
+        return Outputs(*self.run(batch))
+
+    def run(self, batch: Tensor) -> list[np.ndarray]:
+        """Both libraries have exceptions of their own, which derive from Exception alone."""
+        try:
+            return self._outputs(np.ascontiguousarray(batch.cpu().numpy(), dtype=np.float32))
+        except Exception as error:
+            raise RuntimeError(str(error)) from error
+
+    def _outputs(self, images: np.ndarray) -> list[np.ndarray]:
+        raise NotImplementedError
+
+
+class OnnxRuntime(_Exported):
     """ONNX Runtime on the CPU, fp32."""
 
     name, precision = "onnxruntime", "fp32"
@@ -63,11 +77,12 @@ class OnnxRuntime:
         options.log_severity_level = 3
         self._session = onnxruntime.InferenceSession(str(path), options, ["CPUExecutionProvider"])
 
-    def __call__(self, batch: Tensor) -> Outputs:
-        return _run(lambda images: self._session.run(list(NAMES), {"batch": images}), batch)
+    def _outputs(self, images: np.ndarray) -> list[np.ndarray]:
+        outputs: list[np.ndarray] = self._session.run(None, {"batch": images})
+        return outputs
 
 
-class OpenVino:
+class OpenVino(_Exported):
     """OpenVINO on the CPU, fp32 or bf16."""
 
     name = "openvino"
@@ -84,23 +99,27 @@ class OpenVino:
         core = openvino.Core()
         self._compiled = core.compile_model(core.read_model(path), "CPU", options)
 
-    def __call__(self, batch: Tensor) -> Outputs:
-        def run(images: np.ndarray) -> list[np.ndarray]:
-            found = self._compiled([images])
-            return [np.array(found[name], dtype=np.float32) for name in NAMES]
-
-        return _run(run, batch)
+    def _outputs(self, images: np.ndarray) -> list[np.ndarray]:
+        found = self._compiled([images])
+        return [np.array(found[index], dtype=np.float32) for index in range(len(found))]
 
 
-def openvino_has_bf16() -> bool:
+def of_graph(engine: str, precision: str, path: Path, threads: int) -> OnnxRuntime | OpenVino:
+    """The engine of that name for an exported network."""
+    return OnnxRuntime(path, threads) if engine == "onnxruntime" else OpenVino(path, threads, precision)
+
+
+def available(name: str, *, reduced: bool) -> list[tuple[str, str]]:
+    """Engine and precision of what is installed here, of all (`auto`) or of one name."""
+    if not (installed("onnx") and installed("onnxscript")):
+        return []
+    found = [(engine, "fp32") for engine in ("onnxruntime", "openvino") if installed(engine)]
+    if reduced and installed("openvino") and _openvino_has_bf16():
+        found.append(("openvino", "bf16"))
+    return [one for one in found if name in ("auto", one[0])]
+
+
+def _openvino_has_bf16() -> bool:
     import openvino
 
     return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-
-
-def _run(session: Any, batch: Tensor) -> Outputs:
-    """Both libraries have exceptions of their own, which derive from Exception alone."""
-    try:
-        return Outputs(*session(np.ascontiguousarray(batch.cpu().numpy(), dtype=np.float32)))
-    except Exception as error:
-        raise RuntimeError(str(error)) from error

@@ -210,16 +210,19 @@ def test_verify_reports_a_true_model_from_a_changed_one(capsys, shipped, tmp_pat
     assert main(["verify", "--model", str(tmp_path / "none")]) == 2
 
 
-def test_bench_compares_with_torchvision_in_the_same_run(capsys, shipped, monkeypatch):
-    monkeypatch.setattr(bench, "BATCHES", (1, 2))
-    assert main(["bench", "--json", "--rounds", "1", "--model", str(shipped), "--device", "cpu"]) == 0
+def test_bench_compares_with_other_ways_in_the_same_run(capsys, shipped):
+    options = ["--rounds", "1", "--batch", "2", "--engine", "pytorch", "--device", "cpu"]
+    assert main(["bench", "--json", "--model", str(shipped), *options]) == 0
     (report,) = records(capsys)
-    speeds = report["images_per_second"]
-    assert {"preprocess", bench.REFERENCE, "fp32 with every CAM"} <= set(speeds)
-    assert report["ratio"][bench.REFERENCE] == {"1": 1.0, "2": 1.0}
-    assert report["ratio"]["fp32 with every CAM"]["2"] == pytest.approx(
-        speeds["fp32 with every CAM"]["2"] / speeds[bench.REFERENCE]["2"]
-    )
+    assert (report["batch"], report["engine"], report["precision"]) == (2, "pytorch", "fp32")
+    speeds = {name: report[name] for name in (bench.EAGER, bench.FORWARD, bench.CAM, bench.PACKAGE)}
+    assert all(speed > 0 for speed in speeds.values())
+    assert report["speedup_vs_eager"] == speeds[bench.CAM] / speeds[bench.EAGER]
+    assert report["speedup_vs_gradcam_package"] == speeds[bench.CAM] / speeds[bench.PACKAGE]
+    assert report["cam_overhead"] == speeds[bench.FORWARD] / speeds[bench.CAM] - 1
+    assert report["onnxruntime_ips"] > 0
+    assert main(["bench", "--model", str(shipped), *options]) == 0
+    assert "speedup_vs_gradcam_package" in capsys.readouterr().out
 
 
 def test_help_does_not_wait_for_torch():
