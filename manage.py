@@ -5,7 +5,7 @@ import os
 import sys
 from pathlib import Path
 
-from django.core.management import execute_from_command_line
+from webapp.audit.commands import execute_from_command_line
 
 CONFIGURED = ("HILUM_ENV", "SECRET_KEY", "DATABASE_URL")
 

@@ -132,3 +132,13 @@ def _without_triggers(act: Callable[[], object]) -> None:
         act()
         for _, sql in triggers:
             cursor.execute(sql)
+
+
+@pytest.fixture
+def later_in_the_visit(monkeypatch):
+    """The user has opened this patient or list before: its event is there, and costs no query again.
+
+    What the first request adds is counted in tests/webapp/{api,pages}/test_access_recorded.py.
+    """
+    monkeypatch.setattr("webapp.audit.access._in_cache", lambda key: True)
+    monkeypatch.setattr("webapp.audit.access.once", lambda key, period, act: None)

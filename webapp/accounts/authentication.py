@@ -6,7 +6,7 @@ from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
 from rest_framework.exceptions import AuthenticationFailed
 
-from webapp.accounts.services import token_authenticate
+from webapp.accounts.services import token_authenticate, token_refusal
 from webapp.core.http.network import KNOWN_CALLER
 
 
@@ -17,8 +17,10 @@ class TokenAuthentication(BaseAuthentication):
         scheme, _, raw = get_authorization_header(request).partition(b" ")
         if scheme.lower() != b"bearer":
             return None
-        token = token_authenticate(raw.strip().decode("latin-1"), request=request._request)
+        text = raw.strip().decode("latin-1")
+        token = token_authenticate(text, request=request._request)
         if token is None:
+            request._request.token_refusal = token_refusal(text)
             raise AuthenticationFailed
         request._request.META[KNOWN_CALLER] = True
         return token.user, token

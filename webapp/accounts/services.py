@@ -188,6 +188,16 @@ def token_authenticate(raw: str, *, request: HttpRequest | None = None) -> ApiTo
     return token
 
 
+def token_refusal(raw: str) -> tuple[ApiToken | None, str]:
+    """The token with a text that does not authenticate, if there is one, and a word for the reason."""
+    token = ApiToken.objects.filter(digest=_digest(raw)).select_related("user", "site").first()
+    if token is None:
+        return None, "unknown"
+    if token.revoked_at is not None:
+        return token, "revoked"
+    return token, "account" if token.live else "expired"
+
+
 def token_revoke(*, token: ApiToken) -> None:
     """Shut a token out from now on; what it did stays in the audit log."""
     token.revoked_at = timezone.now()

@@ -25,6 +25,7 @@ from webapp.api.pagination import Envelope, KeysetPagination
 from webapp.api.request_bodies import bounded, check_repeated
 from webapp.api.serializers.base import NoBody, unknown_names
 from webapp.api.throttling import TokenRate, rate_headers
+from webapp.audit.access import record_search
 from webapp.core.errors import CodedError
 
 SAFE = ("GET", "HEAD")
@@ -85,6 +86,11 @@ class Resource(GenericAPIView):
         form = self._body()(data=data)
         form.is_valid(raise_exception=True)
         return form.validated_data
+
+    def record_search(self, *terms: str) -> None:
+        """Record a search for patients, its words hashed."""
+        where = self.request.resolver_match.view_name
+        record_search(user=self.request.user, site=self.site, where=where, terms=terms)
 
     def expect(self, represent: Callable[[], Any]) -> None:
         """If-Match on what is about to be changed; raises CodedError `precondition_failed` (412).

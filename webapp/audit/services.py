@@ -8,9 +8,11 @@ from uuid import UUID
 
 from django.contrib.auth.models import AnonymousUser
 from django.db import models
+from django.http import HttpRequest
 
 from webapp.accounts.models import Site, User
 from webapp.audit.models import AuditEvent, Channel
+from webapp.audit.patients import loaded_patient
 from webapp.core.http.current import current_request
 from webapp.core.http.network import client_ip
 from webapp.core.logs import request_id
@@ -33,16 +35,22 @@ def record(
     `actor` None: the system, or the command that runs. `action` is a dotted verb (`scan.move`). `detail`:
     codes and ids only. `patient`: whose data it was about; without it that of `subject`, if it has one.
     """
-    return AuditEvent.objects.create(
+    request = current_request.get()
+    token = getattr(actor, "api_token", None)
+    known = (running_command.get() or {}) | ({"token": str(token.pk)} if token else {})
+    event = AuditEvent.objects.create(
         actor=actor if actor is not None and actor.is_authenticated else None,
         site=site,
-        patient=patient or _patient_of(subject),
+        patient=patient or loaded_patient(subject),
         action=action,
         subject=f"{subject._meta.label_lower}:{subject.pk}" if subject is not None else "",
-        detail=(running_command.get() or {}) | (detail or {}),
+        detail=known | (detail or {}),
         request_id=request_id.get(),
-        **_origin(),
+        **_origin(request),
     )
+    if request is not None:
+        request.is_recorded = True  # type: ignore[attr-defined]
+    return event
 
 
 def acting_user() -> User | None:
@@ -51,35 +59,10 @@ def acting_user() -> User | None:
     return user if isinstance(user, User) else None
 
 
-def _origin() -> dict[str, str]:
+def _origin(request: HttpRequest | None) -> dict[str, str]:
     """Address and channel of what is being done."""
-    request = current_request.get()
     if request is None:
         return {"channel": Channel.COMMAND if running_command.get() else Channel.SYSTEM}
     starts = {"/api/": Channel.API, "/dicomweb/": Channel.API, "/admin/": Channel.ADMIN}
     channel = next((one for path, one in starts.items() if request.path.startswith(path)), Channel.PAGE)
     return {"channel": channel, "address": client_ip(request) or ""}
-
-
-def _patient_of(subject: models.Model | None) -> UUID | None:
-    """The patient of a record, as far as it is known without asking the database again."""
-    if subject is None:
-        return None
-    if subject._meta.label_lower == "scans.patient":
-        key: UUID = subject.pk
-        return key
-    for path in (("study",), ("series", "study"), ("scan", "series", "study"), ()):
-        if (found := _loaded(subject, path)) is not None:
-            return found
-    return None
-
-
-def _loaded(record: models.Model, path: tuple[str, ...]) -> UUID | None:
-    for name in path:
-        if name not in record._state.fields_cache:
-            return None
-        record = record._state.fields_cache[name]
-        if record is None:
-            return None
-    key = getattr(record, "patient_id", None)
-    return key if isinstance(key, UUID) else None

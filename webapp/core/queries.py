@@ -1,4 +1,4 @@
-"""Looking rows up."""
+"""Looking rows up; the request remembers what it has read, for the audit log."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from uuid import UUID
 from django.db.models import Model, QuerySet
 
 from webapp.core.errors import CodedError
+from webapp.core.http.current import note_read
 
 M = TypeVar("M", bound=Model)
 
@@ -17,4 +18,5 @@ def get_or_404(visible: QuerySet[M], key: UUID) -> M:
     row = visible.filter(pk=key).first()
     if row is None:
         raise CodedError("not_found")
+    note_read(row)
     return row

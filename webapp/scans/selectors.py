@@ -10,6 +10,7 @@ from django.db.models import Q, QuerySet
 from classifier.images.age import age_in_years, day_of_study
 from webapp.accounts.models import User
 from webapp.accounts.services import for_sites
+from webapp.core.http.current import note_read
 from webapp.core.queries import get_or_404
 from webapp.scans.models import Patient, Scan, Study, Upload
 from webapp.scans.patients.identity import demographics, differences
@@ -47,7 +48,10 @@ def patient_or_404(user: User, patient_id: uuid.UUID, permission: str = "scan.vi
 def scan_or_upload(record_id: uuid.UUID, user: User) -> Scan | Upload:
     """The scan with this id; until there is one, its upload. Raises CodedError `not_found`."""
     scan = scans_visible(user).filter(pk=record_id).first()
-    return scan or upload_or_404(user, record_id)
+    if scan is None:
+        return upload_or_404(user, record_id)
+    note_read(scan)
+    return scan
 
 
 def patient_matches(words: str, path: str = "") -> Q:

@@ -91,6 +91,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "webapp.accounts.middleware.DemoAccountsStayLocal",
+    "webapp.audit.middleware.RecordAccess",
     "webapp.accounts.middleware.SignInRequired",
     # These two read the body, or refuse to: only once it is known who sends it.
     "webapp.core.http.middleware.SmallForms",

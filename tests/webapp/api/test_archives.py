@@ -88,6 +88,7 @@ def test_an_archive_is_done_when_each_of_its_members_is(client, archive, member,
     assert reported["members"][1]["id"] == str(last.pk)
 
 
+@pytest.mark.usefixtures("later_in_the_visit")
 def test_a_long_archive_is_reported_in_pages_of_a_fixed_number_of_queries(
     client, archive, member, analysed, monkeypatch, django_assert_max_num_queries
 ):

@@ -293,6 +293,7 @@ def test_a_file_that_the_parser_gave_out_on_states_that_it_can_be_sent_again(cli
     assert "again" in reply["remedy"]
 
 
+@pytest.mark.usefixtures("later_in_the_visit")
 def test_a_scan_with_many_analyses_costs_a_fixed_number_of_queries(
     client, site, django_assert_max_num_queries
 ):

@@ -265,6 +265,7 @@ LISTS = {
 }
 
 
+@pytest.mark.usefixtures("later_in_the_visit")
 @pytest.mark.parametrize(("name", "most"), LISTS.items())
 def test_a_list_costs_a_fixed_number_of_queries(
     name, most, client_of, person, site, django_assert_max_num_queries
@@ -278,6 +279,7 @@ def test_a_list_costs_a_fixed_number_of_queries(
     assert len(response.json()["results"]) >= 3
 
 
+@pytest.mark.usefixtures("later_in_the_visit")
 @pytest.mark.parametrize(
     ("method", "path", "most"),
     [

@@ -71,7 +71,7 @@ def test_signing_in_and_out_leaves_a_trace(client, owner, site):
     events = AuditEvent.objects.filter(actor=owner).order_by("created_at")
     assert [e.action for e in events] == ["account.signed_in", "account.signed_out"]
     assert {e.site for e in events} == {site}
-    assert events[0].detail == {"address": "127.0.0.1"}
+    assert (events[0].address, events[0].channel) == ("127.0.0.1", "page")
     assert events[0].request_id
 
 

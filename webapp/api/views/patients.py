@@ -78,7 +78,9 @@ class PatientSearch(PatientList):
 
         For the next page, POST the same body to `next`.
         """
-        return self.listed(self.rows().filter(patient_matches(self.read()["q"])))
+        words = self.read()["q"]
+        self.record_search(words)
+        return self.listed(self.rows().filter(patient_matches(words)))
 
 
 class PatientLookup(Resource):
@@ -88,6 +90,7 @@ class PatientLookup(Resource):
     def post(self, request: Request) -> Response:
         """Look up patients by their exact IDs; for a merged one, the patient they were merged into."""
         names = {key: known_as(self.site, key) for key in self.read()["patient_ids"]}
+        self.record_search(*names)
         known = patients_meant(site=self.site, identifiers=names.values())
         found = {key: known[name] for key, name in names.items() if name in known}
         context = {"ends": {patient.pk: patient.pk for patient in found.values()}}

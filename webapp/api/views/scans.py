@@ -35,6 +35,7 @@ from webapp.api.waiting import LONGEST, seconds_to_wait, wait_until_finished
 from webapp.audit.services import record as audit
 from webapp.core import storage
 from webapp.core.errors import CodedError
+from webapp.core.http.current import note_read
 from webapp.scans.models import Patient, Scan, Upload
 from webapp.scans.patients.corrections import scan_move
 from webapp.scans.patients.identity import patient_find_or_create, patients_meant
@@ -159,6 +160,7 @@ def scan_by_id(user: User, scan_id: UUID, permission: str = "scan.view") -> Scan
         raise CodedError(
             "not_ready", "This upload is not a scan (yet).", "GET /scans/{id}/ returns its status."
         )
+    note_read(scan)
     return scan
 
 

@@ -58,6 +58,7 @@ class StudySearch(StudyList):
         For the next page, POST the same body to `next`.
         """
         fields = self.read()
+        self.record_search(fields["q"])
         filters = Filters(
             search=fields["q"], status=fields.get("status", ""), finding=fields.get("finding", "")
         )

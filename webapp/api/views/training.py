@@ -23,6 +23,7 @@ from webapp.api.serializers.training import (
     TrainingScheduleSaveSerializer,
     TrainingScheduleSerializer,
 )
+from webapp.audit.services import record
 from webapp.core import storage
 from webapp.core.errors import CodedError
 from webapp.training.models import Snapshot, TrainingRun, TrainingSchedule
@@ -81,7 +82,9 @@ class SnapshotManifest(Resource):
         snapshot = snapshot_or_404(request.user, snapshot_id)
         if snapshot.site_id not in (None, self.site.pk):
             raise CodedError("not_found")
-        return FileResponse(storage.opened(snapshot.stored_name, "The manifest"), content_type="text/csv")
+        file = storage.opened(snapshot.stored_name, "The manifest")
+        record(actor=request.user, site=self.site, action="snapshot.exported", subject=snapshot)
+        return FileResponse(file, content_type="text/csv")
 
 
 class RunCollection(ListResource):

@@ -63,10 +63,16 @@ def error_response(request: HttpRequest, error: CodedError, *, alone: bool = Fal
         response = JsonResponse(problem(error), status=error.status, content_type=JSON_TYPES[1])
         if error.status == HTTPStatus.UNAUTHORIZED:
             response["WWW-Authenticate"] = "Bearer"
-        return response
+        return with_code(response, error)
     context = {"error": error, "request_id": request_id.get()}
     page = render_to_string("core/error.html", context, request=None if alone else request)
-    return HttpResponse(page, status=error.status)
+    return with_code(HttpResponse(page, status=error.status), error)
+
+
+def with_code(response: HttpResponse, error: CodedError) -> HttpResponse:
+    """The response, with `error_code` for the middleware that it passes."""
+    response.error_code = error.code  # type: ignore[attr-defined]
+    return response
 
 
 def exception_handler(exc: Exception, context: dict[str, Any]) -> HttpResponse | None:
@@ -78,7 +84,7 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> HttpResponse |
     response = JsonResponse(problem(error), status=error.status, content_type=JSON_TYPES[1])
     for name, value in _headers(exc).items():
         response[name] = value
-    return response
+    return with_code(response, error)
 
 
 def coded(exc: Exception) -> CodedError | None:

@@ -16,6 +16,7 @@ from classifier.artifact.header import MAX_ARTIFACT_BYTES
 from webapp.accounts.services import can, can_everywhere, demand, signed_in
 from webapp.analysis.selectors import promotion_reach
 from webapp.analysis.shadow import agreement
+from webapp.audit.services import record
 from webapp.core import storage
 from webapp.core.errors import CodedError
 from webapp.pages.access import active_site, at_active_site
@@ -164,6 +165,7 @@ def artifact(request: HttpRequest, model_id: UUID) -> FileResponse:
     version = model_or_404(request.user, model_id)
     demand(request.user, "model.view", version.site)
     file = storage.opened(version.stored_name, "The model file")
+    record(actor=request.user, site=version.site, action="model.downloaded", subject=version)
     return FileResponse(file, as_attachment=True, filename=f"{version}.safetensors")
 
 

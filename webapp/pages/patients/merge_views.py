@@ -13,7 +13,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_http_methods, require_POST
 
-from webapp.accounts.services import demand
+from webapp.accounts.services import demand, signed_in
+from webapp.audit.access import record_search
 from webapp.core.errors import CodedError
 from webapp.pages.display import date_of, study_time
 from webapp.pages.patients.display import facts_of, full_label, label_of, sex_text
@@ -34,6 +35,7 @@ def choose(request: HttpRequest, patient_id: UUID) -> HttpResponse:
     """Search for the other patient: POST `q`, an identifier or a name, which then is in no address."""
     patient = _patient(request, patient_id)
     query = request.POST.get("q", "").strip()[:64]
+    record_search(user=signed_in(request.user), site=patient.site, where="merge", terms=[query])
     found = patients_found(patient.site, query, without=patient)
     context = {
         "patient": patient,

@@ -15,9 +15,11 @@ from webapp.accounts.services import can, demand, signed_in
 from webapp.analysis.models import StudySummary
 from webapp.analysis.selectors import history
 from webapp.analysis.services import patient_rescore
+from webapp.audit.access import record_search
 from webapp.core.errors import CodedError
 from webapp.labels.read_first import HiddenResults
 from webapp.labels.selectors import readings_of_patient
+from webapp.pages.access import active_site
 from webapp.pages.patients.display import facts_of, label_of
 from webapp.pages.patients.records import conflicts_in, possible_duplicates, record_history
 from webapp.pages.scan.history import scan_entry, trend_of
@@ -90,7 +92,9 @@ def open_study(request: HttpRequest) -> HttpResponse:
     asked = {
         name: request.POST.get(name, "").strip()[:64] for name in ("study_instance_uid", "accession_number")
     }
-    found = studies_named(request.user, **asked)
+    user = signed_in(request.user)
+    record_search(user=user, site=active_site(request), where="open", terms=asked.values())
+    found = studies_named(user, **asked)
     if len(found) == 1:
         return redirect("pages:study", found[0].pk)
     context = {"found": found, "asked": asked, "nothing": not found}

@@ -18,6 +18,7 @@ from webapp.analysis.selectors import HistoryEntry, history, scan_analyses
 from webapp.analysis.services import analysis_retry, analysis_reveal
 from webapp.analysis.state import current_analysis, state_of
 from webapp.analysis.worklist.query import neighbours
+from webapp.audit.access import record_search
 from webapp.core.errors import CodedError
 from webapp.core.jobs.table import JobStatus
 from webapp.labels.read_first import HiddenResults
@@ -130,7 +131,9 @@ def patients(request: HttpRequest, scan_id: UUID) -> JsonResponse:
     """The patients of the scan's site with the identifiers of the JSON body `{"ids": […]}`."""
     scan = scan_or_404(request.user, scan_id)
     demand(request.user, "scan.move", scan.site)
-    return JsonResponse({"patients": known_patients(posted_ids(request), site=scan.site)})
+    ids = posted_ids(request)
+    record_search(user=signed_in(request.user), site=scan.site, where="move", terms=ids)
+    return JsonResponse({"patients": known_patients(ids, site=scan.site)})
 
 
 @require_POST

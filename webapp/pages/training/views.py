@@ -18,6 +18,7 @@ from django.views.decorators.http import require_POST, require_safe
 from classifier.contract import Slot
 from classifier.data.split import FRACTIONS
 from webapp.accounts.services import can, demand
+from webapp.audit.services import record
 from webapp.core import storage
 from webapp.core.errors import CodedError
 from webapp.pages.access import active_site, at_active_site
@@ -118,6 +119,7 @@ def manifest(request: HttpRequest, snapshot_id: UUID) -> FileResponse:
     demand(request.user, "training.start", snapshot.site)
     name = f"snapshot-{snapshot.fingerprint[:10]}.csv"
     file = storage.opened(snapshot.stored_name, "The manifest")
+    record(actor=request.user, site=snapshot.site, action="snapshot.exported", subject=snapshot)
     return FileResponse(file, as_attachment=True, filename=name)
 
 

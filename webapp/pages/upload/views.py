@@ -24,6 +24,7 @@ from classifier.reasons import ADVICE, RefusalReason
 from webapp.accounts.models import Site, User
 from webapp.accounts.services import can, demand, for_sites, signed_in
 from webapp.analysis.state import state_of_scan, state_of_upload
+from webapp.audit.access import record_search
 from webapp.core.errors import CodedError
 from webapp.core.http.json_body import parse_json
 from webapp.core.queries import get_or_404
@@ -143,7 +144,9 @@ def _line(line: ManifestLine) -> dict[str, Any]:
 @at_active_site("scan.view")
 def patients(request: HttpRequest) -> JsonResponse:
     """The site's patients with the identifiers of the JSON body `{"ids": […]}`."""
-    return JsonResponse({"patients": known_patients(posted_ids(request), site=active_site(request))})
+    site, ids = active_site(request), posted_ids(request)
+    record_search(user=signed_in(request.user), site=site, where="upload", terms=ids)
+    return JsonResponse({"patients": known_patients(ids, site=site)})
 
 
 @require_POST

@@ -18,6 +18,7 @@ from webapp.accounts.services import signed_in
 from webapp.analysis.models import SavedView
 from webapp.analysis.worklist import views_and_marks as lists
 from webapp.analysis.worklist.query import COUNTED_AT_MOST, count, count_of_all, visible, worklist_page
+from webapp.audit.access import record_search
 from webapp.audit.services import record
 from webapp.core.errors import CodedError
 from webapp.pages.access import active_site, at_active_site
@@ -40,7 +41,9 @@ IN_PROGRESS = (Upload.Status.RECEIVED, Upload.Status.PARSING)
 @at_active_site("scan.view")
 def worklist(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
-        Search.from_post(request)
+        search = Search.from_post(request)
+        site = active_site(request)
+        record_search(user=signed_in(request.user), site=site, where="worklist", terms=[search.q])
         return redirect("pages:worklist")
     context = _context(request)
     return render(request, "worklist/worklist.html", context | filter_options(request, context["search"]))

@@ -76,6 +76,7 @@ def test_a_withheld_result_shows_no_probability(finished_analysis, browser, owne
     assert "0.93" not in page
 
 
+@pytest.mark.usefixtures("later_in_the_visit")
 def test_a_long_history_costs_as_many_queries_as_a_short_one(
     case, finished_analysis, browser, owner, site, django_assert_num_queries, django_assert_max_num_queries
 ):

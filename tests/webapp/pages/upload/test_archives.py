@@ -105,6 +105,7 @@ def test_an_archives_own_address_states_the_result_of_it(archive, case, browser,
     assert browser(outsider).get(f"/scans/{made.pk}/").status_code == 404
 
 
+@pytest.mark.usefixtures("later_in_the_visit")
 def test_archives_cost_the_same_for_one_and_for_ten(
     archive, case, browser, owner, django_assert_max_num_queries, django_assert_num_queries
 ):

@@ -139,6 +139,7 @@ def test_states_of_other_sites_are_left_out(case, browser, outsider):
     assert response.json() == {"uploads": {}}
 
 
+@pytest.mark.usefixtures("later_in_the_visit")
 def test_states_cost_the_same_for_one_upload_and_for_ten(
     case, finished_analysis, browser, owner, site, django_assert_num_queries, django_assert_max_num_queries
 ):

@@ -192,6 +192,7 @@ def test_an_export_ends_with_a_word_where_it_is_cut(case, failed, browser, owner
     assert found[1]["patient_id"].startswith("Truncated")
 
 
+@pytest.mark.usefixtures("later_in_the_visit")
 @pytest.mark.parametrize(
     "asked",
     [

@@ -135,6 +135,7 @@ def test_pages_follow_one_another(site, finished_analysis, browser, owner, monke
     assert len(seen) == len(set(seen)) == 5
 
 
+@pytest.mark.usefixtures("later_in_the_visit")
 def test_a_long_worklist_costs_as_many_queries_as_a_short_one(
     case, site, finished_analysis, browser, owner, django_assert_num_queries, django_assert_max_num_queries
 ):

@@ -24,6 +24,7 @@ from webapp.api.serializers.models import (
     PromotionSerializer,
     RollbackSerializer,
 )
+from webapp.audit.services import record
 from webapp.core import storage
 from webapp.core.errors import CodedError
 from webapp.registry.models import ModelStatus, ModelVersion, Promotion
@@ -83,6 +84,7 @@ class ModelArtifact(Resource):
             file = storage.open_file(version.stored_name)
         except FileNotFoundError as error:
             raise CodedError("artifact_damaged") from error
+        record(actor=request.user, site=version.site, action="model.downloaded", subject=version)
         return FileResponse(file, content_type="application/octet-stream", filename=f"{version}.safetensors")
 
 
