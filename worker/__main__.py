@@ -13,7 +13,8 @@ from worker.app import app
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 PR_SET_DUMPABLE = 4
-QUEUES = {"ingest": "ingest,control", "infer": "infer", "train": "train", "notify": "notify,monitor,send"}
+NOTIFY = "notify,monitor,send,dicom"
+QUEUES = {"ingest": "ingest,control", "infer": "infer", "train": "train", "notify": NOTIFY}
 
 
 def main() -> None:

@@ -11,6 +11,7 @@ from django.db import DatabaseError, connections
 
 from webapp.core.jobs.presence import REPORT_SECONDS, report_presence
 from webapp.core.jobs.queues import Queue
+from worker.jobs.dicom import DicomJob
 from worker.jobs.explain import InferAndExplainJob
 from worker.jobs.ingest import IngestJob
 from worker.jobs.monitor import LOOK_SECONDS as MONITOR_SECONDS
@@ -32,6 +33,7 @@ JOBS = {
     Queue.NOTIFY: NotifyJob,
     Queue.SEND: SendJob,
     Queue.MONITOR: MonitorJob,
+    Queue.DICOM: DicomJob,
     Queue.CONTROL: SweepJob,
 }
 INTERVALS = {Queue.CONTROL: float(SWEEP_SECONDS), Queue.MONITOR: MONITOR_SECONDS}

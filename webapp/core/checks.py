@@ -130,7 +130,8 @@ def workers_are_present(app_configs: Configs, **kwargs: Any) -> list[CheckMessag
         return []  # not migrated yet, or unreachable: other checks report that
     if not missing:
         return []
-    parts = {Queue.CONTROL: "ingest", Queue.MONITOR: "notify", Queue.SEND: "notify"}
+    at_notify = dict.fromkeys((Queue.MONITOR, Queue.SEND, Queue.DICOM), "notify")
+    parts = {Queue.CONTROL: "ingest", **at_notify}
     names = sorted({parts.get(queue, queue.value) for queue in missing})
     hint = "Start each with `python -m worker NAME`."
     return [

@@ -6,4 +6,4 @@ class DicomConfig(AppConfig):
     verbose_name = "DICOM"
 
     def ready(self) -> None:
-        from webapp.dicom import checks  # noqa: F401 (registers itself)
+        from webapp.dicom import checks, priors  # noqa: F401 (they register themselves)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pynetdicom.presentation import PresentationContext, build_context
-from pynetdicom.sop_class import Verification
+from pynetdicom.sop_class import StorageCommitmentPushModel, Verification
 
 from classifier.images.dicom.routing import STORAGE_CLASSES
 from classifier.images.dicom.transfer_syntaxes import readable_transfer_syntaxes
@@ -16,4 +16,4 @@ def storage_contexts() -> list[PresentationContext]:
 
 
 def accepted_contexts() -> list[PresentationContext]:
-    return [build_context(Verification), *storage_contexts()]
+    return [*map(build_context, (Verification, StorageCommitmentPushModel)), *storage_contexts()]

@@ -38,7 +38,7 @@ def sender_of(caller: Caller) -> Sender | Refusal:
     called = Q(called_title=caller.called)
     if caller.called == settings.DICOM_AE_TITLE:
         called |= Q(called_title="")
-    here = list(Sender.objects.filter(called, active=True).select_related("site", "user"))
+    here = list(Sender.objects.filter(called, active=True).select_related("site", "user", "report_to"))
     if not here:
         own = caller.called == settings.DICOM_AE_TITLE
         return Refusal.CALLING if own else Refusal.CALLED

@@ -10,6 +10,7 @@ from django.core.exceptions import ValidationError
 ANY_TITLE = "*"
 # VR AE (PS3.5 section 6.2): at most 16 characters, no backslash; spaces around it have no meaning.
 _TITLE = re.compile(r"[!-\[\]-~](?:[ -\[\]-~]{0,14}[!-\[\]-~])?")
+_CODE = re.compile(r"[A-Z0-9_ ]{1,16}")
 # Fixed, so that the same object received twice makes the same file.
 IMPLEMENTATION_CLASS_UID = "2.25.187023512902450846123487906345210987123"
 IMPLEMENTATION_VERSION_NAME = "HILUM"
@@ -32,6 +33,16 @@ def valid_networks(value: object) -> None:
             ipaddress.ip_network(text)
         except ValueError as error:
             raise ValidationError(f"{text} is not a network, such as 10.20.0.0/16.") from error
+
+
+def default_modalities() -> list[str]:
+    return ["CR", "DX"]
+
+
+def valid_modalities(value: object) -> None:
+    """Validator of a JSON list of modalities (VR CS); raises ValidationError."""
+    if not isinstance(value, list) or not all(isinstance(one, str) and _CODE.fullmatch(one) for one in value):
+        raise ValidationError("A list of modalities, such as CR and DX.")
 
 
 def is_within(address: str, networks: list[str]) -> bool:

@@ -310,6 +310,7 @@ DICOM_MAX_ASSOCIATIONS = max(1, env("DICOM_MAX_ASSOCIATIONS"))
 DICOM_TLS_CERTIFICATE = env("DICOM_TLS_CERTIFICATE")
 DICOM_TLS_KEY = env("DICOM_TLS_KEY")
 DICOM_TLS_CA = env("DICOM_TLS_CA")
+DICOM_CREDENTIALS = env("DICOM_CREDENTIALS")
 
 # --- Monitoring -------------------------------------------------------------------------------------
 

@@ -50,6 +50,7 @@ env = environ.Env(
     DICOM_TLS_CERTIFICATE=(str, ""),
     DICOM_TLS_KEY=(str, ""),
     DICOM_TLS_CA=(str, ""),
+    DICOM_CREDENTIALS=(dict, {}),
     HILUM_API_RATE=(int, 600),
     HILUM_WEBHOOK_NETWORKS=(list, []),
     HILUM_WEBHOOK_CA_FILE=(str, ""),

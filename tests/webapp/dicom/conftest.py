@@ -12,7 +12,7 @@ from pydicom.uid import (
 from pynetdicom import AE
 
 from webapp.dicom.listener.server import Listener, Options
-from webapp.dicom.services import sender_set
+from webapp.dicom.services import peer_set, sender_set
 
 
 class Room:
@@ -40,6 +40,17 @@ def listener(transactional_db, room):
 @pytest.fixture
 def sender(transactional_db, site):
     return sender_set(site=site, calling_title="MODALITY", networks=["127.0.0.0/8"])
+
+
+@pytest.fixture
+def peer_of(site):
+    """Makes a peer of the site: `peer_of(port=…, retrieve="get")`."""
+
+    def make(**values):
+        known = {"title": "PACS", "host": "127.0.0.1", **values}
+        return peer_set(site=site, name="pacs", values=known)
+
+    return make
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 
 from tests.classifier.images.samples import write
 from tests.webapp.dicom.objects import radiograph
-from webapp.dicomweb.multipart import Reader
+from webapp.dicom.multipart import Reader
 from webapp.scans.models import Upload
 from webapp.scans.uploads.files import incoming_folder
 

@@ -27,6 +27,7 @@ class Queue(StrEnum):
     NOTIFY = "notify"
     SEND = "send"
     MONITOR = "monitor"
+    DICOM = "dicom"
     CONTROL = "control"
 
     @property

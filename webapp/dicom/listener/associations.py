@@ -14,6 +14,7 @@ from pynetdicom.association import Association
 
 from webapp.audit.services import record
 from webapp.dicom.capacity import Capacity
+from webapp.dicom.listener.commitment import request_commitment
 from webapp.dicom.listener.statuses import FAILED
 from webapp.dicom.listener.store import Tally, received_object, store
 from webapp.dicom.models import Sender
@@ -47,6 +48,7 @@ class Associations:
             (evt.EVT_REQUESTED, self.requested),
             (evt.EVT_C_STORE, self.stored),
             (evt.EVT_C_ECHO, lambda event: 0x0000),
+            (evt.EVT_N_ACTION, self.commitment_requested),
             (evt.EVT_RELEASED, self.ended),
             (evt.EVT_ABORTED, self.aborted),
         ]
@@ -77,6 +79,16 @@ class Associations:
         status = store(received_object(event), opened.sender, self._capacity)
         opened.tally.add(status)
         return status.as_dataset()
+
+    def commitment_requested(self, event: Any) -> tuple[Any, None]:
+        """N-ACTION of storage commitment: the report follows on an association to the sender."""
+        opened = self._opened.get(event.assoc)
+        if opened is None:
+            return FAILED.as_dataset(), None
+        close_old_connections()
+        action = event.request.ActionInformation
+        data = action.getvalue() if action is not None else b""
+        return request_commitment(opened.sender, data, event).as_dataset(), None
 
     def ended(self, event: Any) -> None:
         self._close(event.assoc, "released")

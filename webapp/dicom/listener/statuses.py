@@ -34,6 +34,9 @@ CONFLICT = Status(0xC003, "This object is filed to another patient")
 FAILED = Status(0x0110, "Internal error: see the log of the receiver", again=True)
 NOT_AUTHORIZED = Status(0x0124, "The sender may not store at this site")
 INVALID_INSTANCE = Status(0x0117, "The SOP Instance UID is not valid")
+NO_REPORT_ADDRESS = Status(0x0110, "No address for the commitment report is configured")
+INVALID_ARGUMENT = Status(0x0115, "The commitment request cannot be understood")
+NO_SUCH_ACTION = Status(0x0123, "Only action type 1 is known")
 STATUSES = (
     SUCCESS,
     OUT_OF_RESOURCES,

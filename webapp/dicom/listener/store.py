@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, field
 from io import BytesIO
-from typing import Any
+from typing import Any, Protocol
 
 from django.db import DatabaseError, OperationalError, connection
 
+from webapp.accounts.models import Site, User
 from webapp.accounts.permissions import Permission
 from webapp.accounts.services import can
 from webapp.core.errors import CodedError
@@ -16,7 +17,6 @@ from webapp.dicom.capacity import Capacity
 from webapp.dicom.listener import statuses
 from webapp.dicom.listener.sockets import is_overflown
 from webapp.dicom.listener.statuses import Status
-from webapp.dicom.models import Sender
 from webapp.dicom.part10 import file_chunks, file_head, is_uid
 from webapp.scans.services import upload_store
 
@@ -63,7 +63,14 @@ def received_object(event: Any) -> ReceivedObject:
     )
 
 
-def store(received: ReceivedObject, sender: Sender, capacity: Capacity) -> Status:
+class Origin(Protocol):
+    """Where an object comes from: the site and the account that it is uploaded by."""
+
+    site: Site
+    user: User
+
+
+def store(received: ReceivedObject, sender: Origin, capacity: Capacity) -> Status:
     """Store one object; on success its bytes are on the disk and its row is committed.
 
     Raises nothing: every failure is a status, and a line in the log with the remedy.
@@ -96,7 +103,7 @@ def _invalid(received: ReceivedObject) -> Status | None:
     return statuses.TOO_LARGE if is_overflown(received.data_set) else None
 
 
-def _refused(sender: Sender, capacity: Capacity) -> Status | None:
+def _refused(sender: Origin, capacity: Capacity) -> Status | None:
     if not can(sender.user, Permission.SCAN_UPLOAD, sender.site):
         logger.warning("objects of %s refused: its user lacks %s", sender, Permission.SCAN_UPLOAD)
         return statuses.NOT_AUTHORIZED
@@ -106,7 +113,7 @@ def _refused(sender: Sender, capacity: Capacity) -> Status | None:
     return None
 
 
-def _stored(received: ReceivedObject, sender: Sender) -> Status:
+def _stored(received: ReceivedObject, sender: Origin) -> Status:
     if not received.data_set.getbuffer().nbytes:
         return statuses.EMPTY
     head = file_head(

@@ -12,9 +12,9 @@ from rest_framework.request import Request
 from classifier.images.sandbox.response import Want
 from webapp.core import storage
 from webapp.core.errors import CodedError
+from webapp.dicom.multipart import CHUNK, multipart_response
 from webapp.dicomweb.dicom_json import MEDIA_TYPE
 from webapp.dicomweb.instances import Instance, instances_of, studies_served
-from webapp.dicomweb.multipart import CHUNK, multipart_response
 from webapp.dicomweb.parsing import inspect_or_404, with_bulk_urls
 from webapp.dicomweb.rendering import MEDIA_TYPES, rendered
 from webapp.dicomweb.views.base import DicomWebView, accepted, json_response, url_of

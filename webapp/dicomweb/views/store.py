@@ -10,9 +10,9 @@ from rest_framework.request import Request
 
 from webapp.core.errors import CodedError
 from webapp.dicom.capacity import exceeded
+from webapp.dicom.multipart import Reader, boundary_of
+from webapp.dicom.storing import Outcome, part_store
 from webapp.dicomweb.dicom_json import as_json
-from webapp.dicomweb.multipart import Reader, boundary_of
-from webapp.dicomweb.storing import Outcome, part_store
 from webapp.dicomweb.views.base import json_response, url_of
 from webapp.dicomweb.views.query import StudySearch
 

@@ -10,9 +10,9 @@ from classifier.images.sandbox.response import Want
 from classifier.reasons import RefusalReason
 from webapp.accounts.models import Site, User
 from webapp.core.errors import CodedError
+from webapp.dicom.multipart import Part
+from webapp.dicom.parsing import inspect
 from webapp.dicom.part10 import is_uid
-from webapp.dicomweb.multipart import Part
-from webapp.dicomweb.parsing import inspect
 from webapp.scans.services import store_received
 from webapp.scans.uploads.files import Received, receive
 
