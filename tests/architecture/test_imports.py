@@ -49,7 +49,7 @@ APPS = {
         "training",
         "monitoring",
     },
-    "dicomweb": {"core", "accounts", "audit", "scans", "dicom"},
+    "dicomweb": {"core", "accounts", "audit", "scans", "dicom", "results"},
 }
 WEB_MAY_READ = (
     "classifier.contract",

@@ -7,16 +7,28 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from pydicom.uid import ExplicitVRLittleEndian
 
 from webapp.accounts.models import User
 from webapp.accounts.services import for_sites
+from webapp.results.kinds import ObjectKind
+from webapp.results.models import ResultObject
 from webapp.scans.models import Scan, Study
 
 # What the parser stated of a file's header; an image that came as PNG or JPEG has none.
 IS_DICOM = Q(metadata__TransferSyntaxUID__isnull=False)
 SERIES_KEYWORDS = ("Modality", "SeriesNumber", "SeriesDescription", "SeriesDate", "SeriesTime", "Laterality")
 INSTANCE_KEYWORDS = ("InstanceNumber", "Rows", "Columns", "ContentDate", "ContentTime", "BitsStored")
+# Of the objects made of results (PS3.3 C.7.3.1.1.1).
+MODALITIES = {
+    ObjectKind.RESULT: "SR",
+    ObjectKind.READING: "SR",
+    ObjectKind.MARKS: "SR",
+    ObjectKind.PDF: "DOC",
+    ObjectKind.HEATMAP: "PR",
+    ObjectKind.KEY_IMAGES: "KO",
+}
 
 
 @dataclass(frozen=True)
@@ -53,8 +65,23 @@ def instances_of(studies: Collection[Study]) -> dict[UUID, list[Instance]]:
 
 
 def result_instances(studies: Collection[Study]) -> Iterable[Instance]:
-    """The stored result objects of these studies, current ones only: the place where they join in."""
-    return ()
+    """The stored objects made of these studies' results, readings and marks, which nothing supersedes.
+
+    Left out: rejection notes, and objects of a scan that was filed to another study since.
+    """
+    by_key = {study.pk: study for study in studies}
+    still_there = Q(scan=None) | Q(scan__series__study=F("study"))
+    objects = ResultObject.objects.filter(still_there, study__in=by_key, superseded_by=None)
+    for one in objects.exclude(kind=ObjectKind.REJECTION):
+        yield Instance(
+            study=by_key[one.study_id],
+            series_uid=one.series_instance_uid,
+            sop_class=one.sop_class_uid,
+            sop_uid=one.sop_instance_uid,
+            stored_name=one.stored_name,
+            transfer_syntax=str(ExplicitVRLittleEndian),
+            attributes={"Modality": MODALITIES.get(one.kind, "OT"), "InstanceNumber": one.number},
+        )
 
 
 def _images(studies: dict[UUID, Study]) -> Iterable[Instance]:
