@@ -159,7 +159,7 @@ def _get(peer: Peer, uid: str) -> Tally:
 
 
 def _move(peer: Peer, uid: str) -> Tally:
-    """C-MOVE: the objects come to the listener, for whom the peer is an ordinary sender."""
+    """C-MOVE: the objects come to the listener, where the peer is a sender like others."""
     model = StudyRootQueryRetrieveInformationModelMove
     with associated(peer, [build_context(model)]) as association:
         last = _last(association.send_c_move(_of_study(uid), settings.DICOM_AE_TITLE, model))
