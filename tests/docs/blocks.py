@@ -11,7 +11,7 @@ PAGES = sorted(
     [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "artifacts/README.md")]
     + [ROOT / "clients" / "python" / "README.md", *(ROOT / "docs").rglob("*.md")]
 )
-GENERATED = {"docs/model-card.md", "docs/api-errors.md"}
+GENERATED = {"docs/model-card.md", "docs/api-errors.md", "docs/dicom-conformance.md"}
 FENCE = re.compile(r"^([ ]*)```([^\n]*)\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
 
 
