@@ -11,7 +11,7 @@ from django.db import DatabaseError, connections
 
 from webapp.core.jobs.presence import REPORT_SECONDS, report_presence
 from webapp.core.jobs.queues import Queue
-from worker.jobs.dicom import DicomJob
+from worker.jobs.dicom.job import DicomJob
 from worker.jobs.explain import InferAndExplainJob
 from worker.jobs.ingest import IngestJob
 from worker.jobs.monitor import LOOK_SECONDS as MONITOR_SECONDS

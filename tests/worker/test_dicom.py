@@ -21,7 +21,7 @@ from webapp.dicom.models import Commitment, PriorFetch
 from webapp.dicom.priors import fetch_automatically, priors_request
 from webapp.dicom.services import sender_set
 from webapp.scans.models import Scan, Upload
-from worker.jobs.dicom import DicomJob
+from worker.jobs.dicom.job import DicomJob
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
