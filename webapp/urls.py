@@ -14,6 +14,7 @@ urlpatterns = [
     path("", include("webapp.accounts.urls")),
     path("", include("webapp.pages.urls")),
     path("dicomweb/", include("webapp.dicomweb.urls")),
+    path("fhir/", include("webapp.api.fhir.urls")),
     path("api/v1/", include("webapp.api.urls")),
     path("admin/", admin.site.urls),
 ]

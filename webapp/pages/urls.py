@@ -6,6 +6,7 @@ from django.urls import path
 
 from webapp.pages import script_texts
 from webapp.pages.calibration import views as calibration
+from webapp.pages.destinations import views as destinations
 from webapp.pages.labels import adjudication_views, case_views, exchange_views, queue_views
 from webapp.pages.models import policy_views
 from webapp.pages.models import views as models
@@ -120,6 +121,17 @@ urlpatterns = [
     path("models/<uuid:model_id>/artifact/", models.artifact, name="model_artifact"),
     path("models/<uuid:model_id>/card.json", models.card_json, name="model_card"),
     path("models/promotion-policy/", policy_views.page, name="promotion_policy"),
+    path("destinations/", destinations.page, name="destinations"),
+    path("destinations/save/", destinations.save, name="destination_save"),
+    path("destinations/<uuid:destination_id>/test/", destinations.test, name="destination_test"),
+    path("destinations/<uuid:destination_id>/switch/", destinations.switch, name="destination_switch"),
+    path("destinations/<uuid:destination_id>/remove/", destinations.remove, name="destination_remove"),
+    path("destinations/<uuid:destination_id>/rules/add/", destinations.add_rule, name="result_rule_add"),
+    path("destinations/rules/<uuid:rule_id>/remove/", destinations.remove_rule, name="result_rule_remove"),
+    path("destinations/log/", destinations.log, name="destination_log"),
+    path("destinations/deliveries/<uuid:delivery_id>/resend/", destinations.resend, name="result_resend"),
+    path("destinations/deliveries/<uuid:delivery_id>/dismiss/", destinations.dismiss, name="result_dismiss"),
+    path("scans/<uuid:scan_id>/send/", destinations.send, name="result_send"),
     path("training/", training.page, name="training"),
     path("training/start/", training.start, name="training_start"),
     path("training/schedule/", training.schedule_save, name="schedule_save"),

@@ -11,6 +11,7 @@ from django.db import transaction
 from rest_framework.test import APIClient
 
 from tests import factories
+from tests.webapp.results.conftest import finish  # noqa: F401 - a fixture
 from webapp.accounts.models import ApiToken
 from webapp.accounts.permissions import Permission
 from webapp.accounts.services import token_create

@@ -144,6 +144,18 @@ PAGES = {
     "snapshot_create": [("POST", "api-snapshots", "training.start")],
     "snapshot": [("GET", "api-snapshot", "model.view")],
     "snapshot_manifest": [("GET", "api-snapshot-manifest", "training.start")],
+    # Where results go is decided by people; a program reads results from the API or /fhir/.
+    "destinations": [],
+    "destination_save": [],
+    "destination_test": [],
+    "destination_switch": [],
+    "destination_remove": [],
+    "destination_log": [],
+    "result_rule_add": [],
+    "result_rule_remove": [],
+    "result_resend": [],
+    "result_dismiss": [],
+    "result_send": [],
 }
 # What no page shows, or the administration alone.
 BEYOND = [

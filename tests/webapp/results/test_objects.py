@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 from dataclasses import replace
+from pathlib import Path
 
 import highdicom as hd
 import numpy as np
@@ -262,3 +263,10 @@ def test_a_result_without_a_reported_finding_says_so():
         content.SOURCE, replace(content.result(), finding=""), content.MAKER, content.document("none")
     )
     assert codes.NO_FINDING_REPORTED.meaning in meanings(encoded)
+
+
+def test_the_documents_list_every_private_code():
+    text = (Path(__file__).resolve().parents[3] / "docs" / "result-objects.md").read_text()
+    missing = [code for code in codes.own_codes() if f"| {code.value} | {code.meaning} |" not in text]
+    assert not missing
+    assert codes.SCHEME_UID in text

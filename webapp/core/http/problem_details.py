@@ -16,7 +16,7 @@ from webapp.core.errors import CodedError
 from webapp.core.logs import request_id
 
 JSON_TYPES = ("application/json", "application/problem+json")
-JSON_PREFIXES = ("/api/", "/dicomweb/")
+JSON_PREFIXES = ("/api/", "/dicomweb/", "/fhir/")
 
 _DRF_CODES: dict[type[Exception], str] = {
     drf.NotAuthenticated: "unauthenticated",

@@ -9,13 +9,15 @@ from django.shortcuts import render
 from django.utils.cache import patch_cache_control
 from django.views.decorators.http import require_safe
 
-from webapp.accounts.services import signed_in
+from webapp.accounts.permissions import Permission
+from webapp.accounts.services import can, signed_in
 from webapp.audit.services import record
 from webapp.labels.marks.key_images import key_image_or_404
 from webapp.pages.report.content import report_of
 from webapp.pages.report.images import as_png, side_by_side
 from webapp.pages.report.key_image import key_view
 from webapp.pages.report.sent import drawn_pdf
+from webapp.results.selectors import requestable
 from webapp.scans.models import Scan
 from webapp.scans.selectors import scan_or_404
 
@@ -25,7 +27,9 @@ def page(request: HttpRequest, scan_id: UUID) -> HttpResponse:
     scan = scan_or_404(request.user, scan_id)
     report = report_of(request, scan)
     _record(request, scan, "page")
-    return render(request, "report/report.html", {"report": report})
+    may_send = can(request.user, Permission.RESULT_SEND, scan.site)
+    destinations = requestable(scan.site) if may_send else []
+    return render(request, "report/report.html", {"report": report, "destinations": destinations})
 
 
 @require_safe

@@ -1,6 +1,6 @@
 """The codes of result objects: SNOMED CT, DICOM and RadLex where they have one, else our own scheme 99HILUM.
 
-docs/dicom-conformance.md lists the scheme from these tables. A published code keeps its meaning.
+docs/result-objects.md lists the scheme from these tables. A published code keeps its meaning.
 """
 
 from __future__ import annotations
