@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import time
 import uuid
 from datetime import timedelta
 from pathlib import Path
@@ -146,3 +147,16 @@ def test_files_of_lost_attempts_go_and_those_of_unknown_uploads_stay():
     tidy()
     assert [path.exists() for path in (lost, draft, unknown, kept)] == [False, False, True, True]
     unknown.unlink()
+
+
+def test_an_exported_network_that_nobody_has_loaded_for_long_is_removed(settings):
+    folder = settings.HILUM_DATA / "engines"
+    folder.mkdir(exist_ok=True)
+    old, used = folder / "old.onnx", folder / "used.onnx"
+    for path in (old, used):
+        path.touch()
+    long_ago = time.time() - timedelta(days=91).total_seconds()
+    os.utime(old, (long_ago, long_ago))
+    SweepJob().step()
+    assert (old.exists(), used.exists()) == (False, True)
+    used.unlink()

@@ -28,6 +28,7 @@ from worker.support.scratch import remove_stale, scratch_folder
 logger = logging.getLogger(__name__)
 
 DAY = timedelta(days=1)
+ENGINES_KEPT = timedelta(days=90)  # exported networks that no worker has loaded since
 
 
 class SweepJob(Job):
@@ -69,6 +70,7 @@ class SweepJob(Job):
             self.phantoms.tend()
         if time.monotonic() >= self._next_tidying:
             self._next_tidying = time.monotonic() + DAY.total_seconds()
+            remove_stale(settings.HILUM_DATA / "engines", older_than=ENGINES_KEPT.total_seconds())
             tidy()
         return False
 

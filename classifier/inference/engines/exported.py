@@ -28,8 +28,9 @@ def export(serving: ServingNetwork, channels: int, path: Path) -> None:
     example = torch.zeros(2, channels, size, size)
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the exporter's own libraries
-        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+        warnings.simplefilter("ignore")  # of the exporter's own libraries, which also log every step
+        for name in ("torch.onnx", "onnx_ir", "onnxscript"):
+            logging.getLogger(name).setLevel(logging.ERROR)
         program = torch.onnx.export(
             serving,
             (example,),
