@@ -83,5 +83,8 @@ def test_every_page_is_accessible_in_both_themes(page, phantoms, expected, compl
     found += look_at(page, {**merging, "models of an admin": "/models/", "scan of an admin": scan})
     page.keyboard.press("m")
     found += complaints(page, "to another patient")
-    found += look_at(page, {"training": "/training/", "promotion policy": "/models/promotion-policy/"})
+    found += look_at(
+        page,
+        {"training": "/training/", "audit log": "/audit/", "promotion policy": "/models/promotion-policy/"},
+    )
     assert not found, "\n".join(found)

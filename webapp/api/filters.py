@@ -214,4 +214,5 @@ class AuditFilter(df.FilterSet):
     action = exact(64, "only events of this kind, such as `scan.moved`")
     subject = exact(120, "only events on this record, as app.model:uuid")
     actor = UUIDFilter("actor", "only events by this user: an event's `actor_id`")
+    patient = UUIDFilter("patient", "only events about this patient")
     created_after, created_before = after("created_at"), before("created_at")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from webapp.pages import script_texts
+from webapp.pages.audit import views as audit
 from webapp.pages.calibration import views as calibration
 from webapp.pages.destinations import views as destinations
 from webapp.pages.labels import adjudication_views, case_views, exchange_views, queue_views
@@ -110,6 +111,9 @@ urlpatterns = [
     path("models/<uuid:model_id>/calibration/", calibration.page, name="calibration"),
     path("models/<uuid:model_id>/calibration/set/", calibration.set_calibration, name="calibration_set"),
     path("models/<uuid:model_id>/calibration/use/", calibration.use, name="calibration_use"),
+    path("audit/", audit.page, name="audit"),
+    path("audit/find/", audit.find, name="audit_find"),
+    path("audit/export/", audit.export, name="audit_export"),
     path("monitoring/", monitoring.page, name="monitoring"),
     path("monitoring/alarms/<uuid:alarm_id>/", monitoring.alarm, name="alarm"),
     path("monitoring/alarms/<uuid:alarm_id>/acknowledge/", monitoring.acknowledge, name="alarm_acknowledge"),

@@ -120,6 +120,10 @@ PAGES = {
     "alarm_acknowledge": [("POST", "api-alarm-acknowledge", "alarm.manage")],
     "alarm_comment": [("POST", "api-alarm-comment", "alarm.manage")],
     "alarm_close": [("POST", "api-alarm-close", "alarm.manage")],
+    "audit": [("GET", "api-audit-events", "audit.view")],
+    "audit_export": [("GET", "api-audit-events", "audit.view")],
+    # A program asks by the patient's UUID.
+    "audit_find": [("GET", "api-audit-events", "audit.view")],
     "model_rollback": [("POST", "api-model-rollback", "model.promote")],
     "model_compare": [("POST", "api-model-compare", "training.start")],
     "model_shadow": [("POST", "api-model-shadow", "model.promote")],
