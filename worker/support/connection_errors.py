@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 
 from webapp.webhooks.addresses import AddressRefused
@@ -17,6 +18,14 @@ CERTIFICATE_REASONS = {
     21: "certificate_unknown_authority",
     62: "certificate_wrong_host",
     64: "certificate_wrong_host",
+}
+# The first that fits.
+PROBLEMS: dict[type[Exception], str] = {
+    AddressRefused: "The address is not allowed: see HILUM_WEBHOOK_NETWORKS; a public address needs TLS.",
+    ConnectionRefusedError: "Nothing listens at this address and port.",
+    ConnectionResetError: "The receiver closed the connection.",
+    TimeoutError: "The receiver did not respond in time.",
+    socket.gaierror: "The host name could not be resolved.",
 }
 
 
@@ -34,4 +43,4 @@ def describe_connection(error: AddressRefused | OSError) -> str:
         return f"certificate refused: {error.verify_message}"
     if isinstance(error, ssl.SSLError):
         return f"TLS failed: {error.reason}"
-    return type(error).__name__
+    return next((text for kind, text in PROBLEMS.items() if isinstance(error, kind)), type(error).__name__)
