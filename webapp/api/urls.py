@@ -41,6 +41,7 @@ urlpatterns = [
     _path("scans/<uuid:scan_id>/move/", scans.ScanMove, "scan-move"),
     _path("uploads/", uploads.UploadCollection, "uploads"),
     _path("uploads/states/", uploads.UploadStates, "upload-states"),
+    _path("uploads/manifest/", uploads.UploadManifest, "upload-manifest"),
     _path("uploads/<uuid:upload_id>/", uploads.UploadDetail, "upload"),
     _path("uploads/<uuid:upload_id>/retry/", uploads.UploadRetry, "upload-retry"),
     _path("analyses/", media.AnalysisCollection, "analyses"),

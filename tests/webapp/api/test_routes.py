@@ -31,13 +31,12 @@ PAGES = {
     "upload": [("GET", "api-uploads", "scan.upload")],
     "upload_file": [("POST", "api-scans", "scan.upload"), ("POST", "api-uploads", "scan.upload")],
     "upload_patients": [("POST", "api-patients-lookup", "scan.view")],
+    "upload_manifest": [("POST", "api-upload-manifest", "scan.upload")],
     "upload_states": [("POST", "api-upload-states", "scan.upload")],
     "upload_retry": [("POST", "api-upload-retry", "scan.upload")],
     "phantoms": [("GET", "api-phantoms", "scan.upload")],
     "phantoms_collection": [("GET", "api-phantoms", "scan.upload")],
     # A program hands the collection in like any archive.
-    # A program assigns its files itself, with each upload.
-    "upload_manifest": [("POST", "api-scans", "scan.upload")],
     "phantoms_load": [("POST", "api-scans", "scan.upload")],
     "scan": [("GET", "api-scan", "scan.view"), ("GET", "api-analysis", "scan.view")],
     "scan_state": [("GET", "api-scan", "scan.view")],

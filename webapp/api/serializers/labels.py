@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from drf_spectacular.utils import extend_schema_field
-
-from classifier.data.tables.dates import DateOrder
-from classifier.data.tables.table import shown
-from classifier.text_encoding import LABELS
 from webapp.api import fields as f
 from webapp.api.serializers.base import RequestSerializer
+from webapp.api.serializers.uploads import InvalidLineSerializer, TableReadingSerializer
 from webapp.labels.annotation import MAX_LABEL_FINDINGS, LabelContent
 from webapp.labels.models import MAX_COMMENT_LENGTH, Assessment, Label, LabelSource
 from webapp.labels.regions.shapes import MAX_POINTS, MAX_REGIONS
@@ -134,27 +130,11 @@ class LabelImportSerializer(RequestSerializer):
     dry_run = f.FormBooleanField(default=False, help_text="only report what the import would do")
 
 
-class ManifestImportSerializer(LabelImportSerializer):
+class ManifestImportSerializer(LabelImportSerializer, TableReadingSerializer):
     name = f.StrictCharField(
         max_length=100, required=False, default="", allow_blank=True, help_text="empty: the file's name"
     )
     day_zero = f.DateField(required=False, help_text="calendar date of day 0 of `offset_days`")
-    date_order = f.ChoiceField(
-        ["", *DateOrder],
-        required=False,
-        default="",
-        help_text="what `05/03/2024` is: `dmy` 5 March, `mdy` 3 May; empty: as the site has stated before",
-    )
-    encoding = f.ChoiceField(
-        ["", *sorted(LABELS)], required=False, default="", help_text="encoding of the text; empty: detected"
-    )
-
-
-class InvalidLineSerializer(f.Serializer):
-    line = f.IntegerField(help_text="line in the file; the header is line 1")
-    column = f.CharField(help_text="column of the value, empty where the whole line is wrong")
-    value = f.CharField(help_text="the value")
-    detail = f.CharField(help_text="what is wrong")
 
 
 class ImportReportSerializer(f.Serializer):
@@ -163,17 +143,10 @@ class ImportReportSerializer(f.Serializer):
     dry_run = f.SerializerMethodField(help_text="whether this is only a report: nothing was imported")
     counts = f.DictField(child=f.IntegerField(), help_text="lines by outcome, such as `new` or `known`")
     error_count = f.IntegerField(help_text="number of invalid lines")
-    lines = f.SerializerMethodField(help_text="the first 200 invalid lines")
+    lines = InvalidLineSerializer(source="errors", many=True, help_text="the first 200 invalid lines")
 
     def get_dry_run(self, report: Any) -> bool:
         return self.context["dry_run"]
-
-    @extend_schema_field(InvalidLineSerializer(many=True))
-    def get_lines(self, report: Any) -> Any:
-        return [
-            {"line": one.line, "column": one.column, "value": shown(one.value), "detail": one.text}
-            for one in report.errors
-        ]
 
 
 class ManifestSerializer(f.Serializer):

@@ -1,7 +1,13 @@
-"""Uploads: the files as they arrived, how far each has been processed, and what is wrong with one."""
+"""Uploads: files as they arrived, how far each was processed, what is wrong with one, manifests of files."""
 
 from __future__ import annotations
 
+from typing import Any
+
+from classifier.data.tables.dates import DateOrder
+from classifier.data.tables.manifest import ManifestLine, ManifestTable
+from classifier.data.tables.table import shown
+from classifier.text_encoding import LABELS
 from webapp.analysis.state import ScanStatus
 from webapp.api import fields as f
 from webapp.api.serializers.base import RequestSerializer
@@ -87,3 +93,86 @@ class BulkUploadResultSerializer(f.Serializer):
 
 class BulkUploadOutcomeSerializer(f.Serializer):
     results = BulkUploadResultSerializer(many=True, help_text="one per file, in the order of the request")
+
+
+MAX_NAMES = 40_000
+
+
+class TableReadingSerializer(RequestSerializer):
+    date_order = f.ChoiceField(
+        ["", *DateOrder],
+        required=False,
+        default="",
+        help_text="what `05/03/2024` is: `dmy` 5 March, `mdy` 3 May; empty: as the site has stated before",
+    )
+    encoding = f.ChoiceField(
+        ["", *sorted(LABELS)], required=False, default="", help_text="encoding of the text; empty: detected"
+    )
+
+
+class UploadManifestSerializer(TableReadingSerializer):
+    file = f.UploadedFileField(help_text="CSV, as spreadsheets save it, with the columns image and patient")
+    names = f.StrictCharField(
+        max_length=MAX_NAMES,
+        required=False,
+        default="",
+        allow_blank=True,
+        help_text="file names that the manifest may list, one a line; they settle its encoding",
+    )
+
+
+class InvalidLineSerializer(f.Serializer):
+    line = f.IntegerField(help_text="line in the file; the header is line 1")
+    column = f.CharField(help_text="column of the value, empty where the whole line is wrong")
+    value = f.SerializerMethodField(help_text="the value")
+    detail = f.CharField(source="text", help_text="what is wrong")
+
+    def get_value(self, problem: Any) -> str:
+        return shown(problem.value)
+
+
+class ManifestRowSerializer(f.Serializer):
+    """What a line states of its image, by the names of `POST /scans/`."""
+
+    line = f.IntegerField(source="number", help_text="line in the file; the header is line 1")
+    image = f.SerializerMethodField(help_text="path of the image as it is written")
+    patient_id = f.SerializerMethodField(help_text="patient ID")
+    date = f.DateField(allow_null=True, help_text="study date; null if not stated")
+    offset_days = f.IntegerField(allow_null=True, help_text="days after day 0; null if not stated")
+    view = f.SerializerMethodField(help_text="view, empty if not stated")
+    sex = f.SerializerMethodField(help_text="sex, empty if not stated")
+    age = f.SerializerMethodField(help_text="age, empty if not stated")
+
+    def get_image(self, line: ManifestLine) -> str:
+        return line.get("image")
+
+    def get_patient_id(self, line: ManifestLine) -> str:
+        return line.get("patient")
+
+    def get_view(self, line: ManifestLine) -> str:
+        return line.get("view")
+
+    def get_sex(self, line: ManifestLine) -> str:
+        return line.get("sex")
+
+    def get_age(self, line: ManifestLine) -> str:
+        return line.get("age")
+
+
+class ManifestRowsSerializer(f.Serializer):
+    """A manifest as it was read; nothing was stored."""
+
+    encoding = f.SerializerMethodField(help_text="name of the encoding")
+    encoding_guessed = f.BooleanField(
+        source="table.encoding_guessed", help_text="whether other encodings fit as well"
+    )
+    separator = f.CharField(
+        source="table.separator", trim_whitespace=False, help_text="character between cells"
+    )
+    date_order = f.TextOrNullField(help_text="what dates such as 05/03/2024 were read as; null without any")
+    dates_unclear = f.BooleanField(help_text="whether `date_order` must be stated")
+    rows = ManifestRowSerializer(source="lines", many=True, help_text="lines without a problem")
+    problems = InvalidLineSerializer(many=True, help_text="every problem of the other lines")
+
+    def get_encoding(self, manifest: ManifestTable) -> str:
+        return LABELS[manifest.table.encoding]

@@ -11,6 +11,7 @@ from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from classifier.data.tables.manifest import Reading
 from webapp.accounts.services import can, for_sites
 from webapp.analysis.state import states_of_uploads
 from webapp.api.access import with_remedy
@@ -20,16 +21,20 @@ from webapp.api.schema import operation
 from webapp.api.serializers.uploads import (
     BulkUploadOutcomeSerializer,
     BulkUploadSerializer,
+    ManifestRowsSerializer,
     UploadIdsSerializer,
+    UploadManifestSerializer,
     UploadProgressSerializer,
     UploadSerializer,
 )
 from webapp.api.views.scans import uploaded
 from webapp.core.errors import CodedError
 from webapp.core.http.problem_details import problem
+from webapp.core.spreadsheets import check_size
 from webapp.scans.models import Upload
 from webapp.scans.selectors import upload_or_404
 from webapp.scans.services import upload_retry, upload_store
+from webapp.scans.uploads.manifest import checked, manifest_read, naming
 from webapp.scans.uploads.stated_metadata import StatedMetadata
 
 
@@ -93,6 +98,28 @@ class UploadRetry(Resource):
         """Process a failed upload again; 409 `conflict` for one that has not failed."""
         upload = upload_or_404(request.user, upload_id, "scan.upload")
         return Response(represent(request, [upload_retry(upload=upload, actor=request.user)])[0])
+
+
+class UploadManifest(Resource):
+    needs = {"POST": "scan.upload"}
+    parser_classes = [MultiPartParser]
+
+    @operation("upload_manifest", body=UploadManifestSerializer, returns=ManifestRowsSerializer)
+    def post(self, request: Request) -> Response:
+        """Read a manifest: what each line states of its image, and every problem.
+
+        Nothing is stored: upload each image with the values of its row.
+        """
+        fields = self.read()
+        check_size(fields["file"].size)
+        manifest = manifest_read(
+            site=self.site,
+            data=fields["file"].read(),
+            name=fields["file"].name,
+            reading=Reading(fields["date_order"], fields["encoding"]),
+            fits=naming(fields["names"].splitlines()),
+        )
+        return Response(ManifestRowsSerializer(checked(manifest)).data)
 
 
 class UploadStates(SinglePage):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
-from pathlib import PurePath
 from typing import Any
 from uuid import UUID
 
@@ -17,7 +16,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
-from classifier.data.tables.manifest import ManifestLine, plain_path
+from classifier.data.tables.manifest import ManifestLine
 from classifier.images.archive.listing import ARCHIVE_ADVICE, TOO_MUCH
 from classifier.images.limits import MAX_FILE_BYTES
 from classifier.reasons import ADVICE, RefusalReason
@@ -39,7 +38,7 @@ from webapp.pages.scan.state_display import hidden_display, state_display
 from webapp.pages.upload.archives import archive_rows, state_values
 from webapp.scans.models import Upload
 from webapp.scans.services import upload_retry, upload_store
-from webapp.scans.uploads.manifest import checked, date_order_remember, manifest_read
+from webapp.scans.uploads.manifest import checked, date_order_remember, manifest_read, naming
 from webapp.scans.uploads.stated_metadata import StatedMetadata
 
 RECENT = timedelta(hours=24)
@@ -127,11 +126,9 @@ def manifest_rows(request: HttpRequest, site: Site) -> dict[str, Any]:
 def _naming(request: HttpRequest) -> Callable[[str], bool]:
     """Whether a text names one of the files that were dropped with it."""
     try:
-        names = [PurePath(str(name)).name for name in parse_json(request.POST.get("names") or "[]")]
+        return naming(parse_json(request.POST.get("names") or "[]"))
     except (ValueError, TypeError) as error:
         raise CodedError("invalid") from error
-    known = [plain_path(name) for name in names if not name.isascii()]
-    return lambda text: any(name in plain_path(text) for name in known)
 
 
 def _line(line: ManifestLine) -> dict[str, Any]:

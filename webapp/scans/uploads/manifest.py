@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from pathlib import PurePath
 
-from classifier.data.tables.manifest import ManifestTable, Reading, read_manifest_table
+from classifier.data.tables.manifest import ManifestTable, Reading, plain_path, read_manifest_table
 from classifier.data.tables.table import Problem, Record
 from webapp.accounts.models import Site, User
 from webapp.audit.services import record
@@ -42,6 +43,13 @@ def manifest_read(
             fits=fits,
             clean=unguarded,
         )
+
+
+def naming(names: Iterable[object]) -> Callable[[str], bool]:
+    """Whether a text, in the encoding that is tried, names one of the files that come with the manifest."""
+    files = (PurePath(str(name)).name for name in names)
+    known = [plain_path(name) for name in files if not name.isascii()]
+    return lambda text: any(name in plain_path(text) for name in known)
 
 
 def checked(manifest: ManifestTable) -> ManifestTable:

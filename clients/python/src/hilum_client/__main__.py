@@ -6,11 +6,13 @@ import argparse
 import json
 import os
 import sys
+from datetime import date
 from pathlib import Path
 
 from hilum_client.client import Hilum
 from hilum_client.errors import HilumError, Unreachable
 from hilum_client.folder import FolderUpload, write_csv
+from hilum_client.manifest import FolderManifest, read_folder_manifest
 
 REFUSED, UNREACHABLE, INTERRUPTED = 1, 2, 130
 
@@ -38,6 +40,13 @@ def whoami(hilum: Hilum, asked: argparse.Namespace) -> None:
 def upload(hilum: Hilum, asked: argparse.Namespace) -> int:
     stated = {k: v for k in ("patient_id", "study", "date", "modality") if (v := getattr(asked, k))}
     folder = FolderUpload(hilum, asked.folder, journal=asked.journal, **stated)
+    if asked.manifest:
+        manifest = _manifest(hilum, asked, folder)
+        folder.rows = manifest.files
+        left = len(folder.files()) - len(manifest.files)
+        print(f"{len(manifest.files)} files listed, {left} left out.", file=sys.stderr)
+        if asked.preview or not manifest.is_complete:
+            return 0 if manifest.is_complete else REFUSED
     sent = folder.send(_progress("sent"))
     refused = [one for one in sent if one.code]
     for one in refused:
@@ -54,6 +63,22 @@ def upload(hilum: Hilum, asked: argparse.Namespace) -> int:
             draft.unlink(missing_ok=True)
         print(f"\n{lines} lines in {asked.csv}", file=sys.stderr)
     return REFUSED if refused else 0
+
+
+def _manifest(hilum: Hilum, asked: argparse.Namespace, folder: FolderUpload) -> FolderManifest:
+    """The manifest, with its preview on the screen."""
+    manifest = read_folder_manifest(
+        hilum,
+        asked.manifest,
+        folder.folder,
+        folder.files(),
+        date_order=asked.date_order,
+        encoding=asked.encoding,
+        day_zero=asked.day_zero,
+    )
+    for line in manifest.preview():
+        print(line, file=sys.stderr)
+    return manifest
 
 
 def wait(hilum: Hilum, asked: argparse.Namespace) -> None:
@@ -85,6 +110,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--timeout", type=float, default=3600.0, help="seconds to wait for results")
     for name in ("patient-id", "study", "date", "modality"):
         command.add_argument(f"--{name}", default="", help="stated for every file")
+    _add_manifest(command)
     command.set_defaults(run=upload)
     command = commands.add_parser("wait", help="wait for the result of a scan")
     command.add_argument("id")
@@ -100,6 +126,19 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--finding")
     command.set_defaults(run=studies)
     return parser
+
+
+def _add_manifest(command: argparse.ArgumentParser) -> None:
+    options = command.add_argument_group("manifest", "a CSV with image, patient, and date, view, sex, age")
+    options.add_argument("--manifest", type=Path, metavar="FILE", help="upload only the files that it lists")
+    options.add_argument(
+        "--preview", action="store_true", help="show how the manifest is read; upload nothing"
+    )
+    options.add_argument("--date-order", choices=["dmy", "mdy"], default="", help="what 05/03/2024 is")
+    options.add_argument("--encoding", default="", help="encoding of the manifest (default: detected)")
+    options.add_argument(
+        "--day-zero", type=date.fromisoformat, metavar="DATE", help="calendar date of day 0 of offset_days"
+    )
 
 
 def _progress(what: str):

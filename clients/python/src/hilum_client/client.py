@@ -18,6 +18,7 @@ from hilum_client.version import VERSION
 TRIES, FIRST_PAUSE, LONGEST_PAUSE = 6, 0.5, 30.0
 LONGEST_WAIT = 20  # seconds that one long poll asks for
 STATES_AT_ONCE = 500
+MANIFEST_NAMES = 10_000  # characters
 TRANSIENT = frozenset({429, 502, 503, 504})
 
 
@@ -189,6 +190,25 @@ class Hilum:
 
         headers = {"Idempotency-Key": key or str(uuid.uuid4())}
         return Scan.of(self._request("POST", "scans/", headers=headers, fresh=parts).json())
+
+    def read_manifest(
+        self, path: str | Path, *, date_order: str = "", encoding: str = "", names: Iterable[str] = ()
+    ) -> dict[str, Any]:
+        """What each line of a CSV states of its image, and every problem; nothing is stored.
+
+        `names`: files that it may list, which settle the encoding of a text that does not state it.
+        """
+        path, listed = Path(path), "\n".join(name for name in names if not name.isascii())[:MANIFEST_NAMES]
+        stated = {"date_order": date_order, "encoding": encoding, "names": listed}
+
+        def parts() -> dict[str, Any]:
+            return {
+                "files": {"file": (readable(path.name), path.read_bytes())},
+                "data": {name: value for name, value in stated.items() if value},
+            }
+
+        found: dict[str, Any] = self._request("POST", "uploads/manifest/", fresh=parts).json()
+        return found
 
     def scan(self, key: str, *, wait: int = 0) -> Scan:
         """A scan or an upload; `wait` up to 30 seconds for its result."""

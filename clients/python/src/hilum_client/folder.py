@@ -45,12 +45,21 @@ class Sent:
 
 
 class FolderUpload:
-    """The upload of one folder to one site; `stated` is sent with every file (`patient_id`, `modality` …)."""
+    """The upload of one folder to one site; `stated` is sent with every file (`patient_id`, `modality` …).
+
+    `rows`: what else is stated of a file, by its path in the folder; other files are then left out.
+    """
 
     def __init__(
-        self, hilum: Hilum, folder: str | Path, *, journal: str | Path | None = None, **stated: Any
+        self,
+        hilum: Hilum,
+        folder: str | Path,
+        *,
+        journal: str | Path | None = None,
+        rows: dict[str, dict[str, Any]] | None = None,
+        **stated: Any,
     ) -> None:
-        self.hilum, self.folder, self.stated = hilum, Path(folder), stated
+        self.hilum, self.folder, self.stated, self.rows = hilum, Path(folder), stated, rows
         self.journal = Path(journal) if journal else self.folder / JOURNAL
 
     def files(self) -> list[Path]:
@@ -70,6 +79,8 @@ class FolderUpload:
         """
         known = {sent.file: sent for sent in self._read()}
         files, done = self.files(), []
+        if self.rows is not None:
+            files = [path for path in files if readable(path.relative_to(self.folder)) in self.rows]
         with self.journal.open("a", encoding="utf-8") as journal:
             for number, path in enumerate(files, 1):
                 mark = self._mark(path)
@@ -117,10 +128,11 @@ class FolderUpload:
             return Sent(name, 0, "", code=UNREADABLE)
 
     def _upload(self, path: Path, mark: Sent) -> Sent:
-        stated = json.dumps([mark.sha256, self.stated], sort_keys=True)
+        values = self.stated | (self.rows or {}).get(mark.file, {})
+        stated = json.dumps([mark.sha256, values], sort_keys=True)
         key = "folder-" + hashlib.sha256(stated.encode()).hexdigest()
         try:
-            return replace(mark, id=self.hilum.upload(path, key=key, **self.stated).id)
+            return replace(mark, id=self.hilum.upload(path, key=key, **values).id)
         except HilumError as error:
             if error.status in (401, 403) or error.status >= 500:
                 raise
