@@ -99,7 +99,7 @@ def measure() -> dict[str, object]:
 
     auditor, site = User.objects.get(username="auditor"), Site.objects.get(slug="benchmark")
     counted = AuditEvent.objects.order_by().exclude(patient=None).values("patient").annotate(n=Count("id"))
-    busiest = counted.order_by("-n").first()
+    busiest, usual = counted.order_by("-n").first(), counted.filter(n=50).first()
     patient, user = {busiest["patient"]}, User.objects.get(username="user7").pk
 
     def page(**filters: object) -> Callable[[], object]:
@@ -109,6 +109,7 @@ def measure() -> dict[str, object]:
     measured: dict[str, object] = {
         "events_of_the_busiest_patient": busiest["n"],
         "who_saw_ms": timed(lambda: who_saw(auditor, patient)),
+        "who_saw_of_50_ms": timed(lambda: who_saw(auditor, {usual["patient"]})) if usual else None,
         "events_of_patient_ms": timed(page(patients=patient)),
         "newest_ms": timed(page()),
         "of_user_ms": timed(page(actor=user)),
@@ -120,7 +121,7 @@ def measure() -> dict[str, object]:
         "database": connection.vendor,
     }
     measured["within_limit"] = all(
-        measured[name][1] < LIMIT_MS  # type: ignore[index]
+        measured[name][0] < LIMIT_MS  # type: ignore[index]
         for name in ("who_saw_ms", "events_of_patient_ms")
     )
     return measured

@@ -57,10 +57,12 @@ def events_before(events: QuerySet[AuditEvent], event: AuditEvent) -> QuerySet[A
 def who_saw(user: User, patients: Collection[UUID]) -> list[dict[str, object]]:
     """Each user with an event about one of these patients: number of events, first and last, latest first."""
     seen = events_visible(user).filter(patient__in=patients).order_by()
-    counted = seen.values("actor", "actor__username", "actor__first_name", "actor__last_name").annotate(
+    counted = seen.values("actor").annotate(
         events=Count("id"), first=Min("created_at"), last=Max("created_at")
     )
-    return list(counted.order_by("-last"))
+    rows = list(counted.order_by("-last"))
+    people = User.objects.in_bulk([row["actor"] for row in rows if row["actor"]])
+    return [row | {"user": people.get(row["actor"])} for row in rows]
 
 
 def people_of(user: User) -> QuerySet[User]:

@@ -145,5 +145,4 @@ def _row(event: AuditEvent) -> dict[str, Any]:
 
 
 def _viewer(counted: dict[str, Any]) -> dict[str, Any]:
-    name = f"{counted['actor__first_name'] or ''} {counted['actor__last_name'] or ''}".strip()
-    return counted | {"name": name or counted["actor__username"]}
+    return counted | {"name": name_of_user(counted["user"]) if counted["user"] else ""}
