@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -223,6 +225,7 @@ def test_a_damaged_engine_folder_does_not_stop_the_worker(queued, model, setting
     """A file where the folder of exported networks belongs: PyTorch serves."""
     settings.HILUM_ENGINE = "onnxruntime"
     blocked = settings.HILUM_DATA / "engines"
+    shutil.rmtree(blocked, ignore_errors=True)
     blocked.write_text("")
     try:
         analyses = queued(1)
