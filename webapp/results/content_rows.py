@@ -77,7 +77,9 @@ def result_of(analysis: Analysis) -> AnalysisResult:
     stored = getattr(analysis, "stored_cam", None)
     return AnalysisResult(
         id=analysis.pk,
-        finished_at=analysis.finished_at.astimezone(ZoneInfo(analysis.scan.site.timezone)),
+        finished_at=(analysis.finished_at or analysis.created_at).astimezone(
+            ZoneInfo(analysis.scan.site.timezone)
+        ),
         model=str(version),
         model_name=version.name,
         model_sha256=version.sha256,
@@ -137,7 +139,7 @@ def maker_of(site: Site) -> Maker:
     """This installation at this site, as the device that states results."""
     return Maker(
         site=site.name,
-        version=settings.SPECTACULAR_SETTINGS["VERSION"],
+        version=str(settings.SPECTACULAR_SETTINGS["VERSION"]),
         serial=site.pk.hex[:16],
         device_uid=uid_of("device", site.pk),
     )

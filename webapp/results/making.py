@@ -237,8 +237,9 @@ def _source_then(one: ResultObject) -> SourceImage:
     """The patient and study that an object states, read from our own file."""
     with storage.open_file(one.stored_name) as file:
         header = pydicom.dcmread(file, stop_before_pixels=True)
-    scan = one.scan or one.reading.scans.select_related("series__study__patient", "site").first()
-    now = content_rows.source_of(scan)
+    scans = Scan.objects.select_related("series__study__patient", "site")
+    about = scans.filter(pk=one.scan_id) if one.scan_id else scans.filter(read_scans__reading=one.reading_id)
+    now = content_rows.source_of(about.order_by("received_at", "pk")[0])
     day = str(header.get("StudyDate") or "")
     return replace(
         now,
@@ -308,7 +309,7 @@ def _stored(
     source = wanted.source
     row = ResultObject(
         site=site,
-        study=wanted.scan.study if wanted.scan else wanted.reading and wanted.reading.study,
+        study=wanted.scan.study if wanted.scan else wanted.reading.study if wanted.reading else None,
         scan=wanted.scan,
         analysis=wanted.analysis,
         reading=wanted.reading,

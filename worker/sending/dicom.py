@@ -13,7 +13,7 @@ from django.conf import settings
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE
 from pynetdicom.association import Association
-from pynetdicom.sop_class import Verification
+from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from webapp.core import storage
 from webapp.results.models import Destination, ResultObject

@@ -9,13 +9,13 @@ import json
 import uuid
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from rest_framework.parsers import FormParser
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from webapp.accounts.services import for_sites
+from webapp.accounts.services import for_sites, signed_in
 from webapp.analysis.models import Analysis
 from webapp.api.resource import Resource
 from webapp.core.errors import CodedError
@@ -80,7 +80,7 @@ class DiagnosticReport(FhirResource):
         reading = _reading(request, key)
         if reading:
             return Response(rows.reading_resource(reading))
-        scan = scan_or_404(request.user, key)
+        scan = scan_or_404(signed_in(request.user), key)
         return Response(rows.result_resource(scan, _analysis(scan)))
 
 
@@ -89,7 +89,7 @@ class Observation(FhirResource):
 
     def get(self, request: Request, key: str) -> Response:
         try:
-            scan = scan_or_404(request.user, uuid.UUID(key.partition(".")[0]))
+            scan = scan_or_404(signed_in(request.user), uuid.UUID(key.partition(".")[0]))
         except ValueError as error:
             raise CodedError("not_found") from error
         for one in rows.observation_resources(scan, _analysis(scan)):
@@ -109,7 +109,7 @@ class Device(FhirResource):
     needs = {"GET": "model.view"}
 
     def get(self, request: Request, key: uuid.UUID) -> Response:
-        return Response(rows.model_resource(model_or_404(request.user, key)))
+        return Response(rows.model_resource(model_or_404(signed_in(request.user), key)))
 
 
 class Search(FhirResource):
@@ -123,7 +123,7 @@ class Search(FhirResource):
     def _body(self) -> type:
         return dict  # a form, which `post` checks itself
 
-    def post(self, request: HttpRequest) -> Response:
+    def post(self, request: Request) -> Response:
         asked = {name: value.strip() for name, value in request.data.items() if value.strip()}
         if unknown := set(asked) - set(self.known):
             raise CodedError(

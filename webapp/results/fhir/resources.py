@@ -52,7 +52,8 @@ def device(model: UUID, result: AnalysisResult) -> Json:
 
 def imaging_study(study: UUID, sources: Sequence[SourceImage], zone) -> Json:
     """The images of a study that results are about."""
-    first, series = sources[0], {}
+    first = sources[0]
+    series: dict[str, Json] = {}
     for source in sources:
         entry = series.setdefault(
             source.reference.series_uid,

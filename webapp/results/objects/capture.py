@@ -9,6 +9,7 @@ from pydicom import Dataset
 
 from classifier.contract import DISCLAIMER, finding_name
 from classifier.images.heatmap import draw_heatmap
+from classifier.reasons import AbstentionReason
 from webapp.results.objects import codes
 from webapp.results.objects.content import RESEARCH_USE, AnalysisResult, Document, Maker, SourceImage
 from webapp.results.objects.dataset import TRANSFER_SYNTAX, made_by, source_dataset, written
@@ -78,7 +79,7 @@ def _describe(capture: Dataset, source: SourceImage) -> None:
 
 def _summary(result: AnalysisResult) -> str:
     if result.withheld:
-        return f"Result withheld: {codes.REASONS[result.withheld].meaning}"
+        return f"Result withheld: {codes.REASONS[AbstentionReason(result.withheld)].meaning}"
     probabilities = {value.finding: value.probability for value in result.values}
     leading = result.leading
     stated = "reported" if result.finding else "not reported, most probable"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from highdicom import pr
 
 from classifier.contract import finding_name
+from classifier.reasons import AbstentionReason
 from webapp.results.objects import codes
 from webapp.results.objects.content import RESEARCH_USE, AnalysisResult, Document, Maker, SourceImage
 from webapp.results.objects.dataset import (
@@ -68,6 +69,6 @@ def heatmap_presentation(
 
 def _text(result: AnalysisResult, has_lines: bool) -> str:
     if result.withheld:
-        return f"{RESEARCH_USE}. Result withheld: {codes.REASONS[result.withheld].meaning}"
+        return f"{RESEARCH_USE}. Result withheld: {codes.REASONS[AbstentionReason(result.withheld)].meaning}"
     strength = "lines at 25, 50 and 75 % of full strength" if has_lines else "weak everywhere"
     return f"{RESEARCH_USE}. Heatmap of {finding_name(result.leading)}: {strength}; not a lesion outline"

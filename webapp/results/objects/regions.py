@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from contourpy import contour_generator
@@ -31,9 +31,10 @@ def outlines(
     grid = np.array(cam["grids"][finding], dtype=float) / cam["scale"]
     # A border of zeros closes the outlines that reach the edge.
     strength = np.pad(sample_grid(grid, cam["affine"], geometry.shown, shape), 1)
-    pixel = [columns / shape[1], rows / shape[0]]
+    pixel = np.array([columns / shape[1], rows / shape[0]])
+    lines = cast(list[np.ndarray], contour_generator(z=strength).lines(level))
     found = []
-    for line in contour_generator(z=strength).lines(level):
+    for line in lines:
         points = np.clip((line - 0.5) * pixel, 0, [columns, rows])
         if len(points) > 3 and _area(points) >= SMALLEST * rows * columns:
             found.append(points)

@@ -21,7 +21,8 @@ from webapp.results.objects.dataset import (
 )
 
 TITLE = Code("126000", "DCM", "Imaging Measurement Report")
-ENGLISH = Code("en", "RFC5646", "English")
+ENGLISH = sr.CodedConcept("en", "RFC5646", "English")
+DEVICE, PERSON = sr.CodedConcept("121007", "DCM", "Device"), sr.CodedConcept("121006", "DCM", "Person")
 
 
 def device(maker: Maker) -> sr.ObserverContext:
@@ -33,12 +34,12 @@ def device(maker: Maker) -> sr.ObserverContext:
         serial_number=maker.serial,
         physical_location=maker.site,
     )
-    return sr.ObserverContext(Code("121007", "DCM", "Device"), attributes)
+    return sr.ObserverContext(DEVICE, attributes)
 
 
 def person(name: str, maker: Maker) -> sr.ObserverContext:
     attributes = sr.PersonObserverIdentifyingAttributes(name=name, organization_name=maker.site)
-    return sr.ObserverContext(Code("121006", "DCM", "Person"), attributes)
+    return sr.ObserverContext(PERSON, attributes)
 
 
 def report_content(
