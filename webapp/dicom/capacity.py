@@ -26,7 +26,8 @@ class Capacity:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._until, self._known = 0.0, None
+        self._until = 0.0
+        self._known: Full | None = None
 
     def exceeded(self) -> Full | None:
         with self._lock:

@@ -14,6 +14,7 @@ from webapp.core.errors import CodedError
 CHUNK = 1 << 16
 HEAD_BYTES = 16 << 10
 MOST_PARTS = 2000
+BOUNDARY_LENGTH = 200  # RFC 2046 allows 70; Orthanc sends 73
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,11 @@ def boundary_of(content_type: str) -> str:
     kind, parameters = parse_header_parameters(content_type or "")
     inner = parameters.get("type", "application/dicom").lower()
     boundary = parameters.get("boundary", "")
-    if kind != "multipart/related" or inner != "application/dicom" or not 0 < len(boundary) <= 70:
+    if (
+        kind != "multipart/related"
+        or inner != "application/dicom"
+        or not 0 < len(boundary) <= BOUNDARY_LENGTH
+    ):
         raise CodedError(
             "unsupported_media_type",
             remedy='Send multipart/related; type="application/dicom"; boundary=… as PS3.18 describes.',

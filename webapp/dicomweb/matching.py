@@ -65,7 +65,7 @@ def parse_query(parameters: QueryDict) -> Query:
             wrong[name] = ["Not an attribute of DICOM's data dictionary, or a sequence."]
         elif keyword not in KNOWN:
             query.ignored.append(keyword)
-        elif value := parameters[name].strip():
+        elif value := str(parameters[name]).strip():
             query.matches[keyword] = value
     for value in parameters.getlist("includefield"):
         query.include |= {keyword_of(one) or one for one in value.split(",") if one}
@@ -149,9 +149,11 @@ def _end_of(text: str, clock: date | time | None) -> Any:
     if not isinstance(clock, time):
         return clock
     digits = len(text.partition(".")[0])
-    changes = {2: {"minute": 59, "second": 59}, 4: {"second": 59}}.get(digits, {})
-    fraction = {} if "." in text else {"microsecond": 999_999}
-    return clock.replace(**changes, **fraction)
+    return clock.replace(
+        minute=59 if digits == 2 else clock.minute,
+        second=59 if digits in (2, 4) else clock.second,
+        microsecond=clock.microsecond if "." in text else 999_999,
+    )
 
 
 def _matches(key: str, value: str, own: Any) -> bool:

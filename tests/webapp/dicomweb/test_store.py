@@ -87,6 +87,25 @@ def test_another_media_type_is_refused(client, content_type):
     assert post(client, body(b"x"), content_type=content_type).status_code == 415
 
 
+def test_a_body_in_chunks_is_read_to_its_end(client):
+    """As gunicorn passes it on; Orthanc sends so."""
+    environ = {
+        "wsgi.input": io.BytesIO(body(file_of(radiograph()))),
+        "wsgi.input_terminated": True,
+        "HTTP_TRANSFER_ENCODING": "chunked",
+    }
+    response = client.generic("POST", "/dicomweb/studies", b"", content_type=KIND, **environ)
+    assert response.status_code == 200
+    assert Upload.objects.count() == 1
+
+
+def test_a_boundary_longer_than_the_rfc_allows_is_accepted(client):
+    """Orthanc's has 73 characters."""
+    long = "x" * 73
+    data = body(file_of(radiograph())).replace(b"--XX", b"--" + long.encode())
+    assert post(client, data, content_type=KIND.replace("XX", long)).status_code == 200
+
+
 def test_a_body_without_parts_is_refused(client):
     assert post(client, b"--XX--").status_code == 400
 

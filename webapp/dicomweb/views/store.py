@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from django.http import HttpResponse
@@ -29,7 +29,7 @@ class Studies(StudySearch):
         if full := exceeded():
             raise CodedError("unavailable", "No images are taken now.", f"Send them again later: {full}.")
         # The parts are read from the connection: nothing of them is kept that was not stored.
-        reader = Reader(request._request.read, boundary)
+        reader = Reader(body_of(request), boundary)
         outcomes = [
             part_store(user=request.user, site=self.site, part=part, study=study) for part in reader.parts()
         ]
@@ -54,6 +54,15 @@ class Studies(StudySearch):
         url = url_of(self.request, "instance", one.study, one.series, one.sop_instance)
         own = {"ReferencedSOPClassUID": one.sop_class, "ReferencedSOPInstanceUID": one.sop_instance}
         return own | {"RetrieveURL": url}
+
+
+def body_of(request: Request) -> Callable[[int], bytes]:
+    """How the body is read: Django reads nothing of one that comes in chunks, as PACS send it."""
+    environ = request._request.META
+    chunked = "chunked" in environ.get("HTTP_TRANSFER_ENCODING", "").lower()
+    if chunked and environ.get("wsgi.input_terminated"):
+        return environ["wsgi.input"].read
+    return request._request.read
 
 
 def status_of(outcomes: list[Outcome]) -> int:
