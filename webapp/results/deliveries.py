@@ -277,7 +277,7 @@ def _queue(
     return delivery
 
 
-def deliveries_tidy() -> int:
+def result_deliveries_tidy() -> int:
     """Delete finished deliveries that are a year old; returns how many rows went."""
     old = ResultDelivery.objects.filter(created_at__lt=timezone.now() - KEPT_FOR)
     return old.exclude(status__in=[*UNDER_WAY, Status.FAILED]).delete()[0]

@@ -17,6 +17,7 @@ from webapp.core.jobs.presence import forget_workers
 from webapp.core.jobs.queues import notify_workers
 from webapp.core.jobs.table import job_tables
 from webapp.labels.manifests import manifests_process
+from webapp.results.deliveries import result_deliveries_tidy
 from webapp.scans.uploads.files import incoming_folder
 from webapp.scans.uploads.idempotency import upload_keys_expire
 from webapp.training.schedules import schedules_run
@@ -81,6 +82,7 @@ def tidy() -> None:
     AccessAttempt.objects.filter(attempt_time__lt=timezone.now() - DAY).delete()
     upload_keys_expire()
     deliveries_tidy()
+    result_deliveries_tidy()
     forget_workers()
     removed = remove_leftovers(DAY.total_seconds())
     if removed:
