@@ -52,10 +52,9 @@ class DicomWebView(APIView):
         permission = Permission.SCAN_UPLOAD if request.method == "POST" else Permission.SCAN_VIEW
         if not can(request.user, permission, self.site):
             scopes = getattr(request.auth, "scopes", None)
-            lacks = scopes is not None and permission not in scopes
-            raise CodedError(
-                "insufficient_scope" if lacks else "forbidden", members={"permission": permission.value}
-            )
+            if scopes is not None and permission not in scopes:
+                raise CodedError("insufficient_scope", members={"permission": permission.value})
+            raise CodedError("forbidden", members={"permission": permission.value})
 
 
 def json_response(content: Any, status: int = 200, *, warnings: Iterable[str] = ()) -> HttpResponse:
