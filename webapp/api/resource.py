@@ -18,7 +18,7 @@ from rest_framework.response import Response
 
 from webapp.accounts.authentication import TokenAuthentication
 from webapp.accounts.models import Site
-from webapp.accounts.services import for_sites
+from webapp.accounts.services import for_sites, signed_in
 from webapp.api.access import site_granting, with_remedy
 from webapp.api.filters import Filters
 from webapp.api.pagination import Envelope, KeysetPagination
@@ -89,8 +89,9 @@ class Resource(GenericAPIView):
 
     def record_search(self, *terms: str) -> None:
         """Record a search for patients, its words hashed."""
-        where = self.request.resolver_match.view_name
-        record_search(user=self.request.user, site=self.site, where=where, terms=terms)
+        match = self.request.resolver_match
+        where = match.view_name if match else ""
+        record_search(user=signed_in(self.request.user), site=self.site, where=where, terms=terms)
 
     def expect(self, represent: Callable[[], Any]) -> None:
         """If-Match on what is about to be changed; raises CodedError `precondition_failed` (412).

@@ -14,7 +14,9 @@ from typing import Any
 from django.db import transaction
 from django.db.models.functions import Now
 from django.utils import timezone
-from pynetdicom.sop_class import StorageCommitmentPushModel
+from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made when the module loads
+    StorageCommitmentPushModel,
+)
 
 from classifier.errors import Refused
 from classifier.images.sandbox.response import Want

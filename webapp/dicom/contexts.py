@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pydicom.uid import UID
 from pynetdicom.presentation import PresentationContext, build_context
-from pynetdicom.sop_class import StorageCommitmentPushModel, Verification
+from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made when the module loads
+    StorageCommitmentPushModel,
+    Verification,
+)
 
 from classifier.images.dicom.routing import STORAGE_CLASSES
 from classifier.images.dicom.transfer_syntaxes import readable_transfer_syntaxes
@@ -11,7 +15,7 @@ from classifier.images.dicom.transfer_syntaxes import readable_transfer_syntaxes
 
 def storage_contexts() -> list[PresentationContext]:
     """One presentation context for each storage class of ingest, with every transfer syntax it decodes."""
-    syntaxes = list(readable_transfer_syntaxes())
+    syntaxes: list[str | UID] = list(readable_transfer_syntaxes())
     return [build_context(sop_class, syntaxes) for sop_class in sorted(STORAGE_CLASSES)]
 
 

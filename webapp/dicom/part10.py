@@ -31,7 +31,7 @@ def file_head(*, sop_class: str, sop_instance: str, transfer_syntax: str) -> byt
     meta.ImplementationClassUID = UID(IMPLEMENTATION_CLASS_UID)
     meta.ImplementationVersionName = IMPLEMENTATION_VERSION_NAME
     written = BytesIO()
-    write_file_meta_info(written, meta)
+    write_file_meta_info(written, meta)  # type: ignore[arg-type]  # any file is enough
     return bytes(128) + b"DICM" + written.getvalue()
 
 

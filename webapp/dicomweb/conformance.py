@@ -70,8 +70,8 @@ def table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
     return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
 
 
-def _named(uid: str) -> tuple[str, str]:
-    return UID(uid).name, str(uid)
+def _named(uid: str | None) -> tuple[str, str]:
+    return UID(uid or "").name, str(uid)
 
 
 def _resource(pattern) -> tuple[str, str]:

@@ -73,14 +73,17 @@ def result_instances(studies: Collection[Study]) -> Iterable[Instance]:
     still_there = Q(scan=None) | Q(scan__series__study=F("study"))
     objects = ResultObject.objects.filter(still_there, study__in=by_key, superseded_by=None)
     for one in objects.exclude(kind=ObjectKind.REJECTION):
+        study = by_key.get(one.study_id) if one.study_id else None
+        if study is None:
+            continue
         yield Instance(
-            study=by_key[one.study_id],
+            study=study,
             series_uid=one.series_instance_uid,
             sop_class=one.sop_class_uid,
             sop_uid=one.sop_instance_uid,
             stored_name=one.stored_name,
             transfer_syntax=str(ExplicitVRLittleEndian),
-            attributes={"Modality": MODALITIES.get(one.kind, "OT"), "InstanceNumber": one.number},
+            attributes={"Modality": MODALITIES.get(ObjectKind(one.kind), "OT"), "InstanceNumber": one.number},
         )
 
 

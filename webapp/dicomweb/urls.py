@@ -19,7 +19,7 @@ def _path(route: str, view: type[APIView], name: str) -> URLPattern:
 class Study(store.Studies, retrieve.Instances):
     """One study: retrieved by GET, added to by POST."""
 
-    get = retrieve.Instances.get
+    get = retrieve.Instances.get  # type: ignore[assignment]
 
 
 urlpatterns = [

@@ -124,10 +124,12 @@ def _candidates(reference: PyTorch, wanted: Wanted, folder: Path, channels: int)
     if dtype is not None:
         reduced = partial(PyTorch, reference.network, reference.serving.spec, reference.device, dtype)
         makers["pytorch", PRECISIONS[dtype]] = reduced
-    for engine, precision in exported.available(wanted.name, reduced=wanted.reduced):
-        makers[engine, precision] = partial(
-            lambda *of: exported.of_graph(*of, path=graph(), threads=threads), engine, precision
-        )
+
+    def make(engine: str, precision: str) -> Engine:
+        return exported.of_graph(engine, precision, graph(), threads)
+
+    for of in exported.available(wanted.name, reduced=wanted.reduced):
+        makers[of] = partial(make, *of)
     return makers
 
 

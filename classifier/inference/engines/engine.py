@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -47,7 +47,8 @@ class ServingNetwork(nn.Module):
 
     def __init__(self, network: nn.Module, spec: ModelSpec) -> None:
         super().__init__()
-        self.network, self.spec = network, spec
+        self.network: Any = network
+        self.spec = spec
 
     def forward(self, batch: Tensor) -> tuple[Tensor, ...]:
         features = self.network.forward_features(batch).float()

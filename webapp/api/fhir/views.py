@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 from django.http import HttpResponse
@@ -51,7 +52,7 @@ class FhirResource(Resource):
     needs = {"GET": "scan.view", "POST": "scan.view"}
     schema = None
 
-    def handle_exception(self, exc: Exception) -> HttpResponse:
+    def handle_exception(self, exc: Exception) -> HttpResponse:  # type: ignore[override]
         response = super().handle_exception(exc)
         try:
             problem = json.loads(response.content)
@@ -124,7 +125,8 @@ class Search(FhirResource):
         return dict  # a form, which `post` checks itself
 
     def post(self, request: Request) -> Response:
-        asked = {name: value.strip() for name, value in request.data.items() if value.strip()}
+        form = request.data if isinstance(request.data, Mapping) else {}
+        asked = {name: value.strip() for name, value in form.items() if value.strip()}
         if unknown := set(asked) - set(self.known):
             raise CodedError(
                 "invalid", fields={name: ["This parameter is not supported."] for name in unknown}

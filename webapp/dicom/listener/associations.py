@@ -106,7 +106,8 @@ class Associations:
 
 
 def caller_of(association: Association) -> Caller:
-    request, remote = association.requestor.primitive, association.requestor.address_info
+    request: Any = association.requestor.primitive
+    remote: Any = association.requestor.address_info
     return Caller(
         calling=request.calling_ae_title.strip(),
         called=request.called_ae_title.strip(),

@@ -51,7 +51,7 @@ class Listener:
         self._server = self._ae.make_server(
             (options.host, options.port),
             contexts=accepted_contexts(),
-            evt_handlers=Associations(capacity or Capacity()).handlers(),
+            evt_handlers=[*Associations(capacity or Capacity()).handlers()],
             server_class=Server,
             tls=tls,
         )

@@ -47,11 +47,12 @@ class BoundedSocket(AssociationSocket):
         if nr_bytes > MAX_PDU_BYTES:
             raise OSError("a PDU exceeds the negotiated length")
         self._bound_message()
+        connection: Any = self.socket
         received, started = bytearray(), time.monotonic()
         while len(received) < nr_bytes:
             left = GRACE_SECONDS + len(received) / BYTES_PER_SECOND - (time.monotonic() - started)
-            self.socket.settimeout(max(left, 0.001))
-            data = self.socket.recv(min(CHUNK, nr_bytes - len(received)))
+            connection.settimeout(max(left, 0.001))
+            data = connection.recv(min(CHUNK, nr_bytes - len(received)))
             if not data:
                 break
             received += data
@@ -64,7 +65,7 @@ class BoundedSocket(AssociationSocket):
 
     def _bound_message(self) -> None:
         """Keep what is being received within bounds; raises OSError for an endless command set."""
-        message = self.assoc.dimse.message
+        message: Any = self.assoc.dimse.message
         if message is None:
             return
         if message.encoded_command_set.tell() > MAX_COMMAND_BYTES:
@@ -98,7 +99,7 @@ class Server(ThreadedAssociationServer):
 
     def __init__(self, *args: Any, tls: ssl.SSLContext | None = None, **kwargs: Any) -> None:
         self.tls = tls
-        super().__init__(*args, request_handler=Handler, **kwargs)
+        super().__init__(*args, **{**kwargs, "request_handler": Handler})
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
         """Close connections beyond a multiple of the associations, before they cost a thread."""
@@ -134,4 +135,5 @@ def tls_context(certificate: str, key: str, authority: str = "") -> ssl.SSLConte
 
 def is_loopback(host: str) -> bool:
     infos = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    return all(info[4][0].startswith("127.") or info[4][0] == "::1" for info in infos)
+    addresses = [str(info[4][0]) for info in infos]
+    return all(one.startswith("127.") or one == "::1" for one in addresses)

@@ -46,7 +46,7 @@ def associated(
     entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = RESPONSE_SECONDS
     association = entity.associate(
         peer.host,
-        peer.port,
+        peer.port or 0,  # refused as unreachable
         contexts=list(contexts),
         ae_title=peer.title,
         ext_neg=list(roles),

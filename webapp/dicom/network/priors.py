@@ -12,7 +12,7 @@ from django.utils import timezone
 from pydicom.dataset import Dataset
 from pynetdicom import build_role, evt
 from pynetdicom.presentation import build_context
-from pynetdicom.sop_class import (
+from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made when the module loads
     StudyRootQueryRetrieveInformationModelFind,
     StudyRootQueryRetrieveInformationModelGet,
     StudyRootQueryRetrieveInformationModelMove,
@@ -55,7 +55,7 @@ def fetch_priors(fetch: PriorFetch) -> Counts:
     chosen = choose(peer, fetch.patient, find(peer, fetch.patient.patient_id))
     counts = Counts(studies=len(chosen))
     for study in chosen:
-        tally = _RETRIEVE[peer.retrieve](peer, study.uid)
+        tally = _RETRIEVE[Retrieve(peer.retrieve)](peer, study.uid)
         counts.retrieved += tally.stored
         counts.refused += tally.refused
     return counts
@@ -121,7 +121,7 @@ def _found(row: Dataset) -> Found:
 
 def _rows(responses: Iterable[tuple[Dataset, Dataset | None]]) -> list[Dataset]:
     """The identifiers of a C-FIND; raises PeerFailed for a failure."""
-    rows = []
+    rows: list[Dataset] = []
     for status, row in responses:
         code = status.get("Status")
         if code in PENDING and row is not None and len(rows) < MOST_FOUND:
@@ -150,7 +150,7 @@ def _get(peer: Peer, uid: str) -> Tally:
         return status.as_dataset()
 
     kept = storage_contexts()
-    roles = [build_role(context.abstract_syntax, scp_role=True) for context in kept]
+    roles = [build_role(context.abstract_syntax or "", scp_role=True) for context in kept]
     model = StudyRootQueryRetrieveInformationModelGet
     handlers = [(evt.EVT_C_STORE, stored)]
     with associated(peer, [build_context(model), *kept], roles=roles, handlers=handlers) as association:

@@ -7,7 +7,10 @@ from collections.abc import Mapping
 from pydicom.dataset import Dataset
 from pynetdicom import build_role
 from pynetdicom.presentation import build_context
-from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPushModelInstance
+from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made when the module loads
+    StorageCommitmentPushModel,
+    StorageCommitmentPushModelInstance,
+)
 
 from webapp.dicom.commitment import Kept, Reference
 from webapp.dicom.models import Commitment
@@ -18,9 +21,12 @@ COMPLETE, FAILURES_EXIST = 1, 2
 
 def report_send(commitment: Commitment, found: Kept) -> None:
     """Report what is committed and what is not; raises PeerFailed."""
+    peer = commitment.sender.report_to
+    if peer is None:  # changed since the commitment was asked for
+        raise PeerFailed("no_address")
     role = build_role(StorageCommitmentPushModel, scp_role=True)
     contexts = [build_context(StorageCommitmentPushModel)]
-    with associated(commitment.sender.report_to, contexts, roles=[role]) as association:
+    with associated(peer, contexts, roles=[role]) as association:
         status, _ = association.send_n_event_report(
             event_information(commitment.transaction_uid, found),
             FAILURES_EXIST if found.failed else COMPLETE,

@@ -17,7 +17,7 @@ NAMESPACE = "http://wadl.dev.java.net/2009/02"
 class Capabilities(DicomWebView):
     """By OPTIONS, and by GET for those who cannot send it."""
 
-    def options(self, request: Request, *args: object, **kwargs: object) -> HttpResponse:
+    def options(self, request: Request, *args: object, **kwargs: object) -> HttpResponse:  # type: ignore[override]
         return self.get(request)
 
     def get(self, request: Request) -> HttpResponse:

@@ -9,6 +9,7 @@ from typing import Any
 from django.http import HttpResponse
 from rest_framework.request import Request
 
+from webapp.accounts.services import signed_in
 from webapp.core.errors import CodedError
 from webapp.dicomweb.dicom_json import MEDIA_TYPE, as_json
 from webapp.dicomweb.instances import (
@@ -48,7 +49,7 @@ class Search(DicomWebView):
 
     def rows(self, query: Query) -> Iterator[dict[str, Any]]:
         """What matches, newest study first, read in portions."""
-        matching = studies_served(self.request.user).filter(study_condition(query)).distinct()
+        matching = studies_served(signed_in(self.request.user)).filter(study_condition(query)).distinct()
         at = 0
         while page := list(matching[at : at + STUDIES_AT_ONCE]):
             at += len(page)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from django.http import FileResponse, HttpResponse
+from django.http import FileResponse, HttpResponse, HttpResponseBase
 from django.http.request import MediaType
 from rest_framework.request import Request
 
 from classifier.images.sandbox.response import Want
+from webapp.accounts.services import signed_in
 from webapp.core import storage
 from webapp.core.errors import CodedError
 from webapp.dicom.multipart import CHUNK, multipart_response
@@ -42,7 +43,7 @@ FRAME_TYPES = {
 class Retrieval(DicomWebView):
     def found(self, study: str, series: str = "", instance: str = "") -> list[Instance]:
         """The instances below the path; raises CodedError `not_found` where the caller has none."""
-        studies = list(studies_served(self.request.user).filter(study_instance_uid=study))
+        studies = list(studies_served(signed_in(self.request.user)).filter(study_instance_uid=study))
         held = [one for several in instances_of(studies).values() for one in several]
         chosen = [one for one in held if series in ("", one.series_uid) and instance in ("", one.sop_uid)]
         if not chosen:
@@ -57,7 +58,7 @@ class Retrieval(DicomWebView):
 class Instances(Retrieval):
     """The files of a study, a series or one instance, as they are stored."""
 
-    def get(self, request: Request, **uids: str) -> HttpResponse:
+    def get(self, request: Request, **uids: str) -> HttpResponseBase:
         chosen = self.found(**uids)
         for one in accepted(request):
             wanted = one.params.get("transfer-syntax", "*")
@@ -86,7 +87,7 @@ class Metadata(Retrieval):
 class Frames(Retrieval):
     """Frames of an instance: as stored, or decoded to little endian (PS3.18 table 8.7.3-2)."""
 
-    def get(self, request: Request, frames: str, **uids: str) -> HttpResponse:
+    def get(self, request: Request, frames: str, **uids: str) -> HttpResponseBase:
         [instance, *_] = self.found(**uids)
         numbers = frame_numbers(frames)
         kind = FRAME_TYPES.get(instance.transfer_syntax, OCTETS)
@@ -105,7 +106,7 @@ class Frames(Retrieval):
 class BulkData(Retrieval):
     """The value of one element; `place`: its tag, or tags and item numbers in turn that lead to it."""
 
-    def get(self, request: Request, place: str, **uids: str) -> HttpResponse:
+    def get(self, request: Request, place: str, **uids: str) -> HttpResponseBase:
         [instance, *_] = self.found(**uids)
         steps = place.split("/")
         if len(steps) % 2 == 0 or len(steps) > 15 or not all(step.isalnum() for step in steps):
@@ -153,7 +154,7 @@ def _is_multipart(one: MediaType, kind: str) -> bool:
         return True
     if (one.main_type, one.sub_type) != ("multipart", "related"):
         return False
-    return one.params.get("type", kind).strip('"').lower() in (kind, "*/*")
+    return str(one.params.get("type", kind)).strip('"').lower() in (kind, "*/*")
 
 
 def _is_decoded(wanted: Iterable[MediaType], kind: str, syntax: str) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 from django.http import HttpResponse
 from rest_framework.request import Request
 
+from webapp.accounts.services import signed_in
 from webapp.core.errors import CodedError
 from webapp.dicom.capacity import exceeded
 from webapp.dicom.multipart import Reader, boundary_of
@@ -31,7 +32,8 @@ class Studies(StudySearch):
         # The parts are read from the connection: nothing of them is kept that was not stored.
         reader = Reader(body_of(request), boundary)
         outcomes = [
-            part_store(user=request.user, site=self.site, part=part, study=study) for part in reader.parts()
+            part_store(user=signed_in(request.user), site=self.site, part=part, study=study)
+            for part in reader.parts()
         ]
         if not outcomes:
             raise CodedError("invalid", "The body has no parts.", "Send at least one instance.")

@@ -44,6 +44,7 @@ def _prior(study: Study) -> str:
 
 
 def _measurements(scan: Scan, reader: User) -> str:
-    shown = [mark_values(mark) for mark in marks_of(scan).filter(author=reader)]
+    own = marks_of(scan).filter(author=reader)
+    shown = [mark_values(number, mark) for number, mark in enumerate(own, 1)]
     lines = [f"{one['text'] or one['kind']}: {one['value']}" for one in shown if one["value"]]
     return "; ".join(lines) or _("no measurements")

@@ -8,6 +8,7 @@ from uuid import UUID
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from webapp.accounts.services import signed_in
 from webapp.api.resource import ListResource, Resource
 from webapp.api.schema import operation
 from webapp.api.serializers.calibration import (
@@ -40,7 +41,7 @@ class ModelCalibration(Resource):
     @operation("model_calibration", returns=ModelCalibrationSerializer)
     def get(self, request: Request, model_id: UUID) -> Response:
         """Get the calibration that new results of a model version use at the site."""
-        return self._state(model_or_404(request.user, model_id))
+        return self._state(model_or_404(signed_in(request.user), model_id))
 
     @operation("model_calibration_use", body=CalibrationUseSerializer, returns=ModelCalibrationSerializer)
     def post(self, request: Request, model_id: UUID) -> Response:
@@ -48,8 +49,8 @@ class ModelCalibration(Resource):
 
         Existing results keep the calibration that they were made with.
         """
-        version = model_or_404(request.user, model_id)
-        calibration_use(site=self.site, version=version, by=request.user, **self.read())
+        version = model_or_404(signed_in(request.user), model_id)
+        calibration_use(site=self.site, version=version, by=signed_in(request.user), **self.read())
         return self._state(version)
 
     def _state(self, version: ModelVersion) -> Response:
@@ -72,7 +73,7 @@ class CalibrationCollection(ListResource):
     serializer_class = SiteCalibrationSerializer
 
     def rows(self) -> Any:
-        return calibrations(self.site, model_or_404(self.request.user, self.kwargs["model_id"]))
+        return calibrations(self.site, model_or_404(signed_in(self.request.user), self.kwargs["model_id"]))
 
     @operation(
         "model_calibration_set", body=CalibrationCreateSerializer, returns={201: SiteCalibrationSerializer}
@@ -83,10 +84,12 @@ class CalibrationCollection(ListResource):
         Existing results keep the calibration that they were made with. 409 `too_few_labels` where the preview
         has `problems`; with the preview's `fingerprint`, 409 `conflict` when labels have changed since.
         """
-        version = model_or_404(request.user, model_id)
+        version = model_or_404(signed_in(request.user), model_id)
         fields = self.read()
         choices = Choices(**fields.pop("choices", {}))
-        made = calibration_set(site=self.site, version=version, choices=choices, by=request.user, **fields)
+        made = calibration_set(
+            site=self.site, version=version, choices=choices, by=signed_in(request.user), **fields
+        )
         return Response(SiteCalibrationSerializer(made).data, status=201)
 
 
@@ -101,7 +104,7 @@ class CalibrationPreview(Resource):
 
         The labelled scans should be consecutive or a random sample: otherwise the measures are wrong.
         """
-        version = model_or_404(request.user, model_id)
+        version = model_or_404(signed_in(request.user), model_id)
         choices = Choices(**self.read())
-        found = preview(site=self.site, version=version, choices=choices, by=request.user)
+        found = preview(site=self.site, version=version, choices=choices, by=signed_in(request.user))
         return Response(CalibrationPreviewSerializer(found).data)

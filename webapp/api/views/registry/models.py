@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from django.http import FileResponse, HttpResponse
+from django.http import FileResponse
 from drf_spectacular.types import OpenApiTypes
 from rest_framework.parsers import MultiPartParser
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from webapp.accounts.services import for_sites
+from webapp.accounts.services import for_sites, signed_in
 from webapp.api.filters import ModelFilter, PromotionFilter
 from webapp.api.resource import DetailResource, ListResource, Resource, file_renderer
 from webapp.api.schema import file_response, operation
@@ -52,7 +52,7 @@ class ModelCollection(ListResource):
         """
         received = receive(self.read()["file"].chunks())
         try:
-            version = model_import(path=received.path, site=self.site, by=request.user)
+            version = model_import(path=received.path, site=self.site, by=signed_in(request.user))
         finally:
             received.path.unlink(missing_ok=True)
         return Response(ModelVersionSerializer(version).data, status=201)
@@ -77,9 +77,9 @@ class ModelArtifact(Resource):
     renderer_classes = [file_renderer("application/octet-stream"), JSONRenderer]
 
     @operation("model_artifact", returns=file_response("application/octet-stream", "safetensors"))
-    def get(self, request: Request, model_id: UUID) -> HttpResponse:
+    def get(self, request: Request, model_id: UUID) -> FileResponse:
         """Download the model file; `sha256` of the model is its hash."""
-        version = model_or_404(request.user, model_id)
+        version = model_or_404(signed_in(request.user), model_id)
         try:
             file = storage.open_file(version.stored_name)
         except FileNotFoundError as error:
@@ -94,7 +94,7 @@ class ModelCard(Resource):
     @operation("model_card", returns=OpenApiTypes.OBJECT)
     def get(self, request: Request, model_id: UUID) -> Response:
         """Get the model card: data, measures, limits."""
-        return Response(model_or_404(request.user, model_id).card)
+        return Response(model_or_404(signed_in(request.user), model_id).card)
 
 
 class ModelPromote(Resource):
@@ -108,10 +108,10 @@ class ModelPromote(Resource):
         `promotion_gate_failed`), unless `override` is set, which needs the scope `model.override`. Honours
         If-Match with the ETag of the model.
         """
-        version = model_or_404(request.user, model_id)
+        version = model_or_404(signed_in(request.user), model_id)
         fields = self.read()
         self.expect(lambda: represent(request, version))
-        promotion = model_promote(model_version=version, by=request.user, **fields)
+        promotion = model_promote(model_version=version, by=signed_in(request.user), **fields)
         return Response(PromotionSerializer(promotion).data, status=201)
 
 
@@ -121,11 +121,11 @@ class ModelRollback(Resource):
     @operation("model_rollback", body=RollbackSerializer, returns={201: PromotionSerializer})
     def post(self, request: Request, model_id: UUID) -> Response:
         """Roll back from this version, the active one, to the one before: another promotion."""
-        version = model_or_404(request.user, model_id)
+        version = model_or_404(signed_in(request.user), model_id)
         reason = self.read()["reason"]
         if version.status != ModelStatus.ACTIVE:
             raise CodedError("conflict", "This model is not the active one.")
-        promotion = model_rollback(slot=version.slot, by=request.user, reason=reason)
+        promotion = model_rollback(slot=version.slot, by=signed_in(request.user), reason=reason)
         return Response(PromotionSerializer(promotion).data, status=201)
 
 

@@ -8,7 +8,7 @@ from uuid import UUID
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from webapp.accounts.services import for_sites
+from webapp.accounts.services import for_sites, signed_in
 from webapp.analysis.shadow import agreement
 from webapp.api.filters import ComparisonFilter
 from webapp.api.resource import ListResource, Resource
@@ -44,7 +44,7 @@ class ModelPromotionGate(Resource):
     @operation("model_promotion_gate", returns=PromotionGateSerializer)
     def get(self, request: Request, model_id: UUID) -> Response:
         """Get the verdict of the promotion gate on a version, against the model that is active now."""
-        version = model_or_404(request.user, model_id)
+        version = model_or_404(signed_in(request.user), model_id)
         status, comparison = promotion_status(version, active_models().get(version.slot))
         return Response(PromotionGateSerializer({"status": status, "comparison": comparison}).data)
 
@@ -55,14 +55,14 @@ class ModelCompare(Resource):
     @operation("model_compare", body=CompareSerializer, returns={202: ComparisonSerializer})
     def post(self, request: Request, model_id: UUID) -> Response:
         """Compare a candidate with the active model on the test set of a snapshot."""
-        version = model_or_404(request.user, model_id)
-        snapshot = snapshot_or_404(request.user, self.read()["snapshot"])
+        version = model_or_404(signed_in(request.user), model_id)
+        snapshot = snapshot_or_404(signed_in(request.user), self.read()["snapshot"])
         comparison = comparison_request(
             candidate=version,
             manifest_name=snapshot.stored_name,
             fingerprint=snapshot.fingerprint,
             site=snapshot.site,
-            by=request.user,
+            by=signed_in(request.user),
         )
         return Response(ComparisonSerializer(comparison).data, status=202)
 
@@ -73,13 +73,15 @@ class ModelShadow(Resource):
     @operation("model_agreement", returns=ShadowAgreementSerializer)
     def get(self, request: Request, model_id: UUID) -> Response:
         """Get the agreement of a candidate in shadow mode with the active model."""
-        return self._agreement(model_or_404(request.user, model_id))
+        return self._agreement(model_or_404(signed_in(request.user), model_id))
 
     @operation("model_shadow", body=ShadowModeSerializer, returns=ShadowAgreementSerializer)
     def post(self, request: Request, model_id: UUID) -> Response:
         """Start or stop shadow mode: the candidate scores new scans, which no reader sees."""
-        version = model_or_404(request.user, model_id)
-        return self._agreement(shadow_set(model_version=version, on=self.read()["on"], by=request.user))
+        version = model_or_404(signed_in(request.user), model_id)
+        return self._agreement(
+            shadow_set(model_version=version, on=self.read()["on"], by=signed_in(request.user))
+        )
 
     def _agreement(self, version: ModelVersion) -> Response:
         return Response(
@@ -107,7 +109,7 @@ class ComparisonDetail(Resource):
     @operation("comparison_retrieve", returns=ComparisonDetailSerializer)
     def get(self, request: Request, comparison_id: UUID) -> Response:
         """Get a comparison with every measure, and the scans whose result would change."""
-        comparison = comparison_or_404(request.user, comparison_id)
+        comparison = comparison_or_404(signed_in(request.user), comparison_id)
         scans = Scan.objects.filter(pk__in=comparison_scans(comparison))
         visible = set(for_sites(scans, request.user, "scan.view").values_list("pk", flat=True))
         return Response(ComparisonDetailSerializer(comparison, context={"visible": visible}).data)
@@ -128,7 +130,7 @@ class PolicyCollection(ListResource):
     def post(self, request: Request) -> Response:
         """Create and activate a new version of the promotion policy, for every site."""
         fields = self.read()
-        policy = policy_set(rules=fields["rules"], by=request.user, reason=fields["reason"])
+        policy = policy_set(rules=fields["rules"], by=signed_in(request.user), reason=fields["reason"])
         return Response(PolicySerializer(policy).data, status=201)
 
 
