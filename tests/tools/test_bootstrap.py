@@ -131,5 +131,5 @@ def test_every_package_named_in_the_inputs_is_locked_at_that_version():
         for line in (bootstrap.ROOT / name).read_text().splitlines():
             if line and not line.startswith(("#", "-r")):
                 package, _, version = line.partition("==")
-                block = locked[re.sub(r"\[.*\]", "", package).lower()]
+                block = locked[re.sub(r"[-_.]+", "-", re.sub(r"\[.*\]", "", package)).lower()]
                 assert block.split("==")[1].startswith(version), f"{line}: run make lock"

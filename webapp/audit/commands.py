@@ -44,12 +44,22 @@ class RecordedUtility(ManagementUtility):
 
             held = running_command.set({"command": name, "system_user": system_user()})
             try:
-                record(actor=None, site=None, action="command.run")
+                if _has_tables():
+                    record(actor=None, site=None, action="command.run")
                 return execute(*args, **options)
             finally:
                 running_command.reset(held)
 
         command.execute = recorded  # type: ignore[method-assign]
+
+
+def _has_tables() -> bool:
+    """False before the first `migrate`: there is nothing yet to show or to change."""
+    from django.db import connection
+
+    from webapp.audit.models import AuditEvent
+
+    return AuditEvent._meta.db_table in connection.introspection.table_names()
 
 
 def system_user() -> str:

@@ -18,8 +18,6 @@ from webapp.monitoring.models import Alarm, AlarmStatus, MonitoringRun
 from webapp.registry.models import ServingEngine
 from webapp.scans.models import Upload
 
-# The queues with a job table.
-_SERVED = (Queue.INGEST, Queue.INFER, Queue.TRAIN, Queue.NOTIFY)
 Sample = tuple[Mapping[str, str], float]
 
 
@@ -66,15 +64,19 @@ def _drift_scores() -> Iterable[Sample]:
         yield labels, run.martingale
 
 
+def _served() -> list[Queue]:
+    return sorted({Queue(table.QUEUE) for table in job_tables()})
+
+
 def _jobs(state: str) -> Iterable[Sample]:
-    counts = dict.fromkeys(_SERVED, 0)
+    counts = dict.fromkeys(_served(), 0)
     for table in job_tables():
         counts[table.QUEUE] += table.objects.filter(status=getattr(table.TRANSITIONS, state)).count()
     return [({"queue": queue.value}, count) for queue, count in counts.items()]
 
 
 def _oldest() -> Iterable[Sample]:
-    now, ages = timezone.now(), dict.fromkeys(_SERVED, 0.0)
+    now, ages = timezone.now(), dict.fromkeys(_served(), 0.0)
     for table in job_tables():
         waiting = table.objects.filter(status=table.TRANSITIONS.waiting)
         if oldest := waiting.aggregate(at=Min("created_at"))["at"]:

@@ -34,6 +34,16 @@ OF_A_MODEL = [
     *("calibration", "calibration_set", "calibration_use"),
 ]
 OF_A_TRAINING = ["run", "run_state", "run_cancel", "schedule_remove", "snapshot", "snapshot_manifest"]
+OF_A_DESTINATION = [
+    *(
+        "destination_test",
+        "destination_switch",
+        "destination_remove",
+        "result_rule_add",
+        "result_rule_remove",
+    ),
+    *("result_resend", "result_dismiss"),
+]
 OF_AN_ALARM = ["alarm", "alarm_acknowledge", "alarm_comment", "alarm_close"]
 POST_ONLY = [
     "worklist_bulk",
@@ -118,6 +128,8 @@ def address(name: str, case=None, model=None) -> str:
         **{name: lambda: [case.manifest.pk] for name in ("label_manifest", "label_manifest_state")},
         "label_manifest_file": lambda: [case.manifest.pk],
         "model": lambda: [model.pk],
+        "result_send": lambda: [case.scan.pk],
+        **{name: lambda: [uuid.uuid4()] for name in OF_A_DESTINATION},
         **{name: lambda: [model.pk] for name in OF_A_MODEL},
         **{name: lambda: [uuid.uuid4()] for name in (*OF_A_TRAINING, *OF_AN_ALARM)},
     }

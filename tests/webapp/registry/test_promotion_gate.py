@@ -11,6 +11,7 @@ from tests import factories
 from tests.architecture.source import files, module_name, tree
 from tests.webapp.registry.test_promotion_rules import measures, sides
 from webapp.accounts.models import Role
+from webapp.accounts.services import membership_set
 from webapp.audit.models import AuditEvent
 from webapp.core.errors import CodedError
 from webapp.registry.comparisons import comparison_done, comparison_request, policy_set
@@ -181,7 +182,7 @@ def test_only_who_may_edit_the_promotion_gate_everywhere_does_with_a_reason_and_
 ):
     assert code_of(policy_set, rules={}, by=owner, reason="x") == "forbidden"
     assert code_of(policy_set, rules={}, by=admin, reason="x") == "forbidden", "there is a second site"
-    other_site.delete()
+    membership_set(user=admin, site=other_site, role=Role.objects.get(name="admin"))
     assert code_of(policy_set, rules={}, by=admin, reason=" ") == "reason_missing"
     with pytest.raises(CodedError) as caught:
         policy_set(rules={"min_cases": 0, "gout": 1}, by=admin, reason="x")
