@@ -44,6 +44,7 @@ class Instance:
             "HILUM_DATA": str(self.data),
             "HILUM_DEVICE": "cpu",
             "HILUM_BATCH": "4",
+            "HILUM_ENGINE": "pytorch",  # the slowest: a batch is to last until something is done to it
             "OMP_WAIT_POLICY": "PASSIVE",
             "PORT": str(free_port()),
             "DICOM_PORT": str(free_port()),
