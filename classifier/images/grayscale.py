@@ -132,24 +132,29 @@ def _logarithmic(levels: np.ndarray, low: int, high: int, slope: float) -> _Rend
 
 
 def _working(raw: RawImage, rendering: _Rendering, inverted: bool) -> np.ndarray:
-    if raw.slot is Slot.CT:
-        hounsfield = np.arange(raw.top + 1) * raw.slope + raw.intercept
-        table = hounsfield_to_level(np.clip(hounsfield, HU_LOW, HU_HIGH))
-    else:
-        table = (1 - rendering.brightness if inverted else rendering.brightness) * _FULL
+    if raw.slot is not Slot.CT:
+        return _shown(raw, rendering, inverted)
+    hounsfield = np.arange(raw.top + 1) * raw.slope + raw.intercept
+    return _drawn(raw, hounsfield_to_level(np.clip(hounsfield, HU_LOW, HU_HIGH)))
+
+
+def _preview(raw: RawImage, rendering: _Rendering, working: np.ndarray) -> np.ndarray:
+    """What the window shows; of a CT slice, padding as black and values below the working image too."""
+    if raw.slot is not Slot.CT:
+        return (working >> 8).astype(np.uint8)
+    return np.rint(_shown(raw, rendering, raw.inverted) / 257).astype(np.uint8)
+
+
+def _shown(raw: RawImage, rendering: _Rendering, inverted: bool) -> np.ndarray:
+    return _drawn(raw, (1 - rendering.brightness if inverted else rendering.brightness) * _FULL)
+
+
+def _drawn(raw: RawImage, table: np.ndarray) -> np.ndarray:
+    """The image of a level for each grey level, padding as 0, made small."""
     full = np.rint(table).astype(np.uint16)[raw.levels]
     if raw.padding is not None:
         full[raw.padding] = 0
     return shrink(full)
-
-
-def _preview(raw: RawImage, rendering: _Rendering, working: np.ndarray) -> np.ndarray:
-    if raw.slot is not Slot.CT:
-        return (working >> 8).astype(np.uint8)
-    center, width = rendering.window
-    hounsfield = np.arange(_FULL + 1) / HU_STEP + HU_LOW
-    window = (center * raw.slope + raw.intercept, width * abs(raw.slope))
-    return np.rint(apply_window(hounsfield, window) * 255).astype(np.uint8)[working]
 
 
 def hounsfield_to_level(hounsfield):
