@@ -195,7 +195,10 @@ CSRF_COOKIE_NAME = "hilum_csrf"
 SECURE_REDIRECT_EXEMPT = [r"^healthz$"]
 SECURE_HSTS_SECONDS = 31_536_000 if PRODUCTION else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = PRODUCTION
-SILENCED_SYSTEM_CHECKS = ["security.W021"]  # Preloading is the whole domain's decision, not one site's.
+SILENCED_SYSTEM_CHECKS = [
+    "security.W021",  # preloading is the whole domain's decision, not one site's
+    "models.W040",  # SQLite keeps an index without the further columns that PostgreSQL takes from it
+]
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
