@@ -37,5 +37,5 @@ test:
 	@$(BOOTSTRAP) --dev
 	.venv/bin/python -m ruff check .
 	.venv/bin/python -m ruff format --check .
-	.venv/bin/python -m mypy --no-pretty | .venv/bin/python -m mypy_baseline filter --hide-stats
+	.venv/bin/python -m mypy --no-pretty | .venv/bin/python -m mypy_baseline filter
 	.venv/bin/python -m pytest -n 2 -m "not slow and not services and not browser and not gpu and not shared_data"
