@@ -22,7 +22,7 @@ class ImageFacts:
     `pixel_sha256` is that of the decoded stored pixels with their shape. `burned_in` is `declared` or
     `suspected` where text is burned into the image, else empty. `notes`: what was corrected on reading, by
     code, with details: `turned`, `square_pixels` (`geometry.arranged`), `end_marker_missing`,
-    `age_unreadable`.
+    `age_unreadable`, `curve_applied` (`display` follows a curve of the file and has no modality values).
     """
 
     rows: int

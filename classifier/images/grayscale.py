@@ -21,15 +21,17 @@ HU_LOW, HU_HIGH, HU_STEP = -1024, 3071, 16
 _FULL = 65535
 _ROBUST = (0.005, 0.995)
 _SAMPLE = 4_000_000
+_HEADROOM = 8192
+_CURVE_WINDOW = (_FULL / 2, _FULL - 2.0 * _HEADROOM)
 _MIN_SHARE, _MIN_REFERENCE_LEVELS, _MIN_SHOWN = 0.02, 800, 0.05
 
 
 @dataclass(frozen=True)
 class _Rendering:
-    """Brightness 0..1 of each level, and the equivalent or nearest window (center, width) in levels."""
+    """Brightness 0..1 of each level, and its window (center, width) in levels, None for a curve."""
 
     brightness: np.ndarray
-    window: tuple[float, float]
+    window: tuple[float, float] | None
 
 
 def render_grayscale(raw: RawImage) -> DecodedImage:
@@ -59,13 +61,18 @@ def _assemble(
     inverted: bool,
     turned: bool,
 ) -> DecodedImage:
-    flipped = inverted != (raw.slope < 0)
-    center, width = rendering.window
     slope, intercept = raw.slope, raw.intercept
-    display = raw.levels
-    if flipped:
-        display = np.uint16(raw.top) - display
-        center, slope, intercept = raw.top - center, -slope, intercept + slope * raw.top
+    notes = raw.notes
+    if rendering.window is None:
+        display = _curved(1 - rendering.brightness if inverted else rendering.brightness)[raw.levels]
+        (center, width), slope, intercept = _CURVE_WINDOW, 1.0, 0.0
+        notes = notes | {"curve_applied": {}}
+    else:
+        display = raw.levels
+        center, width = rendering.window
+        if inverted != (raw.slope < 0):
+            display = np.uint16(raw.top) - display
+            center, slope, intercept = raw.top - center, -slope, intercept + slope * raw.top
     if raw.padding is not None:
         display = np.where(raw.padding, np.uint16(0), display)
     return DecodedImage(
@@ -80,12 +87,31 @@ def _assemble(
         window_width=width,
         pixel_sha256=raw.pixel_sha256,
         burned_in=burned_in(preview, raw.metadata),
-        notes=raw.notes,
+        notes=notes,
         metadata=raw.metadata,
         display=display,
         working=working,
         preview=preview,
     )
+
+
+def _curved(brightness: np.ndarray) -> np.ndarray:
+    """Display values uint16 of the levels that `_CURVE_WINDOW` shows with their brightness 0..1.
+
+    Levels that a rising or falling curve shows as black or white stay apart outside the window: a wider one
+    shows them.
+    """
+    shown = _HEADROOM + brightness * (_FULL - 2 * _HEADROOM)
+    steps = np.diff(brightness)
+    if (steps >= 0).all() or (steps <= 0).all():
+        for end, towards in ((0.0, 0), (1.0, _FULL)):
+            clipped = np.flatnonzero(brightness == end)
+            if len(clipped):
+                apart = np.linspace(shown[clipped[0]], towards, len(clipped))
+                # The clipped levels next to the visible ones stay next to them.
+                first = clipped[0] == 0 and clipped[-1] < len(brightness) - 1
+                shown[clipped] = apart[::-1] if first else apart
+    return np.rint(shown).astype(np.uint16)
 
 
 def _level_range(raw: RawImage) -> tuple[int, int]:
@@ -103,17 +129,17 @@ def _level_range(raw: RawImage) -> tuple[int, int]:
 def _rendering(raw: RawImage, low: int, high: int) -> _Rendering:
     """The VOI transformation of the file if it shows anything, else the used range, or a robust window."""
     levels = np.arange(raw.top + 1, dtype=np.float64)
-    window = raw.window
-    brightness = raw.voi
+    values = levels * raw.slope + raw.intercept
+    window, brightness = raw.window, raw.voi
     if raw.slot is Slot.CT and window is None:
-        window = LUNG_WINDOW
+        # Of a CT slice the Hounsfield units are kept, so that a curve becomes the nearest linear window.
+        window = LUNG_WINDOW if brightness is None else nearest_window(values, brightness)
+        brightness = None
     if brightness is None and window is not None:
-        brightness = apply_window(levels * raw.slope + raw.intercept, window, step=abs(raw.slope))
-    if (
-        brightness is not None
-        and window is not None
-        and abs(brightness[high] - brightness[low]) >= _MIN_SHOWN
-    ):
+        brightness = apply_window(values, window, step=abs(raw.slope))
+    if brightness is not None and abs(brightness[high] - brightness[low]) >= _MIN_SHOWN:
+        if window is None:
+            return _Rendering(brightness, None)
         center, width = window
         return _Rendering(brightness, ((center - raw.intercept) / raw.slope, width / abs(raw.slope)))
     if raw.exposure:
@@ -125,10 +151,9 @@ def _rendering(raw: RawImage, low: int, high: int) -> _Rendering:
 
 
 def _logarithmic(levels: np.ndarray, low: int, high: int, slope: float) -> _Rendering:
-    """Film-like rendering of a dose: its logarithm from `low` to `high`, and the nearest linear window."""
+    """Film-like rendering of a dose: its logarithm from `low` to `high`."""
     brightness = np.clip(np.log(np.maximum(levels, 1) / low) / np.log(max(high, low + 1) / low), 0.0, 1.0)
-    window = nearest_window(levels, brightness)
-    return _Rendering(brightness if slope > 0 else 1 - brightness, window)
+    return _Rendering(brightness if slope > 0 else 1 - brightness, None)
 
 
 def _working(raw: RawImage, rendering: _Rendering, inverted: bool) -> np.ndarray:

@@ -24,10 +24,11 @@ class RawImage:
 
     `levels` uint16 (H, W) in 0..2**bits-1; modality value = level * slope + intercept (slope not 0).
     `voi` float (2**bits,) is the brightness 0..1 of each level by the file's VOI LUT or window, or None;
-    `window` (center, width) in modality units. `inverted`: a higher modality value is darker (MONOCHROME1).
-    `padding` bool (H, W): pixels that are no part of the image. `exposure`: levels are linear in the dose at
-    the detector; film and processed images show its logarithm (PS3.3 C.8.11.3.1.2). `aspect` is the height of
-    a pixel over its width. `notes`: what was corrected on reading, by code, with details.
+    `window` (center, width) in modality units, None where `voi` is a curve. `inverted`: a higher
+    modality value is darker (MONOCHROME1). `padding` bool (H, W): pixels that are no part of the image.
+    `exposure`: levels are linear in the dose at the detector; film and processed images show its logarithm
+    (PS3.3 C.8.11.3.1.2). `aspect` is the height of a pixel over its width. `notes`: what
+    was corrected on reading, by code, with details.
     """
 
     levels: np.ndarray

@@ -13,6 +13,7 @@ from webapp.scans.pixels import grey_levels
 MEDIA_TYPES = {"image/jpeg": "JPEG", "image/png": "PNG"}
 MOST_SIDE = 8192
 QUALITY = 90
+CURVE_APPLIED = "This image is rendered by the VOI LUT or sigmoid of its file. Leave the window out."
 WINDOW_FORM = "center,width,linear in the units of the modality"
 
 
@@ -42,6 +43,8 @@ def _windowed(scan: Scan, center: float, width: float):
     """Grey levels through a linear window (PS3.3 C.11.2.1.2)."""
     import numpy as np
 
+    if "curve_applied" in scan.notes:
+        raise CodedError("invalid", fields={"window": [CURVE_APPLIED]})
     levels = np.frombuffer(grey_levels(scan), "<u2").reshape(scan.rows, scan.columns)
     values = levels * scan.slope + scan.intercept
     shown = (values - (center - 0.5)) / max(width - 1, 1e-6) + 0.5

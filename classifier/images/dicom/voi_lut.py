@@ -8,27 +8,29 @@ from pydicom import Dataset
 from classifier.images.dicom.metadata import number
 
 Window = tuple[float, float]
+SIGMOID = "SIGMOID"
 _BYTES_PER_ENTRY = 2
 
 
 def read_voi(dataset: Dataset, modality: np.ndarray) -> tuple[np.ndarray | None, Window | None]:
-    """Brightness 0..1 of each modality value, and the (nearest) window (center, width); None, None if absent.
+    """Brightness 0..1 of each modality value, and the linear window (center, width) behind it.
 
-    A VOI LUT takes precedence over a window; of several the first is used.
+    The window is None where a curve decides: a sigmoid, or a VOI LUT, which takes precedence over a window.
+    Of several the first is used. None, None if there is neither.
     """
     holder = functional_group(dataset, "FrameVOILUTSequence")
     item = table_item(holder, "VOILUTSequence")
     if item is not None:
         first, table, depth = lookup_table(item, dataset, modality)
         at = np.clip(np.floor(modality) - first, 0, len(table) - 1).astype(np.intp)
-        shown = np.clip(table[at] / ((1 << depth) - 1), 0.0, 1.0)
-        return shown, nearest_window(modality, shown)
+        return np.clip(table[at] / ((1 << depth) - 1), 0.0, 1.0), None
     window = _window(holder)
     if window is None:
         return None, None
     function = str(holder.get("VOILUTFunction") or "LINEAR").strip().upper()
     step = abs(float(modality[1] - modality[0])) if len(modality) > 1 else 1.0
-    return apply_window(modality, window, function, step), window
+    shown = apply_window(modality, window, function, step)
+    return shown, None if function == SIGMOID else window
 
 
 def apply_window(
@@ -40,7 +42,7 @@ def apply_window(
     """
     center, width = window
     unit = min(step, 1.0)
-    if function == "SIGMOID":
+    if function == SIGMOID:
         return 1 / (1 + np.exp(np.clip(-4 * (values - center) / width, -60, 60)))
     if function == "LINEAR_EXACT":
         return np.clip((values - center) / width + 0.5, 0.0, 1.0)
@@ -99,7 +101,7 @@ def _window(holder: Dataset) -> Window | None:
 
 
 def nearest_window(modality: np.ndarray, shown: np.ndarray) -> Window:
-    """The linear window through the points where a LUT reaches 5 % and 95 % of its brightness range."""
+    """The linear window through the points where a curve reaches 5 % and 95 % of its brightness range."""
     order = np.argsort(modality)
     values, bright = modality[order], shown[order]
     span = bright.max() - bright.min()

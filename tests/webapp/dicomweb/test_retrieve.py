@@ -70,6 +70,16 @@ def test_a_window_is_in_the_units_of_the_modality(client, stored):
     assert abs(int(shown[500]) - 128) <= 1
 
 
+def test_a_window_is_refused_where_a_curve_of_the_file_was_applied(client, stored):
+    scan = stored()
+    scan.notes = {"curve_applied": {}}
+    scan.save()
+    response = client.get(address(scan, "/rendered"), {"window": "900,201,linear", "accept": "image/png"})
+    assert response.status_code == 400
+    assert "Leave the window out" in response.content.decode()
+    assert client.get(address(scan, "/rendered"), {"accept": "image/png"}).status_code == 200
+
+
 @pytest.mark.parametrize(
     "query", [{"window": "1,0"}, {"window": "a,b"}, {"viewport": "0,9"}, {"quality": "101"}]
 )

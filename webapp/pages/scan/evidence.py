@@ -33,6 +33,10 @@ NOTES = {
         "The stored pixels are not square; the image was resampled to square pixels."
     ),
     "end_marker_missing": gettext_lazy("The JPEG file lacks its end marker; all pixels were read."),
+    "curve_applied": gettext_lazy(
+        "The grayscale curve of the file (VOI LUT, sigmoid or exposure) was applied: measured grey values are"
+        " those displayed, not those stored."
+    ),
     "age_unreadable": gettext_lazy("The age in the file cannot be read, so the age is unknown."),
     "same_sop_instance": gettext_lazy(
         "Another image at this site has the same SOPInstanceUID but different pixels."

@@ -131,7 +131,29 @@ def test_a_window_is_applied_as_pydicom_applies_it(
     made = dataset(DEEP, bits=12, WindowCenter=center, WindowWidth=width, VOILUTFunction=function)
     image = read_image(write(tmp_path / "x.dcm", made))
     np.testing.assert_allclose(image.working / 65535, apply_voi_lut(DEEP, made) / 4095, atol=2e-5)
-    assert (image.window_center, image.window_width) == (center, width)
+    if function == "SIGMOID":
+        shown = (image.display - image.window_center) / image.window_width + 0.5
+        np.testing.assert_allclose(shown, apply_voi_lut(DEEP, made) / 4095, atol=2e-5)
+        assert image.notes == {"curve_applied": {}}
+    else:
+        assert (image.window_center, image.window_width) == (center, width)
+        assert not image.notes
+
+
+@pytest.mark.parametrize("falling", [False, True])
+def test_what_a_curve_clips_comes_back_in_a_wider_window(tmp_path: Path, falling: bool) -> None:
+    item = lut_item(12)
+    item.LUTDescriptor = [1000, 1500, 12]
+    item.LUTData = [4095 * at // 999 for at in (range(999, -1, -1) if falling else range(1000))]
+    made = dataset(DEEP, bits=12)
+    made.VOILUTSequence = [item]
+    image = read_image(write(tmp_path / "x.dcm", made))
+    stored, at = np.unique(DEEP, return_index=True)
+    steps = np.diff(image.display.ravel()[at].astype(int))
+    assert (stored < 1500).any()
+    assert (stored > 2500).any()
+    assert steps.all()
+    assert len(set(np.sign(steps))) == 1
 
 
 def test_of_several_windows_the_first_counts(tmp_path: Path) -> None:

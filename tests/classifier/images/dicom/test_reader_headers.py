@@ -208,6 +208,17 @@ def test_a_ct_slice_without_a_window_is_shown_in_the_lung_window(tmp_path: Path)
     assert image.preview[48, 20] == 85
 
 
+def test_a_ct_slice_keeps_its_units_under_a_curve(tmp_path: Path) -> None:
+    hounsfield = ct_slice()
+    curve = {"WindowCenter": "-600", "WindowWidth": "1500", "VOILUTFunction": "SIGMOID"}
+    image = reading_of(tmp_path, hounsfield, **CT | curve)
+    plain = reading_of(tmp_path, hounsfield, **CT)
+    assert (image.slope, image.intercept) == (plain.slope, plain.intercept)
+    np.testing.assert_array_equal(image.display, plain.display)
+    shown = np.clip((image.display - image.window_center) / image.window_width + 0.5, 0, 1)
+    np.testing.assert_allclose(image.preview, 255 * shown, atol=2)
+
+
 def test_the_kept_metadata_is_plain_and_short(tmp_path: Path) -> None:
     made = dataset(DEEP, bits=12, PatientName="Doe^Jane", PatientID="7\n7", PixelSpacing=[0.1, 0.2])
     made.PatientComments = "not kept"

@@ -98,8 +98,8 @@ def _window(header: Dataset, ours: DecodedImage | None) -> list[str]:
 
 
 def is_window_unused(header: Dataset, ours: DecodedImage | None) -> bool:
-    """Whether Hilum did not use the window of the header."""
+    """Whether Hilum used neither a curve nor the window of the header."""
     width = number(header.get("WindowWidth"))
-    if ours is None or ours.slot is Slot.CT or header.get("VOILUTSequence") or width is None or width <= 0:
+    if ours is None or ours.slot is Slot.CT or "curve_applied" in ours.notes or width is None or width <= 0:
         return False
     return abs(ours.window_width * abs(ours.slope) / width - 1) > 0.01

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from pydicom import Dataset
 
 from classifier.contract import Slot
 from classifier.errors import Refused
@@ -21,6 +22,8 @@ from webapp.pages.report.images import plain
 from webapp.pages.scan.images import grey_levels, thumbnail
 from webapp.scans.models import Scan
 from webapp.scans.uploads.files import store_parsed
+
+FIRST, ENTRIES = 600, 2048
 
 SIDE = 8  # at which the images are compared, whatever filter made each small
 MOST = 5.0  # grey levels of 255
@@ -64,6 +67,16 @@ def shown(helper: ParsingHelper, tmp_path: Path) -> Callable[[Path], Shown]:
     return render
 
 
+def voi_lut(curve: Callable[[float], float]) -> Dataset:
+    """A VOI LUT item (PS3.3 C.11.2.1.1) of 16 bits over a part of the values; `curve` is 0..1 to 0..1."""
+    item = Dataset()
+    item.LUTDescriptor = [ENTRIES, FIRST, 16]
+    item.LUTData = np.array(
+        [round(65535 * curve(at / (ENTRIES - 1))) for at in range(ENTRIES)], "<u2"
+    ).tobytes()
+    return item
+
+
 def differences(shown: Shown) -> dict[str, float]:
     """How far each image is from the viewer's, at most, in grey levels."""
     small = {
@@ -101,8 +114,37 @@ def test_every_file_of_the_collection_has_one_rendering(
         {"WindowCenter": "2000", "WindowWidth": "1500", "PixelSpacing": ["0.4", "0.2"]},
         {"PixelAspectRatio": ["1", "2"], "PatientOrientation": ["R", "H"]},
         {"WindowCenter": "2000", "WindowWidth": "1500", "VOILUTFunction": "LINEAR_EXACT"},
+        {"WindowCenter": "2000", "WindowWidth": "1500", "VOILUTFunction": "SIGMOID"},
+        {
+            "WindowCenter": "2000",
+            "WindowWidth": "900",
+            "VOILUTFunction": "SIGMOID",
+            "PhotometricInterpretation": "MONOCHROME1",
+        },
+        {"VOILUTSequence": [voi_lut(lambda share: share**0.4)]},
+        {
+            "VOILUTSequence": [voi_lut(lambda share: 1 - share**3)],
+            "RescaleSlope": "2",
+            "RescaleIntercept": "0",
+        },
+        {"VOILUTSequence": [voi_lut(lambda share: 0.3 + 0.4 * share**2)]},
+        {"PresentationIntentType": "FOR PROCESSING", "PixelIntensityRelationship": "LIN"},
     ],
-    ids=["plain", "monochrome1", "slope below one", "falling", "spacing", "aspect", "linear exact"],
+    ids=[
+        "plain",
+        "monochrome1",
+        "slope below one",
+        "falling",
+        "spacing",
+        "aspect",
+        "linear exact",
+        "sigmoid",
+        "inverted sigmoid",
+        "lookup table",
+        "falling lookup table",
+        "dim lookup table",
+        "exposure",
+    ],
 )
 def test_a_header_decides_alike_everywhere(
     tmp_path: Path, shown: Callable[[Path], Shown], header: dict[str, object]
