@@ -57,11 +57,17 @@ def labels_to_export(user: User, site: Site) -> tuple[QuerySet[Label], int]:
 
 
 def lines(labels: QuerySet[Label]) -> Iterator[str]:
-    """CSV lines, the heading first; no patient's name or identifier is in them."""
+    """CSV lines, the heading first; no patient's name or identifier is in them.
+
+    Readers whose names `labels_visible` hides have a number, the same throughout the file.
+    """
     yield MARK + line(COLUMNS)
+    numbers: dict[int, int] = {}
     rows = labels.select_related("scan__upload", "queue", "superseded_by").order_by("created_at", "pk")
     for label in rows.iterator(chunk_size=2000):
-        yield line(_cells(label))
+        hidden = label.hides_reader
+        number = numbers.setdefault(label.reader_id, len(numbers) + 1) if hidden else 0
+        yield line(_cells(label, f"Reader {number}" if hidden else label.signed_as))
 
 
 def export_recorded(*, actor: User, site: Site, count: int) -> None:
@@ -194,7 +200,7 @@ def _boolean(row: Mapping[str, str], name: str, *, default: bool = False) -> boo
     return BOOLEANS[text] if text else default
 
 
-def _cells(label: Label) -> Iterable[object]:
+def _cells(label: Label, reader: str) -> Iterable[object]:
     by_word = {
         word: "|".join(sorted(f for f, w in label.findings.items() if w == word))
         for word in Assessment.values
@@ -203,7 +209,7 @@ def _cells(label: Label) -> Iterable[object]:
         label.pk,
         label.scan_id,
         label.scan.upload.sha256,
-        label.signed_as,
+        reader,
         label.source,
         label.queue.name if label.queue else "",
         f"{label.created_at:%Y-%m-%dT%H:%M:%SZ}",

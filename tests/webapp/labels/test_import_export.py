@@ -10,7 +10,8 @@ import pytest
 from tests import factories
 from webapp.audit.models import AuditEvent
 from webapp.core.errors import CodedError
-from webapp.labels.annotation import LabelContent, case_label, label_add
+from webapp.labels.adjudication import adjudicate
+from webapp.labels.annotation import LabelContent, case_label, label_add, name_of
 from webapp.labels.import_export import COLUMNS, labels_import, labels_to_export, lines
 from webapp.labels.models import Label
 from webapp.labels.selectors import ground_truth
@@ -72,6 +73,19 @@ def test_what_a_queue_may_still_ask_the_person_for_is_left_out_and_counted(
     case_label(item=item, reader=teammate, content=LabelContent({"pneumonia": "present"}))
     reported, left = labels_to_export(boss, site)
     assert (reported.count(), left) == (2, 0)
+
+
+def test_the_export_hides_the_readers_of_a_case_that_is_not_decided(
+    make_queue, scans, owner, teammate, boss, site
+):
+    item = make_queue().items.get(position=1)
+    case_label(item=item, reader=owner, content=LabelContent({"pneumonia": "present"}))
+    case_label(item=item, reader=teammate, content=LabelContent({"pneumonia": "absent"}))
+    assert [row["reader"] for row in table(exported(boss, site))] == ["Reader 1", "Reader 2"]
+    assert {row["reader"] for row in table(exported(owner, site))} == {name_of(owner), "Reader 1"}
+    decided = LabelContent({"pneumonia": "present"})
+    adjudicate(item=item, actor=boss, content=decided, reason="Consolidation.", after=None)
+    assert {name_of(owner), name_of(teammate)} < {row["reader"] for row in table(exported(boss, site))}
 
 
 def test_what_was_exported_comes_in_elsewhere_and_again_without_change(
