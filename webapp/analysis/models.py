@@ -187,7 +187,7 @@ class StudySummary(models.Model):
     likeliest abnormal one where the finding is `normal`, -1 without a result. `reader` signed the latest
     reading, at `read_at`. `who` and `number` are what the search looks through (`names`). `urgent`: by which
     rule the study is urgent, empty where it is not. `turn` orders what waits (`worklist.urgency`).
-    `threshold` is that of `finding`, or of the likeliest abnormal one.
+    `threshold` is that of `finding`, or of the likeliest abnormal one. `warnings`: codes of the result's.
     """
 
     Status = StudyStatus
@@ -200,6 +200,7 @@ class StudySummary(models.Model):
     threshold = models.FloatField(null=True)
     uncertainty = models.FloatField(null=True)
     prediction_set = models.JSONField(null=True, blank=True)
+    warnings = models.JSONField(default=list, blank=True)
     reason = models.CharField(max_length=64, blank=True)
     scans = models.PositiveIntegerField()
     synthetic = models.BooleanField(default=False)

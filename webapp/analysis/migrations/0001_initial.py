@@ -129,6 +129,7 @@ class Migration(migrations.Migration):
                 ('threshold', models.FloatField(null=True)),
                 ('uncertainty', models.FloatField(null=True)),
                 ('prediction_set', models.JSONField(blank=True, null=True)),
+                ('warnings', models.JSONField(blank=True, default=list)),
                 ('reason', models.CharField(blank=True, max_length=64)),
                 ('scans', models.PositiveIntegerField()),
                 ('synthetic', models.BooleanField(default=False)),

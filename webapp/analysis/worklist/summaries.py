@@ -108,6 +108,7 @@ def _values(study: Study, scans: list[Scan]) -> dict[str, object]:
         "turn": turn_of(urgent=urgent, read=read_at is not None, arrived=latest_at),
         "uncertainty": worst.uncertainty if worst else None,
         "prediction_set": worst.prediction_set if worst else None,
+        "warnings": worst.warnings if worst else [],
         "reason": least.reason,
         "scans": len(scans),
         "synthetic": any(scan.synthetic for scan in scans),

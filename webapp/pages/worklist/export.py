@@ -41,6 +41,7 @@ COLUMNS: dict[str, Cell] = {
     "probability": lambda row, zone: _number(row, row.probability),
     "uncertainty": lambda row, zone: _number(row, row.uncertainty),
     "uncertainty_level": lambda row, zone: uncertainty_level(row.uncertainty) if _done(row) else "",
+    "warnings": lambda row, zone: "|".join(row.warnings) if _done(row) else "",
     "reader": lambda row, zone: name_of_user(row.reader) if row.reader else "",
     "read_at": lambda row, zone: _time(row.read_at, zone),
     "site": lambda row, zone: row.site.name,
@@ -48,7 +49,15 @@ COLUMNS: dict[str, Cell] = {
 }
 
 
-RESULT_COLUMNS = ("status", "reason", "finding", "probability", "uncertainty", "uncertainty_level")
+RESULT_COLUMNS = (
+    "status",
+    "reason",
+    "finding",
+    "probability",
+    "uncertainty",
+    "uncertainty_level",
+    "warnings",
+)
 
 
 def csv_lines(rows: QuerySet[StudySummary], *, reader: User) -> Iterator[str]:

@@ -13,6 +13,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from classifier.reasons import ADVICE
 from webapp.accounts.models import User
 from webapp.analysis.models import StudySummary, StudyTag, Urgent
 from webapp.analysis.state import ScanStatus, State
@@ -64,6 +65,7 @@ def _hidden(row: dict[str, Any]) -> dict[str, Any]:
         "probability": None,
         "uncertainty": None,
         "prediction_set": "",
+        "warnings": "",
         "threshold": None,
     }
     # An urgent case stays on top, but not by which rule.
@@ -94,6 +96,7 @@ def _row(summary: StudySummary) -> dict[str, Any]:
         "threshold": summary.threshold,
         "uncertainty": summary.uncertainty,
         "prediction_set": set_in_words(summary.prediction_set),
+        "warnings": " ".join(ADVICE[code].problem for code in summary.warnings),
         "reader": name_of_user(summary.reader) if summary.reader else "",
         "assigned": name_of_user(summary.assigned) if summary.assigned else "",
         "urgent": str(URGENT_BECAUSE[Urgent(summary.urgent)]) if summary.urgent else "",

@@ -34,6 +34,15 @@ def test_the_tooltip_of_a_finding_is_the_prediction_set(case, browser, owner):
     assert 'title="Prediction set: Pneumonia or COVID-19 (90 % coverage)"' in text_of(browser(owner).get("/"))
 
 
+def test_a_row_marks_a_result_with_warnings(case, browser, owner):
+    assert "caution" not in text_of(browser(owner).get("/"))
+    case.scan.analyses.update(warnings=["mirrored", "map_outside_lungs"])
+    renew(case.scan)
+    page = text_of(browser(owner).get("/"))
+    assert 'title="The image may be mirrored. Most of the heatmap lies outside the lungs."' in page
+    assert "Warnings: The image may be mirrored." in page
+
+
 def test_newest_studies_come_first(site, finished_analysis, browser, owner):
     now = timezone.now()
     for hours, name in ((5, "OLD^A"), (1, "NEW^B"), (3, "MIDDLE^C")):
