@@ -62,10 +62,10 @@ def lines(labels: QuerySet[Label]) -> Iterator[str]:
     Readers whose names `labels_visible` hides have a number, the same throughout the file.
     """
     yield MARK + line(COLUMNS)
-    numbers: dict[int, int] = {}
+    numbers: dict[uuid.UUID, int] = {}
     rows = labels.select_related("scan__upload", "queue", "superseded_by").order_by("created_at", "pk")
     for label in rows.iterator(chunk_size=2000):
-        hidden = label.hides_reader
+        hidden = getattr(label, "hides_reader", False)
         number = numbers.setdefault(label.reader_id, len(numbers) + 1) if hidden else 0
         yield line(_cells(label, f"Reader {number}" if hidden else label.signed_as))
 
