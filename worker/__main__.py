@@ -14,7 +14,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 PR_SET_DUMPABLE = 4
 NOTIFY = "notify,monitor,send,dicom"
-QUEUES = {"ingest": "ingest,control", "infer": "infer", "train": "train", "notify": NOTIFY}
+QUEUES = {"ingest": "ingest,control,backup", "infer": "infer", "train": "train", "notify": NOTIFY}
 
 
 def main() -> None:

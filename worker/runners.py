@@ -11,6 +11,7 @@ from django.db import DatabaseError, connections
 
 from webapp.core.jobs.presence import REPORT_SECONDS, report_presence
 from webapp.core.jobs.queues import Queue
+from worker.jobs.backup import BackupJob
 from worker.jobs.dicom.job import DicomJob
 from worker.jobs.explain import InferAndExplainJob
 from worker.jobs.ingest import IngestJob
@@ -34,6 +35,7 @@ JOBS = {
     Queue.SEND: SendJob,
     Queue.MONITOR: MonitorJob,
     Queue.DICOM: DicomJob,
+    Queue.BACKUP: BackupJob,
     Queue.CONTROL: SweepJob,
 }
 INTERVALS = {Queue.CONTROL: float(SWEEP_SECONDS), Queue.MONITOR: MONITOR_SECONDS}

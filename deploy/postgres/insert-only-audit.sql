@@ -9,6 +9,7 @@ GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO :"role";
 
 REVOKE ALL ON audit_auditevent, audit_auditlink, audit_auditchain, audit_queue FROM :"role";
 GRANT SELECT, INSERT ON audit_auditevent TO :"role";
-GRANT SELECT ON audit_auditlink, audit_auditchain TO :"role";
+-- The queue is empty outside of a commit; `manage.py backup` reads every table.
+GRANT SELECT ON audit_auditlink, audit_auditchain, audit_queue TO :"role";
 -- Migrations belong to the owner.
 REVOKE INSERT, UPDATE, DELETE ON django_migrations FROM :"role";

@@ -21,10 +21,12 @@ APPS = {
     "dicom": {"core", "accounts", "audit", "scans"},
     "analysis": {"core", "accounts", "audit", "webhooks", "scans", "registry"},
     "labels": {"core", "accounts", "audit", "scans", "registry", "analysis"},
+    "backup": {"core", "accounts", "audit", "analysis"},
     "training": {"core", "accounts", "audit", "scans", "registry", "labels"},
-    "monitoring": {"core", "accounts", "audit", "scans", "registry", "analysis", "labels"},
+    "monitoring": {"backup", "core", "accounts", "audit", "scans", "registry", "analysis", "labels"},
     "results": {"core", "accounts", "audit", "webhooks", "scans", "registry", "analysis", "labels"},
     "pages": {
+        "backup",
         "results",
         "core",
         "accounts",

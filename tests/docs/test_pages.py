@@ -120,8 +120,9 @@ def test_python_examples_compile(page):
 def test_decisions_are_numbered_dated_and_listed():
     folder = ROOT / "docs" / "decisions"
     index = (folder / "README.md").read_text()
-    for number, path in enumerate(sorted(folder.glob("0*.md")), start=1):
-        assert path.name.startswith(f"{number:04d}-")
+    numbers = [int(path.name[:4]) for path in sorted(folder.glob("0*.md"))]
+    assert len(numbers) == len(set(numbers)), "a number is taken twice"
+    for number, path in zip(numbers, sorted(folder.glob("0*.md")), strict=True):
         head = path.read_text().splitlines()
         assert re.fullmatch(rf"# {number}\. .+", head[0])
         assert re.fullmatch(r"(Accepted|Superseded by .+), \d{4}-\d\d-\d\d", head[2])

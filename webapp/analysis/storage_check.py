@@ -34,7 +34,7 @@ def check(*, deep: bool = False, grace_seconds: float = GRACE_SECONDS) -> Findin
     """Compare the rows with the store; `deep` reads every file and compares its sha256."""
     # The store is listed before the rows are read: a file that comes meanwhile is no orphan.
     unnamed, found = dict(_stored(grace_seconds)), Findings()
-    for name, sha256 in _named():
+    for name, sha256 in named_files():
         found.checked += 1
         unnamed.pop(name, None)
         path = storage.path_of(name)
@@ -70,7 +70,8 @@ def _is_leftover(name: str) -> bool:
     return image and Upload.objects.filter(stored_name__contains=f"/{folder}/").exists()
 
 
-def _named() -> Iterator[tuple[str, str]]:
+def named_files() -> Iterator[tuple[str, str]]:
+    """Name and sha256 of every file that a row names."""
     unpacked = {"status": Upload.Status.DONE, "skipped__isnull": False}
     uploads = Upload.objects.exclude(status=Upload.Status.REFUSED).exclude(**unpacked)
     for name, received, replaced in uploads.values_list("stored_name", "sha256", "stored_sha256").iterator():
@@ -83,7 +84,7 @@ def _named() -> Iterator[tuple[str, str]]:
 
 
 def _stored(grace_seconds: float) -> Iterator[tuple[str, Path]]:
-    newest = time.time() - grace_seconds
+    newest, held = time.time() - grace_seconds, storage.root() / storage.HELD
     for path in storage.root().rglob("*"):
-        if path.is_file() and path.stat().st_mtime <= newest:
+        if held not in path.parents and path.is_file() and path.stat().st_mtime <= newest:
             yield path.relative_to(storage.root()).as_posix(), path

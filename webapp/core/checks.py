@@ -131,7 +131,7 @@ def workers_are_present(app_configs: Configs, **kwargs: Any) -> list[CheckMessag
     if not missing:
         return []
     at_notify = dict.fromkeys((Queue.MONITOR, Queue.SEND, Queue.DICOM), "notify")
-    parts = {Queue.CONTROL: "ingest", **at_notify}
+    parts = {Queue.CONTROL: "ingest", Queue.BACKUP: "ingest", **at_notify}
     names = sorted({parts.get(queue, queue.value) for queue in missing})
     hint = "Start each with `python -m worker NAME`."
     return [

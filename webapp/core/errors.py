@@ -130,6 +130,9 @@ CODES: dict[str, Meaning] = {
         "An internal error occurred.",
         "Try again. If the error persists, report the request ID to your administrator.",
     ),
+    "backup_running": Meaning(
+        409, "A backup is running.", "Wait until it is complete, or stop it, then try again."
+    ),
     "unavailable": Meaning(503, "A part of the system is unavailable.", "Try again in a few minutes."),
 }
 

@@ -1,4 +1,4 @@
-"""The base of every table, and the workers' reports of their presence."""
+"""The base of every table, the workers' reports of their presence, and stored files that are lost."""
 
 from __future__ import annotations
 
@@ -31,3 +31,20 @@ class WorkerPresence(models.Model):
 
     def __str__(self) -> str:
         return f"{self.node} on {self.queue}"
+
+
+class FileProblem(Record):
+    """A stored file that a row names and that was found to be missing or damaged, until it is whole again."""
+
+    class Kind(models.TextChoices):
+        MISSING = "missing"
+        DAMAGED = "damaged"
+
+    name = models.CharField(max_length=120, unique=True)
+    kind = models.CharField(max_length=8, choices=Kind)
+
+    class Meta:
+        default_permissions = ("view",)
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.name}"

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TextIO
 
 from django.conf import settings
 
@@ -19,6 +22,9 @@ DRAFT = ".draft-"
 Named = Callable[[], Iterable[tuple[str, str]]]
 naming: list[Named] = []
 PROBE_BYTES = 1 << 20
+# Deleted files are kept here, under their names, while a backup runs.
+HELD = ".held"
+HOLD_WAIT_SECONDS = 5.0
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)*")
 
@@ -81,8 +87,67 @@ def is_working() -> bool:
 
 
 def delete_file(name: str) -> None:
-    """Remove a stored file; one that is already gone is fine."""
-    path_of(name).unlink(missing_ok=True)
+    """Remove a stored file; one that is already gone is fine. Not for use before the commit.
+
+    While `deletions_held`, it is only set aside.
+    """
+    path = path_of(name)
+    if not _is_held():
+        path.unlink(missing_ok=True)
+        return
+    aside = root() / HELD / name
+    aside.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with suppress(FileNotFoundError):
+        os.replace(path, aside)
+
+
+@contextmanager
+def deletions_held() -> Iterator[None]:
+    """Keep every file that is deleted meanwhile, for `open_held`; the hold ends with the process, too.
+
+    Raises CodedError `backup_running` when another process holds them.
+    """
+    folder = root() / HELD
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        _lock(lock)
+        try:
+            yield
+        finally:
+            for path in folder.iterdir():
+                if path.is_dir():
+                    shutil.rmtree(path)
+
+
+def open_held(name: str) -> BinaryIO:
+    """Open a stored file, or one that was deleted during the hold; raises FileNotFoundError."""
+    try:
+        return open_file(name)
+    except FileNotFoundError:
+        return (root() / HELD / name).open("rb")
+
+
+def _lock(file: TextIO) -> None:
+    # A process that deletes a file looks at the lock for an instant.
+    end = time.monotonic() + HOLD_WAIT_SECONDS
+    while True:
+        try:
+            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            if time.monotonic() > end:
+                raise CodedError("backup_running") from error
+            time.sleep(0.05)
+
+
+def _is_held() -> bool:
+    try:
+        with (root() / HELD / "lock").open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
 
 
 def _copy_near(source: Path, target: Path) -> Path:

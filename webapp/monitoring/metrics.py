@@ -11,8 +11,10 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from webapp.analysis.models import Analysis
+from webapp.backup.selectors import State, backup_state, last_success
 from webapp.core.jobs.queues import Queue
 from webapp.core.jobs.table import job_tables
+from webapp.core.models import FileProblem
 from webapp.monitoring.kinds import Signal
 from webapp.monitoring.models import Alarm, AlarmStatus, MonitoringRun
 from webapp.registry.models import ServingEngine
@@ -38,6 +40,13 @@ class _Database(Collector):
             ("hilum_queue_oldest_seconds", "Age of the job that waits longest.", _oldest()),
             ("hilum_uploads", "Uploads by site and status.", _uploads()),
             ("hilum_analyses", "Analyses by model and status.", _analyses()),
+            ("hilum_stored_files_missing", "Files that rows name and the store lacks.", _file_problems()),
+            (
+                "hilum_backup_last_success_timestamp_seconds",
+                "When the last complete backup ended; absent before the first.",
+                _last_backup(),
+            ),
+            ("hilum_backup_failed", "1: the last backup failed or is overdue.", _backup_failed()),
             ("hilum_engine", "Speed of each host's engine relative to PyTorch.", _engines()),
         ):
             rows = list(samples)
@@ -94,6 +103,22 @@ def _analyses() -> Iterable[Sample]:
     for row in Analysis.objects.order_by().values(*columns).annotate(n=Count("pk")):
         model = f"{row['model_version__slot']}-{row['model_version__number']}"
         yield {"model": model, "status": row["status"]}, row["n"]
+
+
+def _file_problems() -> Iterable[Sample]:
+    counts = dict(FileProblem.objects.order_by().values_list("kind").annotate(n=Count("pk")))
+    for kind in FileProblem.Kind:
+        yield {"kind": kind.value}, counts.get(kind.value, 0)
+
+
+def _last_backup() -> Iterable[Sample]:
+    done = last_success()
+    if done and done.finished_at:
+        yield {}, done.finished_at.timestamp()
+
+
+def _backup_failed() -> Iterable[Sample]:
+    yield {}, float(backup_state() in (State.FAILED, State.OVERDUE))
 
 
 def _engines() -> Iterable[Sample]:

@@ -36,6 +36,11 @@ HILUM_ENGINE = env("HILUM_ENGINE") or ("pytorch" if HILUM_ENV is Mode.TEST else 
 HILUM_DATA_SETS = env("HILUM_DATA_SETS")
 HILUM_BATCH = env("HILUM_BATCH")
 HILUM_MAX_ARCHIVE_BYTES = env("HILUM_MAX_ARCHIVE_BYTES")
+# Without a folder no backup is scheduled.
+HILUM_BACKUP_FOLDER = env("HILUM_BACKUP_FOLDER")
+HILUM_BACKUP_HOURS = max(1, env("HILUM_BACKUP_HOURS"))
+HILUM_BACKUP_KEEP = max(1, env("HILUM_BACKUP_KEEP"))
+HILUM_BACKUP_PASSPHRASE = env("HILUM_BACKUP_PASSPHRASE")
 HILUM_DISK_FLOOR = env("HILUM_DISK_FLOOR")
 HILUM_MAX_WAITING = env("HILUM_MAX_WAITING")
 
@@ -76,6 +81,7 @@ INSTALLED_APPS = [
     "webapp.training",
     "webapp.monitoring",
     "webapp.results",
+    "webapp.backup",
     "webapp.pages",
     "webapp.api",
     "webapp.dicomweb",

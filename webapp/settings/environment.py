@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import tempfile
 import tomllib
@@ -41,6 +42,10 @@ env = environ.Env(
     HILUM_BATCH=(int, 8),
     HILUM_MAX_ARCHIVE_BYTES=(int, 1 << 30),
     HILUM_DATA_SETS=(list, []),
+    HILUM_BACKUP_FOLDER=(str, ""),
+    HILUM_BACKUP_HOURS=(int, 24),
+    HILUM_BACKUP_KEEP=(int, 14),
+    HILUM_BACKUP_PASSPHRASE=(str, ""),
     HILUM_DISK_FLOOR=(int, 1 << 30),
     HILUM_MAX_WAITING=(int, 20_000),
     DICOM_BIND=(str, "127.0.0.1"),
@@ -72,6 +77,22 @@ env = environ.Env(
     REDIS_URL=(str, ""),
     REDIS_PASSWORD=(str, ""),
 )
+
+
+_SECRET = re.compile(r"(KEYS?|SECRET|PASSWORD|TOKEN|CREDENTIALS|EMAIL_URL)$")
+# Of the host that they stand on, or paths.
+_NOT_SEALED = {"REDIS_PASSWORD", "HILUM_RESULT_TLS_KEY", "DICOM_TLS_KEY"}
+
+
+def secret_variables() -> dict[str, str]:
+    """The variables with secrets as they are set, by name; a backup seals them."""
+    names = [name for name in env.scheme if _SECRET.search(name) and name not in _NOT_SEALED]
+    return {name: os.environ[name] for name in names if os.environ.get(name)}
+
+
+def process_environment(more: dict[str, str]) -> dict[str, str]:
+    """The environment for a program that is started: that of this process, and more."""
+    return os.environ | more
 
 
 def version() -> str:

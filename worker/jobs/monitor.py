@@ -23,6 +23,7 @@ from webapp.monitoring.streams import Case, StreamPosition
 from webapp.registry.models import ModelVersion
 from webapp.training.schedules import start_on_drift
 from worker.jobs.alarm_mail import send_alarms
+from worker.jobs.backup_mail import send_backup_failures
 from worker.jobs.monitor_summary import summarise
 from worker.jobs.urgent_mail import send_urgent_cases
 from worker.runner import Job
@@ -63,6 +64,7 @@ class MonitorJob(Job):
         self._next_late = now + DAY_SECONDS if late else self._next_late
         send_alarms()
         send_urgent_cases()
+        send_backup_failures()
         return False
 
 

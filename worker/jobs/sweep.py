@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from webapp.analysis.services import backfill
 from webapp.analysis.storage_check import remove_leftovers
+from webapp.backup.services import backups_schedule
 from webapp.core.jobs.presence import forget_workers
 from webapp.core.jobs.queues import notify_workers
 from webapp.core.jobs.table import job_tables
@@ -59,6 +60,7 @@ class SweepJob(Job):
             "queued": backfill(),
             "labels settled": manifests_process(),
             "trainings": schedules_run(),
+            "backups": backups_schedule(),
         }
         if any(done.values()):
             logger.info("swept: %s", ", ".join(f"{count} {what}" for what, count in done.items() if count))

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import time
+from io import BytesIO
 
+import numpy as np
 import pytest
 from django.core.management import CommandError, call_command
+from PIL import Image
 
 from tests.factories import artifact, parsed
+from webapp.audit.models import AuditEvent
 from webapp.core import storage
+from webapp.core.models import FileProblem
+from webapp.registry.models import ModelVersion
 from webapp.registry.services import model_register
-from webapp.scans.models import Upload
+from webapp.scans.models import Scan, Upload
 from webapp.scans.services import upload_finish, upload_store
+from worker.jobs.ingest import IngestJob
 
 pytestmark = pytest.mark.django_db
 
@@ -62,3 +71,64 @@ def test_an_orphan_is_named_after_its_grace_and_removed_on_wish(scan, capsys):
     assert reported(capsys, "--grace", "0") == (False, [f"orphaned: {orphan}"])
     assert reported(capsys, "--grace", "0", "--remove-orphans") == (True, [f"orphaned: {orphan}"])
     assert reported(capsys, "--grace", "0", "--deep") == (True, [])
+
+
+def test_a_repair_removes_orphans_of_yesterday_and_no_younger_ones(scan, capsys):
+    orphans = [storage.root() / f"{scan.id.hex[:2]}/{scan.id}/{age}-display.png" for age in ("old", "new")]
+    for orphan in orphans:
+        shutil.copyfile(storage.path_of(scan.display_name), orphan)
+    yesterday = time.time() - 86_500
+    os.utime(orphans[0], (yesterday, yesterday))
+    call_command("check_storage", "--repair")
+    assert [orphan.exists() for orphan in orphans] == [False, True]
+    assert "1 orphaned files removed" in capsys.readouterr().out
+
+
+def test_a_repair_marks_what_stays_missing_and_forgets_it_when_it_is_back(scan, capsys):
+    """The original of this scan is no image, so that its images cannot be made again."""
+    lost = storage.path_of(scan.working_name)
+    content = lost.read_bytes()
+    lost.unlink()
+    with storage.path_of(scan.display_name).open("ab") as file:
+        file.write(b"!")
+    assert reported(capsys, "--deep", "--repair")[0] is False
+    marks = {scan.working_name: "missing", scan.display_name: "damaged"}
+    assert dict(FileProblem.objects.values_list("name", "kind")) == marks
+    assert AuditEvent.objects.get(action="storage.repaired").detail["marked"] == 2
+    lost.write_bytes(content)
+    reported(capsys, "--repair")
+    assert list(FileProblem.objects.values_list("kind", flat=True)) == ["damaged"], "this run read no hash"
+
+
+def test_images_are_made_again_from_the_original(owner, site, settings, tmp_path, capsys):
+    settings.HILUM_DATA = tmp_path / "data"
+    settings.HILUM_DATA.mkdir()
+    file = BytesIO()
+    grey = np.random.default_rng(1).integers(0, 60_000, (300, 280), dtype=np.uint16)
+    Image.fromarray(grey).save(file, "PNG")
+    upload_store(user=owner, site=site, chunks=[file.getvalue()])
+    job = IngestJob()
+    job.prepare()
+    try:
+        assert job.step()
+    finally:
+        job.close()
+    scan = Scan.objects.get()
+    names = [scan.display_name, scan.working_name, scan.preview_name]
+    before = [storage.path_of(name).read_bytes() for name in names]
+    storage.delete_file(scan.preview_name)
+    storage.delete_file(scan.display_name)
+    storage.path_of(scan.working_name).write_bytes(b"!")
+    call_command("check_storage", "--deep", "--repair")
+    assert "3 files made again" in capsys.readouterr().out
+    assert [storage.path_of(name).read_bytes() for name in names] == before
+    call_command("check_storage", "--deep")
+
+
+def test_a_shipped_model_is_copied_again(scan, settings, tmp_path, capsys):
+    version = ModelVersion.objects.get()
+    settings.HILUM_ARTIFACTS = tmp_path
+    storage.delete_file(version.stored_name)
+    call_command("check_storage", "--repair")
+    assert "1 files made again" in capsys.readouterr().out
+    call_command("check_storage", "--deep")

@@ -28,6 +28,7 @@ class Queue(StrEnum):
     SEND = "send"
     MONITOR = "monitor"
     DICOM = "dicom"
+    BACKUP = "backup"
     CONTROL = "control"
 
     @property
