@@ -20,7 +20,7 @@ from classifier.images.sandbox.client import ParsingHelper
 from tests.classifier.images.deidentify.test_dicom import as_bytes
 from tests.classifier.images.samples import chest, dataset
 from tests.factories import SiteFactory, UserFactory
-from webapp.analysis.storage_check import check
+from webapp.analysis.stored_files.check import check
 from webapp.core import storage
 from webapp.core.errors import CodedError
 from webapp.scans.models import Patient, Scan, Upload

@@ -26,8 +26,8 @@ from webapp.monitoring.selectors import charts, current_run
 from webapp.scans.models import Upload
 from webapp.training.models import TrainingRun
 from webapp.training.schedules import schedule_set
-from worker.jobs.alarm_mail import send_alarms
 from worker.jobs.infer import InferJob
+from worker.jobs.mail.alarms import send_alarms
 from worker.jobs.monitor import MonitorJob, look_at, watch
 from worker.jobs.monitor_summary import summarise
 
@@ -285,7 +285,7 @@ def test_a_mail_server_that_is_down_is_tried_again(alarmed, settings, monkeypatc
         raise smtplib.SMTPServerDisconnected("down")
 
     with monkeypatch.context() as patch:
-        patch.setattr("worker.jobs.alarm_mail.send_mail", refuse)
+        patch.setattr("worker.jobs.mail.alarms.send_mail", refuse)
         assert send_alarms() == 0
     assert send_alarms() == 1
 

@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
 
-from webapp.analysis.storage_check import named_files
+from webapp.analysis.stored_files.check import named_files
 from webapp.audit.verification import ends
 from webapp.backup import sealing
 from webapp.backup.database import snapshot

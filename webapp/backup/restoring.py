@@ -10,7 +10,7 @@ from django.core.management import call_command
 from django.db import connection
 from django.db.migrations.loader import MigrationLoader
 
-from webapp.analysis.storage_check import check
+from webapp.analysis.stored_files.check import check
 from webapp.audit.commands import system_user
 from webapp.audit.services import record
 from webapp.audit.verification import Anchor, verify

@@ -22,10 +22,10 @@ from webapp.monitoring.services import RunState
 from webapp.monitoring.streams import Case, StreamPosition
 from webapp.registry.models import ModelVersion
 from webapp.training.schedules import start_on_drift
-from worker.jobs.alarm_mail import send_alarms
-from worker.jobs.backup_mail import send_backup_failures
+from worker.jobs.mail.alarms import send_alarms
+from worker.jobs.mail.backups import send_backup_failures
+from worker.jobs.mail.urgent_cases import send_urgent_cases
 from worker.jobs.monitor_summary import summarise
-from worker.jobs.urgent_mail import send_urgent_cases
 from worker.runner import Job
 from worker.support.safe_errors import describe
 

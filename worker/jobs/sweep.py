@@ -12,7 +12,7 @@ from django.core.management import call_command
 from django.utils import timezone
 
 from webapp.analysis.services import backfill
-from webapp.analysis.storage_check import remove_leftovers
+from webapp.analysis.stored_files.check import remove_leftovers
 from webapp.backup.services import backups_schedule
 from webapp.core.jobs.presence import forget_workers
 from webapp.core.jobs.queues import notify_workers

@@ -14,7 +14,7 @@ from webapp.analysis.worklist.query import Filters, unread_count, worklist
 from webapp.core.errors import CodedError
 from webapp.labels.readings import reading_sign
 from webapp.webhooks.models import Event
-from worker.jobs.urgent_mail import send_urgent_cases
+from worker.jobs.mail.urgent_cases import send_urgent_cases
 
 pytestmark = pytest.mark.django_db
 

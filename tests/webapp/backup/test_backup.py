@@ -85,8 +85,8 @@ def test_a_file_that_is_missing_or_damaged_is_named_and_the_rest_is_kept(scan, f
     storage.path_of(scan.display_name).write_bytes(b"!")
     with pytest.raises(CommandError, match="2 files are not in the backup"):
         backup(folder)
-    said = capsys.readouterr().err.splitlines()
-    assert sorted(said) == [f"damaged: {scan.display_name}", f"missing: {scan.working_name}"]
+    named = capsys.readouterr().err.splitlines()
+    assert sorted(named) == [f"damaged: {scan.display_name}", f"missing: {scan.working_name}"]
     assert Repository(folder).find().manifest.files == 3
     assert last_success().problems == 2
 

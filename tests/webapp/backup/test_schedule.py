@@ -15,7 +15,7 @@ from webapp.backup.repository import Repository
 from webapp.backup.selectors import State, backup_state
 from webapp.backup.services import backups_schedule
 from worker.jobs.backup import BackupJob
-from worker.jobs.backup_mail import send_backup_failures
+from worker.jobs.mail.backups import send_backup_failures
 
 pytestmark = pytest.mark.django_db(transaction=True)
 NOON = datetime(2026, 11, 30, 12, 0, tzinfo=UTC)

@@ -8,7 +8,7 @@ import pytest
 from django.db import DatabaseError, transaction
 
 from tests.factories import LabelFactory, ModelVersionFactory, PatientFactory, ScanFactory, StudyFactory
-from webapp.analysis.storage_check import check
+from webapp.analysis.stored_files.check import check
 from webapp.audit.models import AuditEvent
 from webapp.core import storage
 from webapp.core.errors import CodedError

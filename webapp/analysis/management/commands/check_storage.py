@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from django.core.management.base import BaseCommand, CommandError
 
-from webapp.analysis.storage_check import GRACE_SECONDS, check
-from webapp.analysis.storage_check import remove_orphans as remove
-from webapp.analysis.storage_repair import SAFE_AGE, repair
+from webapp.analysis.stored_files.check import GRACE_SECONDS, check
+from webapp.analysis.stored_files.check import remove_orphans as remove
+from webapp.analysis.stored_files.repair import SAFE_AGE, repair
 
 
 class Command(BaseCommand):

@@ -15,7 +15,7 @@ from django.db.models import Q
 
 from classifier.errors import Refused
 from classifier.images.sandbox.client import ParsingHelper
-from webapp.analysis.storage_check import Findings, remove_orphans
+from webapp.analysis.stored_files.check import Findings, remove_orphans
 from webapp.audit.services import record
 from webapp.core import storage
 from webapp.core.models import FileProblem
