@@ -6,3 +6,4 @@ class AccountsConfig(AppConfig):
 
     def ready(self) -> None:
         from webapp.accounts import checks  # noqa: F401 (registers them)
+        from webapp.accounts.sessions import signals  # noqa: F401 (connects them)

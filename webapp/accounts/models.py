@@ -49,6 +49,15 @@ class User(AbstractUser):
     def created_at(self):
         return self.date_joined
 
+    def save(self, *args, **kwargs) -> None:
+        """A new password ends the API tokens, as Django's session hash ends the sessions."""
+        replaced = getattr(self, "_password", None) is not None and not self._state.adding
+        super().save(*args, **kwargs)
+        if replaced:
+            for token in self.api_tokens.filter(revoked_at=None):
+                token.revoked_at = timezone.now()
+                token.save(update_fields=["revoked_at"])
+
 
 class Site(Record):
     """A hospital or a department; every patient and every upload belongs to one."""
@@ -140,3 +149,28 @@ class ApiToken(Record):
     @property
     def live(self) -> bool:
         return self.revoked_at is None and (self.expires_at is None or self.expires_at > timezone.now())
+
+
+class UserSession(Record):
+    """A session of the pages, from sign-in on: where from, with which browser, and when last used.
+
+    `address` is the caller's, `network` the part of it that failed sign-ins count for. `ended_at`: signed
+    out, ended by somebody, or past a limit. Rows outlive their session (`sessions_tidy`): an address is
+    known by them.
+    """
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="sessions")
+    session_key = models.CharField(max_length=40, unique=True, editable=False)
+    address = models.CharField(max_length=45, blank=True, editable=False)
+    network = models.CharField(max_length=45, blank=True, editable=False)
+    user_agent = models.CharField(max_length=200, blank=True, editable=False)
+    last_used_at = models.DateTimeField(default=timezone.now, editable=False)
+    ended_at = models.DateTimeField(null=True, editable=False)
+
+    class Meta:
+        ordering = ["-last_used_at"]
+        default_permissions = ()
+        indexes = [models.Index(fields=["user", "network", "-last_used_at"], name="accounts_known_address")]
+
+    def __str__(self) -> str:
+        return f"{self.user} from {self.address}"

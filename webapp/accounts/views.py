@@ -19,7 +19,18 @@ from webapp.core.http.json_body import parse_json
 from webapp.core.http.problem_details import error_response
 
 sign_in = LoginView.as_view(template_name="accounts/sign_in.html", redirect_authenticated_user=True)
-sign_out = LogoutView.as_view()
+
+
+class SignOut(LogoutView):
+    """Signs out, and has the browser drop what it kept of the pages: a workstation is often shared."""
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        response = super().dispatch(request, *args, **kwargs)
+        response["Clear-Site-Data"] = '"cache", "storage"'
+        return response
+
+
+sign_out = SignOut.as_view()
 
 
 @require_POST

@@ -98,6 +98,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "webapp.accounts.middleware.DemoAccountsStayLocal",
     "webapp.audit.middleware.RecordAccess",
+    "webapp.accounts.sessions.middleware.SessionLimits",
     "webapp.accounts.middleware.SignInRequired",
     # These two read the body, or refuse to: only once it is known who sends it.
     "webapp.core.http.middleware.SmallForms",
@@ -175,17 +176,27 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"{_VALIDATION}.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
     {"NAME": f"{_VALIDATION}.CommonPasswordValidator"},
     {"NAME": f"{_VALIDATION}.NumericPasswordValidator"},
+    {"NAME": "webapp.accounts.sign_in.passwords.NameInPasswordValidator"},
+    {"NAME": "webapp.accounts.sign_in.passwords.GuessablePasswordValidator"},
+]
+PASSWORD_HASHERS = STORED_WITH = [
+    "webapp.accounts.sign_in.hashers.Argon2",
+    # Passwords stored before Argon2 was: replaced at the next sign-in.
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
 ]
 LOGIN_URL = "accounts:sign_in"
 LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "accounts:sign_in"
 CSRF_FAILURE_VIEW = "webapp.core.http.views.csrf_failure"
 
+HILUM_SIGN_IN_FAILURES_PER_ADDRESS = env("HILUM_SIGN_IN_FAILURES_PER_ADDRESS")
+HILUM_SIGN_IN_FAILURES_PER_ACCOUNT = env("HILUM_SIGN_IN_FAILURES_PER_ACCOUNT")
+AXES_HANDLER = "webapp.accounts.sign_in.throttling.SignInBudgets"
 AXES_FAILURE_LIMIT = 5
 AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_ON_SUCCESS = True
-AXES_CLIENT_IP_CALLABLE = "webapp.core.http.network.client_ip"
+AXES_CLIENT_IP_CALLABLE = "webapp.accounts.sign_in.throttling.sign_in_address"
 AXES_LOCKOUT_CALLABLE = "webapp.accounts.views.locked_out"
 AXES_DISABLE_ACCESS_LOG = True
 AXES_ENABLE_ADMIN = False
@@ -193,11 +204,15 @@ AXES_VERBOSE = False
 
 # --- The wire ---------------------------------------------------------------------------------------
 
-SESSION_COOKIE_NAME = "hilum_session"
-SESSION_COOKIE_AGE = 12 * 60 * 60
+# A browser keeps a cookie with this prefix from being set by another host or without TLS.
+_HOST = "__Host-" if PRODUCTION else ""
+SESSION_COOKIE_NAME = f"{_HOST}hilum_session"
+HILUM_SESSION_HOURS = env("HILUM_SESSION_HOURS")
+HILUM_SESSION_IDLE_MINUTES = env("HILUM_SESSION_IDLE_MINUTES")
+SESSION_COOKIE_AGE = HILUM_SESSION_HOURS * 60 * 60
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = PRODUCTION
-CSRF_COOKIE_NAME = "hilum_csrf"
+CSRF_COOKIE_NAME = f"{_HOST}hilum_csrf"
 SECURE_REDIRECT_EXEMPT = [r"^healthz$"]
 SECURE_HSTS_SECONDS = 31_536_000 if PRODUCTION else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = PRODUCTION

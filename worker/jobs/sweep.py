@@ -11,6 +11,7 @@ from django.conf import settings
 from django.core.management import call_command
 from django.utils import timezone
 
+from webapp.accounts.sessions.services import sessions_tidy
 from webapp.analysis.services import backfill
 from webapp.analysis.stored_files.check import remove_leftovers
 from webapp.backup.services import backups_schedule
@@ -82,6 +83,7 @@ def tidy() -> None:
     """Once a day: expired sessions, failed sign-ins, old keys, old deliveries, files of failed attempts."""
     call_command("clearsessions")
     AccessAttempt.objects.filter(attempt_time__lt=timezone.now() - DAY).delete()
+    sessions_tidy()
     upload_keys_expire()
     deliveries_tidy()
     result_deliveries_tidy()

@@ -24,7 +24,8 @@ ASK = """
 import json
 from django.conf import settings as s
 names = ["DEBUG", "SECURE_SSL_REDIRECT", "SESSION_COOKIE_SECURE", "CSRF_COOKIE_SECURE", "SECURE_HSTS_SECONDS",
-         "ALLOWED_HOSTS", "SECRET_KEY", "DEIDENTIFY_KEY", "DEIDENTIFY_ON_INGEST"]
+         "ALLOWED_HOSTS", "SECRET_KEY", "DEIDENTIFY_KEY", "DEIDENTIFY_ON_INGEST", "SESSION_COOKIE_NAME",
+         "CSRF_COOKIE_NAME"]
 values = {n: getattr(s, n) for n in names}
 values["engine"] = s.DATABASES["default"]["ENGINE"].rsplit(".", 1)[1]
 values["options"] = s.DATABASES["default"].get("OPTIONS", {})
@@ -79,6 +80,8 @@ def test_production_is_the_default_and_is_safe(tmp_path):
     assert found["SECURE_SSL_REDIRECT"] is True
     assert found["SESSION_COOKIE_SECURE"] is found["CSRF_COOKIE_SECURE"] is True
     assert found["SECURE_HSTS_SECONDS"] >= 31_536_000
+    assert found["SESSION_COOKIE_NAME"] == "__Host-hilum_session"
+    assert found["CSRF_COOKIE_NAME"] == "__Host-hilum_csrf"
     assert (found["ALLOWED_HOSTS"], found["engine"]) == (["hilum.example.org"], "postgresql")
     assert found["proxy"] is None
 
