@@ -7,6 +7,7 @@ import zoneinfo
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractUser
+from django.contrib.sessions.models import Session
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
@@ -50,13 +51,19 @@ class User(AbstractUser):
         return self.date_joined
 
     def save(self, *args, **kwargs) -> None:
-        """A new password ends the API tokens, as Django's session hash ends the sessions."""
+        """A new password ends the sessions and the API tokens."""
         replaced = getattr(self, "_password", None) is not None and not self._state.adding
         super().save(*args, **kwargs)
         if replaced:
-            for token in self.api_tokens.filter(revoked_at=None):
-                token.revoked_at = timezone.now()
-                token.save(update_fields=["revoked_at"])
+            self._end_access()
+
+    def _end_access(self) -> None:
+        for token in self.api_tokens.filter(revoked_at=None):
+            token.revoked_at = timezone.now()
+            token.save(update_fields=["revoked_at"])
+        open_sessions = self.sessions.filter(ended_at=None)
+        Session.objects.filter(session_key__in=open_sessions.values("session_key")).delete()
+        open_sessions.update(ended_at=timezone.now())
 
 
 class Site(Record):

@@ -23,6 +23,7 @@ from webapp.core.http.network import is_loopback
 
 TOKEN_PREFIX = "hlm_"  # noqa: S105 (a mark that secret scanners can look for, not a secret)
 DEFAULT_SCOPES = (Permission.SCAN_UPLOAD, Permission.SCAN_VIEW, Permission.MODEL_VIEW)
+TOKEN_DAYS = 90  # until a token expires, unless its maker chooses otherwise
 _SESSION_KEY = "membership"
 Account = User | AnonymousUser
 M = TypeVar("M", bound=Model)

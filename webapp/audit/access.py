@@ -52,6 +52,7 @@ NOT_ABOUT_PATIENTS = frozenset(
             "api-missing-slash",
         ),
         *("pages:worklist_waiting", "admin:jsi18n", "metrics"),
+        *("pages:account_password", "pages:account_sessions", "pages:account_tokens"),
         *("pages:models", "pages:model", "pages:model_card", "pages:promotion_policy", "pages:calibration"),
         *(
             "pages:monitoring",

@@ -15,7 +15,7 @@ from django.db.models.signals import post_delete, post_save, pre_save
 from django.dispatch import receiver
 from django.http import HttpRequest
 
-from webapp.accounts.models import ApiToken, Membership, Role, Site, User
+from webapp.accounts.models import ApiToken, Membership, Role, Site, User, UserSession
 from webapp.audit.services import acting_user, record
 
 # What is recorded of each model when it changes. A last sign-in and preferences are no change of access.
@@ -65,6 +65,13 @@ def _token_saved(sender, instance: ApiToken, created: bool, **kwargs) -> None:
 def _token_deleted(sender, instance: ApiToken, **kwargs) -> None:
     detail = {"user": str(instance.user_id)}
     record(actor=acting_user(), site=instance.site, action="token.removed", subject=instance, detail=detail)
+
+
+@receiver(post_save, sender=UserSession)
+def _session_saved(sender, instance: UserSession, created: bool, **kwargs) -> None:
+    """A session that somebody ended; a sign-out is recorded as such."""
+    if not created and instance.ended_at is not None:
+        _trace("account.session_ended", actor=acting_user(), subject=instance.user)
 
 
 @receiver(pre_save, sender=User)

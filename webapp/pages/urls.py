@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from webapp.pages import script_texts
+from webapp.pages.account import views as account
 from webapp.pages.audit import views as audit
 from webapp.pages.calibration import views as calibration
 from webapp.pages.destinations import views as destinations
@@ -36,6 +37,11 @@ urlpatterns = [
     path("worklist/views/open/", worklist.open_view, name="worklist_open_view"),
     path("worklist/views/delete/", worklist.delete_view, name="worklist_delete_view"),
     path("script-texts.js", script_texts.script, name="script_texts"),
+    path("account/password/", account.password, name="account_password"),
+    path("account/sessions/", account.sessions, name="account_sessions"),
+    path("account/sessions/end/", account.sessions_close, name="account_sessions_end"),
+    path("account/tokens/", account.tokens, name="account_tokens"),
+    path("account/tokens/<uuid:token_id>/revoke/", account.token_end, name="account_token_revoke"),
     path("upload/", upload.page, name="upload"),
     path("upload/file/", upload.file, name="upload_file"),
     path("upload/manifest/", upload.manifest, name="upload_manifest"),

@@ -26,6 +26,12 @@ PAGES = {
     "worklist_sort": [("GET", "api-studies", "scan.view")],
     "worklist_waiting": [("GET", "api-studies", "scan.view")],
     "worklist_urgency": [("GET", "api-studies", "scan.view")],
+    # No token may change how its user signs in, or make other tokens.
+    "account_password": [],
+    "account_sessions": [],
+    "account_sessions_end": [],
+    "account_tokens": [],
+    "account_token_revoke": [],
     # The words of the pages' own scripts.
     "script_texts": [],
     "upload": [("GET", "api-uploads", "scan.upload")],

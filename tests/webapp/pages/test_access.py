@@ -27,6 +27,7 @@ PLAIN_PAGES = [
     "monitoring",
     "open",
     "labels",
+    *("account_password", "account_sessions", "account_tokens"),
 ]
 ADMINS_PAGES = ["label_new", "label_transfer", "label_manifests"]
 OF_A_MODEL = [
@@ -85,6 +86,7 @@ POST_ONLY = [
     "label_manifest_file",
     *("alarm_acknowledge", "alarm_comment", "alarm_close"),
     *("calibration_set", "calibration_use"),
+    *("account_sessions_end", "account_token_revoke"),
 ]
 
 
@@ -127,6 +129,7 @@ def address(name: str, case=None, model=None) -> str:
         "label_image": lambda: [case.item.pk, "preview"],
         **{name: lambda: [case.manifest.pk] for name in ("label_manifest", "label_manifest_state")},
         "label_manifest_file": lambda: [case.manifest.pk],
+        "account_token_revoke": lambda: [uuid.uuid4()],
         "model": lambda: [model.pk],
         "result_send": lambda: [case.scan.pk],
         **{name: lambda: [uuid.uuid4()] for name in OF_A_DESTINATION},

@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from webapp.accounts.management.lookup import site_of, user_named
 from webapp.accounts.permissions import Permission
-from webapp.accounts.services import DEFAULT_SCOPES, token_create
+from webapp.accounts.services import DEFAULT_SCOPES, TOKEN_DAYS, token_create
 from webapp.core.errors import CodedError
 
 
@@ -18,7 +18,12 @@ class Command(BaseCommand):
         parser.add_argument("username")
         parser.add_argument("--site", help="slug of the site (default: the user's default site)")
         parser.add_argument("--name", default="command line", help="what the token is for")
-        parser.add_argument("--days", type=int, help="days until it expires (default: never)")
+        parser.add_argument(
+            "--days",
+            type=int,
+            default=TOKEN_DAYS,
+            help=f"days until it expires (default: {TOKEN_DAYS}; 0: never)",
+        )
         parser.add_argument(
             "--scope",
             action="append",
@@ -27,7 +32,7 @@ class Command(BaseCommand):
             help=f"may be repeated (default: of {', '.join(DEFAULT_SCOPES)} what the role grants)",
         )
 
-    def handle(self, *, username: str, site: str | None, name: str, days: int | None, **options) -> None:
+    def handle(self, *, username: str, site: str | None, name: str, days: int, **options) -> None:
         user = user_named(username)
         expires_at = timezone.now() + timedelta(days=days) if days else None
         try:
