@@ -74,6 +74,10 @@ def test_a_patient_is_found_by_the_beginning_of_the_id_or_a_part_of_the_name(sit
         ("Doe^John^^^Jr", "doe^john"),
         ("=佐藤^博=さとう^ひろし", "佐藤"),
         ("GROẞ^Zoë", "gross zoe"),
+        ("ﾔﾏﾀﾞ^ﾀﾛｳ", "やまだ"),
+        ("=佐藤^博=さとう^ひろし", "サトウ"),
+        ("O'Brien^Seán", "obrien"),
+        ("OBRIEN^SEAN", "O’Brien"),
     ],
 )
 def test_a_name_is_found_whatever_its_case_width_and_accents(site, name, typed):

@@ -11,6 +11,8 @@ import unicodedata
 
 GROUPS, COMPONENTS = 3, 5
 _ACCENTS = re.compile(r"[\u0300-\u036f]")  # of Latin, Greek and Cyrillic; those of other scripts are letters
+_HIRAGANA, _TO_KATAKANA = range(0x3041, 0x3097), 0x60
+_ALIKE = {letter: letter + _TO_KATAKANA for letter in _HIRAGANA} | dict.fromkeys(map(ord, "'’‘ʼ`´"), None)
 _SEPARATORS = re.compile(r"[\s^=,;|-]+")
 
 
@@ -34,8 +36,8 @@ def displayed(name: str | None) -> str:
 
 
 def folded(text: str) -> str:
-    """The text without differences of case, width and accents."""
-    plain = unicodedata.normalize("NFD", unicodedata.normalize("NFKC", text).casefold())
+    """The text without differences of case, width, accents, apostrophes and the two kana scripts."""
+    plain = unicodedata.normalize("NFD", unicodedata.normalize("NFKC", text.translate(_ALIKE)).casefold())
     return unicodedata.normalize("NFC", _ACCENTS.sub("", plain)).casefold()
 
 
