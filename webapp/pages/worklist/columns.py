@@ -48,9 +48,12 @@ def columns_of(preferences: Mapping[str, Any]) -> list[Column]:
 
 
 def headers(columns: list[Column], sort: str) -> list[dict[str, Any]]:
-    """Template values of the head: the order that a click on it gives, and the present direction."""
+    """Template values of the head: the order that a click on it gives, and the present direction.
+
+    `into_next`: why there is no result may reach into the next column, which is then empty.
+    """
     found = []
-    for column in columns:
+    for column, after in zip(columns, [*columns[1:], None], strict=True):
         orders = list(column.sorts)
         following = (
             orders[(orders.index(sort) + 1) % len(orders)] if sort in orders else next(iter(orders), "")
@@ -62,6 +65,7 @@ def headers(columns: list[Column], sort: str) -> list[dict[str, Any]]:
                 "number": column.number,
                 "sort": following,
                 "direction": column.sorts.get(sort, ""),
+                "into_next": column.code == "finding" and after is not None and after.code == "uncertainty",
             }
         )
     return found
