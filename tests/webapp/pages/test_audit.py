@@ -12,6 +12,7 @@ from django.urls import reverse
 from tests import factories
 from webapp.audit.models import AuditEvent
 from webapp.audit.services import record
+from webapp.pages.audit.words import action_in_words, detail_in_words, record_in_words
 from webapp.scans.models import PatientMerge
 
 pytestmark = pytest.mark.django_db
@@ -86,3 +87,24 @@ def test_an_export_holds_no_formula_and_is_recorded(auditor, owner, site, person
         ("scan.moved", "owner", "'=HYPERLINK(1)")
     ]
     assert AuditEvent.objects.filter(action="audit.exported").count() == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("patient.viewed", "Patient viewed"),
+        ("access.posted", "Form submitted"),
+        ("training_schedule.changed", "Training schedule changed"),
+        ("token.", "Token"),
+    ],
+)
+def test_actions_are_in_words(code, words):
+    assert action_in_words(code) == words
+
+
+def test_records_and_details_are_in_words():
+    assert record_in_words("labels.labelqueue:1") == "label queue"
+    assert record_in_words("gone.model:1") == "gone.model"
+    assert record_in_words("") == ""
+    detail = {"after": {"pneumonia": 0.4}, "given_up": True, "labels": [1, 2], "reason": ""}
+    assert detail_in_words(detail) == "after: (pneumonia: 0.4); given up: yes; labels: 1, 2; reason: –"

@@ -22,6 +22,7 @@ from webapp.audit.selectors import Filters, events_before, events_found, people_
 from webapp.audit.services import record
 from webapp.core.spreadsheets import MARK, line
 from webapp.pages.access import active_site, at_active_site
+from webapp.pages.audit.words import action_in_words, detail_in_words, record_in_words
 from webapp.pages.display import name_of_user
 from webapp.pages.request_data import uuid_or_none
 from webapp.scans.models import Patient, PatientMerge
@@ -29,7 +30,7 @@ from webapp.scans.models import Patient, PatientMerge
 ROWS_A_PAGE = 50
 EXPORTED_AT_MOST = 100_000
 ASKED = ("patient", "actor", "action", "since", "until")
-ACTIONS = (
+GROUPS = (
     "patient.viewed", "patients.searched", "access.opened", "access.refused", "token.refused", "account.",
     "membership.", "role.", "token.", "scan.", "reading.", "label.", "report.made", "worklist.exported",
     "labels.exported", "snapshot.exported", "audit.exported", "model.", "training.", "command.run",
@@ -59,7 +60,7 @@ def page(request: HttpRequest) -> HttpResponse:
             name: request.GET.get(name, "") for name in ("patient", "actor", "action", "since", "until")
         },
         "people": people_of(user),
-        "actions": ACTIONS,
+        "actions": [(code, action_in_words(code)) for code in GROUPS],
         "viewers": [_viewer(one) for one in who_saw(user, filters.patients)] if filters.patients else [],
     }
     return render(request, "audit/audit.html", context)
@@ -98,13 +99,13 @@ def export(request: HttpRequest) -> HttpResponse:
 def _lines(events: Any) -> Iterator[str]:
     yield MARK + line(COLUMNS)
     for event in events.iterator(chunk_size=2000):
-        row = _row(event)
+        detail = json.dumps(event.detail, sort_keys=True, ensure_ascii=False) if event.detail else ""
         yield line(
             [
                 event.created_at.isoformat(timespec="milliseconds"),
                 *(event.actor.username if event.actor else "", event.site.name if event.site else ""),
                 *(event.action, event.patient or "", event.subject, event.channel, event.address),
-                *(event.request_id, row["detail"]),
+                *(event.request_id, detail),
             ]
         )
 
@@ -139,9 +140,13 @@ def _day(text: str) -> datetime | None:
 
 
 def _row(event: AuditEvent) -> dict[str, Any]:
-    detail = json.dumps(event.detail, sort_keys=True, ensure_ascii=False) if event.detail else ""
-    who = name_of_user(event.actor) if event.actor else event.detail.get("system_user", "")
-    return {"event": event, "who": who, "detail": detail, "record": event.subject.partition(":")[0]}
+    return {
+        "event": event,
+        "who": name_of_user(event.actor) if event.actor else event.detail.get("system_user", ""),
+        "action": action_in_words(event.action),
+        "record": record_in_words(event.subject),
+        "detail": detail_in_words(event.detail or {}),
+    }
 
 
 def _viewer(counted: dict[str, Any]) -> dict[str, Any]:
