@@ -61,6 +61,18 @@ WEBHOOK_EXAMPLE = OpenApiExample(
     {"url": "https://ehr.example.org/hilum", "kinds": ["analysis.done"]},
     request_only=True,
 )
+DESTINATION_EXAMPLE = OpenApiExample(
+    "A PACS over TLS",
+    {
+        "name": "PACS",
+        "kind": "dicom",
+        "host": "pacs.example.org",
+        "port": 2762,
+        "called_ae": "PACS",
+        "tls": True,
+    },
+    request_only=True,
+)
 TRAINING_EXAMPLE = OpenApiExample(
     "On a snapshot, from the active model",
     {"snapshot": SCAN, "start": "active", "config": {"epochs": 20, "seed": 0}},

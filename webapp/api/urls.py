@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import URLPattern, path, re_path
 from rest_framework.views import APIView
 
+from webapp.api.destinations import views as destinations
 from webapp.api.views import (
     docs,
     labels,
@@ -117,6 +118,23 @@ urlpatterns = [
         webhooks.DeliveryAgain,
         "webhook-redeliver",
     ),
+    _path("destinations/", destinations.DestinationCollection, "destinations"),
+    _path("destinations/<uuid:destination_id>/", destinations.DestinationDetail, "destination"),
+    _path("destinations/<uuid:destination_id>/test/", destinations.DestinationTest, "destination-test"),
+    _path("destinations/<uuid:destination_id>/rules/", destinations.DestinationRules, "destination-rules"),
+    _path("result-rules/<uuid:rule_id>/", destinations.ResultRuleDetail, "result-rule"),
+    _path("result-deliveries/", destinations.ResultDeliveryCollection, "result-deliveries"),
+    _path(
+        "result-deliveries/<uuid:delivery_id>/resend/",
+        destinations.ResultDeliveryResend,
+        "result-delivery-resend",
+    ),
+    _path(
+        "result-deliveries/<uuid:delivery_id>/dismiss/",
+        destinations.ResultDeliveryDismiss,
+        "result-delivery-dismiss",
+    ),
+    _path("scans/<uuid:scan_id>/results/", destinations.ScanResultSend, "scan-results"),
     _path("labels/", labels.LabelCollection, "labels"),
     _path("labels/export/", labels.LabelExport, "labels-export"),
     _path("labels/import/", labels.LabelImport, "labels-import"),

@@ -22,6 +22,7 @@ from webapp.labels.marks.services import mark_add
 from webapp.labels.models import Manifest
 from webapp.monitoring.models import Alarm
 from webapp.registry.models import Comparison
+from webapp.results.models import Destination, ResultDelivery, Rule
 from webapp.scans.models import PatientMerge
 from webapp.training.models import DataValidation, Snapshot, TrainingRun, TrainingSchedule
 from webapp.webhooks.kinds import SUBSCRIBABLE
@@ -84,9 +85,21 @@ def a_case(site, owner) -> SimpleNamespace:
         **trained(analysis.model_version, site, owner),
         key_image=key_image_add(scan=scan, actor=owner, view=factories.KEY_IMAGE_VIEW),
         mark=mark_add(scan=scan, actor=owner, kind="length", points=[[10, 10], [20, 10]]),
+        **sent(scan, site, owner),
         webhook=webhook,
         delivery=test_delivery_send(subscription=webhook),
     )
+
+
+def sent(scan, site, owner) -> dict:
+    destination = Destination.objects.create(
+        site=site, created_by=owner, name="PACS", kind="dicom", host="pacs.example.org", port=104
+    )
+    rule = Rule.objects.create(destination=destination, created_by=owner, when="on_request", kinds=["result"])
+    delivery = ResultDelivery.objects.create(
+        destination=destination, cause="rule", key="1", study=scan.study, scan=scan, status="failed"
+    )
+    return {"destination": destination, "result_rule": rule, "result_delivery": delivery}
 
 
 def an_result(scan, site):

@@ -153,21 +153,21 @@ PAGES = {
     "snapshot_create": [("POST", "api-snapshots", "training.start")],
     "snapshot": [("GET", "api-snapshot", "model.view")],
     "snapshot_manifest": [("GET", "api-snapshot-manifest", "training.start")],
-    # Where results go is decided by people; a program reads results from the API or /fhir/.
-    "destinations": [],
-    "destination_save": [],
-    "destination_test": [],
-    "destination_switch": [],
-    "destination_remove": [],
-    "destination_log": [],
-    "result_rule_add": [],
-    "result_rule_remove": [],
-    "result_resend": [],
-    "result_dismiss": [],
-    "result_send": [],
+    "destinations": [
+        ("GET", "api-destinations", "result.manage"),
+        ("GET", "api-result-deliveries", "result.manage"),
+    ],
+    "destination_save": [("POST", "api-destinations", "result.manage")],
+    "destination_test": [("POST", "api-destination-test", "result.manage")],
+    "destination_switch": [("PATCH", "api-destination", "result.manage")],
+    "destination_remove": [("DELETE", "api-destination", "result.manage")],
+    "destination_log": [("GET", "api-result-deliveries", "result.manage")],
+    "result_rule_add": [("POST", "api-destination-rules", "result.manage")],
+    "result_rule_remove": [("DELETE", "api-result-rule", "result.manage")],
+    "result_resend": [("POST", "api-result-delivery-resend", "result.manage")],
+    "result_dismiss": [("POST", "api-result-delivery-dismiss", "result.manage")],
+    "result_send": [("POST", "api-scan-results", "result.send")],
 }
-# Where results are sent is set on its page or by command; a program reads results at /fhir/ and /dicomweb/.
-BY_PAGE_ALONE = {n for n in PAGES if n.startswith(("destination", "result_"))}
 # What no page shows, or the administration alone.
 BEYOND = [
     ("GET", "api-me", None),
@@ -197,6 +197,7 @@ BEYOND = [
     ("DELETE", "api-mark", "scan.label"),
     ("GET", "api-key-image", "scan.view"),
     ("GET", "api-changes", "scan.view"),
+    ("GET", "api-destination", "result.manage"),
     ("GET", "api-webhooks", "webhook.manage"),
     ("POST", "api-webhooks", "webhook.manage"),
     ("GET", "api-webhook", "webhook.manage"),
@@ -223,6 +224,9 @@ OBJECTS = {
     "api-snapshot": "snapshot",
     "api-comparison": "comparison",
     "api-webhook": "webhook",
+    "api-destination": "destination",
+    "api-result-rule": "result_rule",
+    "api-result-delivery": "result_delivery",
     "api-label-queue": "queue",
     "api-label-case": "item",
     "api-manifest": "manifest",
@@ -251,6 +255,8 @@ BODIES = {
     "api-model-calibrations": {"reason": "because"},
     "api-promotion-policies": {"rules": {}, "reason": "because"},
     "api-snapshots": {"slot": "cxr"},
+    "api-destination-rules": {"when": "at_once"},
+    "api-scan-results": {"destination": str(uuid4())},
     "api-patient-merge": {"source_uuid": str(uuid4()), "reason": "x"},
 }
 
@@ -297,7 +303,8 @@ READ = [
     (method, name, permission)
     for method, name, permission in ROUTES
     if method == "GET"
-    and permission not in (None, "audit.view", "webhook.manage", "label.manage", "label.adjudicate")
+    and permission
+    not in (None, "audit.view", "webhook.manage", "label.manage", "label.adjudicate", "result.manage")
     and name not in FILES
 ]
 
@@ -322,7 +329,6 @@ def test_the_pages_ask_for_the_same_permission():
     """As far as a page states so itself; an object's page asks by `scan_or_404` and `demand`."""
     text = {p.name: permission for p in page_patterns if (permission := permission_of(p.callback))}
     assert len(text) >= 8
-    text = {name: permission for name, permission in text.items() if name not in BY_PAGE_ALONE}
     wrong = {n: p for n, p in text.items() if p not in {route[2] for route in PAGES[n]}}
     assert not wrong
 

@@ -1,0 +1,1 @@
+"""Destinations of results, their rules and deliveries."""
