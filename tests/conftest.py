@@ -106,6 +106,14 @@ def outsider(person, other_site):
 
 
 @pytest.fixture(autouse=True, scope="session")
+def _capacity_is_looked_up_for_each_upload():
+    """A test that fills the disk or the queue must not find what was known a second ago."""
+    from webapp.scans.uploads import capacity
+
+    capacity.KNOWN_SECONDS = 0.0
+
+
+@pytest.fixture(autouse=True, scope="session")
 def _flush_reaches_what_triggers_keep():
     """After a test with transactions of its own the database is emptied, evidence and audit log included."""
     from django.core.management.commands import flush

@@ -15,14 +15,17 @@ sys.path.insert(0, str(ROOT / "clients" / "python" / "src"))
 
 
 class Wire(httpx.BaseTransport):
-    """Hands requests to Django's test client; `cut` is called before each, and may raise."""
+    """Hands requests to Django's test client; `cut` is called before each, and may raise or set `instead`."""
 
     def __init__(self) -> None:
         self.django, self.asked, self.cut = Client(raise_request_exception=False), [], lambda request: None
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         self.asked.append((request.method, request.url.path))
+        self.instead: httpx.Response | None = None
         self.cut(request)
+        if self.instead:
+            return self.instead
         headers = dict(request.headers)
         kind = headers.pop("content-type", "")
         headers.pop("content-length", None)

@@ -6,6 +6,8 @@ import csv
 import io
 import os
 import re
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 
 import httpx
@@ -160,11 +162,50 @@ def test_whoever_asks_too_often_waits_as_long_as_they_are_reported(hilum, settin
     cache.clear()
     settings.HILUM_API_RATE = 1
     hilum.me()
+    hilum._patience = 200.0
     with pytest.raises(HilumError) as refused:
         hilum.me()
     assert refused.value.code == "rate_limited"
-    assert all(pause >= 0.5 for pause in no_pauses)
-    assert len(no_pauses) == 5
+    assert all(0.5 <= pause <= 60 for pause in no_pauses)
+    assert 140 < sum(no_pauses) <= 200
+
+
+@pytest.mark.parametrize("stated", ["7", "in seven seconds"])
+def test_a_folder_waits_for_a_server_that_is_full_and_is_sent_whole(
+    hilum, folder, wire, no_pauses, monkeypatch, stated
+):
+    """Three refusals by disk, queue and quota; a wait that is no number is a pause like any other."""
+    from hilum_client import FolderUpload
+    from hilum_client.client import _retry_after
+
+    codes = ["disk_full", "queue_full", "upload_quota"]
+
+    def refuse(request: httpx.Request) -> None:
+        if request.method == "POST" and codes:
+            status = 429 if codes.pop(0) == "upload_quota" else 503
+            wire.instead = httpx.Response(status, headers={"Retry-After": stated}, json={"code": "full"})
+
+    wire.cut = refuse
+    sent = FolderUpload(hilum, folder).send()
+    assert codes == []
+    assert [one.code for one in sent if one.code] == ["empty_file"]
+    assert Upload.objects.count() == 5
+    assert no_pauses == ([7.0] * 3 if stated == "7" else [0.5, 1.0, 2.0])
+    in_a_minute = format_datetime(datetime.now(UTC) + timedelta(minutes=1), usegmt=True)
+    assert 58 <= _retry_after(httpx.Response(503, headers={"Retry-After": in_a_minute})) <= 60
+
+
+def test_a_folder_whose_quota_stays_used_up_stops_and_goes_on_later(hilum, folder, wire):
+    from hilum_client import FolderUpload, HilumError
+
+    hilum._patience = 10.0
+    full = httpx.Response(429, headers={"Retry-After": "3000"}, json={"code": "upload_quota"})
+    wire.cut = lambda request: setattr(wire, "instead", full)
+    with pytest.raises(HilumError, match="upload_quota"):
+        FolderUpload(hilum, folder).send()
+    wire.cut = lambda request: None
+    sent = FolderUpload(hilum, folder).send()
+    assert [one.code for one in sent if one.code] == ["empty_file"]
 
 
 def test_a_folder_is_sent_with_progress_and_reported_as_csv(hilum, folder):

@@ -30,7 +30,7 @@ class UploadPage:
     """
 
     def __init__(self, page) -> None:
-        self.page, self.sent, self.states = page, {}, {}
+        self.page, self.sent, self.states, self.refusals = page, {}, {}, []
         page.route("**/*", self._serve)
         page.goto(f"{SOMEWHERE}/upload/")
         wait_for(lambda: page.locator("[data-tally]").text_content(), "the page", seconds=15)
@@ -43,6 +43,10 @@ class UploadPage:
             route.fulfill(body=render_to_string("upload/upload.html", context), content_type="text/html")
         elif where == "upload/file/":
             claim = json.loads(unquote(route.request.headers["x-hilum-upload"]))
+            if self.refusals:
+                error = CodedError(self.refusals.pop())
+                body = {"code": error.code, "detail": error.message, "remedy": error.remedy}
+                return route.fulfill(json=body, status=error.status, headers={"Retry-After": "1"})
             self.sent[claim["filename"]] = (claim["patient_id"], claim["date"])
             response = {"id": str(len(self.sent)), "finished": True, "ok": True, "text": "taken", "code": ""}
             route.fulfill(json=response | self.states.get(claim["filename"], {}), status=201)
@@ -113,6 +117,28 @@ def upload(chromium):
     page = chromium.new_page()
     yield UploadPage(page)
     page.close()
+
+
+def test_a_server_that_is_full_is_waited_for_and_every_file_is_sent(upload):
+    upload.refusals = ["upload_quota", "queue_full", "disk_full"]
+    upload.page.evaluate(
+        """() => {
+            window.notices = [];
+            const notice = document.querySelector("[data-paused]");
+            new MutationObserver(() => notice.hidden || window.notices.push(notice.textContent))
+                .observe(notice, { attributes: true, childList: true });
+        }"""
+    )
+    upload.drop(
+        **{"m.csv": "image,patient\n1.png,P\n2.png,P\n3.png,P\n4.png,P"}
+        | {f"{n}.png": f"{n}" for n in range(1, 5)}
+    )
+    upload.start()
+    assert set(upload.sent) == {f"{n}.png" for n in range(1, 5)}
+    assert upload.page.locator("[data-paused]").is_hidden()
+    notices = " ".join(upload.page.evaluate("window.notices"))
+    assert "The disk is nearly full" in notices
+    assert "Uploads continue automatically at" in notices
 
 
 def test_files_of_one_name_in_two_folders_go_to_their_own_patients(upload):

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import time
-
 from django.conf import settings
-from django.core.cache import cache
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
-WINDOW = 60
+from webapp.core.rate import count_request
 
 
 class TokenRate(BaseThrottle):
@@ -21,19 +18,13 @@ class TokenRate(BaseThrottle):
     left = 0.0
 
     def allow_request(self, request: Request, view: object) -> bool:
-        most, now = settings.HILUM_API_RATE, time.time()
+        most = settings.HILUM_API_RATE
         if not most or request.auth is None:
             return True
-        window = int(now // WINDOW)
-        self.left = (window + 1) * WINDOW - now
-        key = f"api-rate:{request.auth.pk}:{window}"
-        cache.add(key, 0, timeout=2 * WINDOW)
-        try:
-            count = cache.incr(key)
-        except ValueError:  # the cache has dropped it this instant
-            count = 1
-        request.api_rate = (most, max(0, most - count), int(self.left) + 1)
-        return count <= most
+        use = count_request(f"api-rate:{request.auth.pk}")
+        self.left = use.left
+        request.api_rate = (most, max(0, most - use.count), int(self.left) + 1)
+        return use.count <= most
 
     def wait(self) -> float:
         return self.left

@@ -133,6 +133,21 @@ CODES: dict[str, Meaning] = {
     "backup_running": Meaning(
         409, "A backup is running.", "Wait until it is complete, or stop it, then try again."
     ),
+    "disk_full": Meaning(
+        503,
+        "The disk is nearly full: no files are accepted.",
+        "Try again later. An administrator has to free space in HILUM_DATA (see HILUM_DISK_FLOOR).",
+    ),
+    "queue_full": Meaning(
+        503,
+        "Too many files wait to be processed.",
+        "Try again later. An administrator should check the ingest workers (see HILUM_MAX_WAITING).",
+    ),
+    "upload_quota": Meaning(
+        429,
+        "The upload quota is used up.",
+        "Wait as long as Retry-After states, or ask an administrator for a higher quota.",
+    ),
     "unavailable": Meaning(503, "A part of the system is unavailable.", "Try again in a few minutes."),
 }
 
@@ -140,8 +155,8 @@ CODES: dict[str, Meaning] = {
 class CodedError(Exception):
     """An error with a stable `code`; status, message and remedy come from `CODES` unless given.
 
-    `fields` maps a field's name to its problems; `members` are added to the problem details.
-    None of it may contain patient data.
+    `fields` maps a field's name to its problems; `members` are added to the problem details; `retry_after`:
+    seconds after which the same request may succeed. None of it may contain patient data.
     """
 
     def __init__(
@@ -153,6 +168,7 @@ class CodedError(Exception):
         *,
         fields: dict[str, list[str]] | None = None,
         members: dict[str, str] | None = None,
+        retry_after: int | None = None,
     ) -> None:
         known = CODES.get(code, CODES["invalid"])
         self.code = code
@@ -161,4 +177,5 @@ class CodedError(Exception):
         self.status = status or known.status
         self.fields = fields or {}
         self.members = members or {}
+        self.retry_after = retry_after
         super().__init__(f"{code}: {self.message}")

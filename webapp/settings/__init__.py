@@ -43,6 +43,9 @@ HILUM_BACKUP_KEEP = max(1, env("HILUM_BACKUP_KEEP"))
 HILUM_BACKUP_PASSPHRASE = env("HILUM_BACKUP_PASSPHRASE")
 HILUM_DISK_FLOOR = env("HILUM_DISK_FLOOR")
 HILUM_MAX_WAITING = env("HILUM_MAX_WAITING")
+HILUM_SITE_UPLOADS = env("HILUM_SITE_UPLOADS")
+HILUM_USER_UPLOADS = env("HILUM_USER_UPLOADS")
+HILUM_PAGE_RATE = env("HILUM_PAGE_RATE")
 
 SECRET_KEY = secret_key(HILUM_ENV, HILUM_DATA)
 # The first signs the events of the audit log; all of them verify.
@@ -100,6 +103,7 @@ MIDDLEWARE = [
     "webapp.audit.middleware.RecordAccess",
     "webapp.accounts.sessions.middleware.SessionLimits",
     "webapp.accounts.middleware.SignInRequired",
+    "webapp.core.http.rate.SessionRate",
     # These two read the body, or refuse to: only once it is known who sends it.
     "webapp.core.http.middleware.SmallForms",
     "webapp.core.http.middleware.CsrfHeaderFirst",

@@ -2,6 +2,7 @@
 import { poll, postJson } from "../http.js";
 import { bytes, dropped, isArchive, isTable, isDicom, picked } from "./files.js";
 import { addDays, baseName, named } from "./manifest.js";
+import { Pause } from "./pause.js";
 import { ManifestPreview } from "./preview.js";
 import { Row } from "./row.js";
 import { send } from "./send.js";
@@ -15,6 +16,7 @@ const page = document.querySelector("[data-upload]");
 const part = (name) => page.querySelector(`[data-${name}]`);
 const rows = [];
 const preview = new ManifestPreview(part("manifest"), page.dataset.manifest, manifestsRead);
+const pause = new Pause(part("paused"), startUploads);
 let following = false;
 let lookUpTimer = 0;
 
@@ -137,7 +139,7 @@ function update(row, result) {
 }
 
 function startUploads() {
-  for (const row of inState("queued").slice(0, CONCURRENT - inState("sending").length)) upload(row);
+  if (!pause.active) for (const row of inState("queued").slice(0, CONCURRENT - inState("sending").length)) upload(row);
   showState();
 }
 
@@ -147,7 +149,10 @@ async function upload(row) {
   try {
     const result = await send(page.dataset.url, row.file, claim, (share) => row.progress(share));
     if (result.id) update(row, result);
-    else row.stop(result, { retry: RETRYABLE.has(result.code) });
+    else if (result.retryAfter) {
+      row.become("queued");
+      pause.begin(result.retryAfter, result.detail);
+    } else row.stop(result, { retry: RETRYABLE.has(result.code) });
   } catch (failure) {
     row.stop({
       code: "not_sent", message: interpolate(gettext("Not uploaded: %(reason)s."), { reason: failure.message }),

@@ -4,7 +4,7 @@ import { gettext } from "../gettext.js";
 
 export class NetworkFailure extends Error {}
 
-/** Resolves to the server's JSON with `http`, its status; rejects with NetworkFailure. */
+/** Resolves to the server's JSON with `http`, its status, and `retryAfter`, the seconds to wait; rejects with NetworkFailure. */
 export function send(url, file, claim, onProgress) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
@@ -16,7 +16,7 @@ export function send(url, file, claim, onProgress) {
     request.setRequestHeader("X-Hilum-Upload", encodeURIComponent(JSON.stringify(claim)));
     request.upload.onprogress = ({ loaded, total }) => onProgress(total ? loaded / total : 1);
     request.onload = () => (request.response
-      ? resolve({ ...request.response, http: request.status })
+      ? resolve({ ...request.response, http: request.status, retryAfter: Number(request.getResponseHeader("Retry-After")) || 0 })
       : reject(new NetworkFailure(`HTTP ${request.status}`)));
     request.onerror = request.ontimeout = () => reject(new NetworkFailure(gettext("no connection")));
     request.send(file);

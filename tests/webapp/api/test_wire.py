@@ -157,7 +157,7 @@ def test_a_change_on_the_condition_of_a_state_is_refused_in_another(client_of, o
 def test_a_token_has_so_many_requests_a_minute_and_is_reported_how_many_are_left(
     client, client_of, teammate, site, settings, monkeypatch
 ):
-    monkeypatch.setattr("webapp.api.throttling.time.time", lambda: 1_000_000_030.0)
+    monkeypatch.setattr("webapp.core.rate.time.time", lambda: 1_000_000_030.0)
     cache.clear()
     settings.HILUM_API_RATE = 2
     left = [client.get(SCANS)["RateLimit-Remaining"] for _ in range(2)]
@@ -171,7 +171,7 @@ def test_a_token_has_so_many_requests_a_minute_and_is_reported_how_many_are_left
     assert (response["RateLimit-Limit"], response["RateLimit-Remaining"]) == ("2", "0")
     assert 0 < int(response["Retry-After"]) <= 60
     assert client_of(teammate, site).get(SCANS).status_code == 200
-    monkeypatch.setattr("webapp.api.throttling.time.time", lambda: 1_000_000_090.0)
+    monkeypatch.setattr("webapp.core.rate.time.time", lambda: 1_000_000_090.0)
     assert client.get(SCANS).status_code == 200
     settings.HILUM_API_RATE = 0
     assert client.get(SCANS).status_code == 200

@@ -109,8 +109,8 @@ def test_over_tls_only_who_shows_a_certificate_of_the_authority_gets_in(sender, 
 @pytest.mark.skipif(not shutil.which("storescu"), reason="dcmtk is not installed")
 def test_dcmtk_sends_and_gets_the_reason_of_a_refusal(sender, listener, room, tmp_path):
     from tests.webapp.dicom.objects import radiograph
-    from webapp.dicom.capacity import Full
     from webapp.scans.models import Upload
+    from webapp.scans.uploads.capacity import DISK_FULL
 
     radiograph().save_as(tmp_path / "image.dcm")
 
@@ -121,6 +121,6 @@ def test_dcmtk_sends_and_gets_the_reason_of_a_refusal(sender, listener, room, tm
     assert scu("echoscu").returncode == 0
     assert scu("storescu", str(tmp_path / "image.dcm")).returncode == 0
     assert Upload.objects.count() == 1
-    room.full = Full.DISK
+    room.full = DISK_FULL
     refused = scu("storescu", "-v", str(tmp_path / "image.dcm"))
     assert "OutOfResources" in refused.stdout + refused.stderr

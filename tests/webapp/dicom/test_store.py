@@ -14,11 +14,11 @@ from tests.classifier.images.samples import LOSSLESS, LOSSY, RAW
 from tests.webapp.dicom.objects import DX, radiograph
 from webapp.audit.models import AuditEvent
 from webapp.core import storage
-from webapp.dicom.capacity import Full
 from webapp.dicom.contexts import storage_contexts
 from webapp.dicom.listener import sockets
 from webapp.dicom.listener.statuses import STATUSES
 from webapp.scans.models import Upload
+from webapp.scans.uploads.capacity import DISK_FULL, QUEUE_FULL
 from webapp.scans.uploads.files import incoming_folder
 
 
@@ -69,7 +69,7 @@ def test_many_objects_come_in_one_association(sender, associated):
 
 def test_while_there_is_no_room_the_sender_is_asked_to_come_again(sender, associated, room):
     image = radiograph()
-    for room.full in (Full.DISK, Full.QUEUE):
+    for room.full in (DISK_FULL, QUEUE_FULL):
         with associated() as association:
             response = association.send_c_store(image)
         assert (response.Status, "later" in response.ErrorComment) == (0xA700, True)

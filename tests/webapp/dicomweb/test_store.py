@@ -71,7 +71,8 @@ def test_an_interrupted_body_keeps_what_arrived_whole_and_nothing_else(client):
 def test_below_the_disk_floor_nothing_is_read(client, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=0))
     response = post(client, body(file_of(radiograph())))
-    assert (response.status_code, response.json()["code"]) == (503, "unavailable")
+    assert (response.status_code, response.json()["code"]) == (503, "disk_full")
+    assert int(response["Retry-After"]) > 0
     assert not Upload.objects.exists()
 
 

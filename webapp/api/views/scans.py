@@ -15,7 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from webapp.accounts.models import User
-from webapp.accounts.services import can
+from webapp.accounts.services import can, signed_in
 from webapp.analysis.selectors import with_list_columns
 from webapp.analysis.services import analysis_retry
 from webapp.analysis.state import current_analysis
@@ -42,6 +42,7 @@ from webapp.scans.patients.identity import patient_find_or_create, patients_mean
 from webapp.scans.patients.pseudonymity import known_as
 from webapp.scans.selectors import patient_or_404, scan_or_404, scan_or_upload, scans_visible, upload_or_404
 from webapp.scans.services import upload_retry, upload_store
+from webapp.scans.uploads.capacity import demand_capacity
 from webapp.scans.uploads.idempotency import upload_once
 from webapp.scans.uploads.stated_metadata import StatedMetadata
 
@@ -87,6 +88,7 @@ class ScanCollection(ListResource):
         `application/dicom` body too, without stated metadata.
         """
         key = idempotency_key(request)
+        demand_capacity(user=signed_in(request.user), site=self.site)
         upload, created, replayed = self._store(key, **self._file())
         headers = {"Location": reverse("api-scan", args=[upload.pk])}
         return Response(

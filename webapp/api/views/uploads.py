@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from classifier.data.tables.manifest import Reading
-from webapp.accounts.services import can, for_sites
+from webapp.accounts.services import can, for_sites, signed_in
 from webapp.analysis.state import states_of_uploads
 from webapp.api.access import with_remedy
 from webapp.api.filters import UploadFilter
@@ -34,6 +34,7 @@ from webapp.core.spreadsheets import check_size
 from webapp.scans.models import Upload
 from webapp.scans.selectors import upload_or_404
 from webapp.scans.services import upload_retry, upload_store
+from webapp.scans.uploads.capacity import demand_capacity
 from webapp.scans.uploads.manifest import checked, manifest_read, naming
 from webapp.scans.uploads.stated_metadata import StatedMetadata
 
@@ -58,6 +59,7 @@ class UploadCollection(ListResource):
     )
     def post(self, request: Request) -> Response:
         """Upload up to 100 files at once; each is accepted or refused on its own."""
+        demand_capacity(user=signed_in(request.user), site=self.site)
         fields = self.read(several="files")
         files = fields.pop("files")
         stated, read = StatedMetadata.parse(**fields), can(request.user, "scan.view", self.site)

@@ -70,7 +70,9 @@ def error_response(request: HttpRequest, error: CodedError, *, alone: bool = Fal
 
 
 def with_code(response: HttpResponse, error: CodedError) -> HttpResponse:
-    """The response, with `error_code` for the middleware that it passes."""
+    """The response, with `error_code` for the middleware that it passes, and when to come back."""
+    if error.retry_after is not None:
+        response["Retry-After"] = str(error.retry_after)
     response.error_code = error.code  # type: ignore[attr-defined]
     return response
 

@@ -13,12 +13,12 @@ from pynetdicom import evt
 from pynetdicom.association import Association
 
 from webapp.audit.services import record
-from webapp.dicom.capacity import Capacity
 from webapp.dicom.listener.commitment import request_commitment
 from webapp.dicom.listener.statuses import FAILED
 from webapp.dicom.listener.store import Tally, received_object, store
 from webapp.dicom.models import Sender
 from webapp.dicom.selectors import Caller, Refusal, sender_of
+from webapp.scans.uploads.capacity import Capacity
 
 logger = logging.getLogger(__name__)
 

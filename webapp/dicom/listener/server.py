@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pynetdicom import AE, _config
 from pynetdicom.association import Association
 
-from webapp.dicom.capacity import Capacity
 from webapp.dicom.contexts import accepted_contexts
 from webapp.dicom.listener.associations import Associations
 from webapp.dicom.listener.sockets import Server, is_loopback, tls_context
 from webapp.dicom.values import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from webapp.scans.uploads.capacity import Capacity
 
 logger = logging.getLogger(__name__)
 

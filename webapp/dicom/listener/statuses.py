@@ -54,4 +54,7 @@ BY_CODE = {
     "empty_file": EMPTY,
     "patient_conflict": CONFLICT,
     "unavailable": OUT_OF_RESOURCES,
+    "disk_full": OUT_OF_RESOURCES,
+    "queue_full": OUT_OF_RESOURCES,
+    "upload_quota": OUT_OF_RESOURCES,
 }

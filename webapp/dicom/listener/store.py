@@ -13,12 +13,12 @@ from webapp.accounts.models import Site, User
 from webapp.accounts.permissions import Permission
 from webapp.accounts.services import can
 from webapp.core.errors import CodedError
-from webapp.dicom.capacity import Capacity
 from webapp.dicom.listener import statuses
 from webapp.dicom.listener.sockets import is_overflown
 from webapp.dicom.listener.statuses import Status
 from webapp.dicom.part10 import file_chunks, file_head, is_uid
 from webapp.scans.services import upload_store
+from webapp.scans.uploads.capacity import Capacity, demand_capacity
 
 logger = logging.getLogger(__name__)
 
@@ -107,9 +107,7 @@ def _refused(sender: Origin, capacity: Capacity) -> Status | None:
     if not can(sender.user, Permission.SCAN_UPLOAD, sender.site):
         logger.warning("objects of %s refused: its user lacks %s", sender, Permission.SCAN_UPLOAD)
         return statuses.NOT_AUTHORIZED
-    if full := capacity.exceeded():
-        logger.warning("objects of %s refused: %s", sender, full)
-        return statuses.OUT_OF_RESOURCES
+    demand_capacity(user=sender.user, site=sender.site, capacity=capacity)
     return None
 
 

@@ -18,7 +18,6 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made when th
     StudyRootQueryRetrieveInformationModelMove,
 )
 
-from webapp.dicom.capacity import Capacity
 from webapp.dicom.contexts import storage_contexts
 from webapp.dicom.listener.store import Tally, received_object, store
 from webapp.dicom.models import Peer, PriorFetch, Retrieve
@@ -27,6 +26,7 @@ from webapp.dicom.network.association import PeerFailed, associated
 from webapp.dicom.part10 import is_uid
 from webapp.scans.dicom_values import parse_date
 from webapp.scans.models import Patient, Study
+from webapp.scans.uploads.capacity import Capacity
 
 PENDING = (0xFF00, 0xFF01)
 MOST_FOUND = 1000

@@ -14,13 +14,13 @@ from typing import Any
 
 from django.conf import settings
 
-from webapp.dicom.capacity import Capacity
 from webapp.dicom.listener import statuses
 from webapp.dicom.listener.store import Tally
 from webapp.dicom.models import Peer
 from webapp.dicom.multipart import Reader, boundary_of
 from webapp.dicom.network.association import PeerFailed, tls_context
 from webapp.dicom.storing import part_store
+from webapp.scans.uploads.capacity import Capacity
 
 SECONDS = 60.0
 SEARCH_BYTES = 16 << 20

@@ -10,14 +10,12 @@ from rest_framework.request import Request
 
 from webapp.accounts.services import signed_in
 from webapp.core.errors import CodedError
-from webapp.dicom.capacity import exceeded
 from webapp.dicom.multipart import Reader, boundary_of
 from webapp.dicom.storing import Outcome, part_store
 from webapp.dicomweb.dicom_json import as_json
 from webapp.dicomweb.views.base import json_response, url_of
 from webapp.dicomweb.views.query import StudySearch
-
-RETRY_SECONDS = 30
+from webapp.scans.uploads.capacity import demand_capacity
 
 
 class Studies(StudySearch):
@@ -27,8 +25,7 @@ class Studies(StudySearch):
 
     def post(self, request: Request, study: str = "") -> HttpResponse:
         boundary = boundary_of(request.headers.get("Content-Type", ""))
-        if full := exceeded():
-            raise CodedError("unavailable", "No images are taken now.", f"Send them again later: {full}.")
+        demand_capacity(user=signed_in(request.user), site=self.site)
         # The parts are read from the connection: nothing of them is kept that was not stored.
         reader = Reader(body_of(request), boundary)
         outcomes = [

@@ -38,6 +38,7 @@ from webapp.pages.scan.state_display import hidden_display, state_display
 from webapp.pages.upload.archives import archive_rows, state_values
 from webapp.scans.models import Upload
 from webapp.scans.services import upload_retry, upload_store
+from webapp.scans.uploads.capacity import demand_capacity
 from webapp.scans.uploads.manifest import checked, date_order_remember, manifest_read, naming
 from webapp.scans.uploads.stated_metadata import StatedMetadata
 
@@ -76,12 +77,13 @@ def file(request: HttpRequest) -> JsonResponse:
     Permission and declared size are checked before the body is read, and the size again when the first bytes
     show whether it is an archive, which may be larger. 201 for a new upload, 200 for an earlier one.
     """
-    size = declared_size(request)
+    site, size = active_site(request), declared_size(request)
+    demand_capacity(user=signed_in(request.user), site=site)
     header = upload_header(request)
     stated = {key: str(header.get(key) or "") for key in STATED}
     upload, created = upload_store(
         user=request.user,
-        site=active_site(request),
+        site=site,
         chunks=body_chunks(request, size),
         declared=size,
         filename=str(header.get("filename") or "")[:255],

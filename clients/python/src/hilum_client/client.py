@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
@@ -20,12 +22,14 @@ LONGEST_WAIT = 20  # seconds that one long poll asks for
 STATES_AT_ONCE = 500
 MANIFEST_NAMES = 10_000  # characters
 TRANSIENT = frozenset({429, 502, 503, 504})
+PATIENCE = 2 * 3600.0
 
 
 class Hilum:
     """A connection to Hilum with a token: `with Hilum(url, token) as hilum:`.
 
-    `timeout` is for each step of a connection, in seconds. Raises HilumError for an error response, and
+    `timeout` is for each step of a connection, in seconds. `patience`: how long a request waits for a server
+    that is full and states when to come back (Retry-After). Raises HilumError for an error response, and
     Unreachable without a response. `filters` are the query parameters of the endpoint.
     """
 
@@ -35,9 +39,11 @@ class Hilum:
         token: str,
         *,
         timeout: float = 60.0,
+        patience: float = PATIENCE,
         verify: bool | str = True,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
+        self._patience = patience
         self._http = httpx.Client(
             base_url=url.rstrip("/") + "/api/v1/",
             headers={"Authorization": f"Bearer {token}", "User-Agent": f"hilum-client/{VERSION}"},
@@ -275,27 +281,48 @@ class Hilum:
     def _request(
         self, method: str, path: str, *, tries: int = TRIES, fresh: Any = None, **request: Any
     ) -> httpx.Response:
-        """Reads and searches are retried, and uploads, which carry an idempotency key."""
-        pause, error = FIRST_PAUSE, None
-        for left in reversed(range(tries)):
+        """Reads and searches are retried, and uploads, which carry an idempotency key.
+
+        A server that states when to come back is no failure: that wait does not use up a try.
+        """
+        pause, left, patience = FIRST_PAUSE, tries, self._patience
+        while True:
             try:
                 response = self._http.request(method, path, **request, **(fresh() if fresh else {}))
             except httpx.TransportError as lost:
-                error, retry_after = lost, 0.0
+                left -= 1
+                if not left:
+                    raise Unreachable(f"no response: {lost}") from lost
             else:
-                if response.status_code not in TRANSIENT or not left:
+                if response.status_code not in TRANSIENT or tries == 1:
                     return _checked(response)
-                retry_after = float(response.headers.get("Retry-After", 0))
-            if left:
-                time.sleep(min(max(pause, retry_after), 60.0))
-                pause = min(2 * pause, LONGEST_PAUSE)
-        raise Unreachable(f"no response: {error}") from error
+                wait = _retry_after(response)
+                if wait and wait <= patience:
+                    patience -= wait
+                    time.sleep(wait)
+                    continue
+                left -= 1
+                if not left or wait:
+                    return _checked(response)
+            time.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
 
 
 def readable(path: str | Path) -> str:
     """A path as text; bytes of a name that is not UTF-8, as on old discs, are written as %F6."""
     text = path if isinstance(path, str) else path.as_posix()
     return "".join(f"%{ord(c) - 0xDC00:02X}" if "\udc80" <= c <= "\udcff" else c for c in text)
+
+
+def _retry_after(response: httpx.Response) -> float:
+    """Seconds to wait, stated as such or as a date (RFC 9110); 0 where nothing is stated."""
+    stated = response.headers.get("Retry-After", "").strip()
+    if stated.isdecimal():
+        return float(stated)
+    try:
+        return max(0.0, (parsedate_to_datetime(stated) - datetime.now(UTC)).total_seconds())
+    except (TypeError, ValueError):
+        return 0.0
 
 
 def _checked(response: httpx.Response) -> httpx.Response:

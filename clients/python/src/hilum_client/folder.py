@@ -134,7 +134,7 @@ class FolderUpload:
         try:
             return replace(mark, id=self.hilum.upload(path, key=key, **values).id)
         except HilumError as error:
-            if error.status in (401, 403) or error.status >= 500:
+            if error.status in (401, 403, 429) or error.status >= 500:
                 raise
             return replace(mark, code=error.code)
 
