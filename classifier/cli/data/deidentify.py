@@ -1,11 +1,11 @@
 """Follows DICOM PS3.15 Annex E, Basic Application Level Confidentiality Profile, with dates moved per
 patient.
 
-Pixels are not changed: the warnings `burned_in_declared` and `burned_in_suspected` mark images with burned-in
-text. The same key gives the same pseudonyms, and nobody can reverse them without it: store it safely and
-separately. Files with the same content get the same name; files are never overwritten. The exit status is 0
-if every file has a result (a refusal is one), 1 if a file failed, and 2 if a named file, key or folder cannot
-be used.
+Every image is rewritten from its samples, which are not changed: the warnings `burned_in_declared` and
+`burned_in_suspected` mark images with burned-in text. The same key gives the same pseudonyms, and nobody can
+reverse them without it: store it safely and separately. Files with the same content get the same name; files
+are never overwritten. The exit status is 0 if every file has a result (a refusal is one), 1 if a file failed,
+and 2 if a named file, key or folder cannot be used.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ def suffix_of(data: bytes) -> str:
         return ".png"
     if data.startswith(b"\xff\xd8"):
         return ".jpg"
-    return ".webp" if data.startswith(b"RIFF") else ".dcm"
+    return ".dcm"
 
 
 def _record(status: str, **values: object) -> Record:

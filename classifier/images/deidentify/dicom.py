@@ -2,7 +2,8 @@
 
 With the options Retain Longitudinal Temporal Information with Modified Dates (E.3.6), dates moved by a keyed
 number of days per patient, and optionally Retain Patient Characteristics (E.3.7). The table of attributes is
-that of dicom-anonymizer, edition 2026c. Pixel data is not changed.
+that of dicom-anonymizer, edition 2026c; attributes that it keeps are kept by allow-list only (`allowed`). The
+samples of the image are not changed, but rewritten (`pixels`).
 """
 
 from __future__ import annotations
@@ -10,19 +11,39 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pydicom
 from dicomanonymizer.dicomfields_selector import dicom_anonymization_database_selector
-from dicomanonymizer.simpledicomanonymizer import empty_element, replace_element
+from dicomanonymizer.simpledicomanonymizer import replace_element
 from pydicom import DataElement, Dataset
-from pydicom.datadict import dictionary_has_tag, repeater_has_tag
+from pydicom.datadict import dictionary_has_tag, dictionary_VR
 from pydicom.dataset import FileMetaDataset
 from pydicom.multival import MultiValue
-from pydicom.uid import UID_dictionary
 
+from classifier.errors import Refused
+from classifier.images.deidentify.allowed import (
+    CODE,
+    keep_known_codes,
+    keep_lookup_tables,
+    known_uid,
+    restrict,
+)
+from classifier.images.deidentify.pixels import rewrite_pixels
 from classifier.images.deidentify.pseudonyms import Pseudonyms
-from classifier.images.deidentify.values import age_of, identity_pattern, shift_date, shift_datetime, text_of
+from classifier.images.deidentify.terms import maker_of
+from classifier.images.deidentify.values import (
+    age_of,
+    digits_of,
+    found_in,
+    identity_words,
+    numbers_among,
+    shift_date,
+    shift_datetime,
+    text_of,
+    traces_of,
+)
+from classifier.reasons import RefusalReason
 
 EDITION = "2026c"
 METHOD = (f"DICOM PS3.15 {EDITION} Annex E", "Basic Application Confidentiality Profile", "Hilum")
@@ -49,30 +70,31 @@ _BIRTH = {"PatientBirthDate", "PatientBirthTime", "PatientBirthDateInAlternative
 _CURVES, _OVERLAYS = 0x5000, 0x6000
 _GPS = 0x0016
 _REFERENCES = "X_Z_U_STAR_TAGS"
-# Free text outside the table may contain anything.
-_FREE_TEXT = {"PN", "LT", "ST", "UT", "UC", "UR", "UN"}
-_SHORT_TEXT = {"LO", "SH", "AE", "CS"}
-# Values of these types are decoded without validation, so any text may be in them.
-_SHAPES = {
-    "DS": re.compile(r"\s*[+-]?[\d.]+(?:[eE][+-]?\d+)?\s*"),
-    "IS": re.compile(r"\s*[+-]?[\d.]+\s*"),
-    "AS": re.compile(r"\d{1,3}[DWMY]?\s*"),
-    "TM": re.compile(r"[\d:.]+\s*"),
-}
+_MAKER, _MODEL = "Manufacturer", "ManufacturerModelName"
+_PIXEL_DATA, _LOOKUP_TABLE = "PixelData", "LUTData"
+_SHORT_TEXT = {"LO", "SH", "CS"}
+# Without these nothing is read; their few terms say nothing of a patient of the same name.
+_NEEDED = {"Modality", "PhotometricInterpretation", "SpecificCharacterSet", "PatientID"}
 # The original identity, encrypted by an earlier de-identification.
 _ENCRYPTED = "EncryptedAttributesSequence"
-_CODING_UIDS = {"CodingSchemeUID", "ContextUID", "MappingResourceUID"}
+TRACES_LEFT = "the patient's name or an identifier is still in the file after de-identification"
+_OWN_TEXT = " ".join((*METHOD, *CODES.values(), "anonymized monochrome modified pydicom"))
+_OWN_WORDS = frozenset(re.findall(r"[a-z]+", _OWN_TEXT.lower()))
 
 
 @dataclass
 class DeidentifyReport:
-    """The options by their codes (CID 7050), and the numbers of elements removed and changed."""
+    """The options by their codes (CID 7050), and the numbers of elements removed and changed.
+
+    `words`: the patient's names and identifiers, which `refuse_traces` looks for; never to be kept.
+    """
 
     options: tuple[str, ...] = ()
     patient: str = ""
     removed: int = 0
     changed: int = 0
     traces: int = 0
+    words: frozenset[str] = field(default=frozenset(), repr=False)
 
 
 def deidentify(
@@ -80,7 +102,8 @@ def deidentify(
 ) -> tuple[Dataset, DeidentifyReport]:
     """`dataset`, de-identified in place, with a report.
 
-    `file_meta` must contain the transfer syntax. Ages of 90 and more are kept as 90.
+    `file_meta` must contain the transfer syntax. Ages of 90 and more are kept as 90. Raises Refused where the
+    pixel data cannot be rewritten.
     """
     with pydicom.config.disable_value_validation():
         return _Deidentification(dataset, pseudonyms, keep_characteristics).run()
@@ -94,6 +117,12 @@ def to_bytes(dataset: Dataset) -> bytes:
     return buffer.getvalue()
 
 
+def refuse_traces(data: bytes, report: DeidentifyReport) -> None:
+    """Raise Refused(undecodable) for a de-identified file that contains a name or an identifier after all."""
+    if found_in(data, report.words - _OWN_WORDS):
+        raise Refused(RefusalReason.UNDECODABLE, TRACES_LEFT)
+
+
 class _Deidentification:
     def __init__(self, dataset: Dataset, pseudonyms: Pseudonyms, keep_characteristics: bool) -> None:
         self._dataset, self._pseudonyms = dataset, pseudonyms
@@ -104,10 +133,15 @@ class _Deidentification:
     def run(self) -> tuple[Dataset, DeidentifyReport]:
         dataset = self._dataset
         _drop_unreadable(dataset)
+        words = identity_words(dataset)
+        self._report.words = frozenset(word.lower() for word in words)
+        self._numbers = numbers_among(words)
         self._days = 0 if self._is_done() else self._pseudonyms.days(_owner(dataset))
         identity = self._identity()
-        traces, age = identity_pattern(dataset), age_of(dataset)
+        traces, age = traces_of(words), age_of(dataset)
         self._enhanced = "SharedFunctionalGroupsSequence" in dataset
+        if _PIXEL_DATA in dataset:
+            rewrite_pixels(dataset)
         self._clean(dataset)
         self._remove_traces(dataset, traces)
         self._sign(dataset, identity, age)
@@ -133,57 +167,75 @@ class _Deidentification:
         }
 
     def _clean(self, dataset: Dataset) -> None:
+        keep_lookup_tables(dataset, self._dataset)
         for element in list(dataset):
             self._act(dataset, element)
-        for element in dataset:
-            if element.VR == "SQ":
+        for element in list(dataset):
+            if element.VR == "SQ" and element.value:
+                element.value = keep_known_codes(element.value)
                 for item in element.value:
                     self._clean(item)
+                if not element.value:
+                    del dataset[element.tag]
 
     def _act(self, dataset: Dataset, element: DataElement) -> None:
-        action = self._action(element)
+        action = self._action(dataset, element)
         if action is _remove:
             self._report.removed += 1
         elif action is not _keep:
             self._report.changed += 1
         action(dataset, element)
 
-    def _action(self, element: DataElement) -> Callable[[Dataset, DataElement], None]:
+    def _action(self, dataset: Dataset, element: DataElement) -> Callable[[Dataset, DataElement], None]:
         """The action for an element.
 
         Of compound actions: X/D and X/Z/D attributes are not type 1 or 2 in X-ray and CT images (PS3.3 A.2,
         A.3, A.26) and are removed; enhanced objects need them and get a dummy value.
         """
         group = _listed(element.tag)
-        if (
-            _is_foreign(element)
-            or _is_misshapen(element)
-            or (element.keyword in _BIRTH and element.VR != "DA")
-        ):
+        if _is_foreign(element) or (element.keyword in _BIRTH and element.VR != "DA"):
             return _remove
-        if element.keyword in self._kept:
-            return _keep
-        if element.VR in {"DA", "DT", "TM"}:
+        if element.VR in {"DA", "DT"}:
             return _empty if element.keyword in _BIRTH else self._move
         if element.VR == "UI":
             return self._replace_uid if group in {"U_TAGS", None} else _remove
-        if group is None:
-            return _remove if element.VR in _FREE_TEXT or element.keyword == _ENCRYPTED else _keep
+        if group is None or element.VR == "TM" or element.keyword in self._kept:
+            return self._kept_action(dataset, element)
         if element.VR == "SQ":
             return _of_sequence(group)
         if group in {"Z_TAGS", "Z_D_TAGS"}:
             return _empty
         return _replace if group == "D_TAGS" or (self._enhanced and "D" in group.split("_")) else _remove
 
+    def _kept_action(self, dataset: Dataset, element: DataElement) -> Callable[[Dataset, DataElement], None]:
+        """The action for an element that the table keeps, or leaves to the de-identifier."""
+        if element.VR == "SQ":
+            return _remove if element.keyword == _ENCRYPTED else _keep
+        if element.keyword in {_MAKER, _MODEL}:
+            return self._replace_device
+        # Rewritten: the pixel data, and in items, lookup tables and codes.
+        ours = {_PIXEL_DATA} if dataset is self._dataset else {_LOOKUP_TABLE, *CODE}
+        return _keep if element.keyword in ours else self._restrict
+
+    def _restrict(self, dataset: Dataset, element: DataElement) -> None:
+        if not restrict(dataset, element, self._is_identifier):
+            dataset.pop(element.tag, None)
+
+    def _is_identifier(self, value: object) -> bool:
+        return digits_of(str(value)) in self._numbers
+
+    def _replace_device(self, dataset: Dataset, element: DataElement) -> None:
+        """A known maker by its short name, any other device by a pseudonym: images of one stay together."""
+        text = text_of(dataset, element.keyword)
+        maker = maker_of(text) if element.keyword == _MAKER else ""
+        _set(dataset, element, maker or self._pseudonyms.short("device", text))
+
     def _move(self, dataset: Dataset, element: DataElement) -> None:
-        """Move a date back; the time of day is kept. Unreadable values are emptied."""
-        if element.VR != "TM":
-            self._each(element, shift_date if element.VR == "DA" else shift_datetime, self._days)
+        """Move a date back. Unreadable values are emptied."""
+        self._each(element, shift_date if element.VR == "DA" else shift_datetime, self._days)
 
     def _replace_uid(self, dataset: Dataset, element: DataElement) -> None:
-        if element.keyword in _CODING_UIDS or element.keyword.endswith("SOPClassUID"):
-            return
-        self._each(element, lambda uid, _: uid if uid in UID_dictionary else self._pseudonyms.uid(uid), 0)
+        self._each(element, lambda uid, _: uid if known_uid(uid) else self._pseudonyms.uid(uid), 0)
 
     @staticmethod
     def _each(element: DataElement, change: Callable[[str, int], str], by: int) -> None:
@@ -197,7 +249,12 @@ class _Deidentification:
             if element.VR == "SQ":
                 for item in element.value:
                     self._remove_traces(item, traces)
-            elif traces and element.VR in _SHORT_TEXT and traces.search(str(element.value)):
+            elif (
+                traces
+                and element.VR in _SHORT_TEXT
+                and element.keyword not in _NEEDED
+                and traces.search(str(element.value))
+            ):
                 self._report.traces += 1
                 del dataset[element.tag]
 
@@ -209,8 +266,7 @@ class _Deidentification:
             dataset.PatientAge = age
         else:
             dataset.pop("PatientAge", None)
-        if "SpecificCharacterSet" in dataset:
-            dataset.SpecificCharacterSet = "ISO_IR 192"
+        dataset.SpecificCharacterSet = "ISO_IR 192"
         dataset.PatientIdentityRemoved = "YES"
         dataset.DeidentificationMethod = list(METHOD)
         dataset.DeidentificationMethodCodeSequence = [_code(code) for code in self._report.options]
@@ -236,19 +292,13 @@ def _listed(tag: pydicom.tag.BaseTag) -> str | None:
 
 
 def _is_foreign(element: DataElement) -> bool:
-    """Private, not in the dictionary, or of a group that is removed entirely."""
+    """Private, not in the dictionary, of another type than there, or of a group that is removed entirely."""
     tag = element.tag
-    known = dictionary_has_tag(tag) or repeater_has_tag(tag)
-    whole = tag.group & 0xFF00 in {_CURVES, _OVERLAYS} or tag.group == _GPS
-    return tag.is_private or not known or whole
-
-
-def _is_misshapen(element: DataElement) -> bool:
-    shape = _SHAPES.get(element.VR)
-    values = element.value if isinstance(element.value, MultiValue) else [element.value]
-    return shape is not None and not all(
-        value in (None, "") or shape.fullmatch(str(value)) for value in values
-    )
+    if tag.is_private or not dictionary_has_tag(tag) or tag.group & 0xFF00 in {_CURVES, _OVERLAYS}:
+        return True
+    wanted = dictionary_VR(tag)
+    other_type = wanted != element.VR and {element.VR, wanted} & {"DA", "DT", "UI", "SQ"}
+    return bool(other_type) or tag.group == _GPS
 
 
 def _of_sequence(group: str) -> Callable[[Dataset, DataElement], None]:
@@ -266,10 +316,14 @@ def _keep(dataset: Dataset, element: DataElement) -> None:
 
 
 def _empty(dataset: Dataset, element: DataElement) -> None:
-    if element.VR == "DA":
-        element.value = ""
-    else:
-        empty_element(element)
+    _set(dataset, element, None)
+
+
+def _set(dataset: Dataset, element: DataElement, value: object) -> None:
+    """A new value, with the type of the dictionary whatever the file stated."""
+    tag = element.tag
+    del dataset[tag]
+    dataset.add_new(tag, dictionary_VR(tag), value)
 
 
 def _empty_sequence(dataset: Dataset, element: DataElement) -> None:
@@ -278,7 +332,8 @@ def _empty_sequence(dataset: Dataset, element: DataElement) -> None:
 
 def _replace(dataset: Dataset, element: DataElement) -> None:
     try:
-        replace_element(element)
+        _set(dataset, element, None)
+        replace_element(dataset[element.tag])
     except NotImplementedError:
         del dataset[element.tag]
 
@@ -306,7 +361,9 @@ def _file_meta(dataset: Dataset) -> FileMetaDataset:
     meta = FileMetaDataset()
     old = dataset.file_meta
     meta.TransferSyntaxUID = old.TransferSyntaxUID
-    meta.MediaStorageSOPClassUID = dataset.get("SOPClassUID") or old.get("MediaStorageSOPClassUID", "")
+    stated = pydicom.uid.UID(str(dataset.get("SOPClassUID") or old.get("MediaStorageSOPClassUID", "")))
+    is_clean = known_uid(stated) or "SOPClassUID" in dataset
+    meta.MediaStorageSOPClassUID = stated if is_clean else pydicom.uid.UID("")
     meta.MediaStorageSOPInstanceUID = dataset.get("SOPInstanceUID") or pydicom.uid.generate_uid(None)
     meta.ImplementationClassUID = pydicom.uid.PYDICOM_IMPLEMENTATION_UID
     meta.ImplementationVersionName = IMPLEMENTATION

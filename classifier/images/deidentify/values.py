@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date, timedelta
 
 from pydicom import Dataset
@@ -16,7 +16,8 @@ _DATETIME = re.compile(r"(\d{4})(\d{2})?(\d{2})?(\d*(?:\.\d+)?)(?:[+-]\d{4})?")
 _OLDEST = 90
 _NAMES = ("PatientName", "OtherPatientNames", "PatientBirthName", "PatientMotherBirthName")
 _IDENTIFIERS = ("PatientID", "OtherPatientIDs", "AccessionNumber")
-_SHORTEST_NAME, _SHORTEST_IDENTIFIER = 3, 4
+_SHORTEST_NAME, _SHORTEST_IDENTIFIER, _SHORTEST_NUMBER = 3, 4, 6
+_SHORTEST_SOUGHT, _SHORTEST_SOUGHT_NUMBER = 6, 9
 
 
 def shift_date(text: str, days: int) -> str:
@@ -52,15 +53,45 @@ def age_of(dataset: Dataset) -> str:
     return f"{int(years):03d}Y" if years >= 2 else f"{int(years * 12):03d}M"
 
 
-def identity_pattern(dataset: Dataset) -> re.Pattern[str] | None:
-    """Matches the patient's names, identifiers and accession number as words; None if all are too short."""
+def identity_words(dataset: Dataset) -> set[str]:
+    """The patient's names, identifiers and accession number, of a length that means something."""
     names = (part for value in _all(dataset, _NAMES) for part in re.split(r"[\^=\s,]+", value))
     words = {name for name in names if len(name) >= _SHORTEST_NAME}
-    words |= {word for word in _all(dataset, _IDENTIFIERS) if len(word) >= _SHORTEST_IDENTIFIER}
+    return words | {word for word in _all(dataset, _IDENTIFIERS) if len(word) >= _SHORTEST_IDENTIFIER}
+
+
+def traces_of(words: set[str]) -> re.Pattern[str] | None:
+    """Matches `words`, whole and in any case; None without any."""
     if not words:
         return None
     alternatives = "|".join(re.escape(word) for word in sorted(words, key=len, reverse=True))
     return re.compile(rf"(?<![^\W_])(?:{alternatives})(?![^\W_])", re.IGNORECASE)
+
+
+def numbers_among(words: set[str]) -> frozenset[str]:
+    """Identifiers that are long numbers, as `digits_of` has them."""
+    numbers = (digits_of(word) for word in words if word.isdecimal())
+    return frozenset(number for number in numbers if len(number) >= _SHORTEST_NUMBER)
+
+
+def digits_of(text: str) -> str:
+    return "".join(character for character in text if character.isdecimal()).lstrip("0")
+
+
+def found_in(data: bytes, words: Iterable[str]) -> bool:
+    """Whether `data` contains one of the (lower-case) words, also reversed, in 8- or 16-bit characters.
+
+    Short words are left out: by chance they are in any image.
+    """
+    lower = data.lower()
+    for word in words:
+        if len(word) < (_SHORTEST_SOUGHT_NUMBER if word.isdecimal() else _SHORTEST_SOUGHT):
+            continue
+        for text in (word, word[::-1]):
+            codings = ("utf-8", "latin-1", "utf-16-le", "utf-16-be")
+            if any(text.encode(coding, "replace").lower() in lower for coding in codings):
+                return True
+    return False
 
 
 def text_of(dataset: Dataset, keyword: str) -> str:

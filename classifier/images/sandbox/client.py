@@ -18,6 +18,7 @@ from classifier.contract import Slot
 from classifier.errors import Refused
 from classifier.images.archive.listing import Unpacked
 from classifier.images.decoded_image import ParseResult
+from classifier.images.deidentify.check import refuse_identity
 from classifier.images.deidentify.pseudonyms import DeidentifyOptions
 from classifier.images.limits import MAX_FILE_BYTES, UNPACK_LIMITS, ArchiveLimits, Limits
 from classifier.images.sandbox.response import (
@@ -112,7 +113,10 @@ class ParsingHelper:
             options["deidentify"] = deidentify.as_json()
             files[ORIGINAL] = ORIGINAL
         found = self._request(path, out_dir, limits, **options)
-        return parse_result(found, Path(out_dir), files, limits.output_bytes)
+        result = parse_result(found, Path(out_dir), files, limits.output_bytes)
+        if deidentify is not None:
+            refuse_identity(result, deidentify)
+        return result
 
     def unpack(
         self,

@@ -54,7 +54,7 @@ def test_every_file_of_a_folder_comes_out_without_identity(folder: Path, tmp_pat
     one, two, other, none = (Path(record["out"]) for record in records)
     assert one.parent == two.parent != other.parent
     assert none.parent.name == "no-patient"
-    assert none.suffix == ".jpg"
+    assert none.suffix == ".png"
     for path in (tmp_path / "out").rglob("*"):
         assert "ecret" not in str(path.relative_to(tmp_path))
         assert not path.is_file() or b"ecret" not in path.read_bytes()

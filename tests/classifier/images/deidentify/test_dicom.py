@@ -116,7 +116,7 @@ def full() -> pydicom.FileDataset:
         setattr(made, keyword, "101112")
     made.AcquisitionDateTime = "20260305101112.5+0100"
     made.SourceImageSequence = [reference()]
-    made.ProcedureCodeSequence = [item(Dataset())]  # kept by the standard; what is in it is cleaned
+    made.ProcedureCodeSequence = [item(Dataset()), item(coded("113040"))]  # kept where a code is known
     block = made.private_block(0x0029, "SECRET VENDOR", create=True)
     block.add_new(0x10, "LO", "SECRET")
     for group in (0x6000, 0x6002):
@@ -127,7 +127,7 @@ def full() -> pydicom.FileDataset:
     made.add_new((0x5002, 0x3000), "OW", b"SECRET")
     made.add_new((0x0008, 0x9ABC), "LO", "SECRET")  # no attribute of the dictionary
     made.add_new((0x0042, 0x0010), "ST", "SECRET")  # free text that the table leaves to the reader
-    made.Manufacturer, made.BodyPartExamined, made.ViewPosition = "Makers", "CHEST", "PA"
+    made.Manufacturer, made.BodyPartExamined, made.ViewPosition = "Philips Medical of SECRET", "CHEST", "PA"
     made.SoftwareVersions = "of Secretova"
     made.file_meta.SourceApplicationEntityTitle = "SECRET"
     made.file_meta.ImplementationVersionName = "SECRET"
@@ -143,8 +143,15 @@ def item(inner: Dataset | None = None) -> Dataset:
     return made
 
 
+def coded(value: str) -> Dataset:
+    made = Dataset()
+    made.CodeValue, made.CodingSchemeDesignator = value, "DCM"
+    return made
+
+
 def reference() -> Dataset:
     made = Dataset()
+    made.StudyDate = "20260305"
     made.ReferencedSOPClassUID, made.ReferencedSOPInstanceUID = ComputedRadiographyImageStorage, "1.2.3.9"
     made.PurposeOfReferenceCodeSequence = [item()]
     return made
@@ -202,10 +209,24 @@ def test_nothing_of_the_identity_is_left_in_the_bytes(outcome) -> None:
 
 def test_what_is_needed_to_read_the_image_stays(outcome) -> None:
     kept = outcome[1]
-    assert (kept.Manufacturer, kept.BodyPartExamined, kept.ViewPosition) == ("Makers", "CHEST", "PA")
+    assert (kept.Manufacturer, kept.BodyPartExamined, kept.ViewPosition) == ("Philips", "CHEST", "PA")
     assert kept.PixelData == full().PixelData
     assert kept.SourceImageSequence[0].ReferencedSOPClassUID == ComputedRadiographyImageStorage
-    assert kept.ProcedureCodeSequence
+
+
+def test_a_code_stays_with_the_words_of_the_standard_and_nothing_else(outcome) -> None:
+    (code,) = outcome[1].ProcedureCodeSequence
+    assert [element.keyword for element in code] == ["CodeValue", "CodingSchemeDesignator", "CodeMeaning"]
+    assert (code.CodeValue, code.CodeMeaning) == ("113040", "Lossy Compression")
+
+
+def test_a_device_that_is_not_known_is_recognised_again_but_not_named() -> None:
+    one, two, other = (
+        cleaned(dataset(chest(), Manufacturer=maker, ManufacturerModelName="Secretova 1"))[1]
+        for maker in ("Secretova & Sons", "Secretova & Sons", "Makers")
+    )
+    assert one.Manufacturer == two.Manufacturer != other.Manufacturer
+    assert len(one.Manufacturer) == len(one.ManufacturerModelName) == 16
 
 
 def test_private_curve_and_overlay_groups_go(outcome) -> None:
@@ -232,7 +253,7 @@ def test_dates_move_by_whole_days_and_times_of_day_stay(outcome) -> None:
     assert timedelta(days=366) <= days <= timedelta(days=3650)
     assert outcome[1].AcquisitionDateTime == f"{day}101112.5"
     assert {outcome[1][keyword].value for keyword in TIMES} == {"101112"}
-    assert outcome[1].ProcedureCodeSequence[0].StudyDate == day
+    assert outcome[1].SourceImageSequence[0].StudyDate == day
 
 
 def test_a_patients_studies_stay_together_and_as_far_apart_as_they_were() -> None:
