@@ -73,7 +73,7 @@ _REFERENCES = "X_Z_U_STAR_TAGS"
 _MAKER, _MODEL = "Manufacturer", "ManufacturerModelName"
 _PIXEL_DATA, _LOOKUP_TABLE = "PixelData", "LUTData"
 _SHORT_TEXT = {"LO", "SH", "CS"}
-# Without these nothing is read; their few terms say nothing of a patient of the same name.
+# Without these nothing is read; their few terms identify nobody.
 _NEEDED = {"Modality", "PhotometricInterpretation", "SpecificCharacterSet", "PatientID"}
 # The original identity, encrypted by an earlier de-identification.
 _ENCRYPTED = "EncryptedAttributesSequence"
