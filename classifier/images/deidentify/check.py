@@ -23,7 +23,7 @@ _SHAPES = {
     "AcquisitionDateTime": _DATETIME,
     "PatientAge": _AGE,
 }
-_NOTES = {"turned", "square_pixels", "end_marker_missing"}
+_NOTES = {"turned", "square_pixels", "end_marker_missing", "curve_applied"}
 
 
 def refuse_identity(facts: ImageFacts, options: DeidentifyOptions) -> None:
