@@ -32,7 +32,7 @@ from webapp.labels.annotation import check_findings
 from webapp.labels.import_export import ImportReport
 from webapp.labels.models import Assessment, Label, LabelSource, LineStatus, Manifest, ManifestLine
 from webapp.scans.models import Scan, Upload
-from webapp.scans.patients.pseudonymity import known_as
+from webapp.scans.patients.pseudonymity import attributes_for_site, kept_name, known_as
 from webapp.scans.services import upload_store
 from webapp.scans.uploads.manifest import manifest_read
 from webapp.scans.uploads.stated_metadata import StatedMetadata
@@ -125,7 +125,7 @@ def manifest_import(
     manifest = Manifest.objects.create(
         site=site,
         by=actor,
-        name=" ".join(name.split())[:100] or "manifest",
+        name=kept_name(site, name, sha256)[:100] or "manifest",
         sha256=sha256,
         findings=vocabulary,
     )
@@ -343,10 +343,11 @@ def _line(row: Row) -> dict[str, Any]:
 
 
 def _kept(site: Site, line: dict[str, Any], day_zero: date | None) -> dict[str, Any]:
-    """What the site may keep of a line: where it keeps no identity, no file name, date or identifier."""
+    """What the site may keep of a line: without identity, no file name, date, identifier or text."""
     kept = {name: value for name, value in line.items() if name != "offset_days"}
     if site.deidentify_on_ingest:
-        return kept | {"image": "", "taken_on": None, "patient": known_as(site, line["patient"])}
+        kept |= {"image": "", "taken_on": None, "patient": known_as(site, line["patient"])}
+        return kept | {"attributes": attributes_for_site(site, line["attributes"])}
     if line["taken_on"] is None and day_zero and line["offset_days"] is not None:
         return kept | {"taken_on": day_zero + timedelta(days=line["offset_days"]), "date_relative": True}
     return kept

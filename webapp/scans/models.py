@@ -342,8 +342,8 @@ class MergedScan(models.Model):
 class UploadKey(Record):
     """An idempotency key that a program sent with an upload, and what it came with.
 
-    `fingerprint`: of the bytes and the stated metadata. `upload` is set once they are stored, `created` when
-    they were new. Kept for some days: see `uploads.idempotency`.
+    `key` and `fingerprint` (of the bytes and the stated metadata) are keyed hashes. `upload` is set once
+    they are stored, `created` when they were new. Kept for some days: see `uploads.idempotency`.
     """
 
     site = models.ForeignKey("accounts.Site", models.CASCADE, related_name="+")

@@ -15,6 +15,7 @@ from uuid import UUID
 from classifier.data.split import PARTS, assign
 from webapp.accounts.models import Site
 from webapp.core import storage
+from webapp.core.spreadsheets import guarded
 from webapp.labels.selectors import INCONCLUSIVE, OTHER, ground_truth, imported_attributes
 from webapp.registry.selectors import active_models
 from webapp.scans.models import Scan
@@ -161,7 +162,8 @@ def as_csv(data: DataSet, folder: str) -> bytes:
     table = csv.writer(text, lineterminator="\n")
     table.writerow(COLUMNS)
     for row in data.rows:
-        table.writerow(_line(row, data.names[row.patient], folder))
+        # The name of a source and a view are text of a manifest or a header.
+        table.writerow(map(guarded, _line(row, data.names[row.patient], folder)))
     return text.getvalue().encode()
 
 

@@ -79,6 +79,13 @@ def test_a_key_is_its_senders_own(client, client_of, teammate, site):
     assert reply.status_code == 201
 
 
+def test_neither_key_nor_metadata_are_kept_as_they_were_sent(client):
+    client.post(SCANS, {"file": image(), "patient_id": "P-1"}, HTTP_IDEMPOTENCY_KEY="Secretova-4711.dcm")
+    kept = UploadKey.objects.get()
+    assert "Secretova" not in repr(vars(kept))
+    assert len(kept.key) == len(kept.fingerprint) == 64
+
+
 def test_whoever_was_cut_off_between_key_and_upload_is_processed_as_if_not(client, monkeypatch):
     def dies(**_):
         raise DatabaseError

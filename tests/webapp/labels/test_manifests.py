@@ -222,6 +222,21 @@ def test_what_is_no_manifest_is_refused(take, text):
     assert caught.value.code == "invalid"
 
 
+def test_a_site_without_identity_keeps_no_text_of_a_manifest(site, settings, boss):
+    settings.DEIDENTIFY_KEY = "k" * 40
+    site.deidentify_on_ingest = True
+    site.save()
+    text = "image,finding,patient,source,view,sex,age,modality,split\n"
+    text += (
+        "a.png,mass,P1,Dr Secretova,Secretova,f,97,cr,train\nb.png,mass,P2,Dr Secretova,ap,?,Secretova,x,\n"
+    )
+    manifest = manifest_import(site=site, actor=boss, name="Secretova 2026.csv", data=text.encode())
+    assert "ecretova" not in repr(list(manifest.lines.values())) + manifest.name
+    one, two = (line.attributes for line in manifest.lines.order_by("number"))
+    assert one == {"split": "train", "sex": "F", "age": "90", "modality": "CR", "source": two["source"]}
+    assert two["view"] == "AP"
+
+
 def test_a_site_without_identity_keeps_no_name_and_no_identifier(take, site, settings, boss):
     settings.DEIDENTIFY_KEY = "k" * 40
     site.deidentify_on_ingest = True

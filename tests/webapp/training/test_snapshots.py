@@ -57,6 +57,13 @@ def lines(snapshot: Snapshot) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def test_no_cell_of_a_snapshot_is_a_formula(labelled, freeze):
+    labelled(attributes={"source": "=HYPERLINK(1)", "view": "@SUM(1)", "sex": "+1"}, pneumonia=8, normal=8)
+    cells = [cell for line in lines(freeze()[0]) for cell in line.values()]
+    assert "'=HYPERLINK(1)" in cells
+    assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@", "\t", "\r"))]
+
+
 def parts(snapshot: Snapshot) -> dict[str, str]:
     return {line["patient"]: line["split"] for line in lines(snapshot)}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 
@@ -9,10 +10,13 @@ from django.conf import settings
 
 from classifier.images.age import stated_age
 from classifier.images.deidentify.pseudonyms import DeidentifyOptions, Pseudonyms, derive_key
+from classifier.images.deidentify.terms import term_of
 from webapp.accounts.models import Site
 from webapp.core.errors import CodedError
 from webapp.scans.uploads.stated_metadata import StatedMetadata, is_uid
 
+_NOT_TEXT = {"split", "offset_days"}
+_TERMS = {"view": "ViewPosition", "sex": "PatientSex", "modality": "Modality"}
 OLDEST = 90  # years, as `classifier.images.deidentify` has it
 
 
@@ -39,6 +43,27 @@ def known_as(site: Site, patient_id: str) -> str:
     """The patient's identifier at the site: the pseudonym where the site de-identifies."""
     removal = removal_for(site)
     return Pseudonyms(removal.key).patient(patient_id) if removal else patient_id
+
+
+def kept_name(site: Site, name: str, sha256: str) -> str:
+    """The name of a list of patients: where the site de-identifies, one of its content."""
+    return f"manifest-{sha256[:12]}" if site.deidentify_on_ingest else " ".join(name.split())
+
+
+def attributes_for_site(site: Site, attributes: Mapping[str, str]) -> dict[str, str]:
+    """What a list states of an image as the site may keep it: terms, ages up to 90, a pseudonymous origin."""
+    removal = removal_for(site)
+    if removal is None:
+        return dict(attributes)
+    kept = {name: text for name, text in attributes.items() if name in _NOT_TEXT}
+    for name, keyword in _TERMS.items():
+        if term := term_of(keyword, attributes.get(name, "")):
+            kept[name] = term
+    if (years := stated_age(attributes.get("age"))) is not None:
+        kept["age"] = f"{min(years, OLDEST):g}"
+    if origin := attributes.get("source"):
+        kept["source"] = Pseudonyms(removal.key).short("source", origin)
+    return kept
 
 
 def metadata_for_site(site: Site, stated: StatedMetadata) -> StatedMetadata:

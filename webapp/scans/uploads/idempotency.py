@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable
 from datetime import timedelta
 
 from django.utils import timezone
+from django.utils.crypto import salted_hmac
 
 from webapp.accounts.models import Site, User
 from webapp.core.errors import CodedError
@@ -17,6 +17,7 @@ from webapp.scans.uploads.files import Received, receive
 from webapp.scans.uploads.stated_metadata import StatedMetadata
 
 KEPT = timedelta(days=7)
+_SALT = "webapp.scans.uploads.idempotency"
 
 
 def upload_once(
@@ -25,9 +26,9 @@ def upload_once(
     """`upload_store` under an idempotency key; returns the upload, whether it was new, and whether this is a
     replay: the same key with the same bytes and metadata, which repeats the first response.
 
-    The key is written before the upload, so an interrupted request can be repeated. Raises CodedError
-    `idempotency_key_reused` for other bytes or metadata, else what `upload_store` raises; a refused request
-    does not use up its key.
+    The key is written, hashed, before the upload, so an interrupted request can be repeated. Raises
+    CodedError `idempotency_key_reused` for other bytes or metadata, else what `upload_store` raises; a
+    refused request does not use up its key.
     """
     received = receive(chunks)
     try:
@@ -41,7 +42,7 @@ def _store_once(
 ) -> tuple[Upload, bool, bool]:
     fingerprint = _fingerprint(received.sha256, stated)
     kept, new = UploadKey.objects.get_or_create(
-        site=site, user=user, key=key, defaults={"fingerprint": fingerprint}
+        site=site, user=user, key=_hashed(key), defaults={"fingerprint": fingerprint}
     )
     if kept.fingerprint != fingerprint:
         raise CodedError("idempotency_key_reused")
@@ -66,4 +67,9 @@ def upload_keys_expire() -> int:
 
 def _fingerprint(sha256: str, stated: StatedMetadata) -> str:
     columns = {name: str(value) for name, value in stated.columns.items()}
-    return hashlib.sha256(json.dumps([sha256, columns], sort_keys=True).encode()).hexdigest()
+    return _hashed(json.dumps([sha256, columns], sort_keys=True))
+
+
+def _hashed(text: str) -> str:
+    """A keyed hash: programs make keys of file names and identifiers, which others could guess."""
+    return salted_hmac(_SALT, text, algorithm="sha256").hexdigest()
