@@ -7,9 +7,11 @@ from django.urls import include, path
 
 from webapp.api.metrics import metrics
 from webapp.core.http import views
+from webapp.monitoring.operations.views import readyz
 
 urlpatterns = [
     path("healthz", views.healthz, name="healthz"),
+    path("readyz", readyz, name="readyz"),
     path("metrics", metrics, name="metrics"),
     path("", include("webapp.accounts.urls")),
     path("", include("webapp.pages.urls")),

@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
-PUBLIC = {"healthz", "sign-in/"}
+PUBLIC = {"healthz", "readyz", "sign-in/"}
 SIGN_IN = ("/sign-in/", "/admin/login/")
 EXAMPLES = {
     "uuid": "6f1f64f0-3d0a-4f8e-9d58-0a6a54a5b0d1",

@@ -17,6 +17,7 @@ from webapp.core.jobs.table import job_tables
 from webapp.core.models import FileProblem
 from webapp.monitoring.kinds import Signal
 from webapp.monitoring.models import Alarm, AlarmStatus, MonitoringRun
+from webapp.monitoring.operations import samples as operations
 from webapp.registry.models import ServingEngine
 from webapp.scans.models import Upload
 
@@ -48,6 +49,7 @@ class _Database(Collector):
             ),
             ("hilum_backup_failed", "1: the last backup failed or is overdue.", _backup_failed()),
             ("hilum_engine", "Speed of each host's engine relative to PyTorch.", _engines()),
+            *operations.metrics(),
         ):
             rows = list(samples)
             metric = GaugeMetricFamily(name, documentation, labels=list(rows[0][0]) if rows else [])
