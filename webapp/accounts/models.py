@@ -181,3 +181,30 @@ class UserSession(Record):
 
     def __str__(self) -> str:
         return f"{self.user} from {self.address}"
+
+
+class Invitation(Record):
+    """An offer of a role at a site, by a link that works once (`members.services.invitation_link`).
+
+    `base_url`: the address of this installation, for a link that a worker mails to `email`.
+    """
+
+    site = models.ForeignKey(Site, on_delete=models.CASCADE, related_name="invitations")
+    role = models.ForeignKey(Role, on_delete=models.PROTECT, related_name="+")
+    invited_by = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    email = models.EmailField(blank=True)
+    base_url = models.CharField(max_length=300, blank=True, editable=False)
+    expires_at = models.DateTimeField()
+    mailed_at = models.DateTimeField(null=True, editable=False)
+    revoked_at = models.DateTimeField(null=True, editable=False)
+    accepted_at = models.DateTimeField(null=True, editable=False)
+    accepted_by = models.ForeignKey(
+        User, null=True, on_delete=models.SET_NULL, related_name="+", editable=False
+    )
+
+    class Meta:
+        ordering = ["-created_at"]
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"{self.role} at {self.site}"

@@ -29,7 +29,15 @@ VISIT = timedelta(minutes=30)
 # A refusal that is repeated within a minute is one event; unknown tokens are recorded up to a number.
 REFUSAL, UNKNOWN_TOKENS_A_MINUTE = timedelta(minutes=1), 60
 REFUSED = frozenset(
-    {"forbidden", "insufficient_scope", "no_site", "csrf", "adjudicator_is_reader", "locked_out"}
+    {
+        "forbidden",
+        "above_own_rights",
+        "insufficient_scope",
+        "no_site",
+        "csrf",
+        "adjudicator_is_reader",
+        "locked_out",
+    }
 )
 SAFE = ("GET", "HEAD")
 # Routes that show nothing about a patient. What they change is recorded all the same.
@@ -53,6 +61,7 @@ NOT_ABOUT_PATIENTS = frozenset(
         ),
         *("pages:worklist_waiting", "admin:jsi18n", "metrics"),
         *("pages:account_password", "pages:account_sessions", "pages:account_tokens"),
+        *("pages:members", "accounts:invitation"),
         *("pages:models", "pages:model", "pages:model_card", "pages:promotion_policy", "pages:calibration"),
         *(
             "pages:monitoring",

@@ -15,7 +15,7 @@ from django.db.models.signals import post_delete, post_save, pre_save
 from django.dispatch import receiver
 from django.http import HttpRequest
 
-from webapp.accounts.models import ApiToken, Membership, Role, Site, User, UserSession
+from webapp.accounts.models import ApiToken, Invitation, Membership, Role, Site, User, UserSession
 from webapp.audit.services import acting_user, record
 
 # What is recorded of each model when it changes. A last sign-in and preferences are no change of access.
@@ -65,6 +65,16 @@ def _token_saved(sender, instance: ApiToken, created: bool, **kwargs) -> None:
 def _token_deleted(sender, instance: ApiToken, **kwargs) -> None:
     detail = {"user": str(instance.user_id)}
     record(actor=acting_user(), site=instance.site, action="token.removed", subject=instance, detail=detail)
+
+
+@receiver(post_save, sender=Invitation)
+def _invitation_saved(sender, instance: Invitation, created: bool, **kwargs) -> None:
+    ending = "created" if created else "accepted" if instance.accepted_at else "revoked"
+    detail = {"role": instance.role.name}
+    if instance.accepted_by_id:
+        detail["user"] = str(instance.accepted_by_id)
+    action = f"invitation.{ending}"
+    record(actor=acting_user(), site=instance.site, action=action, subject=instance, detail=detail)
 
 
 @receiver(post_save, sender=UserSession)

@@ -24,6 +24,21 @@ CODES: dict[str, Meaning] = {
         "The token lacks a required scope.",
         "Create a token with: manage.py create_token USER --scope ….",
     ),
+    "above_own_rights": Meaning(
+        403,
+        "The role has permissions that yours does not have.",
+        "Ask somebody who has them, or a superuser.",
+    ),
+    "last_admin": Meaning(
+        409,
+        "Nobody else at the site may manage its users.",
+        "Give another active member such a role first.",
+    ),
+    "member_elsewhere": Meaning(
+        409,
+        "The account is a member of other sites too.",
+        "Remove it from your site, or ask a superuser to deactivate it.",
+    ),
     "adjudicator_is_reader": Meaning(
         403,
         "You have labelled this case yourself, so you cannot decide it.",

@@ -10,6 +10,7 @@ from webapp.pages.audit import views as audit
 from webapp.pages.calibration import views as calibration
 from webapp.pages.destinations import views as destinations
 from webapp.pages.labels import adjudication_views, case_views, exchange_views, queue_views
+from webapp.pages.members import views as members
 from webapp.pages.models import policy_views
 from webapp.pages.models import views as models
 from webapp.pages.monitoring import views as monitoring
@@ -120,6 +121,10 @@ urlpatterns = [
     path("audit/", audit.page, name="audit"),
     path("audit/find/", audit.find, name="audit_find"),
     path("audit/export/", audit.export, name="audit_export"),
+    path("members/", members.page, name="members"),
+    path("members/<uuid:membership_id>/role/", members.change_role, name="member_role"),
+    path("members/<uuid:membership_id>/change/", members.change, name="member_change"),
+    path("members/invitations/<uuid:invitation_id>/revoke/", members.revoke, name="invitation_revoke"),
     path("monitoring/", monitoring.page, name="monitoring"),
     path("monitoring/alarms/<uuid:alarm_id>/", monitoring.alarm, name="alarm"),
     path("monitoring/alarms/<uuid:alarm_id>/acknowledge/", monitoring.acknowledge, name="alarm_acknowledge"),

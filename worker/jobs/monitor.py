@@ -24,6 +24,7 @@ from webapp.registry.models import ModelVersion
 from webapp.training.schedules import start_on_drift
 from worker.jobs.mail.alarms import send_alarms
 from worker.jobs.mail.backups import send_backup_failures
+from worker.jobs.mail.invitations import send_invitations
 from worker.jobs.mail.urgent_cases import send_urgent_cases
 from worker.jobs.monitor_summary import summarise
 from worker.runner import Job
@@ -65,6 +66,7 @@ class MonitorJob(Job):
         send_alarms()
         send_urgent_cases()
         send_backup_failures()
+        send_invitations()
         return False
 
 

@@ -32,6 +32,11 @@ PAGES = {
     "account_sessions_end": [],
     "account_tokens": [],
     "account_token_revoke": [],
+    # Nor give a role: a stolen token must not let anybody in.
+    "members": [],
+    "member_role": [],
+    "member_change": [],
+    "invitation_revoke": [],
     # The words of the pages' own scripts.
     "script_texts": [],
     "upload": [("GET", "api-uploads", "scan.upload")],
@@ -168,6 +173,8 @@ PAGES = {
     "result_dismiss": [("POST", "api-result-delivery-dismiss", "result.manage")],
     "result_send": [("POST", "api-scan-results", "result.send")],
 }
+# Accounts and members are managed by people alone: a stolen token must not let anybody in.
+BY_PAGE_ALONE = {n for n in PAGES if n.startswith(("account_", "member", "invitation_"))}
 # What no page shows, or the administration alone.
 BEYOND = [
     ("GET", "api-me", None),
@@ -329,6 +336,7 @@ def test_the_pages_ask_for_the_same_permission():
     """As far as a page states so itself; an object's page asks by `scan_or_404` and `demand`."""
     text = {p.name: permission for p in page_patterns if (permission := permission_of(p.callback))}
     assert len(text) >= 8
+    text = {name: permission for name, permission in text.items() if name not in BY_PAGE_ALONE}
     wrong = {n: p for n, p in text.items() if p not in {route[2] for route in PAGES[n]}}
     assert not wrong
 

@@ -29,7 +29,7 @@ PLAIN_PAGES = [
     "labels",
     *("account_password", "account_sessions", "account_tokens"),
 ]
-ADMINS_PAGES = ["label_new", "label_transfer", "label_manifests"]
+ADMINS_PAGES = ["label_new", "label_transfer", "label_manifests", "members"]
 OF_A_MODEL = [
     *("model_promote", "model_rollback", "model_compare", "model_shadow", "model_artifact", "model_card"),
     *("calibration", "calibration_set", "calibration_use"),
@@ -87,6 +87,7 @@ POST_ONLY = [
     *("alarm_acknowledge", "alarm_comment", "alarm_close"),
     *("calibration_set", "calibration_use"),
     *("account_sessions_end", "account_token_revoke"),
+    *("member_role", "member_change", "invitation_revoke"),
 ]
 
 
@@ -129,7 +130,10 @@ def address(name: str, case=None, model=None) -> str:
         "label_image": lambda: [case.item.pk, "preview"],
         **{name: lambda: [case.manifest.pk] for name in ("label_manifest", "label_manifest_state")},
         "label_manifest_file": lambda: [case.manifest.pk],
-        "account_token_revoke": lambda: [uuid.uuid4()],
+        **{
+            name: lambda: [uuid.uuid4()]
+            for name in ("account_token_revoke", "member_role", "member_change", "invitation_revoke")
+        },
         "model": lambda: [model.pk],
         "result_send": lambda: [case.scan.pk],
         **{name: lambda: [uuid.uuid4()] for name in OF_A_DESTINATION},

@@ -58,8 +58,12 @@ def _texts(user: User | None) -> Iterator[str]:
     if user is None:
         return
     yield from (user.username, user.first_name, user.last_name, user.email.partition("@")[0])
-    for held in Membership.objects.filter(user=user).select_related("site"):
-        yield from (held.site.name, held.site.slug)
+    sites = [held.site for held in Membership.objects.filter(user=user).select_related("site")]
+    # An invited user has no membership before there is a password.
+    if (invited_to := getattr(user, "invited_to", None)) is not None:
+        sites.append(invited_to)
+    for site in sites:
+        yield from (site.name, site.slug)
 
 
 def _names(text: str) -> Iterator[str]:

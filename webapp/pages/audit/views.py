@@ -32,7 +32,7 @@ EXPORTED_AT_MOST = 100_000
 ASKED = ("patient", "actor", "action", "since", "until")
 GROUPS = (
     "patient.viewed", "patients.searched", "access.opened", "access.refused", "token.refused", "account.",
-    "membership.", "role.", "token.", "scan.", "reading.", "label.", "report.made", "worklist.exported",
+    "membership.", "invitation.", "role.", "token.", "scan.", "reading.", "label.", "report.made", "worklist.exported",
     "labels.exported", "snapshot.exported", "audit.exported", "model.", "training.", "command.run",
 )  # fmt: skip
 COLUMNS = (
