@@ -7,14 +7,14 @@ from django.contrib.auth import login
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.forms import BaseUserCreationForm
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.shortcuts import redirect, render
 from django.views.decorators.debug import sensitive_post_parameters
-from django.views.decorators.http import require_http_methods
 
 from webapp.accounts.members.services import invitation_accept, invitation_of
 from webapp.accounts.models import Invitation, User
 
+METHODS = ("GET", "HEAD", "POST")
 BACKEND = "webapp.accounts.backends.AccountBackend"
 
 
@@ -36,10 +36,11 @@ class NewAccountForm(BaseUserCreationForm):
 
 @login_not_required
 @sensitive_post_parameters()
-@require_http_methods(["GET", "HEAD", "POST"])
 def invitation(request: HttpRequest, secret: str) -> HttpResponse:
     """GET shows the offer; POST accepts it. Raises CodedError `not_found` for what is no open invitation."""
     offer = invitation_of(secret)
+    if request.method not in METHODS:
+        return HttpResponseNotAllowed(METHODS)
     if isinstance(request.user, User):
         if request.method == "POST":
             invitation_accept(invitation=offer, user=request.user)
