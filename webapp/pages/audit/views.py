@@ -33,7 +33,8 @@ ASKED = ("patient", "actor", "action", "since", "until")
 GROUPS = (
     "patient.viewed", "patients.searched", "access.opened", "access.refused", "token.refused", "account.",
     "membership.", "invitation.", "role.", "token.", "scan.", "reading.", "label.", "report.made",
-    "worklist.exported", "labels.exported", "snapshot.exported", "audit.exported", "model.", "training.", "command.run",
+    "worklist.exported", "labels.exported", "snapshot.exported", "audit.exported", "model.", "training.",
+    "command.run",
 )  # fmt: skip
 COLUMNS = (
     *("time", "user", "site", "action", "patient", "record", "channel", "address", "request_id", "detail"),
