@@ -82,6 +82,11 @@ class Site(Record):
         help_text="Readers commit a first impression before they see a result. Off: each reader chooses.",
     )
 
+    confirm_readings = models.BooleanField(
+        "confirm password to sign readings",
+        default=False,
+        help_text="Readers who signed in long ago confirm their password before they sign a reading.",
+    )
     date_order = models.CharField(
         max_length=3,
         blank=True,

@@ -61,7 +61,7 @@ NOT_ABOUT_PATIENTS = frozenset(
         ),
         *("pages:worklist_waiting", "admin:jsi18n", "metrics"),
         *("pages:account_password", "pages:account_sessions", "pages:account_tokens"),
-        *("pages:members", "accounts:invitation"),
+        *("pages:members", "accounts:invitation", "pages:account_confirm"),
         *("pages:models", "pages:model", "pages:model_card", "pages:promotion_policy", "pages:calibration"),
         *(
             "pages:monitoring",

@@ -25,7 +25,15 @@ WATCHED: dict[type[models.Model], tuple[str, ...]] = {
         *("is_active", "is_staff", "is_superuser", "is_demo"),
     ),
     Role: ("name", "permissions"),
-    Site: ("name", "slug", "timezone", "deidentify_on_ingest", "read_first", "date_order"),
+    Site: (
+        "name",
+        "slug",
+        "timezone",
+        "deidentify_on_ingest",
+        "read_first",
+        "confirm_readings",
+        "date_order",
+    ),
     Membership: ("role_id", "site_id", "user_id"),
 }
 # The states that decide what somebody may do: recorded with their new value.

@@ -39,6 +39,11 @@ CODES: dict[str, Meaning] = {
         "The account is a member of other sites too.",
         "Remove it from your site, or ask a superuser to deactivate it.",
     ),
+    "confirmation_needed": Meaning(
+        403,
+        "Confirm your password first.",
+        "Open your account, Confirm, enter your password, then try again.",
+    ),
     "adjudicator_is_reader": Meaning(
         403,
         "You have labelled this case yourself, so you cannot decide it.",

@@ -39,6 +39,7 @@ urlpatterns = [
     path("worklist/views/delete/", worklist.delete_view, name="worklist_delete_view"),
     path("script-texts.js", script_texts.script, name="script_texts"),
     path("account/password/", account.password, name="account_password"),
+    path("account/confirm/", account.confirmation, name="account_confirm"),
     path("account/sessions/", account.sessions, name="account_sessions"),
     path("account/sessions/end/", account.sessions_close, name="account_sessions_end"),
     path("account/tokens/", account.tokens, name="account_tokens"),

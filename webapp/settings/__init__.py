@@ -109,6 +109,7 @@ MIDDLEWARE = [
     "webapp.core.http.middleware.CsrfHeaderFirst",
     "webapp.accounts.middleware.ReadersTimezone",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "webapp.accounts.sessions.confirmation.ConfirmationRequired",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "webapp.core.http.middleware.CodedErrors",
     "axes.middleware.AxesMiddleware",
@@ -213,6 +214,7 @@ _HOST = "__Host-" if PRODUCTION else ""
 SESSION_COOKIE_NAME = f"{_HOST}hilum_session"
 HILUM_SESSION_HOURS = env("HILUM_SESSION_HOURS")
 HILUM_SESSION_IDLE_MINUTES = env("HILUM_SESSION_IDLE_MINUTES")
+HILUM_CONFIRM_MINUTES = env("HILUM_CONFIRM_MINUTES")
 SESSION_COOKIE_AGE = HILUM_SESSION_HOURS * 60 * 60
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = PRODUCTION

@@ -55,6 +55,7 @@ env = environ.Env(
     HILUM_SITE_UPLOADS=(dict, {}),
     HILUM_USER_UPLOADS=(int, 0),
     HILUM_PAGE_RATE=(int, 1200),
+    HILUM_CONFIRM_MINUTES=(int, 30),
     DICOM_BIND=(str, "127.0.0.1"),
     DICOM_PORT=(int, 11112),
     DICOM_AE_TITLE=(str, "HILUM"),

@@ -28,6 +28,7 @@ PAGES = {
     "worklist_urgency": [("GET", "api-studies", "scan.view")],
     # No token may change how its user signs in, or make other tokens.
     "account_password": [],
+    "account_confirm": [],
     "account_sessions": [],
     "account_sessions_end": [],
     "account_tokens": [],

@@ -27,7 +27,7 @@ PLAIN_PAGES = [
     "monitoring",
     "open",
     "labels",
-    *("account_password", "account_sessions", "account_tokens"),
+    *("account_confirm", "account_password", "account_sessions", "account_tokens"),
 ]
 ADMINS_PAGES = ["label_new", "label_transfer", "label_manifests", "members"]
 OF_A_MODEL = [

@@ -25,6 +25,8 @@ from webapp.accounts.services import (
     token_create,
     token_revoke,
 )
+from webapp.accounts.sessions.confirmation import FIELD as CONFIRM_FIELD
+from webapp.accounts.sessions.confirmation import confirm
 from webapp.accounts.sessions.devices import device_name
 from webapp.accounts.sessions.services import sessions_end
 from webapp.accounts.sign_in.forms import OwnPasswordForm
@@ -48,6 +50,20 @@ def password(request: HttpRequest) -> HttpResponse:
         messages.success(request, _("Password changed. Your other sessions and your API tokens have ended."))
         return redirect("pages:account_password")
     return render(request, "account/password.html", {"form": form})
+
+
+@sensitive_post_parameters()
+@require_http_methods(["GET", "HEAD", "POST"])
+def confirmation(request: HttpRequest) -> HttpResponse:
+    """GET asks for the password; POST `confirm_password` makes the session confirmed for a while."""
+    problem = ""
+    if request.method == "POST":
+        given = request.POST.get(CONFIRM_FIELD, "")
+        if confirm(request=request, user=signed_in(request.user), password=given):
+            messages.success(request, _("Confirmed. Repeat what you were about to do."))
+            return redirect("pages:account_sessions")
+        problem = _("This is not your current password.")
+    return render(request, "account/confirm.html", {"problem": problem, "alone": True})
 
 
 @require_safe
