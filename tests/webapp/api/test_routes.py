@@ -12,6 +12,8 @@ from webapp.accounts.permissions import Permission
 from webapp.api.urls import urlpatterns as api_patterns
 from webapp.pages.urls import urlpatterns as page_patterns
 
+# No token changes how its user signs in, makes tokens, or lets anybody in.
+BY_PAGE_ALONE = [p.name for p in page_patterns if p.name.startswith(("account_", "member", "invitation_"))]
 # page: [(method, address of the API, permission that both ask for)]
 PAGES = {
     "worklist": [("GET", "api-studies", "scan.view"), ("POST", "api-studies-search", "scan.view")],
@@ -26,18 +28,7 @@ PAGES = {
     "worklist_sort": [("GET", "api-studies", "scan.view")],
     "worklist_waiting": [("GET", "api-studies", "scan.view")],
     "worklist_urgency": [("GET", "api-studies", "scan.view")],
-    # No token may change how its user signs in, or make other tokens.
-    "account_password": [],
-    "account_confirm": [],
-    "account_sessions": [],
-    "account_sessions_end": [],
-    "account_tokens": [],
-    "account_token_revoke": [],
-    # Nor give a role: a stolen token must not let anybody in.
-    "members": [],
-    "member_role": [],
-    "member_change": [],
-    "invitation_revoke": [],
+    **{name: [] for name in BY_PAGE_ALONE},
     # The words of the pages' own scripts.
     "script_texts": [],
     "upload": [("GET", "api-uploads", "scan.upload")],
@@ -174,8 +165,6 @@ PAGES = {
     "result_dismiss": [("POST", "api-result-delivery-dismiss", "result.manage")],
     "result_send": [("POST", "api-scan-results", "result.send")],
 }
-# Accounts and members are managed by people alone: a stolen token must not let anybody in.
-BY_PAGE_ALONE = {n for n in PAGES if n.startswith(("account_", "member", "invitation_"))}
 # What no page shows, or the administration alone.
 BEYOND = [
     ("GET", "api-me", None),
