@@ -31,7 +31,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the worker has it
 ROOT = Path(__file__).resolve().parent.parent
 FIRST_LOOK, SLOWEST_LOOK, GROWTH = 0.25, 2.0, 1.15  # as in static/js/upload/page.js and http.js
 GIVE_UP_SECONDS = 60.0
-START_SECONDS = 180.0
+START_SECONDS = 300.0
 WARM_UP = 2
 
 
@@ -81,14 +81,11 @@ class Client:
 
 
 @contextlib.contextmanager
-def own_instance(data: Path, password: str) -> Iterator[str]:
-    """`make run`'s supervisor on `data`; yields its URL once it is ready."""
-    with socket.socket() as probe, socket.socket() as other:
-        probe.bind(("127.0.0.1", 0))
-        other.bind(("127.0.0.1", 0))
-        port, dicom = probe.getsockname()[1], other.getsockname()[1]
+def own_instance(data: Path, password: str, **settings: str) -> Iterator[str]:
+    """`make run`'s supervisor on `data` with further `settings`; yields its URL once it is ready."""
+    port, dicom = free_ports(2)
     surroundings = {"HILUM_DATA": str(data), "HILUM_DEMO_PASSWORD": password}
-    surroundings |= {"PORT": str(port), "DICOM_PORT": str(dicom)}
+    surroundings |= {"PORT": str(port), "DICOM_PORT": str(dicom)} | settings
     command = [sys.executable, str(ROOT / "tools" / "supervise.py")]
     log = (data / "supervisor.log").open("wb")
     process = subprocess.Popen(command, env=os.environ | surroundings, stdout=log, stderr=log)
@@ -102,6 +99,14 @@ def own_instance(data: Path, password: str) -> Iterator[str]:
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait()
+
+
+def free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
 
 
 def distinct(source: Path, number: int) -> bytes:
