@@ -121,7 +121,7 @@ def test_decisions_are_numbered_dated_and_listed():
     folder = ROOT / "docs" / "decisions"
     index = (folder / "README.md").read_text()
     numbers = [int(path.name[:4]) for path in sorted(folder.glob("0*.md"))]
-    assert len(numbers) == len(set(numbers)), "a number is taken twice"
+    assert numbers == list(range(1, len(numbers) + 1))
     for number, path in zip(numbers, sorted(folder.glob("0*.md")), strict=True):
         head = path.read_text().splitlines()
         assert re.fullmatch(rf"# {number}\. .+", head[0])
