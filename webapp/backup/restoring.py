@@ -111,6 +111,8 @@ def _keep_secrets(secrets: dict[str, str]) -> list[str]:
         settings.AUDIT_KEYS = secrets["AUDIT_KEYS"].split(",")
     elif "SECRET_KEY" in secrets:
         settings.AUDIT_KEYS = [secrets["SECRET_KEY"]]
+    if "WEBHOOK_KEYS" in secrets:
+        settings.WEBHOOK_KEYS = secrets["WEBHOOK_KEYS"].split(",")
     if settings.HILUM_ENV != Mode.PRODUCTION:
         for name in (set(differing) & set(GENERATED)) - set(secret_variables()):
             _write_private(settings.HILUM_DATA / GENERATED[name], differing.pop(name))

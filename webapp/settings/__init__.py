@@ -48,8 +48,11 @@ HILUM_USER_UPLOADS = env("HILUM_USER_UPLOADS")
 HILUM_PAGE_RATE = env("HILUM_PAGE_RATE")
 
 SECRET_KEY = secret_key(HILUM_ENV, HILUM_DATA)
+SECRET_KEY_FALLBACKS = env("SECRET_KEY_FALLBACKS")
 # The first signs the events of the audit log; all of them verify.
-AUDIT_KEYS = env("AUDIT_KEYS") or [SECRET_KEY]
+AUDIT_KEYS = env("AUDIT_KEYS") or [SECRET_KEY, *SECRET_KEY_FALLBACKS]
+# Webhook secrets are derived from the first; messages are signed with the secrets of all.
+WEBHOOK_KEYS = env("WEBHOOK_KEYS") or [SECRET_KEY, *SECRET_KEY_FALLBACKS]
 DEIDENTIFY_KEY = deidentify_key(HILUM_ENV, HILUM_DATA)
 DEIDENTIFY_ON_INGEST = env("DEIDENTIFY_ON_INGEST")
 required("ALLOWED_HOSTS", HILUM_ENV)

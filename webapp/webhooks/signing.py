@@ -1,6 +1,7 @@
 """Signatures after the Standard Webhooks specification, which receivers verify with its public libraries.
 
-A secret is derived from SECRET_KEY, the subscription and its version: nothing to be read from the database.
+A secret is derived from the first of WEBHOOK_KEYS, the subscription and its version: nothing to be read from
+the database, and nothing to encrypt again when a key changes.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import hashlib
 import hmac
 from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
@@ -27,7 +29,8 @@ def secret_of(subscription: Subscription, *, version: int | None = None) -> str:
 def headers_of(delivery: Delivery, body: bytes, *, at: datetime | None = None) -> dict[str, str]:
     """`webhook-id`, `webhook-timestamp` and `webhook-signature` of a message sent now.
 
-    For a day after a change of the secret the old one signs too.
+    For a day after a change of the secret the old one signs too, and so do the secrets of every earlier key
+    in WEBHOOK_KEYS.
     """
     subscription, timestamp = delivery.subscription, str(int((at or timezone.now()).timestamp()))
     versions = [subscription.secret_version]
@@ -35,7 +38,11 @@ def headers_of(delivery: Delivery, body: bytes, *, at: datetime | None = None) -
     if changed and timezone.now() - changed < OVERLAP:
         versions.append(subscription.secret_version - 1)
     signed = b".".join([str(delivery.pk).encode(), timestamp.encode(), body])
-    signatures = [_signature(_key(subscription, version), signed) for version in versions]
+    signatures = [
+        _signature(_key(subscription, version, key), signed)
+        for key in settings.WEBHOOK_KEYS
+        for version in versions
+    ]
     return {
         "webhook-id": str(delivery.pk),
         "webhook-timestamp": timestamp,
@@ -43,8 +50,9 @@ def headers_of(delivery: Delivery, body: bytes, *, at: datetime | None = None) -
     }
 
 
-def _key(subscription: Subscription, version: int) -> bytes:
-    return salted_hmac("webapp.webhooks.signing", f"{subscription.pk}:{version}", algorithm="sha256").digest()
+def _key(subscription: Subscription, version: int, key: str = "") -> bytes:
+    name, secret = f"{subscription.pk}:{version}", key or settings.WEBHOOK_KEYS[0]
+    return salted_hmac("webapp.webhooks.signing", name, secret=secret, algorithm="sha256").digest()
 
 
 def _signature(key: bytes, signed: bytes) -> str:

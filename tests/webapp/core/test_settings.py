@@ -25,7 +25,7 @@ import json
 from django.conf import settings as s
 names = ["DEBUG", "SECURE_SSL_REDIRECT", "SESSION_COOKIE_SECURE", "CSRF_COOKIE_SECURE", "SECURE_HSTS_SECONDS",
          "ALLOWED_HOSTS", "SECRET_KEY", "DEIDENTIFY_KEY", "DEIDENTIFY_ON_INGEST", "SESSION_COOKIE_NAME",
-         "CSRF_COOKIE_NAME"]
+         "CSRF_COOKIE_NAME", "SECRET_KEY_FALLBACKS", "AUDIT_KEYS", "WEBHOOK_KEYS"]
 values = {n: getattr(s, n) for n in names}
 values["engine"] = s.DATABASES["default"]["ENGINE"].rsplit(".", 1)[1]
 values["options"] = s.DATABASES["default"].get("OPTIONS", {})
@@ -66,6 +66,13 @@ def test_production_names_every_static_file_by_its_content(tmp_path):
     imported = set(re.findall(r"""from ["']\./([\w.-]+)["']""", shell))
     assert imported
     assert {f"js/{name}" for name in imported} <= set(paths.values())
+
+
+def test_an_earlier_secret_key_is_accepted_while_it_is_named(tmp_path):
+    found = settings_of(tmp_path, **FULL, SECRET_KEY_FALLBACKS="one,two", AUDIT_KEYS="audit")
+    assert found["SECRET_KEY_FALLBACKS"] == ["one", "two"]
+    assert found["WEBHOOK_KEYS"] == [FULL["SECRET_KEY"], "one", "two"]
+    assert found["AUDIT_KEYS"] == ["audit"]
 
 
 def settings_of(tmp_path, **variables) -> dict:

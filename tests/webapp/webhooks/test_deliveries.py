@@ -36,6 +36,29 @@ def verified(headers: dict, body: bytes, secret: str) -> bool:
     return mine in headers["webhook-signature"].split(" ")
 
 
+def test_receivers_verify_with_their_secret_until_its_key_is_removed(
+    receiver, subscription, announce_event, send_all, settings
+):
+    old = secret_of(subscription)
+    settings.WEBHOOK_KEYS = ["a new key of more than thirty-two characters", settings.SECRET_KEY]
+    new = secret_of(subscription)
+    announce_event(uuid.uuid4(), status="done")
+    send_all()
+    assert new != old
+    assert all(verified(*receiver.got[-1], secret) for secret in (old, new))
+    settings.WEBHOOK_KEYS = settings.WEBHOOK_KEYS[:1]
+    announce_event(uuid.uuid4(), status="done")
+    send_all()
+    assert [verified(*receiver.got[-1], secret) for secret in (old, new)] == [False, True]
+
+
+def test_another_secret_key_leaves_the_secrets_as_they_are(subscription, settings):
+    settings.WEBHOOK_KEYS = ["a key of its own, of more than thirty-two"]
+    before = secret_of(subscription)
+    settings.SECRET_KEY = "another-secret-key-0123456789-0123456789"
+    assert secret_of(subscription) == before
+
+
 def test_an_event_arrives_signed_and_names_nobody(receiver, subscription, announce_event, send_all):
     scan = uuid.uuid4()
     announce_event(scan, status="done")
