@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.core.validators import RegexValidator
 from drf_spectacular.utils import extend_schema_field
 
 from webapp.api import fields as f
 from webapp.api.serializers.base import RequestSerializer
 from webapp.results.kinds import CHOOSABLE, NO_FINDING, DestinationKind, When
-from webapp.results.models import Cause, DeliveryStatus, ResultDelivery
+from webapp.results.models import AE_TITLE, Cause, DeliveryStatus, ResultDelivery
 
 OBJECTS = [kind.value for kind in CHOOSABLE]
 FINDINGS = f"codes of reported findings; `{NO_FINDING}`: no finding reported; empty: any"
 KINDS = "objects to send, by kind; FHIR and HL7 destinations get the result itself"
 WHEN = "`at_once`: when the analysis is done; `after_reading`: after a reading is signed; or `on_request`"
 MOST_LISTED = 50
+URL = RegexValidator(r"^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[!-~]*)?$")
+HOST = RegexValidator(r"^[A-Za-z0-9.:-]+$")
 
 
 class ResultRuleSerializer(f.Serializer):
@@ -51,14 +54,22 @@ class DestinationSerializer(f.Serializer):
         return ResultRuleSerializer(destination.rules.all(), many=True).data
 
 
+class PatternField(f.StrictCharField):
+    """An optional text of a `pattern`, which the schema states."""
+
+    def __init__(self, pattern: RegexValidator, **options: Any) -> None:
+        super().__init__(required=False, **options)
+        self.validators.append(pattern)
+
+
 class _AddressSerializer(RequestSerializer):
-    url = f.StrictCharField(required=False, max_length=500, help_text="https address, for `stow` and `fhir`")
-    host = f.StrictCharField(required=False, max_length=253, help_text="for `dicom` and `hl7`")
+    url = PatternField(URL, max_length=500, help_text="address, for `stow` and `fhir`")
+    host = PatternField(HOST, max_length=253, help_text="name or address, for `dicom` and `hl7`")
     port = f.StrictIntegerField(
         required=False, min_value=1, max_value=65535, help_text="11112 for `dicom`, 2575 for `hl7` if absent"
     )
-    called_ae = f.StrictCharField(required=False, max_length=16, help_text="AE title of the receiver")
-    calling_ae = f.StrictCharField(required=False, max_length=16, help_text="AE title of this server")
+    called_ae = PatternField(AE_TITLE, max_length=16, help_text="AE title of the receiver")
+    calling_ae = PatternField(AE_TITLE, max_length=16, help_text="AE title of this server")
     tls = f.StrictBooleanField(required=False, help_text="send DICOM or HL7 through TLS")
     credential = f.StrictCharField(
         required=False,
